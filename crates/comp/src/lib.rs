@@ -1,0 +1,1 @@
+//! CoMP and CoMM: codec, tables and the WMMS, client and node machines.

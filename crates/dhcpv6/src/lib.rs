@@ -1,0 +1,1 @@
+//! DHCPv6 client, server and relay agent.

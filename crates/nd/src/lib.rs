@@ -1,0 +1,1 @@
+//! IPv6 neighbour discovery: router advertisements and solicitations.

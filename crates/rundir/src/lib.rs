@@ -1,0 +1,12 @@
+//! The run directory: the only thing that the live half and the analysis share.
+//!
+//! Owns the names of its files ([`layout`]), the events that daemons and the testbed write
+//! ([`event`]) and what a daemon is told while it runs ([`control`]). Knows nothing of
+//! namespaces, QEMU or captures. Documented for users in `docs/run-directory.md`.
+
+pub mod control;
+pub mod event;
+pub mod layout;
+
+pub use event::{Event, EventKind, Phase};
+pub use layout::RunDir;

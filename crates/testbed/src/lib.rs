@@ -1,0 +1,1 @@
+//! Plan to kernel, processes, scenario clock and sniffers.

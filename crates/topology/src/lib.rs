@@ -1,0 +1,3 @@
+//! Topology file to resolved plan.
+pub mod plan;
+pub use plan::Plan;

@@ -1,0 +1,1 @@
+//! QEMU: kernel, initramfs, boot, results.
