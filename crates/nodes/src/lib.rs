@@ -1,1 +1,123 @@
-//! The node daemons.
+//! The node daemons: thin shells around the protocol cores, one process per node.
+//!
+//! Owns the sockets, timers and netlink calls of a node that runs inside its own network
+//! namespace, or on a board with a real radio. Knows nothing of how the namespace came to
+//! be, of other nodes' internals, of captures or of the scenario.
+//!
+//! A daemon reads its part of the resolved plan, reports [`rundir::Event`]s as JSON lines on
+//! standard output and logs on standard error. With [`Config::controlled`] it is told
+//! [`rundir::control::Control`] lines on standard input and leaves at end of file.
+//!
+//! | module | role |
+//! | --- | --- |
+//! | [`edge_router`] | router advertisements, forwarding, DHCPv6 relay agent |
+//! | [`dhcpv6_server`] | DHCPv6 server |
+//! | [`wmms`] | mobility server |
+//! | [`client`] | CoAP client with LBC and hold queue |
+//! | [`mobile_node`] | CoAP server that hands over |
+//! | [`host`] | events, control, clock |
+//! | [`icmpv6`] | raw ICMPv6 and UDP sockets |
+
+pub mod client;
+pub mod dhcpv6_server;
+pub mod edge_router;
+pub mod host;
+pub mod icmpv6;
+pub mod mobile_node;
+mod radio;
+mod resource;
+pub mod wmms;
+
+use anyhow::{Context, Result, bail};
+use topology::Plan;
+use topology::plan::{CoapPlan, Role};
+use units::Seed;
+
+use host::{Commands, Events};
+
+/// What a daemon needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The resolved plan.
+    pub plan: Plan,
+    /// Which of its nodes this is.
+    pub node: String,
+    /// Whether control lines come on standard input.
+    pub controlled: bool,
+    /// Interface names.
+    pub interfaces: Interfaces,
+}
+
+/// Names of a node's interfaces; the testbed uses the defaults.
+#[derive(Clone, Debug)]
+pub struct Interfaces {
+    /// The radio.
+    pub wpan: String,
+    /// Its 6LoWPAN interface.
+    pub lowpan: String,
+}
+
+impl Default for Interfaces {
+    fn default() -> Interfaces {
+        Interfaces { wpan: "wpan0".into(), lowpan: "lowpan0".into() }
+    }
+}
+
+/// What every daemon is given.
+struct Host {
+    name: String,
+    seed: Seed,
+    events: Events,
+    commands: Commands,
+    interfaces: Interfaces,
+}
+
+impl Host {
+    /// The generator of this node for `purpose`.
+    fn rng(&self, purpose: &str) -> units::Rng {
+        self.seed.rng(&["node", &self.name, purpose])
+    }
+}
+
+/// Runs the daemon of `config.node` until it is told to stop.
+///
+/// # Errors
+/// When the node is not in the plan or is no daemon, and whatever stops the daemon.
+pub async fn run(config: Config) -> Result<()> {
+    let Config { mut plan, node: name, controlled, interfaces } = config;
+    let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
+    let node = plan
+        .nodes
+        .remove(&name)
+        .with_context(|| format!("no node `{name}` in the plan, which has {names}"))?;
+    let host = Host {
+        seed: plan.seed,
+        events: Events::new(&name),
+        commands: Commands::new(controlled)?,
+        interfaces,
+        name: name.clone(),
+    };
+    let done = match node.role {
+        Role::EdgeRouter(role) => edge_router::run(host, role).await,
+        Role::Dhcpv6Server(role) => dhcpv6_server::run(host, role).await,
+        Role::Wmms(role) => wmms::run(host, role).await,
+        Role::Client(role) => client::run(host, role).await,
+        Role::MobileNode(role) => {
+            let radio = node.radio.context("a mobile node has a radio")?;
+            mobile_node::run(host, role, radio).await
+        }
+        Role::Program(_) => bail!("`{name}` is a program of the user's, not a daemon"),
+    };
+    done.with_context(|| format!("node {name}"))
+}
+
+/// The transmission parameters of a plan for the endpoint.
+fn coap_params(plan: &CoapPlan) -> coap::Params {
+    coap::Params {
+        ack_timeout: plan.ack_timeout,
+        ack_random_factor: plan.ack_random_factor,
+        max_retransmit: plan.max_retransmit,
+        nstart: plan.nstart,
+        response_timeout: plan.response_timeout,
+    }
+}

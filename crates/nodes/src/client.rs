@@ -1,0 +1,179 @@
+//! The client's daemon: [`comp::client`] on a socket, and the periodic GETs of the plan.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use anyhow::{Context, Result};
+use coap::Reliability;
+use coap::io::Driver;
+use coap::message::PORT;
+use comp::client::{Client, Config, Event, HoldQueue};
+use rundir::EventKind;
+use rundir::control::Control;
+use topology::plan::{ClientPlan, PollPlan};
+use units::SimTime;
+
+use crate::host::{instant, now};
+use crate::{Host, coap_params, icmpv6};
+
+pub(crate) async fn run(mut host: Host, plan: ClientPlan) -> Result<()> {
+    let config = Config {
+        p_addr: plan.p_addr,
+        wmms: SocketAddrV6::new(plan.wmms, PORT, 0, 0),
+        lifetime: plan.lifetime,
+        hold_queue: HoldQueue {
+            capacity: plan.hold_queue.capacity as usize,
+            timeout: plan.hold_queue.timeout,
+        },
+        coap: coap_params(&plan.coap),
+    };
+    let client = Client::new(config, host.rng("coap"));
+    let mut coap = Driver::from_socket(client, icmpv6::udp(PORT, None)?);
+    let mut tally = Tally::default();
+    let mut polls = Polls::new(plan.polls);
+    // In the testbed a client does not move: it is where its permanent address says.
+    coap.with(|client, now| client.register(now, plan.p_addr));
+    loop {
+        tokio::select! {
+            event = coap.next_event() => tally.report(&host, event.context("CoAP socket")?)?,
+            () = tokio::time::sleep_until(instant(polls.next_due())) => {
+                for poll in polls.take_due(now()) {
+                    tally.requested += 1;
+                    coap.with(|client, now| client.get(now, poll.0, &poll.1, poll.2));
+                }
+            }
+            control = host.commands.next() => match control? {
+                Control::Start => polls.start(now()),
+                Control::Drain => {
+                    polls.stop();
+                    tally.draining = true;
+                }
+                Control::Signal { .. } => {}
+                Control::Stop => return Ok(()),
+            },
+        }
+        tally.report_if_drained(&host)?;
+    }
+}
+
+/// One poll to make: whom, what, how.
+type Get = (Ipv6Addr, String, Reliability);
+
+/// The schedule: every poll at `start + n * every`, without drift.
+struct Polls {
+    plans: Vec<PollPlan>,
+    /// Next instant of each poll, and its place in `plans`.
+    due: BTreeMap<(SimTime, usize), ()>,
+}
+
+impl Polls {
+    fn new(plans: Vec<PollPlan>) -> Polls {
+        Polls { plans, due: BTreeMap::new() }
+    }
+
+    fn start(&mut self, now: SimTime) {
+        self.due = self.plans.iter().enumerate().map(|(i, _)| ((now, i), ())).collect();
+    }
+
+    fn stop(&mut self) {
+        self.due.clear();
+    }
+
+    fn next_due(&self) -> Option<SimTime> {
+        self.due.keys().next().map(|(at, _)| *at)
+    }
+
+    /// What is due at `now`, each poll as often as its period has passed.
+    fn take_due(&mut self, now: SimTime) -> Vec<Get> {
+        let mut gets = Vec::new();
+        while let Some((&(at, index), ())) = self.due.first_key_value().filter(|(k, ())| k.0 <= now) {
+            self.due.remove(&(at, index));
+            let plan = &self.plans[index];
+            self.due.insert((at + plan.every, index), ());
+            let reliability =
+                if plan.confirmable { Reliability::Confirmable } else { Reliability::NonConfirmable };
+            gets.push((plan.p_addr, plan.path.clone(), reliability));
+        }
+        gets
+    }
+}
+
+/// What became of the requests.
+#[derive(Default)]
+struct Tally {
+    requested: u64,
+    answered: u64,
+    failed: u64,
+    draining: bool,
+    ready: bool,
+}
+
+impl Tally {
+    fn report(&mut self, host: &Host, event: Event) -> Result<()> {
+        let events = &host.events;
+        match event {
+            Event::Registered { p_addr, t_addr } => {
+                events.report(EventKind::Registered { p_addr, t_addr })?;
+                if !std::mem::replace(&mut self.ready, true) {
+                    events.report(EventKind::Ready)?;
+                }
+                Ok(())
+            }
+            Event::Answered { .. } => {
+                self.answered += 1;
+                Ok(())
+            }
+            Event::Failed { p_addr, reason, .. } => {
+                self.failed += 1;
+                events.report(EventKind::RequestFailed { p_addr, reason: reason.to_string() })
+            }
+            Event::BindingChanged { p_addr, t_addr, held } => events.binding(p_addr, t_addr, held),
+            Event::BindingRemoved { p_addr, reason } => {
+                events.report(EventKind::BindingRemoved { p_addr, reason: reason.to_string() })
+            }
+            Event::Resumed { p_addr, queued } => {
+                events.report(EventKind::Resumed { p_addr, queued: queued as u32 })
+            }
+            Event::RegistrationFailed { reason } => {
+                tracing::warn!(%reason, "registration at the WMMS failed");
+                Ok(())
+            }
+        }
+    }
+
+    fn report_if_drained(&mut self, host: &Host) -> Result<()> {
+        if !self.draining || self.answered + self.failed < self.requested {
+            return Ok(());
+        }
+        self.draining = false;
+        let Tally { requested, answered, failed, .. } = *self;
+        host.events.report(EventKind::Drained { requested, answered, failed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_poll_comes_once_per_period_without_drift() {
+        let plan = PollPlan {
+            node: "sensor".into(),
+            p_addr: Ipv6Addr::LOCALHOST,
+            path: "/t".into(),
+            every: Duration::from_millis(10),
+            confirmable: true,
+        };
+        let mut polls = Polls::new(vec![plan]);
+        let at = |ms: u64| SimTime::ZERO + Duration::from_millis(ms);
+        assert_eq!(polls.next_due(), None);
+        polls.start(at(100));
+        assert_eq!(polls.take_due(at(100)).len(), 1);
+        assert_eq!(polls.next_due(), Some(at(110)));
+        assert_eq!(polls.take_due(at(135)).len(), 3, "late by two periods: nothing is left out");
+        assert_eq!(polls.next_due(), Some(at(140)));
+        polls.stop();
+        assert_eq!(polls.next_due(), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! What a daemon shares with whoever started it: events out, control in, the clock.
+
+use std::io::Write;
+use std::net::Ipv6Addr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rundir::control::Control;
+use rundir::{Event, EventKind};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::unix::pipe;
+use tokio::time::Instant;
+use units::SimTime;
+
+/// Now, on the clock that stamps the captures (`CLOCK_REALTIME`).
+pub fn now() -> SimTime {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    SimTime::ZERO + since
+}
+
+/// The instant at which `tokio` reaches `at`; far away where there is no deadline.
+pub fn instant(at: Option<SimTime>) -> Instant {
+    const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+    Instant::now() + at.map_or(NEVER, |at| at.saturating_since(now()).min(NEVER))
+}
+
+/// The earlier of two deadlines, where there are any.
+pub fn earlier(a: Option<SimTime>, b: Option<SimTime>) -> Option<SimTime> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Writes a node's events as JSON lines on standard output.
+#[derive(Debug)]
+pub struct Events {
+    node: String,
+}
+
+impl Events {
+    /// Events of `node`.
+    pub fn new(node: &str) -> Events {
+        Events { node: node.to_owned() }
+    }
+
+    /// Reports an event of this instant.
+    ///
+    /// # Errors
+    /// When standard output is closed: whoever started the daemon is gone.
+    pub fn report(&self, kind: EventKind) -> Result<()> {
+        self.report_at(now(), kind)
+    }
+
+    /// Reports an event of instant `at`.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub fn report_at(&self, at: SimTime, kind: EventKind) -> Result<()> {
+        let event = Event { time_ns: at.as_nanos(), node: self.node.clone(), kind };
+        let mut line = serde_json::to_string(&event).context("event as JSON")?;
+        line.push('\n');
+        let mut out = std::io::stdout().lock();
+        out.write_all(line.as_bytes()).and_then(|()| out.flush()).context("write an event to standard output")
+    }
+
+    /// Reports a binding as a table or cache now holds it.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub fn binding(&self, p_addr: Ipv6Addr, t_addr: Ipv6Addr, held: bool) -> Result<()> {
+        self.report(EventKind::BindingChanged { p_addr, t_addr, held })
+    }
+}
+
+/// Control lines from whoever started the daemon.
+#[derive(Debug)]
+pub enum Commands {
+    /// Lines on standard input, a pipe.
+    Pipe(Box<Lines<BufReader<pipe::Receiver>>>),
+    /// Nobody: the daemon runs until it is killed, and clients start at once.
+    Alone {
+        /// Whether [`Control::Start`] was given.
+        started: bool,
+    },
+}
+
+impl Commands {
+    /// Reads standard input, which has to be a pipe, if `controlled`.
+    ///
+    /// # Errors
+    /// When standard input is not a pipe.
+    pub fn new(controlled: bool) -> Result<Commands> {
+        if !controlled {
+            return Ok(Commands::Alone { started: false });
+        }
+        let stdin = std::io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
+        let pipe = pipe::Receiver::from_owned_fd(stdin)
+            .context("--control wants a pipe on standard input")?;
+        Ok(Commands::Pipe(Box::new(BufReader::new(pipe).lines())))
+    }
+
+    /// The next control line; end of file is [`Control::Stop`]. Cancel-safe.
+    ///
+    /// # Errors
+    /// When a line is not a control line.
+    pub async fn next(&mut self) -> Result<Control> {
+        match self {
+            Commands::Pipe(lines) => match lines.next_line().await.context("read control")? {
+                Some(line) => {
+                    serde_json::from_str(&line).with_context(|| format!("control line `{line}`"))
+                }
+                None => Ok(Control::Stop),
+            },
+            Commands::Alone { started: false } => {
+                *self = Commands::Alone { started: true };
+                Ok(Control::Start)
+            }
+            Commands::Alone { started: true } => std::future::pending().await,
+        }
+    }
+}

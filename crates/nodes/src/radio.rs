@@ -1,0 +1,138 @@
+//! The mobile node's link: radio and 6LoWPAN interface, addresses and the default route.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ipnet::Ipv6Net;
+use topology::plan::{AddressMode, CandidatePlan, DadMode};
+use units::Eui64;
+use wpan::{Dad, Links, Namespace, Nl802154, sysctl};
+
+use crate::Interfaces;
+
+/// Prefix of link-local addresses on an interface.
+const LINK_LOCAL_BITS: u8 = 64;
+
+/// The radio and what stands on it.
+pub(crate) struct Radio {
+    links: Links,
+    nl802154: Nl802154,
+    interfaces: Interfaces,
+    wpan: u32,
+    lowpan: u32,
+    phy: u32,
+    eui64: Eui64,
+}
+
+impl Radio {
+    /// Opens the node's radio.
+    pub(crate) async fn open(interfaces: &Interfaces) -> Result<Radio> {
+        let here = Namespace::current()?;
+        let links = Links::connect(&here).await?;
+        let mut nl802154 = Nl802154::connect(&here).await?;
+        let found = nl802154.interfaces().await?;
+        let wpan = found
+            .into_iter()
+            .find(|i| i.name == interfaces.wpan)
+            .with_context(|| format!("no 802.15.4 interface {}", interfaces.wpan))?;
+        let lowpan = links.index(&interfaces.lowpan).await?;
+        Ok(Radio {
+            links,
+            nl802154,
+            interfaces: interfaces.clone(),
+            wpan: wpan.ifindex,
+            lowpan,
+            phy: wpan.phy,
+            eui64: wpan.eui64,
+        })
+    }
+
+    /// Host behaviour: this daemon, not the kernel, solicits routers and forms addresses.
+    pub(crate) fn configure_host(&self, retrans_timer: Duration, dad: DadMode) -> Result<()> {
+        let lowpan = &self.interfaces.lowpan;
+        let set = |name: &str, value: &str| sysctl::write(&format!("net.ipv6.conf.{lowpan}.{name}"), value);
+        set("accept_ra", "0")?;
+        set("autoconf", "0")?;
+        // RFC 4862 §5.4.2: the random delay is for the first message after initialisation,
+        // and our router solicitation was that.
+        set("router_solicitation_delay", "0")?;
+        set("optimistic_dad", if dad == DadMode::Optimistic { "1" } else { "0" })?;
+        set("use_optimistic", if dad == DadMode::Optimistic { "1" } else { "0" })?;
+        if !retrans_timer.is_zero() {
+            let name = format!("net.ipv6.neigh.{lowpan}.retrans_time_ms");
+            sysctl::write(&name, &retrans_timer.as_millis().to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The extended address.
+    pub(crate) fn eui64(&self) -> Eui64 {
+        self.eui64
+    }
+
+    /// The link-local address, without duplicate address detection: RFC 6775 §5.4 and §8.2
+    /// take an address formed from the EUI-64 as unique.
+    pub(crate) async fn add_link_local(&self) -> Result<()> {
+        let address = Ipv6Net::new(self.eui64.link_local(), LINK_LOCAL_BITS)?;
+        if self.links.addresses(self.lowpan).await?.contains(&address.addr()) {
+            return Ok(());
+        }
+        Ok(self.links.add_address(self.lowpan, address, Dad::Off).await?)
+    }
+
+    /// Tunes to `candidate`. The PAN ID of an interface that is up cannot change (`EBUSY`), so
+    /// both interfaces go down for that, which also drops their addresses and routes; for the
+    /// same PAN on another channel they stay up.
+    pub(crate) async fn retune(&mut self, candidate: &CandidatePlan, same_pan: bool) -> Result<()> {
+        if same_pan {
+            self.nl802154.set_channel(self.phy, candidate.channel).await?;
+            return Ok(());
+        }
+        self.links.down(self.lowpan).await?;
+        self.links.down(self.wpan).await?;
+        self.nl802154.set_pan_id(self.wpan, candidate.pan_id).await?;
+        self.nl802154.set_channel(self.phy, candidate.channel).await?;
+        self.links.up(self.wpan).await?;
+        self.links.up(self.lowpan).await?;
+        self.add_link_local().await
+    }
+
+    /// Adds `address`, checked as `dad` says.
+    pub(crate) async fn add_address(&self, address: Ipv6Addr, mode: AddressMode, dad: DadMode) -> Result<()> {
+        // RFC 8415 §18.2.10.1: a leased address says nothing of a prefix on the link.
+        let bits = if mode == AddressMode::Dhcpv6 { 128 } else { 64 };
+        let dad = match dad {
+            DadMode::Normal => Dad::Normal,
+            DadMode::Optimistic => Dad::Optimistic,
+            DadMode::Off => Dad::Off,
+        };
+        Ok(self.links.add_address(self.lowpan, Ipv6Net::new(address, bits)?, dad).await?)
+    }
+
+    /// Removes `address` if it is still there.
+    pub(crate) async fn remove_address(&self, address: Ipv6Addr) -> Result<()> {
+        for found in self.links.address_list(self.lowpan).await? {
+            if found.addr() == address {
+                self.links.delete_address(self.lowpan, found).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `router` the default router.
+    pub(crate) async fn set_default_router(&self, router: Ipv6Addr) -> Result<()> {
+        let any = Ipv6Net::new(Ipv6Addr::UNSPECIFIED, 0)?;
+        Ok(self.links.replace_route(any, router, self.lowpan).await?)
+    }
+
+    /// Waits until `address` may be used, at most `deadline`.
+    pub(crate) fn usable(
+        &self,
+        address: Ipv6Addr,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<()>> + use<> {
+        let (links, lowpan) = (self.links.clone(), self.lowpan);
+        async move { Ok(links.wait_usable(lowpan, address, deadline).await?) }
+    }
+}
