@@ -1,0 +1,304 @@
+//! Reads pcap and pcapng.
+//!
+//! The framing is read here and not by the `pcap-file` crate that writes it: that crate
+//! refuses packets which were longer than the snap length, interfaces with a time zone and
+//! comments that are not UTF-8, all of which occur in captures taken on real boards, and it
+//! gives no packet number with an error.
+
+mod pcap;
+mod pcapng;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use crate::packet::{Interface, Packet};
+
+/// Largest block or packet that is believed. A longer one means that the file is damaged.
+const MAX_BLOCK: usize = 16 << 20;
+
+/// Why a capture, or the rest of it, cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be opened.
+    #[error("{file}: cannot open the capture: {source}")]
+    Open {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It starts with none of the known magic numbers.
+    #[error("{file}: not a pcap or pcapng file (it starts with {start}); if it is compressed, unpack it first")]
+    NotACapture {
+        /// The file.
+        file: String,
+        /// Its first bytes in hexadecimal.
+        start: String,
+    },
+    /// The file ends inside a packet or a block.
+    #[error("{file}: packet {packet}: the file ends inside it; the packets before it were kept")]
+    Truncated {
+        /// The file.
+        file: String,
+        /// Number of the packet as Wireshark counts, from 1.
+        packet: u64,
+    },
+    /// A field has an impossible value.
+    #[error("{file}: packet {packet}: {what}; the packets before it were kept")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// Number of the packet at or before which it stands, from 1.
+        packet: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The system failed to read on.
+    #[error("{file}: packet {packet}: cannot read it: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Number of the packet, from 1.
+        packet: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// What stopped a parser; [`Reader`] adds the file and the packet number.
+enum Stop {
+    /// The file ends where it may.
+    End,
+    /// The file ends inside something.
+    Truncated,
+    Malformed(String),
+    Io(io::Error),
+}
+
+/// A whole capture file in memory.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// The file's name, for messages.
+    pub name: String,
+    /// Its interfaces; those of later sections follow those of earlier ones.
+    pub interfaces: Vec<Interface>,
+    /// Its packets in the order of the file.
+    pub packets: Vec<Packet>,
+    /// Why reading stopped before the end of the file, if it did.
+    pub damage: Option<ReadError>,
+}
+
+impl Capture {
+    /// Reads everything that can be read; see [`Capture::damage`] for the rest.
+    ///
+    /// # Errors
+    /// The input is not a capture at all.
+    pub fn from_reader(name: impl Into<String>, input: impl Read) -> Result<Capture, ReadError> {
+        let mut reader = Reader::new(name, input)?;
+        let mut packets = Vec::new();
+        let mut damage = None;
+        for packet in reader.by_ref() {
+            match packet {
+                Ok(packet) => packets.push(packet),
+                Err(error) => damage = Some(error),
+            }
+        }
+        Ok(Capture {
+            name: reader.source.file,
+            interfaces: reader.interfaces,
+            packets,
+            damage,
+        })
+    }
+}
+
+/// Reads a capture file whole.
+///
+/// # Errors
+/// The file cannot be opened or is not a capture. Damage further on is in
+/// [`Capture::damage`], with what came before it kept.
+pub fn read(path: impl AsRef<Path>) -> Result<Capture, ReadError> {
+    let name = path.as_ref().display().to_string();
+    match File::open(path.as_ref()) {
+        Ok(file) => Capture::from_reader(name, BufReader::new(file)),
+        Err(source) => Err(ReadError::Open { file: name, source }),
+    }
+}
+
+/// Iterates over the packets of a capture.
+///
+/// After an error there are no more packets.
+pub struct Reader<R: Read> {
+    source: Source<R>,
+    format: Format,
+    interfaces: Vec<Interface>,
+    packets: u64,
+    done: bool,
+}
+
+enum Format {
+    Pcap(pcap::Pcap),
+    PcapNg(pcapng::PcapNg),
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the first header of `input`, which is called `name` in messages.
+    ///
+    /// # Errors
+    /// The input is not a capture.
+    pub fn new(name: impl Into<String>, input: R) -> Result<Reader<R>, ReadError> {
+        let mut source = Source {
+            file: name.into(),
+            input,
+        };
+        let not_a_capture = |source: &Source<R>, start: &[u8]| ReadError::NotACapture {
+            file: source.file.clone(),
+            start: start.iter().map(|b| format!("{b:02x}")).collect(),
+        };
+        let Ok(magic) = source.take::<4>() else {
+            return Err(not_a_capture(&source, &[]));
+        };
+        let mut interfaces = Vec::new();
+        let format = if let Some(mut pcap) = pcap::Pcap::from_magic(magic) {
+            let interface = pcap.header(&mut source).map_err(|s| source.error(s, 1))?;
+            interfaces.push(interface);
+            Format::Pcap(pcap)
+        } else if magic == pcapng::SECTION_HEADER {
+            let ng = pcapng::PcapNg::start(&mut source).map_err(|s| source.error(s, 1))?;
+            Format::PcapNg(ng)
+        } else {
+            return Err(not_a_capture(&source, &magic));
+        };
+        Ok(Reader {
+            source,
+            format,
+            interfaces,
+            packets: 0,
+            done: false,
+        })
+    }
+
+    /// The interfaces seen so far: pcapng may add some between packets.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+}
+
+impl<R: Read> Iterator for Reader<R> {
+    type Item = Result<Packet, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let next = match &mut self.format {
+            Format::Pcap(pcap) => pcap.packet(&mut self.source),
+            Format::PcapNg(ng) => ng.packet(&mut self.source, &mut self.interfaces),
+        };
+        match next {
+            Ok(packet) => {
+                self.packets += 1;
+                Some(Ok(packet))
+            }
+            Err(stop) => {
+                self.done = true;
+                match stop {
+                    Stop::End => None,
+                    other => Some(Err(self.source.error(other, self.packets + 1))),
+                }
+            }
+        }
+    }
+}
+
+/// The input, with exact reads.
+struct Source<R> {
+    file: String,
+    input: R,
+}
+
+impl<R: Read> Source<R> {
+    /// `N` bytes; [`Stop::End`] if there is none left.
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
+        let mut bytes = [0; N];
+        let mut have = 0;
+        while have < N {
+            match self.input.read(&mut bytes[have..]) {
+                Ok(0) if have == 0 => return Err(Stop::End),
+                Ok(0) => return Err(Stop::Truncated),
+                Ok(n) => have += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Stop::Io(e)),
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// `N` bytes in the middle of something: none left is a truncation.
+    fn more<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
+        self.take().map_err(|stop| match stop {
+            Stop::End => Stop::Truncated,
+            other => other,
+        })
+    }
+
+    /// `len` bytes in the middle of something.
+    fn bytes(&mut self, len: usize) -> Result<Vec<u8>, Stop> {
+        if len > MAX_BLOCK {
+            return Err(Stop::Malformed(format!(
+                "a length of {len} bytes, over the limit of {MAX_BLOCK}"
+            )));
+        }
+        let mut bytes = Vec::new();
+        // `take` grows with what is there, so that a lying length costs nothing.
+        match self.input.by_ref().take(len as u64).read_to_end(&mut bytes) {
+            Ok(n) if n == len => Ok(bytes),
+            Ok(_) => Err(Stop::Truncated),
+            Err(e) => Err(Stop::Io(e)),
+        }
+    }
+
+    fn error(&self, stop: Stop, packet: u64) -> ReadError {
+        let file = self.file.clone();
+        match stop {
+            Stop::End | Stop::Truncated => ReadError::Truncated { file, packet },
+            Stop::Malformed(what) => ReadError::Malformed { file, packet, what },
+            Stop::Io(source) => ReadError::Io {
+                file,
+                packet,
+                source,
+            },
+        }
+    }
+}
+
+/// Byte order of a file or section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Little,
+    Big,
+}
+
+impl Order {
+    fn u16(self, b: [u8; 2]) -> u16 {
+        match self {
+            Order::Little => u16::from_le_bytes(b),
+            Order::Big => u16::from_be_bytes(b),
+        }
+    }
+
+    fn u32(self, b: [u8; 4]) -> u32 {
+        match self {
+            Order::Little => u32::from_le_bytes(b),
+            Order::Big => u32::from_be_bytes(b),
+        }
+    }
+
+    fn i64(self, b: [u8; 8]) -> i64 {
+        match self {
+            Order::Little => i64::from_le_bytes(b),
+            Order::Big => i64::from_be_bytes(b),
+        }
+    }
+}
