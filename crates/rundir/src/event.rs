@@ -115,6 +115,11 @@ pub enum EventKind {
         /// The address.
         address: Ipv6Addr,
     },
+    /// A program of the user's ended.
+    ProgramExited {
+        /// Its exit status; 128 and the signal's number if it was killed.
+        status: i32,
+    },
     /// A client has stopped polling (scenario over) and nothing is outstanding.
     Drained {
         /// Requests handed to the client since its start.

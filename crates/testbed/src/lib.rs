@@ -1,1 +1,173 @@
-//! Plan to kernel, processes, scenario clock and sniffers.
+//! Plan to kernel, processes, scenario clock and sniffers: the live half on one machine.
+//!
+//! Owns the network of a run while it lives and fills the run directory with what happened:
+//! `plan.yaml`, `run.json`, `events.jsonl`, `captures/`, `log/`. Knows nothing of topology
+//! files, of what the captures mean, or of the VM: inside a VM it runs unchanged.
+//!
+//! ```text
+//! Plan ──► Network (namespaces, radios, backbone) ──► Sniffers ──► Daemons ──► Scenario
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `network` | namespaces, radios, backbone, addresses |
+//! | `medium` | the `edges` medium: attenuation to edges, LQI, signal registers |
+//! | `daemon` | one process per node |
+//! | `scenario` | the clock, the steps, and the watch over the processes |
+//! | `sniffer` | one capture per interface |
+
+mod daemon;
+mod medium;
+mod network;
+mod scenario;
+mod sniffer;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use custody::Claim;
+use rundir::facts::RunFacts;
+use rundir::{Event, RunDir};
+use tokio::sync::mpsc::unbounded_channel;
+use topology::Plan;
+use units::SimTime;
+
+pub use network::RadioRemover;
+
+use daemon::Launcher;
+use medium::EdgeMedium;
+use network::{BACKBONE, Network};
+use scenario::Scenario;
+use sniffer::{Sniffers, Tap};
+
+/// How to run.
+pub struct Options<'a> {
+    /// Where results go; the directory exists and is empty.
+    pub run_dir: RunDir,
+    /// The program with the `node` subcommand.
+    pub binary: PathBuf,
+    /// Where marks of ownership go ([`custody::state_root`]).
+    pub state_root: PathBuf,
+    /// Backend, clock and kernel, repeated in the result.
+    pub facts: RunFacts,
+    /// Root of the file system that programs of the user's see, if not this one.
+    pub program_root: Option<PathBuf>,
+    /// Told how far the run is.
+    pub progress: &'a mut dyn FnMut(Progress),
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// The network is being made.
+    BringUp,
+    /// Daemons start; so many of them are ready.
+    Ready {
+        /// Daemons that are.
+        ready: usize,
+        /// Daemons that there are.
+        of: usize,
+    },
+    /// Scenario time.
+    Scenario {
+        /// Since its start.
+        at: std::time::Duration,
+        /// In all.
+        of: std::time::Duration,
+    },
+    /// The scenario is over; captures are written.
+    Finishing,
+}
+
+/// Runs `plan` and fills the run directory. Everything made is removed again, whatever
+/// happens; what cannot be removed is an error of its own.
+///
+/// # Errors
+/// When the network cannot be made, a daemon dies or does not get ready, a capture loses
+/// packets, or something cannot be removed.
+pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
+    for dir in [options.run_dir.captures(), options.run_dir.logs()] {
+        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    }
+    let path = options.run_dir.plan();
+    fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))?;
+    rundir::facts::write(&options.run_dir, &options.facts)?;
+    let mut claim = Claim::new(&options.state_root, &plan.name)?;
+    let outcome = tokio::select! {
+        outcome = run_in(plan, &mut options, &mut claim) => outcome,
+        signal = interrupted() => Err(signal),
+    };
+    let removed = claim.close_with(&mut RadioRemover).context("clean up");
+    match (outcome, removed) {
+        (Ok(()), removed) => removed,
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(left)) => Err(error.context(format!("and {left:#}"))),
+    }
+}
+
+/// Ends when the user wants the run to end.
+async fn interrupted() -> anyhow::Error {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = async || -> std::io::Result<&'static str> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = interrupt.recv() => Ok("SIGINT"),
+            _ = terminate.recv() => Ok("SIGTERM"),
+        }
+    };
+    match wait().await {
+        Ok(name) => anyhow::anyhow!("interrupted by {name}"),
+        Err(error) => anyhow::anyhow!("signal handlers: {error}"),
+    }
+}
+
+async fn run_in(plan: &Plan, options: &mut Options<'_>, claim: &mut Claim) -> Result<()> {
+    (options.progress)(Progress::BringUp);
+    let network = Network::up(plan, claim).await.context("bring up the network")?;
+    let sniffers = sniffers(plan, &network, &options.run_dir)?.start()?;
+    let medium = EdgeMedium::new(plan, network.hwsim, network.radios).await?;
+    let (reports, inbox) = unbounded_channel();
+    let launcher = Launcher {
+        binary: options.binary.clone(),
+        run_dir: options.run_dir.clone(),
+        program_root: options.program_root.clone(),
+        reports,
+    };
+    let mut scenario = Scenario::new(plan, medium, network.namespaces, launcher, inbox, claim);
+    let played = scenario.play(&mut *options.progress).await;
+    // Whatever happened, what was seen until then is kept.
+    let stopped = scenario.stop().await;
+    let captured = sniffers.finish();
+    let written = write_events(&options.run_dir, scenario.into_events());
+    played.and(stopped).and(captured).and(written)
+}
+
+fn sniffers(plan: &Plan, network: &Network, run_dir: &RunDir) -> Result<Sniffers> {
+    let mut sniffers = Sniffers::new();
+    for (name, node) in &plan.nodes {
+        let wired = node.backbone.is_some().then_some([("eth0", Tap::Ethernet)]);
+        let radio = node.radio.is_some().then_some([("lowpan0", Tap::Lowpan), ("wpan0", Tap::Wpan)]);
+        for (interface, tap) in wired.into_iter().flatten().chain(radio.into_iter().flatten()) {
+            let file = run_dir.capture(name, interface);
+            sniffers.add(&network.namespaces[name], name, interface, tap, file)?;
+        }
+    }
+    Ok(sniffers)
+}
+
+/// Writes the events in time order; those of one instant in the order of their nodes' names.
+fn write_events(run_dir: &RunDir, mut events: Vec<Event>) -> Result<()> {
+    events.sort_by(|a, b| (a.time_ns, &a.node).cmp(&(b.time_ns, &b.node)));
+    rundir::event::write_all(run_dir, &events)?;
+    Ok(())
+}
+
+/// Now, on the clock that stamps the captures.
+fn now() -> SimTime {
+    SimTime::ZERO + std::time::UNIX_EPOCH.elapsed().unwrap_or_default()
+}
+
+/// Names that no node may have, because the testbed uses them itself.
+pub const RESERVED_NAMES: [&str; 2] = [BACKBONE, rundir::event::SCENARIO];

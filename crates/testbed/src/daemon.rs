@@ -1,0 +1,196 @@
+//! One process per node, entered into its namespace, owned and watched.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use custody::{Claim, Object};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use rundir::control::Control;
+use rundir::{Event, RunDir};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc::UnboundedSender;
+use wpan::Namespace;
+
+/// Lines of a log that an error shows.
+const LOG_TAIL: usize = 20;
+/// How long a daemon may take to leave before it is killed.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// What a child tells the run.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// A daemon's event.
+    Event(Event),
+    /// A line on standard output that is no event.
+    Garbage { node: String, line: String },
+    /// Its standard output ended: it has exited or is about to.
+    Closed { node: String },
+}
+
+/// A node's process.
+pub(crate) struct Daemon {
+    node: String,
+    child: Child,
+    control: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+/// How to start the processes of a run.
+pub(crate) struct Launcher {
+    /// This program.
+    pub(crate) binary: PathBuf,
+    pub(crate) run_dir: RunDir,
+    /// Where programs of the user's find their files; none: the file system as it is.
+    pub(crate) program_root: Option<PathBuf>,
+    pub(crate) reports: UnboundedSender<Report>,
+}
+
+impl Launcher {
+    /// Starts the daemon of `node`; its events go to the launcher's channel, its log to the
+    /// run directory.
+    pub(crate) fn daemon(&self, node: &str, namespace: &Namespace, claim: &mut Claim) -> Result<Daemon> {
+        let mut command = Command::new(&self.binary);
+        command.arg("node").arg("--plan").arg(self.run_dir.plan()).arg("--control").arg(node);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut daemon = self.spawn(node, command, namespace, None, claim)?;
+        let out = daemon.child.stdout.take().context("a daemon has its output piped")?;
+        let (reports, name) = (self.reports.clone(), node.to_owned());
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(out).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let report = match serde_json::from_str(&line) {
+                    Ok(event) => Report::Event(event),
+                    Err(_) => Report::Garbage { node: name.clone(), line },
+                };
+                if reports.send(report).is_err() {
+                    return;
+                }
+            }
+            // Nobody listens any more only when the run is over.
+            let _ = reports.send(Report::Closed { node: name });
+        });
+        Ok(daemon)
+    }
+
+    /// Starts a program of the user's.
+    pub(crate) fn program(&self, node: &str, argv: &[String], namespace: &Namespace, claim: &mut Claim) -> Result<Daemon> {
+        let (program, arguments) = argv.split_first().with_context(|| format!("node {node}: no command"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(self.open_log(node)?);
+        self.spawn(node, command, namespace, self.program_root.as_deref(), claim)
+    }
+
+    fn open_log(&self, node: &str) -> Result<File> {
+        let path = self.run_dir.log(node);
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        opened.with_context(|| format!("create {}", path.display()))
+    }
+
+    fn spawn(
+        &self,
+        node: &str,
+        mut command: Command,
+        namespace: &Namespace,
+        root: Option<&Path>,
+        claim: &mut Claim,
+    ) -> Result<Daemon> {
+        command.stderr(self.open_log(node)?).kill_on_drop(true);
+        let fd: OwnedFd = namespace.try_clone_fd()?;
+        let root = root.map(Path::to_owned);
+        // SAFETY: between fork and exec only system calls are made, no allocation and no lock.
+        unsafe {
+            command.pre_exec(move || {
+                // Die with the testbed, however it dies.
+                set_pdeathsig(Signal::SIGKILL)?;
+                setns(&fd, CloneFlags::CLONE_NEWNET)?;
+                if let Some(root) = &root {
+                    nix::unistd::chroot(root)?;
+                    nix::unistd::chdir("/")?;
+                }
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().with_context(|| format!("node {node}: start {command:?}"))?;
+        if let Some(pid) = child.id() {
+            claim.own(Object::process(pid).with_context(|| format!("node {node}: process {pid}"))?)?;
+        }
+        let control = child.stdin.take();
+        Ok(Daemon { node: node.to_owned(), child, control, log: self.run_dir.log(node) })
+    }
+}
+
+impl Daemon {
+    /// Tells the daemon something. One that is gone is reported by its closed output.
+    pub(crate) async fn tell(&mut self, control: &Control) -> Result<()> {
+        let Some(pipe) = &mut self.control else { return Ok(()) };
+        let mut line = serde_json::to_string(control).context("control as JSON")?;
+        line.push('\n');
+        match pipe.write_all(line.as_bytes()).await {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.with_context(|| format!("node {}: control", self.node)),
+        }
+    }
+
+    /// Kills the process, as a crash would.
+    pub(crate) async fn crash(&mut self) -> Result<()> {
+        self.child.kill().await.with_context(|| format!("node {}: kill", self.node))
+    }
+
+    /// Asks a daemon to leave by closing its control pipe, kills it if it does not.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        drop(self.control.take());
+        match tokio::time::timeout(LEAVE, self.child.wait()).await {
+            Ok(status) => status.map(drop).with_context(|| format!("node {}: wait", self.node)),
+            Err(_) => self.crash().await,
+        }
+    }
+
+    /// Waits for the process to end: 128 and the signal's number if one killed it.
+    pub(crate) async fn exit_status(&mut self) -> Result<i32> {
+        let status = self.child.wait().await.with_context(|| format!("node {}: wait", self.node))?;
+        Ok(status_number(status))
+    }
+
+    /// Why a daemon that should run does not: its status and the last lines of its log.
+    pub(crate) async fn obituary(&mut self) -> String {
+        let status = match self.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        format!("node {} died ({status}); the end of {}:\n{}", self.node, self.log.display(), tail(&self.log))
+    }
+
+    /// Whether it has exited already.
+    pub(crate) fn try_status(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().map(status_number)
+    }
+}
+
+fn status_number(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// The last lines of a log.
+pub(crate) fn tail(path: &Path) -> String {
+    const BYTES: u64 = 8192;
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_else(|error| format!("({error})"));
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
+}

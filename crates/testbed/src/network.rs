@@ -1,0 +1,218 @@
+//! Plan to kernel: namespaces, backbone, radios, addresses and routes.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use custody::{Claim, Object, Remover};
+use ipnet::Ipv6Net;
+use topology::Plan;
+use topology::plan::{BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, Role};
+use wpan::{Dad, Hwsim, Links, Namespace, Nl802154, RadioId, sysctl};
+
+/// The namespace of the backbone's bridge or core router.
+pub(crate) const BACKBONE: &str = "backbone";
+const BRIDGE: &str = "br0";
+
+/// The kernel objects of a run.
+pub(crate) struct Network {
+    /// Every node's namespace.
+    pub(crate) namespaces: BTreeMap<NodeName, Namespace>,
+    /// Every radio.
+    pub(crate) radios: BTreeMap<NodeName, RadioId>,
+    /// The hwsim connection, for the medium.
+    pub(crate) hwsim: Hwsim,
+}
+
+impl Network {
+    /// Makes everything that `plan` names, recording each object in `claim`.
+    pub(crate) async fn up(plan: &Plan, claim: &mut Claim) -> Result<Network> {
+        let mut builder = Builder {
+            plan,
+            hwsim: Hwsim::connect().await?,
+            host: Nl802154::connect(&Namespace::current()?).await?,
+            host_links: Links::connect(&Namespace::current()?).await?,
+            namespaces: BTreeMap::new(),
+            radios: BTreeMap::new(),
+        };
+        let backbone = builder.namespace(BACKBONE, claim)?;
+        let core = Links::connect(&backbone).await?;
+        let bridge = prepare_backbone(&plan.backbone, &backbone, &core).await?;
+        for (port, (name, node)) in plan.nodes.iter().enumerate() {
+            let namespace = builder.namespace(name, claim)?;
+            let links = Links::connect(&namespace).await?;
+            let failed = || format!("node {name}");
+            if let Some(interface) = &node.backbone {
+                let ends = Ends { backbone: &core, bridge, node: &links, namespace: &namespace };
+                ends.join(&plan.backbone, interface, &node.role, &format!("port{port}")).await.with_context(failed)?;
+            }
+            if let Some(radio) = &node.radio {
+                builder.radio(name, radio, &namespace, &links, claim).await.with_context(failed)?;
+            }
+            if let Role::EdgeRouter(role) = &node.role {
+                namespace.run(|| sysctl::write("net.ipv6.conf.all.forwarding", "1"))??;
+                let lowpan = links.index("lowpan0").await?;
+                let address = Ipv6Net::new(role.address, role.prefix.prefix_len())?;
+                links.add_address(lowpan, address, Dad::Off).await.with_context(failed)?;
+            }
+            builder.namespaces.insert(name.clone(), namespace);
+        }
+        Ok(Network { namespaces: builder.namespaces, radios: builder.radios, hwsim: builder.hwsim })
+    }
+}
+
+struct Builder<'a> {
+    plan: &'a Plan,
+    hwsim: Hwsim,
+    host: Nl802154,
+    host_links: Links,
+    namespaces: BTreeMap<NodeName, Namespace>,
+    radios: BTreeMap<NodeName, RadioId>,
+}
+
+impl Builder<'_> {
+    /// A namespace that `nsenter --net=CLAIM/NAME` can enter while the run lives.
+    fn namespace(&self, name: &str, claim: &mut Claim) -> Result<Namespace> {
+        let path = claim.dir().join(name);
+        claim.own(Object::Namespace { path: path.clone() })?;
+        let namespace = Namespace::create()?;
+        namespace.bind_to(&path)?;
+        // Nothing here configures itself: what the plan says is all there is.
+        namespace.run(|| {
+            sysctl::write("net.ipv6.conf.default.accept_ra", "0")?;
+            sysctl::write("net.ipv6.conf.default.autoconf", "0")?;
+            sysctl::write("net.ipv6.conf.default.accept_dad", "0")
+        })??;
+        Ok(namespace)
+    }
+
+    /// Makes a radio, gives it the node's identity and moves it into the node's namespace.
+    async fn radio(
+        &mut self,
+        name: &str,
+        plan: &RadioInterface,
+        namespace: &Namespace,
+        links: &Links,
+        claim: &mut Claim,
+    ) -> Result<()> {
+        let made = wpan::create_radio_with_phy(&mut self.hwsim, &mut self.host).await?;
+        claim.own(Object::Radio { id: made.radio.0 })?;
+        self.radios.insert(name.to_owned(), made.radio);
+        let mark = format!("wpanlab {} {name}", claim.dir().display());
+        self.host_links.set_alias(made.wpan_ifindex, &mark).await?;
+        self.host.move_phy(made.phy, namespace).await?;
+        let mut radio = Nl802154::connect(namespace).await?;
+        let moved = radio.interfaces().await?;
+        let wpan = moved.into_iter().find(|i| i.phy == made.phy).with_context(|| {
+            format!("radio {}: its interface did not follow it into the namespace", made.radio.0)
+        })?;
+        links.down(wpan.ifindex).await?;
+        links.rename(wpan.ifindex, "wpan0").await?;
+        links.set_address(wpan.ifindex, &plan.eui64.0).await?;
+        radio.set_pan_id(wpan.ifindex, plan.pan_id).await?;
+        if let Some(short) = plan.short_address {
+            radio.set_short_address(wpan.ifindex, short).await?;
+        }
+        radio.set_channel(made.phy, plan.channel).await?;
+        links.add_lowpan("lowpan0", wpan.ifindex).await?;
+        let lowpan = links.index("lowpan0").await?;
+        // Mode 1: no address of its own making; the link-local one is added below.
+        namespace.run(|| sysctl::write("net.ipv6.conf.lowpan0.addr_gen_mode", "1"))??;
+        if matches!(self.plan.nodes[name].role, Role::MobileNode(_)) {
+            // Its daemon checks its addresses as the plan says.
+            namespace.run(|| sysctl::write("net.ipv6.conf.lowpan0.accept_dad", "1"))??;
+        }
+        links.up(wpan.ifindex).await?;
+        links.up(lowpan).await?;
+        let link_local = Ipv6Net::new(plan.eui64.link_local(), 64)?;
+        links.add_address(lowpan, link_local, Dad::Off).await?;
+        Ok(())
+    }
+}
+
+/// The bridge's index, or none where the backbone routes.
+async fn prepare_backbone(plan: &BackbonePlan, namespace: &Namespace, links: &Links) -> Result<Option<u32>> {
+    match plan.kind {
+        BackboneKind::Bridge => {
+            links.add_bridge(BRIDGE).await?;
+            let bridge = links.index(BRIDGE).await?;
+            links.up(bridge).await?;
+            Ok(Some(bridge))
+        }
+        BackboneKind::Routed => {
+            namespace.run(|| sysctl::write("net.ipv6.conf.all.forwarding", "1"))??;
+            Ok(None)
+        }
+    }
+}
+
+/// The two ends of a wired node's link.
+struct Ends<'a> {
+    backbone: &'a Links,
+    bridge: Option<u32>,
+    node: &'a Links,
+    namespace: &'a Namespace,
+}
+
+impl Ends<'_> {
+    async fn join(&self, plan: &BackbonePlan, interface: &BackboneInterface, role: &Role, port: &str) -> Result<()> {
+        let mac = parse_mac(&interface.mac)?;
+        self.backbone.add_veth(port, "eth0", self.namespace, None, Some(mac)).await?;
+        let port = self.backbone.index(port).await?;
+        if let Some(bridge) = self.bridge {
+            self.backbone.set_master(port, bridge).await?;
+        } else if let Some(gateway) = interface.gateway {
+            let address = Ipv6Net::new(gateway, interface.address.prefix_len())?;
+            self.backbone.add_address(port, address, Dad::Off).await?;
+        }
+        // The delay sits where the backbone sends to the node: both directions of a path
+        // cross exactly one such queue, and the node's own capture stamps what it sends
+        // before the delay and what it receives after it.
+        self.backbone.netem(port, plan.delay, plan.rate).await?;
+        self.backbone.up(port).await?;
+        let eth0 = self.node.index("eth0").await?;
+        self.node.up(eth0).await?;
+        self.node.add_address(eth0, interface.address, Dad::Off).await?;
+        for route in &interface.routes {
+            self.node.add_route(route.to, route.via, eth0).await?;
+        }
+        if let (None, Role::EdgeRouter(role)) = (self.bridge, role) {
+            self.backbone.add_route(role.prefix, interface.address.addr(), port).await?;
+        }
+        Ok(())
+    }
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for octet in &mut mac {
+        let part = parts.next().with_context(|| format!("`{text}` is not a MAC address"))?;
+        *octet = u8::from_str_radix(part, 16).with_context(|| format!("`{text}` is not a MAC address"))?;
+    }
+    Ok(mac)
+}
+
+/// Deletes radios over its own netlink connection, from wherever it is called.
+#[derive(Debug)]
+pub struct RadioRemover;
+
+impl Remover for RadioRemover {
+    fn remove_radio(&mut self, id: u32) -> Result<(), String> {
+        let work = || -> Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut hwsim = Hwsim::connect().await?;
+                if hwsim.radios().await?.iter().any(|radio| radio.id == RadioId(id)) {
+                    hwsim.delete_radio(RadioId(id)).await?;
+                }
+                Ok(())
+            })
+        };
+        // The caller may be inside a runtime, where another cannot be driven.
+        let done = std::thread::scope(|scope| scope.spawn(work).join());
+        match done {
+            Ok(result) => result.map_err(|error| format!("{error:#}")),
+            Err(_) => Err("the removing thread panicked".into()),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The scenario clock, the steps, and the watch over the processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use custody::Claim;
+use rundir::control::Control;
+use rundir::{Event, EventKind, event::SCENARIO};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use topology::Plan;
+use topology::plan::{Action, NodeName, ProgramPlan, Role, StepPlan};
+use units::quantity::format_duration;
+use wpan::Namespace;
+
+use crate::daemon::{Daemon, Launcher, Report};
+use crate::medium::EdgeMedium;
+use crate::{Progress, now};
+
+/// How long daemons may take to get ready: more than a DHCPv6 exchange, duplicate address
+/// detection and a registration that each lose their first message.
+const READY: Duration = Duration::from_secs(60);
+/// How long clients may take to end what is outstanding: EXCHANGE_LIFETIME of RFC 7252 §4.8.2.
+const DRAIN: Duration = Duration::from_secs(247);
+/// Scenario time between two progress reports.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A run from the first daemon to the last event.
+pub(crate) struct Scenario<'a> {
+    plan: &'a Plan,
+    medium: EdgeMedium,
+    namespaces: BTreeMap<NodeName, Namespace>,
+    launcher: Launcher,
+    inbox: UnboundedReceiver<Report>,
+    claim: &'a mut Claim,
+    daemons: BTreeMap<NodeName, Daemon>,
+    programs: BTreeMap<NodeName, Daemon>,
+    crashed: BTreeSet<NodeName>,
+    events: Vec<Event>,
+}
+
+/// Something that happens at a scenario time.
+enum Due<'a> {
+    Step(&'a StepPlan),
+    Program(&'a str, &'a ProgramPlan),
+    Tick,
+}
+
+impl<'a> Scenario<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        medium: EdgeMedium,
+        namespaces: BTreeMap<NodeName, Namespace>,
+        launcher: Launcher,
+        inbox: UnboundedReceiver<Report>,
+        claim: &'a mut Claim,
+    ) -> Scenario<'a> {
+        Scenario {
+            plan,
+            medium,
+            namespaces,
+            launcher,
+            inbox,
+            claim,
+            daemons: BTreeMap::new(),
+            programs: BTreeMap::new(),
+            crashed: BTreeSet::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Starts the daemons, servers first, plays the steps and lets the clients drain.
+    pub(crate) async fn play(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        let (servers, others): (Vec<_>, Vec<_>) = self
+            .plan
+            .nodes
+            .iter()
+            .filter(|(_, node)| !matches!(node.role, Role::Program(_)))
+            .partition(|(_, n)| !matches!(n.role, Role::Client(_) | Role::MobileNode(_)));
+        let total = servers.len() + others.len();
+        for group in [servers, others] {
+            let names: Vec<&NodeName> = group.into_iter().map(|(name, _)| name).collect();
+            self.start_group(&names, total, progress).await?;
+        }
+        self.play_steps(progress).await?;
+        progress(Progress::Finishing);
+        self.drain().await
+    }
+
+    async fn start_group(&mut self, names: &[&NodeName], of: usize, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        for name in names {
+            self.start_daemon(name)?;
+        }
+        self.tell_signals().await?;
+        let deadline = Instant::now() + READY;
+        let mut waiting: BTreeSet<&str> = names.iter().map(|n| n.as_str()).collect();
+        while !waiting.is_empty() {
+            progress(Progress::Ready { ready: self.daemons.len() - waiting.len(), of });
+            let Ok(report) = timeout_at(deadline, self.inbox.recv()).await else {
+                let names: Vec<&str> = waiting.into_iter().collect();
+                let logs: Vec<String> = names
+                    .iter()
+                    .map(|n| format!("{n}: {}", crate::daemon::tail(&self.launcher.run_dir.log(n))))
+                    .collect();
+                bail!("not ready after {}: {}\n{}", format_duration(READY), names.join(", "), logs.join("\n"));
+            };
+            if let Some(event) = self.handle(report).await? {
+                if event.kind == EventKind::Ready {
+                    waiting.remove(event.node.as_str());
+                }
+                self.events.push(event);
+            }
+        }
+        progress(Progress::Ready { ready: self.daemons.len(), of });
+        Ok(())
+    }
+
+    fn start_daemon(&mut self, name: &str) -> Result<()> {
+        let daemon = self.launcher.daemon(name, &self.namespaces[name], self.claim)?;
+        self.daemons.insert(name.to_owned(), daemon);
+        Ok(())
+    }
+
+    /// What a report means for the run: an event to keep, or the end.
+    async fn handle(&mut self, report: Option<Report>) -> Result<Option<Event>> {
+        match report.context("all daemons are gone")? {
+            Report::Event(event) => Ok(Some(event)),
+            Report::Garbage { node, line } => bail!("node {node} printed something that is no event: {line}"),
+            Report::Closed { node } if self.crashed.contains(&node) => Ok(None),
+            Report::Closed { node } => match self.daemons.get_mut(&node) {
+                Some(daemon) => bail!(daemon.obituary().await),
+                None => Ok(None),
+            },
+        }
+    }
+
+    async fn play_steps(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        let duration = self.plan.scenario.duration;
+        let agenda = self.agenda();
+        let start = Instant::now();
+        self.record(EventKind::ScenarioStarted);
+        for daemon in self.daemons.values_mut() {
+            daemon.tell(&Control::Start).await?;
+        }
+        for (at, due) in agenda {
+            self.wait_until(start + at).await?;
+            match due {
+                Due::Step(step) => self.carry_out(step).await.with_context(|| format!("scenario step at {}", format_duration(at)))?,
+                Due::Program(node, plan) => self.start_program(node, plan)?,
+                Due::Tick => progress(Progress::Scenario { at, of: duration }),
+            }
+        }
+        self.wait_until(start + duration).await?;
+        self.record(EventKind::ScenarioEnded);
+        Ok(())
+    }
+
+    /// Everything with a scenario time, in order.
+    fn agenda(&self) -> Vec<(Duration, Due<'a>)> {
+        let plan: &'a Plan = self.plan;
+        let mut agenda: Vec<(Duration, Due<'a>)> =
+            plan.scenario.steps.iter().map(|step| (step.at, Due::Step(step))).collect();
+        for (name, node) in &plan.nodes {
+            if let Role::Program(program) = &node.role {
+                agenda.push((program.start_at, Due::Program(name, program)));
+            }
+        }
+        let ticks = plan.scenario.duration.as_secs();
+        agenda.extend((0..ticks).map(|n| (TICK * n as u32, Due::Tick)));
+        agenda.sort_by_key(|(at, _)| *at);
+        agenda
+    }
+
+    /// Collects reports until `instant`.
+    async fn wait_until(&mut self, instant: Instant) -> Result<()> {
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(instant) => return Ok(()),
+                report = self.inbox.recv() => {
+                    if let Some(event) = self.handle(report).await? {
+                        self.events.push(event);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, step: &StepPlan) -> Result<()> {
+        let what = match &step.action {
+            Action::Attenuate(link) => {
+                self.medium.attenuate(link).await?;
+                self.tell_signals().await?;
+                format!("attenuation {} - {}: {}", link.a, link.b, link.attenuation)
+            }
+            Action::Link { a, b, up } => {
+                self.medium.set_up(a, b, *up).await?;
+                self.tell_signals().await?;
+                format!("link {a} - {b} {}", if *up { "up" } else { "down" })
+            }
+            Action::Crash { node } => {
+                self.crashed.insert(node.clone());
+                let daemon = self.daemons.get_mut(node).with_context(|| format!("node {node} is not running"))?;
+                daemon.crash().await?;
+                format!("crash {node}")
+            }
+            Action::Restart { node } => {
+                self.start_daemon(node)?;
+                self.crashed.remove(node);
+                self.tell_signals().await?;
+                let daemon = self.daemons.get_mut(node).context("just started")?;
+                daemon.tell(&Control::Start).await?;
+                format!("restart {node}")
+            }
+        };
+        self.record(EventKind::ScenarioStep { what });
+        Ok(())
+    }
+
+    /// Brings the signal registers of all mobile nodes up to date.
+    async fn tell_signals(&mut self) -> Result<()> {
+        for (node, register) in self.medium.signals() {
+            if let Some(daemon) = self.daemons.get_mut(&node) {
+                daemon.tell(&register).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start_program(&mut self, node: &str, plan: &ProgramPlan) -> Result<()> {
+        let program = self.launcher.program(node, &plan.command, &self.namespaces[node], self.claim)?;
+        self.programs.insert(node.to_owned(), program);
+        Ok(())
+    }
+
+    /// Lets the clients end what is outstanding.
+    async fn drain(&mut self) -> Result<()> {
+        let clients: Vec<NodeName> = self
+            .plan
+            .nodes
+            .iter()
+            .filter(|(name, node)| matches!(node.role, Role::Client(_)) && !self.crashed.contains(*name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut waiting: BTreeSet<&str> = clients.iter().map(String::as_str).collect();
+        for name in &clients {
+            if let Some(daemon) = self.daemons.get_mut(name) {
+                daemon.tell(&Control::Drain).await?;
+            }
+        }
+        let deadline = Instant::now() + DRAIN;
+        while !waiting.is_empty() {
+            let Ok(report) = timeout_at(deadline, self.inbox.recv()).await else {
+                bail!("requests outstanding {} after the scenario's end at: {waiting:?}", format_duration(DRAIN));
+            };
+            if let Some(event) = self.handle(report).await? {
+                if matches!(event.kind, EventKind::Drained { .. }) {
+                    waiting.remove(event.node.as_str());
+                }
+                self.events.push(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends every process and keeps the events that were still under way.
+    pub(crate) async fn stop(&mut self) -> Result<()> {
+        let mut first_error = Ok(());
+        for (name, mut program) in std::mem::take(&mut self.programs) {
+            let running = program.try_status().is_none();
+            let ended = async {
+                if running {
+                    program.crash().await?;
+                }
+                program.exit_status().await
+            };
+            match ended.await {
+                Ok(status) => self.events.push(Event {
+                    time_ns: now().as_nanos(),
+                    node: name,
+                    kind: EventKind::ProgramExited { status },
+                }),
+                Err(error) => first_error = first_error.and(Err(error)),
+            }
+        }
+        for (_, daemon) in std::mem::take(&mut self.daemons) {
+            first_error = first_error.and(daemon.stop().await);
+        }
+        while let Ok(report) = self.inbox.try_recv() {
+            if let Report::Event(event) = report {
+                self.events.push(event);
+            }
+        }
+        first_error
+    }
+
+    pub(crate) fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+
+    fn record(&mut self, kind: EventKind) {
+        self.events.push(Event { time_ns: now().as_nanos(), node: SCENARIO.into(), kind });
+    }
+}
