@@ -72,10 +72,12 @@ pub fn merge(captures: &[Capture], marks: &[Mark]) -> Capture {
             };
             interface
         }));
-        merged.packets.extend(capture.packets.iter().map(|p| Packet {
-            interface: base + p.interface,
-            ..p.clone()
-        }));
+        merged
+            .packets
+            .extend(capture.packets.iter().map(|p| Packet {
+                interface: base + p.interface,
+                ..p.clone()
+            }));
     }
     if !marks.is_empty() {
         merged.interfaces.push(Interface {

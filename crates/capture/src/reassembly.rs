@@ -170,7 +170,9 @@ mod tests {
         assert_eq!(reassembler.push(ms(1), &fragment(&bytes, 48, 96, 7)), None);
         assert_eq!(reassembler.push(ms(2), &fragment(&bytes, 96, 108, 7)), None);
         assert_eq!(reassembler.push(ms(3), &fragment(&bytes, 0, 48, 8)), None);
-        let whole = reassembler.push(ms(4), &fragment(&bytes, 0, 48, 7)).unwrap();
+        let whole = reassembler
+            .push(ms(4), &fragment(&bytes, 0, 48, 7))
+            .unwrap();
         assert_eq!((whole.first, whole.complete), (ms(1), ms(4)));
         assert_eq!(whole.payload, (0..100).collect::<Vec<u8>>());
         assert_eq!(reassembler.incomplete(), 1);

@@ -120,9 +120,10 @@ impl<W: Write> Writer<W> {
                 interfaces: self.interfaces,
             });
         }
-        let options = packet.comment.iter().map(|comment| {
-            EnhancedPacketOption::Comment(Cow::Borrowed(cut(comment, MAX_COMMENT)))
-        });
+        let options = packet
+            .comment
+            .iter()
+            .map(|comment| EnhancedPacketOption::Comment(Cow::Borrowed(cut(comment, MAX_COMMENT))));
         let block = EnhancedPacketBlock {
             interface_id: packet.interface as u32, // At most `interfaces`, which were written.
             timestamp: Duration::from_nanos(packet.time.as_nanos()),

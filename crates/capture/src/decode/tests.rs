@@ -64,10 +64,7 @@ fn ethernet_with_ipv4_is_decoded() {
 
 #[test]
 fn padding_of_a_short_ethernet_frame_is_not_payload() {
-    let mut frame = with_header(
-        &[0; 12],
-        &with_header(&[0x08, 0x00], &v4_packet(b"hi")),
-    );
+    let mut frame = with_header(&[0; 12], &with_header(&[0x08, 0x00], &v4_packet(b"hi")));
     frame.resize(60, 0xee);
     let datagram = udp(LinkType::ETHERNET, &frame).unwrap();
     assert_eq!(datagram.payload, b"hi");
@@ -105,7 +102,10 @@ fn cooked_captures_are_decoded_with_their_direction() {
     let sll = [0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x86, 0xdd];
     let frame = with_header(&sll, &v6_packet(b"hello"));
     assert_v6(udp(LinkType::LINUX_SLL, &frame), b"hello");
-    assert_eq!(ip(LinkType::LINUX_SLL, &frame).unwrap().outgoing, Some(true));
+    assert_eq!(
+        ip(LinkType::LINUX_SLL, &frame).unwrap().outgoing,
+        Some(true)
+    );
 
     // LINKTYPE_LINUX_SLL2: IPv6, reserved, interface 3, ARPHRD 1, packet type 0 (to us).
     let sll2 = [
@@ -209,7 +209,10 @@ fn the_first_fragment_gives_a_datagram_and_a_later_one_does_not() {
     );
     let last = fragment(7, false, &whole[56..]);
     assert_eq!(udp(LinkType::RAW, &last), None);
-    assert_eq!(ip(LinkType::RAW, &last).unwrap().fragment.unwrap().offset, 56);
+    assert_eq!(
+        ip(LinkType::RAW, &last).unwrap().fragment.unwrap().offset,
+        56
+    );
     // An atomic fragment is a whole packet.
     let atomic = fragment(0, false, whole);
     assert_v6(udp(LinkType::RAW, &atomic), &[9; 100]);

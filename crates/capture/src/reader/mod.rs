@@ -29,7 +29,9 @@ pub enum ReadError {
         source: io::Error,
     },
     /// It starts with none of the known magic numbers.
-    #[error("{file}: not a pcap or pcapng file (it starts with {start}); if it is compressed, unpack it first")]
+    #[error(
+        "{file}: not a pcap or pcapng file (it starts with {start}); if it is compressed, unpack it first"
+    )]
     NotACapture {
         /// The file.
         file: String,

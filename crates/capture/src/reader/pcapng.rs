@@ -133,7 +133,7 @@ impl PcapNg {
         read: usize,
     ) -> Result<Vec<u8>, Stop> {
         let length = length as usize;
-        if length % 4 != 0 || length < read + 4 || length > MAX_BLOCK {
+        if !length.is_multiple_of(4) || length < read + 4 || length > MAX_BLOCK {
             return Err(Stop::Malformed(format!("a block of {length} bytes")));
         }
         let body = source.bytes(length - read - 4)?;
