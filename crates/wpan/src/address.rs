@@ -1,0 +1,282 @@
+//! IPv6 addresses, duplicate address detection, and waiting until an address is usable.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use ipnet::Ipv6Net;
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NetlinkPayload};
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressScope,
+};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::{AddressMessageBuilder, MulticastGroup};
+use tokio::time::timeout;
+
+use crate::error::{Errno, Error, Result};
+use crate::link::Links;
+use crate::rtnl::Rtnl;
+
+/// How an address is checked for duplicates on its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dad {
+    /// Unusable until the detection has ended (RFC 4862 §5.4).
+    Normal,
+    /// Usable during the detection (RFC 4429); needs the sysctl `optimistic_dad`.
+    Optimistic,
+    /// Not checked, usable at once.
+    Off,
+}
+
+/// Where an address is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressState {
+    /// Detection is under way; not usable.
+    Tentative,
+    /// Detection is under way; usable (RFC 4429).
+    Optimistic,
+    /// Detection has ended well, or there was none.
+    Usable,
+    /// Another node has the address.
+    DadFailed,
+}
+
+/// An address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The address and the length of its prefix.
+    pub address: Ipv6Net,
+    /// Whether it can be used.
+    pub state: AddressState,
+    /// Whether its scope is the link only.
+    pub link_local: bool,
+}
+
+/// Why an address did not become usable.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    /// Another node has the address.
+    #[error("{address} on interface {ifindex}: duplicate address detected")]
+    DadFailed {
+        /// The address.
+        address: Ipv6Addr,
+        /// The interface.
+        ifindex: u32,
+    },
+    /// The deadline passed.
+    #[error("{address} on interface {ifindex}: not usable after {deadline:?} (it is {})", state.map_or("absent".into(), |s| format!("{s:?}")))]
+    TimedOut {
+        /// The address.
+        address: Ipv6Addr,
+        /// The interface.
+        ifindex: u32,
+        /// How long it was waited for.
+        deadline: Duration,
+        /// Its state at the end, if it exists.
+        state: Option<AddressState>,
+    },
+    /// The kernel could not be asked.
+    #[error(transparent)]
+    Netlink(#[from] Error),
+}
+
+impl Links {
+    /// Adds an address and the route to its prefix, for ever. Equals
+    /// `ip -6 address add ADDRESS dev DEV [optimistic | nodad]`.
+    ///
+    /// With [`Dad::Optimistic`], the kernel ignores the wish where the sysctl
+    /// `net.ipv6.conf.DEV.optimistic_dad` is 0: that is an error here, and nothing is added.
+    pub async fn add_address(&self, ifindex: u32, address: Ipv6Net, dad: Dad) -> Result<()> {
+        let operation = format!("add address {address}");
+        let mut message = message(ifindex, address);
+        let flags = match dad {
+            Dad::Normal => AddressFlags::empty(),
+            Dad::Optimistic => AddressFlags::Optimistic,
+            Dad::Off => AddressFlags::Nodad,
+        };
+        message.attributes.push(AddressAttribute::Flags(flags));
+        let request = RouteNetlinkMessage::NewAddress(message);
+        let added = self.rtnl.request(request, NLM_F_CREATE | NLM_F_EXCL).await;
+        if let Err(failure) = added {
+            let advice = [(Errno::EACCES, "IPv6 is disabled on the interface")];
+            return Err(self.explain(failure, ifindex, &operation, &advice).await);
+        }
+        if dad == Dad::Optimistic
+            && self.state_of(ifindex, address.addr()).await? == Some(AddressState::Tentative)
+        {
+            self.delete_address(ifindex, address).await?;
+            return Err(Error::unusable(
+                format_args!("interface {ifindex}"),
+                operation,
+                "optimistic detection is off: set its sysctl optimistic_dad to 1",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Removes an address. Equals `ip -6 address del ADDRESS dev DEV`.
+    pub async fn delete_address(&self, ifindex: u32, address: Ipv6Net) -> Result<()> {
+        let request = RouteNetlinkMessage::DelAddress(message(ifindex, address));
+        match self.rtnl.request(request, 0).await {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                let operation = format!("delete address {address}");
+                let advice = [(Errno::EADDRNOTAVAIL, "it has no such address")];
+                Err(self.explain(failure, ifindex, operation, &advice).await)
+            }
+        }
+    }
+
+    /// Removes all addresses of an interface but the link-local ones. Equals
+    /// `ip -6 address flush dev DEV scope global`.
+    pub async fn flush_addresses(&self, ifindex: u32) -> Result<()> {
+        for found in self.addresses(ifindex).await? {
+            if !found.link_local {
+                self.delete_address(ifindex, found.address).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The IPv6 addresses of an interface. Equals `ip -6 address show dev DEV`.
+    pub async fn addresses(&self, ifindex: u32) -> Result<Vec<InterfaceAddress>> {
+        let mut wanted = AddressMessage::default();
+        wanted.header.family = AddressFamily::Inet6;
+        let answer = self
+            .rtnl
+            .dump(RouteNetlinkMessage::GetAddress(wanted))
+            .await;
+        let answer = answer.map_err(|f| f.at("rtnetlink", "list addresses", &[]))?;
+        Ok(answer
+            .iter()
+            .filter_map(|message| match message {
+                RouteNetlinkMessage::NewAddress(m) if m.header.index == ifindex => decode(m),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Waits until `address` can be used: its detection has ended well, or it is optimistic.
+    /// The address may be added before or after the call. Events tell, nothing is polled.
+    pub async fn wait_usable(
+        &self,
+        ifindex: u32,
+        address: Ipv6Addr,
+        deadline: Duration,
+    ) -> Result<(), WaitError> {
+        match timeout(deadline, self.usable(ifindex, address)).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(WaitError::TimedOut {
+                address,
+                ifindex,
+                deadline,
+                state: self.state_of(ifindex, address).await?,
+            }),
+        }
+    }
+
+    async fn usable(&self, ifindex: u32, address: Ipv6Addr) -> Result<(), WaitError> {
+        // Subscribed first and looked second, so that no change falls in between.
+        let (_socket, mut events) = Rtnl::connect(&self.namespace, &[MulticastGroup::Ipv6Ifaddr])?;
+        let failed = || WaitError::DadFailed { address, ifindex };
+        let mut seen = self.state_of(ifindex, address).await?;
+        loop {
+            match seen {
+                Some(AddressState::Usable | AddressState::Optimistic) => return Ok(()),
+                Some(AddressState::DadFailed) => return Err(failed()),
+                Some(AddressState::Tentative) | None => {}
+            }
+            let Some((event, _)) = events.next().await else {
+                let lost = std::io::Error::from(std::io::ErrorKind::NotConnected);
+                return Err(Error::io("rtnetlink", "wait for address events", lost).into());
+            };
+            let of = |m: &AddressMessage| {
+                decode(m).filter(|a| m.header.index == ifindex && a.address.addr() == address)
+            };
+            match &event.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(m)) => {
+                    seen = of(m).map(|a| a.state).or(seen);
+                }
+                // A duplicate with a lifetime is not marked as failed but removed.
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(m))
+                    if of(m).is_some() && seen == Some(AddressState::Tentative) =>
+                {
+                    return Err(failed());
+                }
+                // Events were lost: look again.
+                NetlinkPayload::Overrun(_) => seen = self.state_of(ifindex, address).await?,
+                _ => {}
+            }
+        }
+    }
+
+    async fn state_of(&self, ifindex: u32, address: Ipv6Addr) -> Result<Option<AddressState>> {
+        let all = self.addresses(ifindex).await?;
+        Ok(all
+            .iter()
+            .find(|found| found.address.addr() == address)
+            .map(|found| found.state))
+    }
+}
+
+fn message(ifindex: u32, address: Ipv6Net) -> AddressMessage {
+    AddressMessageBuilder::<Ipv6Addr>::new()
+        .index(ifindex)
+        .address(address.addr(), address.prefix_len())
+        .build()
+}
+
+/// Reads an IPv6 address; `None` for one of another family.
+fn decode(message: &AddressMessage) -> Option<InterfaceAddress> {
+    let mut address = None;
+    // The header holds the low eight flags, which are all that matter here.
+    let mut flags = AddressFlags::from_bits_retain(message.header.flags.bits().into());
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Address(IpAddr::V6(found)) => address = Some(*found),
+            AddressAttribute::Flags(all) => flags = *all,
+            _ => {}
+        }
+    }
+    let state = if flags.contains(AddressFlags::Dadfailed) {
+        AddressState::DadFailed
+    } else if flags.contains(AddressFlags::Optimistic) {
+        // The kernel sets TENTATIVE beside it until the detection ends.
+        AddressState::Optimistic
+    } else if flags.contains(AddressFlags::Tentative) {
+        AddressState::Tentative
+    } else {
+        AddressState::Usable
+    };
+    Some(InterfaceAddress {
+        address: Ipv6Net::new(address?, message.header.prefix_len).ok()?,
+        state,
+        link_local: message.header.scope == AddressScope::Link,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_flags(flags: AddressFlags) -> AddressState {
+        let mut m = message(7, "fd00::1/64".parse().unwrap());
+        m.attributes.push(AddressAttribute::Flags(flags));
+        decode(&m).unwrap().state
+    }
+
+    #[test]
+    fn flags_tell_the_state_and_failure_outweighs_the_rest() {
+        use AddressFlags as F;
+        assert_eq!(with_flags(F::Permanent), AddressState::Usable);
+        assert_eq!(with_flags(F::Tentative), AddressState::Tentative);
+        assert_eq!(
+            with_flags(F::Tentative | F::Optimistic),
+            AddressState::Optimistic
+        );
+        assert_eq!(
+            with_flags(F::Tentative | F::Dadfailed),
+            AddressState::DadFailed
+        );
+    }
+}

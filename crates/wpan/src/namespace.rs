@@ -1,0 +1,120 @@
+//! Network namespaces, held by file descriptor.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::error::{Error, Result};
+use crate::rtnl;
+
+/// A network namespace. It lives as long as a handle, a process, a socket or a bind mount
+/// holds it; clones are the same namespace.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    fd: Arc<OwnedFd>,
+}
+
+impl Namespace {
+    /// A new namespace, its loopback up. Equals `ip netns add` without a name. Needs
+    /// CAP_SYS_ADMIN.
+    pub fn create() -> Result<Namespace> {
+        // A thread of its own: unshare moves the calling thread, and forking a threaded
+        // process (as other crates do) may deadlock.
+        in_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET)
+                .map_err(|e| Error::io("network namespace", "create", e))?;
+            let namespace = Namespace::current()?;
+            rtnl::loopback_up()?;
+            Ok(namespace)
+        })
+    }
+
+    /// The namespace of the calling thread.
+    pub fn current() -> Result<Namespace> {
+        Namespace::open("/proc/thread-self/ns/net")
+    }
+
+    /// A namespace that is bound to a path, or a process's `/proc/PID/ns/net`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Namespace> {
+        let path = path.as_ref();
+        let file =
+            File::open(path).map_err(|e| Error::io(path.display(), "open network namespace", e))?;
+        Ok(Namespace {
+            fd: Arc::new(file.into()),
+        })
+    }
+
+    /// Binds the namespace to `path`, which is created, so that it outlives this process and
+    /// `nsenter --net=PATH` finds it. `ip netns attach` does the same under `/run/netns`.
+    pub fn bind_to(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let failed = |e: io::Error| Error::io(path.display(), "bind network namespace", e);
+        File::options()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(failed)?;
+        let source = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let bound = mount(
+            Some(source.as_str()),
+            path,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        );
+        bound.map_err(|e| {
+            // The mount's error is the one to report; an empty file may stay behind.
+            let _ = fs::remove_file(path);
+            failed(e.into())
+        })
+    }
+
+    /// Undoes [`Namespace::bind_to`]: unmounts and removes `path`. Equals `ip netns del`.
+    pub fn unbind(path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let failed = |e: io::Error| Error::io(path.display(), "unbind network namespace", e);
+        umount2(path, MntFlags::MNT_DETACH).map_err(|e| failed(e.into()))?;
+        fs::remove_file(path).map_err(failed)
+    }
+
+    /// Runs `f` inside the namespace, on a thread of its own, and waits for it. A panic of
+    /// `f` continues in the caller. Sockets made by `f` stay in the namespace.
+    pub fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R> {
+        in_thread(|| {
+            self.enter_this_thread()?;
+            Ok(f())
+        })
+    }
+
+    /// Moves the calling thread into the namespace: for a daemon, before it starts another
+    /// thread.
+    pub fn enter_this_thread(&self) -> Result<()> {
+        setns(&self.fd, CloneFlags::CLONE_NEWNET)
+            .map_err(|e| Error::io("network namespace", "enter", e))
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Runs `f` on a fresh thread.
+fn in_thread<R: Send>(f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name("netns".into())
+            .spawn_scoped(scope, f)
+            .map_err(|e| Error::io("network namespace", "start a thread", e))?;
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

@@ -1,0 +1,66 @@
+//! A new radio and the phy that appeared with it.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::hwsim::{Hwsim, RadioId};
+use crate::nl802154::{Nl802154, PhyIndex, WpanInterface};
+
+/// How often to try again when somebody else makes radios at the same moment.
+const ATTEMPTS: u32 = 16;
+
+/// A radio of hwsim with its phy and its node interface, all in the initial namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRadio {
+    /// hwsim's number.
+    pub radio: RadioId,
+    /// Its phy.
+    pub phy: PhyIndex,
+    /// The number of its node interface in the initial namespace.
+    pub wpan_ifindex: u32,
+    /// The name of its node interface there.
+    pub name: String,
+}
+
+/// Makes a radio and finds its phy and interface. `nl802154` must be connected in the
+/// initial namespace.
+///
+/// hwsim does not say which phy belongs to a radio, so the listings of nl802154 before and
+/// after are compared; when somebody else made one in between, it is ambiguous: the radio
+/// is deleted and another is made.
+pub async fn create_radio_with_phy(hwsim: &Hwsim, nl802154: &Nl802154) -> Result<NewRadio> {
+    for _ in 0..ATTEMPTS {
+        let before: BTreeSet<PhyIndex> = phys(&nl802154.interfaces().await?);
+        let radio = hwsim.create_radio().await?;
+        let mut after = nl802154.interfaces().await?;
+        after.retain(|interface| !before.contains(&interface.phy));
+        match <[WpanInterface; 1]>::try_from(after) {
+            Ok([interface]) => {
+                return Ok(NewRadio {
+                    radio,
+                    phy: interface.phy,
+                    wpan_ifindex: interface.ifindex,
+                    name: interface.name,
+                });
+            }
+            Err(found) if found.is_empty() => {
+                hwsim.delete_radio(radio).await?;
+                return Err(Error::unusable(
+                    radio,
+                    "find its phy",
+                    "none appeared; nl802154 must be connected in the initial namespace",
+                ));
+            }
+            Err(_) => hwsim.delete_radio(radio).await?,
+        }
+    }
+    Err(Error::unusable(
+        "hwsim",
+        "create radio",
+        format_args!("others made radios at the same time, {ATTEMPTS} times in a row"),
+    ))
+}
+
+fn phys(interfaces: &[WpanInterface]) -> BTreeSet<PhyIndex> {
+    interfaces.iter().map(|interface| interface.phy).collect()
+}
