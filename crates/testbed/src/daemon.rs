@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,11 +15,15 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use rundir::control::Control;
-use rundir::{Event, RunDir};
+use rundir::{Event, EventKind, RunDir};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
 use wpan::Namespace;
+
+use crate::now;
 
 /// Lines of a log that an error shows.
 const LOG_TAIL: usize = 20;
@@ -32,8 +37,10 @@ pub(crate) enum Report {
     Event(Event),
     /// A line on standard output that is no event.
     Garbage { node: String, line: String },
-    /// Its standard output ended: it has exited or is about to.
-    Closed { node: String },
+    /// The standard output of a daemon's process ended: it has exited or is about to.
+    Closed { node: String, pid: Option<u32> },
+    /// A program of the user's ended.
+    ProgramExited(Event),
 }
 
 /// A node's process.
@@ -63,7 +70,7 @@ impl Launcher {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut daemon = self.spawn(node, command, namespace, None, claim)?;
         let out = daemon.child.stdout.take().context("a daemon has its output piped")?;
-        let (reports, name) = (self.reports.clone(), node.to_owned());
+        let (reports, name, pid) = (self.reports.clone(), node.to_owned(), daemon.child.id());
         tokio::spawn(async move {
             let mut lines = BufReader::new(out).lines();
             while let Ok(Some(line)) = lines.next_line().await {
@@ -76,17 +83,33 @@ impl Launcher {
                 }
             }
             // Nobody listens any more only when the run is over.
-            let _ = reports.send(Report::Closed { node: name });
+            let _ = reports.send(Report::Closed { node: name, pid });
         });
         Ok(daemon)
     }
 
-    /// Starts a program of the user's.
-    pub(crate) fn program(&self, node: &str, argv: &[String], namespace: &Namespace, claim: &mut Claim) -> Result<Daemon> {
+    /// Starts a program of the user's; its end is reported with its exit status. Dropping the
+    /// handle kills it.
+    pub(crate) fn program(&self, node: &str, argv: &[String], namespace: &Namespace, claim: &mut Claim) -> Result<Program> {
         let (program, arguments) = argv.split_first().with_context(|| format!("node {node}: no command"))?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(self.open_log(node)?);
-        self.spawn(node, command, namespace, self.program_root.as_deref(), claim)
+        let mut daemon = self.spawn(node, command, namespace, self.program_root.as_deref(), claim)?;
+        let (reports, stop) = (self.reports.clone(), Arc::new(Notify::new()));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                _ = daemon.child.wait() => {}
+                () = stopped.notified() => daemon.crash().await?,
+            }
+            let status = status_number(daemon.child.wait().await?);
+            let kind = EventKind::ProgramExited { status };
+            let event = Event { time_ns: now().as_nanos(), node: daemon.node, kind };
+            // Nobody listens any more only when the run is over.
+            let _ = reports.send(Report::ProgramExited(event));
+            Ok(())
+        });
+        Ok(Program { stop, task })
     }
 
     fn open_log(&self, node: &str) -> Result<File> {
@@ -154,12 +177,6 @@ impl Daemon {
         }
     }
 
-    /// Waits for the process to end: 128 and the signal's number if one killed it.
-    pub(crate) async fn exit_status(&mut self) -> Result<i32> {
-        let status = self.child.wait().await.with_context(|| format!("node {}: wait", self.node))?;
-        Ok(status_number(status))
-    }
-
     /// Why a daemon that should run does not: its status and the last lines of its log.
     pub(crate) async fn obituary(&mut self) -> String {
         let status = match self.child.wait().await {
@@ -169,12 +186,27 @@ impl Daemon {
         format!("node {} died ({status}); the end of {}:\n{}", self.node, self.log.display(), tail(&self.log))
     }
 
-    /// Whether it has exited already.
-    pub(crate) fn try_status(&mut self) -> Option<i32> {
-        self.child.try_wait().ok().flatten().map(status_number)
+    /// Whether `pid` is the process that runs now.
+    pub(crate) fn is(&self, pid: Option<u32>) -> bool {
+        pid.is_some() && self.child.id() == pid
     }
 }
 
+/// A program of the user's while it runs.
+pub(crate) struct Program {
+    stop: Arc<Notify>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Program {
+    /// Kills the program if it still runs.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.stop.notify_one();
+        self.task.await.context("the task of a program")?
+    }
+}
+
+/// 128 and the signal's number if one killed it.
 fn status_number(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

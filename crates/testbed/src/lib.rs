@@ -29,6 +29,7 @@ use anyhow::{Context, Result};
 use custody::Claim;
 use rundir::facts::RunFacts;
 use rundir::{Event, RunDir};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::unbounded_channel;
 use topology::Plan;
 use units::SimTime;
@@ -58,7 +59,8 @@ pub struct Options<'a> {
 }
 
 /// How far a run is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// The network is being made.
     BringUp,

@@ -14,7 +14,7 @@ use topology::plan::{Action, NodeName, ProgramPlan, Role, StepPlan};
 use units::quantity::format_duration;
 use wpan::Namespace;
 
-use crate::daemon::{Daemon, Launcher, Report};
+use crate::daemon::{Daemon, Launcher, Program, Report};
 use crate::medium::EdgeMedium;
 use crate::{Progress, now};
 
@@ -35,7 +35,7 @@ pub(crate) struct Scenario<'a> {
     inbox: UnboundedReceiver<Report>,
     claim: &'a mut Claim,
     daemons: BTreeMap<NodeName, Daemon>,
-    programs: BTreeMap<NodeName, Daemon>,
+    programs: Vec<Program>,
     crashed: BTreeSet<NodeName>,
     events: Vec<Event>,
 }
@@ -64,7 +64,7 @@ impl<'a> Scenario<'a> {
             inbox,
             claim,
             daemons: BTreeMap::new(),
-            programs: BTreeMap::new(),
+            programs: Vec::new(),
             crashed: BTreeSet::new(),
             events: Vec::new(),
         }
@@ -127,10 +127,11 @@ impl<'a> Scenario<'a> {
         match report.context("all daemons are gone")? {
             Report::Event(event) => Ok(Some(event)),
             Report::Garbage { node, line } => bail!("node {node} printed something that is no event: {line}"),
-            Report::Closed { node } if self.crashed.contains(&node) => Ok(None),
-            Report::Closed { node } => match self.daemons.get_mut(&node) {
-                Some(daemon) => bail!(daemon.obituary().await),
-                None => Ok(None),
+            Report::ProgramExited(event) => Ok(Some(event)),
+            // A process that was crashed on purpose is not the one that should run.
+            Report::Closed { node, pid } => match self.daemons.get_mut(&node) {
+                Some(daemon) if daemon.is(pid) => bail!(daemon.obituary().await),
+                _ => Ok(None),
             },
         }
     }
@@ -230,7 +231,7 @@ impl<'a> Scenario<'a> {
 
     fn start_program(&mut self, node: &str, plan: &ProgramPlan) -> Result<()> {
         let program = self.launcher.program(node, &plan.command, &self.namespaces[node], self.claim)?;
-        self.programs.insert(node.to_owned(), program);
+        self.programs.push(program);
         Ok(())
     }
 
@@ -267,28 +268,14 @@ impl<'a> Scenario<'a> {
     /// Ends every process and keeps the events that were still under way.
     pub(crate) async fn stop(&mut self) -> Result<()> {
         let mut first_error = Ok(());
-        for (name, mut program) in std::mem::take(&mut self.programs) {
-            let running = program.try_status().is_none();
-            let ended = async {
-                if running {
-                    program.crash().await?;
-                }
-                program.exit_status().await
-            };
-            match ended.await {
-                Ok(status) => self.events.push(Event {
-                    time_ns: now().as_nanos(),
-                    node: name,
-                    kind: EventKind::ProgramExited { status },
-                }),
-                Err(error) => first_error = first_error.and(Err(error)),
-            }
+        for program in std::mem::take(&mut self.programs) {
+            first_error = first_error.and(program.stop().await);
         }
         for (_, daemon) in std::mem::take(&mut self.daemons) {
             first_error = first_error.and(daemon.stop().await);
         }
         while let Ok(report) = self.inbox.try_recv() {
-            if let Report::Event(event) = report {
+            if let Report::Event(event) | Report::ProgramExited(event) = report {
                 self.events.push(event);
             }
         }

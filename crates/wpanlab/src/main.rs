@@ -1,1 +1,128 @@
-fn main() {}
+//! The `wpanlab` command.
+//!
+//! Owns the command line, the choice of backend and the exit code; everything else is in the
+//! crates. As the first process of a VM it is the guest instead.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`run`] | `run`: plan, backend, measurement, summary |
+//! | [`backend`] | native or VM, and why |
+//! | [`guest`] | the same testbed as the first process of a VM |
+//! | [`verify`] | `verify`: run again and compare |
+//! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
+//! | [`progress`] | progress on a terminal or as plain lines |
+
+mod backend;
+mod clean;
+mod cli;
+mod doctor;
+mod guest;
+mod progress;
+mod run;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser};
+use topology::Plan;
+
+use cli::{Cli, Command, NodeArgs, VmCommand};
+
+/// What a command's end means to whoever called it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything holds.
+    Passed,
+    /// An expectation does not hold, or two runs differ.
+    Failed,
+    /// The topology is wrong.
+    BadTopology,
+}
+
+impl Outcome {
+    fn code(self) -> u8 {
+        match self {
+            Outcome::Passed => 0,
+            Outcome::Failed => 1,
+            Outcome::BadTopology => 2,
+        }
+    }
+}
+
+/// Exit code of a run that failed itself.
+const RUN_FAILED: u8 = 3;
+
+fn main() -> ExitCode {
+    if vm::guest::is_guest() {
+        guest::main();
+    }
+    let cli = Cli::parse();
+    init_logging(cli.verbose);
+    match runtime().and_then(|runtime| runtime.block_on(dispatch(cli))) {
+        Ok(outcome) => ExitCode::from(outcome.code()),
+        Err(error) => {
+            eprintln!("wpanlab: {error:#}");
+            ExitCode::from(RUN_FAILED)
+        }
+    }
+}
+
+/// One thread: children are told to die with the thread that started them, and a runtime's
+/// worker threads come and go.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio runtime")
+}
+
+fn init_logging(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("WPANLAB_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+async fn dispatch(cli: Cli) -> Result<Outcome> {
+    let show = progress::Show::new(cli.quiet || cli.json);
+    match cli.command {
+        Command::Run(args) => run::run(args, show, cli.json, cli.quiet).await,
+        Command::Check { topologies } => run::check(&topologies),
+        Command::Plan { topology, seed } => run::print_plan(&topology, seed),
+        Command::Schema => {
+            println!("{}", topology::schema());
+            Ok(Outcome::Passed)
+        }
+        Command::Analyze { self_test: true, .. } => {
+            println!("{}", measure::selftest().context("self-test")?);
+            Ok(Outcome::Passed)
+        }
+        Command::Analyze { captures, .. } => run::analyze(&captures, cli.json),
+        Command::Verify(args) => verify::verify(args, show).await,
+        Command::Doctor => doctor::doctor(cli.json).await,
+        Command::Clean { dry_run } => clean::clean(dry_run),
+        Command::Vm(VmCommand::Fetch) => backend::fetch(show),
+        Command::Node(args) => node(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "wpanlab", &mut std::io::stdout());
+            Ok(Outcome::Passed)
+        }
+    }
+}
+
+async fn node(args: NodeArgs) -> Result<Outcome> {
+    let text = std::fs::read_to_string(&args.plan)
+        .with_context(|| format!("read {}", args.plan.display()))?;
+    let plan = Plan::from_yaml(&text).with_context(|| format!("plan {}", args.plan.display()))?;
+    nodes::run(nodes::Config {
+        plan,
+        node: args.node,
+        controlled: args.control,
+        interfaces: nodes::Interfaces { wpan: args.wpan, lowpan: args.lowpan },
+    })
+    .await?;
+    Ok(Outcome::Passed)
+}

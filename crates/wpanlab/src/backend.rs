@@ -1,0 +1,212 @@
+//! Where the network of a run lives: on this machine's kernel, or in a VM.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rundir::RunDir;
+use rundir::facts::RunFacts;
+use testbed::Progress;
+use topology::Plan;
+use topology::plan::Role;
+use vm::{Accel, Clock, Kernel, KernelSource, VmConfig};
+
+use crate::Outcome;
+use crate::cli::{BackendArg, ClockArg, HowArgs};
+use crate::guest::Job;
+use crate::progress::Show;
+
+/// Wall time without a sign of life after which a VM counts as stuck. A guest reports every
+/// second of its scenario.
+const STALL: Duration = Duration::from_secs(120);
+
+/// Where and how a run takes place.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// In namespaces of this machine.
+    Native,
+    /// In a VM.
+    Vm {
+        /// What it boots.
+        kernel: Kernel,
+        /// What drives its clock.
+        clock: Clock,
+        /// What executes it.
+        accel: Accel,
+    },
+}
+
+impl How {
+    /// What the command line asks for; for `auto`, what this machine can do.
+    pub fn choose(args: &HowArgs, show: &Show) -> Result<How> {
+        match (args.backend, args.clock) {
+            (BackendArg::Native, ClockArg::Virtual) => {
+                bail!("virtual time needs the VM: give --clock realtime with --backend native")
+            }
+            (BackendArg::Native, ClockArg::Realtime) => {
+                native_obstacle().map_or(Ok(How::Native), |obstacle| bail!("native backend: {obstacle}"))
+            }
+            (_, ClockArg::Virtual) => How::virtual_clock(args.kernel.as_deref(), show),
+            (BackendArg::Vm, ClockArg::Realtime) => How::realtime_vm(args.kernel.as_deref(), show),
+            (BackendArg::Auto, ClockArg::Realtime) => match native_obstacle() {
+                None => Ok(How::Native),
+                Some(obstacle) => {
+                    show.stage(&format!("not native: {obstacle}; using the VM"));
+                    How::realtime_vm(args.kernel.as_deref(), show)
+                }
+            },
+        }
+    }
+
+    /// The reproducible VM.
+    pub fn virtual_clock(kernel: Option<&Path>, show: &Show) -> Result<How> {
+        Ok(How::Vm { kernel: locate(kernel, show)?, clock: Clock::Virtual, accel: Accel::Tcg })
+    }
+
+    fn realtime_vm(kernel: Option<&Path>, show: &Show) -> Result<How> {
+        let kernel = locate(kernel, show)?;
+        show.stage("probe KVM");
+        let accel = match vm::probe::kvm_works(&kernel) {
+            Ok(()) => Accel::Kvm,
+            Err(reason) => {
+                show.stage(&format!("no KVM: {reason}; using TCG"));
+                Accel::Tcg
+            }
+        };
+        Ok(How::Vm { kernel, clock: Clock::Realtime, accel })
+    }
+
+    /// Runs `plan`; the run directory then holds what the live half writes.
+    pub async fn run(&self, plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+        match self {
+            How::Native => native(plan, dir, show).await,
+            How::Vm { kernel, clock, accel } => {
+                let job = Job::new(plan, *clock);
+                let mut config = VmConfig::new(kernel.clone(), own_binary()?);
+                config.clock = *clock;
+                config.accel = *accel;
+                config.seed = plan.seed.0;
+                config.job = serde_json::to_vec(&job)?;
+                config.share_host_root = has_programs(plan);
+                config.stall_limit = STALL;
+                in_vm(config, dir, show).await
+            }
+        }
+    }
+}
+
+/// Whether `plan` runs programs of the user's, which live in this machine's file system.
+pub fn has_programs(plan: &Plan) -> bool {
+    plan.nodes.values().any(|node| matches!(node.role, Role::Program(_)))
+}
+
+/// Why this machine cannot run natively; `None` if it can.
+pub fn native_obstacle() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("it needs root for namespaces and radios".into());
+    }
+    let loaded = |module: &str| Path::new("/sys/module").join(module).exists();
+    let missing: Vec<&str> =
+        ["mac802154_hwsim", "ieee802154_6lowpan"].into_iter().filter(|m| !loaded(m)).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    Some(format!("the kernel has no {0}; if it has the modules: modprobe -a {0}", missing.join(" ")))
+}
+
+async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+    let facts = facts("native", ClockArg::Realtime.name())?;
+    let mut progress = |progress: Progress| show.testbed(&progress);
+    testbed::run(
+        plan,
+        testbed::Options {
+            run_dir: dir.clone(),
+            binary: own_binary()?,
+            state_root: custody::state_root(),
+            facts,
+            program_root: None,
+            progress: &mut progress,
+        },
+    )
+    .await
+}
+
+async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
+    show.stage("boot the VM");
+    let output = vm::run(config, |line: &str| match serde_json::from_str(line) {
+        Ok(progress) => show.testbed(&progress),
+        Err(_) => show.stage(line),
+    })
+    .await?;
+    for (path, bytes) in &output.files {
+        let path = dir.root().join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+        }
+        fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
+    }
+    let error = dir.root().join(crate::guest::ERROR_FILE);
+    match fs::read_to_string(&error) {
+        Ok(text) => bail!("in the VM: {text}"),
+        Err(_) if output.exit_code == 0 => Ok(()),
+        Err(_) => bail!("the VM ended with {}; its console:\n{}", output.exit_code, output.console),
+    }
+}
+
+/// Backend, clock and kernel of this machine, or of the guest that this is.
+pub fn facts(backend: &str, clock: &str) -> Result<RunFacts> {
+    let system = nix::sys::utsname::uname().context("uname")?;
+    Ok(RunFacts {
+        backend: backend.into(),
+        clock: clock.into(),
+        kernel: system.release().to_string_lossy().into_owned(),
+        wpanlab_version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+/// This program, for daemons and as the guest's `/init`.
+pub fn own_binary() -> Result<PathBuf> {
+    std::env::current_exe().context("this program's own path")
+}
+
+/// The kernel cache: `$XDG_CACHE_HOME/wpanlab` or `~/.cache/wpanlab`.
+pub fn cache_dir() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
+    std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| home().join(".cache"), PathBuf::from)
+        .join("wpanlab")
+}
+
+fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
+    show.stage("find a kernel");
+    let source = KernelSource { explicit: explicit.map(Path::to_owned), cache: cache_dir() };
+    Ok(Kernel::locate(&source, &mut |line: &str| show.stage(line))?)
+}
+
+/// `wpanlab vm fetch`.
+pub fn fetch(show: Show) -> Result<Outcome> {
+    let kernel = vm::fetch(&cache_dir(), &mut |line: &str| show.stage(line))?;
+    show.done();
+    println!("kernel {} in {}", kernel.release, cache_dir().display());
+    Ok(Outcome::Passed)
+}
+
+/// Every file below `root`, by its path relative to it.
+pub fn read_tree(root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    let mut waiting = vec![root.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+                files.insert(path.strip_prefix(root).unwrap_or(&path).to_owned(), bytes);
+            }
+        }
+    }
+    Ok(files)
+}

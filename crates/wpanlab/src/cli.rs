@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
+/// kernel stack.
+#[derive(Debug, Parser)]
+#[command(name = "wpanlab", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Errors and the result only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More about what happens; twice: everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Results as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a topology and measure its handovers
+    ///
+    /// Exit code: 0 every expectation holds, 1 one does not, 2 the topology is wrong, 3 the run
+    /// itself failed.
+    Run(RunArgs),
+    /// Validate a topology; nothing is run
+    Check {
+        /// Topology files
+        #[arg(required = true)]
+        topologies: Vec<PathBuf>,
+    },
+    /// Print the resolved plan: every default, address, EUI-64, channel and seed
+    Plan {
+        /// Topology file
+        topology: PathBuf,
+        /// Root seed, instead of the topology's
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Print the JSON Schema of topology files
+    Schema,
+    /// Measure captures taken anywhere: Message IDs, gaps, losses, round-trip times
+    Analyze {
+        /// pcap or pcapng files
+        #[arg(required_unless_present = "self_test")]
+        captures: Vec<PathBuf>,
+        /// Measure a synthetic capture with a known gap instead
+        #[arg(long, conflicts_with = "captures")]
+        self_test: bool,
+    },
+    /// Run a topology several times and compare every artefact byte by byte
+    Verify(VerifyArgs),
+    /// Say what this machine can do, and what to install for the rest
+    Doctor,
+    /// List and remove what killed runs left behind
+    Clean {
+        /// List only
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// The virtual machine's parts
+    #[command(subcommand)]
+    Vm(VmCommand),
+    /// Run one node's daemon, in a namespace of the testbed or on a board
+    Node(NodeArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VmCommand {
+    /// Fetch the distribution's kernel into the cache, without root
+    Fetch,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Topology file
+    pub topology: PathBuf,
+    /// Run directory; default: runs/NAME-N with the next free N
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Replace the run directory if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// Root seed, instead of the topology's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct HowArgs {
+    /// Where the network lives
+    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
+    pub backend: BackendArg,
+    /// Virtual: idle time costs nothing and runs repeat to the byte
+    #[arg(long, value_enum, default_value_t = ClockArg::Virtual)]
+    pub clock: ClockArg,
+    /// Kernel image for the VM (vmlinuz or vmlinux); its modules are expected beside it, in
+    /// ../lib/modules
+    #[arg(long)]
+    pub kernel: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Topology file
+    pub topology: PathBuf,
+    /// How many runs
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
+    pub runs: u32,
+    /// Root seed, instead of the topology's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Kernel image for the VM
+    #[arg(long)]
+    pub kernel: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct NodeArgs {
+    /// Resolved plan (`wpanlab plan`)
+    #[arg(long)]
+    pub plan: PathBuf,
+    /// Take control lines from standard input and leave at its end
+    #[arg(long)]
+    pub control: bool,
+    /// The 802.15.4 interface
+    #[arg(long, default_value = "wpan0")]
+    pub wpan: String,
+    /// The 6LoWPAN interface
+    #[arg(long, default_value = "lowpan0")]
+    pub lowpan: String,
+    /// Which node of the plan
+    pub node: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    /// Native when it is possible and the clock is real, otherwise the VM
+    Auto,
+    /// This machine's kernel; needs root and the 802.15.4 modules
+    Native,
+    /// QEMU; needs no privileges
+    Vm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// The guest's time is counted in instructions
+    Virtual,
+    /// The wall's
+    Realtime,
+}
+
+impl ClockArg {
+    /// The word in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            ClockArg::Virtual => "virtual",
+            ClockArg::Realtime => "realtime",
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `wpanlab run`, and the commands around a topology or a capture.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use measure::result::RunResult;
+use rundir::RunDir;
+use topology::{Overrides, Plan};
+use units::Seed;
+
+use crate::Outcome;
+use crate::backend::How;
+use crate::cli::RunArgs;
+use crate::progress::Show;
+
+/// Reads a topology; diagnostics go to standard error and `None` comes back.
+pub fn load(path: &Path, seed: Option<u64>) -> Result<Option<Plan>> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let overrides = Overrides { seed: seed.map(Seed) };
+    match topology::load(&path.display().to_string(), &text, &overrides) {
+        Ok(plan) => Ok(Some(plan)),
+        Err(diagnostics) => {
+            eprintln!("{diagnostics}");
+            Ok(None)
+        }
+    }
+}
+
+/// `wpanlab check`: every file is read, whatever the others hold.
+pub fn check(paths: &[PathBuf]) -> Result<Outcome> {
+    let mut outcome = Outcome::Passed;
+    for path in paths {
+        match load(path, None)? {
+            Some(plan) => println!("{}: {} nodes, {} steps", path.display(), plan.nodes.len(), plan.scenario.steps.len()),
+            None => outcome = Outcome::BadTopology,
+        }
+    }
+    Ok(outcome)
+}
+
+/// `wpanlab plan`.
+pub fn print_plan(path: &Path, seed: Option<u64>) -> Result<Outcome> {
+    let Some(plan) = load(path, seed)? else { return Ok(Outcome::BadTopology) };
+    print!("{}", plan.to_yaml());
+    Ok(Outcome::Passed)
+}
+
+/// `wpanlab analyze`.
+pub fn analyze(captures: &[PathBuf], json: bool) -> Result<Outcome> {
+    let analysis = measure::analyze_files(captures)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&analysis)?);
+    } else {
+        print!("{}", measure::text::analysis(&analysis));
+    }
+    Ok(Outcome::Passed)
+}
+
+/// `wpanlab run`.
+pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<Outcome> {
+    let Some(plan) = load(&args.topology, args.seed)? else { return Ok(Outcome::BadTopology) };
+    let how = How::choose(&args.how, &show)?;
+    let dir = make_run_dir(&plan, &args)?;
+    let outcome = perform(&plan, &how, &dir, &show).await;
+    show.done();
+    let result = outcome.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&result)?);
+    } else if !quiet {
+        print!("{}", measure::text::summary(&result));
+        print_paths(&dir)?;
+    }
+    Ok(if result.passed() { Outcome::Passed } else { Outcome::Failed })
+}
+
+/// The live half, then the measurement.
+pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Result<RunResult> {
+    how.run(plan, dir, show).await?;
+    show.stage("measure");
+    measure::run_dir(dir).context("measure")
+}
+
+/// The run directory, made and empty. An existing one is never overwritten without `--force`.
+fn make_run_dir(plan: &Plan, args: &RunArgs) -> Result<RunDir> {
+    let root = match &args.out {
+        Some(out) => out.clone(),
+        None => next_free(Path::new("runs"), &plan.name),
+    };
+    let exists = fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some());
+    if exists && !args.force {
+        bail!("{} exists; --force replaces it", root.display());
+    }
+    if exists {
+        remove_run(&root)?;
+    }
+    fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
+    Ok(RunDir::new(root))
+}
+
+/// Removes an earlier run, and refuses to remove anything else.
+fn remove_run(root: &Path) -> Result<()> {
+    if !RunDir::new(root).plan().exists() {
+        bail!("{} is no run directory (it has no plan.yaml): not removed", root.display());
+    }
+    fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))
+}
+
+fn next_free(base: &Path, name: &str) -> PathBuf {
+    let taken = |number: &u32| base.join(format!("{name}-{number}")).exists();
+    let number = (1..).find(|number| !taken(number)).unwrap_or(1);
+    base.join(format!("{name}-{number}"))
+}
+
+fn print_paths(dir: &RunDir) -> Result<()> {
+    println!("run directory  {}", dir.root().display());
+    println!("result         {}", dir.result().display());
+    println!("captures       {}  (all interfaces)", dir.merged_capture().display());
+    let mut captures: Vec<PathBuf> = fs::read_dir(dir.captures())
+        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
+        .with_context(|| dir.captures().display().to_string())?;
+    captures.sort();
+    for capture in captures.iter().filter(|path| **path != dir.merged_capture()) {
+        println!("               {}", capture.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_gets_the_next_free_directory() {
+        let base = tempfile::tempdir().unwrap();
+        assert_eq!(next_free(base.path(), "handover"), base.path().join("handover-1"));
+        fs::create_dir(base.path().join("handover-1")).unwrap();
+        assert_eq!(next_free(base.path(), "handover"), base.path().join("handover-2"));
+    }
+
+    #[test]
+    fn force_removes_runs_only() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("precious"), "x").unwrap();
+        assert!(remove_run(base.path()).unwrap_err().to_string().contains("no run directory"));
+        assert!(base.path().join("precious").exists());
+    }
+}
