@@ -1,5 +1,6 @@
 //! `events.jsonl`: one JSON object a line, on the clock of the captures.
 
+use std::io::{self, BufRead, Write};
 use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
@@ -166,5 +167,96 @@ impl Phase {
             Phase::Binding => "binding",
             Phase::Resume => "resume",
         }
+    }
+}
+
+/// Writes one event as a line.
+///
+/// # Errors
+/// The output refused the bytes.
+pub fn write_line(output: &mut impl Write, event: &Event) -> io::Result<()> {
+    let mut line = serde_json::to_vec(event)?;
+    line.push(b'\n');
+    output.write_all(&line)
+}
+
+/// Why `events.jsonl` cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadEventsError {
+    /// The input failed.
+    #[error("cannot read the events: {0}")]
+    Io(#[from] io::Error),
+    /// A line is not an event.
+    #[error("line {line} is not an event: {source}")]
+    Line {
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads all events, one a line; empty lines are passed over.
+///
+/// # Errors
+/// The input failed, or a line is not an event.
+pub fn read_all(input: impl BufRead) -> Result<Vec<Event>, ReadEventsError> {
+    let mut events = Vec::new();
+    for (index, line) in input.lines().enumerate() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let event = serde_json::from_str(&line).map_err(|source| ReadEventsError::Line {
+            line: index + 1,
+            source,
+        })?;
+        events.push(event);
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_flat_objects_one_a_line() {
+        let events = vec![
+            Event {
+                time_ns: 1,
+                node: SCENARIO.into(),
+                kind: EventKind::ScenarioStarted,
+            },
+            Event {
+                time_ns: 2,
+                node: "sensor".into(),
+                kind: EventKind::PhaseEnded {
+                    handover: 1,
+                    phase: Phase::MovementDetection,
+                },
+            },
+        ];
+        let mut file = Vec::new();
+        for event in &events {
+            write_line(&mut file, event).unwrap();
+        }
+        assert_eq!(
+            String::from_utf8(file.clone()).unwrap(),
+            "{\"time_ns\":1,\"node\":\"scenario\",\"event\":\"scenario_started\"}\n\
+             {\"time_ns\":2,\"node\":\"sensor\",\"event\":\"phase_ended\",\"handover\":1,\
+             \"phase\":\"movement_detection\"}\n"
+        );
+        assert_eq!(read_all(&file[..]).unwrap(), events);
+    }
+
+    #[test]
+    fn a_line_that_is_no_event_is_named() {
+        let error = read_all(&b"\n{\"time_ns\":1}\n"[..]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("line 2 is not an event: missing field")
+        );
     }
 }

@@ -1,0 +1,60 @@
+//! `run.json`: what the live half knows about itself and the result repeats.
+
+use std::path::Path;
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+
+/// Where and how a run took place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// `native` or `vm`.
+    pub backend: String,
+    /// `virtual` or `realtime`.
+    pub clock: String,
+    /// Release of the kernel that the nodes ran on, `6.1.0-18-amd64`.
+    pub kernel: String,
+    /// Version of the program that made the run.
+    pub wpanlab_version: String,
+}
+
+impl RunFacts {
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not what [`RunFacts::write`] writes.
+    pub fn read(path: &Path) -> io::Result<RunFacts> {
+        Ok(serde_json::from_slice(&fs::read(path)?)?)
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        fs::write(path, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_have_the_documented_form() {
+        let facts = RunFacts {
+            backend: "vm".into(),
+            clock: "virtual".into(),
+            kernel: "6.1.0-18-amd64".into(),
+            wpanlab_version: "0.1.0".into(),
+        };
+        let text = serde_json::to_string(&facts).unwrap();
+        assert_eq!(
+            text,
+            r#"{"backend":"vm","clock":"virtual","kernel":"6.1.0-18-amd64","wpanlab_version":"0.1.0"}"#
+        );
+        assert_eq!(serde_json::from_str::<RunFacts>(&text).unwrap(), facts);
+    }
+}
