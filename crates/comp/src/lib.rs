@@ -1,1 +1,9 @@
-//! CoMP and CoMM: codec, tables and the WMMS, client and node machines.
+//! CoMP and CoMM: mobility management over CoAP, as pure state machines.
+pub mod binding;
+pub mod codec;
+mod deadlines;
+pub mod handover;
+pub mod lbc;
+pub mod mmt;
+
+pub use binding::{BindingMode, Expired, Removal};

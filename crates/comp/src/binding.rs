@@ -1,0 +1,48 @@
+//! What the tables and the machines say about bindings.
+
+use std::fmt;
+
+/// Who tells the correspondents of a new T_Addr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingMode {
+    /// The node, at once with the WMMS (CoMM §4.2).
+    Direct,
+    /// The WMMS, after the node told it (CoMM §4.1).
+    Relayed,
+}
+
+/// Why an entry left a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The node deregistered.
+    Deregistered,
+    /// A binding update or registration with Lifetime 0.
+    LifetimeZero,
+    /// Its lifetime ended without a refresh.
+    LifetimeEnded,
+    /// The node was asked and did not answer: its T_Addr is doubtful.
+    NoAnswer,
+    /// The hold on the node outlasted the client's patience: its state is doubtful.
+    HoldOverdue,
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Removal::Deregistered => "deregistered",
+            Removal::LifetimeZero => "lifetime 0",
+            Removal::LifetimeEnded => "lifetime ended",
+            Removal::NoAnswer => "no answer",
+            Removal::HoldOverdue => "hold overdue",
+        })
+    }
+}
+
+/// A deadline of a table's entry that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired<A> {
+    /// The entry is gone.
+    Lifetime(A),
+    /// The node's sleep period is over: H_Flag is 0 again.
+    Sleep(A),
+}

@@ -1,0 +1,603 @@
+//! Handovers as exact sequences of commands, events and phases.
+
+use super::Phase::{Address, Binding, Dad, Hold, Link, MovementDetection, Resume, Trigger as Trig};
+use super::*;
+
+const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
+const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 5);
+
+fn at(ms: u64) -> SimTime {
+    SimTime::ZERO + Duration::from_millis(ms)
+}
+
+fn candidate(name: &str, channel: u8, pan: u16) -> Candidate {
+    Candidate {
+        router: name.into(),
+        channel: channel.try_into().unwrap(),
+        pan_id: PanId(pan),
+    }
+}
+
+/// Three routers, er1 serving; three samples, 100 ms apart.
+fn config() -> Config {
+    Config {
+        candidates: vec![
+            candidate("er1", 15, 1),
+            candidate("er2", 20, 2),
+            candidate("er3", 25, 3),
+        ],
+        serving: 0,
+        trigger: Trigger {
+            threshold: Dbm(-85.0),
+            hysteresis: Db(3.0),
+            samples: 3,
+            sample_every: Duration::from_millis(100),
+        },
+        hold: true,
+        dad: false,
+    }
+}
+
+/// A sequencer and what came out of it since the last look.
+struct Bench(Handover);
+
+impl Bench {
+    fn new(config: Config) -> Bench {
+        Bench(Handover::new(config))
+    }
+
+    /// A register update for router 1, 2 or 3.
+    fn signal(&mut self, ms: u64, router: usize, dbm: Option<f64>) {
+        let c = self.0.config.candidates[router - 1].clone();
+        self.0
+            .handle_signal(at(ms), c.channel, c.pan_id, dbm.map(Dbm));
+    }
+
+    /// Runs every timer until `ms`.
+    fn run_until(&mut self, ms: u64) {
+        while let Some(due) = self.0.poll_timeout().filter(|due| *due <= at(ms)) {
+            self.0.handle_timeout(due);
+        }
+    }
+
+    fn commands(&mut self) -> Vec<Command> {
+        std::iter::from_fn(|| self.0.poll_command()).collect()
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.0.poll_event()).collect()
+    }
+
+    /// er1 weak, er2 strong, and the trigger's samples over.
+    fn decide_for_er2(&mut self, ms: u64) {
+        self.signal(ms, 2, Some(-60.0));
+        self.signal(ms, 1, Some(-90.0));
+        self.run_until(ms + 200);
+    }
+
+    /// From the retuning to the binding request, all at `ms`.
+    fn arrive(&mut self, ms: u64, t_addr: Ipv6Addr) {
+        self.0.link_ready(at(ms));
+        self.0.router_advertised(at(ms));
+        self.0.address_acquired(at(ms), t_addr);
+    }
+}
+
+fn started(handover: u32, phase: Phase) -> Event {
+    Event::PhaseStarted { handover, phase }
+}
+
+fn ended(handover: u32, phase: Phase) -> Event {
+    Event::PhaseEnded { handover, phase }
+}
+
+fn began(handover: u32, from: &str, reason: Reason) -> Event {
+    Event::HandoverStarted {
+        handover,
+        from: from.into(),
+        reason,
+    }
+}
+
+fn completed(handover: u32, to: &str, t_addr: Ipv6Addr) -> Event {
+    Event::HandoverCompleted {
+        handover,
+        to: to.into(),
+        t_addr,
+    }
+}
+
+fn failed(handover: u32, reason: &str) -> Event {
+    Event::HandoverFailed {
+        handover,
+        reason: reason.into(),
+    }
+}
+
+#[test]
+fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
+    let mut bench = Bench::new(Config {
+        dad: true,
+        ..config()
+    });
+    bench.signal(0, 1, Some(-70.0));
+    bench.signal(0, 2, Some(-80.0));
+    assert_eq!(bench.0.poll_timeout(), None, "a good signal costs no timer");
+
+    bench.signal(1000, 2, Some(-60.0));
+    bench.signal(1000, 1, Some(-86.0));
+    assert_eq!(bench.events(), [started(1, Trig)]);
+    assert_eq!(
+        bench.0.poll_timeout(),
+        Some(at(1200)),
+        "the third of three samples"
+    );
+    bench.0.handle_timeout(at(1100));
+    assert_eq!(bench.events(), [], "early is harmless");
+    bench.0.handle_timeout(at(1200));
+    assert_eq!(
+        bench.events(),
+        [
+            ended(1, Trig),
+            began(1, "er1", Reason::Signal),
+            started(1, Hold)
+        ]
+    );
+    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.0.poll_timeout(), None);
+
+    bench.0.hold_done(at(1210));
+    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
+    bench.0.link_ready(at(1220));
+    assert_eq!(
+        bench.events(),
+        [ended(1, Link), started(1, MovementDetection)]
+    );
+    assert_eq!(bench.commands(), [Command::Solicit]);
+    bench.0.router_advertised(at(1230));
+    assert_eq!(
+        bench.events(),
+        [ended(1, MovementDetection), started(1, Address)]
+    );
+    assert_eq!(bench.commands(), [Command::AcquireAddress]);
+    bench.0.address_acquired(at(1240), T2);
+    assert_eq!(bench.events(), [ended(1, Address), started(1, Dad)]);
+    assert_eq!(bench.commands(), [Command::CheckAddress { address: T2 }]);
+    bench.0.address_usable(at(1250), T1);
+    assert_eq!(bench.events(), [], "another address was checked");
+    bench.0.address_usable(at(2240), T2);
+    assert_eq!(bench.events(), [ended(1, Dad), started(1, Binding)]);
+    assert_eq!(bench.commands(), [Command::Bind { t_addr: T2 }]);
+    bench.0.bound(at(2250));
+    assert_eq!(
+        bench.events(),
+        [
+            ended(1, Binding),
+            completed(1, "er2", T2),
+            started(1, Resume)
+        ]
+    );
+    bench.0.first_request(at(2260));
+    assert_eq!(bench.events(), [ended(1, Resume)]);
+    bench.0.first_request(at(2270));
+    assert_eq!(bench.events(), []);
+    assert_eq!(bench.commands(), []);
+    assert_eq!(bench.0.serving(), 1);
+    assert_eq!(bench.0.poll_timeout(), None);
+}
+
+#[test]
+fn without_hold_and_dad_their_phases_and_commands_do_not_appear() {
+    let mut bench = Bench::new(Config {
+        hold: false,
+        ..config()
+    });
+    bench.decide_for_er2(0);
+    bench.arrive(300, T2);
+    bench.0.bound(at(310));
+    assert_eq!(
+        bench.events(),
+        [
+            started(1, Trig),
+            ended(1, Trig),
+            began(1, "er1", Reason::Signal),
+            started(1, Link),
+            ended(1, Link),
+            started(1, MovementDetection),
+            ended(1, MovementDetection),
+            started(1, Address),
+            ended(1, Address),
+            started(1, Binding),
+            ended(1, Binding),
+            completed(1, "er2", T2),
+            started(1, Resume),
+        ]
+    );
+    assert_eq!(
+        bench.commands(),
+        [
+            Command::Retune { candidate: 1 },
+            Command::Solicit,
+            Command::AcquireAddress,
+            Command::Bind { t_addr: T2 },
+        ]
+    );
+}
+
+#[test]
+fn a_signal_that_recovers_before_the_last_sample_calls_the_trigger_off() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 2, Some(-60.0));
+    bench.signal(0, 1, Some(-90.0));
+    bench.signal(150, 1, Some(-80.0));
+    assert_eq!(bench.events(), [started(1, Trig), ended(1, Trig)]);
+    assert_eq!(bench.0.poll_timeout(), None);
+    // The next one starts counting from its first sample and has the same number.
+    bench.signal(160, 1, Some(-90.0));
+    assert_eq!(bench.0.poll_timeout(), Some(at(360)));
+    bench.run_until(360);
+    assert_eq!(
+        bench.events(),
+        [
+            started(1, Trig),
+            ended(1, Trig),
+            began(1, "er1", Reason::Signal),
+            started(1, Hold)
+        ]
+    );
+}
+
+#[test]
+fn a_weak_signal_alone_does_not_trigger_and_arms_no_timer() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 1, Some(-95.0));
+    bench.signal(0, 2, Some(-92.5));
+    assert_eq!(
+        bench.0.poll_timeout(),
+        None,
+        "2.5 dB better is within the hysteresis of 3 dB"
+    );
+    assert_eq!(bench.events(), []);
+    bench.signal(10, 3, Some(-92.0));
+    assert_eq!(bench.0.poll_timeout(), Some(at(210)), "er3 is 3 dB better");
+}
+
+#[test]
+fn a_signal_at_the_threshold_is_not_under_it() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 2, Some(-60.0));
+    bench.signal(0, 1, Some(-85.0));
+    assert_eq!(bench.0.poll_timeout(), None);
+}
+
+#[test]
+fn one_sample_decides_at_the_update_itself() {
+    let mut config = config();
+    config.trigger.samples = 1;
+    let mut bench = Bench::new(config);
+    bench.signal(0, 2, Some(-60.0));
+    bench.signal(5, 1, Some(-90.0));
+    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.0.poll_timeout(), None);
+}
+
+#[test]
+fn a_lost_link_triggers_at_once_and_skips_the_hold() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 2, Some(-80.0));
+    bench.signal(0, 3, Some(-75.0));
+    bench.signal(10, 1, None);
+    assert_eq!(
+        bench.events(),
+        [
+            started(1, Trig),
+            ended(1, Trig),
+            began(1, "er1", Reason::LinkLost),
+            started(1, Link)
+        ]
+    );
+    assert_eq!(
+        bench.commands(),
+        [Command::Retune { candidate: 2 }],
+        "er3 is the stronger one"
+    );
+}
+
+#[test]
+fn a_link_lost_while_the_trigger_counts_does_not_wait_for_the_samples() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 2, Some(-60.0));
+    bench.signal(0, 1, Some(-90.0));
+    bench.signal(50, 1, None);
+    assert_eq!(
+        bench.events(),
+        [
+            started(1, Trig),
+            ended(1, Trig),
+            began(1, "er1", Reason::LinkLost),
+            started(1, Link)
+        ]
+    );
+}
+
+#[test]
+fn without_any_signal_the_node_searches_until_one_appears() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 1, None);
+    assert_eq!(bench.commands(), []);
+    assert_eq!(bench.0.poll_timeout(), None, "searching costs no timer");
+    bench.0.link_ready(at(10));
+    assert_eq!(bench.commands(), [], "there is no link to be ready");
+    bench.events();
+    bench.signal(5000, 3, Some(-84.0));
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 2 }]);
+    assert_eq!(bench.events(), [], "the link phase is still on");
+    bench.signal(5010, 2, Some(-50.0));
+    assert_eq!(bench.commands(), [], "it goes where it started to go");
+}
+
+#[test]
+fn the_old_router_is_taken_back_when_it_is_what_appears() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 1, None);
+    bench.signal(100, 1, Some(-80.0));
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 0 }]);
+    bench.arrive(110, T1);
+    bench.0.bound(at(120));
+    let events = bench.events();
+    assert!(events.contains(&completed(1, "er1", T1)), "{events:?}");
+}
+
+#[test]
+fn losing_the_serving_router_ends_the_hold_unanswered() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.events();
+    assert_eq!(bench.commands(), [Command::Hold]);
+    bench.signal(210, 1, None);
+    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
+    bench.0.hold_done(at(220));
+    assert_eq!(bench.events(), [], "the answer is late");
+}
+
+#[test]
+fn a_failed_hold_does_not_keep_the_node_from_moving() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.events();
+    bench.commands();
+    bench.0.step_failed(at(210), "hold: timeout");
+    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
+}
+
+#[test]
+fn the_best_candidate_after_the_hold_is_the_target() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.commands();
+    bench.signal(205, 2, Some(-84.0));
+    bench.signal(206, 3, Some(-70.0));
+    bench.0.hold_done(at(210));
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 2 }]);
+}
+
+#[test]
+fn candidates_that_vanish_during_the_hold_send_the_node_back_to_release_it() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.commands();
+    bench.signal(205, 2, None);
+    bench.0.hold_done(at(210));
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 0 }]);
+    bench.arrive(220, T1);
+    assert_eq!(bench.commands().last(), Some(&Command::Bind { t_addr: T1 }));
+}
+
+#[test]
+fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
+    for steps in 0..5 {
+        let mut bench = Bench::new(Config {
+            dad: true,
+            ..config()
+        });
+        bench.signal(0, 3, Some(-88.0));
+        bench.decide_for_er2(0);
+        bench.0.hold_done(at(210));
+        let complete: [fn(&mut Handover); 4] = [
+            |h| h.link_ready(at(220)),
+            |h| h.router_advertised(at(230)),
+            |h| h.address_acquired(at(240), T2),
+            |h| h.address_usable(at(250), T2),
+        ];
+        for step in &complete[..steps] {
+            step(&mut bench.0);
+        }
+        let phase = [Link, MovementDetection, Address, Dad, Binding][steps];
+        bench.events();
+        assert!(!bench.commands().is_empty());
+        bench.signal(300, 2, None);
+        assert_eq!(
+            bench.events(),
+            [
+                ended(1, phase),
+                failed(1, "er2 lost"),
+                started(2, Trig),
+                ended(2, Trig),
+                began(2, "er1", Reason::LinkLost),
+                started(2, Link),
+            ]
+        );
+        assert_eq!(
+            bench.commands(),
+            [Command::Retune { candidate: 2 }],
+            "-88 dBm beats -90 dBm"
+        );
+    }
+}
+
+#[test]
+fn a_command_that_was_not_taken_is_withdrawn_by_an_abort() {
+    let mut bench = Bench::new(Config {
+        hold: false,
+        ..config()
+    });
+    bench.decide_for_er2(0);
+    bench.signal(210, 1, None);
+    bench.signal(210, 2, None);
+    assert_eq!(bench.commands(), [], "nobody should retune to er2 now");
+}
+
+#[test]
+fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.0.hold_done(at(210));
+    bench.0.link_ready(at(220));
+    bench.events();
+    bench.commands();
+    bench.0.step_failed(at(3220), "no router advertisement");
+    assert_eq!(
+        bench.events(),
+        [
+            ended(1, MovementDetection),
+            failed(1, "no router advertisement")
+        ]
+    );
+    assert_eq!(bench.0.poll_timeout(), Some(at(3320)));
+    bench.signal(3250, 1, None);
+    assert_eq!(bench.events(), [], "it has left er1 anyway");
+    bench.run_until(3320);
+    assert_eq!(
+        bench.events(),
+        [
+            started(2, Trig),
+            ended(2, Trig),
+            began(2, "er1", Reason::LinkLost),
+            started(2, Link)
+        ]
+    );
+    assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
+}
+
+#[test]
+fn a_request_that_is_faster_than_the_wmms_makes_the_resume_phase_empty() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.0.hold_done(at(210));
+    bench.0.first_request(at(215));
+    bench.arrive(220, T2);
+    bench.events();
+    bench.0.first_request(at(230));
+    bench.0.bound(at(240));
+    assert_eq!(
+        bench.events(),
+        [
+            ended(1, Binding),
+            completed(1, "er2", T2),
+            started(1, Resume),
+            ended(1, Resume)
+        ]
+    );
+}
+
+#[test]
+fn an_open_resume_phase_ends_when_the_next_handover_starts() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.0.hold_done(at(210));
+    bench.arrive(220, T2);
+    bench.0.bound(at(230));
+    bench.events();
+    bench.signal(240, 2, None);
+    assert_eq!(
+        bench.events(),
+        [
+            started(2, Trig),
+            ended(1, Resume),
+            ended(2, Trig),
+            began(2, "er2", Reason::LinkLost),
+            started(2, Link),
+        ]
+    );
+}
+
+#[test]
+fn a_condition_that_already_holds_at_the_new_router_counts_from_the_arrival() {
+    let mut bench = Bench::new(config());
+    bench.decide_for_er2(0);
+    bench.0.hold_done(at(210));
+    bench.signal(215, 2, Some(-89.0));
+    bench.signal(216, 1, Some(-50.0));
+    bench.arrive(220, T2);
+    bench.0.bound(at(230));
+    assert_eq!(bench.0.poll_timeout(), Some(at(430)));
+}
+
+#[test]
+fn completions_out_of_their_phase_are_ignored() {
+    let mut bench = Bench::new(config());
+    bench.0.hold_done(at(0));
+    bench.0.link_ready(at(0));
+    bench.0.router_advertised(at(0));
+    bench.0.address_acquired(at(0), T2);
+    bench.0.address_usable(at(0), T2);
+    bench.0.bound(at(0));
+    bench.0.first_request(at(0));
+    bench.0.step_failed(at(0), "nothing was asked");
+    bench.0.handle_timeout(at(0));
+    assert_eq!(bench.events(), []);
+    assert_eq!(bench.commands(), []);
+}
+
+#[test]
+fn signals_of_unknown_pans_are_ignored() {
+    let mut bench = Bench::new(config());
+    bench.signal(0, 1, Some(-90.0));
+    let channel = 15.try_into().unwrap();
+    bench
+        .0
+        .handle_signal(at(0), channel, PanId(9), Some(Dbm(-40.0)));
+    bench.0.handle_signal(at(0), channel, PanId(9), None);
+    assert_eq!(bench.0.poll_timeout(), None);
+    assert_eq!(bench.events(), []);
+}
+
+#[test]
+fn ping_pong_works_any_number_of_times() {
+    let mut bench = Bench::new(config());
+    let (mut here, mut there) = (1, 2);
+    for handover in 1..=50 {
+        let ms = u64::from(handover) * 1000;
+        bench.signal(ms, there, Some(-60.0));
+        bench.signal(ms, here, Some(-90.0));
+        bench.run_until(ms + 200);
+        bench.0.hold_done(at(ms + 210));
+        let t_addr = if there == 2 { T2 } else { T1 };
+        bench.arrive(ms + 220, t_addr);
+        bench.0.bound(at(ms + 230));
+        bench.0.first_request(at(ms + 240));
+        let router = format!("er{there}");
+        assert!(
+            bench
+                .events()
+                .contains(&completed(handover, &router, t_addr)),
+            "{handover}"
+        );
+        assert_eq!(
+            bench.commands(),
+            [
+                Command::Hold,
+                Command::Retune {
+                    candidate: there - 1
+                },
+                Command::Solicit,
+                Command::AcquireAddress,
+                Command::Bind { t_addr },
+            ]
+        );
+        std::mem::swap(&mut here, &mut there);
+    }
+}

@@ -1,0 +1,122 @@
+//! Keeps one's own registration at the WMMS alive.
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
+
+use coap::{Endpoint, Reliability, RequestId, Response};
+use units::SimTime;
+
+use crate::codec::{Command, Lifetime, expect_code};
+
+/// How long a failed registration rests. The exchange before it took up to MAX_TRANSMIT_WAIT
+/// if the WMMS was silent, so this is for a WMMS that answers with an error.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Registers, and registers again at half the lifetime (ours: the papers name no instant), so
+/// that a lost exchange can be repeated before the entry ends.
+#[derive(Debug)]
+pub(crate) struct Registrar {
+    pub(crate) p_addr: Ipv6Addr,
+    pub(crate) wmms: SocketAddrV6,
+    pub(crate) lifetime: Lifetime,
+    t_addr: Option<Ipv6Addr>,
+    request: Option<RequestId>,
+    due: Option<SimTime>,
+    /// Whether the owner is to hear of a success: not for a mere refresh.
+    announce: bool,
+}
+
+impl Registrar {
+    pub(crate) fn new(p_addr: Ipv6Addr, wmms: SocketAddrV6, lifetime: Duration) -> Registrar {
+        Registrar {
+            p_addr,
+            wmms,
+            lifetime: Lifetime::covering(lifetime).max(Lifetime(1)),
+            t_addr: None,
+            request: None,
+            due: None,
+            announce: false,
+        }
+    }
+
+    /// Registers `t_addr`; an exchange under way is given up.
+    pub(crate) fn register(&mut self, now: SimTime, endpoint: &mut Endpoint, t_addr: Ipv6Addr) {
+        self.t_addr = Some(t_addr);
+        self.announce = true;
+        self.send(now, endpoint);
+    }
+
+    /// When [`Registrar::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<SimTime> {
+        self.due
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: SimTime, endpoint: &mut Endpoint) {
+        if self.due.is_some_and(|due| due <= now) {
+            self.send(now, endpoint);
+        }
+    }
+
+    /// Gives up the exchange under way and every later refresh.
+    pub(crate) fn suspend(&mut self, endpoint: &mut Endpoint) {
+        self.due = None;
+        if let Some(id) = self.request.take() {
+            endpoint.cancel(id);
+        }
+    }
+
+    /// The WMMS has just acknowledged `t_addr`: the lifetime starts anew.
+    pub(crate) fn renewed(&mut self, now: SimTime, t_addr: Ipv6Addr) {
+        self.t_addr = Some(t_addr);
+        self.due = Some(now + self.lifetime.duration() / 2);
+    }
+
+    /// Refreshes at `at`, if there is anything to refresh.
+    pub(crate) fn refresh_at(&mut self, at: SimTime) {
+        self.due = self.t_addr.map(|_| at);
+    }
+
+    /// Whether `id` is the exchange under way.
+    pub(crate) fn owns(&self, id: RequestId) -> bool {
+        self.request == Some(id)
+    }
+
+    /// The exchange under way ended. `Ok(Some)` with the T_Addr if the owner is to hear of
+    /// it.
+    pub(crate) fn finished(
+        &mut self,
+        now: SimTime,
+        outcome: Result<&Response, String>,
+    ) -> Result<Option<Ipv6Addr>, String> {
+        self.request = None;
+        let accepted = outcome.and_then(|response| {
+            expect_code(response, coap::Code::CREATED).map_err(|error| error.to_string())
+        });
+        if let Err(reason) = accepted {
+            self.announce = true;
+            self.due = Some(now + RETRY_AFTER);
+            return Err(reason);
+        }
+        self.due = Some(now + self.lifetime.duration() / 2);
+        let announce = std::mem::replace(&mut self.announce, false);
+        Ok(self.t_addr.filter(|_| announce))
+    }
+
+    /// The registration of `t_addr`.
+    pub(crate) fn command(&self, t_addr: Ipv6Addr) -> Command {
+        Command::Registration {
+            p_addr: self.p_addr,
+            t_addr,
+            lifetime: self.lifetime,
+        }
+    }
+
+    fn send(&mut self, now: SimTime, endpoint: &mut Endpoint) {
+        self.suspend(endpoint);
+        if let Some(t_addr) = self.t_addr {
+            let request = self.command(t_addr).request();
+            let id = endpoint.request(now, self.wmms, Reliability::Confirmable, request);
+            self.request = Some(id);
+        }
+    }
+}
