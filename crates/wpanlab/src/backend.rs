@@ -140,13 +140,7 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
         Err(_) => show.stage(line),
     })
     .await?;
-    for (path, bytes) in &output.files {
-        let path = dir.root().join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
-        }
-        fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
-    }
+    output.unpack(dir.root())?;
     let error = dir.root().join(crate::guest::ERROR_FILE);
     match fs::read_to_string(&error) {
         Ok(text) => bail!("in the VM: {text}"),
@@ -171,25 +165,17 @@ pub fn own_binary() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own path")
 }
 
-/// The kernel cache: `$XDG_CACHE_HOME/wpanlab` or `~/.cache/wpanlab`.
-pub fn cache_dir() -> PathBuf {
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
-    std::env::var_os("XDG_CACHE_HOME")
-        .map_or_else(|| home().join(".cache"), PathBuf::from)
-        .join("wpanlab")
-}
-
 fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
     show.stage("find a kernel");
-    let source = KernelSource { explicit: explicit.map(Path::to_owned), cache: cache_dir() };
-    Ok(Kernel::locate(&source, &mut |line: &str| show.stage(line))?)
+    let source = KernelSource { explicit: explicit.map(Path::to_owned), cache: vm::default_cache() };
+    Ok(Kernel::locate(&source)?)
 }
 
 /// `wpanlab vm fetch`.
 pub fn fetch(show: Show) -> Result<Outcome> {
-    let kernel = vm::fetch(&cache_dir(), &mut |line: &str| show.stage(line))?;
+    let kernel = vm::fetch(&vm::default_cache(), |line: &str| show.stage(line))?;
     show.done();
-    println!("kernel {} in {}", kernel.release, cache_dir().display());
+    println!("kernel {} in {}", kernel.release, vm::default_cache().display());
     Ok(Outcome::Passed)
 }
 

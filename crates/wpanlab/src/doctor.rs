@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde::Serialize;
-use vm::{Kernel, KernelSource};
+use vm::Kernel;
 
 use crate::Outcome;
-use crate::backend::{cache_dir, native_obstacle};
+use crate::backend::native_obstacle;
 
 /// One ability of this machine.
 #[derive(Debug, Serialize)]
@@ -23,8 +23,7 @@ struct Finding {
 
 /// Prints what this machine can do; fails if it cannot run the VM, which everything needs.
 pub async fn doctor(json: bool) -> Result<Outcome> {
-    let source = KernelSource { explicit: None, cache: cache_dir() };
-    let kernel = Kernel::cached(&source);
+    let kernel = Kernel::cached(&vm::default_cache());
     let findings = vec![
         program("VM", "qemu-system-x86_64", "apt-get install qemu-system-x86"),
         kernel_finding(kernel.as_ref()),

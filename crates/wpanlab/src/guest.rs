@@ -48,7 +48,7 @@ impl Job {
 /// Sets the guest up, does the job, hands the results to the host and powers off.
 pub fn main() -> ! {
     let guest = match vm::guest::setup() {
-        Ok(guest) => guest,
+        Ok(guest) => vm::guest::answer_probe(guest),
         Err(error) => panic!("guest setup: {error:#}"),
     };
     let results = Path::new(RESULTS);
@@ -67,7 +67,7 @@ pub fn main() -> ! {
 
 fn work(guest: &Guest, results: &Path) -> Result<()> {
     std::fs::create_dir_all(results).context(RESULTS)?;
-    let job: Job = serde_json::from_slice(&guest.job).context("the host's job")?;
+    let job: Job = serde_json::from_slice(guest.job()).context("the host's job")?;
     let plan = Plan::from_yaml(&job.plan).context("the job's plan")?;
     let program_root = job.host_root.then(|| Path::new(HOST_ROOT).to_owned());
     if let Some(root) = &program_root {

@@ -1,0 +1,63 @@
+//! What the end-to-end tests share: the command, and a run of it in the VM.
+#![allow(dead_code)] // each test file uses its part
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The project's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A topology that the project ships.
+pub fn topology(name: &str) -> PathBuf {
+    root().join("topologies").join(name)
+}
+
+/// The command, in the project's root.
+pub fn wpanlab(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wpanlab"));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// What a command printed, for a failing test's message.
+pub fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A finished run and its directory, which goes with it.
+pub struct Run {
+    pub dir: tempfile::TempDir,
+    pub output: Output,
+}
+
+impl Run {
+    /// Runs a topology in the VM.
+    pub fn of(topology: &Path, more: &[&str]) -> Run {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("run");
+        let mut command = wpanlab(&["run", "--backend", "vm", "--out"]);
+        let output = command.arg(&out).args(more).arg(topology).output().unwrap();
+        Run { dir, output }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("run").join(name)
+    }
+
+    /// `result.json`.
+    pub fn result(&self) -> Value {
+        let text = std::fs::read_to_string(self.path("result.json"))
+            .unwrap_or_else(|error| panic!("result.json: {error}\n{}", said(&self.output)));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}\n{}", said(&self.output)))
+    }
+}
