@@ -1,3 +1,87 @@
 //! Topology file to resolved plan.
+//!
+//! Owns the YAML format of topologies: what may be written, what an absent key means, what is
+//! refused and how that is said. Knows nothing of files, machines, clocks or the kernel: text
+//! comes in, a [`Plan`] or [`Diagnostics`] come out, and the same text and seed give the same
+//! plan everywhere.
+//!
+//! ```
+//! use topology::{Overrides, load};
+//!
+//! let text = "
+//! version: 1
+//! name: smallest
+//! nodes:
+//!   er1: { role: edge-router }
+//!   wmms: { role: wmms }
+//!   sensor: { role: mobile-node, attached_to: er1 }
+//!   client: { role: client, polls: [{ node: sensor }] }
+//! scenario: { duration: 10 s }
+//! ";
+//! let plan = load("smallest.yaml", text, Overrides::default()).unwrap();
+//! assert_eq!(plan.nodes["er1"].radio.as_ref().unwrap().channel.number(), 11);
+//!
+//! let wrong = text.replace("10 s", "10");
+//! let error = load("smallest.yaml", &wrong, Overrides::default()).unwrap_err();
+//! assert!(error.to_string().starts_with("smallest.yaml:9:23: error: `scenario.duration`: `10`"));
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`file`] | the tables and keys of the file |
+//! | [`scalar`] | quantities, identifiers and words |
+//! | `decode` | tree to tables, with every problem of form |
+//! | [`resolve`] | tables to plan, with every problem of meaning |
+//! | [`plan`] | the resolved plan |
+//! | [`schema`] | JSON Schema of the file, for editors |
+//! | [`diagnostic`] | problems with their position |
+
+mod decode;
+pub mod diagnostic;
+pub mod file;
 pub mod plan;
+pub mod resolve;
+pub mod scalar;
+pub mod schema;
+mod tree;
+
+use units::Seed;
+
+pub use decode::{At, Named};
+use decode::{Decode, Decoder};
+pub use diagnostic::{Diagnostic, Diagnostics, Span};
 pub use plan::Plan;
+pub use resolve::resolve;
+pub use schema::schema;
+
+/// What the command line says in place of the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Root seed.
+    pub seed: Option<Seed>,
+}
+
+/// Reads and resolves a topology. `path_name` is what diagnostics call the file.
+///
+/// # Errors
+/// A YAML syntax error, alone; or every problem of form (unknown key, wrong unit, missing
+/// value); or, once the form is right, every problem of meaning. Unknown keys are reported
+/// together with problems of meaning.
+pub fn load(path_name: &str, text: &str, overrides: Overrides) -> Result<Plan, Diagnostics> {
+    let failed = |problems| Diagnostics::new(path_name, text, problems);
+    let tree = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
+    let mut decoder = Decoder::default();
+    let topology = file::Topology::decode(&tree, &mut decoder);
+    let (mut problems, whole) = decoder.finish();
+    match topology.filter(|_| whole) {
+        Some(topology) => match resolve(&topology, overrides.seed) {
+            Ok(plan) if problems.is_empty() => Ok(plan),
+            Ok(_) => Err(failed(problems)),
+            Err(more) => {
+                problems.extend(more);
+                Err(failed(problems))
+            }
+        },
+        None => Err(failed(problems)),
+    }
+}

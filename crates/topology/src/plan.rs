@@ -42,6 +42,28 @@ pub struct Plan {
     pub expect: Vec<Expectation>,
 }
 
+/// Text that is not a plan.
+#[derive(Debug, thiserror::Error)]
+#[error("not a resolved plan: {0}")]
+pub struct NotAPlan(String);
+
+impl Plan {
+    /// The plan as YAML: the content of `plan.yaml`. [`Plan::from_yaml`] gives it back exactly.
+    pub fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(self).expect("a plan holds only strings, numbers, lists and tables")
+    }
+
+    /// Reads what [`Plan::to_yaml`] wrote.
+    ///
+    /// # Errors
+    /// [`NotAPlan`] with line and column if a key is unknown or missing, or a value wrong.
+    pub fn from_yaml(text: &str) -> Result<Plan, NotAPlan> {
+        let options = serde_saphyr::options! { strict_booleans: true, no_schema: true };
+        serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| NotAPlan(error.to_string()))
+    }
+}
+
 /// How frames get from radio to radio.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +111,7 @@ pub enum BackboneKind {
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+// No `deny_unknown_fields`: serde cannot combine it with `flatten`; the flattened enum refuses.
 pub struct NodePlan {
     /// Its wired interface `eth0`, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -501,7 +523,7 @@ pub struct ScenarioPlan {
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+// No `deny_unknown_fields`: serde cannot combine it with `flatten`; the flattened enum refuses.
 pub struct StepPlan {
     /// Scenario time.
     #[serde(with = "duration")]
@@ -513,7 +535,7 @@ pub struct StepPlan {
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
     /// Sets the attenuation between two radios.
     Attenuate(LinkPlan),

@@ -74,7 +74,7 @@ fn in_best_unit(value: u64, table: &[(&str, u64)]) -> String {
     let best = table
         .iter()
         .rev()
-        .find(|(_, scale)| value >= *scale && (value * 1000) % scale == 0);
+        .find(|(_, scale)| value >= *scale && u128::from(value) * 1000 % u128::from(*scale) == 0);
     let (unit, scale) = best
         .or(table.first())
         .expect("a table of units is not empty");

@@ -1,0 +1,544 @@
+//! The topology file, key by key. Nothing is resolved here: an absent key is `None`.
+//!
+//! The doc comments of the fields are the descriptions in the JSON Schema.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use schemars::JsonSchema;
+use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, PanId, ShortAddress};
+
+use crate::decode::{At, Decode, Decoder, Named};
+use crate::plan::{AddressMode, BackboneKind, BindingMode, DadMode, Medium};
+use crate::scalar::{Condition, LinkState, Mac, Metres, Speed, not_a_word};
+use crate::tree::Tree;
+
+/// Declares tables of the file: the struct, its decoder and its JSON Schema from one list
+/// of keys. `also [key]` are keys that the surrounding type reads.
+macro_rules! tables {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident $(also [$($also:literal),*])? {
+            $( $(#[$field_meta:meta])* pub $field:ident: $type:ty, )*
+        }
+    )*) => {$(
+        #[derive(Clone, Debug, JsonSchema)]
+        $(#[$meta])*
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $( $(#[$field_meta])* pub $field: $type, )*
+        }
+
+        impl Decode for $name {
+            fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+                let known = [$(key(stringify!($field)),)* $($($also,)*)?];
+                let entries = d.table(tree, &known)?;
+                // All keys are read before one of them ends it, so that all problems are seen.
+                $( let $field = entries.field::<$type>(key(stringify!($field)), d); )*
+                Some($name { $( $field: $field?, )* })
+            }
+        }
+    )*};
+}
+
+/// The key of a field whose name may be a raw identifier.
+fn key(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
+tables! {
+    /// A wpanlab topology: a network, what happens in it, and what must hold at the end.
+    pub struct Topology {
+        /// Version of this format: 1.
+        pub version: At<u64>,
+        /// The topology's name: lower-case letters, digits and hyphens.
+        pub name: At<String>,
+        /// One sentence: what the topology shows.
+        pub summary: Option<At<String>>,
+        /// Root seed of every identifier and every random draw; default 1. `--seed` overrides it.
+        pub seed: Option<At<u64>>,
+        /// The wired network that joins everything but the mobile nodes.
+        pub backbone: Option<Backbone>,
+        /// Radio model.
+        pub radio: Option<Radio>,
+        /// CoAP parameters of every node that does not give its own.
+        pub coap: Option<Coap>,
+        /// Every node by name. A name is at most 15 lower-case letters, digits and hyphens.
+        pub nodes: Named<Node>,
+        /// Attenuation between radios at the start. A mobile node and the edge router it is
+        /// attached to have 40 dB unless it is given here.
+        pub links: Option<Vec<Link>>,
+        /// What happens.
+        pub scenario: Scenario,
+        /// What must hold at the end for the run to pass.
+        pub expect: Option<Expect>,
+    }
+
+    /// The wired network.
+    pub struct Backbone {
+        /// `bridge`: one Ethernet link and one prefix (default). `routed`: a core router with
+        /// a link and a prefix per node.
+        pub kind: Option<At<BackboneKind>>,
+        /// Prefix: a /64 for a bridge (default 2001:db8::/64), a /48 for routed (default
+        /// 2001:db8:f000::/48).
+        pub prefix: Option<At<Ipv6Net>>,
+        /// One-way delay from any wired node to any other; default 0 s.
+        pub delay: Option<At<Duration>>,
+        /// Rate at which each wired node receives; default unlimited.
+        pub rate: Option<At<DataRate>>,
+    }
+
+    /// How frames get from radio to radio.
+    pub struct Radio {
+        /// `edges` (default): the kernel's own hwsim edges, instant and lossless; an edge
+        /// exists while the signal is at or over the sensitivity.
+        pub medium: Option<At<Medium>>,
+        /// Transmit power of every radio; default 0 dBm.
+        pub tx_power: Option<At<Dbm>>,
+        /// A frame whose power at the receiver is under this is not received; default -85 dBm,
+        /// the least that IEEE 802.15.4-2006 §6.5.3.3 asks for.
+        pub sensitivity: Option<At<Dbm>>,
+        /// Path loss at 1 m, for nodes with a position; default 40.2 dB (free space, 2.44 GHz).
+        pub reference_loss: Option<At<Db>>,
+        /// Path-loss exponent, for nodes with a position; default 3.0.
+        pub path_loss_exponent: Option<At<f64>>,
+    }
+
+    /// CoAP transmission parameters (RFC 7252 §4.8).
+    pub struct Coap {
+        /// ACK_TIMEOUT; default 2 s.
+        pub ack_timeout: Option<At<Duration>>,
+        /// ACK_RANDOM_FACTOR, 1.0 or more; default 1.5.
+        pub ack_random_factor: Option<At<f64>>,
+        /// MAX_RETRANSMIT, at most 20; default 4.
+        pub max_retransmit: Option<At<u32>>,
+        /// NSTART: outstanding requests to one peer; default 1.
+        pub nstart: Option<At<u32>>,
+        /// How long a request without a response is waited for; default 10 s.
+        pub response_timeout: Option<At<Duration>>,
+    }
+
+    /// 6LoWPAN edge router: advertises its prefix on the radio side, forwards, relays DHCPv6.
+    pub struct EdgeRouter also ["role"] {
+        /// Channel, 11 to 26; default 11, 12, … in name order.
+        pub channel: Option<At<Channel>>,
+        /// PAN ID; default 0x0001, 0x0002, … in name order.
+        pub pan: Option<At<PanId>>,
+        /// Prefix of its 6LoWPAN link, a /64; default 2001:db8:1::/64, 2001:db8:2::/64, … in
+        /// name order.
+        pub prefix: Option<At<Ipv6Net>>,
+        /// Its address in that prefix; default PREFIX::1.
+        pub address: Option<At<Ipv6Addr>>,
+        /// Its address on the backbone; derived.
+        pub backbone_address: Option<At<Ipv6Addr>>,
+        /// MAC address on the backbone; derived from the seed.
+        pub mac: Option<At<Mac>>,
+        /// Extended address of its radio; derived from the seed.
+        pub eui64: Option<At<Eui64>>,
+        /// Short address of its radio; default none.
+        pub short_address: Option<At<ShortAddress>>,
+        /// Where it stands, `[x, y]` in metres.
+        pub position: Option<Position>,
+        /// Router advertisements.
+        pub router_advertisements: Option<RouterAdvertisements>,
+        /// The DHCPv6 server that it relays to; default the only one there is.
+        pub dhcpv6_server: Option<At<String>>,
+    }
+
+    /// Router configuration variables (RFC 4861 §6.2.1) and constants (§10).
+    pub struct RouterAdvertisements {
+        /// MinRtrAdvInterval; default a third of max_interval (all of it under 9 s).
+        pub min_interval: Option<At<Duration>>,
+        /// MaxRtrAdvInterval, 70 ms (RFC 6275 §7.5) to 1800 s; default 600 s.
+        pub max_interval: Option<At<Duration>>,
+        /// MAX_RA_DELAY_TIME: longest random delay of a solicited advertisement; default 0.5 s.
+        pub max_response_delay: Option<At<Duration>>,
+        /// MIN_DELAY_BETWEEN_RAS; default 3 s.
+        pub min_delay_between: Option<At<Duration>>,
+        /// AdvDefaultLifetime, whole seconds, 0 or max_interval to 9000 s; default three times
+        /// max_interval.
+        pub router_lifetime: Option<At<Duration>>,
+        /// M flag: addresses by DHCPv6; default whether a mobile node uses it.
+        pub managed: Option<At<bool>>,
+        /// O flag: other configuration by DHCPv6; default false.
+        pub other: Option<At<bool>>,
+        /// A flag of the prefix; default whether a mobile node uses SLAAC.
+        pub autonomous: Option<At<bool>>,
+        /// AdvRetransTimer, whole milliseconds; default 0 ms, unspecified.
+        pub retrans_timer: Option<At<Duration>>,
+        /// AdvReachableTime, whole milliseconds, at most 1 h; default 0 ms, unspecified.
+        pub reachable_time: Option<At<Duration>>,
+        /// AdvValidLifetime, whole seconds; default 30 days.
+        pub valid_lifetime: Option<At<Duration>>,
+        /// AdvPreferredLifetime, whole seconds; default 7 days.
+        pub preferred_lifetime: Option<At<Duration>>,
+    }
+
+    /// DHCPv6 server on the backbone (RFC 8415).
+    pub struct Dhcpv6Server also ["role"] {
+        /// Its address on the backbone; derived.
+        pub backbone_address: Option<At<Ipv6Addr>>,
+        /// MAC address on the backbone; derived from the seed.
+        pub mac: Option<At<Mac>>,
+        /// Addresses leased per edge router; default PREFIX::1000 to PREFIX::1fff for each.
+        pub pools: Option<Vec<Pool>>,
+        /// Valid lifetime of a lease, whole seconds; default 7200 s.
+        pub valid_lifetime: Option<At<Duration>>,
+        /// Preferred lifetime of a lease, whole seconds; default 3600 s.
+        pub preferred_lifetime: Option<At<Duration>>,
+        /// Whether a Solicit with Rapid Commit is answered by a Reply; default false.
+        pub rapid_commit: Option<At<bool>>,
+    }
+
+    /// Addresses leased on the link of one edge router.
+    pub struct Pool {
+        /// The edge router.
+        pub router: At<String>,
+        /// First address, in the router's prefix.
+        pub first: At<Ipv6Addr>,
+        /// Last address, in the router's prefix.
+        pub last: At<Ipv6Addr>,
+    }
+
+    /// WoT Mobility Management System (CoMP), called LMMS in CoMM.
+    pub struct Wmms also ["role"] {
+        /// Its address on the backbone; derived.
+        pub backbone_address: Option<At<Ipv6Addr>>,
+        /// MAC address on the backbone; derived from the seed.
+        pub mac: Option<At<Mac>>,
+        /// How long a hold waits for the correspondents before it is answered anyway;
+        /// default 1 s.
+        pub hold_timeout: Option<At<Duration>>,
+        /// CoAP parameters.
+        pub coap: Option<Coap>,
+    }
+
+    /// CoAP client, called CWC in CoMM.
+    pub struct Client also ["role"] {
+        /// Its address on the backbone; derived.
+        pub backbone_address: Option<At<Ipv6Addr>>,
+        /// MAC address on the backbone; derived from the seed.
+        pub mac: Option<At<Mac>>,
+        /// Permanent address that it registers; default its address on the backbone.
+        pub p_addr: Option<At<Ipv6Addr>>,
+        /// The WMMS that it registers at; default the only one there is.
+        pub wmms: Option<At<String>>,
+        /// Lifetime of its registration, whole seconds, 1 to 65535 s; default 600 s.
+        pub lifetime: Option<At<Duration>>,
+        /// What it polls.
+        pub polls: Option<Vec<Poll>>,
+        /// Requests kept back while a node is on hold.
+        pub hold_queue: Option<HoldQueue>,
+        /// CoAP parameters.
+        pub coap: Option<Coap>,
+    }
+
+    /// A periodic GET.
+    pub struct Poll {
+        /// The mobile node polled.
+        pub node: At<String>,
+        /// Path of the resource; default the node's only one.
+        pub path: Option<At<String>>,
+        /// Period; default 1 s.
+        pub every: Option<At<Duration>>,
+        /// CON (default) or NON requests.
+        pub confirmable: Option<At<bool>>,
+    }
+
+    /// Bounds of the hold queue.
+    pub struct HoldQueue {
+        /// Requests kept per node; one more fails at once. Default 1000.
+        pub capacity: Option<At<u32>>,
+        /// Longest wait of a request; then it fails. Default 10 s.
+        pub timeout: Option<At<Duration>>,
+    }
+
+    /// Mobile CoAP node, called mCSN in CoMM.
+    pub struct MobileNode also ["role"] {
+        /// The edge router that it starts at.
+        pub attached_to: At<String>,
+        /// Edge routers that it may attach to; default all.
+        pub candidates: Option<Vec<At<String>>>,
+        /// P_Addr, its permanent identifier; default its SLAAC address at the router that it
+        /// starts at.
+        pub p_addr: Option<At<Ipv6Addr>>,
+        /// Extended address of its radio; derived from the seed.
+        pub eui64: Option<At<Eui64>>,
+        /// Short address of its radio; default none.
+        pub short_address: Option<At<ShortAddress>>,
+        /// Where it starts, `[x, y]` in metres.
+        pub position: Option<Position>,
+        /// The WMMS that it registers at; default the only one there is.
+        pub wmms: Option<At<String>>,
+        /// CoAP resources that it serves; default `/temperature` of 16 B.
+        pub resources: Option<Vec<Resource>>,
+        /// Lifetime of its bindings, whole seconds, 1 to 65535 s; default 600 s.
+        pub lifetime: Option<At<Duration>>,
+        /// Handover behaviour.
+        pub handover: Option<Handover>,
+        /// CoAP parameters.
+        pub coap: Option<Coap>,
+    }
+
+    /// A sensor resource.
+    pub struct Resource {
+        /// Path, `/temperature`.
+        pub path: At<String>,
+        /// Payload size of its representation, at most 65000 B; default 16 B.
+        pub size: Option<At<ByteSize>>,
+    }
+
+    /// How a mobile node hands over.
+    pub struct Handover {
+        /// When.
+        pub trigger: Option<Trigger>,
+        /// Whether the correspondents are put on hold first; default true.
+        pub hold: Option<At<bool>>,
+        /// How the temporary address is obtained; default `dhcpv6` if there is a server, else
+        /// `slaac`.
+        pub address: Option<At<AddressMode>>,
+        /// Duplicate address detection: `normal` (RFC 4862, default), `optimistic` (RFC 4429),
+        /// `off`.
+        pub dad: Option<At<DadMode>>,
+        /// Who updates the correspondents: `direct` the node (default), `relayed` the WMMS.
+        pub binding: Option<At<BindingMode>>,
+        /// Router solicitation.
+        pub router_solicitation: Option<RouterSolicitation>,
+        /// DHCPv6 client.
+        pub dhcpv6: Option<Dhcpv6Client>,
+    }
+
+    /// The signal condition that starts a handover. A lost link triggers at once.
+    pub struct Trigger {
+        /// The serving router's signal must be under this …; default -75 dBm.
+        pub threshold: Option<At<Dbm>>,
+        /// … and a candidate's must be better by this …; default 6 dB.
+        pub hysteresis: Option<At<Db>>,
+        /// … in this many samples in a row; default 3.
+        pub samples: Option<At<u32>>,
+        /// Sampling period; default 100 ms.
+        pub sample_every: Option<At<Duration>>,
+    }
+
+    /// Host constants of router discovery (RFC 4861 §6.3.7, §10).
+    pub struct RouterSolicitation {
+        /// MAX_RTR_SOLICITATION_DELAY; default 1 s.
+        pub max_delay: Option<At<Duration>>,
+        /// RTR_SOLICITATION_INTERVAL; default 4 s.
+        pub interval: Option<At<Duration>>,
+        /// MAX_RTR_SOLICITATIONS; default 3.
+        pub max_solicitations: Option<At<u32>>,
+    }
+
+    /// DHCPv6 client constants (RFC 8415 §7.6).
+    pub struct Dhcpv6Client {
+        /// Asks for a two-message exchange; default false.
+        pub rapid_commit: Option<At<bool>>,
+        /// SOL_MAX_DELAY; default 1 s.
+        pub solicit_max_delay: Option<At<Duration>>,
+        /// SOL_TIMEOUT; default 1 s.
+        pub solicit_timeout: Option<At<Duration>>,
+        /// REQ_TIMEOUT; default 1 s.
+        pub request_timeout: Option<At<Duration>>,
+    }
+
+    /// A program of the user's, in its own namespace on the backbone.
+    pub struct Program also ["role"] {
+        /// Its address on the backbone; derived.
+        pub backbone_address: Option<At<Ipv6Addr>>,
+        /// MAC address on the backbone; derived from the seed.
+        pub mac: Option<At<Mac>>,
+        /// Program and arguments. `{sensor}` stands for the (permanent) address of the node
+        /// `sensor`.
+        pub command: Vec<At<String>>,
+        /// Scenario time at which it starts; default 0 s.
+        pub start_at: Option<At<Duration>>,
+    }
+
+    /// Attenuation between two radios at the start.
+    pub struct Link {
+        /// The two nodes.
+        pub link: Pair,
+        /// Attenuation.
+        pub attenuation: At<Db>,
+    }
+
+    /// What happens, and until when.
+    pub struct Scenario {
+        /// Scenario time at which the run ends. The clock starts when every daemon is ready.
+        pub duration: At<Duration>,
+        /// The script, in time order.
+        pub steps: Option<Vec<Step>>,
+    }
+
+    /// One step: `at`, and exactly one of `link`, `move`, `crash` and `restart`.
+    #[schemars(extend("oneOf" = [
+        { "required": ["link"] }, { "required": ["move"] },
+        { "required": ["crash"] }, { "required": ["restart"] }
+    ]))]
+    pub struct Step {
+        /// Scenario time.
+        pub at: At<Duration>,
+        /// Repeats the step with this period, until `until`, `times` times, or to the end.
+        pub every: Option<At<Duration>>,
+        /// Scenario time after which the step is not repeated.
+        pub until: Option<At<Duration>>,
+        /// How many times the step is done in all.
+        pub times: Option<At<u32>>,
+        /// Changes the link between two radios: `state` or `attenuation`.
+        pub link: Option<Pair>,
+        /// `down` takes the link away whatever its attenuation, `up` gives it back.
+        pub state: Option<At<LinkState>>,
+        /// New attenuation.
+        pub attenuation: Option<At<Db>>,
+        /// Goes linearly from the attenuation in force to the new one in this time.
+        pub over: Option<At<Duration>>,
+        /// Moves a mobile node: `to` or `path`, with `speed`. Its attenuation to every edge
+        /// router follows the path-loss model.
+        pub r#move: Option<At<String>>,
+        /// Where to, `[x, y]` in metres.
+        pub to: Option<Position>,
+        /// Where to, point by point.
+        pub path: Option<Vec<Position>>,
+        /// How fast.
+        pub speed: Option<At<Speed>>,
+        /// Kills a node's daemon.
+        pub crash: Option<At<String>>,
+        /// Starts a crashed daemon again.
+        pub restart: Option<At<String>>,
+    }
+
+    /// What must hold at the end: a count (`1`, `">= 1"`) or a duration (`"< 100 ms"`).
+    pub struct Expect {
+        /// Completed handovers.
+        pub handovers: Option<At<Condition>>,
+        /// Delay of every handover, from the client's capture.
+        pub handover_delay: Option<At<Condition>>,
+        /// Message IDs requested and never answered.
+        pub lost: Option<At<Condition>>,
+        /// Message IDs answered.
+        pub answered: Option<At<Condition>>,
+        /// Message IDs sent more than once.
+        pub retransmitted: Option<At<Condition>>,
+        /// Requests that the client reported as failed to its caller.
+        pub failed: Option<At<Condition>>,
+        /// 95th percentile of the round-trip time.
+        pub rtt_p95: Option<At<Condition>>,
+    }
+}
+
+/// A node; `role` says which keys it has.
+#[derive(Clone, Debug, JsonSchema)]
+#[serde(tag = "role", rename_all = "kebab-case")]
+pub enum Node {
+    /// 6LoWPAN edge router.
+    EdgeRouter(Box<EdgeRouter>),
+    /// DHCPv6 server.
+    #[serde(rename = "dhcpv6-server")]
+    Dhcpv6Server(Dhcpv6Server),
+    /// WoT Mobility Management System.
+    Wmms(Wmms),
+    /// CoAP client.
+    Client(Box<Client>),
+    /// Mobile CoAP node.
+    MobileNode(Box<MobileNode>),
+    /// A program of the user's.
+    Program(Program),
+}
+
+impl Decode for Node {
+    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+        let role: At<String> = d.table_key(tree, "role")?;
+        match role.as_str() {
+            "edge-router" => Decode::decode(tree, d).map(Node::EdgeRouter),
+            "dhcpv6-server" => Decode::decode(tree, d).map(Node::Dhcpv6Server),
+            "wmms" => Decode::decode(tree, d).map(Node::Wmms),
+            "client" => Decode::decode(tree, d).map(Node::Client),
+            "mobile-node" => Decode::decode(tree, d).map(Node::MobileNode),
+            "program" => Decode::decode(tree, d).map(Node::Program),
+            other => {
+                d.report(role.span, format!("role {}", not_a_word(other, &ROLES)));
+                None
+            }
+        }
+    }
+}
+
+/// Every role's word.
+const ROLES: [&str; 6] = [
+    "edge-router",
+    "dhcpv6-server",
+    "wmms",
+    "client",
+    "mobile-node",
+    "program",
+];
+
+impl Node {
+    /// The role's word in the file.
+    pub fn role(&self) -> &'static str {
+        match self {
+            Node::EdgeRouter(_) => ROLES[0],
+            Node::Dhcpv6Server(_) => ROLES[1],
+            Node::Wmms(_) => ROLES[2],
+            Node::Client(_) => ROLES[3],
+            Node::MobileNode(_) => ROLES[4],
+            Node::Program(_) => ROLES[5],
+        }
+    }
+
+    /// Whether it has a radio.
+    pub fn has_radio(&self) -> bool {
+        matches!(self, Node::EdgeRouter(_) | Node::MobileNode(_))
+    }
+}
+
+/// Two node names, `[sensor, er1]`.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// One end.
+    pub a: At<String>,
+    /// The other.
+    pub b: At<String>,
+}
+
+/// A place in the plane, `[10 m, 0 m]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    /// East, metres.
+    pub x: At<Metres>,
+    /// North, metres.
+    pub y: At<Metres>,
+}
+
+/// Reads a list of exactly two.
+fn two<T: Decode>(tree: &Tree, expected: &str, d: &mut Decoder) -> Option<(T, T)> {
+    let crate::tree::Value::List(items) = &tree.value else {
+        d.wrong_shape(tree, expected);
+        return None;
+    };
+    let [first, second] = items.as_slice() else {
+        d.report(
+            tree.span,
+            format!("a list of {} is not {expected}", items.len()),
+        );
+        return None;
+    };
+    let (first, second) = (T::decode(first, d), T::decode(second, d));
+    Some((first?, second?))
+}
+
+impl Decode for Pair {
+    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+        let (a, b) = two(tree, "a pair of nodes, `[sensor, er1]`", d)?;
+        Some(Pair { a, b })
+    }
+}
+
+impl Decode for Position {
+    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+        let (x, y) = two(tree, "a place, `[10 m, 0 m]`", d)?;
+        Some(Position { x, y })
+    }
+}

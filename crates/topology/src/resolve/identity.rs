@@ -1,0 +1,520 @@
+//! Who is who: prefixes, addresses, channels, PANs, MACs, EUI-64s and routes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use units::{Channel, Eui64, PanId, ShortAddress};
+
+use super::{NO_ADDRESS, Resolver};
+use crate::decode::At;
+use crate::diagnostic::Span;
+use crate::file::{EdgeRouter, Node};
+use crate::plan::{
+    BackboneInterface, BackboneKind, BackbonePlan, CandidatePlan, RadioInterface, RoutePlan,
+};
+use crate::scalar::Mac;
+
+/// Prefix of a bridged backbone.
+const BRIDGE_PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0);
+/// Prefix of a routed backbone, a /48 with a /64 per node.
+const ROUTED_PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf000, 0, 0, 0, 0, 0);
+/// Channels of the 2.4 GHz PHY.
+const CHANNELS: std::ops::RangeInclusive<u8> = 11..=26;
+
+/// Who has which address.
+pub(super) struct Network<'t> {
+    /// Edge routers in name order.
+    pub routers: Vec<Router<'t>>,
+    /// `eth0` of every wired node.
+    pub wired: BTreeMap<&'t str, BackboneInterface>,
+    /// `wpan0` of every radio node.
+    pub radios: BTreeMap<&'t str, RadioInterface>,
+    /// P_Addr of every mobile node.
+    pub p_addrs: BTreeMap<&'t str, Ipv6Addr>,
+}
+
+/// An edge router's identity.
+pub(super) struct Router<'t> {
+    pub name: &'t str,
+    pub file: &'t EdgeRouter,
+    pub channel: Channel,
+    pub pan_id: PanId,
+    pub prefix: Ipv6Net,
+    pub address: Ipv6Addr,
+}
+
+impl Network<'_> {
+    pub(super) fn router(&self, name: &str) -> Option<&Router<'_>> {
+        self.routers.iter().find(|router| router.name == name)
+    }
+
+    /// The address by which others reach a node: P_Addr of a mobile node.
+    pub(super) fn address_of(&self, name: &str) -> Ipv6Addr {
+        let wired = || self.wired.get(name).map(|eth| eth.address.addr());
+        let p_addr = self.p_addrs.get(name).copied();
+        p_addr.or_else(wired).unwrap_or(NO_ADDRESS)
+    }
+}
+
+impl Router<'_> {
+    pub(super) fn candidate(&self) -> CandidatePlan {
+        CandidatePlan {
+            router: self.name.to_owned(),
+            channel: self.channel,
+            pan_id: self.pan_id,
+        }
+    }
+}
+
+/// Identifiers that are taken, each with the path of its owner.
+struct Claims<K>(BTreeMap<K, String>);
+
+impl<K: Ord + Display> Claims<K> {
+    fn claim(&mut self, r: &mut Resolver<'_>, what: &str, key: K, path: String, span: Span) {
+        match self.0.get(&key) {
+            Some(owner) => r.problem(
+                span,
+                format!(
+                    "`{path}`: duplicate {what} `{key}`: it is `{owner}` already; give another"
+                ),
+            ),
+            None => {
+                self.0.insert(key, path);
+            }
+        }
+    }
+}
+
+/// An extended or Ethernet address must be an individual one: bit I/G of its first octet is 0.
+fn is_group(first_octet: u8) -> bool {
+    first_octet & 1 != 0
+}
+
+/// Whether a host can have `address` as its own, for everyone to reach.
+fn is_host_address(address: Ipv6Addr) -> bool {
+    !(address.is_multicast()
+        || address.is_unspecified()
+        || address.is_loopback()
+        || address.is_unicast_link_local())
+}
+
+/// `prefix` with `low` as its last 64 bits.
+fn host(prefix: Ipv6Net, low: u64) -> Ipv6Addr {
+    Ipv6Addr::from_bits((prefix.network().to_bits() >> 64 << 64) | u128::from(low))
+}
+
+fn overlap(a: Ipv6Net, b: Ipv6Net) -> bool {
+    a.contains(&b) || b.contains(&a)
+}
+
+impl<'t> Resolver<'t> {
+    /// Assigns every identity.
+    pub(super) fn network(&mut self, backbone: &BackbonePlan) -> Network<'t> {
+        let prefix = self.backbone_prefix(backbone.kind);
+        let routers = self.routers(prefix);
+        let mut wired = self.wired(backbone.kind, prefix);
+        add_routes(&mut wired, &routers, backbone.kind, prefix);
+        let radios = self.radios(&routers);
+        let p_addrs = self.p_addrs(&routers, &radios);
+        let network = Network {
+            routers,
+            wired,
+            radios,
+            p_addrs,
+        };
+        self.check_addresses(&network);
+        network
+    }
+
+    /// A prefix that is `length` long, has no bits after that, and can be assigned.
+    fn check_prefix(&mut self, path: &str, prefix: At<Ipv6Net>, length: u8) {
+        let right = if prefix.prefix_len() != length {
+            format!("a /{length}")
+        } else if prefix.trunc() != prefix.value {
+            format!("`{}`", prefix.trunc())
+        } else if !is_host_address(host(prefix.value, 1)) {
+            "a unicast prefix such as `2001:db8:1::/64`".to_owned()
+        } else {
+            return;
+        };
+        let message = format!("`{path}`: `{}` cannot be used; give {right}", prefix.value);
+        self.problem(prefix.span, message);
+    }
+
+    fn backbone_prefix(&mut self, kind: BackboneKind) -> Ipv6Net {
+        let (default, length) = match kind {
+            BackboneKind::Bridge => (BRIDGE_PREFIX, 64),
+            BackboneKind::Routed => (ROUTED_PREFIX, 48),
+        };
+        match self.topology.backbone.as_ref().and_then(|b| b.prefix) {
+            Some(prefix) => {
+                self.check_prefix("backbone.prefix", prefix, length);
+                prefix.trunc()
+            }
+            None => Ipv6Net::new_assert(default, length),
+        }
+    }
+
+    fn routers(&mut self, backbone: Ipv6Net) -> Vec<Router<'t>> {
+        let files: Vec<(&'t str, Span, &'t EdgeRouter)> = self
+            .nodes
+            .iter()
+            .filter_map(|(name, (span, node))| match node {
+                Node::EdgeRouter(router) => Some((*name, *span, &**router)),
+                _ => None,
+            })
+            .collect();
+        if files.is_empty() {
+            let span = self.topology.nodes.0.first().map(|(name, _)| name.span);
+            self.problem(
+                span.unwrap_or(self.topology.name.span),
+                "`nodes`: there is no edge-router; add one, `er1: { role: edge-router }`",
+            );
+        }
+        let prefixes = self.router_prefixes(&files, backbone);
+        let mut channels: BTreeSet<u8> = files
+            .iter()
+            .filter_map(|(_, _, file)| file.channel.map(|channel| channel.number()))
+            .collect();
+        let mut pans: BTreeSet<u16> = files
+            .iter()
+            .filter_map(|(_, _, file)| file.pan.map(|pan| pan.value.0))
+            .collect();
+        let mut taken = Claims(BTreeMap::new());
+        let mut routers = Vec::new();
+        for ((name, span, file), prefix) in files.into_iter().zip(prefixes) {
+            let channel = file.channel.map_or_else(
+                || next_channel(&mut channels, routers.len()),
+                |channel| channel.value,
+            );
+            let pan_id = file.pan.map_or_else(
+                || {
+                    let free = (1..0xffff).find(|id| pans.insert(*id)).unwrap_or(1);
+                    PanId(free)
+                },
+                |pan| pan.value,
+            );
+            let at = file
+                .pan
+                .map(|pan| pan.span)
+                .or(file.channel.map(|channel| channel.span))
+                .unwrap_or(span);
+            // A node tells edge routers apart by channel and PAN: two alike are one to it.
+            let key = format!("channel {channel}, PAN {pan_id}");
+            let what = "channel and PAN";
+            taken.claim(self, what, key, format!("nodes.{name}"), at);
+            if let Some(address) = file.address
+                && (!prefix.contains(&address.value) || address.value == prefix.network())
+            {
+                self.problem(
+                    address.span,
+                    format!(
+                        "`nodes.{name}.address`: `{}` is not a host in the router's prefix \
+                         {prefix}; give one such as `{}`",
+                        address.value,
+                        host(prefix, 1)
+                    ),
+                );
+            }
+            routers.push(Router {
+                name,
+                file,
+                channel,
+                pan_id,
+                prefix,
+                address: file
+                    .address
+                    .map_or(host(prefix, 1), |address| address.value),
+            });
+        }
+        routers
+    }
+
+    fn router_prefixes(
+        &mut self,
+        files: &[(&str, Span, &EdgeRouter)],
+        backbone: Ipv6Net,
+    ) -> Vec<Ipv6Net> {
+        let mut taken = vec![(backbone, "backbone.prefix".to_owned())];
+        for (name, _, file) in files {
+            let Some(prefix) = file.prefix else { continue };
+            let path = format!("nodes.{name}.prefix");
+            self.check_prefix(&path, prefix, 64);
+            if let Some((other, owner)) = taken.iter().find(|(p, _)| overlap(*p, prefix.value)) {
+                let message = format!(
+                    "`{path}`: `{}` overlaps `{owner}`, {other}; give another prefix",
+                    prefix.value
+                );
+                self.problem(prefix.span, message);
+            }
+            taken.push((prefix.trunc(), path));
+        }
+        let mut next = 0u16;
+        files
+            .iter()
+            .map(|(name, _, file)| {
+                if let Some(prefix) = file.prefix {
+                    return prefix.trunc();
+                }
+                loop {
+                    next = next.wrapping_add(1);
+                    let network = Ipv6Addr::new(0x2001, 0xdb8, next, 0, 0, 0, 0, 0);
+                    let prefix = Ipv6Net::new_assert(network, 64);
+                    if next == 0 || !taken.iter().any(|(p, _)| overlap(*p, prefix)) {
+                        taken.push((prefix, format!("nodes.{name}.prefix")));
+                        return prefix;
+                    }
+                }
+            })
+            .collect()
+    }
+
+    fn wired(
+        &mut self,
+        kind: BackboneKind,
+        prefix: Ipv6Net,
+    ) -> BTreeMap<&'t str, BackboneInterface> {
+        let mut macs = Claims(BTreeMap::new());
+        let mut subnets = Claims(BTreeMap::new());
+        let files: Vec<(&'t str, Span, WiredKeys)> = self
+            .nodes
+            .iter()
+            .filter_map(|(name, (span, node))| Some((*name, *span, wired_keys(node)?)))
+            .collect();
+        let mut taken: BTreeSet<u64> = files
+            .iter()
+            .filter_map(|(_, _, keys)| keys.address)
+            .map(|address| index_of(kind, address.value))
+            .collect();
+        let mut wired = BTreeMap::new();
+        for (name, span, keys) in files {
+            let path = format!("nodes.{name}.backbone_address");
+            if let Some(address) = keys.address
+                && (!prefix.contains(&address.value)
+                    || host(Ipv6Net::new_assert(address.value, 64), 0) == address.value)
+            {
+                self.problem(
+                    address.span,
+                    format!(
+                        "`{path}`: `{}` is not a host in the backbone's prefix {prefix}",
+                        address.value
+                    ),
+                );
+            }
+            let index = match keys.address {
+                Some(address) => index_of(kind, address.value),
+                None => (1..).find(|i| taken.insert(*i)).unwrap_or(1),
+            };
+            let derived = match kind {
+                BackboneKind::Bridge => host(prefix, index),
+                BackboneKind::Routed => {
+                    Ipv6Addr::from_bits(prefix.network().to_bits() | u128::from(index) << 64 | 2)
+                }
+            };
+            let address = keys.address.map_or(derived, |address| address.value);
+            let address = Ipv6Net::new_assert(address, 64);
+            let gateway = (kind == BackboneKind::Routed).then(|| {
+                let at = keys.address.map_or(span, |address| address.span);
+                subnets.claim(self, "subnet", address.trunc(), path, at);
+                let low = if host(address, 1) == address.addr() {
+                    2
+                } else {
+                    1
+                };
+                host(address, low)
+            });
+            let mac = keys.mac.map_or_else(
+                || {
+                    let bytes = self.seed.bytes(&["node", name, "mac"]);
+                    // 02: locally administered, individual.
+                    Mac([0x02, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]])
+                },
+                |mac| mac.value,
+            );
+            let at = keys.mac.map_or(span, |mac| mac.span);
+            self.check_individual("mac", name, mac.0[0], &mac, at);
+            macs.claim(self, "MAC address", mac, format!("nodes.{name}.mac"), at);
+            let interface = BackboneInterface {
+                mac: mac.to_string(),
+                address,
+                gateway,
+                routes: Vec::new(),
+            };
+            wired.insert(name, interface);
+        }
+        wired
+    }
+
+    fn check_individual(&mut self, key: &str, name: &str, first: u8, text: &dyn Display, at: Span) {
+        if is_group(first) {
+            self.problem(
+                at,
+                format!(
+                    "`nodes.{name}.{key}`: `{text}` is a group address; the first octet of an \
+                     individual one is even"
+                ),
+            );
+        }
+    }
+
+    fn radios(&mut self, routers: &[Router<'_>]) -> BTreeMap<&'t str, RadioInterface> {
+        let mut eui64s = Claims(BTreeMap::new());
+        let mut shorts = Claims(BTreeMap::new());
+        let mut radios = BTreeMap::new();
+        for (name, (span, node)) in self.nodes.clone() {
+            let (eui64, short, router): (Option<At<Eui64>>, Option<At<ShortAddress>>, &str) =
+                match node {
+                    Node::EdgeRouter(file) => (file.eui64, file.short_address, name),
+                    Node::MobileNode(file) => (file.eui64, file.short_address, &file.attached_to),
+                    _ => continue,
+                };
+            let at = eui64.map_or(span, |eui64| eui64.span);
+            let eui64 = eui64.map_or_else(|| Eui64::derive(self.seed, name), |e| e.value);
+            self.check_individual("eui64", name, eui64.0[0], &eui64, at);
+            eui64s.claim(self, "EUI-64", eui64, format!("nodes.{name}.eui64"), at);
+            // A wrong `attached_to` is reported where the mobile node is resolved.
+            let Some(router) = routers.iter().find(|r| r.name == router) else {
+                continue;
+            };
+            if let Some(short) = short {
+                let path = format!("nodes.{name}.short_address");
+                let key = format!("{} in PAN {}", short.value, router.pan_id);
+                shorts.claim(self, "short address", key, path, short.span);
+            }
+            let interface = RadioInterface {
+                eui64,
+                channel: router.channel,
+                pan_id: router.pan_id,
+                short_address: short.map(|short| short.value),
+            };
+            radios.insert(name, interface);
+        }
+        radios
+    }
+
+    fn p_addrs(
+        &mut self,
+        routers: &[Router<'_>],
+        radios: &BTreeMap<&'t str, RadioInterface>,
+    ) -> BTreeMap<&'t str, Ipv6Addr> {
+        let mut p_addrs = BTreeMap::new();
+        for (name, file) in self.mobile_nodes() {
+            let home = routers.iter().find(|r| *r.name == *file.attached_to.value);
+            let slaac = || Some(radios.get(name)?.eui64.address_in(home?.prefix.network()));
+            if let Some(address) = file.p_addr.map(|p| p.value).or_else(slaac) {
+                p_addrs.insert(name, address);
+            }
+        }
+        p_addrs
+    }
+
+    /// Refuses an address that two have, or that no host can have.
+    fn check_addresses(&mut self, network: &Network<'t>) {
+        let mut taken = Claims(BTreeMap::new());
+        for (name, (span, node)) in self.nodes.clone() {
+            let given = |at: Option<At<Ipv6Addr>>| at.map_or(span, |at| at.span);
+            let mut owned = Vec::new();
+            if let (Some(eth), Some(keys)) = (network.wired.get(name), wired_keys(node)) {
+                let at = given(keys.address);
+                owned.push((eth.address.addr(), "backbone_address", at));
+                owned.extend(eth.gateway.map(|gateway| (gateway, "gateway", at)));
+            }
+            match node {
+                Node::EdgeRouter(file) => {
+                    let router = network.router(name);
+                    owned.extend(router.map(|r| (r.address, "address", given(file.address))));
+                }
+                Node::MobileNode(file) => {
+                    let p_addr = network.p_addrs.get(name);
+                    owned.extend(p_addr.map(|p| (*p, "p_addr", given(file.p_addr))));
+                }
+                // A client's own address may be its permanent one.
+                Node::Client(file) => owned.extend(
+                    file.p_addr
+                        .filter(|p| Some(p.value) != owned.first().map(|(own, ..)| *own))
+                        .map(|p| (p.value, "p_addr", p.span)),
+                ),
+                _ => {}
+            }
+            for (address, key, at) in owned {
+                let path = format!("nodes.{name}.{key}");
+                if is_host_address(address) {
+                    taken.claim(self, "address", address, path, at);
+                } else {
+                    let message = format!(
+                        "`{path}`: `{address}` is not an address that a host can be reached at; \
+                         give a unicast address such as `2001:db8:1::10`"
+                    );
+                    self.problem(at, message);
+                }
+            }
+        }
+    }
+}
+
+/// The keys that every wired role has.
+struct WiredKeys {
+    address: Option<At<Ipv6Addr>>,
+    mac: Option<At<Mac>>,
+}
+
+fn wired_keys(node: &Node) -> Option<WiredKeys> {
+    let (address, mac) = match node {
+        Node::EdgeRouter(n) => (n.backbone_address, n.mac),
+        Node::Dhcpv6Server(n) => (n.backbone_address, n.mac),
+        Node::Wmms(n) => (n.backbone_address, n.mac),
+        Node::Client(n) => (n.backbone_address, n.mac),
+        Node::Program(n) => (n.backbone_address, n.mac),
+        Node::MobileNode(_) => return None,
+    };
+    Some(WiredKeys { address, mac })
+}
+
+/// What tells wired nodes apart: the host on a bridge, the subnet of a routed /48.
+fn index_of(kind: BackboneKind, address: Ipv6Addr) -> u64 {
+    match kind {
+        BackboneKind::Bridge => address.to_bits() as u64,
+        BackboneKind::Routed => u64::from(address.segments()[3]),
+    }
+}
+
+/// The lowest channel not in `taken`; with more routers than channels, one is used again.
+fn next_channel(taken: &mut BTreeSet<u8>, router: usize) -> Channel {
+    let again = CHANNELS.start() + (router % CHANNELS.count()) as u8;
+    let number = CHANNELS
+        .clone()
+        .find(|c| !taken.contains(c))
+        .unwrap_or(again);
+    taken.insert(number);
+    Channel::try_from(number).expect("the range is that of Channel")
+}
+
+/// Static routes: from every wired node to every edge router's prefix but its own.
+fn add_routes(
+    wired: &mut BTreeMap<&str, BackboneInterface>,
+    routers: &[Router<'_>],
+    kind: BackboneKind,
+    backbone: Ipv6Net,
+) {
+    let next_hops: BTreeMap<&str, Ipv6Addr> = wired
+        .iter()
+        .map(|(name, eth)| (*name, eth.address.addr()))
+        .collect();
+    for (name, eth) in wired.iter_mut() {
+        if let (BackboneKind::Routed, Some(gateway)) = (kind, eth.gateway) {
+            eth.routes.push(RoutePlan {
+                to: backbone,
+                via: gateway,
+            });
+        }
+        for router in routers.iter().filter(|router| router.name != *name) {
+            let next_hop = next_hops.get(router.name).copied();
+            if let Some(via) = eth.gateway.or(next_hop) {
+                let to = router.prefix;
+                eth.routes.push(RoutePlan { to, via });
+            }
+        }
+    }
+}

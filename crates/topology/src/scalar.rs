@@ -1,0 +1,323 @@
+//! The quantities, identifiers and words that a topology file holds.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use serde_json::{Value, json};
+use units::quantity::parse_duration;
+use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, PanId, ShortAddress};
+
+use crate::decode::{Scalar, whole};
+use crate::diagnostic::{alternatives, nearest};
+use crate::plan::{AddressMode, BackboneKind, BindingMode, DadMode, Medium};
+use crate::tree::{ScalarKind, ScalarText};
+
+/// A decimal number as quantities write it.
+const NUMBER: &str = r"[0-9]+(\.[0-9]+)?";
+
+/// Text with a unit, parsed by `parse`.
+fn quantity<T, E: std::fmt::Display>(
+    scalar: &ScalarText,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, String> {
+    let missing = if scalar.kind == ScalarKind::Number {
+        " (the unit is missing)"
+    } else {
+        ""
+    };
+    parse(&scalar.text).map_err(|error| format!("{error}{missing}"))
+}
+
+/// Implements [`Scalar`] for a type with a `FromStr` whose error says what would be right.
+macro_rules! quantity {
+    ($name:ty, $parse:expr, $pattern:expr, $example:literal) => {
+        impl Scalar for $name {
+            fn read(scalar: &ScalarText) -> Result<Self, String> {
+                quantity(scalar, $parse)
+            }
+            fn schema() -> Value {
+                json!({ "type": "string", "pattern": $pattern, "examples": [$example] })
+            }
+        }
+    };
+}
+
+quantity!(
+    Duration,
+    parse_duration,
+    format!("^{NUMBER} *(ns|us|µs|ms|s|min|h)$"),
+    "10 ms"
+);
+quantity!(Db, str::parse, format!("^-?{NUMBER} *dB$"), "90 dB");
+quantity!(Dbm, str::parse, format!("^-?{NUMBER} *dBm$"), "-85 dBm");
+quantity!(
+    DataRate,
+    str::parse,
+    format!("^{NUMBER} *(bit|kbit|Mbit|Gbit)/s$"),
+    "250 kbit/s"
+);
+quantity!(
+    ByteSize,
+    str::parse,
+    format!("^{NUMBER} *(B|kB|KiB|MiB)$"),
+    "16 B"
+);
+quantity!(
+    Eui64,
+    str::parse,
+    "^([0-9a-fA-F]{2}[:-]){7}[0-9a-fA-F]{2}$",
+    "02:00:5e:10:00:00:00:01"
+);
+quantity!(
+    Ipv6Addr,
+    |text: &str| text
+        .parse::<Ipv6Addr>()
+        .map_err(|_| format!("`{text}` is not an IPv6 address such as `2001:db8::1`")),
+    "^[0-9a-fA-F:.]+$",
+    "2001:db8::1"
+);
+quantity!(
+    Ipv6Net,
+    |text: &str| text
+        .parse::<Ipv6Net>()
+        .map_err(|_| format!("`{text}` is not an IPv6 prefix such as `2001:db8:1::/64`")),
+    "^[0-9a-fA-F:.]+/[0-9]{1,3}$",
+    "2001:db8:1::/64"
+);
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl std::fmt::Display for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+fn parse_mac(text: &str) -> Result<Mac, String> {
+    let octets: Option<Vec<u8>> = text
+        .split(':')
+        .map(|part| {
+            (part.len() == 2)
+                .then(|| u8::from_str_radix(part, 16).ok())
+                .flatten()
+        })
+        .collect();
+    octets
+        .and_then(|octets| octets.try_into().ok())
+        .map(Mac)
+        .ok_or_else(|| format!("`{text}` is not a MAC address such as `02:00:5e:10:00:01`"))
+}
+quantity!(
+    Mac,
+    parse_mac,
+    "^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$",
+    "02:00:5e:10:00:01"
+);
+
+/// `number unit` with one of `units`; the factor of the unit found and the number.
+fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))?;
+    let (number, unit) = text.split_at(end);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    let value = number.parse::<f64>().ok()? * factor;
+    value.is_finite().then_some(value)
+}
+
+/// A coordinate in metres.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metres(pub f64);
+quantity!(
+    Metres,
+    |text: &str| with_unit(text, &[("m", 1.0)])
+        .map(Metres)
+        .ok_or_else(|| format!("`{text}` is not a coordinate in metres, such as `12.5 m`")),
+    format!("^-?{NUMBER} *m$"),
+    "12.5 m"
+);
+
+/// A speed in metres per second, over 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed(pub f64);
+quantity!(
+    Speed,
+    |text: &str| with_unit(text, &[("m/s", 1.0), ("km/h", 1.0 / 3.6)])
+        .filter(|speed| *speed > 0.0)
+        .map(Speed)
+        .ok_or_else(|| format!("`{text}` is not a speed over 0, such as `1.4 m/s` or `5 km/h`")),
+    format!("^{NUMBER} *(m/s|km/h)$"),
+    "1.4 m/s"
+);
+
+impl Scalar for Channel {
+    fn read(scalar: &ScalarText) -> Result<Self, String> {
+        let expected = "a 2.4 GHz channel from 11 to 26";
+        u8::try_from(whole(scalar, expected)?)
+            .ok()
+            .and_then(|number| Channel::try_from(number).ok())
+            .ok_or_else(|| format!("`{}` is not {expected}", scalar.text))
+    }
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": 11, "maximum": 26 })
+    }
+}
+
+/// Implements [`Scalar`] for a 16-bit identifier under `$limit`.
+macro_rules! identifier {
+    ($name:ident, $limit:literal, $expected:literal) => {
+        impl Scalar for $name {
+            fn read(scalar: &ScalarText) -> Result<Self, String> {
+                u16::try_from(whole(scalar, $expected)?)
+                    .ok()
+                    .filter(|id| *id < $limit)
+                    .map($name)
+                    .ok_or_else(|| format!("`{}` is not {}", scalar.text, $expected))
+            }
+            fn schema() -> Value {
+                json!({ "type": "integer", "minimum": 0, "maximum": $limit - 1 })
+            }
+        }
+    };
+}
+// 0xffff is the broadcast PAN, 0xfffe "no short address" (IEEE 802.15.4-2006 §7.2.1).
+identifier!(PanId, 0xffff, "a PAN ID from 0x0000 to 0xfffe");
+identifier!(
+    ShortAddress,
+    0xfffe,
+    "a short address from 0x0000 to 0xfffd"
+);
+
+/// Implements [`Scalar`] for an enumeration.
+macro_rules! words {
+    ($name:ident, $($word:literal => $value:ident),+) => {
+        impl Scalar for $name {
+            fn read(scalar: &ScalarText) -> Result<Self, String> {
+                match (scalar.kind, scalar.text.as_str()) {
+                    $((ScalarKind::Plain | ScalarKind::Quoted, $word) => Ok($name::$value),)+
+                    (_, other) => Err(not_a_word(other, &[$($word),+])),
+                }
+            }
+            fn schema() -> Value {
+                json!({ "type": "string", "enum": [$($word),+] })
+            }
+        }
+    };
+}
+
+/// `` `optimist` is not `normal`, `optimistic` or `off`; did you mean `optimistic`? ``
+pub(crate) fn not_a_word(found: &str, words: &[&str]) -> String {
+    let hint = nearest(found, words.iter().copied())
+        .map(|word| format!("; did you mean `{word}`?"))
+        .unwrap_or_default();
+    format!(
+        "`{found}` is not {}{hint}",
+        alternatives(words.iter().copied())
+    )
+}
+
+words!(Medium, "edges" => Edges);
+words!(BackboneKind, "bridge" => Bridge, "routed" => Routed);
+words!(AddressMode, "dhcpv6" => Dhcpv6, "slaac" => Slaac);
+words!(DadMode, "normal" => Normal, "optimistic" => Optimistic, "off" => Off);
+words!(BindingMode, "direct" => Direct, "relayed" => Relayed);
+
+/// Whether frames can pass a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// As the attenuation says.
+    Up,
+    /// Never.
+    Down,
+}
+words!(LinkState, "up" => Up, "down" => Down);
+
+/// The right-hand side of an expectation, as text: `1`, `">= 1"`, `"< 100 ms"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition(pub String);
+
+impl Scalar for Condition {
+    fn read(scalar: &ScalarText) -> Result<Self, String> {
+        match scalar.kind {
+            ScalarKind::Bool => Err(format!(
+                "`{}` is not a condition such as `1` or `\">= 1\"`",
+                scalar.text
+            )),
+            _ => Ok(Condition(scalar.text.clone())),
+        }
+    }
+    fn schema() -> Value {
+        json!({
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h))?$"),
+            "examples": [1, ">= 1", "< 100 ms"]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: Scalar>(text: &str, kind: ScalarKind) -> Result<T, String> {
+        T::read(&ScalarText {
+            text: text.to_owned(),
+            kind,
+        })
+    }
+
+    #[test]
+    fn a_number_without_its_unit_is_refused_with_what_would_be_right() {
+        assert_eq!(
+            read::<Duration>("10", ScalarKind::Number).unwrap_err(),
+            "`10` is not a duration such as `1.5 s`, `10 ms` or `2 min` (the unit is missing)"
+        );
+        assert_eq!(
+            read::<Db>("90 dBm", ScalarKind::Plain).unwrap_err(),
+            "`90 dBm` is not an attenuation in dB, such as `90 dB`"
+        );
+        assert!(read::<Metres>("10 km", ScalarKind::Plain).is_err());
+        assert!(read::<Speed>("0 m/s", ScalarKind::Plain).is_err());
+    }
+
+    #[test]
+    fn identifiers_are_numbers_without_quotes_in_range() {
+        assert_eq!(read("0x1a2b", ScalarKind::Number), Ok(PanId(0x1a2b)));
+        assert_eq!(
+            read::<PanId>("0xffff", ScalarKind::Number).unwrap_err(),
+            "`0xffff` is not a PAN ID from 0x0000 to 0xfffe"
+        );
+        assert_eq!(
+            read::<Channel>("27", ScalarKind::Number).unwrap_err(),
+            "`27` is not a 2.4 GHz channel from 11 to 26"
+        );
+        assert_eq!(
+            read::<Channel>("15", ScalarKind::Quoted).unwrap_err(),
+            "`\"15\"` in quotes is text, not a 2.4 GHz channel from 11 to 26; write `15`"
+        );
+        assert!(read::<u64>("-1", ScalarKind::Number).is_err());
+        assert!(read::<u32>("1.5", ScalarKind::Number).is_err());
+        assert!(read::<String>("1", ScalarKind::Number).is_err());
+        assert!(read::<bool>("yes", ScalarKind::Plain).is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_nearly_right_is_suggested() {
+        assert_eq!(
+            read::<DadMode>("optimist", ScalarKind::Plain).unwrap_err(),
+            "`optimist` is not `normal`, `optimistic` or `off`; did you mean `optimistic`?"
+        );
+    }
+
+    #[test]
+    fn mac_addresses_read_back_as_they_print() {
+        let mac = parse_mac("02:00:5e:10:00:01").unwrap();
+        assert_eq!(mac.to_string(), "02:00:5e:10:00:01");
+        assert!(parse_mac("02:00:5e:10:00").is_err());
+        assert!(parse_mac("02:00:5e:10:00:001").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! The topologies that ship, and one file with every key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use topology::{Overrides, Plan, load};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The topologies of the folder `topologies/` and `full.yaml`, by name.
+fn valid() -> Vec<(String, String)> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(root().join("topologies"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    paths.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/full.yaml"));
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+fn plan(name: &str, text: &str) -> Plan {
+    load(name, text, Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_shipped_topology_loads_and_is_there() {
+    let names: Vec<String> = valid().into_iter().map(|(name, _)| name).collect();
+    for wanted in [
+        "handover",
+        "paper-comm",
+        "paper-comm-hold",
+        "ping-pong",
+        "minimal",
+    ] {
+        assert!(names.contains(&format!("{wanted}.yaml")), "{wanted}");
+    }
+    for (name, text) in valid() {
+        assert_eq!(format!("{}.yaml", plan(&name, &text).name), name);
+    }
+}
+
+#[test]
+fn every_plan_reads_back_exactly_as_it_was_written() {
+    for (name, text) in valid() {
+        let plan = plan(&name, &text);
+        let yaml = plan.to_yaml();
+        assert_eq!(Plan::from_yaml(&yaml).unwrap(), plan, "{name}");
+        assert_eq!(Plan::from_yaml(&yaml).unwrap().to_yaml(), yaml, "{name}");
+    }
+}
+
+/// Resolution is a promise to every stored plan: a changed default shows here.
+#[test]
+fn every_plan_is_as_its_golden_file() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    for (name, text) in valid() {
+        let yaml = plan(&name, &text).to_yaml();
+        let path = golden.join(&name);
+        if update {
+            fs::write(&path, &yaml).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            expected == yaml,
+            "the plan of {name} differs from {}; see `git diff` after UPDATE_GOLDEN=1 cargo test \
+             -p topology",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn a_changed_key_of_a_plan_is_refused() {
+    let (name, text) = &valid()[0];
+    let yaml = plan(name, text).to_yaml();
+    for (key, wrong) in [
+        ("seed:", "sead:"),
+        ("prefix:", "prefixe:"),
+        ("mac:", "mack:"),
+    ] {
+        assert!(yaml.contains(key));
+        assert!(
+            Plan::from_yaml(&yaml.replacen(key, wrong, 1)).is_err(),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn another_seed_changes_identifiers_and_nothing_else() {
+    let (name, text) = valid()
+        .into_iter()
+        .find(|(n, _)| n == "handover.yaml")
+        .unwrap();
+    let one = plan(&name, &text);
+    let seed = Some(units::Seed(2));
+    let two = load(&name, &text, Overrides { seed }).unwrap();
+    assert_eq!(two.seed, units::Seed(2));
+    let eui64 = |plan: &Plan| plan.nodes["sensor"].radio.as_ref().unwrap().eui64;
+    assert_ne!(eui64(&one), eui64(&two));
+    assert_eq!(one.scenario, two.scenario);
+    assert_eq!(one.links, two.links);
+}
+
+#[test]
+fn the_schema_in_docs_is_the_schema_of_the_code() {
+    let path = root().join("docs/topology.schema.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, topology::schema()).unwrap();
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        stored == topology::schema(),
+        "docs/topology.schema.json is not the schema of the code; regenerate it with `wpanlab \
+         schema > docs/topology.schema.json`"
+    );
+}
+
+#[test]
+fn every_shipped_topology_names_the_schema_for_editors() {
+    for (name, text) in valid().iter().filter(|(name, _)| name != "full.yaml") {
+        let first = text.lines().next().unwrap();
+        let wanted = "# yaml-language-server: $schema=../docs/topology.schema.json";
+        assert_eq!(first, wanted, "{name}");
+    }
+}
