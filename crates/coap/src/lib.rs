@@ -1,5 +1,62 @@
-//! CoAP endpoint: RFC 7252 message layer as a pure state machine, and its tokio shell.
+//! CoAP endpoint: the message layer of RFC 7252 as a pure state machine, and its tokio shell.
+//!
+//! Owns everything between a UDP datagram and a request or response: the strict codec,
+//! retransmission (§4.2), deduplication (§4.5), NSTART and queueing (§4.7), matching by token
+//! (§5.3), piggy-backed and separate responses (§5.2), critical options (§5.4.1), ping and Reset.
+//! Client and server share one [`Endpoint`], hence one socket and one Message ID space.
+//! It must not know what a resource, CoMP or a topology is, and nothing but [`io`] touches a
+//! socket or a clock.
+//!
+//! ```
+//! use coap::{Code, Endpoint, Event, Machine, Params, Reliability, Request, Response};
+//! use units::{Seed, SimTime};
+//!
+//! let address = |port| format!("[::1]:{port}").parse().unwrap();
+//! let mut client = Endpoint::new(Params::default(), &[], Seed(1).rng(&["client"]));
+//! let mut server = Endpoint::new(Params::default(), &[], Seed(1).rng(&["server"]));
+//! let now = SimTime::ZERO;
+//!
+//! let get = Request::new(Code::GET, "/temperature");
+//! let id = client.request(now, address(2), Reliability::Confirmable, get);
+//! let sent = client.poll_transmit().unwrap();
+//!
+//! server.handle_datagram(now, address(1), &sent.payload);
+//! let Some(Event::Request { exchange, request, .. }) = server.poll_event() else { panic!() };
+//! assert_eq!(request.path(), "/temperature");
+//! server.respond(now, exchange, Response::new(Code::CONTENT));
+//!
+//! client.handle_datagram(now, address(2), &server.poll_transmit().unwrap().payload);
+//! let Some(Event::Response { id: answered, response, .. }) = client.poll_event() else { panic!() };
+//! assert_eq!((answered, response.code), (id, Code::CONTENT));
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`message`] | [`Request`], [`Response`], [`Options`], [`Code`], [`Kind`], option numbers |
+//! | [`wire`] | [`wire::Message`]: the strict codec, also for captured packets |
+//! | [`params`] | [`Params`] (§4.8) and the times derived from them |
+//! | [`endpoint`] | [`Endpoint`], its [`Event`]s and [`Failure`]s |
+//! | [`machine`] | [`Machine`]: the shape of every datagram protocol core |
+//! | [`io`] | [`io::Driver`]: a machine on a tokio UDP socket |
+//!
+//! # Limits
+//!
+//! No multicast (§8), no proxying (§5.7), no caching (§5.6), no DTLS (§9). Observe and
+//! block-wise transfer are options that the owner reads and writes; the endpoint delivers one
+//! response per request. Responses count neither for NSTART nor as outstanding.
+//!
+//! One counter makes the Message IDs of all peers, so the rule of §4.4 (no reuse within
+//! EXCHANGE_LIFETIME, 247 s) holds up to 265 messages per second in sum. Beyond that our own
+//! receiver still tells a reused ID from a duplicate, by its token ([`endpoint`]).
+
+pub mod endpoint;
+pub mod io;
 pub mod machine;
 pub mod message;
+pub mod params;
+pub mod wire;
+
+pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Reliability, RequestId};
 pub use machine::{Machine, Transmit};
 pub use message::{Code, Kind, Options, Request, Response};
+pub use params::Params;

@@ -1,0 +1,353 @@
+//! [`Endpoint`]: client and server of RFC 7252 on one socket, without the socket.
+//!
+//! Commands are [`Endpoint::request`], [`Endpoint::respond`], [`Endpoint::ping`],
+//! [`Endpoint::cancel`] and [`Endpoint::retarget`]; input and output are those of
+//! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
+//! [`Event::Failed`] or [`Event::Pong`].
+//!
+//! What RFC 7252 leaves open, and what is chosen:
+//!
+//! * *Who is a peer.* Address and port; the scope only where it means something (link-local),
+//!   and there 0 matches every scope. The flow label never counts. See [`peer`].
+//! * *What is a duplicate.* Same peer and Message ID (§4.5), and the same token: a repeated
+//!   datagram has it too, and a peer that restarted or ran out of Message IDs is not answered
+//!   with another request's response.
+//! * *How much is remembered.* See [`history`]: within its bounds, everything for
+//!   EXCHANGE_LIFETIME or NON_LIFETIME.
+//! * *NSTART.* Requests and pings, per peer, until ACK or response; a non-confirmable request
+//!   until its response or [`Params::response_timeout`]. Responses are not limited: §4.7 binds
+//!   clients.
+//! * *A response from a former address.* After [`Endpoint::retarget`] an ACK or a response
+//!   from an address to which the request was sent earlier still counts if Message ID or
+//!   token fit: the node was served the request before it moved. A Reset from a former
+//!   address does not: somebody else may own that address by now.
+//! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
+//!   request with [`Failure::CriticalOption`], since the peer would only repeat it.
+
+mod client;
+mod critical;
+mod history;
+mod peer;
+mod retransmission;
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::net::SocketAddrV6;
+
+use rand_core::Rng as _;
+use units::{Rng, SimTime};
+
+use crate::machine::{Machine, Transmit};
+use crate::message::{Code, Kind, Request, Response};
+use crate::params::Params;
+use crate::wire::{self, Message, Token};
+use client::{Line, Outstanding};
+use history::History;
+use peer::Peer;
+use retransmission::Confirmable;
+use server::Exchange;
+
+/// Whether a request is sent until acknowledged (RFC 7252 §4.2) or once (§4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reliability {
+    /// CON.
+    Confirmable,
+    /// NON.
+    NonConfirmable,
+}
+
+/// Names a request or ping of ours; ascending in the order of the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+/// Names a peer's request that wants [`Endpoint::respond`]; ascending in order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(u64);
+
+/// Why a request has no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// MAX_RETRANSMIT retransmissions of a confirmable request or ping found no answer
+    /// (RFC 7252 §4.2).
+    Timeout,
+    /// The peer rejected it with a Reset.
+    Reset,
+    /// [`Params::response_timeout`] passed after the empty ACK or the non-confirmable request.
+    NoResponse,
+    /// The response held this critical option, which is unknown here (RFC 7252 §5.4.1).
+    CriticalOption(u16),
+    /// [`Endpoint::cancel`].
+    Cancelled,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Timeout => f.write_str("no acknowledgement after the last retransmission"),
+            Failure::Reset => f.write_str("rejected by the peer with a Reset"),
+            Failure::NoResponse => f.write_str("no response within the response timeout"),
+            Failure::CriticalOption(number) => {
+                write!(f, "response with unknown critical option {number}")
+            }
+            Failure::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What an endpoint tells its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A peer's request, once however often its datagram arrives. Answer it with
+    /// [`Endpoint::respond`].
+    Request {
+        /// Names it.
+        exchange: ExchangeId,
+        /// Who asks.
+        from: SocketAddrV6,
+        /// Message ID of the request.
+        message_id: u16,
+        /// CON, otherwise NON.
+        confirmable: bool,
+        /// The request.
+        request: Request,
+    },
+    /// The response to a request of ours.
+    Response {
+        /// Names our request.
+        id: RequestId,
+        /// Who answered; a former address of the peer is possible after
+        /// [`Endpoint::retarget`].
+        from: SocketAddrV6,
+        /// Message ID of our request, which a separate response does not carry.
+        message_id: u16,
+        /// The response.
+        response: Response,
+    },
+    /// A request or ping of ours ended without a response.
+    Failed {
+        /// Names our request.
+        id: RequestId,
+        /// Where it was sent last, or queued for.
+        to: SocketAddrV6,
+        /// Why.
+        reason: Failure,
+    },
+    /// The peer answered a ping (RFC 7252 §1.2).
+    Pong {
+        /// Names our ping.
+        id: RequestId,
+    },
+}
+
+/// What an endpoint waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// Send the queued requests of a peer that a cancelled request held up.
+    Send(Peer),
+    /// Send the empty ACK of an exchange that its owner has not answered yet (§5.2.2).
+    Acknowledge(ExchangeId),
+    /// Retransmit the confirmable message of this Message ID or give it up (§4.2).
+    Retransmit(u16),
+    /// Stop waiting for the response to a request.
+    GiveUp(RequestId),
+}
+
+/// A CoAP endpoint (RFC 7252 §1.2): see the [module](self).
+#[derive(Debug)]
+pub struct Endpoint {
+    params: Params,
+    known_critical: &'static [u16],
+    rng: Rng,
+    next_message_id: u16,
+    next_token: u32,
+    next_request: u64,
+    next_exchange: u64,
+    /// Unanswered requests and pings, queued ones included.
+    requests: BTreeMap<RequestId, Outstanding>,
+    /// Those of `requests` that have been sent, by what their responses carry.
+    by_token: BTreeMap<Token, RequestId>,
+    /// Those of `requests` that have been sent, by what their ACK or RST carries.
+    by_message_id: BTreeMap<u16, RequestId>,
+    /// The queue before every peer with requests queued or in flight.
+    lines: BTreeMap<Peer, Line>,
+    /// Confirmable messages of ours, requests and responses, still being retransmitted.
+    confirmables: BTreeMap<u16, Confirmable>,
+    /// Requests of peers that are not answered yet.
+    exchanges: BTreeMap<ExchangeId, Exchange>,
+    history: History,
+    timers: BTreeSet<(SimTime, Timer)>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+}
+
+impl Endpoint {
+    /// An endpoint.
+    ///
+    /// `known_critical` are the critical options that the owner handles, in requests and in
+    /// responses; Uri-Host, Uri-Port, Uri-Path and Uri-Query are known anyway. A confirmable
+    /// request with another one is answered 4.02 without the owner seeing it, a
+    /// non-confirmable one is ignored, a response is rejected (RFC 7252 §5.4.1).
+    ///
+    /// `rng` makes the random starts of Message IDs and tokens and the random retransmission
+    /// timeouts.
+    pub fn new(params: Params, known_critical: &'static [u16], mut rng: Rng) -> Endpoint {
+        Endpoint {
+            params,
+            known_critical,
+            next_message_id: rng.next_u32() as u16,
+            next_token: rng.next_u32(),
+            rng,
+            next_request: 0,
+            next_exchange: 0,
+            requests: BTreeMap::new(),
+            by_token: BTreeMap::new(),
+            by_message_id: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            confirmables: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            history: History::default(),
+            timers: BTreeSet::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Requests and pings of ours without an answer, queued ones included.
+    pub fn outstanding(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// The next Message ID that no unfinished message of ours uses (§4.4).
+    fn message_id(&mut self) -> u16 {
+        loop {
+            let id = self.next_message_id;
+            self.next_message_id = id.wrapping_add(1);
+            if !self.by_message_id.contains_key(&id) && !self.confirmables.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn transmit(&mut self, to: SocketAddrV6, payload: Vec<u8>) {
+        self.transmits.push_back(Transmit { to, payload });
+    }
+
+    /// Sends the Empty message `kind` with the peer's Message ID, and returns its bytes.
+    fn transmit_empty(&mut self, to: SocketAddrV6, kind: Kind, message_id: u16) -> Vec<u8> {
+        let bytes = Message::empty(kind, message_id).encode();
+        self.transmit(to, bytes.clone());
+        bytes
+    }
+
+    fn handle_message(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
+        let Message {
+            kind,
+            code,
+            message_id,
+            ..
+        } = message;
+        match (kind, code) {
+            // "Provoking a Reset message (e.g., by sending an Empty Confirmable message) is
+            // also useful as an inexpensive check of the liveness of an endpoint" (§1.2).
+            (Kind::Confirmable, Code::EMPTY) => {
+                self.transmit_empty(from, Kind::Reset, message_id);
+            }
+            (Kind::Acknowledgement, Code::EMPTY) => self.handle_ack(now, from, message_id),
+            (Kind::Reset, Code::EMPTY) => self.handle_reset(now, from, message_id),
+            (Kind::Confirmable | Kind::NonConfirmable, _)
+                if code.is_request() || code.is_response() =>
+            {
+                if self.replay(now, from, &message) {
+                    return;
+                }
+                if code.is_request() {
+                    self.handle_request(now, from, message);
+                } else {
+                    self.handle_response(now, from, message);
+                }
+            }
+            (Kind::Acknowledgement, _) if code.is_response() => {
+                self.handle_response(now, from, message);
+            }
+            // "reject the message if the recipient lacks context to process the message
+            // properly, including situations where the message is Empty, uses a code with a
+            // reserved class (1, 6, or 7), or has a message format error" (§4.2).
+            (Kind::Confirmable, _) => {
+                self.transmit_empty(from, Kind::Reset, message_id);
+            }
+            // "Rejecting a Non-confirmable message MAY involve sending a matching Reset
+            // message, and apart from the Reset message the rejected message MUST be silently
+            // ignored" (§4.3); "Rejecting an Acknowledgement or Reset message is effected by
+            // silently ignoring it" (§4.2).
+            (Kind::NonConfirmable | Kind::Acknowledgement | Kind::Reset, _) => {}
+        }
+    }
+
+    /// Acts on a duplicate (§4.5); `false` if `message` is none.
+    fn replay(&mut self, now: SimTime, from: SocketAddrV6, message: &Message) -> bool {
+        let key = (Peer::from(from), message.message_id);
+        let Some(reply) = self.history.reply(now, key, message.token) else {
+            return false;
+        };
+        // "The recipient SHOULD acknowledge each duplicate copy of a Confirmable message
+        // using the same Acknowledgement or Reset message but SHOULD process any request or
+        // response in the message only once"; "SHOULD silently ignore any duplicated
+        // Non-confirmable message" (§4.5). While an exchange has no reply yet, its ACK is
+        // due within `acknowledgement_delay` anyway.
+        if let Some(reply) = reply {
+            let reply = reply.to_vec();
+            self.transmit(from, reply);
+        }
+        true
+    }
+
+    fn handle_timer(&mut self, now: SimTime, timer: Timer) {
+        match timer {
+            Timer::Send(peer) => self.send_queued(now, peer),
+            Timer::Acknowledge(exchange) => self.acknowledge_exchange(exchange),
+            Timer::Retransmit(message_id) => self.retransmit(now, message_id),
+            Timer::GiveUp(id) => self.fail(now, id, Failure::NoResponse),
+        }
+    }
+}
+
+impl Machine for Endpoint {
+    type Event = Event;
+
+    fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
+        match Message::decode(payload) {
+            Ok(message) => self.handle_message(now, from, message),
+            // A confirmable message with a format error is rejected with a Reset (§4.2), any
+            // other is ignored, and so is one of another version (§3).
+            Err(_) => {
+                if let Some((Kind::Confirmable, message_id)) = wire::header(payload) {
+                    self.transmit_empty(from, Kind::Reset, message_id);
+                }
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: SimTime) {
+        while let Some(&(due, timer)) = self.timers.first()
+            && due <= now
+        {
+            self.timers.pop_first();
+            self.handle_timer(now, timer);
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<SimTime> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}

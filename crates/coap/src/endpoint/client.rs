@@ -1,0 +1,434 @@
+//! The client's side: our requests and pings, and their responses (RFC 7252 §4.7, §5.3).
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV6;
+
+use units::SimTime;
+
+use super::critical;
+use super::peer::Peer;
+use super::{Endpoint, Event, Failure, Reliability, RequestId, Timer};
+use crate::message::{Kind, Request, Response};
+use crate::wire::{Message, Token};
+
+/// Former addresses remembered per request; the oldest goes first.
+const MAX_FORMER: usize = 4;
+
+/// A request or ping of ours without an answer.
+#[derive(Debug)]
+pub(super) struct Outstanding {
+    to: SocketAddrV6,
+    /// Where it was sent before [`Endpoint::retarget`].
+    former: Vec<Peer>,
+    reliability: Reliability,
+    stage: Stage,
+}
+
+/// How far a request has come.
+#[derive(Debug)]
+enum Stage {
+    /// Behind others in its peer's line; a ping has no request.
+    Queued(Option<Request>),
+    /// Confirmable, not acknowledged.
+    Unacknowledged(Sent),
+    /// Acknowledged or non-confirmable; given up at the instant.
+    Unanswered(Sent, SimTime),
+}
+
+/// What identifies a request on the wire; a ping has no token.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    message_id: u16,
+    token: Option<Token>,
+}
+
+/// The requests to one peer.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    queue: VecDeque<RequestId>,
+    /// Outstanding interactions (§4.7).
+    in_flight: u32,
+}
+
+impl Outstanding {
+    /// Whether it is an outstanding interaction: "either a CON for which an ACK has not yet
+    /// been received but is still expected (message layer) or a request for which neither a
+    /// response nor an Acknowledgment message has yet been received but is still expected"
+    /// (§4.7).
+    fn in_flight(&self) -> bool {
+        match self.stage {
+            Stage::Queued(_) => false,
+            Stage::Unacknowledged(_) => true,
+            Stage::Unanswered(..) => self.reliability == Reliability::NonConfirmable,
+        }
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        match self.stage {
+            Stage::Queued(_) => None,
+            Stage::Unacknowledged(sent) | Stage::Unanswered(sent, _) => Some(sent),
+        }
+    }
+
+    fn is_to(&self, from: SocketAddrV6) -> bool {
+        Peer::from(self.to).matches(from.into())
+    }
+
+    fn was_to(&self, from: SocketAddrV6) -> bool {
+        self.is_to(from) || self.former.iter().any(|p| p.matches(from.into()))
+    }
+}
+
+impl Endpoint {
+    /// Sends a request, or queues it behind NSTART others to the same peer (RFC 7252 §4.7).
+    /// Queued requests get their Message IDs when they are sent, so these ascend on the wire.
+    pub fn request(
+        &mut self,
+        now: SimTime,
+        to: SocketAddrV6,
+        reliability: Reliability,
+        request: Request,
+    ) -> RequestId {
+        self.enqueue(now, to, reliability, Some(request))
+    }
+
+    /// Asks whether a peer lives, by an Empty confirmable message that it must reject
+    /// (RFC 7252 §1.2, "CoAP ping"): [`Event::Pong`] or [`Event::Failed`]. Queued and
+    /// retransmitted like a request.
+    pub fn ping(&mut self, now: SimTime, to: SocketAddrV6) -> RequestId {
+        self.enqueue(now, to, Reliability::Confirmable, None)
+    }
+
+    /// Stops a request or ping; it ends in [`Failure::Cancelled`]. Ignored if it has ended.
+    /// What it held up is sent by the next `handle_timeout`, which is due at once.
+    pub fn cancel(&mut self, id: RequestId) {
+        let Some(cancelled) = self.finish(id) else {
+            return;
+        };
+        let peer = Peer::from(cancelled.to);
+        if self.lines.contains_key(&peer) {
+            self.timers.insert((SimTime::ZERO, Timer::Send(peer)));
+        }
+        self.fail_event(id, cancelled.to, Failure::Cancelled);
+    }
+
+    /// Points every request to `from` at `to`, where the peer is now.
+    ///
+    /// * Queued requests move into the line of `to`, in the order of the commands.
+    /// * A confirmable request (or ping) still being retransmitted is sent to `to` at once,
+    ///   with its Message ID and token; its retransmission schedule starts anew. NSTART does
+    ///   not hold it back, since it is an outstanding interaction already.
+    /// * An acknowledged or non-confirmable request keeps waiting, now for `to`.
+    ///
+    /// ACKs and responses that still come from `from` count ([module](super)). Responses
+    /// of ours are not affected: they go where their requests came from.
+    pub fn retarget(&mut self, now: SimTime, from: SocketAddrV6, to: SocketAddrV6) {
+        if Peer::from(from) == Peer::from(to) {
+            return;
+        }
+        let affected: Vec<RequestId> = (self.requests.iter())
+            .filter(|(_, request)| request.is_to(from))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in affected {
+            self.retarget_one(now, id, to);
+        }
+        let peer = Peer::from(to);
+        if let Some(line) = self.lines.get_mut(&peer) {
+            line.queue.make_contiguous().sort_unstable();
+        }
+        self.send_queued(now, peer);
+    }
+
+    fn retarget_one(&mut self, now: SimTime, id: RequestId, to: SocketAddrV6) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let former = Peer::from(std::mem::replace(&mut request.to, to));
+        let in_flight = request.in_flight();
+        let unacknowledged = match &request.stage {
+            Stage::Unacknowledged(sent) => Some(sent.message_id),
+            _ => None,
+        };
+        if request.sent().is_some() {
+            request.former.retain(|p| *p != former && *p != to.into());
+            if request.former.len() == MAX_FORMER {
+                request.former.remove(0);
+            }
+            request.former.push(former);
+        }
+        let queued = self.leave_line(former, id, in_flight);
+        let line = self.lines.entry(to.into()).or_default();
+        line.in_flight += u32::from(in_flight);
+        if queued {
+            line.queue.push_back(id);
+        }
+        self.drop_idle_line(to.into());
+        if let Some(message_id) = unacknowledged {
+            self.redirect(now, message_id, to);
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        now: SimTime,
+        to: SocketAddrV6,
+        reliability: Reliability,
+        request: Option<Request>,
+    ) -> RequestId {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        let outstanding = Outstanding {
+            to,
+            former: Vec::new(),
+            reliability,
+            stage: Stage::Queued(request),
+        };
+        self.requests.insert(id, outstanding);
+        let peer = Peer::from(to);
+        self.lines.entry(peer).or_default().queue.push_back(id);
+        self.send_queued(now, peer);
+        id
+    }
+
+    /// Sends what NSTART admits of a peer's line.
+    pub(super) fn send_queued(&mut self, now: SimTime, peer: Peer) {
+        let nstart = self.params.nstart.max(1);
+        while let Some(line) = self.lines.get_mut(&peer)
+            && line.in_flight < nstart
+            && let Some(id) = line.queue.pop_front()
+        {
+            line.in_flight += 1;
+            self.send(now, id);
+        }
+    }
+
+    fn send(&mut self, now: SimTime, id: RequestId) {
+        let message_id = self.message_id();
+        let token = self.unused_token();
+        let Some(outstanding) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let Stage::Queued(request) = &mut outstanding.stage else {
+            return;
+        };
+        let kind = match outstanding.reliability {
+            Reliability::Confirmable => Kind::Confirmable,
+            Reliability::NonConfirmable => Kind::NonConfirmable,
+        };
+        let (message, token) = match request.take() {
+            None => (Message::empty(kind, message_id), None),
+            Some(request) => {
+                self.next_token = self.next_token.wrapping_add(1);
+                self.by_token.insert(token, id);
+                let message = Message {
+                    kind,
+                    code: request.method,
+                    message_id,
+                    token,
+                    options: request.options,
+                    payload: request.payload,
+                };
+                (message, Some(token))
+            }
+        };
+        let sent = Sent { message_id, token };
+        let to = outstanding.to;
+        self.by_message_id.insert(message_id, id);
+        match outstanding.reliability {
+            Reliability::Confirmable => {
+                outstanding.stage = Stage::Unacknowledged(sent);
+                self.transmit_confirmable(now, to, message_id, message.encode());
+            }
+            Reliability::NonConfirmable => {
+                self.transmit(to, message.encode());
+                self.await_response(now, id, sent);
+            }
+        }
+    }
+
+    /// The token that the counter has reached, or the next that no outstanding request uses:
+    /// tokens in use are unique (§5.3.1).
+    fn unused_token(&mut self) -> Token {
+        loop {
+            let token = Token::new(&self.next_token.to_be_bytes()).unwrap_or_default();
+            if !self.by_token.contains_key(&token) {
+                return token;
+            }
+            self.next_token = self.next_token.wrapping_add(1);
+        }
+    }
+
+    fn await_response(&mut self, now: SimTime, id: RequestId, sent: Sent) {
+        let until = now + self.params.response_timeout;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.stage = Stage::Unanswered(sent, until);
+            self.timers.insert((until, Timer::GiveUp(id)));
+        }
+    }
+
+    /// An empty ACK.
+    pub(super) fn handle_ack(&mut self, now: SimTime, from: SocketAddrV6, message_id: u16) {
+        let Some(&id) = self.by_message_id.get(&message_id) else {
+            self.acknowledge_response(from, message_id);
+            return;
+        };
+        let Some(request) = self.requests.get(&id).filter(|r| r.was_to(from)) else {
+            return;
+        };
+        // A ping wants a Reset: an ACK to it (token none) proves nothing that §4.2 allows.
+        if let Stage::Unacknowledged(sent @ Sent { token: Some(_), .. }) = request.stage {
+            let peer = Peer::from(request.to);
+            self.stop_retransmission(message_id);
+            self.await_response(now, id, sent);
+            if let Some(line) = self.lines.get_mut(&peer) {
+                line.in_flight -= 1;
+            }
+            self.send_queued(now, peer);
+            self.drop_idle_line(peer);
+        }
+    }
+
+    /// A Reset: of a ping, a request, or a confirmable response of ours.
+    pub(super) fn handle_reset(&mut self, now: SimTime, from: SocketAddrV6, message_id: u16) {
+        let Some(&id) = self.by_message_id.get(&message_id) else {
+            self.acknowledge_response(from, message_id);
+            return;
+        };
+        let Some(request) = self.requests.get(&id).filter(|r| r.is_to(from)) else {
+            return;
+        };
+        if request.sent().is_some_and(|sent| sent.token.is_none()) {
+            self.finish_and_send(now, id);
+            self.events.push_back(Event::Pong { id });
+        } else {
+            self.fail(now, id, Failure::Reset);
+        }
+    }
+
+    /// "The server MUST stop retransmitting its response on any matching Acknowledgement
+    /// (silently ignoring any Response Code or payload) or Reset message" (§5.2.2). A request
+    /// of ours is not concerned.
+    fn acknowledge_response(&mut self, from: SocketAddrV6, message_id: u16) {
+        if self.by_message_id.contains_key(&message_id) {
+            return;
+        }
+        let to = self.confirmables.get(&message_id).map(|c| Peer::from(c.to));
+        if to.is_some_and(|to| to.matches(from.into())) {
+            self.stop_retransmission(message_id);
+        }
+    }
+
+    /// A response that is no duplicate, in CON, NON or ACK.
+    pub(super) fn handle_response(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
+        let Some((id, sent)) = self.request_of(from, &message) else {
+            match message.kind {
+                // "In case a message carrying a response is unexpected [...], the response is
+                // rejected" (§5.3.2).
+                Kind::Confirmable => {
+                    self.transmit_empty(from, Kind::Reset, message.message_id);
+                }
+                Kind::Acknowledgement => self.acknowledge_response(from, message.message_id),
+                Kind::NonConfirmable | Kind::Reset => {}
+            }
+            return;
+        };
+        let unknown = critical::unrecognized(&message.options, self.known_critical);
+        if message.kind == Kind::Confirmable {
+            self.remember(now, from, &message, None);
+            // "Unrecognized options of class "critical" that occur in a Confirmable response,
+            // or piggybacked in an Acknowledgement, MUST cause the response to be rejected"
+            // (§5.4.1).
+            let kind = match unknown {
+                Some(_) => Kind::Reset,
+                None => Kind::Acknowledgement,
+            };
+            let reply = self.transmit_empty(from, kind, message.message_id);
+            let key = (Peer::from(from), message.message_id);
+            self.history.set_reply(key, message.token, reply);
+        }
+        if let Some(number) = unknown {
+            self.fail(now, id, Failure::CriticalOption(number));
+            return;
+        }
+        self.finish_and_send(now, id);
+        self.events.push_back(Event::Response {
+            id,
+            from,
+            message_id: sent.message_id,
+            response: Response {
+                code: message.code,
+                options: message.options,
+                payload: message.payload,
+            },
+        });
+    }
+
+    /// The request that a response answers (§5.3.2).
+    fn request_of(&self, from: SocketAddrV6, response: &Message) -> Option<(RequestId, Sent)> {
+        let id = *self.by_token.get(&response.token)?;
+        let request = self.requests.get(&id).filter(|r| r.was_to(from))?;
+        let sent = request.sent()?;
+        // "In a piggybacked response, the Message ID of the Confirmable request and the
+        // Acknowledgement MUST match" (§5.3.2).
+        let matches = response.kind != Kind::Acknowledgement
+            || request.reliability == Reliability::Confirmable
+                && response.message_id == sent.message_id;
+        matches.then_some((id, sent))
+    }
+
+    /// Ends a request without a response, and sends what it held up.
+    pub(super) fn fail(&mut self, now: SimTime, id: RequestId, reason: Failure) {
+        if let Some(failed) = self.finish_and_send(now, id) {
+            self.fail_event(id, failed.to, reason);
+        }
+    }
+
+    fn fail_event(&mut self, id: RequestId, to: SocketAddrV6, reason: Failure) {
+        self.events.push_back(Event::Failed { id, to, reason });
+    }
+
+    fn finish_and_send(&mut self, now: SimTime, id: RequestId) -> Option<Outstanding> {
+        let finished = self.finish(id)?;
+        self.send_queued(now, finished.to.into());
+        Some(finished)
+    }
+
+    /// Forgets a request and everything that refers to it.
+    fn finish(&mut self, id: RequestId) -> Option<Outstanding> {
+        let finished = self.requests.remove(&id)?;
+        if let Some(sent) = finished.sent() {
+            self.by_message_id.remove(&sent.message_id);
+            self.stop_retransmission(sent.message_id);
+            if let Some(token) = sent.token {
+                self.by_token.remove(&token);
+            }
+        }
+        if let Stage::Unanswered(_, until) = finished.stage {
+            self.timers.remove(&(until, Timer::GiveUp(id)));
+        }
+        self.leave_line(finished.to.into(), id, finished.in_flight());
+        Some(finished)
+    }
+
+    /// Takes a request out of its peer's line; `true` if it was queued there.
+    fn leave_line(&mut self, peer: Peer, id: RequestId, in_flight: bool) -> bool {
+        let Some(line) = self.lines.get_mut(&peer) else {
+            return false;
+        };
+        line.in_flight -= u32::from(in_flight);
+        let position = line.queue.iter().position(|queued| *queued == id);
+        if let Some(position) = position {
+            line.queue.remove(position);
+        }
+        self.drop_idle_line(peer);
+        position.is_some()
+    }
+
+    fn drop_idle_line(&mut self, peer: Peer) {
+        let idle = |line: &Line| line.in_flight == 0 && line.queue.is_empty();
+        if self.lines.get(&peer).is_some_and(idle) {
+            self.lines.remove(&peer);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The server's side: requests of peers and our responses (RFC 7252 §5.2).
+
+use std::net::SocketAddrV6;
+
+use units::SimTime;
+
+use super::critical;
+use super::peer::Peer;
+use super::{Endpoint, Event, ExchangeId, Timer};
+use crate::message::{Code, Kind, Request, Response};
+use crate::wire::{Message, Token};
+
+/// A peer's request that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    from: SocketAddrV6,
+    message_id: u16,
+    token: Token,
+    confirmable: bool,
+    /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
+    acknowledge_at: Option<SimTime>,
+}
+
+impl Endpoint {
+    /// Answers a peer's request, once; piggy-backed on the ACK of a confirmable request if
+    /// [`Params::acknowledgement_delay`](crate::Params::acknowledgement_delay) has not
+    /// passed, otherwise separately, as CON to a CON and NON to a NON.
+    ///
+    /// Ignored if the exchange is answered, or older than EXCHANGE_LIFETIME (NON_LIFETIME for
+    /// a NON), when nobody waits for the response.
+    pub fn respond(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
+        let Some(exchange) = self.remove_exchange(exchange) else {
+            return;
+        };
+        let piggybacked = exchange.acknowledge_at.is_some();
+        let (kind, message_id) = match (piggybacked, exchange.confirmable) {
+            (true, _) => (Kind::Acknowledgement, exchange.message_id),
+            (false, true) => (Kind::Confirmable, self.message_id()),
+            (false, false) => (Kind::NonConfirmable, self.message_id()),
+        };
+        let bytes = encode_response(kind, message_id, exchange.token, response);
+        match kind {
+            Kind::Confirmable => {
+                self.transmit_confirmable(now, exchange.from, message_id, bytes);
+            }
+            Kind::Acknowledgement => {
+                let key = (Peer::from(exchange.from), message_id);
+                self.history.set_reply(key, exchange.token, bytes.clone());
+                self.transmit(exchange.from, bytes);
+            }
+            _ => self.transmit(exchange.from, bytes),
+        }
+    }
+
+    /// A request that is no duplicate.
+    pub(super) fn handle_request(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
+        let confirmable = message.kind == Kind::Confirmable;
+        if let Some(number) = critical::unrecognized(&message.options, self.known_critical) {
+            // "Unrecognized options of class 'critical' that occur in a Confirmable request
+            // MUST cause the return of a 4.02 (Bad Option) response [...] SHOULD include a
+            // diagnostic payload"; "in a Non-confirmable message MUST cause the message to be
+            // rejected" (§5.4.1).
+            if confirmable {
+                self.refuse_option(now, from, &message, number);
+            }
+            return;
+        }
+        let exchange = ExchangeId(self.next_exchange);
+        self.next_exchange += 1;
+        let acknowledge_at = confirmable.then(|| now + self.params.acknowledgement_delay());
+        self.remember(now, from, &message, Some(exchange));
+        if let Some(due) = acknowledge_at {
+            self.timers.insert((due, Timer::Acknowledge(exchange)));
+        }
+        self.exchanges.insert(
+            exchange,
+            Exchange {
+                from,
+                message_id: message.message_id,
+                token: message.token,
+                confirmable,
+                acknowledge_at,
+            },
+        );
+        self.events.push_back(Event::Request {
+            exchange,
+            from,
+            message_id: message.message_id,
+            confirmable,
+            request: Request {
+                method: message.code,
+                options: message.options,
+                payload: message.payload,
+            },
+        });
+    }
+
+    /// The owner has not answered in time: "the acknowledgement effectively is a promise that
+    /// the request will be acted upon later" (§5.2.2).
+    pub(super) fn acknowledge_exchange(&mut self, exchange: ExchangeId) {
+        let Some(exchange) = self.exchanges.get_mut(&exchange) else {
+            return;
+        };
+        exchange.acknowledge_at = None;
+        let (from, message_id, token) = (exchange.from, exchange.message_id, exchange.token);
+        let ack = self.transmit_empty(from, Kind::Acknowledgement, message_id);
+        self.history
+            .set_reply((Peer::from(from), message_id), token, ack);
+    }
+
+    /// Remembers a received message for deduplication, and forgets what has expired.
+    pub(super) fn remember(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        message: &Message,
+        exchange: Option<ExchangeId>,
+    ) {
+        let lifetime = match message.kind {
+            Kind::Confirmable => self.params.exchange_lifetime(),
+            _ => self.params.non_lifetime(),
+        };
+        let key = (Peer::from(from), message.message_id);
+        let displaced = self
+            .history
+            .insert(key, message.token, now + lifetime, exchange);
+        if let Some(displaced) = displaced {
+            self.remove_exchange(displaced);
+        }
+        while let Some(forgotten) = self.history.forget(now) {
+            if let Some(exchange) = forgotten {
+                self.remove_exchange(exchange);
+            }
+        }
+    }
+
+    fn refuse_option(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, number: u16) {
+        self.remember(now, from, message, None);
+        let text = format!("unrecognized critical option {number}");
+        let response = Response::diagnostic(Code::BAD_OPTION, &text);
+        let id = message.message_id;
+        let bytes = encode_response(Kind::Acknowledgement, id, message.token, response);
+        self.history
+            .set_reply((Peer::from(from), id), message.token, bytes.clone());
+        self.transmit(from, bytes);
+    }
+
+    fn remove_exchange(&mut self, id: ExchangeId) -> Option<Exchange> {
+        let exchange = self.exchanges.remove(&id)?;
+        if let Some(due) = exchange.acknowledge_at {
+            self.timers.remove(&(due, Timer::Acknowledge(id)));
+        }
+        Some(exchange)
+    }
+}
+
+fn encode_response(kind: Kind, message_id: u16, token: Token, response: Response) -> Vec<u8> {
+    Message {
+        kind,
+        code: response.code,
+        message_id,
+        token,
+        options: response.options,
+        payload: response.payload,
+    }
+    .encode()
+}

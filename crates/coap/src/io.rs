@@ -1,0 +1,224 @@
+//! A [`Machine`] on a tokio UDP socket: the only place that touches a socket or a clock.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, SocketAddrV6};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::debug;
+use units::SimTime;
+
+use crate::machine::{Machine, Transmit};
+
+/// The longest UDP payload, and then some: no datagram is cut off.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// Now, on `CLOCK_REALTIME`: the clock that captures and event logs use.
+pub fn now() -> SimTime {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    SimTime::ZERO + since_epoch.unwrap_or_default()
+}
+
+/// Runs a [`Machine`] on a UDP socket.
+///
+/// A datagram that cannot be sent is a lost datagram, whatever the kernel says about it
+/// (network unreachable while a node moves, address not available, connection refused, …):
+/// it is logged, and the machine's retransmission copes.
+///
+/// ```no_run
+/// # async fn run(endpoint: coap::Endpoint) -> std::io::Result<()> {
+/// use coap::io::Driver;
+/// use coap::{Code, Event, Response};
+///
+/// let mut driver = Driver::bind(endpoint, "[::]:5683".parse().unwrap())?;
+/// loop {
+///     if let Event::Request { exchange, .. } = driver.next_event().await? {
+///         driver.with(|endpoint, now| {
+///             endpoint.respond(now, exchange, Response::new(Code::CONTENT));
+///         });
+///     }
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Driver<M> {
+    machine: M,
+    socket: UdpSocket,
+    /// A datagram that the socket's buffer had no room for.
+    unsent: Option<Transmit>,
+    buffer: Box<[u8]>,
+    timer: Pin<Box<Sleep>>,
+    /// What `timer` is set to.
+    armed: Option<SimTime>,
+}
+
+impl<M: Machine> Driver<M> {
+    /// Binds a socket; `[::]` takes IPv4 too, as IPv4-mapped addresses.
+    ///
+    /// # Errors
+    /// Those of `bind`, with the address in the message. Must run inside a tokio runtime.
+    pub fn bind(machine: M, address: SocketAddrV6) -> io::Result<Driver<M>> {
+        let socket = std::net::UdpSocket::bind(address)
+            .map_err(|e| io::Error::new(e.kind(), format!("bind UDP {address}: {e}")))?;
+        Driver::from_socket(machine, socket)
+    }
+
+    /// Takes a bound socket, for example one made in another network namespace.
+    ///
+    /// # Errors
+    /// If the runtime cannot register the socket. Must run inside a tokio runtime.
+    pub fn from_socket(machine: M, socket: std::net::UdpSocket) -> io::Result<Driver<M>> {
+        socket.set_nonblocking(true)?;
+        Ok(Driver {
+            machine,
+            socket: UdpSocket::from_std(socket)?,
+            unsent: None,
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            timer: Box::pin(sleep_until(Instant::now())),
+            armed: None,
+        })
+    }
+
+    /// The address that the socket is bound to.
+    ///
+    /// # Errors
+    /// Those of `getsockname`.
+    pub fn local_addr(&self) -> io::Result<SocketAddrV6> {
+        self.socket.local_addr().map(ipv6)
+    }
+
+    /// The machine, to look at.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// Gives the machine a command; what it wants to send goes out at once.
+    pub fn with<R>(&mut self, command: impl FnOnce(&mut M, SimTime) -> R) -> R {
+        let result = command(&mut self.machine, now());
+        self.flush(|socket, datagram| {
+            match socket.try_send_to(&datagram.payload, datagram.to.into()) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                sent => Poll::Ready(sent),
+            }
+        });
+        result
+    }
+
+    /// Runs the machine until it has an event. Cancel-safe: whatever has not been returned
+    /// stays for the next call.
+    ///
+    /// # Errors
+    /// Receive errors that are not a peer's doing, such as a closed descriptor.
+    pub async fn next_event(&mut self) -> io::Result<M::Event> {
+        poll_fn(|cx| self.poll_next_event(cx)).await
+    }
+
+    fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
+        loop {
+            self.flush(|socket, datagram| {
+                socket.poll_send_to(cx, &datagram.payload, datagram.to.into())
+            });
+            if let Some(event) = self.machine.poll_event() {
+                return Poll::Ready(Ok(event));
+            }
+            let now = now();
+            if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+                self.machine.handle_timeout(now);
+                continue;
+            }
+            match self.poll_receive(cx, now) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending if self.poll_timer(cx, now).is_pending() => return Poll::Pending,
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    /// Sends until the machine has nothing more or the socket no room.
+    fn flush(&mut self, mut send: impl FnMut(&UdpSocket, &Transmit) -> Poll<io::Result<usize>>) {
+        while let Some(datagram) = self.unsent.take().or_else(|| self.machine.poll_transmit()) {
+            match send(&self.socket, &datagram) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(e)) => {
+                    debug!(to = %datagram.to, bytes = datagram.payload.len(), "not sent: {e}");
+                }
+                Poll::Pending => {
+                    self.unsent = Some(datagram);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes one datagram in.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, now: SimTime) -> Poll<io::Result<()>> {
+        let mut buffer = ReadBuf::new(&mut self.buffer);
+        match self.socket.poll_recv_from(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(from)) => {
+                self.machine
+                    .handle_datagram(now, ipv6(from), buffer.filled());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(e)) if is_about_a_former_send(&e) => {
+                debug!("receive: {e}");
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+        }
+    }
+
+    /// Arms the one timer if the machine's deadline has changed, and waits for it.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: SimTime) -> Poll<()> {
+        let Some(due) = self.machine.poll_timeout() else {
+            return Poll::Pending;
+        };
+        if self.armed != Some(due) {
+            let deadline = Instant::now().checked_add(due.saturating_since(now));
+            let Some(deadline) = deadline else {
+                return Poll::Pending; // Centuries away.
+            };
+            self.timer.as_mut().reset(deadline);
+            self.armed = Some(due);
+        }
+        let fired = self.timer.as_mut().poll(cx);
+        if fired.is_ready() {
+            // Armed again if CLOCK_REALTIME was set back and the deadline has not come.
+            self.armed = None;
+        }
+        fired
+    }
+}
+
+/// Whether a receive error reports an ICMP error to an earlier datagram, or an interruption:
+/// the socket is fine.
+fn is_about_a_former_send(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+    )
+}
+
+fn ipv6(address: SocketAddr) -> SocketAddrV6 {
+    match address {
+        SocketAddr::V6(address) => address,
+        SocketAddr::V4(address) => {
+            SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0)
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Transmission parameters (RFC 7252 §4.8) and the times derived from them (§4.8.2).
+
+use std::time::Duration;
+
+use rand_core::Rng as _;
+use units::Rng;
+
+/// MAX_LATENCY: the longest a datagram is assumed to be on its way (RFC 7252 §4.8.2).
+pub const MAX_LATENCY: Duration = Duration::from_secs(100);
+
+/// Transmission parameters of an endpoint (RFC 7252 §4.8).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    /// ACK_TIMEOUT: the shortest time before the first retransmission; 2 s.
+    pub ack_timeout: Duration,
+    /// ACK_RANDOM_FACTOR: the first retransmission comes after ACK_TIMEOUT times a random
+    /// number between 1 and this; 1.5. Less than 1 counts as 1.
+    pub ack_random_factor: f64,
+    /// MAX_RETRANSMIT: retransmissions after the first transmission; 4.
+    pub max_retransmit: u32,
+    /// NSTART: outstanding interactions per peer (§4.7); 1. Zero counts as 1.
+    pub nstart: u32,
+    /// How long a response is waited for after an empty ACK or after a non-confirmable
+    /// request; RFC 7252 §4.7 leaves it open but bounds it by PROBING_RATE (1 byte/s), which
+    /// the default of 93 s (MAX_TRANSMIT_WAIT) keeps for requests of up to 93 bytes.
+    pub response_timeout: Duration,
+}
+
+impl Default for Params {
+    /// RFC 7252 §4.8, table 2.
+    fn default() -> Params {
+        Params {
+            ack_timeout: Duration::from_secs(2),
+            ack_random_factor: 1.5,
+            max_retransmit: 4,
+            nstart: 1,
+            response_timeout: Duration::from_secs(93),
+        }
+    }
+}
+
+impl Params {
+    /// MAX_TRANSMIT_SPAN: from the first transmission of a CON to its last retransmission,
+    /// at most; 45 s.
+    pub fn max_transmit_span(&self) -> Duration {
+        self.backoff(self.max_retransmit)
+    }
+
+    /// MAX_TRANSMIT_WAIT: from the first transmission of a CON until its sender gives up, at
+    /// most; 93 s.
+    pub fn max_transmit_wait(&self) -> Duration {
+        self.backoff(self.max_retransmit.saturating_add(1))
+    }
+
+    /// PROCESSING_DELAY: from the arrival of a CON to its ACK, at most: ACK_TIMEOUT, 2 s.
+    pub fn processing_delay(&self) -> Duration {
+        self.ack_timeout
+    }
+
+    /// EXCHANGE_LIFETIME: after that no duplicate of a CON can arrive; 247 s.
+    pub fn exchange_lifetime(&self) -> Duration {
+        self.max_transmit_span()
+            .saturating_add(MAX_LATENCY * 2)
+            .saturating_add(self.processing_delay())
+    }
+
+    /// NON_LIFETIME: after that no duplicate of a NON can arrive; 145 s.
+    pub fn non_lifetime(&self) -> Duration {
+        self.max_transmit_span().saturating_add(MAX_LATENCY)
+    }
+
+    /// How long the owner has for a piggy-backed response before an empty ACK goes out and
+    /// the response becomes a separate one: a quarter of ACK_TIMEOUT, 0.5 s, well inside
+    /// PROCESSING_DELAY and before the peer's first retransmission.
+    pub fn acknowledgement_delay(&self) -> Duration {
+        self.ack_timeout / 4
+    }
+
+    /// "The initial timeout is set to a random duration (often not an integral number of
+    /// seconds) between ACK_TIMEOUT and (ACK_TIMEOUT * ACK_RANDOM_FACTOR)" (§4.2).
+    pub(crate) fn initial_timeout(&self, rng: &mut Rng) -> Duration {
+        let unit = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        scale(self.ack_timeout, 1.0 + (self.random_factor() - 1.0) * unit)
+    }
+
+    /// ACK_TIMEOUT * (2 ** doublings - 1) * ACK_RANDOM_FACTOR.
+    fn backoff(&self, doublings: u32) -> Duration {
+        let doublings = i32::try_from(doublings).unwrap_or(i32::MAX);
+        scale(
+            self.ack_timeout,
+            (2f64.powi(doublings) - 1.0) * self.random_factor(),
+        )
+    }
+
+    fn random_factor(&self) -> f64 {
+        self.ack_random_factor.max(1.0)
+    }
+}
+
+/// `duration * factor`, at most [`Duration::MAX`].
+fn scale(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use units::Seed;
+
+    #[test]
+    fn derived_times_of_the_defaults_are_those_of_table_3() {
+        let params = Params::default();
+        assert_eq!(params.max_transmit_span(), Duration::from_secs(45));
+        assert_eq!(params.max_transmit_wait(), Duration::from_secs(93));
+        assert_eq!(params.processing_delay(), Duration::from_secs(2));
+        assert_eq!(params.exchange_lifetime(), Duration::from_secs(247));
+        assert_eq!(params.non_lifetime(), Duration::from_secs(145));
+        assert_eq!(params.response_timeout, params.max_transmit_wait());
+    }
+
+    #[test]
+    fn initial_timeouts_lie_between_ack_timeout_and_its_random_factor_and_differ() {
+        let params = Params::default();
+        let mut rng = Seed(7).rng(&["params"]);
+        let drawn: Vec<_> = (0..1000)
+            .map(|_| params.initial_timeout(&mut rng))
+            .collect();
+        let (min, max) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
+        assert!(*min >= Duration::from_secs(2) && *min < Duration::from_millis(2010));
+        assert!(*max < Duration::from_secs(3) && *max > Duration::from_millis(2990));
+    }
+
+    #[test]
+    fn absurd_parameters_saturate_instead_of_panicking() {
+        let params = Params {
+            ack_timeout: Duration::MAX,
+            ack_random_factor: f64::NAN,
+            max_retransmit: u32::MAX,
+            ..Params::default()
+        };
+        assert_eq!(params.exchange_lifetime(), Duration::MAX);
+        let mut rng = Seed(7).rng(&["params"]);
+        assert_eq!(params.initial_timeout(&mut rng), Duration::MAX);
+    }
+}

@@ -1,0 +1,201 @@
+//! [`coap::io::Driver`] on the loopback interface. No test depends on how long anything
+//! takes; the time limit only turns a hang into a failure.
+
+use std::future::Future;
+use std::net::{SocketAddrV6, UdpSocket};
+use std::time::Duration;
+
+use coap::io::Driver;
+use coap::wire::Message;
+use coap::{Code, Endpoint, Event, Failure, Kind, Params, Response};
+use units::Seed;
+
+use crate::support::*;
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            tokio::time::timeout(Duration::from_secs(60), test)
+                .await
+                .expect("the test hangs");
+        });
+}
+
+fn driver(address: &str, params: Params) -> Driver<Endpoint> {
+    let endpoint = Endpoint::new(params, KNOWN, Seed(1).rng(&[address]));
+    Driver::bind(endpoint, address.parse().unwrap()).unwrap()
+}
+
+/// Fast enough for a test of real time.
+fn hasty() -> Params {
+    Params {
+        ack_timeout: Duration::from_millis(20),
+        max_retransmit: 2,
+        ..Params::default()
+    }
+}
+
+fn request(driver: &mut Driver<Endpoint>, to: SocketAddrV6, path: &str) {
+    driver.with(|endpoint, now| endpoint.request(now, to, CON, get(path)));
+}
+
+/// Answers every request with its path.
+async fn serve(mut server: Driver<Endpoint>) {
+    loop {
+        if let Event::Request {
+            exchange, request, ..
+        } = server.next_event().await.unwrap()
+        {
+            let response = content(&request.path());
+            server.with(|endpoint, now| endpoint.respond(now, exchange, response));
+        }
+    }
+}
+
+#[test]
+fn requests_are_answered_over_real_sockets_in_order() {
+    run(async {
+        let server = driver("[::1]:0", Params::default());
+        let mut client = driver("[::1]:0", Params::default());
+        let to = server.local_addr().unwrap();
+        for n in 0..100 {
+            request(&mut client, to, &format!("/{n}"));
+        }
+        let ask = async {
+            for n in 0..100 {
+                let event = client.next_event().await.unwrap();
+                let Event::Response { response, from, .. } = event else {
+                    panic!("{event:?}")
+                };
+                assert_eq!(response, content(&format!("/{n}")));
+                assert_eq!(from, to);
+            }
+        };
+        tokio::select! {
+            () = serve(server) => {}
+            () = ask => {}
+        }
+    });
+}
+
+#[test]
+fn an_ipv4_peer_appears_as_ipv4_mapped() {
+    run(async {
+        let mut server = driver("[::]:0", Params::default());
+        let port = server.local_addr().unwrap().port();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let request = get_message(Kind::Confirmable, 7).encode();
+        socket.send_to(&request, ("127.0.0.1", port)).unwrap();
+        let event = server.next_event().await.unwrap();
+        let Event::Request { exchange, from, .. } = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(from.ip().to_string(), "::ffff:127.0.0.1");
+        server.with(|endpoint, now| endpoint.respond(now, exchange, content("")));
+        let mut buffer = [0; 64];
+        let length = socket.recv(&mut buffer).unwrap();
+        let response = Message::decode(&buffer[..length]).unwrap();
+        assert_eq!((response.message_id, response.code), (7, Code::CONTENT));
+    });
+}
+
+#[test]
+fn the_timer_retransmits_and_gives_up() {
+    run(async {
+        let silent = UdpSocket::bind("[::1]:0").unwrap();
+        let std::net::SocketAddr::V6(to) = silent.local_addr().unwrap() else {
+            panic!("bound to ::1")
+        };
+        let mut client = driver("[::1]:0", hasty());
+        request(&mut client, to, "/a");
+        let event = client.next_event().await.unwrap();
+        assert!(matches!(event, Event::Failed { reason, .. } if reason == Failure::Timeout));
+        silent.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 64];
+        let received = std::iter::from_fn(|| silent.recv(&mut buffer).ok()).count();
+        assert_eq!(received, 3);
+    });
+}
+
+#[test]
+fn a_datagram_that_cannot_be_sent_is_a_lost_one() {
+    run(async {
+        let mut client = driver("[::1]:0", hasty());
+        // A source of ::1 reaches no global address: the kernel refuses every datagram.
+        request(&mut client, "[2001:db8::1]:5683".parse().unwrap(), "/a");
+        // Too long for UDP: EMSGSIZE.
+        let to = client.local_addr().unwrap();
+        client.with(|endpoint, now| {
+            let mut large = get("/b");
+            large.payload = vec![0; 70_000];
+            endpoint.request(now, to, CON, large)
+        });
+        for _ in 0..2 {
+            let event = client.next_event().await.unwrap();
+            assert!(matches!(event, Event::Failed { reason, .. } if reason == Failure::Timeout));
+        }
+    });
+}
+
+#[test]
+fn a_cancelled_wait_loses_no_event() {
+    run(async {
+        let server = driver("[::1]:0", Params::default());
+        let mut client = driver("[::1]:0", Params::default());
+        let to = server.local_addr().unwrap();
+        let server = tokio::spawn(serve(server));
+        for n in 0..50 {
+            request(&mut client, to, &format!("/{n}"));
+        }
+        let mut answered = 0;
+        while answered < 50 {
+            tokio::select! {
+                biased;
+                event = client.next_event() => {
+                    assert!(matches!(event.unwrap(), Event::Response { .. }));
+                    answered += 1;
+                }
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        server.abort();
+    });
+}
+
+#[test]
+fn a_large_datagram_arrives_whole() {
+    run(async {
+        let mut server = driver("[::1]:0", Params::default());
+        let mut client = driver("[::1]:0", Params::default());
+        let to = server.local_addr().unwrap();
+        request(&mut client, to, "/a");
+        let payload = vec![0x5a; 60_000];
+        let exchange = tokio::select! {
+            event = server.next_event() => match event.unwrap() {
+                Event::Request { exchange, .. } => exchange,
+                other => panic!("{other:?}"),
+            },
+            event = client.next_event() => panic!("{event:?}"),
+        };
+        let mut response = Response::new(Code::CONTENT);
+        response.payload.clone_from(&payload);
+        server.with(|endpoint, now| endpoint.respond(now, exchange, response));
+        let event = client.next_event().await.unwrap();
+        assert!(matches!(event, Event::Response { response, .. } if response.payload == payload));
+    });
+}
+
+#[test]
+fn an_address_in_use_is_named_in_the_error() {
+    run(async {
+        let first = driver("[::1]:0", Params::default());
+        let taken = first.local_addr().unwrap();
+        let endpoint = Endpoint::new(Params::default(), KNOWN, Seed(2).rng(&["b"]));
+        let error = Driver::bind(endpoint, taken).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&taken.to_string()), "{error}");
+    });
+}

@@ -1,0 +1,20 @@
+//! The endpoint against RFC 7252, under virtual time; its codec against bytes of other
+//! implementations; its shell on the loopback interface.
+//!
+//! Modules named `sN_M` hold the tests of RFC 7252 section N.M.
+
+mod support;
+
+mod codec;
+mod driver;
+mod golden;
+mod lossy_link;
+mod retarget;
+mod s4_2_reliable;
+mod s4_3_unreliable;
+mod s4_4_correlation;
+mod s4_5_deduplication;
+mod s4_7_congestion;
+mod s5_2_responses;
+mod s5_3_matching;
+mod s5_4_critical;

@@ -1,0 +1,80 @@
+//! Critical and elective options.
+
+use coap::wire::Message;
+use coap::{Code, Event, Failure, Kind, Options};
+
+use crate::support::*;
+
+fn with_option(mut message: Message, number: u16) -> Message {
+    message.options.push(number, b"x".as_slice());
+    message
+}
+
+#[test]
+fn an_unknown_critical_option_in_a_confirmable_request_gets_4_02_naming_it() {
+    let mut subject = Subject::new(steady());
+    let request = with_option(get_message(Kind::Confirmable, 7), 2051);
+    subject.receive(1, &request);
+    let reply = subject.sent_one();
+    assert_eq!(
+        (reply.kind, reply.code),
+        (Kind::Acknowledgement, Code::BAD_OPTION)
+    );
+    assert_eq!((reply.message_id, reply.token), (7, request.token));
+    assert_eq!(reply.payload, b"unrecognized critical option 2051");
+    // Its duplicate gets the same.
+    subject.receive(1, &request);
+    assert_eq!(subject.sent_one(), reply);
+    assert_eq!(subject.events(), []);
+    assert_eq!(subject.timeout(), None);
+}
+
+#[test]
+fn an_unknown_critical_option_in_a_non_confirmable_request_is_ignored_with_it() {
+    let mut subject = Subject::new(steady());
+    let request = with_option(get_message(Kind::NonConfirmable, 7), 2051);
+    subject.receive(1, &request);
+    assert_eq!((subject.sent(), subject.events()), (vec![], vec![]));
+}
+
+#[test]
+fn known_critical_and_unknown_elective_options_reach_the_owner() {
+    let mut subject = Subject::new(steady());
+    let mut options = Options::new();
+    options.push(11, b"a".as_slice());
+    options.push_uint(2048, 3);
+    options.push(2049, [0; 16]);
+    let mut request = get_message(Kind::Confirmable, 7);
+    request.options = options.clone();
+    subject.receive(1, &request);
+    let events = subject.events();
+    let [Event::Request { request, .. }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(request.options, options);
+}
+
+#[test]
+fn a_response_with_an_unknown_critical_option_is_rejected_and_fails_its_request() {
+    let cases = [
+        (Kind::Confirmable, Some(rst(9))),
+        (Kind::NonConfirmable, None),
+        (Kind::Acknowledgement, None),
+    ];
+    for (kind, rejection) in cases {
+        let mut subject = Subject::new(steady());
+        let id = subject.request(1, CON, "/a");
+        let request = subject.sent_one();
+        let mut response = with_option(separate(kind, 9, &request), 2051);
+        if kind == Kind::Acknowledgement {
+            response.message_id = request.message_id;
+        }
+        subject.receive(1, &response);
+        let rejection: Vec<_> = rejection.into_iter().map(|rst| (peer(1), rst)).collect();
+        assert_eq!(subject.sent(), rejection);
+        assert_eq!(subject.failures(), [(id, Failure::CriticalOption(2051))]);
+        // A retransmission of it is rejected alike.
+        subject.receive(1, &response);
+        assert_eq!(subject.sent(), rejection);
+    }
+}
