@@ -1,1 +1,59 @@
 //! QEMU: kernel, initramfs, boot, results.
+//!
+//! Owns everything between "here is a static program and a job" and "here are the files
+//! that it left": finding a stock distribution kernel without root, building an initial file
+//! system in memory, starting QEMU, the guest's own setup, following its progress, and
+//! telling apart all the ways in which a guest can fail. Knows nothing of topologies,
+//! radios or protocols: the job is opaque bytes.
+//!
+//! With [`Clock::Virtual`] a guest is a function of its inputs. Everything it reads is in
+//! the initramfs, its progress leaves by port output, and its results leave when it is done
+//! measuring; nothing of the host reaches it while it runs.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), vm::VmError> {
+//! use vm::{Kernel, KernelSource, VmConfig};
+//!
+//! let kernel = Kernel::locate(&KernelSource {
+//!     explicit: None,
+//!     cache: vm::default_cache(),
+//! })?;
+//! let mut config = VmConfig::new(kernel, std::env::current_exe().unwrap());
+//! config.job = b"what the guest shall do".to_vec();
+//! let output = vm::run(config, |line| println!("guest: {line}")).await?;
+//! println!("exit code {}, {} files", output.exit_code, output.files.len());
+//! # Ok(()) }
+//! ```
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`guest`] | the other side: what the program does as `/init` |
+//! | [`harness`] | tests that run inside a guest |
+//! | [`probe`] | whether KVM really works |
+//! | [`modules`] | kernel modules in dependency order |
+//! | [`initramfs`] | reproducible `newc` archives |
+//! | `kernel`, `fetch`, `image` | finding, downloading and unpacking a kernel |
+//! | `config`, `root`, `qemu`, `process`, `run`, `results` | one boot, in this order |
+
+mod config;
+mod elf;
+mod error;
+mod fetch;
+pub mod guest;
+pub mod harness;
+mod image;
+pub mod initramfs;
+mod kernel;
+pub mod modules;
+pub mod probe;
+mod process;
+mod qemu;
+mod results;
+mod root;
+mod run;
+
+pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
+pub use error::VmError;
+pub use fetch::fetch;
+pub use kernel::{Kernel, KernelSource, default_cache};
+pub use run::{Output, run};

@@ -1,0 +1,112 @@
+//! What a VM is made of.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{Kernel, VmError, modules};
+
+/// What drives the guest's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The guest's own instructions, one nanosecond each; idle time is skipped. Two runs
+    /// with the same inputs agree to the nanosecond.
+    Virtual,
+    /// The host's clock.
+    Realtime,
+}
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// QEMU's translator: works everywhere.
+    Tcg,
+    /// The hypervisor in the host's kernel. Ask [`crate::probe::kvm_works`] first.
+    Kvm,
+}
+
+/// Where the content of a [`GuestFile`] comes from.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A file of the host.
+    Host(PathBuf),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// A file that the guest finds in its root.
+#[derive(Clone, Debug)]
+pub struct GuestFile {
+    /// Absolute path in the guest.
+    pub guest_path: String,
+    /// What is in it.
+    pub source: Content,
+    /// Permission bits, such as `0o755`.
+    pub mode: u32,
+}
+
+/// A VM to be booted once.
+#[derive(Clone, Debug)]
+pub struct VmConfig {
+    /// The kernel and its modules.
+    pub kernel: Kernel,
+    /// What drives the guest's clock.
+    pub clock: Clock,
+    /// What executes the guest's instructions.
+    pub accel: Accel,
+    /// All randomness of the guest derives from it.
+    pub seed: u64,
+    /// Size of the guest's memory in MiB.
+    pub memory_mib: u32,
+    /// The program that the guest runs as `/init`; statically linked.
+    pub init: PathBuf,
+    /// Modules to load at start, beside those that they depend on.
+    pub modules: Vec<String>,
+    /// Further files of the guest's root.
+    pub files: Vec<GuestFile>,
+    /// Bytes handed to the guest as [`crate::guest::Guest::job`].
+    pub job: Vec<u8>,
+    /// Offer the host's file system, read-only, to
+    /// [`crate::guest::Guest::mount_host_root`]. Reading it takes an unforeseeable time, so
+    /// a guest that does is not reproducible.
+    pub share_host_root: bool,
+    /// The wall time after which a guest without progress, console output or results
+    /// counts as stuck.
+    pub stall_limit: Duration,
+}
+
+impl VmConfig {
+    /// A VM with virtual time, seed 1, 512 MiB, the [testbed's modules](modules::TESTBED),
+    /// an empty job and a minute of patience.
+    pub fn new(kernel: Kernel, init: impl Into<PathBuf>) -> VmConfig {
+        VmConfig {
+            kernel,
+            clock: Clock::Virtual,
+            accel: Accel::Tcg,
+            seed: 1,
+            memory_mib: 512,
+            init: init.into(),
+            modules: modules::TESTBED.iter().map(|m| m.to_string()).collect(),
+            files: Vec::new(),
+            job: Vec::new(),
+            share_host_root: false,
+            stall_limit: Duration::from_secs(60),
+        }
+    }
+
+    /// # Errors
+    /// [`VmError::Config`] for a contradiction.
+    pub(crate) fn check(&self) -> Result<(), VmError> {
+        if self.clock == Clock::Virtual && self.accel == Accel::Kvm {
+            return Err(VmError::Config(
+                "virtual time counts instructions, which KVM cannot: take TCG, or real time".into(),
+            ));
+        }
+        if !(128..=65536).contains(&self.memory_mib) {
+            return Err(VmError::Config(format!(
+                "{} MiB of memory: expected 128 to 65536",
+                self.memory_mib
+            )));
+        }
+        Ok(())
+    }
+}

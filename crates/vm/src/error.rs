@@ -1,0 +1,153 @@
+//! What can go wrong, in words that name the object and what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An error of the VM backend.
+#[derive(Debug, thiserror::Error)]
+pub enum VmError {
+    /// A file or system call failed.
+    #[error("{operation} {object}: {source}")]
+    Io {
+        /// What was done.
+        operation: &'static str,
+        /// To what.
+        object: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// No kernel was found anywhere.
+    #[error("no kernel for the VM: {0}")]
+    NoKernel(String),
+    /// A file is not a kernel that the VM can boot.
+    #[error("kernel {path}: {reason}", path = .path.display())]
+    BadKernel {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A kernel module is not among the kernel's files.
+    #[error("kernel module `{module}`{needed} is not in {tree}; {hint}",
+        needed = .needed_by.as_ref().map(|m| format!(", needed by `{m}`,")).unwrap_or_default(),
+        tree = .tree.display())]
+    NoModule {
+        /// The absent module.
+        module: String,
+        /// The module that needs it.
+        needed_by: Option<String>,
+        /// Where it was looked for.
+        tree: PathBuf,
+        /// The package that should hold it.
+        hint: String,
+    },
+    /// A module file cannot be read as one.
+    #[error("kernel module {path}: {reason}", path = .path.display())]
+    BadModule {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The program for `/init` cannot run as one.
+    #[error("{path} cannot be the guest's /init: {reason}", path = .path.display())]
+    BadInit {
+        /// The program.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The configuration contradicts itself.
+    #[error("VM configuration: {0}")]
+    Config(String),
+    /// A helper program (`apt-get`, `dpkg-deb`) is absent or failed.
+    #[error("{command}: {reason}")]
+    Tool {
+        /// The command line.
+        command: String,
+        /// Its status and last words.
+        reason: String,
+    },
+    /// QEMU could not be started or gave up.
+    #[error("QEMU: {reason}{}", console_tail(.console))]
+    Qemu {
+        /// Its status and last words.
+        reason: String,
+        /// The guest's console up to then.
+        console: String,
+    },
+    /// The guest's kernel panicked; most often its `/init` died.
+    #[error("the guest panicked{}", console_tail(.console))]
+    Panic {
+        /// The guest's console.
+        console: String,
+    },
+    /// The guest went down without its complete results.
+    #[error("the guest ended without its results: {reason}{}", console_tail(.console))]
+    NoResults {
+        /// What is missing.
+        reason: String,
+        /// The guest's console.
+        console: String,
+    },
+    /// The guest said nothing for too long.
+    #[error("no sign of life from the guest for {} s of wall time{}", .limit.as_secs_f64(), console_tail(.console))]
+    Stalled {
+        /// The limit that was exceeded.
+        limit: Duration,
+        /// The guest's console.
+        console: String,
+    },
+}
+
+impl VmError {
+    pub(crate) fn io<O: ToString>(
+        operation: &'static str,
+        object: O,
+    ) -> impl FnOnce(io::Error) -> VmError + use<O> {
+        let object = object.to_string();
+        move |source| VmError::Io {
+            operation,
+            object,
+            source,
+        }
+    }
+
+    pub(crate) fn sys<O: ToString>(
+        operation: &'static str,
+        object: O,
+    ) -> impl FnOnce(nix::errno::Errno) -> VmError + use<O> {
+        let object = object.to_string();
+        move |errno| VmError::Io {
+            operation,
+            object,
+            source: errno.into(),
+        }
+    }
+}
+
+/// How many of the console's last lines an error shows.
+const TAIL_LINES: usize = 25;
+
+fn console_tail(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().collect();
+    if lines.is_empty() {
+        return "; its console is empty".into();
+    }
+    let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    format!("; the console's last lines:\n  {}", tail.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_the_end_of_a_long_console() {
+        let console: String = (0..100).map(|n| format!("line {n}\n")).collect();
+        let text = VmError::Panic { console }.to_string();
+        assert!(text.ends_with("line 99"));
+        assert!(text.contains("line 75\n") && !text.contains("line 74\n"));
+    }
+}

@@ -1,0 +1,248 @@
+//! The distribution's kernel package, without root: downloaded by `apt-get`, unpacked by
+//! `dpkg-deb`, pruned and put into the cache.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Kernel, VmError, kernel};
+
+/// Downloads the distribution's kernel package into the cache.
+///
+/// Debian's `linux-image-amd64` and Ubuntu's `linux-image-generic` are empty packages that
+/// depend on the newest image and, on Ubuntu, on packages with its modules.
+///
+/// # Errors
+/// Not a Debian or Ubuntu, no network, no such package: says which command failed and how.
+pub fn fetch(cache: &Path, mut progress: impl FnMut(&str)) -> Result<Kernel, VmError> {
+    std::fs::create_dir_all(cache).map_err(VmError::io("make", cache.display()))?;
+    // On the cache's file system, so that the modules can be moved instead of copied.
+    let work = tempfile::Builder::new()
+        .prefix(".fetch-")
+        .tempdir_in(cache)
+        .map_err(VmError::io("make a directory in", cache.display()))?;
+    let apt = Apt::new(work.path())?;
+    let name = package_name();
+    progress(&format!("looking for the package {name}"));
+    let packages = match apt.closure(name) {
+        Ok(packages) => packages,
+        Err(_) => {
+            progress("updating a private copy of the package lists");
+            apt.update_private_lists()?;
+            apt.closure(name)?
+        }
+    };
+    let root = work.path().join("root");
+    for package in packages {
+        progress(&format!("downloading {package}"));
+        let deb = match apt.download(&package) {
+            Ok(deb) => deb,
+            Err(_) => {
+                // Lists that are too old name a package that the mirror no longer has.
+                progress("updating a private copy of the package lists");
+                apt.update_private_lists()?;
+                apt.download(&package)?
+            }
+        };
+        progress(&format!("unpacking {package}"));
+        run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&root))?;
+        std::fs::remove_file(&deb).map_err(VmError::io("remove", deb.display()))?;
+    }
+    prune(&root);
+    progress("unpacking the kernel image");
+    kernel::adopt(&root, cache)
+}
+
+fn package_name() -> &'static str {
+    let os = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let is_ubuntu = os
+        .lines()
+        .filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="))
+        .any(|line| line.contains("ubuntu"));
+    if is_ubuntu {
+        "linux-image-generic"
+    } else {
+        "linux-image-amd64"
+    }
+}
+
+/// `apt-get` and `apt-cache`, with the system's lists or with our own.
+struct Apt {
+    work: PathBuf,
+}
+
+impl Apt {
+    fn new(work: &Path) -> Result<Apt, VmError> {
+        // apt wants absolute paths.
+        let work = work
+            .canonicalize()
+            .map_err(VmError::io("resolve", work.display()))?;
+        Ok(Apt { work })
+    }
+
+    fn lists(&self) -> PathBuf {
+        self.work.join("lists")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.work).env("LC_ALL", "C");
+        // Without it, apt run by root drops to a user who may not write here.
+        command.args(["-o", "APT::Sandbox::User=root"]);
+        if self.lists().is_dir() {
+            let option = |name: &str, path: PathBuf| format!("Dir::{name}={}", path.display());
+            for option in [
+                option("State::Lists", self.lists()),
+                option("Cache", self.work.join("apt-cache")),
+            ] {
+                command.args(["-o", &option]);
+            }
+        }
+        command
+    }
+
+    /// The lists of the system belong to root and may be absent or stale.
+    fn update_private_lists(&self) -> Result<(), VmError> {
+        for directory in [
+            self.lists().join("partial"),
+            self.work.join("apt-cache/archives/partial"),
+        ] {
+            std::fs::create_dir_all(&directory)
+                .map_err(VmError::io("make", directory.display()))?;
+        }
+        run(self.command("apt-get").args(["-q", "update"])).map(drop)
+    }
+
+    /// The package and those of its dependencies that hold kernel images or modules.
+    fn closure(&self, package: &str) -> Result<BTreeSet<String>, VmError> {
+        let mut found = BTreeSet::new();
+        let mut pending = vec![package.to_string()];
+        while let Some(package) = pending.pop() {
+            if found.contains(&package) {
+                continue;
+            }
+            let record =
+                run(self
+                    .command("apt-cache")
+                    .args(["show", "--no-all-versions", &package]))?;
+            pending.extend(kernel_dependencies(&record));
+            found.insert(package);
+        }
+        Ok(found)
+    }
+
+    fn download(&self, package: &str) -> Result<PathBuf, VmError> {
+        run(self.command("apt-get").args(["-q", "download", package]))?;
+        let prefix = format!("{package}_");
+        std::fs::read_dir(&self.work)
+            .map_err(VmError::io("list", self.work.display()))?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .find(|name| name.starts_with(&prefix) && name.ends_with(".deb"))
+            .map(|name| self.work.join(name))
+            .ok_or_else(|| VmError::Tool {
+                command: format!("apt-get download {package}"),
+                reason: "succeeded but left no .deb file".into(),
+            })
+    }
+}
+
+/// Names in the `Depends:` field that are images or modules, first alternatives only.
+fn kernel_dependencies(record: &str) -> Vec<String> {
+    record
+        .lines()
+        .filter_map(|line| line.strip_prefix("Depends: "))
+        .flat_map(|list| list.split(','))
+        .filter_map(|alternatives| alternatives.split(['|', '(', ':']).next())
+        .map(str::trim)
+        .filter(|name| name.starts_with("linux-image-") || name.starts_with("linux-modules-"))
+        .map(str::to_string)
+        .collect()
+}
+
+fn run(command: &mut Command) -> Result<String, VmError> {
+    let line = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|part| part.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let output = command.output().map_err(|e| VmError::Tool {
+        command: line.clone(),
+        reason: match e.kind() {
+            std::io::ErrorKind::NotFound => "not found: this is no Debian or Ubuntu".into(),
+            _ => e.to_string(),
+        },
+    })?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let words: Vec<&str> = words.trim().lines().collect();
+        return Err(VmError::Tool {
+            command: line,
+            reason: format!(
+                "{}: {}",
+                output.status,
+                words[words.len().saturating_sub(5)..].join("; ")
+            ),
+        });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Drops the drivers of hardware that no VM has: nine tenths of the package.
+fn prune(root: &Path) {
+    const HARDWARE: &[&str] = &[
+        "sound",
+        "drivers/gpu",
+        "drivers/media",
+        "drivers/infiniband",
+        "drivers/net/ethernet",
+        "drivers/net/wireless",
+        "drivers/scsi",
+        "drivers/staging",
+        "drivers/usb",
+        "drivers/iio",
+        "drivers/hwmon",
+        "drivers/input",
+        "drivers/hid",
+        "drivers/mtd",
+        "drivers/video",
+        "drivers/ata",
+        "drivers/i2c",
+    ];
+    for releases in ["lib/modules", "usr/lib/modules"] {
+        let listing = std::fs::read_dir(root.join(releases)).into_iter().flatten();
+        for release in listing.flatten() {
+            for part in HARDWARE {
+                // Most of them exist in any release; one that does not is no loss.
+                let _ = std::fs::remove_dir_all(release.path().join("kernel").join(part));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debians_empty_package_leads_to_its_image() {
+        // `apt-cache show linux-image-amd64` of Debian 12, shortened.
+        let record = "Package: linux-image-amd64\nSource: linux-signed-amd64 (6.1.170+3)\n\
+                      Depends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)\nSection: kernel\n";
+        assert_eq!(kernel_dependencies(record), ["linux-image-6.1.0-56-amd64"]);
+    }
+
+    #[test]
+    fn ubuntus_packages_lead_to_the_modules_too() {
+        // The field as Ubuntu 24.04 writes it, by packages.ubuntu.com.
+        let record = "Depends: linux-image-6.8.0-31-generic, \
+                      linux-modules-extra-6.8.0-31-generic, linux-firmware, \
+                      intel-microcode, amd64-microcode\n";
+        assert_eq!(
+            kernel_dependencies(record),
+            [
+                "linux-image-6.8.0-31-generic",
+                "linux-modules-extra-6.8.0-31-generic"
+            ]
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! The guest's side: what `/init` does before, during and after its work.
+//!
+//! ```no_run
+//! if vm::guest::is_guest() {
+//!     let guest = vm::guest::setup().expect("set the guest up");
+//!     guest.progress("working");
+//!     let results = std::path::Path::new("/run/results");
+//!     std::fs::create_dir_all(results).unwrap();
+//!     std::fs::write(results.join("answer"), guest.job()).unwrap();
+//!     guest.finish(results, 0);
+//! }
+//! ```
+
+mod port;
+mod system;
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::qemu::{EXIT_PORT, EXIT_VALUE, GUEST_MARK, HOST_ROOT_TAG, PROGRESS_PORT};
+use crate::{VmError, results, root};
+
+/// How long the results' port may take to appear, in guest time.
+const PORT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Whether this process is the `/init` of a guest that [`crate::run`] booted.
+pub fn is_guest() -> bool {
+    std::process::id() == 1 && std::env::var_os(GUEST_MARK).is_some()
+}
+
+/// The guest after its [setup](setup).
+#[derive(Debug)]
+pub struct Guest {
+    job: Vec<u8>,
+    port: Mutex<()>,
+}
+
+/// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, seeds the kernel's random numbers, names
+/// the host, loads the modules and brings the loopback link up.
+///
+/// # Errors
+/// Names the step that failed. `/init` should end then: the kernel panics, and the host
+/// shows the console.
+pub fn setup() -> Result<Guest, VmError> {
+    system::mount_all()?;
+    system::seed_random_numbers()?;
+    // A guest without memory must end, not limp on without one of its processes.
+    system::write_sysctl("vm/panic_on_oom", "1")?;
+    nix::unistd::sethostname("wpanlab").map_err(VmError::sys("set", "the host name"))?;
+    system::load_modules(root::AT_START)?;
+    system::loopback_up()?;
+    let job = std::fs::read(root::JOB).map_err(VmError::io("read", root::JOB))?;
+    Ok(Guest {
+        job,
+        port: Mutex::new(()),
+    })
+}
+
+impl Guest {
+    /// What the host gave as [`crate::VmConfig::job`].
+    pub fn job(&self) -> &[u8] {
+        &self.job
+    }
+
+    /// Tells the host a line (line feeds become spaces). It costs the guest a few
+    /// nanoseconds a byte and no interrupt, so it does not disturb what is measured.
+    pub fn progress(&self, line: &str) {
+        // A poisoned lock means that another thread panicked between two bytes.
+        let _whole_lines = self.port.lock().unwrap_or_else(|e| e.into_inner());
+        let mut bytes: Vec<u8> = line
+            .bytes()
+            .map(|b| if b == b'\n' { b' ' } else { b })
+            .collect();
+        bytes.push(b'\n');
+        if let Err(e) = port::write_bytes(PROGRESS_PORT, &bytes) {
+            eprintln!("progress port: {e}");
+        }
+    }
+
+    /// Mounts the host's root, read-only, at a directory, which is made if need be.
+    ///
+    /// # Errors
+    /// The host does not share it ([`crate::VmConfig::share_host_root`]).
+    pub fn mount_host_root(&self, at: &Path) -> Result<(), VmError> {
+        system::load_modules(root::FOR_HOST_ROOT)?;
+        std::fs::create_dir_all(at).map_err(VmError::io("make", at.display()))?;
+        system::mount(
+            HOST_ROOT_TAG,
+            at,
+            "9p",
+            nix::mount::MsFlags::MS_RDONLY,
+            "trans=virtio,version=9p2000.L,msize=262144,cache=loose",
+        )
+    }
+
+    /// Sends every regular file under a directory, and the exit code, to the host and ends
+    /// the VM. Everything is lost if it fails: then `/init` exits, which the host sees as a
+    /// panic.
+    pub fn finish(self, results: &Path, exit_code: i32) -> ! {
+        if let Err(e) = send(results, exit_code) {
+            eprintln!("wpanlab guest: {e}");
+            std::process::exit(1);
+        }
+        if let Err(e) = port::write_bytes(EXIT_PORT, &[EXIT_VALUE]) {
+            eprintln!("wpanlab guest: exit port: {e}");
+        }
+        std::process::exit(1)
+    }
+}
+
+/// Ends the VM at once if all that the host wants is to know whether it runs
+/// ([`crate::probe::kvm_works`]). Otherwise gives the guest back.
+pub fn answer_probe(guest: Guest) -> Guest {
+    if guest.job == crate::probe::JOB {
+        guest.finish(Path::new("/wpanlab/modules"), 0);
+    }
+    guest
+}
+
+fn send(directory: &Path, exit_code: i32) -> Result<(), VmError> {
+    system::load_modules(root::FOR_RESULTS)?;
+    let path = results_port()?;
+    let port = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .map_err(VmError::io("open", &path))?;
+    // The driver moves at most 32 KiB at a time, each with an exit to the host.
+    let buffered = std::io::BufWriter::with_capacity(32 << 10, port);
+    results::write(directory, exit_code, buffered).map_err(VmError::io("send", directory.display()))
+}
+
+/// The virtio port's device node; the driver learns of the port a while after its start.
+fn results_port() -> Result<String, VmError> {
+    let deadline = Instant::now() + PORT_LIMIT;
+    loop {
+        let found = std::fs::read_dir("/dev")
+            .map_err(VmError::io("list", "/dev"))?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .find(|name| name.starts_with("vport"));
+        if let Some(name) = found {
+            return Ok(format!("/dev/{name}"));
+        }
+        if Instant::now() > deadline {
+            return Err(VmError::Io {
+                operation: "wait for",
+                object: "the results' port /dev/vport*".into(),
+                source: std::io::ErrorKind::TimedOut.into(),
+            });
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,121 @@
+//! The kernel's part of the setup: mounts, modules, entropy, loopback.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::libc;
+use nix::mount::MsFlags;
+
+use crate::{VmError, root};
+
+/// Mounts a file system on a directory that exists.
+pub(super) fn mount(
+    source: &str,
+    at: &Path,
+    kind: &str,
+    flags: MsFlags,
+    data: &str,
+) -> Result<(), VmError> {
+    nix::mount::mount(Some(source), at, Some(kind), flags, Some(data))
+        .map_err(VmError::sys("mount", format!("{kind} on {}", at.display())))
+}
+
+/// Mounts what every program expects.
+pub(super) fn mount_all() -> Result<(), VmError> {
+    let secure = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
+    for (kind, at, flags, data) in [
+        ("proc", "/proc", secure, ""),
+        ("sysfs", "/sys", secure, ""),
+        ("devtmpfs", "/dev", MsFlags::MS_NOSUID, "mode=0755"),
+        (
+            "tmpfs",
+            "/run",
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            "mode=0755",
+        ),
+        (
+            "tmpfs",
+            "/tmp",
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            "mode=1777",
+        ),
+    ] {
+        mount(kind, Path::new(at), kind, flags, data)?;
+    }
+    Ok(())
+}
+
+/// Loads the modules of a list, in its order.
+pub(super) fn load_modules(list: &str) -> Result<(), VmError> {
+    let names = std::fs::read_to_string(list).map_err(VmError::io("read", list))?;
+    for name in names.lines() {
+        let path = format!("{}/{name}", root::MODULES);
+        let file = File::open(&path).map_err(VmError::io("open module", &path))?;
+        match finit_module(&file, c"", ModuleInitFlags::empty()) {
+            // Another list may have brought it.
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(VmError::sys("load module", name)(errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Gives the kernel's generator its seed, so that it neither waits for noise nor gathers any.
+pub(super) fn seed_random_numbers() -> Result<(), VmError> {
+    /// `struct rand_pool_info` of Linux `include/uapi/linux/random.h`.
+    #[repr(C)]
+    struct RandPoolInfo {
+        entropy_bits: libc::c_int,
+        size: libc::c_int,
+        seed: [u8; 32],
+    }
+    const DEVICE: &str = "/dev/urandom";
+    let seed = std::fs::read(root::SEED).map_err(VmError::io("read", root::SEED))?;
+    let seed: [u8; 32] = seed.try_into().map_err(|_| VmError::Io {
+        operation: "read",
+        object: root::SEED.into(),
+        source: std::io::ErrorKind::InvalidData.into(),
+    })?;
+    let info = RandPoolInfo {
+        entropy_bits: 256,
+        size: 32,
+        seed,
+    };
+    let device = File::open(DEVICE).map_err(VmError::io("open", DEVICE))?;
+    /// `RNDADDENTROPY` of the same header.
+    const RNDADDENTROPY: libc::Ioctl = nix::request_code_write!(b'R', 0x03, 8) as libc::Ioctl;
+    // SAFETY: the kernel reads `size` bytes after the two fields, all within `info`.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), RNDADDENTROPY, &info) };
+    Errno::result(result)
+        .map(drop)
+        .map_err(VmError::sys("seed", DEVICE))
+}
+
+/// Writes a value under `/proc/sys`.
+pub(super) fn write_sysctl(name: &str, value: &str) -> Result<(), VmError> {
+    let path = format!("/proc/sys/{name}");
+    std::fs::write(&path, value).map_err(VmError::io("write", path))
+}
+
+/// `ip link set lo up`.
+pub(super) fn loopback_up() -> Result<(), VmError> {
+    let failed = VmError::sys("bring up", "the loopback link");
+    // SAFETY: plain system calls; `request` is initialised, outlives the ioctl and is of
+    // the type that SIOCSIFFLAGS reads.
+    let result = unsafe {
+        let socket = libc::socket(libc::AF_INET6, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        if socket < 0 {
+            return Err(failed(Errno::last()));
+        }
+        let socket = OwnedFd::from_raw_fd(socket);
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request)
+    };
+    Errno::result(result).map(drop).map_err(failed)
+}

@@ -1,0 +1,151 @@
+//! The host's half: looks like libtest.
+
+use std::collections::BTreeMap;
+
+use super::arguments::Arguments;
+use super::{Event, Harness, Job, Test, output_file};
+use crate::{Kernel, KernelSource, VmConfig, VmError, default_cache};
+
+/// libtest's exit status for failed tests and for bad arguments.
+const FAILED: i32 = 101;
+
+pub(super) fn run(harness: &Harness, tests: &[Test]) -> i32 {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            eprintln!("error: {e}");
+            return FAILED;
+        }
+    };
+    let selected: Vec<usize> = (0..tests.len())
+        .filter(|&index| arguments.selects(tests[index].0))
+        .collect();
+    if arguments.list {
+        list(&arguments, tests, &selected);
+        return 0;
+    }
+    let plural = if selected.len() == 1 { "" } else { "s" };
+    println!("\nrunning {} test{plural} in a VM", selected.len());
+    let report = match selected.is_empty() {
+        true => Report::default(),
+        false => Report::of_a_boot(harness, tests, &selected),
+    };
+    report.close(&arguments, tests, &selected)
+}
+
+fn list(arguments: &Arguments, tests: &[Test], selected: &[usize]) {
+    for &index in selected {
+        println!("{}: test", tests[index].0);
+    }
+    if !arguments.quiet {
+        println!("\n{} tests, 0 benchmarks", selected.len());
+    }
+}
+
+/// What is known about the tests after a boot.
+#[derive(Default)]
+struct Report {
+    outcomes: BTreeMap<usize, Result<(), String>>,
+    outputs: BTreeMap<usize, String>,
+    running: Option<usize>,
+    vm_error: Option<VmError>,
+}
+
+impl Report {
+    fn of_a_boot(harness: &Harness, tests: &[Test], selected: &[usize]) -> Report {
+        let mut report = Report::default();
+        match boot(harness, tests, selected, &mut report) {
+            Ok(output) => {
+                for &index in selected {
+                    let file = output_file(index);
+                    if let Some(bytes) = output.files.get(&*file.to_string_lossy()) {
+                        let text = String::from_utf8_lossy(bytes).into_owned();
+                        report.outputs.insert(index, text);
+                    }
+                }
+            }
+            Err(e) => report.vm_error = Some(e),
+        }
+        report
+    }
+
+    fn take(&mut self, line: &str, tests: &[Test]) {
+        match serde_json::from_str(line) {
+            Ok(Event::Started(index)) => self.running = Some(index),
+            Ok(Event::Ended(index, outcome)) => {
+                self.running = None;
+                print_outcome(tests[index].0, &outcome);
+                self.outcomes.insert(index, outcome);
+            }
+            // A test may use the progress port as well.
+            Err(_) => println!("  {line}"),
+        }
+    }
+
+    fn close(mut self, arguments: &Arguments, tests: &[Test], selected: &[usize]) -> i32 {
+        for &index in selected {
+            if !self.outcomes.contains_key(&index) {
+                let reason = match self.running == Some(index) {
+                    true => "was running when the VM ended",
+                    false => "was not run: the VM ended before",
+                };
+                let outcome = Err(reason.to_string());
+                print_outcome(tests[index].0, &outcome);
+                self.outcomes.insert(index, outcome);
+            }
+        }
+        for (&index, outcome) in &self.outcomes {
+            let output = self.outputs.get(&index).map_or("", String::as_str);
+            if outcome.is_err() || (arguments.show_output && !output.is_empty()) {
+                println!("\n---- {} ----\n{}", tests[index].0, output.trim_end());
+            }
+            if let Err(reason) = outcome {
+                println!("{reason}");
+            }
+        }
+        if let Some(e) = &self.vm_error {
+            println!("\nVM: {e}");
+        }
+        let failed = self.outcomes.values().filter(|o| o.is_err()).count();
+        let word = if failed == 0 { "ok" } else { "FAILED" };
+        println!(
+            "\ntest result: {word}. {} passed; {failed} failed; 0 ignored; 0 measured; {} filtered \
+             out\n",
+            self.outcomes.len() - failed,
+            tests.len() - selected.len(),
+        );
+        if failed == 0 { 0 } else { FAILED }
+    }
+}
+
+fn print_outcome(name: &str, outcome: &Result<(), String>) {
+    let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+    println!("test {name} ... {word}");
+}
+
+fn boot(
+    harness: &Harness,
+    tests: &[Test],
+    selected: &[usize],
+    report: &mut Report,
+) -> Result<crate::Output, VmError> {
+    let kernel = Kernel::locate(&KernelSource {
+        explicit: std::env::var_os("WPANLAB_KERNEL").map(Into::into),
+        cache: default_cache(),
+    })?;
+    let init = std::env::current_exe().map_err(VmError::io("find", "this test program"))?;
+    let mut config = VmConfig::new(kernel, init);
+    config.memory_mib = harness.memory_mib;
+    config.modules = harness.modules.clone();
+    config.share_host_root = harness.share_host_root;
+    config.stall_limit = harness.stall_limit;
+    let job = Job {
+        tests: selected.to_vec(),
+    };
+    config.job = serde_json::to_vec(&job).map_err(|e| VmError::Config(e.to_string()))?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(VmError::io("start", "an async runtime"))?
+        .block_on(crate::run(config, |line| report.take(line, tests)))
+}

@@ -1,0 +1,305 @@
+//! Which kernel the guest boots, and where it comes from.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::modules::Tree;
+use crate::{VmError, fetch, image};
+
+/// A bootable kernel with its modules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// The uncompressed ELF image.
+    pub vmlinux: PathBuf,
+    /// The modules' directory (`.../lib/modules/RELEASE`).
+    pub modules: PathBuf,
+    /// The release (`uname -r`).
+    pub release: String,
+}
+
+/// Where to look for a kernel.
+#[derive(Clone, Debug)]
+pub struct KernelSource {
+    /// A `vmlinuz` or `vmlinux` the user named, or the root of an unpacked kernel package.
+    pub explicit: Option<PathBuf>,
+    /// The cache directory; see [`default_cache`].
+    pub cache: PathBuf,
+}
+
+/// `$XDG_CACHE_HOME/wpanlab`, else `~/.cache/wpanlab`, else a directory under the system's
+/// one for temporary files.
+pub fn default_cache() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("wpanlab")
+}
+
+impl Kernel {
+    /// Finds a kernel: the explicit one, else the newest in the cache, else the
+    /// distribution's package, else the host's own in `/boot` if it has the 802.15.4
+    /// modules.
+    ///
+    /// # Errors
+    /// The explicit kernel cannot be used, or none was found: then it says what was tried.
+    pub fn locate(source: &KernelSource) -> Result<Kernel, VmError> {
+        if let Some(path) = &source.explicit {
+            return Kernel::explicit(path, &source.cache);
+        }
+        if let Some(kernel) = cached(&source.cache) {
+            return Ok(kernel);
+        }
+        let fetched = fetch::fetch(&source.cache, |step| tracing::info!("{step}"));
+        let fetch_error = match fetched {
+            Ok(kernel) => return Ok(kernel),
+            Err(e) => e,
+        };
+        match host_kernel(&source.cache) {
+            Ok(kernel) => Ok(kernel),
+            Err(host_error) => Err(VmError::NoKernel(format!(
+                "nothing in the cache {}; the distribution's package: {fetch_error}; the host's \
+                 own: {host_error}; name one with --kernel",
+                source.cache.display()
+            ))),
+        }
+    }
+
+    fn explicit(path: &Path, cache: &Path) -> Result<Kernel, VmError> {
+        if path.is_dir() {
+            let image = newest_image(&path.join("boot")).ok_or_else(|| VmError::BadKernel {
+                path: path.to_path_buf(),
+                reason: "a directory without boot/vmlinuz-*".into(),
+            })?;
+            return Kernel::explicit(&image, cache);
+        }
+        let (vmlinux, release) = unpack_image(path, cache)?;
+        let near = |up: &Path| up.join("lib/modules").join(&release);
+        // A kernel at ROOT/boot/vmlinuz or ROOT/vmlinux has its modules in ROOT.
+        let modules = path
+            .ancestors()
+            .skip(1)
+            .take(2)
+            .map(near)
+            .find(|modules| modules.is_dir())
+            .unwrap_or_else(|| near(Path::new("/")));
+        if !modules.is_dir() {
+            return Err(VmError::NoKernel(format!(
+                "{} is Linux {release}, whose modules are neither beside it nor in {}",
+                path.display(),
+                modules.display()
+            )));
+        }
+        Ok(Kernel {
+            vmlinux,
+            modules,
+            release,
+        })
+    }
+}
+
+/// The kernel at `ROOT/boot` and `ROOT/lib/modules` of an unpacked package, moved into the
+/// cache.
+pub(crate) fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
+    let packed = newest_image(&root.join("boot")).ok_or_else(|| VmError::BadKernel {
+        path: root.to_path_buf(),
+        reason: "the package has no boot/vmlinuz-*".into(),
+    })?;
+    let image = read_image(&packed)?;
+    let modules = ["lib/modules", "usr/lib/modules"]
+        .map(|at| root.join(at).join(&image.release))
+        .into_iter()
+        .find(|at| at.is_dir())
+        .ok_or_else(|| VmError::BadKernel {
+            path: packed,
+            reason: format!("no modules for its release {} with it", image.release),
+        })?;
+    let home = packages(cache).join(&image.release);
+    place(&home, |staging| {
+        write(&staging.join("vmlinux"), &image.vmlinux)?;
+        let to = staging.join("lib/modules").join(&image.release);
+        let parent = staging.join("lib/modules");
+        std::fs::create_dir_all(&parent).map_err(VmError::io("make", parent.display()))?;
+        std::fs::rename(&modules, &to).map_err(VmError::io("move", modules.display()))
+    })?;
+    Ok(at_home(&home, image.release))
+}
+
+/// The newest kernel that [`adopt`] put into the cache.
+fn cached(cache: &Path) -> Option<Kernel> {
+    let listing = std::fs::read_dir(packages(cache)).ok()?;
+    listing
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .map(|release| at_home(&packages(cache).join(&release), release))
+        .filter(|kernel| kernel.vmlinux.is_file() && kernel.modules.is_dir())
+        .max_by_key(|kernel| version_key(&kernel.release))
+}
+
+fn at_home(home: &Path, release: String) -> Kernel {
+    Kernel {
+        vmlinux: home.join("vmlinux"),
+        modules: home.join("lib/modules").join(&release),
+        release,
+    }
+}
+
+fn host_kernel(cache: &Path) -> Result<Kernel, VmError> {
+    let image = newest_image(Path::new("/boot"))
+        .ok_or_else(|| VmError::NoKernel("/boot has no vmlinuz-*".into()))?;
+    let kernel = Kernel::explicit(&image, cache)?;
+    // Checked here, because the cloud flavours lack what the testbed is about.
+    Tree::open(&kernel.modules)?.load_order(&["mac802154_hwsim"])?;
+    Ok(kernel)
+}
+
+fn packages(cache: &Path) -> PathBuf {
+    cache.join("kernels")
+}
+
+fn newest_image(boot: &Path) -> Option<PathBuf> {
+    std::fs::read_dir(boot)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("vmlinuz-"))
+        .max_by_key(|name| version_key(name))
+        .map(|name| boot.join(name))
+}
+
+/// Orders releases as people do: runs of digits compare as numbers.
+fn version_key(release: &str) -> Vec<(u64, String)> {
+    let mut key = Vec::new();
+    let mut rest = release;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number = rest[..digits].parse().unwrap_or(u64::MAX);
+        rest = &rest[digits..];
+        let text = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        key.push((
+            if digits == 0 { 0 } else { number },
+            rest[..text].to_string(),
+        ));
+        rest = &rest[text..];
+    }
+    key
+}
+
+fn read_image(path: &Path) -> Result<image::Image, VmError> {
+    let bytes = std::fs::read(path).map_err(VmError::io("read kernel", path.display()))?;
+    parse_image(path, &bytes)
+}
+
+fn parse_image(path: &Path, bytes: &[u8]) -> Result<image::Image, VmError> {
+    image::read(bytes).map_err(|reason| VmError::BadKernel {
+        path: path.to_path_buf(),
+        reason,
+    })
+}
+
+/// Unpacks an image of the user's, once: it is known by the hash of its bytes.
+fn unpack_image(path: &Path, cache: &Path) -> Result<(PathBuf, String), VmError> {
+    let bytes = std::fs::read(path).map_err(VmError::io("read kernel", path.display()))?;
+    let name: String = Sha256::digest(&bytes)[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let home = cache.join("images").join(name);
+    let (vmlinux, release) = (home.join("vmlinux"), home.join("release"));
+    if !home.is_dir() {
+        let image = parse_image(path, &bytes)?;
+        place(&home, |staging| {
+            write(&staging.join("vmlinux"), &image.vmlinux)?;
+            write(&staging.join("release"), image.release.as_bytes())
+        })?;
+    }
+    let release =
+        std::fs::read_to_string(&release).map_err(VmError::io("read", release.display()))?;
+    Ok((vmlinux, release))
+}
+
+/// Makes a directory of the cache, where other processes may be doing the same: it is filled
+/// under another name and renamed as a whole.
+fn place(home: &Path, fill: impl FnOnce(&Path) -> Result<(), VmError>) -> Result<(), VmError> {
+    let parent = home.parent().unwrap_or(home);
+    std::fs::create_dir_all(parent).map_err(VmError::io("make", parent.display()))?;
+    let staging = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(parent)
+        .map_err(VmError::io("make a directory in", parent.display()))?;
+    let inner = staging.path().join("whole");
+    std::fs::create_dir(&inner).map_err(VmError::io("make", inner.display()))?;
+    fill(&inner)?;
+    match std::fs::rename(&inner, home) {
+        Ok(()) => Ok(()),
+        // Somebody else was faster: theirs is as good as ours.
+        Err(_) if home.is_dir() => Ok(()),
+        Err(e) => Err(VmError::io("move a kernel to", home.display())(e)),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), VmError> {
+    std::fs::write(path, bytes).map_err(VmError::io("write", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_ordered_by_their_numbers() {
+        let mut releases = [
+            "6.1.0-9-amd64",
+            "6.12.1-1-amd64",
+            "6.1.0-56-amd64",
+            "6.1.0-10-amd64",
+        ];
+        releases.sort_by_key(|r| version_key(r));
+        assert_eq!(
+            releases,
+            [
+                "6.1.0-9-amd64",
+                "6.1.0-10-amd64",
+                "6.1.0-56-amd64",
+                "6.12.1-1-amd64"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unpacked_package_is_adopted_and_then_found_in_the_cache() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let modules = root.path().join("lib/modules/6.1.0-56-amd64");
+        std::fs::create_dir_all(root.path().join("boot")).unwrap();
+        std::fs::create_dir_all(&modules).unwrap();
+        std::fs::write(modules.join("veth.ko"), "").unwrap();
+        std::fs::write(
+            root.path().join("boot/vmlinuz-6.1.0-56-amd64"),
+            b"\x7fELF Linux version 6.1.0-56-amd64 (x)",
+        )
+        .unwrap();
+        let kernel = adopt(root.path(), cache.path()).unwrap();
+        assert!(kernel.modules.join("veth.ko").is_file());
+        let source = KernelSource {
+            explicit: None,
+            cache: cache.path().into(),
+        };
+        assert_eq!(Kernel::locate(&source).unwrap(), kernel);
+    }
+
+    #[test]
+    fn an_explicit_kernel_without_modules_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vmlinux");
+        std::fs::write(&path, b"\x7fELF Linux version 1.2.3-nowhere (x)").unwrap();
+        let source = KernelSource {
+            explicit: Some(path),
+            cache: dir.path().join("cache"),
+        };
+        let error = Kernel::locate(&source).unwrap_err().to_string();
+        assert!(error.contains("/lib/modules/1.2.3-nowhere"), "{error}");
+    }
+}

@@ -1,0 +1,41 @@
+//! Whether KVM really works here.
+//!
+//! `/dev/kvm` may exist and still not run a guest: nested hypervisors hang it or refuse a
+//! register. Only a guest that came up proves it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::{Accel, Clock, Kernel, VmConfig, VmError};
+
+/// How long the trial guest may take, in wall time. Under KVM it needs about one second.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The job of the trial guest; see [`crate::guest::answer_probe`].
+pub(crate) const JOB: &[u8] = b"wpanlab-probe";
+
+/// Boots a trial guest under KVM, with `init` as its `/init`. That program must call
+/// [`crate::guest::answer_probe`] after [`crate::guest::setup`].
+///
+/// # Errors
+/// Why KVM cannot be used: no device, no permission, or what the trial guest ran into.
+pub async fn kvm_works(kernel: &Kernel, init: &Path) -> Result<(), VmError> {
+    const DEVICE: &str = "/dev/kvm";
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(DEVICE)
+        .map_err(VmError::io("open", DEVICE))?;
+    let mut config = VmConfig::new(kernel.clone(), init);
+    config.clock = Clock::Realtime;
+    config.accel = Accel::Kvm;
+    config.modules.clear();
+    config.job = JOB.to_vec();
+    let trial = tokio::time::timeout(LIMIT, crate::run(config, |_| {})).await;
+    trial
+        .unwrap_or(Err(VmError::Stalled {
+            limit: LIMIT,
+            console: String::new(),
+        }))
+        .map(drop)
+}

@@ -1,0 +1,137 @@
+//! QEMU as a child process that cannot outlive us.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::sync::oneshot;
+
+use crate::VmError;
+
+/// A file in memory that a child can open as `/proc/self/fd/N`.
+#[derive(Debug)]
+pub(crate) struct Memory(File);
+
+impl Memory {
+    pub(crate) fn new(name: &str) -> Result<Memory, VmError> {
+        memfd_create(name, MFdFlags::MFD_CLOEXEC)
+            .map(|fd| Memory(File::from(fd)))
+            .map_err(VmError::sys("make the memory file", name))
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.0
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.metadata().map_or(0, |m| m.len())
+    }
+
+    /// What was written from `offset` on.
+    pub(crate) fn read_from(&self, offset: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len().saturating_sub(offset) as usize];
+        self.0.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.read_from(0).unwrap_or_default()).replace('\r', "")
+    }
+}
+
+/// A running QEMU; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Qemu {
+    pidfd: OwnedFd,
+    /// Arrives when it has ended and has been waited for.
+    pub(crate) ended: oneshot::Receiver<io::Result<ExitStatus>>,
+}
+
+impl Qemu {
+    /// Starts QEMU with some descriptors of ours, its standard error into `stderr`.
+    pub(crate) fn start(
+        program: &str,
+        arguments: &[String],
+        inherit: Vec<RawFd>,
+        stderr: &File,
+    ) -> Result<Qemu, VmError> {
+        let stderr = stderr
+            .try_clone()
+            .map_err(VmError::io("duplicate", "QEMU's standard error"))?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        // SAFETY: the closure only makes system calls that are safe between fork and exec.
+        unsafe { command.pre_exec(move || prepare_child(&inherit)) };
+
+        // PR_SET_PDEATHSIG fires when the *thread* that forked ends, and a thread of an
+        // async runtime may end before the runtime does: this one waits for the child.
+        let (started, start) = std::sync::mpsc::sync_channel(1);
+        let (end, ended) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("qemu".into())
+            .spawn(move || {
+                let mut child = match command.spawn() {
+                    Ok(child) => child,
+                    Err(e) => {
+                        let _ = started.send(Err(e));
+                        return;
+                    }
+                };
+                let pid = rustix::process::Pid::from_child(&child);
+                let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
+                if pidfd.is_err() {
+                    let _ = child.kill();
+                }
+                let _ = started.send(pidfd);
+                // The receiver is gone when the run was dropped: the child is reaped anyway.
+                let _ = end.send(child.wait());
+            })
+            .map_err(VmError::io("start", "a thread for QEMU"))?;
+        let pidfd = start
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("its thread died")))
+            .map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound => VmError::Tool {
+                    command: program.into(),
+                    reason: "not found; install QEMU (Debian, Ubuntu: qemu-system-x86)".into(),
+                },
+                _ => VmError::io("start", program)(e),
+            })?;
+        Ok(Qemu { pidfd, ended })
+    }
+
+    pub(crate) fn kill(&self) {
+        // Fails only when it has ended already.
+        let _ = pidfd_send_signal(self.pidfd.as_fd(), Signal::KILL);
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn prepare_child(inherit: &[RawFd]) -> io::Result<()> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    for &fd in inherit {
+        // SAFETY: F_SETFD on a descriptor that the parent keeps open over the fork.
+        if unsafe { nix::libc::fcntl(fd, nix::libc::F_SETFD, 0) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}

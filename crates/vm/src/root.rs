@@ -1,0 +1,110 @@
+//! The guest's root: `/init`, the modules in their order, the job and the seed.
+
+use std::path::Path;
+
+use units::Seed;
+
+use crate::config::Content;
+use crate::initramfs::Initramfs;
+use crate::modules::Tree;
+use crate::{VmConfig, VmError, elf, modules};
+
+/// Where the guest finds what the host prepared for it.
+pub(crate) const JOB: &str = "/wpanlab/job";
+pub(crate) const SEED: &str = "/wpanlab/seed";
+pub(crate) const MODULES: &str = "/wpanlab/modules";
+/// Lists of modules under [`MODULES`], one file name a line, in load order.
+pub(crate) const AT_START: &str = "/wpanlab/modules/start";
+pub(crate) const FOR_RESULTS: &str = "/wpanlab/modules/results";
+pub(crate) const FOR_HOST_ROOT: &str = "/wpanlab/modules/host-root";
+
+/// Builds the archive.
+pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
+    let failed = |path: &str| VmError::io("put into the initramfs", path.to_string());
+    let mut root = Initramfs::new();
+    let put = |root: &mut Initramfs, path: &str, mode, bytes: &[u8]| {
+        root.file(path, mode, bytes).map_err(failed(path))
+    };
+    put(&mut root, "/init", 0o755, &init(&config.init)?)?;
+    // The kernel opens it for init's standard streams before anything is mounted.
+    root.character_device("/dev/console", 5, 1)
+        .map_err(failed("/dev/console"))?;
+    for directory in ["/proc", "/sys", "/tmp", "/run"] {
+        root.directory(directory).map_err(failed(directory))?;
+    }
+    put(&mut root, JOB, 0o400, &config.job)?;
+    let seed = Seed(config.seed).bytes(&["vm", "entropy"]);
+    put(&mut root, SEED, 0o400, &seed)?;
+    add_modules(&mut root, config)?;
+    for file in &config.files {
+        let path = &file.guest_path;
+        match &file.source {
+            Content::Bytes(bytes) => put(&mut root, path, file.mode, bytes)?,
+            Content::Host(host) => {
+                let bytes = std::fs::read(host).map_err(VmError::io("read", host.display()))?;
+                put(&mut root, path, file.mode, &bytes)?;
+            }
+        }
+    }
+    root.finish().map_err(failed("its trailer"))
+}
+
+fn add_modules(root: &mut Initramfs, config: &VmConfig) -> Result<(), VmError> {
+    let tree = Tree::open(&config.kernel.modules)?;
+    let start: Vec<&str> = config.modules.iter().map(String::as_str).collect();
+    let host_root = if config.share_host_root {
+        modules::HOST_ROOT
+    } else {
+        &[]
+    };
+    let mut added = std::collections::BTreeSet::new();
+    for (list, wanted) in [
+        (AT_START, start.as_slice()),
+        (FOR_RESULTS, modules::RESULTS),
+        (FOR_HOST_ROOT, host_root),
+    ] {
+        let mut names = String::new();
+        for module in tree.load_order(wanted)? {
+            let path = format!("{MODULES}/{}.ko", module.name);
+            names += &format!("{}.ko\n", module.name);
+            if added.insert(module.name) {
+                root.file(&path, 0o400, &module.bytes)
+                    .map_err(VmError::io("put into the initramfs", path))?;
+            }
+        }
+        root.file(list, 0o400, names.as_bytes())
+            .map_err(VmError::io("put into the initramfs", list))?;
+    }
+    Ok(())
+}
+
+fn init(path: &Path) -> Result<Vec<u8>, VmError> {
+    let bytes = std::fs::read(path).map_err(VmError::io("read", path.display()))?;
+    let bad = |reason: String| VmError::BadInit {
+        path: path.to_path_buf(),
+        reason,
+    };
+    if elf::needs_interpreter(&bytes).map_err(bad)? {
+        return Err(bad(
+            "it is linked dynamically and the guest has no libraries; build it with \
+             RUSTFLAGS='-C target-feature=+crt-static' and an explicit --target"
+                .into(),
+        ));
+    }
+    elf::loaded_part(&bytes).map_err(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_program_is_refused_as_init_with_the_remedy() {
+        let error = init(Path::new("/bin/sh")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("/bin/sh cannot be the guest's /init"),
+            "{error}"
+        );
+        assert!(error.contains("crt-static"), "{error}");
+    }
+}
