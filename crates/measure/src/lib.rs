@@ -1,1 +1,44 @@
-//! Captures and events to a result.
+//! Captures and events to figures: delays, losses, round-trip times, and whether a run's
+//! expectations hold.
+//!
+//! Owns the reading of CoAP traffic out of captures ([`analysis`]), the format of `result.json`
+//! ([`result`]) and the judgement of expectations. Knows nothing of namespaces, radios, QEMU
+//! or how a run is made: its input is a capture that anybody took, or a run directory. A
+//! delay, a loss or a round-trip time comes from a capture alone; event logs only add names
+//! and phases.
+//!
+//! ```
+//! use measure::analysis::{Analysis, Options};
+//! use measure::selftest::{Truth, synthesize};
+//! use measure::text::{Table, report};
+//!
+//! let file = synthesize(&Truth::default())?; // Or capture::read("client.eth0.pcapng").
+//! let capture = capture::Capture::from_reader("client.eth0", &file[..])?;
+//! let analysis = Analysis::of(&[capture], &Options::default());
+//! let handovers = analysis.flows[0].handovers();
+//! assert_eq!(handovers[0].duration().as_millis(), 1540);
+//! assert!(report(&analysis, Table::None).contains("handover   1540.000 ms"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`analysis`] | captures to exchanges, flows, gaps and handovers |
+//! | [`result`] | the types of `result.json` |
+//! | [`assemble`] | plan, events and captures to a [`RunResult`] |
+//! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
+//! | [`text`] | reports as plain text |
+//! | [`selftest`] | a capture with known figures, measured back |
+
+pub mod analysis;
+pub mod assemble;
+mod expect;
+mod mobility;
+pub mod result;
+pub mod run;
+pub mod selftest;
+pub mod text;
+
+pub use result::RunResult;
+pub use run::{MeasureError, analyze, run_dir};
+pub use selftest::selftest;

@@ -1,0 +1,273 @@
+//! What one client saw of one resource of one node.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use coap::Code;
+use units::SimTime;
+
+use super::identity::Key;
+use super::pairing::{Answer, Exchange};
+
+/// A pause between two responses counts as a gap when it is longer than the usual (median)
+/// one by this factor.
+const GAP_FACTOR: u32 = 5;
+
+/// The requests of one client for one resource of one node, and what came back.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The client's address.
+    pub client: IpAddr,
+    /// The node's name, if the caller gave one; its permanent address, if CoMP messages in the
+    /// capture tell it.
+    pub node: Option<String>,
+    /// Method of the requests.
+    pub method: Code,
+    /// Path and query.
+    pub resource: String,
+    /// In the order of their first transmissions; at least one.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// One end of a gap: a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Message ID of the request that it answers.
+    pub message_id: u16,
+    /// When the request was first sent.
+    pub sent: SimTime,
+    /// When the response was received.
+    pub received: SimTime,
+    /// Who answered.
+    pub from: SocketAddr,
+}
+
+/// A time without responses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The last response before it.
+    pub before: Edge,
+    /// The first response after it.
+    pub after: Edge,
+    /// Message IDs requested over the gap and never answered, in the order of requests.
+    pub lost: Vec<u16>,
+}
+
+impl Gap {
+    /// From the last response before to the first one after.
+    pub fn duration(&self) -> Duration {
+        self.after.received.saturating_since(self.before.received)
+    }
+}
+
+/// Counts and round-trip times of requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Message IDs requested.
+    pub sent: usize,
+    /// Message IDs answered.
+    pub answered: usize,
+    /// Message IDs requested and never answered.
+    pub lost: usize,
+    /// Message IDs sent more than once.
+    pub retransmitted: usize,
+    /// Message IDs rejected with RST; they are among the lost.
+    pub reset: usize,
+    /// Copies of responses beyond the first.
+    pub duplicates: usize,
+    /// Round-trip times; absent without an answer.
+    pub rtt: Option<Rtt>,
+}
+
+/// Distribution of round-trip times, each from the first transmission of a request to its
+/// response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rtt {
+    /// Shortest.
+    pub min: Duration,
+    /// Median; the mean of the middle two of an even number.
+    pub median: Duration,
+    /// 95th percentile: the smallest that at least 95 % do not exceed (nearest rank).
+    pub p95: Duration,
+    /// Longest.
+    pub max: Duration,
+}
+
+impl Rtt {
+    /// The distribution of `times`, if there are any.
+    pub fn of(mut times: Vec<Duration>) -> Option<Rtt> {
+        times.sort_unstable();
+        let n = times.len();
+        let (min, max) = (*times.first()?, *times.last()?);
+        Some(Rtt {
+            min,
+            median: median(&times)?,
+            p95: times[(n * 95).div_ceil(100) - 1],
+            max,
+        })
+    }
+}
+
+/// Median of ascending times.
+fn median(times: &[Duration]) -> Option<Duration> {
+    let n = times.len();
+    let upper = *times.get(n / 2)?;
+    Some(if n.is_multiple_of(2) {
+        (times[n / 2 - 1] + upper) / 2
+    } else {
+        upper
+    })
+}
+
+impl Requests {
+    /// Counts exchanges.
+    pub fn of<'a>(exchanges: impl IntoIterator<Item = &'a Exchange>) -> Requests {
+        let mut requests = Requests::default();
+        let mut times = Vec::new();
+        for e in exchanges {
+            requests.sent += 1;
+            requests.answered += usize::from(e.answer.is_some());
+            requests.retransmitted += usize::from(e.retransmissions() > 0);
+            requests.reset += usize::from(e.reset.is_some() && e.answer.is_none());
+            requests.duplicates += e.duplicates as usize;
+            times.extend(e.rtt());
+        }
+        requests.lost = requests.sent - requests.answered;
+        requests.rtt = Rtt::of(times);
+        requests
+    }
+}
+
+impl Flow {
+    pub(super) fn new(key: Key, exchanges: Vec<Exchange>) -> Flow {
+        Flow {
+            client: key.client,
+            node: key.node,
+            method: key.method,
+            resource: key.resource,
+            exchanges,
+        }
+    }
+
+    /// When its first request was sent.
+    pub fn start(&self) -> SimTime {
+        self.exchanges[0].sent_at()
+    }
+
+    /// Counts and round-trip times.
+    pub fn requests(&self) -> Requests {
+        Requests::of(&self.exchanges)
+    }
+
+    /// Message IDs requested and never answered, in the order of requests.
+    pub fn lost(&self) -> Vec<u16> {
+        let lost = self.exchanges.iter().filter(|e| e.answer.is_none());
+        lost.map(|e| e.message_id).collect()
+    }
+
+    /// The addresses that answered, in the order of their first responses, with the number of
+    /// requests that each answered.
+    pub fn addresses(&self) -> Vec<(SocketAddr, usize)> {
+        let mut addresses: Vec<(SocketAddr, usize)> = Vec::new();
+        for edge in self.responses() {
+            match addresses.iter_mut().find(|(a, _)| *a == edge.from) {
+                Some((_, count)) => *count += 1,
+                None => addresses.push((edge.from, 1)),
+            }
+        }
+        addresses
+    }
+
+    /// The first response to every answered request, in the order received.
+    pub fn responses(&self) -> Vec<Edge> {
+        let answered = self.exchanges.iter().filter_map(|e| {
+            let Answer { time, from, .. } = e.answer?;
+            Some(Edge {
+                message_id: e.message_id,
+                sent: e.sent_at(),
+                received: time,
+                from,
+            })
+        });
+        let mut responses: Vec<Edge> = answered.collect();
+        responses.sort_by_key(|e| e.received);
+        responses
+    }
+
+    /// Handovers: where the address that answers changes. Each is the gap from the last
+    /// response of the address before to the first one of the address after.
+    ///
+    /// A response from the address before that comes in after the change, to a request sent
+    /// before it, is late and no handover back.
+    pub fn handovers(&self) -> Vec<Gap> {
+        self.pauses()
+            .filter(|g| g.before.from != g.after.from)
+            .collect()
+    }
+
+    /// Pauses without a change of address that are far longer (five times) than the usual
+    /// (median) one.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let mut usual: Vec<Duration> = self.pauses().map(|g| g.duration()).collect();
+        usual.sort_unstable();
+        let Some(median) = median(&usual) else {
+            return Vec::new();
+        };
+        let same_address = self.pauses().filter(|g| g.before.from == g.after.from);
+        same_address
+            .filter(|g| g.duration() > median * GAP_FACTOR)
+            .collect()
+    }
+
+    /// The longest pause between two responses of the same address.
+    pub fn largest_gap(&self) -> Option<Gap> {
+        let same_address = self.pauses().filter(|g| g.before.from == g.after.from);
+        same_address.reduce(|a, b| if b.duration() > a.duration() { b } else { a })
+    }
+
+    /// Requests after the last response that nobody answered.
+    pub fn unanswered_at_end(&self) -> usize {
+        let last = self.responses().last().map(|e| e.received);
+        let silent = self.exchanges.iter().filter(|e| e.answer.is_none());
+        silent.filter(|e| Some(e.sent_at()) > last).count()
+    }
+
+    /// The times between responses that follow each other, late ones left out.
+    fn pauses(&self) -> impl Iterator<Item = Gap> {
+        let mut pauses = Vec::new();
+        let mut responses = self.responses().into_iter();
+        if let Some(first) = responses.next() {
+            let mut before = first;
+            let mut seen = vec![first.from];
+            // Since when the present address answers.
+            let mut since = first.received;
+            for after in responses {
+                let change = after.from != before.from;
+                if change && seen.contains(&after.from) && after.sent < since {
+                    continue;
+                }
+                if change {
+                    since = after.received;
+                    seen.push(after.from);
+                }
+                pauses.push((before, after));
+                before = after;
+            }
+        }
+        pauses.into_iter().map(|(before, after)| Gap {
+            before,
+            after,
+            lost: self.lost_between(before.sent, after.received),
+        })
+    }
+
+    fn lost_between(&self, sent_after: SimTime, sent_before: SimTime) -> Vec<u16> {
+        let from = self
+            .exchanges
+            .partition_point(|e| e.sent_at() <= sent_after);
+        let asked = self.exchanges[from..].iter();
+        let asked = asked.take_while(|e| e.sent_at() < sent_before);
+        let lost = asked.filter(|e| e.answer.is_none());
+        lost.map(|e| e.message_id).collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! Captures to requests, responses, losses and handovers.
+//!
+//! Nothing here knows of a run: the input is any capture with CoAP over UDP. The steps:
+//!
+//! 1. [`observe`]: frames become CoAP messages, and for every client the one interface is
+//!    chosen that is nearest to it, so that a message seen at several interfaces of a merged
+//!    capture counts once;
+//! 2. [`pairing`]: requests and responses become [`Exchange`]s;
+//! 3. [`identity`]: addresses become nodes, endpoints become clients;
+//! 4. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its gaps,
+//!    handovers and statistics.
+
+pub mod flow;
+mod identity;
+mod observe;
+mod pairing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use capture::Capture;
+use units::SimTime;
+
+pub use flow::{Edge, Flow, Gap, Requests, Rtt};
+pub use pairing::{Answer, Exchange, Transmission};
+
+/// How captures are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A datagram from or to one of these UDP ports is CoAP.
+    pub ports: BTreeSet<u16>,
+    /// Which node has, or at some time had, an address. Without an entry, addresses are
+    /// assigned by the CoMP signalling in the capture, then by the pattern of requests.
+    pub nodes: BTreeMap<IpAddr, String>,
+    /// The same message again within this time of its last transmission is a retransmission;
+    /// later, its Message ID is in use for a new one. MAX_TRANSMIT_SPAN (RFC 7252 §4.8.2).
+    ///
+    /// Not EXCHANGE_LIFETIME (247 s): a client that asks every millisecond comes round its
+    /// 65,536 Message IDs in 66 s.
+    pub max_transmit_span: Duration,
+}
+
+impl Default for Options {
+    /// Port 5683, no known nodes, 45 s.
+    fn default() -> Options {
+        Options {
+            ports: BTreeSet::from([coap::message::PORT]),
+            nodes: BTreeMap::new(),
+            max_transmit_span: Duration::from_secs(45),
+        }
+    }
+}
+
+/// What captures show.
+#[derive(Clone, Debug, Default)]
+pub struct Analysis {
+    /// Per client, node and resource, in the order of their first requests.
+    pub flows: Vec<Flow>,
+    /// CoMP requests (`/comp`, or with an option of 2048 to 2054), which belong to no flow.
+    pub signalling: Vec<Exchange>,
+    /// Time of the first frame.
+    pub start: SimTime,
+    /// Everything that belongs to no flow.
+    pub other: Other,
+}
+
+/// What was seen beside the flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Other {
+    /// Frames in the captures.
+    pub frames: u64,
+    /// CoAP messages among them, counted at every interface that saw them.
+    pub coap_messages: u64,
+    /// Datagrams of a CoAP port that are not CoAP (RFC 7252 §3).
+    pub undecodable: u64,
+    /// Why the first of those is not.
+    pub first_undecodable: Option<String>,
+    /// Fragmented datagrams of which a fragment is missing.
+    pub incomplete: u64,
+    /// Requests to a multicast group (RFC 7252 §8), not paired.
+    pub multicast: u64,
+    /// CoAP pings: Empty confirmable messages (RFC 7252 §4.3).
+    pub pings: u64,
+    /// Responses to no request that was captured.
+    pub stray: u64,
+    /// Observe notifications (RFC 7641) after the first response.
+    pub notifications: u64,
+}
+
+impl Analysis {
+    /// Analyses captures of one network.
+    ///
+    /// Several captures may have seen the same traffic at different interfaces.
+    pub fn of(captures: &[Capture], options: &Options) -> Analysis {
+        let mut other = Other::default();
+        let observed = observe::observe(captures, options, &mut other);
+        let mut known = identity::Known::new(&options.nodes);
+        observed.iter().for_each(|o| known.learn(&o.message));
+
+        let (mut polls, mut signalling) = (Vec::new(), Vec::new());
+        for client in observe::clients(&observed) {
+            let exchanges =
+                pairing::pair(&client, &observed, options.max_transmit_span, &mut other);
+            let (comp, poll): (Vec<_>, Vec<_>) = exchanges.into_iter().partition(|e| e.signalling);
+            signalling.extend(comp);
+            polls.extend(poll);
+        }
+        let mut flows: Vec<Flow> = identity::flows(polls, &known)
+            .into_iter()
+            .map(|(key, exchanges)| Flow::new(key, exchanges))
+            .collect();
+        flows.sort_by_key(Flow::start);
+        let frames = captures.iter().flat_map(|c| &c.packets);
+        Analysis {
+            flows,
+            signalling,
+            start: frames.map(|p| p.time).min().unwrap_or_default(),
+            other,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Requests to their responses (RFC 7252 §4, §5.3).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use coap::message::option;
+use coap::wire::{Message, Token};
+use coap::{Code, Kind, Request};
+use units::SimTime;
+
+use super::Other;
+use super::observe::{Client, Observed};
+
+/// CoMP's options, 2048 (message type) to 2054 (sleep period).
+const COMP_OPTIONS: std::ops::RangeInclusive<u16> = 2048..=2054;
+
+/// CoMP's resource.
+const COMP_PATH: &str = "/comp";
+
+/// A request with everything that was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Who asked.
+    pub client: SocketAddr,
+    /// Message ID of the request.
+    pub message_id: u16,
+    /// Its token.
+    pub token: Token,
+    /// Whether it is a CON.
+    pub confirmable: bool,
+    /// Method.
+    pub method: Code,
+    /// Path and query, `/temperature?unit=K`.
+    pub resource: String,
+    /// Whether it is CoMP's signalling.
+    pub signalling: bool,
+    /// When and where to it was sent; at least once. A client that learns a new address while
+    /// it retransmits sends the same message there.
+    pub transmissions: Vec<Transmission>,
+    /// When an empty ACK announced a separate response (RFC 7252 §5.2.2).
+    pub acknowledged: Option<SimTime>,
+    /// When the server rejected it (RST).
+    pub reset: Option<SimTime>,
+    /// The first response.
+    pub answer: Option<Answer>,
+    /// Further copies of the response.
+    pub duplicates: u32,
+}
+
+/// A transmission of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmission {
+    /// When its first fragment was seen.
+    pub time: SimTime,
+    /// Where to.
+    pub to: SocketAddr,
+}
+
+/// The response to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// When it was complete.
+    pub time: SimTime,
+    /// The address that answered.
+    pub from: SocketAddr,
+    /// Response code.
+    pub code: Code,
+    /// Its own Message ID: the request's, unless it is separate.
+    pub message_id: u16,
+}
+
+impl Exchange {
+    /// When the request was first sent.
+    pub fn sent_at(&self) -> SimTime {
+        self.transmissions[0].time
+    }
+
+    /// From the first transmission of the request to its response, if there was one.
+    pub fn rtt(&self) -> Option<Duration> {
+        let answer = self.answer?;
+        Some(answer.time.saturating_since(self.sent_at()))
+    }
+
+    /// How often the request was sent after the first time.
+    pub fn retransmissions(&self) -> usize {
+        self.transmissions.len() - 1
+    }
+
+    fn was_sent_to(&self, server: SocketAddr) -> bool {
+        self.transmissions.iter().any(|t| t.to == server)
+    }
+}
+
+/// The exchanges that `client` began, in the order of their first transmissions.
+pub(super) fn pair(
+    client: &Client,
+    observed: &[Observed],
+    max_transmit_span: Duration,
+    other: &mut Other,
+) -> Vec<Exchange> {
+    let mut pairing = Pairing {
+        client: client.endpoint,
+        max_transmit_span,
+        exchanges: Vec::new(),
+        requests: Vec::new(),
+        by_message_id: BTreeMap::new(),
+        by_token: BTreeMap::new(),
+        other,
+    };
+    for o in observed {
+        if client.sent(o) {
+            pairing.sent(o);
+        } else if client.received(o) {
+            pairing.received(o);
+        }
+    }
+    pairing.exchanges
+}
+
+struct Pairing<'a> {
+    client: SocketAddr,
+    max_transmit_span: Duration,
+    exchanges: Vec<Exchange>,
+    /// The request of each exchange.
+    requests: Vec<&'a Message>,
+    /// The latest exchange with a Message ID.
+    by_message_id: BTreeMap<u16, usize>,
+    /// The latest exchange with a token.
+    by_token: BTreeMap<Token, usize>,
+    other: &'a mut Other,
+}
+
+impl<'a> Pairing<'a> {
+    fn sent(&mut self, o: &'a Observed) {
+        let message = &o.message;
+        if message.code == Code::EMPTY && message.kind == Kind::Confirmable {
+            self.other.pings += 1;
+        }
+        if !message.code.is_request() {
+            return;
+        }
+        if o.dst.ip().is_multicast() {
+            self.other.multicast += 1;
+            return;
+        }
+        let transmission = Transmission {
+            time: o.first,
+            to: o.dst,
+        };
+        if let Some(&index) = self.by_message_id.get(&message.message_id)
+            && self.repeats(index, message, o.first)
+        {
+            self.exchanges[index].transmissions.push(transmission);
+            return;
+        }
+        let index = self.exchanges.len();
+        self.by_message_id.insert(message.message_id, index);
+        self.by_token.insert(message.token, index);
+        self.requests.push(message);
+        self.exchanges
+            .push(begin(self.client, message, transmission));
+    }
+
+    /// Whether `message` at `time` is one more transmission of the exchange's request, and not
+    /// a new request that uses its Message ID again.
+    fn repeats(&self, index: usize, message: &Message, time: SimTime) -> bool {
+        let last = self.exchanges[index].transmissions.last();
+        *self.requests[index] == *message
+            && last.is_some_and(|t| time.saturating_since(t.time) <= self.max_transmit_span)
+    }
+
+    fn received(&mut self, o: &Observed) {
+        let message = &o.message;
+        if message.code.is_request() {
+            return;
+        }
+        match message.kind {
+            Kind::Acknowledgement | Kind::Reset => self.acknowledged(o),
+            Kind::Confirmable | Kind::NonConfirmable if message.code != Code::EMPTY => {
+                self.separate(o);
+            }
+            Kind::Confirmable | Kind::NonConfirmable => {}
+        }
+    }
+
+    /// ACK and RST name the request by its Message ID.
+    fn acknowledged(&mut self, o: &Observed) {
+        let message = &o.message;
+        let index = self.by_message_id.get(&message.message_id);
+        let exchange = index.map(|i| &mut self.exchanges[*i]);
+        let Some(exchange) = exchange.filter(|e| e.was_sent_to(o.src)) else {
+            // An ACK or RST of something that this endpoint sent as a server.
+            if message.code != Code::EMPTY {
+                self.other.stray += 1;
+            }
+            return;
+        };
+        match (message.kind, message.code) {
+            (Kind::Reset, _) => {
+                exchange.reset.get_or_insert(o.complete);
+            }
+            (_, Code::EMPTY) => {
+                exchange.acknowledged.get_or_insert(o.complete);
+            }
+            // "In a piggybacked response, the Message ID of the Confirmable request and the
+            // Acknowledgement MUST match, and the tokens of the response and original request
+            // MUST match" (RFC 7252 §5.3.2).
+            _ if message.token == exchange.token => match exchange.answer {
+                None => exchange.answer = Some(answer(o)),
+                Some(_) => exchange.duplicates += 1,
+            },
+            _ => self.other.stray += 1,
+        }
+    }
+
+    /// "In a separate response, just the tokens of the response and original request MUST
+    /// match" (RFC 7252 §5.3.2).
+    fn separate(&mut self, o: &Observed) {
+        let message = &o.message;
+        let index = self.by_token.get(&message.token);
+        let exchange = index.map(|i| &mut self.exchanges[*i]);
+        let Some(exchange) = exchange.filter(|e| e.was_sent_to(o.src)) else {
+            self.other.stray += 1;
+            return;
+        };
+        match exchange.answer {
+            None => exchange.answer = Some(answer(o)),
+            Some(first)
+                if first.message_id != message.message_id
+                    && message.options.get(option::OBSERVE).is_some() =>
+            {
+                self.other.notifications += 1;
+            }
+            Some(_) => exchange.duplicates += 1,
+        }
+    }
+}
+
+fn answer(o: &Observed) -> Answer {
+    Answer {
+        time: o.complete,
+        from: o.src,
+        code: o.message.code,
+        message_id: o.message.message_id,
+    }
+}
+
+fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> Exchange {
+    let request = Request {
+        method: message.code,
+        options: message.options.clone(),
+        payload: Vec::new(),
+    };
+    let path = request.path();
+    let signalling = path == COMP_PATH
+        || message
+            .options
+            .iter()
+            .any(|(number, _)| COMP_OPTIONS.contains(&number));
+    let mut resource = path;
+    let queries = message.options.get_all(option::URI_QUERY);
+    for (index, query) in queries.enumerate() {
+        resource.push(if index == 0 { '?' } else { '&' });
+        resource.push_str(&String::from_utf8_lossy(query));
+    }
+    Exchange {
+        client,
+        message_id: message.message_id,
+        token: message.token,
+        confirmable: message.kind == Kind::Confirmable,
+        method: message.code,
+        resource,
+        signalling,
+        transmissions: vec![transmission],
+        acknowledged: None,
+        reset: None,
+        answer: None,
+        duplicates: 0,
+    }
+}

@@ -1,0 +1,315 @@
+//! Captures, events and plan to a [`RunResult`].
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use capture::Capture;
+use coap::{Code, Params};
+use rundir::{Event, RunFacts};
+use topology::Plan;
+use topology::plan::{ClientPlan, NodeName, NodePlan, Role};
+use units::SimTime;
+
+use crate::analysis::{self, Analysis, Gap, Options};
+use crate::expect::{self, Evidence};
+use crate::mobility::{self, NodeHandover};
+use crate::result::{Flow, Handover, Requests, RunResult, SCHEMA, Scenario, seconds};
+
+/// The capture of a client's own interface.
+#[derive(Debug)]
+pub struct ClientCapture {
+    /// The client.
+    pub client: NodeName,
+    /// What its interface saw.
+    pub capture: Capture,
+}
+
+/// Puts the result of a run together.
+///
+/// Delays, losses and round-trip times come from the captures alone; the events say which
+/// node had which address, which routers a handover was between, and how long its phases took.
+pub fn build(
+    plan: &Plan,
+    facts: &RunFacts,
+    events: &[Event],
+    captures: &[ClientCapture],
+) -> RunResult {
+    let (addresses, notes) = mobility::addresses(plan, events);
+    let start = mobility::scenario_start(events);
+    let mut assembly = Assembly {
+        scenario: Scenario {
+            start_unix_ns: start.unwrap_or_else(|| earliest(captures)).as_nanos(),
+            duration_s: seconds(plan.scenario.duration),
+        },
+        addresses,
+        records: mobility::handovers(events),
+        handovers: Vec::new(),
+        exchanges: Vec::new(),
+        signalling: Vec::new(),
+        flows: Vec::new(),
+        traffic_gap: None,
+        notes,
+    };
+    if start.is_none() {
+        let note = "the event log has no start of the scenario: times count from the first packet";
+        assembly.notes.push(note.into());
+    }
+    let clients = clients(plan);
+    for (name, node, client) in &clients {
+        assembly.client(name, node, client, captures);
+    }
+    assembly.note_handovers();
+    let clients: Vec<&str> = clients.iter().map(|(name, ..)| name.as_str()).collect();
+    assembly.finish(plan, facts, events, start, &clients)
+}
+
+fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan, &ClientPlan)> {
+    let clients = plan
+        .nodes
+        .iter()
+        .filter_map(|(name, node)| match &node.role {
+            Role::Client(client) => Some((name, node, client)),
+            _ => None,
+        });
+    clients.collect()
+}
+
+fn earliest(captures: &[ClientCapture]) -> SimTime {
+    let packets = captures.iter().flat_map(|c| &c.capture.packets);
+    packets.map(|p| p.time).min().unwrap_or(SimTime::ZERO)
+}
+
+struct Assembly {
+    scenario: Scenario,
+    addresses: BTreeMap<IpAddr, NodeName>,
+    records: Vec<NodeHandover>,
+    /// With the time to sort by.
+    handovers: Vec<(SimTime, Handover)>,
+    exchanges: Vec<analysis::Exchange>,
+    signalling: Vec<analysis::Exchange>,
+    flows: Vec<Flow>,
+    /// The first reason why the traffic is not known completely.
+    traffic_gap: Option<String>,
+    notes: Vec<String>,
+}
+
+impl Assembly {
+    fn client(
+        &mut self,
+        name: &NodeName,
+        node: &NodePlan,
+        client: &ClientPlan,
+        captures: &[ClientCapture],
+    ) {
+        let Some(own) = captures.iter().find(|c| c.client == *name) else {
+            self.incomplete(format!("there is no capture of {name}"));
+            return;
+        };
+        if let Some(damage) = &own.capture.damage {
+            self.incomplete(format!("the capture of {name} is damaged: {damage}"));
+        }
+        let options = Options {
+            nodes: self.addresses.clone(),
+            max_transmit_span: max_transmit_span(client),
+            ..Options::default()
+        };
+        let analysis = Analysis::of(std::slice::from_ref(&own.capture), &options);
+        self.note_oddities(name, &analysis);
+        self.signalling.extend(analysis.signalling.iter().cloned());
+
+        let home = node.backbone.as_ref().map(|b| IpAddr::V6(b.address.addr()));
+        let is_own = |f: &&analysis::Flow| home.is_none_or(|home| f.client == home);
+        let (known, unknown): (Vec<_>, Vec<_>) = analysis
+            .flows
+            .iter()
+            .filter(is_own)
+            .partition(|f| self.addresses.values().any(|n| f.node.as_ref() == Some(n)));
+        for flow in unknown {
+            let to = flow.exchanges[0].transmissions[0].to;
+            let sent = flow.exchanges.len();
+            let resource = &flow.resource;
+            self.notes.push(format!(
+                "{name} sent {sent} requests for {resource} to {to}, which no mobile node had: they are not counted"
+            ));
+        }
+        for poll in &client.polls {
+            let asked = |f: &&analysis::Flow| {
+                f.node.as_ref() == Some(&poll.node)
+                    && f.resource == poll.path
+                    && f.method == Code::GET
+            };
+            if !known.iter().any(asked) {
+                let what = format!("{}{}", poll.node, poll.path);
+                self.incomplete(format!("{name} sent no request for {what}"));
+                self.handovers_of(name, &poll.node, &poll.path, &[]);
+            }
+        }
+        for flow in known {
+            self.flow(name, flow);
+        }
+    }
+
+    fn flow(&mut self, client: &NodeName, flow: &analysis::Flow) {
+        let node = flow.node.clone().unwrap_or_default();
+        self.handovers_of(client, &node, &flow.resource, &flow.handovers());
+        self.flows.push(Flow {
+            client: client.clone(),
+            node,
+            resource: flow.resource.clone(),
+            addresses: flow.addresses().into_iter().map(|(a, _)| a).collect(),
+            requests: Requests::from(&flow.requests()),
+            lost_message_ids: flow.lost(),
+            largest_gap_s: flow.largest_gap().map(|g| seconds(g.duration())),
+        });
+        self.exchanges.extend(flow.exchanges.iter().cloned());
+    }
+
+    /// Joins what the capture shows with what the node's events tell.
+    fn handovers_of(&mut self, client: &str, node: &str, resource: &str, gaps: &[Gap]) {
+        let mut told: Vec<NodeHandover> = self.records.clone();
+        told.retain(|r| r.node == node && r.completed.is_some());
+        for gap in gaps {
+            // The handover that led to this address: the last one begun before it answered.
+            let led_here = |r: &NodeHandover| {
+                let begun = r.started.or(r.completed);
+                r.t_addr.map(IpAddr::V6) == Some(gap.after.from.ip())
+                    && begun <= Some(gap.after.received)
+            };
+            let record = told.iter().rposition(led_here).map(|at| told.remove(at));
+            let handover = self.handover(client, node, resource, record.as_ref(), Some(gap));
+            self.handovers.push((gap.after.received, handover));
+        }
+        for record in told {
+            let handover = self.handover(client, node, resource, Some(&record), None);
+            let completed = record.completed.unwrap_or_default();
+            self.handovers.push((completed, handover));
+        }
+    }
+
+    fn handover(
+        &self,
+        client: &str,
+        node: &str,
+        resource: &str,
+        record: Option<&NodeHandover>,
+        gap: Option<&Gap>,
+    ) -> Handover {
+        let time = |t: Option<SimTime>| t.map(|t| self.scenario.seconds(t));
+        let phases = record.map(|r| r.phases.iter());
+        Handover {
+            node: node.into(),
+            client: client.into(),
+            resource: resource.into(),
+            from: record.and_then(|r| r.from.clone()),
+            to: record.and_then(|r| r.to.clone()),
+            started_s: time(record.and_then(|r| r.started)),
+            completed_s: time(record.and_then(|r| r.completed)),
+            delay_s: gap.map(|g| seconds(g.duration())),
+            last_before: gap.map(|g| self.scenario.response(&g.before)),
+            first_after: gap.map(|g| self.scenario.response(&g.after)),
+            lost_message_ids: gap.map(|g| g.lost.clone()).unwrap_or_default(),
+            phases: phases
+                .into_iter()
+                .flatten()
+                .map(|(phase, duration)| (*phase, seconds(*duration)))
+                .collect(),
+        }
+    }
+
+    /// The traffic is not known completely.
+    fn incomplete(&mut self, reason: String) {
+        self.notes.push(reason.clone());
+        self.traffic_gap.get_or_insert(reason);
+    }
+
+    fn note_oddities(&mut self, client: &str, analysis: &Analysis) {
+        let other = &analysis.other;
+        let mut note = |count: u64, what: &str| {
+            if count > 0 {
+                self.notes
+                    .push(format!("capture of {client}: {count} {what}"));
+            }
+        };
+        note(other.incomplete, "datagrams with a missing fragment");
+        note(other.stray, "responses to no request of the capture");
+        let first = other.first_undecodable.as_deref().unwrap_or_default();
+        note(
+            other.undecodable,
+            &format!("datagrams that are not CoAP, the first {first}"),
+        );
+    }
+
+    fn note_handovers(&mut self) {
+        for record in self.records.iter().filter(|r| r.completed.is_none()) {
+            self.notes.push(format!(
+                "handover {} of {} did not complete",
+                record.number, record.node
+            ));
+        }
+        for (_, h) in &self.handovers {
+            let (node, client) = (&h.node, &h.client);
+            if let (Some(completed), None) = (h.completed_s, h.delay_s) {
+                self.notes.push(format!(
+                    "the handover that {node} completed at {completed} s is not in the capture of {client}: no response from its new address followed one from another"
+                ));
+            } else if let (None, Some(after)) = (h.completed_s, h.first_after) {
+                self.notes.push(format!(
+                    "the address of {node} changed at {} s in the capture of {client} without a handover in its events",
+                    after.time_s
+                ));
+            }
+        }
+    }
+
+    fn finish(
+        mut self,
+        plan: &Plan,
+        facts: &RunFacts,
+        events: &[Event],
+        start: Option<SimTime>,
+        clients: &[&str],
+    ) -> RunResult {
+        self.handovers.sort_by_key(|(time, _)| *time);
+        let handovers: Vec<Handover> = self.handovers.into_iter().map(|(_, h)| h).collect();
+        let requests = Requests::from(&analysis::Requests::of(&self.exchanges));
+        let completed = self.records.iter().filter(|r| r.completed.is_some());
+        let evidence = Evidence {
+            handovers: &handovers,
+            completed: start.map(|_| completed.count()),
+            requests: &requests,
+            failed: expect::failed(events, clients),
+            traffic_gap: self.traffic_gap.as_deref(),
+        };
+        let expectations: Vec<_> = plan.expect.iter().map(|e| evidence.judge(e)).collect();
+        let passed = |e: &crate::result::Expectation| e.outcome == crate::result::Outcome::Passed;
+        RunResult {
+            schema: SCHEMA,
+            wpanlab_version: facts.wpanlab_version.clone(),
+            topology: plan.name.clone(),
+            seed: plan.seed,
+            backend: facts.backend.clone(),
+            clock: facts.clock.clone(),
+            kernel: facts.kernel.clone(),
+            scenario: self.scenario,
+            passed: expectations.iter().all(passed),
+            requests,
+            flows: self.flows,
+            signalling: Requests::from(&analysis::Requests::of(&self.signalling)),
+            handovers,
+            expectations,
+            notes: self.notes,
+        }
+    }
+}
+
+/// MAX_TRANSMIT_SPAN of a client (RFC 7252 §4.8.2).
+fn max_transmit_span(client: &ClientPlan) -> Duration {
+    Params {
+        ack_timeout: client.coap.ack_timeout,
+        ack_random_factor: client.coap.ack_random_factor,
+        max_retransmit: client.coap.max_retransmit,
+        ..Params::default()
+    }
+    .max_transmit_span()
+}

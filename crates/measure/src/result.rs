@@ -1,0 +1,244 @@
+//! `result.json`: the types, in the order of its keys (`docs/result.md`).
+//!
+//! All times are seconds. `…time_s`, `started_s` and `completed_s` count from the start of the
+//! scenario, whose Unix time is [`Scenario::start_unix_ns`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rundir::Phase;
+use serde::{Deserialize, Serialize};
+use topology::plan::{Metric, NodeName};
+use units::{Seed, SimTime};
+
+use crate::analysis::{self, Edge};
+
+/// Version of the format: raised when a key is removed or its meaning changes.
+pub const SCHEMA: u32 = 1;
+
+/// What a run showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the program that made the run.
+    pub wpanlab_version: String,
+    /// Name of the topology.
+    pub topology: String,
+    /// Root seed.
+    pub seed: Seed,
+    /// `native` or `vm`.
+    pub backend: String,
+    /// `virtual` or `realtime`.
+    pub clock: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// The scenario's time.
+    pub scenario: Scenario,
+    /// Whether every expectation passed.
+    pub passed: bool,
+    /// Every completed handover of every polled node, once per client and resource.
+    pub handovers: Vec<Handover>,
+    /// All polls of all clients together.
+    pub requests: Requests,
+    /// Polls per client, node and resource.
+    pub flows: Vec<Flow>,
+    /// CoMP requests that the clients sent or answered.
+    pub signalling: Requests,
+    /// The topology's expectations.
+    pub expectations: Vec<Expectation>,
+    /// What a reader should know: what could not be measured or does not fit together.
+    pub notes: Vec<String>,
+}
+
+/// The scenario's time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scenario {
+    /// Unix time of scenario time 0, nanoseconds, on the clock of captures and events.
+    pub start_unix_ns: u64,
+    /// Duration as planned.
+    pub duration_s: f64,
+}
+
+/// A handover as one client saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handover {
+    /// The node that moved.
+    pub node: NodeName,
+    /// The client that asked it.
+    pub client: NodeName,
+    /// What it asked for.
+    pub resource: String,
+    /// The edge router left, from the node's events.
+    pub from: Option<NodeName>,
+    /// The edge router arrived at, from the node's events.
+    pub to: Option<NodeName>,
+    /// When the trigger fired, from the node's events.
+    pub started_s: Option<f64>,
+    /// When the binding was acknowledged, from the node's events.
+    pub completed_s: Option<f64>,
+    /// From the last response before to the first one after, in the client's capture; null if
+    /// the capture does not show the handover.
+    pub delay_s: Option<f64>,
+    /// The last response before.
+    pub last_before: Option<Response>,
+    /// The first response after.
+    pub first_after: Option<Response>,
+    /// Message IDs requested over the handover and never answered.
+    pub lost_message_ids: Vec<u16>,
+    /// Seconds per phase, from the node's events.
+    pub phases: BTreeMap<Phase, f64>,
+}
+
+/// A response at one end of a handover.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// Message ID of the request that it answers.
+    pub message_id: u16,
+    /// When the client received it.
+    pub time_s: f64,
+    /// Who answered.
+    pub address: SocketAddr,
+}
+
+/// Counts of Message IDs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Requested.
+    pub sent: usize,
+    /// Answered.
+    pub answered: usize,
+    /// Never answered.
+    pub lost: usize,
+    /// Sent more than once.
+    pub retransmitted: usize,
+    /// Rejected with RST; among the lost.
+    pub reset: usize,
+    /// Copies of responses beyond the first.
+    pub duplicates: usize,
+    /// Round-trip times; null if nothing was answered.
+    pub rtt_s: Option<Rtt>,
+}
+
+/// Round-trip times, from the first transmission to the response.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rtt {
+    /// Shortest.
+    pub min: f64,
+    /// Median.
+    pub median: f64,
+    /// 95th percentile (nearest rank).
+    pub p95: f64,
+    /// Longest.
+    pub max: f64,
+}
+
+/// What one client saw of one resource of one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The client.
+    pub client: NodeName,
+    /// The node asked.
+    pub node: NodeName,
+    /// Path and query.
+    pub resource: String,
+    /// Addresses that answered, in the order of their first responses.
+    pub addresses: Vec<SocketAddr>,
+    /// Counts.
+    pub requests: Requests,
+    /// Message IDs never answered.
+    pub lost_message_ids: Vec<u16>,
+    /// Longest time between two responses of the same address.
+    pub largest_gap_s: Option<f64>,
+}
+
+/// An expectation and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// What was compared.
+    pub metric: Metric,
+    /// As the topology file wrote it: `< 100 ms`.
+    pub expected: String,
+    /// What was measured: a count, or seconds. Of several handovers the one that decides.
+    pub measured: Option<f64>,
+    /// Whether it holds.
+    pub outcome: Outcome,
+    /// Why it could not be measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// What became of an expectation. Only [`Outcome::Passed`] is a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It holds.
+    #[serde(rename = "passed")]
+    Passed,
+    /// It does not hold.
+    #[serde(rename = "failed")]
+    Failed,
+    /// There was nothing to compare; counts as a failure.
+    #[serde(rename = "not measured")]
+    NotMeasured,
+}
+
+impl Outcome {
+    /// The name in `result.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Passed => "passed",
+            Outcome::Failed => "failed",
+            Outcome::NotMeasured => "not measured",
+        }
+    }
+}
+
+impl RunResult {
+    /// As the text of `result.json`.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a result holds only strings, numbers, lists and tables");
+        text.push('\n');
+        text
+    }
+}
+
+impl Scenario {
+    /// Seconds from the start of the scenario to `time`; negative before it.
+    pub fn seconds(&self, time: SimTime) -> f64 {
+        (i128::from(time.as_nanos()) - i128::from(self.start_unix_ns)) as f64 / 1e9
+    }
+
+    pub(crate) fn response(&self, edge: &Edge) -> Response {
+        Response {
+            message_id: edge.message_id,
+            time_s: self.seconds(edge.received),
+            address: edge.from,
+        }
+    }
+}
+
+impl From<&analysis::Requests> for Requests {
+    fn from(r: &analysis::Requests) -> Requests {
+        Requests {
+            sent: r.sent,
+            answered: r.answered,
+            lost: r.lost,
+            retransmitted: r.retransmitted,
+            reset: r.reset,
+            duplicates: r.duplicates,
+            rtt_s: r.rtt.map(|rtt| Rtt {
+                min: seconds(rtt.min),
+                median: seconds(rtt.median),
+                p95: seconds(rtt.p95),
+                max: seconds(rtt.max),
+            }),
+        }
+    }
+}
+
+/// Seconds with the shortest decimal form: one rounding, unlike `Duration::as_secs_f64`.
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e9
+}

@@ -1,0 +1,181 @@
+//! A run directory, and the files of `wpanlab analyze`.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+
+use capture::{Capture, ReadError, WriteError, Writer};
+use rundir::event::{ReadEventsError, read_all};
+use rundir::{Event, RunDir, RunFacts};
+use topology::Plan;
+use topology::plan::{NodePlan, Role};
+
+use crate::analysis::{Analysis, Options};
+use crate::assemble::{ClientCapture, build};
+use crate::mobility;
+use crate::result::RunResult;
+
+/// Why a run cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// A file of the run directory cannot be read.
+    #[error("{path}: cannot read it: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// `plan.yaml` is not a plan.
+    #[error("{path}: {source}")]
+    Plan {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: topology::plan::NotAPlan,
+    },
+    /// `events.jsonl` is not a list of events.
+    #[error("{path}: {source}")]
+    Events {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ReadEventsError,
+    },
+    /// A capture cannot be read.
+    #[error(transparent)]
+    Capture(#[from] ReadError),
+    /// A result cannot be written.
+    #[error("{path}: cannot write it: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Measures a finished run: reads `plan.yaml`, `run.json`, `events.jsonl` and the captures, and
+/// writes `result.json` and `captures/all.pcapng`.
+///
+/// # Errors
+/// A file is missing or cannot be understood, or a result cannot be written. A capture that
+/// is damaged further on is no error: the result says so, and what depends on it is not
+/// measured.
+pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
+    let path = dir.plan();
+    let text = read(&path, |p| fs::read_to_string(p))?;
+    let plan = Plan::from_yaml(&text).map_err(|source| MeasureError::Plan { path, source })?;
+    let facts = read(&dir.facts(), RunFacts::read)?;
+    let events = events(&dir.events())?;
+
+    let mut captures = Vec::new();
+    for (client, node) in clients(&plan) {
+        captures.push(ClientCapture {
+            client: client.to_owned(),
+            capture: capture::read(dir.capture(client, interface(node)))?,
+        });
+    }
+    let result = build(&plan, &facts, &events, &captures);
+    drop(captures);
+
+    write_merged(dir, &events)?;
+    let path = dir.result();
+    fs::write(&path, result.to_json()).map_err(|source| MeasureError::Write { path, source })?;
+    Ok(result)
+}
+
+/// Analyses capture files; several are taken as views of the same network.
+///
+/// # Errors
+/// A file cannot be opened or is not a capture. Damage further on comes back beside the
+/// analysis of what could be read.
+pub fn analyze(
+    files: &[PathBuf],
+    options: &Options,
+) -> Result<(Analysis, Vec<ReadError>), ReadError> {
+    let captures = files.iter().map(capture::read);
+    let mut captures = captures.collect::<Result<Vec<Capture>, ReadError>>()?;
+    let analysis = Analysis::of(&captures, options);
+    let damage = captures.iter_mut().filter_map(|c| c.damage.take());
+    Ok((analysis, damage.collect()))
+}
+
+fn clients(plan: &Plan) -> impl Iterator<Item = (&str, &NodePlan)> {
+    let nodes = plan.nodes.iter();
+    nodes
+        .filter(|(_, node)| matches!(node.role, Role::Client(_)))
+        .map(|(name, node)| (name.as_str(), node))
+}
+
+/// The interface on which a client's requests cross.
+fn interface(node: &NodePlan) -> &'static str {
+    match node.backbone {
+        Some(_) => "eth0",
+        None => "lowpan0",
+    }
+}
+
+fn events(path: &Path) -> Result<Vec<Event>, MeasureError> {
+    let file = read(path, |p| File::open(p))?;
+    read_all(BufReader::new(file)).map_err(|source| MeasureError::Events {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, MeasureError> {
+    how(path).map_err(|source| MeasureError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Merges every capture of the run, by file name, with the events as marks.
+fn write_merged(dir: &RunDir, events: &[Event]) -> Result<(), MeasureError> {
+    let merged = dir.merged_capture();
+    let mut captures = Vec::new();
+    for path in capture_files(&dir.captures())? {
+        if path == merged {
+            continue;
+        }
+        let mut capture = capture::read(&path)?;
+        let stem = path.file_stem().map(OsStr::to_string_lossy);
+        capture.name = stem.unwrap_or_default().into_owned();
+        captures.push(capture);
+    }
+    let all = capture::merge(&captures, &mobility::marks(events));
+    drop(captures);
+    write_capture(&merged, &all).map_err(|error| MeasureError::Write {
+        path: merged,
+        source: match error {
+            WriteError::Io(source) => source,
+            other => io::Error::other(other),
+        },
+    })
+}
+
+/// The pcapng files of a directory in the order of their names.
+fn capture_files(dir: &Path) -> Result<Vec<PathBuf>, MeasureError> {
+    let entries = read(dir, |p| fs::read_dir(p))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = read(dir, |_| entry)?.path();
+        if path.extension() == Some(OsStr::new("pcapng")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn write_capture(path: &Path, capture: &Capture) -> Result<(), WriteError> {
+    let file = File::create(path).map_err(WriteError::Io)?;
+    let mut writer = Writer::new(BufWriter::new(file), &capture.interfaces)?;
+    for packet in &capture.packets {
+        writer.write(packet)?;
+    }
+    writer.finish()?;
+    Ok(())
+}

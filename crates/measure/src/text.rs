@@ -1,0 +1,379 @@
+//! Reports as plain text, the same on every machine: no colours, no terminal width.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use units::SimTime;
+
+use crate::analysis::{Analysis, Exchange, Flow, Gap, Requests};
+use crate::result::{self, RunResult};
+
+/// Rows shown on either side of one that is worth a look.
+const CONTEXT: usize = 2;
+
+/// Which rows of the Message-ID table are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Table {
+    /// None.
+    None,
+    /// Those lost, sent again, rejected or answered twice, those at the ends of handovers and
+    /// gaps, and two on either side.
+    #[default]
+    Notable,
+    /// All.
+    All,
+}
+
+/// The report of `wpanlab analyze`.
+///
+/// Times count from the first frame, as in Wireshark.
+pub fn report(analysis: &Analysis, table: Table) -> String {
+    let mut out = String::new();
+    let other = &analysis.other;
+    line(
+        &mut out,
+        format_args!(
+            "{} frames, {} CoAP messages",
+            other.frames, other.coap_messages
+        ),
+    );
+    if analysis.flows.is_empty() {
+        out.push_str("no CoAP requests (is it another UDP port?)\n");
+    }
+    for flow in &analysis.flows {
+        out.push('\n');
+        report_flow(&mut out, flow, analysis.start, table);
+    }
+    if !analysis.signalling.is_empty() {
+        out.push_str("\nCoMP signalling\n");
+        requests(&mut out, &Requests::of(&analysis.signalling));
+    }
+    let counts = [
+        (other.notifications, "Observe notifications"),
+        (other.multicast, "requests to multicast groups, not paired"),
+        (other.pings, "pings"),
+        (other.stray, "responses to no request of the capture"),
+        (other.incomplete, "datagrams with a missing fragment"),
+        (other.undecodable, "datagrams that are not CoAP"),
+    ];
+    if counts.iter().any(|(count, _)| *count > 0) {
+        out.push_str("\nbesides\n");
+    }
+    for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+        line(&mut out, format_args!("  {count} {what}"));
+    }
+    if let Some(first) = &other.first_undecodable {
+        line(&mut out, format_args!("    the first: {first}"));
+    }
+    out
+}
+
+fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
+    let to = flow.node.as_deref().map(|n| format!(" {n}"));
+    line(
+        out,
+        format_args!(
+            "{} asks{} {} {}",
+            flow.client,
+            to.unwrap_or_default(),
+            method(flow),
+            flow.resource
+        ),
+    );
+    requests(out, &flow.requests());
+    for (address, count) in flow.addresses() {
+        line(out, format_args!("  answered   {count} by {address}"));
+    }
+    let lost = flow.lost();
+    if !lost.is_empty() {
+        line(out, format_args!("  lost IDs   {}", ids(&lost)));
+    }
+    let silent = flow.unanswered_at_end();
+    if silent > 0 {
+        line(
+            out,
+            format_args!("  at the end {silent} requests without a response"),
+        );
+    }
+    for gap in flow.handovers() {
+        report_gap(out, "handover", &gap, start);
+    }
+    let gaps = flow.gaps();
+    for gap in &gaps {
+        report_gap(out, "gap", gap, start);
+    }
+    if let Some(largest) = flow.largest_gap().filter(|_| gaps.is_empty()) {
+        let ms = milliseconds(largest.duration());
+        line(
+            out,
+            format_args!("  largest gap without a change of address {ms}"),
+        );
+    }
+    message_ids(out, flow, start, table);
+}
+
+fn method(flow: &Flow) -> String {
+    match flow.method.0 {
+        1 => "GET".into(),
+        2 => "POST".into(),
+        3 => "PUT".into(),
+        4 => "DELETE".into(),
+        5 => "FETCH".into(),
+        6 => "PATCH".into(),
+        7 => "iPATCH".into(),
+        _ => flow.method.to_string(),
+    }
+}
+
+fn requests(out: &mut String, r: &Requests) {
+    line(
+        out,
+        format_args!(
+            "  requests   {} sent, {} answered, {} lost, {} retransmitted, {} rejected, {} duplicate responses",
+            r.sent, r.answered, r.lost, r.retransmitted, r.reset, r.duplicates
+        ),
+    );
+    if let Some(rtt) = r.rtt {
+        line(
+            out,
+            format_args!(
+                "  rtt        min {}, median {}, p95 {}, max {}",
+                milliseconds(rtt.min),
+                milliseconds(rtt.median),
+                milliseconds(rtt.p95),
+                milliseconds(rtt.max)
+            ),
+        );
+    }
+}
+
+fn report_gap(out: &mut String, what: &str, gap: &Gap, start: SimTime) {
+    let (before, after) = (&gap.before, &gap.after);
+    line(
+        out,
+        format_args!(
+            "  {what:<10} {}: from Message ID {} at {} s ({}) to {} at {} s ({}), {} lost",
+            milliseconds(gap.duration()),
+            before.message_id,
+            since(start, before.received),
+            before.from,
+            after.message_id,
+            since(start, after.received),
+            after.from,
+            gap.lost.len()
+        ),
+    );
+}
+
+fn message_ids(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
+    let shown = match table {
+        Table::None => return,
+        Table::All => vec![true; flow.exchanges.len()],
+        Table::Notable => notable(flow),
+    };
+    if !shown.contains(&true) {
+        return;
+    }
+    line(
+        out,
+        format_args!(
+            "  {:>10} {:>4} {:>14} {:>14} {:>12} {:>5}  answered by",
+            "Message ID", "type", "sent s", "answered s", "rtt", "sent"
+        ),
+    );
+    let mut hidden = 0;
+    for (exchange, shown) in flow.exchanges.iter().zip(shown) {
+        if !shown {
+            hidden += 1;
+            continue;
+        }
+        skipped(out, &mut hidden);
+        row(out, exchange, start);
+    }
+    skipped(out, &mut hidden);
+}
+
+fn skipped(out: &mut String, hidden: &mut usize) {
+    if *hidden > 0 {
+        line(out, format_args!("  {:>10} {hidden} answered at once", "…"));
+        *hidden = 0;
+    }
+}
+
+fn row(out: &mut String, e: &Exchange, start: SimTime) {
+    let (answered, rtt, by) = match (&e.answer, e.rtt()) {
+        (Some(a), Some(rtt)) => (
+            since(start, a.time),
+            milliseconds(rtt),
+            format!("{} {}", a.from, a.code),
+        ),
+        _ if e.reset.is_some() => ("-".into(), "-".into(), "nobody: rejected (RST)".into()),
+        _ => ("-".into(), "-".into(), "nobody: lost".into()),
+    };
+    let again = match e.duplicates {
+        0 => String::new(),
+        n => format!(", {n} more copies"),
+    };
+    line(
+        out,
+        format_args!(
+            "  {:>10} {:>4} {:>14} {answered:>14} {rtt:>12} {:>5}  {by}{again}",
+            e.message_id,
+            if e.confirmable { "CON" } else { "NON" },
+            since(start, e.sent_at()),
+            e.transmissions.len(),
+        ),
+    );
+}
+
+/// Which exchanges are worth a row.
+fn notable(flow: &Flow) -> Vec<bool> {
+    let mut edges: Vec<SimTime> = Vec::new();
+    for gap in flow.handovers().iter().chain(&flow.gaps()) {
+        edges.extend([gap.before.received, gap.after.received]);
+    }
+    edges.sort_unstable();
+    let marked = |e: &Exchange| {
+        let answer = e.answer.map(|a| a.time);
+        answer.is_none_or(|time| edges.binary_search(&time).is_ok())
+            || e.retransmissions() > 0
+            || e.duplicates > 0
+    };
+    let mut shown = vec![false; flow.exchanges.len()];
+    for (index, exchange) in flow.exchanges.iter().enumerate() {
+        if marked(exchange) {
+            let end = (index + CONTEXT + 1).min(shown.len());
+            shown[index.saturating_sub(CONTEXT)..end].fill(true);
+        }
+    }
+    shown
+}
+
+/// The end of `wpanlab run`: what was measured, in a dozen lines.
+pub fn summary(result: &RunResult) -> String {
+    let mut out = String::new();
+    let verdict = if result.passed { "passed" } else { "failed" };
+    line(
+        &mut out,
+        format_args!(
+            "{}: {verdict} (seed {}, {} backend, {} clock, kernel {})",
+            result.topology, result.seed, result.backend, result.clock, result.kernel
+        ),
+    );
+    for handover in &result.handovers {
+        summarise_handover(&mut out, handover);
+    }
+    let r = &result.requests;
+    line(
+        &mut out,
+        format_args!(
+            "requests: {} sent, {} answered, {} lost, {} retransmitted",
+            r.sent, r.answered, r.lost, r.retransmitted
+        ),
+    );
+    if let Some(rtt) = r.rtt_s {
+        line(
+            &mut out,
+            format_args!(
+                "rtt: min {}, median {}, p95 {}, max {}",
+                ms(rtt.min),
+                ms(rtt.median),
+                ms(rtt.p95),
+                ms(rtt.max)
+            ),
+        );
+    }
+    for e in &result.expectations {
+        let metric = serde_json::to_value(e.metric).unwrap_or_default();
+        let metric = metric.as_str().unwrap_or_default().to_owned();
+        let found = match (&e.measured, &e.reason) {
+            (_, Some(reason)) => reason.clone(),
+            (Some(figure), None) if is_duration(&metric) => ms(*figure),
+            (Some(figure), None) => figure.to_string(),
+            (None, None) => String::new(),
+        };
+        line(
+            &mut out,
+            format_args!("{}: {metric} {} ({found})", e.outcome.name(), e.expected),
+        );
+    }
+    for note in &result.notes {
+        line(&mut out, format_args!("note: {note}"));
+    }
+    out
+}
+
+fn is_duration(metric: &str) -> bool {
+    matches!(metric, "handover_delay" | "rtt_p95")
+}
+
+fn summarise_handover(out: &mut String, h: &result::Handover) {
+    let unknown = || "?".to_owned();
+    let delay = match h.delay_s {
+        Some(delay) => format!("{}, {} lost", ms(delay), h.lost_message_ids.len()),
+        None => "not in the capture".into(),
+    };
+    line(
+        out,
+        format_args!(
+            "handover of {} from {} to {}, seen by {} at {}: {delay}",
+            h.node,
+            h.from.clone().unwrap_or_else(unknown),
+            h.to.clone().unwrap_or_else(unknown),
+            h.client,
+            h.resource
+        ),
+    );
+    if !h.phases.is_empty() {
+        let phase =
+            |(phase, seconds): (&rundir::Phase, &f64)| format!("{} {}", phase.name(), ms(*seconds));
+        let phases: Vec<String> = h.phases.iter().map(phase).collect();
+        line(out, format_args!("  phases: {}", phases.join(", ")));
+    }
+}
+
+/// Message IDs, those that follow each other as a range.
+fn ids(ids: &[u16]) -> String {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for &id in ids {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(id) => *last = id,
+            _ => ranges.push((id, id)),
+        }
+    }
+    let texts = ranges.iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        _ => format!("{first}-{last}"),
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+fn since(start: SimTime, time: SimTime) -> String {
+    let since = time.saturating_since(start);
+    format!("{}.{:06}", since.as_secs(), since.subsec_micros())
+}
+
+fn milliseconds(duration: Duration) -> String {
+    ms(result::seconds(duration))
+}
+
+/// Seconds as milliseconds with microseconds.
+fn ms(seconds: f64) -> String {
+    format!("{:.3} ms", seconds * 1e3)
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = out.write_fmt(text);
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_follow_each_other_are_printed_as_a_range() {
+        assert_eq!(ids(&[9407, 9408, 3, 65535, 0]), "9407-9408, 3, 65535, 0");
+    }
+}
