@@ -8,12 +8,13 @@
 //! What RFC 7252 leaves open, and what is chosen:
 //!
 //! * *Who is a peer.* Address and port; the scope only where it means something (link-local),
-//!   and there 0 matches every scope. The flow label never counts. See [`peer`].
+//!   and there 0 matches every scope. The flow label never counts.
 //! * *What is a duplicate.* Same peer and Message ID (§4.5), and the same token: a repeated
 //!   datagram has it too, and a peer that restarted or ran out of Message IDs is not answered
 //!   with another request's response.
-//! * *How much is remembered.* See [`history`]: within its bounds, everything for
-//!   EXCHANGE_LIFETIME or NON_LIFETIME.
+//! * *How much is remembered for deduplication.* Every CON for EXCHANGE_LIFETIME and every NON
+//!   for NON_LIFETIME, up to 16,384 messages and 4 MiB of replies per endpoint; over that, what
+//!   would expire first is forgotten early, with its exchange if that is still open.
 //! * *NSTART.* Requests and pings, per peer, until ACK or response; a non-confirmable request
 //!   until its response or [`Params::response_timeout`]. Responses are not limited: §4.7 binds
 //!   clients.
