@@ -164,13 +164,17 @@ impl Links {
         address: Ipv6Addr,
         deadline: Duration,
     ) -> Result<(), WaitError> {
-        match timeout(deadline, self.usable(ifindex, address)).await {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => Err(WaitError::TimedOut {
+        if let Ok(outcome) = timeout(deadline, self.usable(ifindex, address)).await {
+            return outcome;
+        }
+        match self.state_of(ifindex, address).await? {
+            Some(AddressState::Usable | AddressState::Optimistic) => Ok(()),
+            Some(AddressState::DadFailed) => Err(WaitError::DadFailed { address, ifindex }),
+            state => Err(WaitError::TimedOut {
                 address,
                 ifindex,
                 deadline,
-                state: self.state_of(ifindex, address).await?,
+                state,
             }),
         }
     }
@@ -197,11 +201,15 @@ impl Links {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(m)) => {
                     seen = of(m).map(|a| a.state).or(seen);
                 }
-                // A duplicate with a lifetime is not marked as failed but removed.
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(m))
-                    if of(m).is_some() && seen == Some(AddressState::Tentative) =>
-                {
-                    return Err(failed());
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(m)) => {
+                    match of(m).map(|a| a.state) {
+                        // A duplicate with a lifetime is not marked as failed but removed.
+                        Some(AddressState::Tentative | AddressState::DadFailed) => {
+                            return Err(failed());
+                        }
+                        Some(_) => seen = None,
+                        None => {}
+                    }
                 }
                 // Events were lost: look again.
                 NetlinkPayload::Overrun(_) => seen = self.state_of(ifindex, address).await?,

@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn a_refusal_names_object_operation_errno_and_the_kernels_text() {
         let busy = [(Errno::EBUSY, "device is up")];
-        let error = Failure::refused(-libc_ebusy(), None).at("wpan2", "set channel 26", &busy);
+        let error =
+            Failure::refused(-(Errno::EBUSY as i32), None).at("wpan2", "set channel 26", &busy);
         assert_eq!(
             error.to_string(),
             "wpan2: set channel 26: EBUSY: device is up"
@@ -205,9 +206,5 @@ mod tests {
 
         let error = Failure::refused(-(Errno::EPERM as i32), None).at("l0", "add", &busy);
         assert_eq!(error.to_string(), "l0: add: EPERM: Operation not permitted");
-    }
-
-    fn libc_ebusy() -> i32 {
-        Errno::EBUSY as i32
     }
 }

@@ -57,16 +57,16 @@ impl Family {
     ) -> Result<Family> {
         let failed = |f: Failure| f.at("generic netlink", format_args!("find family {name}"), &[]);
         let runtime = tokio::runtime::Handle::current();
-        let socket = namespace
-            .run(|| {
-                let _context = runtime.enter();
-                let socket = NlSocketHandle::connect(NlFamily::Generic, None, Groups::empty())?;
-                socket.enable_ext_ack(true)?;
-                Ok(socket)
-            })?
-            .map_err(|e: SocketError| failed(socket_failure(e)))?;
+        let open = || {
+            let _context = runtime.enter();
+            let socket = NlSocketHandle::connect(NlFamily::Generic, None, Groups::empty())?;
+            socket.enable_ext_ack(true)?;
+            Ok(socket)
+        };
         let mut family = Family {
-            socket,
+            socket: namespace
+                .run(open)?
+                .map_err(|e: SocketError| failed(socket_failure(e)))?,
             id: GenlId::Ctrl.into(),
             sequence: Mutex::new(0),
         };
@@ -114,14 +114,11 @@ impl Family {
         self.socket.send(&request).await.map_err(socket_failure)?;
         let mut messages = Vec::new();
         loop {
-            let (parts, _) = self
-                .socket
-                .recv::<u16, Buffer>()
-                .await
-                .map_err(socket_failure)?;
+            let received = self.socket.recv::<u16, Buffer>().await;
+            let (parts, _groups) = received.map_err(socket_failure)?;
             for part in parts {
                 let part = part.map_err(socket_failure)?;
-                // An answer to a request whose caller stopped waiting.
+                // Another's is the answer to a request whose caller stopped waiting.
                 if part.nl_seq() != &*sequence {
                     continue;
                 }
@@ -178,7 +175,7 @@ fn ended(code: i32, ext_ack: &GenlBuffer<NlmsgerrAttr, Buffer>) -> Result<Part, 
 }
 
 /// The request as it goes out.
-pub(crate) fn request(
+fn request(
     family: u16,
     flags: NlmF,
     sequence: u32,
@@ -272,4 +269,46 @@ pub(crate) fn inner(attr: &Attr) -> Result<Vec<Attr>, Failure> {
     attr.get_attr_handle::<u16>()
         .map(|handle| handle.iter().cloned().collect())
         .map_err(|e| Failure::Malformed(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::answer;
+
+    #[test]
+    fn a_positive_error_code_is_an_answer() {
+        let answer = answer(include_str!("../tests/golden/new_radio.hex")).unwrap();
+        assert_eq!((answer.code, answer.messages.len()), (2, 0));
+    }
+
+    #[test]
+    fn an_absent_family_is_refused_with_enoent() {
+        let failure = answer(include_str!("../tests/golden/absent_family.hex")).err();
+        assert!(failure.is_some_and(|failure| failure.is(Errno::ENOENT)));
+    }
+
+    #[test]
+    fn a_refusal_carries_the_kernels_text() {
+        let failure = answer(include_str!("../tests/golden/bad_attribute.hex")).err();
+        let error = failure.unwrap().at("phy0", "set channel 11", &[]);
+        assert_eq!(
+            error.to_string(),
+            "phy0: set channel 11: ERANGE: Attribute failed policy validation"
+        );
+    }
+
+    #[test]
+    fn attributes_are_aligned_and_nested_ones_are_flagged() {
+        let nested = nested(2, &[attr(1, 7u32.to_le_bytes()), attr(2, [42])]);
+        let mut bytes = Cursor::new(Vec::new());
+        neli::ToBytes::to_bytes(&nested, &mut bytes).unwrap();
+        #[rustfmt::skip]
+        let expected = [
+            0x14, 0, 0x02, 0x80, // length 20, kind 2 with NLA_F_NESTED
+            0x08, 0, 0x01, 0, 7, 0, 0, 0, // length 8, kind 1
+            0x05, 0, 0x02, 0, 42, 0, 0, 0, // length 5, kind 2, padded to 8
+        ];
+        assert_eq!(bytes.into_inner(), expected);
+    }
 }

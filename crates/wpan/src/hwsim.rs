@@ -193,3 +193,35 @@ impl Radio {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::answer;
+
+    #[test]
+    fn radios_are_read_with_their_edges() {
+        let dump = answer(include_str!("../tests/golden/radios.hex")).unwrap();
+        let radios: Vec<Radio> = dump
+            .messages
+            .iter()
+            .map(|m| Radio::decode(m).unwrap())
+            .collect();
+        let edge = |to, lqi| Edge {
+            to: RadioId(to),
+            lqi: Lqi(lqi),
+        };
+        let radio = |id, edges: &[Edge]| Radio {
+            id: RadioId(id),
+            edges: edges.to_vec(),
+        };
+        assert_eq!(
+            radios,
+            [
+                radio(0, &[edge(1, 255)]),
+                radio(1, &[edge(0, 255)]),
+                radio(2, &[edge(1, 42), edge(0, 255)]),
+            ]
+        );
+    }
+}

@@ -51,6 +51,8 @@
 pub mod address;
 pub mod error;
 mod genl;
+#[cfg(test)]
+mod golden;
 pub mod hwsim;
 pub mod link;
 pub mod namespace;

@@ -186,6 +186,7 @@ fn options_of(qdisc: &TcMessage) -> Result<Option<Netem>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 
     #[test]
     fn the_queue_holds_the_delay_and_a_second_at_the_rate() {
@@ -195,5 +196,44 @@ mod tests {
         assert_eq!(Netem::limit_for(ms(10), rate(250_000)), 64);
         assert_eq!(Netem::limit_for(ms(0), rate(10_240_000)), 1000);
         assert_eq!(Netem::limit_for(ms(0), rate(u64::MAX)), 10_000);
+    }
+
+    #[test]
+    fn what_the_kernel_reports_is_what_was_set() {
+        let bytes = crate::golden::bytes(include_str!("../tests/golden/netem.hex"));
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes).unwrap();
+        let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewQueueDiscipline(qdisc)) =
+            message.payload
+        else {
+            panic!("a queueing discipline");
+        };
+        let expected = Netem {
+            delay: Duration::from_millis(20),
+            rate: Some(DataRate {
+                bits_per_second: 250_000,
+            }),
+            limit: 64,
+        };
+        assert_eq!(options_of(&qdisc).unwrap(), Some(expected));
+
+        // Our request has the kernel's own bytes: the fixed part, then two of its attributes.
+        let (options, ours) = (&bytes[52..160], expected.encode());
+        assert_eq!(ours[..QOPT], options[..QOPT]);
+        let theirs: Vec<_> = attributes(&options[QOPT..]).collect();
+        for attribute in attributes(&ours[QOPT..]) {
+            assert!(theirs.contains(&attribute), "{attribute:?}");
+        }
+    }
+
+    #[test]
+    fn truncated_options_are_not_read() {
+        let whole = Netem {
+            delay: Duration::from_millis(20),
+            rate: None,
+            limit: 64,
+        }
+        .encode();
+        assert_eq!(Netem::decode(&whole[..QOPT - 1]), None);
+        assert_eq!(Netem::decode(&whole[..QOPT]).map(|n| n.limit), Some(64));
     }
 }

@@ -224,7 +224,8 @@ impl Nl802154 {
             .await
     }
 
-    /// Adds an interface to a phy and returns its number. Equals
+    /// Adds an interface to a phy and returns its number; a monitor has no extended address
+    /// and ignores it. Equals
     /// `iwpan phy PHY interface add NAME type KIND EUI64`.
     pub async fn add_interface(
         &self,
@@ -317,5 +318,54 @@ impl WpanInterface {
                 .ok_or_else(|| missing("IFTYPE"))?
                 .into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::answer;
+
+    #[test]
+    fn a_phy_is_read_with_its_channel() {
+        let dump = answer(include_str!("../tests/golden/phy.hex")).unwrap();
+        let [message] = dump.messages.as_slice() else {
+            panic!("one phy")
+        };
+        let expected = Phy {
+            index: PhyIndex(2),
+            name: "phy2".into(),
+            page: 0,
+            channel: 13,
+        };
+        assert_eq!(Phy::decode(message).unwrap(), expected);
+    }
+
+    #[test]
+    fn interfaces_are_read_with_their_addresses() {
+        let dump = answer(include_str!("../tests/golden/interfaces.hex")).unwrap();
+        let read = |m| WpanInterface::decode(m).unwrap();
+        let found: Vec<WpanInterface> = dump.messages.iter().map(read).collect();
+        assert_eq!(
+            found[0],
+            WpanInterface {
+                ifindex: 4,
+                name: "wpan2".into(),
+                phy: PhyIndex(2),
+                pan_id: PanId(0xffff),
+                short_address: ShortAddress(0xffff),
+                eui64: "32:1e:25:26:d6:6c:89:8c".parse().unwrap(),
+                kind: InterfaceKind::Node,
+            }
+        );
+        let names: Vec<&str> = found.iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(names, ["wpan2", "wpan1", "wpan0"]);
+    }
+
+    #[test]
+    fn a_message_without_a_wanted_attribute_is_malformed() {
+        let radios = answer(include_str!("../tests/golden/radios.hex")).unwrap();
+        let failure = WpanInterface::decode(&radios.messages[0]).unwrap_err();
+        assert!(matches!(failure, Failure::Malformed(_)), "{failure:?}");
     }
 }

@@ -160,7 +160,8 @@ pub(crate) fn loopback_up() -> Result<()> {
     }
 }
 
-/// `EINVAL` and the like when the device type is not known to the kernel.
+/// What the errnos mean with which the kernel refuses a kind of link or queueing discipline
+/// that it does not know.
 pub(crate) const fn module_advice(advice: &'static str) -> [(Errno, &'static str); 2] {
     [(Errno::EOPNOTSUPP, advice), (Errno::ENOENT, advice)]
 }
@@ -171,18 +172,19 @@ mod tests {
 
     #[test]
     fn the_kernels_text_is_read_from_a_capped_extended_acknowledgement() {
-        // Captured from Linux 6.1 with NETLINK_EXT_ACK and NETLINK_CAP_ACK: RTM_NEWLINK of
-        // kind "nosuch" refused with EOPNOTSUPP; the bytes after the error code.
-        let mut bytes = vec![
-            0x44, 0, 0, 0, 0x10, 0, 0x05, 0x06, 0x01, 0, 0, 0, 0, 0, 0, 0, // refused header
-            0x18, 0, 0x01, 0, // length 24, NLMSGERR_ATTR_MSG
-        ];
-        bytes.extend_from_slice(b"Unknown device type\0");
+        let bytes = crate::golden::bytes(include_str!("../tests/golden/unknown_kind.hex"));
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes).unwrap();
+        let NetlinkPayload::Error(error) = message.payload else {
+            panic!("an error")
+        };
         assert_eq!(
-            extended_ack_text(&bytes).as_deref(),
-            Some("Unknown device type")
+            refused(&error).at("x0", "create", &[]).to_string(),
+            "x0: create: EOPNOTSUPP: Unknown device type"
         );
-        assert_eq!(extended_ack_text(&bytes[..16]), None);
-        assert_eq!(extended_ack_text(&bytes[..30]), None);
+        // Cut short, it has no text and does no harm.
+        for end in 0..error.header.len() {
+            let text = extended_ack_text(&error.header[..end]);
+            assert!(text.is_none() || end >= 16 + 24, "{end}: {text:?}");
+        }
     }
 }

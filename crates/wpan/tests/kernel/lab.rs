@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use ipnet::Ipv6Net;
 use units::{Channel, Eui64, PanId};
-use wpan::{Dad, Hwsim, Links, Namespace, Nl802154, PhyIndex, RadioId, create_radio_with_phy, sysctl};
+use wpan::{
+    Dad, Hwsim, Links, Namespace, Nl802154, PhyIndex, RadioId, create_radio_with_phy, sysctl,
+};
 
 pub const PAN: PanId = PanId(0xabcd);
 const PORT: u16 = 5683;
 
 /// Runs a test on a current-thread runtime, as the daemons do.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.unwrap().block_on(test)
 }
 
@@ -60,7 +64,16 @@ impl Node {
         links.up(lowpan).await.unwrap();
         let address = Ipv6Net::new(eui64.link_local(), 64).unwrap();
         links.add_address(lowpan, address, Dad::Off).await.unwrap();
-        Node { namespace, links, nl802154, radio: made.radio, phy: made.phy, wpan, lowpan, eui64 }
+        Node {
+            namespace,
+            links,
+            nl802154,
+            radio: made.radio,
+            phy: made.phy,
+            wpan,
+            lowpan,
+            eui64,
+        }
     }
 
     /// Its link-local address, to be bound to or to be sent to from `from`'s side.
@@ -84,10 +97,14 @@ pub async fn join(hwsim: &Hwsim, a: &Node, b: &Node) {
     hwsim.add_edge(b.radio, a.radio).await.unwrap();
 }
 
+/// Longer than the 3 s in which the kernel gives up on a silent neighbour (RFC 4861 §10:
+/// three solicitations, 1 s apart): what is sent before that is queued and then dropped.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// A UDP socket that was made in `namespace`.
 pub fn socket(namespace: &Namespace, address: SocketAddrV6) -> UdpSocket {
     let socket = namespace.run(|| UdpSocket::bind(address)).unwrap().unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    socket.set_read_timeout(Some(SILENCE)).unwrap();
     socket
 }
 

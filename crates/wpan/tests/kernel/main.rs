@@ -7,26 +7,77 @@ mod wired;
 
 fn main() {
     vm::harness::main(&[
-        ("radios_and_edges_are_made_changed_and_deleted", radio::radios_and_edges),
-        ("hwsim_refusals_name_the_radio_and_the_reason", radio::hwsim_refusals),
-        ("hwsim_is_refused_outside_the_initial_namespace", radio::hwsim_elsewhere),
-        ("each_radio_is_paired_with_the_phy_that_vanishes_with_it", radio::pairing),
-        ("a_phy_moves_to_a_namespace_and_keeps_its_identity", radio::phy_moves),
-        ("udp_crosses_lowpan_until_the_edge_is_deleted", radio::udp_over_lowpan),
-        ("pan_id_of_a_link_that_is_up_is_refused_with_a_reason", radio::pan_id_busy),
-        ("channel_changes_while_up_and_separates_nodes", radio::channel_while_up),
-        ("a_monitor_interface_replaces_the_node_interface", radio::monitor),
-        ("a_frame_of_another_pan_is_not_received", radio::pan_id_separates),
+        (
+            "radios_and_edges_are_made_changed_and_deleted",
+            radio::radios_and_edges,
+        ),
+        (
+            "hwsim_refusals_name_the_radio_and_the_reason",
+            radio::hwsim_refusals,
+        ),
+        (
+            "hwsim_is_refused_outside_the_initial_namespace",
+            radio::hwsim_elsewhere,
+        ),
+        (
+            "each_radio_is_paired_with_the_phy_that_vanishes_with_it",
+            radio::pairing,
+        ),
+        (
+            "a_phy_moves_to_a_namespace_and_keeps_its_identity",
+            radio::phy_moves,
+        ),
+        (
+            "udp_crosses_lowpan_until_the_edge_is_deleted",
+            radio::udp_over_lowpan,
+        ),
+        (
+            "pan_id_of_a_link_that_is_up_is_refused_with_a_reason",
+            radio::pan_id_busy,
+        ),
+        (
+            "channel_changes_while_up_and_separates_nodes",
+            radio::channel_while_up,
+        ),
+        (
+            "a_monitor_interface_replaces_the_node_interface",
+            radio::monitor,
+        ),
+        (
+            "a_frame_of_another_pan_is_not_received",
+            radio::pan_id_separates,
+        ),
         ("nothing_is_left_after_teardown", radio::teardown),
-        ("a_bound_namespace_is_entered_by_its_path_until_unbound", wired::bound_namespace),
+        (
+            "a_bound_namespace_is_entered_by_its_path_until_unbound",
+            wired::bound_namespace,
+        ),
         ("sysctls_of_two_namespaces_are_apart", wired::sysctls),
         ("links_are_renamed_marked_and_deleted", wired::links),
-        ("netem_delays_across_a_bridge_at_least_as_long_as_set", wired::netem_delay),
-        ("netem_settings_read_back_as_they_were_set", wired::netem_settings),
-        ("routes_carry_datagrams_over_a_router_until_deleted", wired::routes),
-        ("an_address_is_usable_when_its_detection_allows", wired::dad_modes),
-        ("a_duplicate_address_is_reported_as_such", wired::dad_failure),
-        ("waiting_for_an_address_that_never_comes_times_out", wired::dad_timeout),
+        (
+            "netem_delays_across_a_bridge_at_least_as_long_as_set",
+            wired::netem_delay,
+        ),
+        (
+            "netem_settings_read_back_as_they_were_set",
+            wired::netem_settings,
+        ),
+        (
+            "routes_carry_datagrams_over_a_router_until_deleted",
+            wired::routes,
+        ),
+        (
+            "an_address_is_usable_when_its_detection_allows",
+            wired::dad_modes,
+        ),
+        (
+            "a_duplicate_address_is_reported_as_such",
+            wired::dad_failure,
+        ),
+        (
+            "waiting_for_an_address_that_never_comes_times_out",
+            wired::dad_timeout,
+        ),
         ("refusals_carry_the_kernels_own_text", wired::kernel_text),
     ]);
 }

@@ -1,13 +1,20 @@
 //! hwsim, nl802154 and 6LoWPAN links.
 
 use units::{Eui64, Lqi, PanId, ShortAddress};
-use wpan::{Edge, Errno, Error, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId, create_radio_with_phy};
+use wpan::{
+    Edge, Errno, Error, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId,
+    create_radio_with_phy,
+};
 
 use crate::lab::{Node, PAN, block_on, channel, join};
 
 async fn edges_of(hwsim: &Hwsim, radio: RadioId) -> Vec<Edge> {
     let radios = hwsim.radios().await.unwrap();
-    radios.into_iter().find(|r| r.id == radio).expect("listed").edges
+    radios
+        .into_iter()
+        .find(|r| r.id == radio)
+        .expect("listed")
+        .edges
 }
 
 pub fn radios_and_edges() {
@@ -32,7 +39,11 @@ pub fn radios_and_edges() {
         assert_eq!(edges_of(&hwsim, a).await, []);
         assert_eq!(edges_of(&hwsim, b).await, [edge(a, 17)]);
         hwsim.delete_radio(a).await.unwrap();
-        assert_eq!(edges_of(&hwsim, b).await, [], "edges end with their endpoint");
+        assert_eq!(
+            edges_of(&hwsim, b).await,
+            [],
+            "edges end with their endpoint"
+        );
         hwsim.delete_radio(b).await.unwrap();
         assert_eq!(hwsim.radios().await.unwrap(), before);
     });
@@ -58,7 +69,10 @@ pub fn hwsim_refusals() {
             text(hwsim.add_edge(a, b).await.unwrap_err()),
             format!("{a}: add edge to {b}: EEXIST: the edge exists already")
         );
-        assert_eq!(hwsim.add_edge(a, a).await.unwrap_err().errno(), Some(Errno::EINVAL));
+        assert_eq!(
+            hwsim.add_edge(a, a).await.unwrap_err().errno(),
+            Some(Errno::EINVAL)
+        );
         hwsim.delete_radio(a).await.unwrap();
         hwsim.delete_radio(b).await.unwrap();
     });
@@ -79,7 +93,9 @@ pub fn hwsim_elsewhere() {
 pub fn pairing() {
     block_on(async {
         let hwsim = Hwsim::connect().await.unwrap();
-        let host = Nl802154::connect(&Namespace::current().unwrap()).await.unwrap();
+        let host = Nl802154::connect(&Namespace::current().unwrap())
+            .await
+            .unwrap();
         let mut made = Vec::new();
         for _ in 0..3 {
             made.push(create_radio_with_phy(&hwsim, &host).await.unwrap());
@@ -88,7 +104,10 @@ pub fn pairing() {
             let phys = host.phys().await.unwrap();
             assert!(phys.iter().any(|phy| phy.index == radio.phy));
             let interface = host.interface_of(radio.phy).await.unwrap();
-            assert_eq!((interface.ifindex, interface.name), (radio.wpan_ifindex, radio.name));
+            assert_eq!(
+                (interface.ifindex, interface.name),
+                (radio.wpan_ifindex, radio.name)
+            );
             hwsim.delete_radio(radio.radio).await.unwrap();
             let mut left = host.phys().await.unwrap();
             left.retain(|phy| phys.contains(phy));
@@ -106,20 +125,39 @@ pub fn phy_moves() {
         let made = create_radio_with_phy(&hwsim, &host).await.unwrap();
         let eui64 = Eui64([0x02, 1, 2, 3, 4, 5, 6, 7]);
         let host_links = Links::connect(&here).await.unwrap();
-        host_links.set_address(made.wpan_ifindex, &eui64.0).await.unwrap();
-        host.set_pan_id(made.wpan_ifindex, PanId(0x1a2b)).await.unwrap();
-        host.set_short_address(made.wpan_ifindex, ShortAddress(0x3c4d)).await.unwrap();
+        host_links
+            .set_address(made.wpan_ifindex, &eui64.0)
+            .await
+            .unwrap();
+        host.set_pan_id(made.wpan_ifindex, PanId(0x1a2b))
+            .await
+            .unwrap();
+        host.set_short_address(made.wpan_ifindex, ShortAddress(0x3c4d))
+            .await
+            .unwrap();
         host.set_channel(made.phy, channel(26)).await.unwrap();
 
         let there = Namespace::create().unwrap();
         host.move_phy(made.phy, &there).await.unwrap();
-        assert!(host.phys().await.unwrap().iter().all(|phy| phy.index != made.phy));
+        assert!(
+            host.phys()
+                .await
+                .unwrap()
+                .iter()
+                .all(|phy| phy.index != made.phy)
+        );
         let refused = host.set_channel(made.phy, channel(12)).await.unwrap_err();
-        assert_eq!(refused.errno(), Some(Errno::ENODEV), "it is not here any more");
+        assert_eq!(
+            refused.errno(),
+            Some(Errno::ENODEV),
+            "it is not here any more"
+        );
 
         let nl802154 = Nl802154::connect(&there).await.unwrap();
         let phys = nl802154.phys().await.unwrap();
-        let [phy] = phys.as_slice() else { panic!("one phy expected: {phys:?}") };
+        let [phy] = phys.as_slice() else {
+            panic!("one phy expected: {phys:?}")
+        };
         assert_eq!((phy.index, phy.page, phy.channel), (made.phy, 0, 26));
         let interface = nl802154.interface_of(made.phy).await.unwrap();
         assert_eq!(interface.eui64, eui64);
@@ -127,7 +165,10 @@ pub fn phy_moves() {
         assert_eq!(interface.short_address, ShortAddress(0x3c4d));
         assert_eq!(interface.kind, InterfaceKind::Node);
         let links = Links::connect(&there).await.unwrap();
-        assert_eq!(links.index(&interface.name).await.unwrap(), interface.ifindex);
+        assert_eq!(
+            links.index(&interface.name).await.unwrap(),
+            interface.ifindex
+        );
         hwsim.delete_radio(made.radio).await.unwrap();
         assert_eq!(nl802154.phys().await.unwrap(), []);
     });
@@ -155,7 +196,11 @@ pub fn pan_id_busy() {
         let hwsim = Hwsim::connect().await.unwrap();
         let node = Node::new(&hwsim, 1).await;
         let name = node.nl802154.interface_of(node.phy).await.unwrap().name;
-        let refused = node.nl802154.set_pan_id(node.wpan, PanId(0x0007)).await.unwrap_err();
+        let refused = node
+            .nl802154
+            .set_pan_id(node.wpan, PanId(0x0007))
+            .await
+            .unwrap_err();
         assert_eq!(
             refused.to_string(),
             format!(
@@ -164,8 +209,16 @@ pub fn pan_id_busy() {
             )
         );
         node.links.down(node.lowpan).await.unwrap();
-        let refused = node.nl802154.set_pan_id(node.wpan, PanId(7)).await.unwrap_err();
-        assert_eq!(refused.errno(), Some(Errno::EBUSY), "wpan itself is still up");
+        let refused = node
+            .nl802154
+            .set_pan_id(node.wpan, PanId(7))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.errno(),
+            Some(Errno::EBUSY),
+            "wpan itself is still up"
+        );
         node.links.down(node.wpan).await.unwrap();
         node.nl802154.set_pan_id(node.wpan, PanId(7)).await.unwrap();
         let interface = node.nl802154.interface_of(node.phy).await.unwrap();
@@ -186,7 +239,10 @@ pub fn pan_id_separates() {
             b.links.up(b.wpan).await.unwrap();
             b.links.up(b.lowpan).await.unwrap();
             let address = ipnet::Ipv6Net::new(b.eui64.link_local(), 64).unwrap();
-            b.links.add_address(b.lowpan, address, wpan::Dad::Off).await.unwrap();
+            b.links
+                .add_address(b.lowpan, address, wpan::Dad::Off)
+                .await
+                .unwrap();
             assert_eq!(a.reaches(&b), heard, "in PAN {pan}");
         }
         hwsim.delete_radio(a.radio).await.unwrap();
@@ -223,11 +279,25 @@ pub fn monitor() {
         let added = host.add_interface(made.phy, "monitor0", InterfaceKind::Monitor, eui64);
         let ifindex = added.await.unwrap();
         let interface = host.interface_of(made.phy).await.unwrap();
-        assert_eq!((interface.ifindex, interface.kind), (ifindex, InterfaceKind::Monitor));
-        assert_eq!(interface.eui64, eui64);
+        assert_eq!(
+            (interface.ifindex, interface.kind),
+            (ifindex, InterfaceKind::Monitor)
+        );
+
+        host.delete_interface(ifindex).await.unwrap();
+        let added = host.add_interface(made.phy, "node0", InterfaceKind::Node, eui64);
+        let ifindex = added.await.unwrap();
+        let interface = host.interface_of(made.phy).await.unwrap();
+        assert_eq!(
+            (interface.eui64, interface.kind),
+            (eui64, InterfaceKind::Node)
+        );
         let links = Links::connect(&here).await.unwrap().links().await.unwrap();
         let link = links.iter().find(|link| link.ifindex == ifindex).unwrap();
-        assert_eq!((link.name.as_str(), link.address.as_slice()), ("monitor0", &eui64.0[..]));
+        assert_eq!(
+            (link.name.as_str(), link.address.as_slice()),
+            ("node0", &eui64.0[..])
+        );
         hwsim.delete_radio(made.radio).await.unwrap();
     });
 }
@@ -238,7 +308,11 @@ pub fn teardown() {
         let here = Namespace::current().unwrap();
         let host = Nl802154::connect(&here).await.unwrap();
         let links = Links::connect(&here).await.unwrap();
-        let before = (hwsim.radios().await.unwrap(), host.phys().await.unwrap(), links.links().await.unwrap());
+        let before = (
+            hwsim.radios().await.unwrap(),
+            host.phys().await.unwrap(),
+            links.links().await.unwrap(),
+        );
         let mut radios = Vec::new();
         for number in 1..=4 {
             // The node's namespace ends here, its radio does not.
@@ -247,7 +321,11 @@ pub fn teardown() {
         for radio in radios {
             hwsim.delete_radio(radio).await.unwrap();
         }
-        let after = (hwsim.radios().await.unwrap(), host.phys().await.unwrap(), links.links().await.unwrap());
+        let after = (
+            hwsim.radios().await.unwrap(),
+            host.phys().await.unwrap(),
+            links.links().await.unwrap(),
+        );
         assert_eq!(after, before);
     });
 }
