@@ -1,0 +1,381 @@
+//! A virtual network for the machines: datagrams with delay, seeded loss and a log, no sockets.
+#![allow(dead_code)] // Each test file uses its part.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
+
+use coap::message::PORT;
+use coap::{Code, Machine, Params, Response, Transmit};
+use comp::client::{self, CallId, Client, HoldQueue};
+use comp::node::{self, Node};
+use comp::wmms::{self, Wmms};
+use comp::{BindingMode, client::CallFailure};
+use rand_core::Rng as _;
+use units::{Rng, Seed, SimTime};
+
+/// Permanent address of the node.
+pub const P: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 5);
+/// Where the node is at the first and the second router.
+pub const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
+pub const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 5);
+/// The WMMS.
+pub const W: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 1);
+
+/// Permanent address, and the only one, of client `i`.
+pub fn client_address(i: usize) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 1, i as u16)
+}
+
+pub fn socket(address: Ipv6Addr) -> SocketAddrV6 {
+    SocketAddrV6::new(address, PORT, 0, 0)
+}
+
+pub fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub fn at(millis: u64) -> SimTime {
+    SimTime::ZERO + ms(millis)
+}
+
+/// A datagram on its way.
+#[derive(Clone, Debug)]
+pub struct Datagram {
+    pub from: SocketAddrV6,
+    pub to: SocketAddrV6,
+    pub payload: Vec<u8>,
+}
+
+impl Datagram {
+    pub fn message(&self) -> coap::wire::Message {
+        coap::wire::Message::decode(&self.payload).expect("a machine sent it")
+    }
+
+    /// Whether it carries this method or response code.
+    pub fn is(&self, code: Code) -> bool {
+        self.message().code == code
+    }
+}
+
+/// What a scenario may vary.
+pub struct Setup {
+    pub seed: u64,
+    pub clients: usize,
+    pub binding: BindingMode,
+    pub delay: Duration,
+    /// Loss of each datagram, 0 to 1.
+    pub loss: f64,
+    pub lifetime: Duration,
+    pub hold_timeout: Duration,
+    pub hold_queue: HoldQueue,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            seed: 1,
+            clients: 1,
+            binding: BindingMode::Direct,
+            delay: ms(4),
+            loss: 0.0,
+            lifetime: Duration::from_secs(600),
+            hold_timeout: ms(500),
+            hold_queue: HoldQueue {
+                capacity: 64,
+                timeout: Duration::from_secs(10),
+            },
+        }
+    }
+}
+
+/// One WMMS, one node, some clients.
+pub struct Net {
+    pub now: SimTime,
+    rng: Rng,
+    delay: Duration,
+    loss: f64,
+    flying: BTreeMap<(SimTime, u64), Datagram>,
+    count: u64,
+    /// Everything handed to the network, lost or not.
+    pub sent: Vec<(SimTime, Datagram)>,
+    /// Datagrams that this says yes to are lost.
+    pub cut: Box<dyn FnMut(SimTime, &Datagram) -> bool>,
+    pub wmms: Wmms,
+    pub clients: Vec<Client>,
+    pub node: Node,
+    /// Where the node is; nowhere while it hands over.
+    pub node_address: Option<Ipv6Addr>,
+    pub wmms_events: Vec<(SimTime, wmms::Event)>,
+    pub client_events: Vec<(SimTime, usize, client::Event)>,
+    pub node_events: Vec<(SimTime, node::Event)>,
+    /// Requests that reached the node's application.
+    pub served: Vec<(SimTime, u16)>,
+}
+
+impl Net {
+    pub fn new(setup: Setup) -> Net {
+        let rng = |who: &str| Seed(setup.seed).rng(&["test", who]);
+        let wmms = wmms::Config {
+            hold_timeout: setup.hold_timeout,
+            binding: setup.binding,
+            coap: Params::default(),
+        };
+        let node = node::Config {
+            p_addr: P,
+            wmms: socket(W),
+            lifetime: setup.lifetime,
+            coap: Params::default(),
+        };
+        let client = |i| client::Config {
+            p_addr: client_address(i),
+            wmms: socket(W),
+            lifetime: setup.lifetime,
+            hold_queue: setup.hold_queue,
+            coap: Params::default(),
+        };
+        Net {
+            now: SimTime::ZERO,
+            rng: rng("network"),
+            delay: setup.delay,
+            loss: setup.loss,
+            flying: BTreeMap::new(),
+            count: 0,
+            sent: Vec::new(),
+            cut: Box::new(|_, _| false),
+            wmms: Wmms::new(wmms, rng("wmms")),
+            clients: (0..setup.clients)
+                .map(|i| Client::new(client(i), rng(&format!("client {i}"))))
+                .collect(),
+            node: Node::new(node, rng("node")),
+            node_address: Some(T1),
+            wmms_events: Vec::new(),
+            client_events: Vec::new(),
+            node_events: Vec::new(),
+            served: Vec::new(),
+        }
+    }
+
+    /// A network in which node and clients are registered, at 1 s.
+    pub fn registered(setup: Setup) -> Net {
+        let mut net = Net::new(setup);
+        net.node.register(net.now, T1);
+        for (i, client) in net.clients.iter_mut().enumerate() {
+            client.register(net.now, client_address(i));
+        }
+        net.run_until(1000);
+        let wanted = node::Event::Registered {
+            p_addr: P,
+            t_addr: T1,
+        };
+        assert!(net.node_events.iter().any(|(_, event)| *event == wanted));
+        net.node_events.clear();
+        net.client_events.clear();
+        net.wmms_events.clear();
+        net.sent.clear();
+        net
+    }
+
+    /// Asks for `/temperature` of the node, confirmable.
+    pub fn get(&mut self, client: usize) -> CallId {
+        let reliability = coap::Reliability::Confirmable;
+        self.clients[client].get(self.now, P, "/temperature", reliability)
+    }
+
+    /// Every datagram and timer up to `millis`, which is then the time.
+    pub fn run_until(&mut self, millis: u64) {
+        let end = at(millis);
+        loop {
+            self.drain();
+            let due = [
+                self.flying.keys().next().map(|(due, _)| *due),
+                self.wmms.poll_timeout(),
+                self.node.poll_timeout(),
+                self.clients.iter().filter_map(|c| c.poll_timeout()).min(),
+            ]
+            .into_iter()
+            .flatten()
+            .min();
+            let Some(due) = due.filter(|due| *due <= end) else {
+                break;
+            };
+            self.now = self.now.max(due);
+            self.deliver();
+            self.fire();
+        }
+        self.now = end;
+    }
+
+    fn deliver(&mut self) {
+        while let Some(first) = self.flying.first_entry()
+            && first.key().0 <= self.now
+        {
+            let datagram = first.remove();
+            self.hand_over(&datagram);
+            self.drain();
+        }
+    }
+
+    /// Gives a datagram to whoever is at its destination now.
+    pub fn hand_over(&mut self, datagram: &Datagram) {
+        let Datagram { from, to, payload } = datagram;
+        let ip = *to.ip();
+        if ip == W {
+            self.wmms.handle_datagram(self.now, *from, payload);
+        } else if Some(ip) == self.node_address {
+            self.node.handle_datagram(self.now, *from, payload);
+        } else if let Some(i) = (0..self.clients.len()).find(|i| client_address(*i) == ip) {
+            self.clients[i].handle_datagram(self.now, *from, payload);
+        }
+    }
+
+    fn fire(&mut self) {
+        let due = |at: Option<SimTime>| at.is_some_and(|at| at <= self.now);
+        if due(self.wmms.poll_timeout()) {
+            self.wmms.handle_timeout(self.now);
+        }
+        if due(self.node.poll_timeout()) {
+            self.node.handle_timeout(self.now);
+        }
+        for client in &mut self.clients {
+            if client.poll_timeout().is_some_and(|at| at <= self.now) {
+                client.handle_timeout(self.now);
+            }
+        }
+    }
+
+    /// Events into the logs, datagrams onto the wire, requests answered by the application.
+    fn drain(&mut self) {
+        while let Some(event) = self.wmms.poll_event() {
+            self.wmms_events.push((self.now, event));
+        }
+        while let Some(event) = self.node.poll_event() {
+            match event {
+                node::Event::Request {
+                    exchange,
+                    message_id,
+                    ..
+                } => {
+                    self.served.push((self.now, message_id));
+                    let mut response = Response::new(Code::CONTENT);
+                    response.payload = b"21.5".to_vec();
+                    self.node.respond(self.now, exchange, response);
+                }
+                event => self.node_events.push((self.now, event)),
+            }
+        }
+        for (i, client) in self.clients.iter_mut().enumerate() {
+            while let Some(event) = client.poll_event() {
+                self.client_events.push((self.now, i, event));
+            }
+        }
+        while let Some(transmit) = self.wmms.poll_transmit() {
+            self.send(W, transmit);
+        }
+        while let Some(transmit) = self.node.poll_transmit() {
+            if let Some(address) = self.node_address {
+                self.send(address, transmit);
+            }
+        }
+        for i in 0..self.clients.len() {
+            while let Some(transmit) = self.clients[i].poll_transmit() {
+                self.send(client_address(i), transmit);
+            }
+        }
+    }
+
+    fn send(&mut self, from: Ipv6Addr, Transmit { to, payload }: Transmit) {
+        let datagram = Datagram {
+            from: socket(from),
+            to,
+            payload,
+        };
+        self.sent.push((self.now, datagram.clone()));
+        let drawn = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        if drawn < self.loss || (self.cut)(self.now, &datagram) {
+            return;
+        }
+        self.count += 1;
+        self.flying
+            .insert((self.now + self.delay, self.count), datagram);
+    }
+
+    /// Lets an empty-handed peer send a request to `to`, and returns the response, if any.
+    pub fn ask(
+        &mut self,
+        from: SocketAddrV6,
+        to: Ipv6Addr,
+        request: coap::Request,
+    ) -> Option<Response> {
+        let mut peer = coap::Endpoint::new(
+            Params::default(),
+            comp::codec::KNOWN_CRITICAL,
+            Seed(self.count).rng(&["ask"]),
+        );
+        let confirmable = coap::Reliability::Confirmable;
+        peer.request(self.now, socket(to), confirmable, request);
+        let payload = peer.poll_transmit()?.payload;
+        let to = socket(to);
+        self.hand_over(&Datagram { from, to, payload });
+        let before = self.sent.len();
+        self.drain();
+        let answers: Vec<Datagram> = (self.sent[before..].iter())
+            .map(|(_, datagram)| datagram.clone())
+            .filter(|datagram| datagram.to == from)
+            .collect();
+        for answer in answers {
+            peer.handle_datagram(self.now, answer.from, &answer.payload);
+        }
+        match peer.poll_event()? {
+            coap::Event::Response { response, .. } => Some(response),
+            _ => None,
+        }
+    }
+
+    /// How many calls were answered.
+    pub fn answered(&self) -> usize {
+        self.client_events
+            .iter()
+            .filter(|(_, _, event)| matches!(event, client::Event::Answered { .. }))
+            .count()
+    }
+
+    /// Why calls failed.
+    pub fn failures(&self) -> Vec<CallFailure> {
+        self.client_events
+            .iter()
+            .filter_map(|(_, _, event)| match event {
+                client::Event::Failed { reason, .. } => Some(reason.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// When the node first reported `wanted`.
+    pub fn node_reported(&self, wanted: &node::Event) -> Option<SimTime> {
+        self.node_events
+            .iter()
+            .find(|(_, event)| event == wanted)
+            .map(|(time, _)| *time)
+    }
+
+    /// Requests with this method sent to `to`, retransmissions included.
+    pub fn count_sent(&self, to: Ipv6Addr, code: Code) -> usize {
+        self.sent
+            .iter()
+            .filter(|(_, datagram)| *datagram.to.ip() == to && datagram.is(code))
+            .count()
+    }
+}
+
+impl Net {
+    /// As [`Net::registered`], on a network that loses datagrams: however long it takes.
+    pub fn registered_despite_loss(setup: Setup) -> Net {
+        let mut net = Net::new(setup);
+        net.node.register(net.now, T1);
+        net.run_until(200_000);
+        assert!(!net.node_events.is_empty(), "registered or failed by now");
+        net.node_events.clear();
+        net
+    }
+}
