@@ -28,12 +28,12 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`file`] | the tables and keys of the file |
+//! | [`mod@file`] | the tables and keys of the file |
 //! | [`scalar`] | quantities, identifiers and words |
 //! | `decode` | tree to tables, with every problem of form |
-//! | [`resolve`] | tables to plan, with every problem of meaning |
+//! | [`mod@resolve`] | tables to plan, with every problem of meaning |
 //! | [`plan`] | the resolved plan |
-//! | [`schema`] | JSON Schema of the file, for editors |
+//! | [`mod@schema`] | JSON Schema of the file, for editors |
 //! | [`diagnostic`] | problems with their position |
 
 mod decode;

@@ -242,7 +242,15 @@ mod tests {
         for text in ["250 kbit/s", "10 Mbit/s", "1.5 Gbit/s", "7 bit/s"] {
             assert_eq!(text.parse::<DataRate>().unwrap().to_string(), text);
         }
-        for text in ["1.5 s", "10 ms", "250 us", "3 ns", "90 s", "0 ns"] {
+        for text in [
+            "1.5 s",
+            "10 ms",
+            "250 us",
+            "3 ns",
+            "90 s",
+            "0 ns",
+            "4294967295 s",
+        ] {
             assert_eq!(format_duration(parse_duration(text).unwrap()), text);
         }
         assert_eq!("2 KiB".parse::<ByteSize>().unwrap(), ByteSize(2048));

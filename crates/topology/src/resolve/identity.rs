@@ -42,6 +42,8 @@ pub(super) struct Router<'t> {
     pub channel: Channel,
     pub pan_id: PanId,
     pub prefix: Ipv6Net,
+    /// The prefix is another's too, which has been reported.
+    overlaps: bool,
     pub address: Ipv6Addr,
 }
 
@@ -77,7 +79,7 @@ impl<K: Ord + Display> Claims<K> {
             Some(owner) => r.problem(
                 span,
                 format!(
-                    "`{path}`: duplicate {what} `{key}`: it is `{owner}` already; give another"
+                    "`{path}`: duplicate {what} `{key}`: `{owner}` has it already; give another"
                 ),
             ),
             None => {
@@ -184,7 +186,7 @@ impl<'t> Resolver<'t> {
             .collect();
         let mut taken = Claims(BTreeMap::new());
         let mut routers = Vec::new();
-        for ((name, span, file), prefix) in files.into_iter().zip(prefixes) {
+        for ((name, span, file), (prefix, overlaps)) in files.into_iter().zip(prefixes) {
             let channel = file.channel.map_or_else(
                 || next_channel(&mut channels, routers.len()),
                 |channel| channel.value,
@@ -224,6 +226,7 @@ impl<'t> Resolver<'t> {
                 channel,
                 pan_id,
                 prefix,
+                overlaps,
                 address: file
                     .address
                     .map_or(host(prefix, 1), |address| address.value),
@@ -236,7 +239,8 @@ impl<'t> Resolver<'t> {
         &mut self,
         files: &[(&str, Span, &EdgeRouter)],
         backbone: Ipv6Net,
-    ) -> Vec<Ipv6Net> {
+    ) -> Vec<(Ipv6Net, bool)> {
+        let mut overlapping = BTreeSet::new();
         let mut taken = vec![(backbone, "backbone.prefix".to_owned())];
         for (name, _, file) in files {
             let Some(prefix) = file.prefix else { continue };
@@ -248,6 +252,7 @@ impl<'t> Resolver<'t> {
                     prefix.value
                 );
                 self.problem(prefix.span, message);
+                overlapping.insert(*name);
             }
             taken.push((prefix.trunc(), path));
         }
@@ -256,7 +261,7 @@ impl<'t> Resolver<'t> {
             .iter()
             .map(|(name, _, file)| {
                 if let Some(prefix) = file.prefix {
-                    return prefix.trunc();
+                    return (prefix.trunc(), overlapping.contains(name));
                 }
                 loop {
                     next = next.wrapping_add(1);
@@ -264,7 +269,7 @@ impl<'t> Resolver<'t> {
                     let prefix = Ipv6Net::new_assert(network, 64);
                     if next == 0 || !taken.iter().any(|(p, _)| overlap(*p, prefix)) {
                         taken.push((prefix, format!("nodes.{name}.prefix")));
-                        return prefix;
+                        return (prefix, false);
                     }
                 }
             })
@@ -423,7 +428,8 @@ impl<'t> Resolver<'t> {
             }
             match node {
                 Node::EdgeRouter(file) => {
-                    let router = network.router(name);
+                    let derived = |r: &&Router<'_>| file.address.is_some() || !r.overlaps;
+                    let router = network.router(name).filter(derived);
                     owned.extend(router.map(|r| (r.address, "address", given(file.address))));
                 }
                 Node::MobileNode(file) => {

@@ -2,12 +2,12 @@
 //!
 //! | module | decides |
 //! | --- | --- |
-//! | [`identity`] | prefixes, addresses, channels, PANs, MACs, EUI-64s, routes |
-//! | [`roles`] | what each node does, and whom it needs for that |
-//! | [`timers`] | router advertisements, CoAP, lifetimes and their legal ranges |
-//! | [`radio`] | the radio model and the links at the start |
-//! | [`scenario`] | steps: repetitions, ramps and moves expanded |
-//! | [`expect`] | expectations |
+//! | `identity` | prefixes, addresses, channels, PANs, MACs, EUI-64s, routes |
+//! | `roles` | what each node does, and whom it needs for that |
+//! | `timers` | router advertisements, CoAP, lifetimes and their legal ranges |
+//! | `radio` | the radio model and the links at the start |
+//! | `scenario` | steps: repetitions, ramps and moves expanded |
+//! | `expect` | expectations |
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;

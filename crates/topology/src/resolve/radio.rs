@@ -96,13 +96,16 @@ impl<'t> Resolver<'t> {
         let mut links = BTreeMap::new();
         for (name, mobile) in self.mobile_nodes() {
             let own = mobile.position.as_ref().map(coordinates);
+            // An unknown router has been reported; its links should not be reported as missing.
+            let home = self.nodes.get(mobile.attached_to.as_str());
+            let known_home = matches!(home, Some((_, Node::EdgeRouter(_))));
             for (router, (_, node)) in &self.nodes {
                 if !matches!(node, Node::EdgeRouter(_)) {
                     continue;
                 }
                 let attenuation = match (own, position_of(node)) {
                     (Some(own), Some(router)) => model.attenuation(own, router),
-                    _ if mobile.attached_to.value == *router => AT_HOME,
+                    _ if !known_home || mobile.attached_to.value == *router => AT_HOME,
                     _ => continue,
                 };
                 links.insert(unordered((name, router)), link((name, router), attenuation));

@@ -60,10 +60,19 @@ impl<'t> Resolver<'t> {
             let path = format!("scenario.steps[{i}]");
             let checked = check_shape(step).and_then(|()| times(step, duration));
             match checked {
-                Ok(at) => occurrences.extend(at.into_iter().map(|at| (at, i, step))),
-                Err((span, message)) => self.problem(span, format!("`{path}`: {message}")),
+                Ok(at) if self.nodes_fit(&path, step) => {
+                    occurrences.extend(at.into_iter().map(|at| (at, i, step)));
+                    if occurrences.len() > MAX_STEPS {
+                        self.problem(step.at.span, format!("`{path}`: {}", too_many()));
+                        break;
+                    }
+                }
+                Ok(_) => {}
+                Err((span, message)) => {
+                    self.problem(span, format!("`{path}`: {message}"));
+                    self.nodes_fit(&path, step);
+                }
             }
-            self.check_step_nodes(&path, step);
         }
         // Stable: what the file says first happens first.
         occurrences.sort_by_key(|(at, ..)| *at);
@@ -98,20 +107,22 @@ impl<'t> Resolver<'t> {
         }
     }
 
-    /// Reports names of nodes that do not exist or do not fit.
-    fn check_step_nodes(&mut self, path: &str, step: &Step) {
-        if let Some(pair) = &step.link {
-            self.ends(&format!("{path}.link"), pair);
-        }
-        if let Some(name) = &step.r#move {
-            let fits = |node: &Node| matches!(node, Node::MobileNode(_));
-            self.named(&format!("{path}.move"), name, "a mobile-node", fits);
-        }
-        for (key, name) in [("crash", &step.crash), ("restart", &step.restart)] {
-            if let Some(name) = name {
-                self.named(&format!("{path}.{key}"), name, "a node", |_| true);
-            }
-        }
+    /// Whether the nodes that a step names exist and fit; reports those that do not.
+    fn nodes_fit(&mut self, path: &str, step: &Step) -> bool {
+        let links = match &step.link {
+            Some(pair) => self.ends(&format!("{path}.link"), pair).is_some(),
+            None => true,
+        };
+        let mut fits = |key: &str, name: &Option<At<String>>, wanted, fits: fn(&Node) -> bool| {
+            let path = format!("{path}.{key}");
+            name.as_ref()
+                .is_none_or(|name| self.named(&path, name, wanted, fits).is_some())
+        };
+        let is_mobile = |node: &Node| matches!(node, Node::MobileNode(_));
+        let moves = fits("move", &step.r#move, "a mobile-node", is_mobile);
+        let crashes = fits("crash", &step.crash, "a node", |_| true);
+        let restarts = fits("restart", &step.restart, "a node", |_| true);
+        links && moves && crashes && restarts
     }
 
     /// The node's name with the lifetime of the topology. Unknown names have been reported.

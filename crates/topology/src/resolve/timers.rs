@@ -271,5 +271,5 @@ fn in_seconds(value: Duration, first: u64, last: u64) -> bool {
 
 /// Whole milliseconds up to `last`.
 fn in_milliseconds(value: Duration, last: u64) -> bool {
-    value.subsec_nanos() % 1_000_000 == 0 && value.as_millis() <= u128::from(last)
+    value.subsec_nanos().is_multiple_of(1_000_000) && value.as_millis() <= u128::from(last)
 }

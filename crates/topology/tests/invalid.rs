@@ -1,0 +1,50 @@
+//! What is refused, and how it is said.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use topology::{Overrides, load};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topologies/invalid")
+}
+
+/// Every invalid file by name.
+fn invalid() -> BTreeMap<String, String> {
+    fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(&path).unwrap())
+        })
+        .collect()
+}
+
+/// The problems of a file as its `# expect:` lines write them.
+fn problems(name: &str, text: &str) -> Vec<String> {
+    match load(name, text, Overrides::default()) {
+        Ok(_) => Vec::new(),
+        Err(error) => error
+            .problems()
+            .iter()
+            .map(|p| format!("{}:{}: {}", p.span.line, p.span.column, p.message))
+            .collect(),
+    }
+}
+
+/// Files begin with a line `# expect: LINE:COLUMN: MESSAGE` for each of their problems.
+#[test]
+fn every_invalid_topology_gives_exactly_the_problems_that_it_expects() {
+    let files = invalid();
+    assert!(files.len() >= 60, "{} files", files.len());
+    for (name, text) in files {
+        let expected: Vec<&str> = text
+            .lines()
+            .map_while(|line| line.strip_prefix("# expect: "))
+            .collect();
+        assert_eq!(problems(&name, &text), expected, "{name}");
+        assert!(!expected.is_empty(), "{name} expects nothing");
+    }
+}

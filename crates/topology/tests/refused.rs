@@ -1,0 +1,212 @@
+//! Nothing is accepted and ignored, and no text makes the loader panic.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use topology::{Overrides, load};
+
+const FULL: &str = include_str!("full.yaml");
+const HANDOVER: &str = include_str!("../../../topologies/handover.yaml");
+
+/// `full.yaml` as JSON, which is YAML too.
+fn full() -> Value {
+    // `off` is a word here, as in YAML 1.2, and not false.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(FULL, options).unwrap()
+}
+
+/// The JSON pointers of every table in `value`.
+fn tables(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                tables(inner, format!("{at}/{key}"), found);
+            }
+            found.push(at);
+        }
+        Value::Array(items) => {
+            for (i, inner) in items.iter().enumerate() {
+                tables(inner, format!("{at}/{i}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn refusal(value: &Value) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap();
+    match load("full.json", &text, Overrides::default()) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_full_file_loads_as_json_too() {
+    assert_eq!(refusal(&full()), "");
+}
+
+#[test]
+fn an_unknown_key_is_refused_in_every_table() {
+    let mut found = Vec::new();
+    tables(&full(), String::new(), &mut found);
+    assert!(found.len() > 30, "{found:?}");
+    for pointer in found {
+        let mut changed = full();
+        let table = changed
+            .pointer_mut(&pointer)
+            .unwrap()
+            .as_object_mut()
+            .unwrap();
+        table.insert("zzz".to_owned(), Value::from(1));
+        let error = refusal(&changed);
+        // In `nodes` a key is a name, and `1` is no node.
+        let wanted = match pointer.as_str() {
+            "/nodes" => "`nodes.zzz`: `1` is not a table",
+            _ => "unknown key `zzz`",
+        };
+        assert!(error.contains(wanted), "{pointer}: {error}");
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_in_the_full_file() {
+    let schema: Value = serde_json::from_str(&topology::schema()).unwrap();
+    let mut keys = Vec::new();
+    properties(&schema, &mut keys);
+    assert!(keys.len() > 100);
+    for key in keys {
+        assert!(
+            FULL.contains(&format!("{key}:")),
+            "full.yaml does not use `{key}`"
+        );
+    }
+}
+
+/// The names of all properties anywhere in a schema.
+fn properties(schema: &Value, keys: &mut Vec<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Object(known)) = object.get("properties") {
+                keys.extend(known.keys().cloned());
+            }
+            object.values().for_each(|inner| properties(inner, keys));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| properties(inner, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_value_of_the_wrong_kind_is_refused() {
+    let mut found = Vec::new();
+    tables(&full(), String::new(), &mut found);
+    for pointer in found {
+        let keys: Vec<String> = {
+            let full = full();
+            let table = full.pointer(&pointer).unwrap().as_object().unwrap();
+            table.keys().cloned().collect()
+        };
+        for key in keys {
+            for wrong in [
+                Value::Null,
+                Value::from("?"),
+                Value::from(-1.5),
+                Value::from(vec![true]),
+            ] {
+                let mut changed = full();
+                let table = changed
+                    .pointer_mut(&pointer)
+                    .unwrap()
+                    .as_object_mut()
+                    .unwrap();
+                table.insert(key.clone(), wrong.clone());
+                // Any text is a summary.
+                if key != "summary" || wrong != "?" {
+                    assert_ne!(refusal(&changed), "", "{pointer}/{key}: {wrong}");
+                }
+            }
+        }
+    }
+}
+
+/// Text that is not a topology, near one.
+fn mutated() -> impl Strategy<Value = String> {
+    let edit = (any::<prop::sample::Index>(), 0usize..12, "[ -~\n\té☃]{0,8}");
+    (any::<bool>(), prop::collection::vec(edit, 1..6)).prop_map(|(full, edits)| {
+        let mut text: Vec<char> = if full { FULL } else { HANDOVER }.chars().collect();
+        for (index, removed, inserted) in edits {
+            let start = index.index(text.len());
+            let end = (start + removed).min(text.len());
+            text.splice(start..end, inserted.chars());
+        }
+        text.into_iter().collect()
+    })
+}
+
+/// A topology in which quantities are replaced by other quantities.
+fn requantified() -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        Just("0".to_owned()),
+        any::<u64>().prop_map(|n| n.to_string()),
+        (0u32..5000).prop_map(|n| n.to_string()),
+        Just("99999999999999999999999".to_owned()),
+    ];
+    let unit = prop::sample::select(vec!["ns", "ms", "s", "h", "dB", "dBm", "m", "m/s", "B", ""]);
+    let edit = (any::<prop::sample::Index>(), number, unit);
+    prop::collection::vec(edit, 1..4).prop_map(|edits| {
+        let mut words: Vec<String> = FULL.split(' ').map(str::to_owned).collect();
+        let numbers: Vec<usize> = (0..words.len() - 1)
+            .filter(|i| words[*i].parse::<f64>().is_ok())
+            .collect();
+        for (index, number, unit) in edits {
+            let at = numbers[index.index(numbers.len())];
+            words[at] = number;
+            if !unit.is_empty() {
+                let tail =
+                    words[at + 1].trim_start_matches(|c: char| c.is_alphabetic() || c == '/');
+                words[at + 1] = format!("{unit}{tail}");
+            }
+        }
+        words.join(" ")
+    })
+}
+
+/// A loaded plan reads back; a refused text has its position inside the text.
+fn check(text: &str) -> Result<(), TestCaseError> {
+    match load("mutated.yaml", text, Overrides::default()) {
+        Ok(plan) => {
+            let yaml = plan.to_yaml();
+            let again = topology::Plan::from_yaml(&yaml);
+            prop_assert_eq!(again.map_err(|e| e.to_string()), Ok(plan));
+        }
+        Err(error) => {
+            let lines = text.lines().count().max(1);
+            prop_assert!(!error.problems().is_empty());
+            for problem in error.problems() {
+                prop_assert!((1..=lines + 1).contains(&problem.span.line), "{error}");
+                prop_assert!(problem.span.column >= 1, "{error}");
+            }
+            prop_assert!(error.to_string().starts_with("mutated.yaml:"));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn no_mutated_file_makes_the_loader_panic(text in mutated()) {
+        check(&text)?;
+    }
+
+    #[test]
+    fn no_quantity_makes_the_loader_panic(text in requantified()) {
+        check(&text)?;
+    }
+
+    #[test]
+    fn no_text_at_all_makes_the_loader_panic(text in any::<String>()) {
+        check(&text)?;
+    }
+}
