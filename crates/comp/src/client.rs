@@ -22,8 +22,10 @@
 //! * A hold that meets a discovery on its way is answered, and the discovery is made again:
 //!   its answer may be older than the hold. A binding update takes the place of the answer.
 
+mod api;
+mod server;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
@@ -32,136 +34,14 @@ use coap::{Code, Endpoint, ExchangeId, Failure, Machine, Reliability, Request, R
 use coap::{Response, Transmit};
 use units::{Rng, SimTime};
 
+pub use api::{CallFailure, CallId, Config, Event, HoldQueue};
+
 use crate::binding::{Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location, Procedure, ResponseError};
 use crate::deadlines::Deadlines;
 use crate::lbc::Lbc;
 use crate::registrar::Registrar;
 use crate::resource;
-
-/// Bounds of what is kept back per node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HoldQueue {
-    /// Requests kept; one more fails at once.
-    pub capacity: usize,
-    /// Longest wait of a request; then it fails.
-    pub timeout: Duration,
-}
-
-/// What a [`Client`] is told once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// Its own permanent address.
-    pub p_addr: Ipv6Addr,
-    /// The WMMS.
-    pub wmms: SocketAddrV6,
-    /// Lifetime of its own registration; rounded up to whole seconds, at most 65535 s.
-    pub lifetime: Duration,
-    /// Bounds of what is kept back per node.
-    pub hold_queue: HoldQueue,
-    /// CoAP transmission parameters.
-    pub coap: coap::Params,
-}
-
-/// Names a request given to [`Client::get`]; ascending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(u64);
-
-/// What the owner is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The WMMS accepted [`Client::register`]; refreshes are not reported.
-    Registered {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// The WMMS did not accept a registration or refresh; it is repeated.
-    RegistrationFailed {
-        /// Why.
-        reason: String,
-    },
-    /// The node answered, be it with an error code.
-    Answered {
-        /// Which request.
-        call: CallId,
-        /// Permanent address of the node.
-        p_addr: Ipv6Addr,
-        /// Message ID of the request.
-        message_id: u16,
-        /// The response.
-        response: Response,
-    },
-    /// A request ended without a response.
-    Failed {
-        /// Which request.
-        call: CallId,
-        /// Permanent address of the node.
-        p_addr: Ipv6Addr,
-        /// Why.
-        reason: CallFailure,
-    },
-    /// T_Addr or H_Flag of an entry changed.
-    BindingChanged {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-        /// H_Flag.
-        held: bool,
-    },
-    /// An entry left the cache.
-    BindingRemoved {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Why.
-        reason: Removal,
-    },
-    /// A hold is over: what was kept back is being sent.
-    Resumed {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Requests that were kept back.
-        queued: usize,
-    },
-}
-
-/// Why a request ended without a response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallFailure {
-    /// Sent, and [`Failure`] says what became of it.
-    Exchange(Failure),
-    /// The queue was full while the node was on hold.
-    HoldQueueFull,
-    /// The node was on hold for too long.
-    HoldTimeout,
-    /// The queue was full of requests for a node that was not on hold.
-    BacklogFull,
-    /// Its turn did not come in time, or the discovery did not end.
-    BacklogTimeout,
-    /// The WMMS does not know the node.
-    NodeUnknown,
-    /// The discovery failed otherwise.
-    Discovery(String),
-}
-
-impl fmt::Display for CallFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CallFailure::Exchange(Failure::Timeout) => f.write_str("timeout"),
-            CallFailure::Exchange(Failure::Reset) => f.write_str("reset"),
-            CallFailure::Exchange(Failure::NoResponse) => f.write_str("no response"),
-            CallFailure::Exchange(other) => other.fmt(f),
-            CallFailure::HoldQueueFull => f.write_str("hold queue full"),
-            CallFailure::HoldTimeout => f.write_str("hold timeout"),
-            CallFailure::BacklogFull => f.write_str("backlog full"),
-            CallFailure::BacklogTimeout => f.write_str("backlog timeout"),
-            CallFailure::NodeUnknown => f.write_str("node unknown"),
-            CallFailure::Discovery(reason) => write!(f, "discovery failed: {reason}"),
-        }
-    }
-}
 
 /// A request that is kept back.
 #[derive(Debug)]
@@ -618,5 +498,3 @@ impl Machine for Client {
         self.events.pop_front()
     }
 }
-
-mod server;

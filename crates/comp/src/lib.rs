@@ -1,4 +1,67 @@
 //! CoMP and CoMM: mobility management over CoAP, as pure state machines.
+//!
+//! Owns the messages (options 2048-2054 on `/comp`), the tables (MMT, LBC) and the behaviour
+//! of the three parties, WMMS, client and node, each a [`coap::Machine`] around one
+//! [`coap::Endpoint`]; and the order of the steps of a handover. CoMM's LMMS, CWC and mCSN
+//! are the same three; where the papers differ it is a setting ([`BindingMode`]).
+//!
+//! It must not know of sockets, clocks, radios, neighbour discovery, DHCPv6 or the testbed:
+//! time and a seeded generator come in, datagrams, deadlines and events are polled.
+//!
+//! ```
+//! use coap::{Machine, Params};
+//! use comp::wmms::{self, Wmms};
+//! use comp::{BindingMode, node};
+//! use std::net::{Ipv6Addr, SocketAddrV6};
+//! use std::time::Duration;
+//! use units::{Seed, SimTime};
+//!
+//! let (p_addr, t_addr): (Ipv6Addr, Ipv6Addr) =
+//!     ("2001:db8::5".parse().unwrap(), "2001:db8:1::5".parse().unwrap());
+//! let wmms_address: SocketAddrV6 = "[2001:db8:f::1]:5683".parse().unwrap();
+//! let node_address = SocketAddrV6::new(t_addr, 5683, 0, 0);
+//!
+//! let config = wmms::Config {
+//!     hold_timeout: Duration::from_millis(500),
+//!     binding: BindingMode::Direct,
+//!     coap: Params::default(),
+//! };
+//! let mut wmms = Wmms::new(config, Seed(1).rng(&["wmms"]));
+//! let config = node::Config {
+//!     p_addr,
+//!     wmms: wmms_address,
+//!     lifetime: Duration::from_secs(600),
+//!     coap: Params::default(),
+//! };
+//! let mut node = node::Node::new(config, Seed(1).rng(&["node"]));
+//!
+//! let now = SimTime::ZERO;
+//! node.register(now, t_addr);
+//! wmms.handle_datagram(now, node_address, &node.poll_transmit().unwrap().payload);
+//! node.handle_datagram(now, wmms_address, &wmms.poll_transmit().unwrap().payload);
+//!
+//! assert_eq!(node.poll_event(), Some(node::Event::Registered { p_addr, t_addr }));
+//! assert_eq!(wmms.mmt().get(p_addr).unwrap().t_addr, t_addr);
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`codec`] | [`codec::Command`] and the responses: options, checks, diagnostics |
+//! | [`mmt`] | [`mmt::Mmt`]: the WMMS's table |
+//! | [`lbc`] | [`lbc::Lbc`]: the client's cache |
+//! | [`wmms`] | [`wmms::Wmms`]: registration, discovery, hold, binding, deregistration |
+//! | [`client`] | [`client::Client`]: discovery, hold queue, following a node |
+//! | [`node`] | [`node::Node`]: registration, hold, sleep, direct and relayed binding |
+//! | [`handover`] | [`handover::Handover`]: when to leave a router, and in which order |
+//! | [`binding`] | [`BindingMode`], [`Removal`], [`Expired`] |
+//!
+//! # Limits
+//!
+//! No protection: who sends from a node's address, or the WMMS's, speaks for it. No means to
+//! tell an old binding update from a new one beyond CoAP's deduplication ([`wmms`]). A client
+//! that moves registers again but is not followed: correspondents are known by the address
+//! from which they asked. A node does not keep an LBC.
+
 pub mod binding;
 pub mod client;
 pub mod codec;

@@ -14,7 +14,7 @@
 //!   on being told.
 //! * A WMMS that answers a binding update 4.04 has lost the entry; the node registers instead.
 //! * The registration is refreshed at half its lifetime, but not during a hold, which it
-//!   would end; after a sleep as soon as the period is over.
+//!   would end; what falls due during a sleep waits for its end.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -181,8 +181,7 @@ impl Node {
     /// Asks the WMMS to hold back requests for `period` or until [`Node::bind`]; answered
     /// like a hold.
     pub fn sleep(&mut self, now: SimTime, period: Duration) {
-        self.registrar.suspend(&mut self.endpoint);
-        self.registrar.refresh_at(now + period);
+        self.registrar.postpone(&mut self.endpoint, now + period);
         self.send_hold(now, Some(period));
     }
 

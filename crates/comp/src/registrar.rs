@@ -71,9 +71,11 @@ impl Registrar {
         self.due = Some(now + self.lifetime.duration() / 2);
     }
 
-    /// Refreshes at `at`, if there is anything to refresh.
-    pub(crate) fn refresh_at(&mut self, at: SimTime) {
-        self.due = self.t_addr.map(|_| at);
+    /// Gives up the exchange under way, and refreshes no earlier than `until`.
+    pub(crate) fn postpone(&mut self, endpoint: &mut Endpoint, until: SimTime) {
+        let due = self.due;
+        self.suspend(endpoint);
+        self.due = self.t_addr.map(|_| due.map_or(until, |due| due.max(until)));
     }
 
     /// Whether `id` is the exchange under way.

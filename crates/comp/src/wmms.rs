@@ -1,7 +1,7 @@
 //! The WMMS of CoMP, LMMS in CoMM: the server that knows where every node is.
 //!
 //! Serves registration, discovery, hold, binding update and deregistration on
-//! [`PATH`](crate::codec::PATH), keeps the [`Mmt`](crate::mmt::Mmt), and passes holds and
+//! [`PATH`](crate::codec::PATH), keeps the [`Mmt`], and passes holds and
 //! bindings on to the correspondents, which are those who discovered the node.
 //!
 //! What the papers leave open:

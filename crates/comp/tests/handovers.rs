@@ -104,11 +104,7 @@ fn a_poll_every_10_ms_across_a_handover_is_answered_completely_and_in_order() {
         assert_eq!(answers(&net), poll.calls, "{way:?}");
         assert_eq!(net.clients[0].outstanding(), 0);
         let bound = net.node_reported(&node::Event::Bound { t_addr: T2 });
-        assert_eq!(
-            bound,
-            Some(at(if way.hold { 2158 } else { 2158 })),
-            "{way:?}"
-        );
+        assert_eq!(bound, Some(at(2158)), "{way:?}");
     }
 }
 
@@ -172,7 +168,7 @@ fn a_direct_binding_goes_from_the_node_and_a_relayed_one_from_the_wmms() {
             clients: 3,
             ..Setup::default()
         });
-        (0..3).for_each(|i| drop(net.get(i)));
+        net.get_from_all();
         net.run_until(1500);
         net.node.hold(net.now);
         net.run_until(1600);
@@ -198,7 +194,7 @@ fn loss_delays_a_handover_with_hold_but_loses_no_request() {
         for way in &WAYS[..2] {
             let mut net = Net::registered_despite_loss(Setup {
                 seed,
-                loss: 0.1,
+                loss: 0.05, // at 0.1, one request in 4000 loses all its five transmissions
                 binding: way.binding,
                 hold_queue: HoldQueue {
                     capacity: 10_000,
@@ -448,5 +444,5 @@ fn a_hold_that_meets_a_discovery_is_not_undone_by_its_older_answer() {
     assert_eq!(net.served, []);
     net.run_until(20_000);
     assert_eq!(net.served, [], "the client learnt of the hold");
-    assert!(net.clients[0].lbc().get(P).is_none_or(|entry| entry.held));
+    assert!(net.clients[0].lbc().get(P).unwrap().held);
 }

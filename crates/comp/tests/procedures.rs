@@ -264,7 +264,7 @@ fn a_hold_is_answered_after_every_correspondent_acknowledged() {
         clients: 3,
         ..Setup::default()
     });
-    (0..3).for_each(|i| drop(net.get(i)));
+    net.get_from_all();
     net.run_until(1100);
     // The third client's first copy of the hold is lost, and the second comes 2 to 3 s later.
     let mut lost = false;
@@ -308,7 +308,7 @@ fn a_hold_is_answered_after_the_timeout_when_a_correspondent_is_silent() {
         clients: 2,
         ..Setup::default()
     });
-    (0..2).for_each(|i| drop(net.get(i)));
+    net.get_from_all();
     net.run_until(1100);
     net.cut = Box::new(|_, d| *d.to.ip() == client_address(1));
     net.node.hold(net.now);
@@ -490,7 +490,9 @@ fn a_full_hold_queue_and_a_long_hold_are_failures_that_the_caller_sees() {
     net.run_until(1100);
     net.node.hold(net.now);
     net.run_until(1200);
-    (0..3).for_each(|_| drop(net.get(0)));
+    for _ in 0..3 {
+        net.get(0);
+    }
     net.run_until(1201);
     assert_eq!(net.failures(), [CallFailure::HoldQueueFull]);
     net.run_until(4300);
@@ -563,4 +565,24 @@ fn a_wmms_that_restarts_with_its_table_goes_on_where_it_was() {
         2,
         "the binding was passed on to the client known before"
     );
+}
+
+#[test]
+fn a_refresh_that_falls_due_during_a_sleep_waits_for_its_end() {
+    let mut net = Net::registered(Setup {
+        lifetime: Duration::from_secs(20),
+        ..Setup::default()
+    });
+    net.node.sleep(net.now, Duration::from_secs(15));
+    net.run_until(20_000);
+    let refreshes: Vec<_> = (net.sent.iter())
+        .filter(|(_, d)| *d.from.ip() == T1 && d.is(Code::POST))
+        .map(|(time, _)| *time)
+        .collect();
+    assert_eq!(
+        refreshes,
+        [at(16_000)],
+        "10 s after the registration it was asleep"
+    );
+    assert!(!net.wmms.mmt().get(P).unwrap().held);
 }

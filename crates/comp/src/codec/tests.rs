@@ -15,6 +15,9 @@ fn options_of(options: &Options) -> Vec<(u16, Vec<u8>)> {
     options.iter().map(|(n, v)| (n, v.to_vec())).collect()
 }
 
+/// A method, options, and the diagnostic that they get.
+type Wrong<'a> = (Code, &'a [(u16, &'a [u8])], &'a str);
+
 /// A request for `/comp` with `options`.
 fn request(method: Code, options: &[(u16, &[u8])]) -> Request {
     let mut request = Request::new(method, PATH);
@@ -137,7 +140,7 @@ fn the_answers_carry_what_the_table_says() {
 #[test]
 fn a_missing_option_is_named() {
     let (p, t) = (P.octets(), T.octets());
-    let cases: [(Code, &[(u16, &[u8])], &str); 9] = [
+    let cases: [Wrong; 9] = [
         (
             Code::GET,
             &[(2049, &p)],
@@ -253,7 +256,7 @@ fn an_option_of_a_wrong_length_is_named_wherever_it_appears() {
 fn a_value_that_means_nothing_is_named() {
     let (p, t) = (P.octets(), T.octets());
     let multicast = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets();
-    let cases: [(Code, &[(u16, &[u8])], &str); 5] = [
+    let cases: [Wrong; 5] = [
         (
             Code::GET,
             &[(2048, &[]), (2049, &[0; 16])],

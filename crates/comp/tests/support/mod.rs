@@ -58,6 +58,9 @@ impl Datagram {
     }
 }
 
+/// Which datagrams the network loses, by the time at which they are sent.
+pub type Cut = Box<dyn FnMut(SimTime, &Datagram) -> bool>;
+
 /// What a scenario may vary.
 pub struct Setup {
     pub seed: u64,
@@ -100,7 +103,7 @@ pub struct Net {
     /// Everything handed to the network, lost or not.
     pub sent: Vec<(SimTime, Datagram)>,
     /// Datagrams that this says yes to are lost.
-    pub cut: Box<dyn FnMut(SimTime, &Datagram) -> bool>,
+    pub cut: Cut,
     pub wmms: Wmms,
     pub clients: Vec<Client>,
     pub node: Node,
@@ -180,6 +183,13 @@ impl Net {
     pub fn get(&mut self, client: usize) -> CallId {
         let reliability = coap::Reliability::Confirmable;
         self.clients[client].get(self.now, P, "/temperature", reliability)
+    }
+
+    /// One [`Net::get`] of every client.
+    pub fn get_from_all(&mut self) {
+        for client in 0..self.clients.len() {
+            self.get(client);
+        }
     }
 
     /// Every datagram and timer up to `millis`, which is then the time.
