@@ -28,7 +28,7 @@ pub(crate) async fn run(mut host: Host, plan: ClientPlan) -> Result<()> {
         coap: coap_params(&plan.coap),
     };
     let client = Client::new(config, host.rng("coap"));
-    let mut coap = Driver::from_socket(client, icmpv6::udp(PORT, None)?);
+    let mut coap = Driver::from_socket(client, icmpv6::udp(PORT, None)?)?;
     let mut tally = Tally::default();
     let mut polls = Polls::new(plan.polls);
     // In the testbed a client does not move: it is where its permanent address says.
@@ -68,11 +68,19 @@ struct Polls {
 
 impl Polls {
     fn new(plans: Vec<PollPlan>) -> Polls {
-        Polls { plans, due: BTreeMap::new() }
+        Polls {
+            plans,
+            due: BTreeMap::new(),
+        }
     }
 
     fn start(&mut self, now: SimTime) {
-        self.due = self.plans.iter().enumerate().map(|(i, _)| ((now, i), ())).collect();
+        self.due = self
+            .plans
+            .iter()
+            .enumerate()
+            .map(|(i, _)| ((now, i), ()))
+            .collect();
     }
 
     fn stop(&mut self) {
@@ -86,12 +94,16 @@ impl Polls {
     /// What is due at `now`, each poll as often as its period has passed.
     fn take_due(&mut self, now: SimTime) -> Vec<Get> {
         let mut gets = Vec::new();
-        while let Some((&(at, index), ())) = self.due.first_key_value().filter(|(k, ())| k.0 <= now) {
+        while let Some((&(at, index), ())) = self.due.first_key_value().filter(|(k, ())| k.0 <= now)
+        {
             self.due.remove(&(at, index));
             let plan = &self.plans[index];
             self.due.insert((at + plan.every, index), ());
-            let reliability =
-                if plan.confirmable { Reliability::Confirmable } else { Reliability::NonConfirmable };
+            let reliability = if plan.confirmable {
+                Reliability::Confirmable
+            } else {
+                Reliability::NonConfirmable
+            };
             gets.push((plan.p_addr, plan.path.clone(), reliability));
         }
         gets
@@ -125,15 +137,24 @@ impl Tally {
             }
             Event::Failed { p_addr, reason, .. } => {
                 self.failed += 1;
-                events.report(EventKind::RequestFailed { p_addr, reason: reason.to_string() })
+                events.report(EventKind::RequestFailed {
+                    p_addr,
+                    reason: reason.to_string(),
+                })
             }
-            Event::BindingChanged { p_addr, t_addr, held } => events.binding(p_addr, t_addr, held),
-            Event::BindingRemoved { p_addr, reason } => {
-                events.report(EventKind::BindingRemoved { p_addr, reason: reason.to_string() })
-            }
-            Event::Resumed { p_addr, queued } => {
-                events.report(EventKind::Resumed { p_addr, queued: queued as u32 })
-            }
+            Event::BindingChanged {
+                p_addr,
+                t_addr,
+                held,
+            } => events.binding(p_addr, t_addr, held),
+            Event::BindingRemoved { p_addr, reason } => events.report(EventKind::BindingRemoved {
+                p_addr,
+                reason: reason.to_string(),
+            }),
+            Event::Resumed { p_addr, queued } => events.report(EventKind::Resumed {
+                p_addr,
+                queued: queued as u32,
+            }),
             Event::RegistrationFailed { reason } => {
                 tracing::warn!(%reason, "registration at the WMMS failed");
                 Ok(())
@@ -146,8 +167,17 @@ impl Tally {
             return Ok(());
         }
         self.draining = false;
-        let Tally { requested, answered, failed, .. } = *self;
-        host.events.report(EventKind::Drained { requested, answered, failed })
+        let Tally {
+            requested,
+            answered,
+            failed,
+            ..
+        } = *self;
+        host.events.report(EventKind::Drained {
+            requested,
+            answered,
+            failed,
+        })
     }
 }
 
@@ -171,7 +201,11 @@ mod tests {
         polls.start(at(100));
         assert_eq!(polls.take_due(at(100)).len(), 1);
         assert_eq!(polls.next_due(), Some(at(110)));
-        assert_eq!(polls.take_due(at(135)).len(), 3, "late by two periods: nothing is left out");
+        assert_eq!(
+            polls.take_due(at(135)).len(),
+            3,
+            "late by two periods: nothing is left out"
+        );
         assert_eq!(polls.next_due(), Some(at(140)));
         polls.stop();
         assert_eq!(polls.next_due(), None);

@@ -4,27 +4,30 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use dhcpv6::server::{Config, Event, Pool, Server};
+use dhcpv6::{Duid, SERVER_PORT};
 use rundir::EventKind;
 use rundir::control::Control;
-use topology::plan::Dhcpv6ServerPlan;
+use tokio::net::UdpSocket;
+use topology::plan::{Dhcpv6ServerPlan, PoolPlan};
 use units::Eui64;
 
 use crate::host::{instant, now};
 use crate::{Host, icmpv6};
 
-/// Servers and relay agents listen here (RFC 8415 §7.2).
-pub(crate) const SERVER_PORT: u16 = 547;
-
 pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
-    let config = Config::new(
-        dhcpv6::Duid::link_layer(Eui64::derive(host.seed, &host.name)),
-        plan.pools.iter().map(|p| Pool { link: p.link, first: p.first, last: p.last }).collect(),
-        plan.preferred_lifetime,
-        plan.valid_lifetime,
-        plan.rapid_commit,
-    );
-    let mut server = Server::new(config);
-    let socket = icmpv6::udp(SERVER_PORT, None)?;
+    let pool = |p: &PoolPlan| Pool {
+        link: p.link,
+        first: p.first,
+        last: p.last,
+    };
+    let duid = Duid::link_layer(Eui64::derive(host.seed, &host.name));
+    let mut server = Server::new(Config {
+        preferred: plan.preferred_lifetime,
+        valid: plan.valid_lifetime,
+        rapid_commit: plan.rapid_commit,
+        ..Config::new(duid, plan.pools.iter().map(pool).collect())
+    })?;
+    let socket = UdpSocket::from_std(icmpv6::udp(SERVER_PORT, None)?)?;
     let mut buffer = vec![0; 65536];
     host.events.report(EventKind::Ready)?;
     loop {
@@ -38,24 +41,26 @@ pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
         }
         while let Some(event) = server.poll_event() {
             match event {
-                Event::Leased { address, .. } => host.events.report(EventKind::Leased { address })?,
-                Event::Released { address, .. } | Event::Expired { address, .. } => {
-                    tracing::info!(%address, "lease ended");
+                Event::Leased { address, .. } => {
+                    host.events.report(EventKind::Leased { address })?
                 }
+                ended => tracing::info!(?ended, "lease"),
             }
         }
     }
 }
 
-async fn answer(server: &mut Server, socket: &tokio::net::UdpSocket, message: &[u8], from: SocketAddr) {
+async fn answer(server: &mut Server, socket: &UdpSocket, message: &[u8], from: SocketAddr) {
     let SocketAddr::V6(from) = from else { return };
     match server.handle_datagram(now(), from, message) {
-        Ok(Some((to, reply))) => {
-            if let Err(error) = socket.send_to(&reply, SocketAddr::V6(to)).await {
-                tracing::debug!(%to, %error, "DHCPv6 reply lost");
+        Ok(reply) => {
+            if let Err(error) = socket
+                .send_to(&reply.payload, SocketAddr::V6(reply.to))
+                .await
+            {
+                tracing::debug!(to = %reply.to, %error, "DHCPv6 reply lost");
             }
         }
-        Ok(None) => {}
         Err(error) => tracing::warn!(%from, %error, "DHCPv6 message ignored"),
     }
 }

@@ -6,29 +6,24 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use anyhow::{Context, Result};
 use dhcpv6::relay::{self, Relay};
+use dhcpv6::{ALL_DHCP_RELAY_AGENTS_AND_SERVERS as ALL_DHCP, SERVER_PORT};
 use nd::advertiser::{Advertiser, Config};
 use rundir::EventKind;
 use rundir::control::Control;
-use topology::plan::{EdgeRouterPlan, RouterAdvertisementPlan};
 use tokio::net::UdpSocket;
+use topology::plan::{EdgeRouterPlan, RouterAdvertisementPlan};
 use units::Eui64;
 
-use crate::dhcpv6_server::SERVER_PORT;
+use crate::Host;
 use crate::host::{instant, now};
 use crate::icmpv6::{self, Icmpv6Socket};
-use crate::Host;
 
 /// All-routers multicast group, link-local scope (RFC 4291 §2.7.1).
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-/// All_DHCP_Relay_Agents_and_Servers (RFC 8415 §7.1).
-pub(crate) const ALL_DHCP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// Clients listen here (RFC 8415 §7.2).
-pub(crate) const CLIENT_PORT: u16 = 546;
-
 pub(crate) async fn run(mut host: Host, plan: EdgeRouterPlan) -> Result<()> {
     let lowpan = host.interfaces.lowpan.clone();
     let config = advertiser_config(&plan, Eui64::derive(host.seed, &host.name));
-    let mut advertiser = Advertiser::new(config, host.rng("router-advertisements"));
+    let mut advertiser = Advertiser::new(config, host.rng("router-advertisements"))?;
     let icmp = Icmpv6Socket::open(&lowpan, &[ALL_ROUTERS], nd::message::ROUTER_SOLICITATION)?;
     let mut relay = match plan.dhcpv6_server {
         Some(server) => Some(RelayAgent::open(&lowpan, plan.address, server)?),
@@ -55,7 +50,7 @@ pub(crate) async fn run(mut host: Host, plan: EdgeRouterPlan) -> Result<()> {
             relayed = relay_next(&mut relay) => relayed?,
             control = host.commands.next() => if control? == Control::Stop {
                 // RFC 4861 §6.2.5: hosts should not wait for our lifetime to end.
-                advertiser.stop(now());
+                advertiser.stop();
                 while let Some(advertisement) = advertiser.poll_transmit() {
                     icmp.send(advertisement.to, &advertisement.icmpv6);
                 }
@@ -67,14 +62,33 @@ pub(crate) async fn run(mut host: Host, plan: EdgeRouterPlan) -> Result<()> {
 
 fn advertiser_config(plan: &EdgeRouterPlan, eui64: Eui64) -> Config {
     let RouterAdvertisementPlan {
-        min_interval, max_interval, max_response_delay, min_delay_between, router_lifetime,
-        managed, other, autonomous, retrans_timer, reachable_time, valid_lifetime, preferred_lifetime,
+        min_interval,
+        max_interval,
+        max_response_delay,
+        min_delay_between,
+        router_lifetime,
+        managed,
+        other,
+        autonomous,
+        retrans_timer,
+        reachable_time,
+        valid_lifetime,
+        preferred_lifetime,
     } = plan.router_advertisements.clone();
     Config {
-        min_interval, max_interval, max_response_delay, min_delay_between, router_lifetime,
-        managed, other, autonomous, retrans_timer, reachable_time, valid_lifetime, preferred_lifetime,
-        prefix: plan.prefix,
-        source_link_layer: Some(eui64),
+        min_interval,
+        max_interval,
+        max_response_delay,
+        min_delay_between,
+        router_lifetime,
+        managed,
+        other,
+        autonomous,
+        retrans_timer,
+        reachable_time,
+        valid_lifetime,
+        preferred_lifetime,
+        ..Config::new(eui64, plan.prefix)
     }
 }
 
@@ -98,12 +112,15 @@ async fn relay_next(relay: &mut Option<RelayAgent>) -> Result<()> {
 impl RelayAgent {
     fn open(lowpan: &str, link_address: Ipv6Addr, server: Ipv6Addr) -> Result<RelayAgent> {
         let index = nix::net::if_::if_nametoindex(lowpan).with_context(|| lowpan.to_owned())?;
-        let socket = icmpv6::udp(SERVER_PORT, None)?;
+        let socket = UdpSocket::from_std(icmpv6::udp(SERVER_PORT, None)?)?;
         socket
             .join_multicast_v6(&ALL_DHCP, index)
             .with_context(|| format!("{lowpan}: join {ALL_DHCP}"))?;
         Ok(RelayAgent {
-            relay: Relay { link_address, interface_id: lowpan.as_bytes().to_vec() },
+            relay: Relay {
+                link_address,
+                interface_id: Some(lowpan.as_bytes().to_vec()),
+            },
             socket,
             server: SocketAddrV6::new(server, SERVER_PORT, 0, 0),
             lowpan: index,
@@ -113,14 +130,24 @@ impl RelayAgent {
 
     /// Relays one message. Cancel-safe up to its arrival; sending does not wait.
     async fn next(&mut self) -> Result<()> {
-        let (length, from) = self.socket.recv_from(&mut self.buffer).await.context("DHCPv6 relay socket")?;
-        let SocketAddr::V6(from) = from else { return Ok(()) };
+        let (length, from) = self
+            .socket
+            .recv_from(&mut self.buffer)
+            .await
+            .context("DHCPv6 relay socket")?;
+        let SocketAddr::V6(from) = from else {
+            return Ok(());
+        };
         let message = &self.buffer[..length];
         let relayed = if from.scope_id() == self.lowpan {
-            self.relay.forward(*from.ip(), message).map(|forward| (self.server, forward))
+            self.relay
+                .forward(*from.ip(), message)
+                .map(|forward| (self.server, forward))
         } else {
             relay::unwrap_reply(message).map(|reply| {
-                (SocketAddrV6::new(reply.peer, CLIENT_PORT, 0, self.lowpan), reply.message)
+                let mut to = reply.transmit.to;
+                to.set_scope_id(self.lowpan);
+                (to, reply.transmit.payload)
             })
         };
         match relayed {

@@ -13,11 +13,7 @@ use tokio::net::unix::pipe;
 use tokio::time::Instant;
 use units::SimTime;
 
-/// Now, on the clock that stamps the captures (`CLOCK_REALTIME`).
-pub fn now() -> SimTime {
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    SimTime::ZERO + since
-}
+pub use coap::io::now;
 
 /// The instant at which `tokio` reaches `at`; far away where there is no deadline.
 pub fn instant(at: Option<SimTime>) -> Instant {
@@ -42,7 +38,9 @@ pub struct Events {
 impl Events {
     /// Events of `node`.
     pub fn new(node: &str) -> Events {
-        Events { node: node.to_owned() }
+        Events {
+            node: node.to_owned(),
+        }
     }
 
     /// Reports an event of this instant.
@@ -58,11 +56,17 @@ impl Events {
     /// # Errors
     /// As [`Events::report`].
     pub fn report_at(&self, at: SimTime, kind: EventKind) -> Result<()> {
-        let event = Event { time_ns: at.as_nanos(), node: self.node.clone(), kind };
+        let event = Event {
+            time_ns: at.as_nanos(),
+            node: self.node.clone(),
+            kind,
+        };
         let mut line = serde_json::to_string(&event).context("event as JSON")?;
         line.push('\n');
         let mut out = std::io::stdout().lock();
-        out.write_all(line.as_bytes()).and_then(|()| out.flush()).context("write an event to standard output")
+        out.write_all(line.as_bytes())
+            .and_then(|()| out.flush())
+            .context("write an event to standard output")
     }
 
     /// Reports a binding as a table or cache now holds it.
@@ -70,7 +74,11 @@ impl Events {
     /// # Errors
     /// As [`Events::report`].
     pub fn binding(&self, p_addr: Ipv6Addr, t_addr: Ipv6Addr, held: bool) -> Result<()> {
-        self.report(EventKind::BindingChanged { p_addr, t_addr, held })
+        self.report(EventKind::BindingChanged {
+            p_addr,
+            t_addr,
+            held,
+        })
     }
 }
 
@@ -95,7 +103,10 @@ impl Commands {
         if !controlled {
             return Ok(Commands::Alone { started: false });
         }
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
+        let stdin = std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .context("standard input")?;
         let pipe = pipe::Receiver::from_owned_fd(stdin)
             .context("--control wants a pipe on standard input")?;
         Ok(Commands::Pipe(Box::new(BufReader::new(pipe).lines())))

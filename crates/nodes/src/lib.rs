@@ -59,7 +59,10 @@ pub struct Interfaces {
 
 impl Default for Interfaces {
     fn default() -> Interfaces {
-        Interfaces { wpan: "wpan0".into(), lowpan: "lowpan0".into() }
+        Interfaces {
+            wpan: "wpan0".into(),
+            lowpan: "lowpan0".into(),
+        }
     }
 }
 
@@ -84,7 +87,12 @@ impl Host {
 /// # Errors
 /// When the node is not in the plan or is no daemon, and whatever stops the daemon.
 pub async fn run(config: Config) -> Result<()> {
-    let Config { mut plan, node: name, controlled, interfaces } = config;
+    let Config {
+        mut plan,
+        node: name,
+        controlled,
+        interfaces,
+    } = config;
     let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
     let node = plan
         .nodes

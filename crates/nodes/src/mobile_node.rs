@@ -13,6 +13,7 @@ use coap::io::Driver;
 use coap::message::PORT;
 use comp::handover::{self, Handover};
 use comp::node::{self, Node};
+use dhcpv6::{CLIENT_PORT, Duid};
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
 use rundir::EventKind;
@@ -20,7 +21,6 @@ use rundir::control::Control;
 use tokio::net::UdpSocket;
 use topology::plan::{AddressMode, BindingMode, DadMode, MobileNodePlan, RadioInterface};
 
-use crate::edge_router::{ALL_DHCP, CLIENT_PORT};
 use crate::host::{earlier, instant, now};
 use crate::icmpv6::{self, Icmpv6Socket};
 use crate::radio::Radio;
@@ -84,7 +84,11 @@ struct MobileNode {
 }
 
 impl MobileNode {
-    async fn open(host: Host, plan: MobileNodePlan, at_start: &RadioInterface) -> Result<MobileNode> {
+    async fn open(
+        host: Host,
+        plan: MobileNodePlan,
+        at_start: &RadioInterface,
+    ) -> Result<MobileNode> {
         let radio = Radio::open(&host.interfaces).await?;
         radio.configure_host(Duration::ZERO, plan.handover.dad)?;
         radio.add_link_local().await?;
@@ -98,13 +102,16 @@ impl MobileNode {
         let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
         Ok(MobileNode {
             stage: Stage::Attaching,
-            coap: Driver::from_socket(node, icmpv6::udp(PORT, None)?),
+            coap: Driver::from_socket(node, icmpv6::udp(PORT, None)?)?,
             resources: Resources::new(plan.resources.clone(), host.rng("readings")),
             handover: Handover::new(handover_config(&plan, tuned)),
-            solicitor: Solicitor::new(solicitor_config(&plan, &radio), host.rng("router-solicitations")),
+            solicitor: Solicitor::new(
+                solicitor_config(&plan, &radio),
+                host.rng("router-solicitations"),
+            )?,
             icmp: Icmpv6Socket::open(&lowpan_name, &[all_nodes], ROUTER_ADVERTISEMENT)?,
-            dhcp: dhcpv6::client::Client::new(dhcp_config(&plan, &radio), host.rng("dhcpv6")),
-            dhcp_socket: icmpv6::udp(CLIENT_PORT, Some(&lowpan_name))?,
+            dhcp: dhcpv6::client::Client::new(dhcp_config(&plan, &radio), host.rng("dhcpv6"))?,
+            dhcp_socket: UdpSocket::from_std(icmpv6::udp(CLIENT_PORT, Some(&lowpan_name))?)?,
             buffer: vec![0; 65536],
             lowpan: nix::net::if_::if_nametoindex(lowpan_name.as_str())?,
             radio,
@@ -128,7 +135,9 @@ impl MobileNode {
             received = self.icmp.receive() => self.on_advertisement(received?).await?,
             received = self.dhcp_socket.recv_from(&mut self.buffer) => {
                 let (length, _) = received.context("DHCPv6 socket")?;
-                self.dhcp.handle_datagram(now(), &self.buffer[..length]);
+                if let Err(ignored) = self.dhcp.handle_datagram(now(), &self.buffer[..length]) {
+                    tracing::debug!(%ignored, "DHCPv6 message ignored");
+                }
             }
             checked = check(&mut self.checking) => self.on_checked(checked).await?,
             () = tokio::time::sleep_until(instant(deadline)) => {
@@ -158,8 +167,9 @@ impl MobileNode {
                 self.icmp.send(solicitation.to, &solicitation.icmpv6);
             }
             while let Some(message) = self.dhcp.poll_transmit() {
-                let to = SocketAddrV6::new(ALL_DHCP, crate::dhcpv6_server::SERVER_PORT, 0, self.lowpan);
-                if let Err(error) = self.dhcp_socket.send_to(&message, to).await {
+                let mut to = message.to;
+                to.set_scope_id(self.lowpan);
+                if let Err(error) = self.dhcp_socket.send_to(&message.payload, to).await {
                     tracing::debug!(%error, "DHCPv6 message lost");
                 }
             }
@@ -210,30 +220,37 @@ impl MobileNode {
     fn on_coap(&mut self, event: node::Event) -> Result<()> {
         let now = now();
         match event {
-            node::Event::Request { exchange, request, .. } => {
+            node::Event::Request {
+                exchange, request, ..
+            } => {
                 let response = self.resources.answer(&request);
-                self.coap.with(|node, now| node.respond(now, exchange, response));
+                self.coap
+                    .with(|node, now| node.respond(now, exchange, response));
                 self.handover.first_request(now);
             }
-            node::Event::HoldAnswered => self.handover.hold_done(now),
+            node::Event::HoldAnswered { .. } => self.handover.hold_done(now),
             node::Event::HoldFailed { reason } => {
                 tracing::warn!(%reason, "hold not answered; handing over without it");
                 self.handover.hold_done(now);
             }
             node::Event::Bound { .. } => self.handover.bound(now),
-            node::Event::BindFailed { reason } => self.handover.step_failed(now, &format!("binding update: {reason}")),
+            node::Event::BindFailed { reason } => self
+                .handover
+                .step_failed(now, format!("binding update: {reason}")),
             node::Event::Registered { p_addr, t_addr } => {
                 let first = std::mem::replace(&mut self.stage, Stage::Attached) == Stage::Attaching;
-                self.host.events.report(EventKind::Registered { p_addr, t_addr })?;
+                self.host
+                    .events
+                    .report(EventKind::Registered { p_addr, t_addr })?;
                 if first {
                     self.host.events.report(EventKind::Ready)?;
                 }
             }
-            node::Event::RegisterFailed { reason } => {
-                tracing::warn!(%reason, "registration at the WMMS failed, trying again");
-                if let Some(t_addr) = self.t_addr {
-                    self.coap.with(|node, now| node.register(now, t_addr));
-                }
+            node::Event::RegistrationFailed { reason } => {
+                tracing::warn!(%reason, "registration at the WMMS failed; it is repeated");
+            }
+            node::Event::DeregistrationFailed { reason } => {
+                tracing::warn!(%reason, "deregistration failed");
             }
             node::Event::Deregistered => {}
         }
@@ -243,7 +260,6 @@ impl MobileNode {
     async fn on_advertisement(&mut self, received: icmpv6::Received) -> Result<()> {
         let now = now();
         let advertised = match self.solicitor.handle_advertisement(
-            now,
             received.source,
             received.hop_limit,
             &received.message,
@@ -257,7 +273,10 @@ impl MobileNode {
         if self.router.is_some() || advertised.router_lifetime.is_zero() {
             return Ok(());
         }
-        self.radio.configure_host(advertised.retrans_timer, self.plan.handover.dad)?;
+        self.radio.configure_host(
+            advertised.retrans_timer.unwrap_or_default(),
+            self.plan.handover.dad,
+        )?;
         self.radio.set_default_router(advertised.router).await?;
         self.router = Some(advertised);
         match self.stage {
@@ -278,11 +297,17 @@ impl MobileNode {
             }
             AddressMode::Slaac => {
                 let router = self.router.as_ref().context("an address before a router")?;
-                let prefix = router.prefixes.iter().find(|p| p.autonomous && p.prefix.prefix_len() == 64);
-                let Some(prefix) = prefix else {
-                    bail!("{} advertises no /64 prefix with the A flag for SLAAC", router.router);
+                let eui64 = self.radio.eui64();
+                let formed = router
+                    .prefixes
+                    .iter()
+                    .find_map(|p| p.autonomous_address(eui64));
+                let Some(address) = formed else {
+                    bail!(
+                        "{} advertises no prefix with the A flag for SLAAC",
+                        router.router
+                    );
                 };
-                let address = self.radio.eui64().address_in(prefix.prefix.addr());
                 self.have_address(address).await
             }
         }
@@ -290,26 +315,35 @@ impl MobileNode {
 
     async fn on_dhcp(&mut self, event: dhcpv6::client::Event) -> Result<()> {
         match event {
-            dhcpv6::client::Event::Bound { address, .. } => {
+            dhcpv6::client::Event::Bound(lease) => {
+                let address = lease.address;
                 self.host.events.report(EventKind::Leased { address })?;
-                if self.t_addr == Some(address) { Ok(()) } else { self.have_address(address).await }
+                if self.t_addr == Some(address) {
+                    Ok(())
+                } else {
+                    self.have_address(address).await
+                }
             }
-            dhcpv6::client::Event::Failed { reason } => {
+            dhcpv6::client::Event::Failed(reason) => {
                 tracing::warn!(%reason, "DHCPv6 failed");
-                self.handover.step_failed(now(), &format!("DHCPv6: {reason}"));
+                self.handover
+                    .step_failed(now(), format!("DHCPv6: {reason}"));
                 Ok(())
             }
             dhcpv6::client::Event::Expired { address } => {
                 tracing::warn!(%address, "lease expired");
                 self.radio.remove_address(address).await
             }
+            dhcpv6::client::Event::Released { .. } => Ok(()),
         }
     }
 
     /// An address was leased or formed: onto the interface with it.
     async fn have_address(&mut self, address: Ipv6Addr) -> Result<()> {
         let settings = &self.plan.handover;
-        self.radio.add_address(address, settings.address, settings.dad).await?;
+        self.radio
+            .add_address(address, settings.address, settings.dad)
+            .await?;
         self.t_addr = Some(address);
         match self.stage {
             Stage::Attaching => self.start_check(address),
@@ -329,14 +363,15 @@ impl MobileNode {
                 Ok(())
             }
             Ok(()) => {
-                self.handover.address_usable(now());
+                self.handover.address_usable(now(), address);
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(%address, %error, "duplicate address detection failed");
                 self.radio.remove_address(address).await?;
                 self.t_addr = None;
-                self.handover.step_failed(now(), &format!("{address}: {error}"));
+                self.handover
+                    .step_failed(now(), format!("{address}: {error}"));
                 Ok(())
             }
         }
@@ -345,7 +380,9 @@ impl MobileNode {
 
 /// The end of the check in progress, or never without one. Cancel-safe.
 async fn check(checking: &mut Option<(Ipv6Addr, Checking)>) -> (Ipv6Addr, Result<()>) {
-    let Some((address, future)) = checking else { return std::future::pending().await };
+    let Some((address, future)) = checking else {
+        return std::future::pending().await;
+    };
     let (address, outcome) = (*address, future.await);
     *checking = None;
     (address, outcome)
@@ -394,29 +431,42 @@ fn solicitor_config(plan: &MobileNodePlan, radio: &Radio) -> nd::solicitor::Conf
 fn dhcp_config(plan: &MobileNodePlan, radio: &Radio) -> dhcpv6::client::Config {
     let settings = &plan.handover.dhcpv6;
     dhcpv6::client::Config {
-        duid: dhcpv6::Duid::link_layer(radio.eui64()),
-        iaid: 1,
         rapid_commit: settings.rapid_commit,
         solicit_max_delay: settings.solicit_max_delay,
         solicit_timeout: settings.solicit_timeout,
         request_timeout: settings.request_timeout,
+        ..dhcpv6::client::Config::new(Duid::link_layer(radio.eui64()), 1)
     }
 }
 
 fn event_kind(event: handover::Event) -> EventKind {
     match event {
-        handover::Event::HandoverStarted { handover, from, reason } => {
-            EventKind::HandoverStarted { handover, from, reason: reason.to_string() }
-        }
-        handover::Event::PhaseStarted { handover, phase } => {
-            EventKind::PhaseStarted { handover, phase: run_phase(phase) }
-        }
-        handover::Event::PhaseEnded { handover, phase } => {
-            EventKind::PhaseEnded { handover, phase: run_phase(phase) }
-        }
-        handover::Event::HandoverCompleted { handover, to, t_addr } => {
-            EventKind::HandoverCompleted { handover, to, t_addr }
-        }
+        handover::Event::HandoverStarted {
+            handover,
+            from,
+            reason,
+        } => EventKind::HandoverStarted {
+            handover,
+            from,
+            reason: reason.to_string(),
+        },
+        handover::Event::PhaseStarted { handover, phase } => EventKind::PhaseStarted {
+            handover,
+            phase: run_phase(phase),
+        },
+        handover::Event::PhaseEnded { handover, phase } => EventKind::PhaseEnded {
+            handover,
+            phase: run_phase(phase),
+        },
+        handover::Event::HandoverCompleted {
+            handover,
+            to,
+            t_addr,
+        } => EventKind::HandoverCompleted {
+            handover,
+            to,
+            t_addr,
+        },
         handover::Event::HandoverFailed { handover, reason } => {
             EventKind::HandoverFailed { handover, reason }
         }

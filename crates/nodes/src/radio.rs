@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use ipnet::Ipv6Net;
 use topology::plan::{AddressMode, CandidatePlan, DadMode};
 use units::Eui64;
-use wpan::{Dad, Links, Namespace, Nl802154, sysctl};
+use wpan::{Dad, Links, Namespace, Nl802154, PhyIndex, sysctl};
 
 use crate::Interfaces;
 
@@ -21,7 +21,7 @@ pub(crate) struct Radio {
     interfaces: Interfaces,
     wpan: u32,
     lowpan: u32,
-    phy: u32,
+    phy: PhyIndex,
     eui64: Eui64,
 }
 
@@ -30,7 +30,7 @@ impl Radio {
     pub(crate) async fn open(interfaces: &Interfaces) -> Result<Radio> {
         let here = Namespace::current()?;
         let links = Links::connect(&here).await?;
-        let mut nl802154 = Nl802154::connect(&here).await?;
+        let nl802154 = Nl802154::connect(&here).await?;
         let found = nl802154.interfaces().await?;
         let wpan = found
             .into_iter()
@@ -51,17 +51,19 @@ impl Radio {
     /// Host behaviour: this daemon, not the kernel, solicits routers and forms addresses.
     pub(crate) fn configure_host(&self, retrans_timer: Duration, dad: DadMode) -> Result<()> {
         let lowpan = &self.interfaces.lowpan;
-        let set = |name: &str, value: &str| sysctl::write(&format!("net.ipv6.conf.{lowpan}.{name}"), value);
-        set("accept_ra", "0")?;
-        set("autoconf", "0")?;
+        let set =
+            |name: &str, value: u8| sysctl::write(&format!("net.ipv6.conf.{lowpan}.{name}"), value);
+        set("accept_ra", 0)?;
+        set("autoconf", 0)?;
         // RFC 4862 §5.4.2: the random delay is for the first message after initialisation,
         // and our router solicitation was that.
-        set("router_solicitation_delay", "0")?;
-        set("optimistic_dad", if dad == DadMode::Optimistic { "1" } else { "0" })?;
-        set("use_optimistic", if dad == DadMode::Optimistic { "1" } else { "0" })?;
+        set("router_solicitation_delay", 0)?;
+        let optimistic = u8::from(dad == DadMode::Optimistic);
+        set("optimistic_dad", optimistic)?;
+        set("use_optimistic", optimistic)?;
         if !retrans_timer.is_zero() {
             let name = format!("net.ipv6.neigh.{lowpan}.retrans_time_ms");
-            sysctl::write(&name, &retrans_timer.as_millis().to_string())?;
+            sysctl::write(&name, retrans_timer.as_millis())?;
         }
         Ok(())
     }
@@ -75,10 +77,14 @@ impl Radio {
     /// take an address formed from the EUI-64 as unique.
     pub(crate) async fn add_link_local(&self) -> Result<()> {
         let address = Ipv6Net::new(self.eui64.link_local(), LINK_LOCAL_BITS)?;
-        if self.links.addresses(self.lowpan).await?.contains(&address.addr()) {
+        let there = self.links.addresses(self.lowpan).await?;
+        if there.iter().any(|found| found.address == address) {
             return Ok(());
         }
-        Ok(self.links.add_address(self.lowpan, address, Dad::Off).await?)
+        Ok(self
+            .links
+            .add_address(self.lowpan, address, Dad::Off)
+            .await?)
     }
 
     /// Tunes to `candidate`. The PAN ID of an interface that is up cannot change (`EBUSY`), so
@@ -86,20 +92,31 @@ impl Radio {
     /// same PAN on another channel they stay up.
     pub(crate) async fn retune(&mut self, candidate: &CandidatePlan, same_pan: bool) -> Result<()> {
         if same_pan {
-            self.nl802154.set_channel(self.phy, candidate.channel).await?;
+            self.nl802154
+                .set_channel(self.phy, candidate.channel)
+                .await?;
             return Ok(());
         }
         self.links.down(self.lowpan).await?;
         self.links.down(self.wpan).await?;
-        self.nl802154.set_pan_id(self.wpan, candidate.pan_id).await?;
-        self.nl802154.set_channel(self.phy, candidate.channel).await?;
+        self.nl802154
+            .set_pan_id(self.wpan, candidate.pan_id)
+            .await?;
+        self.nl802154
+            .set_channel(self.phy, candidate.channel)
+            .await?;
         self.links.up(self.wpan).await?;
         self.links.up(self.lowpan).await?;
         self.add_link_local().await
     }
 
     /// Adds `address`, checked as `dad` says.
-    pub(crate) async fn add_address(&self, address: Ipv6Addr, mode: AddressMode, dad: DadMode) -> Result<()> {
+    pub(crate) async fn add_address(
+        &self,
+        address: Ipv6Addr,
+        mode: AddressMode,
+        dad: DadMode,
+    ) -> Result<()> {
         // RFC 8415 §18.2.10.1: a leased address says nothing of a prefix on the link.
         let bits = if mode == AddressMode::Dhcpv6 { 128 } else { 64 };
         let dad = match dad {
@@ -107,14 +124,19 @@ impl Radio {
             DadMode::Optimistic => Dad::Optimistic,
             DadMode::Off => Dad::Off,
         };
-        Ok(self.links.add_address(self.lowpan, Ipv6Net::new(address, bits)?, dad).await?)
+        Ok(self
+            .links
+            .add_address(self.lowpan, Ipv6Net::new(address, bits)?, dad)
+            .await?)
     }
 
     /// Removes `address` if it is still there.
     pub(crate) async fn remove_address(&self, address: Ipv6Addr) -> Result<()> {
-        for found in self.links.address_list(self.lowpan).await? {
-            if found.addr() == address {
-                self.links.delete_address(self.lowpan, found).await?;
+        for found in self.links.addresses(self.lowpan).await? {
+            if found.address.addr() == address {
+                self.links
+                    .delete_address(self.lowpan, found.address)
+                    .await?;
             }
         }
         Ok(())

@@ -23,7 +23,11 @@ pub struct Resources {
 impl Resources {
     /// Serves `resources`.
     pub fn new(resources: Vec<ResourcePlan>, rng: Rng) -> Resources {
-        Resources { resources, reading: 215, rng }
+        Resources {
+            resources,
+            reading: 215,
+            rng,
+        }
     }
 
     /// The answer to a request that is not CoMP's.
@@ -50,15 +54,21 @@ impl Resources {
         if method != Code::GET {
             return Response::new(Code::METHOD_NOT_ALLOWED);
         }
-        let mut links: Vec<String> =
-            self.resources.iter().map(|r| format!("<{}>;ct=0;sz={}", r.path, r.size.0)).collect();
+        let mut links: Vec<String> = self
+            .resources
+            .iter()
+            .map(|r| format!("<{}>;ct=0;sz={}", r.path, r.size.0))
+            .collect();
         links.push("</comp>".into());
         content(LINK_FORMAT, links.join(",").into_bytes())
     }
 }
 
 fn content(format: u64, payload: Vec<u8>) -> Response {
-    let mut response = Response { payload, ..Response::new(Code::CONTENT) };
+    let mut response = Response {
+        payload,
+        ..Response::new(Code::CONTENT)
+    };
     response.options.push_uint(option::CONTENT_FORMAT, format);
     response
 }
@@ -69,7 +79,10 @@ mod tests {
     use units::{ByteSize, Seed};
 
     fn resources() -> Resources {
-        let plan = ResourcePlan { path: "/temperature".into(), size: ByteSize(16) };
+        let plan = ResourcePlan {
+            path: "/temperature".into(),
+            size: ByteSize(16),
+        };
         Resources::new(vec![plan], Seed(1).rng(&["resource"]))
     }
 
@@ -85,7 +98,10 @@ mod tests {
     #[test]
     fn other_paths_and_methods_are_refused() {
         let mut resources = resources();
-        assert_eq!(resources.answer(&Request::new(Code::GET, "/x")).code, Code::NOT_FOUND);
+        assert_eq!(
+            resources.answer(&Request::new(Code::GET, "/x")).code,
+            Code::NOT_FOUND
+        );
         let put = Request::new(Code::PUT, "/temperature");
         assert_eq!(resources.answer(&put).code, Code::METHOD_NOT_ALLOWED);
     }

@@ -18,7 +18,7 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
         coap: coap_params(&plan.coap),
     };
     let wmms = Wmms::new(config, host.rng("coap"));
-    let mut coap = Driver::from_socket(wmms, icmpv6::udp(PORT, None)?);
+    let mut coap = Driver::from_socket(wmms, icmpv6::udp(PORT, None)?)?;
     host.events.report(EventKind::Ready)?;
     loop {
         tokio::select! {
@@ -33,9 +33,14 @@ fn report(host: &Host, event: Event) -> Result<()> {
         Event::Registered { p_addr, t_addr } => {
             host.events.report(EventKind::Registered { p_addr, t_addr })
         }
-        Event::BindingChanged { p_addr, t_addr, held } => host.events.binding(p_addr, t_addr, held),
-        Event::BindingRemoved { p_addr, reason } => {
-            host.events.report(EventKind::BindingRemoved { p_addr, reason: reason.to_string() })
-        }
+        Event::BindingChanged {
+            p_addr,
+            t_addr,
+            held,
+        } => host.events.binding(p_addr, t_addr, held),
+        Event::BindingRemoved { p_addr, reason } => host.events.report(EventKind::BindingRemoved {
+            p_addr,
+            reason: reason.to_string(),
+        }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -64,19 +64,36 @@ pub(crate) struct Launcher {
 impl Launcher {
     /// Starts the daemon of `node`; its events go to the launcher's channel, its log to the
     /// run directory.
-    pub(crate) fn daemon(&self, node: &str, namespace: &Namespace, claim: &mut Claim) -> Result<Daemon> {
+    pub(crate) fn daemon(
+        &self,
+        node: &str,
+        namespace: &Namespace,
+        claim: &mut Claim,
+    ) -> Result<Daemon> {
         let mut command = Command::new(&self.binary);
-        command.arg("node").arg("--plan").arg(self.run_dir.plan()).arg("--control").arg(node);
+        command
+            .arg("node")
+            .arg("--plan")
+            .arg(self.run_dir.plan())
+            .arg("--control")
+            .arg(node);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut daemon = self.spawn(node, command, namespace, None, claim)?;
-        let out = daemon.child.stdout.take().context("a daemon has its output piped")?;
+        let out = daemon
+            .child
+            .stdout
+            .take()
+            .context("a daemon has its output piped")?;
         let (reports, name, pid) = (self.reports.clone(), node.to_owned(), daemon.child.id());
         tokio::spawn(async move {
             let mut lines = BufReader::new(out).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 let report = match serde_json::from_str(&line) {
                     Ok(event) => Report::Event(event),
-                    Err(_) => Report::Garbage { node: name.clone(), line },
+                    Err(_) => Report::Garbage {
+                        node: name.clone(),
+                        line,
+                    },
                 };
                 if reports.send(report).is_err() {
                     return;
@@ -90,11 +107,28 @@ impl Launcher {
 
     /// Starts a program of the user's; its end is reported with its exit status. Dropping the
     /// handle kills it.
-    pub(crate) fn program(&self, node: &str, argv: &[String], namespace: &Namespace, claim: &mut Claim) -> Result<Program> {
-        let (program, arguments) = argv.split_first().with_context(|| format!("node {node}: no command"))?;
+    pub(crate) fn program(
+        &self,
+        node: &str,
+        argv: &[String],
+        namespace: &Namespace,
+        claim: &mut Claim,
+    ) -> Result<Program> {
+        let (program, arguments) = argv
+            .split_first()
+            .with_context(|| format!("node {node}: no command"))?;
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(self.open_log(node)?);
-        let mut daemon = self.spawn(node, command, namespace, self.program_root.as_deref(), claim)?;
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(self.open_log(node)?);
+        let mut daemon = self.spawn(
+            node,
+            command,
+            namespace,
+            self.program_root.as_deref(),
+            claim,
+        )?;
         let (reports, stop) = (self.reports.clone(), Arc::new(Notify::new()));
         let stopped = Arc::clone(&stop);
         let task = tokio::spawn(async move {
@@ -104,7 +138,11 @@ impl Launcher {
             }
             let status = status_number(daemon.child.wait().await?);
             let kind = EventKind::ProgramExited { status };
-            let event = Event { time_ns: now().as_nanos(), node: daemon.node, kind };
+            let event = Event {
+                time_ns: now().as_nanos(),
+                node: daemon.node,
+                kind,
+            };
             // Nobody listens any more only when the run is over.
             let _ = reports.send(Report::ProgramExited(event));
             Ok(())
@@ -127,7 +165,7 @@ impl Launcher {
         claim: &mut Claim,
     ) -> Result<Daemon> {
         command.stderr(self.open_log(node)?).kill_on_drop(true);
-        let fd: OwnedFd = namespace.try_clone_fd()?;
+        let fd: OwnedFd = namespace.as_fd().try_clone_to_owned()?;
         let root = root.map(Path::to_owned);
         // SAFETY: between fork and exec only system calls are made, no allocation and no lock.
         unsafe {
@@ -142,19 +180,30 @@ impl Launcher {
                 Ok(())
             });
         }
-        let mut child = command.spawn().with_context(|| format!("node {node}: start {command:?}"))?;
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("node {node}: start {command:?}"))?;
         if let Some(pid) = child.id() {
-            claim.own(Object::process(pid).with_context(|| format!("node {node}: process {pid}"))?)?;
+            claim.own(
+                Object::process(pid).with_context(|| format!("node {node}: process {pid}"))?,
+            )?;
         }
         let control = child.stdin.take();
-        Ok(Daemon { node: node.to_owned(), child, control, log: self.run_dir.log(node) })
+        Ok(Daemon {
+            node: node.to_owned(),
+            child,
+            control,
+            log: self.run_dir.log(node),
+        })
     }
 }
 
 impl Daemon {
     /// Tells the daemon something. One that is gone is reported by its closed output.
     pub(crate) async fn tell(&mut self, control: &Control) -> Result<()> {
-        let Some(pipe) = &mut self.control else { return Ok(()) };
+        let Some(pipe) = &mut self.control else {
+            return Ok(());
+        };
         let mut line = serde_json::to_string(control).context("control as JSON")?;
         line.push('\n');
         match pipe.write_all(line.as_bytes()).await {
@@ -165,14 +214,19 @@ impl Daemon {
 
     /// Kills the process, as a crash would.
     pub(crate) async fn crash(&mut self) -> Result<()> {
-        self.child.kill().await.with_context(|| format!("node {}: kill", self.node))
+        self.child
+            .kill()
+            .await
+            .with_context(|| format!("node {}: kill", self.node))
     }
 
     /// Asks a daemon to leave by closing its control pipe, kills it if it does not.
     pub(crate) async fn stop(mut self) -> Result<()> {
         drop(self.control.take());
         match tokio::time::timeout(LEAVE, self.child.wait()).await {
-            Ok(status) => status.map(drop).with_context(|| format!("node {}: wait", self.node)),
+            Ok(status) => status
+                .map(drop)
+                .with_context(|| format!("node {}: wait", self.node)),
             Err(_) => self.crash().await,
         }
     }
@@ -183,7 +237,12 @@ impl Daemon {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        format!("node {} died ({status}); the end of {}:\n{}", self.node, self.log.display(), tail(&self.log))
+        format!(
+            "node {} died ({status}); the end of {}:\n{}",
+            self.node,
+            self.log.display(),
+            tail(&self.log)
+        )
     }
 
     /// Whether `pid` is the process that runs now.
@@ -208,7 +267,9 @@ impl Program {
 
 /// 128 and the signal's number if one killed it.
 fn status_number(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 /// The last lines of a log.

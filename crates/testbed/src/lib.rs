@@ -22,7 +22,8 @@ mod network;
 mod scenario;
 mod sniffer;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -94,7 +95,11 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
     }
     let path = options.run_dir.plan();
     fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))?;
-    rundir::facts::write(&options.run_dir, &options.facts)?;
+    let path = options.run_dir.facts();
+    options
+        .facts
+        .write(&path)
+        .with_context(|| format!("write {}", path.display()))?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
     let outcome = tokio::select! {
         outcome = run_in(plan, &mut options, &mut claim) => outcome,
@@ -127,7 +132,9 @@ async fn interrupted() -> anyhow::Error {
 
 async fn run_in(plan: &Plan, options: &mut Options<'_>, claim: &mut Claim) -> Result<()> {
     (options.progress)(Progress::BringUp);
-    let network = Network::up(plan, claim).await.context("bring up the network")?;
+    let network = Network::up(plan, claim)
+        .await
+        .context("bring up the network")?;
     let sniffers = sniffers(plan, &network, &options.run_dir)?.start()?;
     let medium = EdgeMedium::new(plan, network.hwsim, network.radios).await?;
     let (reports, inbox) = unbounded_channel();
@@ -150,8 +157,15 @@ fn sniffers(plan: &Plan, network: &Network, run_dir: &RunDir) -> Result<Sniffers
     let mut sniffers = Sniffers::new();
     for (name, node) in &plan.nodes {
         let wired = node.backbone.is_some().then_some([("eth0", Tap::Ethernet)]);
-        let radio = node.radio.is_some().then_some([("lowpan0", Tap::Lowpan), ("wpan0", Tap::Wpan)]);
-        for (interface, tap) in wired.into_iter().flatten().chain(radio.into_iter().flatten()) {
+        let radio = node
+            .radio
+            .is_some()
+            .then_some([("lowpan0", Tap::Lowpan), ("wpan0", Tap::Wpan)]);
+        for (interface, tap) in wired
+            .into_iter()
+            .flatten()
+            .chain(radio.into_iter().flatten())
+        {
             let file = run_dir.capture(name, interface);
             sniffers.add(&network.namespaces[name], name, interface, tap, file)?;
         }
@@ -162,8 +176,15 @@ fn sniffers(plan: &Plan, network: &Network, run_dir: &RunDir) -> Result<Sniffers
 /// Writes the events in time order; those of one instant in the order of their nodes' names.
 fn write_events(run_dir: &RunDir, mut events: Vec<Event>) -> Result<()> {
     events.sort_by(|a, b| (a.time_ns, &a.node).cmp(&(b.time_ns, &b.node)));
-    rundir::event::write_all(run_dir, &events)?;
-    Ok(())
+    let path = run_dir.events();
+    let write = || -> std::io::Result<()> {
+        let mut out = BufWriter::new(File::create(&path)?);
+        events
+            .iter()
+            .try_for_each(|event| rundir::event::write_line(&mut out, event))?;
+        out.flush()
+    };
+    write().with_context(|| format!("write {}", path.display()))
 }
 
 /// Now, on the clock that stamps the captures.

@@ -14,7 +14,11 @@ use wpan::{Hwsim, RadioId};
 type Pair = (NodeName, NodeName);
 
 fn pair(a: &str, b: &str) -> Pair {
-    if a <= b { (a.into(), b.into()) } else { (b.into(), a.into()) }
+    if a <= b {
+        (a.into(), b.into())
+    } else {
+        (b.into(), a.into())
+    }
 }
 
 /// What links there are, whatever the kernel knows of them.
@@ -41,7 +45,10 @@ impl EdgeState {
 
     /// Power of `a`'s frames at `b`, where they are received.
     fn rssi(&self, a: &str, b: &str) -> Option<Dbm> {
-        let link = self.links.get(&pair(a, b)).filter(|link| !link.taken_away)?;
+        let link = self
+            .links
+            .get(&pair(a, b))
+            .filter(|link| !link.taken_away)?;
         let rssi = self.radio.tx_power - link.attenuation?;
         (rssi >= self.radio.sensitivity).then_some(rssi)
     }
@@ -72,14 +79,31 @@ impl EdgeMedium {
             match (&node.role, &node.radio) {
                 (Role::EdgeRouter(_), Some(radio)) => {
                     let (channel, pan_id) = (radio.channel, radio.pan_id);
-                    routers.insert(name.clone(), Control::Signal { channel, pan_id, rssi: None });
+                    routers.insert(
+                        name.clone(),
+                        Control::Signal {
+                            channel,
+                            pan_id,
+                            rssi: None,
+                        },
+                    );
                 }
                 (Role::MobileNode(_), Some(_)) => listeners.push(name.clone()),
                 _ => {}
             }
         }
-        let state = EdgeState { radio: plan.radio.clone(), links: BTreeMap::new() };
-        let mut medium = EdgeMedium { hwsim, radios, state, edges: BTreeMap::new(), routers, listeners };
+        let state = EdgeState {
+            radio: plan.radio.clone(),
+            links: BTreeMap::new(),
+        };
+        let mut medium = EdgeMedium {
+            hwsim,
+            radios,
+            state,
+            edges: BTreeMap::new(),
+            routers,
+            listeners,
+        };
         for link in &plan.links {
             medium.attenuate(link).await?;
         }
@@ -88,7 +112,8 @@ impl EdgeMedium {
 
     /// Sets the attenuation between two radios.
     pub(crate) async fn attenuate(&mut self, link: &LinkPlan) -> Result<()> {
-        self.state.set_attenuation(&link.a, &link.b, link.attenuation);
+        self.state
+            .set_attenuation(&link.a, &link.b, link.attenuation);
         self.apply(&link.a, &link.b).await
     }
 
@@ -127,7 +152,10 @@ impl EdgeMedium {
     }
 
     fn radio(&self, node: &str) -> Result<RadioId> {
-        self.radios.get(node).copied().with_context(|| format!("node {node} has no radio"))
+        self.radios
+            .get(node)
+            .copied()
+            .with_context(|| format!("node {node} has no radio"))
     }
 
     /// The registers of every listening node: who is told what.
@@ -152,15 +180,25 @@ mod tests {
     use topology::plan::Medium;
 
     fn state() -> EdgeState {
-        let radio =
-            RadioPlan { medium: Medium::Edges, tx_power: Dbm(0.0), sensitivity: Dbm(-85.0) };
-        EdgeState { radio, links: BTreeMap::new() }
+        let radio = RadioPlan {
+            medium: Medium::Edges,
+            tx_power: Dbm(0.0),
+            sensitivity: Dbm(-85.0),
+        };
+        EdgeState {
+            radio,
+            links: BTreeMap::new(),
+        }
     }
 
     #[test]
     fn a_link_is_there_down_to_the_sensitivity_and_both_ways() {
         let mut state = state();
-        assert_eq!(state.rssi("a", "b"), None, "a pair not listed does not hear each other");
+        assert_eq!(
+            state.rssi("a", "b"),
+            None,
+            "a pair not listed does not hear each other"
+        );
         state.set_attenuation("b", "a", Db(85.0));
         assert_eq!(state.rssi("a", "b"), Some(Dbm(-85.0)));
         assert_eq!(state.rssi("b", "a"), Some(Dbm(-85.0)));

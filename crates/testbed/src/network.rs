@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use custody::{Claim, Object, Remover};
 use ipnet::Ipv6Net;
 use topology::Plan;
-use topology::plan::{BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, Role};
+use topology::plan::{
+    BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, Role,
+};
 use wpan::{Dad, Hwsim, Links, Namespace, Nl802154, RadioId, sysctl};
 
 /// The namespace of the backbone's bridge or core router.
@@ -42,21 +44,43 @@ impl Network {
             let links = Links::connect(&namespace).await?;
             let failed = || format!("node {name}");
             if let Some(interface) = &node.backbone {
-                let ends = Ends { backbone: &core, bridge, node: &links, namespace: &namespace };
-                ends.join(&plan.backbone, interface, &node.role, &format!("port{port}")).await.with_context(failed)?;
+                let ends = Ends {
+                    backbone: &core,
+                    bridge,
+                    node: &links,
+                    namespace: &namespace,
+                };
+                ends.join(
+                    &plan.backbone,
+                    interface,
+                    &node.role,
+                    &format!("port{port}"),
+                )
+                .await
+                .with_context(failed)?;
             }
             if let Some(radio) = &node.radio {
-                builder.radio(name, radio, &namespace, &links, claim).await.with_context(failed)?;
+                builder
+                    .radio(name, radio, &namespace, &links, claim)
+                    .await
+                    .with_context(failed)?;
             }
             if let Role::EdgeRouter(role) = &node.role {
                 namespace.run(|| sysctl::write("net.ipv6.conf.all.forwarding", "1"))??;
                 let lowpan = links.index("lowpan0").await?;
                 let address = Ipv6Net::new(role.address, role.prefix.prefix_len())?;
-                links.add_address(lowpan, address, Dad::Off).await.with_context(failed)?;
+                links
+                    .add_address(lowpan, address, Dad::Off)
+                    .await
+                    .with_context(failed)?;
             }
             builder.namespaces.insert(name.clone(), namespace);
         }
-        Ok(Network { namespaces: builder.namespaces, radios: builder.radios, hwsim: builder.hwsim })
+        Ok(Network {
+            namespaces: builder.namespaces,
+            radios: builder.radios,
+            hwsim: builder.hwsim,
+        })
     }
 }
 
@@ -94,17 +118,14 @@ impl Builder<'_> {
         links: &Links,
         claim: &mut Claim,
     ) -> Result<()> {
-        let made = wpan::create_radio_with_phy(&mut self.hwsim, &mut self.host).await?;
+        let made = wpan::create_radio_with_phy(&self.hwsim, &self.host).await?;
         claim.own(Object::Radio { id: made.radio.0 })?;
         self.radios.insert(name.to_owned(), made.radio);
         let mark = format!("wpanlab {} {name}", claim.dir().display());
         self.host_links.set_alias(made.wpan_ifindex, &mark).await?;
         self.host.move_phy(made.phy, namespace).await?;
-        let mut radio = Nl802154::connect(namespace).await?;
-        let moved = radio.interfaces().await?;
-        let wpan = moved.into_iter().find(|i| i.phy == made.phy).with_context(|| {
-            format!("radio {}: its interface did not follow it into the namespace", made.radio.0)
-        })?;
+        let radio = Nl802154::connect(namespace).await?;
+        let wpan = radio.interface_of(made.phy).await?;
         links.down(wpan.ifindex).await?;
         links.rename(wpan.ifindex, "wpan0").await?;
         links.set_address(wpan.ifindex, &plan.eui64.0).await?;
@@ -113,8 +134,7 @@ impl Builder<'_> {
             radio.set_short_address(wpan.ifindex, short).await?;
         }
         radio.set_channel(made.phy, plan.channel).await?;
-        links.add_lowpan("lowpan0", wpan.ifindex).await?;
-        let lowpan = links.index("lowpan0").await?;
+        let lowpan = links.add_lowpan("lowpan0", wpan.ifindex).await?;
         // Mode 1: no address of its own making; the link-local one is added below.
         namespace.run(|| sysctl::write("net.ipv6.conf.lowpan0.addr_gen_mode", "1"))??;
         if matches!(self.plan.nodes[name].role, Role::MobileNode(_)) {
@@ -130,11 +150,14 @@ impl Builder<'_> {
 }
 
 /// The bridge's index, or none where the backbone routes.
-async fn prepare_backbone(plan: &BackbonePlan, namespace: &Namespace, links: &Links) -> Result<Option<u32>> {
+async fn prepare_backbone(
+    plan: &BackbonePlan,
+    namespace: &Namespace,
+    links: &Links,
+) -> Result<Option<u32>> {
     match plan.kind {
         BackboneKind::Bridge => {
-            links.add_bridge(BRIDGE).await?;
-            let bridge = links.index(BRIDGE).await?;
+            let bridge = links.add_bridge(BRIDGE).await?;
             links.up(bridge).await?;
             Ok(Some(bridge))
         }
@@ -154,10 +177,21 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
-    async fn join(&self, plan: &BackbonePlan, interface: &BackboneInterface, role: &Role, port: &str) -> Result<()> {
+    async fn join(
+        &self,
+        plan: &BackbonePlan,
+        interface: &BackboneInterface,
+        role: &Role,
+        port: &str,
+    ) -> Result<()> {
         let mac = parse_mac(&interface.mac)?;
-        self.backbone.add_veth(port, "eth0", self.namespace, None, Some(mac)).await?;
-        let port = self.backbone.index(port).await?;
+        // The port's own address differs from its node's in one bit, and stays local.
+        let mut port_mac = mac;
+        port_mac[0] ^= 0x04;
+        let port = self
+            .backbone
+            .add_veth(port, "eth0", self.namespace, port_mac, mac)
+            .await?;
         if let Some(bridge) = self.bridge {
             self.backbone.set_master(port, bridge).await?;
         } else if let Some(gateway) = interface.gateway {
@@ -171,12 +205,16 @@ impl Ends<'_> {
         self.backbone.up(port).await?;
         let eth0 = self.node.index("eth0").await?;
         self.node.up(eth0).await?;
-        self.node.add_address(eth0, interface.address, Dad::Off).await?;
+        self.node
+            .add_address(eth0, interface.address, Dad::Off)
+            .await?;
         for route in &interface.routes {
             self.node.add_route(route.to, route.via, eth0).await?;
         }
         if let (None, Role::EdgeRouter(role)) = (self.bridge, role) {
-            self.backbone.add_route(role.prefix, interface.address.addr(), port).await?;
+            self.backbone
+                .add_route(role.prefix, interface.address.addr(), port)
+                .await?;
         }
         Ok(())
     }
@@ -186,8 +224,11 @@ fn parse_mac(text: &str) -> Result<[u8; 6]> {
     let mut mac = [0; 6];
     let mut parts = text.split(':');
     for octet in &mut mac {
-        let part = parts.next().with_context(|| format!("`{text}` is not a MAC address"))?;
-        *octet = u8::from_str_radix(part, 16).with_context(|| format!("`{text}` is not a MAC address"))?;
+        let part = parts
+            .next()
+            .with_context(|| format!("`{text}` is not a MAC address"))?;
+        *octet = u8::from_str_radix(part, 16)
+            .with_context(|| format!("`{text}` is not a MAC address"))?;
     }
     Ok(mac)
 }
@@ -199,10 +240,17 @@ pub struct RadioRemover;
 impl Remover for RadioRemover {
     fn remove_radio(&mut self, id: u32) -> Result<(), String> {
         let work = || -> Result<()> {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             runtime.block_on(async {
-                let mut hwsim = Hwsim::connect().await?;
-                if hwsim.radios().await?.iter().any(|radio| radio.id == RadioId(id)) {
+                let hwsim = Hwsim::connect().await?;
+                if hwsim
+                    .radios()
+                    .await?
+                    .iter()
+                    .any(|radio| radio.id == RadioId(id))
+                {
                     hwsim.delete_radio(RadioId(id)).await?;
                 }
                 Ok(())

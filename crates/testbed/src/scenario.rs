@@ -88,7 +88,12 @@ impl<'a> Scenario<'a> {
         self.drain().await
     }
 
-    async fn start_group(&mut self, names: &[&NodeName], of: usize, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    async fn start_group(
+        &mut self,
+        names: &[&NodeName],
+        of: usize,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
         for name in names {
             self.start_daemon(name)?;
         }
@@ -96,14 +101,27 @@ impl<'a> Scenario<'a> {
         let deadline = Instant::now() + READY;
         let mut waiting: BTreeSet<&str> = names.iter().map(|n| n.as_str()).collect();
         while !waiting.is_empty() {
-            progress(Progress::Ready { ready: self.daemons.len() - waiting.len(), of });
+            progress(Progress::Ready {
+                ready: self.daemons.len() - waiting.len(),
+                of,
+            });
             let Ok(report) = timeout_at(deadline, self.inbox.recv()).await else {
                 let names: Vec<&str> = waiting.into_iter().collect();
                 let logs: Vec<String> = names
                     .iter()
-                    .map(|n| format!("{n}: {}", crate::daemon::tail(&self.launcher.run_dir.log(n))))
+                    .map(|n| {
+                        format!(
+                            "{n}: {}",
+                            crate::daemon::tail(&self.launcher.run_dir.log(n))
+                        )
+                    })
                     .collect();
-                bail!("not ready after {}: {}\n{}", format_duration(READY), names.join(", "), logs.join("\n"));
+                bail!(
+                    "not ready after {}: {}\n{}",
+                    format_duration(READY),
+                    names.join(", "),
+                    logs.join("\n")
+                );
             };
             if let Some(event) = self.handle(report).await? {
                 if event.kind == EventKind::Ready {
@@ -112,12 +130,17 @@ impl<'a> Scenario<'a> {
                 self.events.push(event);
             }
         }
-        progress(Progress::Ready { ready: self.daemons.len(), of });
+        progress(Progress::Ready {
+            ready: self.daemons.len(),
+            of,
+        });
         Ok(())
     }
 
     fn start_daemon(&mut self, name: &str) -> Result<()> {
-        let daemon = self.launcher.daemon(name, &self.namespaces[name], self.claim)?;
+        let daemon = self
+            .launcher
+            .daemon(name, &self.namespaces[name], self.claim)?;
         self.daemons.insert(name.to_owned(), daemon);
         Ok(())
     }
@@ -126,7 +149,9 @@ impl<'a> Scenario<'a> {
     async fn handle(&mut self, report: Option<Report>) -> Result<Option<Event>> {
         match report.context("all daemons are gone")? {
             Report::Event(event) => Ok(Some(event)),
-            Report::Garbage { node, line } => bail!("node {node} printed something that is no event: {line}"),
+            Report::Garbage { node, line } => {
+                bail!("node {node} printed something that is no event: {line}")
+            }
             Report::ProgramExited(event) => Ok(Some(event)),
             // A process that was crashed on purpose is not the one that should run.
             Report::Closed { node, pid } => match self.daemons.get_mut(&node) {
@@ -147,7 +172,10 @@ impl<'a> Scenario<'a> {
         for (at, due) in agenda {
             self.wait_until(start + at).await?;
             match due {
-                Due::Step(step) => self.carry_out(step).await.with_context(|| format!("scenario step at {}", format_duration(at)))?,
+                Due::Step(step) => self
+                    .carry_out(step)
+                    .await
+                    .with_context(|| format!("scenario step at {}", format_duration(at)))?,
                 Due::Program(node, plan) => self.start_program(node, plan)?,
                 Due::Tick => progress(Progress::Scenario { at, of: duration }),
             }
@@ -160,8 +188,12 @@ impl<'a> Scenario<'a> {
     /// Everything with a scenario time, in order.
     fn agenda(&self) -> Vec<(Duration, Due<'a>)> {
         let plan: &'a Plan = self.plan;
-        let mut agenda: Vec<(Duration, Due<'a>)> =
-            plan.scenario.steps.iter().map(|step| (step.at, Due::Step(step))).collect();
+        let mut agenda: Vec<(Duration, Due<'a>)> = plan
+            .scenario
+            .steps
+            .iter()
+            .map(|step| (step.at, Due::Step(step)))
+            .collect();
         for (name, node) in &plan.nodes {
             if let Role::Program(program) = &node.role {
                 agenda.push((program.start_at, Due::Program(name, program)));
@@ -202,7 +234,10 @@ impl<'a> Scenario<'a> {
             }
             Action::Crash { node } => {
                 self.crashed.insert(node.clone());
-                let daemon = self.daemons.get_mut(node).with_context(|| format!("node {node} is not running"))?;
+                let daemon = self
+                    .daemons
+                    .get_mut(node)
+                    .with_context(|| format!("node {node} is not running"))?;
                 daemon.crash().await?;
                 format!("crash {node}")
             }
@@ -230,7 +265,9 @@ impl<'a> Scenario<'a> {
     }
 
     fn start_program(&mut self, node: &str, plan: &ProgramPlan) -> Result<()> {
-        let program = self.launcher.program(node, &plan.command, &self.namespaces[node], self.claim)?;
+        let program =
+            self.launcher
+                .program(node, &plan.command, &self.namespaces[node], self.claim)?;
         self.programs.push(program);
         Ok(())
     }
@@ -241,7 +278,9 @@ impl<'a> Scenario<'a> {
             .plan
             .nodes
             .iter()
-            .filter(|(name, node)| matches!(node.role, Role::Client(_)) && !self.crashed.contains(*name))
+            .filter(|(name, node)| {
+                matches!(node.role, Role::Client(_)) && !self.crashed.contains(*name)
+            })
             .map(|(name, _)| name.clone())
             .collect();
         let mut waiting: BTreeSet<&str> = clients.iter().map(String::as_str).collect();
@@ -253,7 +292,10 @@ impl<'a> Scenario<'a> {
         let deadline = Instant::now() + DRAIN;
         while !waiting.is_empty() {
             let Ok(report) = timeout_at(deadline, self.inbox.recv()).await else {
-                bail!("requests outstanding {} after the scenario's end at: {waiting:?}", format_duration(DRAIN));
+                bail!(
+                    "requests outstanding {} after the scenario's end at: {waiting:?}",
+                    format_duration(DRAIN)
+                );
             };
             if let Some(event) = self.handle(report).await? {
                 if matches!(event.kind, EventKind::Drained { .. }) {
@@ -287,6 +329,10 @@ impl<'a> Scenario<'a> {
     }
 
     fn record(&mut self, kind: EventKind) {
-        self.events.push(Event { time_ns: now().as_nanos(), node: SCENARIO.into(), kind });
+        self.events.push(Event {
+            time_ns: now().as_nanos(),
+            node: SCENARIO.into(),
+            kind,
+        });
     }
 }

@@ -85,10 +85,19 @@ impl Sniffers {
     }
 
     /// Adds `interface` of `node`, in `namespace`, captured into `file`.
-    pub(crate) fn add(&mut self, namespace: &Namespace, node: &str, interface: &str, tap: Tap, file: PathBuf) -> Result<()> {
+    pub(crate) fn add(
+        &mut self,
+        namespace: &Namespace,
+        node: &str,
+        interface: &str,
+        tap: Tap,
+        file: PathBuf,
+    ) -> Result<()> {
         let label = format!("{node}.{interface}");
         let what = || format!("capture {label}");
-        let socket = namespace.run(|| open_socket(interface, tap))?.with_context(what)?;
+        let socket = namespace
+            .run(|| open_socket(interface, tap))?
+            .with_context(what)?;
         let out = File::create(&file).with_context(|| format!("create {}", file.display()))?;
         let described = Interface {
             name: label.clone(),
@@ -96,28 +105,36 @@ impl Sniffers {
             description: Some(format!("{interface} of node {node}")),
         };
         let writer = Writer::new(BufWriter::new(out), &[described]).with_context(what)?;
-        self.open.push(Sniffer { label, socket, writer });
+        self.open.push(Sniffer {
+            label,
+            socket,
+            writer,
+        });
         Ok(())
     }
 
     /// Starts emptying the sockets.
     pub(crate) fn start(mut self) -> Result<Running> {
         let (stop, stopped) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("sniffers".into()).spawn(move || {
-            become_idle_class().context("sniffers: idle scheduling class")?;
-            loop {
-                let last = match stopped.recv_timeout(PERIOD) {
-                    Err(RecvTimeoutError::Timeout) => false,
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
-                };
-                for sniffer in &mut self.open {
-                    sniffer.empty().with_context(|| format!("capture {}", sniffer.label))?;
+        let thread = std::thread::Builder::new()
+            .name("sniffers".into())
+            .spawn(move || {
+                become_idle_class().context("sniffers: idle scheduling class")?;
+                loop {
+                    let last = match stopped.recv_timeout(PERIOD) {
+                        Err(RecvTimeoutError::Timeout) => false,
+                        Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
+                    };
+                    for sniffer in &mut self.open {
+                        sniffer
+                            .empty()
+                            .with_context(|| format!("capture {}", sniffer.label))?;
+                    }
+                    if last {
+                        return self.open.into_iter().try_for_each(Sniffer::finish);
+                    }
                 }
-                if last {
-                    return self.open.into_iter().try_for_each(Sniffer::finish);
-                }
-            }
-        })?;
+            })?;
         Ok(Running { stop, thread })
     }
 }
@@ -160,7 +177,10 @@ impl Sniffer {
     fn finish(self) -> Result<()> {
         let lost = dropped(&self.socket).with_context(|| format!("capture {}", self.label))?;
         if lost > 0 {
-            bail!("capture {}: the kernel dropped {lost} packets: the receive buffer is too small for this load", self.label);
+            bail!(
+                "capture {}: the kernel dropped {lost} packets: the receive buffer is too small for this load",
+                self.label
+            );
         }
         self.writer.finish()?;
         Ok(())
@@ -169,7 +189,12 @@ impl Sniffer {
 
 fn open_socket(interface: &str, tap: Tap) -> Result<OwnedFd> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let fd = socket(AddressFamily::Packet, tap.socket_type(), flags, SockProtocol::EthAll)?;
+    let fd = socket(
+        AddressFamily::Packet,
+        tap.socket_type(),
+        flags,
+        SockProtocol::EthAll,
+    )?;
     setsockopt(&fd, RcvBufForce, &BUFFER)?;
     setsockopt(&fd, ReceiveTimestampns, &true)?;
     let index = nix::net::if_::if_nametoindex(interface)?;
@@ -180,7 +205,11 @@ fn open_socket(interface: &str, tap: Tap) -> Result<OwnedFd> {
     address.sll_ifindex = index as i32;
     // SAFETY: the pointer and the length are those of `address`, which outlives the call.
     let bound = unsafe {
-        libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as libc::socklen_t)
+        libc::bind(
+            fd.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of_val(&address) as libc::socklen_t,
+        )
     };
     Errno::result(bound)?;
     Ok(fd)
@@ -190,7 +219,12 @@ fn open_socket(interface: &str, tap: Tap) -> Result<OwnedFd> {
 fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<(usize, SimTime), Errno> {
     let mut control = cmsg_space!(TimeSpec);
     let mut parts = [IoSliceMut::new(buffer)];
-    let got = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_TRUNC)?;
+    let got = recvmsg::<()>(
+        socket.as_raw_fd(),
+        &mut parts,
+        Some(&mut control),
+        MsgFlags::MSG_TRUNC,
+    )?;
     let stamp = got.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
         _ => None,
@@ -214,7 +248,11 @@ fn dropped(socket: &OwnedFd) -> io::Result<u32> {
             &mut length,
         )
     };
-    if result == 0 { Ok(stats.tp_drops) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(stats.tp_drops)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Moves the calling thread to `SCHED_IDLE`.
@@ -222,5 +260,9 @@ fn become_idle_class() -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: `parameters` outlives the call; 0 is the calling thread.
     let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameters) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

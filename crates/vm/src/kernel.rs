@@ -39,6 +39,11 @@ pub fn default_cache() -> PathBuf {
 }
 
 impl Kernel {
+    /// The newest kernel of the cache; nothing is fetched.
+    pub fn cached(cache: &Path) -> Option<Kernel> {
+        newest(cache)
+    }
+
     /// Finds a kernel: the explicit one, else the newest in the cache, else the
     /// distribution's package, else the host's own in `/boot` if it has the 802.15.4
     /// modules.
@@ -49,7 +54,7 @@ impl Kernel {
         if let Some(path) = &source.explicit {
             return Kernel::explicit(path, &source.cache);
         }
-        if let Some(kernel) = cached(&source.cache) {
+        if let Some(kernel) = Kernel::cached(&source.cache) {
             return Ok(kernel);
         }
         let fetched = fetch::fetch(&source.cache, |step| tracing::info!("{step}"));
@@ -128,7 +133,7 @@ pub(crate) fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
 }
 
 /// The newest kernel that [`adopt`] put into the cache.
-fn cached(cache: &Path) -> Option<Kernel> {
+fn newest(cache: &Path) -> Option<Kernel> {
     let listing = std::fs::read_dir(packages(cache)).ok()?;
     listing
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

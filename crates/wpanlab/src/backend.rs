@@ -40,21 +40,24 @@ pub enum How {
 
 impl How {
     /// What the command line asks for; for `auto`, what this machine can do.
-    pub fn choose(args: &HowArgs, show: &Show) -> Result<How> {
+    pub async fn choose(args: &HowArgs, show: &Show) -> Result<How> {
         match (args.backend, args.clock) {
             (BackendArg::Native, ClockArg::Virtual) => {
                 bail!("virtual time needs the VM: give --clock realtime with --backend native")
             }
-            (BackendArg::Native, ClockArg::Realtime) => {
-                native_obstacle().map_or(Ok(How::Native), |obstacle| bail!("native backend: {obstacle}"))
-            }
+            (BackendArg::Native, ClockArg::Realtime) => native_obstacle()
+                .map_or(Ok(How::Native), |obstacle| {
+                    bail!("native backend: {obstacle}")
+                }),
             (_, ClockArg::Virtual) => How::virtual_clock(args.kernel.as_deref(), show),
-            (BackendArg::Vm, ClockArg::Realtime) => How::realtime_vm(args.kernel.as_deref(), show),
+            (BackendArg::Vm, ClockArg::Realtime) => {
+                How::realtime_vm(args.kernel.as_deref(), show).await
+            }
             (BackendArg::Auto, ClockArg::Realtime) => match native_obstacle() {
                 None => Ok(How::Native),
                 Some(obstacle) => {
                     show.stage(&format!("not native: {obstacle}; using the VM"));
-                    How::realtime_vm(args.kernel.as_deref(), show)
+                    How::realtime_vm(args.kernel.as_deref(), show).await
                 }
             },
         }
@@ -62,27 +65,39 @@ impl How {
 
     /// The reproducible VM.
     pub fn virtual_clock(kernel: Option<&Path>, show: &Show) -> Result<How> {
-        Ok(How::Vm { kernel: locate(kernel, show)?, clock: Clock::Virtual, accel: Accel::Tcg })
+        Ok(How::Vm {
+            kernel: locate(kernel, show)?,
+            clock: Clock::Virtual,
+            accel: Accel::Tcg,
+        })
     }
 
-    fn realtime_vm(kernel: Option<&Path>, show: &Show) -> Result<How> {
+    async fn realtime_vm(kernel: Option<&Path>, show: &Show) -> Result<How> {
         let kernel = locate(kernel, show)?;
         show.stage("probe KVM");
-        let accel = match vm::probe::kvm_works(&kernel) {
+        let accel = match vm::probe::kvm_works(&kernel, &own_binary()?).await {
             Ok(()) => Accel::Kvm,
             Err(reason) => {
                 show.stage(&format!("no KVM: {reason}; using TCG"));
                 Accel::Tcg
             }
         };
-        Ok(How::Vm { kernel, clock: Clock::Realtime, accel })
+        Ok(How::Vm {
+            kernel,
+            clock: Clock::Realtime,
+            accel,
+        })
     }
 
     /// Runs `plan`; the run directory then holds what the live half writes.
     pub async fn run(&self, plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
         match self {
             How::Native => native(plan, dir, show).await,
-            How::Vm { kernel, clock, accel } => {
+            How::Vm {
+                kernel,
+                clock,
+                accel,
+            } => {
                 let job = Job::new(plan, *clock);
                 let mut config = VmConfig::new(kernel.clone(), own_binary()?);
                 config.clock = *clock;
@@ -99,7 +114,9 @@ impl How {
 
 /// Whether `plan` runs programs of the user's, which live in this machine's file system.
 pub fn has_programs(plan: &Plan) -> bool {
-    plan.nodes.values().any(|node| matches!(node.role, Role::Program(_)))
+    plan.nodes
+        .values()
+        .any(|node| matches!(node.role, Role::Program(_)))
 }
 
 /// Why this machine cannot run natively; `None` if it can.
@@ -108,12 +125,17 @@ pub fn native_obstacle() -> Option<String> {
         return Some("it needs root for namespaces and radios".into());
     }
     let loaded = |module: &str| Path::new("/sys/module").join(module).exists();
-    let missing: Vec<&str> =
-        ["mac802154_hwsim", "ieee802154_6lowpan"].into_iter().filter(|m| !loaded(m)).collect();
+    let missing: Vec<&str> = ["mac802154_hwsim", "ieee802154_6lowpan"]
+        .into_iter()
+        .filter(|m| !loaded(m))
+        .collect();
     if missing.is_empty() {
         return None;
     }
-    Some(format!("the kernel has no {0}; if it has the modules: modprobe -a {0}", missing.join(" ")))
+    Some(format!(
+        "the kernel has no {0}; if it has the modules: modprobe -a {0}",
+        missing.join(" ")
+    ))
 }
 
 async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
@@ -145,7 +167,11 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
     match fs::read_to_string(&error) {
         Ok(text) => bail!("in the VM: {text}"),
         Err(_) if output.exit_code == 0 => Ok(()),
-        Err(_) => bail!("the VM ended with {}; its console:\n{}", output.exit_code, output.console),
+        Err(_) => bail!(
+            "the VM ended with {}; its console:\n{}",
+            output.exit_code,
+            output.console
+        ),
     }
 }
 
@@ -167,7 +193,10 @@ pub fn own_binary() -> Result<PathBuf> {
 
 fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
     show.stage("find a kernel");
-    let source = KernelSource { explicit: explicit.map(Path::to_owned), cache: vm::default_cache() };
+    let source = KernelSource {
+        explicit: explicit.map(Path::to_owned),
+        cache: vm::default_cache(),
+    };
     Ok(Kernel::locate(&source)?)
 }
 
@@ -175,7 +204,11 @@ fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
 pub fn fetch(show: Show) -> Result<Outcome> {
     let kernel = vm::fetch(&vm::default_cache(), |line: &str| show.stage(line))?;
     show.done();
-    println!("kernel {} in {}", kernel.release, vm::default_cache().display());
+    println!(
+        "kernel {} in {}",
+        kernel.release,
+        vm::default_cache().display()
+    );
     Ok(Outcome::Passed)
 }
 

@@ -28,5 +28,9 @@ pub fn clean(dry_run: bool) -> Result<Outcome> {
             Err(error) => failed.push(format!("run {name}: {error}")),
         }
     }
-    if failed.is_empty() { Ok(Outcome::Passed) } else { bail!(failed.join("\n")) }
+    if failed.is_empty() {
+        Ok(Outcome::Passed)
+    } else {
+        bail!(failed.join("\n"))
+    }
 }

@@ -51,6 +51,9 @@ pub enum Command {
         /// pcap or pcapng files
         #[arg(required_unless_present = "self_test")]
         captures: Vec<PathBuf>,
+        /// Every Message ID in the table, not only the notable ones
+        #[arg(long)]
+        all: bool,
         /// Measure a synthetic capture with a known gap instead
         #[arg(long, conflicts_with = "captures")]
         self_test: bool,

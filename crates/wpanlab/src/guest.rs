@@ -71,7 +71,9 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
     let plan = Plan::from_yaml(&job.plan).context("the job's plan")?;
     let program_root = job.host_root.then(|| Path::new(HOST_ROOT).to_owned());
     if let Some(root) = &program_root {
-        guest.mount_host_root(root).context("the host's file system")?;
+        guest
+            .mount_host_root(root)
+            .context("the host's file system")?;
     }
     let mut progress = |progress: Progress| {
         if let Ok(line) = serde_json::to_string(&progress) {

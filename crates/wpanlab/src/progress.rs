@@ -27,8 +27,9 @@ impl Show {
         if quiet {
             Show::Nothing
         } else if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {wide_bar} {eta}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {wide_bar} {eta}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(0).with_style(style);
             bar.enable_steady_tick(Duration::from_millis(200));
             Show::Bar(bar)

@@ -17,8 +17,10 @@ use crate::progress::Show;
 /// Reads a topology; diagnostics go to standard error and `None` comes back.
 pub fn load(path: &Path, seed: Option<u64>) -> Result<Option<Plan>> {
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let overrides = Overrides { seed: seed.map(Seed) };
-    match topology::load(&path.display().to_string(), &text, &overrides) {
+    let overrides = Overrides {
+        seed: seed.map(Seed),
+    };
+    match topology::load(&path.display().to_string(), &text, overrides) {
         Ok(plan) => Ok(Some(plan)),
         Err(diagnostics) => {
             eprintln!("{diagnostics}");
@@ -32,7 +34,12 @@ pub fn check(paths: &[PathBuf]) -> Result<Outcome> {
     let mut outcome = Outcome::Passed;
     for path in paths {
         match load(path, None)? {
-            Some(plan) => println!("{}: {} nodes, {} steps", path.display(), plan.nodes.len(), plan.scenario.steps.len()),
+            Some(plan) => println!(
+                "{}: {} nodes, {} steps",
+                path.display(),
+                plan.nodes.len(),
+                plan.scenario.steps.len()
+            ),
             None => outcome = Outcome::BadTopology,
         }
     }
@@ -41,37 +48,58 @@ pub fn check(paths: &[PathBuf]) -> Result<Outcome> {
 
 /// `wpanlab plan`.
 pub fn print_plan(path: &Path, seed: Option<u64>) -> Result<Outcome> {
-    let Some(plan) = load(path, seed)? else { return Ok(Outcome::BadTopology) };
+    let Some(plan) = load(path, seed)? else {
+        return Ok(Outcome::BadTopology);
+    };
     print!("{}", plan.to_yaml());
     Ok(Outcome::Passed)
 }
 
-/// `wpanlab analyze`.
-pub fn analyze(captures: &[PathBuf], json: bool) -> Result<Outcome> {
-    let analysis = measure::analyze_files(captures)?;
+/// `wpanlab analyze`. Damage further on in a file is said, after what could be read.
+pub fn analyze(captures: &[PathBuf], all: bool, json: bool) -> Result<Outcome> {
+    let (analysis, damage) = measure::analyze(captures, &measure::analysis::Options::default())?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&analysis)?);
+        bail!("analyze --json");
     } else {
-        print!("{}", measure::text::analysis(&analysis));
+        let table = if all {
+            measure::text::Table::All
+        } else {
+            measure::text::Table::Notable
+        };
+        print!("{}", measure::text::report(&analysis, table));
     }
-    Ok(Outcome::Passed)
+    for error in &damage {
+        eprintln!("wpanlab: {error}");
+    }
+    Ok(if damage.is_empty() {
+        Outcome::Passed
+    } else {
+        Outcome::Failed
+    })
 }
 
 /// `wpanlab run`.
 pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<Outcome> {
-    let Some(plan) = load(&args.topology, args.seed)? else { return Ok(Outcome::BadTopology) };
-    let how = How::choose(&args.how, &show)?;
+    let Some(plan) = load(&args.topology, args.seed)? else {
+        return Ok(Outcome::BadTopology);
+    };
+    let how = How::choose(&args.how, &show).await?;
     let dir = make_run_dir(&plan, &args)?;
     let outcome = perform(&plan, &how, &dir, &show).await;
     show.done();
-    let result = outcome.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
+    let result =
+        outcome.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&result)?);
     } else if !quiet {
         print!("{}", measure::text::summary(&result));
         print_paths(&dir)?;
     }
-    Ok(if result.passed() { Outcome::Passed } else { Outcome::Failed })
+    Ok(if result.passed {
+        Outcome::Passed
+    } else {
+        Outcome::Failed
+    })
 }
 
 /// The live half, then the measurement.
@@ -101,7 +129,10 @@ fn make_run_dir(plan: &Plan, args: &RunArgs) -> Result<RunDir> {
 /// Removes an earlier run, and refuses to remove anything else.
 fn remove_run(root: &Path) -> Result<()> {
     if !RunDir::new(root).plan().exists() {
-        bail!("{} is no run directory (it has no plan.yaml): not removed", root.display());
+        bail!(
+            "{} is no run directory (it has no plan.yaml): not removed",
+            root.display()
+        );
     }
     fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))
 }
@@ -115,12 +146,18 @@ fn next_free(base: &Path, name: &str) -> PathBuf {
 fn print_paths(dir: &RunDir) -> Result<()> {
     println!("run directory  {}", dir.root().display());
     println!("result         {}", dir.result().display());
-    println!("captures       {}  (all interfaces)", dir.merged_capture().display());
+    println!(
+        "captures       {}  (all interfaces)",
+        dir.merged_capture().display()
+    );
     let mut captures: Vec<PathBuf> = fs::read_dir(dir.captures())
         .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
         .with_context(|| dir.captures().display().to_string())?;
     captures.sort();
-    for capture in captures.iter().filter(|path| **path != dir.merged_capture()) {
+    for capture in captures
+        .iter()
+        .filter(|path| **path != dir.merged_capture())
+    {
         println!("               {}", capture.display());
     }
     Ok(())
@@ -133,16 +170,27 @@ mod tests {
     #[test]
     fn each_run_gets_the_next_free_directory() {
         let base = tempfile::tempdir().unwrap();
-        assert_eq!(next_free(base.path(), "handover"), base.path().join("handover-1"));
+        assert_eq!(
+            next_free(base.path(), "handover"),
+            base.path().join("handover-1")
+        );
         fs::create_dir(base.path().join("handover-1")).unwrap();
-        assert_eq!(next_free(base.path(), "handover"), base.path().join("handover-2"));
+        assert_eq!(
+            next_free(base.path(), "handover"),
+            base.path().join("handover-2")
+        );
     }
 
     #[test]
     fn force_removes_runs_only() {
         let base = tempfile::tempdir().unwrap();
         fs::write(base.path().join("precious"), "x").unwrap();
-        assert!(remove_run(base.path()).unwrap_err().to_string().contains("no run directory"));
+        assert!(
+            remove_run(base.path())
+                .unwrap_err()
+                .to_string()
+                .contains("no run directory")
+        );
         assert!(base.path().join("precious").exists());
     }
 }

@@ -15,7 +15,9 @@ use crate::run::{load, perform};
 
 /// Runs the topology `args.runs` times and compares every artefact with the first run's.
 pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
-    let Some(plan) = load(&args.topology, args.seed)? else { return Ok(Outcome::BadTopology) };
+    let Some(plan) = load(&args.topology, args.seed)? else {
+        return Ok(Outcome::BadTopology);
+    };
     let how = How::virtual_clock(args.kernel.as_deref(), &show)?;
     let scratch = tempfile::tempdir().context("temporary directory")?;
     let mut first: Option<BTreeMap<PathBuf, Vec<u8>>> = None;
@@ -23,7 +25,9 @@ pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
         show.stage(&format!("run {number} of {}", args.runs));
         let dir = RunDir::new(scratch.path().join(number.to_string()));
         fs::create_dir(dir.root()).with_context(|| dir.root().display().to_string())?;
-        perform(&plan, &how, &dir, &show).await.with_context(|| format!("run {number}"))?;
+        perform(&plan, &how, &dir, &show)
+            .await
+            .with_context(|| format!("run {number}"))?;
         let files = backend::read_tree(dir.root())?;
         let Some(expected) = &first else {
             first = Some(files);
@@ -31,38 +35,61 @@ pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
         };
         if let Some(difference) = first_difference(expected, &files) {
             show.done();
-            println!("{}: run {number} differs from run 1: {difference}", plan.name);
+            println!(
+                "{}: run {number} differs from run 1: {difference}",
+                plan.name
+            );
             return Ok(Outcome::Failed);
         }
     }
     show.done();
     let files = first.map_or(0, |files| files.len());
-    println!("{}: {} runs, {files} files each, identical", plan.name, args.runs);
+    println!(
+        "{}: {} runs, {files} files each, identical",
+        plan.name, args.runs
+    );
     Ok(Outcome::Passed)
 }
 
 /// The first file that is not the same in both, and where.
-fn first_difference(a: &BTreeMap<PathBuf, Vec<u8>>, b: &BTreeMap<PathBuf, Vec<u8>>) -> Option<String> {
+fn first_difference(
+    a: &BTreeMap<PathBuf, Vec<u8>>,
+    b: &BTreeMap<PathBuf, Vec<u8>>,
+) -> Option<String> {
     for (path, left) in a {
         let name = path.display();
-        let Some(right) = b.get(path) else { return Some(format!("{name} is missing")) };
+        let Some(right) = b.get(path) else {
+            return Some(format!("{name} is missing"));
+        };
         if left != right {
             return Some(format!("{name} {}", place(path, left, right)));
         }
     }
-    b.keys().find(|path| !a.contains_key(*path)).map(|path| format!("{} is new", path.display()))
+    b.keys()
+        .find(|path| !a.contains_key(*path))
+        .map(|path| format!("{} is new", path.display()))
 }
 
 /// Line and text for text files, offset for others.
 fn place(path: &Path, left: &[u8], right: &[u8]) -> String {
     let same = left.iter().zip(right).take_while(|(l, r)| l == r).count();
-    if path.extension().is_some_and(|extension| extension == "pcapng") {
-        return format!("at byte {same} ({} and {} bytes long)", left.len(), right.len());
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "pcapng")
+    {
+        return format!(
+            "at byte {same} ({} and {} bytes long)",
+            left.len(),
+            right.len()
+        );
     }
     let line = left[..same].iter().filter(|byte| **byte == b'\n').count() + 1;
     let text = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
-        text.lines().nth(line - 1).unwrap_or("(end of file)").to_owned()
+        text.lines()
+            .nth(line - 1)
+            .unwrap_or("(end of file)")
+            .to_owned()
     };
     format!("at line {line}:\n  {}\n  {}", text(left), text(right))
 }
@@ -72,7 +99,10 @@ mod tests {
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> BTreeMap<PathBuf, Vec<u8>> {
-        files.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect()
+        files
+            .iter()
+            .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()))
+            .collect()
     }
 
     #[test]
@@ -80,7 +110,10 @@ mod tests {
         let a = tree(&[("events.jsonl", "one\ntwo\n"), ("plan.yaml", "x")]);
         assert_eq!(first_difference(&a, &a), None);
         let b = tree(&[("events.jsonl", "one\n2\n"), ("plan.yaml", "x")]);
-        assert_eq!(first_difference(&a, &b).unwrap(), "events.jsonl at line 2:\n  two\n  2");
+        assert_eq!(
+            first_difference(&a, &b).unwrap(),
+            "events.jsonl at line 2:\n  two\n  2"
+        );
     }
 
     #[test]

@@ -13,7 +13,11 @@ fn root() -> &'static Path {
 
 /// The names in backquotes of a table cell.
 fn quoted(cell: &str) -> BTreeSet<String> {
-    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    cell.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn documented(crates: &BTreeSet<String>) -> Graph {
@@ -25,7 +29,11 @@ fn documented(crates: &BTreeSet<String>) -> Graph {
         let depends = cells.last().unwrap();
         let all = depends.contains("all of them");
         let depends = if all {
-            crates.iter().filter(|other| **other != name).cloned().collect()
+            crates
+                .iter()
+                .filter(|other| **other != name)
+                .cloned()
+                .collect()
         } else {
             quoted(depends)
         };
@@ -35,9 +43,16 @@ fn documented(crates: &BTreeSet<String>) -> Graph {
 }
 
 fn actual() -> Graph {
-    let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec().unwrap();
-    let members: BTreeSet<String> =
-        metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let metadata = MetadataCommand::new()
+        .current_dir(root())
+        .no_deps()
+        .exec()
+        .unwrap();
+    let members: BTreeSet<String> = metadata
+        .packages
+        .iter()
+        .map(|package| package.name.to_string())
+        .collect();
     let of = |package: &cargo_metadata::Package| {
         package
             .dependencies
@@ -46,7 +61,11 @@ fn actual() -> Graph {
             .map(|d| d.name.clone())
             .collect()
     };
-    metadata.packages.iter().map(|package| (package.name.to_string(), of(package))).collect()
+    metadata
+        .packages
+        .iter()
+        .map(|package| (package.name.to_string(), of(package)))
+        .collect()
 }
 
 #[test]
@@ -61,7 +80,10 @@ fn every_crate_is_in_the_table_and_depends_on_nothing_else() {
     for (name, depends) in &actual {
         let allowed = &documented[name];
         let extra: Vec<_> = depends.difference(allowed).collect();
-        assert!(extra.is_empty(), "{name} depends on {extra:?}, which ARCHITECTURE.md does not allow");
+        assert!(
+            extra.is_empty(),
+            "{name} depends on {extra:?}, which ARCHITECTURE.md does not allow"
+        );
         let unused: Vec<_> = allowed.difference(depends).collect();
         assert!(
             unused.is_empty() || name == "wpanlab",
@@ -73,15 +95,33 @@ fn every_crate_is_in_the_table_and_depends_on_nothing_else() {
 #[test]
 fn pure_crates_have_no_runtime_and_no_system_calls() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec().unwrap();
-    let pure = text.lines().filter(|line| line.starts_with("| `") && line.contains("(pure)"));
+    let metadata = MetadataCommand::new()
+        .current_dir(root())
+        .no_deps()
+        .exec()
+        .unwrap();
+    let pure = text
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.contains("(pure)"));
     let mut seen = 0;
     for line in pure {
         let name = quoted(line).into_iter().next().unwrap();
-        let package = metadata.packages.iter().find(|p| p.name.as_str() == name).unwrap();
-        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
+        let package = metadata
+            .packages
+            .iter()
+            .find(|p| p.name.as_str() == name)
+            .unwrap();
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind == DependencyKind::Normal)
+        {
             let impure = ["tokio", "nix", "rustix", "socket2", "neli", "rtnetlink"];
-            assert!(!impure.contains(&dependency.name.as_str()), "{name} depends on {}", dependency.name);
+            assert!(
+                !impure.contains(&dependency.name.as_str()),
+                "{name} depends on {}",
+                dependency.name
+            );
         }
         seen += 1;
     }

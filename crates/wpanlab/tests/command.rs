@@ -8,7 +8,10 @@ fn files(dir: &str) -> Vec<std::path::PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(root().join(dir))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .collect();
     files.sort();
     files
@@ -22,15 +25,24 @@ fn every_invalid_topology_gives_its_message_and_exit_code_2() {
         let relative = file.strip_prefix(root()).unwrap().display().to_string();
         let text = std::fs::read_to_string(&file).unwrap();
         let expected = text.lines().next().unwrap();
-        let expected = expected.strip_prefix("# expect: ").unwrap_or_else(|| panic!("{relative}: no `# expect:`"));
+        let expected = expected
+            .strip_prefix("# expect: ")
+            .unwrap_or_else(|| panic!("{relative}: no `# expect:`"));
         for command in ["check", "run", "plan"] {
             let output = wpanlab(&[command, &relative]).output().unwrap();
-            assert_eq!(output.status.code(), Some(2), "{command} {relative}: {}", said(&output));
+            assert_eq!(
+                output.status.code(),
+                Some(2),
+                "{command} {relative}: {}",
+                said(&output)
+            );
             let errors = String::from_utf8(output.stderr).unwrap();
             let (place, message) = split(expected);
             let line = format!("{relative}:{place}: ");
             assert!(
-                errors.lines().any(|l| l.starts_with(&line) && l.contains(message)),
+                errors
+                    .lines()
+                    .any(|l| l.starts_with(&line) && l.contains(message)),
                 "{relative}: expected {line}… {message}\n{errors}"
             );
         }
@@ -46,19 +58,33 @@ fn split(expected: &str) -> (&str, &str) {
 fn every_shipped_topology_is_valid() {
     for file in files("topologies") {
         let output = wpanlab(&["check"]).arg(&file).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}: {}", file.display(), said(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {}",
+            file.display(),
+            said(&output)
+        );
     }
 }
 
 #[test]
 fn a_plan_says_the_same_for_the_same_seed_and_other_identifiers_for_another() {
     let plan = |seed: &str| {
-        let output = wpanlab(&["plan", "--seed", seed]).arg(topology("handover.yaml")).output().unwrap();
+        let output = wpanlab(&["plan", "--seed", seed])
+            .arg(topology("handover.yaml"))
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", said(&output));
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(plan("7"), plan("7"));
-    let eui64 = |plan: &str| plan.lines().find(|l| l.contains("eui64")).unwrap().to_owned();
+    let eui64 = |plan: &str| {
+        plan.lines()
+            .find(|l| l.contains("eui64"))
+            .unwrap()
+            .to_owned()
+    };
     assert_ne!(eui64(&plan("7")), eui64(&plan("8")));
 }
 
@@ -87,14 +113,24 @@ fn an_existing_run_directory_is_never_overwritten_without_force() {
     };
     let output = run(&[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    assert_eq!(std::fs::read_to_string(dir.path().join("plan.yaml")).unwrap(), "precious");
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("plan.yaml")).unwrap(),
+        "precious"
+    );
 }
 
 #[test]
 fn a_kernel_that_is_not_there_is_named() {
-    let output = wpanlab(&["run", "--kernel", "/nonexistent/vmlinuz"]).arg(topology("handover.yaml")).output().unwrap();
+    let output = wpanlab(&["run", "--kernel", "/nonexistent/vmlinuz"])
+        .arg(topology("handover.yaml"))
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    assert!(said(&output).contains("/nonexistent/vmlinuz"), "{}", said(&output));
+    assert!(
+        said(&output).contains("/nonexistent/vmlinuz"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -105,13 +141,24 @@ fn the_self_test_measures_its_known_gap() {
 
 #[test]
 fn virtual_time_on_the_native_backend_is_refused() {
-    let output = wpanlab(&["run", "--backend", "native"]).arg(topology("handover.yaml")).output().unwrap();
+    let output = wpanlab(&["run", "--backend", "native"])
+        .arg(topology("handover.yaml"))
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(3));
-    assert!(said(&output).contains("--clock realtime"), "{}", said(&output));
+    assert!(
+        said(&output).contains("--clock realtime"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
 fn completions_are_printed_for_a_shell() {
     let output = wpanlab(&["completions", "bash"]).output().unwrap();
-    assert!(String::from_utf8(output.stdout).unwrap().contains("wpanlab"));
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("wpanlab")
+    );
 }

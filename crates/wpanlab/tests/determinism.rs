@@ -15,7 +15,10 @@ fn runs_are_identical_also_with_the_other_core_busy() {
             x = std::hint::black_box(x.wrapping_add(1));
         }
     });
-    let output = wpanlab(&["verify", "--runs", "3"]).arg(topology("handover.yaml")).output().unwrap();
+    let output = wpanlab(&["verify", "--runs", "3"])
+        .arg(topology("handover.yaml"))
+        .output()
+        .unwrap();
     DONE.store(true, Ordering::Relaxed);
     busy.join().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

@@ -21,7 +21,13 @@ fn result() -> Value {
 fn the_run_passes_and_prints_what_a_user_looks_for() {
     assert_eq!(RUN.output.status.code(), Some(0), "{}", said(&RUN.output));
     let text = said(&RUN.output);
-    for word in ["handover", "lost", "binding", "captures/client.eth0.pcapng", "captures/all.pcapng"] {
+    for word in [
+        "handover",
+        "lost",
+        "binding",
+        "captures/client.eth0.pcapng",
+        "captures/all.pcapng",
+    ] {
         assert!(text.contains(word), "no `{word}` in {text}");
     }
 }
@@ -31,38 +37,75 @@ fn the_tuned_handover_is_fast_and_loses_nothing() {
     let result = result();
     let handovers = result["handovers"].as_array().unwrap();
     assert_eq!(handovers.len(), 1, "{result:#}");
-    assert_eq!((&handovers[0]["from"], &handovers[0]["to"]), (&"er1".into(), &"er2".into()));
+    assert_eq!(
+        (&handovers[0]["from"], &handovers[0]["to"]),
+        (&"er1".into(), &"er2".into())
+    );
     let delay = handovers[0]["delay_s"].as_f64().unwrap();
     assert!(delay > 0.0 && delay <= 0.100, "{delay} s");
     assert_eq!(result["requests"]["lost"], 0);
-    assert!(result["requests"]["answered"].as_u64().unwrap() >= 2900, "30 s at one request per 10 ms");
+    assert!(
+        result["requests"]["answered"].as_u64().unwrap() >= 2900,
+        "30 s at one request per 10 ms"
+    );
 }
 
 #[test]
 fn every_phase_is_there_and_within_the_handover() {
     let result = result();
-    let phases = result["handovers"][0]["phases"].as_object().unwrap().clone();
-    for phase in ["trigger", "hold", "link", "movement_detection", "address", "binding", "resume"] {
-        let seconds = phases.get(phase).unwrap_or_else(|| panic!("no phase {phase} in {phases:?}"));
+    let phases = result["handovers"][0]["phases"]
+        .as_object()
+        .unwrap()
+        .clone();
+    for phase in [
+        "trigger",
+        "hold",
+        "link",
+        "movement_detection",
+        "address",
+        "binding",
+        "resume",
+    ] {
+        let seconds = phases
+            .get(phase)
+            .unwrap_or_else(|| panic!("no phase {phase} in {phases:?}"));
         assert!(seconds.as_f64().unwrap() >= 0.0);
     }
     let inside = ["hold", "link", "movement_detection", "address", "binding"];
-    let sum: f64 = inside.iter().map(|phase| phases[*phase].as_f64().unwrap()).sum();
+    let sum: f64 = inside
+        .iter()
+        .map(|phase| phases[*phase].as_f64().unwrap())
+        .sum();
     let delay = result["handovers"][0]["delay_s"].as_f64().unwrap();
-    assert!(sum <= delay + 0.030, "the phases take {sum} s of a delay of {delay} s");
+    assert!(
+        sum <= delay + 0.030,
+        "the phases take {sum} s of a delay of {delay} s"
+    );
 }
 
 /// The lines that tshark prints of `fields` for the packets of `filter`.
 fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
     let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["-Y", filter, "-T", "fields", "-E", "occurrence=f"]);
+    command
+        .arg("-r")
+        .arg(capture)
+        .args(["-Y", filter, "-T", "fields", "-E", "occurrence=f"]);
     fields.iter().for_each(|field| {
         command.args(["-e", field]);
     });
-    let output = command.output().expect("tshark; ./scripts/setup installs it");
-    assert!(output.status.success(), "{}: {}", capture.display(), said(&output));
+    let output = command
+        .output()
+        .expect("tshark; ./scripts/setup installs it");
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        capture.display(),
+        said(&output)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    text.lines()
+        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .collect()
 }
 
 #[test]
@@ -71,14 +114,28 @@ fn tsharks_own_message_id_arithmetic_gives_the_same_delay() {
     let client = "2001:db8::/64";
     let capture = RUN.path("captures/client.eth0.pcapng");
     // Responses with content, that is answers to the polls: time, sender, Message ID.
-    let rows = tshark(&capture, "coap.code == 69", &["frame.time_epoch", "ipv6.src", "coap.mid"]);
+    let rows = tshark(
+        &capture,
+        "coap.code == 69",
+        &["frame.time_epoch", "ipv6.src", "coap.mid"],
+    );
     let answers: Vec<(f64, String, u64)> = rows
         .iter()
-        .map(|row| (row[0].parse().unwrap(), row[1].clone(), row[2].parse().unwrap()))
+        .map(|row| {
+            (
+                row[0].parse().unwrap(),
+                row[1].clone(),
+                row[2].parse().unwrap(),
+            )
+        })
         // Discovery answers come from the backbone; the node's come from its two links.
         .filter(|(_, source, _)| !source.starts_with("2001:db8::"))
         .collect();
-    assert!(answers.len() >= 2900, "{} answers outside {client}", answers.len());
+    assert!(
+        answers.len() >= 2900,
+        "{} answers outside {client}",
+        answers.len()
+    );
     let gap = answers
         .windows(2)
         .find(|pair| pair[0].1 != pair[1].1)
@@ -86,7 +143,10 @@ fn tsharks_own_message_id_arithmetic_gives_the_same_delay() {
     let delay = gap[1].0 - gap[0].0;
     let handover = &result["handovers"][0];
     let measured = handover["delay_s"].as_f64().unwrap();
-    assert!((delay - measured).abs() < 0.001, "tshark {delay}, result.json {measured}");
+    assert!(
+        (delay - measured).abs() < 0.001,
+        "tshark {delay}, result.json {measured}"
+    );
     assert_eq!(handover["last_before"]["message_id"], gap[0].2);
     assert_eq!(handover["first_after"]["message_id"], gap[1].2);
 }
@@ -94,13 +154,24 @@ fn tsharks_own_message_id_arithmetic_gives_the_same_delay() {
 #[test]
 fn every_request_that_tshark_sees_is_answered() {
     let capture = RUN.path("captures/client.eth0.pcapng");
-    let polls = tshark(&capture, "coap.code == 1 && coap.opt.uri_path == \"temperature\"", &["coap.mid"]);
+    let polls = tshark(
+        &capture,
+        "coap.code == 1 && coap.opt.uri_path == \"temperature\"",
+        &["coap.mid"],
+    );
     let answers = tshark(&capture, "coap.code == 69", &["coap.mid"]);
-    let ids = |rows: Vec<Vec<String>>| rows.into_iter().map(|row| row[0].clone()).collect::<BTreeSet<_>>();
+    let ids = |rows: Vec<Vec<String>>| {
+        rows.into_iter()
+            .map(|row| row[0].clone())
+            .collect::<BTreeSet<_>>()
+    };
     let (polls, answers) = (ids(polls), ids(answers));
     let lost: Vec<_> = polls.difference(&answers).collect();
     assert!(lost.is_empty(), "never answered: {lost:?}");
-    assert_eq!(polls.len() as u64, result()["requests"]["sent"].as_u64().unwrap());
+    assert_eq!(
+        polls.len() as u64,
+        result()["requests"]["sent"].as_u64().unwrap()
+    );
 }
 
 #[test]
@@ -110,24 +181,44 @@ fn tshark_opens_every_capture_without_an_error() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let malformed = tshark(&path, "_ws.malformed", &["frame.number"]);
-        assert!(malformed.is_empty(), "{name}: malformed frames {malformed:?}");
+        assert!(
+            malformed.is_empty(),
+            "{name}: malformed frames {malformed:?}"
+        );
         let all = tshark(&path, "frame", &["frame.number"]);
         seen.insert(name, all.len());
     }
     for (node, interface) in [
-        ("client", "eth0"), ("wmms", "eth0"), ("dhcp", "eth0"), ("er1", "eth0"), ("er2", "eth0"),
-        ("er1", "wpan0"), ("er2", "wpan0"), ("sensor", "wpan0"), ("sensor", "lowpan0"),
+        ("client", "eth0"),
+        ("wmms", "eth0"),
+        ("dhcp", "eth0"),
+        ("er1", "eth0"),
+        ("er2", "eth0"),
+        ("er1", "wpan0"),
+        ("er2", "wpan0"),
+        ("sensor", "wpan0"),
+        ("sensor", "lowpan0"),
     ] {
         let packets = seen.get(&format!("{node}.{interface}.pcapng"));
-        assert!(packets.is_some_and(|count| *count > 0), "{node}.{interface}: {packets:?} in {seen:?}");
+        assert!(
+            packets.is_some_and(|count| *count > 0),
+            "{node}.{interface}: {packets:?} in {seen:?}"
+        );
     }
     let merged = seen.remove("all.pcapng").unwrap();
-    assert!(merged >= seen.values().sum(), "the merged file holds every packet");
+    assert!(
+        merged >= seen.values().sum(),
+        "the merged file holds every packet"
+    );
 }
 
 #[test]
 fn tshark_dissects_coap_on_the_radio_of_the_node() {
     let capture = RUN.path("captures/sensor.wpan0.pcapng");
-    let answers = tshark(&capture, "wpan && 6lowpan && coap.code == 69", &["coap.mid"]);
+    let answers = tshark(
+        &capture,
+        "wpan && 6lowpan && coap.code == 69",
+        &["coap.mid"],
+    );
     assert!(answers.len() >= 2900, "{} answers", answers.len());
 }
