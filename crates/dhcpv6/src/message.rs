@@ -431,7 +431,7 @@ fn check_length(code: u16, data: &[u8]) -> Result<(), Malformed> {
     let possible = match code {
         code::IA_NA => length >= 12,
         code::IA_ADDR => length >= 24,
-        code::OPTION_REQUEST => length % 2 == 0,
+        code::OPTION_REQUEST => length.is_multiple_of(2),
         code::PREFERENCE => length == 1,
         code::ELAPSED_TIME => length == 2,
         code::STATUS_CODE => length >= 2,

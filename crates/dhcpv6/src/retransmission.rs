@@ -119,6 +119,11 @@ impl Retransmission {
         deadline.map_or(self.next, |at| at.min(self.next))
     }
 
+    /// Changes MRT for the timeouts to come.
+    pub(crate) fn set_maximum(&mut self, maximum: Duration) {
+        self.parameters.maximum = maximum;
+    }
+
     /// Whether the first RT is still running.
     pub(crate) fn is_first(&self) -> bool {
         self.sent == 1

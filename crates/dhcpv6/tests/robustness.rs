@@ -326,6 +326,30 @@ fn an_unspecific_failure_leaves_the_exchange_to_its_retransmission() {
 }
 
 #[test]
+fn a_server_may_say_how_seldom_to_solicit_without_having_an_address() {
+    let mut client = Client::new(client_config(1), Seed(1).rng(&["client"])).unwrap();
+    client.start(SimTime::ZERO);
+    let solicit = Message::decode(&client.poll_transmit().unwrap().payload).unwrap();
+    let mut none = ask(&mut server(), &solicit).unwrap();
+    none.ia_nas.clear();
+    none.sol_max_rt_s = Some(60);
+    let ignored = client.handle_datagram(at(1), &none.encode());
+    assert_eq!(ignored, Err(client::Ignored::NoAddress));
+    let mut waits = Vec::new();
+    let mut now = SimTime::ZERO;
+    for _ in 0..20 {
+        let next = client.poll_timeout().unwrap();
+        waits.push((next - now).as_secs_f64());
+        now = next;
+        client.handle_timeout(now);
+    }
+    assert!(
+        waits[10..].iter().all(|wait| (54.0..=66.0).contains(wait)),
+        "{waits:?}"
+    );
+}
+
+#[test]
 fn settings_that_cannot_work_are_named() {
     let refuse = |change: fn(&mut dhcpv6::server::Config)| {
         let mut config = server_config(vec![pool(1, 9), pool(2, 9)]);

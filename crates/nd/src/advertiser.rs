@@ -175,7 +175,7 @@ fn whole<T: TryFrom<u128>>(
         value: format!("{value:?}"),
         expected,
     };
-    if nanos % unit != 0 {
+    if !nanos.is_multiple_of(unit) {
         return Err(wrong());
     }
     T::try_from(nanos / unit).map_err(|_| wrong())

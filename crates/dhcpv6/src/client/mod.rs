@@ -8,138 +8,22 @@ use rand_core::Rng as _;
 use units::{Rng, SimTime};
 
 use crate::message::{
-    IaAddress, IaNa, Malformed, Message, MessageType, OPTION_SOL_MAX_RT, Status, StatusCode,
+    IaAddress, IaNa, Message, MessageType, OPTION_SOL_MAX_RT, Status, StatusCode,
 };
 use crate::retransmission::{self as rt, Parameters, Retransmission, random_delay};
 use crate::{ALL_DHCP_RELAY_AGENTS_AND_SERVERS, ConfigError, Duid, SERVER_PORT, Transmit};
 
+mod config;
+mod event;
 mod lease;
 
+pub use config::Config;
+pub use event::{Event, Failure, Ignored};
 use lease::Held;
 pub use lease::Lease;
 
 /// A preference that ends the collection of Advertise messages (RFC 8415 §18.2.1).
 const PREFERENCE_AT_ONCE: u8 = 255;
-
-/// What a client is and how patient it is; the constants of RFC 8415 §7.6.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The client's identifier.
-    pub duid: Duid,
-    /// The number of its identity association.
-    pub iaid: u32,
-    /// Whether it asks for a two-message exchange.
-    pub rapid_commit: bool,
-    /// SOL_MAX_DELAY; zero: the first Solicit is sent at once.
-    pub solicit_max_delay: Duration,
-    /// SOL_TIMEOUT: also how long Advertise messages with a preference under 255 are collected.
-    pub solicit_timeout: Duration,
-    /// SOL_MAX_RT, until a server says otherwise.
-    pub solicit_max_rt: Duration,
-    /// REQ_TIMEOUT.
-    pub request_timeout: Duration,
-    /// REQ_MAX_RT.
-    pub request_max_rt: Duration,
-    /// REQ_MAX_RC.
-    pub request_max_rc: u32,
-    /// REN_TIMEOUT.
-    pub renew_timeout: Duration,
-    /// REN_MAX_RT.
-    pub renew_max_rt: Duration,
-    /// REB_TIMEOUT.
-    pub rebind_timeout: Duration,
-    /// REB_MAX_RT.
-    pub rebind_max_rt: Duration,
-}
-
-impl Config {
-    /// The constants of RFC 8415 §7.6, four messages.
-    pub fn new(duid: Duid, iaid: u32) -> Config {
-        Config {
-            duid,
-            iaid,
-            rapid_commit: false,
-            solicit_max_delay: rt::SOL_MAX_DELAY,
-            solicit_timeout: rt::SOL_TIMEOUT,
-            solicit_max_rt: rt::SOL_MAX_RT,
-            request_timeout: rt::REQ_TIMEOUT,
-            request_max_rt: rt::REQ_MAX_RT,
-            request_max_rc: rt::REQ_MAX_RC,
-            renew_timeout: rt::REN_TIMEOUT,
-            renew_max_rt: rt::REN_MAX_RT,
-            rebind_timeout: rt::REB_TIMEOUT,
-            rebind_max_rt: rt::REB_MAX_RT,
-        }
-    }
-}
-
-/// What a client tells its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The address is the client's; again after each renewal.
-    Bound(Lease),
-    /// An exchange came to nothing; the client starts over by itself.
-    Failed(Failure),
-    /// The address must not be used any more; the client starts over by itself.
-    Expired {
-        /// The address.
-        address: Ipv6Addr,
-    },
-    /// The server has answered a release, or has been told as often as it is worth.
-    Released {
-        /// The address.
-        address: Ipv6Addr,
-    },
-}
-
-/// Why an exchange came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Nobody answered.
-    #[error("{kind:?} sent {sent} times without an answer")]
-    NoAnswer {
-        /// The message.
-        kind: MessageType,
-        /// How often it was sent.
-        sent: u32,
-    },
-    /// The server said no.
-    #[error("{kind:?} refused with {code:?}: {message}")]
-    Refused {
-        /// The message.
-        kind: MessageType,
-        /// The server's status code.
-        code: StatusCode,
-        /// The server's words.
-        message: String,
-    },
-}
-
-/// Why a received datagram changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Ignored {
-    /// Not a message.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// A message that nobody waits for.
-    #[error("{0:?} is not what is waited for")]
-    Unexpected(MessageType),
-    /// Another exchange's answer.
-    #[error("transaction ID is not that of the exchange under way")]
-    Transaction,
-    /// Another client's answer, or nobody's.
-    #[error("Client Identifier is absent or another client's")]
-    ClientId,
-    /// An answer of nobody.
-    #[error("Server Identifier is absent")]
-    NoServerId,
-    /// No address that can be used; the exchange goes on.
-    #[error("no address for this association that may be used")]
-    NoAddress,
-    /// A status that leaves the exchange as it is.
-    #[error("server answered {0:?}; the exchange goes on")]
-    Status(StatusCode),
-}
 
 /// An exchange under way.
 #[derive(Debug)]
@@ -202,20 +86,7 @@ impl Client {
     ///
     /// An initial timeout of zero, with which it would never stop sending.
     pub fn new(config: Config, rng: Rng) -> Result<Client, ConfigError> {
-        for (variable, timeout) in [
-            ("SOL_TIMEOUT", config.solicit_timeout),
-            ("REQ_TIMEOUT", config.request_timeout),
-            ("REN_TIMEOUT", config.renew_timeout),
-            ("REB_TIMEOUT", config.rebind_timeout),
-        ] {
-            if timeout.is_zero() {
-                return Err(ConfigError {
-                    variable: variable.to_owned(),
-                    value: "0".to_owned(),
-                    expected: "a time longer than 0",
-                });
-            }
-        }
+        config.check()?;
         Ok(Client {
             solicit_max_rt: config.solicit_max_rt,
             config,
@@ -396,13 +267,16 @@ impl Client {
     fn solicited(
         &mut self,
         now: SimTime,
-        exchange: Exchange,
+        mut exchange: Exchange,
         best: Option<Offer>,
         message: &Message,
         server: &Duid,
     ) -> Result<(), Ignored> {
+        // "The client MUST process any SOL_MAX_RT option [...] present in an Advertise message,
+        // even if the message contains [...] NoAddrsAvail" (§18.2.9).
         if let Some(seconds) = message.sol_max_rt_s {
             self.solicit_max_rt = Duration::from_secs(u64::from(seconds));
+            exchange.retransmission.set_maximum(self.solicit_max_rt);
         }
         let Some(lease) = Lease::granted(message, server, self.config.iaid) else {
             // "The client MUST ignore any Advertise message that contains no addresses".

@@ -30,10 +30,11 @@ impl Node {
     }
 }
 
+/// A datagram in flight, by whom it is for.
 enum Packet {
-    ToServer(SocketAddrV6, Vec<u8>),
-    ToRelay(Vec<u8>),
-    ToClient(usize, Vec<u8>),
+    Server(SocketAddrV6, Vec<u8>),
+    Relay(Vec<u8>),
+    Client(usize, Vec<u8>),
 }
 
 pub struct World {
@@ -115,12 +116,12 @@ impl World {
         }
         while let Some(entry) = self.in_flight.first_entry().filter(|e| e.key().0 <= now) {
             match entry.remove() {
-                Packet::ToServer(from, payload) => self.at_server(from, &payload),
-                Packet::ToRelay(payload) => {
+                Packet::Server(from, payload) => self.at_server(from, &payload),
+                Packet::Relay(payload) => {
                     let answer = relay::unwrap_reply(&payload).unwrap().transmit;
                     self.at_link(answer.to, answer.payload);
                 }
-                Packet::ToClient(i, payload) => {
+                Packet::Client(i, payload) => {
                     // What is ignored here (a late duplicate) has no effect to check.
                     let _ = self.nodes[i].client.handle_datagram(now, &payload);
                     self.drain(i);
@@ -139,7 +140,7 @@ impl World {
             .unwrap();
         if self.relayed {
             assert_eq!(answer.to, from);
-            self.send(Packet::ToRelay(answer.payload));
+            self.send(Packet::Relay(answer.payload));
         } else {
             self.at_link(answer.to, answer.payload);
         }
@@ -152,7 +153,7 @@ impl World {
             .iter()
             .position(|n| n.address == *to.ip())
             .unwrap();
-        self.send(Packet::ToClient(i, payload));
+        self.send(Packet::Client(i, payload));
     }
 
     fn drain(&mut self, i: usize) {
@@ -174,9 +175,9 @@ impl World {
                 };
                 let agent_at = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, link);
                 let payload = agent.forward(from, &transmit.payload).unwrap();
-                Packet::ToServer(SocketAddrV6::new(agent_at, 547, 0, 0), payload)
+                Packet::Server(SocketAddrV6::new(agent_at, 547, 0, 0), payload)
             } else {
-                Packet::ToServer(SocketAddrV6::new(node.address, 546, 0, 3), transmit.payload)
+                Packet::Server(SocketAddrV6::new(node.address, 546, 0, 3), transmit.payload)
             });
         }
         packets.into_iter().for_each(|packet| self.send(packet));
@@ -187,7 +188,7 @@ impl World {
             return;
         }
         let latency = match packet {
-            Packet::ToClient(..) if self.relayed => Duration::ZERO,
+            Packet::Client(..) if self.relayed => Duration::ZERO,
             _ => LATENCY,
         };
         self.count += 1;
