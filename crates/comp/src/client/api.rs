@@ -17,7 +17,7 @@ pub struct HoldQueue {
     pub timeout: Duration,
 }
 
-/// What a [`Client`] is told once.
+/// What a [`Client`](super::Client) is told once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Its own permanent address.
@@ -32,14 +32,14 @@ pub struct Config {
     pub coap: coap::Params,
 }
 
-/// Names a request given to [`Client::get`]; ascending.
+/// Names a request given to [`Client::get`](super::Client::get); ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub(super) u64);
 
 /// What the owner is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The WMMS accepted [`Client::register`]; refreshes are not reported.
+    /// The WMMS accepted [`Client::register`](super::Client::register); refreshes are not reported.
     Registered {
         /// Permanent address.
         p_addr: Ipv6Addr,
