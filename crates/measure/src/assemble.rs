@@ -241,7 +241,8 @@ impl Assembly {
     }
 
     fn note_handovers(&mut self) {
-        for record in self.records.iter().filter(|r| r.completed.is_none()) {
+        let given_up = |r: &&NodeHandover| r.started.is_some() && r.completed.is_none();
+        for record in self.records.iter().filter(given_up) {
             self.notes.push(format!(
                 "handover {} of {} did not complete",
                 record.number, record.node

@@ -27,7 +27,8 @@ pub(crate) struct NodeHandover {
     open: BTreeMap<Phase, SimTime>,
 }
 
-/// All handovers of all nodes, in the order of their beginnings.
+/// All handovers of all nodes, in the order of their beginnings. One without a start is a
+/// trigger that was called off.
 pub(crate) fn handovers(events: &[Event]) -> Vec<NodeHandover> {
     let mut handovers: Vec<NodeHandover> = Vec::new();
     for event in events {
@@ -48,6 +49,10 @@ pub(crate) fn handovers(events: &[Event]) -> Vec<NodeHandover> {
                     _ => |_| false,
                 };
                 let at = record(*handover, begins);
+                if *phase == Phase::Trigger {
+                    // One before it with the same number was called off.
+                    handovers[at].phases.remove(phase);
+                }
                 handovers[at].open.insert(*phase, time);
             }
             EventKind::PhaseEnded { handover, phase } => {
@@ -275,6 +280,20 @@ mod tests {
             Duration::from_millis(9)
         );
         assert_eq!(handovers[0].completed, None);
+    }
+
+    #[test]
+    fn a_trigger_that_was_called_off_does_not_count() {
+        let handovers = handovers(&[
+            event(0, "sensor", phase(1, Phase::Trigger, true)),
+            event(50, "sensor", phase(1, Phase::Trigger, false)),
+            event(60, "sensor", phase(1, Phase::Trigger, true)),
+            event(80, "sensor", phase(1, Phase::Trigger, false)),
+            event(80, "sensor", started(1, "er1")),
+        ]);
+        assert_eq!(handovers.len(), 1);
+        let trigger = handovers[0].phases[&Phase::Trigger];
+        assert_eq!(trigger, Duration::from_millis(20));
     }
 
     #[test]
