@@ -3,8 +3,8 @@
 //! The octets are written and read by `dhcproto`. Its decoder stops silently at the first
 //! option that it dislikes, subtracts lengths without looking (an overflow on a short status
 //! code) and recurses as deep as a datagram nests, so [`Message::decode`] first sifts: it walks
-//! the options strictly, drops those that nobody here reads ("unknown options MUST be
-//! ignored", RFC 8415 §16) and hands the rest over. `dhcproto`'s constructors draw a
+//! the options strictly, drops those that nobody here reads (unknown options are
+//! ignored, RFC 8415 §16) and hands the rest over. `dhcproto`'s constructors draw a
 //! transaction ID from a global generator; ours comes in as an argument.
 
 use std::net::Ipv6Addr;
@@ -244,8 +244,8 @@ impl Message {
             DhcpOption::StatusCode(status) => keep_first(&mut self.status, status.into()),
             DhcpOption::RapidCommit => self.rapid_commit = true,
             DhcpOption::Unknown(option) => {
-                // Only SOL_MAX_RT passes the sieve: "a client MUST ignore any SOL_MAX_RT
-                // option values that are less than 60 or more than 86400".
+                // Only SOL_MAX_RT passes the sieve. §21.24: "A DHCP client MUST ignore any
+                // SOL_MAX_RT option values that are less than 60 or more than 86400."
                 if let [a, b, c, d] = *option.data() {
                     let seconds = u32::from_be_bytes([a, b, c, d]);
                     if (60..=86_400).contains(&seconds) {

@@ -214,9 +214,8 @@ impl Relay {
                 if inner.hop_count >= HOP_COUNT_LIMIT {
                     return Err(RelayError::HopCount(inner.hop_count));
                 }
-                // "If the source address [...] is a global unicast address or a unique local
-                // address, the relay agent sets the link-address field to 0; otherwise [to an
-                // address] assigned to the interface on which the message was received."
+                // §19.1.2: the source, if global or unique local, names the link well enough
+                // and the link-address is 0; otherwise it is one of the interface.
                 let link_address = if peer.is_unicast_link_local() {
                     self.link_address
                 } else {

@@ -33,13 +33,13 @@ impl Lease {
     /// address to use.
     pub(super) fn granted(message: &Message, server: &Duid, iaid: u32) -> Option<Lease> {
         let ia = message.ia_nas.iter().find(|ia| ia.iaid == iaid)?;
-        // "If a client receives an IA_NA with T1 greater than T2 and both T1 and T2 are greater
-        // than 0, the client discards the IA_NA option" (RFC 8415 §21.4).
+        // RFC 8415 §21.4: an association with T1 greater than T2, both greater than 0, is
+        // discarded.
         if ia.t2_s > 0 && ia.t1_s > ia.t2_s {
             return None;
         }
-        // "The client MUST discard any addresses for which the preferred lifetime is greater
-        // than the valid lifetime" (§21.6); a valid lifetime of 0 takes an address away.
+        // §21.6: so MUST be an address with a preferred lifetime greater than its valid one;
+        // a valid lifetime of 0 takes an address away.
         let address = ia
             .addresses
             .iter()
@@ -56,8 +56,8 @@ impl Lease {
     }
 }
 
-/// T1 and T2 in seconds. "If T1 or T2 is set to 0 by the server [...], the client [chooses]";
-/// 0.5 and 0.8 of the preferred lifetime are what servers are advised to choose (§21.4).
+/// T1 and T2 in seconds. A server that sends 0 leaves them to the client; 0.5 and 0.8 of the
+/// preferred lifetime are what servers are advised to choose (§21.4).
 fn times(ia: &IaNa, preferred_s: u32) -> (u32, u32) {
     let part = |tenths: u64| match preferred_s {
         INFINITY_S => INFINITY_S,

@@ -212,8 +212,7 @@ impl Client {
                 self.solicited(now, exchange, offer, &message, &server)
             }
             State::Asking(exchange, held) => self.replied(now, exchange, held, &message, &server),
-            // "When the client receives a valid Reply message in response to a Release message,
-            // the client considers the Release event completed, regardless of the Status Code".
+            // §18.2.10.2: any valid Reply completes a Release, whatever its status.
             State::Releasing(_, address) => {
                 self.events.push_back(Event::Released { address });
                 Ok(())
@@ -243,8 +242,7 @@ impl Client {
         };
         let awaited = match message.kind {
             MessageType::Advertise => exchange.message.kind == MessageType::Solicit,
-            // "The client discards Reply messages without Rapid Commit [to a Solicit]" and
-            // those that it did not ask for (§18.2.1).
+            // §18.2.1: to a Solicit, only a Reply with Rapid Commit that was asked for.
             MessageType::Reply if exchange.message.kind == MessageType::Solicit => {
                 self.config.rapid_commit && message.rapid_commit
             }
@@ -323,9 +321,9 @@ impl Client {
         let kind = exchange.message.kind;
         match (refusal, held) {
             (None, held) => self.grant(now, exchange, held, message, server),
-            // "If the client receives a Reply message with a status code of UnspecFail, [...]
-            // the client MUST limit the rate": the retransmission that is due does. Nothing
-            // here is sent by unicast, so UseMulticast asks for what is done anyway.
+            // §18.2.10: after UnspecFail the client MUST limit the rate at which it tries
+            // again, as the retransmission that is due does. Nothing here is sent by unicast,
+            // so UseMulticast asks for what is done anyway.
             (Some(status), held)
                 if matches!(
                     status.code,
@@ -489,8 +487,7 @@ impl Client {
     fn about(&mut self, kind: MessageType, lease: &Lease, to_server: bool) -> Message {
         let mut message = self.message(kind);
         message.server_id = to_server.then(|| lease.server.clone());
-        // "The client SHOULD set the preferred and valid lifetimes to 0" (§18.2.2): a hint
-        // that is not needed.
+        // Lifetimes in a client's message are hints (§21.6); it gives none.
         let address = IaAddress {
             address: lease.address,
             preferred_s: 0,

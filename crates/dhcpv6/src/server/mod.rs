@@ -268,8 +268,8 @@ impl Server {
         let link = link_address(&relays).or(self.config.direct_link);
         let reply = self.answer(now, link, &Message::decode(message)?)?;
         let mut payload = reply.encode();
-        // "The server uses a Relay-reply message to return a response [...] in a Relay Message
-        // option [...] for each Relay-forward", innermost first (§19.3).
+        // §19.3: a Relay-reply for each Relay-forward, innermost first, with its hop count,
+        // addresses and Interface-Id.
         for relay in relays.iter().rev() {
             payload = RelayMessage {
                 direction: Direction::Reply,
@@ -364,8 +364,8 @@ impl Server {
         let mut reply = self.reply(MessageType::Reply, asked.message);
         let pool = self.config.pools[asked.pool];
         for ia in &asked.message.ia_nas {
-            // "If any of the addresses is not appropriate for the link [...] the server MUST
-            // return the IA with [...] NotOnLink." In a Solicit they are hints.
+            // §18.3.2: for an address that is not appropriate for the link the server MUST
+            // return the association with NotOnLink. In a Solicit it is a hint.
             let elsewhere = |a: &IaAddress| !pool.link.contains(&a.address);
             let is_request = asked.message.kind == MessageType::Request;
             if is_request && ia.addresses.iter().any(elsewhere) {
@@ -390,9 +390,8 @@ impl Server {
         for ia in &asked.message.ia_nas {
             let holder = asked.holder(ia.iaid);
             let granted = self.leases.find(&holder);
-            // "If the server finds that any of the addresses [...] are not appropriate for the
-            // link [...], the server returns the address to the client with lifetimes of 0",
-            // and so those that are not this client's.
+            // §18.3.4, §18.3.5: an address that is not appropriate for the link goes back with
+            // lifetimes of 0, and so does one that is not this client's.
             let others = ia.addresses.iter().filter(|a| Some(a.address) != granted);
             let others: Vec<IaAddress> = others.map(|a| taken_away(a.address)).collect();
             if let Some(address) = granted {
@@ -405,7 +404,8 @@ impl Server {
                 ia.addresses = others;
                 reply.ia_nas.push(ia);
             } else {
-                // "If the server cannot find a client entry for the IA [...] NoBinding".
+                // §18.3.4: no entry for the association. §18.3.5 would let a Rebind go
+                // unanswered where another server may know better; here is none.
                 let status = (StatusCode::NoBinding, "no lease for this association");
                 reply.ia_nas.push(refusal(ia.iaid, status));
             }
@@ -418,8 +418,7 @@ impl Server {
         let link = self.config.pools[asked.pool].link;
         let ias = &asked.message.ia_nas;
         let mut addresses = ias.iter().flat_map(|ia| &ia.addresses).peekable();
-        // "If [...] there were no addresses in any of the IAs sent by the client, the server
-        // MUST NOT send a Reply to the client."
+        // Without an address there is nothing to confirm, and the server MUST NOT answer.
         if addresses.peek().is_none() {
             return Err(Ignored::Addresses(asked.message.kind));
         }
@@ -548,8 +547,7 @@ fn unwrap_relays(payload: &[u8]) -> Result<Vec<RelayMessage>, Ignored> {
     }
 }
 
-/// "The link-address [...] in the Relay-forward message [...] closest to the client" that has
-/// one (§13.1).
+/// The link-address of the relay agent nearest to the client that gives one (§13.1).
 fn link_address(relays: &[RelayMessage]) -> Option<Ipv6Addr> {
     let mut addresses = relays.iter().rev().map(|relay| relay.link_address);
     addresses.find(|address| !address.is_unspecified())
