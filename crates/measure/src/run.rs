@@ -57,7 +57,8 @@ pub enum MeasureError {
 }
 
 /// Measures a finished run: reads `plan.yaml`, `run.json`, `events.jsonl` and the captures, and
-/// writes `result.json` and `captures/all.pcapng`.
+/// writes `result.json` and `captures/all.pcapng`, and the events as comments into the captures.
+/// Measuring again gives the same files.
 ///
 /// # Errors
 /// A file is missing or cannot be understood, or a result cannot be written. A capture that
@@ -80,7 +81,7 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
     let result = build(&plan, &facts, &events, &captures);
     drop(captures);
 
-    write_merged(dir, &events)?;
+    mark_captures(dir, &events)?;
     let path = dir.result();
     fs::write(&path, result.to_json()).map_err(|source| MeasureError::Write { path, source })?;
     Ok(result)
@@ -132,10 +133,12 @@ fn read<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, M
     })
 }
 
-/// Merges every capture of the run, by file name, with the events as marks.
-fn write_merged(dir: &RunDir, events: &[Event]) -> Result<(), MeasureError> {
+/// Merges every capture of the run, by file name, with the events as marks, and writes the
+/// marks as comments into each capture.
+fn mark_captures(dir: &RunDir, events: &[Event]) -> Result<(), MeasureError> {
     let merged = dir.merged_capture();
-    let mut captures = Vec::new();
+    let marks = mobility::marks(events);
+    let (mut paths, mut captures) = (Vec::new(), Vec::new());
     for path in capture_files(&dir.captures())? {
         if path == merged {
             continue;
@@ -143,17 +146,20 @@ fn write_merged(dir: &RunDir, events: &[Event]) -> Result<(), MeasureError> {
         let mut capture = capture::read(&path)?;
         let stem = path.file_stem().map(OsStr::to_string_lossy);
         capture.name = stem.unwrap_or_default().into_owned();
+        // The only comments in a run's captures are those of an earlier measurement.
+        capture.packets.iter_mut().for_each(|p| p.comment = None);
+        paths.push(path);
         captures.push(capture);
     }
-    let all = capture::merge(&captures, &mobility::marks(events));
-    drop(captures);
-    write_capture(&merged, &all).map_err(|error| MeasureError::Write {
-        path: merged,
-        source: match error {
-            WriteError::Io(source) => source,
-            other => io::Error::other(other),
-        },
-    })
+    write_capture(&merged, &capture::merge(&captures, &marks))?;
+    for (path, mut capture) in paths.into_iter().zip(captures) {
+        // A damaged file stays as it is: evidence.
+        if capture.damage.is_none() {
+            capture::annotate(&mut capture.packets, &marks);
+            write_capture(&path, &capture)?;
+        }
+    }
+    Ok(())
 }
 
 /// The pcapng files of a directory in the order of their names.
@@ -170,12 +176,23 @@ fn capture_files(dir: &Path) -> Result<Vec<PathBuf>, MeasureError> {
     Ok(files)
 }
 
-fn write_capture(path: &Path, capture: &Capture) -> Result<(), WriteError> {
-    let file = File::create(path).map_err(WriteError::Io)?;
-    let mut writer = Writer::new(BufWriter::new(file), &capture.interfaces)?;
-    for packet in &capture.packets {
-        writer.write(packet)?;
-    }
-    writer.finish()?;
-    Ok(())
+/// Writes a capture file, or leaves the one that is there.
+fn write_capture(path: &Path, capture: &Capture) -> Result<(), MeasureError> {
+    let new = path.with_extension("new");
+    let write = || {
+        let file = File::create(&new).map_err(WriteError::Io)?;
+        let mut writer = Writer::new(BufWriter::new(file), &capture.interfaces)?;
+        for packet in &capture.packets {
+            writer.write(packet)?;
+        }
+        writer.finish()?;
+        fs::rename(&new, path).map_err(WriteError::Io)
+    };
+    write().map_err(|error| MeasureError::Write {
+        path: path.to_owned(),
+        source: match error {
+            WriteError::Io(source) => source,
+            other => io::Error::other(other),
+        },
+    })
 }

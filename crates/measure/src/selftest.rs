@@ -30,7 +30,8 @@ pub struct Truth {
     pub period: Duration,
     /// Round-trip time of a request that is answered at once.
     pub rtt: Duration,
-    /// Requests answered before the gap, and after it.
+    /// Requests answered before the gap, and as many after it; at least 1, and with
+    /// [`Truth::lost`] at most 65,535 in sum.
     pub answered: u16,
     /// Requests lost in the gap.
     pub lost: u16,

@@ -238,14 +238,32 @@ fn the_example_in_the_documentation_is_what_is_written() {
 #[test]
 fn measuring_twice_writes_the_same_bytes() {
     let plan = plan();
+    let (_root, dir, _) = measure(&plan, &events(), &polls(&client_address(&plan)));
     let files = || {
-        let (_root, dir, _) = measure(&plan, &events(), &polls(&client_address(&plan)));
-        (
-            fs::read(dir.result()).unwrap(),
-            fs::read(dir.merged_capture()).unwrap(),
-        )
+        let client = dir.capture("client", "eth0");
+        [dir.result(), dir.merged_capture(), client].map(|f| fs::read(f).unwrap())
     };
-    assert_eq!(files(), files());
+    let once = files();
+    measure::run_dir(&dir).unwrap();
+    assert!(files() == once);
+}
+
+#[test]
+fn the_events_stand_as_comments_in_the_clients_capture() {
+    let plan = plan();
+    let (_root, dir, _) = measure(&plan, &events(), &polls(&client_address(&plan)));
+    let capture = capture::read(dir.capture("client", "eth0")).unwrap();
+    let commented = capture
+        .packets
+        .iter()
+        .find(|p| p.time == common::at(90_000));
+    let comment = commented.unwrap().comment.as_deref().unwrap();
+    let first = comment.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "sensor: handover 1 started, from er1 (signal) (38ms before this packet)"
+    );
+    assert_eq!(fs::read_dir(dir.captures()).unwrap().count(), 3);
 }
 
 #[test]
