@@ -28,11 +28,13 @@
 //! | [`assemble`] | plan, events and captures to a [`RunResult`] |
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
 //! | [`text`] | reports as plain text |
+//! | [`export`] | an analysis as JSON |
 //! | [`selftest`] | a capture with known figures, measured back |
 
 pub mod analysis;
 pub mod assemble;
 mod expect;
+pub mod export;
 mod mobility;
 pub mod result;
 pub mod run;

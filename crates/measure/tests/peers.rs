@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use measure::analysis::{Analysis, Options};
+use measure::export::Report;
 use measure::text::{Table, report};
 
 fn data(name: &str) -> PathBuf {
@@ -113,4 +114,28 @@ fn the_report_of_every_kind_of_exchange_reads_well() {
     let expected = include_str!("data/lo.txt");
     let report = report(&analyse("libcoap-lo.pcapng"), Table::All);
     assert_eq!(report, expected, "\n{report}");
+}
+
+#[test]
+fn the_json_of_a_handover_has_the_documented_keys() {
+    let report = Report::of(&analyse("libcoap-handover-v4.pcap"));
+    let json = serde_json::to_value(&report).unwrap();
+    let flow = &json["flows"][0];
+    assert_eq!(json["start_unix_ns"], 1_795_219_484_371_053_000_u64);
+    assert_eq!(
+        (&flow["client"], &flow["method"]),
+        (&"127.0.0.1".into(), &"0.01".into())
+    );
+    let handover = &flow["handovers"][0];
+    assert_eq!(handover["delay_s"], 2.819718);
+    assert_eq!(handover["last_before"]["message_id"], 46320);
+    assert_eq!(
+        handover["lost_message_ids"],
+        serde_json::json!([29988, 44517])
+    );
+    let lost = &flow["message_ids"][5];
+    assert_eq!(
+        (&lost["message_id"], &lost["rtt_s"]),
+        (&29988.into(), &serde_json::Value::Null)
+    );
 }
