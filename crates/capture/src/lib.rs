@@ -24,7 +24,7 @@
 //! | [`packet`] | [`Packet`], [`Interface`], [`LinkType`] |
 //! | [`writer`] | [`Writer`]: pcapng with nanosecond time stamps |
 //! | [`reader`] | [`Reader`] and [`Capture`]: pcap and pcapng of any byte order and resolution |
-//! | [`merge`] | several captures and [`Mark`]s in one, in time order |
+//! | [`mod@merge`] | several captures and [`Mark`]s in one, in time order |
 //! | [`decode`] | link layer, IPv4 and IPv6, UDP |
 //! | [`reassembly`] | datagrams out of IP fragments |
 

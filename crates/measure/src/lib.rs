@@ -29,7 +29,7 @@
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
-//! | [`selftest`] | a capture with known figures, measured back |
+//! | [`mod@selftest`] | a capture with known figures, measured back |
 
 pub mod analysis;
 pub mod assemble;

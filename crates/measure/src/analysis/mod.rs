@@ -2,11 +2,11 @@
 //!
 //! Nothing here knows of a run: the input is any capture with CoAP over UDP. The steps:
 //!
-//! 1. [`observe`]: frames become CoAP messages, and for every client the one interface is
+//! 1. `observe`: frames become CoAP messages, and for every client the one interface is
 //!    chosen that is nearest to it, so that a message seen at several interfaces of a merged
 //!    capture counts once;
-//! 2. [`pairing`]: requests and responses become [`Exchange`]s;
-//! 3. [`identity`]: addresses become nodes, endpoints become clients;
+//! 2. `pairing`: requests and responses become [`Exchange`]s;
+//! 3. `identity`: addresses become nodes, endpoints become clients;
 //! 4. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its gaps,
 //!    handovers and statistics.
 
