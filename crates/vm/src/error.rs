@@ -128,12 +128,18 @@ impl VmError {
 }
 
 /// How many of the console's last lines an error shows.
-const TAIL_LINES: usize = 25;
+const TAIL_LINES: usize = 30;
+/// What the kernel says when `/init` ended: what follows is the trace of a system call that
+/// did its duty, what precedes are init's last words.
+const INIT_ENDED: &str = "Attempted to kill init!";
 
 fn console_tail(console: &str) -> String {
-    let lines: Vec<&str> = console.lines().collect();
+    let mut lines: Vec<&str> = console.lines().collect();
     if lines.is_empty() {
         return "; its console is empty".into();
+    }
+    if let Some(end) = lines.iter().position(|line| line.contains(INIT_ENDED)) {
+        lines.truncate(end + 1);
     }
     let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
     format!("; the console's last lines:\n  {}", tail.join("\n  "))
@@ -148,6 +154,17 @@ mod tests {
         let console: String = (0..100).map(|n| format!("line {n}\n")).collect();
         let text = VmError::Panic { console }.to_string();
         assert!(text.ends_with("line 99"));
-        assert!(text.contains("line 75\n") && !text.contains("line 74\n"));
+        assert!(text.contains("line 70\n") && !text.contains("line 69\n"));
+    }
+
+    #[test]
+    fn an_error_shows_what_init_said_before_it_ended_and_not_the_kernels_trace() {
+        let trace: String = (0..100).map(|n| format!("trace {n}\n")).collect();
+        let console = format!("no job\nKernel panic: Attempted to kill init! 1\n{trace}");
+        let text = VmError::Panic { console }.to_string();
+        assert!(
+            text.contains("no job") && text.ends_with("kill init! 1"),
+            "{text}"
+        );
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn arguments(config: &VmConfig, channels: Channels) -> Vec<String> {
     };
     option(
         "machine",
-        "pc,usb=off,sata=off,smbus=off,smm=off,vmport=off,i8042=off".into(),
+        "pc,usb=off,sata=off,smbus=off,smm=off,vmport=off".into(),
     );
     option("accel", accelerator(config.accel).into());
     option("cpu", cpu(config).into());
@@ -121,6 +121,7 @@ fn kernel_parameters(config: &VmConfig) -> String {
         "loglevel=4",
         // A panic ends QEMU (with -no-reboot) instead of halting.
         "panic=-1",
+        "reboot=t",
         "oops=panic",
         "mitigations=off",
         "nokaslr",
