@@ -1,5 +1,6 @@
 //! Which kernel the guest boots, and where it comes from.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -51,33 +52,48 @@ impl Kernel {
     /// # Errors
     /// The explicit kernel cannot be used, or none was found: then it says what was tried.
     pub fn locate(source: &KernelSource) -> Result<Kernel, VmError> {
+        Kernel::locate_and_tell(source, |step| tracing::info!("{step}"))
+    }
+
+    /// [`Kernel::locate`], telling each step of a download.
+    ///
+    /// # Errors
+    /// See [`Kernel::locate`].
+    pub fn locate_and_tell(
+        source: &KernelSource,
+        progress: impl FnMut(&str),
+    ) -> Result<Kernel, VmError> {
         if let Some(path) = &source.explicit {
             return Kernel::explicit(path, &source.cache);
         }
         if let Some(kernel) = Kernel::cached(&source.cache) {
             return Ok(kernel);
         }
-        let fetched = fetch::fetch(&source.cache, |step| tracing::info!("{step}"));
-        let fetch_error = match fetched {
-            Ok(kernel) => return Ok(kernel),
-            Err(e) => e,
-        };
-        match host_kernel(&source.cache) {
-            Ok(kernel) => Ok(kernel),
-            Err(host_error) => Err(VmError::NoKernel(format!(
-                "nothing in the cache {}; the distribution's package: {fetch_error}; the host's \
-                 own: {host_error}; name one with --kernel",
-                source.cache.display()
-            ))),
+        // Tests start many of us at once: one downloads, the others find its work.
+        let _turn = lock(&source.cache)?;
+        if let Some(kernel) = Kernel::cached(&source.cache) {
+            return Ok(kernel);
         }
+        fetch::fetch(&source.cache, progress).or_else(|fetch_error| {
+            host_kernel(&source.cache).map_err(|host_error| {
+                VmError::NoKernel(format!(
+                    "nothing in the cache {}; the distribution's package: {fetch_error}; the \
+                     host's own: {host_error}; name one with --kernel",
+                    source.cache.display()
+                ))
+            })
+        })
     }
 
     fn explicit(path: &Path, cache: &Path) -> Result<Kernel, VmError> {
         if path.is_dir() {
-            let image = newest_image(&path.join("boot")).ok_or_else(|| VmError::BadKernel {
-                path: path.to_path_buf(),
-                reason: "a directory without boot/vmlinuz-*".into(),
-            })?;
+            let whole = Some(path.join("vmlinux")).filter(|vmlinux| vmlinux.is_file());
+            let image = whole
+                .or_else(|| newest_image(&path.join("boot")))
+                .ok_or_else(|| VmError::BadKernel {
+                    path: path.to_path_buf(),
+                    reason: "a directory with neither vmlinux nor boot/vmlinuz-*".into(),
+                })?;
             return Kernel::explicit(&image, cache);
         }
         let (vmlinux, release) = unpack_image(path, cache)?;
@@ -130,6 +146,15 @@ pub(crate) fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
         std::fs::rename(&modules, &to).map_err(VmError::io("move", modules.display()))
     })?;
     Ok(at_home(&home, image.release))
+}
+
+/// Held while the file lives; the kernel drops it with the process.
+fn lock(cache: &Path) -> Result<File, VmError> {
+    std::fs::create_dir_all(cache).map_err(VmError::io("make", cache.display()))?;
+    let path = cache.join(".lock");
+    let file = File::create(&path).map_err(VmError::io("open", path.display()))?;
+    file.lock().map_err(VmError::io("lock", path.display()))?;
+    Ok(file)
 }
 
 /// The newest kernel that [`adopt`] put into the cache.

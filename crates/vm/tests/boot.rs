@@ -40,6 +40,10 @@ fn main() {
         ),
         trial("a_guest_that_spins_silently_is_stopped", stall_is_reported),
         trial("a_guest_in_real_time_delivers_too", realtime),
+        trial(
+            "a_trial_guest_answers_and_what_is_no_program_does_not",
+            probe,
+        ),
         trial("an_absent_module_stops_before_the_boot", absent_module),
         trial("dropping_the_run_ends_qemu", drop_ends_qemu),
         trial("qemu_dies_with_a_killed_parent", death_ends_qemu),
@@ -146,6 +150,22 @@ fn realtime() {
     let mut config = config("brief");
     config.clock = Clock::Realtime;
     assert_eq!(boot(config, |_| {}).unwrap().exit_code, 7);
+}
+
+fn probe() {
+    let kernel = config("").kernel;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let accel = vm::Accel::Tcg;
+    let me = std::env::current_exe().unwrap();
+    runtime
+        .block_on(vm::probe::accel_works(accel, &kernel, &me))
+        .unwrap();
+    let not_a_guest = tempfile::NamedTempFile::new().unwrap();
+    let result = runtime.block_on(vm::probe::accel_works(accel, &kernel, not_a_guest.path()));
+    assert!(matches!(result, Err(VmError::BadInit { .. })), "{result:?}");
 }
 
 fn absent_module() {
@@ -256,7 +276,7 @@ mod inside {
     const RESULTS: &str = "/run/results";
 
     pub fn main() -> ! {
-        let guest = vm::guest::setup().expect("set up");
+        let guest = vm::guest::answer_probe(vm::guest::setup().expect("set up"));
         let results = Path::new(RESULTS);
         std::fs::create_dir_all(results.join("deep/er")).unwrap();
         match guest.job() {

@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::libc;
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, setpgid};
 
@@ -14,8 +15,6 @@ use crate::VmError;
 use crate::guest::{self, Guest};
 
 const RESULTS: &str = "/run/wpanlab-tests";
-/// How often a running test is looked at, in guest time.
-const POLL: Duration = Duration::from_millis(1);
 /// Exit status of a process whose test panicked, as libtest's.
 const PANICKED: i32 = 101;
 
@@ -43,6 +42,10 @@ pub(super) fn run(harness: &Harness, tests: &[Test]) -> ! {
 
 fn start(harness: &Harness) -> Result<Guest, VmError> {
     let guest = guest::setup()?;
+    // Only a blocked signal can be waited for.
+    child_signals()
+        .thread_block()
+        .map_err(VmError::sys("block", "SIGCHLD"))?;
     std::fs::create_dir_all(RESULTS).map_err(VmError::io("make", RESULTS))?;
     if harness.share_host_root {
         guest.mount_host_root(Path::new(HOST_ROOT))?;
@@ -83,10 +86,11 @@ fn run_one(harness: &Harness, index: usize, test: fn()) -> Result<(), String> {
 
 fn child(output: &File, test: fn()) -> ! {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-    let redirected = nix::unistd::dup2_stdout(output.as_fd())
-        .and_then(|()| nix::unistd::dup2_stderr(output.as_fd()));
-    if let Err(e) = redirected {
-        fail(&format!("redirect a test's output: {e}"));
+    let prepared = nix::unistd::dup2_stdout(output.as_fd())
+        .and_then(|()| nix::unistd::dup2_stderr(output.as_fd()))
+        .and_then(|()| child_signals().thread_unblock());
+    if let Err(e) = prepared {
+        fail(&format!("prepare a test's process: {e}"));
     }
     let status = match std::panic::catch_unwind(test) {
         Ok(()) => 0,
@@ -114,12 +118,32 @@ fn wait(child: Pid, limit: Duration) -> Result<(), String> {
             Ok(_) => continue,
             Err(e) => return Err(format!("wait: {e}")),
         }
-        if Instant::now() > deadline {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(format!(
                 "no end within {} s of guest time",
                 limit.as_secs_f64()
             ));
         }
-        std::thread::sleep(POLL);
+        wait_for_a_child(left);
     }
+}
+
+/// Returns when a child has ended, or the time is up: a guest that polled would pay for
+/// every look with time that is otherwise skipped.
+fn wait_for_a_child(limit: Duration) {
+    let limit = nix::sys::time::TimeSpec::from_duration(limit);
+    // SAFETY: both pointers are to values that outlive the call; no siginfo is asked for.
+    // An error (a timeout, an interruption) leads the caller to look again.
+    unsafe {
+        libc::sigtimedwait(
+            child_signals().as_ref(),
+            std::ptr::null_mut(),
+            limit.as_ref(),
+        );
+    }
+}
+
+fn child_signals() -> SigSet {
+    SigSet::from(Signal::SIGCHLD)
 }

@@ -129,10 +129,11 @@ fn boot(
     selected: &[usize],
     report: &mut Report,
 ) -> Result<crate::Output, VmError> {
-    let kernel = Kernel::locate(&KernelSource {
+    let source = KernelSource {
         explicit: std::env::var_os("WPANLAB_KERNEL").map(Into::into),
         cache: default_cache(),
-    })?;
+    };
+    let kernel = Kernel::locate_and_tell(&source, |step| println!("{step}"))?;
     let init = std::env::current_exe().map_err(VmError::io("find", "this test program"))?;
     let mut config = VmConfig::new(kernel, init);
     config.memory_mib = harness.memory_mib;
