@@ -30,7 +30,7 @@ pub fn is_guest() -> bool {
     std::process::id() == 1 && std::env::var_os(GUEST_MARK).is_some()
 }
 
-/// The guest after its [setup](setup).
+/// The guest after its [setup].
 #[derive(Debug)]
 pub struct Guest {
     job: Vec<u8>,
