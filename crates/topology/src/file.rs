@@ -349,8 +349,9 @@ tables! {
         pub backbone_address: Option<At<Ipv6Addr>>,
         /// MAC address on the backbone; derived from the seed.
         pub mac: Option<At<Mac>>,
-        /// Program and arguments. `{sensor}` stands for the (permanent) address of the node
-        /// `sensor`.
+        /// Program and arguments, without a shell. `{sensor}` stands for the address of the
+        /// node `sensor`: P_Addr of a mobile node, the backbone address of any other. Braces
+        /// around anything else stay as they are.
         pub command: Vec<At<String>>,
         /// Scenario time at which it starts; default 0 s.
         pub start_at: Option<At<Duration>>,

@@ -491,7 +491,7 @@ pub struct Dhcpv6ClientPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramPlan {
-    /// Program and arguments. `{NODE}` stands for a node's (permanent) address.
+    /// Program and arguments; the addresses of nodes stand where the file had `{node}`.
     pub command: Vec<String>,
     /// Scenario time at which it starts.
     #[serde(with = "duration")]

@@ -345,3 +345,22 @@ fn the_command_line_seed_wins_over_the_file() {
     assert_eq!(seed(None), Seed(5));
     assert_eq!(seed(Some(Seed(6))), Seed(6));
 }
+
+#[test]
+fn a_node_in_braces_is_its_address_and_other_braces_stay() {
+    let plan = plan(
+        "  app: { role: program, command: [x, \"coap://[{sensor}]/t?{wmms}{er1}\", \"{}{N}{\"] }",
+        "",
+        "",
+    );
+    let Role::MobileNode(sensor) = &plan.nodes["sensor"].role else {
+        panic!("{:?}", plan.nodes["sensor"]);
+    };
+    let wired = |name: &str| plan.nodes[name].backbone.clone().unwrap().address.addr();
+    let Role::Program(app) = &plan.nodes["app"].role else {
+        panic!("{:?}", plan.nodes["app"]);
+    };
+    let (wmms, er1) = (wired("wmms"), wired("er1"));
+    let uri = format!("coap://[{}]/t?{wmms}{er1}", sensor.p_addr);
+    assert_eq!(app.command, ["x", uri.as_str(), "{}{N}{"]);
+}

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `identity` | prefixes, addresses, channels, PANs, MACs, EUI-64s, routes |
 //! | `roles` | what each node does, and whom it needs for that |
+//! | `program` | what a program of the user's is called with |
 //! | `timers` | router advertisements, CoAP, lifetimes and their legal ranges |
 //! | `radio` | the radio model and the links at the start |
 //! | `scenario` | steps: repetitions, ramps and moves expanded |
@@ -22,6 +23,7 @@ use crate::plan::{BackboneKind, BackbonePlan, NodePlan, Plan};
 
 mod expect;
 mod identity;
+mod program;
 mod radio;
 mod roles;
 mod scenario;

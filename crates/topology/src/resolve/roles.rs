@@ -14,7 +14,7 @@ use crate::file::{self, Node};
 use crate::plan::{
     AddressMode, BindingMode, ClientPlan, DadMode, Dhcpv6ClientPlan, Dhcpv6ServerPlan,
     EdgeRouterPlan, HandoverPlan, HoldQueuePlan, MobileNodePlan, NodePlan, PollPlan, PoolPlan,
-    ProgramPlan, ResourcePlan, Role, RouterSolicitationPlan, TriggerPlan, WmmsPlan,
+    ResourcePlan, Role, RouterSolicitationPlan, TriggerPlan, WmmsPlan,
 };
 
 /// The resource of a mobile node that names none.
@@ -53,7 +53,7 @@ impl<'t> Resolver<'t> {
                 }),
                 Node::Client(file) => Role::Client(self.client(name, file, network)),
                 Node::MobileNode(file) => Role::MobileNode(self.mobile_node(name, file, network)),
-                Node::Program(file) => Role::Program(self.program(name, file)),
+                Node::Program(file) => Role::Program(self.program(name, file, network)),
             },
         }
     }
@@ -521,54 +521,6 @@ impl<'t> Resolver<'t> {
                     s(1),
                 ),
             },
-        }
-    }
-
-    fn program(&mut self, name: &str, file: &file::Program) -> ProgramPlan {
-        let path = format!("nodes.{name}");
-        if file
-            .command
-            .first()
-            .is_none_or(|program| program.is_empty())
-        {
-            let at = file.command.first().map(|program| program.span);
-            self.problem(
-                at.unwrap_or(self.span_of(name)),
-                format!("`{path}.command` names no program; write `[program, argument, …]`"),
-            );
-        }
-        for (i, word) in file.command.iter().enumerate() {
-            self.check_placeholders(&format!("{path}.command[{i}]"), word, word.span);
-        }
-        let duration = self.topology.scenario.duration.value;
-        ProgramPlan {
-            command: file.command.iter().map(|word| word.value.clone()).collect(),
-            start_at: self.duration(
-                &format!("{path}.start_at"),
-                file.start_at,
-                Duration::ZERO,
-                |at| at <= duration,
-                "in the scenario: it ends before",
-            ),
-        }
-    }
-
-    /// `{sensor}` must be a node. Braces around anything else are the program's own.
-    fn check_placeholders(&mut self, path: &str, word: &str, span: Span) {
-        for part in word.split('{').skip(1) {
-            let Some((name, _)) = part.split_once('}') else {
-                continue;
-            };
-            if super::is_name(name) && !self.nodes.contains_key(name) {
-                let right = match nearest(name, self.nodes.keys().copied()) {
-                    Some(near) => format!("did you mean `{{{near}}}`?"),
-                    None => "write the name of a node".to_owned(),
-                };
-                self.problem(
-                    span,
-                    format!("`{path}`: unknown node `{{{name}}}`; {right}"),
-                );
-            }
         }
     }
 }
