@@ -29,10 +29,12 @@
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
+//! | [`distribution`] | a figure's distribution over runs with different seeds |
 //! | [`mod@selftest`] | a capture with known figures, measured back |
 
 pub mod analysis;
 pub mod assemble;
+pub mod distribution;
 mod expect;
 pub mod export;
 mod mobility;

@@ -98,7 +98,7 @@ impl How {
                 clock,
                 accel,
             } => {
-                let job = Job::new(plan, *clock);
+                let job = Job::new(plan, *clock)?;
                 let mut config = VmConfig::new(kernel.clone(), own_binary()?);
                 config.clock = *clock;
                 config.accel = *accel;
@@ -148,7 +148,7 @@ async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
             binary: own_binary()?,
             state_root: custody::state_root(),
             facts,
-            program_root: None,
+            program_home: None,
             progress: &mut progress,
         },
     )

@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -99,8 +101,33 @@ pub struct RunArgs {
     /// Root seed, instead of the topology's
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Run once per seed of A..B, both included, and report the distribution
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds, conflicts_with = "seed")]
+    pub seeds: Option<RangeInclusive<u64>>,
+    /// With --seeds: runs at the same time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..), requires = "seeds")]
+    pub jobs: u8,
+    /// With --seeds: a delay (`1.54 s`) to place in the distribution
+    #[arg(long, value_parser = units::quantity::parse_duration, requires = "seeds")]
+    pub compare: Option<Duration>,
+    /// With --seeds: keep every run's captures; without it, a run can be had again by its seed
+    #[arg(long, requires = "seeds")]
+    pub captures: bool,
     #[command(flatten)]
     pub how: HowArgs,
+}
+
+/// `A..B`, both included.
+fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let wrong = || format!("`{text}` is no range of seeds such as 1..50");
+    let (first, last) = text.split_once("..").ok_or_else(wrong)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    let range = number(first)?..=number(last)?;
+    if range.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(range)
+    }
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,11 +1,12 @@
 //! The same testbed as the first process of a VM.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rundir::RunDir;
 use serde::{Deserialize, Serialize};
-use testbed::Progress;
+use testbed::{ProgramHome, Progress};
 use topology::Plan;
 use vm::{Clock, guest::Guest};
 
@@ -26,22 +27,40 @@ pub struct Job {
     plan: String,
     /// The clock's name, for the result.
     clock: String,
-    /// Whether the host's file system is to be mounted for programs of the user's.
-    host_root: bool,
+    /// The surroundings on the host of programs of the user's, if the plan has any.
+    programs: Option<HostShell>,
+}
+
+/// Where the host's `wpanlab` was started, and its `PATH`.
+#[derive(Debug, Serialize, Deserialize)]
+struct HostShell {
+    directory: PathBuf,
+    path: OsString,
 }
 
 impl Job {
-    /// Runs `plan` under `clock`.
-    pub fn new(plan: &Plan, clock: Clock) -> Job {
+    /// Runs `plan` under `clock`, its programs as if started from here.
+    ///
+    /// # Errors
+    /// The current directory is gone.
+    pub fn new(plan: &Plan, clock: Clock) -> Result<Job> {
         let clock = match clock {
             Clock::Virtual => ClockArg::Virtual,
             Clock::Realtime => ClockArg::Realtime,
         };
-        Job {
+        let programs = if backend::has_programs(plan) {
+            Some(HostShell {
+                directory: std::env::current_dir().context("the current directory")?,
+                path: std::env::var_os("PATH").unwrap_or_default(),
+            })
+        } else {
+            None
+        };
+        Ok(Job {
             plan: plan.to_yaml(),
             clock: clock.name().into(),
-            host_root: backend::has_programs(plan),
-        }
+            programs,
+        })
     }
 }
 
@@ -69,10 +88,14 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
     std::fs::create_dir_all(results).context(RESULTS)?;
     let job: Job = serde_json::from_slice(guest.job()).context("the host's job")?;
     let plan = Plan::from_yaml(&job.plan).context("the job's plan")?;
-    let program_root = job.host_root.then(|| Path::new(HOST_ROOT).to_owned());
-    if let Some(root) = &program_root {
+    let program_home = job.programs.map(|shell| ProgramHome {
+        root: HOST_ROOT.into(),
+        directory: shell.directory,
+        path: shell.path,
+    });
+    if let Some(home) = &program_home {
         guest
-            .mount_host_root(root)
+            .mount_host_root(&home.root)
             .context("the host's file system")?;
     }
     let mut progress = |progress: Progress| {
@@ -85,7 +108,7 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
         binary: "/proc/self/exe".into(),
         state_root: "/run/wpanlab".into(),
         facts: backend::facts("vm", &job.clock)?,
-        program_root,
+        program_home,
         progress: &mut progress,
     };
     crate::runtime()?.block_on(testbed::run(&plan, options))

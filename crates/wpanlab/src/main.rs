@@ -9,6 +9,7 @@
 //! | [`run`] | `run`: plan, backend, measurement, summary |
 //! | [`backend`] | native or VM, and why |
 //! | [`guest`] | the same testbed as the first process of a VM |
+//! | [`seeds`] | `run --seeds`: one run per seed, and the distribution |
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`progress`] | progress on a terminal or as plain lines |
@@ -20,6 +21,7 @@ mod doctor;
 mod guest;
 mod progress;
 mod run;
+mod seeds;
 mod verify;
 
 use std::process::ExitCode;
@@ -95,6 +97,7 @@ fn init_logging(verbose: u8) {
 async fn dispatch(cli: Cli) -> Result<Outcome> {
     let show = progress::Show::new(cli.quiet || cli.json);
     match cli.command {
+        Command::Run(args) if args.seeds.is_some() => seeds::run(args, show, cli.json).await,
         Command::Run(args) => run::run(args, show, cli.json, cli.quiet).await,
         Command::Check { topologies } => run::check(&topologies),
         Command::Plan { topology, seed } => run::print_plan(&topology, seed),

@@ -59,7 +59,10 @@ pub fn print_plan(path: &Path, seed: Option<u64>) -> Result<Outcome> {
 pub fn analyze(captures: &[PathBuf], all: bool, json: bool) -> Result<Outcome> {
     let (analysis, damage) = measure::analyze(captures, &measure::analysis::Options::default())?;
     if json {
-        bail!("analyze --json");
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&measure::export::Report::of(&analysis))?
+        );
     } else {
         let table = if all {
             measure::text::Table::All
@@ -110,7 +113,7 @@ pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Resul
 }
 
 /// The run directory, made and empty. An existing one is never overwritten without `--force`.
-fn make_run_dir(plan: &Plan, args: &RunArgs) -> Result<RunDir> {
+pub fn make_run_dir(plan: &Plan, args: &RunArgs) -> Result<RunDir> {
     let root = match &args.out {
         Some(out) => out.clone(),
         None => next_free(Path::new("runs"), &plan.name),
