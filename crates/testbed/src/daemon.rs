@@ -23,7 +23,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use wpan::Namespace;
 
-use crate::now;
+use crate::{ProgramHome, now};
 
 /// Lines of a log that an error shows.
 const LOG_TAIL: usize = 20;
@@ -40,7 +40,11 @@ pub(crate) enum Report {
     /// The standard output of a daemon's process ended: it has exited or is about to.
     Closed { node: String, pid: Option<u32> },
     /// A program of the user's ended.
-    ProgramExited(Event),
+    ProgramExited {
+        event: Event,
+        /// Why the run fails: it ended by itself, and not well.
+        failure: Option<String>,
+    },
 }
 
 /// A node's process.
@@ -56,8 +60,8 @@ pub(crate) struct Launcher {
     /// This program.
     pub(crate) binary: PathBuf,
     pub(crate) run_dir: RunDir,
-    /// Where programs of the user's find their files; none: the file system as it is.
-    pub(crate) program_root: Option<PathBuf>,
+    /// Where programs of the user's live; none: where this process does.
+    pub(crate) program_home: Option<ProgramHome>,
     pub(crate) reports: UnboundedSender<Report>,
 }
 
@@ -122,29 +126,32 @@ impl Launcher {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(self.open_log(node)?);
-        let mut daemon = self.spawn(
-            node,
-            command,
-            namespace,
-            self.program_root.as_deref(),
-            claim,
-        )?;
+        if let Some(home) = &self.program_home {
+            command.env("PATH", &home.path);
+        }
+        let mut daemon = self.spawn(node, command, namespace, self.program_home.as_ref(), claim)?;
         let (reports, stop) = (self.reports.clone(), Arc::new(Notify::new()));
         let stopped = Arc::clone(&stop);
         let task = tokio::spawn(async move {
-            tokio::select! {
-                _ = daemon.child.wait() => {}
-                () = stopped.notified() => daemon.crash().await?,
-            }
-            let status = status_number(daemon.child.wait().await?);
-            let kind = EventKind::ProgramExited { status };
+            let by_itself = tokio::select! {
+                biased;
+                _ = daemon.child.wait() => true,
+                () = stopped.notified() => { daemon.crash().await?; false }
+            };
+            let status = daemon.child.wait().await?;
+            let failure = if by_itself && !status.success() {
+                Some(daemon.obituary().await)
+            } else {
+                None
+            };
+            let status = status_number(status);
             let event = Event {
                 time_ns: now().as_nanos(),
                 node: daemon.node,
-                kind,
+                kind: EventKind::ProgramExited { status },
             };
             // Nobody listens any more only when the run is over.
-            let _ = reports.send(Report::ProgramExited(event));
+            let _ = reports.send(Report::ProgramExited { event, failure });
             Ok(())
         });
         Ok(Program { stop, task })
@@ -161,28 +168,28 @@ impl Launcher {
         node: &str,
         mut command: Command,
         namespace: &Namespace,
-        root: Option<&Path>,
+        home: Option<&ProgramHome>,
         claim: &mut Claim,
     ) -> Result<Daemon> {
         command.stderr(self.open_log(node)?).kill_on_drop(true);
         let fd: OwnedFd = namespace.as_fd().try_clone_to_owned()?;
-        let root = root.map(Path::to_owned);
+        let home = home.cloned();
         // SAFETY: between fork and exec only system calls are made, no allocation and no lock.
         unsafe {
             command.pre_exec(move || {
                 // Die with the testbed, however it dies.
                 set_pdeathsig(Signal::SIGKILL)?;
                 setns(&fd, CloneFlags::CLONE_NEWNET)?;
-                if let Some(root) = &root {
-                    nix::unistd::chroot(root)?;
-                    nix::unistd::chdir("/")?;
+                if let Some(home) = &home {
+                    nix::unistd::chroot(&home.root)?;
+                    nix::unistd::chdir(&home.directory)?;
                 }
                 Ok(())
             });
         }
         let mut child = command
             .spawn()
-            .with_context(|| format!("node {node}: start {command:?}"))?;
+            .with_context(|| format!("node {node}: start {:?}", command.as_std().get_program()))?;
         if let Some(pid) = child.id() {
             claim.own(
                 Object::process(pid).with_context(|| format!("node {node}: process {pid}"))?,
@@ -231,7 +238,7 @@ impl Daemon {
         }
     }
 
-    /// Why a daemon that should run does not: its status and the last lines of its log.
+    /// Why a process that should run does not: its status and the last lines of its log.
     pub(crate) async fn obituary(&mut self) -> String {
         let status = match self.child.wait().await {
             Ok(status) => status.to_string(),

@@ -22,6 +22,7 @@ mod network;
 mod scenario;
 mod sniffer;
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -53,10 +54,21 @@ pub struct Options<'a> {
     pub state_root: PathBuf,
     /// Backend, clock and kernel, repeated in the result.
     pub facts: RunFacts,
-    /// Root of the file system that programs of the user's see, if not this one.
-    pub program_root: Option<PathBuf>,
+    /// Where programs of the user's live, if not where this process does.
+    pub program_home: Option<ProgramHome>,
     /// Told how far the run is.
     pub progress: &'a mut dyn FnMut(Progress),
+}
+
+/// The surroundings of programs of the user's: those that the user's own shell would give.
+#[derive(Clone, Debug)]
+pub struct ProgramHome {
+    /// Root of the file system that they see.
+    pub root: PathBuf,
+    /// Their working directory in it.
+    pub directory: PathBuf,
+    /// Their `PATH`.
+    pub path: OsString,
 }
 
 /// How far a run is.
@@ -141,7 +153,7 @@ async fn run_in(plan: &Plan, options: &mut Options<'_>, claim: &mut Claim) -> Re
     let launcher = Launcher {
         binary: options.binary.clone(),
         run_dir: options.run_dir.clone(),
-        program_root: options.program_root.clone(),
+        program_home: options.program_home.clone(),
         reports,
     };
     let mut scenario = Scenario::new(plan, medium, network.namespaces, launcher, inbox, claim);

@@ -152,7 +152,13 @@ impl<'a> Scenario<'a> {
             Report::Garbage { node, line } => {
                 bail!("node {node} printed something that is no event: {line}")
             }
-            Report::ProgramExited(event) => Ok(Some(event)),
+            Report::ProgramExited { event, failure } => match failure {
+                Some(why) => {
+                    self.events.push(event);
+                    bail!(why)
+                }
+                None => Ok(Some(event)),
+            },
             // A process that was crashed on purpose is not the one that should run.
             Report::Closed { node, pid } => match self.daemons.get_mut(&node) {
                 Some(daemon) if daemon.is(pid) => bail!(daemon.obituary().await),
@@ -317,8 +323,13 @@ impl<'a> Scenario<'a> {
             first_error = first_error.and(daemon.stop().await);
         }
         while let Ok(report) = self.inbox.try_recv() {
-            if let Report::Event(event) | Report::ProgramExited(event) = report {
-                self.events.push(event);
+            match report {
+                Report::Event(event) => self.events.push(event),
+                Report::ProgramExited { event, failure } => {
+                    self.events.push(event);
+                    first_error = first_error.and(failure.map_or(Ok(()), |why| bail!(why)));
+                }
+                Report::Garbage { .. } | Report::Closed { .. } => {}
             }
         }
         first_error

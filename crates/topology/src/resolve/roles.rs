@@ -9,7 +9,7 @@ use units::{ByteSize, Db, Dbm};
 use super::identity::{Network, Router};
 use super::{NO_ADDRESS, Resolver, or, or_default};
 use crate::decode::At;
-use crate::diagnostic::{Span, alternatives, nearest};
+use crate::diagnostic::alternatives;
 use crate::file::{self, Node};
 use crate::plan::{
     AddressMode, BindingMode, ClientPlan, DadMode, Dhcpv6ClientPlan, Dhcpv6ServerPlan,
