@@ -197,7 +197,9 @@ fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
         explicit: explicit.map(Path::to_owned),
         cache: vm::default_cache(),
     };
-    Ok(Kernel::locate(&source)?)
+    Ok(Kernel::locate_and_tell(&source, |line: &str| {
+        show.stage(line)
+    })?)
 }
 
 /// `wpanlab vm fetch`.

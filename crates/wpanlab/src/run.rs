@@ -86,8 +86,9 @@ pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<O
     let Some(plan) = load(&args.topology, args.seed)? else {
         return Ok(Outcome::BadTopology);
     };
+    let dir = choose_run_dir(&plan, &args)?;
     let how = How::choose(&args.how, &show).await?;
-    let dir = make_run_dir(&plan, &args)?;
+    make_run_dir(&dir)?;
     let outcome = perform(&plan, &how, &dir, &show).await;
     show.done();
     let result =
@@ -112,21 +113,29 @@ pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Resul
     measure::run_dir(dir).context("measure")
 }
 
-/// The run directory, made and empty. An existing one is never overwritten without `--force`.
-pub fn make_run_dir(plan: &Plan, args: &RunArgs) -> Result<RunDir> {
+/// Where the run directory is to be. An existing one is never overwritten without `--force`.
+pub fn choose_run_dir(plan: &Plan, args: &RunArgs) -> Result<RunDir> {
     let root = match &args.out {
         Some(out) => out.clone(),
         None => next_free(Path::new("runs"), &plan.name),
     };
-    let exists = fs::read_dir(&root).is_ok_and(|mut entries| entries.next().is_some());
-    if exists && !args.force {
+    if is_occupied(&root) && !args.force {
         bail!("{} exists; --force replaces it", root.display());
     }
-    if exists {
-        remove_run(&root)?;
-    }
-    fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
     Ok(RunDir::new(root))
+}
+
+/// Makes the run directory, empty.
+pub fn make_run_dir(dir: &RunDir) -> Result<()> {
+    let root = dir.root();
+    if is_occupied(root) {
+        remove_run(root)?;
+    }
+    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))
+}
+
+fn is_occupied(root: &Path) -> bool {
+    fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Removes an earlier run, and refuses to remove anything else.

@@ -13,7 +13,7 @@ use crate::Outcome;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::Show;
-use crate::run::{load, make_run_dir, perform};
+use crate::run::{choose_run_dir, load, make_run_dir, perform};
 
 /// The distribution's file in the sweep's directory.
 const DISTRIBUTION: &str = "distribution.json";
@@ -26,8 +26,9 @@ pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
     let Some(plan) = load(&args.topology, None)? else {
         return Ok(Outcome::BadTopology);
     };
+    let sweep = choose_run_dir(&plan, &args)?;
     let how = How::choose(&args.how, &show).await?;
-    let sweep = make_run_dir(&plan, &args)?;
+    make_run_dir(&sweep)?;
     let path = sweep.plan();
     fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))?;
     let total = seeds.clone().count();

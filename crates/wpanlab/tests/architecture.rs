@@ -105,7 +105,10 @@ fn pure_crates_have_no_runtime_and_no_system_calls() {
         .filter(|line| line.starts_with("| `") && line.contains("(pure)"));
     let mut seen = 0;
     for line in pure {
-        let name = quoted(line).into_iter().next().unwrap();
+        let name = quoted(line.split('|').nth(1).unwrap())
+            .into_iter()
+            .next()
+            .unwrap();
         let package = metadata
             .packages
             .iter()

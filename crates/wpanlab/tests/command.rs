@@ -113,6 +113,11 @@ fn an_existing_run_directory_is_never_overwritten_without_force() {
     };
     let output = run(&[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(
+        said(&output).contains("--force replaces it"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(
         std::fs::read_to_string(dir.path().join("plan.yaml")).unwrap(),
         "precious"
