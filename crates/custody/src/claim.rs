@@ -62,10 +62,12 @@ impl Claim {
             .create(true)
             .open(&path)
             .map_err(CustodyError::io("create", &path))?;
-        let path = dir.join(LOCK);
+        // It gets its name when it is locked, so that no cleaner can be faster.
+        let path = dir.join("lock.new");
         let file = File::create(&path).map_err(CustodyError::io("create", &path))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| CustodyError::io("lock", &path)(errno.into()))?;
+        fs::rename(&path, dir.join(LOCK)).map_err(CustodyError::io("rename", &path))?;
         Ok(Claim {
             dir,
             journal,
@@ -189,7 +191,9 @@ pub fn abandoned(root: &Path) -> Result<Vec<Abandoned>, CustodyError> {
         let Some(lock) = lock_if_abandoned(&dir)? else {
             continue;
         };
-        let objects = read_journal(&journal)?;
+        let Some(objects) = read_journal(&journal)? else {
+            continue; // its owner has just closed it
+        };
         found.push(Abandoned {
             dir,
             objects,
@@ -222,9 +226,13 @@ fn lock_if_abandoned(dir: &Path) -> Result<Option<Option<Flock<File>>>, CustodyE
     }
 }
 
-/// Reads the journal; a last line cut short by the owner's death is left out.
-fn read_journal(path: &Path) -> Result<Vec<Object>, CustodyError> {
-    let file = File::open(path).map_err(CustodyError::io("open", path))?;
+/// Reads the journal, if there is one; a last line cut short by the owner's death is left out.
+fn read_journal(path: &Path) -> Result<Option<Vec<Object>>, CustodyError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(CustodyError::io("open", path)(error)),
+    };
     let lines = BufReader::new(file).lines();
     let lines: Vec<String> = lines
         .collect::<Result<_, _>>()
@@ -238,7 +246,7 @@ fn read_journal(path: &Path) -> Result<Vec<Object>, CustodyError> {
             Err(error) => return Err(CustodyError::io("read", path)(io::Error::other(error))),
         }
     }
-    Ok(objects)
+    Ok(Some(objects))
 }
 
 #[cfg(test)]

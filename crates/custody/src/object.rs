@@ -3,13 +3,19 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Signal as PidfdSignal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+
+/// What a killed process may take to be gone, in milliseconds.
+const DEATH_MS: u16 = 10_000;
 
 /// Something that outlives a killed run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +26,8 @@ pub enum Object {
         /// Its id at `MAC802154_HWSIM`.
         id: u32,
     },
-    /// A network namespace held by a bind mount.
+    /// A network namespace held by a bind mount. What still runs in it goes with it: a process
+    /// that a program of the run left behind would keep it alive.
     Namespace {
         /// Where it is mounted.
         path: PathBuf,
@@ -89,7 +96,10 @@ impl Object {
     pub(crate) fn remove(&self, remover: &mut dyn Remover) -> Result<(), String> {
         match self {
             Object::Radio { id } => remover.remove_radio(*id),
-            Object::Namespace { path } => remove_mount(path),
+            Object::Namespace { path } => {
+                end_inhabitants(path)?;
+                remove_mount(path)
+            }
             Object::Process { pid, started } => end_process(*pid, *started),
             Object::Path { path } => remove_path(path),
         }
@@ -141,9 +151,60 @@ fn end_process(pid: i32, started: u64) -> Result<(), String> {
         Ok(found) if found == started => {}
         _ => return Ok(()),
     }
-    match pidfd_send_signal(&fd, PidfdSignal::KILL) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(errno) => Err(format!("kill: {errno}")),
+    kill_and_wait(&fd)
+}
+
+/// Kills the process and waits until it is gone: only then are its files and sockets.
+fn kill_and_wait(process: &OwnedFd) -> Result<(), String> {
+    match pidfd_send_signal(process, PidfdSignal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(errno) => return Err(format!("kill: {errno}")),
+    }
+    let mut gone = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut gone, PollTimeout::from(DEATH_MS)) {
+        Ok(1..) => Ok(()),
+        Ok(_) => Err("it was killed and does not end".into()),
+        Err(errno) => Err(format!("wait for its end: {errno}")),
+    }
+}
+
+/// Kills every process in the network namespace that is mounted at `path`, and those that
+/// they start meanwhile.
+fn end_inhabitants(path: &Path) -> Result<(), String> {
+    let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    let own = fs::metadata("/proc/self/ns/net").map(identity).ok();
+    let namespace = match fs::metadata(path).map(identity) {
+        Ok(namespace) if Some(namespace) != own => namespace,
+        _ => return Ok(()),
+    };
+    // A process that is dying has no namespace any more.
+    let lives_there = |pid: i32| {
+        fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|its| identity(its) == namespace)
+    };
+    loop {
+        let mut alive = false;
+        for entry in fs::read_dir("/proc").map_err(|e| format!("/proc: {e}"))? {
+            let name = entry.map_err(|e| format!("/proc: {e}"))?.file_name();
+            let Some(pid) = name.to_str().and_then(|n| n.parse().ok()) else {
+                continue;
+            };
+            if !lives_there(pid) {
+                continue;
+            }
+            let Some(Ok(fd)) =
+                rustix::process::Pid::from_raw(pid).map(|p| pidfd_open(p, PidfdFlags::empty()))
+            else {
+                continue;
+            };
+            // Asked again, now that the number cannot change hands.
+            if lives_there(pid) {
+                kill_and_wait(&fd).map_err(|reason| format!("process {pid} in it: {reason}"))?;
+                alive = true;
+            }
+        }
+        if !alive {
+            return Ok(());
+        }
     }
 }
 
