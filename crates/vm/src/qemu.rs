@@ -55,7 +55,11 @@ pub(crate) fn arguments(config: &VmConfig, channels: Channels) -> Vec<String> {
     option("smp", "1".into());
     match config.clock {
         Clock::Virtual => {
-            option("icount", "shift=0,sleep=off".into());
+            // Idle time is skipped, unless the guest may be idle because it waits for the
+            // host's file system: skipped until the next timer, and the next, such a wait of
+            // a millisecond would become minutes.
+            let sleep = if config.share_host_root { "on" } else { "off" };
+            option("icount", format!("shift=0,sleep={sleep}"));
             option("rtc", "base=2020-01-01,clock=vm".into());
         }
         Clock::Realtime => option("rtc", "base=utc,clock=host".into()),
