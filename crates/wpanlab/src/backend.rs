@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rundir::RunDir;
-use rundir::facts::RunFacts;
-use testbed::Progress;
+use testbed::{Progress, Signals};
 use topology::Plan;
-use topology::plan::Role;
 use vm::{Accel, Clock, Kernel, KernelSource, VmConfig};
 
 use crate::Outcome;
 use crate::cli::{BackendArg, ClockArg, HowArgs};
-use crate::guest::Job;
+use crate::job::{self, Job, facts};
 use crate::progress::Show;
 
 /// Wall time without a sign of life after which a VM counts as stuck. A guest reports every
@@ -104,19 +102,16 @@ impl How {
                 config.accel = *accel;
                 config.seed = plan.seed.0;
                 config.job = serde_json::to_vec(&job)?;
-                config.share_host_root = has_programs(plan);
+                config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL;
-                in_vm(config, dir, show).await
+                let mut signals = Signals::listen().context("signal handlers")?;
+                tokio::select! {
+                    outcome = in_vm(config, dir, show) => outcome,
+                    signal = signals.interrupted() => Err(signal),
+                }
             }
         }
     }
-}
-
-/// Whether `plan` runs programs of the user's, which live in this machine's file system.
-pub fn has_programs(plan: &Plan) -> bool {
-    plan.nodes
-        .values()
-        .any(|node| matches!(node.role, Role::Program(_)))
 }
 
 /// Why this machine cannot run natively; `None` if it can.
@@ -163,7 +158,7 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
     })
     .await?;
     output.unpack(dir.root())?;
-    let error = dir.root().join(crate::guest::ERROR_FILE);
+    let error = dir.root().join(job::ERROR_FILE);
     match fs::read_to_string(&error) {
         Ok(text) => bail!("in the VM: {text}"),
         Err(_) if output.exit_code == 0 => Ok(()),
@@ -173,17 +168,6 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
             output.console
         ),
     }
-}
-
-/// Backend, clock and kernel of this machine, or of the guest that this is.
-pub fn facts(backend: &str, clock: &str) -> Result<RunFacts> {
-    let system = nix::sys::utsname::uname().context("uname")?;
-    Ok(RunFacts {
-        backend: backend.into(),
-        clock: clock.into(),
-        kernel: system.release().to_string_lossy().into_owned(),
-        wpanlab_version: env!("CARGO_PKG_VERSION").into(),
-    })
 }
 
 /// This program, for daemons and as the guest's `/init`.

@@ -167,6 +167,9 @@ pub struct NodeArgs {
     /// Take control lines from standard input and leave at its end
     #[arg(long)]
     pub control: bool,
+    /// How often the node crashed before: it must not repeat its Message IDs
+    #[arg(long, default_value_t = 0)]
+    pub crashes: u32,
     /// The 802.15.4 interface
     #[arg(long, default_value = "wpan0")]
     pub wpan: String,

@@ -1,69 +1,19 @@
 //! The same testbed as the first process of a VM.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use rundir::RunDir;
-use serde::{Deserialize, Serialize};
 use testbed::{ProgramHome, Progress};
 use topology::Plan;
-use vm::{Clock, guest::Guest};
+use vm::guest::Guest;
 
-use crate::backend;
-use crate::cli::ClockArg;
+use crate::job::{self, ERROR_FILE, Job};
 
 /// Where the guest fills its run directory.
 const RESULTS: &str = "/run/results";
 /// Where the host's file system is for programs of the user's.
 const HOST_ROOT: &str = "/host";
-/// A file of the results that says why the run failed; absent when it did not.
-pub const ERROR_FILE: &str = "error.txt";
-
-/// What the host wants the guest to do.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Job {
-    /// The resolved plan.
-    plan: String,
-    /// The clock's name, for the result.
-    clock: String,
-    /// The surroundings on the host of programs of the user's, if the plan has any.
-    programs: Option<HostShell>,
-}
-
-/// Where the host's `wpanlab` was started, and its `PATH`.
-#[derive(Debug, Serialize, Deserialize)]
-struct HostShell {
-    directory: PathBuf,
-    path: OsString,
-}
-
-impl Job {
-    /// Runs `plan` under `clock`, its programs as if started from here.
-    ///
-    /// # Errors
-    /// The current directory is gone.
-    pub fn new(plan: &Plan, clock: Clock) -> Result<Job> {
-        let clock = match clock {
-            Clock::Virtual => ClockArg::Virtual,
-            Clock::Realtime => ClockArg::Realtime,
-        };
-        let programs = if backend::has_programs(plan) {
-            Some(HostShell {
-                directory: std::env::current_dir().context("the current directory")?,
-                path: std::env::var_os("PATH").unwrap_or_default(),
-            })
-        } else {
-            None
-        };
-        Ok(Job {
-            plan: plan.to_yaml(),
-            clock: clock.name().into(),
-            programs,
-        })
-    }
-}
-
 /// Sets the guest up, does the job, hands the results to the host and powers off.
 pub fn main() -> ! {
     let guest = match vm::guest::setup() {
@@ -107,7 +57,7 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
         run_dir: RunDir::new(results),
         binary: "/proc/self/exe".into(),
         state_root: "/run/wpanlab".into(),
-        facts: backend::facts("vm", &job.clock)?,
+        facts: job::facts("vm", &job.clock)?,
         program_home,
         progress: &mut progress,
     };

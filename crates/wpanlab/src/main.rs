@@ -8,7 +8,7 @@
 //! | [`cli`] | the command line |
 //! | [`run`] | `run`: plan, backend, measurement, summary |
 //! | [`backend`] | native or VM, and why |
-//! | [`guest`] | the same testbed as the first process of a VM |
+//! | [`guest`], [`job`] | the same testbed as the first process of a VM, and what it is told |
 //! | [`seeds`] | `run --seeds`: one run per seed, and the distribution |
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
@@ -19,11 +19,13 @@ mod clean;
 mod cli;
 mod doctor;
 mod guest;
+mod job;
 mod progress;
 mod run;
 mod seeds;
 mod verify;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -61,7 +63,9 @@ fn main() -> ExitCode {
         guest::main();
     }
     let cli = Cli::parse();
-    init_logging(cli.verbose);
+    // A daemon's log is for reading later; the command's is for what went wrong.
+    let base = u8::from(matches!(cli.command, Command::Node(_)));
+    init_logging(cli.verbose.saturating_add(base));
     match runtime().and_then(|runtime| runtime.block_on(dispatch(cli))) {
         Ok(outcome) => ExitCode::from(outcome.code()),
         Err(error) => {
@@ -90,6 +94,7 @@ fn init_logging(verbose: u8) {
     let filter = EnvFilter::try_from_env("WPANLAB_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }
@@ -138,6 +143,7 @@ async fn node(args: NodeArgs) -> Result<Outcome> {
         plan,
         node: args.node,
         controlled: args.control,
+        crashes: args.crashes,
         interfaces: nodes::Interfaces {
             wpan: args.wpan,
             lowpan: args.lowpan,

@@ -91,6 +91,11 @@ pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<O
     make_run_dir(&dir)?;
     let outcome = perform(&plan, &how, &dir, &show).await;
     show.done();
+    if outcome.is_err() && !is_occupied(dir.root()) {
+        // Nothing was seen: an empty directory would only be in the way of the next run.
+        fs::remove_dir(dir.root()).with_context(|| format!("remove {}", dir.root().display()))?;
+        return outcome.map(|_| Outcome::Failed);
+    }
     let result =
         outcome.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
     if json {

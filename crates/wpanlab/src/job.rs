@@ -1,0 +1,80 @@
+//! What the host hands to the guest, and what both say of a run.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use rundir::facts::RunFacts;
+use serde::{Deserialize, Serialize};
+use topology::Plan;
+use topology::plan::Role;
+use vm::Clock;
+
+use crate::cli::ClockArg;
+
+/// A file of the results that says why the run failed; absent when it did not.
+pub const ERROR_FILE: &str = "error.txt";
+
+/// What the host wants the guest to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// The resolved plan.
+    pub plan: String,
+    /// The clock's name, for the result.
+    pub clock: String,
+    /// The surroundings on the host of programs of the user's, if the plan has any.
+    pub programs: Option<HostShell>,
+}
+
+/// Where the host's `wpanlab` was started, and its `PATH`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HostShell {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The search path.
+    pub path: OsString,
+}
+
+impl Job {
+    /// Runs `plan` under `clock`, its programs as if started from here.
+    ///
+    /// # Errors
+    /// The current directory is gone.
+    pub fn new(plan: &Plan, clock: Clock) -> Result<Job> {
+        let clock = match clock {
+            Clock::Virtual => ClockArg::Virtual,
+            Clock::Realtime => ClockArg::Realtime,
+        };
+        let programs = if has_programs(plan) {
+            Some(HostShell {
+                directory: std::env::current_dir().context("the current directory")?,
+                path: std::env::var_os("PATH").unwrap_or_default(),
+            })
+        } else {
+            None
+        };
+        Ok(Job {
+            plan: plan.to_yaml(),
+            clock: clock.name().into(),
+            programs,
+        })
+    }
+}
+
+/// Whether `plan` runs programs of the user's, which live in this machine's file system.
+pub fn has_programs(plan: &Plan) -> bool {
+    plan.nodes
+        .values()
+        .any(|node| matches!(node.role, Role::Program(_)))
+}
+
+/// Backend, clock and kernel of this machine, or of the guest that this is.
+pub fn facts(backend: &str, clock: &str) -> Result<RunFacts> {
+    let system = nix::sys::utsname::uname().context("uname")?;
+    Ok(RunFacts {
+        backend: backend.into(),
+        clock: clock.into(),
+        kernel: system.release().to_string_lossy().into_owned(),
+        wpanlab_version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
