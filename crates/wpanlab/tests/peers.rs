@@ -272,3 +272,33 @@ fn a_request_that_libcoap_repeats_is_answered_again_with_the_same_content() {
     assert_eq!(once, again);
     assert_is_a_reading(once);
 }
+
+/// The exit code of a run with one program, and what it said.
+fn run_of_program(command: &str) -> (Option<i32>, String) {
+    let text = std::fs::read_to_string(peers("late.yaml")).unwrap();
+    let text = text.replace("delay: 1600 ms", "delay: 1 ms");
+    let (before, _) = text.split_once("    command:").unwrap();
+    let topology = tempfile::NamedTempFile::new().unwrap();
+    let text = format!("{before}    command: {command}\n\nscenario: {{ duration: 3 s }}\n");
+    std::fs::write(topology.path(), text).unwrap();
+    let run = Run::of(topology.path(), &[]);
+    (run.output.status.code(), said(&run.output))
+}
+
+#[test]
+fn a_program_that_fails_fails_the_run_with_the_end_of_its_log() {
+    let (code, text) = run_of_program("[sh, -c, \"pwd; echo to stderr >&2; exit 4\"]");
+    assert_eq!(code, Some(3), "{text}");
+    let directory = root().display().to_string();
+    for part in ["node reader", "exit status: 4", &directory, "to stderr"] {
+        assert!(text.contains(part), "no `{part}` in {text}");
+    }
+    let (code, text) = run_of_program("[no-such-program]");
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains("node reader: start \"no-such-program\": No such file"),
+        "{text}"
+    );
+    let (code, text) = run_of_program("[sleep, \"100\"]");
+    assert_eq!(code, Some(0), "still running at the end: {text}");
+}
