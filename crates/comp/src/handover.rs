@@ -245,6 +245,11 @@ impl Handover {
         self.serving
     }
 
+    /// Whether the node is between two links, or holds to leave one.
+    pub fn in_progress(&self) -> bool {
+        !matches!(self.state, State::Attached { .. })
+    }
+
     /// The next command to carry out.
     pub fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()

@@ -56,6 +56,7 @@ impl Events {
     /// # Errors
     /// As [`Events::report`].
     pub fn report_at(&self, at: SimTime, kind: EventKind) -> Result<()> {
+        tracing::info!(?kind);
         let event = Event {
             time_ns: at.as_nanos(),
             node: self.node.clone(),

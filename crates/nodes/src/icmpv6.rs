@@ -83,6 +83,11 @@ impl Icmpv6Socket {
         }
     }
 
+    /// Forgets the messages that have arrived: they came over a link that was left.
+    pub fn discard(&self) {
+        while receive(self.socket.get_ref()).is_ok() {}
+    }
+
     /// The next message. Cancel-safe.
     ///
     /// # Errors

@@ -44,6 +44,8 @@ pub struct Config {
     pub node: String,
     /// Whether control lines come on standard input.
     pub controlled: bool,
+    /// How often the node crashed before.
+    pub crashes: u32,
     /// Interface names.
     pub interfaces: Interfaces,
 }
@@ -70,15 +72,22 @@ impl Default for Interfaces {
 struct Host {
     name: String,
     seed: Seed,
+    crashes: u32,
     events: Events,
     commands: Commands,
     interfaces: Interfaces,
 }
 
 impl Host {
-    /// The generator of this node for `purpose`.
+    /// The generator of this node for `purpose`. After a crash it is another one: a Message ID
+    /// MUST NOT be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4), and a node that has
+    /// lost its state cannot know which ones it used.
     fn rng(&self, purpose: &str) -> units::Rng {
-        self.seed.rng(&["node", &self.name, purpose])
+        let life = format!("after crash {}", self.crashes);
+        match self.crashes {
+            0 => self.seed.rng(&["node", &self.name, purpose]),
+            _ => self.seed.rng(&["node", &self.name, purpose, &life]),
+        }
     }
 }
 
@@ -91,6 +100,7 @@ pub async fn run(config: Config) -> Result<()> {
         mut plan,
         node: name,
         controlled,
+        crashes,
         interfaces,
     } = config;
     let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -100,6 +110,7 @@ pub async fn run(config: Config) -> Result<()> {
         .with_context(|| format!("no node `{name}` in the plan, which has {names}"))?;
     let host = Host {
         seed: plan.seed,
+        crashes,
         events: Events::new(&name),
         commands: Commands::new(controlled)?,
         interfaces,

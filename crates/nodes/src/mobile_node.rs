@@ -4,6 +4,7 @@
 //! [`dhcpv6::client::Client`] find the router and the address; this module lets them act on
 //! the kernel and reports their phases.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::pin::Pin;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use rundir::EventKind;
 use rundir::control::Control;
 use tokio::net::UdpSocket;
 use topology::plan::{AddressMode, BindingMode, DadMode, MobileNodePlan, RadioInterface};
+use units::{Channel, Dbm, PanId};
 
 use crate::host::{earlier, instant, now};
 use crate::icmpv6::{self, Icmpv6Socket};
@@ -79,8 +81,12 @@ struct MobileNode {
     lowpan: u32,
     router: Option<Advertised>,
     t_addr: Option<Ipv6Addr>,
-    /// Duplicate address detection in progress.
+    /// Duplicate address detection that the next step waits for.
     checking: Option<(Ipv6Addr, Checking)>,
+    /// Duplicate address detection of an address that is in use meanwhile (RFC 4429).
+    verifying: Option<(Ipv6Addr, Checking)>,
+    /// What is heard of each candidate, as far as it is known.
+    signals: BTreeMap<usize, Option<Dbm>>,
 }
 
 impl MobileNode {
@@ -89,14 +95,24 @@ impl MobileNode {
         plan: MobileNodePlan,
         at_start: &RadioInterface,
     ) -> Result<MobileNode> {
-        let radio = Radio::open(&host.interfaces).await?;
+        let mut radio = Radio::open(&host.interfaces).await?;
         radio.configure_host(Duration::ZERO, plan.handover.dad)?;
         radio.add_link_local().await?;
-        let tuned = plan
-            .candidates
-            .iter()
-            .position(|c| c.channel == at_start.channel && c.pan_id == at_start.pan_id)
-            .context("the PAN at the start is not among the candidates")?;
+        let candidate = |channel, pan_id| {
+            let mut candidates = plan.candidates.iter();
+            candidates.position(|c| c.channel == channel && c.pan_id == pan_id)
+        };
+        // After a crash the radio is where the last handover left it, or between two PANs.
+        let found = radio.found_at().and_then(|(c, p)| candidate(c, p));
+        let tuned = match found {
+            Some(tuned) => tuned,
+            None => {
+                let start = candidate(at_start.channel, at_start.pan_id)
+                    .context("the PAN at the start is not among the candidates")?;
+                radio.retune(&plan.candidates[start], false).await?;
+                start
+            }
+        };
         let lowpan_name = host.interfaces.lowpan.clone();
         let node = Node::new(node_config(&plan), host.rng("coap"));
         let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -119,6 +135,8 @@ impl MobileNode {
             router: None,
             t_addr: None,
             checking: None,
+            verifying: None,
+            signals: BTreeMap::new(),
             host,
             plan,
         })
@@ -140,6 +158,9 @@ impl MobileNode {
                 }
             }
             checked = check(&mut self.checking) => self.on_checked(checked).await?,
+            (address, outcome) = check(&mut self.verifying) => if let Err(error) = outcome {
+                self.on_duplicate(address, &error).await?;
+            },
             () = tokio::time::sleep_until(instant(deadline)) => {
                 let now = now();
                 self.handover.handle_timeout(now);
@@ -148,7 +169,7 @@ impl MobileNode {
             }
             control = self.host.commands.next() => match control? {
                 Control::Signal { channel, pan_id, rssi } => {
-                    self.handover.handle_signal(now(), channel, pan_id, rssi);
+                    self.on_signal(channel, pan_id, rssi).await?;
                 }
                 Control::Stop => return Ok(false),
                 Control::Start | Control::Drain => {}
@@ -187,11 +208,7 @@ impl MobileNode {
         match command {
             handover::Command::Hold => self.coap.with(|node, now| node.hold(now)),
             handover::Command::Retune { candidate } => {
-                self.leave_link().await?;
-                let target = self.plan.candidates[candidate].clone();
-                let same_pan = self.plan.candidates[self.tuned].pan_id == target.pan_id;
-                self.radio.retune(&target, same_pan).await?;
-                self.tuned = candidate;
+                self.retune(candidate).await?;
                 self.handover.link_ready(now());
             }
             handover::Command::Solicit => self.solicitor.start(now()),
@@ -205,9 +222,57 @@ impl MobileNode {
         Ok(())
     }
 
+    /// Moves the radio to a candidate.
+    async fn retune(&mut self, candidate: usize) -> Result<()> {
+        self.leave_link().await?;
+        let target = self.plan.candidates[candidate].clone();
+        let same_pan = self.plan.candidates[self.tuned].pan_id == target.pan_id;
+        self.radio.retune(&target, same_pan).await?;
+        self.tuned = candidate;
+        self.icmp.discard();
+        Ok(())
+    }
+
+    /// A signal register changed. The first attachment is no handover: while it lasts, a router
+    /// that is not heard is left for the strongest one that is.
+    async fn on_signal(&mut self, channel: Channel, pan: PanId, rssi: Option<Dbm>) -> Result<()> {
+        let mut candidates = self.plan.candidates.iter();
+        let Some(changed) = candidates.position(|c| c.channel == channel && c.pan_id == pan) else {
+            return Ok(());
+        };
+        self.signals.insert(changed, rssi);
+        if self.stage == Stage::Attached {
+            self.handover.handle_signal(now(), channel, pan, rssi);
+        } else if self.signals.get(&self.tuned) == Some(&None) {
+            let heard = self
+                .signals
+                .iter()
+                .filter_map(|(i, rssi)| Some((*i, (*rssi)?)));
+            if let Some((best, _)) = heard.max_by(|a, b| a.1.0.total_cmp(&b.1.0)) {
+                self.retune(best).await?;
+                self.solicitor.start(now());
+            }
+        }
+        Ok(())
+    }
+
+    /// From here on the handover core decides.
+    fn attached(&mut self) {
+        self.stage = Stage::Attached;
+        self.handover = Handover::new(handover_config(&self.plan, self.tuned));
+        for (&index, &rssi) in &self.signals {
+            let (channel, pan_id) = {
+                let candidate = &self.plan.candidates[index];
+                (candidate.channel, candidate.pan_id)
+            };
+            self.handover.handle_signal(now(), channel, pan_id, rssi);
+        }
+    }
+
     /// Forgets what belongs to the link that is left.
     async fn leave_link(&mut self) -> Result<()> {
         self.checking = None;
+        self.verifying = None;
         self.router = None;
         self.solicitor.stop();
         self.dhcp.stop();
@@ -238,11 +303,11 @@ impl MobileNode {
                 .handover
                 .step_failed(now, format!("binding update: {reason}")),
             node::Event::Registered { p_addr, t_addr } => {
-                let first = std::mem::replace(&mut self.stage, Stage::Attached) == Stage::Attaching;
                 self.host
                     .events
                     .report(EventKind::Registered { p_addr, t_addr })?;
-                if first {
+                if self.stage == Stage::Attaching && self.t_addr == Some(t_addr) {
+                    self.attached();
                     self.host.events.report(EventKind::Ready)?;
                 }
             }
@@ -332,7 +397,7 @@ impl MobileNode {
             }
             dhcpv6::client::Event::Expired { address } => {
                 tracing::warn!(%address, "lease expired");
-                self.radio.remove_address(address).await
+                self.drop_address(address).await
             }
             dhcpv6::client::Event::Released { .. } => Ok(()),
         }
@@ -345,10 +410,35 @@ impl MobileNode {
             .add_address(address, settings.address, settings.dad)
             .await?;
         self.t_addr = Some(address);
-        match self.stage {
-            Stage::Attaching => self.start_check(address),
-            Stage::Attached => self.handover.address_acquired(now(), address),
+        if settings.dad == DadMode::Optimistic {
+            let verified = self.radio.checked(address, DAD_DEADLINE);
+            self.verifying = Some((address, Box::pin(verified)));
         }
+        if self.stage == Stage::Attached && self.handover.in_progress() {
+            self.handover.address_acquired(now(), address);
+        } else {
+            self.start_check(address);
+        }
+        Ok(())
+    }
+
+    /// Takes an address away that must not be used any more.
+    async fn drop_address(&mut self, address: Ipv6Addr) -> Result<()> {
+        if self.t_addr == Some(address) {
+            self.t_addr = None;
+        }
+        self.radio.remove_address(address).await
+    }
+
+    /// Somebody else has the address, or the check did not end.
+    async fn on_duplicate(&mut self, address: Ipv6Addr, error: &anyhow::Error) -> Result<()> {
+        tracing::warn!(%address, %error, "duplicate address detection failed");
+        self.checking = None;
+        self.drop_address(address).await?;
+        // RFC 8415 §18.2.8; the client then asks for another one.
+        self.dhcp.decline(now());
+        self.handover
+            .step_failed(now(), format!("{address}: {error}"));
         Ok(())
     }
 
@@ -362,18 +452,17 @@ impl MobileNode {
                 self.coap.with(|node, now| node.register(now, address));
                 Ok(())
             }
-            Ok(()) => {
+            Ok(()) if self.handover.in_progress() => {
                 self.handover.address_usable(now(), address);
                 Ok(())
             }
-            Err(error) => {
-                tracing::warn!(%address, %error, "duplicate address detection failed");
-                self.radio.remove_address(address).await?;
-                self.t_addr = None;
-                self.handover
-                    .step_failed(now(), format!("{address}: {error}"));
+            // Another lease at the same router: no handover, but a new binding.
+            Ok(()) => {
+                let mode = binding_mode(self.plan.handover.binding);
+                self.coap.with(|node, now| node.bind(now, address, mode));
                 Ok(())
             }
+            Err(error) => self.on_duplicate(address, &error).await,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ipnet::Ipv6Net;
 use topology::plan::{AddressMode, CandidatePlan, DadMode};
-use units::Eui64;
+use units::{Channel, Eui64, PanId};
 use wpan::{Dad, Links, Namespace, Nl802154, PhyIndex, sysctl};
 
 use crate::Interfaces;
@@ -23,10 +23,12 @@ pub(crate) struct Radio {
     lowpan: u32,
     phy: PhyIndex,
     eui64: Eui64,
+    found_at: Option<(Channel, PanId)>,
 }
 
 impl Radio {
-    /// Opens the node's radio.
+    /// Opens the node's radio. Both interfaces are up then, and no address is left on them that
+    /// an earlier daemon had.
     pub(crate) async fn open(interfaces: &Interfaces) -> Result<Radio> {
         let here = Namespace::current()?;
         let links = Links::connect(&here).await?;
@@ -36,8 +38,17 @@ impl Radio {
             .into_iter()
             .find(|i| i.name == interfaces.wpan)
             .with_context(|| format!("no 802.15.4 interface {}", interfaces.wpan))?;
+        let phys = nl802154.phys().await?;
+        let phy = phys.into_iter().find(|phy| phy.index == wpan.phy);
+        let channel = phy
+            .filter(|phy| phy.page == Channel::PAGE)
+            .and_then(|phy| Channel::try_from(phy.channel).ok());
         let lowpan = links.index(&interfaces.lowpan).await?;
+        links.flush_addresses(lowpan).await?;
+        links.up(wpan.ifindex).await?;
+        links.up(lowpan).await?;
         Ok(Radio {
+            found_at: channel.map(|channel| (channel, wpan.pan_id)),
             links,
             nl802154,
             interfaces: interfaces.clone(),
@@ -66,6 +77,11 @@ impl Radio {
             sysctl::write(&name, retrans_timer.as_millis())?;
         }
         Ok(())
+    }
+
+    /// Channel and PAN that the radio was opened on.
+    pub(crate) fn found_at(&self) -> Option<(Channel, PanId)> {
+        self.found_at
     }
 
     /// The extended address.
@@ -156,5 +172,15 @@ impl Radio {
     ) -> impl Future<Output = Result<()>> + use<> {
         let (links, lowpan) = (self.links.clone(), self.lowpan);
         async move { Ok(links.wait_usable(lowpan, address, deadline).await?) }
+    }
+
+    /// Waits until the duplicate address detection of `address` has ended, at most `deadline`.
+    pub(crate) fn checked(
+        &self,
+        address: Ipv6Addr,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<()>> + use<> {
+        let (links, lowpan) = (self.links.clone(), self.lowpan);
+        async move { Ok(links.wait_checked(lowpan, address, deadline).await?) }
     }
 }

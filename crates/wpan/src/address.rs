@@ -164,11 +164,35 @@ impl Links {
         address: Ipv6Addr,
         deadline: Duration,
     ) -> Result<(), WaitError> {
-        if let Ok(outcome) = timeout(deadline, self.usable(ifindex, address)).await {
+        let enough = [AddressState::Usable, AddressState::Optimistic];
+        self.wait_for(ifindex, address, deadline, &enough).await
+    }
+
+    /// Waits until the detection of `address` has ended well, as [`Links::wait_usable`] does;
+    /// that it is optimistic is not enough.
+    pub async fn wait_checked(
+        &self,
+        ifindex: u32,
+        address: Ipv6Addr,
+        deadline: Duration,
+    ) -> Result<(), WaitError> {
+        let enough = [AddressState::Usable];
+        self.wait_for(ifindex, address, deadline, &enough).await
+    }
+
+    async fn wait_for(
+        &self,
+        ifindex: u32,
+        address: Ipv6Addr,
+        deadline: Duration,
+        enough: &[AddressState],
+    ) -> Result<(), WaitError> {
+        let watch = self.watch(ifindex, address, enough);
+        if let Ok(outcome) = timeout(deadline, watch).await {
             return outcome;
         }
         match self.state_of(ifindex, address).await? {
-            Some(AddressState::Usable | AddressState::Optimistic) => Ok(()),
+            Some(state) if enough.contains(&state) => Ok(()),
             Some(AddressState::DadFailed) => Err(WaitError::DadFailed { address, ifindex }),
             state => Err(WaitError::TimedOut {
                 address,
@@ -179,16 +203,21 @@ impl Links {
         }
     }
 
-    async fn usable(&self, ifindex: u32, address: Ipv6Addr) -> Result<(), WaitError> {
+    async fn watch(
+        &self,
+        ifindex: u32,
+        address: Ipv6Addr,
+        enough: &[AddressState],
+    ) -> Result<(), WaitError> {
         // Subscribed first and looked second, so that no change falls in between.
         let (_socket, mut events) = Rtnl::connect(&self.namespace, &[MulticastGroup::Ipv6Ifaddr])?;
         let failed = || WaitError::DadFailed { address, ifindex };
         let mut seen = self.state_of(ifindex, address).await?;
         loop {
             match seen {
-                Some(AddressState::Usable | AddressState::Optimistic) => return Ok(()),
+                Some(state) if enough.contains(&state) => return Ok(()),
                 Some(AddressState::DadFailed) => return Err(failed()),
-                Some(AddressState::Tentative) | None => {}
+                _ => {}
             }
             let Some((event, _)) = events.next().await else {
                 let lost = std::io::Error::from(std::io::ErrorKind::NotConnected);
@@ -204,10 +233,8 @@ impl Links {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(m)) => {
                     match of(m).map(|a| a.state) {
                         // A duplicate with a lifetime is not marked as failed but removed.
-                        Some(AddressState::Tentative | AddressState::DadFailed) => {
-                            return Err(failed());
-                        }
-                        Some(_) => seen = None,
+                        Some(AddressState::Usable) => seen = None,
+                        Some(_) => return Err(failed()),
                         None => {}
                     }
                 }
