@@ -9,11 +9,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use custody::{Claim, Object};
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getppid};
 use rundir::control::Control;
 use rundir::{Event, EventKind, RunDir};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -52,6 +54,8 @@ pub(crate) struct Daemon {
     node: String,
     child: Child,
     control: Option<ChildStdin>,
+    /// Passes on what a daemon reports, until its output ends.
+    reader: Option<JoinHandle<()>>,
     log: PathBuf,
 }
 
@@ -66,11 +70,12 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// Starts the daemon of `node`; its events go to the launcher's channel, its log to the
-    /// run directory.
+    /// Starts the daemon of `node`, after so many crashes; its events go to the launcher's
+    /// channel, its log to the run directory.
     pub(crate) fn daemon(
         &self,
         node: &str,
+        crashes: u32,
         namespace: &Namespace,
         claim: &mut Claim,
     ) -> Result<Daemon> {
@@ -80,6 +85,7 @@ impl Launcher {
             .arg("--plan")
             .arg(self.run_dir.plan())
             .arg("--control")
+            .args(["--crashes", &crashes.to_string()])
             .arg(node);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut daemon = self.spawn(node, command, namespace, None, claim)?;
@@ -89,7 +95,7 @@ impl Launcher {
             .take()
             .context("a daemon has its output piped")?;
         let (reports, name, pid) = (self.reports.clone(), node.to_owned(), daemon.child.id());
-        tokio::spawn(async move {
+        daemon.reader = Some(tokio::spawn(async move {
             let mut lines = BufReader::new(out).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 let report = match serde_json::from_str(&line) {
@@ -105,7 +111,7 @@ impl Launcher {
             }
             // Nobody listens any more only when the run is over.
             let _ = reports.send(Report::Closed { node: name, pid });
-        });
+        }));
         Ok(daemon)
     }
 
@@ -172,6 +178,9 @@ impl Launcher {
         claim: &mut Claim,
     ) -> Result<Daemon> {
         command.stderr(self.open_log(node)?).kill_on_drop(true);
+        // A terminal's SIGINT is for the testbed, which ends its children in order.
+        command.process_group(0);
+        let parent = Pid::this();
         let fd: OwnedFd = namespace.as_fd().try_clone_to_owned()?;
         let home = home.cloned();
         // SAFETY: between fork and exec only system calls are made, no allocation and no lock.
@@ -179,6 +188,9 @@ impl Launcher {
             command.pre_exec(move || {
                 // Die with the testbed, however it dies.
                 set_pdeathsig(Signal::SIGKILL)?;
+                if getppid() != parent {
+                    return Err(Errno::ESRCH.into()); // it died before that
+                }
                 setns(&fd, CloneFlags::CLONE_NEWNET)?;
                 if let Some(home) = &home {
                     nix::unistd::chroot(&home.root)?;
@@ -200,6 +212,7 @@ impl Launcher {
             node: node.to_owned(),
             child,
             control,
+            reader: None,
             log: self.run_dir.log(node),
         })
     }
@@ -221,28 +234,43 @@ impl Daemon {
 
     /// Kills the process, as a crash would.
     pub(crate) async fn crash(&mut self) -> Result<()> {
-        self.child
-            .kill()
-            .await
-            .with_context(|| format!("node {}: kill", self.node))
+        let killed = self.child.kill().await;
+        killed.with_context(|| format!("node {}: kill", self.node))?;
+        self.reports_in().await
     }
 
-    /// Asks a daemon to leave by closing its control pipe, kills it if it does not.
+    /// Asks a daemon to leave by closing its control pipe, kills it if it does not. Everything
+    /// that it reported is in the channel then.
+    ///
+    /// # Errors
+    /// When it left with another status than success, before it was asked or after.
     pub(crate) async fn stop(mut self) -> Result<()> {
         drop(self.control.take());
-        match tokio::time::timeout(LEAVE, self.child.wait()).await {
-            Ok(status) => status
-                .map(drop)
-                .with_context(|| format!("node {}: wait", self.node)),
-            Err(_) => self.crash().await,
+        let left = tokio::time::timeout(LEAVE, self.child.wait()).await;
+        if left.is_err() {
+            self.crash().await?;
+        }
+        self.reports_in().await?;
+        match left {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            _ => bail!(self.obituary().await),
+        }
+    }
+
+    /// Waits until all that an ended daemon reported is in the channel.
+    async fn reports_in(&mut self) -> Result<()> {
+        match self.reader.take() {
+            Some(reader) => reader.await.context("the reader of a daemon's events"),
+            None => Ok(()),
         }
     }
 
     /// Why a process that should run does not: its status and the last lines of its log.
     pub(crate) async fn obituary(&mut self) -> String {
-        let status = match self.child.wait().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
+        let status = match tokio::time::timeout(LEAVE, self.child.wait()).await {
+            Ok(Ok(status)) => status.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "its output is closed, but it runs".to_owned(),
         };
         format!(
             "node {} died ({status}); the end of {}:\n{}",

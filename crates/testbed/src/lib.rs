@@ -22,19 +22,23 @@ mod network;
 mod scenario;
 mod sniffer;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use custody::Claim;
 use rundir::facts::RunFacts;
 use rundir::{Event, RunDir};
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::unbounded_channel;
 use topology::Plan;
+use topology::plan::NodeName;
 use units::SimTime;
+use wpan::Namespace;
 
 pub use network::RadioRemover;
 
@@ -96,11 +100,12 @@ pub enum Progress {
 }
 
 /// Runs `plan` and fills the run directory. Everything made is removed again, whatever
-/// happens; what cannot be removed is an error of its own.
+/// happens; what cannot be removed is an error of its own. SIGINT, SIGTERM and SIGHUP end the
+/// run; what was seen until then is kept.
 ///
 /// # Errors
 /// When the network cannot be made, a daemon dies or does not get ready, a capture loses
-/// packets, or something cannot be removed.
+/// packets, something cannot be removed, or the run is interrupted.
 pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
     for dir in [options.run_dir.captures(), options.run_dir.logs()] {
         fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
@@ -112,43 +117,63 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         .facts
         .write(&path)
         .with_context(|| format!("write {}", path.display()))?;
+    let mut signals = Signals::listen().context("signal handlers")?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
-    let outcome = tokio::select! {
-        outcome = run_in(plan, &mut options, &mut claim) => outcome,
-        signal = interrupted() => Err(signal),
-    };
+    let outcome = run_in(plan, &mut options, &mut claim, &mut signals).await;
     let removed = claim.close_with(&mut RadioRemover).context("clean up");
     match (outcome, removed) {
         (Ok(()), removed) => removed,
         (Err(error), Ok(())) => Err(error),
-        (Err(error), Err(left)) => Err(error.context(format!("and {left:#}"))),
+        (Err(error), Err(left)) => Err(anyhow!("{error:#}; and {left:#}")),
     }
 }
 
-/// Ends when the user wants the run to end.
-async fn interrupted() -> anyhow::Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = async || -> std::io::Result<&'static str> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = interrupt.recv() => Ok("SIGINT"),
-            _ = terminate.recv() => Ok("SIGTERM"),
-        }
-    };
-    match wait().await {
-        Ok(name) => anyhow::anyhow!("interrupted by {name}"),
-        Err(error) => anyhow::anyhow!("signal handlers: {error}"),
+/// The signals with which a user ends a run. They are remembered until they are asked for.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From now on they do not end the process.
+    ///
+    /// # Errors
+    /// The handlers cannot be installed.
+    pub fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Ends when the user wants the run to end.
+    pub async fn interrupted(&mut self) -> anyhow::Error {
+        let name = tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "SIGHUP",
+        };
+        anyhow!("interrupted by {name}")
     }
 }
 
-async fn run_in(plan: &Plan, options: &mut Options<'_>, claim: &mut Claim) -> Result<()> {
+/// A signal ends the play only: the bring-up takes a moment, and a radio that is being made
+/// is not in the claim yet.
+async fn run_in(
+    plan: &Plan,
+    options: &mut Options<'_>,
+    claim: &mut Claim,
+    signals: &mut Signals,
+) -> Result<()> {
     (options.progress)(Progress::BringUp);
     let network = Network::up(plan, claim)
         .await
         .context("bring up the network")?;
-    let sniffers = sniffers(plan, &network, &options.run_dir)?.start()?;
     let medium = EdgeMedium::new(plan, network.hwsim, network.radios).await?;
+    let sniffers = sniffers(plan, &network.namespaces, &options.run_dir)?.start()?;
     let (reports, inbox) = unbounded_channel();
     let launcher = Launcher {
         binary: options.binary.clone(),
@@ -157,7 +182,11 @@ async fn run_in(plan: &Plan, options: &mut Options<'_>, claim: &mut Claim) -> Re
         reports,
     };
     let mut scenario = Scenario::new(plan, medium, network.namespaces, launcher, inbox, claim);
-    let played = scenario.play(&mut *options.progress).await;
+    let played = tokio::select! {
+        biased;
+        signal = signals.interrupted() => Err(signal),
+        played = scenario.play(&mut *options.progress) => played,
+    };
     // Whatever happened, what was seen until then is kept.
     let stopped = scenario.stop().await;
     let captured = sniffers.finish();
@@ -165,7 +194,11 @@ async fn run_in(plan: &Plan, options: &mut Options<'_>, claim: &mut Claim) -> Re
     played.and(stopped).and(captured).and(written)
 }
 
-fn sniffers(plan: &Plan, network: &Network, run_dir: &RunDir) -> Result<Sniffers> {
+fn sniffers(
+    plan: &Plan,
+    namespaces: &BTreeMap<NodeName, Namespace>,
+    run_dir: &RunDir,
+) -> Result<Sniffers> {
     let mut sniffers = Sniffers::new();
     for (name, node) in &plan.nodes {
         let wired = node.backbone.is_some().then_some([("eth0", Tap::Ethernet)]);
@@ -179,7 +212,7 @@ fn sniffers(plan: &Plan, network: &Network, run_dir: &RunDir) -> Result<Sniffers
             .chain(radio.into_iter().flatten())
         {
             let file = run_dir.capture(name, interface);
-            sniffers.add(&network.namespaces[name], name, interface, tap, file)?;
+            sniffers.add(&namespaces[name], name, interface, tap, file)?;
         }
     }
     Ok(sniffers)

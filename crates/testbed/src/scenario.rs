@@ -36,7 +36,8 @@ pub(crate) struct Scenario<'a> {
     claim: &'a mut Claim,
     daemons: BTreeMap<NodeName, Daemon>,
     programs: Vec<Program>,
-    crashed: BTreeSet<NodeName>,
+    /// How often each node crashed.
+    crashes: BTreeMap<NodeName, u32>,
     events: Vec<Event>,
 }
 
@@ -65,7 +66,7 @@ impl<'a> Scenario<'a> {
             claim,
             daemons: BTreeMap::new(),
             programs: Vec::new(),
-            crashed: BTreeSet::new(),
+            crashes: BTreeMap::new(),
             events: Vec::new(),
         }
     }
@@ -138,9 +139,9 @@ impl<'a> Scenario<'a> {
     }
 
     fn start_daemon(&mut self, name: &str) -> Result<()> {
-        let daemon = self
-            .launcher
-            .daemon(name, &self.namespaces[name], self.claim)?;
+        let crashes = self.crashes.get(name).copied().unwrap_or(0);
+        let namespace = &self.namespaces[name];
+        let daemon = self.launcher.daemon(name, crashes, namespace, self.claim)?;
         self.daemons.insert(name.to_owned(), daemon);
         Ok(())
     }
@@ -239,17 +240,14 @@ impl<'a> Scenario<'a> {
                 format!("link {a} - {b} {}", if *up { "up" } else { "down" })
             }
             Action::Crash { node } => {
-                self.crashed.insert(node.clone());
-                let daemon = self
-                    .daemons
-                    .get_mut(node)
-                    .with_context(|| format!("node {node} is not running"))?;
+                *self.crashes.entry(node.clone()).or_default() += 1;
+                let daemon = self.daemons.remove(node);
+                let mut daemon = daemon.with_context(|| format!("node {node} is not running"))?;
                 daemon.crash().await?;
                 format!("crash {node}")
             }
             Action::Restart { node } => {
                 self.start_daemon(node)?;
-                self.crashed.remove(node);
                 self.tell_signals().await?;
                 let daemon = self.daemons.get_mut(node).context("just started")?;
                 daemon.tell(&Control::Start).await?;
@@ -285,7 +283,7 @@ impl<'a> Scenario<'a> {
             .nodes
             .iter()
             .filter(|(name, node)| {
-                matches!(node.role, Role::Client(_)) && !self.crashed.contains(*name)
+                matches!(node.role, Role::Client(_)) && self.daemons.contains_key(*name)
             })
             .map(|(name, _)| name.clone())
             .collect();
