@@ -1,0 +1,569 @@
+//! The native backend and what is left of it, inside a guest: runs that end well, are
+//! interrupted, killed or lose a daemon, and `wpanlab clean`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rundir::{Event, EventKind, RunDir};
+use serde_json::Value;
+use vm::harness::{HOST_ROOT, Harness};
+use wpan::{Hwsim, Links, Namespace, Nl802154, Radio};
+
+const NATIVE: &str = include_str!("data/native.yaml");
+const RESTARTS: &str = include_str!("data/restarts.yaml");
+const PROGRAM: &str = include_str!("data/program.yaml");
+const STATE: &str = "/run/wpanlab";
+const CLAIMS_OF_RUNS: &str = "/run/wpanlab/";
+/// What a process of a killed run may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("sleeper") => loop {
+            std::thread::park();
+        },
+        Some("straggler") => straggler(),
+        _ => {}
+    }
+    Harness {
+        share_host_root: true,
+        memory_mib: 1024,
+        ..Harness::default()
+    }
+    .main(&[
+        (
+            "a_native_run_passes_and_leaves_nothing",
+            a_native_run_passes_and_leaves_nothing,
+        ),
+        (
+            "clean_removes_what_a_killed_run_left_and_nothing_else",
+            clean_removes_what_a_killed_run_left_and_nothing_else,
+        ),
+        (
+            "a_run_killed_while_it_makes_its_network_is_cleaned_too",
+            a_run_killed_while_it_makes_its_network_is_cleaned_too,
+        ),
+        (
+            "an_interrupted_run_says_so_and_keeps_what_was_seen",
+            an_interrupted_run_says_so_and_keeps_what_was_seen,
+        ),
+        (
+            "an_interruption_while_the_network_is_made_leaves_nothing",
+            an_interruption_while_the_network_is_made_leaves_nothing,
+        ),
+        (
+            "two_runs_live_side_by_side_and_clean_leaves_them_alone",
+            two_runs_live_side_by_side_and_clean_leaves_them_alone,
+        ),
+        (
+            "a_daemon_that_dies_ends_the_run_with_its_log",
+            a_daemon_that_dies_ends_the_run_with_its_log,
+        ),
+        (
+            "crashed_nodes_come_back_wherever_they_are",
+            crashed_nodes_come_back_wherever_they_are,
+        ),
+        (
+            "what_a_program_started_goes_with_the_run",
+            what_a_program_started_goes_with_the_run,
+        ),
+    ])
+}
+
+/// A program of the user's that leaves a process of its own behind.
+fn straggler() -> ! {
+    let own = std::env::current_exe().unwrap();
+    Command::new(own).arg("sleeper").spawn().unwrap();
+    std::process::exit(0)
+}
+
+fn a_native_run_passes_and_leaves_nothing() {
+    let before = Footprint::now();
+    let run = Run::start("passes", NATIVE);
+    let dir = run.dir.clone();
+    let output = run.end();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = fs::read_to_string(dir.result()).unwrap();
+    let result: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(result["backend"], "native");
+    assert_eq!(result["clock"], "realtime");
+    assert_eq!(result["handovers"].as_array().unwrap().len(), 1);
+    assert_eq!(Footprint::now(), before);
+}
+
+fn clean_removes_what_a_killed_run_left_and_nothing_else() {
+    let foreign = Foreign::make();
+    let before = Footprint::now();
+    let mut run = Run::start("killed", NATIVE);
+    run.wait_until_it_plays();
+    std::thread::sleep(Duration::from_millis(2500));
+    let daemons = daemons();
+    assert_eq!(daemons.len(), 6, "{daemons:?}");
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    wait_until("the daemons die with their run", || {
+        daemons.iter().all(|pid| !is_running(*pid))
+    });
+
+    let left = Footprint::now();
+    assert_ne!(left, before);
+    let listed = wpanlab(&["clean", "--dry-run"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", said(&listed));
+    let text = String::from_utf8_lossy(&listed.stdout);
+    let count = |word: &str| text.matches(word).count();
+    assert_eq!(count("namespace "), 7, "six nodes and the backbone: {text}");
+    assert_eq!(count("radio "), 3, "{text}");
+    assert_eq!(Footprint::now(), left, "a dry run removes nothing");
+
+    let cleaned = wpanlab(&["clean"]);
+    assert_eq!(cleaned.status.code(), Some(0), "{}", said(&cleaned));
+    assert_eq!(Footprint::now(), before, "{}", said(&cleaned));
+    let again = wpanlab(&["clean"]);
+    assert!(
+        said(&again).contains("nothing to clean"),
+        "{}",
+        said(&again)
+    );
+    foreign.is_still_there();
+    foreign.remove();
+}
+
+/// Killed at many different instants of the bring-up.
+fn a_run_killed_while_it_makes_its_network_is_cleaned_too() {
+    let before = Footprint::now();
+    for delay_ms in [3, 10, 20, 40, 60, 80, 110, 150, 200, 300, 400] {
+        let mut run = Run::start("killed-early", NATIVE);
+        run.wait_for("bring up");
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        run.child.kill().unwrap();
+        run.child.wait().unwrap();
+        let mut cleaned = None;
+        wait_until("clean finds nothing more", || {
+            let output = wpanlab(&["clean"]);
+            assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+            let done = said(&output).contains("nothing to clean");
+            cleaned.get_or_insert(output);
+            done
+        });
+        wait_until("the processes are gone", || {
+            Footprint::now().processes == before.processes
+        });
+        let said = said(&cleaned.unwrap());
+        assert_eq!(Footprint::now(), before, "after {delay_ms} ms: {said}");
+    }
+}
+
+fn an_interrupted_run_says_so_and_keeps_what_was_seen() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let before = Footprint::now();
+        let mut run = Run::start(signal.as_str(), NATIVE);
+        run.wait_until_it_plays();
+        std::thread::sleep(Duration::from_millis(3500));
+        // A terminal tells the whole foreground process group.
+        kill(Pid::from_raw(-run.pid()), signal).unwrap();
+        let dir = run.dir.clone();
+        let output = run.end();
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let words = format!("interrupted by {signal}");
+        assert!(said(&output).contains(&words), "{}", said(&output));
+        assert_eq!(Footprint::now(), before);
+        let events = events(&dir);
+        let seen = |kind: fn(&EventKind) -> bool| events.iter().any(|e| kind(&e.kind));
+        assert!(seen(|k| matches!(k, EventKind::ScenarioStarted)));
+        assert!(seen(|k| matches!(k, EventKind::HandoverCompleted { .. })));
+        let packets = packets(&dir.capture("client", "eth0"));
+        assert!(packets > 100, "{packets} packets of 3.5 s at 20 GET/s");
+    }
+}
+
+fn an_interruption_while_the_network_is_made_leaves_nothing() {
+    let before = Footprint::now();
+    for delay_ms in [5, 30, 70, 120, 250] {
+        let mut run = Run::start("interrupted-early", NATIVE);
+        run.wait_for("bring up");
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        kill(Pid::from_raw(run.pid()), Signal::SIGINT).unwrap();
+        let output = run.end();
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let said = said(&output);
+        assert!(said.contains("interrupted by SIGINT"), "{said}");
+        assert_eq!(Footprint::now(), before, "after {delay_ms} ms");
+    }
+}
+
+fn two_runs_live_side_by_side_and_clean_leaves_them_alone() {
+    let before = Footprint::now();
+    let mut runs = [Run::start("one", NATIVE), Run::start("two", NATIVE)];
+    for run in &mut runs {
+        run.wait_until_it_plays();
+    }
+    let cleaned = wpanlab(&["clean"]);
+    assert!(
+        said(&cleaned).contains("nothing to clean"),
+        "{}",
+        said(&cleaned)
+    );
+    for run in runs {
+        let output = run.end();
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    assert_eq!(Footprint::now(), before);
+}
+
+fn a_daemon_that_dies_ends_the_run_with_its_log() {
+    let before = Footprint::now();
+    let mut run = Run::start("daemon-dies", NATIVE);
+    run.wait_until_it_plays();
+    std::thread::sleep(Duration::from_secs(1));
+    // A daemon in good health has nothing to say.
+    let log = run.dir.log("wmms");
+    let mut log = fs::File::options().append(true).open(log).unwrap();
+    writeln!(log, "its last words").unwrap();
+    let killed_at = Instant::now();
+    kill(Pid::from_raw(daemon("wmms")), Signal::SIGKILL).unwrap();
+    let output = run.end();
+    let took = killed_at.elapsed();
+    assert!(took < Duration::from_secs(3), "in guest time: {took:?}");
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let said = said(&output);
+    assert!(said.contains("node wmms died (signal: 9"), "{said}");
+    assert!(said.contains("its last words"), "{said}");
+    assert_eq!(Footprint::now(), before);
+}
+
+fn crashed_nodes_come_back_wherever_they_are() {
+    let before = Footprint::now();
+    let run = Run::start("restarts", RESTARTS);
+    let dir = run.dir.clone();
+    let output = run.end();
+    let logs = || {
+        format!(
+            "{}\nsensor:\n{}\nwmms:\n{}\n{}",
+            said(&output),
+            fs::read_to_string(dir.log("sensor")).unwrap_or_default(),
+            fs::read_to_string(dir.log("wmms")).unwrap_or_default(),
+            fs::read_to_string(dir.events()).unwrap_or_default(),
+        )
+    };
+    assert_eq!(output.status.code(), Some(0), "{}", logs());
+    let events = events(&dir);
+    let of = |node: &str, kind: fn(&EventKind) -> bool| {
+        let found = events.iter().filter(|e| e.node == node && kind(&e.kind));
+        found.count()
+    };
+    let ready = |kind: &EventKind| matches!(kind, EventKind::Ready);
+    let completed = |kind: &EventKind| matches!(kind, EventKind::HandoverCompleted { .. });
+    assert_eq!(of("wmms", ready), 2, "{}", logs());
+    assert_eq!(of("sensor", ready), 2, "{}", logs());
+    assert_eq!(of("sensor", completed), 2, "to er2 and back: {}", logs());
+    let answered = events.iter().find_map(|e| match e.kind {
+        EventKind::Drained {
+            requested,
+            answered,
+            ..
+        } => Some((requested, answered)),
+        _ => None,
+    });
+    let (requested, answered) = answered.unwrap_or_else(|| panic!("{}", logs()));
+    assert!(requested >= 320, "16 s at 20 GET/s: {requested}");
+    assert_eq!(answered, requested, "some are late: {}", logs());
+    assert_eq!(Footprint::now(), before);
+}
+
+fn what_a_program_started_goes_with_the_run() {
+    let before = Footprint::now();
+    let own = std::env::current_exe().unwrap();
+    let topology = PROGRAM.replace("TEST_PROGRAM", own.to_str().unwrap());
+    let output = Run::start("program", &topology).end();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(Footprint::now(), before, "after a run that passed");
+
+    let mut run = Run::start("program-killed", &topology);
+    run.wait_until_it_plays();
+    std::thread::sleep(Duration::from_secs(2));
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    let cleaned = wpanlab(&["clean"]);
+    assert_eq!(cleaned.status.code(), Some(0), "{}", said(&cleaned));
+    assert_eq!(Footprint::now(), before, "after a kill and clean");
+}
+
+/// A native run in the background.
+struct Run {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    heard: String,
+    dir: RunDir,
+}
+
+impl Run {
+    fn start(name: &str, topology: &str) -> Run {
+        let file = PathBuf::from(format!("/tmp/{name}.yaml"));
+        fs::write(&file, topology).unwrap();
+        let out = PathBuf::from(format!("/tmp/{name}"));
+        let mut child = command(&["run", "--backend", "native", "--clock", "realtime"])
+            .args(["--force", "--out"])
+            .args([&out, &file])
+            .env("WPANLAB_LOG", "warn,nodes=debug,coap=debug")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Run {
+            child,
+            stderr,
+            heard: String::new(),
+            dir: RunDir::new(out),
+        }
+    }
+
+    fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    fn wait_until_it_plays(&mut self) {
+        self.wait_for("scenario: ");
+    }
+
+    fn wait_for(&mut self, words: &str) {
+        loop {
+            let length = self.heard.len();
+            self.stderr.read_line(&mut self.heard).unwrap();
+            let line = &self.heard[length..];
+            assert!(!line.is_empty(), "no `{words}` in:\n{}", self.heard);
+            if line.contains(words) {
+                return;
+            }
+        }
+    }
+
+    fn end(mut self) -> Output {
+        self.stderr.read_to_string(&mut self.heard).unwrap();
+        let mut output = self.child.wait_with_output().unwrap();
+        output.stderr = self.heard.into_bytes();
+        output
+    }
+}
+
+/// What there is on the machine that a run could leave something in.
+#[derive(Debug, PartialEq)]
+struct Footprint {
+    radios: Vec<Radio>,
+    phys: Vec<u32>,
+    links: Vec<String>,
+    namespaces: BTreeSet<String>,
+    mounts: Vec<String>,
+    processes: BTreeSet<(i32, String)>,
+    state: Vec<PathBuf>,
+}
+
+impl Footprint {
+    fn now() -> Footprint {
+        let (radios, phys, links) = block_on(async {
+            let here = Namespace::current().unwrap();
+            let hwsim = Hwsim::connect().await.unwrap();
+            let nl802154 = Nl802154::connect(&here).await.unwrap();
+            let links = Links::connect(&here).await.unwrap();
+            (
+                hwsim.radios().await.unwrap(),
+                nl802154.phys().await.unwrap(),
+                links.links().await.unwrap(),
+            )
+        });
+        let mounts: Vec<String> = fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains(" nsfs ") || line.contains(CLAIMS_OF_RUNS))
+            .map(str::to_owned)
+            .collect();
+        let mut namespaces: BTreeSet<String> = mounts
+            .iter()
+            .filter_map(|line| line.split(' ').nth(3).map(str::to_owned))
+            .collect();
+        let mut processes = BTreeSet::new();
+        for (pid, arguments) in running() {
+            if let Ok(namespace) = fs::read_link(format!("/proc/{pid}/ns/net")) {
+                namespaces.insert(namespace.display().to_string());
+            }
+            processes.insert((pid, arguments));
+        }
+        Footprint {
+            radios,
+            phys: phys.iter().map(|phy| phy.index.0).collect(),
+            links: links.into_iter().map(|link| link.name).collect(),
+            namespaces,
+            mounts,
+            processes,
+            state: tree(Path::new(STATE)),
+        }
+    }
+}
+
+/// What is not wpanlab's, though it looks a little like it.
+struct Foreign {
+    namespace: PathBuf,
+    radio: wpan::RadioId,
+    process: Child,
+    dir: PathBuf,
+}
+
+impl Foreign {
+    fn make() -> Foreign {
+        let namespace = PathBuf::from("/run/wpanlab-foreign");
+        Namespace::create().unwrap().bind_to(&namespace).unwrap();
+        let radio = block_on(async {
+            let hwsim = Hwsim::connect().await.unwrap();
+            hwsim.create_radio().await.unwrap()
+        });
+        let binary = "/tmp/wpanlab-foreign";
+        fs::copy(std::env::current_exe().unwrap(), binary).unwrap();
+        let process = Command::new(binary).arg("sleeper").spawn().unwrap();
+        let dir = Path::new(STATE).join("native-77777");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("mine"), "x").unwrap();
+        Foreign {
+            namespace,
+            radio,
+            process,
+            dir,
+        }
+    }
+
+    fn is_still_there(&self) {
+        Namespace::open(&self.namespace)
+            .unwrap()
+            .run(|| ())
+            .unwrap();
+        let radios = Footprint::now().radios;
+        assert!(radios.iter().any(|radio| radio.id == self.radio));
+        assert!(is_running(self.process.id() as i32));
+        assert_eq!(fs::read_to_string(self.dir.join("mine")).unwrap(), "x");
+    }
+
+    fn remove(mut self) {
+        Namespace::unbind(&self.namespace).unwrap();
+        block_on(async {
+            let hwsim = Hwsim::connect().await.unwrap();
+            hwsim.delete_radio(self.radio).await.unwrap();
+        });
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        fs::remove_dir_all(&self.dir).unwrap();
+    }
+}
+
+/// The command, in a process group of its own, as a shell starts it.
+fn command(arguments: &[&str]) -> Command {
+    use std::os::unix::process::CommandExt;
+    // From the host's file system, every page of it would come over 9p.
+    let binary = Path::new("/tmp/wpanlab");
+    if !binary.exists() {
+        let host = Path::new(HOST_ROOT).join(&env!("CARGO_BIN_EXE_wpanlab")[1..]);
+        fs::copy(host, binary).unwrap();
+    }
+    let mut command = Command::new(binary);
+    command.args(arguments).process_group(0);
+    command
+}
+
+fn wpanlab(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!(
+        "{}\n{}\n{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    )
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// Every process of user space that is no zombie, with its arguments.
+fn running() -> Vec<(i32, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap() {
+        let name = entry.unwrap().file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if !arguments.is_empty() {
+            let text = String::from_utf8_lossy(&arguments).replace('\0', " ");
+            found.push((pid, text));
+        }
+    }
+    found
+}
+
+fn is_running(pid: i32) -> bool {
+    running().iter().any(|(found, _)| *found == pid)
+}
+
+fn daemons() -> Vec<i32> {
+    let is_daemon = |(_, arguments): &(i32, String)| arguments.contains(" node --plan ");
+    let all = running().into_iter().filter(is_daemon);
+    all.map(|(pid, _)| pid).collect()
+}
+
+fn daemon(node: &str) -> i32 {
+    let end = format!(" {node} ");
+    let all = running().into_iter();
+    all.filter(|(_, arguments)| arguments.contains(" node --plan "))
+        .find(|(_, arguments)| arguments.ends_with(&end))
+        .unwrap_or_else(|| panic!("no daemon of {node}"))
+        .0
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn tree(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![root.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path.clone());
+            }
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn events(dir: &RunDir) -> Vec<Event> {
+    let file = fs::File::open(dir.events()).unwrap();
+    rundir::event::read_all(BufReader::new(file)).unwrap()
+}
+
+fn packets(capture: &Path) -> usize {
+    let file = fs::File::open(capture).unwrap();
+    capture::Reader::new(capture.display().to_string(), BufReader::new(file))
+        .unwrap()
+        .map(Result::unwrap)
+        .count()
+}
