@@ -213,10 +213,8 @@ impl Client {
         if peer.discovery.is_some() {
             return;
         }
-        let request = Command::Discovery { p_addr }.request();
-        let id = self
-            .endpoint
-            .request(now, self.config.wmms, Reliability::Confirmable, request);
+        let discovery = Command::Discovery { p_addr };
+        let id = discovery.send(now, &mut self.endpoint, self.config.wmms);
         peer.discovery = Some(id);
         self.requests.insert(id, Purpose::Discovery(p_addr));
     }

@@ -9,11 +9,12 @@
 //! instead, which tells the peer's author more.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::message::option as coap_option;
-use coap::{Code, Options, Request, Response};
+use coap::{Code, Endpoint, Options, Reliability, Request, RequestId, Response};
+use units::SimTime;
 
 /// The one resource of CoMP, on the WMMS, the client and the node.
 pub const PATH: &str = "/comp";
@@ -236,6 +237,16 @@ impl Command {
             }
         }
         request
+    }
+
+    /// Sends it, confirmable, as every CoMP message is.
+    pub(crate) fn send(
+        &self,
+        now: SimTime,
+        endpoint: &mut Endpoint,
+        to: SocketAddrV6,
+    ) -> RequestId {
+        endpoint.request(now, to, Reliability::Confirmable, self.request())
     }
 }
 

@@ -47,6 +47,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`codec`] | [`codec::Command`] and the responses: options, checks, diagnostics |
+//! | [`table`] | [`table::Table`]: bindings that expire, which is what both tables are |
 //! | [`mmt`] | [`mmt::Mmt`]: the WMMS's table |
 //! | [`lbc`] | [`lbc::Lbc`]: the client's cache |
 //! | [`wmms`] | [`wmms::Wmms`]: registration, discovery, hold, binding, deregistration |
@@ -72,6 +73,7 @@ pub mod mmt;
 pub mod node;
 mod registrar;
 mod resource;
+pub mod table;
 pub mod wmms;
 
 pub use binding::{BindingMode, Expired, Removal};

@@ -20,8 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Code, Endpoint, ExchangeId, Machine, Reliability, Request, RequestId};
-use coap::{Response, Transmit};
+use coap::{Code, Endpoint, ExchangeId, Machine, Request, RequestId, Response, Transmit};
 use units::{Rng, SimTime};
 
 use crate::binding::BindingMode;
@@ -258,10 +257,7 @@ impl Node {
     }
 
     fn send(&mut self, now: SimTime, to: SocketAddrV6, command: &Command, purpose: Purpose) {
-        let request = command.request();
-        let id = self
-            .endpoint
-            .request(now, to, Reliability::Confirmable, request);
+        let id = command.send(now, &mut self.endpoint, to);
         self.requests.insert(id, purpose);
     }
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Endpoint, Reliability, RequestId, Response};
+use coap::{Endpoint, RequestId, Response};
 use units::SimTime;
 
 use crate::codec::{Command, Lifetime, expect_code};
@@ -116,9 +116,7 @@ impl Registrar {
     fn send(&mut self, now: SimTime, endpoint: &mut Endpoint) {
         self.suspend(endpoint);
         if let Some(t_addr) = self.t_addr {
-            let request = self.command(t_addr).request();
-            let id = endpoint.request(now, self.wmms, Reliability::Confirmable, request);
-            self.request = Some(id);
+            self.request = Some(self.command(t_addr).send(now, endpoint, self.wmms));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the WMMS and the client answer outside [`crate::codec::PATH`].
+//! The resources of the three parties: [`crate::codec::PATH`], and what the WMMS and the client
+//! answer elsewhere.
 
 use coap::message::option;
 use coap::{Code, Request, Response};
@@ -13,9 +14,17 @@ pub(crate) fn is_comp(request: &Request) -> bool {
     request.path() == PATH
 }
 
+/// The command in a request to a peer that has no other resource, or the answer to it.
+pub(crate) fn command(request: &Request) -> Result<Command, Response> {
+    if !is_comp(request) {
+        return Err(elsewhere(request));
+    }
+    Command::parse(request).map_err(|error| error.response())
+}
+
 /// RFC 6690 §4: "a default entry point for requesting the list of links about resources
 /// hosted by that server"; everything else is not found.
-pub(crate) fn elsewhere(request: &Request) -> Response {
+fn elsewhere(request: &Request) -> Response {
     if request.path() != "/.well-known/core" {
         let text = format!("{} is not here: see /.well-known/core", request.path());
         return Response::diagnostic(Code::NOT_FOUND, &text);

@@ -30,8 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Code, Endpoint, ExchangeId, Machine, Reliability, Request, RequestId};
-use coap::{Response, Transmit};
+use coap::{Code, Endpoint, ExchangeId, Machine, Request, RequestId, Response, Transmit};
 use units::{Rng, SimTime};
 
 use crate::binding::{BindingMode, Expired, Removal};
@@ -138,7 +137,8 @@ impl Wmms {
     pub fn restore(&mut self, entries: impl IntoIterator<Item = (Ipv6Addr, mmt::Entry)>) {
         for (p_addr, entry) in entries {
             if entry.held {
-                self.unserved.insert(p_addr, entry.correspondents.clone());
+                self.unserved
+                    .insert(p_addr, entry.extra.correspondents.clone());
             }
             self.mmt.restore(p_addr, entry);
         }
@@ -169,13 +169,8 @@ impl Wmms {
         from: SocketAddrV6,
         request: &Request,
     ) {
-        if !resource::is_comp(request) {
-            self.endpoint
-                .respond(now, exchange, resource::elsewhere(request));
-            return;
-        }
-        let response = match Command::parse(request) {
-            Err(error) => error.response(),
+        let response = match resource::command(request) {
+            Err(refusal) => refusal,
             Ok(Command::Hold { p_addr, sleep }) => {
                 return self.hold(now, exchange, p_addr, sleep);
             }
@@ -290,7 +285,7 @@ impl Wmms {
             return resource::unknown_node(p_addr);
         };
         self.forget_forwards(p_addr);
-        let told = entry.correspondents;
+        let told = entry.extra.correspondents;
         self.forward_binding(now, p_addr, entry.t_addr, Lifetime::ZERO, told);
         self.events
             .push_back(Event::BindingRemoved { p_addr, reason });
@@ -341,7 +336,7 @@ impl Wmms {
 
     fn answer_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
         self.hold_deadlines.clear(p_addr);
-        let sequence_number = self.mmt.get(p_addr).map_or(0, |e| e.sequence_number);
+        let sequence_number = self.mmt.get(p_addr).map_or(0, |e| e.extra.sequence_number);
         for exchange in self.holds.remove(&p_addr).unwrap_or_default().exchanges {
             let response = codec::hold_response(sequence_number);
             self.endpoint.respond(now, exchange, response);
@@ -349,7 +344,8 @@ impl Wmms {
     }
 
     fn correspondents(&self, p_addr: Ipv6Addr) -> BTreeSet<SocketAddrV6> {
-        (self.mmt.get(p_addr)).map_or_else(BTreeSet::new, |entry| entry.correspondents.clone())
+        (self.mmt.get(p_addr))
+            .map_or_else(BTreeSet::new, |entry| entry.extra.correspondents.clone())
     }
 
     fn changed(&mut self, p_addr: Ipv6Addr) {
@@ -388,10 +384,7 @@ impl Wmms {
     ) -> BTreeSet<RequestId> {
         let mut ids = BTreeSet::new();
         for correspondent in told {
-            let request = command.request();
-            let id = self
-                .endpoint
-                .request(now, correspondent, Reliability::Confirmable, request);
+            let id = command.send(now, &mut self.endpoint, correspondent);
             let is_hold = matches!(command, Command::Hold { .. });
             self.forwards.insert(
                 id,

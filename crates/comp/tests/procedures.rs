@@ -319,7 +319,7 @@ fn a_hold_is_answered_after_the_timeout_when_a_correspondent_is_silent() {
     assert_eq!(time, at(1100 + 500 + 8));
     // The silent one is told on, and in the end forgotten.
     net.run_until(120_000);
-    let correspondents = &net.wmms.mmt().get(P).unwrap().correspondents;
+    let correspondents = &net.wmms.mmt().get(P).unwrap().extra.correspondents;
     assert_eq!(
         correspondents.iter().collect::<Vec<_>>(),
         [&socket(client_address(0))]
@@ -343,7 +343,10 @@ fn a_hold_reports_the_last_request_that_the_node_answered() {
         "two exchanges, one in the other"
     );
     assert_eq!(net.node.sequence_number(), message_id);
-    assert_eq!(net.wmms.mmt().get(P).unwrap().sequence_number, message_id);
+    assert_eq!(
+        net.wmms.mmt().get(P).unwrap().extra.sequence_number,
+        message_id
+    );
 }
 
 #[test]

@@ -10,13 +10,8 @@ impl Client {
         from: SocketAddrV6,
         request: &Request,
     ) {
-        if !resource::is_comp(request) {
-            self.endpoint
-                .respond(now, exchange, resource::elsewhere(request));
-            return;
-        }
-        match Command::parse(request) {
-            Err(error) => self.endpoint.respond(now, exchange, error.response()),
+        match resource::command(request) {
+            Err(refusal) => self.endpoint.respond(now, exchange, refusal),
             Ok(Command::Hold { p_addr, sleep }) => {
                 self.handle_hold(now, exchange, from, p_addr, sleep);
             }

@@ -1,0 +1,223 @@
+//! A table of bindings by P_Addr: what the MMT and the LBC have in common.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use units::SimTime;
+
+use crate::binding::Expired;
+use crate::codec::Lifetime;
+use crate::deadlines::Deadlines;
+
+/// What is known about one P_Addr; `extra` is what only this kind of table keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry<X> {
+    /// Where the node is.
+    pub t_addr: Ipv6Addr,
+    /// When the binding ends.
+    pub lifetime_ends: SimTime,
+    /// H_Flag: requests to the node are kept back.
+    pub held: bool,
+    /// When a sleeping node wakes up; `None` while it does not sleep.
+    pub sleep_ends: Option<SimTime>,
+    /// What else the owner of the table keeps.
+    pub extra: X,
+}
+
+impl<X> Entry<X> {
+    fn deadline(&self) -> SimTime {
+        self.sleep_ends
+            .map_or(self.lifetime_ends, |sleep| sleep.min(self.lifetime_ends))
+    }
+}
+
+/// The table. Entries expire in the order of their deadlines; nothing is scanned.
+#[derive(Clone, Debug)]
+pub struct Table<X> {
+    entries: BTreeMap<Ipv6Addr, Entry<X>>,
+    deadlines: Deadlines<Ipv6Addr>,
+}
+
+impl<X> Default for Table<X> {
+    fn default() -> Table<X> {
+        Table::new()
+    }
+}
+
+impl<X> Table<X> {
+    /// An empty table.
+    pub const fn new() -> Table<X> {
+        Table {
+            entries: BTreeMap::new(),
+            deadlines: Deadlines::new(),
+        }
+    }
+
+    /// The entry of `p_addr`.
+    pub fn get(&self, p_addr: Ipv6Addr) -> Option<&Entry<X>> {
+        self.entries.get(&p_addr)
+    }
+
+    /// Every entry, by P_Addr.
+    pub fn iter(&self) -> impl Iterator<Item = (Ipv6Addr, &Entry<X>)> {
+        self.entries.iter().map(|(p_addr, entry)| (*p_addr, entry))
+    }
+
+    /// Puts an entry back as it was before a restart; it expires when it would have.
+    pub fn restore(&mut self, p_addr: Ipv6Addr, entry: Entry<X>) {
+        self.deadlines.set(p_addr, entry.deadline());
+        self.entries.insert(p_addr, entry);
+    }
+
+    /// Stores where `p_addr` is, for the first time or again: T_Addr and Lifetime are new,
+    /// H_Flag is 0. What [`Entry::extra`] of an existing entry says stays.
+    pub fn bind(&mut self, now: SimTime, p_addr: Ipv6Addr, t_addr: Ipv6Addr, lifetime: Lifetime)
+    where
+        X: Default,
+    {
+        let extra = self.remove(p_addr).map(|entry| entry.extra);
+        let entry = Entry {
+            t_addr,
+            lifetime_ends: now + lifetime.duration(),
+            held: false,
+            sleep_ends: None,
+            extra: extra.unwrap_or_default(),
+        };
+        self.restore(p_addr, entry);
+    }
+
+    /// Sets H_Flag, until further notice or for the sleep period. False if `p_addr` is not in
+    /// the table.
+    pub fn hold(&mut self, now: SimTime, p_addr: Ipv6Addr, sleep: Option<Duration>) -> bool {
+        let Some(entry) = self.entries.get_mut(&p_addr) else {
+            return false;
+        };
+        entry.held = true;
+        entry.sleep_ends = sleep.map(|period| now + period);
+        self.deadlines.set(p_addr, entry.deadline());
+        true
+    }
+
+    /// Removes an entry.
+    pub fn remove(&mut self, p_addr: Ipv6Addr) -> Option<Entry<X>> {
+        self.deadlines.clear(p_addr);
+        self.entries.remove(&p_addr)
+    }
+
+    /// What only this kind of table keeps about `p_addr`.
+    pub(crate) fn extra_mut(&mut self, p_addr: Ipv6Addr) -> Option<&mut X> {
+        self.entries.get_mut(&p_addr).map(|entry| &mut entry.extra)
+    }
+
+    /// When [`Table::expire`] next has something to do.
+    pub fn next_deadline(&self) -> Option<SimTime> {
+        self.deadlines.next()
+    }
+
+    /// Takes one deadline that has come, the earliest first.
+    pub fn expire(&mut self, now: SimTime) -> Option<Expired<Ipv6Addr>> {
+        let p_addr = self.deadlines.take_due(now)?;
+        let entry = self.entries.get_mut(&p_addr)?;
+        if entry.lifetime_ends <= now {
+            self.entries.remove(&p_addr);
+            return Some(Expired::Lifetime(p_addr));
+        }
+        entry.held = false;
+        entry.sleep_ends = None;
+        self.deadlines.set(p_addr, entry.deadline());
+        Some(Expired::Sleep(p_addr))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    const P2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+    const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
+    const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
+
+    fn at(seconds: u64) -> SimTime {
+        SimTime::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_binding_replaces_the_address_and_ends_the_hold() {
+        let mut table = Table::<()>::new();
+        table.bind(at(0), P1, T1, Lifetime(10));
+        assert!(table.hold(at(1), P1, None));
+        table.bind(at(2), P1, T2, Lifetime(10));
+        assert_eq!(
+            table.get(P1),
+            Some(&Entry {
+                t_addr: T2,
+                lifetime_ends: at(12),
+                held: false,
+                sleep_ends: None,
+                extra: ()
+            })
+        );
+        assert_eq!(table.next_deadline(), Some(at(12)));
+    }
+
+    #[test]
+    fn a_sleep_ends_before_the_lifetime_does() {
+        let mut table = Table::<()>::new();
+        assert!(!table.hold(at(0), P1, None), "P1 is not in the table");
+        table.bind(at(0), P1, T1, Lifetime(10));
+        table.hold(at(1), P1, Some(Duration::from_secs(2)));
+        assert_eq!(table.expire(at(2)), None);
+        assert_eq!(table.expire(at(3)), Some(Expired::Sleep(P1)));
+        assert_eq!(table.expire(at(10)), Some(Expired::Lifetime(P1)));
+        assert_eq!(table.iter().count(), 0);
+    }
+
+    #[test]
+    fn entries_leave_in_the_order_of_their_lifetimes() {
+        let mut table = Table::<()>::new();
+        table.bind(at(0), P1, T1, Lifetime(20));
+        table.bind(at(0), P2, T2, Lifetime(10));
+        assert_eq!(table.next_deadline(), Some(at(10)));
+        assert_eq!(table.expire(at(9)), None);
+        assert_eq!(table.expire(at(30)), Some(Expired::Lifetime(P2)));
+        assert_eq!(table.expire(at(30)), Some(Expired::Lifetime(P1)));
+        assert_eq!(table.expire(at(30)), None);
+        assert_eq!(table.iter().count(), 0);
+        assert_eq!(table.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_sleep_ends_the_hold_but_not_the_entry() {
+        let mut table = Table::<()>::new();
+        table.bind(at(0), P1, T1, Lifetime(20));
+        table.hold(at(1), P1, Some(Duration::from_secs(5)));
+        assert_eq!(table.next_deadline(), Some(at(6)));
+        assert_eq!(table.expire(at(6)), Some(Expired::Sleep(P1)));
+        assert!(!table.get(P1).unwrap().held);
+        assert_eq!(table.next_deadline(), Some(at(20)));
+    }
+
+    #[test]
+    fn a_sleep_longer_than_the_lifetime_ends_with_the_lifetime() {
+        let mut table = Table::<()>::new();
+        table.bind(at(0), P1, T1, Lifetime(20));
+        table.hold(at(1), P1, Some(Duration::from_secs(60)));
+        assert_eq!(table.expire(at(20)), Some(Expired::Lifetime(P1)));
+    }
+
+    #[test]
+    fn a_table_put_back_after_a_restart_expires_when_it_would_have() {
+        let mut before = Table::<()>::new();
+        before.bind(at(0), P1, T1, Lifetime(20));
+        before.hold(at(1), P1, None);
+        let mut after = Table::<()>::new();
+        for (p_addr, entry) in before.iter() {
+            after.restore(p_addr, *entry);
+        }
+        assert_eq!(after.get(P1), before.get(P1));
+        assert_eq!(after.expire(at(20)), Some(Expired::Lifetime(P1)));
+    }
+}
