@@ -132,6 +132,7 @@ impl Client {
             reliability,
             request: Request::new(Code::GET, path),
         });
+        self.drop_overdue_hold(now, p_addr);
         self.pump(now, p_addr);
         self.refuse_overflow(p_addr);
         self.handle_events(now);
@@ -444,14 +445,19 @@ impl Client {
             };
             self.fail(overdue.call, p_addr, reason);
         }
+        self.drop_overdue_hold(now, p_addr);
+        self.pump(now, p_addr);
+    }
+
+    /// A hold that outlasts the client's patience is not trusted any more.
+    fn drop_overdue_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
         let asleep = (self.lbc.get(p_addr)).is_some_and(|entry| entry.sleep_ends.is_some());
         let hold_overdue = (self.peers.get(&p_addr))
             .and_then(|peer| peer.on_hold_since)
-            .is_some_and(|since| since + timeout <= now);
+            .is_some_and(|since| since + self.config.hold_queue.timeout <= now);
         if hold_overdue && !asleep {
             self.remove(p_addr, Removal::HoldOverdue);
         }
-        self.pump(now, p_addr);
     }
 }
 

@@ -61,7 +61,9 @@
 //! No protection: who sends from a node's address, or the WMMS's, speaks for it. No means to
 //! tell an old binding update from a new one beyond CoAP's deduplication ([`wmms`]). A client
 //! that moves registers again but is not followed: correspondents are known by the address
-//! from which they asked. A node does not keep an LBC.
+//! from which they asked. A node does not keep an LBC. A node that restarts and moves on, in
+//! direct mode, before a client asks it again does not know that client, and the WMMS does not
+//! know so: the client finds out when its patience with the hold ends.
 
 pub mod binding;
 pub mod client;

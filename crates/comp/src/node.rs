@@ -12,7 +12,10 @@
 //!   fail the binding: a peer that knows nothing of CoMP may ask the node too.
 //! * The binding waits for silent correspondents no longer than [`patience`], though they go
 //!   on being told.
-//! * A WMMS that answers a binding update 4.04 has lost the entry; the node registers instead.
+//! * A WMMS that answers a binding update 4.04 has lost the entry, and with it whom to pass it
+//!   on to; the node registers instead, and tells its correspondents itself in either mode.
+//! * A binding that fails is registered when the next refresh would be due, unless the owner
+//!   binds again before.
 //! * The registration is refreshed at half its lifetime, but not during a hold, which it
 //!   would end; what falls due during a sleep waits for its end.
 
@@ -28,8 +31,9 @@ use crate::codec::{self, Command, ResponseError, expect_code};
 use crate::registrar::Registrar;
 use crate::resource;
 
-/// Correspondents remembered; the one not heard for longest is forgotten first.
-pub const MAX_CORRESPONDENTS: usize = 16;
+/// Correspondents remembered; the one not heard for longest is forgotten first. As many as the
+/// WMMS keeps, which in direct mode leaves those to the node that it has served.
+pub const MAX_CORRESPONDENTS: usize = crate::mmt::MAX_CORRESPONDENTS;
 
 /// Requests handed to the application and not answered yet that are remembered.
 const MAX_UNANSWERED: usize = 1024;
@@ -125,6 +129,8 @@ enum Purpose {
 #[derive(Clone, Copy, Debug)]
 struct Binding {
     t_addr: Ipv6Addr,
+    /// Who tells the correspondents.
+    mode: BindingMode,
     /// Whether the WMMS acknowledged it.
     acknowledged: bool,
     /// When to stop waiting for correspondents.
@@ -199,21 +205,30 @@ impl Node {
         self.registrar.suspend(&mut self.endpoint);
         self.binding = Some(Binding {
             t_addr,
+            mode,
             acknowledged: false,
             until: now + patience(&self.config.coap),
         });
-        let command = Command::BindingUpdate {
+        let command = self.binding_update(t_addr);
+        self.send_to_wmms(now, &command, Purpose::Bind);
+        if mode == BindingMode::Direct {
+            self.tell_correspondents(now, &command);
+        }
+        self.handle_events(now);
+    }
+
+    fn binding_update(&self, t_addr: Ipv6Addr) -> Command {
+        Command::BindingUpdate {
             p_addr: self.config.p_addr,
             t_addr,
             lifetime: self.registrar.lifetime,
-        };
-        self.send_to_wmms(now, &command, Purpose::Bind);
-        if mode == BindingMode::Direct {
-            for correspondent in self.correspondents.clone() {
-                self.send(now, correspondent, &command, Purpose::Tell(correspondent));
-            }
         }
-        self.handle_events(now);
+    }
+
+    fn tell_correspondents(&mut self, now: SimTime, command: &Command) {
+        for correspondent in self.correspondents.clone() {
+            self.send(now, correspondent, command, Purpose::Tell(correspondent));
+        }
     }
 
     /// Has the WMMS forget the node: [`Event::Deregistered`] or
@@ -370,13 +385,18 @@ impl Node {
                 self.complete_binding(now);
             }
             Ok(response) if response.code == Code::NOT_FOUND => {
+                let told = std::mem::replace(&mut binding.mode, BindingMode::Direct);
                 let command = self.registrar.command(t_addr);
                 self.send_to_wmms(now, &command, Purpose::Bind);
+                if told == BindingMode::Relayed {
+                    self.tell_correspondents(now, &self.binding_update(t_addr));
+                }
             }
             other => {
                 let error = other.and_then(|response| text(expect_code(response, Code::CHANGED)));
                 let reason = error.err().unwrap_or_default();
                 self.binding = None;
+                self.registrar.fall_back(now, t_addr);
                 self.events.push_back(Event::BindFailed { reason });
             }
         }

@@ -71,6 +71,12 @@ impl Registrar {
         self.due = Some(now + self.lifetime.duration() / 2);
     }
 
+    /// The WMMS did not acknowledge `t_addr`: the next refresh tries again.
+    pub(crate) fn fall_back(&mut self, now: SimTime, t_addr: Ipv6Addr) {
+        self.announce = true;
+        self.renewed(now, t_addr);
+    }
+
     /// Gives up the exchange under way, and refreshes no earlier than `until`.
     pub(crate) fn postpone(&mut self, endpoint: &mut Endpoint, until: SimTime) {
         let due = self.due;

@@ -14,8 +14,9 @@
 //!   cannot follow a new binding.
 //! * In [`BindingMode::Direct`] the node tells its correspondents itself, and the WMMS passes
 //!   the binding on only to those that the node cannot know: who never acknowledged the hold,
-//!   who acknowledged it with Sequence number 0 (the node has answered nothing of theirs), and
-//!   who discovered during the hold. Otherwise they would stay on hold.
+//!   who acknowledged it with Sequence number 0 (the node has answered nothing of theirs),
+//!   who discovered during the hold, and who was still being told of the binding before.
+//!   Otherwise they would stay on hold.
 //! * A registration of a node whose T_Addr or H_Flag it changes is passed on to the
 //!   correspondents in either mode: the node has restarted and knows none.
 //! * A deregistration, like Lifetime 0, is passed on as a binding update of Lifetime 0. A
@@ -225,11 +226,14 @@ impl Wmms {
             // is answered 2.02.
             return self.deregister(now, p_addr, Removal::LifetimeZero, Code::DELETED);
         }
-        let restarted = (self.mmt.get(p_addr))
-            .is_some_and(|entry| entry.held || entry.t_addr != t_addr)
-            .then(|| self.correspondents(p_addr));
-        self.update(now, p_addr, t_addr, lifetime);
-        self.forward_binding(now, p_addr, t_addr, lifetime, restarted.unwrap_or_default());
+        let restarted =
+            (self.mmt.get(p_addr)).is_some_and(|entry| entry.held || entry.t_addr != t_addr);
+        let unserved = self.update(now, p_addr, t_addr, lifetime);
+        let told = match restarted {
+            true => self.correspondents(p_addr),
+            false => unserved,
+        };
+        self.forward_binding(now, p_addr, t_addr, lifetime, told);
         self.events.push_back(Event::Registered { p_addr, t_addr });
         Response::new(Code::CREATED)
     }
@@ -269,7 +273,9 @@ impl Wmms {
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
     ) -> BTreeSet<SocketAddrV6> {
-        let unserved = self.forget_forwards(p_addr);
+        let known = self.correspondents(p_addr);
+        let mut unserved = self.forget_forwards(p_addr);
+        unserved.retain(|correspondent| known.contains(correspondent));
         self.mmt.bind(now, p_addr, t_addr, lifetime);
         unserved
     }
@@ -284,6 +290,7 @@ impl Wmms {
         let Some(entry) = self.mmt.remove(p_addr) else {
             return resource::unknown_node(p_addr);
         };
+        self.refuse_hold(now, p_addr);
         self.forget_forwards(p_addr);
         let told = entry.extra.correspondents;
         self.forward_binding(now, p_addr, entry.t_addr, Lifetime::ZERO, told);
@@ -339,6 +346,14 @@ impl Wmms {
         let sequence_number = self.mmt.get(p_addr).map_or(0, |e| e.extra.sequence_number);
         for exchange in self.holds.remove(&p_addr).unwrap_or_default().exchanges {
             let response = codec::hold_response(sequence_number);
+            self.endpoint.respond(now, exchange, response);
+        }
+    }
+
+    /// The entry ended before the hold was answered.
+    fn refuse_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+        for exchange in self.holds.remove(&p_addr).unwrap_or_default().exchanges {
+            let response = resource::unknown_node(p_addr);
             self.endpoint.respond(now, exchange, response);
         }
     }
@@ -401,15 +416,19 @@ impl Wmms {
     }
 
     /// Gives up what is on its way about a node, and its hold without an answer: the node has
-    /// left the place from which it asked. Returns the correspondents that it cannot tell.
+    /// left the place from which it asked. Returns the correspondents that it cannot tell, those
+    /// included to whom a binding was still on its way.
     fn forget_forwards(&mut self, p_addr: Ipv6Addr) -> BTreeSet<SocketAddrV6> {
+        let mut unserved = self.unserved.remove(&p_addr).unwrap_or_default();
         for id in self.forwards_of.remove(&p_addr).unwrap_or_default() {
-            self.forwards.remove(&id);
+            if let Some(forward) = self.forwards.remove(&id).filter(|f| !f.is_hold) {
+                unserved.insert(forward.correspondent);
+            }
             self.endpoint.cancel(id);
         }
         self.holds.remove(&p_addr);
         self.hold_deadlines.clear(p_addr);
-        self.unserved.remove(&p_addr).unwrap_or_default()
+        unserved
     }
 
     /// A correspondent answered, or did not.
@@ -471,6 +490,7 @@ impl Wmms {
         while let Some(expired) = self.mmt.expire(now) {
             match expired {
                 Expired::Lifetime(p_addr) => {
+                    self.refuse_hold(now, p_addr);
                     self.forget_forwards(p_addr);
                     self.events.push_back(Event::BindingRemoved {
                         p_addr,

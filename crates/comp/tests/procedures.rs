@@ -275,16 +275,7 @@ fn a_hold_is_answered_after_every_correspondent_acknowledged() {
         }
     });
     let patient = Duration::from_secs(5);
-    net.wmms = {
-        let config = wmms::Config {
-            hold_timeout: patient,
-            binding: BindingMode::Direct,
-            coap: coap::Params::default(),
-        };
-        let mut wmms = wmms::Wmms::new(config, units::Seed(9).rng(&["patient"]));
-        wmms.restore(net.wmms.mmt().iter().map(|(p, e)| (p, e.clone())));
-        wmms
-    };
+    net.restart_wmms(patient, BindingMode::Direct, net.table());
     net.node.hold(net.now);
     net.run_until(5900);
     let acknowledged = net
@@ -547,19 +538,10 @@ fn a_wmms_that_restarts_with_its_table_goes_on_where_it_was() {
     net.run_until(1100);
     net.node.hold(net.now);
     net.run_until(1200);
-    let table: Vec<_> = (net.wmms.mmt().iter())
-        .map(|(p, e)| (p, e.clone()))
-        .collect();
     // The form in which a daemon may keep it.
-    let saved = serde_json::to_string(&table).unwrap();
-    let config = wmms::Config {
-        hold_timeout: ms(500),
-        binding: BindingMode::Relayed,
-        coap: coap::Params::default(),
-    };
-    net.wmms = wmms::Wmms::new(config, units::Seed(77).rng(&["restarted"]));
-    let table: Vec<(std::net::Ipv6Addr, comp::mmt::Entry)> = serde_json::from_str(&saved).unwrap();
-    net.wmms.restore(table);
+    let saved = serde_json::to_string(&net.table()).unwrap();
+    let table = serde_json::from_str(&saved).unwrap();
+    net.restart_wmms(ms(500), BindingMode::Relayed, table);
     net.get(0);
     net.node.bind(net.now, T1, BindingMode::Relayed);
     net.run_until(1300);

@@ -179,6 +179,28 @@ impl Net {
         net
     }
 
+    /// A new WMMS in place of the old one, with this table.
+    pub fn restart_wmms(
+        &mut self,
+        hold_timeout: Duration,
+        binding: BindingMode,
+        table: Vec<(Ipv6Addr, comp::mmt::Entry)>,
+    ) {
+        let config = wmms::Config {
+            hold_timeout,
+            binding,
+            coap: Params::default(),
+        };
+        self.wmms = Wmms::new(config, Seed(77).rng(&["restarted"]));
+        self.wmms.restore(table);
+    }
+
+    /// The table of the WMMS, to save it.
+    pub fn table(&self) -> Vec<(Ipv6Addr, comp::mmt::Entry)> {
+        let entries = self.wmms.mmt().iter();
+        entries.map(|(p, entry)| (p, entry.clone())).collect()
+    }
+
     /// Asks for `/temperature` of the node, confirmable.
     pub fn get(&mut self, client: usize) -> CallId {
         let reliability = coap::Reliability::Confirmable;
