@@ -8,6 +8,9 @@
 //! (critical: 4.02). A CoMP option of a wrong length or value is answered 4.00 with its name
 //! instead, which tells the peer's author more.
 
+mod error;
+mod fields;
+
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
@@ -15,6 +18,9 @@ use std::time::Duration;
 use coap::message::option as coap_option;
 use coap::{Code, Endpoint, Options, Reliability, Request, RequestId, Response};
 use units::SimTime;
+
+pub use error::{OptionError, RequestError, ResponseError};
+use fields::{Fields, require};
 
 /// The one resource of CoMP, on the WMMS, the client and the node.
 pub const PATH: &str = "/comp";
@@ -331,167 +337,6 @@ pub fn expect_code(response: &Response, expected: Code) -> Result<(), ResponseEr
     })
 }
 
-/// Why a request for [`PATH`] is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// The method has no procedure.
-    #[error("method {0} has no procedure here: use GET, POST, PUT or DELETE")]
-    Method(Code),
-    /// The type is none, or none of this method.
-    #[error("option 2048 (Message type) is {number}, which is no procedure of method {method}")]
-    Type {
-        /// The request's method.
-        method: Code,
-        /// The value of option 2048.
-        number: u64,
-    },
-    /// A critical option that is not understood here, or one time too often.
-    #[error("option {0} is critical and not understood here, or given twice")]
-    Critical(u16),
-    /// An option is missing or wrong.
-    #[error(transparent)]
-    Option(#[from] OptionError),
-}
-
-impl RequestError {
-    /// The response code: 4.00, 4.02 or 4.05.
-    pub const fn code(&self) -> Code {
-        match self {
-            RequestError::Method(_) => Code::METHOD_NOT_ALLOWED,
-            RequestError::Critical(_) => Code::BAD_OPTION,
-            RequestError::Type { .. } | RequestError::Option(_) => Code::BAD_REQUEST,
-        }
-    }
-
-    /// The answer, with a diagnostic payload that names the option (RFC 7252 §5.5.2).
-    pub fn response(&self) -> Response {
-        Response::diagnostic(self.code(), &self.to_string())
-    }
-}
-
-/// What is wrong with an option.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OptionError {
-    /// It is not there.
-    #[error("option {0} ({name}) is missing", name = option::name(*.0))]
-    Missing(u16),
-    /// Its length is not that of its format.
-    #[error("option {number} ({name}) has {found} bytes, expected {expected}", name = option::name(*.number))]
-    Length {
-        /// Option number.
-        number: u16,
-        /// What its format allows.
-        expected: &'static str,
-        /// Length found.
-        found: usize,
-    },
-    /// Its value means nothing here.
-    #[error("option {number} ({name}) is {found}, expected {expected}", name = option::name(*.number))]
-    Value {
-        /// Option number.
-        number: u16,
-        /// What it can be.
-        expected: &'static str,
-        /// Value found.
-        found: String,
-    },
-}
-
-/// Why a response does not say what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ResponseError {
-    /// Another code than the procedure's.
-    #[error("answered {code} instead of {expected}{}{diagnostic}", if .diagnostic.is_empty() { "" } else { ": " })]
-    Refused {
-        /// The code.
-        code: Code,
-        /// The procedure's code.
-        expected: Code,
-        /// The peer's words, if it had any.
-        diagnostic: String,
-    },
-    /// An option is missing or wrong.
-    #[error("the answer's {0}")]
-    Option(#[from] OptionError),
-}
-
-/// The CoMP options of a message, each checked by itself.
-struct Fields {
-    message_type: Option<u64>,
-    p_addr: Option<Ipv6Addr>,
-    t_addr: Option<Ipv6Addr>,
-    lifetime: Option<Lifetime>,
-    sequence_number: Option<u16>,
-    held: Option<bool>,
-    sleep: Option<Duration>,
-}
-
-impl Fields {
-    fn parse(options: &Options) -> Result<Fields, OptionError> {
-        Ok(Fields {
-            message_type: uint(options, option::MESSAGE_TYPE, 1)?,
-            p_addr: address(options, option::PERMANENT_ADDRESS)?,
-            t_addr: address(options, option::TEMPORARY_ADDRESS)?,
-            lifetime: uint(options, option::LIFETIME, 2)?.map(|v| Lifetime(v as u16)),
-            sequence_number: uint(options, option::SEQUENCE_NUMBER, 2)?.map(|v| v as u16),
-            held: flag(options, option::HOLD_FLAG)?,
-            sleep: uint(options, option::SLEEP_PERIOD, 4)?.map(Duration::from_millis),
-        })
-    }
-
-    fn into_command(self, procedure: Procedure) -> Result<Command, RequestError> {
-        let p_addr = require(self.p_addr, option::PERMANENT_ADDRESS)?;
-        let t_addr = || require(self.t_addr, option::TEMPORARY_ADDRESS);
-        let lifetime = || require(self.lifetime, option::LIFETIME);
-        Ok(match procedure {
-            Procedure::Discovery => Command::Discovery { p_addr },
-            Procedure::Deregistration => Command::Deregistration { p_addr },
-            Procedure::Registration => Command::Registration {
-                p_addr,
-                t_addr: t_addr()?,
-                lifetime: lifetime()?,
-            },
-            Procedure::BindingUpdate => {
-                let command = Command::BindingUpdate {
-                    p_addr,
-                    t_addr: t_addr()?,
-                    lifetime: lifetime()?,
-                };
-                self.require_flag(false)?;
-                command
-            }
-            Procedure::Hold => {
-                self.require_flag(true)?;
-                Command::Hold {
-                    p_addr,
-                    sleep: self.sleep,
-                }
-            }
-        })
-    }
-
-    /// A binding update carries H_Flag 0, a hold H_Flag 1.
-    fn require_flag(&self, expected: bool) -> Result<(), OptionError> {
-        let found = require(self.held, option::HOLD_FLAG)?;
-        if found == expected {
-            return Ok(());
-        }
-        Err(OptionError::Value {
-            number: option::HOLD_FLAG,
-            expected: if expected {
-                "1 in a hold"
-            } else {
-                "0 in a binding update"
-            },
-            found: u8::from(found).to_string(),
-        })
-    }
-}
-
-fn require<T>(value: Option<T>, number: u16) -> Result<T, OptionError> {
-    value.ok_or(OptionError::Missing(number))
-}
-
 /// RFC 7252 §5.4.1: "Unrecognized options of class "critical" that occur in a Confirmable
 /// request MUST cause the return of a 4.02 (Bad Option) response." §5.4.5: a supernumerary
 /// option "MUST be treated like an unrecognized option".
@@ -509,64 +354,6 @@ fn check_critical(options: &Options) -> Result<(), RequestError> {
         previous = Some(number);
     }
     Ok(())
-}
-
-/// RFC 7252 §3.2: "A recipient MUST be prepared to process values with leading zero bytes."
-fn uint(options: &Options, number: u16, longest: usize) -> Result<Option<u64>, OptionError> {
-    let Some(value) = options.get(number) else {
-        return Ok(None);
-    };
-    if value.len() > longest {
-        let expected = match longest {
-            1 => "0 or 1",
-            2 => "0 to 2",
-            _ => "0 to 4",
-        };
-        return Err(OptionError::Length {
-            number,
-            expected,
-            found: value.len(),
-        });
-    }
-    Ok(Some(
-        value
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
-    ))
-}
-
-fn flag(options: &Options, number: u16) -> Result<Option<bool>, OptionError> {
-    match uint(options, number, 1)? {
-        None => Ok(None),
-        Some(0) => Ok(Some(false)),
-        Some(1) => Ok(Some(true)),
-        Some(other) => Err(OptionError::Value {
-            number,
-            expected: "0 or 1",
-            found: other.to_string(),
-        }),
-    }
-}
-
-/// An address that a single node can have: neither `::` nor multicast.
-fn address(options: &Options, number: u16) -> Result<Option<Ipv6Addr>, OptionError> {
-    let Some(value) = options.get(number) else {
-        return Ok(None);
-    };
-    let octets: [u8; 16] = value.try_into().map_err(|_| OptionError::Length {
-        number,
-        expected: "16",
-        found: value.len(),
-    })?;
-    let address = Ipv6Addr::from(octets);
-    if address.is_unspecified() || address.is_multicast() {
-        return Err(OptionError::Value {
-            number,
-            expected: "a unicast address",
-            found: address.to_string(),
-        });
-    }
-    Ok(Some(address))
 }
 
 fn push_address(options: &mut Options, number: u16, address: Ipv6Addr) {

@@ -1,0 +1,157 @@
+//! What goes into and comes out of a [`Handover`](super::Handover).
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use units::{Channel, Db, Dbm, PanId};
+
+/// A PAN that the node may attach to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Name of its edge router, for events.
+    pub router: String,
+    /// Its channel.
+    pub channel: Channel,
+    /// Its PAN.
+    pub pan_id: PanId,
+}
+
+/// The signal condition that starts a handover.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    /// The serving router's signal is under this …
+    pub threshold: Dbm,
+    /// … and another candidate's is stronger by at least this …
+    pub hysteresis: Db,
+    /// … in this many samples in a row (0 counts as 1).
+    pub samples: u32,
+    /// Sampling period. Also how long a handover that failed rests before it is tried again.
+    pub sample_every: Duration,
+}
+
+/// What a [`Handover`](super::Handover) is told once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The PANs that the node may attach to.
+    pub candidates: Vec<Candidate>,
+    /// Which of them it is attached to at the start.
+    pub serving: usize,
+    /// When to leave.
+    pub trigger: Trigger,
+    /// Whether the correspondents are put on hold first.
+    pub hold: bool,
+    /// Whether a new address has to be checked before it may be used (RFC 4862 §5.4); not so
+    /// with optimistic detection (RFC 4429) or none.
+    pub dad: bool,
+}
+
+/// A phase of a handover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// From the first sample under the threshold to the decision.
+    Trigger,
+    /// Hold request to its answer.
+    Hold,
+    /// Leaving the old router, finding the new one and retuning (tL2).
+    Link,
+    /// Router solicitation to router advertisement (tMD).
+    MovementDetection,
+    /// Obtaining T_Addr (tAC without DAD).
+    Address,
+    /// Duplicate address detection of T_Addr (the rest of tAC).
+    Dad,
+    /// Binding update to its acknowledgement (tBU).
+    Binding,
+    /// From there to the first request at the new address.
+    Resume,
+}
+
+/// Why a handover starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The serving router's signal is weak and another's is better.
+    Signal,
+    /// Nothing is heard any more.
+    LinkLost,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Signal => "signal",
+            Reason::LinkLost => "link lost",
+        })
+    }
+}
+
+/// What the owner is to do. A later command takes the place of an unfinished earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Put the correspondents on hold, then [`Handover::hold_done`](super::Handover::hold_done).
+    Hold,
+    /// Leave the old router and tune to a candidate, then [`Handover::link_ready`](super::Handover::link_ready).
+    Retune {
+        /// Its place in [`Config::candidates`].
+        candidate: usize,
+    },
+    /// Solicit a router, then [`Handover::router_advertised`](super::Handover::router_advertised).
+    Solicit,
+    /// Obtain an address, then [`Handover::address_acquired`](super::Handover::address_acquired).
+    AcquireAddress,
+    /// Check the address for duplicates, then [`Handover::address_usable`](super::Handover::address_usable).
+    CheckAddress {
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// Update the binding, then [`Handover::bound`](super::Handover::bound).
+    Bind {
+        /// The new T_Addr.
+        t_addr: Ipv6Addr,
+    },
+}
+
+/// What the owner is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The trigger condition holds, or the link is lost.
+    HandoverStarted {
+        /// Number of the handover at this node, from 1.
+        handover: u32,
+        /// The router left.
+        from: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// A phase begins. A trigger that is called off ends without
+    /// [`Event::HandoverStarted`]; the next one has the same number.
+    PhaseStarted {
+        /// The handover.
+        handover: u32,
+        /// The phase.
+        phase: Phase,
+    },
+    /// A phase ends.
+    PhaseEnded {
+        /// The handover.
+        handover: u32,
+        /// The phase.
+        phase: Phase,
+    },
+    /// The binding is acknowledged.
+    HandoverCompleted {
+        /// The handover.
+        handover: u32,
+        /// The router arrived at.
+        to: String,
+        /// The new temporary address.
+        t_addr: Ipv6Addr,
+    },
+    /// The handover was given up; another one follows.
+    HandoverFailed {
+        /// The handover.
+        handover: u32,
+        /// Why.
+        reason: String,
+    },
+}
