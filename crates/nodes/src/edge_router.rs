@@ -11,7 +11,7 @@ use nd::advertiser::{Advertiser, Config};
 use rundir::EventKind;
 use rundir::control::Control;
 use tokio::net::UdpSocket;
-use topology::plan::{EdgeRouterPlan, RouterAdvertisementPlan};
+use topology::plan::EdgeRouterPlan;
 use units::Eui64;
 
 use crate::Host;
@@ -61,33 +61,20 @@ pub(crate) async fn run(mut host: Host, plan: EdgeRouterPlan) -> Result<()> {
 }
 
 fn advertiser_config(plan: &EdgeRouterPlan, eui64: Eui64) -> Config {
-    let RouterAdvertisementPlan {
-        min_interval,
-        max_interval,
-        max_response_delay,
-        min_delay_between,
-        router_lifetime,
-        managed,
-        other,
-        autonomous,
-        retrans_timer,
-        reachable_time,
-        valid_lifetime,
-        preferred_lifetime,
-    } = plan.router_advertisements.clone();
+    let settings = &plan.router_advertisements;
     Config {
-        min_interval,
-        max_interval,
-        max_response_delay,
-        min_delay_between,
-        router_lifetime,
-        managed,
-        other,
-        autonomous,
-        retrans_timer,
-        reachable_time,
-        valid_lifetime,
-        preferred_lifetime,
+        min_interval: settings.min_interval,
+        max_interval: settings.max_interval,
+        max_response_delay: settings.max_response_delay,
+        min_delay_between: settings.min_delay_between,
+        router_lifetime: settings.router_lifetime,
+        managed: settings.managed,
+        other: settings.other,
+        autonomous: settings.autonomous,
+        retrans_timer: settings.retrans_timer,
+        reachable_time: settings.reachable_time,
+        valid_lifetime: settings.valid_lifetime,
+        preferred_lifetime: settings.preferred_lifetime,
         ..Config::new(eui64, plan.prefix)
     }
 }
