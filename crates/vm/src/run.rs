@@ -7,8 +7,6 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use crate::config::Clock;
-use crate::place::{Load, Place};
 use crate::process::{Memory, Qemu};
 use crate::qemu::{self, Channels, EXIT_STATUS};
 use crate::{VmConfig, VmError, results, root};
@@ -75,7 +73,6 @@ struct Boot {
 
 impl Boot {
     fn start(config: &VmConfig) -> Result<Boot, VmError> {
-        let load = Load::now();
         let initrd = Memory::new("wpanlab-initrd")?;
         initrd
             .file()
@@ -100,11 +97,7 @@ impl Boot {
         let arguments = qemu::arguments(config, channels);
         tracing::debug!(?arguments, "{QEMU}");
         let started = Instant::now();
-        // With real time the two threads work side by side.
-        let place = (config.clock == Clock::Virtual)
-            .then(|| Place::take(&load))
-            .flatten();
-        let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file(), place)?;
+        let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file())?;
         Ok(Boot {
             qemu,
             console,
