@@ -44,7 +44,7 @@ pub use network::RadioRemover;
 
 use daemon::Launcher;
 use medium::EdgeMedium;
-use network::{BACKBONE, Network};
+use network::Network;
 use scenario::Scenario;
 use sniffer::{Sniffers, Tap};
 
@@ -236,6 +236,3 @@ fn write_events(run_dir: &RunDir, mut events: Vec<Event>) -> Result<()> {
 fn now() -> SimTime {
     SimTime::ZERO + std::time::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
-
-/// Names that no node may have, because the testbed uses them itself.
-pub const RESERVED_NAMES: [&str; 2] = [BACKBONE, rundir::event::SCENARIO];

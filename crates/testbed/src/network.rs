@@ -12,7 +12,7 @@ use topology::plan::{
 use wpan::{Dad, Hwsim, Links, Namespace, Nl802154, RadioId, sysctl};
 
 /// The namespace of the backbone's bridge or core router.
-pub(crate) const BACKBONE: &str = "backbone";
+const BACKBONE: &str = "backbone";
 const BRIDGE: &str = "br0";
 
 /// The kernel objects of a run.
