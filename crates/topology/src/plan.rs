@@ -12,8 +12,11 @@ use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 use units::{Channel, DataRate, Db, Dbm, Eui64, PanId, Seed, ShortAddress};
 
+mod optional_duration;
+mod phy;
 mod roles;
 
+pub use phy::*;
 pub use roles::*;
 
 /// A node's name: its key in the topology's `nodes` map.
@@ -37,8 +40,8 @@ pub struct Plan {
     pub backbone: BackbonePlan,
     /// Every node by name.
     pub nodes: BTreeMap<NodeName, NodePlan>,
-    /// Attenuation between radios when the scenario starts; pairs not listed do not hear
-    /// each other.
+    /// Attenuation between radios when the scenario starts. Under `edges` pairs not listed do
+    /// not hear each other; under `phy` they do if a trace or the path loss says so.
     pub links: Vec<LinkPlan>,
     /// What happens, in time order.
     pub scenario: ScenarioPlan,
@@ -78,6 +81,9 @@ pub struct RadioPlan {
     pub tx_power: Dbm,
     /// A frame whose power at the receiver is under this is not received.
     pub sensitivity: Dbm,
+    /// The per-frame air; with `medium: phy` and only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phy: Option<PhyPlan>,
 }
 
 /// The medium between radios.
@@ -87,6 +93,8 @@ pub enum Medium {
     /// The kernel's own hwsim edges: instant and lossless, an edge exists while the signal
     /// is at or over the sensitivity.
     Edges,
+    /// The per-frame air: CSMA-CA, airtime, collisions, acknowledgements and loss.
+    Phy,
 }
 
 /// The wired network.
@@ -166,6 +174,13 @@ pub struct RadioInterface {
     /// Short address, if one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_address: Option<ShortAddress>,
+    /// Its part, where it is another than that of [`PhyPlan::profile`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<medium::Profile>,
+    /// Where it is, in time order, under `phy`: one waypoint: it stands there; none: it has no
+    /// position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub track: Vec<propagation::Waypoint>,
 }
 
 /// Attenuation between two radios.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 use units::{ByteSize, Channel, Db, Dbm, PanId};
 
-use super::NodeName;
+use super::{NodeName, ScanPlan};
 
 /// What a node does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -241,6 +241,17 @@ pub struct CandidatePlan {
 pub struct HandoverPlan {
     /// When.
     pub trigger: TriggerPlan,
+    /// How it looks for routers, under `phy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanPlan>,
+    /// A router on the node's channel of which nothing was heard for this long has no signal,
+    /// under `phy`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "super::optional_duration"
+    )]
+    pub signal_timeout: Option<Duration>,
     /// Whether the correspondents are put on hold first.
     pub hold: bool,
     /// How T_Addr is obtained.

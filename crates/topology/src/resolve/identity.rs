@@ -393,6 +393,8 @@ impl<'t> Resolver<'t> {
                 channel: router.channel,
                 pan_id: router.pan_id,
                 short_address: short.map(|short| short.value),
+                profile: None,
+                track: Vec::new(),
             };
             radios.insert(name, interface);
         }

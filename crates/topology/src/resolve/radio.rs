@@ -57,6 +57,7 @@ impl<'t> Resolver<'t> {
                 medium: or(file.and_then(|f| f.medium), Medium::Edges),
                 tx_power: or(file.and_then(|f| f.tx_power), Dbm(0.0)),
                 sensitivity: or(file.and_then(|f| f.sensitivity), Dbm(-85.0)),
+                phy: None,
             },
             reference_loss: self.checked(
                 "radio.reference_loss",
@@ -165,6 +166,7 @@ mod tests {
                 medium: Medium::Edges,
                 tx_power: Dbm(0.0),
                 sensitivity: Dbm(-85.0),
+                phy: None,
             },
             reference_loss: Db(40.2),
             path_loss_exponent: 3.0,

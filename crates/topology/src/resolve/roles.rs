@@ -490,6 +490,8 @@ impl<'t> Resolver<'t> {
                     Duration::from_millis(100),
                 ),
             },
+            scan: None,
+            signal_timeout: None,
             hold: or(file.and_then(|f| f.hold), true),
             address,
             dad: or(file.and_then(|f| f.dad), DadMode::Normal),
