@@ -19,6 +19,9 @@ pub const SHR_BYTES: usize = 5;
 /// The length field (§6.3.3).
 pub const PHR_BYTES: usize = 1;
 
+/// Time of the SHR.
+pub const SHR: Duration = Duration::from_micros(160);
+
 /// `aMaxPHYPacketSize`: the longest PSDU (table 22).
 pub const MAX_PSDU: usize = 127;
 
@@ -29,8 +32,7 @@ pub const TURNAROUND: Duration = Duration::from_micros(192);
 /// Clear channel assessment, 8 symbols (§6.9.9).
 pub const CCA: Duration = Duration::from_micros(128);
 
-/// Bandwidth over which noise counts, in Hz (the null-to-null main lobe's half; radio.md's
-/// and annex E.4's 2 MHz).
+/// Bandwidth over which noise counts, in Hz.
 pub const BANDWIDTH_HZ: f64 = 2e6;
 
 /// Thermal noise density at 290 K, in dBm/Hz.
@@ -51,6 +53,11 @@ pub const fn airtime(psdu_bytes: usize) -> Duration {
 /// Bits that must be right for a frame to be received: PHR and PSDU.
 pub const fn bits(psdu_bytes: usize) -> usize {
     8 * (PHR_BYTES + psdu_bytes)
+}
+
+/// Bits sent in `time`: one in 4 us.
+pub(crate) fn bits_in(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 4000.0
 }
 
 /// Bit error rate at `sinr`, a power ratio (annex E.4.1.8):

@@ -113,43 +113,46 @@ struct Part {
 }
 
 /// All typical values at 25 degrees Celsius. None of the datasheets tells listening from
-/// receiving: both draw the receive current.
+/// receiving: both draw the receive current. Supply voltages are those of the conditions of
+/// the electrical characteristics.
 const PARTS: [Part; 3] = [
     Part {
         name: "cc2420",
         tx_dbm: 0.0,
         sensitivity_dbm: -95.0,
+        // CCA_THR at reset, -32, and the RSSI offset of about -45.
         cca_dbm: -77.0,
         supply_v: 3.3,
         tx_ma: 17.4,
         rx_ma: 18.8,
+        // Power down mode: voltage regulator on, oscillator off.
         sleep_ma: 0.02,
-        source: "Texas Instruments SWRS041C, section 5 (electrical specifications: transmit at \
-                 0 dBm, receive, power down mode) and register RSSI (CCA_THR at reset)",
+        source: "Texas Instruments SWRS041C: electrical specifications; register RSSI",
     },
     Part {
         name: "at86rf233",
         tx_dbm: 4.0,
         sensitivity_dbm: -101.0,
+        // RSSI_BASE_VAL, -94, and twice CCA_ED_THRES at reset, 7.
         cca_dbm: -80.0,
         supply_v: 3.0,
         tx_ma: 13.8,
         rx_ma: 11.8,
-        sleep_ma: 0.000_2,
-        source: "Atmel 8351E, chapter 12 (electrical characteristics: BUSY_TX at +4 dBm, RX_ON, \
-                 SLEEP) and register CCA_THRES (CCA_ED_THRES at reset)",
+        // DEEP_SLEEP.
+        sleep_ma: 0.000_02,
+        source: "Atmel 8351C: features (BUSY_TX at +4 dBm, RX_ON, DEEP_SLEEP); register CCA_THRES",
     },
     Part {
         name: "mrf24j40",
         tx_dbm: 0.0,
         sensitivity_dbm: -95.0,
+        // The value recommended for CCAEDTH, 0x60.
         cca_dbm: -69.0,
         supply_v: 3.3,
         tx_ma: 23.0,
         rx_ma: 19.0,
         sleep_ma: 0.002,
-        source: "Microchip DS39776C, section 5 (electrical characteristics) and register \
-                 CCAEDTH (recommended value)",
+        source: "Microchip DS39776C: electrical characteristics; register CCAEDTH",
     },
 ];
 

@@ -1,0 +1,241 @@
+//! The state machine: radios, channels and an agenda of instants.
+
+mod receiver;
+mod sender;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use units::{Channel, Rng, Seed, SimTime};
+
+use crate::air::Air;
+use crate::energy::Energy;
+use crate::radio::Radio;
+use crate::{AddressFilter, FrameId, Output, PathLoss, RadioConfig, RadioIndex, Reason};
+
+/// What is due at an instant, in the order in which things of one instant are done. Ends come
+/// before beginnings: a frame that ends when a CCA or another frame begins does not overlap it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// The radio's transmission ends.
+    TransmissionEnd,
+    /// The start-of-frame delimiter of the radio's transmission ends.
+    ShrEnd,
+    /// `macAckWaitDuration` is over.
+    AckTimeout,
+    /// The interframe space is over.
+    Spaced,
+    /// The backoff periods are over.
+    CcaStart,
+    /// The channel has been measured.
+    CcaEnd,
+    /// The radio's ACK begins.
+    AckStart,
+    /// The radio's frame begins.
+    Start,
+}
+
+/// The air between radios.
+///
+/// *Getters* look at it; *commands* ([`Medium::tune`], [`Medium::set_filter`],
+/// [`Medium::set_awake`]) and *inputs* ([`Medium::handle_frame`], [`Medium::handle_timeout`])
+/// change it; outputs are polled. After each command or input: drain
+/// [`Medium::poll_output`], then arm a timer for [`Medium::poll_timeout`] and call
+/// [`Medium::handle_timeout`] when it fires (early is harmless; late, what was due is worked
+/// off at its own instants).
+///
+/// Every call brings the medium up to its `now` first. An earlier `now` than the medium has
+/// seen counts as the latest one: it never goes back. A [`RadioIndex`] that
+/// [`Medium::add_radio`] did not give is a fault of the caller's, and panics as an index does.
+#[derive(Clone, Debug)]
+pub struct Medium {
+    seed: Seed,
+    now: SimTime,
+    radios: Vec<Radio>,
+    channels: BTreeMap<Channel, Air>,
+    agenda: BTreeSet<(SimTime, Step, RadioIndex)>,
+    outputs: VecDeque<Output>,
+    frames: u64,
+    transmissions: u64,
+    /// Random numbers of receptions, by transmitter and receiver; made when first needed.
+    luck: BTreeMap<(RadioIndex, RadioIndex), Rng>,
+}
+
+impl Medium {
+    /// A medium without radios. `seed` decides backoffs and receptions; `start` is the first
+    /// instant there is.
+    pub fn new(seed: Seed, start: SimTime) -> Medium {
+        Medium {
+            seed,
+            now: start,
+            radios: Vec::new(),
+            channels: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            frames: 0,
+            transmissions: 0,
+            luck: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a radio, awake, at the medium's latest instant. It hears transmissions that begin
+    /// from then on.
+    pub fn add_radio(&mut self, config: RadioConfig) -> RadioIndex {
+        let index = RadioIndex(self.radios.len());
+        let air = self.channels.entry(config.channel).or_default();
+        air.join(index);
+        self.radios.push(Radio::new(config, self.seed, self.now));
+        index
+    }
+
+    /// The latest instant that the medium was brought up to.
+    pub fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// How many radios there are.
+    pub fn radios(&self) -> usize {
+        self.radios.len()
+    }
+
+    /// A radio's configuration, with the channel and the filter that it has now.
+    pub fn config(&self, radio: RadioIndex) -> &RadioConfig {
+        &self.radios[radio.0].config
+    }
+
+    /// Whether a radio is to listen when it has nothing to send ([`Medium::set_awake`]).
+    pub fn is_awake(&self, radio: RadioIndex) -> bool {
+        self.radios[radio.0].awake
+    }
+
+    /// Time in each state and energy of a radio from its addition to `at`, which may lie in
+    /// the past (up to a second, more precisely: before the latest instant of the medium), or
+    /// in the future, where the radio's present state is taken to last.
+    pub fn energy(&self, radio: RadioIndex, at: SimTime) -> Energy {
+        let radio = &self.radios[radio.0];
+        radio.meter.read(at, &radio.config.profile)
+    }
+
+    /// Tunes a radio. Unless it is on `channel` already, that ends what it is receiving, an
+    /// ACK that it has not begun, and all its host's frames, with
+    /// [`crate::SendOutcome::Retuned`]; what it has on the air goes on to its end.
+    pub fn tune(
+        &mut self,
+        now: SimTime,
+        path: &mut dyn PathLoss,
+        radio: RadioIndex,
+        channel: Channel,
+    ) {
+        self.work_off(now, path);
+        let from = self.radios[radio.0].config.channel;
+        if from == channel {
+            return;
+        }
+        self.unlock(radio, Reason::NotOnChannel);
+        self.abandon(radio);
+        self.channels.entry(from).or_default().leave(radio);
+        self.channels.entry(channel).or_default().join(radio);
+        self.radios[radio.0].config.channel = channel;
+        self.settle(radio);
+    }
+
+    /// Sets the addresses that a radio accepts frames for, from the next transmission on.
+    pub fn set_filter(
+        &mut self,
+        now: SimTime,
+        path: &mut dyn PathLoss,
+        radio: RadioIndex,
+        filter: AddressFilter,
+    ) {
+        self.work_off(now, path);
+        self.radios[radio.0].config.filter = filter;
+    }
+
+    /// Puts a radio to sleep (`macRxOnWhenIdle` false) or wakes it. A sleeping radio hears
+    /// nothing, but wakes by itself for each frame of its host, until that frame's end.
+    pub fn set_awake(
+        &mut self,
+        now: SimTime,
+        path: &mut dyn PathLoss,
+        radio: RadioIndex,
+        awake: bool,
+    ) {
+        self.work_off(now, path);
+        self.radios[radio.0].awake = awake;
+        self.settle(radio);
+    }
+
+    /// The host of `radio`, which is on `channel`, hands it a frame: `mpdu`, without FCS. If
+    /// the medium knows the radio on another channel, it is tuned first. Any bytes are sent;
+    /// what is no MAC frame has no receivers.
+    pub fn handle_frame(
+        &mut self,
+        now: SimTime,
+        path: &mut dyn PathLoss,
+        radio: RadioIndex,
+        channel: Channel,
+        mpdu: &[u8],
+    ) -> FrameId {
+        self.tune(now, path, radio, channel);
+        let frame = FrameId(self.frames);
+        self.frames += 1;
+        self.enqueue(radio, frame, mpdu);
+        frame
+    }
+
+    /// Works off everything that is due up to `now`, in the order of time.
+    pub fn handle_timeout(&mut self, now: SimTime, path: &mut dyn PathLoss) {
+        self.work_off(now, path);
+    }
+
+    /// When something is due next, if anything is.
+    pub fn poll_timeout(&self) -> Option<SimTime> {
+        self.agenda.first().map(|(at, _, _)| *at)
+    }
+
+    /// The oldest output that has not been polled.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn work_off(&mut self, now: SimTime, path: &mut dyn PathLoss) {
+        while let Some(&(at, step, radio)) = self.agenda.first()
+            && at <= now
+        {
+            self.agenda.pop_first();
+            self.now = self.now.max(at);
+            match step {
+                Step::TransmissionEnd => self.end_transmission(path, radio),
+                Step::ShrEnd => self.end_shr(path, radio),
+                Step::AckStart => self.send_ack(path, radio),
+                mac => self.mac_timer(path, radio, mac),
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// Makes the radio's lock and energy state agree with what it does now.
+    fn settle(&mut self, radio: RadioIndex) {
+        if !self.radios[radio.0].is_on() {
+            self.unlock(radio, Reason::Asleep);
+        }
+        let radio = &mut self.radios[radio.0];
+        radio.meter.enter(self.now, radio.state());
+    }
+
+    /// Ends what the radio is receiving, if anything, before its end.
+    fn unlock(&mut self, radio: RadioIndex, reason: Reason) {
+        let Some(lock) = self.radios[radio.0].lock.take() else {
+            return;
+        };
+        let air = self.air(radio);
+        if let Some(index) = air.position(lock.transmission) {
+            air.transmissions[index].lose(radio, reason);
+        }
+    }
+
+    /// The channel that the radio is tuned to.
+    fn air(&mut self, radio: RadioIndex) -> &mut Air {
+        let channel = self.radios[radio.0].config.channel;
+        self.channels.entry(channel).or_default()
+    }
+}
