@@ -85,7 +85,7 @@ pub fn success(sinr: f64, bits: f64) -> f64 {
     (bits * (-ber(sinr)).ln_1p()).exp()
 }
 
-/// The SINR at which 1 % of frames with a 20-byte PSDU are lost: about 0.5 dB.
+/// The SINR at which 1 % of frames with a 20-byte PSDU are lost: about 0.42 dB.
 pub fn sinr_at_sensitivity() -> Db {
     let bits = bits(SENSITIVITY_PSDU) as f64;
     let (mut low, mut high) = (-10.0, 10.0);
