@@ -33,7 +33,7 @@
 //! | [`modules`] | kernel modules in dependency order |
 //! | [`initramfs`] | reproducible `newc` archives |
 //! | `kernel`, `fetch`, `image` | finding, downloading and unpacking a kernel |
-//! | `config`, `root`, `qemu`, `process`, `run`, `results` | one boot, in this order |
+//! | `config`, `root`, `place`, `qemu`, `process`, `run`, `results` | one boot, in this order |
 
 mod config;
 mod elf;
@@ -45,6 +45,7 @@ mod image;
 pub mod initramfs;
 mod kernel;
 pub mod modules;
+mod place;
 pub mod probe;
 mod process;
 mod qemu;

@@ -7,11 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::oneshot;
 
 use crate::VmError;
+use crate::place::Place;
 
 /// A file in memory that a child can open as `/proc/self/fd/N`.
 #[derive(Debug)]
@@ -52,17 +55,20 @@ impl Memory {
 #[derive(Debug)]
 pub(crate) struct Qemu {
     pidfd: OwnedFd,
+    _place: Option<Place>,
     /// Arrives when it has ended and has been waited for.
     pub(crate) ended: oneshot::Receiver<io::Result<ExitStatus>>,
 }
 
 impl Qemu {
-    /// Starts QEMU with some descriptors of ours, its standard error into `stderr`.
+    /// Starts QEMU with some descriptors of ours, its standard error into `stderr`; on `place`
+    /// alone if it has one.
     pub(crate) fn start(
         program: &str,
         arguments: &[String],
         inherit: Vec<RawFd>,
         stderr: &File,
+        place: Option<Place>,
     ) -> Result<Qemu, VmError> {
         let stderr = stderr
             .try_clone()
@@ -73,8 +79,9 @@ impl Qemu {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr);
+        let processors = place.as_ref().and_then(Place::set);
         // SAFETY: the closure only makes system calls that are safe between fork and exec.
-        unsafe { command.pre_exec(move || prepare_child(&inherit)) };
+        unsafe { command.pre_exec(move || prepare_child(&inherit, processors.as_ref())) };
 
         // PR_SET_PDEATHSIG fires when the *thread* that forked ends, and a thread of an
         // async runtime may end before the runtime does: this one waits for the child.
@@ -110,7 +117,11 @@ impl Qemu {
                 },
                 _ => VmError::io("start", program)(e),
             })?;
-        Ok(Qemu { pidfd, ended })
+        Ok(Qemu {
+            pidfd,
+            _place: place,
+            ended,
+        })
     }
 
     pub(crate) fn kill(&self) {
@@ -125,8 +136,11 @@ impl Drop for Qemu {
     }
 }
 
-fn prepare_child(inherit: &[RawFd]) -> io::Result<()> {
+fn prepare_child(inherit: &[RawFd], processors: Option<&CpuSet>) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    if let Some(processors) = processors {
+        sched_setaffinity(Pid::from_raw(0), processors)?;
+    }
     for &fd in inherit {
         // SAFETY: F_SETFD on a descriptor that the parent keeps open over the fork.
         if unsafe { nix::libc::fcntl(fd, nix::libc::F_SETFD, 0) } < 0 {

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use crate::config::Clock;
+use crate::place::{Load, Place};
 use crate::process::{Memory, Qemu};
 use crate::qemu::{self, Channels, EXIT_STATUS};
 use crate::{VmConfig, VmError, results, root};
@@ -73,6 +75,7 @@ struct Boot {
 
 impl Boot {
     fn start(config: &VmConfig) -> Result<Boot, VmError> {
+        let load = Load::now();
         let initrd = Memory::new("wpanlab-initrd")?;
         initrd
             .file()
@@ -97,7 +100,11 @@ impl Boot {
         let arguments = qemu::arguments(config, channels);
         tracing::debug!(?arguments, "{QEMU}");
         let started = Instant::now();
-        let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file())?;
+        // With real time the two threads work side by side.
+        let place = (config.clock == Clock::Virtual)
+            .then(|| Place::take(&load))
+            .flatten();
+        let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file(), place)?;
         Ok(Boot {
             qemu,
             console,
