@@ -1,7 +1,8 @@
 //! Ways of moving, as waypoints.
 //!
 //! Each builder begins with the waypoint that it is given, so that the result can be a track, or
-//! continue one. Speeds are constant; instants are to the microsecond, which at 10 m/s is 10 µm.
+//! continue one. Speeds are constant; instants are to the microsecond, which at 10 m/s is 10 µm,
+//! and places that are computed to the micrometre.
 
 use std::f64::consts::TAU;
 use std::time::Duration;
@@ -92,12 +93,11 @@ pub fn circle(
     let first = y.atan2(x);
     let corners = (0..CIRCLE_CORNERS).cycle().map(|corner| {
         let angle = first + TAU * f64::from(corner) / f64::from(CIRCLE_CORNERS);
-        // To the micrometre, so that the way is the same in every round and reads well.
-        let rounded = |metres: f64| (metres * 1e6).round() / 1e6;
-        Position {
-            x_m: rounded(centre.x_m + radius_m * angle.cos()),
-            y_m: rounded(centre.y_m + radius_m * angle.sin()),
-        }
+        let corner = Position {
+            x_m: centre.x_m + radius_m * angle.cos(),
+            y_m: centre.y_m + radius_m * angle.sin(),
+        };
+        corner.rounded()
     });
     walk(start, corners, speed_m_s, Some(until))
 }
@@ -133,7 +133,7 @@ fn walk(
         let next = match until {
             Some(until) if at > until => {
                 let share = (until - here.at).as_secs_f64() / (at - here.at).as_secs_f64();
-                let position = here.position.toward(place, share);
+                let position = here.position.toward(place, share).rounded();
                 Waypoint {
                     at: until,
                     position,

@@ -22,6 +22,15 @@ impl Position {
         (self.x_m - other.x_m).hypot(self.y_m - other.y_m)
     }
 
+    /// To the micrometre, for plans that people read.
+    pub fn rounded(self) -> Position {
+        let rounded = |metres: f64| (metres * 1e6).round() / 1e6;
+        Position {
+            x_m: rounded(self.x_m),
+            y_m: rounded(self.y_m),
+        }
+    }
+
     /// The place at `share` (0 here, 1 there) of the straight way to `other`.
     pub fn toward(self, other: Position, share: f64) -> Position {
         Position {
