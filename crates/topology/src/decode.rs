@@ -23,6 +23,22 @@ impl<T> Deref for At<T> {
     }
 }
 
+/// A table and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Block<T> {
+    /// The table.
+    pub table: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl<T> Deref for Block<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.table
+    }
+}
+
 /// A table whose keys the user chooses, in the file's order.
 #[derive(Clone, Debug)]
 pub struct Named<T>(pub Vec<(At<String>, T)>);
@@ -183,6 +199,13 @@ impl<T: Scalar> Decode for At<T> {
                 None
             }
         }
+    }
+}
+
+impl<T: Decode> Decode for Block<T> {
+    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+        let span = tree.span;
+        T::decode(tree, d).map(|table| Block { table, span })
     }
 }
 

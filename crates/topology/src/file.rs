@@ -2,6 +2,13 @@
 //!
 //! The doc comments of the fields are the descriptions in the JSON Schema.
 
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `radio` | the radio model and the links at the start |
+//! | `place` | pairs of nodes, and places in the plane |
+//! | `scenario` | the script and the expectations |
+
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -9,43 +16,20 @@ use ipnet::Ipv6Net;
 use schemars::JsonSchema;
 use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, PanId, ShortAddress};
 
-use crate::decode::{At, Decode, Decoder, Named};
-use crate::plan::{AddressMode, BackboneKind, BindingMode, DadMode, Medium};
-use crate::scalar::{Condition, LinkState, Mac, Metres, Speed, not_a_word};
+use crate::decode::{At, Block, Decode, Decoder, Named};
+use crate::plan::{AddressMode, BackboneKind, BindingMode, DadMode};
+use crate::scalar::{Mac, ScanChannels, not_a_word};
 use crate::tree::Tree;
 
-/// Declares tables of the file: the struct, its decoder and its JSON Schema from one list
-/// of keys. `also [key]` are keys that the surrounding type reads.
-macro_rules! tables {
-    ($(
-        $(#[$meta:meta])*
-        pub struct $name:ident $(also [$($also:literal),*])? {
-            $( $(#[$field_meta:meta])* pub $field:ident: $type:ty, )*
-        }
-    )*) => {$(
-        #[derive(Clone, Debug, JsonSchema)]
-        $(#[$meta])*
-        #[serde(deny_unknown_fields)]
-        pub struct $name {
-            $( $(#[$field_meta])* pub $field: $type, )*
-        }
+#[macro_use]
+mod tables;
+mod place;
+mod radio;
+mod scenario;
 
-        impl Decode for $name {
-            fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
-                let known = [$(key(stringify!($field)),)* $($($also,)*)?];
-                let entries = d.table(tree, &known)?;
-                // All keys are read before one of them ends it, so that all problems are seen.
-                $( let $field = entries.field::<$type>(key(stringify!($field)), d); )*
-                Some($name { $( $field: $field?, )* })
-            }
-        }
-    )*};
-}
-
-/// The key of a field whose name may be a raw identifier.
-fn key(field: &'static str) -> &'static str {
-    field.strip_prefix("r#").unwrap_or(field)
-}
+pub use place::*;
+pub use radio::*;
+pub use scenario::*;
 
 tables! {
     /// A wpanlab topology: a network, what happens in it, and what must hold at the end.
@@ -67,7 +51,7 @@ tables! {
         /// Every node by name. A name is at most 15 lower-case letters, digits and hyphens.
         pub nodes: Named<Node>,
         /// Attenuation between radios at the start. A mobile node and the edge router it is
-        /// attached to have 40 dB unless it is given here.
+        /// attached to have 40 dB unless it is given here, or both have a position.
         pub links: Option<Vec<Link>>,
         /// What happens.
         pub scenario: Scenario,
@@ -87,22 +71,6 @@ tables! {
         pub delay: Option<At<Duration>>,
         /// Rate at which each wired node receives; default unlimited.
         pub rate: Option<At<DataRate>>,
-    }
-
-    /// How frames get from radio to radio.
-    pub struct Radio {
-        /// `edges` (default): the kernel's own hwsim edges, instant and lossless; an edge
-        /// exists while the signal is at or over the sensitivity.
-        pub medium: Option<At<Medium>>,
-        /// Transmit power of every radio; default 0 dBm.
-        pub tx_power: Option<At<Dbm>>,
-        /// A frame whose power at the receiver is under this is not received; default -85 dBm,
-        /// the least that IEEE 802.15.4-2006 §6.5.3.3 asks for.
-        pub sensitivity: Option<At<Dbm>>,
-        /// Path loss at 1 m, for nodes with a position; default 40.2 dB (free space, 2.44 GHz).
-        pub reference_loss: Option<At<Db>>,
-        /// Path-loss exponent, for nodes with a position; default 3.0.
-        pub path_loss_exponent: Option<At<f64>>,
     }
 
     /// CoAP transmission parameters (RFC 7252 §4.8).
@@ -140,6 +108,8 @@ tables! {
         pub short_address: Option<At<ShortAddress>>,
         /// Where it stands, `[x, y]` in metres.
         pub position: Option<Position>,
+        /// `phy`: its radio's part; default as under `radio`.
+        pub profile: Option<Profile>,
         /// Router advertisements.
         pub router_advertisements: Option<RouterAdvertisements>,
         /// The DHCPv6 server that it relays to; default the only one there is.
@@ -256,6 +226,9 @@ tables! {
 
     /// Mobile CoAP node, called mCSN in CoMM.
     pub struct MobileNode also ["role"] {
+        /// Makes this many nodes alike, 1 to 1000, named NAME1, NAME2, …; a poll of NAME polls
+        /// each.
+        pub count: Option<At<u32>>,
         /// The edge router that it starts at.
         pub attached_to: At<String>,
         /// Edge routers that it may attach to; default all.
@@ -267,8 +240,11 @@ tables! {
         pub eui64: Option<At<Eui64>>,
         /// Short address of its radio; default none.
         pub short_address: Option<At<ShortAddress>>,
-        /// Where it starts, `[x, y]` in metres.
-        pub position: Option<Position>,
+        /// Where it starts: `[x, y]` in metres, a place in an `area`, or for a `count` a `grid`.
+        /// A node that starts with an `import` needs none.
+        pub position: Option<Place>,
+        /// `phy`: its radio's part; default as under `radio`.
+        pub profile: Option<Profile>,
         /// The WMMS that it registers at; default the only one there is.
         pub wmms: Option<At<String>>,
         /// CoAP resources that it serves; default `/temperature` of 16 B.
@@ -293,6 +269,12 @@ tables! {
     pub struct Handover {
         /// When.
         pub trigger: Option<Trigger>,
+        /// `phy`: how it looks for routers.
+        pub scan: Option<Block<Scan>>,
+        /// `phy`: a router of which nothing was heard on its channel for this long has no
+        /// signal; default three times the longest max_interval of the candidates' router
+        /// advertisements.
+        pub signal_timeout: Option<At<Duration>>,
         /// Whether the correspondents are put on hold first; default true.
         pub hold: Option<At<bool>>,
         /// How the temporary address is obtained; default `dhcpv6` if there is a server, else
@@ -319,6 +301,25 @@ tables! {
         pub samples: Option<At<u32>>,
         /// Sampling period; default 100 ms.
         pub sample_every: Option<At<Duration>>,
+    }
+
+    /// Listening for routers, channel by channel.
+    pub struct Scan {
+        /// Which channels: `candidates`, those of the candidates (default).
+        pub channels: Option<At<ScanChannels>>,
+        /// How long on each; default 1.2 times the longest max_interval of the candidates'
+        /// router advertisements.
+        pub dwell: Option<At<Duration>>,
+        /// Looking around while the serving router can still be heard; default not.
+        pub early: Option<EarlyScan>,
+    }
+
+    /// Scans before the link is lost.
+    pub struct EarlyScan {
+        /// The serving router's signal must be under this.
+        pub threshold: At<Dbm>,
+        /// From the start of one scan to the start of the next, at least a dwell.
+        pub every: At<Duration>,
     }
 
     /// Host constants of router discovery (RFC 4861 §6.3.7, §10).
@@ -355,77 +356,6 @@ tables! {
         pub command: Vec<At<String>>,
         /// Scenario time at which it starts; default 0 s.
         pub start_at: Option<At<Duration>>,
-    }
-
-    /// Attenuation between two radios at the start.
-    pub struct Link {
-        /// The two nodes.
-        pub link: Pair,
-        /// Attenuation.
-        pub attenuation: At<Db>,
-    }
-
-    /// What happens, and until when.
-    pub struct Scenario {
-        /// Scenario time at which the run ends. The clock starts when every daemon is ready.
-        pub duration: At<Duration>,
-        /// The script, in time order.
-        pub steps: Option<Vec<Step>>,
-    }
-
-    /// One step: `at`, and exactly one of `link`, `move`, `crash` and `restart`.
-    #[schemars(extend("oneOf" = [
-        { "required": ["link"] }, { "required": ["move"] },
-        { "required": ["crash"] }, { "required": ["restart"] }
-    ]))]
-    pub struct Step {
-        /// Scenario time.
-        pub at: At<Duration>,
-        /// Repeats the step with this period, until `until`, `times` times, or to the end.
-        pub every: Option<At<Duration>>,
-        /// Scenario time after which the step is not repeated.
-        pub until: Option<At<Duration>>,
-        /// How many times the step is done in all.
-        pub times: Option<At<u32>>,
-        /// Changes the link between two radios: `state` or `attenuation`.
-        pub link: Option<Pair>,
-        /// `down` takes the link away whatever its attenuation, `up` gives it back.
-        pub state: Option<At<LinkState>>,
-        /// New attenuation.
-        pub attenuation: Option<At<Db>>,
-        /// Goes linearly from the attenuation in force to the new one in this time.
-        pub over: Option<At<Duration>>,
-        /// Moves a mobile node: `to` or `path`, with `speed`. Its attenuation to every edge
-        /// router follows the path-loss model.
-        pub r#move: Option<At<String>>,
-        /// Where to, `[x, y]` in metres.
-        pub to: Option<Position>,
-        /// Where to, point by point.
-        pub path: Option<Vec<Position>>,
-        /// How fast.
-        pub speed: Option<At<Speed>>,
-        /// Kills a node's daemon.
-        pub crash: Option<At<String>>,
-        /// Starts a crashed daemon again.
-        pub restart: Option<At<String>>,
-    }
-
-    /// What must hold at the end: a count (`1`, `">= 1"`) or a duration (`"< 100 ms"`).
-    pub struct Expect {
-        /// Completed handovers.
-        pub handovers: Option<At<Condition>>,
-        /// Delay of every handover, from the client's capture.
-        pub handover_delay: Option<At<Condition>>,
-        /// Message IDs requested and never answered.
-        pub lost: Option<At<Condition>>,
-        /// Message IDs answered.
-        pub answered: Option<At<Condition>>,
-        /// Message IDs sent more than once.
-        pub retransmitted: Option<At<Condition>>,
-        /// Requests that the client reported as failed to its caller.
-        pub failed: Option<At<Condition>>,
-        /// 95th percentile of the round-trip time.
-        pub rtt_p95: Option<At<Condition>>,
     }
 }
 
@@ -492,54 +422,5 @@ impl Node {
     /// Whether it has a radio.
     pub fn has_radio(&self) -> bool {
         matches!(self, Node::EdgeRouter(_) | Node::MobileNode(_))
-    }
-}
-
-/// Two node names, `[sensor, er1]`.
-#[derive(Clone, Debug)]
-pub struct Pair {
-    /// One end.
-    pub a: At<String>,
-    /// The other.
-    pub b: At<String>,
-}
-
-/// A place in the plane, `[10 m, 0 m]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Position {
-    /// East, metres.
-    pub x: At<Metres>,
-    /// North, metres.
-    pub y: At<Metres>,
-}
-
-/// Reads a list of exactly two.
-fn two<T: Decode>(tree: &Tree, expected: &str, d: &mut Decoder) -> Option<(T, T)> {
-    let crate::tree::Value::List(items) = &tree.value else {
-        d.wrong_shape(tree, expected);
-        return None;
-    };
-    let [first, second] = items.as_slice() else {
-        d.report(
-            tree.span,
-            format!("a list of {} is not {expected}", items.len()),
-        );
-        return None;
-    };
-    let (first, second) = (T::decode(first, d), T::decode(second, d));
-    Some((first?, second?))
-}
-
-impl Decode for Pair {
-    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
-        let (a, b) = two(tree, "a pair of nodes, `[sensor, er1]`", d)?;
-        Some(Pair { a, b })
-    }
-}
-
-impl Decode for Position {
-    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
-        let (x, y) = two(tree, "a place, `[10 m, 0 m]`", d)?;
-        Some(Position { x, y })
     }
 }

@@ -47,11 +47,11 @@ mod tree;
 
 use units::Seed;
 
-pub use decode::{At, Named};
+pub use decode::{At, Block, Named};
 use decode::{Decode, Decoder};
 pub use diagnostic::{Diagnostic, Diagnostics, Span};
 pub use plan::Plan;
-pub use resolve::resolve;
+pub use resolve::{Loader, resolve};
 pub use schema::schema;
 
 /// What the command line says in place of the file.
@@ -66,15 +66,55 @@ pub struct Overrides {
 /// # Errors
 /// A YAML syntax error, alone; or every problem of form (unknown key, wrong unit, missing
 /// value); or, once the form is right, every problem of meaning. Unknown keys are reported
-/// together with problems of meaning.
+/// together with problems of meaning. A topology that names other files is refused at the key
+/// that does: [`load_with`] reads them.
 pub fn load(path_name: &str, text: &str, overrides: Overrides) -> Result<Plan, Diagnostics> {
+    let mut none = |_: &str| Err("no other file can be read here".to_owned());
+    load_with(path_name, text, overrides, &mut none)
+}
+
+/// [`load`] for a topology that may name other files (traces, movements). `files` reads one: it
+/// gets the name as the topology has it, relative to the topology's own file, and gives the text,
+/// or why there is none.
+///
+/// ```
+/// use topology::{Overrides, load_with};
+///
+/// let text = "
+/// version: 1
+/// name: traced
+/// radio: { medium: phy }
+/// nodes:
+///   er1: { role: edge-router }
+///   wmms: { role: wmms }
+///   sensor: { role: mobile-node, attached_to: er1 }
+/// links: [{ link: [sensor, er1], trace: walk.csv }]
+/// scenario: { duration: 10 s }
+/// ";
+/// let mut files = |name: &str| match name {
+///     "walk.csv" => Ok("0,52.5\n10,95\n".to_owned()),
+///     _ => Err("no such file".to_owned()),
+/// };
+/// let plan = load_with("traced.yaml", text, Overrides::default(), &mut files).unwrap();
+/// assert_eq!(plan.radio.phy.unwrap().traces[0].points.len(), 2);
+/// ```
+///
+/// # Errors
+/// As [`load`]'s; a file that is missing or faulty is a problem of meaning at the key that names
+/// it.
+pub fn load_with(
+    path_name: &str,
+    text: &str,
+    overrides: Overrides,
+    files: &mut Loader<'_>,
+) -> Result<Plan, Diagnostics> {
     let failed = |problems| Diagnostics::new(path_name, text, problems);
     let tree = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
     let mut decoder = Decoder::default();
     let topology = file::Topology::decode(&tree, &mut decoder);
     let (mut problems, whole) = decoder.finish();
     match topology.filter(|_| whole) {
-        Some(topology) => match resolve(&topology, overrides.seed) {
+        Some(topology) => match resolve(&topology, overrides.seed, files) {
             Ok(plan) if problems.is_empty() => Ok(plan),
             Ok(_) => Err(failed(problems)),
             Err(more) => {

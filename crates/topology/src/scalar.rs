@@ -12,6 +12,7 @@ use crate::decode::{Scalar, whole};
 use crate::diagnostic::{alternatives, nearest};
 use crate::plan::{AddressMode, BackboneKind, BindingMode, DadMode, Medium};
 use crate::tree::{ScalarKind, ScalarText};
+use propagation::import::Format;
 
 /// A decimal number as quantities write it.
 const NUMBER: &str = r"[0-9]+(\.[0-9]+)?";
@@ -118,24 +119,30 @@ quantity!(
     "02:00:5e:10:00:01"
 );
 
-/// `number unit` with one of `units`; the factor of the unit found and the number.
-fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+/// `number unit` with one of `units`: the number times the unit's first figure, over its second.
+/// Both are whole numbers where they can be, so that `200 nA` is 0.0002 mA and nothing near it.
+fn with_unit(text: &str, units: &[(&str, f64, f64)]) -> Option<f64> {
     let text = text.trim();
     let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))?;
     let (number, unit) = text.split_at(end);
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
-    let value = number.parse::<f64>().ok()? * factor;
+    let (_, factor, divisor) = units.iter().find(|(name, ..)| *name == unit.trim_start())?;
+    let value = number.parse::<f64>().ok()? * factor / divisor;
     value.is_finite().then_some(value)
 }
 
-/// A coordinate in metres.
+/// A coordinate or length in metres, at most 1000 km either way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metres(pub f64);
 quantity!(
     Metres,
-    |text: &str| with_unit(text, &[("m", 1.0)])
+    |text: &str| with_unit(text, &[("m", 1.0, 1.0)])
+        .filter(|metres| metres.abs() <= propagation::Position::LIMIT_M)
         .map(Metres)
-        .ok_or_else(|| format!("`{text}` is not a coordinate in metres, such as `12.5 m`")),
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is not a coordinate or length in metres up to 1000 km, such as `12.5 m`"
+            )
+        }),
     format!("^-?{NUMBER} *m$"),
     "12.5 m"
 );
@@ -145,12 +152,46 @@ quantity!(
 pub struct Speed(pub f64);
 quantity!(
     Speed,
-    |text: &str| with_unit(text, &[("m/s", 1.0), ("km/h", 1.0 / 3.6)])
+    |text: &str| with_unit(text, &[("m/s", 1.0, 1.0), ("km/h", 1.0, 3.6)])
         .filter(|speed| *speed > 0.0)
         .map(Speed)
         .ok_or_else(|| format!("`{text}` is not a speed over 0, such as `1.4 m/s` or `5 km/h`")),
     format!("^{NUMBER} *(m/s|km/h)$"),
     "1.4 m/s"
+);
+
+/// Declares a quantity that is a float, 0 or more, with these units.
+macro_rules! amount {
+    ($(#[$meta:meta])* $name:ident, $units:expr, $pattern:literal, $expected:literal, $example:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $name(pub f64);
+        quantity!(
+            $name,
+            |text: &str| with_unit(text, &$units)
+                .filter(|value| *value >= 0.0)
+                .map($name)
+                .ok_or_else(|| format!("`{text}` is not {}, such as `{}`", $expected, $example)),
+            format!(concat!("^{}", $pattern), NUMBER),
+            $example
+        );
+    };
+}
+amount!(
+    /// A voltage in volts.
+    Volts, [("V", 1.0, 1.0)], " *V$", "a voltage", "3.3 V"
+);
+amount!(
+    /// A current in milliamperes.
+    Milliamperes,
+    [("mA", 1.0, 1.0), ("uA", 1.0, 1e3), ("µA", 1.0, 1e3), ("nA", 1.0, 1e6)],
+    " *(mA|uA|µA|nA)$",
+    "a current",
+    "17.4 mA"
+);
+amount!(
+    /// A frequency in hertz.
+    Hertz, [("MHz", 1e6, 1.0), ("GHz", 1e9, 1.0)], " *(MHz|GHz)$", "a frequency", "2440 MHz"
 );
 
 impl Scalar for Channel {
@@ -219,7 +260,8 @@ pub(crate) fn not_a_word(found: &str, words: &[&str]) -> String {
     )
 }
 
-words!(Medium, "edges" => Edges);
+words!(Medium, "edges" => Edges, "phy" => Phy);
+words!(Format, "bonnmotion" => Bonnmotion, "ns2" => Ns2);
 words!(BackboneKind, "bridge" => Bridge, "routed" => Routed);
 words!(AddressMode, "dhcpv6" => Dhcpv6, "slaac" => Slaac);
 words!(DadMode, "normal" => Normal, "optimistic" => Optimistic, "off" => Off);
@@ -234,6 +276,14 @@ pub enum LinkState {
     Down,
 }
 words!(LinkState, "up" => Up, "down" => Down);
+
+/// The channels of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanChannels {
+    /// Those of the candidates.
+    Candidates,
+}
+words!(ScanChannels, "candidates" => Candidates);
 
 /// The right-hand side of an expectation, as text: `1`, `">= 1"`, `"< 100 ms"`.
 #[derive(Clone, Debug, PartialEq)]
@@ -303,6 +353,21 @@ mod tests {
         assert!(read::<u32>("1.5", ScalarKind::Number).is_err());
         assert!(read::<String>("1", ScalarKind::Number).is_err());
         assert!(read::<bool>("yes", ScalarKind::Plain).is_err());
+    }
+
+    #[test]
+    fn a_small_unit_is_the_decimal_that_was_written() {
+        let current = |text| read::<Milliamperes>(text, ScalarKind::Plain);
+        assert_eq!(current("200 nA"), Ok(Milliamperes(0.0002)));
+        assert_eq!(current("900 uA"), Ok(Milliamperes(0.9)));
+        assert_eq!(current("17.4 mA"), Ok(Milliamperes(17.4)));
+        assert!(current("-1 mA").is_err());
+        let frequency = |text| read::<Hertz>(text, ScalarKind::Plain);
+        assert_eq!(frequency("2.44 GHz"), frequency("2440 MHz"));
+        assert_eq!(
+            frequency("2440 Hz").unwrap_err(),
+            "`2440 Hz` is not a frequency, such as `2440 MHz`"
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::decode::{At, Named, Scalar};
-use crate::file::{Pair, Position, Topology};
+use crate::decode::{At, Block, Named, Scalar};
+use crate::file::{Corners, Pair, Place, Position, Profile, ProfileTable, Spread, Topology};
 use crate::scalar::Metres;
 
 /// The schema as JSON text with a final newline: the content of `docs/topology.schema.json`.
@@ -73,6 +73,18 @@ impl<T: Scalar> JsonSchema for At<T> {
     }
 }
 
+impl<T: JsonSchema> JsonSchema for Block<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+}
+
 impl<T: JsonSchema> JsonSchema for Named<T> {
     fn inline_schema() -> bool {
         true
@@ -113,5 +125,45 @@ impl JsonSchema for Position {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         two("A place in the plane, `[10 m, 0 m]`.", &Metres::schema())
+    }
+}
+
+impl JsonSchema for Corners {
+    fn schema_name() -> Cow<'static, str> {
+        "Corners".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let corner = generator.subschema_for::<Position>().to_value();
+        two(
+            "Two corners of a rectangle, `[[0 m, 0 m], [50 m, 20 m]]`.",
+            &corner,
+        )
+    }
+}
+
+impl JsonSchema for Place {
+    fn schema_name() -> Cow<'static, str> {
+        "Place".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        as_schema(json!({
+            "description": "A place in the plane, or how to find one.",
+            "anyOf": [generator.subschema_for::<Position>(), generator.subschema_for::<Spread>()],
+        }))
+    }
+}
+
+impl JsonSchema for Profile {
+    fn schema_name() -> Cow<'static, str> {
+        "Profile".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        as_schema(json!({
+            "description": "A radio part: a name, or a table of its figures.",
+            "anyOf": [
+                { "type": "string", "enum": medium::Profile::NAMES },
+                generator.subschema_for::<ProfileTable>(),
+            ],
+        }))
     }
 }

@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use topology::{Overrides, load};
+use topology::Overrides;
+
+mod common;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topologies/invalid")
+    common::tests_folder().join("../../../topologies/invalid")
 }
 
 /// Every invalid file by name.
 fn invalid() -> BTreeMap<String, String> {
     fs::read_dir(folder())
         .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(&path).unwrap())
         })
@@ -24,7 +27,7 @@ fn invalid() -> BTreeMap<String, String> {
 
 /// The problems of a file as its `# expect:` lines write them.
 fn problems(name: &str, text: &str) -> Vec<String> {
-    match load(name, text, Overrides::default()) {
+    match common::load_in(&folder(), name, text, Overrides::default()) {
         Ok(_) => Vec::new(),
         Err(error) => error
             .problems()

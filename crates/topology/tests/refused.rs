@@ -2,16 +2,23 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use topology::{Overrides, load};
+use topology::Overrides;
+
+mod common;
+
+use common::{load_in, tests_folder};
 
 const FULL: &str = include_str!("full.yaml");
+const PHY: &str = include_str!("full-phy.yaml");
+const TWO_RAY: &str = include_str!("full-two-ray.yaml");
 const HANDOVER: &str = include_str!("../../../topologies/handover.yaml");
 
-/// `full.yaml` as JSON, which is YAML too.
-fn full() -> Value {
+/// `full.yaml`, `full-phy.yaml` and `full-two-ray.yaml` as JSON, which is YAML too.
+fn full() -> [Value; 3] {
     // `off` is a word here, as in YAML 1.2, and not false.
     let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(FULL, options).unwrap()
+    [FULL, PHY, TWO_RAY]
+        .map(|text| serde_saphyr::from_str_with_options(text, options.clone()).unwrap())
 }
 
 /// The JSON pointers of every table in `value`.
@@ -34,7 +41,7 @@ fn tables(value: &Value, at: String, found: &mut Vec<String>) {
 
 fn refusal(value: &Value) -> String {
     let text = serde_json::to_string_pretty(value).unwrap();
-    match load("full.json", &text, Overrides::default()) {
+    match load_in(tests_folder(), "full.json", &text, Overrides::default()) {
         Ok(_) => String::new(),
         Err(error) => error.to_string(),
     }
@@ -42,16 +49,22 @@ fn refusal(value: &Value) -> String {
 
 #[test]
 fn the_full_file_loads_as_json_too() {
-    assert_eq!(refusal(&full()), "");
+    for full in full() {
+        assert_eq!(refusal(&full), "");
+    }
 }
 
 #[test]
 fn an_unknown_key_is_refused_in_every_table() {
     let mut found = Vec::new();
-    tables(&full(), String::new(), &mut found);
-    assert!(found.len() > 30, "{found:?}");
-    for pointer in found {
-        let mut changed = full();
+    for full in full() {
+        let mut pointers = Vec::new();
+        tables(&full, String::new(), &mut pointers);
+        found.extend(pointers.into_iter().map(|pointer| (full.clone(), pointer)));
+    }
+    assert!(found.len() > 60, "{found:?}");
+    for (full, pointer) in found {
+        let mut changed = full;
         let table = changed
             .pointer_mut(&pointer)
             .unwrap()
@@ -76,8 +89,10 @@ fn every_key_of_the_schema_is_in_the_full_file() {
     assert!(keys.len() > 100);
     for key in keys {
         assert!(
-            FULL.contains(&format!("{key}:")),
-            "full.yaml does not use `{key}`"
+            [FULL, PHY, TWO_RAY]
+                .iter()
+                .any(|full| full.contains(&format!("{key}:"))),
+            "no full file uses `{key}`"
         );
     }
 }
@@ -98,30 +113,32 @@ fn properties(schema: &Value, keys: &mut Vec<String>) {
 
 #[test]
 fn every_value_of_the_wrong_kind_is_refused() {
+    for full in full() {
+        every_wrong_value_is_refused(&full);
+    }
+}
+
+fn every_wrong_value_is_refused(full: &Value) {
     let mut found = Vec::new();
-    tables(&full(), String::new(), &mut found);
+    tables(full, String::new(), &mut found);
     for pointer in found {
-        let keys: Vec<String> = {
-            let full = full();
-            let table = full.pointer(&pointer).unwrap().as_object().unwrap();
-            table.keys().cloned().collect()
-        };
-        for key in keys {
+        let table = full.pointer(&pointer).unwrap().as_object().unwrap();
+        for key in table.keys() {
             for wrong in [
                 Value::Null,
                 Value::from("?"),
                 Value::from(-1.5),
                 Value::from(vec![true]),
             ] {
-                let mut changed = full();
+                let mut changed = full.clone();
                 let table = changed
                     .pointer_mut(&pointer)
                     .unwrap()
                     .as_object_mut()
                     .unwrap();
                 table.insert(key.clone(), wrong.clone());
-                // Any text is a summary.
-                if key != "summary" || wrong != "?" {
+                // Any text is a summary, or a source.
+                if !["summary", "source"].contains(&key.as_str()) || wrong != "?" {
                     assert_ne!(refusal(&changed), "", "{pointer}/{key}: {wrong}");
                 }
             }
@@ -132,8 +149,9 @@ fn every_value_of_the_wrong_kind_is_refused() {
 /// Text that is not a topology, near one.
 fn mutated() -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), 0usize..12, "[ -~\n\té☃]{0,8}");
-    (any::<bool>(), prop::collection::vec(edit, 1..6)).prop_map(|(full, edits)| {
-        let mut text: Vec<char> = if full { FULL } else { HANDOVER }.chars().collect();
+    let file = prop::sample::select(vec![FULL, PHY, TWO_RAY, HANDOVER]);
+    (file, prop::collection::vec(edit, 1..6)).prop_map(|(file, edits)| {
+        let mut text: Vec<char> = file.chars().collect();
         for (index, removed, inserted) in edits {
             let start = index.index(text.len());
             let end = (start + removed).min(text.len());
@@ -151,10 +169,14 @@ fn requantified() -> impl Strategy<Value = String> {
         (0u32..5000).prop_map(|n| n.to_string()),
         Just("99999999999999999999999".to_owned()),
     ];
-    let unit = prop::sample::select(vec!["ns", "ms", "s", "h", "dB", "dBm", "m", "m/s", "B", ""]);
+    let units = [
+        "ns", "ms", "s", "h", "dB", "dBm", "m", "m/s", "B", "mA", "V", "GHz", "",
+    ];
+    let unit = prop::sample::select(units.to_vec());
     let edit = (any::<prop::sample::Index>(), number, unit);
-    prop::collection::vec(edit, 1..4).prop_map(|edits| {
-        let mut words: Vec<String> = FULL.split(' ').map(str::to_owned).collect();
+    let file = prop::sample::select(vec![FULL, PHY, TWO_RAY]);
+    (file, prop::collection::vec(edit, 1..4)).prop_map(|(file, edits)| {
+        let mut words: Vec<String> = file.split(' ').map(str::to_owned).collect();
         let numbers: Vec<usize> = (0..words.len() - 1)
             .filter(|i| words[*i].parse::<f64>().is_ok())
             .collect();
@@ -173,7 +195,7 @@ fn requantified() -> impl Strategy<Value = String> {
 
 /// A loaded plan reads back; a refused text has its position inside the text.
 fn check(text: &str) -> Result<(), TestCaseError> {
-    match load("mutated.yaml", text, Overrides::default()) {
+    match load_in(tests_folder(), "mutated.yaml", text, Overrides::default()) {
         Ok(plan) => {
             let yaml = plan.to_yaml();
             let again = topology::Plan::from_yaml(&yaml);

@@ -3,37 +3,60 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use topology::{Overrides, Plan, load};
+use topology::{Overrides, Plan};
+
+mod common;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The topologies of the folder `topologies/` and `full.yaml`, by name.
-fn valid() -> Vec<(String, String)> {
+/// A topology that ships, or one of `full*.yaml`.
+struct Valid {
+    name: String,
+    path: PathBuf,
+    text: String,
+}
+
+impl Valid {
+    fn plan(&self) -> Plan {
+        self.plan_with(Overrides::default())
+    }
+
+    fn plan_with(&self, overrides: Overrides) -> Plan {
+        let folder = self.path.parent().unwrap();
+        common::load_in(folder, &self.name, &self.text, overrides)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// The topologies of the folder `topologies/`, and `full*.yaml` of the tests, by path.
+fn valid() -> Vec<Valid> {
     let mut paths: Vec<PathBuf> = fs::read_dir(root().join("topologies"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
         .collect();
-    paths.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/full.yaml"));
+    let full = ["full.yaml", "full-phy.yaml", "full-two-ray.yaml"];
+    paths.extend(full.map(|name| common::tests_folder().join(name)));
     paths.sort();
     paths
-        .iter()
-        .map(|path| {
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            (name, fs::read_to_string(path).unwrap())
+        .into_iter()
+        .map(|path| Valid {
+            name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+            text: fs::read_to_string(&path).unwrap(),
+            path,
         })
         .collect()
 }
 
-fn plan(name: &str, text: &str) -> Plan {
-    load(name, text, Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
+fn named(name: &str) -> Valid {
+    valid().into_iter().find(|file| file.name == name).unwrap()
 }
 
 #[test]
 fn every_shipped_topology_loads_and_is_there() {
-    let names: Vec<String> = valid().into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = valid().into_iter().map(|file| file.name).collect();
     for wanted in [
         "handover",
         "paper-comm",
@@ -43,15 +66,15 @@ fn every_shipped_topology_loads_and_is_there() {
     ] {
         assert!(names.contains(&format!("{wanted}.yaml")), "{wanted}");
     }
-    for (name, text) in valid() {
-        assert_eq!(format!("{}.yaml", plan(&name, &text).name), name);
+    for file in valid() {
+        assert_eq!(format!("{}.yaml", file.plan().name), file.name);
     }
 }
 
 #[test]
 fn every_plan_reads_back_exactly_as_it_was_written() {
-    for (name, text) in valid() {
-        let plan = plan(&name, &text);
+    for file in valid() {
+        let (plan, name) = (file.plan(), file.name);
         let yaml = plan.to_yaml();
         assert_eq!(Plan::from_yaml(&yaml).unwrap(), plan, "{name}");
         assert_eq!(Plan::from_yaml(&yaml).unwrap().to_yaml(), yaml, "{name}");
@@ -63,8 +86,8 @@ fn every_plan_reads_back_exactly_as_it_was_written() {
 fn every_plan_is_as_its_golden_file() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    for (name, text) in valid() {
-        let yaml = plan(&name, &text).to_yaml();
+    for file in valid() {
+        let (yaml, name) = (file.plan().to_yaml(), file.name);
         let path = golden.join(&name);
         if update {
             fs::write(&path, &yaml).unwrap();
@@ -81,12 +104,19 @@ fn every_plan_is_as_its_golden_file() {
 
 #[test]
 fn a_changed_key_of_a_plan_is_refused() {
-    let (name, text) = &valid()[0];
-    let yaml = plan(name, text).to_yaml();
+    let yaml = named("full-phy.yaml").plan().to_yaml();
     for (key, wrong) in [
         ("seed:", "sead:"),
         ("prefix:", "prefixe:"),
         ("mac:", "mack:"),
+        ("min_be:", "mini_be:"),
+        ("exponent:", "exponents:"),
+        ("sigma:", "sigmas:"),
+        ("supply_v:", "supply:"),
+        ("x_m:", "x:"),
+        ("points:", "point:"),
+        ("dwell:", "dwells:"),
+        ("signal_timeout:", "signal_timeouts:"),
     ] {
         assert!(yaml.contains(key));
         assert!(
@@ -98,13 +128,10 @@ fn a_changed_key_of_a_plan_is_refused() {
 
 #[test]
 fn another_seed_changes_identifiers_and_nothing_else() {
-    let (name, text) = valid()
-        .into_iter()
-        .find(|(n, _)| n == "handover.yaml")
-        .unwrap();
-    let one = plan(&name, &text);
+    let file = named("handover.yaml");
+    let one = file.plan();
     let seed = Some(units::Seed(2));
-    let two = load(&name, &text, Overrides { seed }).unwrap();
+    let two = file.plan_with(Overrides { seed });
     assert_eq!(two.seed, units::Seed(2));
     let eui64 = |plan: &Plan| plan.nodes["sensor"].radio.as_ref().unwrap().eui64;
     assert_ne!(eui64(&one), eui64(&two));
@@ -128,9 +155,12 @@ fn the_schema_in_docs_is_the_schema_of_the_code() {
 
 #[test]
 fn every_shipped_topology_names_the_schema_for_editors() {
-    for (name, text) in valid().iter().filter(|(name, _)| name != "full.yaml") {
-        let first = text.lines().next().unwrap();
+    for file in valid() {
+        if file.name.starts_with("full") {
+            continue;
+        }
+        let first = file.text.lines().next().unwrap();
         let wanted = "# yaml-language-server: $schema=../docs/topology.schema.json";
-        assert_eq!(first, wanted, "{name}");
+        assert_eq!(first, wanted, "{}", file.name);
     }
 }

@@ -393,6 +393,7 @@ impl<'t> Resolver<'t> {
                 channel: router.channel,
                 pan_id: router.pan_id,
                 short_address: short.map(|short| short.value),
+                // Both come with the radio model and the scenario.
                 profile: None,
                 track: Vec::new(),
             };

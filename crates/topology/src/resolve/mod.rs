@@ -2,12 +2,17 @@
 //!
 //! | module | decides |
 //! | --- | --- |
+//! | `groups` | the members of nodes with a `count`, and places in grids and areas |
+//! | `files` | traces and movements in other files |
 //! | `identity` | prefixes, addresses, channels, PANs, MACs, EUI-64s, routes |
 //! | `roles` | what each node does, and whom it needs for that |
+//! | `handover` | when and how a mobile node hands over |
 //! | `program` | what a program of the user's is called with |
 //! | `timers` | router advertisements, CoAP, lifetimes and their legal ranges |
-//! | `radio` | the radio model and the links at the start |
-//! | `scenario` | steps: repetitions, ramps and moves expanded |
+//! | `radio` | the radio model: medium, parts, path loss, MAC |
+//! | `links` | positions and links at the start |
+//! | `scenario` | steps: repetitions and ramps expanded |
+//! | `movement` | moves: steps under `edges`, tracks under `phy` |
 //! | `expect` | expectations |
 
 use std::collections::BTreeMap;
@@ -22,12 +27,21 @@ use crate::file::{MobileNode, Node, Topology};
 use crate::plan::{BackboneKind, BackbonePlan, NodePlan, Plan};
 
 mod expect;
+mod files;
+mod groups;
+mod handover;
 mod identity;
+mod links;
+mod movement;
 mod program;
 mod radio;
 mod roles;
 mod scenario;
 mod timers;
+
+pub use files::Loader;
+use groups::{Groups, expand, once};
+use scenario::Setting;
 
 /// The seed of a topology that names none.
 const DEFAULT_SEED: Seed = Seed(1);
@@ -37,37 +51,49 @@ const MAX_NODE_NAME: usize = 15;
 /// Names that mean something else in the run directory.
 const RESERVED: [&str; 3] = ["scenario", "backbone", "all"];
 
-/// Resolves `topology`; `seed` overrides the file's.
+/// Resolves `topology`; `seed` overrides the file's, and `files` reads the files that it names.
 ///
 /// # Errors
-/// Every contradiction found, in no particular order.
-pub fn resolve(topology: &Topology, seed: Option<Seed>) -> Result<Plan, Vec<Diagnostic>> {
+/// Every contradiction found, in no particular order. A file that cannot be read, or holds
+/// something else, is one at the key that names it.
+pub fn resolve(
+    topology: &Topology,
+    seed: Option<Seed>,
+    files: &mut Loader<'_>,
+) -> Result<Plan, Vec<Diagnostic>> {
     let file_seed = topology.seed.map(|seed| Seed(seed.value));
+    let seed = seed.or(file_seed).unwrap_or(DEFAULT_SEED);
+    let expanded = expand(topology, seed);
     let mut r = Resolver {
-        topology,
-        seed: seed.or(file_seed).unwrap_or(DEFAULT_SEED),
-        nodes: topology
+        topology: &expanded.topology,
+        groups: &expanded.groups,
+        seed,
+        nodes: expanded
+            .topology
             .nodes
             .0
             .iter()
             .map(|(name, node)| (name.as_str(), (name.span, node)))
             .collect(),
-        problems: Vec::new(),
+        files,
+        problems: expanded.problems,
     };
     let plan = r.plan();
     if r.problems.is_empty() {
         Ok(plan)
     } else {
-        Err(r.problems)
+        Err(once(r.problems, &expanded.groups))
     }
 }
 
 /// The state of a resolution.
 struct Resolver<'t> {
     topology: &'t Topology,
+    groups: &'t Groups,
     seed: Seed,
     /// Every node by name, with the place of its name.
     nodes: BTreeMap<&'t str, (Span, &'t Node)>,
+    files: &'t mut Loader<'t>,
     problems: Vec<Diagnostic>,
 }
 
@@ -77,24 +103,40 @@ impl<'t> Resolver<'t> {
         self.check_names();
         let backbone = self.backbone();
         let network = self.network(&backbone);
-        let nodes: BTreeMap<String, NodePlan> = self
+        let model = self.radio_model();
+        let mut nodes: BTreeMap<String, NodePlan> = self
             .nodes
             .clone()
             .into_iter()
-            .map(|(name, (_, node))| (name.to_owned(), self.node(name, node, &network)))
+            .map(|(name, (_, node))| (name.to_owned(), self.node(name, node, &network, &model)))
             .collect();
-        let model = self.radio_model();
-        let links = self.links(&model);
-        let scenario = self.scenario(&model, &links);
+        let imports = self.imports();
+        let places = self.places(&imports);
+        let links = self.links(&model, &places);
+        let (scenario, tracks) = self.scenario(&Setting {
+            model: &model,
+            links: &links,
+            places: &places,
+            imports: &imports,
+        });
+        let mut radio = model.plan;
+        if let Some(phy) = &mut radio.phy {
+            phy.traces = links.traces.into_values().collect();
+            for (name, track) in tracks {
+                if let Some(interface) = nodes.get_mut(name).and_then(|node| node.radio.as_mut()) {
+                    interface.track = track;
+                }
+            }
+        }
         Plan {
             version: 1,
             name: topology.name.value.clone(),
             summary: or_default(&topology.summary),
             seed: self.seed,
-            radio: model.plan,
+            radio,
             backbone,
             nodes,
-            links: links.into_values().collect(),
+            links: links.fixed.into_values().collect(),
             scenario,
             expect: self.expectations(),
         }
@@ -183,6 +225,17 @@ impl<'t> Resolver<'t> {
                         name.value
                     ),
                 );
+                None
+            }
+            None if self.groups.contains_key(name.as_str()) => {
+                let members = &self.groups[name.as_str()];
+                let message = format!(
+                    "`{path}`: `{}` is a group of {}; name one of them, such as `{}`",
+                    name.value,
+                    members.len(),
+                    members[0]
+                );
+                self.problem(name.span, message);
                 None
             }
             None => {

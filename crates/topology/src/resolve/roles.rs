@@ -4,17 +4,17 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use units::{ByteSize, Db, Dbm};
+use units::ByteSize;
 
 use super::identity::{Network, Router};
-use super::{NO_ADDRESS, Resolver, or, or_default};
+use super::radio::RadioModel;
+use super::{NO_ADDRESS, Resolver, or};
 use crate::decode::At;
 use crate::diagnostic::alternatives;
 use crate::file::{self, Node};
 use crate::plan::{
-    AddressMode, BindingMode, ClientPlan, DadMode, Dhcpv6ClientPlan, Dhcpv6ServerPlan,
-    EdgeRouterPlan, HandoverPlan, HoldQueuePlan, MobileNodePlan, NodePlan, PollPlan, PoolPlan,
-    ResourcePlan, Role, RouterSolicitationPlan, TriggerPlan, WmmsPlan,
+    AddressMode, BindingMode, ClientPlan, Dhcpv6ServerPlan, EdgeRouterPlan, HoldQueuePlan,
+    MobileNodePlan, NodePlan, PollPlan, PoolPlan, RadioInterface, ResourcePlan, Role, WmmsPlan,
 };
 
 /// The resource of a mobile node that names none.
@@ -32,11 +32,21 @@ const fn s(seconds: u64) -> Duration {
 
 impl<'t> Resolver<'t> {
     /// Resolves one node.
-    pub(super) fn node(&mut self, name: &str, node: &Node, network: &Network<'t>) -> NodePlan {
+    pub(super) fn node(
+        &mut self,
+        name: &str,
+        node: &Node,
+        network: &Network<'t>,
+        model: &RadioModel,
+    ) -> NodePlan {
         let path = format!("nodes.{name}");
+        let profile = self.own_profile(name, node, model);
         NodePlan {
             backbone: network.wired.get(name).cloned(),
-            radio: network.radios.get(name).cloned(),
+            radio: network.radios.get(name).map(|radio| RadioInterface {
+                profile,
+                ..radio.clone()
+            }),
             role: match node {
                 Node::EdgeRouter(file) => Role::EdgeRouter(self.edge_router(&path, file, network)),
                 Node::Dhcpv6Server(file) => {
@@ -52,14 +62,16 @@ impl<'t> Resolver<'t> {
                     coap: self.coap(&format!("{path}.coap"), file.coap.as_ref()),
                 }),
                 Node::Client(file) => Role::Client(self.client(name, file, network)),
-                Node::MobileNode(file) => Role::MobileNode(self.mobile_node(name, file, network)),
+                Node::MobileNode(file) => {
+                    Role::MobileNode(self.mobile_node(name, file, network, model))
+                }
                 Node::Program(file) => Role::Program(self.program(name, file, network)),
             },
         }
     }
 
     /// How a mobile node gets its temporary address.
-    fn address_mode(&self, node: &file::MobileNode) -> AddressMode {
+    pub(super) fn address_mode(&self, node: &file::MobileNode) -> AddressMode {
         let default = match self.dhcpv6_servers().next() {
             Some(_) => AddressMode::Dhcpv6,
             None => AddressMode::Slaac,
@@ -67,7 +79,7 @@ impl<'t> Resolver<'t> {
         or(node.handover.as_ref().and_then(|h| h.address), default)
     }
 
-    fn dhcpv6_servers(&self) -> impl Iterator<Item = &'t str> {
+    pub(super) fn dhcpv6_servers(&self) -> impl Iterator<Item = &'t str> {
         self.nodes
             .iter()
             .filter(|(_, (_, node))| matches!(node, Node::Dhcpv6Server(_)))
@@ -315,7 +327,7 @@ impl<'t> Resolver<'t> {
             wmms: self.wmms_of(name, file.wmms.as_ref(), network),
             lifetime: self.binding_lifetime(&format!("{path}.lifetime"), file.lifetime),
             polls: polls
-                .filter_map(|(i, poll)| self.poll(&format!("{path}.polls[{i}]"), poll, network))
+                .flat_map(|(i, poll)| self.polls(&format!("{path}.polls[{i}]"), poll, network))
                 .collect(),
             hold_queue: HoldQueuePlan {
                 capacity: self.at_least_one(
@@ -333,12 +345,35 @@ impl<'t> Resolver<'t> {
         }
     }
 
-    fn poll(&mut self, path: &str, poll: &file::Poll, network: &Network<'t>) -> Option<PollPlan> {
+    /// A poll; of a group, one of each of its nodes.
+    fn polls(&mut self, path: &str, poll: &file::Poll, network: &Network<'t>) -> Vec<PollPlan> {
+        let groups = self.groups;
+        let Some(members) = groups.get(poll.node.as_str()) else {
+            return Vec::from_iter(self.poll(path, poll, &poll.node, network));
+        };
+        let member = |name: &String| At {
+            value: name.clone(),
+            span: poll.node.span,
+        };
+        let members = members.iter().map(member);
+        members
+            .filter_map(|node| self.poll(path, poll, &node, network))
+            .collect()
+    }
+
+    /// The poll of one node.
+    fn poll(
+        &mut self,
+        path: &str,
+        poll: &file::Poll,
+        node: &At<String>,
+        network: &Network<'t>,
+    ) -> Option<PollPlan> {
         let every = self.positive(&format!("{path}.every"), poll.every, s(1));
         let fits = |node: &Node| matches!(node, Node::MobileNode(_));
         let path_node = format!("{path}.node");
         let (node, Node::MobileNode(target)) =
-            self.named(&path_node, &poll.node, "a mobile-node", fits)?
+            self.named(&path_node, node, "a mobile-node", fits)?
         else {
             return None;
         };
@@ -356,7 +391,8 @@ impl<'t> Resolver<'t> {
                     None => (poll.node.span, "nothing".to_owned()),
                 };
                 let message = format!(
-                    "`{path}.path`: {found} is not a resource of `{node}`, which serves {known}"
+                    "`{path}.path`: {found} is not a resource of `{}`, which serves {known}",
+                    poll.node.value
                 );
                 self.problem(span, message);
                 return None;
@@ -376,6 +412,7 @@ impl<'t> Resolver<'t> {
         name: &str,
         file: &file::MobileNode,
         network: &Network<'t>,
+        model: &RadioModel,
     ) -> MobileNodePlan {
         let path = format!("nodes.{name}");
         let is_router = |node: &Node| matches!(node, Node::EdgeRouter(_));
@@ -406,7 +443,7 @@ impl<'t> Resolver<'t> {
             attached_to: file.attached_to.value.clone(),
             resources: self.resources(&path, file),
             lifetime: self.binding_lifetime(&format!("{path}.lifetime"), file.lifetime),
-            handover: self.handover(name, file),
+            handover: self.handover(name, file, network, model),
             candidates,
             coap: self.coap(&format!("{path}.coap"), file.coap.as_ref()),
         }
@@ -448,82 +485,6 @@ impl<'t> Resolver<'t> {
             });
         }
         plans
-    }
-
-    fn handover(&mut self, name: &str, node: &file::MobileNode) -> HandoverPlan {
-        let path = format!("nodes.{name}.handover");
-        let file = node.handover.as_ref();
-        let address = self.address_mode(node);
-        if address == AddressMode::Dhcpv6 && self.dhcpv6_servers().next().is_none() {
-            let at = file.and_then(|f| f.address).map(|a| a.span);
-            self.problem(
-                at.unwrap_or(self.span_of(name)),
-                format!(
-                    "`{path}.address`: `dhcpv6` needs a dhcpv6-server, and there is none; add \
-                     one, `dhcp: {{ role: dhcpv6-server }}`, or write `slaac`"
-                ),
-            );
-        }
-        let trigger = file.and_then(|f| f.trigger.as_ref());
-        let solicitation = file.and_then(|f| f.router_solicitation.as_ref());
-        let dhcpv6 = file.and_then(|f| f.dhcpv6.as_ref());
-        let hysteresis = trigger.and_then(|t| t.hysteresis);
-        HandoverPlan {
-            trigger: TriggerPlan {
-                threshold: or(trigger.and_then(|t| t.threshold), Dbm(-75.0)),
-                hysteresis: self.checked(
-                    &format!("{path}.trigger.hysteresis"),
-                    hysteresis,
-                    Db(6.0),
-                    |value| value.to_string(),
-                    |value| value.0 >= 0.0,
-                    "0 dB or more",
-                ),
-                samples: self.at_least_one(
-                    &format!("{path}.trigger.samples"),
-                    trigger.and_then(|t| t.samples),
-                    3,
-                ),
-                sample_every: self.positive(
-                    &format!("{path}.trigger.sample_every"),
-                    trigger.and_then(|t| t.sample_every),
-                    Duration::from_millis(100),
-                ),
-            },
-            scan: None,
-            signal_timeout: None,
-            hold: or(file.and_then(|f| f.hold), true),
-            address,
-            dad: or(file.and_then(|f| f.dad), DadMode::Normal),
-            binding: or(file.and_then(|f| f.binding), BindingMode::Direct),
-            router_solicitation: RouterSolicitationPlan {
-                max_delay: or(solicitation.and_then(|s| s.max_delay), s(1)),
-                interval: self.positive(
-                    &format!("{path}.router_solicitation.interval"),
-                    solicitation.and_then(|s| s.interval),
-                    s(4),
-                ),
-                max_solicitations: self.at_least_one(
-                    &format!("{path}.router_solicitation.max_solicitations"),
-                    solicitation.and_then(|s| s.max_solicitations),
-                    3,
-                ),
-            },
-            dhcpv6: Dhcpv6ClientPlan {
-                rapid_commit: or_default(&dhcpv6.and_then(|d| d.rapid_commit)),
-                solicit_max_delay: or(dhcpv6.and_then(|d| d.solicit_max_delay), s(1)),
-                solicit_timeout: self.positive(
-                    &format!("{path}.dhcpv6.solicit_timeout"),
-                    dhcpv6.and_then(|d| d.solicit_timeout),
-                    s(1),
-                ),
-                request_timeout: self.positive(
-                    &format!("{path}.dhcpv6.request_timeout"),
-                    dhcpv6.and_then(|d| d.request_timeout),
-                    s(1),
-                ),
-            },
-        }
     }
 }
 

@@ -1,51 +1,96 @@
-//! The script: repetitions, ramps and moves become steps at one instant each.
+//! The script: repetitions and ramps become steps at one instant each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use propagation::{Position, Waypoint};
 use units::Db;
 use units::quantity::format_duration;
 
 use super::Resolver;
-use super::radio::{Ends, RadioModel, coordinates, link, position_of, rounded, unordered};
+use super::files::Imports;
+use super::links::{Ends, Links, Places, link, unordered};
+use super::movement::check_move_shape;
+use super::radio::{RadioModel, rounded};
 use crate::decode::At;
 use crate::diagnostic::Span;
 use crate::file::{Node, Pair, Step};
-use crate::plan::{Action, LinkPlan, ScenarioPlan, StepPlan};
+use crate::plan::{Action, ScenarioPlan, StepPlan};
 use crate::scalar::LinkState;
 
-/// Ramps and moves change the attenuation this often.
-const GRAIN: Duration = Duration::from_millis(100);
+/// Ramps, and under `edges` moves, change the attenuation this often.
+pub(super) const GRAIN: Duration = Duration::from_millis(100);
 /// More steps than this are a mistake, and would fill memory.
 const MAX_STEPS: usize = 100_000;
 /// Longest scenario.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
 
 /// What is true at the scenario time that expansion has reached.
-struct World<'t> {
-    attenuation: BTreeMap<Ends<'t>, Db>,
+pub(super) struct World<'t> {
+    /// Attenuations that are fixed: under `phy` the path loss is not among them.
+    pub attenuation: BTreeMap<Ends<'t>, Db>,
     /// Links that a ramp or move is changing: until when, and the line that says so.
-    changing: BTreeMap<Ends<'t>, (Duration, usize)>,
-    positions: BTreeMap<&'t str, (f64, f64)>,
+    pub changing: BTreeMap<Ends<'t>, (Duration, usize)>,
+    /// Links that are heard without a fixed attenuation: those with a trace.
+    traced: BTreeSet<Ends<'t>>,
+    pub positions: Places<'t>,
+    /// Nodes on their way: until when, and the line that says so.
+    pub moving: BTreeMap<&'t str, (Duration, usize)>,
+    /// Where each node with a position is and will be.
+    pub tracks: Tracks<'t>,
     crashed: BTreeSet<&'t str>,
-    steps: Vec<StepPlan>,
+    pub steps: Vec<StepPlan>,
 }
 
-impl World<'_> {
-    fn push(&mut self, at: Duration, action: Action) {
+/// The waypoints of every node with a position, in time order.
+pub(super) type Tracks<'t> = BTreeMap<&'t str, Vec<Waypoint>>;
+
+/// What the expansion of steps needs to know.
+pub(super) struct Setting<'a, 't> {
+    pub model: &'a RadioModel,
+    pub links: &'a Links<'t>,
+    pub places: &'a Places<'t>,
+    pub imports: &'a Imports,
+}
+
+impl<'t> World<'t> {
+    fn new(setting: &Setting<'_, 't>) -> World<'t> {
+        let fixed = setting.links.fixed.iter();
+        let stands = |(name, position): (&&'t str, &Position)| {
+            let at = Duration::ZERO;
+            let position = *position;
+            (*name, vec![Waypoint { at, position }])
+        };
+        World {
+            attenuation: fixed.map(|(ends, l)| (*ends, l.attenuation)).collect(),
+            changing: BTreeMap::new(),
+            traced: setting.links.traces.keys().copied().collect(),
+            positions: setting.places.clone(),
+            moving: BTreeMap::new(),
+            tracks: setting.places.iter().map(stands).collect(),
+            crashed: BTreeSet::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Whether the two hear each other by a fixed attenuation, a trace or the path loss.
+    fn has_path(&self, (a, b): Ends<'t>, model: &RadioModel) -> bool {
+        self.attenuation.contains_key(&(a, b))
+            || self.traced.contains(&(a, b))
+            || model.is_phy() && self.positions.contains_key(a) && self.positions.contains_key(b)
+    }
+
+    pub(super) fn push(&mut self, at: Duration, action: Action) {
         self.steps.push(StepPlan { at, action });
     }
 }
 
 /// A step that is wrong: where and why.
-type Wrong = (Span, String);
+pub(super) type Wrong = (Span, String);
 
 impl<'t> Resolver<'t> {
-    pub(super) fn scenario(
-        &mut self,
-        model: &RadioModel,
-        links: &BTreeMap<Ends<'t>, LinkPlan>,
-    ) -> ScenarioPlan {
+    /// The steps, and under `phy` where every node goes meanwhile.
+    pub(super) fn scenario(&mut self, setting: &Setting<'_, 't>) -> (ScenarioPlan, Tracks<'t>) {
         let topology = self.topology;
         let file = &topology.scenario;
         let duration = self.duration(
@@ -76,35 +121,23 @@ impl<'t> Resolver<'t> {
         }
         // Stable: what the file says first happens first.
         occurrences.sort_by_key(|(at, ..)| *at);
-        let mut world = World {
-            attenuation: links
-                .iter()
-                .map(|(ends, l)| (*ends, l.attenuation))
-                .collect(),
-            changing: BTreeMap::new(),
-            positions: self
-                .nodes
-                .iter()
-                .filter_map(|(name, (_, node))| Some((*name, position_of(node)?)))
-                .collect(),
-            crashed: BTreeSet::new(),
-            steps: Vec::new(),
-        };
+        let mut world = World::new(setting);
         let mut wrong = BTreeSet::new();
         for (at, i, step) in occurrences {
             // A step that failed once would fail the same way at every repetition.
             if !wrong.contains(&i)
-                && let Err((span, message)) = self.play(&mut world, model, at, step)
+                && let Err((span, message)) = self.play(&mut world, setting, at, (i, step))
             {
                 wrong.insert(i);
                 self.problem(span, format!("`scenario.steps[{i}]`: {message}"));
             }
         }
         world.steps.sort_by_key(|step| step.at);
-        ScenarioPlan {
+        let plan = ScenarioPlan {
             duration,
             steps: world.steps,
-        }
+        };
+        (plan, world.tracks)
     }
 
     /// Whether the nodes that a step names exist and fit; reports those that do not.
@@ -126,7 +159,7 @@ impl<'t> Resolver<'t> {
     }
 
     /// The node's name with the lifetime of the topology. Unknown names have been reported.
-    fn known(&self, name: &str) -> Option<&'t str> {
+    pub(super) fn known(&self, name: &str) -> Option<&'t str> {
         self.nodes.get_key_value(name).map(|(key, _)| *key)
     }
 
@@ -134,14 +167,14 @@ impl<'t> Resolver<'t> {
     fn play(
         &self,
         world: &mut World<'t>,
-        model: &RadioModel,
+        setting: &Setting<'_, 't>,
         at: Duration,
-        step: &Step,
+        (index, step): (usize, &Step),
     ) -> Result<(), Wrong> {
         if let Some(pair) = &step.link {
-            self.play_link(world, at, step, pair)
+            self.play_link(world, setting.model, at, (step, pair))
         } else if let Some(name) = &step.r#move {
-            self.play_move(world, model, at, step, name)
+            self.play_move(world, setting, at, (index, step, name))
         } else if let Some(name) = &step.crash {
             let Some(node) = self.known(name) else {
                 return Ok(());
@@ -172,9 +205,9 @@ impl<'t> Resolver<'t> {
     fn play_link(
         &self,
         world: &mut World<'t>,
+        model: &RadioModel,
         at: Duration,
-        step: &Step,
-        pair: &Pair,
+        (step, pair): (&Step, &Pair),
     ) -> Result<(), Wrong> {
         let (Some(a), Some(b)) = (self.known(&pair.a), self.known(&pair.b)) else {
             return Ok(());
@@ -187,7 +220,7 @@ impl<'t> Resolver<'t> {
             format_duration(at)
         );
         if let Some(state) = step.state {
-            if in_force.is_none() {
+            if !world.has_path(key, model) {
                 return Err((state.span, missing));
             }
             let up = state.value == LinkState::Up;
@@ -221,87 +254,15 @@ impl<'t> Resolver<'t> {
         world.push(at + over, Action::Attenuate(link((a, b), target.value)));
         Ok(())
     }
-
-    fn play_move(
-        &self,
-        world: &mut World<'t>,
-        model: &RadioModel,
-        start: Duration,
-        step: &Step,
-        name: &At<String>,
-    ) -> Result<(), Wrong> {
-        let (Some(node), Some(speed)) = (self.known(name), step.speed) else {
-            return Ok(());
-        };
-        let Some(from) = world.positions.get(node).copied() else {
-            let message = format!("`{node}` has no `position` to move from; give it one");
-            return Err((name.span, message));
-        };
-        let mut route = vec![from];
-        route.extend(
-            step.to
-                .iter()
-                .chain(step.path.iter().flatten())
-                .map(coordinates),
-        );
-        let metres: f64 = route.windows(2).map(|leg| distance(leg[0], leg[1])).sum();
-        let end = self.topology.scenario.duration.value;
-        // To the millisecond above: a plan is read by people.
-        let needed = Duration::try_from_secs_f64((metres / speed.value.0 * 1e3).ceil() / 1e3);
-        let needed = match needed {
-            Ok(needed) if needed <= end.saturating_sub(start) => needed,
-            _ => {
-                let message = format!(
-                    "the move of {metres:.1} m does not end before the scenario, at {}; go \
-                     faster, or make the scenario longer",
-                    format_duration(end)
-                );
-                return Err((speed.span, message));
-            }
-        };
-        let last = *route.last().unwrap_or(&from);
-        let parts = parts(needed, name.span, world.steps.len())?;
-        for (router, (span, other)) in &self.nodes {
-            if !matches!(other, Node::EdgeRouter(_)) {
-                continue;
-            }
-            let Some(there) = world.positions.get(router).copied() else {
-                let message = format!(
-                    "the edge router `{router}` (line {}) has no `position`, which the move of \
-                     `{node}` needs; give it one",
-                    span.line
-                );
-                return Err((name.span, message));
-            };
-            let ends = (node, *router);
-            free_to_change(world, unordered(ends), start, name.span)?;
-            let mut before = world.attenuation.get(&unordered(ends)).copied();
-            for k in 1..=parts {
-                let after = (GRAIN * k).min(needed);
-                let here = if k == parts {
-                    last
-                } else {
-                    along(&route, speed.value.0 * after.as_secs_f64())
-                };
-                let db = model.attenuation(here, there);
-                if before.replace(db) != Some(db) {
-                    world.push(start + after, Action::Attenuate(link(ends, db)));
-                }
-            }
-            if let Some(db) = before {
-                world.attenuation.insert(unordered(ends), db);
-            }
-            world
-                .changing
-                .insert(unordered(ends), (start + needed, step.at.span.line));
-        }
-        world.positions.insert(node, last);
-        Ok(())
-    }
 }
 
 /// Whether a ramp or a move is at work on the link at `at`.
-fn free_to_change(world: &World<'_>, key: Ends<'_>, at: Duration, span: Span) -> Result<(), Wrong> {
+pub(super) fn free_to_change(
+    world: &World<'_>,
+    key: Ends<'_>,
+    at: Duration,
+    span: Span,
+) -> Result<(), Wrong> {
     match world.changing.get(&key) {
         Some((until, line)) if at < *until => {
             let message = format!(
@@ -319,7 +280,7 @@ fn free_to_change(world: &World<'_>, key: Ends<'_>, at: Duration, span: Span) ->
 }
 
 /// Into how many parts of [`GRAIN`] a change that takes `over` is cut; at least one.
-fn parts(over: Duration, span: Span, so_far: usize) -> Result<u32, Wrong> {
+pub(super) fn parts(over: Duration, span: Span, so_far: usize) -> Result<u32, Wrong> {
     let parts = over.as_nanos().div_ceil(GRAIN.as_nanos()).max(1);
     match u32::try_from(parts) {
         Ok(parts) if so_far + parts as usize <= MAX_STEPS => Ok(parts),
@@ -329,27 +290,6 @@ fn parts(over: Duration, span: Span, so_far: usize) -> Result<u32, Wrong> {
 
 fn too_many() -> String {
     format!("the scenario has more than {MAX_STEPS} steps; repeat less often, or end earlier")
-}
-
-fn distance(a: (f64, f64), b: (f64, f64)) -> f64 {
-    (a.0 - b.0).hypot(a.1 - b.1)
-}
-
-/// The point `metres` along `route`.
-fn along(route: &[(f64, f64)], mut metres: f64) -> (f64, f64) {
-    for leg in route.windows(2) {
-        let (from, to) = (leg[0], leg[1]);
-        let length = distance(from, to);
-        if metres < length {
-            let share = metres / length;
-            return (
-                from.0 + (to.0 - from.0) * share,
-                from.1 + (to.1 - from.1) * share,
-            );
-        }
-        metres -= length;
-    }
-    route.last().copied().unwrap_or_default()
 }
 
 /// A step says exactly one thing, and nothing that belongs to another.
@@ -376,6 +316,13 @@ fn check_shape(step: &Step) -> Result<(), Wrong> {
         ("over", "link", step.over.map(|v| v.span)),
         ("to", "move", step.to.map(|p| p.x.span)),
         ("path", "move", step.path.as_ref().and_then(first)),
+        (
+            "back_and_forth",
+            "move",
+            step.back_and_forth.as_ref().and_then(first),
+        ),
+        ("circle", "move", step.circle.as_ref().map(|v| v.span)),
+        ("import", "move", step.import.as_ref().map(|v| v.span)),
         ("speed", "move", step.speed.map(|v| v.span)),
     ];
     for (key, owner, span) in extras {
@@ -410,22 +357,6 @@ fn check_link_shape(step: &Step) -> Result<(), Wrong> {
     }
 }
 
-fn check_move_shape(step: &Step) -> Result<(), Wrong> {
-    let path = step.path.as_ref().filter(|path| !path.is_empty());
-    match (&step.to, path, step.speed) {
-        (Some(to), Some(_), _) => {
-            let message = "`to` and `path` in one step; the path's last point is where it goes";
-            Err((to.x.span, message.to_owned()))
-        }
-        (None, None, _) => Err((
-            step.at.span,
-            "where to? add `to: [10 m, 0 m]` or `path: [[10 m, 0 m], …]`".to_owned(),
-        )),
-        (_, _, None) => Err((step.at.span, "how fast? add `speed: 1.4 m/s`".to_owned())),
-        _ => Ok(()),
-    }
-}
-
 /// When a step happens.
 fn times(step: &Step, end: Duration) -> Result<Vec<Duration>, Wrong> {
     let first = step.at.value;
@@ -446,13 +377,27 @@ fn times(step: &Step, end: Duration) -> Result<Vec<Duration>, Wrong> {
     {
         return beyond(first.saturating_add(over.value), over.span);
     }
+    if let Some(until) = step.until.filter(|until| until.value > end) {
+        return beyond(until.value, until.span);
+    }
+    let goes_on = step.back_and_forth.is_some() || step.circle.is_some();
+    if let Some(until) = step.until.filter(|until| goes_on && until.value <= first) {
+        let message = format!("`{}` is not after `at`", format_duration(until.value));
+        return Err((until.span, message));
+    }
     let Some(every) = step.every else {
-        let orphan = step.until.map(|v| v.span).or(step.times.map(|v| v.span));
+        // A movement that goes on by itself ends at `until`.
+        let until = step.until.filter(|_| !goes_on);
+        let orphan = until.map(|v| v.span).or(step.times.map(|v| v.span));
         return match orphan {
             Some(span) => Err((span, "repeats need a period; add `every: 10 s`".to_owned())),
             None => Ok(vec![first]),
         };
     };
+    if goes_on {
+        let message = "the movement goes on by itself; remove `every`, or move `to` a place";
+        return Err((every.span, message.to_owned()));
+    }
     if every.is_zero() {
         let message = "`every` is not longer than zero, such as `10 s`".to_owned();
         return Err((every.span, message));
@@ -466,7 +411,6 @@ fn times(step: &Step, end: Duration) -> Result<Vec<Duration>, Wrong> {
             let message = format!("`{}` is before `at`", format_duration(until.value));
             return Err((until.span, message));
         }
-        (Some(until), None) if until.value > end => return beyond(until.value, until.span),
         (Some(until), None) => until.value,
         (None, Some(At { value: 0, span })) => {
             return Err((span, "`0` times is never; remove the step".to_owned()));

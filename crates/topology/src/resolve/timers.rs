@@ -30,6 +30,9 @@ const MAX_ROUTER_LIFETIME: Duration = s(9000);
 /// RFC 4861 §6.2.1: AdvReachableTime "MUST be no greater than 3,600,000 milliseconds".
 const MAX_REACHABLE_TIME: Duration = s(3600);
 
+/// RFC 4861 §6.2.1: MaxRtrAdvInterval's default.
+pub(super) const DEFAULT_MAX_INTERVAL: Duration = s(600);
+
 /// Largest value of MAX_RETRANSMIT: 2^20 times ACK_TIMEOUT is 24 days.
 const MAX_RETRANSMIT: u32 = 20;
 
@@ -238,7 +241,7 @@ impl Resolver<'_> {
         let max = self.duration(
             &format!("{path}.max_interval"),
             file.and_then(|f| f.max_interval),
-            s(600),
+            DEFAULT_MAX_INTERVAL,
             |value| (MAX_INTERVAL.0..=MAX_INTERVAL.1).contains(&value),
             "from 70 ms (RFC 6275 §7.5) to 1800 s (RFC 4861 §6.2.1)",
         );

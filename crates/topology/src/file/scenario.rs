@@ -1,0 +1,102 @@
+//! What happens, and what must hold at the end.
+
+use std::time::Duration;
+
+use propagation::import::Format;
+use units::Db;
+
+use super::place::{Pair, Position};
+use crate::decode::{At, Block};
+use crate::scalar::{Condition, LinkState, Metres, Speed};
+
+tables! {
+    /// What happens, and until when.
+    pub struct Scenario {
+        /// Scenario time at which the run ends. The clock starts when every daemon is ready.
+        pub duration: At<Duration>,
+        /// The script, in time order.
+        pub steps: Option<Vec<Step>>,
+    }
+
+    /// One step: `at`, and exactly one of `link`, `move`, `crash` and `restart`.
+    #[schemars(extend("oneOf" = [
+        { "required": ["link"] }, { "required": ["move"] },
+        { "required": ["crash"] }, { "required": ["restart"] }
+    ]))]
+    pub struct Step {
+        /// Scenario time.
+        pub at: At<Duration>,
+        /// Repeats the step with this period, until `until`, `times` times, or to the end.
+        pub every: Option<At<Duration>>,
+        /// Scenario time after which the step is not repeated; of `back_and_forth` and `circle`
+        /// the end (default: of the scenario).
+        pub until: Option<At<Duration>>,
+        /// How many times the step is done in all.
+        pub times: Option<At<u32>>,
+        /// Changes the link between two radios: `state` or `attenuation`.
+        pub link: Option<Pair>,
+        /// `down` takes the link away whatever its attenuation, `up` gives it back.
+        pub state: Option<At<LinkState>>,
+        /// New attenuation.
+        pub attenuation: Option<At<Db>>,
+        /// Goes linearly from the attenuation in force to the new one in this time.
+        pub over: Option<At<Duration>>,
+        /// Moves a mobile node: `to`, `path`, `back_and_forth` or `circle` with `speed`, or
+        /// `import`. What it loses on the way follows the path-loss model.
+        pub r#move: Option<At<String>>,
+        /// Where to, `[x, y]` in metres.
+        pub to: Option<Position>,
+        /// Where to, point by point.
+        pub path: Option<Vec<Position>>,
+        /// From point to point to the last, back to the first, and so on.
+        pub back_and_forth: Option<Vec<Position>>,
+        /// To the nearest point of a circle and round it, counter-clockwise.
+        pub circle: Option<Block<Circle>>,
+        /// Moves as another tool's file says.
+        pub import: Option<Block<Import>>,
+        /// How fast.
+        pub speed: Option<At<Speed>>,
+        /// Kills a node's daemon.
+        pub crash: Option<At<String>>,
+        /// Starts a crashed daemon again.
+        pub restart: Option<At<String>>,
+    }
+
+    /// A circle in the plane.
+    pub struct Circle {
+        /// Its centre.
+        pub centre: Position,
+        /// Its radius, over 0 m.
+        pub radius: At<Metres>,
+    }
+
+    /// A node of a movement file. Its clock starts at the step's `at`; what it does after the end
+    /// of the scenario is left out.
+    pub struct Import {
+        /// The file, relative to this one.
+        pub file: At<String>,
+        /// `bonnmotion`: BonnMotion's `.movements`, a line `time x y time x y …` per node. `ns2`:
+        /// `$node_(0) set X_ 10.0` and `$ns_ at 2.0 "$node_(0) setdest 20.0 5.0 1.5"`.
+        pub format: At<Format>,
+        /// Number of the node in it: of the line, from 0, or N in `$node_(N)`.
+        pub node: At<u32>,
+    }
+
+    /// What must hold at the end: a count (`1`, `">= 1"`) or a duration (`"< 100 ms"`).
+    pub struct Expect {
+        /// Completed handovers.
+        pub handovers: Option<At<Condition>>,
+        /// Delay of every handover, from the client's capture.
+        pub handover_delay: Option<At<Condition>>,
+        /// Message IDs requested and never answered.
+        pub lost: Option<At<Condition>>,
+        /// Message IDs answered.
+        pub answered: Option<At<Condition>>,
+        /// Message IDs sent more than once.
+        pub retransmitted: Option<At<Condition>>,
+        /// Requests that the client reported as failed to its caller.
+        pub failed: Option<At<Condition>>,
+        /// 95th percentile of the round-trip time.
+        pub rtt_p95: Option<At<Condition>>,
+    }
+}
