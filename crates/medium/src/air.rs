@@ -29,6 +29,10 @@ pub(crate) struct OnAir {
     pub power: Vec<f64>,
     /// The radios that it is for, and for each why it lost the frame before its end.
     pub receivers: Vec<(RadioIndex, Option<Reason>)>,
+    /// The radios that synchronised on it, in order; some may have given it up since.
+    pub locked: Vec<RadioIndex>,
+    /// Whether noise alone can lose it at one of them.
+    pub at_the_edge: bool,
 }
 
 impl OnAir {
@@ -84,6 +88,13 @@ impl Air {
 
     pub fn position(&self, id: u64) -> Option<usize> {
         self.transmissions.iter().position(|t| t.id == id)
+    }
+
+    /// Whether another transmission is on the air during a part of `span` of number `index`.
+    pub fn is_overlapped(&self, index: usize, (start, end): (SimTime, SimTime)) -> bool {
+        let others = self.transmissions.iter().enumerate();
+        let mut others = others.filter(|(i, _)| *i != index);
+        others.any(|(_, other)| other.start < end && start < other.end)
     }
 
     /// Forgets ended transmissions that neither overlap one under way nor can be in a CCA's

@@ -10,7 +10,7 @@ use units::{Channel, Rng, Seed, SimTime};
 use crate::air::Air;
 use crate::energy::Energy;
 use crate::radio::Radio;
-use crate::{AddressFilter, FrameId, Output, PathLoss, RadioConfig, RadioIndex, Reason};
+use crate::{AddressFilter, FrameId, Output, PathLoss, RadioConfig, RadioIndex, Reason, phy};
 
 /// What is due at an instant, in the order in which things of one instant are done. Ends come
 /// before beginnings: a frame that ends when a CCA or another frame begins does not overlap it.
@@ -51,13 +51,15 @@ pub struct Medium {
     seed: Seed,
     now: SimTime,
     radios: Vec<Radio>,
-    channels: BTreeMap<Channel, Air>,
+    /// By channel number, from [`FIRST_CHANNEL`] on.
+    channels: Vec<Air>,
     agenda: BTreeSet<(SimTime, Step, RadioIndex)>,
     outputs: VecDeque<Output>,
     frames: u64,
     transmissions: u64,
     /// Random numbers of receptions, by transmitter and receiver; made when first needed.
     luck: BTreeMap<(RadioIndex, RadioIndex), Rng>,
+    curve: phy::Curve,
 }
 
 impl Medium {
@@ -68,12 +70,13 @@ impl Medium {
             seed,
             now: start,
             radios: Vec::new(),
-            channels: BTreeMap::new(),
+            channels: vec![Air::default(); CHANNELS],
             agenda: BTreeSet::new(),
             outputs: VecDeque::new(),
             frames: 0,
             transmissions: 0,
             luck: BTreeMap::new(),
+            curve: phy::Curve::new(),
         }
     }
 
@@ -81,8 +84,7 @@ impl Medium {
     /// from then on.
     pub fn add_radio(&mut self, config: RadioConfig) -> RadioIndex {
         let index = RadioIndex(self.radios.len());
-        let air = self.channels.entry(config.channel).or_default();
-        air.join(index);
+        self.air_mut(config.channel).join(index);
         self.radios.push(Radio::new(config, self.seed, self.now));
         index
     }
@@ -132,8 +134,8 @@ impl Medium {
         }
         self.unlock(radio, Reason::NotOnChannel);
         self.abandon(radio);
-        self.channels.entry(from).or_default().leave(radio);
-        self.channels.entry(channel).or_default().join(radio);
+        self.air_mut(from).leave(radio);
+        self.air_mut(channel).join(radio);
         self.radios[radio.0].config.channel = channel;
         self.settle(radio);
     }
@@ -227,15 +229,25 @@ impl Medium {
         let Some(lock) = self.radios[radio.0].lock.take() else {
             return;
         };
-        let air = self.air(radio);
+        let channel = self.radios[radio.0].config.channel;
+        let air = self.air_mut(channel);
         if let Some(index) = air.position(lock.transmission) {
             air.transmissions[index].lose(radio, reason);
         }
     }
 
-    /// The channel that the radio is tuned to.
-    fn air(&mut self, radio: RadioIndex) -> &mut Air {
-        let channel = self.radios[radio.0].config.channel;
-        self.channels.entry(channel).or_default()
+    fn air_mut(&mut self, channel: Channel) -> &mut Air {
+        &mut self.channels[place(channel)]
     }
+}
+
+/// The first channel of the 2.4 GHz PHY.
+const FIRST_CHANNEL: u8 = 11;
+
+/// How many there are.
+const CHANNELS: usize = 16;
+
+/// A channel's place in [`Medium::channels`].
+fn place(channel: Channel) -> usize {
+    usize::from(channel.number() - FIRST_CHANNEL)
 }

@@ -42,6 +42,10 @@ pub const THERMAL_DBM_PER_HZ: f64 = -174.0;
 /// below 10^-13, and no random number is drawn.
 pub const CERTAIN: Db = Db(6.0);
 
+/// A chance from which on no random number is drawn: that of the longest frame at
+/// [`CERTAIN`], nearly.
+pub(crate) const ALWAYS: f64 = 1.0 - 1e-13;
+
 /// Length of the PSDU in the definition of sensitivity (§6.1.6).
 const SENSITIVITY_PSDU: usize = 20;
 
@@ -85,6 +89,48 @@ pub fn success(sinr: f64, bits: f64) -> f64 {
     (bits * (-ber(sinr)).ln_1p()).exp()
 }
 
+/// [`Curve`] from this SINR on, in dB; below, a bit is as good as drawn by lot.
+const CURVE_FROM: f64 = -20.0;
+
+/// Points of [`Curve`] per decibel.
+const CURVE_STEPS: f64 = 64.0;
+
+/// [`success`] by table: the logarithm of -ln(1 - BER) over SINR in decibel, from -20 dB to
+/// over [`CERTAIN`], linear between its points. Receptions are decided with it: its bit error
+/// rate is within 0.01 % of the formula's, for a sixteenth of the work.
+#[derive(Clone, Debug)]
+pub struct Curve(Vec<f64>);
+
+impl Default for Curve {
+    fn default() -> Curve {
+        Curve::new()
+    }
+}
+
+impl Curve {
+    /// Computes the table.
+    pub fn new() -> Curve {
+        let points = ((CERTAIN.0 - CURVE_FROM + 1.0) * CURVE_STEPS) as u32;
+        let point = |i| {
+            let sinr = Db(CURVE_FROM + f64::from(i) / CURVE_STEPS);
+            (-(-ber(to_ratio(sinr))).ln_1p()).ln()
+        };
+        Curve((0..=points).map(point).collect())
+    }
+
+    /// Probability that `bits` bits at `sinr` are all right. Below the table's begin it is
+    /// that there; past its end it is 1.
+    pub fn success(&self, sinr: Db, bits: f64) -> f64 {
+        let place = ((sinr.0 - CURVE_FROM) * CURVE_STEPS).max(0.0);
+        let index = place as usize;
+        let Some([low, high]) = self.0.get(index..).and_then(|rest| rest.first_chunk()) else {
+            return 1.0;
+        };
+        let exponent = low + (high - low) * (place - index as f64);
+        (-bits * exponent.exp()).exp()
+    }
+}
+
 /// The SINR at which 1 % of frames with a 20-byte PSDU are lost: about 0.42 dB.
 pub fn sinr_at_sensitivity() -> Db {
     let bits = bits(SENSITIVITY_PSDU) as f64;
@@ -110,8 +156,13 @@ pub fn noise_floor(noise_figure: Db) -> Dbm {
 /// of the power that would have given its SINR without interference, if that is less. Rises
 /// with both; without interference it is the LQI that a link of the kernel's edges has.
 pub fn lqi(rssi: Dbm, sinr: Db, profile: &Profile) -> Lqi {
-    let clean = profile.noise() + sinr;
-    Lqi::from_rssi(Dbm(rssi.0.min(clean.0)), profile.sensitivity)
+    lqi_over(profile.noise(), rssi, sinr, profile.sensitivity)
+}
+
+/// [`lqi`] for a receiver whose noise is known.
+pub(crate) fn lqi_over(noise: Dbm, rssi: Dbm, sinr: Db, sensitivity: Dbm) -> Lqi {
+    let clean = noise + sinr;
+    Lqi::from_rssi(Dbm(rssi.0.min(clean.0)), sensitivity)
 }
 
 /// A ratio of powers from decibel.

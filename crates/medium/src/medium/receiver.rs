@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use rand_core::Rng as _;
-use units::{Channel, Db, Dbm, Lqi, SimTime};
+use units::{Channel, Db, Dbm, SimTime};
 
-use super::Medium;
+use super::{Medium, place};
 use crate::air::{OnAir, Part};
 use crate::mpdu::FrameType;
 use crate::radio::Lock;
@@ -14,30 +14,32 @@ use crate::{
     Transmission, phy,
 };
 
-/// What a radio made of a span of a frame.
+/// A span of a transmission: its SHR, or its PHR and PSDU.
+#[derive(Clone, Copy)]
+struct Span {
+    channel: Channel,
+    /// [`crate::air::OnAir::id`].
+    id: u64,
+    ends: (SimTime, SimTime),
+    /// Whether there was another transmission on the channel meanwhile.
+    overlapped: bool,
+}
+
+/// What a radio made of a span.
 #[derive(Clone, Copy)]
 struct Decision {
+    by: RadioIndex,
+    rssi: Dbm,
     /// Over noise and the span's mean interference.
     sinr: Db,
     fate: Fate,
-}
-
-/// A frame that a radio decoded.
-#[derive(Clone, Copy)]
-struct Decoded {
-    by: RadioIndex,
-    rssi: Dbm,
-    lqi: Lqi,
-    sinr: Db,
 }
 
 impl Medium {
     /// The newest transmission on `channel` begins: radios that can synchronise on it do.
     pub(super) fn begin_receptions(&mut self, path: &mut dyn PathLoss, channel: Channel) {
         let now = self.now;
-        let Some(air) = self.channels.get_mut(&channel) else {
-            return;
-        };
+        let air = &mut self.channels[place(channel)];
         let Some((new, earlier)) = air.transmissions.split_last_mut() else {
             return;
         };
@@ -65,6 +67,8 @@ impl Medium {
                 draw: None,
             });
             radio.meter.enter(now, radio.state());
+            new.at_the_edge |= (rssi - radio.noise).0 < phy::CERTAIN.0;
+            new.locked.push(member);
         }
         for (to, lost) in &mut new.receivers {
             let radio = &self.radios[to.0];
@@ -90,8 +94,23 @@ impl Medium {
         let Some((channel, id)) = self.radios[from.0].on_air else {
             return;
         };
-        for member in self.locked_on(channel, id) {
-            let decision = self.decide(path, channel, member, |t| (t.start, t.shr_end));
+        let air = &mut self.channels[place(channel)];
+        let Some(index) = air.position(id) else {
+            return;
+        };
+        let new = &air.transmissions[index];
+        let ends = (new.start, new.shr_end);
+        let span = Span {
+            channel,
+            id,
+            ends,
+            overlapped: air.is_overlapped(index, ends),
+        };
+        if !span.overlapped && !new.at_the_edge {
+            return;
+        }
+        for member in new.locked.clone() {
+            let decision = self.decide(path, span, member);
             if let Some(Fate::Lost(reason)) = decision.map(|decision| decision.fate) {
                 self.unlock(member, reason);
                 self.settle(member);
@@ -104,213 +123,208 @@ impl Medium {
         let Some((channel, id)) = self.radios[from.0].on_air else {
             return;
         };
-        let Some(mut receptions) = self.first_fates(channel, id) else {
-            return;
-        };
-        let mut decoded = Vec::new();
-        for member in self.locked_on(channel, id) {
-            let Some(decision) = self.decide(path, channel, member, |t| (t.shr_end, t.end)) else {
-                continue;
-            };
-            let radio = &mut self.radios[member.0];
-            let Some(lock) = radio.lock.take() else {
-                continue;
-            };
-            radio.meter.enter(self.now, radio.state());
-            let (rssi, sinr) = (lock.rssi, decision.sinr);
-            let lqi = phy::lqi(rssi, sinr, &radio.config.profile);
-            if let Ok(i) = receptions.binary_search_by_key(&member, |r| r.to) {
-                receptions[i].sinr = Some(sinr);
-                receptions[i].lqi = Some(lqi);
-                receptions[i].fate = decision.fate;
-            }
-            if decision.fate == Fate::Received {
-                decoded.push(Decoded {
-                    by: member,
-                    rssi,
-                    lqi,
-                    sinr,
-                });
-            }
-        }
-        self.conclude(channel, id, receptions, &decoded);
-    }
-
-    /// The fates that are known before the end of a transmission, in the order of the radios.
-    fn first_fates(&self, channel: Channel, id: u64) -> Option<Vec<Reception>> {
-        let air = self.channels.get(&channel)?;
-        let transmission = &air.transmissions[air.position(id)?];
-        let first = |(to, lost): &(RadioIndex, Option<Reason>)| {
-            let power = transmission.power.get(to.0).copied();
-            let off = matches!(lost, Some(Reason::NotOnChannel | Reason::Asleep));
-            Reception {
-                to: *to,
-                rssi: power.filter(|p| !off && p.is_finite()).map(Dbm),
-                sinr: None,
-                lqi: None,
-                fate: lost.map_or(Fate::Received, Fate::Lost),
-            }
-        };
-        Some(transmission.receivers.iter().map(first).collect())
-    }
-
-    /// Hands a transmission that is over to those who decoded it, and tells its sender.
-    fn conclude(
-        &mut self,
-        channel: Channel,
-        id: u64,
-        receptions: Vec<Reception>,
-        decoded: &[Decoded],
-    ) {
-        let Some(air) = self.channels.get(&channel) else {
-            return;
-        };
+        let air = &mut self.channels[place(channel)];
         let Some(index) = air.position(id) else {
             return;
         };
-        let over = &air.transmissions[index];
-        let (from, kind, header, frame) = (over.from, over.kind, over.header, over.frame);
+        let over = &mut air.transmissions[index];
+        let locked = std::mem::take(&mut over.locked);
+        let ends = (over.shr_end, over.end);
+        let span = Span {
+            channel,
+            id,
+            ends,
+            overlapped: air.is_overlapped(index, ends),
+        };
+        let mut decisions = Vec::with_capacity(locked.len());
+        for member in locked {
+            if let Some(decision) = self.decide(path, span, member) {
+                decisions.push(decision);
+                let radio = &mut self.radios[member.0];
+                radio.lock = None;
+                radio.meter.enter(self.now, radio.state());
+            }
+        }
+        self.conclude(channel, index, &decisions);
+    }
+
+    /// Hands the transmission `index`, which is over, to those who decoded it, and tells its
+    /// sender.
+    fn conclude(&mut self, channel: Channel, index: usize, decisions: &[Decision]) {
+        let over = &self.channels[place(channel)].transmissions[index];
+        let (from, kind, header) = (over.from, over.kind, over.header);
         let mpdu = over.mpdu.clone();
-        let transmission = Transmission {
-            frame,
+        let mut transmission = Transmission {
+            frame: over.frame,
             kind,
             from,
             channel,
             start: over.start,
             end: over.end,
             psdu: over.psdu.clone(),
-            receptions,
+            receptions: Vec::new(),
         };
-        for one in decoded {
-            if self.radios[one.by.0].config.ear {
-                self.outputs.push_back(Output::Heard(Heard {
-                    at: self.now,
-                    by: one.by,
-                    channel,
-                    mpdu: mpdu.clone(),
-                    rssi: one.rssi,
-                    lqi: one.lqi,
-                }));
-            }
-        }
+        let receptions = self.receptions(over, decisions);
+        self.tell_ears(channel, &mpdu, decisions);
         if let Kind::Data { attempt } = kind {
-            for reception in &transmission.receptions {
-                let one = decoded.iter().find(|one| one.by == reception.to);
-                self.note(&transmission, &mpdu, attempt, reception, one);
-                let owed = header.filter(|header| one.is_some() && header.wants_ack());
-                if let Some(header) = owed {
-                    self.owe_ack(reception.to, from, (frame, header.sequence));
-                }
+            let wanted = header.filter(|header| header.wants_ack());
+            let decided = receptions.iter().filter(|r| r.fate == Fate::Received);
+            for reception in decided.filter(|_| wanted.is_some()) {
+                let sequence = wanted.map_or(0, |header| header.sequence);
+                self.owe_ack(reception.to, from, (transmission.frame, sequence));
             }
+            self.note(&transmission, &mpdu, attempt, &receptions);
         }
+        transmission.receptions = receptions;
         let psdu_bytes = transmission.psdu.len();
         self.outputs.push_back(Output::Transmission(transmission));
         self.sent(from, psdu_bytes, kind);
-        if let Some(ack) = header.filter(|header| header.frame_type == FrameType::Ack) {
-            for one in decoded {
-                self.acknowledged(one.by, ack.sequence);
+        let ack = header.filter(|header| header.frame_type == FrameType::Ack);
+        for decision in decisions {
+            if let (Some(ack), Fate::Received) = (ack, decision.fate) {
+                self.acknowledged(decision.by, ack.sequence);
             }
-        }
-        for one in decoded {
-            self.settle(one.by);
         }
     }
 
-    /// Notes one attempt's outcome at one receiver, and delivers the frame if it is the first
-    /// copy.
+    /// The fates of a transmission, in the order of the radios that it is for.
+    fn receptions(&self, over: &OnAir, decisions: &[Decision]) -> Vec<Reception> {
+        let mut decisions = decisions.iter().peekable();
+        let fate = |&(to, lost): &(RadioIndex, Option<Reason>)| {
+            while decisions.next_if(|decision| decision.by < to).is_some() {}
+            let decision = decisions.next_if(|decision| decision.by == to);
+            if let Some(decision) = decision {
+                let radio = &self.radios[to.0];
+                let sensitivity = radio.config.profile.sensitivity;
+                let (rssi, sinr) = (decision.rssi, decision.sinr);
+                return Reception {
+                    to,
+                    rssi: Some(rssi),
+                    sinr: Some(sinr),
+                    lqi: Some(phy::lqi_over(radio.noise, rssi, sinr, sensitivity)),
+                    fate: decision.fate,
+                };
+            }
+            let lost = lost.unwrap_or(Reason::Busy);
+            let off = matches!(lost, Reason::NotOnChannel | Reason::Asleep);
+            let power = over.power.get(to.0).copied();
+            Reception {
+                to,
+                rssi: power.filter(|p| !off && p.is_finite()).map(Dbm),
+                sinr: None,
+                lqi: None,
+                fate: Fate::Lost(lost),
+            }
+        };
+        over.receivers.iter().map(fate).collect()
+    }
+
+    fn tell_ears(&mut self, channel: Channel, mpdu: &Arc<[u8]>, decisions: &[Decision]) {
+        let received = decisions.iter().filter(|d| d.fate == Fate::Received);
+        for &Decision { by, rssi, sinr, .. } in received {
+            let radio = &self.radios[by.0];
+            if radio.config.ear {
+                let sensitivity = radio.config.profile.sensitivity;
+                self.outputs.push_back(Output::Heard(Heard {
+                    at: self.now,
+                    by,
+                    channel,
+                    mpdu: mpdu.clone(),
+                    rssi,
+                    lqi: phy::lqi_over(radio.noise, rssi, sinr, sensitivity),
+                }));
+            }
+        }
+    }
+
+    /// Notes an attempt's outcomes with its sender's frame, and delivers first copies.
     fn note(
         &mut self,
         transmission: &Transmission,
         mpdu: &Arc<[u8]>,
         attempt: u8,
-        reception: &Reception,
-        decoded: Option<&Decoded>,
+        receptions: &[Reception],
     ) {
+        let at = self.now;
         let Some(job) = &mut self.radios[transmission.from.0].current else {
             return;
         };
-        let at = self.now;
-        let outcome = match (decoded, reception.fate) {
-            (Some(one), _) => Outcome::Delivered {
+        job.progress.reserve(receptions.len());
+        for reception in receptions {
+            let (rssi, lqi, sinr) = match (reception.fate, reception) {
+                (Fate::Lost(reason), _) => {
+                    job.note(reception.to, Outcome::Dropped(reason));
+                    continue;
+                }
+                #[rustfmt::skip]
+                (_, &Reception { rssi: Some(rssi), lqi: Some(lqi), sinr: Some(sinr), .. }) => {
+                    (rssi, lqi, sinr)
+                },
+                _ => continue,
+            };
+            let delivered = Outcome::Delivered {
                 at,
-                rssi: one.rssi,
-                lqi: one.lqi,
-                sinr: one.sinr,
+                rssi,
+                lqi,
+                sinr,
                 attempt,
-            },
-            (None, Fate::Lost(reason)) => Outcome::Dropped(reason),
-            (None, Fate::Received) => return,
-        };
-        let first = job.note(reception.to, outcome);
-        if let Some(one) = decoded.filter(|_| first) {
-            self.outputs.push_back(Output::Deliver(Delivery {
-                at,
-                to: one.by,
-                frame: transmission.frame,
-                channel: transmission.channel,
-                mpdu: mpdu.clone(),
-                rssi: one.rssi,
-                lqi: one.lqi,
-                sinr: one.sinr,
-            }));
+            };
+            if job.note(reception.to, delivered) {
+                self.outputs.push_back(Output::Deliver(Delivery {
+                    at,
+                    to: reception.to,
+                    frame: transmission.frame,
+                    channel: transmission.channel,
+                    mpdu: mpdu.clone(),
+                    rssi,
+                    lqi,
+                    sinr,
+                }));
+            }
         }
     }
 
-    /// The radios that are synchronised on a transmission.
-    fn locked_on(&self, channel: Channel, id: u64) -> Vec<RadioIndex> {
-        let members = self.channels.get(&channel).map(|air| &air.members);
-        let locked = |member: &&RadioIndex| {
-            let lock = self.radios[member.0].lock;
-            lock.is_some_and(|lock| lock.transmission == id)
+    /// Decides whether the radio gets a span of the frame that it is synchronised on; `None`
+    /// if it is not synchronised on it any more. One random number serves SHR and the rest,
+    /// drawn when chance first has a say.
+    fn decide(&mut self, path: &mut dyn PathLoss, span: Span, by: RadioIndex) -> Option<Decision> {
+        let radio = &self.radios[by.0];
+        let lock = radio.lock.filter(|lock| lock.transmission == span.id)?;
+        let (noise_mw, clean) = (radio.noise_mw, lock.rssi - radio.noise);
+        let decision = |sinr, fate| {
+            let rssi = lock.rssi;
+            Some(Decision {
+                by,
+                rssi,
+                sinr,
+                fate,
+            })
         };
-        members
-            .into_iter()
-            .flatten()
-            .filter(locked)
-            .copied()
-            .collect()
-    }
-
-    /// Decides whether the radio gets `span` of the frame that it is synchronised on: SHR, or
-    /// PHR and PSDU. One random number serves both, drawn when chance first has a say.
-    fn decide(
-        &mut self,
-        path: &mut dyn PathLoss,
-        channel: Channel,
-        member: RadioIndex,
-        span: impl Fn(&OnAir) -> (SimTime, SimTime),
-    ) -> Option<Decision> {
-        let radio = &self.radios[member.0];
-        let (lock, noise_mw) = (radio.lock?, radio.noise_mw);
-        let clean = lock.rssi - radio.noise;
-        let air = self.channels.get_mut(&channel)?;
-        let index = air.position(lock.transmission)?;
+        if !span.overlapped && clean.0 >= phy::CERTAIN.0 {
+            return decision(clean, Fate::Received);
+        }
+        let air = &mut self.channels[place(span.channel)];
+        let index = air.position(span.id)?;
         let from = air.transmissions[index].from;
-        let span = span(&air.transmissions[index]);
-        let parts = air.interference(path, index, member, span);
-        let received = |sinr| Decision {
-            sinr,
-            fate: Fate::Received,
-        };
-        if parts.is_empty() && clean.0 >= phy::CERTAIN.0 {
-            return Some(received(clean));
-        }
-        let signal_mw = phy::to_mw(lock.rssi);
-        let ratio = |interference_mw: f64| signal_mw / (noise_mw + interference_mw);
-        let bits = phy::bits_in(span.1.saturating_since(span.0));
-        let alone = phy::success(ratio(0.0), bits);
+        let parts = air.interference(path, index, by, span.ends);
+        let bits = phy::bits_in(span.ends.1.saturating_since(span.ends.0));
+        let alone = self.curve.success(clean, bits);
         let (mut sinr, mut chance) = (clean, alone);
         if !parts.is_empty() {
+            let signal_mw = phy::to_mw(lock.rssi);
+            let over = |mw: f64| phy::from_ratio(signal_mw / (noise_mw + mw));
             let weighted = |part: &Part| part.interference_mw * phy::bits_in(part.time);
-            sinr = phy::from_ratio(ratio(parts.iter().map(weighted).sum::<f64>() / bits));
-            let worst = parts.iter().map(|p| p.interference_mw).fold(0.0, f64::max);
-            if phy::from_ratio(ratio(worst)).0 >= phy::CERTAIN.0 {
-                return Some(received(sinr));
-            }
-            let right = |p: &Part| phy::success(ratio(p.interference_mw), phy::bits_in(p.time));
+            sinr = over(parts.iter().map(weighted).sum::<f64>() / bits);
+            let right = |part: &Part| {
+                let bits = phy::bits_in(part.time);
+                self.curve.success(over(part.interference_mw), bits)
+            };
             chance = parts.iter().map(right).product();
         }
-        let draw = self.draw(from, member);
+        if chance >= phy::ALWAYS {
+            return decision(sinr, Fate::Received);
+        }
+        let draw = self.draw(from, by);
         let fate = if draw < chance {
             Fate::Received
         } else if draw < alone {
@@ -318,7 +332,7 @@ impl Medium {
         } else {
             Fate::Lost(Reason::Noise)
         };
-        Some(Decision { sinr, fate })
+        decision(sinr, fate)
     }
 
     /// The random number, from 0 to below 1, of the reception that `to` is synchronised on.

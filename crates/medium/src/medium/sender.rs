@@ -124,11 +124,11 @@ impl Medium {
     fn end_cca(&mut self, path: &mut dyn PathLoss, radio: RadioIndex) {
         let now = self.now;
         let sender = &self.radios[radio.0];
-        let threshold = sender.cca_mw;
+        let (threshold, channel) = (sender.cca_mw, sender.config.channel);
         let busy = sender.phase == Phase::Cca { busy: true }
             || sender.is_deaf(now)
             || sender.is_receiving(now)
-            || self.air(radio).energy(path, radio, now) >= threshold;
+            || self.air_mut(channel).energy(path, radio, now) >= threshold;
         let sender = &mut self.radios[radio.0];
         if !busy {
             let at = now + sender.config.profile.turnaround;
@@ -233,12 +233,14 @@ impl Medium {
             tx_power: sender.config.profile.tx_power,
             power: vec![f64::NAN; self.radios.len()],
             receivers: receivers.map(|r| (r, None)).collect(),
+            locked: Vec::new(),
+            at_the_edge: false,
         };
         self.agenda
             .insert((transmission.shr_end, Step::ShrEnd, radio));
         self.agenda
             .insert((transmission.end, Step::TransmissionEnd, radio));
-        let air = self.channels.entry(channel).or_default();
+        let air = self.air_mut(channel);
         air.prune(start);
         air.transmissions.push(transmission);
         self.settle(radio);
