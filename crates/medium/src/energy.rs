@@ -7,8 +7,8 @@ use units::SimTime;
 
 use crate::Profile;
 
-/// How far back [`Meter::read`] answers: twice what is promised.
-const MEMORY: Duration = Duration::from_secs(2);
+/// How far back [`Meter::read`] answers.
+const MEMORY: Duration = Duration::from_secs(1);
 
 /// What a radio draws current for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -100,23 +100,25 @@ pub(crate) struct PendingAck {
     pub sequence: u8,
 }
 
-/// A radio of the medium.
+/// A radio of the medium. What every transmission on its channel touches is here, the rest in
+/// boxes: with many radios in range that is what the processor's cache has room for.
 #[derive(Clone, Debug)]
 pub(crate) struct Radio {
     /// As added; channel and filter as set since.
-    pub config: RadioConfig,
+    pub config: Box<RadioConfig>,
+    pub sensitivity: Dbm,
     pub noise: Dbm,
     pub noise_mw: f64,
     pub cca_mw: f64,
     pub awake: bool,
     pub phase: Phase,
-    pub current: Option<Job>,
-    pub queue: VecDeque<Job>,
+    pub current: Option<Box<Job>>,
+    pub queue: VecDeque<Box<Job>>,
     /// End of the interframe space.
     pub spaced: SimTime,
     /// The MAC's one entry in the agenda.
     pub timer: Option<(SimTime, crate::medium::Step)>,
-    pub backoff: Rng,
+    pub backoff: Box<Rng>,
     /// The channel and id of its own transmission on the air.
     pub on_air: Option<(Channel, u64)>,
     /// End of the turnaround after its last transmission.
@@ -130,6 +132,7 @@ impl Radio {
     pub fn new(config: RadioConfig, seed: Seed, now: SimTime) -> Radio {
         let noise = config.profile.noise();
         Radio {
+            sensitivity: config.profile.sensitivity,
             noise,
             noise_mw: phy::to_mw(noise),
             cca_mw: phy::to_mw(config.profile.cca_threshold),
@@ -139,19 +142,19 @@ impl Radio {
             queue: VecDeque::new(),
             spaced: now,
             timer: None,
-            backoff: seed.rng(&["medium", "backoff", &config.name]),
+            backoff: Box::new(seed.rng(&["medium", "backoff", &config.name])),
             on_air: None,
             deaf_until: now,
             ack: None,
             lock: None,
             meter: Meter::new(now, State::Listen),
-            config,
+            config: Box::new(config),
         }
     }
 
     /// Whether the receiver can synchronise on a frame of this power.
     pub fn can_detect(&self, rssi: Dbm) -> bool {
-        rssi.0.is_finite() && rssi.0 >= self.config.profile.sensitivity.0
+        rssi.0.is_finite() && rssi.0 >= self.sensitivity.0
     }
 
     /// Whether the receiver is powered: a sleeping radio wakes for a frame of its own host

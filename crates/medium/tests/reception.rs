@@ -204,6 +204,27 @@ fn a_transmitting_radio_hears_nothing() {
 }
 
 #[test]
+fn a_radio_hears_again_after_its_turnaround() {
+    // Radio 0 is on the air from 320 us to 2112 us; radio 1 does not hear it.
+    let second = |begin: u64| {
+        let radios = [1, 2].map(|address| RadioConfig {
+            mac: at_once(),
+            ..radio(address)
+        });
+        let mut losses = Losses::default();
+        losses.pairs.insert((1, 0), Some(60.0));
+        let mut world = World::new(3, losses, radios.to_vec());
+        world.hand(at_us(0), 0, &data(1, BROADCAST, 50, false, 1));
+        world.hand(at_us(begin - 320), 1, &data(2, 1, 50, false, 2));
+        world.finish();
+        outcomes(&world)[1]
+    };
+    let deaf = Outcome::Dropped(Reason::Transmitting);
+    assert_eq!(second(2112 + 191), deaf);
+    assert!(is_delivered(second(2112 + 192)));
+}
+
+#[test]
 fn a_radio_that_receives_does_not_begin_to_transmit() {
     // -80 dBm is under the CCA threshold, -77 dBm; being past the start-of-frame delimiter
     // makes the channel busy all the same (IEEE 802.15.4-2006 6.9.9).

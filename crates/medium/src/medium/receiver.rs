@@ -73,10 +73,10 @@ impl Medium {
         for (to, lost) in &mut new.receivers {
             let radio = &self.radios[to.0];
             let rssi = new.power.get(to.0).copied();
-            *lost = if radio.config.channel != channel {
-                Some(Reason::NotOnChannel)
-            } else if radio.lock.is_some_and(|lock| lock.transmission == new.id) {
+            *lost = if radio.lock.is_some_and(|lock| lock.transmission == new.id) {
                 None
+            } else if radio.config.channel != channel {
+                Some(Reason::NotOnChannel)
             } else if !radio.is_on() {
                 Some(Reason::Asleep)
             } else if !rssi.is_some_and(|rssi| radio.can_detect(Dbm(rssi))) {
@@ -195,13 +195,12 @@ impl Medium {
             let decision = decisions.next_if(|decision| decision.by == to);
             if let Some(decision) = decision {
                 let radio = &self.radios[to.0];
-                let sensitivity = radio.config.profile.sensitivity;
                 let (rssi, sinr) = (decision.rssi, decision.sinr);
                 return Reception {
                     to,
                     rssi: Some(rssi),
                     sinr: Some(sinr),
-                    lqi: Some(phy::lqi_over(radio.noise, rssi, sinr, sensitivity)),
+                    lqi: Some(phy::lqi_over(radio.noise, rssi, sinr, radio.sensitivity)),
                     fate: decision.fate,
                 };
             }
@@ -224,14 +223,13 @@ impl Medium {
         for &Decision { by, rssi, sinr, .. } in received {
             let radio = &self.radios[by.0];
             if radio.config.ear {
-                let sensitivity = radio.config.profile.sensitivity;
                 self.outputs.push_back(Output::Heard(Heard {
                     at: self.now,
                     by,
                     channel,
                     mpdu: mpdu.clone(),
                     rssi,
-                    lqi: phy::lqi_over(radio.noise, rssi, sinr, sensitivity),
+                    lqi: phy::lqi_over(radio.noise, rssi, sinr, radio.sensitivity),
                 }));
             }
         }

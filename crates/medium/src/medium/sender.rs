@@ -28,7 +28,7 @@ impl Medium {
     pub(super) fn enqueue(&mut self, radio: RadioIndex, frame: FrameId, mpdu: &[u8]) {
         let too_long = mpdu.len() + mpdu::FCS_BYTES > phy::MAX_PSDU;
         let sender = &mut self.radios[radio.0];
-        let job = Job {
+        let job = Box::new(Job {
             frame,
             channel: sender.config.channel,
             queued: self.now,
@@ -39,16 +39,16 @@ impl Medium {
             busy: 0,
             exponent: 0,
             progress: Vec::new(),
-        };
+        });
         if too_long {
-            self.report(radio, job, SendOutcome::TooLong);
+            self.report(radio, *job, SendOutcome::TooLong);
         } else if sender.current.is_none() && sender.timer.is_none() {
             sender.queue.push_back(job);
             self.next_frame(radio);
         } else if sender.queue.len() < sender.config.mac.queue {
             sender.queue.push_back(job);
         } else {
-            self.report(radio, job, SendOutcome::QueueFull);
+            self.report(radio, *job, SendOutcome::QueueFull);
         }
     }
 
@@ -300,7 +300,7 @@ impl Medium {
     fn finish(&mut self, radio: RadioIndex, sent: SendOutcome) {
         self.disarm(radio, Phase::Idle);
         if let Some(job) = self.radios[radio.0].current.take() {
-            self.report(radio, job, sent);
+            self.report(radio, *job, sent);
         }
         self.next_frame(radio);
         self.settle(radio);
@@ -315,11 +315,11 @@ impl Medium {
         if self.radios[radio.0].phase != Phase::Sending {
             self.disarm(radio, Phase::Idle);
             if let Some(job) = self.radios[radio.0].current.take() {
-                self.report(radio, job, SendOutcome::Retuned);
+                self.report(radio, *job, SendOutcome::Retuned);
             }
         }
         while let Some(job) = self.radios[radio.0].queue.pop_front() {
-            self.report(radio, job, SendOutcome::Retuned);
+            self.report(radio, *job, SendOutcome::Retuned);
         }
     }
 
