@@ -204,6 +204,7 @@ fn describe(kind: &EventKind) -> Option<String> {
             format!("resumed {p_addr}, {queued} requests were kept back")
         }
         EventKind::Leased { address } => format!("leased {address}"),
+        EventKind::Tuned { channel, pan_id } => format!("on channel {channel}, PAN {pan_id}"),
         _ => return None,
     })
 }
@@ -326,11 +327,20 @@ mod tests {
             event(1, SCENARIO, EventKind::ScenarioStarted),
             event(1, "wmms", EventKind::Ready),
             event(2, "sensor", started(1, "er1")),
+            event(
+                3,
+                "sensor",
+                EventKind::Tuned {
+                    channel: 20.try_into().unwrap(),
+                    pan_id: units::PanId(2),
+                },
+            ),
         ]);
         let texts: Vec<_> = marks.iter().map(|m| m.text.as_str()).collect();
         let expected = [
             "scenario started",
             "sensor: handover 1 started, from er1 (signal)",
+            "sensor: on channel 20, PAN 0x0002",
         ];
         assert_eq!(texts, expected);
     }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
+use units::{Channel, PanId};
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +116,28 @@ pub enum EventKind {
     Leased {
         /// The address.
         address: Ipv6Addr,
+    },
+    /// The node tuned its radio, or found it tuned so when it came up. What its signal registers
+    /// said of PANs on other channels is void from here on.
+    Tuned {
+        /// The channel.
+        channel: Channel,
+        /// The PAN whose frames it accepts; it stays while the node listens on other channels.
+        pan_id: PanId,
+    },
+    /// What the node's radio has used since it came up: at the ends of the scenario and at the
+    /// ends of each phase of the node's handovers. With `medium: phy` only.
+    RadioEnergy {
+        /// Time transmitting, seconds.
+        tx_s: f64,
+        /// Time synchronised on a frame, seconds.
+        rx_s: f64,
+        /// Time listening, seconds.
+        listen_s: f64,
+        /// Time asleep, seconds.
+        sleep_s: f64,
+        /// Energy of all that, millijoules.
+        millijoules: f64,
     },
     /// A program of the user's ended.
     ProgramExited {
@@ -248,6 +271,24 @@ mod tests {
              \"phase\":\"movement_detection\"}\n"
         );
         assert_eq!(read_all(&file[..]).unwrap(), events);
+    }
+
+    #[test]
+    fn the_radio_is_tuned_to_a_channel_by_number_and_to_a_pan_in_hexadecimal() {
+        let line = "{\"time_ns\":3,\"node\":\"sensor\",\"event\":\"tuned\",\"channel\":20,\
+                    \"pan_id\":\"0x0002\"}\n";
+        let event = Event {
+            time_ns: 3,
+            node: "sensor".into(),
+            kind: EventKind::Tuned {
+                channel: Channel::try_from(20).unwrap(),
+                pan_id: PanId(2),
+            },
+        };
+        let mut file = Vec::new();
+        write_line(&mut file, &event).unwrap();
+        assert_eq!(String::from_utf8(file).unwrap(), line);
+        assert_eq!(read_all(line.as_bytes()).unwrap(), [event]);
     }
 
     #[test]
