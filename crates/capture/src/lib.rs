@@ -27,15 +27,18 @@
 //! | [`mod@merge`] | several captures and [`Mark`]s in one, in time order |
 //! | [`decode`] | link layer, IPv4 and IPv6, UDP |
 //! | [`reassembly`] | datagrams out of IP fragments |
+//! | [`tap`] | [`TapHeader`]: the pseudo-header of a frame captured on the air |
 
 pub mod decode;
 pub mod merge;
 pub mod packet;
 pub mod reader;
 pub mod reassembly;
+pub mod tap;
 pub mod writer;
 
 pub use merge::{Mark, annotate, merge};
 pub use packet::{Interface, LinkType, Packet};
 pub use reader::{Capture, ReadError, Reader, read};
+pub use tap::TapHeader;
 pub use writer::{Section, WriteError, Writer};

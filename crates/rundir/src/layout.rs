@@ -34,6 +34,16 @@ impl RunDir {
         self.root.join("run.json")
     }
 
+    /// What the per-frame medium counted, `air.json`; with `medium: phy` only.
+    pub fn air(&self) -> PathBuf {
+        self.root.join("air.json")
+    }
+
+    /// Every transmission on the air, `captures/air.pcapng`; with `medium: phy` only.
+    pub fn air_capture(&self) -> PathBuf {
+        self.captures().join("air.pcapng")
+    }
+
     /// Events of all nodes in time order, `events.jsonl`.
     pub fn events(&self) -> PathBuf {
         self.root.join("events.jsonl")

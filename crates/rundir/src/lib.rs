@@ -1,10 +1,10 @@
 //! The run directory: the only thing that the live half and the analysis share.
 //!
 //! Owns the names of its files ([`layout`]), the events that daemons and the testbed write
-//! ([`event`]), what the live half says of itself ([`facts`]) and what a daemon is told while it
-//! runs ([`control`]). Knows nothing of
-//! namespaces, QEMU or captures. Documented for users in `docs/run-directory.md`.
+//! ([`event`]), what the live half says of itself ([`facts`], [`air`]) and what a daemon is told
+//! while it runs ([`control`]). Knows nothing of namespaces, QEMU or captures. Documented for users in `docs/run-directory.md`.
 
+pub mod air;
 pub mod control;
 pub mod event;
 pub mod facts;

@@ -37,6 +37,8 @@ const LEAVE: Duration = Duration::from_secs(5);
 pub(crate) enum Report {
     /// A daemon's event.
     Event(Event),
+    /// The medium's news for a daemon: its signal register.
+    Signal { node: String, control: Control },
     /// A line on standard output that is no event.
     Garbage { node: String, line: String },
     /// The standard output of a daemon's process ended: it has exited or is about to.

@@ -11,12 +11,14 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `network` | namespaces, radios, backbone, addresses |
-//! | `medium` | the `edges` medium: attenuation to edges, LQI, signal registers |
+//! | `medium` | which medium carries the frames |
+//! | `edges` | the `edges` medium: attenuation to edges, LQI, signal registers |
 //! | `daemon` | one process per node |
 //! | `scenario` | the clock, the steps, and the watch over the processes |
 //! | `sniffer` | one capture per interface |
 
 mod daemon;
+mod edges;
 mod medium;
 mod network;
 mod scenario;
@@ -27,9 +29,11 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use custody::Claim;
+use rundir::air::Facts;
 use rundir::facts::RunFacts;
 use rundir::{Event, RunDir};
 use serde::{Deserialize, Serialize};
@@ -38,12 +42,13 @@ use tokio::sync::mpsc::unbounded_channel;
 use topology::Plan;
 use topology::plan::NodeName;
 use units::SimTime;
+use units::quantity::format_duration;
 use wpan::Namespace;
 
 pub use network::RadioRemover;
 
 use daemon::Launcher;
-use medium::EdgeMedium;
+use medium::RunMedium;
 use network::Network;
 use scenario::Scenario;
 use sniffer::{Sniffers, Tap};
@@ -91,9 +96,9 @@ pub enum Progress {
     /// Scenario time.
     Scenario {
         /// Since its start.
-        at: std::time::Duration,
+        at: Duration,
         /// In all.
-        of: std::time::Duration,
+        of: Duration,
     },
     /// The scenario is over; captures are written.
     Finishing,
@@ -169,12 +174,13 @@ async fn run_in(
     signals: &mut Signals,
 ) -> Result<()> {
     (options.progress)(Progress::BringUp);
-    let network = Network::up(plan, claim)
+    let mut network = Network::up(plan, claim)
         .await
         .context("bring up the network")?;
-    let medium = EdgeMedium::new(plan, network.hwsim, network.radios).await?;
-    let sniffers = sniffers(plan, &network.namespaces, &options.run_dir)?.start()?;
     let (reports, inbox) = unbounded_channel();
+    let (medium, recorder) =
+        RunMedium::new(plan, &mut network, &options.run_dir, reports.clone()).await?;
+    let sniffers = sniffers(plan, &network.namespaces, &options.run_dir)?.start(recorder)?;
     let launcher = Launcher {
         binary: options.binary.clone(),
         run_dir: options.run_dir.clone(),
@@ -189,9 +195,37 @@ async fn run_in(
     };
     // Whatever happened, what was seen until then is kept.
     let stopped = scenario.stop().await;
+    let (medium, mut events) = scenario.into_parts();
+    let aired = medium.finish().and_then(|aired| match aired {
+        None => Ok(()),
+        Some((facts, readings)) => {
+            events.extend(readings);
+            keep_air(plan, options, &facts)
+        }
+    });
     let captured = sniffers.finish();
-    let written = write_events(&options.run_dir, scenario.into_events());
-    played.and(stopped).and(captured).and(written)
+    let written = write_events(&options.run_dir, events);
+    played.and(stopped).and(aired).and(captured).and(written)
+}
+
+/// Writes what the air counted. Under the virtual clock the air is as punctual in every run of
+/// the plan: there a late frame is an error, elsewhere the result says it.
+fn keep_air(plan: &Plan, options: &Options<'_>, facts: &Facts) -> Result<()> {
+    let path = options.run_dir.air();
+    facts
+        .write(&path)
+        .with_context(|| format!("write {}", path.display()))?;
+    let late = &facts.lateness;
+    match &plan.radio.phy {
+        Some(phy) if late.over_limit > 0 && options.facts.clock == "virtual" => bail!(
+            "the air handed {} frames over more than {} late, at most {}; raise \
+             radio.lateness_limit if the scenario can bear it, or send less at one instant",
+            late.over_limit,
+            format_duration(phy.lateness_limit),
+            format_duration(Duration::from_secs_f64(late.max_s)),
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn sniffers(

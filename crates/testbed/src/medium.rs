@@ -1,218 +1,129 @@
-//! The `edges` medium: attenuation to hwsim edges, LQI and the nodes' signal registers.
-//!
-//! [`EdgeState`] decides and is pure; [`EdgeMedium`] carries out.
+//! How frames get from radio to radio in this run: by the kernel's own edges, or by the
+//! per-frame air.
 
-use std::collections::BTreeMap;
-
+use air::{Air, Change, Recorder};
 use anyhow::{Context, Result};
+use rundir::air::Facts;
 use rundir::control::Control;
-use topology::plan::{LinkPlan, NodeName, Plan, RadioPlan, Role};
-use units::{Db, Dbm, Lqi};
-use wpan::{Hwsim, RadioId};
+use rundir::{Event, EventKind, RunDir};
+use tokio::sync::mpsc::UnboundedSender;
+use topology::Plan;
+use topology::plan::{LinkPlan, Medium, NodeName};
+use units::SimTime;
 
-/// An unordered pair of radios, smaller name first.
-type Pair = (NodeName, NodeName);
+use crate::daemon::Report;
+use crate::edges::EdgeMedium;
+use crate::network::Network;
 
-fn pair(a: &str, b: &str) -> Pair {
-    if a <= b {
-        (a.into(), b.into())
-    } else {
-        (b.into(), a.into())
-    }
+/// The medium of a run.
+pub(crate) enum RunMedium {
+    Edges(Box<EdgeMedium>),
+    Phy(Air),
 }
 
-/// What links there are, whatever the kernel knows of them.
-#[derive(Debug)]
-struct EdgeState {
-    radio: RadioPlan,
-    links: BTreeMap<Pair, Link>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Link {
-    attenuation: Option<Db>,
-    taken_away: bool,
-}
-
-impl EdgeState {
-    fn set_attenuation(&mut self, a: &str, b: &str, attenuation: Db) {
-        self.links.entry(pair(a, b)).or_default().attenuation = Some(attenuation);
-    }
-
-    fn set_up(&mut self, a: &str, b: &str, up: bool) {
-        self.links.entry(pair(a, b)).or_default().taken_away = !up;
-    }
-
-    /// Power of `a`'s frames at `b`, where they are received.
-    fn rssi(&self, a: &str, b: &str) -> Option<Dbm> {
-        let link = self
-            .links
-            .get(&pair(a, b))
-            .filter(|link| !link.taken_away)?;
-        let rssi = self.radio.tx_power - link.attenuation?;
-        (rssi >= self.radio.sensitivity).then_some(rssi)
-    }
-}
-
-/// The medium on the kernel's own edges.
-pub(crate) struct EdgeMedium {
-    hwsim: Hwsim,
-    radios: BTreeMap<NodeName, RadioId>,
-    state: EdgeState,
-    /// LQI of the edges that the kernel has.
-    edges: BTreeMap<Pair, Lqi>,
-    /// The PAN of each edge router, and which nodes listen for it.
-    routers: BTreeMap<NodeName, Control>,
-    listeners: Vec<NodeName>,
-}
-
-impl EdgeMedium {
-    /// The medium of `plan` between `radios`, its initial links in force.
+impl RunMedium {
+    /// The medium of `plan` over `network`, and who writes the capture of the air if there is one.
     pub(crate) async fn new(
         plan: &Plan,
-        hwsim: Hwsim,
-        radios: BTreeMap<NodeName, RadioId>,
-    ) -> Result<EdgeMedium> {
-        let mut routers = BTreeMap::new();
-        let mut listeners = Vec::new();
-        for (name, node) in &plan.nodes {
-            match (&node.role, &node.radio) {
-                (Role::EdgeRouter(_), Some(radio)) => {
-                    let (channel, pan_id) = (radio.channel, radio.pan_id);
-                    routers.insert(
-                        name.clone(),
-                        Control::Signal {
-                            channel,
-                            pan_id,
-                            rssi: None,
-                        },
-                    );
-                }
-                (Role::MobileNode(_), Some(_)) => listeners.push(name.clone()),
-                _ => {}
+        network: &mut Network,
+        run_dir: &RunDir,
+        reports: UnboundedSender<Report>,
+    ) -> Result<(RunMedium, Option<Recorder>)> {
+        match plan.radio.medium {
+            Medium::Edges => {
+                let hwsim = network.hwsim.take().context("hwsim is connected")?;
+                let radios = std::mem::take(&mut network.radios);
+                let medium = EdgeMedium::new(plan, hwsim, radios).await?;
+                Ok((RunMedium::Edges(Box::new(medium)), None))
+            }
+            Medium::Phy => {
+                let on_signal = Box::new(move |node: &str, control: Control| {
+                    let node = node.to_owned();
+                    // Nobody listens any more only when the run is over.
+                    let _ = reports.send(Report::Signal { node, control });
+                });
+                let file = run_dir.air_capture();
+                let (air, recorder) = Air::start(plan, &network.shadows, file, on_signal)?;
+                Ok((RunMedium::Phy(air), Some(recorder)))
             }
         }
-        let state = EdgeState {
-            radio: plan.radio.clone(),
-            links: BTreeMap::new(),
-        };
-        let mut medium = EdgeMedium {
-            hwsim,
-            radios,
-            state,
-            edges: BTreeMap::new(),
-            routers,
-            listeners,
-        };
-        for link in &plan.links {
-            medium.attenuate(link).await?;
+    }
+
+    /// The scenario clock is at zero.
+    pub(crate) fn started(&mut self, at: SimTime) {
+        if let RunMedium::Phy(air) = self {
+            air.tell(Change::Started(at));
         }
-        Ok(medium)
     }
 
     /// Sets the attenuation between two radios.
     pub(crate) async fn attenuate(&mut self, link: &LinkPlan) -> Result<()> {
-        self.state
-            .set_attenuation(&link.a, &link.b, link.attenuation);
-        self.apply(&link.a, &link.b).await
+        match self {
+            RunMedium::Edges(edges) => edges.attenuate(link).await,
+            RunMedium::Phy(air) => {
+                let (a, b) = (link.a.clone(), link.b.clone());
+                air.tell(Change::Attenuation(a, b, link.attenuation));
+                Ok(())
+            }
+        }
     }
 
     /// Takes a link away or gives it back.
     pub(crate) async fn set_up(&mut self, a: &str, b: &str, up: bool) -> Result<()> {
-        self.state.set_up(a, b, up);
-        self.apply(a, b).await
-    }
-
-    /// Makes the kernel's edges between `a` and `b` what the state says, both ways.
-    async fn apply(&mut self, a: &str, b: &str) -> Result<()> {
-        let rssi = self.state.rssi(a, b);
-        let lqi = rssi.map(|rssi| Lqi::from_rssi(rssi, self.state.radio.sensitivity));
-        let key = pair(a, b);
-        let before = self.edges.get(&key).copied();
-        if before == lqi {
-            return Ok(());
-        }
-        let (ra, rb) = (self.radio(a)?, self.radio(b)?);
-        for (from, to) in [(ra, rb), (rb, ra)] {
-            match lqi {
-                Some(lqi) => {
-                    if before.is_none() {
-                        self.hwsim.add_edge(from, to).await?;
-                    }
-                    self.hwsim.set_lqi(from, to, lqi).await?;
-                }
-                None => self.hwsim.delete_edge(from, to).await?,
+        match self {
+            RunMedium::Edges(edges) => edges.set_up(a, b, up).await,
+            RunMedium::Phy(air) => {
+                air.tell(Change::Link(a.into(), b.into(), up));
+                Ok(())
             }
         }
-        match lqi {
-            Some(lqi) => self.edges.insert(key, lqi),
-            None => self.edges.remove(&key),
-        };
-        Ok(())
     }
 
-    fn radio(&self, node: &str) -> Result<RadioId> {
-        self.radios
-            .get(node)
-            .copied()
-            .with_context(|| format!("node {node} has no radio"))
-    }
-
-    /// The registers of every listening node: who is told what.
+    /// The registers that the medium knows without a frame: who is told what.
     pub(crate) fn signals(&self) -> Vec<(NodeName, Control)> {
-        let mut signals = Vec::new();
-        for listener in &self.listeners {
-            for (router, register) in &self.routers {
-                let mut register = register.clone();
-                if let Control::Signal { rssi, .. } = &mut register {
-                    *rssi = self.state.rssi(router, listener);
-                }
-                signals.push((listener.clone(), register));
+        match self {
+            RunMedium::Edges(edges) => edges.signals(),
+            RunMedium::Phy(_) => Vec::new(),
+        }
+    }
+
+    /// A node's event, where the air has to know of it.
+    pub(crate) fn handle_event(&mut self, event: &Event) {
+        let RunMedium::Phy(air) = self else {
+            return;
+        };
+        match &event.kind {
+            EventKind::Tuned { channel, pan_id } => {
+                air.tell(Change::Tuned(event.node.clone(), *channel, *pan_id));
+            }
+            EventKind::PhaseStarted { .. } | EventKind::PhaseEnded { .. } => {
+                let at = SimTime::from_nanos(event.time_ns);
+                air.tell(Change::Read(event.node.clone(), at));
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads what every radio of `plan` has used by now.
+    pub(crate) fn read_all(&mut self, plan: &Plan, at: SimTime) {
+        let RunMedium::Phy(air) = self else {
+            return;
+        };
+        for (name, node) in &plan.nodes {
+            if node.radio.is_some() {
+                air.tell(Change::Read(name.clone(), at));
             }
         }
-        signals
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use topology::plan::Medium;
-
-    fn state() -> EdgeState {
-        let radio = RadioPlan {
-            medium: Medium::Edges,
-            tx_power: Dbm(0.0),
-            sensitivity: Dbm(-85.0),
-        };
-        EdgeState {
-            radio,
-            links: BTreeMap::new(),
+    /// Ends the medium: what it counted, and what the radios had used when it was asked.
+    pub(crate) fn finish(self) -> Result<Option<(Facts, Vec<Event>)>> {
+        match self {
+            RunMedium::Edges(_) => Ok(None),
+            RunMedium::Phy(air) => {
+                let done = air.finish()?;
+                Ok(Some((done.facts, done.readings)))
+            }
         }
-    }
-
-    #[test]
-    fn a_link_is_there_down_to_the_sensitivity_and_both_ways() {
-        let mut state = state();
-        assert_eq!(
-            state.rssi("a", "b"),
-            None,
-            "a pair not listed does not hear each other"
-        );
-        state.set_attenuation("b", "a", Db(85.0));
-        assert_eq!(state.rssi("a", "b"), Some(Dbm(-85.0)));
-        assert_eq!(state.rssi("b", "a"), Some(Dbm(-85.0)));
-        state.set_attenuation("a", "b", Db(85.1));
-        assert_eq!(state.rssi("a", "b"), None);
-    }
-
-    #[test]
-    fn a_link_taken_away_comes_back_with_its_attenuation() {
-        let mut state = state();
-        state.set_attenuation("a", "b", Db(50.0));
-        state.set_up("a", "b", false);
-        assert_eq!(state.rssi("a", "b"), None);
-        state.set_up("a", "b", true);
-        assert_eq!(state.rssi("a", "b"), Some(Dbm(-50.0)));
     }
 }

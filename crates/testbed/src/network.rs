@@ -1,7 +1,8 @@
 //! Plan to kernel: namespaces, backbone, radios, addresses and routes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use air::Shadow;
 use anyhow::{Context, Result};
 use custody::{Claim, Object, Remover};
 use ipnet::Ipv6Net;
@@ -9,7 +10,7 @@ use topology::Plan;
 use topology::plan::{
     BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, Role,
 };
-use wpan::{Dad, Hwsim, Links, Namespace, Nl802154, RadioId, sysctl};
+use wpan::{Dad, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId, sysctl};
 
 /// The namespace of the backbone's bridge or core router.
 const BACKBONE: &str = "backbone";
@@ -21,8 +22,10 @@ pub(crate) struct Network {
     pub(crate) namespaces: BTreeMap<NodeName, Namespace>,
     /// Every radio.
     pub(crate) radios: BTreeMap<NodeName, RadioId>,
-    /// The hwsim connection, for the medium.
-    pub(crate) hwsim: Hwsim,
+    /// The hwsim connection, for the medium; none once it has been taken.
+    pub(crate) hwsim: Option<Hwsim>,
+    /// The shadow radios; with a per-frame air only.
+    pub(crate) shadows: Vec<Shadow>,
 }
 
 impl Network {
@@ -35,6 +38,7 @@ impl Network {
             host_links: Links::connect(&Namespace::current()?).await?,
             namespaces: BTreeMap::new(),
             radios: BTreeMap::new(),
+            shadows: Vec::new(),
         };
         let backbone = builder.namespace(BACKBONE, claim)?;
         let core = Links::connect(&backbone).await?;
@@ -64,6 +68,12 @@ impl Network {
                     .radio(name, radio, &namespace, &links, claim)
                     .await
                     .with_context(failed)?;
+                if plan.radio.phy.is_some() {
+                    builder
+                        .shadows(name, radio, claim)
+                        .await
+                        .with_context(failed)?;
+                }
             }
             if let Role::EdgeRouter(role) = &node.role {
                 namespace.run(|| sysctl::write("net.ipv6.conf.all.forwarding", "1"))??;
@@ -79,7 +89,8 @@ impl Network {
         Ok(Network {
             namespaces: builder.namespaces,
             radios: builder.radios,
-            hwsim: builder.hwsim,
+            hwsim: Some(builder.hwsim),
+            shadows: builder.shadows,
         })
     }
 }
@@ -91,6 +102,7 @@ struct Builder<'a> {
     host_links: Links,
     namespaces: BTreeMap<NodeName, Namespace>,
     radios: BTreeMap<NodeName, RadioId>,
+    shadows: Vec<Shadow>,
 }
 
 impl Builder<'_> {
@@ -134,6 +146,9 @@ impl Builder<'_> {
             radio.set_short_address(wpan.ifindex, short).await?;
         }
         radio.set_channel(made.phy, plan.channel).await?;
+        if let Some(phy) = &self.plan.radio.phy {
+            radio.set_ackreq_default(wpan.ifindex, phy.mac.acks).await?;
+        }
         let lowpan = links.add_lowpan("lowpan0", wpan.ifindex).await?;
         // Mode 1: no address of its own making; the link-local one is added below.
         namespace.run(|| sysctl::write("net.ipv6.conf.lowpan0.addr_gen_mode", "1"))??;
@@ -145,6 +160,45 @@ impl Builder<'_> {
         links.up(lowpan).await?;
         let link_local = Ipv6Net::new(plan.eui64.link_local(), 64)?;
         links.add_address(lowpan, link_local, Dad::Off).await?;
+        Ok(())
+    }
+}
+
+impl Builder<'_> {
+    /// Makes the shadow radios of a node, one on each channel that it may use, joined to it alone.
+    async fn shadows(
+        &mut self,
+        name: &str,
+        plan: &RadioInterface,
+        claim: &mut Claim,
+    ) -> Result<()> {
+        let mut channels = BTreeSet::from([plan.channel]);
+        if let Role::MobileNode(role) = &self.plan.nodes[name].role {
+            channels.extend(role.candidates.iter().map(|candidate| candidate.channel));
+        }
+        let node = self.radios[name];
+        for channel in channels {
+            let made = wpan::create_radio_with_phy(&self.hwsim, &self.host).await?;
+            claim.own(Object::Radio { id: made.radio.0 })?;
+            self.host.delete_interface(made.wpan_ifindex).await?;
+            let monitor = format!("mon{}", made.phy.0);
+            let ifindex = self
+                .host
+                .add_interface(made.phy, &monitor, InterfaceKind::Monitor, plan.eui64)
+                .await?;
+            let mark = format!("wpanlab {} {name} {channel}", claim.dir().display());
+            self.host_links.set_alias(ifindex, &mark).await?;
+            self.host.set_channel(made.phy, channel).await?;
+            self.host_links.up(ifindex).await?;
+            for (from, to) in [(node, made.radio), (made.radio, node)] {
+                self.hwsim.add_edge(from, to).await?;
+            }
+            self.shadows.push(Shadow {
+                node: name.to_owned(),
+                channel,
+                ifindex,
+            });
+        }
         Ok(())
     }
 }

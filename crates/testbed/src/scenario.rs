@@ -11,11 +11,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use topology::Plan;
 use topology::plan::{Action, NodeName, ProgramPlan, Role, StepPlan};
+use units::SimTime;
 use units::quantity::format_duration;
 use wpan::Namespace;
 
 use crate::daemon::{Daemon, Launcher, Program, Report};
-use crate::medium::EdgeMedium;
+use crate::medium::RunMedium;
 use crate::{Progress, now};
 
 /// How long daemons may take to get ready: more than a DHCPv6 exchange, duplicate address
@@ -29,7 +30,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A run from the first daemon to the last event.
 pub(crate) struct Scenario<'a> {
     plan: &'a Plan,
-    medium: EdgeMedium,
+    medium: RunMedium,
     namespaces: BTreeMap<NodeName, Namespace>,
     launcher: Launcher,
     inbox: UnboundedReceiver<Report>,
@@ -51,7 +52,7 @@ enum Due<'a> {
 impl<'a> Scenario<'a> {
     pub(crate) fn new(
         plan: &'a Plan,
-        medium: EdgeMedium,
+        medium: RunMedium,
         namespaces: BTreeMap<NodeName, Namespace>,
         launcher: Launcher,
         inbox: UnboundedReceiver<Report>,
@@ -149,7 +150,16 @@ impl<'a> Scenario<'a> {
     /// What a report means for the run: an event to keep, or the end.
     async fn handle(&mut self, report: Option<Report>) -> Result<Option<Event>> {
         match report.context("all daemons are gone")? {
-            Report::Event(event) => Ok(Some(event)),
+            Report::Event(event) => {
+                self.medium.handle_event(&event);
+                Ok(Some(event))
+            }
+            Report::Signal { node, control } => {
+                if let Some(daemon) = self.daemons.get_mut(&node) {
+                    daemon.tell(&control).await?;
+                }
+                Ok(None)
+            }
             Report::Garbage { node, line } => {
                 bail!("node {node} printed something that is no event: {line}")
             }
@@ -172,7 +182,9 @@ impl<'a> Scenario<'a> {
         let duration = self.plan.scenario.duration;
         let agenda = self.agenda();
         let start = Instant::now();
-        self.record(EventKind::ScenarioStarted);
+        let origin = self.record(EventKind::ScenarioStarted);
+        self.medium.started(origin);
+        self.medium.read_all(self.plan, origin);
         for daemon in self.daemons.values_mut() {
             daemon.tell(&Control::Start).await?;
         }
@@ -188,7 +200,8 @@ impl<'a> Scenario<'a> {
             }
         }
         self.wait_until(start + duration).await?;
-        self.record(EventKind::ScenarioEnded);
+        let end = self.record(EventKind::ScenarioEnded);
+        self.medium.read_all(self.plan, end);
         Ok(())
     }
 
@@ -327,21 +340,24 @@ impl<'a> Scenario<'a> {
                     self.events.push(event);
                     first_error = first_error.and(failure.map_or(Ok(()), |why| bail!(why)));
                 }
-                Report::Garbage { .. } | Report::Closed { .. } => {}
+                Report::Signal { .. } | Report::Garbage { .. } | Report::Closed { .. } => {}
             }
         }
         first_error
     }
 
-    pub(crate) fn into_events(self) -> Vec<Event> {
-        self.events
+    pub(crate) fn into_parts(self) -> (RunMedium, Vec<Event>) {
+        (self.medium, self.events)
     }
 
-    fn record(&mut self, kind: EventKind) {
+    /// Keeps an event of the testbed's own; says when it was.
+    fn record(&mut self, kind: EventKind) -> SimTime {
+        let at = now();
         self.events.push(Event {
-            time_ns: now().as_nanos(),
+            time_ns: at.as_nanos(),
             node: SCENARIO.into(),
             kind,
         });
+        at
     }
 }

@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use air::Recorder;
 use anyhow::{Context, Result, bail};
 use capture::{Interface, LinkType, Packet, Writer};
 use nix::cmsg_space;
@@ -113,8 +114,8 @@ impl Sniffers {
         Ok(())
     }
 
-    /// Starts emptying the sockets.
-    pub(crate) fn start(mut self) -> Result<Running> {
+    /// Starts emptying the sockets, and writing the capture of the air if there is one.
+    pub(crate) fn start(mut self, mut air: Option<Recorder>) -> Result<Running> {
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sniffers".into())
@@ -130,8 +131,12 @@ impl Sniffers {
                             .empty()
                             .with_context(|| format!("capture {}", sniffer.label))?;
                     }
+                    if let Some(air) = &mut air {
+                        air.empty().context("capture of the air")?;
+                    }
                     if last {
-                        return self.open.into_iter().try_for_each(Sniffer::finish);
+                        let finished = self.open.into_iter().try_for_each(Sniffer::finish);
+                        return finished.and(air.map_or(Ok(()), Recorder::finish));
                     }
                 }
             })?;

@@ -21,6 +21,7 @@ const DEL_INTERFACE: u8 = 8;
 const SET_CHANNEL: u8 = 9;
 const SET_PAN_ID: u8 = 10;
 const SET_SHORT_ADDR: u8 = 11;
+const SET_ACKREQ_DEFAULT: u8 = 19;
 const SET_WPAN_PHY_NETNS: u8 = 20;
 
 // Attributes.
@@ -34,6 +35,7 @@ const CHANNEL: u16 = 8;
 const PAN_ID: u16 = 9;
 const SHORT_ADDR: u16 = 10;
 const EXTENDED_ADDR: u16 = 23;
+const ACKREQ_DEFAULT: u16 = 26;
 const NETNS_FD: u16 = 29;
 
 /// What an EBUSY of `SET_PAN_ID` and `SET_SHORT_ADDR` means: the kernel sends no text.
@@ -198,6 +200,18 @@ impl Nl802154 {
         ];
         let operation = format_args!("set short address {address}");
         self.interface_command(SET_SHORT_ADDR, &attrs, ifindex, operation)
+            .await
+    }
+
+    /// Sets whether unicast frames of an interface that is down ask for an acknowledgement.
+    /// Equals `iwpan dev DEV set ackreq_default 1`.
+    pub async fn set_ackreq_default(&self, ifindex: u32, ackreq: bool) -> Result<()> {
+        let attrs = [
+            attr(IFINDEX, ifindex.to_ne_bytes()),
+            attr(ACKREQ_DEFAULT, [u8::from(ackreq)]),
+        ];
+        let operation = format_args!("set ackreq_default {ackreq}");
+        self.interface_command(SET_ACKREQ_DEFAULT, &attrs, ifindex, operation)
             .await
     }
 

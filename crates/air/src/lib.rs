@@ -1,0 +1,151 @@
+//! The shell of the per-frame medium (`medium: phy`): the kernel's radios on one side,
+//! [`medium::Medium`] on the other.
+//!
+//! Owns the packet socket on the shadow radios, the clock, the nodes' signal registers and the
+//! capture of the air. Must not know how radios and namespaces are made (the testbed makes them),
+//! nor what a daemon does with its register.
+//!
+//! ```text
+//! node's radio ──edge── shadow radio + monitor ──► handle_frame ─┐
+//!                                                               Medium + Field
+//! node's radio ──edge── shadow radio + monitor ◄── Deliver ──────┘
+//!                 signal registers ◄── Heard    Transmission ──► captures/air.pcapng
+//! ```
+//!
+//! Each node has one *shadow* radio per channel in use, joined to it alone: a frame crosses an
+//! edge of hwsim only between radios on one channel, so the shadow that a frame arrives at tells
+//! the channel that its sender is on.
+//!
+//! One thread serves all radios. It runs in the real-time scheduling class: a frame's receiver is
+//! decided at the end of the frame's airtime, and the thread then hands it over at once. What it
+//! needs for that is measured ([`Facts::lateness`]); the rest of its work hides inside airtimes.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `shell` | the thread: frames in, deliveries out, each at its instant |
+//! | `socket` | the packet socket |
+//! | `ear` | signal registers of the mobile nodes (pure) |
+//! | `record` | the capture of the air |
+//! | `tally` | counts and lateness |
+
+mod ear;
+mod record;
+mod shell;
+mod socket;
+mod tally;
+
+use std::io::{PipeWriter, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use rundir::Event;
+use rundir::air::Facts;
+use rundir::control::Control;
+use topology::Plan;
+use topology::plan::NodeName;
+use units::{Channel, Db, PanId, SimTime};
+
+pub use record::Recorder;
+
+/// A shadow radio's monitor interface, in the initial network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// The node whose radio it is joined to.
+    pub node: NodeName,
+    /// The channel that it is on.
+    pub channel: Channel,
+    /// The number of its monitor interface.
+    pub ifindex: u32,
+}
+
+/// What happens outside the medium.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The scenario clock is at zero at this instant: movement begins.
+    Started(SimTime),
+    /// The attenuation between two nodes is this, whatever their distance.
+    Attenuation(NodeName, NodeName, Db),
+    /// The link between two nodes is there, or is not.
+    Link(NodeName, NodeName, bool),
+    /// A node tuned its radio.
+    Tuned(NodeName, Channel, PanId),
+    /// Somebody wants to know what the node's radio had used by this instant.
+    Read(NodeName, SimTime),
+}
+
+/// Told of every change of a mobile node's signal register.
+pub type OnSignal = Box<dyn FnMut(&str, Control) + Send>;
+
+/// The running medium.
+pub struct Air {
+    changes: Sender<Change>,
+    /// Wakes the thread; dropped, it ends it.
+    wake: PipeWriter,
+    thread: JoinHandle<Result<Done>>,
+}
+
+/// What a medium leaves.
+pub struct Done {
+    /// Counts and lateness.
+    pub facts: Facts,
+    /// The answers to [`Change::Read`], in their order.
+    pub readings: Vec<Event>,
+}
+
+impl Air {
+    /// Starts the medium of `plan` over `shadows`; what is on the air goes into the capture
+    /// `file`, which is written by whoever owns the [`Recorder`].
+    ///
+    /// # Errors
+    /// The plan has no per-frame air, a shadow is missing, or a socket, file or thread cannot be
+    /// had.
+    pub fn start(
+        plan: &Plan,
+        shadows: &[Shadow],
+        file: PathBuf,
+        on_signal: OnSignal,
+    ) -> Result<(Air, Recorder)> {
+        let phy = plan.radio.phy.as_ref().context("the plan has no air")?;
+        let (changes, inbox) = channel();
+        let (woken, wake) = std::io::pipe().context("a pipe to the medium")?;
+        let (transmissions, recorder) = record::open(plan, phy.capture_lost, file)?;
+        let shell = shell::Shell::new(plan, phy, shadows, inbox, woken, transmissions, on_signal)?;
+        let thread = std::thread::Builder::new()
+            .name("air".into())
+            .spawn(move || shell.run())?;
+        let air = Air {
+            changes,
+            wake,
+            thread,
+        };
+        Ok((air, recorder))
+    }
+
+    /// Tells the medium of a change. A medium that has failed says so in [`Air::finish`].
+    pub fn tell(&mut self, change: Change) {
+        if self.changes.send(change).is_ok() {
+            // One byte each: the pipe holds more changes than a scenario has at one instant.
+            let _ = self.wake.write_all(&[1]);
+        }
+    }
+
+    /// Ends the medium.
+    ///
+    /// # Errors
+    /// When it failed, and why.
+    pub fn finish(self) -> Result<Done> {
+        drop(self.changes);
+        drop(self.wake);
+        match self.thread.join() {
+            Ok(done) => done.context("the medium"),
+            Err(_) => Err(anyhow!("the medium's thread panicked")),
+        }
+    }
+}
+
+/// Now, on the clock that stamps the captures.
+fn now() -> SimTime {
+    SimTime::ZERO + std::time::UNIX_EPOCH.elapsed().unwrap_or_default()
+}

@@ -1,0 +1,400 @@
+//! The thread: frames from the shadows into the medium, deliveries out at their instants.
+
+use std::collections::BTreeMap;
+use std::io::{PipeReader, Read};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use medium::mpdu::{FCS_BYTES, Header};
+use medium::{
+    AddressFilter, Delivery, FrameId, FrameReport, MacParams, Medium, Output, PathLoss,
+    RadioConfig, RadioIndex,
+};
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use propagation::{Field, Trace, Track};
+use rundir::{Event, EventKind};
+use topology::Plan;
+use topology::plan::{MobileNodePlan, NodeName, PhyPlan, RadioInterface, Role};
+use units::{Channel, SimTime};
+
+use crate::ear::{Ear, Listener, Register};
+use crate::record::{Entry, was_sent};
+use crate::socket::Monitors;
+use crate::tally::Tally;
+use crate::{Change, Done, OnSignal, Shadow, now};
+
+/// Above everything that runs in the usual class, and above the softirqs' threads.
+const PRIORITY: i32 = 50;
+/// Silence after which a signal is lost, if the plan says nothing.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// The nodes of the medium, in the order of their [`RadioIndex`].
+pub(crate) fn nodes_with_radio(plan: &Plan) -> impl Iterator<Item = (&NodeName, &RadioInterface)> {
+    let nodes = plan.nodes.iter();
+    nodes.filter_map(|(name, node)| Some((name, node.radio.as_ref()?)))
+}
+
+pub(crate) struct Shell {
+    medium: Medium,
+    path: Path,
+    ear: Ear,
+    names: Vec<NodeName>,
+    index: BTreeMap<NodeName, RadioIndex>,
+    monitors: Monitors,
+    /// Whose frames arrive at a monitor interface, and on which channel.
+    sources: BTreeMap<u32, (RadioIndex, Channel)>,
+    /// The monitor interface that leads to a radio on a channel.
+    sinks: BTreeMap<(RadioIndex, Channel), u32>,
+    changes: Receiver<Change>,
+    woken: PipeReader,
+    transmissions: Sender<Entry>,
+    /// Frames that have not ended, for the capture of those that are never sent.
+    waiting: BTreeMap<FrameId, Arc<[u8]>>,
+    on_signal: OnSignal,
+    tally: Tally,
+    readings: Vec<Event>,
+    lateness_limit: Duration,
+}
+
+/// The loss between radios, over scenario time.
+struct Path {
+    field: Field,
+    /// When the scenario clock was at zero; before that everything stands where it begins.
+    origin: Option<SimTime>,
+}
+
+impl PathLoss for Path {
+    fn loss(&mut self, at: SimTime, from: RadioIndex, to: RadioIndex) -> Option<units::Db> {
+        let at = self
+            .origin
+            .map_or(Duration::ZERO, |o| at.saturating_since(o));
+        self.field.loss(at, from.0, to.0)
+    }
+}
+
+impl Shell {
+    pub(crate) fn new(
+        plan: &Plan,
+        phy: &PhyPlan,
+        shadows: &[Shadow],
+        changes: Receiver<Change>,
+        woken: PipeReader,
+        transmissions: Sender<Entry>,
+        on_signal: OnSignal,
+    ) -> Result<Shell> {
+        let start = now();
+        let mut medium = Medium::new(plan.seed, start);
+        let mut index = BTreeMap::new();
+        for (name, radio) in nodes_with_radio(plan) {
+            let ear = matches!(plan.nodes[name].role, Role::MobileNode(_));
+            index.insert(
+                name.clone(),
+                medium.add_radio(radio_config(name, radio, phy, ear)),
+            );
+        }
+        let path = Path {
+            field: field(plan, phy)?,
+            origin: None,
+        };
+        let mut sources = BTreeMap::new();
+        let mut sinks = BTreeMap::new();
+        for shadow in shadows {
+            let radio = *index
+                .get(&shadow.node)
+                .with_context(|| format!("shadow of {}, which has no radio", shadow.node))?;
+            sources.insert(shadow.ifindex, (radio, shadow.channel));
+            sinks.insert((radio, shadow.channel), shadow.ifindex);
+        }
+        Ok(Shell {
+            medium,
+            path,
+            ear: ear(plan, &index, start),
+            names: nodes_with_radio(plan)
+                .map(|(name, _)| name.clone())
+                .collect(),
+            index,
+            monitors: Monitors::open().context("packet socket on the shadow radios")?,
+            sources,
+            sinks,
+            changes,
+            woken,
+            transmissions,
+            waiting: BTreeMap::new(),
+            on_signal,
+            tally: Tally::default(),
+            readings: Vec::new(),
+            lateness_limit: phy.lateness_limit,
+        })
+    }
+
+    /// Serves the radios until told to end.
+    pub(crate) fn run(mut self) -> Result<Done> {
+        become_real_time().context("real-time scheduling class")?;
+        loop {
+            let more = self.take_changes();
+            self.take_frames().context("frames of the shadow radios")?;
+            self.medium.handle_timeout(now(), &mut self.path);
+            self.hand_over()?;
+            for (radio, signal) in self.ear.poll(now()) {
+                (self.on_signal)(&self.names[radio.0], signal);
+            }
+            if !more {
+                return Ok(Done {
+                    facts: self.tally.finish(self.lateness_limit),
+                    readings: self.readings,
+                });
+            }
+            self.sleep()?;
+        }
+    }
+
+    /// Sleeps until a frame or a change comes or something is due.
+    fn sleep(&self) -> Result<()> {
+        let due = [self.medium.poll_timeout(), self.ear.poll_timeout()];
+        let timeout = due.into_iter().flatten().min().map(|at| {
+            let left = at.saturating_since(now());
+            TimeSpec::from_duration(left)
+        });
+        let mut sources = [
+            PollFd::new(self.monitors.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.woken.as_fd(), PollFlags::POLLIN),
+        ];
+        match ppoll(&mut sources, timeout, None) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno).context("wait for frames"),
+        }
+    }
+
+    /// Applies what has changed; `false` when the medium is to end.
+    fn take_changes(&mut self) -> bool {
+        loop {
+            match self.changes.try_recv() {
+                Ok(change) => {
+                    // Takes one byte per change. It is there: the change came before it.
+                    let _ = self.woken.read(&mut [0]);
+                    self.apply(change);
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        let now = now();
+        // The medium's past is decided by how things were.
+        self.medium.handle_timeout(now, &mut self.path);
+        let known = |index: &BTreeMap<NodeName, RadioIndex>, name: &str| index.get(name).copied();
+        match change {
+            Change::Started(at) => self.path.origin = Some(at),
+            Change::Attenuation(a, b, attenuation) => {
+                if let (Some(a), Some(b)) = (known(&self.index, &a), known(&self.index, &b)) {
+                    self.path.field.set_attenuation(a.0, b.0, Some(attenuation));
+                }
+            }
+            Change::Link(a, b, up) => {
+                if let (Some(a), Some(b)) = (known(&self.index, &a), known(&self.index, &b)) {
+                    self.path.field.set_up(a.0, b.0, up);
+                }
+            }
+            Change::Tuned(node, channel, pan_id) => {
+                if let Some(radio) = known(&self.index, &node) {
+                    self.medium.tune(now, &mut self.path, radio, channel);
+                    let filter = AddressFilter {
+                        pan_id,
+                        ..self.medium.config(radio).filter
+                    };
+                    self.medium.set_filter(now, &mut self.path, radio, filter);
+                    self.ear.tuned(now, radio, channel);
+                }
+            }
+            Change::Read(node, at) => {
+                if let Some(radio) = known(&self.index, &node) {
+                    let energy = self.medium.energy(radio, at);
+                    self.readings.push(Event {
+                        time_ns: at.as_nanos(),
+                        node,
+                        kind: EventKind::RadioEnergy {
+                            tx_s: energy.tx.as_secs_f64(),
+                            rx_s: energy.rx.as_secs_f64(),
+                            listen_s: energy.listen.as_secs_f64(),
+                            sleep_s: energy.sleep.as_secs_f64(),
+                            millijoules: energy.millijoules,
+                        },
+                    });
+                }
+            }
+        }
+    }
+
+    fn take_frames(&mut self) -> Result<()> {
+        while let Some(arrived) = self.monitors.receive()? {
+            let Some(&(radio, channel)) = self.sources.get(&arrived.ifindex) else {
+                continue; // somebody else's interface in this namespace
+            };
+            let Some(length) = arrived.psdu.len().checked_sub(FCS_BYTES) else {
+                continue;
+            };
+            let mpdu: Arc<[u8]> = arrived.psdu[..length].into();
+            let at = arrived.at;
+            // A node's own frame tells where its radio is, whatever its daemon said.
+            self.ear.tuned(at, radio, channel);
+            let frame = self
+                .medium
+                .handle_frame(at, &mut self.path, radio, channel, &mpdu);
+            self.waiting.insert(frame, mpdu);
+        }
+        Ok(())
+    }
+
+    /// Passes the medium's outputs on.
+    fn hand_over(&mut self) -> Result<()> {
+        while let Some(output) = self.medium.poll_output() {
+            match output {
+                Output::Deliver(delivery) => self.deliver(&delivery)?,
+                Output::Heard(heard) => {
+                    if let Ok(header) = Header::parse(&heard.mpdu) {
+                        let (at, by) = (heard.at, heard.by);
+                        self.ear.heard(at, by, heard.channel, &header, heard.rssi);
+                    }
+                }
+                Output::Transmission(transmission) => {
+                    self.tally.transmission(&transmission);
+                    self.record(Entry::Sent(transmission));
+                }
+                Output::Done(report) => self.done(report),
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, delivery: &Delivery) -> Result<()> {
+        let Some(&ifindex) = self.sinks.get(&(delivery.to, delivery.channel)) else {
+            return Ok(()); // a radio on a channel that no plan gives it
+        };
+        self.tally.late(now().saturating_since(delivery.at));
+        match self.monitors.send(ifindex, &delivery.mpdu) {
+            // Its receiver is down, as while it retunes: the frame is lost there, as in life.
+            Ok(()) | Err(Errno::ENETDOWN) => Ok(()),
+            Err(errno) => {
+                let node = &self.names[delivery.to.0];
+                Err(errno).with_context(|| format!("hand a frame to the radio of {node}"))
+            }
+        }
+    }
+
+    fn done(&mut self, report: FrameReport) {
+        self.tally.done(&report);
+        if let Some(mpdu) = self.waiting.remove(&report.frame)
+            && !was_sent(&report)
+        {
+            self.record(Entry::NeverSent(report, mpdu));
+        }
+    }
+
+    /// The recorder is gone only when the run is over.
+    fn record(&self, entry: Entry) {
+        let _ = self.transmissions.send(entry);
+    }
+}
+
+fn radio_config(name: &str, radio: &RadioInterface, phy: &PhyPlan, ear: bool) -> RadioConfig {
+    RadioConfig {
+        name: name.to_owned(),
+        profile: radio.profile.as_ref().unwrap_or(&phy.profile).clone(),
+        mac: MacParams {
+            min_be: phy.mac.min_be,
+            max_be: phy.mac.max_be,
+            max_csma_backoffs: phy.mac.max_csma_backoffs,
+            max_frame_retries: phy.mac.max_frame_retries,
+            queue: phy.mac.queue as usize,
+        },
+        channel: radio.channel,
+        filter: AddressFilter {
+            eui64: radio.eui64,
+            pan_id: radio.pan_id,
+            short: radio.short_address,
+        },
+        ear,
+    }
+}
+
+/// The field with the radios in the order of their indices.
+fn field(plan: &Plan, phy: &PhyPlan) -> Result<Field> {
+    let mut field = Field::new(plan.seed, phy.path_loss.clone());
+    let mut index = BTreeMap::new();
+    for (name, radio) in nodes_with_radio(plan) {
+        let track = match radio.track.is_empty() {
+            true => None,
+            false => {
+                Some(Track::new(radio.track.clone()).with_context(|| format!("track of {name}"))?)
+            }
+        };
+        index.insert(name.as_str(), field.add_radio(name, track));
+    }
+    let ends = |a: &str, b: &str| -> Result<(usize, usize)> {
+        let known = |name: &str| {
+            let radio = index.get(name).copied();
+            radio.with_context(|| format!("link of {a} and {b}: {name} has no radio"))
+        };
+        Ok((known(a)?, known(b)?))
+    };
+    for trace in &phy.traces {
+        let (a, b) = ends(&trace.a, &trace.b)?;
+        let of_link = Trace::new(trace.points.clone())
+            .with_context(|| format!("trace of {} and {}", trace.a, trace.b))?;
+        field.set_trace(a, b, Some(of_link));
+    }
+    for link in &plan.links {
+        let (a, b) = ends(&link.a, &link.b)?;
+        field.set_attenuation(a, b, Some(link.attenuation));
+    }
+    Ok(field)
+}
+
+/// The registers of every mobile node: one per candidate router.
+fn ear(plan: &Plan, index: &BTreeMap<NodeName, RadioIndex>, start: SimTime) -> Ear {
+    let mut ear = Ear::default();
+    for (name, node) in &plan.nodes {
+        let (Role::MobileNode(role), Some(radio)) = (&node.role, &node.radio) else {
+            continue;
+        };
+        let silence = role.handover.signal_timeout.unwrap_or(SILENCE);
+        let listener = Listener::new(radio.channel, start, silence, registers(plan, role));
+        ear.add(index[name], listener);
+    }
+    ear
+}
+
+fn registers(plan: &Plan, role: &MobileNodePlan) -> Vec<Register> {
+    let candidates = role.candidates.iter().filter_map(|candidate| {
+        let radio = plan.nodes.get(&candidate.router)?.radio.as_ref()?;
+        Some(Register::new(
+            candidate.channel,
+            candidate.pan_id,
+            radio.eui64,
+            radio.short_address,
+        ))
+    });
+    candidates.collect()
+}
+
+/// Moves the calling thread to `SCHED_FIFO`, where timers have no slack.
+fn become_real_time() -> std::io::Result<()> {
+    let parameters = libc::sched_param {
+        sched_priority: PRIORITY,
+    };
+    // SAFETY: `parameters` outlives the call; 0 is the calling thread.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameters) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}

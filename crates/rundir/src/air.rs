@@ -1,0 +1,61 @@
+//! `air.json`: what the per-frame medium counted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts over a whole run, and how punctual the medium's shell was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// Frames that hosts handed to their radios.
+    pub frames: u64,
+    /// Transmissions of them, retries included.
+    pub transmissions: u64,
+    /// Immediate ACKs.
+    pub acks: u64,
+    /// How the frames ended for their senders, by the words of the medium.
+    pub sent: BTreeMap<String, u64>,
+    /// Frames delivered to a host: one per receiver.
+    pub delivered: u64,
+    /// Frames not delivered to a receiver that they were for, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// From the instant at which the medium wants a frame delivered to the instant at which the
+    /// kernel was given it.
+    pub lateness: Lateness,
+}
+
+/// A distribution of delays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lateness {
+    /// Median, seconds.
+    pub median_s: f64,
+    /// 99th percentile, seconds.
+    pub p99_s: f64,
+    /// Largest, seconds.
+    pub max_s: f64,
+    /// How many were over the plan's limit.
+    pub over_limit: u64,
+}
+
+impl Facts {
+    /// Writes `air.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        std::fs::write(path, text)
+    }
+
+    /// Reads `air.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is none of ours.
+    pub fn read(path: &Path) -> std::io::Result<Facts> {
+        Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+    }
+}
