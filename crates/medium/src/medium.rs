@@ -109,9 +109,9 @@ impl Medium {
         self.radios[radio.0].awake
     }
 
-    /// Time in each state and energy of a radio from its addition to `at`, which may lie in
-    /// the past (up to a second, more precisely: before the latest instant of the medium), or
-    /// in the future, where the radio's present state is taken to last.
+    /// Time in each state and energy of a radio from its addition to `at`, which may lie up to
+    /// a second before the medium's latest instant, or after it, where the radio's present
+    /// state is taken to last.
     pub fn energy(&self, radio: RadioIndex, at: SimTime) -> Energy {
         let radio = &self.radios[radio.0];
         radio.meter.read(at, &radio.config.profile)

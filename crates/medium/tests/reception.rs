@@ -243,6 +243,64 @@ fn a_radio_that_receives_does_not_begin_to_transmit() {
 }
 
 #[test]
+fn a_frame_that_is_synchronised_on_during_a_cca_makes_it_busy() {
+    // Under the CCA threshold; the start-of-frame delimiter ends at 480 us, the CCA at 528 us.
+    let radios = [1, 2].map(|address| RadioConfig {
+        mac: at_once(),
+        ..radio(address)
+    });
+    let mut world = World::new(3, Losses::all(80.0), radios.to_vec());
+    world.hand(at_us(0), 0, &data(1, 2, 100, false, 1));
+    world.hand(at_us(400), 1, &data(2, 1, 50, false, 2));
+    world.finish();
+    let both = outcomes(&world);
+    assert!(is_delivered(both[0]));
+    assert_eq!(both[1], Outcome::Dropped(Reason::ChannelAccessFailure));
+}
+
+/// Four radios that send without backoff; 0, 1 and 2 do not hear each other. 3 hears 0 at
+/// -60 dBm, 1 at -50 dBm, 2 not at all.
+fn three_hidden() -> World {
+    let radios = [1, 2, 3, 4].map(|address| RadioConfig {
+        mac: at_once(),
+        ..radio(address)
+    });
+    let losses = Losses::default()
+        .with(0, 3, Some(60.0))
+        .with(1, 3, Some(50.0));
+    World::new(3, losses, radios.to_vec())
+}
+
+#[test]
+fn interference_that_is_over_counts_at_the_end_of_the_frame() {
+    let mut world = three_hidden();
+    // 0 from 320 us to 4576 us, 1 within it, and 2 begins after 1's end.
+    world.hand(at_us(0), 0, &data(1, 4, 127, false, 1));
+    world.hand(at_us(1000), 1, &data(2, 4, 20, false, 2));
+    world.hand(at_us(3000), 2, &data(3, 4, 20, false, 3));
+    world.finish();
+    assert_eq!(outcomes(&world)[0], Outcome::Dropped(Reason::Collision));
+}
+
+#[test]
+fn a_cca_measures_what_ended_within_its_window() {
+    let mut world = three_hidden();
+    // 1 is on the air from 320 us to 1152 us, 2 from 1162 us on; 3's CCA ends at 1180 us. 3
+    // wakes for it, and is not synchronised on anything.
+    let losses = &mut world.losses;
+    world
+        .medium
+        .set_awake(at_us(0), losses, RadioIndex(3), false);
+    world.hand(at_us(0), 1, &data(2, BROADCAST, 20, false, 1));
+    world.hand(at_us(1162 - 320), 2, &data(3, BROADCAST, 20, false, 2));
+    world.hand(at_us(1180 - 128), 3, &data(4, BROADCAST, 20, false, 3));
+    world.finish();
+    let sent = world.transmissions();
+    let last = sent.iter().find(|t| t.from.0 == 3).unwrap();
+    assert_eq!(last.start, at_us(1180 + 128 + 192), "busy, then idle");
+}
+
+#[test]
 fn the_cca_measures_the_mean_over_its_eight_symbols() {
     // At -60 dBm, 2 % of the window (2.55 us) are the threshold of -77 dBm. Radio 0's frame
     // begins at 320 us; the CCA of a frame handed to radio 1 at t ends at t + 128 us.
