@@ -5,11 +5,18 @@
 //! address detection) and reports each as done or failed.
 //!
 //! ```text
+//!  attaching
+//!     │
+//!     ▼                             ┌──► listen, channel by channel
 //!  attached ──► trigger ──► hold ──► link ──► movement detection ──► address ──► dad
-//!     ▲  ▲         │          (unless the link is lost)                           │
-//!     │  └─────────┘ called off                                                   ▼
+//!     ▲  ▲         │          │      │                                            │
+//!     │  └─────────┴──────────┴──────┘ called off                                 ▼
 //!     └──────────────────────── resume ◄──────────────────────────────────── binding
 //! ```
+//!
+//! A lost link skips the hold. A node that is attaching looks for its first router in the same
+//! way, without phases and events. A failed step in a phase after the link, or the loss of the
+//! new router, gives the handover up and starts the next one at the link phase.
 //!
 //! Every input takes the time, as those of [`coap::Machine`] do; a completion that comes
 //! outside its phase is late and is ignored.
@@ -17,8 +24,28 @@
 //! *Sampling.* A signal register changes only through [`Handover::handle_signal`], so that
 //! "the condition holds in `samples` samples in a row" is "it held since the first of them":
 //! one timer, armed only while it holds. A node that stands still costs nothing.
+//!
+//! *Listening.* With [`Config::scan`] the node hears the channel only that its radio is on:
+//!
+//! * A register of another channel holds what was measured there when the radio was last on
+//!   it, for a while (`Ear::memory`: with early listening a round and its longest delay, else
+//!   as long as a scan takes, doubled up to eight times with each scan in a row that brought the
+//!   serving router not back over the threshold). Then nothing is known of that channel.
+//! * The trigger's condition is also true if nothing is known of some other channel.
+//! * In the link phase the node goes straight to a router that is known to be better by the
+//!   hysteresis. Else it listens on all other channels, on each until all candidates there are
+//!   heard or for [`Scan::dwell`], and goes to the best one if that is better at all than the
+//!   old router was when it was last heard; else it goes back and the handover is called off.
+//! * Without a link any router will do: it goes to the best that is known, or listens on
+//!   one channel after the other, its old one too, until something is heard on one.
+//! * [`EarlyScan`]: while attached, with a weak signal, one other channel at a time, and in
+//!   between on its own for as long as it may have been away and until it has heard its router
+//!   again. A round that has begun is broken off only by a signal that recovers; a trigger
+//!   that is due while the radio is away decides when it is back.
 
 mod api;
+mod ear;
+mod search;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
@@ -26,17 +53,31 @@ use std::time::Duration;
 
 use units::{Channel, Dbm, PanId, SimTime};
 
-pub use api::{Candidate, Command, Config, Event, Phase, Reason, Trigger};
+pub use api::{Candidate, Command, Config, EarlyScan, Event, Phase, Reason, Scan, Trigger};
+use ear::{Dial, Ear};
 
 /// Where the sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Not registered for the first time.
+    Attaching(First),
     /// At the serving router; `decide_at` while the trigger condition holds.
     Attached { decide_at: Option<SimTime> },
     /// In a phase of the current handover.
     Running(Running),
     /// Without a usable link, until the next try.
     Resting { until: SimTime },
+}
+
+/// Where a node stands that attaches for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// At the serving candidate, as far as is known.
+    Here,
+    /// That one is not heard, and no other one so far.
+    Searching,
+    /// Retuning to this candidate.
+    Going(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +106,10 @@ pub struct Handover {
     state: State,
     /// The handover whose resume phase is open.
     resuming: Option<u32>,
+    /// Whether the search for a router began without a link.
+    linkless: bool,
+    /// None: all channels are heard at once.
+    ear: Option<Ear>,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
 }
@@ -75,6 +120,20 @@ impl Handover {
     /// # Panics
     /// If `config.serving` is not the place of a candidate.
     pub fn new(config: Config) -> Handover {
+        Handover::starting(config, State::Attached { decide_at: None })
+    }
+
+    /// A node that is tuned to `config.serving` and attaches there, or at another candidate if
+    /// that one is not heard, until [`Handover::attached`]. Commands are [`Command::Listen`],
+    /// [`Command::Retune`] and [`Command::Solicit`] only; there are no events.
+    ///
+    /// # Panics
+    /// As [`Handover::new`].
+    pub fn attaching(config: Config) -> Handover {
+        Handover::starting(config, State::Attaching(First::Here))
+    }
+
+    fn starting(config: Config, state: State) -> Handover {
         assert!(
             config.serving < config.candidates.len(),
             "serving candidate {} of {}",
@@ -85,8 +144,10 @@ impl Handover {
             signals: vec![None; config.candidates.len()],
             serving: config.serving,
             count: 0,
-            state: State::Attached { decide_at: None },
+            state,
             resuming: None,
+            linkless: true,
+            ear: Ear::new(&config),
             commands: VecDeque::new(),
             events: VecDeque::new(),
             config,
@@ -98,9 +159,14 @@ impl Handover {
         self.serving
     }
 
+    /// Whether the node has not been attached yet.
+    pub fn is_attaching(&self) -> bool {
+        matches!(self.state, State::Attaching(_))
+    }
+
     /// Whether the node is between two links, or holds to leave one.
     pub fn in_progress(&self) -> bool {
-        !matches!(self.state, State::Attached { .. })
+        matches!(self.state, State::Running(_) | State::Resting { .. })
     }
 
     /// The next command to carry out.
@@ -115,21 +181,34 @@ impl Handover {
 
     /// When [`Handover::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<SimTime> {
+        match self.dial() {
+            Dial::Turning { .. } => return None,
+            Dial::Listening { until } => return Some(until),
+            Dial::Still => {}
+        }
         match self.state {
-            State::Attached { decide_at } => decide_at,
-            State::Running(_) => None,
+            State::Attached {
+                decide_at: Some(at),
+            } => Some(at),
+            State::Attached { decide_at: None } => self.looks_at(),
+            State::Attaching(_) | State::Running(_) => None,
             State::Resting { until } => Some(until),
         }
     }
 
     /// The instant of [`Handover::poll_timeout`] has come (calling it early is harmless).
     pub fn handle_timeout(&mut self, now: SimTime) {
+        if self.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        if matches!(self.dial(), Dial::Listening { .. }) {
+            return self.listening_over(now);
+        }
         match self.state {
-            State::Attached {
-                decide_at: Some(at),
-            } if at <= now => self.decide(),
-            State::Resting { until } if until <= now => self.start_without_link(),
-            _ => {}
+            State::Attached { decide_at: Some(_) } => self.decide(now),
+            State::Attached { decide_at: None } => self.look_around(now),
+            State::Resting { .. } => self.start_without_link(now),
+            State::Attaching(_) | State::Running(_) => {}
         }
     }
 
@@ -148,34 +227,74 @@ impl Handover {
         };
         self.signals[changed] = rssi;
         let lost = rssi.is_none();
+        self.note(changed, rssi);
         match self.state {
-            State::Attached { .. } if lost && changed == self.serving => self.start_without_link(),
+            State::Attached { .. } if lost && changed == self.serving => {
+                self.start_without_link(now);
+            }
             State::Attached { .. } => self.evaluate(now),
             // Nothing can be sent any more, and no answer will come.
             State::Running(r) if r.phase == Phase::Hold && lost && changed == self.serving => {
                 self.commands.clear();
-                self.leave_hold();
+                self.leave_hold(now);
             }
-            State::Running(r) if r.phase == Phase::Link && r.target.is_none() => self.retune(),
             State::Running(r) if lost && r.target == Some(changed) => {
                 let router = &self.config.candidates[changed].router;
                 self.give_up(format!("{router} lost"));
-                self.start_without_link();
+                self.start_without_link(now);
             }
-            State::Running(_) | State::Resting { .. } => {}
+            State::Attaching(First::Here) if lost && changed == self.serving => self.search(now),
+            State::Attaching(First::Going(there)) if lost && changed == there => self.search(now),
+            _ if self.is_searching() && self.ear.is_none() => self.search(now),
+            _ => {}
+        }
+        if self.ear.as_ref().is_some_and(Ear::has_heard_all) {
+            self.listening_over(now);
+        }
+    }
+
+    /// The node is registered at the serving candidate for the first time. Ignored while it is
+    /// on its way to another one.
+    pub fn attached(&mut self, now: SimTime) {
+        let State::Attaching(first) = self.state else {
+            return;
+        };
+        match first {
+            First::Here => self.attach(now),
+            First::Searching => {
+                self.state = State::Attached { decide_at: None };
+                self.start_without_link(now);
+            }
+            First::Going(_) => {}
         }
     }
 
     /// The hold is answered.
-    pub fn hold_done(&mut self, _now: SimTime) {
+    pub fn hold_done(&mut self, now: SimTime) {
         if self.running(Phase::Hold).is_some() {
-            self.leave_hold();
+            self.leave_hold(now);
+        }
+    }
+
+    /// The radio is tuned to the channel that the last [`Command::Listen`] named. Any other
+    /// channel is late and is ignored.
+    pub fn listening(&mut self, now: SimTime, channel: Channel) {
+        if self.dial() == (Dial::Turning { to: channel }) {
+            self.turned(now, channel);
         }
     }
 
     /// The radio is tuned to the candidate.
-    pub fn link_ready(&mut self, _now: SimTime) {
-        if let Some(r) = self.running(Phase::Link).filter(|r| r.target.is_some()) {
+    pub fn link_ready(&mut self, now: SimTime) {
+        if let State::Attaching(First::Going(there)) = self.state {
+            self.arrive(now, there);
+            self.serving = there;
+            self.state = State::Attaching(First::Here);
+            self.commands.push_back(Command::Solicit);
+        } else if let Some(r) = self.running(Phase::Link)
+            && let Some(target) = r.target
+        {
+            self.arrive(now, target);
             self.enter(r, Phase::MovementDetection, Command::Solicit);
         }
     }
@@ -233,8 +352,7 @@ impl Handover {
         if r.requested {
             self.end_resume();
         }
-        self.state = State::Attached { decide_at: None };
-        self.evaluate(now);
+        self.attach(now);
     }
 
     /// A request came to the new address. Every one may be reported; the first counts.
@@ -252,7 +370,7 @@ impl Handover {
     /// [`Trigger::sample_every`], another one starts.
     pub fn step_failed(&mut self, now: SimTime, reason: impl Into<String>) {
         match self.state {
-            State::Running(r) if r.phase == Phase::Hold => self.leave_hold(),
+            State::Running(r) if r.phase == Phase::Hold => self.leave_hold(now),
             State::Running(_) => {
                 self.give_up(reason.into());
                 // Never at once: a step that fails immediately would spin.
@@ -263,8 +381,18 @@ impl Handover {
                     .max(Duration::from_millis(1));
                 self.state = State::Resting { until: now + rest };
             }
-            State::Attached { .. } | State::Resting { .. } => {}
+            State::Attaching(_) | State::Attached { .. } | State::Resting { .. } => {}
         }
+    }
+
+    /// At the serving candidate, with a link.
+    fn attach(&mut self, now: SimTime) {
+        if let Some(ear) = &mut self.ear {
+            ear.settled(now);
+        }
+        self.note(self.serving, self.signals[self.serving]);
+        self.state = State::Attached { decide_at: None };
+        self.evaluate(now);
     }
 
     /// Starts or calls off the trigger phase as the registers now are.
@@ -272,15 +400,15 @@ impl Handover {
         let State::Attached { decide_at } = self.state else {
             return;
         };
-        match (self.condition_holds(), decide_at) {
+        match (self.condition_holds(now), decide_at) {
             (true, None) => {
                 self.start_trigger();
                 let trigger = &self.config.trigger;
                 let more = trigger.samples.saturating_sub(1);
                 let decide_at = Some(now + trigger.sample_every.saturating_mul(more));
                 self.state = State::Attached { decide_at };
-                if more == 0 {
-                    self.decide();
+                if more == 0 && self.dial() == Dial::Still {
+                    self.decide(now);
                 }
             }
             (false, Some(_)) => {
@@ -291,39 +419,20 @@ impl Handover {
         }
     }
 
-    fn condition_holds(&self) -> bool {
+    fn condition_holds(&self, now: SimTime) -> bool {
         let trigger = &self.config.trigger;
-        let other = self.best_but_serving().and_then(|i| self.signals[i]);
-        match (self.signals[self.serving], other) {
-            (Some(serving), Some(other)) => {
-                serving < trigger.threshold && other >= serving + trigger.hysteresis
-            }
-            _ => false,
-        }
-    }
-
-    /// The strongest candidate that is heard and passes `filter`, the first of equals.
-    fn best(&self, filter: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut best: Option<(usize, Dbm)> = None;
-        for (i, signal) in self.signals.iter().enumerate() {
-            if let Some(signal) = signal.filter(|_| filter(i))
-                && best.is_none_or(|(_, strongest)| signal > strongest)
-            {
-                best = Some((i, signal));
-            }
-        }
-        best.map(|(i, _)| i)
-    }
-
-    fn best_but_serving(&self) -> Option<usize> {
-        self.best(|i| i != self.serving)
+        let Some(serving) = self.signals[self.serving] else {
+            return false;
+        };
+        serving < trigger.threshold
+            && (self.better_candidate(now, trigger.hysteresis).is_some() || self.is_unsure(now))
     }
 
     /// The condition held long enough.
-    fn decide(&mut self) {
+    fn decide(&mut self, now: SimTime) {
         self.start(Reason::Signal);
         if !self.config.hold {
-            self.enter_link(self.best_but_serving());
+            self.enter_link(now);
             return;
         }
         self.start_phase(Phase::Hold);
@@ -337,13 +446,13 @@ impl Handover {
     }
 
     /// There is no link to send anything over: no hold, the strongest candidate at once.
-    fn start_without_link(&mut self) {
+    fn start_without_link(&mut self, now: SimTime) {
         let triggering = matches!(self.state, State::Attached { decide_at: Some(_) });
         if !triggering {
             self.start_trigger();
         }
         self.start(Reason::LinkLost);
-        self.enter_link(self.best(|_| true));
+        self.enter_link(now);
     }
 
     fn start_trigger(&mut self) {
@@ -357,6 +466,7 @@ impl Handover {
     fn start(&mut self, reason: Reason) {
         self.end_resume();
         self.commands.clear();
+        self.linkless = reason == Reason::LinkLost;
         self.count += 1;
         self.end_phase(Phase::Trigger);
         self.events.push_back(Event::HandoverStarted {
@@ -366,33 +476,20 @@ impl Handover {
         });
     }
 
-    /// If every other candidate has vanished meanwhile, the old router is bound again: the
-    /// correspondents are on hold and must be told something.
-    fn leave_hold(&mut self) {
+    fn leave_hold(&mut self, now: SimTime) {
         self.end_phase(Phase::Hold);
-        self.enter_link(self.best_but_serving().or_else(|| self.best(|_| true)));
+        self.enter_link(now);
     }
 
-    fn enter_link(&mut self, target: Option<usize>) {
+    fn enter_link(&mut self, now: SimTime) {
         self.start_phase(Phase::Link);
-        self.tune(target);
-    }
-
-    /// Searching: takes the strongest candidate, if there is one by now.
-    fn retune(&mut self) {
-        self.tune(self.best(|_| true));
-    }
-
-    fn tune(&mut self, target: Option<usize>) {
-        if let Some(candidate) = target {
-            self.commands.push_back(Command::Retune { candidate });
-        }
         self.state = State::Running(Running {
             phase: Phase::Link,
-            target,
+            target: None,
             t_addr: None,
             requested: false,
         });
+        self.search(now);
     }
 
     /// From the running phase to the next one.
@@ -409,6 +506,9 @@ impl Handover {
             self.end_phase(r.phase);
         }
         self.commands.clear();
+        if let Some(ear) = &mut self.ear {
+            ear.stop();
+        }
         self.events.push_back(Event::HandoverFailed {
             handover: self.count,
             reason,

@@ -23,7 +23,8 @@ pub(crate) struct Radio {
     lowpan: u32,
     phy: PhyIndex,
     eui64: Eui64,
-    found_at: Option<(Channel, PanId)>,
+    /// Channel and PAN, if the channel is one of [`Channel`]'s.
+    tuned: Option<(Channel, PanId)>,
 }
 
 impl Radio {
@@ -48,7 +49,7 @@ impl Radio {
         links.up(wpan.ifindex).await?;
         links.up(lowpan).await?;
         Ok(Radio {
-            found_at: channel.map(|channel| (channel, wpan.pan_id)),
+            tuned: channel.map(|channel| (channel, wpan.pan_id)),
             links,
             nl802154,
             interfaces: interfaces.clone(),
@@ -79,9 +80,10 @@ impl Radio {
         Ok(())
     }
 
-    /// Channel and PAN that the radio was opened on.
-    pub(crate) fn found_at(&self) -> Option<(Channel, PanId)> {
-        self.found_at
+    /// Channel and PAN that the radio is on; none before the first retuning if it was opened
+    /// on another page.
+    pub(crate) fn tuned(&self) -> Option<(Channel, PanId)> {
+        self.tuned
     }
 
     /// The extended address.
@@ -103,27 +105,33 @@ impl Radio {
             .await?)
     }
 
-    /// Tunes to `candidate`. The PAN ID of an interface that is up cannot change (`EBUSY`), so
-    /// both interfaces go down for that, which also drops their addresses and routes; for the
-    /// same PAN on another channel they stay up.
-    pub(crate) async fn retune(&mut self, candidate: &CandidatePlan, same_pan: bool) -> Result<()> {
-        if same_pan {
-            self.nl802154
-                .set_channel(self.phy, candidate.channel)
-                .await?;
-            return Ok(());
+    /// Tunes to `candidate`, from whatever channel. The PAN ID of an interface that is up cannot
+    /// change (`EBUSY`), so both interfaces go down for that, which also drops their addresses
+    /// and routes; for the same PAN on another channel they stay up.
+    pub(crate) async fn retune(&mut self, candidate: &CandidatePlan) -> Result<()> {
+        let (channel, pan_id) = (candidate.channel, candidate.pan_id);
+        if self.tuned.is_some_and(|(_, pan)| pan == pan_id) {
+            self.nl802154.set_channel(self.phy, channel).await?;
+        } else {
+            self.links.down(self.lowpan).await?;
+            self.links.down(self.wpan).await?;
+            self.nl802154.set_pan_id(self.wpan, pan_id).await?;
+            self.nl802154.set_channel(self.phy, channel).await?;
+            self.links.up(self.wpan).await?;
+            self.links.up(self.lowpan).await?;
+            self.add_link_local().await?;
         }
-        self.links.down(self.lowpan).await?;
-        self.links.down(self.wpan).await?;
-        self.nl802154
-            .set_pan_id(self.wpan, candidate.pan_id)
-            .await?;
-        self.nl802154
-            .set_channel(self.phy, candidate.channel)
-            .await?;
-        self.links.up(self.wpan).await?;
-        self.links.up(self.lowpan).await?;
-        self.add_link_local().await
+        self.tuned = Some((channel, pan_id));
+        Ok(())
+    }
+
+    /// Turns the radio, which stays up, to `channel` and leaves its PAN, addresses and routes.
+    pub(crate) async fn listen(&mut self, channel: Channel) -> Result<()> {
+        self.nl802154.set_channel(self.phy, channel).await?;
+        if let Some((tuned, _)) = &mut self.tuned {
+            *tuned = channel;
+        }
+        Ok(())
     }
 
     /// Adds `address`, checked as `dad` says.

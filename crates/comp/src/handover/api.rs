@@ -30,6 +30,25 @@ pub struct Trigger {
     pub sample_every: Duration,
 }
 
+/// How a node finds routers on channels that its radio is not tuned to: it tunes to each and
+/// listens for what routers send by themselves (passive scan).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scan {
+    /// The longest time on a channel; all of its candidates heard end it before.
+    pub dwell: Duration,
+    /// Listening while the serving router can still be heard; none: only in the link phase.
+    pub early: Option<EarlyScan>,
+}
+
+/// Listening on other channels before a handover. It belongs to no phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlyScan {
+    /// The serving router's signal is under this.
+    pub threshold: Dbm,
+    /// From the start of one round over all other channels to the start of the next.
+    pub every: Duration,
+}
+
 /// What a [`Handover`](super::Handover) is told once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -39,6 +58,9 @@ pub struct Config {
     pub serving: usize,
     /// When to leave.
     pub trigger: Trigger,
+    /// How the node finds routers on other channels; none: it hears all channels at once, so
+    /// that every register is always true.
+    pub scan: Option<Scan>,
     /// Whether the correspondents are put on hold first.
     pub hold: bool,
     /// Whether a new address has to be checked before it may be used (RFC 4862 §5.4); not so
@@ -95,6 +117,16 @@ pub enum Command {
         /// Its place in [`Config::candidates`].
         candidate: usize,
     },
+    /// Tune the radio to a channel and nothing else: PAN, addresses and routes stay. Then
+    /// [`Handover::listening`](super::Handover::listening).
+    Listen {
+        /// The channel.
+        channel: Channel,
+    },
+    /// The handover is called off and the node stays where it was: release the correspondents
+    /// from the hold, for example by a binding update with the address that it has. Nothing is
+    /// to be reported.
+    Release,
     /// Solicit a router, then [`Handover::router_advertised`](super::Handover::router_advertised).
     Solicit,
     /// Obtain an address, then [`Handover::address_acquired`](super::Handover::address_acquired).
@@ -147,7 +179,8 @@ pub enum Event {
         /// The new temporary address.
         t_addr: Ipv6Addr,
     },
-    /// The handover was given up; another one follows.
+    /// The handover was given up. Another one follows, at once or after a rest; after
+    /// "no better router heard" only if the serving router stays weak or is lost.
     HandoverFailed {
         /// The handover.
         handover: u32,

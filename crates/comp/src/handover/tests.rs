@@ -5,6 +5,10 @@ use super::*;
 
 use units::Db;
 
+mod attaching;
+mod early;
+mod scan;
+
 const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
 const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 5);
 
@@ -45,6 +49,7 @@ fn config() -> Config {
             samples: 3,
             sample_every: Duration::from_millis(100),
         },
+        scan: None,
         hold: true,
         dad: false,
     }

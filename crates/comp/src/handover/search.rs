@@ -1,0 +1,289 @@
+//! Finding a router: which candidates are known, and listening for those that are not.
+
+use units::{Channel, Db, Dbm, SimTime};
+
+use super::ear::Dial;
+use super::{Command, First, Handover, Phase, Running, State};
+
+impl Handover {
+    /// The channel of the serving candidate.
+    fn home(&self) -> Channel {
+        self.config.candidates[self.serving].channel
+    }
+
+    pub(super) fn dial(&self) -> Dial {
+        self.ear.as_ref().map_or(Dial::Still, |ear| ear.dial)
+    }
+
+    /// A register changed.
+    pub(super) fn note(&mut self, changed: usize, rssi: Option<Dbm>) {
+        let Some(ear) = &mut self.ear else {
+            return;
+        };
+        ear.note(changed, rssi.is_some());
+        if changed != self.serving {
+            return;
+        }
+        ear.measured();
+        let Some(rssi) = rssi else {
+            return;
+        };
+        if rssi >= self.config.trigger.threshold {
+            ear.relieved();
+        }
+        let early = ear.scan.early.as_ref();
+        let attached = matches!(self.state, State::Attached { .. });
+        if attached && early.is_some_and(|early| rssi >= early.threshold) {
+            ear.queue.clear();
+        }
+    }
+
+    /// The radio is tuned to `candidate`.
+    pub(super) fn arrive(&mut self, now: SimTime, candidate: usize) {
+        if let Some(ear) = &mut self.ear {
+            ear.arrive(now, self.config.candidates[candidate].channel);
+        }
+    }
+
+    /// Whether the register of `candidate` says something.
+    fn is_known(&self, now: SimTime, candidate: usize) -> bool {
+        let channel = self.config.candidates[candidate].channel;
+        let ear = self.ear.as_ref();
+        ear.is_none_or(|ear| ear.is_known(now, self.home(), channel))
+    }
+
+    /// Whether nothing is known of another channel.
+    pub(super) fn is_unsure(&self, now: SimTime) -> bool {
+        let ear = self.ear.as_ref();
+        ear.is_some_and(|ear| ear.some_stale_at(self.home()) <= now)
+    }
+
+    /// The strongest candidate that is heard and passes `filter`, the first of equals.
+    fn best(&self, now: SimTime, filter: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut best: Option<(usize, Dbm)> = None;
+        for (i, signal) in self.signals.iter().enumerate() {
+            if let Some(signal) = signal.filter(|_| filter(i) && self.is_known(now, i))
+                && best.is_none_or(|(_, strongest)| signal > strongest)
+            {
+                best = Some((i, signal));
+            }
+        }
+        best.map(|(i, _)| i)
+    }
+
+    fn best_but_serving(&self, now: SimTime) -> Option<usize> {
+        self.best(now, |i| i != self.serving)
+    }
+
+    /// The best other candidate, if it is known to be better than the serving one, as last
+    /// heard, by `margin`.
+    pub(super) fn better_candidate(&self, now: SimTime, margin: Db) -> Option<usize> {
+        let serving = self.signals[self.serving]?;
+        let other = self.best_but_serving(now)?;
+        self.signals[other]
+            .is_some_and(|signal| signal >= serving + margin)
+            .then_some(other)
+    }
+
+    /// Whether a router is looked for.
+    pub(super) fn is_searching(&self) -> bool {
+        match self.state {
+            State::Attaching(first) => first == First::Searching,
+            State::Running(r) => r.phase == Phase::Link && r.target.is_none(),
+            State::Attached { .. } | State::Resting { .. } => false,
+        }
+    }
+
+    /// Whether any router is better than what the node has.
+    fn any_will_do(&self) -> bool {
+        self.linkless || self.signals[self.serving].is_none()
+    }
+
+    /// Looks for a router in the link phase or while attaching: goes to one that is known, or
+    /// listens.
+    pub(super) fn search(&mut self, now: SimTime) {
+        if let State::Attaching(first) = &mut self.state {
+            *first = First::Searching;
+        }
+        let found = if self.ear.is_none() {
+            // If every other candidate has vanished during the hold, the old router is bound
+            // again: the correspondents are on hold and must be told something.
+            let other = self.best_but_serving(now).filter(|_| !self.linkless);
+            other.or_else(|| self.best(now, |_| true))
+        } else if self.any_will_do() {
+            self.best(now, |_| true)
+        } else {
+            self.better_candidate(now, self.config.trigger.hysteresis)
+        };
+        match found {
+            Some(candidate) => self.go_to(candidate),
+            None => self.begin_listening(now),
+        }
+    }
+
+    /// The search is over.
+    fn go_to(&mut self, candidate: usize) {
+        if let Some(ear) = &mut self.ear {
+            ear.stop();
+        }
+        match &mut self.state {
+            // It is on this one's link already.
+            State::Attaching(first) if candidate == self.serving && self.ear.is_none() => {
+                *first = First::Here;
+                return;
+            }
+            State::Attaching(first) => *first = First::Going(candidate),
+            State::Running(Running { target, .. }) => *target = Some(candidate),
+            State::Attached { .. } | State::Resting { .. } => {}
+        }
+        self.commands.push_back(Command::Retune { candidate });
+    }
+
+    /// No candidate is known that would do.
+    fn begin_listening(&mut self, now: SimTime) {
+        let (home, any, unsure) = (self.home(), self.any_will_do(), self.is_unsure(now));
+        let Some(ear) = &mut self.ear else {
+            return; // A register will change.
+        };
+        ear.queue.clear();
+        match ear.dial {
+            // The link was lost while the radio listened early.
+            Dial::Listening { .. } => {}
+            Dial::Turning { to } => self.turn(to),
+            Dial::Still => {
+                if !any && unsure {
+                    ear.begin_scan(home);
+                }
+                self.continue_search(now);
+            }
+        }
+    }
+
+    /// After a channel was listened to, or there is none to listen to.
+    fn continue_search(&mut self, now: SimTime) {
+        if self.any_will_do() {
+            match self.best(now, |_| true) {
+                Some(candidate) => self.go_to(candidate),
+                None => self.listen_on_next(now),
+            }
+            return;
+        }
+        let home = self.home();
+        let Some(ear) = &mut self.ear else {
+            return;
+        };
+        if let Some(channel) = ear.queue.pop_front() {
+            self.turn(channel);
+        } else if let Some(candidate) = self.better_at_all(now) {
+            self.go_to(candidate);
+        } else if self.ear.as_ref().is_some_and(|ear| ear.tuned != home) {
+            self.turn(home);
+        } else {
+            self.call_off(now);
+        }
+    }
+
+    /// The best other candidate, if it is stronger than the serving one.
+    fn better_at_all(&self, now: SimTime) -> Option<usize> {
+        let serving = self.signals[self.serving]?;
+        let stronger = |i: &usize| self.signals[*i].is_some_and(|signal| signal > serving);
+        self.best_but_serving(now).filter(stronger)
+    }
+
+    /// One channel after the other, round and round.
+    fn listen_on_next(&mut self, now: SimTime) {
+        let Some(ear) = &mut self.ear else {
+            return;
+        };
+        let next = ear.next_round_robin();
+        if next == ear.tuned {
+            ear.listen(now);
+        } else {
+            self.turn(next);
+        }
+    }
+
+    fn turn(&mut self, to: Channel) {
+        if let Some(ear) = &mut self.ear {
+            ear.dial = Dial::Turning { to };
+            self.commands.push_back(Command::Listen { channel: to });
+        }
+    }
+
+    /// The radio is tuned to the channel that it was to be turned to.
+    pub(super) fn turned(&mut self, now: SimTime, channel: Channel) {
+        let (home, searching, any) = (self.home(), self.is_searching(), self.any_will_do());
+        let Some(ear) = &mut self.ear else {
+            return;
+        };
+        ear.arrive(now, channel);
+        if channel != home || (searching && any) {
+            ear.listen(now);
+        } else if searching {
+            self.call_off(now);
+        } else {
+            ear.back_home(now);
+            self.evaluate(now);
+        }
+    }
+
+    /// The time on a channel is over: everybody was heard, or the dwell has passed.
+    pub(super) fn listening_over(&mut self, now: SimTime) {
+        let (home, searching) = (self.home(), self.is_searching());
+        let Some(ear) = &mut self.ear else {
+            return;
+        };
+        ear.dial = Dial::Still;
+        for unheard in ear.unheard() {
+            self.signals[unheard] = None;
+        }
+        if searching {
+            self.continue_search(now);
+        } else {
+            self.turn(home);
+        }
+    }
+
+    /// The radio is at home, and there is no better router.
+    fn call_off(&mut self, now: SimTime) {
+        self.give_up("no better router heard".into());
+        if self.config.hold {
+            self.commands.push_back(Command::Release);
+        }
+        if let Some(ear) = &mut self.ear {
+            ear.back_home(now);
+        }
+        self.state = State::Attached { decide_at: None };
+        self.evaluate(now);
+    }
+
+    /// When an attached node whose trigger does not count has something to do: it forgets what
+    /// it knew of another channel while its signal is under the threshold, or listens early.
+    pub(super) fn looks_at(&self) -> Option<SimTime> {
+        let (ear, serving) = (self.ear.as_ref()?, self.signals[self.serving]?);
+        let stale_at = Some(ear.some_stale_at(self.home()))
+            .filter(|at| *at < SimTime::FAR_FUTURE && serving < self.config.trigger.threshold);
+        stale_at.into_iter().chain(self.early_at()).min()
+    }
+
+    fn early_at(&self) -> Option<SimTime> {
+        let (ear, serving) = (self.ear.as_ref()?, self.signals[self.serving]?);
+        let early = ear.scan.early.as_ref()?;
+        ear.early_at(self.home())
+            .filter(|_| serving < early.threshold)
+    }
+
+    /// The instant of [`Handover::looks_at`] has come.
+    pub(super) fn look_around(&mut self, now: SimTime) {
+        self.evaluate(now);
+        if self.state != (State::Attached { decide_at: None })
+            || self.early_at().is_none_or(|at| at > now)
+        {
+            return;
+        }
+        let home = self.home();
+        if let Some(channel) = self.ear.as_mut().and_then(|ear| ear.next_early(now, home)) {
+            self.turn(channel);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! From a router's advertisement to an address that may be used.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rundir::EventKind;
+use topology::plan::{AddressMode, DadMode};
+
+use super::{Checking, MobileNode};
+use crate::host::now;
+use crate::icmpv6;
+
+/// How long duplicate address detection may take before the address is given up: ten times
+/// the default RetransTimer.
+const DAD_DEADLINE: Duration = Duration::from_secs(10);
+
+impl MobileNode {
+    pub(super) async fn on_advertisement(&mut self, received: icmpv6::Received) -> Result<()> {
+        let now = now();
+        let advertised = match self.solicitor.handle_advertisement(
+            received.source,
+            received.hop_limit,
+            &received.message,
+        ) {
+            Ok(advertised) => advertised,
+            Err(error) => {
+                tracing::warn!(source = %received.source, %error, "router advertisement ignored");
+                return Ok(());
+            }
+        };
+        if self.router.is_some() || advertised.router_lifetime.is_zero() {
+            return Ok(());
+        }
+        self.radio.configure_host(
+            advertised.retrans_timer.unwrap_or_default(),
+            self.plan.handover.dad,
+        )?;
+        self.radio.set_default_router(advertised.router).await?;
+        self.router = Some(advertised);
+        if self.handover.is_attaching() {
+            self.acquire_address().await
+        } else {
+            self.handover.router_advertised(now);
+            Ok(())
+        }
+    }
+
+    /// Starts DHCPv6, or forms the address from the advertised prefix.
+    pub(super) async fn acquire_address(&mut self) -> Result<()> {
+        match self.plan.handover.address {
+            AddressMode::Dhcpv6 => {
+                self.dhcp.start(now());
+                Ok(())
+            }
+            AddressMode::Slaac => {
+                let router = self.router.as_ref().context("an address before a router")?;
+                let eui64 = self.radio.eui64();
+                let formed = router
+                    .prefixes
+                    .iter()
+                    .find_map(|p| p.autonomous_address(eui64));
+                let Some(address) = formed else {
+                    bail!(
+                        "{} advertises no prefix with the A flag for SLAAC",
+                        router.router
+                    );
+                };
+                self.have_address(address).await
+            }
+        }
+    }
+
+    pub(super) async fn on_dhcp(&mut self, event: dhcpv6::client::Event) -> Result<()> {
+        match event {
+            dhcpv6::client::Event::Bound(lease) => {
+                let address = lease.address;
+                self.host.events.report(EventKind::Leased { address })?;
+                if self.t_addr == Some(address) {
+                    Ok(())
+                } else {
+                    self.have_address(address).await
+                }
+            }
+            dhcpv6::client::Event::Failed(reason) => {
+                tracing::warn!(%reason, "DHCPv6 failed");
+                self.handover
+                    .step_failed(now(), format!("DHCPv6: {reason}"));
+                Ok(())
+            }
+            dhcpv6::client::Event::Expired { address } => {
+                tracing::warn!(%address, "lease expired");
+                self.drop_address(address).await
+            }
+            dhcpv6::client::Event::Released { .. } => Ok(()),
+        }
+    }
+
+    /// An address was leased or formed: onto the interface with it.
+    async fn have_address(&mut self, address: Ipv6Addr) -> Result<()> {
+        let settings = &self.plan.handover;
+        self.radio
+            .add_address(address, settings.address, settings.dad)
+            .await?;
+        self.t_addr = Some(address);
+        if settings.dad == DadMode::Optimistic {
+            let verified = self.radio.checked(address, DAD_DEADLINE);
+            self.verifying = Some((address, Box::pin(verified)));
+        }
+        if self.handover.in_progress() {
+            self.handover.address_acquired(now(), address);
+        } else {
+            self.start_check(address);
+        }
+        Ok(())
+    }
+
+    /// Takes an address away that must not be used any more.
+    async fn drop_address(&mut self, address: Ipv6Addr) -> Result<()> {
+        if self.t_addr == Some(address) {
+            self.t_addr = None;
+        }
+        self.radio.remove_address(address).await
+    }
+
+    /// Somebody else has the address, or the check did not end.
+    pub(super) async fn on_duplicate(
+        &mut self,
+        address: Ipv6Addr,
+        error: &anyhow::Error,
+    ) -> Result<()> {
+        tracing::warn!(%address, %error, "duplicate address detection failed");
+        self.checking = None;
+        self.drop_address(address).await?;
+        // RFC 8415 §18.2.8; the client then asks for another one.
+        self.dhcp.decline(now());
+        self.handover
+            .step_failed(now(), format!("{address}: {error}"));
+        Ok(())
+    }
+
+    pub(super) fn start_check(&mut self, address: Ipv6Addr) {
+        self.checking = Some((address, Box::pin(self.radio.usable(address, DAD_DEADLINE))));
+    }
+
+    pub(super) async fn on_checked(
+        &mut self,
+        (address, outcome): (Ipv6Addr, Result<()>),
+    ) -> Result<()> {
+        match outcome {
+            Ok(()) if self.handover.is_attaching() => {
+                self.coap.with(|node, now| node.register(now, address));
+                Ok(())
+            }
+            Ok(()) if self.handover.in_progress() => {
+                self.handover.address_usable(now(), address);
+                Ok(())
+            }
+            // Another lease at the same router: no handover, but a new binding.
+            Ok(()) => {
+                self.bind(address);
+                Ok(())
+            }
+            Err(error) => self.on_duplicate(address, &error).await,
+        }
+    }
+}
+
+/// The end of the check in progress, or never without one. Cancel-safe.
+pub(super) async fn check(checking: &mut Option<(Ipv6Addr, Checking)>) -> (Ipv6Addr, Result<()>) {
+    let Some((address, future)) = checking else {
+        return std::future::pending().await;
+    };
+    let (address, outcome) = (*address, future.await);
+    *checking = None;
+    (address, outcome)
+}

@@ -1,0 +1,134 @@
+//! The plan's words in the cores' words, and the core's events in the run directory's.
+
+use std::net::SocketAddrV6;
+
+use coap::message::PORT;
+use comp::{handover, node};
+use dhcpv6::Duid;
+use rundir::EventKind;
+use topology::plan::{BindingMode, CandidatePlan, DadMode, MobileNodePlan, ScanPlan};
+
+use crate::coap_params;
+use crate::radio::Radio;
+
+/// The binding mode in the core's words.
+pub(crate) fn binding_mode(mode: BindingMode) -> comp::BindingMode {
+    match mode {
+        BindingMode::Direct => comp::BindingMode::Direct,
+        BindingMode::Relayed => comp::BindingMode::Relayed,
+    }
+}
+
+/// The CoMP node of the plan.
+pub(super) fn node_config(plan: &MobileNodePlan) -> node::Config {
+    node::Config {
+        p_addr: plan.p_addr,
+        wmms: SocketAddrV6::new(plan.wmms, PORT, 0, 0),
+        lifetime: plan.lifetime,
+        coap: coap_params(&plan.coap),
+    }
+}
+
+/// The handover core, at candidate `serving`.
+pub(super) fn handover_config(plan: &MobileNodePlan, serving: usize) -> handover::Config {
+    let candidate = |c: &CandidatePlan| handover::Candidate {
+        router: c.router.clone(),
+        channel: c.channel,
+        pan_id: c.pan_id,
+    };
+    let trigger = &plan.handover.trigger;
+    handover::Config {
+        candidates: plan.candidates.iter().map(candidate).collect(),
+        serving,
+        trigger: handover::Trigger {
+            threshold: trigger.threshold,
+            hysteresis: trigger.hysteresis,
+            samples: trigger.samples,
+            sample_every: trigger.sample_every,
+        },
+        scan: plan.handover.scan.as_ref().map(scan),
+        hold: plan.handover.hold,
+        dad: plan.handover.dad == DadMode::Normal,
+    }
+}
+
+fn scan(plan: &ScanPlan) -> handover::Scan {
+    handover::Scan {
+        dwell: plan.dwell,
+        early: plan.early.as_ref().map(|early| handover::EarlyScan {
+            threshold: early.threshold,
+            every: early.every,
+        }),
+    }
+}
+
+/// Router discovery.
+pub(super) fn solicitor_config(plan: &MobileNodePlan, radio: &Radio) -> nd::solicitor::Config {
+    let settings = &plan.handover.router_solicitation;
+    nd::solicitor::Config {
+        max_delay: settings.max_delay,
+        interval: settings.interval,
+        max_solicitations: settings.max_solicitations,
+        source_link_layer: Some(radio.eui64()),
+    }
+}
+
+/// The DHCPv6 client.
+pub(super) fn dhcp_config(plan: &MobileNodePlan, radio: &Radio) -> dhcpv6::client::Config {
+    let settings = &plan.handover.dhcpv6;
+    dhcpv6::client::Config {
+        rapid_commit: settings.rapid_commit,
+        solicit_max_delay: settings.solicit_max_delay,
+        solicit_timeout: settings.solicit_timeout,
+        request_timeout: settings.request_timeout,
+        ..dhcpv6::client::Config::new(Duid::link_layer(radio.eui64()), 1)
+    }
+}
+
+/// An event as `events.jsonl` has it.
+pub(super) fn event_kind(event: handover::Event) -> EventKind {
+    match event {
+        handover::Event::HandoverStarted {
+            handover,
+            from,
+            reason,
+        } => EventKind::HandoverStarted {
+            handover,
+            from,
+            reason: reason.to_string(),
+        },
+        handover::Event::PhaseStarted { handover, phase } => EventKind::PhaseStarted {
+            handover,
+            phase: run_phase(phase),
+        },
+        handover::Event::PhaseEnded { handover, phase } => EventKind::PhaseEnded {
+            handover,
+            phase: run_phase(phase),
+        },
+        handover::Event::HandoverCompleted {
+            handover,
+            to,
+            t_addr,
+        } => EventKind::HandoverCompleted {
+            handover,
+            to,
+            t_addr,
+        },
+        handover::Event::HandoverFailed { handover, reason } => {
+            EventKind::HandoverFailed { handover, reason }
+        }
+    }
+}
+
+fn run_phase(phase: handover::Phase) -> rundir::Phase {
+    match phase {
+        handover::Phase::Trigger => rundir::Phase::Trigger,
+        handover::Phase::Hold => rundir::Phase::Hold,
+        handover::Phase::Link => rundir::Phase::Link,
+        handover::Phase::MovementDetection => rundir::Phase::MovementDetection,
+        handover::Phase::Address => rundir::Phase::Address,
+        handover::Phase::Dad => rundir::Phase::Dad,
+        handover::Phase::Binding => rundir::Phase::Binding,
+        handover::Phase::Resume => rundir::Phase::Resume,
+    }
+}
