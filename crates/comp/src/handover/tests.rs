@@ -8,6 +8,7 @@ use units::Db;
 mod attaching;
 mod early;
 mod scan;
+mod world;
 
 const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
 const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 5);
