@@ -62,6 +62,10 @@ pub enum Command {
     },
     /// Run a topology several times and compare every artefact byte by byte
     Verify(VerifyArgs),
+    /// Print the CoMP paper's delay and loss model: tables 3 to 5, the data of figures 15 to 17
+    ///
+    /// Exit code: 2 for a wrong argument, 3 when a file could not be written.
+    Model(ModelArgs),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
     /// List and remove what killed runs left behind
@@ -157,6 +161,32 @@ pub struct VerifyArgs {
     /// Kernel image for the VM
     #[arg(long)]
     pub kernel: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// One figure of the paper only
+    #[arg(long, value_parser = clap::value_parser!(u8).range(15..=17))]
+    pub figure: Option<u8>,
+    /// Default: text; csv is of one figure
+    #[arg(long, value_enum)]
+    pub format: Option<FormatArg>,
+    /// A parameter or a reading, by its name in the JSON: wireless_delay=20ms; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Write model.json and figure-15.csv to figure-17.csv there, over those of an earlier time
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["figure", "format"])]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// Tables to read
+    Text,
+    /// One figure's data: a line of names, one line per point
+    Csv,
+    /// Data with the parameters and readings that decided it
+    Json,
 }
 
 #[derive(Clone, Debug, Args)]

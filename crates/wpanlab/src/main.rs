@@ -11,6 +11,7 @@
 //! | [`guest`], [`job`] | the same testbed as the first process of a VM, and what it is told |
 //! | [`seeds`] | `run --seeds`: one run per seed, and the distribution |
 //! | [`verify`] | `verify`: run again and compare |
+//! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`progress`] | progress on a terminal or as plain lines |
 
@@ -20,6 +21,7 @@ mod cli;
 mod doctor;
 mod guest;
 mod job;
+mod model;
 mod progress;
 mod run;
 mod seeds;
@@ -43,6 +45,8 @@ pub enum Outcome {
     Failed,
     /// The topology is wrong.
     BadTopology,
+    /// An argument is wrong that the command line itself could not refuse.
+    BadInput,
 }
 
 impl Outcome {
@@ -50,7 +54,7 @@ impl Outcome {
         match self {
             Outcome::Passed => 0,
             Outcome::Failed => 1,
-            Outcome::BadTopology => 2,
+            Outcome::BadTopology | Outcome::BadInput => 2,
         }
     }
 }
@@ -119,6 +123,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         }
         Command::Analyze { captures, all, .. } => run::analyze(&captures, all, cli.json),
         Command::Verify(args) => verify::verify(args, show).await,
+        Command::Model(args) => model::model(&args, cli.json, cli.quiet),
         Command::Doctor => doctor::doctor(cli.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run),
         Command::Vm(VmCommand::Fetch) => backend::fetch(show),
