@@ -26,17 +26,17 @@
 //! | `socket` | the packet socket |
 //! | `ear` | signal registers of the mobile nodes (pure) |
 //! | `record` | the capture of the air |
+//! | `inbox` | what the testbed tells the thread |
 //! | `tally` | counts and lateness |
 
 mod ear;
+mod inbox;
 mod record;
 mod shell;
 mod socket;
 mod tally;
 
-use std::io::{PipeWriter, Write};
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
@@ -80,9 +80,7 @@ pub type OnSignal = Box<dyn FnMut(&str, Control) + Send>;
 
 /// The running medium.
 pub struct Air {
-    changes: Sender<Change>,
-    /// Wakes the thread; dropped, it ends it.
-    wake: PipeWriter,
+    changes: inbox::Outbox,
     thread: JoinHandle<Result<Done>>,
 }
 
@@ -108,27 +106,19 @@ impl Air {
         on_signal: OnSignal,
     ) -> Result<(Air, Recorder)> {
         let phy = plan.radio.phy.as_ref().context("the plan has no air")?;
-        let (changes, inbox) = channel();
-        let (woken, wake) = std::io::pipe().context("a pipe to the medium")?;
+        let (changes, inbox) = inbox::open().context("a pipe to the medium")?;
         let (transmissions, recorder) = record::open(plan, phy.capture_lost, file)?;
-        let shell = shell::Shell::new(plan, phy, shadows, inbox, woken, transmissions, on_signal)?;
+        let shell = shell::Shell::new(plan, phy, shadows, inbox, transmissions, on_signal)?;
         let thread = std::thread::Builder::new()
             .name("air".into())
             .spawn(move || shell.run())?;
-        let air = Air {
-            changes,
-            wake,
-            thread,
-        };
+        let air = Air { changes, thread };
         Ok((air, recorder))
     }
 
     /// Tells the medium of a change. A medium that has failed says so in [`Air::finish`].
     pub fn tell(&mut self, change: Change) {
-        if self.changes.send(change).is_ok() {
-            // One byte each: the pipe holds more changes than a scenario has at one instant.
-            let _ = self.wake.write_all(&[1]);
-        }
+        self.changes.put(change);
     }
 
     /// Ends the medium.
@@ -137,7 +127,6 @@ impl Air {
     /// When it failed, and why.
     pub fn finish(self) -> Result<Done> {
         drop(self.changes);
-        drop(self.wake);
         match self.thread.join() {
             Ok(done) => done.context("the medium"),
             Err(_) => Err(anyhow!("the medium's thread panicked")),

@@ -1,10 +1,9 @@
 //! The thread: frames from the shadows into the medium, deliveries out at their instants.
 
 use std::collections::BTreeMap;
-use std::io::{PipeReader, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,6 +23,7 @@ use topology::plan::{MobileNodePlan, NodeName, PhyPlan, RadioInterface, Role};
 use units::{Channel, SimTime};
 
 use crate::ear::{Ear, Listener, Register};
+use crate::inbox::Inbox;
 use crate::record::{Entry, was_sent};
 use crate::socket::Monitors;
 use crate::tally::Tally;
@@ -51,8 +51,7 @@ pub(crate) struct Shell {
     sources: BTreeMap<u32, (RadioIndex, Channel)>,
     /// The monitor interface that leads to a radio on a channel.
     sinks: BTreeMap<(RadioIndex, Channel), u32>,
-    changes: Receiver<Change>,
-    woken: PipeReader,
+    inbox: Inbox,
     transmissions: Sender<Entry>,
     /// Frames that have not ended, for the capture of those that are never sent.
     waiting: BTreeMap<FrameId, Arc<[u8]>>,
@@ -83,8 +82,7 @@ impl Shell {
         plan: &Plan,
         phy: &PhyPlan,
         shadows: &[Shadow],
-        changes: Receiver<Change>,
-        woken: PipeReader,
+        inbox: Inbox,
         transmissions: Sender<Entry>,
         on_signal: OnSignal,
     ) -> Result<Shell> {
@@ -122,8 +120,7 @@ impl Shell {
             monitors: Monitors::open().context("packet socket on the shadow radios")?,
             sources,
             sinks,
-            changes,
-            woken,
+            inbox,
             transmissions,
             waiting: BTreeMap::new(),
             on_signal,
@@ -137,7 +134,11 @@ impl Shell {
     pub(crate) fn run(mut self) -> Result<Done> {
         become_real_time().context("real-time scheduling class")?;
         loop {
-            let more = self.take_changes();
+            let changes = self.inbox.take().context("the testbed's pipe")?;
+            let more = changes.is_some();
+            for change in changes.into_iter().flatten() {
+                self.apply(change);
+            }
             self.take_frames().context("frames of the shadow radios")?;
             self.medium.handle_timeout(now(), &mut self.path);
             self.hand_over()?;
@@ -163,26 +164,11 @@ impl Shell {
         });
         let mut sources = [
             PollFd::new(self.monitors.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.woken.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
         ];
         match ppoll(&mut sources, timeout, None) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno).context("wait for frames"),
-        }
-    }
-
-    /// Applies what has changed; `false` when the medium is to end.
-    fn take_changes(&mut self) -> bool {
-        loop {
-            match self.changes.try_recv() {
-                Ok(change) => {
-                    // Takes one byte per change. It is there: the change came before it.
-                    let _ = self.woken.read(&mut [0]);
-                    self.apply(change);
-                }
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
-            }
         }
     }
 
