@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use capture::Capture;
 use coap::{Code, Params};
+use rundir::air::Facts;
 use rundir::{Event, RunFacts};
 use topology::Plan;
 use topology::plan::{ClientPlan, NodeName, NodePlan, Role};
 use units::SimTime;
 
+use crate::air::{self, Readings};
 use crate::analysis::{self, Analysis, Gap, Options};
 use crate::expect::{self, Evidence};
 use crate::mobility::{self, NodeHandover};
-use crate::result::{Flow, Handover, Requests, RunResult, SCHEMA, Scenario, seconds};
+use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 
 /// The capture of a client's own interface.
 #[derive(Debug)]
@@ -28,12 +30,14 @@ pub struct ClientCapture {
 /// Puts the result of a run together.
 ///
 /// Delays, losses and round-trip times come from the captures alone; the events say which
-/// node had which address, which routers a handover was between, and how long its phases took.
+/// node had which address, which routers a handover was between, how long its phases took and
+/// what radios used. `air` is what the per-frame air counted, if the plan has one.
 pub fn build(
     plan: &Plan,
     facts: &RunFacts,
     events: &[Event],
     captures: &[ClientCapture],
+    air: Option<&Facts>,
 ) -> RunResult {
     let (addresses, notes) = mobility::addresses(plan, events);
     let start = mobility::scenario_start(events);
@@ -44,6 +48,7 @@ pub fn build(
         },
         addresses,
         records: mobility::handovers(events),
+        readings: plan.radio.phy.as_ref().map(|_| Readings::of(events)),
         handovers: Vec::new(),
         exchanges: Vec::new(),
         signalling: Vec::new(),
@@ -60,8 +65,18 @@ pub fn build(
         assembly.client(name, node, client, captures);
     }
     assembly.note_handovers();
+    let limit = plan.radio.phy.as_ref().map(|phy| phy.lateness_limit);
+    let limit = limit.map(seconds);
+    let radios = assembly.radios(plan, events);
+    assembly.note_lateness(air, limit);
     let clients: Vec<&str> = clients.iter().map(|(name, ..)| name.as_str()).collect();
-    assembly.finish(plan, facts, events, start, &clients)
+    let result = assembly.finish(plan, facts, events, start, &clients);
+    RunResult {
+        radios,
+        air: limit.and(air).cloned(),
+        lateness_limit_s: limit,
+        ..result
+    }
 }
 
 fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan, &ClientPlan)> {
@@ -84,6 +99,8 @@ struct Assembly {
     scenario: Scenario,
     addresses: BTreeMap<IpAddr, NodeName>,
     records: Vec<NodeHandover>,
+    /// Of the radios on the per-frame air, if there is one.
+    readings: Option<Readings>,
     /// With the time to sort by.
     handovers: Vec<(SimTime, Handover)>,
     exchanges: Vec<analysis::Exchange>,
@@ -196,7 +213,7 @@ impl Assembly {
         gap: Option<&Gap>,
     ) -> Handover {
         let time = |t: Option<SimTime>| t.map(|t| self.scenario.seconds(t));
-        let phases = record.map(|r| r.phases.iter());
+        let phases = record.map(NodeHandover::phases);
         Handover {
             node: node.into(),
             client: client.into(),
@@ -212,8 +229,12 @@ impl Assembly {
             phases: phases
                 .into_iter()
                 .flatten()
-                .map(|(phase, duration)| (*phase, seconds(*duration)))
+                .map(|(phase, duration)| (phase, seconds(duration)))
                 .collect(),
+            energy_mj: self
+                .readings
+                .as_ref()
+                .map(|readings| record.map(|r| readings.phases(r)).unwrap_or_default()),
         }
     }
 
@@ -263,6 +284,23 @@ impl Assembly {
         }
     }
 
+    /// What every radio used, with notes on what is not known of that.
+    fn radios(&mut self, plan: &Plan, events: &[Event]) -> Option<Vec<RadioUse>> {
+        let readings = self.readings.as_ref()?;
+        let (radios, notes) = readings.radios(plan, events);
+        self.notes.extend(notes);
+        let completed = self.records.iter().filter(|r| r.completed.is_some());
+        let notes = completed.flat_map(|record| readings.note_phases(record));
+        self.notes.extend(notes);
+        Some(radios)
+    }
+
+    fn note_lateness(&mut self, air: Option<&Facts>, limit_s: Option<f64>) {
+        let late = air.zip(limit_s);
+        let late = late.and_then(|(air, limit_s)| air::late(air, limit_s));
+        self.notes.extend(late);
+    }
+
     fn finish(
         mut self,
         plan: &Plan,
@@ -298,6 +336,9 @@ impl Assembly {
             flows: self.flows,
             signalling: Requests::from(&analysis::Requests::of(&self.signalling)),
             handovers,
+            radios: None,
+            air: None,
+            lateness_limit_s: None,
             expectations,
             notes: self.notes,
         }

@@ -153,6 +153,7 @@ mod tests {
             first_after: None,
             lost_message_ids: Vec::new(),
             phases: Default::default(),
+            energy_mj: None,
         }
     }
 

@@ -4,8 +4,8 @@
 //! Owns the reading of CoAP traffic out of captures ([`analysis`]), the format of `result.json`
 //! ([`result`]) and the judgement of expectations. Knows nothing of namespaces, radios, QEMU
 //! or how a run is made: its input is a capture that anybody took, or a run directory. A
-//! delay, a loss or a round-trip time comes from a capture alone; event logs only add names
-//! and phases.
+//! delay, a loss or a round-trip time comes from a capture alone; event logs only add names,
+//! phases and what radios used.
 //!
 //! ```
 //! use measure::analysis::{Analysis, Options};
@@ -32,6 +32,7 @@
 //! | [`distribution`] | a figure's distribution over runs with different seeds |
 //! | [`mod@selftest`] | a capture with known figures, measured back |
 
+mod air;
 pub mod analysis;
 pub mod assemble;
 pub mod distribution;

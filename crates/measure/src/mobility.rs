@@ -22,9 +22,18 @@ pub(crate) struct NodeHandover {
     pub(crate) completed: Option<SimTime>,
     pub(crate) to: Option<NodeName>,
     pub(crate) t_addr: Option<Ipv6Addr>,
-    /// Sum of the completed spans of each phase: one that is tried again adds up.
-    pub(crate) phases: BTreeMap<Phase, Duration>,
+    /// The completed spans of each phase: one that is tried again has several.
+    pub(crate) spans: BTreeMap<Phase, Vec<(SimTime, SimTime)>>,
     open: BTreeMap<Phase, SimTime>,
+}
+
+impl NodeHandover {
+    /// How long each phase took: the sum of its spans.
+    pub(crate) fn phases(&self) -> BTreeMap<Phase, Duration> {
+        let length = |(start, end): &(SimTime, SimTime)| end.saturating_since(*start);
+        let sum = |(phase, spans): (&Phase, &Vec<_>)| (*phase, spans.iter().map(length).sum());
+        self.spans.iter().map(sum).collect()
+    }
 }
 
 /// All handovers of all nodes, in the order of their beginnings. One without a start is a
@@ -51,15 +60,15 @@ pub(crate) fn handovers(events: &[Event]) -> Vec<NodeHandover> {
                 let at = record(*handover, begins);
                 if *phase == Phase::Trigger {
                     // One before it with the same number was called off.
-                    handovers[at].phases.remove(phase);
+                    handovers[at].spans.remove(phase);
                 }
                 handovers[at].open.insert(*phase, time);
             }
             EventKind::PhaseEnded { handover, phase } => {
                 let at = record(*handover, |_| false);
                 if let Some(start) = handovers[at].open.remove(phase) {
-                    *handovers[at].phases.entry(*phase).or_default() +=
-                        time.saturating_since(start);
+                    let spans = handovers[at].spans.entry(*phase).or_default();
+                    spans.push((start, time));
                 }
             }
             EventKind::HandoverCompleted {
@@ -147,7 +156,7 @@ pub(crate) fn addresses(
 }
 
 /// What the captures are marked with: the scenario and everything about mobility. Not the
-/// requests that failed, of which there may be thousands, nor readiness.
+/// requests that failed, of which there may be thousands, nor readiness, nor what radios used.
 pub(crate) fn marks(events: &[Event]) -> Vec<capture::Mark> {
     let marks = events.iter().filter_map(|event| {
         let what = describe(&event.kind)?;
@@ -262,7 +271,8 @@ mod tests {
         let ms = Duration::from_millis;
         let phases = BTreeMap::from([(Phase::Trigger, ms(20)), (Phase::Link, ms(5))]);
         assert_eq!(
-            handovers[0].phases, phases,
+            handovers[0].phases(),
+            phases,
             "a phase without end is left out"
         );
     }
@@ -277,7 +287,7 @@ mod tests {
             event(12, "sensor", phase(1, Phase::Binding, false)),
         ]);
         assert_eq!(
-            handovers[0].phases[&Phase::Binding],
+            handovers[0].phases()[&Phase::Binding],
             Duration::from_millis(9)
         );
         assert_eq!(handovers[0].completed, None);
@@ -293,7 +303,7 @@ mod tests {
             event(80, "sensor", started(1, "er1")),
         ]);
         assert_eq!(handovers.len(), 1);
-        let trigger = handovers[0].phases[&Phase::Trigger];
+        let trigger = handovers[0].phases()[&Phase::Trigger];
         assert_eq!(trigger, Duration::from_millis(20));
     }
 

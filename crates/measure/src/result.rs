@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rundir::Phase;
+use rundir::air::Facts;
 use serde::{Deserialize, Serialize};
 use topology::plan::{Metric, NodeName};
 use units::{Seed, SimTime};
@@ -46,6 +47,16 @@ pub struct RunResult {
     pub flows: Vec<Flow>,
     /// CoMP requests that the clients sent or answered.
     pub signalling: Requests,
+    /// What every radio used over the scenario, by node; absent without the per-frame air.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub radios: Option<Vec<RadioUse>>,
+    /// What the per-frame air counted over the whole run, `air.json`; absent without it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub air: Option<Facts>,
+    /// The plan's limit that [`rundir::air::Lateness::over_limit`] counts over; absent without
+    /// the per-frame air.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lateness_limit_s: Option<f64>,
     /// The topology's expectations.
     pub expectations: Vec<Expectation>,
     /// What a reader should know: what could not be measured or does not fit together.
@@ -89,6 +100,27 @@ pub struct Handover {
     pub lost_message_ids: Vec<u16>,
     /// Seconds per phase, from the node's events.
     pub phases: BTreeMap<Phase, f64>,
+    /// Millijoules that the moving node's radio used per phase; absent without the per-frame
+    /// air.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub energy_mj: Option<BTreeMap<Phase, f64>>,
+}
+
+/// Where a radio's time went, and what that cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RadioUse {
+    /// Whose radio.
+    pub node: NodeName,
+    /// Transmitting.
+    pub tx_s: f64,
+    /// Synchronised on a frame.
+    pub rx_s: f64,
+    /// Listening.
+    pub listen_s: f64,
+    /// Asleep.
+    pub sleep_s: f64,
+    /// Energy of all that, by the currents of the radio's profile.
+    pub millijoules: f64,
 }
 
 /// A response at one end of a handover.

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use capture::{Capture, ReadError, WriteError, Writer};
+use rundir::air::Facts;
 use rundir::event::{ReadEventsError, read_all};
 use rundir::{Event, RunDir, RunFacts};
 use topology::Plan;
@@ -56,8 +57,9 @@ pub enum MeasureError {
     },
 }
 
-/// Measures a finished run: reads `plan.yaml`, `run.json`, `events.jsonl` and the captures, and
-/// writes `result.json` and `captures/all.pcapng`, and the events as comments into the captures.
+/// Measures a finished run: reads `plan.yaml`, `run.json`, `events.jsonl`, `air.json` if the
+/// plan has the per-frame air, and the captures, and writes `result.json` and
+/// `captures/all.pcapng`, and the events as comments into the captures of the interfaces.
 /// Measuring again gives the same files.
 ///
 /// # Errors
@@ -70,6 +72,10 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
     let plan = Plan::from_yaml(&text).map_err(|source| MeasureError::Plan { path, source })?;
     let facts = read(&dir.facts(), RunFacts::read)?;
     let events = events(&dir.events())?;
+    let air = match &plan.radio.phy {
+        Some(_) => Some(read(&dir.air(), Facts::read)?),
+        None => None,
+    };
 
     let mut captures = Vec::new();
     for (client, node) in clients(&plan) {
@@ -78,7 +84,7 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
             capture: capture::read(dir.capture(client, interface(node)))?,
         });
     }
-    let result = build(&plan, &facts, &events, &captures);
+    let result = build(&plan, &facts, &events, &captures, air.as_ref());
     drop(captures);
 
     mark_captures(dir, &events)?;
@@ -133,20 +139,21 @@ fn read<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, M
     })
 }
 
-/// Merges every capture of the run, by file name, with the events as marks, and writes the
-/// marks as comments into each capture.
+/// Merges the captures of all interfaces, by file name, with the events as marks, and writes
+/// the marks as comments into each. The capture of the air is no interface's: its frames are in
+/// the others already, and its comments say what became of them.
 fn mark_captures(dir: &RunDir, events: &[Event]) -> Result<(), MeasureError> {
     let merged = dir.merged_capture();
     let marks = mobility::marks(events);
     let (mut paths, mut captures) = (Vec::new(), Vec::new());
     for path in capture_files(&dir.captures())? {
-        if path == merged {
+        if path == merged || path == dir.air_capture() {
             continue;
         }
         let mut capture = capture::read(&path)?;
         let stem = path.file_stem().map(OsStr::to_string_lossy);
         capture.name = stem.unwrap_or_default().into_owned();
-        // The only comments in a run's captures are those of an earlier measurement.
+        // The only comments in these captures are those of an earlier measurement.
         capture.packets.iter_mut().for_each(|p| p.comment = None);
         paths.push(path);
         captures.push(capture);

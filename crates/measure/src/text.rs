@@ -10,6 +10,8 @@ use crate::result::{self, RunResult};
 
 /// Rows shown on either side of one that is worth a look.
 const CONTEXT: usize = 2;
+/// With more radios than this a run's summary does not list them.
+const MOST_RADIOS: usize = 8;
 
 /// Which rows of the Message-ID table are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -260,6 +262,10 @@ pub fn summary(result: &RunResult) -> String {
             result.topology, result.seed, result.backend, result.clock, result.kernel
         ),
     );
+    let late = lateness(result);
+    if let Some(late) = &late {
+        line(&mut out, format_args!("WARNING: {late}"));
+    }
     for handover in &result.handovers {
         summarise_handover(&mut out, handover);
     }
@@ -283,6 +289,7 @@ pub fn summary(result: &RunResult) -> String {
             ),
         );
     }
+    summarise_air(&mut out, result);
     for e in &result.expectations {
         let metric = serde_json::to_value(e.metric).unwrap_or_default();
         let metric = metric.as_str().unwrap_or_default().to_owned();
@@ -297,7 +304,8 @@ pub fn summary(result: &RunResult) -> String {
             format_args!("{}: {metric} {} ({found})", e.outcome.name(), e.expected),
         );
     }
-    for note in &result.notes {
+    // The warning is a note, too: once is enough.
+    for note in result.notes.iter().filter(|n| Some(*n) != late.as_ref()) {
         line(&mut out, format_args!("note: {note}"));
     }
     out
@@ -329,6 +337,65 @@ fn summarise_handover(out: &mut String, h: &result::Handover) {
             |(phase, seconds): (&rundir::Phase, &f64)| format!("{} {}", phase.name(), ms(*seconds));
         let phases: Vec<String> = h.phases.iter().map(phase).collect();
         line(out, format_args!("  phases: {}", phases.join(", ")));
+    }
+    summarise_energy(out, h);
+}
+
+/// What the moving node's radio used in the phases of a handover.
+fn summarise_energy(out: &mut String, h: &result::Handover) {
+    let Some(energy) = h.energy_mj.as_ref().filter(|e| !e.is_empty()) else {
+        return;
+    };
+    let total: f64 = energy.values().sum();
+    // A phase of which it is not known is missing in the sum.
+    let known = h.phases.keys().all(|phase| energy.contains_key(phase));
+    let at_least = if known { "" } else { "at least " };
+    let phase = |(phase, mj): (&rundir::Phase, &f64)| format!("{} {mj:.3} mJ", phase.name());
+    let phases: Vec<String> = energy.iter().map(phase).collect();
+    let phases = phases.join(", ");
+    line(
+        out,
+        format_args!("  energy: {at_least}{total:.3} mJ: {phases}"),
+    );
+}
+
+/// Why the air was not punctual enough to be trusted.
+fn lateness(result: &RunResult) -> Option<String> {
+    crate::air::late(result.air.as_ref()?, result.lateness_limit_s?)
+}
+
+fn summarise_air(out: &mut String, result: &RunResult) {
+    if let Some(air) = &result.air {
+        let dropped = air
+            .dropped
+            .values()
+            .fold(0, |a: u64, b| a.saturating_add(*b));
+        let reason = |(reason, count): (&String, &u64)| format!("{count} {reason}");
+        let reasons: Vec<String> = air.dropped.iter().map(reason).collect();
+        let reasons = match dropped {
+            0 => String::new(),
+            _ => format!(" ({})", reasons.join(", ")),
+        };
+        line(
+            out,
+            format_args!(
+                "air: {} frames, {} transmissions, {} delivered, {dropped} dropped{reasons}",
+                air.frames, air.transmissions, air.delivered
+            ),
+        );
+    }
+    let radios = result.radios.as_deref().unwrap_or_default();
+    if radios.len() > MOST_RADIOS {
+        return;
+    }
+    for r in radios {
+        line(
+            out,
+            format_args!(
+                "radio of {}: {:.3} mJ (tx {:.3} s, rx {:.3} s, listen {:.3} s, sleep {:.3} s)",
+                r.node, r.millijoules, r.tx_s, r.rx_s, r.listen_s, r.sleep_s
+            ),
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 //! A run directory to `result.json` and `all.pcapng`.
 
+#[path = "run/air.rs"]
+mod air;
 mod common;
 
 use std::fs;
@@ -21,6 +23,11 @@ const NEW: &str = "[2001:db8:2::5]:5683";
 
 /// A resolved plan of two routers, a WMMS, a sensor and a client.
 fn plan() -> Plan {
+    plan_with("")
+}
+
+/// The same with more keys of the topology, whole lines.
+fn plan_with(keys: &str) -> Plan {
     let text = "\
 version: 1
 name: handover
@@ -32,10 +39,12 @@ nodes:
   sensor: { role: mobile-node, attached_to: er1, resources: [{ path: /t, size: 16 B }] }
   client: { role: client, polls: [{ node: sensor, path: /t, every: 10 ms }] }
 scenario: { duration: 30 s, steps: [] }
-";
+"
+    .to_owned()
+        + keys;
     let overrides = topology::Overrides::default();
     let mut plan =
-        topology::load("handover.yaml", text, overrides).unwrap_or_else(|e| panic!("{e:?}"));
+        topology::load("handover.yaml", &text, overrides).unwrap_or_else(|e| panic!("{e:?}"));
     let NodePlan {
         role: Role::MobileNode(sensor),
         ..
