@@ -33,29 +33,103 @@ fn the_smallest_file_hands_over() {
     passes("minimal.yaml");
 }
 
-#[test]
-fn a_node_that_goes_back_and_forth_hands_over_every_time() {
-    let result = passes("ping-pong.yaml");
-    let routers: Vec<_> = result["handovers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|handover| {
-            (
-                handover["from"].as_str().unwrap(),
-                handover["to"].as_str().unwrap(),
-            )
-        })
-        .collect();
-    assert!(routers.len() >= 4, "{routers:?}");
-    for (number, pair) in routers.iter().enumerate() {
-        let expected = if number % 2 == 0 {
+/// The handovers go from er1 to er2 and back, in turns; how many there are.
+fn alternates(result: &serde_json::Value) -> usize {
+    let handovers = result["handovers"].as_array().unwrap();
+    for (number, handover) in handovers.iter().enumerate() {
+        let (from, to) = if number % 2 == 0 {
             ("er1", "er2")
         } else {
             ("er2", "er1")
         };
-        assert_eq!(*pair, expected, "{routers:?}");
+        assert_eq!(handover["from"], from, "handover {number}: {handovers:#?}");
+        assert_eq!(handover["to"], to, "handover {number}: {handovers:#?}");
     }
+    handovers.len()
+}
+
+#[test]
+fn a_node_that_goes_back_and_forth_hands_over_every_time() {
+    assert!(alternates(&passes("ping-pong.yaml")) >= 4);
+}
+
+#[test]
+fn a_walking_node_hears_its_router_fade_and_scans_for_the_next() {
+    let result = passes("walk.yaml");
+    assert_eq!(alternates(&result), 1);
+    let link = result["handovers"][0]["phases"]["link"].as_f64().unwrap();
+    assert!(
+        link > 0.001,
+        "it waited for an advertisement on the other channel: {link} s"
+    );
+}
+
+/// CoMP's simulation: 100 s at 10 m/s over `metres` from router to router and back. A node that
+/// is past the middle for a while has crossed.
+fn every_crossing_hands_over(name: &str, metres: f64) {
+    let run = Run::of(&topology(name), &[]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    let crossings = ((100.0 * 10.0 - metres / 2.0) / metres) as usize + 1;
+    assert_eq!(alternates(&result), crossings);
+    assert_eq!(result["requests"]["lost"], 0);
+
+    let events = run.read("events.jsonl");
+    let started: Vec<&str> = events
+        .lines()
+        .filter(|line| line.contains("\"handover_started\""))
+        .collect();
+    assert_eq!(started.len(), crossings, "one handover per crossing");
+    assert!(
+        started.iter().all(|line| line.contains("\"signal\"")),
+        "{started:#?}"
+    );
+    for handover in result["handovers"].as_array().unwrap() {
+        assert!(handover["delay_s"].as_f64().unwrap() > 0.0, "{handover:#}");
+        let energy = handover["energy_mj"].as_object().unwrap();
+        let phases = handover["phases"].as_object().unwrap();
+        for phase in ["hold", "link", "movement_detection", "address", "binding"] {
+            assert!(phases.contains_key(phase), "{phase}: {handover:#}");
+            assert!(
+                energy[phase].as_f64().unwrap() > 0.0,
+                "{phase}: {handover:#}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_crossing_of_the_comp_simulation_hands_over_by_signal_and_loses_nothing() {
+    every_crossing_hands_over("comp-simulation.yaml", 35.0);
+}
+
+#[test]
+fn so_does_every_crossing_with_fifty_metres_of_range() {
+    every_crossing_hands_over("comp-simulation-50m.yaml", 95.0);
+}
+
+#[test]
+fn loss_from_a_file_makes_a_node_hand_over() {
+    assert_eq!(alternates(&passes("trace.yaml")), 1);
+}
+
+#[test]
+fn sensors_that_cannot_hear_each_other_collide_and_repair_it() {
+    let result = passes("hidden-node.yaml");
+    let air = &result["air"];
+    let of = |key: &str| air["dropped"][key].as_u64().unwrap_or(0);
+    assert!(of("collision") + of("retries exhausted") > 0, "{air:#}");
+    assert!(
+        air["transmissions"].as_u64().unwrap() > air["frames"].as_u64().unwrap(),
+        "the MAC sent some frames again: {air:#}"
+    );
+}
+
+#[test]
+fn fifty_sensors_share_the_air() {
+    let result = passes("crowd.yaml");
+    let radios = result["radios"].as_array().unwrap();
+    assert_eq!(radios.len(), 52);
 }
 
 #[test]
