@@ -1,0 +1,153 @@
+//! A run with a ping from inside, in a guest of its own. A `role: program` could ping too, but a
+//! guest that reads the host's files has no reproducible clock.
+
+use std::net::Ipv6Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use nodes::icmpv6::Icmpv6Socket;
+use rundir::RunDir;
+use rundir::facts::RunFacts;
+use serde::{Deserialize, Serialize};
+use testbed::Progress;
+use topology::plan::Role;
+use topology::{Overrides, Plan};
+use vm::{Content, GuestFile, Kernel, KernelSource, VmConfig};
+use wpan::Namespace;
+
+const RESULTS: &str = "/run/results";
+/// The command, whose daemons the run starts.
+const WPANLAB: &str = "/bin/wpanlab";
+const ECHO_REQUEST: u8 = 128;
+const ECHO_REPLY: u8 = 129;
+/// Between a reply and the next request.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the host wants.
+#[derive(Serialize, Deserialize)]
+struct Job {
+    /// The resolved plan.
+    plan: String,
+    /// The edge router to ping from.
+    from: String,
+    /// The mobile node to ping.
+    to: String,
+    /// How often.
+    count: u16,
+    /// Bytes of data in each request.
+    bytes: usize,
+}
+
+/// Plays the topology `text`, pings `to` from `from` meanwhile, and leaves the run directory in
+/// `into`.
+pub fn ping(text: &str, [from, to]: [&str; 2], count: u16, bytes: usize, into: &Path) {
+    let plan = topology::load("ping", text, Overrides::default()).unwrap_or_else(|d| panic!("{d}"));
+    let kernel = Kernel::locate(&KernelSource {
+        explicit: std::env::var_os("WPANLAB_KERNEL").map(Into::into),
+        cache: vm::default_cache(),
+    })
+    .unwrap();
+    let mut config = VmConfig::new(kernel, std::env::current_exe().unwrap());
+    config.seed = plan.seed.0;
+    config.files.push(GuestFile {
+        guest_path: WPANLAB.into(),
+        source: Content::Host(env!("CARGO_BIN_EXE_wpanlab").into()),
+        mode: 0o755,
+    });
+    let job = Job {
+        plan: plan.to_yaml(),
+        from: from.into(),
+        to: to.into(),
+        count,
+        bytes,
+    };
+    config.job = serde_json::to_vec(&job).unwrap();
+    let output = block_on(vm::run(config, |_| {})).unwrap();
+    assert_eq!(output.exit_code, 0, "{}", output.console);
+    output.unpack(into).unwrap();
+}
+
+/// What this program does as `/init`.
+pub fn main() -> ! {
+    let guest = vm::guest::setup().unwrap();
+    let job: Job = serde_json::from_slice(guest.job()).unwrap();
+    std::fs::create_dir_all(RESULTS).unwrap();
+    let code = match run(&job) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{error:#}");
+            1
+        }
+    };
+    guest.finish(Path::new(RESULTS), code)
+}
+
+fn run(job: &Job) -> anyhow::Result<()> {
+    let plan = Plan::from_yaml(&job.plan)?;
+    let Role::MobileNode(target) = &plan.nodes[&job.to].role else {
+        anyhow::bail!("{} is no mobile node", job.to);
+    };
+    let target = target.p_addr;
+    let mut pinging = None;
+    let mut progress = |progress: Progress| {
+        if matches!(progress, Progress::Scenario { .. }) && pinging.is_none() {
+            let namespace = namespace_of(&job.from);
+            let (count, bytes) = (job.count, job.bytes);
+            pinging = Some(std::thread::spawn(move || {
+                namespace.run(|| block_on(pings(target, count, bytes)))
+            }));
+        }
+    };
+    let options = testbed::Options {
+        run_dir: RunDir::new(RESULTS),
+        binary: WPANLAB.into(),
+        state_root: "/run/wpanlab".into(),
+        facts: RunFacts {
+            backend: "vm".into(),
+            clock: "virtual".into(),
+            kernel: "under test".into(),
+            wpanlab_version: env!("CARGO_PKG_VERSION").into(),
+        },
+        program_home: None,
+        progress: &mut progress,
+    };
+    block_on(testbed::run(&plan, options))?;
+    let pinged = pinging.is_some_and(|thread| thread.is_finished());
+    anyhow::ensure!(pinged, "the scenario was over before the pings");
+    Ok(())
+}
+
+/// Pings `to` through `lowpan0`, the next time when the reply is there.
+async fn pings(to: Ipv6Addr, count: u16, bytes: usize) {
+    let socket = Icmpv6Socket::open("lowpan0", &[], ECHO_REPLY).unwrap();
+    for number in 0..count {
+        let mut message = vec![ECHO_REQUEST, 0, 0, 0, 0, 1];
+        message.extend(number.to_be_bytes());
+        // Different in every place, so that fragments cannot be mistaken for one another.
+        message.extend((0..bytes).map(|i| (i * 7 + usize::from(number)) as u8));
+        socket.send(to, &message);
+        let reply = socket.receive().await.unwrap().message;
+        assert_eq!(reply[4..], message[4..], "ping {number}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The network namespace of a node, which its daemon is in.
+fn namespace_of(node: &str) -> Namespace {
+    let end = format!("\0{node}\0");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let daemon = processes.map(|entry| entry.path()).find(|path| {
+        let arguments = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&arguments).ends_with(&end)
+    });
+    let daemon = daemon.unwrap_or_else(|| panic!("no daemon of {node}"));
+    Namespace::open(daemon.join("ns/net")).unwrap()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
