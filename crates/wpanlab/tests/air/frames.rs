@@ -10,7 +10,7 @@ use units::SimTime;
 
 /// SHR and PHR.
 const BEFORE_PSDU: usize = 6;
-pub const FCS: usize = 2;
+const FCS: usize = 2;
 pub const TURNAROUND: Duration = Duration::from_micros(192);
 pub const CCA: Duration = Duration::from_micros(128);
 pub const UNIT_BACKOFF: Duration = Duration::from_micros(320);
@@ -77,6 +77,10 @@ pub fn air(run: &Path) -> Vec<Frame> {
 pub fn psdu(packet: &Packet) -> &[u8] {
     let header = u16::from_le_bytes([packet.data[2], packet.data[3]]);
     &packet.data[usize::from(header)..]
+}
+
+pub fn without_fcs(psdu: &[u8]) -> &[u8] {
+    &psdu[..psdu.len() - FCS]
 }
 
 /// A capture of a run.

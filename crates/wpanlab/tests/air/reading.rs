@@ -6,7 +6,7 @@ use std::time::Duration;
 use capture::LinkType;
 
 use crate::energy;
-use crate::frames::{self, FCS};
+use crate::frames::{self, without_fcs};
 use crate::ping::RUN;
 
 pub fn tshark_understands_every_frame() {
@@ -85,10 +85,6 @@ pub fn contents_are_the_kernels() {
             assert!(known || !in_time, "{node}: {packet:02x?}");
         }
     }
-}
-
-fn without_fcs(psdu: &[u8]) -> &[u8] {
-    &psdu[..psdu.len() - FCS]
 }
 
 pub fn comments_name_the_fates() {
