@@ -1,7 +1,7 @@
 //! The shell of the per-frame medium (`medium: phy`): the kernel's radios on one side,
 //! [`medium::Medium`] on the other.
 //!
-//! Owns the packet socket on the shadow radios, the clock, the nodes' signal registers and the
+//! Owns the frames on the shadow radios and their instants, the nodes' signal registers and the
 //! capture of the air. Must not know how radios and namespaces are made (the testbed makes them),
 //! nor what a daemon does with its register.
 //!
@@ -23,7 +23,6 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `shell` | the thread: frames in, deliveries out, each at its instant |
-//! | `socket` | the packet socket |
 //! | `ear` | signal registers of the mobile nodes (pure) |
 //! | `record` | the capture of the air |
 //! | `inbox` | what the testbed tells the thread |
@@ -33,7 +32,6 @@ mod ear;
 mod inbox;
 mod record;
 mod shell;
-mod socket;
 mod tally;
 
 use std::path::PathBuf;
@@ -132,9 +130,4 @@ impl Air {
             Err(_) => Err(anyhow!("the medium's thread panicked")),
         }
     }
-}
-
-/// Now, on the clock that stamps the captures.
-fn now() -> SimTime {
-    SimTime::ZERO + std::time::UNIX_EPOCH.elapsed().unwrap_or_default()
 }

@@ -9,13 +9,12 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use capture::{Interface, LinkType, Packet, TapHeader, Writer};
-use medium::{Fate, FrameReport, Kind, Reception, SendOutcome, Transmission, mpdu};
+use medium::{Fate, FrameReport, Kind, Reception, Transmission, mpdu};
 use topology::Plan;
 use topology::plan::NodeName;
 use units::SimTime;
@@ -28,8 +27,8 @@ const LONGEST: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     Sent(Transmission),
-    /// A frame that was never on the air, as its host handed it over.
-    NeverSent(FrameReport, Arc<[u8]>),
+    /// A frame that was never on the air.
+    NeverSent(FrameReport),
 }
 
 /// Writes `captures/air.pcapng`.
@@ -109,12 +108,8 @@ impl Recorder {
     fn take(&mut self, entry: Entry) {
         let (start, end, packet) = match entry {
             Entry::Sent(sent) => (sent.start, sent.end, self.sent(&sent)),
-            Entry::NeverSent(_, _) if !self.lost_too => return,
-            Entry::NeverSent(report, frame) => (
-                report.queued,
-                report.ended,
-                self.never_sent(&report, &frame),
-            ),
+            Entry::NeverSent(_) if !self.lost_too => return,
+            Entry::NeverSent(report) => (report.queued, report.ended, self.never_sent(&report)),
         };
         self.latest = self.latest.max(end);
         self.pending.insert((start, self.taken), packet);
@@ -160,7 +155,7 @@ impl Recorder {
         text
     }
 
-    fn never_sent(&self, report: &FrameReport, frame: &[u8]) -> Packet {
+    fn never_sent(&self, report: &FrameReport) -> Packet {
         let header = TapHeader {
             channel: report.channel,
             rss: None,
@@ -168,13 +163,13 @@ impl Recorder {
         };
         let node = &self.nodes[report.from.0];
         let comment = format!("{node}: never sent: {}", report.sent);
-        packet(report.queued, header, &mpdu::psdu(frame), Some(comment))
+        packet(
+            report.queued,
+            header,
+            &mpdu::psdu(&report.mpdu),
+            Some(comment),
+        )
     }
-}
-
-/// Whether a frame that ended so was on the air at least once.
-pub(crate) fn was_sent(report: &FrameReport) -> bool {
-    report.attempts > 0 && report.sent != SendOutcome::QueueFull
 }
 
 fn packet(at: SimTime, header: TapHeader, psdu: &[u8], comment: Option<String>) -> Packet {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use medium::mpdu::{FCS_BYTES, Header};
 use medium::{
-    AddressFilter, Delivery, FrameId, FrameReport, MacParams, Medium, Output, PathLoss,
-    RadioConfig, RadioIndex,
+    AddressFilter, Delivery, Energy, FrameReport, MacParams, Medium, Output, PathLoss, RadioConfig,
+    RadioIndex,
 };
 use nix::errno::Errno;
 use nix::libc;
@@ -21,18 +21,22 @@ use rundir::{Event, EventKind};
 use topology::Plan;
 use topology::plan::{MobileNodePlan, NodeName, PhyPlan, RadioInterface, Role};
 use units::{Channel, SimTime};
+use wpan::PacketSocket;
+use wpan::packet::now;
 
 use crate::ear::{Ear, Listener, Register};
 use crate::inbox::Inbox;
-use crate::record::{Entry, was_sent};
-use crate::socket::Monitors;
+use crate::record::Entry;
 use crate::tally::Tally;
-use crate::{Change, Done, OnSignal, Shadow, now};
+use crate::{Change, Done, OnSignal, Shadow};
 
 /// Above everything that runs in the usual class, and above the softirqs' threads.
 const PRIORITY: i32 = 50;
-/// Silence after which a signal is lost, if the plan says nothing.
-const SILENCE: Duration = Duration::from_secs(3);
+/// Longer than any frame (aMaxPHYPacketSize, 127 bytes).
+const LONGEST: usize = 256;
+
+/// Which radio of the medium a node has.
+type Index = BTreeMap<NodeName, RadioIndex>;
 
 /// The nodes of the medium, in the order of their [`RadioIndex`].
 pub(crate) fn nodes_with_radio(plan: &Plan) -> impl Iterator<Item = (&NodeName, &RadioInterface)> {
@@ -45,16 +49,14 @@ pub(crate) struct Shell {
     path: Path,
     ear: Ear,
     names: Vec<NodeName>,
-    index: BTreeMap<NodeName, RadioIndex>,
-    monitors: Monitors,
+    index: Index,
+    monitors: PacketSocket,
     /// Whose frames arrive at a monitor interface, and on which channel.
     sources: BTreeMap<u32, (RadioIndex, Channel)>,
     /// The monitor interface that leads to a radio on a channel.
     sinks: BTreeMap<(RadioIndex, Channel), u32>,
     inbox: Inbox,
     transmissions: Sender<Entry>,
-    /// Frames that have not ended, for the capture of those that are never sent.
-    waiting: BTreeMap<FrameId, Arc<[u8]>>,
     on_signal: OnSignal,
     tally: Tally,
     readings: Vec<Event>,
@@ -88,16 +90,16 @@ impl Shell {
     ) -> Result<Shell> {
         let start = now();
         let mut medium = Medium::new(plan.seed, start);
-        let mut index = BTreeMap::new();
+        let mut names = Vec::new();
+        let mut index = Index::new();
         for (name, radio) in nodes_with_radio(plan) {
             let ear = matches!(plan.nodes[name].role, Role::MobileNode(_));
-            index.insert(
-                name.clone(),
-                medium.add_radio(radio_config(name, radio, phy, ear)),
-            );
+            let added = medium.add_radio(radio_config(name, radio, phy, ear));
+            names.push(name.clone());
+            index.insert(name.clone(), added);
         }
         let path = Path {
-            field: field(plan, phy)?,
+            field: field(plan, phy, &index)?,
             origin: None,
         };
         let mut sources = BTreeMap::new();
@@ -112,17 +114,14 @@ impl Shell {
         Ok(Shell {
             medium,
             path,
-            ear: ear(plan, &index, start),
-            names: nodes_with_radio(plan)
-                .map(|(name, _)| name.clone())
-                .collect(),
+            ear: ear(plan, &index, start)?,
+            names,
             index,
-            monitors: Monitors::open().context("packet socket on the shadow radios")?,
+            monitors: PacketSocket::of_monitors().context("packet socket on the shadow radios")?,
             sources,
             sinks,
             inbox,
             transmissions,
-            waiting: BTreeMap::new(),
             on_signal,
             tally: Tally::default(),
             readings: Vec::new(),
@@ -137,7 +136,7 @@ impl Shell {
             let changes = self.inbox.take().context("the testbed's pipe")?;
             let more = changes.is_some();
             for change in changes.into_iter().flatten() {
-                self.apply(change);
+                self.apply(change)?;
             }
             self.take_frames().context("frames of the shadow radios")?;
             self.medium.handle_timeout(now(), &mut self.path);
@@ -172,69 +171,59 @@ impl Shell {
         }
     }
 
-    fn apply(&mut self, change: Change) {
+    fn apply(&mut self, change: Change) -> Result<()> {
         let now = now();
         // The medium's past is decided by how things were.
         self.medium.handle_timeout(now, &mut self.path);
-        let known = |index: &BTreeMap<NodeName, RadioIndex>, name: &str| index.get(name).copied();
         match change {
             Change::Started(at) => self.path.origin = Some(at),
             Change::Attenuation(a, b, attenuation) => {
-                if let (Some(a), Some(b)) = (known(&self.index, &a), known(&self.index, &b)) {
-                    self.path.field.set_attenuation(a.0, b.0, Some(attenuation));
-                }
+                let (a, b) = (self.radio(&a)?, self.radio(&b)?);
+                self.path.field.set_attenuation(a.0, b.0, Some(attenuation));
             }
             Change::Link(a, b, up) => {
-                if let (Some(a), Some(b)) = (known(&self.index, &a), known(&self.index, &b)) {
-                    self.path.field.set_up(a.0, b.0, up);
-                }
+                let (a, b) = (self.radio(&a)?, self.radio(&b)?);
+                self.path.field.set_up(a.0, b.0, up);
             }
             Change::Tuned(node, channel, pan_id) => {
-                if let Some(radio) = known(&self.index, &node) {
-                    self.medium.tune(now, &mut self.path, radio, channel);
-                    let filter = AddressFilter {
-                        pan_id,
-                        ..self.medium.config(radio).filter
-                    };
-                    self.medium.set_filter(now, &mut self.path, radio, filter);
-                    self.ear.tuned(now, radio, channel);
-                }
+                let radio = self.radio(&node)?;
+                self.medium.tune(now, &mut self.path, radio, channel);
+                let filter = AddressFilter {
+                    pan_id,
+                    ..self.medium.config(radio).filter
+                };
+                self.medium.set_filter(now, &mut self.path, radio, filter);
+                self.ear.tuned(now, radio, channel);
             }
             Change::Read(node, at) => {
-                if let Some(radio) = known(&self.index, &node) {
-                    let energy = self.medium.energy(radio, at);
-                    self.readings.push(Event {
-                        time_ns: at.as_nanos(),
-                        node,
-                        kind: EventKind::RadioEnergy {
-                            tx_s: energy.tx.as_secs_f64(),
-                            rx_s: energy.rx.as_secs_f64(),
-                            listen_s: energy.listen.as_secs_f64(),
-                            sleep_s: energy.sleep.as_secs_f64(),
-                            millijoules: energy.millijoules,
-                        },
-                    });
-                }
+                let energy = self.medium.energy(self.radio(&node)?, at);
+                self.readings.push(reading(node, at, &energy));
             }
         }
+        Ok(())
+    }
+
+    fn radio(&self, node: &str) -> Result<RadioIndex> {
+        let radio = self.index.get(node).copied();
+        radio.with_context(|| format!("node {node} has no radio"))
     }
 
     fn take_frames(&mut self) -> Result<()> {
-        while let Some(arrived) = self.monitors.receive()? {
+        let mut buffer = [0; LONGEST];
+        while let Some(arrived) = self.monitors.receive(&mut buffer)? {
             let Some(&(radio, channel)) = self.sources.get(&arrived.ifindex) else {
                 continue; // somebody else's interface in this namespace
             };
-            let Some(length) = arrived.psdu.len().checked_sub(FCS_BYTES) else {
+            let psdu = &buffer[..arrived.length.min(LONGEST)];
+            let Some(length) = psdu.len().checked_sub(FCS_BYTES) else {
                 continue;
             };
-            let mpdu: Arc<[u8]> = arrived.psdu[..length].into();
+            let mpdu: Arc<[u8]> = psdu[..length].into();
             let at = arrived.at;
             // A node's own frame tells where its radio is, whatever its daemon said.
             self.ear.tuned(at, radio, channel);
-            let frame = self
-                .medium
+            self.medium
                 .handle_frame(at, &mut self.path, radio, channel, &mpdu);
-            self.waiting.insert(frame, mpdu);
         }
         Ok(())
     }
@@ -277,10 +266,8 @@ impl Shell {
 
     fn done(&mut self, report: FrameReport) {
         self.tally.done(&report);
-        if let Some(mpdu) = self.waiting.remove(&report.frame)
-            && !was_sent(&report)
-        {
-            self.record(Entry::NeverSent(report, mpdu));
+        if report.attempts == 0 {
+            self.record(Entry::NeverSent(report));
         }
     }
 
@@ -311,10 +298,23 @@ fn radio_config(name: &str, radio: &RadioInterface, phy: &PhyPlan, ear: bool) ->
     }
 }
 
-/// The field with the radios in the order of their indices.
-fn field(plan: &Plan, phy: &PhyPlan) -> Result<Field> {
+fn reading(node: NodeName, at: SimTime, energy: &Energy) -> Event {
+    Event {
+        time_ns: at.as_nanos(),
+        node,
+        kind: EventKind::RadioEnergy {
+            tx_s: energy.tx.as_secs_f64(),
+            rx_s: energy.rx.as_secs_f64(),
+            listen_s: energy.listen.as_secs_f64(),
+            sleep_s: energy.sleep.as_secs_f64(),
+            millijoules: energy.millijoules,
+        },
+    }
+}
+
+/// The field, its radios in the order of `index`.
+fn field(plan: &Plan, phy: &PhyPlan, index: &Index) -> Result<Field> {
     let mut field = Field::new(plan.seed, phy.path_loss.clone());
-    let mut index = BTreeMap::new();
     for (name, radio) in nodes_with_radio(plan) {
         let track = match radio.track.is_empty() {
             true => None,
@@ -322,11 +322,11 @@ fn field(plan: &Plan, phy: &PhyPlan) -> Result<Field> {
                 Some(Track::new(radio.track.clone()).with_context(|| format!("track of {name}"))?)
             }
         };
-        index.insert(name.as_str(), field.add_radio(name, track));
+        field.add_radio(name, track);
     }
     let ends = |a: &str, b: &str| -> Result<(usize, usize)> {
         let known = |name: &str| {
-            let radio = index.get(name).copied();
+            let radio = index.get(name).map(|radio| radio.0);
             radio.with_context(|| format!("link of {a} and {b}: {name} has no radio"))
         };
         Ok((known(a)?, known(b)?))
@@ -345,17 +345,18 @@ fn field(plan: &Plan, phy: &PhyPlan) -> Result<Field> {
 }
 
 /// The registers of every mobile node: one per candidate router.
-fn ear(plan: &Plan, index: &BTreeMap<NodeName, RadioIndex>, start: SimTime) -> Ear {
+fn ear(plan: &Plan, index: &Index, start: SimTime) -> Result<Ear> {
     let mut ear = Ear::default();
     for (name, node) in &plan.nodes {
         let (Role::MobileNode(role), Some(radio)) = (&node.role, &node.radio) else {
             continue;
         };
-        let silence = role.handover.signal_timeout.unwrap_or(SILENCE);
+        let silence = role.handover.signal_timeout;
+        let silence = silence.with_context(|| format!("{name}: no signal timeout in the plan"))?;
         let listener = Listener::new(radio.channel, start, silence, registers(plan, role));
         ear.add(index[name], listener);
     }
-    ear
+    Ok(ear)
 }
 
 fn registers(plan: &Plan, role: &MobileNodePlan) -> Vec<Register> {

@@ -129,6 +129,8 @@ pub struct FrameReport {
     pub channel: Channel,
     /// When its host handed it over.
     pub queued: SimTime,
+    /// As its host handed it over: without FCS.
+    pub mpdu: Arc<[u8]>,
     /// When its radio was through with it.
     pub ended: SimTime,
     /// Transmissions of it.

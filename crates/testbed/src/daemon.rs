@@ -24,8 +24,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use wpan::Namespace;
+use wpan::packet::now;
 
-use crate::{ProgramHome, now};
+use crate::ProgramHome;
 
 /// Lines of a log that an error shows.
 const LOG_TAIL: usize = 20;

@@ -41,7 +41,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::unbounded_channel;
 use topology::Plan;
 use topology::plan::NodeName;
-use units::SimTime;
 use units::quantity::format_duration;
 use wpan::Namespace;
 
@@ -174,20 +173,26 @@ async fn run_in(
     signals: &mut Signals,
 ) -> Result<()> {
     (options.progress)(Progress::BringUp);
-    let mut network = Network::up(plan, claim)
+    let network = Network::up(plan, claim)
         .await
         .context("bring up the network")?;
     let (reports, inbox) = unbounded_channel();
-    let (medium, recorder) =
-        RunMedium::new(plan, &mut network, &options.run_dir, reports.clone()).await?;
-    let sniffers = sniffers(plan, &network.namespaces, &options.run_dir)?.start(recorder)?;
+    let Network {
+        namespaces,
+        radios,
+        hwsim,
+        shadows,
+    } = network;
+    let (run_dir, on_air) = (&options.run_dir, reports.clone());
+    let (medium, recorder) = RunMedium::new(plan, hwsim, radios, &shadows, run_dir, on_air).await?;
+    let sniffers = sniffers(plan, &namespaces, &options.run_dir)?.start(recorder)?;
     let launcher = Launcher {
         binary: options.binary.clone(),
         run_dir: options.run_dir.clone(),
         program_home: options.program_home.clone(),
         reports,
     };
-    let mut scenario = Scenario::new(plan, medium, network.namespaces, launcher, inbox, claim);
+    let mut scenario = Scenario::new(plan, medium, namespaces, launcher, inbox, claim);
     let played = tokio::select! {
         biased;
         signal = signals.interrupted() => Err(signal),
@@ -266,9 +271,4 @@ fn write_events(run_dir: &RunDir, mut events: Vec<Event>) -> Result<()> {
         out.flush()
     };
     write().with_context(|| format!("write {}", path.display()))
-}
-
-/// Now, on the clock that stamps the captures.
-fn now() -> SimTime {
-    SimTime::ZERO + std::time::UNIX_EPOCH.elapsed().unwrap_or_default()
 }

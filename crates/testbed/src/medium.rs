@@ -1,8 +1,10 @@
 //! How frames get from radio to radio in this run: by the kernel's own edges, or by the
 //! per-frame air.
 
-use air::{Air, Change, Recorder};
-use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+
+use air::{Air, Change, Recorder, Shadow};
+use anyhow::Result;
 use rundir::air::Facts;
 use rundir::control::Control;
 use rundir::{Event, EventKind, RunDir};
@@ -10,10 +12,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use topology::Plan;
 use topology::plan::{LinkPlan, Medium, NodeName};
 use units::SimTime;
+use wpan::{Hwsim, RadioId};
 
 use crate::daemon::Report;
 use crate::edges::EdgeMedium;
-use crate::network::Network;
 
 /// The medium of a run.
 pub(crate) enum RunMedium {
@@ -22,17 +24,17 @@ pub(crate) enum RunMedium {
 }
 
 impl RunMedium {
-    /// The medium of `plan` over `network`, and who writes the capture of the air if there is one.
+    /// The medium of `plan` over its `radios` and their `shadows`, and who writes the capture of the air if there is one.
     pub(crate) async fn new(
         plan: &Plan,
-        network: &mut Network,
+        hwsim: Hwsim,
+        radios: BTreeMap<NodeName, RadioId>,
+        shadows: &[Shadow],
         run_dir: &RunDir,
         reports: UnboundedSender<Report>,
     ) -> Result<(RunMedium, Option<Recorder>)> {
         match plan.radio.medium {
             Medium::Edges => {
-                let hwsim = network.hwsim.take().context("hwsim is connected")?;
-                let radios = std::mem::take(&mut network.radios);
                 let medium = EdgeMedium::new(plan, hwsim, radios).await?;
                 Ok((RunMedium::Edges(Box::new(medium)), None))
             }
@@ -43,7 +45,7 @@ impl RunMedium {
                     let _ = reports.send(Report::Signal { node, control });
                 });
                 let file = run_dir.air_capture();
-                let (air, recorder) = Air::start(plan, &network.shadows, file, on_signal)?;
+                let (air, recorder) = Air::start(plan, shadows, file, on_signal)?;
                 Ok((RunMedium::Phy(air), Some(recorder)))
             }
         }

@@ -22,8 +22,8 @@ pub(crate) struct Network {
     pub(crate) namespaces: BTreeMap<NodeName, Namespace>,
     /// Every radio.
     pub(crate) radios: BTreeMap<NodeName, RadioId>,
-    /// The hwsim connection, for the medium; none once it has been taken.
-    pub(crate) hwsim: Option<Hwsim>,
+    /// The hwsim connection, for the medium.
+    pub(crate) hwsim: Hwsim,
     /// The shadow radios; with a per-frame air only.
     pub(crate) shadows: Vec<Shadow>,
 }
@@ -89,7 +89,7 @@ impl Network {
         Ok(Network {
             namespaces: builder.namespaces,
             radios: builder.radios,
-            hwsim: Some(builder.hwsim),
+            hwsim: builder.hwsim,
             shadows: builder.shadows,
         })
     }

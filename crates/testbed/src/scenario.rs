@@ -14,10 +14,11 @@ use topology::plan::{Action, NodeName, ProgramPlan, Role, StepPlan};
 use units::SimTime;
 use units::quantity::format_duration;
 use wpan::Namespace;
+use wpan::packet::now;
 
+use crate::Progress;
 use crate::daemon::{Daemon, Launcher, Program, Report};
 use crate::medium::RunMedium;
-use crate::{Progress, now};
 
 /// How long daemons may take to get ready: more than a DHCPv6 exchange, duplicate address
 /// detection and a registration that each lose their first message.

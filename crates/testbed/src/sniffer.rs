@@ -5,8 +5,7 @@
 //! time stamps are the kernel's and do not depend on when they are read.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IoSliceMut};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -15,22 +14,11 @@ use std::time::Duration;
 use air::Recorder;
 use anyhow::{Context, Result, bail};
 use capture::{Interface, LinkType, Packet, Writer};
-use nix::cmsg_space;
-use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg,
-    setsockopt, socket,
-};
-use nix::sys::time::TimeSpec;
-use units::SimTime;
-use wpan::Namespace;
+use wpan::{Namespace, PacketSocket};
 
 /// How often the sockets are emptied.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Receive buffer of a socket: some thousand packets, a second of the fastest poll.
-const BUFFER: usize = 32 << 20;
 /// Longest frame on any of the interfaces, with room.
 const LONGEST: usize = 65536;
 
@@ -54,10 +42,10 @@ impl Tap {
         }
     }
 
-    fn socket_type(self) -> SockType {
+    fn has_header(self) -> bool {
         match self {
-            Tap::Lowpan => SockType::Datagram,
-            Tap::Ethernet | Tap::Wpan => SockType::Raw,
+            Tap::Lowpan => false,
+            Tap::Ethernet | Tap::Wpan => true,
         }
     }
 }
@@ -65,7 +53,7 @@ impl Tap {
 /// One interface being captured.
 struct Sniffer {
     label: String,
-    socket: OwnedFd,
+    socket: PacketSocket,
     writer: Writer<BufWriter<File>>,
 }
 
@@ -97,7 +85,7 @@ impl Sniffers {
         let label = format!("{node}.{interface}");
         let what = || format!("capture {label}");
         let socket = namespace
-            .run(|| open_socket(interface, tap))?
+            .run(|| PacketSocket::of_interface(interface, tap.has_header()))?
             .with_context(what)?;
         let out = File::create(&file).with_context(|| format!("create {}", file.display()))?;
         let described = Interface {
@@ -160,27 +148,24 @@ impl Sniffer {
     /// Writes every packet that waits in the socket.
     fn empty(&mut self) -> Result<()> {
         let mut buffer = vec![0; LONGEST];
-        loop {
-            let (length, time) = match receive(&self.socket, &mut buffer) {
-                Ok(received) => received,
-                Err(Errno::EAGAIN) => return Ok(()),
-                // The interface went down, as when a node retunes; it comes up again.
-                Err(Errno::ENETDOWN | Errno::EINTR) => continue,
-                Err(errno) => return Err(errno.into()),
-            };
-            let captured = length.min(LONGEST);
+        while let Some(received) = self.socket.receive(&mut buffer)? {
+            let captured = received.length.min(LONGEST);
             self.writer.write(&Packet {
                 interface: 0,
-                time,
-                original_len: length as u32,
+                time: received.at,
+                original_len: received.length as u32,
                 data: buffer[..captured].to_vec(),
                 comment: None,
             })?;
         }
+        Ok(())
     }
 
     fn finish(self) -> Result<()> {
-        let lost = dropped(&self.socket).with_context(|| format!("capture {}", self.label))?;
+        let lost = self
+            .socket
+            .dropped()
+            .with_context(|| format!("capture {}", self.label))?;
         if lost > 0 {
             bail!(
                 "capture {}: the kernel dropped {lost} packets: the receive buffer is too small for this load",
@@ -189,74 +174,6 @@ impl Sniffer {
         }
         self.writer.finish()?;
         Ok(())
-    }
-}
-
-fn open_socket(interface: &str, tap: Tap) -> Result<OwnedFd> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let fd = socket(
-        AddressFamily::Packet,
-        tap.socket_type(),
-        flags,
-        SockProtocol::EthAll,
-    )?;
-    setsockopt(&fd, RcvBufForce, &BUFFER)?;
-    setsockopt(&fd, ReceiveTimestampns, &true)?;
-    let index = nix::net::if_::if_nametoindex(interface)?;
-    // SAFETY: all-zero is a valid sockaddr_ll.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    address.sll_ifindex = index as i32;
-    // SAFETY: the pointer and the length are those of `address`, which outlives the call.
-    let bound = unsafe {
-        libc::bind(
-            fd.as_raw_fd(),
-            (&raw const address).cast(),
-            size_of_val(&address) as libc::socklen_t,
-        )
-    };
-    Errno::result(bound)?;
-    Ok(fd)
-}
-
-/// The next packet's original length and the kernel's time stamp.
-fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<(usize, SimTime), Errno> {
-    let mut control = cmsg_space!(TimeSpec);
-    let mut parts = [IoSliceMut::new(buffer)];
-    let got = recvmsg::<()>(
-        socket.as_raw_fd(),
-        &mut parts,
-        Some(&mut control),
-        MsgFlags::MSG_TRUNC,
-    )?;
-    let stamp = got.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
-        _ => None,
-    });
-    let time = stamp.map(|stamp| SimTime::ZERO + Duration::from(stamp));
-    Ok((got.bytes, time.ok_or(Errno::ENODATA)?))
-}
-
-/// Packets that did not fit into the receive buffer (`PACKET_STATISTICS`).
-fn dropped(socket: &OwnedFd) -> io::Result<u32> {
-    // SAFETY: all-zero is a valid tpacket_stats.
-    let mut stats: libc::tpacket_stats = unsafe { std::mem::zeroed() };
-    let mut length = size_of_val(&stats) as libc::socklen_t;
-    // SAFETY: the option fills at most `length` bytes of `stats`.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_STATISTICS,
-            (&raw mut stats).cast(),
-            &mut length,
-        )
-    };
-    if result == 0 {
-        Ok(stats.tp_drops)
-    } else {
-        Err(io::Error::last_os_error())
     }
 }
 

@@ -1,4 +1,5 @@
-//! Netlink: hwsim radios, nl802154, 6LoWPAN links, addresses, routes, netem, namespaces.
+//! Netlink: hwsim radios, nl802154, 6LoWPAN links, addresses, routes, netem, namespaces; and
+//! the packets on their interfaces.
 //!
 //! Owns every request that wpanlab makes of the kernel's network configuration, and never
 //! starts a shell. Must not know the topology, the plan or any daemon: it speaks of radios,
@@ -41,6 +42,7 @@
 //! | [`address`] | [`Dad`], [`AddressState`], waiting until an address is usable |
 //! | [`route`] | routes |
 //! | [`netem`] | delay and rate of an interface |
+//! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
 //! | [`sysctl`] | `/proc/sys` of a namespace |
 //! | [`error`] | [`Error`] |
 //! | `genl`, `rtnl` | the two connections: request, answer, kernel's text |
@@ -58,6 +60,7 @@ pub mod link;
 pub mod namespace;
 pub mod netem;
 pub mod nl802154;
+pub mod packet;
 pub mod radio;
 pub mod route;
 mod rtnl;
@@ -70,4 +73,5 @@ pub use link::{Link, Links};
 pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};
+pub use packet::PacketSocket;
 pub use radio::{NewRadio, create_radio_with_phy};

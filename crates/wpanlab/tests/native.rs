@@ -1,6 +1,8 @@
 //! The native backend and what is left of it, inside a guest: runs that end well, are
 //! interrupted, killed or lose a daemon, and `wpanlab clean`.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{block_on, said};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rundir::{Event, EventKind, RunDir};
@@ -475,24 +478,6 @@ fn command(arguments: &[&str]) -> Command {
 
 fn wpanlab(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!(
-        "{}\n{}\n{}",
-        output.status,
-        text(&output.stdout),
-        text(&output.stderr)
-    )
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
 }
 
 /// Every process of user space that is no zombie, with its arguments.

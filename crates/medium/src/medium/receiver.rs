@@ -91,21 +91,11 @@ impl Medium {
 
     /// The SHR of the radio's transmission is over: receivers that did not get it give up.
     pub(super) fn end_shr(&mut self, path: &mut dyn PathLoss, from: RadioIndex) {
-        let Some((channel, id)) = self.radios[from.0].on_air else {
+        let part = |new: &OnAir| (new.start, new.shr_end);
+        let Some((span, index)) = self.own_span(from, part) else {
             return;
         };
-        let air = &mut self.channels[place(channel)];
-        let Some(index) = air.position(id) else {
-            return;
-        };
-        let new = &air.transmissions[index];
-        let ends = (new.start, new.shr_end);
-        let span = Span {
-            channel,
-            id,
-            ends,
-            overlapped: air.is_overlapped(index, ends),
-        };
+        let new = &self.channels[place(span.channel)].transmissions[index];
         if !span.overlapped && !new.at_the_edge {
             return;
         }
@@ -120,22 +110,12 @@ impl Medium {
 
     /// The radio's transmission is over: its receivers learn its fate, then its sender.
     pub(super) fn end_transmission(&mut self, path: &mut dyn PathLoss, from: RadioIndex) {
-        let Some((channel, id)) = self.radios[from.0].on_air else {
+        let part = |over: &OnAir| (over.shr_end, over.end);
+        let Some((span, index)) = self.own_span(from, part) else {
             return;
         };
-        let air = &mut self.channels[place(channel)];
-        let Some(index) = air.position(id) else {
-            return;
-        };
-        let over = &mut air.transmissions[index];
-        let locked = std::mem::take(&mut over.locked);
-        let ends = (over.shr_end, over.end);
-        let span = Span {
-            channel,
-            id,
-            ends,
-            overlapped: air.is_overlapped(index, ends),
-        };
+        let air = &mut self.channels[place(span.channel)];
+        let locked = std::mem::take(&mut air.transmissions[index].locked);
         let mut decisions = Vec::with_capacity(locked.len());
         for member in locked {
             if let Some(decision) = self.decide(path, span, member) {
@@ -145,7 +125,26 @@ impl Medium {
                 radio.meter.enter(self.now, radio.state());
             }
         }
-        self.conclude(channel, index, &decisions);
+        self.conclude(span.channel, index, &decisions);
+    }
+
+    /// The radio's transmission, as a part of it, and its place on its channel.
+    fn own_span(
+        &self,
+        from: RadioIndex,
+        part: impl Fn(&OnAir) -> (SimTime, SimTime),
+    ) -> Option<(Span, usize)> {
+        let (channel, id) = self.radios[from.0].on_air?;
+        let air = &self.channels[place(channel)];
+        let index = air.position(id)?;
+        let ends = part(&air.transmissions[index]);
+        let span = Span {
+            channel,
+            id,
+            ends,
+            overlapped: air.is_overlapped(index, ends),
+        };
+        Some((span, index))
     }
 
     /// Hands the transmission `index`, which is over, to those who decoded it, and tells its

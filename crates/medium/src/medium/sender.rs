@@ -349,6 +349,7 @@ impl Medium {
             from: radio,
             channel: job.channel,
             queued: job.queued,
+            mpdu: job.mpdu,
             ended: self.now,
             attempts: job.attempts,
             sent,

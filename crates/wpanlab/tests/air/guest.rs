@@ -15,6 +15,8 @@ use topology::{Overrides, Plan};
 use vm::{Content, GuestFile, Kernel, KernelSource, VmConfig};
 use wpan::Namespace;
 
+use crate::common::block_on;
+
 const RESULTS: &str = "/run/results";
 /// The command, whose daemons the run starts.
 const WPANLAB: &str = "/bin/wpanlab";
@@ -142,12 +144,4 @@ fn namespace_of(node: &str) -> Namespace {
     });
     let daemon = daemon.unwrap_or_else(|| panic!("no daemon of {node}"));
     Namespace::open(daemon.join("ns/net")).unwrap()
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
 }

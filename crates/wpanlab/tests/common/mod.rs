@@ -37,6 +37,15 @@ pub fn said(output: &Output) -> String {
     )
 }
 
+/// Runs a future on a runtime of its own.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
 /// A finished run and its directory, which goes with it.
 pub struct Run {
     pub dir: tempfile::TempDir,
