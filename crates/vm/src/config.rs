@@ -63,6 +63,9 @@ pub struct VmConfig {
     pub modules: Vec<String>,
     /// Further files of the guest's root.
     pub files: Vec<GuestFile>,
+    /// Where to keep [snapshots](crate#snapshots), if the VM is to start from one. `None`: every
+    /// run boots. With real time, or [`share_host_root`](Self::share_host_root), every run does.
+    pub snapshots: Option<PathBuf>,
     /// Bytes handed to the guest as [`crate::guest::Guest::job`].
     pub job: Vec<u8>,
     /// Offer the host's file system, read-only, to
@@ -76,7 +79,7 @@ pub struct VmConfig {
 
 impl VmConfig {
     /// A VM with virtual time, seed 1, 512 MiB, the [testbed's modules](modules::TESTBED),
-    /// an empty job and a minute of patience.
+    /// an empty job, no snapshots and a minute of patience.
     pub fn new(kernel: Kernel, init: impl Into<PathBuf>) -> VmConfig {
         VmConfig {
             kernel,
@@ -87,6 +90,7 @@ impl VmConfig {
             init: init.into(),
             modules: modules::TESTBED.iter().map(|m| m.to_string()).collect(),
             files: Vec::new(),
+            snapshots: None,
             job: Vec::new(),
             share_host_root: false,
             stall_limit: Duration::from_secs(60),

@@ -7,7 +7,7 @@
 //! radios or protocols: the job is opaque bytes.
 //!
 //! With [`Clock::Virtual`] a guest is a function of its inputs. Everything it reads is in
-//! the initramfs, its progress leaves by port output, and its results leave when it is done
+//! the initramfs or comes with its job by port input, its progress leaves by port output, and its results leave when it is done
 //! measuring; nothing of the host reaches it while it runs.
 //!
 //! ```no_run
@@ -33,7 +33,8 @@
 //! | [`modules`] | kernel modules in dependency order |
 //! | [`initramfs`] | reproducible `newc` archives |
 //! | `kernel`, `fetch`, `image` | finding, downloading and unpacking a kernel |
-//! | `config`, `root`, `place`, `qemu`, `process`, `run`, `results` | one boot, in this order |
+//! | `snapshot`, `monitor` | a booted VM in a file, and how QEMU is told |
+//! | `config`, `root`, `input`, `place`, `qemu`, `process`, `run`, `results` | one run, in this order |
 
 mod config;
 mod elf;
@@ -43,8 +44,10 @@ pub mod guest;
 pub mod harness;
 mod image;
 pub mod initramfs;
+mod input;
 mod kernel;
 pub mod modules;
+mod monitor;
 mod place;
 pub mod probe;
 mod process;
@@ -52,6 +55,7 @@ mod qemu;
 mod results;
 mod root;
 mod run;
+mod snapshot;
 
 pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
 pub use error::VmError;

@@ -35,6 +35,10 @@ impl Memory {
         &self.0
     }
 
+    pub(crate) fn into_file(self) -> File {
+        self.0
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.0.metadata().map_or(0, |m| m.len())
     }

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use crate::{Accel, Clock, VmConfig};
 
+/// The emulator's name on `PATH`.
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
 /// The I/O port of QEMU's debug console: what the guest writes there costs it one
 /// instruction a byte and no interrupt.
 pub(crate) const PROGRESS_PORT: u16 = 0xe9;
@@ -19,6 +21,13 @@ pub(crate) const EXIT_PORT: u16 = 0xf4;
 pub(crate) const EXIT_VALUE: u8 = 0x2a;
 /// QEMU's exit status for it (`isa-debug-exit` gives twice the value plus one).
 pub(crate) const EXIT_STATUS: i32 = (EXIT_VALUE as i32) * 2 + 1;
+/// The I/O port at which the guest asks to be stopped for a snapshot (QEMU's `pvpanic`): the
+/// one device that stops the processor right behind the instruction that wrote to it.
+pub(crate) const PAUSE_PORT: u16 = 0x505;
+/// What the guest writes to [`PAUSE_PORT`]: PVPANIC_PANICKED.
+pub(crate) const PAUSE_VALUE: u8 = 1;
+/// The name under which the firmware configuration device has what the guest shall do.
+pub(crate) const INPUT: &str = "opt/wpanlab/input";
 /// The variable in `/init`'s environment that marks our guest.
 pub(crate) const GUEST_MARK: &str = "WPANLAB_GUEST";
 /// The 9p mount tag of the host's root.
@@ -36,15 +45,100 @@ const TAKE_TURNS: &str = "rr=record,rrfile=/dev/null";
 /// run ends, and QEMU never waits for a reader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Channels {
-    pub initrd: RawFd,
     pub console: RawFd,
     pub progress: RawFd,
     pub results: RawFd,
 }
 
-/// The arguments for one boot.
-pub(crate) fn arguments(config: &VmConfig, channels: Channels) -> Vec<String> {
-    let fd = |fd: RawFd| format!("/proc/self/fd/{fd}");
+/// How a VM comes to life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start {
+    /// From the kernel's first instruction, with its job.
+    Boot { initrd: RawFd, input: RawFd },
+    /// The same with an empty job, to be stopped where the guest would take it. Its memory is
+    /// the file `memory`; `monitor` is a socket.
+    Template {
+        initrd: RawFd,
+        input: RawFd,
+        memory: RawFd,
+        monitor: RawFd,
+    },
+    /// From there on, with its job: `state` stands at the state that was saved. What the guest
+    /// changes in `memory` is its own.
+    Restore {
+        memory: RawFd,
+        state: RawFd,
+        input: RawFd,
+    },
+}
+
+/// The arguments for one start.
+pub(crate) fn arguments(config: &VmConfig, channels: Channels, start: Start) -> Vec<String> {
+    let mut args = machine(config);
+    let mut option = |name: &str, value: String| {
+        args.push(format!("-{name}"));
+        args.push(value);
+    };
+    for (id, file) in [
+        ("console", channels.console),
+        ("progress", channels.progress),
+        ("results", channels.results),
+    ] {
+        option("chardev", format!("file,id={id},path={}", path(file)));
+    }
+    let (Start::Boot { input, .. } | Start::Template { input, .. } | Start::Restore { input, .. }) =
+        start;
+    option("fw_cfg", format!("name={INPUT},file={}", path(input)));
+    let boot = |option: &mut dyn FnMut(&str, String), initrd| {
+        let vmlinux = config.kernel.vmlinux.to_string_lossy().into_owned();
+        option("kernel", vmlinux);
+        option("initrd", path(initrd));
+        option("append", kernel_parameters(config));
+    };
+    let keep_memory = |option: &mut dyn FnMut(&str, String), memory, share| {
+        let (size, file) = (config.memory_mib, path(memory));
+        let backend = "memory-backend-file,id=memory";
+        option(
+            "object",
+            format!("{backend},size={size}M,mem-path={file},share={share}"),
+        );
+        option("machine", "memory-backend=memory".into());
+    };
+    match start {
+        Start::Boot { initrd, .. } => {
+            boot(&mut option, initrd);
+            option("action", "panic=none".into());
+        }
+        Start::Template {
+            initrd,
+            memory,
+            monitor,
+            ..
+        } => {
+            boot(&mut option, initrd);
+            keep_memory(&mut option, memory, "on");
+            option("action", "panic=pause".into());
+            option("chardev", format!("socket,id=monitor,fd={monitor}"));
+            option("mon", "chardev=monitor,mode=control".into());
+            args.push("-S".into());
+        }
+        Start::Restore { memory, state, .. } => {
+            keep_memory(&mut option, memory, "off");
+            option("incoming", format!("fd:{state}"));
+            // What was saved is the devices alone, without a list of the machine's features.
+            option("global", "migration.send-configuration=off".into());
+        }
+    }
+    args
+}
+
+/// How QEMU opens a file that it has inherited.
+pub(crate) fn path(fd: RawFd) -> String {
+    format!("/proc/self/fd/{fd}")
+}
+
+/// The hardware, which a snapshot and what is started from it have in common.
+fn machine(config: &VmConfig) -> Vec<String> {
     let mut args: Vec<String> = Vec::new();
     let mut option = |name: &str, value: String| {
         args.push(format!("-{name}"));
@@ -76,23 +170,11 @@ pub(crate) fn arguments(config: &VmConfig, channels: Channels) -> Vec<String> {
         }
         Clock::Realtime => option("rtc", "base=utc,clock=host".into()),
     }
-    // QEMU hands its guest random bytes at boot; this names their seed.
-    option("seed", config.seed.to_string());
-    option(
-        "kernel",
-        config.kernel.vmlinux.to_string_lossy().into_owned(),
-    );
-    option("initrd", fd(channels.initrd));
-    option("append", kernel_parameters(config));
+    // QEMU hands its guest random bytes at boot; this names their seed. The run's own seed
+    // comes with its job.
+    option("seed", "1".into());
     option("display", "none".into());
     option("serial", "chardev:console".into());
-    for (id, file) in [
-        ("console", channels.console),
-        ("progress", channels.progress),
-        ("results", channels.results),
-    ] {
-        option("chardev", format!("file,id={id},path={}", fd(file)));
-    }
     option(
         "device",
         format!("isa-debugcon,iobase={PROGRESS_PORT:#x},chardev=progress"),
@@ -101,6 +183,7 @@ pub(crate) fn arguments(config: &VmConfig, channels: Channels) -> Vec<String> {
         "device",
         format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"),
     );
+    option("device", format!("pvpanic,ioport={PAUSE_PORT:#x}"));
     // With ioeventfd another thread of QEMU would take the data, whenever it is scheduled.
     option("device", "virtio-serial-pci,ioeventfd=off".into());
     option("device", "virtserialport,chardev=results".into());

@@ -1,8 +1,6 @@
-//! The guest's root: `/init`, the modules in their order, the job and the seed.
+//! The guest's root: `/init`, the modules in their order.
 
 use std::path::Path;
-
-use units::Seed;
 
 use crate::config::Content;
 use crate::initramfs::Initramfs;
@@ -10,8 +8,6 @@ use crate::modules::Tree;
 use crate::{VmConfig, VmError, elf, modules};
 
 /// Where the guest finds what the host prepared for it.
-pub(crate) const JOB: &str = "/wpanlab/job";
-pub(crate) const SEED: &str = "/wpanlab/seed";
 pub(crate) const MODULES: &str = "/wpanlab/modules";
 /// Lists of modules under [`MODULES`], one file name a line, in load order.
 pub(crate) const AT_START: &str = "/wpanlab/modules/start";
@@ -32,9 +28,6 @@ pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
     for directory in ["/proc", "/sys", "/tmp", "/run"] {
         root.directory(directory).map_err(failed(directory))?;
     }
-    put(&mut root, JOB, 0o400, &config.job)?;
-    let seed = Seed(config.seed).bytes(&["vm", "entropy"]);
-    put(&mut root, SEED, 0o400, &seed)?;
     add_modules(&mut root, config)?;
     for file in &config.files {
         let path = &file.guest_path;

@@ -1,20 +1,21 @@
-//! One boot from start to results.
+//! One run from start to results.
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use crate::config::Clock;
+use crate::input::Input;
 use crate::place::{Load, Place};
 use crate::process::{Memory, Qemu};
-use crate::qemu::{self, Channels, EXIT_STATUS};
+use crate::qemu::{self, Channels, EXIT_STATUS, QEMU, Start};
+use crate::snapshot::Snapshot;
 use crate::{VmConfig, VmError, results, root};
 
-/// The emulator's name on `PATH`.
-const QEMU: &str = "qemu-system-x86_64";
 /// How often progress is looked for (wall time). The guest never notices.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -47,7 +48,7 @@ impl Output {
     }
 }
 
-/// Boots the VM, reports each line of [progress](crate::guest::Guest::progress) and returns
+/// Boots the VM, or has it go on from its snapshot, reports each line of [progress](crate::guest::Guest::progress) and returns
 /// what the guest left. Dropping the future kills QEMU; QEMU also dies with this process.
 ///
 /// # Errors
@@ -58,13 +59,13 @@ impl Output {
 pub async fn run(config: VmConfig, mut on_progress: impl FnMut(&str)) -> Result<Output, VmError> {
     config.check()?;
     let stall_limit = config.stall_limit;
-    let boot = tokio::task::spawn_blocking(move || Boot::start(&config))
+    let running = tokio::task::spawn_blocking(move || Running::start(&config))
         .await
         .map_err(|e| VmError::Config(format!("the preparation panicked: {e}")))??;
-    boot.watch(stall_limit, &mut on_progress).await
+    running.watch(stall_limit, &mut on_progress).await
 }
 
-struct Boot {
+struct Running {
     qemu: Qemu,
     console: Memory,
     progress: Memory,
@@ -73,39 +74,71 @@ struct Boot {
     started: Instant,
 }
 
-impl Boot {
-    fn start(config: &VmConfig) -> Result<Boot, VmError> {
+impl Running {
+    fn start(config: &VmConfig) -> Result<Running, VmError> {
         let load = Load::now();
+        // A guest's clock that follows the host's, or files of the host, cannot be stopped.
+        let reproducible = config.clock == Clock::Virtual && !config.share_host_root;
+        match &config.snapshots {
+            Some(directory) if reproducible => {
+                let snapshot = Snapshot::of(config, directory, &load)?;
+                Running::restore(config, &snapshot, &load)
+            }
+            _ => Running::boot(config, &load),
+        }
+    }
+
+    fn boot(config: &VmConfig, load: &Load) -> Result<Running, VmError> {
         let initrd = Memory::new("wpanlab-initrd")?;
         initrd
             .file()
             .write_all(&root::build(config)?)
             .map_err(VmError::io("write", "the initramfs"))?;
+        let input = input(config)?;
+        let start = Start::Boot {
+            initrd: initrd.fd(),
+            input: input.fd(),
+        };
+        Running::qemu(config, start, vec![initrd.fd(), input.fd()], load)
+    }
+
+    fn restore(config: &VmConfig, snapshot: &Snapshot, load: &Load) -> Result<Running, VmError> {
+        let state = snapshot.state()?;
+        let input = input(config)?;
+        let start = Start::Restore {
+            memory: snapshot.memory(),
+            state: state.as_raw_fd(),
+            input: input.fd(),
+        };
+        let inherit = vec![snapshot.memory(), state.as_raw_fd(), input.fd()];
+        Running::qemu(config, start, inherit, load)
+    }
+
+    fn qemu(
+        config: &VmConfig,
+        start: Start,
+        mut inherit: Vec<RawFd>,
+        load: &Load,
+    ) -> Result<Running, VmError> {
         let console = Memory::new("wpanlab-console")?;
         let progress = Memory::new("wpanlab-progress")?;
         let results = Memory::new("wpanlab-results")?;
         let stderr = Memory::new("wpanlab-stderr")?;
         let channels = Channels {
-            initrd: initrd.fd(),
             console: console.fd(),
             progress: progress.fd(),
             results: results.fd(),
         };
-        let inherit = vec![
-            channels.initrd,
-            channels.console,
-            channels.progress,
-            channels.results,
-        ];
-        let arguments = qemu::arguments(config, channels);
+        inherit.extend([channels.console, channels.progress, channels.results]);
+        let arguments = qemu::arguments(config, channels, start);
         tracing::debug!(?arguments, "{QEMU}");
         let started = Instant::now();
         // With real time the two threads work side by side.
         let place = (config.clock == Clock::Virtual)
-            .then(|| Place::take(&load))
+            .then(|| Place::take(load))
             .flatten();
         let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file(), place)?;
-        Ok(Boot {
+        Ok(Running {
             qemu,
             console,
             progress,
@@ -181,6 +214,15 @@ impl Boot {
         let reason = format!("{end}; {}", words.trim());
         Err(VmError::Qemu { reason, console })
     }
+}
+
+fn input(config: &VmConfig) -> Result<Memory, VmError> {
+    let memory = Memory::new("wpanlab-input")?;
+    let bytes = Input::new(config.seed, &config.job).encode();
+    let mut file = memory.file();
+    file.write_all(&bytes)
+        .map_err(VmError::io("write", "the guest's input"))?;
+    Ok(memory)
 }
 
 /// Splits what grows into lines.

@@ -28,6 +28,15 @@ fn main() {
             "two_boots_with_one_seed_agree_to_the_nanosecond",
             determinism,
         ),
+        trial("every_run_from_any_snapshot_is_the_same_run", from_snapshot),
+        trial(
+            "without_a_place_for_snapshots_the_run_is_the_same",
+            unkept_snapshot,
+        ),
+        trial(
+            "a_panic_before_the_job_is_an_error_with_its_words",
+            panic_in_snapshot,
+        ),
         trial("another_seed_gives_other_random_numbers", seeds),
         trial(
             "a_panic_of_init_is_an_error_with_its_words",
@@ -98,10 +107,65 @@ fn results() {
 
 fn determinism() {
     let [first, second] = [(), ()].map(|()| boot(config("report"), |_| {}).unwrap());
+    assert_same(&first, &second);
+}
+
+fn from_snapshot() {
+    let [first, second] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let run = |seed, snapshots: &Path| {
+        let mut config = config("report");
+        config.seed = seed;
+        config.snapshots = Some(snapshots.join("not/there/yet"));
+        boot(config, |_| {}).unwrap()
+    };
+    let made = run(5, first.path());
+    let kept = || std::fs::read_dir(first.path().join("not/there/yet")).unwrap();
+    assert_eq!(kept().count(), 1);
+    let used = run(5, first.path());
+    assert_eq!(kept().count(), 1);
+    assert_same(&made, &used);
+    assert_same(&made, &run(5, second.path()));
+    assert_ne!(run(6, first.path()).files["random"], used.files["random"]);
+    // Its RAM is a private copy: what one run does to it, no other sees.
+    assert_same(&made, &run(5, first.path()));
+}
+
+fn unkept_snapshot() {
+    let (file, directory) = (
+        tempfile::NamedTempFile::new().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let [unkept, kept] = [file.path().join("not a directory"), directory.path().into()].map(|at| {
+        let mut config = config("report");
+        config.snapshots = Some(at);
+        boot(config, |_| {}).unwrap()
+    });
+    assert_same(&unkept, &kept);
+}
+
+/// Some of the files are too large to be shown.
+fn assert_same(a: &Output, b: &Output) {
     let clocks = |output: &Output| String::from_utf8(output.files["clocks"].clone()).unwrap();
-    assert_eq!(clocks(&first), clocks(&second));
-    assert_eq!(first.files, second.files);
-    assert_eq!(first.console, second.console);
+    assert_eq!(clocks(a), clocks(b));
+    assert!(a.files == b.files);
+    assert_eq!(a.console, b.console);
+}
+
+fn panic_in_snapshot() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config("report");
+    config.snapshots = Some(directory.path().into());
+    // The archive's last file of a name is the one that stays.
+    config.files.push(vm::GuestFile {
+        guest_path: "/wpanlab/modules/start".into(),
+        source: vm::Content::Bytes(b"absent.ko\n".to_vec()),
+        mode: 0o400,
+    });
+    match boot(config, |_| {}) {
+        Err(VmError::Panic { console }) => assert!(console.contains("absent.ko"), "{console}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 fn seeds() {

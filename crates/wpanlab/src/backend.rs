@@ -102,6 +102,7 @@ impl How {
                 config.accel = *accel;
                 config.seed = plan.seed.0;
                 config.job = serde_json::to_vec(&job)?;
+                config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL;
                 let mut signals = Signals::listen().context("signal handlers")?;

@@ -11,6 +11,7 @@
 //! }
 //! ```
 
+mod fw_cfg;
 mod port;
 mod system;
 
@@ -19,7 +20,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::qemu::{EXIT_PORT, EXIT_VALUE, GUEST_MARK, HOST_ROOT_TAG, PROGRESS_PORT};
+use crate::input::{Input, SEED_BYTES};
+use crate::qemu::{
+    EXIT_PORT, EXIT_VALUE, GUEST_MARK, HOST_ROOT_TAG, INPUT, PAUSE_PORT, PAUSE_VALUE, PROGRESS_PORT,
+};
 use crate::{VmError, results, root};
 
 /// How long the results' port may take to appear, in guest time.
@@ -37,23 +41,30 @@ pub struct Guest {
     port: Mutex<()>,
 }
 
-/// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, seeds the kernel's random numbers, names
-/// the host, loads the modules and brings the loopback link up.
+/// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, names the host, loads the modules and
+/// brings the loopback link up; then takes the job, and seeds the kernel's random numbers with
+/// what came with it. A [snapshot](crate::VmConfig::snapshots) is made just before the job.
 ///
 /// # Errors
 /// Names the step that failed. `/init` should end then: the kernel panics, and the host
 /// shows the console.
 pub fn setup() -> Result<Guest, VmError> {
     system::mount_all()?;
-    system::seed_random_numbers()?;
+    // Whoever wants random numbers before there is a seed must not wait for it.
+    system::seed_random_numbers([0; SEED_BYTES])?;
     // A guest without memory must end, not limp on without one of its processes.
     system::write_sysctl("vm/panic_on_oom", "1")?;
     nix::unistd::sethostname("wpanlab").map_err(VmError::sys("set", "the host name"))?;
     system::load_modules(root::AT_START)?;
     system::loopback_up()?;
-    let job = std::fs::read(root::JOB).map_err(VmError::io("read", root::JOB))?;
+    // Without a snapshot in the making, nothing listens at that port.
+    let failed = VmError::io("write to", "the port that pauses the VM");
+    port::write_bytes(PAUSE_PORT, &[PAUSE_VALUE]).map_err(failed)?;
+    let input = fw_cfg::read(INPUT).and_then(|bytes| Input::decode(&bytes));
+    let input = input.map_err(VmError::io("read", INPUT))?;
+    system::seed_random_numbers(input.seed)?;
     Ok(Guest {
-        job,
+        job: input.job,
         port: Mutex::new(()),
     })
 }

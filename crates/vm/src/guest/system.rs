@@ -9,6 +9,7 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::libc;
 use nix::mount::MsFlags;
 
+use crate::input::SEED_BYTES;
 use crate::{VmError, root};
 
 /// Mounts a file system on a directory that exists.
@@ -63,25 +64,20 @@ pub(super) fn load_modules(list: &str) -> Result<(), VmError> {
     Ok(())
 }
 
-/// Gives the kernel's generator its seed, so that it neither waits for noise nor gathers any.
-pub(super) fn seed_random_numbers() -> Result<(), VmError> {
+/// Gives the kernel's generator a seed, so that it neither waits for noise nor gathers any, and
+/// has it take effect at once.
+pub(super) fn seed_random_numbers(seed: [u8; SEED_BYTES]) -> Result<(), VmError> {
     /// `struct rand_pool_info` of Linux `include/uapi/linux/random.h`.
     #[repr(C)]
     struct RandPoolInfo {
         entropy_bits: libc::c_int,
         size: libc::c_int,
-        seed: [u8; 32],
+        seed: [u8; SEED_BYTES],
     }
     const DEVICE: &str = "/dev/urandom";
-    let seed = std::fs::read(root::SEED).map_err(VmError::io("read", root::SEED))?;
-    let seed: [u8; 32] = seed.try_into().map_err(|_| VmError::Io {
-        operation: "read",
-        object: root::SEED.into(),
-        source: std::io::ErrorKind::InvalidData.into(),
-    })?;
     let info = RandPoolInfo {
-        entropy_bits: 256,
-        size: 32,
+        entropy_bits: 8 * SEED_BYTES as libc::c_int,
+        size: SEED_BYTES as libc::c_int,
         seed,
     };
     let device = File::open(DEVICE).map_err(VmError::io("open", DEVICE))?;
@@ -89,6 +85,11 @@ pub(super) fn seed_random_numbers() -> Result<(), VmError> {
     const RNDADDENTROPY: libc::Ioctl = nix::request_code_write!(b'R', 0x03, 8) as libc::Ioctl;
     // SAFETY: the kernel reads `size` bytes after the two fields, all within `info`.
     let result = unsafe { libc::ioctl(device.as_raw_fd(), RNDADDENTROPY, &info) };
+    Errno::result(result).map_err(VmError::sys("seed", DEVICE))?;
+    /// `RNDRESEEDCRNG` of the same header.
+    const RNDRESEEDCRNG: libc::Ioctl = nix::request_code_none!(b'R', 0x07) as libc::Ioctl;
+    // SAFETY: it takes no argument.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), RNDRESEEDCRNG) };
     Errno::result(result)
         .map(drop)
         .map_err(VmError::sys("seed", DEVICE))
