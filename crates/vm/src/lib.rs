@@ -10,6 +10,14 @@
 //! the initramfs or comes with its job by port input, its progress leaves by port output, and its results leave when it is done
 //! measuring; nothing of the host reaches it while it runs.
 //!
+//! # Snapshots
+//!
+//! A boot takes longer than most jobs. With [`VmConfig::snapshots`] a guest with virtual time boots
+//! once per kernel, program and configuration, is stopped just before it takes its job, and every
+//! run goes on from there. It makes no difference to a run whether its snapshot was there or had
+//! to be made first; a run that boots is another run, some microseconds apart, than one that goes
+//! on. The directory keeps the few snapshots that were used last.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), vm::VmError> {
 //! use vm::{Kernel, KernelSource, VmConfig};
