@@ -203,7 +203,10 @@ impl Net {
             binding,
             coap: Params::default(),
         };
-        self.wmms = Wmms::new(config, Seed(77).rng(&["restarted"]));
+        // Other Message IDs each time, or a peer takes its requests for copies.
+        let rng = Seed(77 + self.restarts).rng(&["restarted"]);
+        self.restarts += 1;
+        self.wmms = Wmms::new(config, rng);
         self.wmms.restore(table);
     }
 
