@@ -99,7 +99,7 @@ impl Trial {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_newest_binding_wins_whatever_the_network_does(
