@@ -196,10 +196,9 @@ impl Shell {
                 self.ear.tuned(now, radio, channel);
             }
             Change::Awake(node, awake) => {
-                if let Some(radio) = known(&self.index, &node) {
-                    self.medium.set_awake(now, &mut self.path, radio, awake);
-                    self.ear.awake(now, radio, awake);
-                }
+                let radio = self.radio(&node)?;
+                self.medium.set_awake(now, &mut self.path, radio, awake);
+                self.ear.awake(now, radio, awake);
             }
             Change::Read(node, at) => {
                 let energy = self.medium.energy(self.radio(&node)?, at);

@@ -262,7 +262,9 @@ impl<'a> Scenario<'a> {
             }
             Action::Restart { node } => {
                 // It may have crashed in its sleep.
-                self.medium.set_awake(node, true).await?;
+                if self.plan.nodes.get(node).is_some_and(|n| n.radio.is_some()) {
+                    self.medium.set_awake(node, true).await?;
+                }
                 self.start_daemon(node)?;
                 self.tell_signals().await?;
                 let daemon = self.daemons.get_mut(node).context("just started")?;
