@@ -111,13 +111,15 @@ fn an_ipv4_address_is_carried_as_ipv4_mapped_by_every_procedure() {
         (Command::Deregistration { p_addr }, "2.02"),
     ];
     let mut net = Net::new(Setup::default());
-    for (command, code) in commands {
+    for (i, (command, code)) in commands.into_iter().enumerate() {
+        // Somebody else each time: who discovered is told of the deregistration.
+        let from = socket(client_address(7 + i));
         let request = command.request();
         assert_eq!(
             request.options.get(option::PERMANENT_ADDRESS),
             Some(&P4[..])
         );
-        let answer = net.ask(socket(client_address(7)), W, request).unwrap();
+        let answer = net.ask(from, W, request).unwrap();
         assert_eq!(answer.code.to_string(), code, "{command:?}");
         if let Ok(location) = Location::parse(&answer) {
             assert_eq!(location.t_addr, t_addr);
