@@ -23,6 +23,8 @@ pub(crate) struct Listener {
     channel: Channel,
     /// Since when.
     since: SimTime,
+    /// A sleeping radio's silence says nothing of the routers.
+    asleep: bool,
     /// How long nothing must be heard for a register to be empty.
     silence: Duration,
     registers: Vec<Register>,
@@ -119,13 +121,14 @@ impl Listener {
         Listener {
             channel,
             since: now,
+            asleep: false,
             silence,
             registers,
         }
     }
 
     fn since(&self, register: &Register) -> Option<SimTime> {
-        (register.channel == self.channel).then_some(self.since)
+        (register.channel == self.channel && !self.asleep).then_some(self.since)
     }
 }
 
@@ -153,6 +156,14 @@ impl Ear {
                 register.heard = None;
                 register.told = None;
             }
+        }
+    }
+
+    /// A radio went to sleep, or woke up: its silence counts from then on.
+    pub(crate) fn awake(&mut self, now: SimTime, radio: RadioIndex, awake: bool) {
+        if let Some(listener) = self.listeners.get_mut(&radio) {
+            listener.asleep = !awake;
+            listener.since = now;
         }
     }
 
@@ -188,8 +199,9 @@ impl Ear {
         let mut told = Vec::new();
         for (&radio, listener) in &mut self.listeners {
             let (channel, since, silence) = (listener.channel, listener.since, listener.silence);
+            let asleep = listener.asleep;
             for register in &mut listener.registers {
-                let since = (register.channel == channel).then_some(since);
+                let since = (register.channel == channel && !asleep).then_some(since);
                 if let Some(value) = register.poll(now, since, silence) {
                     let signal = Control::Signal {
                         channel: register.channel,
@@ -276,6 +288,17 @@ mod tests {
         assert_eq!(ear.poll_timeout(), None);
         ear.heard(ms(4000), NODE, channel(15), &beacon_of(1), Dbm(-60.0));
         assert_eq!(values(&mut ear, ms(4000)), [(1, Some(-60.0))]);
+    }
+
+    #[test]
+    fn the_silence_of_a_sleeping_radio_is_none_of_the_routers() {
+        let mut ear = ear();
+        ear.heard(ms(100), NODE, channel(15), &beacon_of(1), Dbm(-60.0));
+        values(&mut ear, ms(100));
+        ear.awake(ms(200), NODE, false);
+        assert_eq!(ear.poll_timeout(), None);
+        ear.awake(ms(10_000), NODE, true);
+        assert_eq!(ear.poll_timeout(), Some(ms(13_000)), "silence from 10 s on");
     }
 
     #[test]

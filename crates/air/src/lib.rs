@@ -69,6 +69,8 @@ pub enum Change {
     Link(NodeName, NodeName, bool),
     /// A node tuned its radio.
     Tuned(NodeName, Channel, PanId),
+    /// A node put its radio to sleep, or woke it.
+    Awake(NodeName, bool),
     /// Somebody wants to know what the node's radio had used by this instant.
     Read(NodeName, SimTime),
 }

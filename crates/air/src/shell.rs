@@ -195,6 +195,11 @@ impl Shell {
                 self.medium.set_filter(now, &mut self.path, radio, filter);
                 self.ear.tuned(now, radio, channel);
             }
+            Change::Awake(node, awake) => {
+                let radio = self.radio(&node)?;
+                self.medium.set_awake(now, &mut self.path, radio, awake);
+                self.ear.awake(now, radio, awake);
+            }
             Change::Read(node, at) => {
                 let energy = self.medium.energy(self.radio(&node)?, at);
                 self.readings.push(reading(node, at, &energy));

@@ -19,6 +19,10 @@
 //! * A hold or binding update is accepted from the WMMS and from the node itself (its T_Addr,
 //!   old or new), and only about a node that this client asks. This is no protection against
 //!   forged addresses; CoMP has none.
+//! * A hold or binding update that is not newer than the last one accepted about its node
+//!   changes nothing and is answered 4.09 ([`crate::sequence`]), but the same binding update from
+//!   WMMS and node is acknowledged to both. The answer to a discovery is taken whatever its
+//!   number: the WMMS is asked where this client has lost the node.
 //! * A hold that meets a discovery on its way is answered, and the discovery is made again:
 //!   its answer may be older than the hold. A binding update takes the place of the answer.
 
@@ -39,9 +43,10 @@ pub use api::{CallFailure, CallId, Config, Event, HoldQueue};
 use crate::binding::{Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location, Procedure, ResponseError};
 use crate::deadlines::Deadlines;
-use crate::lbc::Lbc;
+use crate::lbc::{self, Lbc};
 use crate::registrar::Registrar;
 use crate::resource;
+use crate::sequence::Sequence;
 
 /// A request that is kept back.
 #[derive(Debug)]
@@ -215,7 +220,7 @@ impl Client {
             return;
         }
         let discovery = Command::Discovery { p_addr };
-        let id = discovery.send(now, &mut self.endpoint, self.config.wmms);
+        let id = discovery.send(now, &mut self.endpoint, self.config.wmms, None);
         peer.discovery = Some(id);
         self.requests.insert(id, Purpose::Discovery(p_addr));
     }
@@ -290,7 +295,7 @@ impl Client {
                 let doubtful = (self.lbc.get(p_addr))
                     .is_some_and(|entry| silent && !entry.held && entry.t_addr == *to.ip());
                 if doubtful {
-                    self.remove(p_addr, Removal::NoAnswer);
+                    self.remove(now, p_addr, Removal::NoAnswer);
                 }
                 self.pump(now, p_addr);
             }
@@ -303,7 +308,7 @@ impl Client {
 
     fn registration_ended(&mut self, now: SimTime, outcome: Result<&Response, String>) {
         let p_addr = self.config.p_addr;
-        match self.registrar.finished(now, outcome) {
+        match self.registrar.finished(now, &mut self.endpoint, outcome) {
             Ok(None) => {}
             Ok(Some(t_addr)) => self.events.push_back(Event::Registered { p_addr, t_addr }),
             Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
@@ -360,9 +365,11 @@ impl Client {
             lifetime,
             held,
             sleep,
+            sequence,
         } = *location;
         let before = (self.lbc.get(p_addr)).map(|entry| (entry.t_addr, entry.held));
         self.lbc.bind(now, p_addr, t_addr, lifetime);
+        self.lbc.set_sequence(p_addr, sequence);
         if held {
             self.lbc.hold(now, p_addr, sleep);
         }
@@ -398,8 +405,8 @@ impl Client {
         self.pump(now, p_addr);
     }
 
-    fn remove(&mut self, p_addr: Ipv6Addr, reason: Removal) {
-        if self.lbc.remove(p_addr).is_some() {
+    fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr, reason: Removal) {
+        if self.lbc.remove(now, p_addr).is_some() {
             self.events
                 .push_back(Event::BindingRemoved { p_addr, reason });
         }
@@ -456,7 +463,7 @@ impl Client {
             .and_then(|peer| peer.on_hold_since)
             .is_some_and(|since| since + self.config.hold_queue.timeout <= now);
         if hold_overdue && !asleep {
-            self.remove(p_addr, Removal::HoldOverdue);
+            self.remove(now, p_addr, Removal::HoldOverdue);
         }
     }
 }

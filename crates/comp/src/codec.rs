@@ -22,8 +22,13 @@ use units::SimTime;
 pub use error::{OptionError, RequestError, ResponseError};
 use fields::{Fields, require};
 
+use crate::sequence::Sequence;
+
 /// The one resource of CoMP, on the WMMS, the client and the node.
 pub const PATH: &str = "/comp";
+
+/// 4.09 Conflict (RFC 8132 §3.4): the request does not fit the state that it would change.
+const CONFLICT: Code = Code::new(4, 9);
 
 /// Option numbers of CoMP (CoMP §3.3, table 2). An odd number is critical (RFC 7252 §5.4.6).
 pub mod option {
@@ -35,7 +40,9 @@ pub mod option {
     pub const TEMPORARY_ADDRESS: u16 = 2050;
     /// Lifetime of the binding: uint, 0-2 bytes, seconds; 0 deletes.
     pub const LIFETIME: u16 = 2051;
-    /// Sequence number: uint, 0-2 bytes, the Message ID of the last request the node answered.
+    /// Sequence number: uint, 0-2 bytes. In the 2.04 to a hold, the Message ID of the last
+    /// request the node answered; elsewhere a [`Sequence`](crate::Sequence): the message's own
+    /// in a request, the last accepted one in a 2.05 or 4.09.
     pub const SEQUENCE_NUMBER: u16 = 2052;
     /// H_Flag: uint, 0-1 byte, 0 or 1.
     pub const HOLD_FLAG: u16 = 2053;
@@ -211,7 +218,25 @@ impl Command {
         }
     }
 
-    /// The request, for [`coap::Endpoint::request`].
+    /// Whom it is about.
+    pub const fn p_addr(&self) -> Ipv6Addr {
+        match self {
+            Command::Discovery { p_addr }
+            | Command::BindingUpdate { p_addr, .. }
+            | Command::Registration { p_addr, .. }
+            | Command::Deregistration { p_addr }
+            | Command::Hold { p_addr, .. } => *p_addr,
+        }
+    }
+
+    /// The request with the number that orders it among its node's messages.
+    pub fn numbered(&self, sequence: Option<Sequence>) -> Request {
+        let mut request = self.request();
+        push_sequence(&mut request.options, sequence);
+        request
+    }
+
+    /// The request, for [`coap::Endpoint::request`], without a number: as the papers have it.
     pub fn request(&self) -> Request {
         let procedure = self.procedure();
         let mut request = Request::new(procedure.method(), PATH);
@@ -251,8 +276,9 @@ impl Command {
         now: SimTime,
         endpoint: &mut Endpoint,
         to: SocketAddrV6,
+        sequence: Option<Sequence>,
     ) -> RequestId {
-        endpoint.request(now, to, Reliability::Confirmable, self.request())
+        endpoint.request(now, to, Reliability::Confirmable, self.numbered(sequence))
     }
 }
 
@@ -270,6 +296,8 @@ pub struct Location {
     /// How long it still sleeps, if it does. Elective and ours: without it, a client that
     /// discovers a sleeping node could not tell when to send.
     pub sleep: Option<Duration>,
+    /// The number of the message that said so, if it had one.
+    pub sequence: Option<Sequence>,
 }
 
 impl Location {
@@ -282,6 +310,7 @@ impl Location {
         if let Some(period) = self.sleep {
             push_sleep(options, period);
         }
+        push_sequence(options, self.sequence);
         response
     }
 
@@ -298,8 +327,36 @@ impl Location {
             lifetime: require(fields.lifetime, option::LIFETIME)?,
             held: require(fields.held, option::HOLD_FLAG)?,
             sleep: fields.sleep,
+            sequence: fields.sequence_number.map(Sequence),
         })
     }
+}
+
+/// The number that orders a request among its node's messages; none in one of the papers'.
+///
+/// # Errors
+/// When option 2052 is too long.
+pub fn sequence(request: &Request) -> Result<Option<Sequence>, OptionError> {
+    Ok(Fields::parse(&request.options)?
+        .sequence_number
+        .map(Sequence))
+}
+
+/// The 4.09 to a message that is not newer than the one with the number `last`.
+pub fn outdated_response(last: Sequence) -> Response {
+    let text = format!("not newer than what was accepted: option 2052 (Sequence number) {last}");
+    let mut response = Response::diagnostic(CONFLICT, &text);
+    push_sequence(&mut response.options, Some(last));
+    response
+}
+
+/// The number in a 4.09; none in any other answer.
+pub fn parse_outdated(response: &Response) -> Option<Sequence> {
+    if response.code != CONFLICT {
+        return None;
+    }
+    let fields = Fields::parse(&response.options).ok()?;
+    fields.sequence_number.map(Sequence)
 }
 
 /// The 2.04 to a hold; `sequence_number` is the Message ID of the last request that the node
@@ -364,6 +421,12 @@ fn push_binding(options: &mut Options, p_addr: Ipv6Addr, t_addr: Ipv6Addr, lifet
     push_address(options, option::PERMANENT_ADDRESS, p_addr);
     push_address(options, option::TEMPORARY_ADDRESS, t_addr);
     options.push_uint(option::LIFETIME, u64::from(lifetime.0));
+}
+
+fn push_sequence(options: &mut Options, sequence: Option<Sequence>) {
+    if let Some(Sequence(number)) = sequence {
+        options.push_uint(option::SEQUENCE_NUMBER, u64::from(number));
+    }
 }
 
 /// Rounded up to whole milliseconds, at most 2^32 - 1 ms (49 days).

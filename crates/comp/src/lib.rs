@@ -55,11 +55,11 @@
 //! | [`node`] | [`node::Node`]: registration, hold, sleep, direct and relayed binding |
 //! | [`handover`] | [`handover::Handover`]: when to leave a router, and in which order |
 //! | [`binding`] | [`BindingMode`], [`Removal`], [`Expired`] |
+//! | [`mod@sequence`] | [`Sequence`]: which of two messages of a node is the newer one |
 //!
 //! # Limits
 //!
-//! No protection: who sends from a node's address, or the WMMS's, speaks for it. No means to
-//! tell an old binding update from a new one beyond CoAP's deduplication ([`wmms`]). A client
+//! No protection: who sends from a node's address, or the WMMS's, speaks for it. A client
 //! that moves registers again but is not followed: correspondents are known by the address
 //! from which they asked. A node does not keep an LBC. A node that restarts and moves on, in
 //! direct mode, before a client asks it again does not know that client, and the WMMS does not
@@ -75,7 +75,9 @@ pub mod mmt;
 pub mod node;
 mod registrar;
 mod resource;
+pub mod sequence;
 pub mod table;
 pub mod wmms;
 
 pub use binding::{BindingMode, Expired, Removal};
+pub use sequence::Sequence;

@@ -30,6 +30,7 @@ use crate::binding::BindingMode;
 use crate::codec::{self, Command, ResponseError, expect_code};
 use crate::registrar::Registrar;
 use crate::resource;
+use crate::sequence::Sequence;
 
 /// Correspondents remembered; the one not heard for longest is forgotten first. As many as the
 /// WMMS keeps, which in direct mode leaves those to the node that it has served.
@@ -117,7 +118,10 @@ pub enum Event {
 /// What a request of ours is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    Hold,
+    Hold {
+        /// When a sleep ends.
+        until: Option<SimTime>,
+    },
     /// Binding update, or the registration in its place, at the WMMS.
     Bind,
     /// Binding update at a correspondent.
@@ -180,21 +184,26 @@ impl Node {
     /// [`Event::HoldFailed`].
     pub fn hold(&mut self, now: SimTime) {
         self.registrar.suspend(&mut self.endpoint);
+        self.abandon_procedures();
         self.send_hold(now, None);
+        self.handle_events(now);
     }
 
     /// Asks the WMMS to hold back requests for `period` or until [`Node::bind`]; answered
     /// like a hold.
     pub fn sleep(&mut self, now: SimTime, period: Duration) {
         self.registrar.postpone(&mut self.endpoint, now + period);
-        self.send_hold(now, Some(period));
+        self.abandon_procedures();
+        self.send_hold(now, Some(now + period));
+        self.handle_events(now);
     }
 
-    fn send_hold(&mut self, now: SimTime, sleep: Option<Duration>) {
-        self.abandon_procedures();
-        let p_addr = self.config.p_addr;
-        self.send_to_wmms(now, &Command::Hold { p_addr, sleep }, Purpose::Hold);
-        self.handle_events(now);
+    fn send_hold(&mut self, now: SimTime, until: Option<SimTime>) {
+        let command = Command::Hold {
+            p_addr: self.config.p_addr,
+            sleep: until.map(|until| until.saturating_since(now)),
+        };
+        self.send_to_wmms(now, &command, Purpose::Hold { until });
     }
 
     /// Tells the WMMS, and in direct mode every correspondent at once, that the node is now at
@@ -202,19 +211,31 @@ impl Node {
     /// unfinished hold or binding.
     pub fn bind(&mut self, now: SimTime, t_addr: Ipv6Addr, mode: BindingMode) {
         self.abandon_procedures();
-        self.registrar.suspend(&mut self.endpoint);
+        self.registrar.moved(&mut self.endpoint, t_addr);
         self.binding = Some(Binding {
             t_addr,
             mode,
             acknowledged: false,
             until: now + patience(&self.config.coap),
         });
-        let command = self.binding_update(t_addr);
-        self.send_to_wmms(now, &command, Purpose::Bind);
-        if mode == BindingMode::Direct {
-            self.tell_correspondents(now, &command);
-        }
+        self.send_binding(now, &self.binding_update(t_addr), mode);
         self.handle_events(now);
+    }
+
+    /// Sends a binding update, or a registration in its place, to the WMMS, and in direct mode a
+    /// binding update with the same number to the correspondents.
+    fn send_binding(&mut self, now: SimTime, command: &Command, tell: BindingMode) {
+        let sequence = self.registrar.counter.next(now);
+        let wmms = self.config.wmms;
+        self.send(now, wmms, command, Purpose::Bind, sequence);
+        let Some(binding) = self.binding.filter(|_| tell == BindingMode::Direct) else {
+            return;
+        };
+        let update = self.binding_update(binding.t_addr);
+        for correspondent in self.correspondents.clone() {
+            let purpose = Purpose::Tell(correspondent);
+            self.send(now, correspondent, &update, purpose, sequence);
+        }
     }
 
     fn binding_update(&self, t_addr: Ipv6Addr) -> Command {
@@ -225,21 +246,19 @@ impl Node {
         }
     }
 
-    fn tell_correspondents(&mut self, now: SimTime, command: &Command) {
-        for correspondent in self.correspondents.clone() {
-            self.send(now, correspondent, command, Purpose::Tell(correspondent));
-        }
-    }
-
     /// Has the WMMS forget the node: [`Event::Deregistered`] or
     /// [`Event::DeregistrationFailed`].
     pub fn deregister(&mut self, now: SimTime) {
         self.abandon_procedures();
         self.registrar.suspend(&mut self.endpoint);
+        self.send_deregistration(now);
+        self.handle_events(now);
+    }
+
+    fn send_deregistration(&mut self, now: SimTime) {
         let p_addr = self.config.p_addr;
         let command = Command::Deregistration { p_addr };
         self.send_to_wmms(now, &command, Purpose::Deregister);
-        self.handle_events(now);
     }
 
     /// Answers an [`Event::Request`]; whoever is answered is a correspondent.
@@ -268,17 +287,30 @@ impl Node {
     }
 
     fn send_to_wmms(&mut self, now: SimTime, command: &Command, purpose: Purpose) {
-        self.send(now, self.config.wmms, command, purpose);
+        let sequence = self.registrar.counter.next(now);
+        self.send(now, self.config.wmms, command, purpose, sequence);
     }
 
-    fn send(&mut self, now: SimTime, to: SocketAddrV6, command: &Command, purpose: Purpose) {
-        let id = command.send(now, &mut self.endpoint, to);
+    fn send(
+        &mut self,
+        now: SimTime,
+        to: SocketAddrV6,
+        command: &Command,
+        purpose: Purpose,
+        sequence: Sequence,
+    ) {
+        let id = command.send(now, &mut self.endpoint, to, Some(sequence));
         self.requests.insert(id, purpose);
     }
 
     /// What is overtaken must not arrive any more.
     fn abandon_procedures(&mut self) {
         self.binding = None;
+        self.registrar.repeats = 0;
+        self.abandon_requests();
+    }
+
+    fn abandon_requests(&mut self) {
         for (id, _) in std::mem::take(&mut self.requests) {
             self.endpoint.cancel(id);
         }
@@ -338,8 +370,11 @@ impl Node {
         let Some(purpose) = self.requests.remove(&id) else {
             return;
         };
+        if self.registrar.is_to_repeat(&outcome) {
+            return self.repeat(now, purpose);
+        }
         match purpose {
-            Purpose::Hold => {
+            Purpose::Hold { .. } => {
                 let answer =
                     outcome.and_then(|response| text(codec::parse_hold_response(response)));
                 self.events.push_back(match answer {
@@ -364,9 +399,23 @@ impl Node {
         }
     }
 
+    /// Says again, under a new number, what a peer took for old.
+    fn repeat(&mut self, now: SimTime, purpose: Purpose) {
+        match (purpose, self.binding) {
+            (Purpose::Hold { until }, _) => self.send_hold(now, until),
+            (Purpose::Deregister, _) => self.send_deregistration(now),
+            (Purpose::Bind | Purpose::Tell(_), Some(binding)) => {
+                // Everybody anew, so that all keep the same number.
+                self.abandon_requests();
+                self.send_binding(now, &self.binding_update(binding.t_addr), binding.mode);
+            }
+            (Purpose::Bind | Purpose::Tell(_), None) => {}
+        }
+    }
+
     fn registration_ended(&mut self, now: SimTime, outcome: Result<&Response, String>) {
         let p_addr = self.config.p_addr;
-        match self.registrar.finished(now, outcome) {
+        match self.registrar.finished(now, &mut self.endpoint, outcome) {
             Ok(None) => {}
             Ok(Some(t_addr)) => self.events.push_back(Event::Registered { p_addr, t_addr }),
             Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
@@ -387,10 +436,12 @@ impl Node {
             Ok(response) if response.code == Code::NOT_FOUND => {
                 let told = std::mem::replace(&mut binding.mode, BindingMode::Direct);
                 let command = self.registrar.command(t_addr);
-                self.send_to_wmms(now, &command, Purpose::Bind);
-                if told == BindingMode::Relayed {
-                    self.tell_correspondents(now, &self.binding_update(t_addr));
-                }
+                // In direct mode the correspondents have been told.
+                let tell = match told {
+                    BindingMode::Direct => BindingMode::Relayed,
+                    BindingMode::Relayed => BindingMode::Direct,
+                };
+                self.send_binding(now, &command, tell);
             }
             other => {
                 let error = other.and_then(|response| text(expect_code(response, Code::CHANGED)));

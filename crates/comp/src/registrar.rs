@@ -6,11 +6,16 @@ use std::time::Duration;
 use coap::{Endpoint, RequestId, Response};
 use units::SimTime;
 
-use crate::codec::{Command, Lifetime, expect_code};
+use crate::codec::{self, Command, Lifetime, expect_code};
+use crate::sequence::Counter;
 
 /// How long a failed registration rests. The exchange before it took up to MAX_TRANSMIT_WAIT
 /// if the WMMS was silent, so this is for a WMMS that answers with an error.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How often in one procedure a message is repeated at once under a higher number. One repetition is
+/// the rule; more are for messages from before a restart that arrive in between.
+const MAX_REPEATS: u32 = 4;
 
 /// Registers, and registers again at half the lifetime (ours: the papers name no instant), so
 /// that a lost exchange can be repeated before the entry ends.
@@ -22,6 +27,10 @@ pub(crate) struct Registrar {
     t_addr: Option<Ipv6Addr>,
     request: Option<RequestId>,
     due: Option<SimTime>,
+    /// Counts what the owner says about itself.
+    pub(crate) counter: Counter,
+    /// Repetitions under a higher number in this procedure.
+    pub(crate) repeats: u32,
     /// Whether the owner is to hear of a success: not for a mere refresh.
     announce: bool,
 }
@@ -35,6 +44,8 @@ impl Registrar {
             t_addr: None,
             request: None,
             due: None,
+            counter: Counter::new(),
+            repeats: 0,
             announce: false,
         }
     }
@@ -65,6 +76,12 @@ impl Registrar {
         }
     }
 
+    /// The owner is at `t_addr` now and says so itself: what is registered from here on is that.
+    pub(crate) fn moved(&mut self, endpoint: &mut Endpoint, t_addr: Ipv6Addr) {
+        self.suspend(endpoint);
+        self.t_addr = Some(t_addr);
+    }
+
     /// The WMMS has just acknowledged `t_addr`: the lifetime starts anew.
     pub(crate) fn renewed(&mut self, now: SimTime, t_addr: Ipv6Addr) {
         self.t_addr = Some(t_addr);
@@ -89,14 +106,31 @@ impl Registrar {
         self.request == Some(id)
     }
 
+    /// Whether an answer says that this node's count is behind, in which case it is not any
+    /// more and the refused message is to be repeated under a new number; at most
+    /// [`MAX_REPEATS`] times in one procedure.
+    pub(crate) fn is_to_repeat(&mut self, outcome: &Result<&Response, String>) -> bool {
+        let last = outcome.as_ref().ok().and_then(|r| codec::parse_outdated(r));
+        let repeat =
+            last.is_some_and(|last| self.counter.overtake(last)) && self.repeats < MAX_REPEATS;
+        self.repeats += u32::from(repeat);
+        repeat
+    }
+
     /// The exchange under way ended. `Ok(Some)` with the T_Addr if the owner is to hear of
     /// it.
     pub(crate) fn finished(
         &mut self,
         now: SimTime,
+        endpoint: &mut Endpoint,
         outcome: Result<&Response, String>,
     ) -> Result<Option<Ipv6Addr>, String> {
         self.request = None;
+        if self.is_to_repeat(&outcome) {
+            self.send(now, endpoint);
+            return Ok(None);
+        }
+        self.repeats = 0;
         let accepted = outcome.and_then(|response| {
             expect_code(response, coap::Code::CREATED).map_err(|error| error.to_string())
         });
@@ -122,7 +156,9 @@ impl Registrar {
     fn send(&mut self, now: SimTime, endpoint: &mut Endpoint) {
         self.suspend(endpoint);
         if let Some(t_addr) = self.t_addr {
-            self.request = Some(self.command(t_addr).send(now, endpoint, self.wmms));
+            let sequence = Some(self.counter.next(now));
+            let command = self.command(t_addr);
+            self.request = Some(command.send(now, endpoint, self.wmms, sequence));
         }
     }
 }

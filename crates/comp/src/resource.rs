@@ -4,7 +4,8 @@
 use coap::message::option;
 use coap::{Code, Request, Response};
 
-use crate::codec::{Command, PATH, Procedure};
+use crate::codec::{self, Command, PATH, Procedure, RequestError};
+use crate::sequence::Sequence;
 
 /// CoRE Link Format (RFC 6690 §7.4).
 const LINK_FORMAT: u64 = 40;
@@ -14,12 +15,16 @@ pub(crate) fn is_comp(request: &Request) -> bool {
     request.path() == PATH
 }
 
-/// The command in a request to a peer that has no other resource, or the answer to it.
-pub(crate) fn command(request: &Request) -> Result<Command, Response> {
+/// The command in a request to a peer that has no other resource, with its number, or the answer
+/// to it.
+pub(crate) fn command(request: &Request) -> Result<(Command, Option<Sequence>), Response> {
     if !is_comp(request) {
         return Err(elsewhere(request));
     }
-    Command::parse(request).map_err(|error| error.response())
+    let command = Command::parse(request).map_err(|error| error.response())?;
+    let sequence =
+        codec::sequence(request).map_err(|error| RequestError::from(error).response())?;
+    Ok((command, sequence))
 }
 
 /// RFC 6690 §4: "a default entry point for requesting the list of links about resources

@@ -10,6 +10,7 @@ use units::SimTime;
 use crate::binding::Expired;
 use crate::codec::Lifetime;
 use crate::deadlines::Deadlines;
+use crate::sequence::Sequence;
 
 /// What is known about one P_Addr; `extra` is what only this kind of table keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Entry<X> {
     pub held: bool,
     /// When a sleeping node wakes up; `None` while it does not sleep.
     pub sleep_ends: Option<SimTime>,
+    /// Number of the last message about it that was accepted; none if that had none.
+    #[serde(default)]
+    pub sequence: Option<Sequence>,
     /// What else the owner of the table keeps.
     pub extra: X,
 }
@@ -33,11 +37,19 @@ impl<X> Entry<X> {
     }
 }
 
+/// How long the number of an entry that is gone is remembered, so that a message from before
+/// does not bring it back: EXCHANGE_LIFETIME, after which no copy of one can arrive with the
+/// default parameters (RFC 7252 §4.8.2: 247 s).
+pub const MEMORY: Duration = Duration::from_secs(247);
+
 /// The table. Entries expire in the order of their deadlines; nothing is scanned.
 #[derive(Clone, Debug)]
 pub struct Table<X> {
     entries: BTreeMap<Ipv6Addr, Entry<X>>,
     deadlines: Deadlines<Ipv6Addr>,
+    /// Last numbers of entries that are gone, and until when they are remembered.
+    gone: BTreeMap<Ipv6Addr, Sequence>,
+    gone_until: Deadlines<Ipv6Addr>,
 }
 
 impl<X> Default for Table<X> {
@@ -52,6 +64,8 @@ impl<X> Table<X> {
         Table {
             entries: BTreeMap::new(),
             deadlines: Deadlines::new(),
+            gone: BTreeMap::new(),
+            gone_until: Deadlines::new(),
         }
     }
 
@@ -67,22 +81,59 @@ impl<X> Table<X> {
 
     /// Puts an entry back as it was before a restart; it expires when it would have.
     pub fn restore(&mut self, p_addr: Ipv6Addr, entry: Entry<X>) {
+        self.gone.remove(&p_addr);
+        self.gone_until.clear(p_addr);
         self.deadlines.set(p_addr, entry.deadline());
         self.entries.insert(p_addr, entry);
     }
 
+    /// Whether a message about `p_addr` with this number may change the table: one without a
+    /// number may, and any may if the last one accepted had none.
+    ///
+    /// # Errors
+    /// The number of the last accepted message, if that is not older.
+    pub fn check_order(
+        &self,
+        p_addr: Ipv6Addr,
+        sequence: Option<Sequence>,
+    ) -> Result<(), Sequence> {
+        match (sequence, self.sequence(p_addr)) {
+            (Some(sequence), Some(last)) if !sequence.is_newer_than(last) => Err(last),
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of the last message about `p_addr` that was accepted, for [`MEMORY`] also of
+    /// an entry that is gone.
+    pub fn sequence(&self, p_addr: Ipv6Addr) -> Option<Sequence> {
+        match self.entries.get(&p_addr) {
+            Some(entry) => entry.sequence,
+            None => self.gone.get(&p_addr).copied(),
+        }
+    }
+
+    /// Stores the number of the message that was accepted about an entry.
+    pub fn set_sequence(&mut self, p_addr: Ipv6Addr, sequence: Option<Sequence>) {
+        if let Some(entry) = self.entries.get_mut(&p_addr) {
+            entry.sequence = sequence;
+        }
+    }
+
     /// Stores where `p_addr` is, for the first time or again: T_Addr and Lifetime are new,
-    /// H_Flag is 0. What [`Entry::extra`] of an existing entry says stays.
+    /// H_Flag is 0. What [`Entry::extra`] and [`Entry::sequence`] of an existing entry say stays.
     pub fn bind(&mut self, now: SimTime, p_addr: Ipv6Addr, t_addr: Ipv6Addr, lifetime: Lifetime)
     where
         X: Default,
     {
-        let extra = self.remove(p_addr).map(|entry| entry.extra);
+        self.deadlines.clear(p_addr);
+        let (sequence, extra) = (self.entries.remove(&p_addr))
+            .map_or((None, None), |entry| (entry.sequence, Some(entry.extra)));
         let entry = Entry {
             t_addr,
             lifetime_ends: now + lifetime.duration(),
             held: false,
             sleep_ends: None,
+            sequence,
             extra: extra.unwrap_or_default(),
         };
         self.restore(p_addr, entry);
@@ -100,10 +151,15 @@ impl<X> Table<X> {
         true
     }
 
-    /// Removes an entry.
-    pub fn remove(&mut self, p_addr: Ipv6Addr) -> Option<Entry<X>> {
+    /// Removes an entry; its number is remembered for [`MEMORY`].
+    pub fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Entry<X>> {
         self.deadlines.clear(p_addr);
-        self.entries.remove(&p_addr)
+        let entry = self.entries.remove(&p_addr)?;
+        if let Some(sequence) = entry.sequence {
+            self.gone.insert(p_addr, sequence);
+            self.gone_until.set(p_addr, now + MEMORY);
+        }
+        Some(entry)
     }
 
     /// What only this kind of table keeps about `p_addr`.
@@ -118,10 +174,13 @@ impl<X> Table<X> {
 
     /// Takes one deadline that has come, the earliest first.
     pub fn expire(&mut self, now: SimTime) -> Option<Expired<Ipv6Addr>> {
+        while let Some(forgotten) = self.gone_until.take_due(now) {
+            self.gone.remove(&forgotten);
+        }
         let p_addr = self.deadlines.take_due(now)?;
         let entry = self.entries.get_mut(&p_addr)?;
         if entry.lifetime_ends <= now {
-            self.entries.remove(&p_addr);
+            self.remove(now, p_addr);
             return Some(Expired::Lifetime(p_addr));
         }
         entry.held = false;
@@ -157,6 +216,7 @@ mod tests {
                 lifetime_ends: at(12),
                 held: false,
                 sleep_ends: None,
+                sequence: None,
                 extra: ()
             })
         );

@@ -21,11 +21,9 @@
 //!   correspondents in either mode: the node has restarted and knows none.
 //! * A deregistration, like Lifetime 0, is passed on as a binding update of Lifetime 0. A
 //!   lifetime that ends is not: the correspondents' entries end with it.
-//! * *Reordering.* CoMP has no means to tell an old binding update from a new one: the
-//!   Sequence number says what the node answered, not when it spoke. Copies of a request are
-//!   recognised for EXCHANGE_LIFETIME (RFC 7252 §4.5), and a [`Node`](crate::node::Node)
-//!   stops sending what it has overtaken; what is left is a first copy that the network
-//!   delays past the node's next handover.
+//! * *Reordering.* A message that is not newer than the last one accepted about its node
+//!   changes nothing and is answered 4.09 with the last number ([`crate::sequence`]). What is
+//!   passed on carries the number of the message that caused it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -39,6 +37,7 @@ use crate::codec::{self, Command, Lifetime, Location};
 use crate::deadlines::Deadlines;
 use crate::mmt::{self, Mmt};
 use crate::resource;
+use crate::sequence::Sequence;
 
 /// What a [`Wmms`] is told once.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,27 +169,43 @@ impl Wmms {
         from: SocketAddrV6,
         request: &Request,
     ) {
-        let response = match resource::command(request) {
+        let response = match self.checked(request) {
             Err(refusal) => refusal,
-            Ok(Command::Hold { p_addr, sleep }) => {
-                return self.hold(now, exchange, p_addr, sleep);
+            Ok((Command::Hold { p_addr, sleep }, sequence)) => {
+                return self.hold(now, exchange, p_addr, sleep, sequence);
             }
-            Ok(Command::Discovery { p_addr }) => self.discover(now, from, p_addr),
-            Ok(Command::Registration {
-                p_addr,
-                t_addr,
-                lifetime,
-            }) => self.register(now, p_addr, t_addr, lifetime),
-            Ok(Command::BindingUpdate {
-                p_addr,
-                t_addr,
-                lifetime,
-            }) => self.bind(now, p_addr, t_addr, lifetime),
-            Ok(Command::Deregistration { p_addr }) => {
+            Ok((Command::Discovery { p_addr }, _)) => self.discover(now, from, p_addr),
+            Ok((
+                Command::Registration {
+                    p_addr,
+                    t_addr,
+                    lifetime,
+                },
+                sequence,
+            )) => self.register(now, p_addr, t_addr, lifetime, sequence),
+            Ok((
+                Command::BindingUpdate {
+                    p_addr,
+                    t_addr,
+                    lifetime,
+                },
+                sequence,
+            )) => self.bind(now, p_addr, t_addr, lifetime, sequence),
+            Ok((Command::Deregistration { p_addr }, sequence)) => {
+                self.mmt.set_sequence(p_addr, sequence);
                 self.deregister(now, p_addr, Removal::Deregistered, Code::DELETED)
             }
         };
         self.endpoint.respond(now, exchange, response);
+    }
+
+    /// The command in a request and its number, if it is in order, or the answer to it.
+    fn checked(&self, request: &Request) -> Result<(Command, Option<Sequence>), Response> {
+        let (command, sequence) = resource::command(request)?;
+        if !matches!(command, Command::Discovery { .. }) {
+            (self.mmt.check_order(command.p_addr(), sequence)).map_err(codec::outdated_response)?;
+        }
+        Ok((command, sequence))
     }
 
     fn discover(&mut self, now: SimTime, from: SocketAddrV6, p_addr: Ipv6Addr) -> Response {
@@ -203,6 +218,7 @@ impl Wmms {
             lifetime: Lifetime::covering(entry.lifetime_ends.saturating_since(now)),
             held: entry.held,
             sleep: entry.sleep_ends.map(|end| end.saturating_since(now)),
+            sequence: entry.sequence,
         };
         if !self.mmt.add_correspondent(p_addr, from) {
             let text = format!("{p_addr} has as many correspondents as can be told");
@@ -220,15 +236,17 @@ impl Wmms {
         p_addr: Ipv6Addr,
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
+        sequence: Option<Sequence>,
     ) -> Response {
         if lifetime == Lifetime::ZERO {
+            self.mmt.set_sequence(p_addr, sequence);
             // RFC 7252 §5.8.2: a POST that "resulted in the deletion of the target resource"
             // is answered 2.02.
             return self.deregister(now, p_addr, Removal::LifetimeZero, Code::DELETED);
         }
         let restarted =
             (self.mmt.get(p_addr)).is_some_and(|entry| entry.held || entry.t_addr != t_addr);
-        let unserved = self.update(now, p_addr, t_addr, lifetime);
+        let unserved = self.update(now, p_addr, t_addr, lifetime, sequence);
         let told = match restarted {
             true => self.correspondents(p_addr),
             false => unserved,
@@ -244,15 +262,17 @@ impl Wmms {
         p_addr: Ipv6Addr,
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
+        sequence: Option<Sequence>,
     ) -> Response {
         let Some(entry) = self.mmt.get(p_addr) else {
             return resource::unknown_node(p_addr);
         };
         if lifetime == Lifetime::ZERO {
+            self.mmt.set_sequence(p_addr, sequence);
             return self.deregister(now, p_addr, Removal::LifetimeZero, Code::CHANGED);
         }
         let changed = entry.held || entry.t_addr != t_addr;
-        let unserved = self.update(now, p_addr, t_addr, lifetime);
+        let unserved = self.update(now, p_addr, t_addr, lifetime, sequence);
         let told = match self.config.binding {
             BindingMode::Relayed => self.correspondents(p_addr),
             BindingMode::Direct => unserved,
@@ -272,11 +292,13 @@ impl Wmms {
         p_addr: Ipv6Addr,
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
+        sequence: Option<Sequence>,
     ) -> BTreeSet<SocketAddrV6> {
         let known = self.correspondents(p_addr);
         let mut unserved = self.forget_forwards(p_addr);
         unserved.retain(|correspondent| known.contains(correspondent));
         self.mmt.bind(now, p_addr, t_addr, lifetime);
+        self.mmt.set_sequence(p_addr, sequence);
         unserved
     }
 
@@ -287,7 +309,7 @@ impl Wmms {
         reason: Removal,
         done: Code,
     ) -> Response {
-        let Some(entry) = self.mmt.remove(p_addr) else {
+        let Some(entry) = self.mmt.remove(now, p_addr) else {
             return resource::unknown_node(p_addr);
         };
         self.refuse_hold(now, p_addr);
@@ -305,6 +327,7 @@ impl Wmms {
         exchange: ExchangeId,
         p_addr: Ipv6Addr,
         sleep: Option<Duration>,
+        sequence: Option<Sequence>,
     ) {
         let was_held = self.mmt.get(p_addr).is_some_and(|entry| entry.held);
         if !self.mmt.hold(now, p_addr, sleep) {
@@ -312,6 +335,7 @@ impl Wmms {
             self.endpoint.respond(now, exchange, response);
             return;
         }
+        self.mmt.set_sequence(p_addr, sequence);
         if !was_held {
             self.changed(p_addr);
         }
@@ -389,7 +413,7 @@ impl Wmms {
         self.forward(now, p_addr, &command, told);
     }
 
-    /// Passes a command on to correspondents.
+    /// Passes a command on to correspondents, with the number of the message that caused it.
     fn forward(
         &mut self,
         now: SimTime,
@@ -398,8 +422,9 @@ impl Wmms {
         told: BTreeSet<SocketAddrV6>,
     ) -> BTreeSet<RequestId> {
         let mut ids = BTreeSet::new();
+        let sequence = self.mmt.sequence(p_addr);
         for correspondent in told {
-            let id = command.send(now, &mut self.endpoint, correspondent);
+            let id = command.send(now, &mut self.endpoint, correspondent, sequence);
             let is_hold = matches!(command, Command::Hold { .. });
             self.forwards.insert(
                 id,
@@ -448,6 +473,12 @@ impl Wmms {
             }
         }
         match response {
+            // It has heard something newer from the node itself.
+            Some(response) if codec::parse_outdated(response).is_some() => {
+                if let Some(unserved) = self.unserved.get_mut(&p_addr) {
+                    unserved.remove(&correspondent);
+                }
+            }
             Some(response) if is_hold => self.hold_acknowledged(p_addr, correspondent, response),
             Some(response) if response.code == Code::CHANGED => {}
             _ => self.forget_correspondent(p_addr, correspondent),

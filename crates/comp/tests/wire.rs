@@ -148,6 +148,7 @@ fn aiocoap_and_we_write_the_same_responses() {
         lifetime: LIFETIME,
         held: true,
         sleep: None,
+        sequence: None,
     };
     let message = decode(text);
     assert_eq!(message.kind, Kind::Acknowledgement);

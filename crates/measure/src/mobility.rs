@@ -213,6 +213,17 @@ fn describe(kind: &EventKind) -> Option<String> {
             format!("resumed {p_addr}, {queued} requests were kept back")
         }
         EventKind::Leased { address } => format!("leased {address}"),
+        EventKind::SleepStarted {
+            period_s,
+            announced,
+        } => {
+            let told = if *announced { "" } else { ", nobody told" };
+            format!("asleep for {period_s} s{told}")
+        }
+        EventKind::SleepEnded { early } => match early {
+            true => "awake, early".into(),
+            false => "awake".into(),
+        },
         EventKind::Tuned { channel, pan_id } => format!("on channel {channel}, PAN {pan_id}"),
         _ => return None,
     })

@@ -48,7 +48,7 @@ pub(crate) async fn run(mut host: Host, plan: ClientPlan) -> Result<()> {
                     polls.stop();
                     tally.draining = true;
                 }
-                Control::Signal { .. } => {}
+                Control::Signal { .. } | Control::Wake => {}
                 Control::Stop => return Ok(()),
             },
         }

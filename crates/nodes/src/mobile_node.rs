@@ -7,6 +7,7 @@
 mod address;
 mod link;
 mod settings;
+mod sleep;
 
 use std::net::Ipv6Addr;
 use std::pin::Pin;
@@ -34,6 +35,7 @@ use crate::resource::Resources;
 use address::check;
 pub(crate) use settings::binding_mode;
 use settings::{dhcp_config, event_kind, handover_config, node_config, solicitor_config};
+use sleep::Sleep;
 
 pub(crate) async fn run(host: Host, plan: MobileNodePlan, radio: RadioInterface) -> Result<()> {
     let mut node = MobileNode::open(host, plan, &radio).await?;
@@ -66,6 +68,7 @@ struct MobileNode {
     lowpan: u32,
     router: Option<Advertised>,
     t_addr: Option<Ipv6Addr>,
+    sleep: Sleep,
     /// Duplicate address detection that the next step waits for.
     checking: Option<(Ipv6Addr, Checking)>,
     /// Duplicate address detection of an address that is in use meanwhile (RFC 4429).
@@ -116,6 +119,7 @@ impl MobileNode {
             tuned,
             router: None,
             t_addr: None,
+            sleep: Sleep::new(plan.sleep.clone()),
             checking: None,
             verifying: None,
             host,
@@ -125,9 +129,12 @@ impl MobileNode {
 
     /// Waits for one input and handles it; `false` when told to leave.
     async fn step(&mut self) -> Result<bool> {
-        let here = !self.is_away();
+        let awake = !self.sleep.is_asleep();
+        let here = self.is_here();
         let of_link = earlier(self.solicitor.poll_timeout(), self.dhcp.poll_timeout());
-        let deadline = earlier(self.handover.poll_timeout(), of_link.filter(|_| here));
+        let of_handover = self.handover.poll_timeout().filter(|_| awake);
+        let deadline = earlier(of_handover, of_link.filter(|_| here));
+        let deadline = earlier(deadline, self.sleep.poll_timeout());
         tokio::select! {
             event = self.coap.next_event(), if here => {
                 self.on_coap(event.context("CoAP socket")?)?;
@@ -146,8 +153,11 @@ impl MobileNode {
                 }
             }
             () = tokio::time::sleep_until(instant(deadline)) => {
+                self.on_sleep_timeout()?;
                 let now = now();
-                self.handover.handle_timeout(now);
+                if awake {
+                    self.handover.handle_timeout(now);
+                }
                 if here {
                     self.solicitor.handle_timeout(now);
                     self.dhcp.handle_timeout(now);
@@ -158,7 +168,9 @@ impl MobileNode {
                     self.handover.handle_signal(now(), channel, pan_id, rssi);
                 }
                 Control::Stop => return Ok(false),
-                Control::Start | Control::Drain => {}
+                Control::Start => self.sleep.start(now()),
+                Control::Wake => self.wake_early()?,
+                Control::Drain => {}
             },
         }
         Ok(true)
@@ -170,7 +182,7 @@ impl MobileNode {
             while let Some(event) = self.handover.poll_event() {
                 self.host.events.report(event_kind(event))?;
             }
-            if !self.is_away() {
+            if self.is_here() {
                 self.send().await;
                 if let Some(event) = self.dhcp.poll_event() {
                     self.on_dhcp(event).await?;
@@ -180,6 +192,10 @@ impl MobileNode {
             let Some(command) = self.handover.poll_command() else {
                 return Ok(());
             };
+            // Listening around does not keep a hold's answer from coming.
+            if !matches!(command, handover::Command::Listen { .. }) {
+                self.give_up_sleep()?;
+            }
             self.carry_out(command).await?;
         }
     }
@@ -237,10 +253,14 @@ impl MobileNode {
                     .with(|node, now| node.respond(now, exchange, response));
                 self.handover.first_request(now);
             }
-            node::Event::HoldAnswered { .. } => self.handover.hold_done(now),
-            node::Event::HoldFailed { reason } => {
-                tracing::warn!(%reason, "hold not answered; handing over without it");
+            node::Event::HoldAnswered { .. } => {
                 self.handover.hold_done(now);
+                self.on_hold_answered()?;
+            }
+            node::Event::HoldFailed { reason } => {
+                tracing::warn!(%reason, "hold not answered; going on without it");
+                self.handover.hold_done(now);
+                self.on_hold_failed();
             }
             node::Event::Bound { .. } => self.handover.bound(now),
             node::Event::BindFailed { reason } => self

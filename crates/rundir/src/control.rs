@@ -18,6 +18,8 @@ pub enum Control {
         /// Power of its edge router's frames here; absent: nothing is heard.
         rssi: Option<Dbm>,
     },
+    /// A sleeping mobile node wakes up before its time.
+    Wake,
     /// The scenario is over: clients stop asking, wait for what is outstanding and report
     /// [`crate::EventKind::Drained`].
     Drain,

@@ -125,6 +125,18 @@ pub enum EventKind {
         /// The PAN whose frames it accepts; it stays while the node listens on other channels.
         pan_id: PanId,
     },
+    /// The node's radio goes to sleep.
+    SleepStarted {
+        /// For how long, unless it wakes early, seconds.
+        period_s: f64,
+        /// Whether the WMMS was told, and with it the correspondents.
+        announced: bool,
+    },
+    /// The node's radio is awake again.
+    SleepEnded {
+        /// Whether before its time.
+        early: bool,
+    },
     /// What the node's radio has used since it came up: at the ends of the scenario and at the
     /// ends of each phase of the node's handovers. With `medium: phy` only.
     RadioEnergy {

@@ -2,7 +2,7 @@
 //!
 //! [`EdgeState`] decides and is pure; [`EdgeMedium`] carries out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use rundir::control::Control;
@@ -26,6 +26,8 @@ fn pair(a: &str, b: &str) -> Pair {
 struct EdgeState {
     radio: RadioPlan,
     links: BTreeMap<Pair, Link>,
+    /// Nodes whose radio neither sends nor hears.
+    asleep: BTreeSet<NodeName>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +43,12 @@ impl EdgeState {
 
     fn set_up(&mut self, a: &str, b: &str, up: bool) {
         self.links.entry(pair(a, b)).or_default().taken_away = !up;
+    }
+
+    /// Power of `a`'s frames at `b`, where they are received now.
+    fn received(&self, a: &str, b: &str) -> Option<Dbm> {
+        let awake = !self.asleep.contains(a) && !self.asleep.contains(b);
+        self.rssi(a, b).filter(|_| awake)
     }
 
     /// Power of `a`'s frames at `b`, where they are received.
@@ -95,6 +103,7 @@ impl EdgeMedium {
         let state = EdgeState {
             radio: plan.radio.clone(),
             links: BTreeMap::new(),
+            asleep: BTreeSet::new(),
         };
         let mut medium = EdgeMedium {
             hwsim,
@@ -123,9 +132,23 @@ impl EdgeMedium {
         self.apply(a, b).await
     }
 
+    /// Puts a node's radio to sleep, or wakes it. Its signal registers stay as they are.
+    pub(crate) async fn set_awake(&mut self, node: &str, awake: bool) -> Result<()> {
+        match awake {
+            true => self.state.asleep.remove(node),
+            false => self.state.asleep.insert(node.to_owned()),
+        };
+        let of_node = |(a, b): &&Pair| a == node || b == node;
+        let links: Vec<Pair> = self.state.links.keys().filter(of_node).cloned().collect();
+        for (a, b) in links {
+            self.apply(&a, &b).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the kernel's edges between `a` and `b` what the state says, both ways.
     async fn apply(&mut self, a: &str, b: &str) -> Result<()> {
-        let rssi = self.state.rssi(a, b);
+        let rssi = self.state.received(a, b);
         let lqi = rssi.map(|rssi| Lqi::from_rssi(rssi, self.state.radio.sensitivity));
         let key = pair(a, b);
         let before = self.edges.get(&key).copied();
@@ -189,7 +212,20 @@ mod tests {
         EdgeState {
             radio,
             links: BTreeMap::new(),
+            asleep: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn a_sleeping_radio_has_no_link_and_keeps_its_registers() {
+        let mut state = state();
+        state.set_attenuation("a", "b", Db(50.0));
+        state.asleep.insert("b".into());
+        assert_eq!(state.received("a", "b"), None);
+        assert_eq!(state.received("b", "a"), None);
+        assert_eq!(state.rssi("a", "b"), Some(Dbm(-50.0)));
+        state.asleep.remove("b");
+        assert_eq!(state.received("a", "b"), Some(Dbm(-50.0)));
     }
 
     #[test]

@@ -81,6 +81,17 @@ impl RunMedium {
         }
     }
 
+    /// Puts a node's radio to sleep, or wakes it.
+    pub(crate) async fn set_awake(&mut self, node: &str, awake: bool) -> Result<()> {
+        match self {
+            RunMedium::Edges(edges) => edges.set_awake(node, awake).await,
+            RunMedium::Phy(air) => {
+                air.tell(Change::Awake(node.into(), awake));
+                Ok(())
+            }
+        }
+    }
+
     /// The registers that the medium knows without a frame: who is told what.
     pub(crate) fn signals(&self) -> Vec<(NodeName, Control)> {
         match self {
@@ -90,9 +101,14 @@ impl RunMedium {
     }
 
     /// A node's event, where the air has to know of it.
-    pub(crate) fn handle_event(&mut self, event: &Event) {
+    pub(crate) async fn handle_event(&mut self, event: &Event) -> Result<()> {
+        match event.kind {
+            EventKind::SleepStarted { .. } => self.set_awake(&event.node, false).await?,
+            EventKind::SleepEnded { .. } => self.set_awake(&event.node, true).await?,
+            _ => {}
+        }
         let RunMedium::Phy(air) = self else {
-            return;
+            return Ok(());
         };
         match &event.kind {
             EventKind::Tuned { channel, pan_id } => {
@@ -104,6 +120,7 @@ impl RunMedium {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Reads what every radio of `plan` has used by now.

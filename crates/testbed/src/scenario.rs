@@ -152,7 +152,7 @@ impl<'a> Scenario<'a> {
     async fn handle(&mut self, report: Option<Report>) -> Result<Option<Event>> {
         match report.context("all daemons are gone")? {
             Report::Event(event) => {
-                self.medium.handle_event(&event);
+                self.medium.handle_event(&event).await?;
                 Ok(Some(event))
             }
             Report::Signal { node, control } => {
@@ -261,11 +261,21 @@ impl<'a> Scenario<'a> {
                 format!("crash {node}")
             }
             Action::Restart { node } => {
+                // It may have crashed in its sleep.
+                if self.plan.nodes.get(node).is_some_and(|n| n.radio.is_some()) {
+                    self.medium.set_awake(node, true).await?;
+                }
                 self.start_daemon(node)?;
                 self.tell_signals().await?;
                 let daemon = self.daemons.get_mut(node).context("just started")?;
                 daemon.tell(&Control::Start).await?;
                 format!("restart {node}")
+            }
+            Action::Wake { node } => {
+                let daemon = self.daemons.get_mut(node);
+                let daemon = daemon.with_context(|| format!("node {node} is not running"))?;
+                daemon.tell(&Control::Wake).await?;
+                format!("wake {node}")
             }
         };
         self.record(EventKind::ScenarioStep { what });

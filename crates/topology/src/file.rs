@@ -251,10 +251,24 @@ tables! {
         pub resources: Option<Vec<Resource>>,
         /// Lifetime of its bindings, whole seconds, 1 to 65535 s; default 600 s.
         pub lifetime: Option<At<Duration>>,
+        /// Its duty cycle; default always awake.
+        pub sleep: Option<Sleep>,
         /// Handover behaviour.
         pub handover: Option<Handover>,
         /// CoAP parameters.
         pub coap: Option<Coap>,
+    }
+
+    /// When a mobile node's radio sleeps. A sleep that falls due during a handover is left out.
+    pub struct Sleep {
+        /// From the start of one sleep to the start of the next; the first starts this long after
+        /// the scenario does.
+        pub every: At<Duration>,
+        /// How long it sleeps; shorter than `every`, at most 4294967.295 s.
+        pub period: At<Duration>,
+        /// Whether it first has the WMMS put its correspondents on hold (default); else its radio
+        /// goes off and nobody is told.
+        pub announced: Option<At<bool>>,
     }
 
     /// A sensor resource.

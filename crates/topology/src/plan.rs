@@ -243,6 +243,11 @@ pub enum Action {
         /// The node.
         node: NodeName,
     },
+    /// Wakes a sleeping mobile node before its time.
+    Wake {
+        /// The node.
+        node: NodeName,
+    },
 }
 
 /// What must hold at the end.

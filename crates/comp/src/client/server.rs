@@ -12,15 +12,28 @@ impl Client {
     ) {
         match resource::command(request) {
             Err(refusal) => self.endpoint.respond(now, exchange, refusal),
-            Ok(Command::Hold { p_addr, sleep }) => {
-                self.handle_hold(now, exchange, from, p_addr, sleep);
+            Ok((Command::Hold { p_addr, sleep }, sequence)) => {
+                self.handle_hold(now, exchange, from, p_addr, sleep, sequence);
             }
-            Ok(Command::BindingUpdate {
-                p_addr,
-                t_addr,
-                lifetime,
-            }) => self.handle_binding(now, exchange, from, p_addr, (t_addr, lifetime)),
-            Ok(command) => {
+            Ok((
+                Command::BindingUpdate {
+                    p_addr,
+                    t_addr,
+                    lifetime,
+                },
+                sequence,
+            )) => {
+                let location = Location {
+                    p_addr,
+                    t_addr,
+                    lifetime,
+                    held: false,
+                    sleep: None,
+                    sequence,
+                };
+                self.handle_binding(now, exchange, from, &location);
+            }
+            Ok((command, _)) => {
                 let served = [Procedure::Hold, Procedure::BindingUpdate];
                 let response = resource::not_served(&command, "a client", &served);
                 self.endpoint.respond(now, exchange, response);
@@ -35,6 +48,7 @@ impl Client {
         from: SocketAddrV6,
         p_addr: Ipv6Addr,
         sleep: Option<Duration>,
+        sequence: Option<Sequence>,
     ) {
         let entry = self.lbc.get(p_addr).copied();
         if entry.is_none() && !self.is_asking(p_addr) {
@@ -46,6 +60,14 @@ impl Client {
             self.endpoint.respond(now, exchange, forbidden(from));
             return;
         }
+        let in_order = self.lbc.check_order(p_addr, sequence);
+        if let Err(last) = in_order
+            && !(sequence == Some(last) && entry.is_some_and(|entry| entry.held))
+        {
+            let response = codec::outdated_response(last);
+            self.endpoint.respond(now, exchange, response);
+            return;
+        }
         let peer = self.peers.entry(p_addr).or_default();
         let response = codec::hold_response(peer.sequence_number);
         self.endpoint.respond(now, exchange, response);
@@ -54,8 +76,12 @@ impl Client {
             self.cancel_discovery(p_addr);
             return self.pump(now, p_addr);
         };
+        if in_order.is_err() {
+            return;
+        }
         peer.on_hold_since = Some(now);
         self.lbc.hold(now, p_addr, sleep);
+        self.lbc.set_sequence(p_addr, sequence);
         if !entry.held {
             self.events.push_back(Event::BindingChanged {
                 p_addr,
@@ -70,9 +96,9 @@ impl Client {
         now: SimTime,
         exchange: ExchangeId,
         from: SocketAddrV6,
-        p_addr: Ipv6Addr,
-        (t_addr, lifetime): (Ipv6Addr, Lifetime),
+        location: &Location,
     ) {
+        let (p_addr, t_addr) = (location.p_addr, location.t_addr);
         if self.lbc.get(p_addr).is_none() && !self.is_asking(p_addr) {
             let response = resource::unknown_node(p_addr);
             self.endpoint.respond(now, exchange, response);
@@ -82,23 +108,26 @@ impl Client {
             self.endpoint.respond(now, exchange, forbidden(from));
             return;
         }
+        if let Err(last) = self.lbc.check_order(p_addr, location.sequence) {
+            // WMMS and node may both tell of one binding.
+            let here = |entry: &lbc::Entry| !entry.held && entry.t_addr == t_addr;
+            let same = location.sequence == Some(last) && self.lbc.get(p_addr).is_some_and(here);
+            let response = match same {
+                true => Response::new(Code::CHANGED),
+                false => codec::outdated_response(last),
+            };
+            self.endpoint.respond(now, exchange, response);
+            return;
+        }
         let response = Response::new(Code::CHANGED);
         self.endpoint.respond(now, exchange, response);
         self.cancel_discovery(p_addr);
-        if lifetime == Lifetime::ZERO {
-            self.remove(p_addr, Removal::LifetimeZero);
+        if location.lifetime == Lifetime::ZERO {
+            self.lbc.set_sequence(p_addr, location.sequence);
+            self.remove(now, p_addr, Removal::LifetimeZero);
             return self.pump(now, p_addr);
         }
-        self.locate(
-            now,
-            &Location {
-                p_addr,
-                t_addr,
-                lifetime,
-                held: false,
-                sleep: None,
-            },
-        );
+        self.locate(now, location);
     }
 
     /// Whether requests for a node wait, or it is being discovered.

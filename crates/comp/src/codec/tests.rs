@@ -117,6 +117,7 @@ fn the_answers_carry_what_the_table_says() {
         lifetime: Lifetime(600),
         held: true,
         sleep: None,
+        sequence: None,
     };
     let response = location.response();
     assert_eq!(response.code, Code::CONTENT);
@@ -453,16 +454,20 @@ fn command() -> impl Strategy<Value = Command> {
 
 proptest! {
     #[test]
-    fn every_command_reads_back_from_its_request(command in command()) {
-        prop_assert_eq!(Command::parse(&command.request()), Ok(command));
+    fn every_command_reads_back_from_its_request(command in command(), number: Option<u16>) {
+        let request = command.numbered(number.map(Sequence));
+        prop_assert_eq!(sequence(&request), Ok(number.map(Sequence)));
+        prop_assert_eq!(Command::parse(&request), Ok(command));
     }
 
     #[test]
     fn every_location_reads_back_from_its_response(
         p_addr in unicast(), t_addr in unicast(), lifetime: u16, held: bool, sleep: Option<u32>,
+        sequence: Option<u16>,
     ) {
+        let sequence = sequence.map(Sequence);
         let sleep = sleep.map(|ms| Duration::from_millis(ms.into()));
-        let location = Location { p_addr, t_addr, lifetime: Lifetime(lifetime), held, sleep };
+        let location = Location { p_addr, t_addr, lifetime: Lifetime(lifetime), held, sleep, sequence };
         prop_assert_eq!(Location::parse(&location.response()), Ok(location));
     }
 

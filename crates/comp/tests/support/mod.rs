@@ -67,8 +67,12 @@ pub struct Setup {
     pub clients: usize,
     pub binding: BindingMode,
     pub delay: Duration,
+    /// Each datagram takes up to this much longer than `delay`.
+    pub jitter: Duration,
     /// Loss of each datagram, 0 to 1.
     pub loss: f64,
+    /// Share of the datagrams that arrive twice, 0 to 1.
+    pub duplication: f64,
     pub lifetime: Duration,
     pub hold_timeout: Duration,
     pub hold_queue: HoldQueue,
@@ -81,7 +85,9 @@ impl Default for Setup {
             clients: 1,
             binding: BindingMode::Direct,
             delay: ms(4),
+            jitter: Duration::ZERO,
             loss: 0.0,
+            duplication: 0.0,
             lifetime: Duration::from_secs(600),
             hold_timeout: ms(500),
             hold_queue: HoldQueue {
@@ -97,9 +103,12 @@ pub struct Net {
     pub now: SimTime,
     rng: Rng,
     delay: Duration,
+    jitter: Duration,
     loss: f64,
+    duplication: f64,
     flying: BTreeMap<(SimTime, u64), Datagram>,
     count: u64,
+    restarts: u64,
     /// Everything handed to the network, lost or not.
     pub sent: Vec<(SimTime, Datagram)>,
     /// Datagrams that this says yes to are lost.
@@ -141,9 +150,12 @@ impl Net {
             now: SimTime::ZERO,
             rng: rng("network"),
             delay: setup.delay,
+            jitter: setup.jitter,
             loss: setup.loss,
+            duplication: setup.duplication,
             flying: BTreeMap::new(),
             count: 0,
+            restarts: 0,
             sent: Vec::new(),
             cut: Box::new(|_, _| false),
             wmms: Wmms::new(wmms, rng("wmms")),
@@ -191,7 +203,10 @@ impl Net {
             binding,
             coap: Params::default(),
         };
-        self.wmms = Wmms::new(config, Seed(77).rng(&["restarted"]));
+        // Other Message IDs each time, or a peer takes its requests for copies.
+        let rng = Seed(77 + self.restarts).rng(&["restarted"]);
+        self.restarts += 1;
+        self.wmms = Wmms::new(config, rng);
         self.wmms.restore(table);
     }
 
@@ -323,13 +338,45 @@ impl Net {
             payload,
         };
         self.sent.push((self.now, datagram.clone()));
-        let drawn = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        if drawn < self.loss || (self.cut)(self.now, &datagram) {
+        if self.draw() < self.loss || (self.cut)(self.now, &datagram) {
             return;
         }
-        self.count += 1;
-        self.flying
-            .insert((self.now + self.delay, self.count), datagram);
+        let copies = if self.duplication > 0.0 && self.draw() < self.duplication {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            self.count += 1;
+            let mut due = self.now + self.delay;
+            if !self.jitter.is_zero() {
+                due += self.jitter.mul_f64(self.draw());
+            }
+            self.flying.insert((due, self.count), datagram.clone());
+        }
+    }
+
+    /// Uniform in 0 to 1.
+    fn draw(&mut self) -> f64 {
+        (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// The same datagrams from now on neither lost, doubled nor late.
+    pub fn calm(&mut self) {
+        (self.loss, self.duplication, self.jitter) = (0.0, 0.0, Duration::ZERO);
+    }
+
+    /// A node in place of the old one that remembers nothing.
+    pub fn restart_node(&mut self, lifetime: Duration) {
+        let config = node::Config {
+            p_addr: P,
+            wmms: socket(W),
+            lifetime,
+            coap: Params::default(),
+        };
+        self.restarts += 1;
+        let rng = Seed(self.restarts).rng(&["test", "restarted node"]);
+        self.node = Node::new(config, rng);
     }
 
     /// Lets an empty-handed peer send a request to `to`, and returns the response, if any.

@@ -23,6 +23,11 @@ impl MobileNode {
         channel.is_some_and(|channel| channel != home)
     }
 
+    /// Whether frames of the node's PAN can reach it.
+    pub(super) fn is_here(&self) -> bool {
+        !self.is_away() && !self.sleep.is_asleep()
+    }
+
     /// Moves the radio to a candidate, from wherever it is.
     pub(super) async fn retune(&mut self, candidate: usize) -> Result<()> {
         self.leave_link().await?;

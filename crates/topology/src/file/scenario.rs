@@ -18,10 +18,10 @@ tables! {
         pub steps: Option<Vec<Step>>,
     }
 
-    /// One step: `at`, and exactly one of `link`, `move`, `crash` and `restart`.
+    /// One step: `at`, and exactly one of `link`, `move`, `crash`, `restart` and `wake`.
     #[schemars(extend("oneOf" = [
         { "required": ["link"] }, { "required": ["move"] },
-        { "required": ["crash"] }, { "required": ["restart"] }
+        { "required": ["crash"] }, { "required": ["restart"] }, { "required": ["wake"] }
     ]))]
     pub struct Step {
         /// Scenario time.
@@ -60,6 +60,8 @@ tables! {
         pub crash: Option<At<String>>,
         /// Starts a crashed daemon again.
         pub restart: Option<At<String>>,
+        /// Wakes a mobile node that sleeps before its time; nothing, if it is awake.
+        pub wake: Option<At<String>>,
     }
 
     /// A circle in the plane.

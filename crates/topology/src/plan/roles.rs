@@ -205,6 +205,9 @@ pub struct MobileNodePlan {
     /// Lifetime of its bindings, whole seconds.
     #[serde(with = "duration")]
     pub lifetime: Duration,
+    /// When its radio sleeps; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<SleepPlan>,
     /// Handover behaviour.
     pub handover: HandoverPlan,
     /// The PANs that it may attach to.
@@ -221,6 +224,21 @@ pub struct ResourcePlan {
     pub path: String,
     /// Payload size of its representation.
     pub size: ByteSize,
+}
+
+/// When a mobile node's radio sleeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SleepPlan {
+    /// From the start of one sleep to the start of the next, the first as long after the start of
+    /// the scenario.
+    #[serde(with = "duration")]
+    pub every: Duration,
+    /// How long it sleeps.
+    #[serde(with = "duration")]
+    pub period: Duration,
+    /// Whether the WMMS is told first, and by it the correspondents.
+    pub announced: bool,
 }
 
 /// A PAN that a mobile node may attach to.

@@ -14,7 +14,8 @@ use crate::diagnostic::alternatives;
 use crate::file::{self, Node};
 use crate::plan::{
     AddressMode, BindingMode, ClientPlan, Dhcpv6ServerPlan, EdgeRouterPlan, HoldQueuePlan,
-    MobileNodePlan, NodePlan, PollPlan, PoolPlan, RadioInterface, ResourcePlan, Role, WmmsPlan,
+    MobileNodePlan, NodePlan, PollPlan, PoolPlan, RadioInterface, ResourcePlan, Role, SleepPlan,
+    WmmsPlan,
 };
 
 /// The resource of a mobile node that names none.
@@ -23,6 +24,8 @@ const DEFAULT_PATH: &str = "/temperature";
 const DEFAULT_SIZE: ByteSize = ByteSize(16);
 /// A UDP datagram holds this much beside CoAP's own header and options.
 const MAX_SIZE: ByteSize = ByteSize(65_000);
+/// Option 2054 counts milliseconds in 32 bits.
+const MAX_SLEEP: Duration = Duration::from_millis(u32::MAX as u64);
 /// Hosts of a router's prefix that DHCPv6 leases.
 const POOL: (u128, u128) = (0x1000, 0x1fff);
 
@@ -443,10 +446,33 @@ impl<'t> Resolver<'t> {
             attached_to: file.attached_to.value.clone(),
             resources: self.resources(&path, file),
             lifetime: self.binding_lifetime(&format!("{path}.lifetime"), file.lifetime),
+            sleep: self.sleep(&path, file),
             handover: self.handover(name, file, network, model),
             candidates,
             coap: self.coap(&format!("{path}.coap"), file.coap.as_ref()),
         }
+    }
+
+    fn sleep(&mut self, path: &str, file: &file::MobileNode) -> Option<SleepPlan> {
+        let sleep = file.sleep.as_ref()?;
+        let every = self.positive(
+            &format!("{path}.sleep.every"),
+            Some(sleep.every),
+            Duration::ZERO,
+        );
+        let period = self.duration(
+            &format!("{path}.sleep.period"),
+            Some(sleep.period),
+            Duration::ZERO,
+            |period| !period.is_zero() && period < every && period <= MAX_SLEEP,
+            "longer than zero and shorter than `every`, and at most 4294967.295 s, as CoMP's Sleep \
+             period option holds",
+        );
+        Some(SleepPlan {
+            every,
+            period,
+            announced: or(sleep.announced, true),
+        })
     }
 
     fn resources(&mut self, path: &str, file: &file::MobileNode) -> Vec<ResourcePlan> {

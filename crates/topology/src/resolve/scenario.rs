@@ -155,7 +155,9 @@ impl<'t> Resolver<'t> {
         let moves = fits("move", &step.r#move, "a mobile-node", is_mobile);
         let crashes = fits("crash", &step.crash, "a node", |_| true);
         let restarts = fits("restart", &step.restart, "a node", |_| true);
-        links && moves && crashes && restarts
+        let sleeps = |node: &Node| matches!(node, Node::MobileNode(m) if m.sleep.is_some());
+        let wakes = fits("wake", &step.wake, "a mobile-node with `sleep`", sleeps);
+        links && moves && crashes && restarts && wakes
     }
 
     /// The node's name with the lifetime of the topology. Unknown names have been reported.
@@ -196,6 +198,17 @@ impl<'t> Resolver<'t> {
             }
             let node = node.to_owned();
             world.push(at, Action::Restart { node });
+            Ok(())
+        } else if let Some(name) = &step.wake {
+            let Some(node) = self.known(name) else {
+                return Ok(());
+            };
+            if world.crashed.contains(node) {
+                let message = format!("wake of `{node}`, which has crashed; restart it before");
+                return Err((name.span, message));
+            }
+            let node = node.to_owned();
+            world.push(at, Action::Wake { node });
             Ok(())
         } else {
             Ok(())
@@ -299,10 +312,11 @@ fn check_shape(step: &Step) -> Result<(), Wrong> {
         ("move", step.r#move.as_ref().map(|name| name.span)),
         ("crash", step.crash.as_ref().map(|name| name.span)),
         ("restart", step.restart.as_ref().map(|name| name.span)),
+        ("wake", step.wake.as_ref().map(|name| name.span)),
     ];
     let mut given = what.iter().filter(|(_, span)| span.is_some());
     let Some((action, _)) = given.next() else {
-        let message = "nothing happens here; add `link`, `move`, `crash` or `restart`";
+        let message = "nothing happens here; add `link`, `move`, `crash`, `restart` or `wake`";
         return Err((step.at.span, message.to_owned()));
     };
     if let Some((other, Some(span))) = given.next() {

@@ -1,0 +1,126 @@
+//! Which of two messages of a node is the newer one.
+//!
+//! Every registration, binding update, hold and deregistration of ours carries a binding
+//! sequence number in option 2052, one more than the message before it, as a binding update of
+//! Mobile IPv6 does (RFC 6275 §6.1.7). The WMMS keeps the last one that it accepted of each
+//! node, and so does every correspondent; what is not newer changes nothing and is answered
+//! 4.09 with the last accepted number, Mobile IPv6's status 135 (§9.5.1). A node that lost its
+//! count (a restart) goes above that and repeats (§11.7.3).
+//!
+//! A message without the number, as an implementation of the papers sends it, counts by its
+//! arrival alone, and leaves no number to compare the next one with.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use units::SimTime;
+
+/// How far above a reported number a node goes on. More than one, because messages from
+/// before the node lost its count may still be on their way, and must not be newer than what it
+/// says now. There are as many as it gave up without an answer: a few.
+const LEAP: u16 = 16;
+
+/// What the count of a node begins with goes up by one in this time, so that a node that
+/// restarts begins above what it said before, although it remembers nothing, if its clock
+/// survived and it said less than ten things a second. Half of the numbers last for 54 minutes,
+/// longer than anything can be on its way (RFC 7252 §4.8.2: EXCHANGE_LIFETIME, 247 s).
+const TICK: Duration = Duration::from_millis(100);
+
+/// The sequence number of a binding (option 2052 in a request), compared by serial number
+/// arithmetic (RFC 1982 §3.2, SERIAL_BITS 16; the same window as RFC 6275 §9.5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sequence(pub u16);
+
+impl Sequence {
+    /// Whether a message with this number is newer than the one with `last`. Two numbers that
+    /// are 32768 apart have no order (RFC 1982 §3.2): neither is newer.
+    ///
+    /// ```
+    /// use comp::Sequence;
+    /// assert!(Sequence(1).is_newer_than(Sequence(0xffff)));
+    /// assert!(!Sequence(0xffff).is_newer_than(Sequence(1)));
+    /// assert!(!Sequence(5).is_newer_than(Sequence(5)));
+    /// ```
+    pub const fn is_newer_than(self, last: Sequence) -> bool {
+        let ahead = self.0.wrapping_sub(last.0);
+        ahead != 0 && ahead < 0x8000
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A node's own count: of nothing, or the last number used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counter(Option<Sequence>);
+
+impl Counter {
+    /// The count of a node that has said nothing yet, or does not remember.
+    pub(crate) const fn new() -> Counter {
+        Counter(None)
+    }
+
+    /// The number of the next message; the first one is the time.
+    pub(crate) fn next(&mut self, now: SimTime) -> Sequence {
+        let ticks = u128::from(now.as_nanos()) / TICK.as_nanos();
+        let next = (self.0).map_or(ticks as u16, |Sequence(last)| last.wrapping_add(1));
+        *self.0.insert(Sequence(next))
+    }
+
+    /// A peer accepted `last` of this node. False, and nothing changes, if the count is ahead of
+    /// that: then the refused message was merely overtaken by a later one.
+    pub(crate) fn overtake(&mut self, last: Sequence) -> bool {
+        let behind = self.0.is_none_or(|count| !count.is_newer_than(last));
+        if behind {
+            self.0 = Some(Sequence(last.0.wrapping_add(LEAP)));
+        }
+        behind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_numbers_are_ordered_as_rfc_1982_defines_it() {
+        // §3.2: s1 > s2 if s1 > s2 and s1 - s2 < 2^15, or s1 < s2 and s2 - s1 > 2^15.
+        let newer = |s1: u16, s2: u16| {
+            (s1 > s2 && u32::from(s1) - u32::from(s2) < 1 << 15)
+                || (s1 < s2 && u32::from(s2) - u32::from(s1) > 1 << 15)
+        };
+        let interesting = [0, 1, 2, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff];
+        for s1 in interesting {
+            for s2 in interesting {
+                let found = Sequence(s1).is_newer_than(Sequence(s2));
+                assert_eq!(found, newer(s1, s2), "{s1} newer than {s2}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_that_is_behind_goes_above_and_one_that_is_ahead_stays() {
+        let now = SimTime::ZERO;
+        let mut counter = Counter::new();
+        assert_eq!(counter.next(now), Sequence(0));
+        for last in [0x4000, 0xbfff, 0xffff, 0x4000] {
+            assert!(counter.overtake(Sequence(last)), "{last:x}");
+            assert!(counter.next(now).is_newer_than(Sequence(last)), "{last:x}");
+            assert!(!counter.overtake(Sequence(last)), "{last:x}");
+        }
+    }
+
+    #[test]
+    fn a_count_begins_with_the_time_and_goes_on_by_one() {
+        let at = |s| SimTime::ZERO + Duration::from_secs(s);
+        let mut counter = Counter::new();
+        assert_eq!(counter.next(at(7)), Sequence(70));
+        assert_eq!(counter.next(at(500)), Sequence(71));
+        assert_eq!(Counter::new().next(at(6553)), Sequence(65_530));
+        assert_eq!(Counter::new().next(at(6554)), Sequence(4), "65540 - 65536");
+    }
+}

@@ -1,0 +1,192 @@
+//! The radio's duty cycle: announced, asleep, awake.
+//!
+//! An announced sleep begins with a hold that carries the Sleep period; the radio goes off when
+//! the WMMS has answered, that is when the correspondents keep their requests back, and comes on
+//! when the period is over, counted from the hold: no later than the WMMS and the correspondents
+//! count it, who heard of it after that. Meanwhile the daemon is mute, as it is while the radio is
+//! on another channel. What cannot wait, a handover, wakes the radio early.
+
+use anyhow::Result;
+use rundir::EventKind;
+use topology::plan::SleepPlan;
+use units::SimTime;
+
+use super::MobileNode;
+use crate::host::now;
+
+/// Where the node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Awake,
+    /// The hold is on its way; the sleep is to end then.
+    Announcing(SimTime),
+    Asleep(SimTime),
+}
+
+/// The schedule of a node's sleeps.
+#[derive(Debug)]
+pub(super) struct Sleep {
+    plan: Option<SleepPlan>,
+    /// When the next one is due, from the start of the scenario on.
+    next: Option<SimTime>,
+    state: State,
+}
+
+impl Sleep {
+    /// Awake, and nothing due before [`Sleep::start`].
+    pub(super) fn new(plan: Option<SleepPlan>) -> Sleep {
+        Sleep {
+            plan,
+            next: None,
+            state: State::Awake,
+        }
+    }
+
+    /// The scenario has started.
+    pub(super) fn start(&mut self, now: SimTime) {
+        self.next = self.plan.as_ref().map(|plan| now + plan.every);
+    }
+
+    /// Whether the radio is off.
+    pub(super) fn is_asleep(&self) -> bool {
+        matches!(self.state, State::Asleep(_))
+    }
+
+    /// When the node is to fall asleep or wake up.
+    pub(super) fn poll_timeout(&self) -> Option<SimTime> {
+        match self.state {
+            State::Awake => self.next,
+            State::Announcing(_) => None,
+            State::Asleep(until) => Some(until),
+        }
+    }
+
+    /// The sleep that is due at `now`, if one is; the next one follows after its period.
+    fn take_due(&mut self, now: SimTime) -> Option<SleepPlan> {
+        let plan = self.plan.clone()?;
+        let due = self.next.filter(|due| *due <= now)?;
+        self.next = Some(due + plan.every);
+        Some(plan)
+    }
+
+    /// The hold of an announced sleep is over, one way or the other; until when to sleep.
+    fn take_announced(&mut self) -> Option<SimTime> {
+        let State::Announcing(until) = self.state else {
+            return None;
+        };
+        self.state = State::Awake;
+        Some(until)
+    }
+}
+
+impl MobileNode {
+    /// Falls asleep or wakes up, if it is time to.
+    pub(super) fn on_sleep_timeout(&mut self) -> Result<()> {
+        let now = now();
+        if let State::Asleep(until) = self.sleep.state {
+            return match until <= now {
+                true => self.wake(false),
+                false => Ok(()),
+            };
+        }
+        let Some(plan) = self.sleep.take_due(now) else {
+            return Ok(());
+        };
+        let busy = self.handover.is_attaching() || self.handover.in_progress() || self.is_away();
+        if busy || self.sleep.state != State::Awake {
+            tracing::info!("a sleep is left out: a handover is in progress");
+            return Ok(());
+        }
+        let until = now + plan.period;
+        if !plan.announced {
+            return self.fall_asleep(until);
+        }
+        self.sleep.state = State::Announcing(until);
+        let period = plan.period;
+        self.coap.with(|node, now| node.sleep(now, period));
+        Ok(())
+    }
+
+    /// The WMMS answered a hold, which may have been that of a sleep.
+    pub(super) fn on_hold_answered(&mut self) -> Result<()> {
+        match self.sleep.take_announced() {
+            Some(until) if until > now() => self.fall_asleep(until),
+            _ => Ok(()),
+        }
+    }
+
+    /// A hold failed; after that of a sleep the node stays awake and says so to whom it reached.
+    pub(super) fn on_hold_failed(&mut self) {
+        if self.sleep.take_announced().is_some()
+            && let Some(t_addr) = self.t_addr
+        {
+            self.bind(t_addr);
+        }
+    }
+
+    /// Something else takes the place of a sleep that is being announced or slept.
+    pub(super) fn give_up_sleep(&mut self) -> Result<()> {
+        self.sleep.take_announced();
+        match self.sleep.is_asleep() {
+            true => self.wake(true),
+            false => Ok(()),
+        }
+    }
+
+    /// Wakes up early and tells the WMMS and the correspondents that a hold is over.
+    pub(super) fn wake_early(&mut self) -> Result<()> {
+        if !self.sleep.is_asleep() {
+            return Ok(());
+        }
+        self.wake(true)?;
+        let announced = self.sleep.plan.as_ref().is_some_and(|plan| plan.announced);
+        if let Some(t_addr) = self.t_addr.filter(|_| announced) {
+            self.bind(t_addr);
+        }
+        Ok(())
+    }
+
+    fn fall_asleep(&mut self, until: SimTime) -> Result<()> {
+        let announced = self.sleep.plan.as_ref().is_some_and(|plan| plan.announced);
+        self.sleep.state = State::Asleep(until);
+        self.host.events.report(EventKind::SleepStarted {
+            period_s: until.saturating_since(now()).as_secs_f64(),
+            announced,
+        })
+    }
+
+    fn wake(&mut self, early: bool) -> Result<()> {
+        self.sleep.state = State::Awake;
+        self.host.events.report(EventKind::SleepEnded { early })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn sleeps_keep_their_period_whatever_is_late() {
+        let at = |ms| SimTime::ZERO + Duration::from_millis(ms);
+        let mut sleep = Sleep::new(Some(SleepPlan {
+            every: Duration::from_secs(10),
+            period: Duration::from_secs(4),
+            announced: true,
+        }));
+        assert_eq!(sleep.poll_timeout(), None);
+        sleep.start(at(500));
+        assert_eq!(sleep.poll_timeout(), Some(at(10_500)));
+        assert!(sleep.take_due(at(10_499)).is_none());
+        assert!(sleep.take_due(at(10_900)).is_some());
+        assert_eq!(sleep.poll_timeout(), Some(at(20_500)));
+    }
+
+    #[test]
+    fn a_node_without_a_plan_never_sleeps() {
+        let mut sleep = Sleep::new(None);
+        sleep.start(SimTime::ZERO);
+        assert_eq!(sleep.poll_timeout(), None);
+    }
+}
