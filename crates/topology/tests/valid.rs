@@ -131,7 +131,10 @@ fn another_seed_changes_identifiers_and_nothing_else() {
     let file = named("handover.yaml");
     let one = file.plan();
     let seed = Some(units::Seed(2));
-    let two = file.plan_with(Overrides { seed });
+    let two = file.plan_with(Overrides {
+        seed,
+        ..Overrides::default()
+    });
     assert_eq!(two.seed, units::Seed(2));
     let eui64 = |plan: &Plan| plan.nodes["sensor"].radio.as_ref().unwrap().eui64;
     assert_ne!(eui64(&one), eui64(&two));
