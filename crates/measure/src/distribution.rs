@@ -149,6 +149,7 @@ fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Fig
     };
     add(HANDOVER_DELAY, &|h| h.delay_s);
     add("outage_s", &|h| h.outage_s);
+    add("lambda_d", &|h| Some(h.rate_per_s? * h.outage_s?));
     add("lost_per_handover", &|h| Some(h.lost as f64));
     let phases: BTreeSet<_> = handovers.iter().flat_map(|h| h.phases.keys()).collect();
     for phase in phases {

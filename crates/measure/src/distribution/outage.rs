@@ -59,11 +59,14 @@ impl<'r> Outages<'r> {
         if links.next().is_some() || self.follows_a_failure(handover) {
             return None;
         }
-        let known = during().rfind(|event| {
-            let bound = matches!(event.kind,
+        // The first one: an update whose acknowledgement was lost comes again.
+        let known = during()
+            .filter(|event| seconds(event) >= left)
+            .find(|event| {
+                let bound = matches!(event.kind,
                 EventKind::BindingChanged { p_addr: p, held: false, .. } if p == p_addr);
-            bound && event.node == handover.client
-        })?;
+                bound && event.node == handover.client
+            })?;
         let flow = self.result.flows.iter().find(|flow| {
             (&flow.client, &flow.node, &flow.resource)
                 == (&handover.client, &handover.node, &handover.resource)
