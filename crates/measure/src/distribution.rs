@@ -1,226 +1,223 @@
-//! Many runs of one topology: how a figure is distributed over seeds.
+//! Many runs of one topology: how its figures are distributed over seeds, at each combination of
+//! the parameters that a sweep varies.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`row`] | one run of a sweep: a line of `runs.jsonl` |
+//! | [`percentiles`] | percentiles of a sample |
+//! | [`loss`] | lost requests beside rate by interruption |
+//! | [`table`] | `runs.csv` and `figures.csv` |
+//! | `text` | the report as text |
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rundir::Phase;
 use serde::{Deserialize, Serialize};
-use units::Seed;
 
-use crate::result::{Handover, Outcome, RunResult};
+pub mod loss;
+mod outage;
+pub mod percentiles;
+pub mod row;
+pub mod table;
+mod text;
 
-/// One run of a sweep, the figures that its table keeps.
+pub use loss::Loss;
+pub use percentiles::Percentiles;
+pub use row::{HandoverRow, Origin, Row};
+
+/// Version of the formats: raised when a key is removed or its meaning changes.
+pub const SCHEMA: u32 = 1;
+
+/// The handover delay of the capture, seconds; one value per handover and client.
+pub const HANDOVER_DELAY: &str = "handover_delay_s";
+
+/// What a sweep shows: `distribution.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SeedRow {
-    /// Root seed.
-    pub seed: Seed,
-    /// Whether every expectation passed.
-    pub passed: bool,
-    /// Every handover that the capture shows.
-    pub handovers: Vec<Handover>,
-    /// Message IDs requested and never answered.
-    pub lost: usize,
-    /// Message IDs requested.
-    pub sent: usize,
+pub struct Distribution {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Name of the topology.
+    pub topology: String,
+    /// Paths of the parameters that were set, in the order of the command line.
+    pub parameters: Vec<String>,
+    /// One per combination of their values.
+    pub points: Vec<Point>,
 }
 
-impl SeedRow {
-    /// The row of a result.
-    pub fn of(result: &RunResult) -> SeedRow {
-        SeedRow {
-            seed: result.seed,
-            passed: result.passed,
-            handovers: result.handovers.clone(),
-            lost: result.requests.lost,
-            sent: result.requests.sent,
-        }
-    }
-}
-
-/// Five numbers of a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Quartiles {
-    /// Size of the sample.
-    pub count: usize,
-    /// Smallest.
-    pub min: f64,
-    /// First quartile: linear interpolation between the order statistics.
-    pub q1: f64,
-    /// Median.
-    pub median: f64,
-    /// Third quartile.
-    pub q3: f64,
-    /// Largest.
-    pub max: f64,
-}
-
-impl Quartiles {
-    /// The quartiles of `values`, or `None` of an empty sample.
-    pub fn of(values: &[f64]) -> Option<Quartiles> {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let (min, max) = (*sorted.first()?, *sorted.last()?);
-        let at = |share: f64| {
-            let place = share * (sorted.len() - 1) as f64;
-            let (low, high) = (
-                sorted[place.floor() as usize],
-                sorted[place.ceil() as usize],
-            );
-            low + (high - low) * place.fract()
-        };
-        Some(Quartiles {
-            count: sorted.len(),
-            min,
-            q1: at(0.25),
-            median: at(0.5),
-            q3: at(0.75),
-            max,
-        })
-    }
+/// The runs with one combination of parameter values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Number of the combination, from 1.
+    pub point: usize,
+    /// Value by path, as the command line has them.
+    pub set: BTreeMap<String, String>,
+    /// Runs that were measured.
+    pub runs: usize,
+    /// Of them, those of which an expectation does not hold.
+    pub failed: usize,
+    /// Runs that ended without a measurement.
+    pub broken: usize,
+    /// Every figure's distribution, handovers' first, then the runs'.
+    pub figures: Vec<Figure>,
+    /// Losses of handovers beside rate by interruption; absent without handovers whose
+    /// interruption is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub loss: Option<Loss>,
 }
 
 /// A figure and its distribution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// `handover_delay_s`, or a phase's name.
+    /// Its name, which ends with its unit if it has one.
     pub name: String,
-    /// Its distribution, seconds.
-    pub quartiles: Quartiles,
+    /// What has one value each: a handover as a client saw it, or a run.
+    pub per: Per,
+    /// Its distribution.
+    pub percentiles: Percentiles,
 }
 
-/// What a sweep over seeds shows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Distribution {
-    /// Name of the topology.
-    pub topology: String,
-    /// One row a run, by seed.
-    pub runs: Vec<SeedRow>,
-    /// The handover delay and each phase of it.
-    pub figures: Vec<Figure>,
-    /// Lost Message IDs per run.
-    pub lost: Option<Quartiles>,
+/// What has one value of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// A handover as one client saw it.
+    Handover,
+    /// A run.
+    Run,
 }
 
 impl Distribution {
-    /// The distribution over `runs`.
-    pub fn of(topology: &str, mut runs: Vec<SeedRow>) -> Distribution {
-        runs.sort_by_key(|row| row.seed);
-        let handovers = || runs.iter().flat_map(|row| &row.handovers);
-        let delays: Vec<f64> = handovers()
-            .filter_map(|handover| handover.delay_s)
-            .collect();
-        let phases: BTreeSet<Phase> = handovers()
-            .flat_map(|handover| handover.phases.keys().copied())
-            .collect();
-        let mut figures: Vec<Figure> = Vec::new();
-        let mut add = |name: &str, values: &[f64]| {
-            let quartiles = Quartiles::of(values);
-            figures.extend(quartiles.map(|quartiles| Figure {
-                name: name.to_owned(),
-                quartiles,
-            }));
-        };
-        add("handover_delay", &delays);
-        for phase in phases {
-            let of_phase = handovers().filter_map(|handover| handover.phases.get(&phase).copied());
-            add(phase.name(), &of_phase.collect::<Vec<f64>>());
-        }
-        let lost: Vec<f64> = runs.iter().map(|row| row.lost as f64).collect();
+    /// The distribution over `rows`, which are in the order of points.
+    pub fn of(topology: &str, parameters: Vec<String>, rows: &[Row]) -> Distribution {
+        let points: BTreeSet<usize> = rows.iter().map(|row| row.point).collect();
+        let of_point = |point| -> Vec<&Row> { rows.iter().filter(|r| r.point == point).collect() };
         Distribution {
+            schema: SCHEMA,
             topology: topology.to_owned(),
-            lost: Quartiles::of(&lost),
+            parameters,
+            points: points
+                .into_iter()
+                .map(|p| Point::of(p, &of_point(p)))
+                .collect(),
+        }
+    }
+
+    /// As the text of `distribution.json`.
+    pub fn to_json(&self) -> String {
+        let text = serde_json::to_string_pretty(self);
+        text.expect("a distribution holds only strings, numbers, lists and tables") + "\n"
+    }
+
+    /// The report as text; `compare` is a delay in seconds to place in the distribution of
+    /// `rows`, the same as in [`Distribution::of`].
+    pub fn report(&self, rows: &[Row], compare: Option<f64>) -> String {
+        text::report(self, rows, compare)
+    }
+}
+
+impl Point {
+    fn of(point: usize, rows: &[&Row]) -> Point {
+        let measured = || rows.iter().filter(|row| row.error.is_none());
+        let mut figures = of_handovers(measured().flat_map(|row| &row.handovers));
+        figures.extend(of_runs(measured().copied()));
+        Point {
+            point,
+            set: rows.first().map(|row| row.set.clone()).unwrap_or_default(),
+            runs: measured().count(),
+            failed: measured().filter(|row| !row.passed).count(),
+            broken: rows.len() - measured().count(),
             figures,
-            runs,
+            loss: Loss::of(rows),
         }
     }
 
-    /// The share of handover delays under `seconds`, or `None` without any.
-    pub fn share_below(&self, seconds: f64) -> Option<f64> {
-        let delays = self
-            .runs
-            .iter()
-            .flat_map(|row| &row.handovers)
-            .filter_map(|h| h.delay_s);
-        let delays: Vec<f64> = delays.collect();
-        let below = delays.iter().filter(|delay| **delay < seconds).count();
-        (!delays.is_empty()).then(|| below as f64 / delays.len() as f64)
+    /// The distribution of the figure `name`.
+    pub fn figure(&self, name: &str) -> Option<&Percentiles> {
+        let figure = self.figures.iter().find(|figure| figure.name == name)?;
+        Some(&figure.percentiles)
     }
+}
 
-    /// The report as text; `compare` is a delay in seconds to place in the distribution.
-    pub fn report(&self, compare: Option<f64>) -> String {
-        let failed = self.runs.iter().filter(|row| !row.passed).count();
-        let mut out = format!(
-            "{}: {} runs, {failed} failed\n",
-            self.topology,
-            self.runs.len()
-        );
-        let delay = self.figures.first().map(|figure| figure.quartiles.median);
-        let _ = writeln!(
-            out,
-            "{:<20} {:>9} {:>9} {:>9} {:>9} {:>9}  share of the median delay",
-            "seconds", "min", "q1", "median", "q3", "max"
-        );
-        for Figure { name, quartiles: q } in &self.figures {
-            let share = delay
-                .filter(|delay| *delay > 0.0)
-                .map_or(0.0, |delay| 100.0 * q.median / delay);
-            let _ = writeln!(
-                out,
-                "{name:<20} {:>9.4} {:>9.4} {:>9.4} {:>9.4} {:>9.4}  {share:>5.1} %",
-                q.min, q.q1, q.median, q.q3, q.max
-            );
-        }
-        if let Some(q) = &self.lost {
-            let _ = writeln!(
-                out,
-                "{:<20} {:>9} {:>9} {:>9} {:>9} {:>9}",
-                "lost Message IDs", q.min, q.q1, q.median, q.q3, q.max
-            );
-        }
-        if let (Some(seconds), Some(share)) = (compare, compare.and_then(|s| self.share_below(s))) {
-            let _ = writeln!(
-                out,
-                "{seconds} s: {:.1} % of the delays are shorter",
-                100.0 * share
-            );
-        }
-        for row in self.runs.iter().filter(|row| !row.passed) {
-            let _ = writeln!(out, "{}: seed {}", Outcome::Failed.name(), row.seed);
-        }
-        out
+/// Delay, interruption, losses, energy and phases, of those handovers that have them.
+fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Figure> {
+    let handovers: Vec<&HandoverRow> = handovers.collect();
+    let mut samples: Vec<(String, Vec<f64>)> = Vec::new();
+    let mut add = |name: &str, of: &dyn Fn(&HandoverRow) -> Option<f64>| {
+        samples.push((
+            name.to_owned(),
+            handovers.iter().filter_map(|h| of(h)).collect(),
+        ));
+    };
+    add(HANDOVER_DELAY, &|h| h.delay_s);
+    add("outage_s", &|h| h.outage_s);
+    add("lambda_d", &|h| Some(h.rate_per_s? * h.outage_s?));
+    add("lost_per_handover", &|h| Some(h.lost as f64));
+    let phases: BTreeSet<_> = handovers.iter().flat_map(|h| h.phases.keys()).collect();
+    for phase in phases {
+        add(&format!("{}_s", phase.name()), &|h| {
+            h.phases.get(phase).copied()
+        });
     }
+    add("handover_energy_mj", &|h| h.energy_mj);
+    figures(samples, Per::Handover)
+}
+
+fn of_runs<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<Figure> {
+    let mut samples: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, value) in rows.flat_map(|row| &row.figures) {
+        samples.entry(name).or_default().push(*value);
+    }
+    let samples = samples
+        .into_iter()
+        .map(|(name, values)| (name.to_owned(), values));
+    figures(samples.collect(), Per::Run)
+}
+
+fn figures(samples: Vec<(String, Vec<f64>)>, per: Per) -> Vec<Figure> {
+    let figure = |(name, values): (String, Vec<f64>)| {
+        let percentiles = Percentiles::of(&values)?;
+        Some(Figure {
+            name,
+            per,
+            percentiles,
+        })
+    };
+    samples.into_iter().filter_map(figure).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distribution::row::test_row;
 
     #[test]
-    fn quartiles_interpolate_between_order_statistics() {
-        // R's default (type 7): quantile(c(1, 2, 3, 4)) gives 1, 1.75, 2.5, 3.25, 4.
-        let q = Quartiles::of(&[4.0, 1.0, 3.0, 2.0]).unwrap();
+    fn each_point_has_the_figures_of_its_own_runs_without_the_broken_ones() {
+        let mut rows = vec![test_row(1, 1, &[1.0, 2.0]), test_row(1, 2, &[3.0])];
+        rows.push(test_row(2, 1, &[9.0]));
+        rows[1].passed = false;
+        let mut broken = test_row(1, 3, &[100.0]);
+        broken.error = Some("the VM ended".into());
+        rows.insert(2, broken);
+        let distribution = Distribution::of("x", vec!["a.b".into()], &rows);
+        let [one, two] = &distribution.points[..] else {
+            panic!()
+        };
+        assert_eq!((one.point, one.runs, one.failed, one.broken), (1, 2, 1, 1));
+        let delay = one.figure(HANDOVER_DELAY).unwrap();
         assert_eq!(
-            (q.min, q.q1, q.median, q.q3, q.max),
-            (1.0, 1.75, 2.5, 3.25, 4.0)
+            (delay.count, delay.min, delay.median, delay.max),
+            (3, 1.0, 2.0, 3.0)
         );
-        let one = Quartiles::of(&[7.0]).unwrap();
-        assert_eq!((one.count, one.q1, one.q3), (1, 7.0, 7.0));
-        assert_eq!(Quartiles::of(&[]), None);
+        assert_eq!(two.figure(HANDOVER_DELAY).unwrap().max, 9.0);
+        assert_eq!(two.set["a.b"], "2");
+        assert_eq!(one.figure("lost").unwrap().count, 2);
     }
 
     #[test]
     fn runs_without_a_handover_have_no_delays_but_losses() {
-        let row = |seed, lost| SeedRow {
-            seed: Seed(seed),
-            passed: true,
-            handovers: vec![],
-            lost,
-            sent: 9,
-        };
-        let distribution = Distribution::of("x", vec![row(2, 4), row(1, 2)]);
-        assert_eq!(distribution.runs[0].seed, Seed(1), "by seed");
-        assert!(distribution.figures.is_empty());
-        assert_eq!(distribution.lost.unwrap().median, 3.0);
-        assert_eq!(distribution.share_below(1.0), None);
+        let rows = [test_row(1, 1, &[])];
+        let distribution = Distribution::of("x", vec![], &rows);
+        assert_eq!(distribution.points[0].figure(HANDOVER_DELAY), None);
+        assert_eq!(distribution.points[0].figure("lost").unwrap().count, 1);
+        assert_eq!(distribution.points[0].loss, None);
     }
 }

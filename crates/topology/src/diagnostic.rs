@@ -2,9 +2,23 @@
 
 use std::fmt;
 
+use crate::assign::Assignment;
+
+/// Which text a [`Span`] is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The topology file.
+    #[default]
+    File,
+    /// The assignment with this number, from 0, of [`crate::Overrides`].
+    Assignment(usize),
+}
+
 /// A stretch of the file's text: where a key or a value stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
+    /// Which text.
+    pub source: Source,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -23,23 +37,39 @@ pub struct Diagnostic {
 }
 
 /// Every problem of one file, in the file's order. Prints each as
-/// `FILE:LINE:COLUMN: error: MESSAGE` and the line itself with a mark under the culprit.
+/// `FILE:LINE:COLUMN: error: MESSAGE` and the line itself with a mark under the culprit; one of an
+/// assignment as `--set PATH=VALUE: error: MESSAGE` and the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     file: String,
     source: String,
+    assignments: Vec<String>,
     problems: Vec<Diagnostic>,
 }
 
 impl Diagnostics {
-    /// The problems of `file`, whose text is `source`. Sorts by position.
-    pub fn new(file: &str, source: &str, mut problems: Vec<Diagnostic>) -> Diagnostics {
-        problems.sort_by_key(|problem| (problem.span.line, problem.span.column));
+    /// The problems of `file`, whose text is `source`, with `assignments`. Sorts by position.
+    pub fn new(
+        file: &str,
+        source: &str,
+        assignments: &[Assignment],
+        mut problems: Vec<Diagnostic>,
+    ) -> Diagnostics {
+        problems.sort_by_key(|problem| {
+            let Span {
+                source,
+                line,
+                column,
+                ..
+            } = problem.span;
+            (source, line, column)
+        });
         // A table that several nodes share is checked once for each.
         problems.dedup();
         Diagnostics {
             file: file.to_owned(),
             source: source.to_owned(),
+            assignments: assignments.iter().map(ToString::to_string).collect(),
             problems,
         }
     }
@@ -56,12 +86,19 @@ impl fmt::Display for Diagnostics {
             if i > 0 {
                 writeln!(f)?;
             }
-            writeln!(
-                f,
-                "{}:{}:{}: error: {message}",
-                self.file, span.line, span.column
-            )?;
-            if let Some(line) = self.source.lines().nth(span.line.saturating_sub(1)) {
+            let text = match span.source {
+                Source::File => {
+                    let (line, column) = (span.line, span.column);
+                    writeln!(f, "{}:{line}:{column}: error: {message}", self.file)?;
+                    &self.source
+                }
+                Source::Assignment(number) => {
+                    let assignment = &self.assignments[number];
+                    writeln!(f, "--set {assignment}: error: {message}")?;
+                    assignment
+                }
+            };
+            if let Some(line) = text.lines().nth(span.line.saturating_sub(1)) {
                 let number = span.line.to_string();
                 let margin = " ".repeat(number.len());
                 let before = span.column.saturating_sub(1);
@@ -77,6 +114,11 @@ impl fmt::Display for Diagnostics {
                 writeln!(f, " {number} | {line}")?;
                 writeln!(f, " {margin} | {blank}{mark}")?;
             }
+        }
+        // What is wrong in the file may be so only with what was set.
+        let in_file = |problem: &Diagnostic| problem.span.source == Source::File;
+        if !self.assignments.is_empty() && self.problems.iter().any(in_file) {
+            writeln!(f, "with --set {}", self.assignments.join(" --set "))?;
         }
         Ok(())
     }
@@ -129,13 +171,14 @@ mod tests {
     fn a_problem_prints_its_position_its_line_and_a_mark() {
         let problem = Diagnostic {
             span: Span {
+                source: Source::File,
                 line: 2,
                 column: 3,
                 length: 6,
             },
             message: "unknown key `chanel`".to_owned(),
         };
-        let all = Diagnostics::new("x.yaml", "a:\n  chanel: 1\n", vec![problem]);
+        let all = Diagnostics::new("x.yaml", "a:\n  chanel: 1\n", &[], vec![problem]);
         assert_eq!(
             all.to_string(),
             "x.yaml:2:3: error: unknown key `chanel`\n   |\n 2 |   chanel: 1\n   |   ^^^^^^\n"

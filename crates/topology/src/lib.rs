@@ -29,6 +29,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`mod@file`] | the tables and keys of the file |
+//! | [`assign`] | values of the command line in place of the file's |
 //! | [`scalar`] | quantities, identifiers and words |
 //! | `decode` | tree to tables, with every problem of form |
 //! | [`mod@resolve`] | tables to plan, with every problem of meaning |
@@ -36,6 +37,7 @@
 //! | [`mod@schema`] | JSON Schema of the file, for editors |
 //! | [`diagnostic`] | problems with their position |
 
+pub mod assign;
 mod decode;
 pub mod diagnostic;
 pub mod file;
@@ -47,18 +49,21 @@ mod tree;
 
 use units::Seed;
 
+pub use assign::{Assignment, Parameter};
 pub use decode::{At, Block, Named};
 use decode::{Decode, Decoder};
-pub use diagnostic::{Diagnostic, Diagnostics, Span};
+pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
 pub use plan::Plan;
 pub use resolve::{Loader, resolve};
 pub use schema::schema;
 
 /// What the command line says in place of the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Root seed.
+    /// Root seed; over one that is assigned.
     pub seed: Option<Seed>,
+    /// Values for places of the file, in the order in which they are put there.
+    pub assignments: Vec<Assignment>,
 }
 
 /// Reads and resolves a topology. `path_name` is what diagnostics call the file.
@@ -67,7 +72,8 @@ pub struct Overrides {
 /// A YAML syntax error, alone; or every problem of form (unknown key, wrong unit, missing
 /// value); or, once the form is right, every problem of meaning. Unknown keys are reported
 /// together with problems of meaning. A topology that names other files is refused at the key
-/// that does: [`load_with`] reads them.
+/// that does: [`load_with`] reads them. An assignment to a place that cannot be is reported before
+/// anything else of the file but its syntax.
 pub fn load(path_name: &str, text: &str, overrides: Overrides) -> Result<Plan, Diagnostics> {
     let mut none = |_: &str| Err("no other file can be read here".to_owned());
     load_with(path_name, text, overrides, &mut none)
@@ -108,8 +114,10 @@ pub fn load_with(
     overrides: Overrides,
     files: &mut Loader<'_>,
 ) -> Result<Plan, Diagnostics> {
-    let failed = |problems| Diagnostics::new(path_name, text, problems);
-    let tree = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
+    let assignments = &overrides.assignments;
+    let failed = |problems| Diagnostics::new(path_name, text, assignments, problems);
+    let mut tree = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
+    assign::assign(&mut tree, assignments).map_err(failed)?;
     let mut decoder = Decoder::default();
     let topology = file::Topology::decode(&tree, &mut decoder);
     let (mut problems, whole) = decoder.finish();

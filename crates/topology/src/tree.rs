@@ -21,6 +21,23 @@ pub struct Tree {
     pub value: Value,
 }
 
+impl Tree {
+    /// Changes the place of every node and key.
+    pub(crate) fn for_each_span(&mut self, change: &impl Fn(&mut Span)) {
+        change(&mut self.span);
+        match &mut self.value {
+            Value::Empty | Value::Scalar(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.for_each_span(change)),
+            Value::Table(entries) => {
+                for (key, value) in entries {
+                    change(&mut key.span);
+                    value.for_each_span(change);
+                }
+            }
+        }
+    }
+}
+
 /// What a node is.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -99,6 +116,7 @@ fn syntax(error: &serde_saphyr::Error) -> Diagnostic {
             line: 1,
             column: 1,
             length: 1,
+            ..Span::default()
         },
         |location| span(location, 1),
     );
@@ -110,6 +128,7 @@ fn span(location: Location, length: usize) -> Span {
         line: usize::try_from(location.line()).unwrap_or(1).max(1),
         column: usize::try_from(location.column()).unwrap_or(1).max(1),
         length,
+        ..Span::default()
     }
 }
 
@@ -275,7 +294,8 @@ mod tests {
             Span {
                 line: 2,
                 column: 17,
-                length: 1
+                length: 1,
+                ..Span::default()
             }
         );
         assert_eq!(
@@ -283,7 +303,8 @@ mod tests {
             Span {
                 line: 2,
                 column: 20,
-                length: 3
+                length: 3,
+                ..Span::default()
             }
         );
         assert_eq!(scalar(&entries[2].1), ("true", ScalarKind::Bool));

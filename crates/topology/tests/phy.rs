@@ -333,7 +333,15 @@ fn places_in_an_area_are_drawn_per_node_and_seed() {
         );
         let text = text(PHY, &nodes, "", "");
         let seed = Some(Seed(seed));
-        let plan = load("test.yaml", &text, Overrides { seed }).unwrap();
+        let plan = load(
+            "test.yaml",
+            &text,
+            Overrides {
+                seed,
+                ..Overrides::default()
+            },
+        )
+        .unwrap();
         (1..=count)
             .map(|i| radio(&plan, &format!("crowd{i}")).track[0].position)
             .collect()

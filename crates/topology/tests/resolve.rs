@@ -341,7 +341,18 @@ fn coap_parameters_come_from_the_node_then_the_topology_then_the_standard() {
 #[test]
 fn the_command_line_seed_wins_over_the_file() {
     let text = text("", "", "seed: 5");
-    let seed = |seed| load("x", &text, Overrides { seed }).unwrap().seed;
+    let seed = |seed| {
+        load(
+            "x",
+            &text,
+            Overrides {
+                seed,
+                ..Overrides::default()
+            },
+        )
+        .unwrap()
+        .seed
+    };
     assert_eq!(seed(None), Seed(5));
     assert_eq!(seed(Some(Seed(6))), Seed(6));
 }

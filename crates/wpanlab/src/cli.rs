@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use topology::Parameter;
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.
@@ -37,6 +38,9 @@ pub enum Command {
         /// Topology files
         #[arg(required = true)]
         topologies: Vec<PathBuf>,
+        /// A value in place of the file's, such as `backbone.delay=10 ms`; may be repeated
+        #[arg(long, value_name = "PATH=VALUE")]
+        set: Vec<Parameter>,
     },
     /// Print the resolved plan: every default, address, EUI-64, channel and seed
     Plan {
@@ -45,6 +49,9 @@ pub enum Command {
         /// Root seed, instead of the topology's
         #[arg(long)]
         seed: Option<u64>,
+        /// A value in place of the file's, such as `backbone.delay=10 ms`; may be repeated
+        #[arg(long, value_name = "PATH=VALUE")]
+        set: Vec<Parameter>,
     },
     /// Print the JSON Schema of topology files
     Schema,
@@ -105,6 +112,11 @@ pub struct RunArgs {
     /// Root seed, instead of the topology's
     #[arg(long)]
     pub seed: Option<u64>,
+    /// A value in place of the file's, such as `backbone.delay=10 ms` or
+    /// `nodes.client.polls[0].every=1 s`; may be repeated. With --seeds several values,
+    /// `PATH=VALUE,VALUE` or `PATH=10..80:10 ms`: every combination is run
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<Parameter>,
     /// Run once per seed of A..B, both included, and report the distribution
     #[arg(long, value_name = "A..B", value_parser = parse_seeds, conflicts_with = "seed")]
     pub seeds: Option<RangeInclusive<u64>>,
@@ -117,6 +129,9 @@ pub struct RunArgs {
     /// With --seeds: keep every run's captures; without it, a run can be had again by its seed
     #[arg(long, requires = "seeds")]
     pub captures: bool,
+    /// With --seeds: go on with the sweep in --out, and run only what is missing
+    #[arg(long, requires = "seeds", requires = "out", conflicts_with = "force")]
+    pub resume: bool,
     #[command(flatten)]
     pub how: HowArgs,
 }
@@ -137,10 +152,10 @@ fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
 #[derive(Clone, Debug, Args)]
 pub struct HowArgs {
     /// Where the network lives
-    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
+    #[arg(long, value_enum, default_value_t = HowArgs::default().backend)]
     pub backend: BackendArg,
     /// Virtual: idle time costs nothing and runs repeat to the byte
-    #[arg(long, value_enum, default_value_t = ClockArg::Virtual)]
+    #[arg(long, value_enum, default_value_t = HowArgs::default().clock)]
     pub clock: ClockArg,
     /// Kernel image for the VM (vmlinuz or vmlinux); its modules are expected beside it, in
     /// ../lib/modules
@@ -148,10 +163,23 @@ pub struct HowArgs {
     pub kernel: Option<PathBuf>,
 }
 
+impl Default for HowArgs {
+    fn default() -> HowArgs {
+        HowArgs {
+            backend: BackendArg::Auto,
+            clock: ClockArg::Virtual,
+            kernel: None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
     /// Topology file
     pub topology: PathBuf,
+    /// A value in place of the file's, such as `backbone.delay=10 ms`; may be repeated
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<Parameter>,
     /// How many runs
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
     pub runs: u32,
@@ -226,6 +254,17 @@ pub enum ClockArg {
     Virtual,
     /// The wall's
     Realtime,
+}
+
+impl BackendArg {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            BackendArg::Auto => "auto",
+            BackendArg::Native => "native",
+            BackendArg::Vm => "vm",
+        }
+    }
 }
 
 impl ClockArg {

@@ -9,7 +9,7 @@
 //! | [`run`] | `run`: plan, backend, measurement, summary |
 //! | [`backend`] | native or VM, and why |
 //! | [`guest`], [`job`] | the same testbed as the first process of a VM, and what it is told |
-//! | [`seeds`] | `run --seeds`: one run per seed, and the distribution |
+//! | [`sweep`] | `run --seeds`: runs over seeds and parameter values, and the distribution |
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
@@ -24,7 +24,7 @@ mod job;
 mod model;
 mod progress;
 mod run;
-mod seeds;
+mod sweep;
 mod verify;
 
 use std::io::IsTerminal;
@@ -106,10 +106,14 @@ fn init_logging(verbose: u8) {
 async fn dispatch(cli: Cli) -> Result<Outcome> {
     let show = progress::Show::new(cli.quiet || cli.json);
     match cli.command {
-        Command::Run(args) if args.seeds.is_some() => seeds::run(args, show, cli.json).await,
+        Command::Run(args) if args.seeds.is_some() => sweep::run(args, show, cli.json).await,
         Command::Run(args) => run::run(args, show, cli.json, cli.quiet).await,
-        Command::Check { topologies } => run::check(&topologies),
-        Command::Plan { topology, seed } => run::print_plan(&topology, seed),
+        Command::Check { topologies, set } => run::check(&topologies, &set),
+        Command::Plan {
+            topology,
+            seed,
+            set,
+        } => run::print_plan(&topology, seed, &set),
         Command::Schema => {
             print!("{}", topology::schema());
             Ok(Outcome::Passed)

@@ -3,9 +3,11 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use testbed::Progress;
 use units::quantity::format_duration;
+
+use crate::sweep;
 
 /// Plain lines come once per this much scenario time.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -71,6 +73,30 @@ impl Show {
                 }
             }
             (Progress::Finishing, _) => self.stage("write captures"),
+        }
+    }
+
+    /// A sweep is this far.
+    pub fn runs(&self, progress: &sweep::Progress) {
+        let sweep::Progress {
+            done,
+            total,
+            failed,
+            per_minute,
+            left,
+        } = *progress;
+        let text = format!(
+            "{done} of {total} runs, {failed} failed, {per_minute:.1} a minute, {} left",
+            HumanDuration(left)
+        );
+        match self {
+            Show::Nothing => {}
+            Show::Lines => eprintln!("{text}"),
+            Show::Bar(bar) => {
+                bar.set_message(text);
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            }
         }
     }
 

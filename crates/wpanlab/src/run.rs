@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use measure::result::RunResult;
 use rundir::RunDir;
-use topology::{Overrides, Plan};
+use topology::{Assignment, Overrides, Parameter, Plan};
 use units::Seed;
 
 use crate::Outcome;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::Show;
+use crate::sweep::SWEEP;
 
-/// Reads a topology; diagnostics go to standard error and `None` comes back.
-pub fn load(path: &Path, seed: Option<u64>) -> Result<Option<Plan>> {
+/// Reads a topology with these assignments; diagnostics go to standard error and `None` comes back.
+pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Option<Plan>> {
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let overrides = Overrides {
         seed: seed.map(Seed),
+        assignments: assignments.to_vec(),
     };
     // Traces and movements are named relative to the topology's own file.
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -33,11 +35,31 @@ pub fn load(path: &Path, seed: Option<u64>) -> Result<Option<Plan>> {
     }
 }
 
+/// The assignments of a single run; `None` if a parameter has several values, which has been said.
+pub fn single(parameters: &[Parameter]) -> Option<Vec<Assignment>> {
+    let several = parameters
+        .iter()
+        .find(|parameter| parameter.values().len() > 1);
+    if let Some(parameter) = several {
+        let (path, values) = (parameter.path(), parameter.values());
+        eprintln!(
+            "wpanlab: --set {path}={}: {} values are a sweep's, `wpanlab run --seeds A..B`; give one",
+            values.join(","),
+            values.len()
+        );
+        return None;
+    }
+    Parameter::combinations(parameters).pop()
+}
+
 /// `wpanlab check`: every file is read, whatever the others hold.
-pub fn check(paths: &[PathBuf]) -> Result<Outcome> {
+pub fn check(paths: &[PathBuf], set: &[Parameter]) -> Result<Outcome> {
+    let Some(assignments) = single(set) else {
+        return Ok(Outcome::BadInput);
+    };
     let mut outcome = Outcome::Passed;
     for path in paths {
-        match load(path, None)? {
+        match load(path, None, &assignments)? {
             Some(plan) => println!(
                 "{}: {} nodes, {} steps",
                 path.display(),
@@ -51,8 +73,11 @@ pub fn check(paths: &[PathBuf]) -> Result<Outcome> {
 }
 
 /// `wpanlab plan`.
-pub fn print_plan(path: &Path, seed: Option<u64>) -> Result<Outcome> {
-    let Some(plan) = load(path, seed)? else {
+pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter]) -> Result<Outcome> {
+    let Some(assignments) = single(set) else {
+        return Ok(Outcome::BadInput);
+    };
+    let Some(plan) = load(path, seed, &assignments)? else {
         return Ok(Outcome::BadTopology);
     };
     print!("{}", plan.to_yaml());
@@ -87,10 +112,13 @@ pub fn analyze(captures: &[PathBuf], all: bool, json: bool) -> Result<Outcome> {
 
 /// `wpanlab run`.
 pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<Outcome> {
-    let Some(plan) = load(&args.topology, args.seed)? else {
+    let Some(assignments) = single(&args.set) else {
+        return Ok(Outcome::BadInput);
+    };
+    let Some(plan) = load(&args.topology, args.seed, &assignments)? else {
         return Ok(Outcome::BadTopology);
     };
-    let dir = choose_run_dir(&plan, &args)?;
+    let dir = choose_run_dir(&plan.name, &args)?;
     let how = How::choose(&args.how, &show).await?;
     make_run_dir(&dir)?;
     let outcome = perform(&plan, &how, &dir, &show).await;
@@ -119,17 +147,26 @@ pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<O
 pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Result<RunResult> {
     how.run(plan, dir, show).await?;
     show.stage("measure");
-    measure::run_dir(dir).context("measure")
+    // A sweep's other runs go on meanwhile.
+    let dir = dir.clone();
+    let measured = tokio::task::spawn_blocking(move || measure::run_dir(&dir)).await;
+    measured.context("measure")?.context("measure")
 }
 
-/// Where the run directory is to be. An existing one is never overwritten without `--force`.
-pub fn choose_run_dir(plan: &Plan, args: &RunArgs) -> Result<RunDir> {
+/// Where the run directory of the topology `name` is to be. An existing one is never overwritten
+/// without `--force`.
+pub fn choose_run_dir(name: &str, args: &RunArgs) -> Result<RunDir> {
     let root = match &args.out {
         Some(out) => out.clone(),
-        None => next_free(Path::new("runs"), &plan.name),
+        None => next_free(Path::new("runs"), name),
     };
-    if is_occupied(&root) && !args.force {
-        bail!("{} exists; --force replaces it", root.display());
+    if is_occupied(&root) && !args.force && !args.resume {
+        let resume = if root.join(SWEEP).exists() {
+            "--resume continues it, "
+        } else {
+            ""
+        };
+        bail!("{} exists; {resume}--force replaces it", root.display());
     }
     Ok(RunDir::new(root))
 }
@@ -143,15 +180,16 @@ pub fn make_run_dir(dir: &RunDir) -> Result<()> {
     fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))
 }
 
-fn is_occupied(root: &Path) -> bool {
+/// Whether there is anything in the directory `root`.
+pub fn is_occupied(root: &Path) -> bool {
     fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Removes an earlier run, and refuses to remove anything else.
 fn remove_run(root: &Path) -> Result<()> {
-    if !RunDir::new(root).plan().exists() {
+    if !RunDir::new(root).plan().exists() && !root.join(SWEEP).exists() {
         bail!(
-            "{} is no run directory (it has no plan.yaml): not removed",
+            "{} is no run directory (it has no plan.yaml, and no {SWEEP}): not removed",
             root.display()
         );
     }

@@ -11,11 +11,14 @@ use crate::Outcome;
 use crate::backend::{self, How};
 use crate::cli::VerifyArgs;
 use crate::progress::Show;
-use crate::run::{load, perform};
+use crate::run::{load, perform, single};
 
 /// Runs the topology `args.runs` times and compares every artefact with the first run's.
 pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
-    let Some(plan) = load(&args.topology, args.seed)? else {
+    let Some(assignments) = single(&args.set) else {
+        return Ok(Outcome::BadInput);
+    };
+    let Some(plan) = load(&args.topology, args.seed, &assignments)? else {
         return Ok(Outcome::BadTopology);
     };
     let how = How::virtual_clock(args.kernel.as_deref(), &show)?;
@@ -71,7 +74,7 @@ fn first_difference(
 }
 
 /// Line and text for text files, offset for others.
-fn place(path: &Path, left: &[u8], right: &[u8]) -> String {
+pub fn place(path: &Path, left: &[u8], right: &[u8]) -> String {
     let same = left.iter().zip(right).take_while(|(l, r)| l == r).count();
     if path
         .extension()

@@ -188,5 +188,8 @@ fn a_sweep_over_seeds_reports_its_distribution_and_each_run_is_what_its_seed_giv
         "{text}"
     );
     let alone = Run::of(&topology("minimal.yaml"), &["--seed", "4"]);
-    assert_eq!(sweep.read("seed-4/result.json"), alone.read("result.json"));
+    assert_eq!(
+        sweep.read("point-1/seed-4/result.json"),
+        alone.read("result.json")
+    );
 }

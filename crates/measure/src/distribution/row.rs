@@ -1,0 +1,200 @@
+//! One run of a sweep.
+
+use std::collections::BTreeMap;
+
+use rundir::{Event, Phase};
+use serde::{Deserialize, Serialize};
+use topology::Plan;
+use topology::plan::{NodeName, Role};
+use units::Seed;
+
+use super::outage;
+use crate::result::{Handover, RunResult};
+
+/// One run: a line of `runs.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Number of the combination of parameter values, from 1.
+    pub point: usize,
+    /// Root seed.
+    pub seed: Seed,
+    /// Value by path, as the command line has them.
+    pub set: BTreeMap<String, String>,
+    /// What a shell runs to have this run again, alone.
+    pub command: String,
+    /// The run directory, relative to the sweep's.
+    pub dir: String,
+    /// Whether every expectation passed.
+    pub passed: bool,
+    /// Why there is no measurement; then there are no figures.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// The run's figures by name, which ends with the unit if there is one.
+    pub figures: BTreeMap<String, f64>,
+    /// Every handover of the result.
+    pub handovers: Vec<HandoverRow>,
+}
+
+/// A handover as one client saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandoverRow {
+    /// The node that moved.
+    pub node: NodeName,
+    /// The client that asked it.
+    pub client: NodeName,
+    /// The edge router left.
+    pub from: Option<NodeName>,
+    /// The edge router arrived at.
+    pub to: Option<NodeName>,
+    /// From the last response before to the first one after, in the client's capture.
+    pub delay_s: Option<f64>,
+    /// How long a request of the client would have found nobody: [`super::loss`].
+    pub outage_s: Option<f64>,
+    /// Requests per second of the client for this resource of the node.
+    pub rate_per_s: Option<f64>,
+    /// Message IDs requested over the handover and never answered.
+    pub lost: usize,
+    /// Seconds per phase.
+    pub phases: BTreeMap<Phase, f64>,
+    /// What the node's radio used in the phases, millijoules; absent without the per-frame air.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub energy_mj: Option<f64>,
+}
+
+/// Which run of a sweep a row is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// [`Row::point`].
+    pub point: usize,
+    /// [`Row::seed`].
+    pub seed: Seed,
+    /// [`Row::set`].
+    pub set: BTreeMap<String, String>,
+    /// [`Row::command`].
+    pub command: String,
+    /// [`Row::dir`].
+    pub dir: String,
+}
+
+impl Row {
+    /// The row of a run's plan, events and result.
+    pub fn of(origin: Origin, plan: &Plan, events: &[Event], result: &RunResult) -> Row {
+        let outages = outage::Outages::of(plan, events, result);
+        let handover = |handover: &Handover| HandoverRow {
+            node: handover.node.clone(),
+            client: handover.client.clone(),
+            from: handover.from.clone(),
+            to: handover.to.clone(),
+            delay_s: handover.delay_s,
+            outage_s: outages.seconds(handover),
+            rate_per_s: rate(plan, handover),
+            lost: handover.lost_message_ids.len(),
+            phases: handover.phases.clone(),
+            energy_mj: handover.energy_mj.as_ref().map(|of| of.values().sum()),
+        };
+        Row {
+            passed: result.passed,
+            figures: figures(result),
+            handovers: result.handovers.iter().map(handover).collect(),
+            ..Row::empty(origin)
+        }
+    }
+
+    /// The row of a run that ended without a measurement.
+    pub fn broken(origin: Origin, error: String) -> Row {
+        Row {
+            error: Some(error),
+            ..Row::empty(origin)
+        }
+    }
+
+    fn empty(origin: Origin) -> Row {
+        Row {
+            point: origin.point,
+            seed: origin.seed,
+            set: origin.set,
+            command: origin.command,
+            dir: origin.dir,
+            passed: false,
+            error: None,
+            figures: BTreeMap::new(),
+            handovers: Vec::new(),
+        }
+    }
+}
+
+/// The poll's rate that a handover was seen at.
+fn rate(plan: &Plan, handover: &Handover) -> Option<f64> {
+    let Role::Client(client) = &plan.nodes.get(&handover.client)?.role else {
+        return None;
+    };
+    let of_handover = |poll: &&topology::plan::PollPlan| {
+        poll.node == handover.node && poll.path == handover.resource
+    };
+    let poll = client.polls.iter().find(of_handover)?;
+    Some(1e9 / poll.every.as_nanos() as f64)
+}
+
+/// The figures of a run that are one number.
+fn figures(result: &RunResult) -> BTreeMap<String, f64> {
+    let mut figures = BTreeMap::new();
+    let mut add = |name: &str, value: f64| figures.insert(name.to_owned(), value);
+    let requests = &result.requests;
+    for (name, count) in [
+        ("handovers", result.handovers.len()),
+        ("sent", requests.sent),
+        ("answered", requests.answered),
+        ("lost", requests.lost),
+        ("retransmitted", requests.retransmitted),
+        ("reset", requests.reset),
+        ("duplicates", requests.duplicates),
+        ("signalling_sent", result.signalling.sent),
+        ("signalling_retransmitted", result.signalling.retransmitted),
+    ] {
+        add(name, count as f64);
+    }
+    if let Some(rtt) = requests.rtt_s {
+        add("rtt_min_s", rtt.min);
+        add("rtt_median_s", rtt.median);
+        add("rtt_p95_s", rtt.p95);
+        add("rtt_max_s", rtt.max);
+    }
+    if let Some(radios) = &result.radios {
+        let energy = radios.iter().map(|radio| radio.millijoules).sum();
+        add("radio_energy_mj", energy);
+    }
+    if let Some(air) = &result.air {
+        add("air_frames", air.frames as f64);
+        add("air_transmissions", air.transmissions as f64);
+    }
+    figures
+}
+
+/// A row for tests: run `seed` of `point`, with handovers of these delays that lost nothing.
+#[cfg(test)]
+pub(super) fn test_row(point: usize, seed: u64, delays_s: &[f64]) -> Row {
+    let handover = |delay: &f64| HandoverRow {
+        node: "sensor".into(),
+        client: "client".into(),
+        from: None,
+        to: None,
+        delay_s: Some(*delay),
+        outage_s: None,
+        rate_per_s: Some(10.0),
+        lost: 0,
+        phases: BTreeMap::new(),
+        energy_mj: None,
+    };
+    Row {
+        passed: true,
+        figures: BTreeMap::from([("lost".to_owned(), 0.0)]),
+        handovers: delays_s.iter().map(handover).collect(),
+        ..Row::empty(Origin {
+            point,
+            seed: Seed(seed),
+            set: BTreeMap::from([("a.b".to_owned(), point.to_string())]),
+            command: format!("wpanlab run x.yaml --seed {seed}"),
+            dir: format!("point-{point}/seed-{seed}"),
+        })
+    }
+}

@@ -1,0 +1,315 @@
+//! `wpanlab run --seeds A..B`: one run per seed and combination of `--set` values, several at a
+//! time, and how their figures are distributed (`docs/sweep.md`).
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`manifest`] | `sweep.json`: what is run, and by what |
+//! | [`journal`] | `runs.jsonl`: which runs are done |
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::BufReader;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use measure::distribution::{Distribution, Origin, Row, table};
+use rundir::RunDir;
+use testbed::Signals;
+use tokio::task::{JoinSet, LocalSet};
+use topology::{Assignment, Parameter, Plan};
+use units::Seed;
+
+use crate::Outcome;
+use crate::backend::How;
+use crate::cli::RunArgs;
+use crate::progress::Show;
+use crate::run::{choose_run_dir, is_occupied, load, make_run_dir, perform};
+
+mod journal;
+mod manifest;
+
+use journal::Journal;
+use manifest::Manifest;
+pub use manifest::SWEEP;
+
+/// One combination of parameter values.
+struct Point {
+    /// From 1.
+    number: usize,
+    assignments: Vec<Assignment>,
+    /// Resolved with the first seed.
+    plan: Plan,
+}
+
+/// Runs the topology once per point and seed. Each run is what `--seed` and `--set` alone give.
+pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
+    let Some(seeds) = args.seeds.clone() else {
+        bail!("a sweep needs --seeds A..B");
+    };
+    let Some(points) = points(&args, *seeds.start())? else {
+        return Ok(Outcome::BadTopology);
+    };
+    let name = points.first().map_or("", |point| point.plan.name.as_str());
+    let dir = choose_run_dir(name, &args)?;
+    let root = dir.root();
+    let how = How::choose(&args.how, &show).await?;
+    let manifest = Manifest::of(&args, &seeds, &how)?;
+    let resumed = args.resume && is_occupied(root);
+    if !resumed {
+        make_run_dir(&dir)?;
+    }
+    // Held to the end: two sweeps in one directory would write over each other's runs.
+    let _lock = if resumed {
+        manifest.continue_in(root, |first| self::points(&args, first))?
+    } else {
+        manifest.begin_in(root)?
+    };
+    for point in &points {
+        let path = point_dir(root, point.number).join("plan.yaml");
+        write(&path, &point.plan.to_yaml())?;
+    }
+    let mut journal = Journal::open(root, &seeds, points.len())?;
+    let sweep = Sweep {
+        args: &args,
+        how: &how,
+        root,
+        points: &points,
+        seeds: &seeds,
+    };
+    sweep.run_missing(&mut journal, &show).await?;
+    show.done();
+    let rows = journal.finish()?;
+    let parameters: Vec<String> = args.set.iter().map(|p| p.path().to_owned()).collect();
+    let distribution = Distribution::of(name, parameters, &rows);
+    write(&root.join("distribution.json"), &distribution.to_json())?;
+    write(
+        &root.join("runs.csv"),
+        &table::runs(&distribution.parameters, &rows),
+    )?;
+    write(&root.join("figures.csv"), &table::figures(&distribution))?;
+    if json {
+        print!("{}", distribution.to_json());
+    } else {
+        let compare = args.compare.map(|delay| delay.as_secs_f64());
+        print!("{}", distribution.report(&rows, compare));
+        println!("runs in {}", root.display());
+    }
+    let broken = rows.iter().filter(|row| row.error.is_some()).count();
+    if broken > 0 {
+        bail!(
+            "{broken} of {} runs failed themselves; `error` in {} says why, and --resume runs them again",
+            rows.len(),
+            journal::path(root).display()
+        );
+    }
+    let passed = rows.iter().all(|row| row.passed);
+    Ok(if passed {
+        Outcome::Passed
+    } else {
+        Outcome::Failed
+    })
+}
+
+/// Every combination of the parameters' values with its plan; `None` if one has none, which has
+/// been said.
+fn points(args: &RunArgs, seed: u64) -> Result<Option<Vec<Point>>> {
+    let mut points = Vec::new();
+    for (index, assignments) in Parameter::combinations(&args.set).into_iter().enumerate() {
+        let Some(plan) = load(&args.topology, Some(seed), &assignments)? else {
+            return Ok(None);
+        };
+        points.push(Point {
+            number: index + 1,
+            assignments,
+            plan,
+        });
+    }
+    Ok(Some(points))
+}
+
+/// Where the runs of a point are.
+fn point_dir(root: &Path, number: usize) -> std::path::PathBuf {
+    root.join(format!("point-{number}"))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    }
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+/// What is to be run.
+struct Sweep<'s> {
+    args: &'s RunArgs,
+    how: &'s How,
+    root: &'s Path,
+    points: &'s [Point],
+    seeds: &'s RangeInclusive<u64>,
+}
+
+impl Sweep<'_> {
+    /// Runs what the journal does not have. A run that fails itself becomes a row that says so; a
+    /// signal ends the sweep when the runs in progress have ended.
+    async fn run_missing(&self, journal: &mut Journal, show: &Show) -> Result<()> {
+        let of_point = |point| self.seeds.clone().map(move |seed| (point, seed));
+        let all = self.points.iter().flat_map(of_point);
+        let missing: Vec<(&Point, u64)> = all
+            .filter(|(point, seed)| !journal.has(point.number, *seed))
+            .collect();
+        let mut tally = Tally::new(journal, missing.len());
+        let mut missing = missing.into_iter();
+        let mut signals = Signals::listen().context("signal handlers")?;
+        let mut interrupted = None;
+        let tasks = LocalSet::new();
+        let mut running: JoinSet<(Origin, Result<Row>)> = JoinSet::new();
+        let work = async {
+            loop {
+                while interrupted.is_none() && running.len() < usize::from(self.args.jobs) {
+                    let Some((point, seed)) = missing.next() else {
+                        break;
+                    };
+                    running.spawn_local(self.one(point, seed));
+                }
+                // A signal ends the runs, too: it is seen before what becomes of them.
+                let ended = tokio::select! {
+                    biased;
+                    signal = signals.interrupted(), if interrupted.is_none() => {
+                        interrupted = Some(signal);
+                        continue;
+                    }
+                    ended = running.join_next() => ended,
+                };
+                let Some(ended) = ended else { break };
+                let (origin, outcome) = ended.context("a run's task")?;
+                let row = match outcome {
+                    Err(_) if interrupted.is_some() => continue,
+                    Err(error) => Row::broken(origin, format!("{error:#}")),
+                    Ok(row) => row,
+                };
+                tally.count(&row);
+                journal.add(row)?;
+                show.runs(&tally.progress());
+            }
+            anyhow::Ok(())
+        };
+        tasks.run_until(work).await?;
+        let (done, total) = (tally.done, tally.total);
+        match interrupted {
+            None => Ok(()),
+            Some(signal) => {
+                show.done();
+                let root = self.root.display();
+                Err(signal).with_context(|| {
+                    format!("{done} of {total} runs are done; --out {root} --resume goes on")
+                })
+            }
+        }
+    }
+
+    /// One run, from its plan to its row; the future owns what it needs.
+    fn one(&self, point: &Point, seed: u64) -> impl Future<Output = (Origin, Result<Row>)> + use<> {
+        let (args, how) = (self.args.clone(), self.how.clone());
+        let assignments = point.assignments.clone();
+        let name = format!("point-{}/seed-{seed}", point.number);
+        let dir = RunDir::new(self.root.join(&name));
+        let set = assignments.iter();
+        let origin = Origin {
+            point: point.number,
+            seed: Seed(seed),
+            set: set
+                .map(|a| (a.path().to_owned(), a.value().to_owned()))
+                .collect::<BTreeMap<_, _>>(),
+            command: manifest::command(&args, seed, &assignments),
+            dir: name,
+        };
+        async move {
+            let row = measured(&args, &how, &dir, &assignments, &origin).await;
+            (origin, row)
+        }
+    }
+}
+
+async fn measured(
+    args: &RunArgs,
+    how: &How,
+    dir: &RunDir,
+    assignments: &[Assignment],
+    origin: &Origin,
+) -> Result<Row> {
+    // The seed decides identifiers, so each run has its own plan; the text was valid before.
+    let plan = load(&args.topology, Some(origin.seed.0), assignments)?;
+    let plan = plan.context("the topology is not valid with this seed")?;
+    let root = dir.root();
+    if root.exists() {
+        // What an interrupted sweep left of it.
+        fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))?;
+    }
+    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))?;
+    let result = perform(&plan, how, dir, &Show::Nothing).await?;
+    let path = dir.events();
+    let events = fs::File::open(&path).with_context(|| path.display().to_string())?;
+    let events = rundir::event::read_all(BufReader::new(events))?;
+    if !args.captures {
+        let captures = dir.captures();
+        fs::remove_dir_all(&captures).with_context(|| format!("remove {}", captures.display()))?;
+    }
+    Ok(Row::of(origin.clone(), &plan, &events, &result))
+}
+
+/// How far a sweep is.
+struct Tally {
+    total: usize,
+    done: usize,
+    failed: usize,
+    /// Done in this call.
+    fresh: u32,
+    since: Instant,
+}
+
+/// A sweep's progress, to be shown.
+pub struct Progress {
+    /// Runs done.
+    pub done: usize,
+    /// Runs in all.
+    pub total: usize,
+    /// Runs of which an expectation does not hold, or which failed themselves.
+    pub failed: usize,
+    /// Runs per minute of this call.
+    pub per_minute: f64,
+    /// Time left at that rate.
+    pub left: Duration,
+}
+
+impl Tally {
+    fn new(journal: &Journal, missing: usize) -> Tally {
+        Tally {
+            total: journal.rows().len() + missing,
+            done: journal.rows().len(),
+            failed: journal.rows().iter().filter(|row| !row.passed).count(),
+            fresh: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn count(&mut self, row: &Row) {
+        self.done += 1;
+        self.fresh += 1;
+        self.failed += usize::from(!row.passed);
+    }
+
+    fn progress(&self) -> Progress {
+        let elapsed = self.since.elapsed();
+        let each = elapsed / self.fresh.max(1);
+        let missing = u32::try_from(self.total - self.done).unwrap_or(u32::MAX);
+        Progress {
+            done: self.done,
+            total: self.total,
+            failed: self.failed,
+            per_minute: 60.0 / each.as_secs_f64().max(1e-9),
+            left: each.saturating_mul(missing),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! `runs.jsonl`: one line per finished run, written as it ends.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use measure::distribution::Row;
+
+/// The runs that are done.
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    rows: Vec<Row>,
+}
+
+/// Its file in the sweep's directory.
+pub fn path(root: &Path) -> PathBuf {
+    root.join("runs.jsonl")
+}
+
+impl Journal {
+    /// Opens the journal of the sweep in `root`, which may have runs of an earlier call. A last
+    /// line that was not finished is dropped, and so are runs that failed themselves, which are
+    /// to be run again, and what is not of these seeds and points.
+    ///
+    /// # Errors
+    /// A file cannot be read or written, or another line than the last is no run.
+    pub fn open(root: &Path, seeds: &RangeInclusive<u64>, points: usize) -> Result<Journal> {
+        let path = path(root);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            if !line.ends_with('\n') {
+                break;
+            }
+            let row: Row = serde_json::from_str(line).with_context(|| {
+                let path = path.display();
+                format!(
+                    "{path}:{}: is no run; remove the line to run it again",
+                    number + 1
+                )
+            })?;
+            let wanted = seeds.contains(&row.seed.0) && (1..=points).contains(&row.point);
+            if wanted && row.error.is_none() {
+                rows.push(row);
+            }
+        }
+        replace(&path, &rows)?;
+        let file = OpenOptions::new().append(true).open(&path);
+        let file = file.with_context(|| format!("open {}", path.display()))?;
+        Ok(Journal { path, file, rows })
+    }
+
+    /// Whether the run is done.
+    pub fn has(&self, point: usize, seed: u64) -> bool {
+        let same = |row: &Row| row.point == point && row.seed.0 == seed;
+        self.rows.iter().any(same)
+    }
+
+    /// The runs that are done.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Adds a run; its line is in the file when this returns.
+    pub fn add(&mut self, row: Row) -> Result<()> {
+        let line = serde_json::to_string(&row)? + "\n";
+        let written = self.file.write_all(line.as_bytes());
+        written.with_context(|| format!("write {}", self.path.display()))?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Puts the lines in the order of points and seeds, so that the file does not tell which run
+    /// ended first; gives the rows in that order.
+    pub fn finish(mut self) -> Result<Vec<Row>> {
+        self.rows.sort_by_key(|row| (row.point, row.seed));
+        replace(&self.path, &self.rows)?;
+        Ok(self.rows)
+    }
+}
+
+/// Writes the file anew, in one step.
+fn replace(path: &Path, rows: &[Row]) -> Result<()> {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&serde_json::to_string(row)?);
+        text.push('\n');
+    }
+    let new = path.with_extension("jsonl.new");
+    fs::write(&new, text).with_context(|| format!("write {}", new.display()))?;
+    fs::rename(&new, path).with_context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use measure::distribution::Origin;
+    use units::Seed;
+
+    fn row(point: usize, seed: u64) -> Row {
+        let origin = Origin {
+            point,
+            seed: Seed(seed),
+            set: Default::default(),
+            command: "wpanlab run".into(),
+            dir: format!("point-{point}/seed-{seed}"),
+        };
+        let mut row = Row::broken(origin, String::new());
+        row.error = None;
+        row
+    }
+
+    fn done(journal: &Journal) -> Vec<(usize, u64)> {
+        journal
+            .rows()
+            .iter()
+            .map(|row| (row.point, row.seed.0))
+            .collect()
+    }
+
+    #[test]
+    fn a_torn_last_line_and_broken_runs_are_to_be_run_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(dir.path(), &(1..=9), 2).unwrap();
+        journal.add(row(2, 1)).unwrap();
+        journal.add(row(1, 4)).unwrap();
+        journal
+            .add(Row {
+                error: Some("no kernel".into()),
+                ..row(1, 5)
+            })
+            .unwrap();
+        drop(journal);
+        let whole = serde_json::to_string(&row(1, 6)).unwrap();
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(path(dir.path()))
+            .unwrap();
+        file.write_all(&whole.as_bytes()[..40]).unwrap();
+
+        let mut journal = Journal::open(dir.path(), &(1..=9), 2).unwrap();
+        assert_eq!(done(&journal), [(2, 1), (1, 4)]);
+        assert!(journal.has(1, 4) && !journal.has(1, 5) && !journal.has(1, 6));
+        journal.add(row(1, 6)).unwrap();
+        let rows = journal.finish().unwrap();
+        let order: Vec<(usize, u64)> = rows.iter().map(|r| (r.point, r.seed.0)).collect();
+        assert_eq!(order, [(1, 4), (1, 6), (2, 1)]);
+        let lines = fs::read_to_string(path(dir.path())).unwrap();
+        let read: Vec<Row> = lines
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        assert_eq!(read, rows);
+    }
+
+    #[test]
+    fn a_line_that_is_no_run_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(path(dir.path()), "{}\n{}\n").unwrap();
+        let error = Journal::open(dir.path(), &(1..=1), 1).err().unwrap();
+        assert!(
+            error.to_string().contains("runs.jsonl:1: is no run"),
+            "{error:#}"
+        );
+    }
+}
