@@ -4,6 +4,7 @@
 use maud::{PreEscaped, html};
 use measure::result::{Expectation, Outcome};
 
+use crate::chart::clean;
 use crate::page::{measured, metric};
 
 /// One run.
@@ -40,15 +41,15 @@ pub fn document(suites: &[Suite]) -> String {
         testsuites name="wpanlab" tests=(sum(Suite::tests)) failures=(sum(Suite::failures)) errors=(sum(errors)) {
             @for suite in suites {
                 (PreEscaped("\n"))
-                testsuite name=(clean(&suite.name)) tests=(suite.tests()) failures=(suite.failures()) errors=(errors(suite)) skipped="0" {
+                testsuite name=(suite.name) tests=(suite.tests()) failures=(suite.failures()) errors=(errors(suite)) skipped="0" {
                     properties {
-                        @for (name, value) in &suite.properties { property name=(clean(name)) value=(clean(value)) {} }
+                        @for (name, value) in &suite.properties { property name=(name) value=(value) {} }
                     }
                     @match &suite.expectations {
                         Ok(expectations) => { @for e in expectations { (case(&suite.topology, e)) } }
                         Err(reason) => {
-                            testcase classname=(clean(&suite.topology)) name="result" {
-                                error message=(clean(reason)) type="no result" { (clean(reason)) }
+                            testcase classname=(suite.topology) name="result" {
+                                error message=(reason) type="no result" { (reason) }
                             }
                         }
                     }
@@ -58,7 +59,7 @@ pub fn document(suites: &[Suite]) -> String {
     };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n",
-        xml.into_string()
+        clean(&xml.into_string())
     )
 }
 
@@ -72,16 +73,10 @@ fn case(topology: &str, e: &Expectation) -> PreEscaped<String> {
         None => format!("expected {}, measured {}", e.expected, measured(e)),
     };
     html! {
-        testcase classname=(clean(topology)) name=(clean(&name)) {
+        testcase classname=(topology) name=(name) {
             @if e.outcome != Outcome::Passed {
-                failure message=(clean(&told)) type=(e.outcome.name()) { "measured value: " (exact) }
+                failure message=(told) type=(e.outcome.name()) { "measured value: " (exact) }
             }
         }
     }
-}
-
-/// Without the characters that XML 1.0 cannot hold even escaped (section 2.2).
-fn clean(text: &str) -> String {
-    let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
-    text.chars().filter(allowed).collect()
 }

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use measure::result::{Expectation, Outcome};
 
-use crate::chart::{DARK, LIGHT, NARROW, WIDE, style};
+use crate::chart::{DARK, LIGHT, NARROW, WIDE, clean, style};
 use crate::figure::{Block, Figure, Section, ms};
 use topology::plan::Metric;
 
@@ -69,7 +69,7 @@ pub fn page(head: &Head, sections: &[Section]) -> String {
             }
         }
     };
-    page.into_string()
+    clean(&page.into_string())
 }
 
 fn verdict(passed: Option<bool>) -> Markup {

@@ -95,13 +95,13 @@ impl Bars {
                     }
                 }
                 @let end = row.parts.iter().map(|p| p.to).fold(0.0, f64::max);
-                text.soft x=(place(x.at(end) + 5.0)) y=(place(y + 15.0)) { (row.value) }
+                text.soft.halo x=(place(x.at(end) + 5.0)) y=(place(y + 15.0)) { (row.value) }
             }
             @for (i, (at, text)) in self.marks.iter().enumerate() {
                 @let y = legend_height + 12.0 + 15.0 * i as f64;
-                @let fits = x.at(*at) + width_of(text) + 6.0 < width;
-                path.mark d={ "M" (place(x.at(*at))) " " (place(y - 6.0)) "V" (place(bottom)) } {}
-                text.soft x=(place(x.at(*at) + if fits { 4.0 } else { -4.0 })) y=(place(y + 2.0)) text-anchor=(if fits { "start" } else { "end" }) { (text) }
+                @let x = x.at(*at);
+                path.mark d={ "M" (place(x)) " " (place(y - 6.0)) "V" (place(bottom)) } {}
+                text.soft.halo x=(place((x + 4.0).min(width - 2.0 - width_of(text)).max(2.0))) y=(place(y + 2.0)) { (text) }
             }
             path.axis d={ "M" (place(left)) " " (place(top)) "V" (place(bottom)) "H" (place(right)) } {}
             text.soft x=(place((left + right) / 2.0)) y=(place(bottom + 32.0)) text-anchor="middle" { (self.title) }

@@ -24,7 +24,7 @@ pub const WIDE: f64 = 760.0;
 pub const NARROW: f64 = 343.0;
 
 /// How wide a character of a label is, at most, on average: for room, not for layout.
-const CHARACTER: f64 = 6.4;
+const CHARACTER: f64 = 6.9;
 
 /// A drawing: size in CSS pixels, and what is on it.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub const COLOURS: usize = 8;
 pub fn style() -> String {
     let mut css = String::from(
         "svg.d text{font:11.5px system-ui,'DejaVu Sans',Arial,sans-serif;fill:var(--ink)}\
-         svg.d .soft{fill:var(--soft)}svg.d .strong{font-weight:600}\
+         svg.d .soft{fill:var(--soft)}svg.d .halo{paint-order:stroke;stroke:var(--paper);stroke-width:4px}svg.d .strong{font-weight:600}\
          svg.d .grid{stroke:var(--line);stroke-width:1;fill:none}\
          svg.d .axis{stroke:var(--soft);stroke-width:1;fill:none}\
          svg.d .mark{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:4 3;fill:none}\
@@ -69,6 +69,7 @@ pub fn style() -> String {
              svg.d .r{i}{{stroke:var(--c{i});stroke-width:1.4;fill:none}}"
         ));
     }
+    css.push_str("svg.d .few{stroke-width:6}svg.d .faint{stroke-opacity:.4}");
     css
 }
 
@@ -97,9 +98,15 @@ impl Drawing {
         };
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n",
-            svg.into_string()
+            clean(&svg.into_string())
         )
     }
+}
+
+/// `text` without the characters that XML 1.0 cannot hold even escaped (section 2.2).
+pub fn clean(text: &str) -> String {
+    let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
+    text.chars().filter(allowed).collect()
 }
 
 /// A coordinate with the decimals that can be seen.
@@ -176,7 +183,7 @@ pub fn symbol(key: Key, x: f64, y: f64) -> Markup {
     html! {
         @match key {
             Key::Fill(c) => { rect class={ "f" (c) } x=(place(x - 6.0)) y=(place(y - 5.0)) width="12" height="10" rx="2" {} }
-            Key::Dot(c) => { path class={ "d" (c) } d={ "M" (place(x)) " " (place(y)) "h0" } {} }
+            Key::Dot(c) => { path class={ "d" (c) " few" } d={ "M" (place(x)) " " (place(y)) "h0" } {} }
             Key::Line(c) => { path class={ "l" (c) } d=(line) {} }
             Key::Ring(c) => { circle class={ "r" (c) } cx=(place(x)) cy=(place(y)) r="4.5" {} }
             Key::Diamond(c) => {

@@ -58,6 +58,14 @@ pub struct Axis {
 }
 
 impl Axis {
+    /// An axis of counts or numbers of things.
+    pub fn whole(title: impl Into<String>) -> Axis {
+        Axis {
+            kind: Kind::Whole,
+            ..Axis::new(title)
+        }
+    }
+
     /// A linear axis around all values.
     pub fn new(title: impl Into<String>) -> Axis {
         Axis {
@@ -88,6 +96,9 @@ pub struct Plot {
     pub height: f64,
 }
 
+/// So few dots are drawn larger.
+const FEW: usize = 200;
+
 impl Plot {
     /// An empty plot over two axes.
     pub fn new(x: Axis, y: Axis) -> Plot {
@@ -113,22 +124,23 @@ impl Plot {
     /// The drawing at a width in pixels.
     pub fn draw(&self, width: f64) -> Drawing {
         let (legend, legend_height) = legend(&self.keys(), 4.0, width - 8.0);
-        let top = legend_height + 20.0;
+        let top = legend_height + 26.0;
         let (x, y) = self.scales(width, top);
         let bottom = top + self.height;
         let left = x.at(f64::NEG_INFINITY);
         let right = x.at(f64::INFINITY);
         let body = html! {
             (legend)
-            text.soft x="4" y=(place(top - 7.0)) { (shortened(&self.y.title, (width / 6.4) as usize)) }
+            text.soft x="4" y=(place(top - 11.0)) { (shortened(&self.y.title, (width / width_of("n")) as usize)) }
             @for (from, to) in &self.shades {
                 rect.shade x=(place(x.at(*from))) y=(place(top)) width=(place((x.at(*to) - x.at(*from)).max(0.5))) height=(place(self.height)) {}
             }
             (grid(&x, &y, (left, right), (top, bottom)))
             @for series in &self.series { (draw_series(series, &x, &y)) }
-            @for mark in self.horizontals.iter().filter(|m| y.has(m.at)) {
+            @for (i, mark) in self.horizontals.iter().filter(|m| y.has(m.at)).enumerate() {
+                @let beside = if i % 2 == 0 { -5.0 } else { 13.0 };
                 path.mark d={ "M" (place(left)) " " (place(y.at(mark.at))) "H" (place(right)) } {}
-                text.soft x=(place(right - 3.0)) y=(place(y.at(mark.at) - 4.0)) text-anchor="end" { (mark.text) }
+                text.soft.halo x=(place(right - 3.0)) y=(place(y.at(mark.at) + beside)) text-anchor="end" { (mark.text) }
             }
             @for (i, mark) in self.verticals.iter().filter(|m| x.has(m.at)).enumerate() {
                 (vertical(mark, i, x.at(mark.at), (top, bottom), (left, right)))
@@ -224,9 +236,9 @@ fn vertical(
     };
     let y = top + 12.0 + 14.0 * (i % 3) as f64;
     html! {
-        path.mark d={ "M" (place(at)) " " (place(top)) "V" (place(bottom)) } {}
+        path class=(if mark.text.is_empty() { "mark faint" } else { "mark" }) d={ "M" (place(at)) " " (place(top)) "V" (place(bottom)) } {}
         @if !mark.text.is_empty() {
-            text.soft x=(place(x)) y=(place(y)) text-anchor=(anchor) { (mark.text) }
+            text.soft.halo x=(place(x)) y=(place(y)) text-anchor=(anchor) { (mark.text) }
         }
     }
 }
@@ -241,7 +253,8 @@ fn draw_series(series: &Series, x: &Scale, y: &Scale) -> Markup {
             let d: String = dots
                 .map(|(x, y)| format!("M{} {}h0", place(x), place(y)))
                 .collect();
-            html! { path class={ "d" (colour) } d=(d) {} }
+            let few = points.len() <= FEW;
+            html! { path class={ "d" (colour) @if few { " few" } } d=(d) {} }
         }
         Shape::Line | Shape::Steps => {
             let d = joined(&points, series.shape == Shape::Steps, at);

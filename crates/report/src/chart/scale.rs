@@ -5,6 +5,8 @@
 pub enum Kind {
     /// Equal differences are equally long.
     Linear,
+    /// The same for counts and numbers of things: ticked at whole values only.
+    Whole,
     /// Equal ratios are equally long; values are greater than 0.
     Log,
 }
@@ -31,16 +33,17 @@ impl Scale {
         ticks: usize,
         (start, end): (f64, f64),
     ) -> Scale {
-        let fits = |v: &f64| v.is_finite() && (kind == Kind::Linear || *v > 0.0);
+        let fits = |v: &f64| v.is_finite() && (kind != Kind::Log || *v > 0.0);
         let mut range: Option<(f64, f64)> = None;
         for value in values.into_iter().filter(fits) {
             let (low, high) = range.unwrap_or((value, value));
             range = Some((low.min(value), high.max(value)));
         }
         let (min, max, step) = match kind {
-            Kind::Linear => {
+            Kind::Linear | Kind::Whole => {
                 let (low, high) = range.map_or((0.0, 1.0), |(low, high)| apart(low, high));
-                let step = step((high - low) / (ticks.max(4) - 2) as f64);
+                let least = if kind == Kind::Whole { 1.0 } else { 0.0 };
+                let step = step((high - low) / (ticks.max(4) - 2) as f64).max(least);
                 (
                     (low / step).floor() * step,
                     (high / step).ceil() * step,
@@ -82,7 +85,7 @@ impl Scale {
     /// The place of `value`; values beyond the axis are put at its ends.
     pub fn at(&self, value: f64) -> f64 {
         let share = match self.kind {
-            Kind::Linear => (value - self.min) / (self.max - self.min),
+            Kind::Linear | Kind::Whole => (value - self.min) / (self.max - self.min),
             Kind::Log => {
                 let (min, max) = (self.min.log10(), self.max.log10());
                 (value.max(self.min).log10() - min) / (max - min)
@@ -99,7 +102,7 @@ impl Scale {
     /// Round values on the axis, ascending.
     pub fn ticks(&self) -> Vec<f64> {
         match self.kind {
-            Kind::Linear => {
+            Kind::Linear | Kind::Whole => {
                 // A tick is an end of the axis if only rounding keeps them apart.
                 let first = (self.min / self.step - 1e-9).ceil();
                 let last = (self.max / self.step + 1e-9).floor();
@@ -189,6 +192,12 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_things_are_ticked_at_whole_values() {
+        let scale = Scale::round(Kind::Whole, [7845.0, 7847.0], 8, (0.0, 1.0));
+        assert_eq!(scale.ticks(), [7845.0, 7846.0, 7847.0]);
+    }
+
+    #[test]
     fn a_logarithmic_axis_is_ticked_at_powers_of_ten() {
         let scale = Scale::round(Kind::Log, [3.0, 900.0, 0.0, f64::NAN], 6, (0.0, 300.0));
         assert_eq!(scale.ticks(), [1.0, 10.0, 100.0, 1000.0]);
@@ -228,8 +237,8 @@ mod tests {
         }
 
         #[test]
-        fn a_single_value_or_none_has_an_axis_too(value in -1e9..1e9f64, kind in 0..2) {
-            let kind = [Kind::Linear, Kind::Log][kind as usize];
+        fn a_single_value_or_none_has_an_axis_too(value in -1e9..1e9f64, kind in 0..3usize) {
+            let kind = [Kind::Linear, Kind::Whole, Kind::Log][kind];
             for values in [vec![value], vec![]] {
                 let scale = Scale::round(kind, values.clone(), 6, (10.0, 20.0));
                 prop_assert!(scale.ticks().len() >= 2);

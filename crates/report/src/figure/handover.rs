@@ -100,7 +100,13 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
     if handovers.len() < 2 || run.events.is_none() {
         return None;
     }
+    let one_node = handovers.iter().all(|h| h.node == handovers[0].node);
     let row = |(i, handover): (usize, &Handover)| {
+        let node = if one_node {
+            String::new()
+        } else {
+            format!("{} ", handover.node)
+        };
         let record = run.record(handover);
         let start = origin(run, handover, record);
         let parts = record.zip(start).map(|(record, start)| {
@@ -110,7 +116,7 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
                 .collect()
         });
         Row {
-            name: format!("{} {} {}", i + 1, handover.node, route(handover)),
+            name: format!("{}  {node}{}", i + 1, route(handover)),
             parts: parts.unwrap_or_default(),
             value: handover.delay_s.map_or_else(|| "not seen".into(), ms),
         }

@@ -129,7 +129,7 @@ fn site(name: &NodeName, node: &NodePlan) -> Site {
             let polls = client.polls.first().map(|p| {
                 format!(
                     "{} every {}",
-                    shortened(&p.path, 14),
+                    shortened(&p.path, 13),
                     units::quantity::format_duration(p.every)
                 )
             });
@@ -145,8 +145,8 @@ fn site(name: &NodeName, node: &NodePlan) -> Site {
             vec![
                 "mobile node".into(),
                 format!(
-                    "under {} dBm{}",
-                    figures(handover.trigger.threshold.0),
+                    "under {}{}",
+                    handover.trigger.threshold,
                     if handover.hold { ", hold" } else { "" }
                 ),
             ]
@@ -162,11 +162,11 @@ fn site(name: &NodeName, node: &NodePlan) -> Site {
     }
 }
 
-const BOX: (f64, f64) = (148.0, 64.0);
+const BOX: (f64, f64) = (158.0, 66.0);
 
 /// Left edges of `count` boxes in rows, and the row of each.
 fn rows(count: usize, width: f64) -> Vec<(f64, usize)> {
-    let per_row = (((width - 4.0) / (BOX.0 + 12.0)) as usize).max(1);
+    let per_row = (((width - 4.0) / (BOX.0 + 8.0)) as usize).max(1);
     let place = |i: usize| {
         let row = i / per_row;
         let in_row = (count - row * per_row).min(per_row);
@@ -205,14 +205,14 @@ impl Network {
                 path.wire d={ "M" (place(center(at))) " " (place(line)) "V" (place(y(routers_top, at.1))) } {}
             }
             path.wire d={ "M8 " (place(line)) "H" (place(width - 8.0)) } {}
-            text.soft x="10" y=(place(line + 16.0)) { (shortened(&self.backbone, (width / 6.6) as usize)) }
+            text.soft.halo x="10" y=(place(line + 16.0)) { (shortened(&self.backbone, (width / 6.9) as usize)) }
             @for (router, mover, text) in &self.links {
                 @let (a, b) = (&routers[*router], &movers[*mover]);
                 @let (x1, y1) = (center(a), y(routers_top, a.1) + BOX.1);
                 @let (x2, y2) = (center(b), y(movers_top, b.1));
                 path.air d={ "M" (place(x1)) " " (place(y1)) "L" (place(x2)) " " (place(y2)) } {}
                 @if labelled && !text.is_empty() {
-                    text.soft x=(place((x1 + x2) / 2.0 + 6.0)) y=(place((y1 + y2) / 2.0 + 4.0)) { (text) }
+                    text.soft.halo x=(place((x1 + x2) / 2.0 + 6.0)) y=(place((y1 + y2) / 2.0 + 4.0)) { (text) }
                 }
             }
             @for (sites, placed, top) in [(&self.servers, &servers, top), (&self.routers, &routers, routers_top), (&self.movers, &movers, movers_top)] {
@@ -221,7 +221,7 @@ impl Network {
                     rect.box x=(place(*x)) y=(place(y)) width=(place(BOX.0)) height=(place(BOX.1)) rx="6" {}
                     text.strong x=(place(x + BOX.0 / 2.0)) y=(place(y + 16.0)) text-anchor="middle" { (shortened(&site.name, 20)) }
                     @for (i, line) in site.lines.iter().take(3).enumerate() {
-                        text.soft x=(place(x + BOX.0 / 2.0)) y=(place(y + 31.0 + 14.0 * i as f64)) text-anchor="middle" { (shortened(line, 22)) }
+                        text.soft x=(place(x + BOX.0 / 2.0)) y=(place(y + 31.0 + 14.0 * i as f64)) text-anchor="middle" { (shortened(line, 23)) }
                     }
                 }
             }

@@ -94,7 +94,7 @@ fn of_node(run: &Run, plan: &Plan, name: &str, node: &NodePlan) -> Block {
         let trigger = &mobile.handover.trigger;
         plot.horizontals.push(Mark {
             at: trigger.threshold.0,
-            text: format!("trigger under {} dBm", figures(trigger.threshold.0)),
+            text: format!("trigger under {}", trigger.threshold),
         });
     }
     let sensitivity = node
@@ -104,7 +104,7 @@ fn of_node(run: &Run, plan: &Plan, name: &str, node: &NodePlan) -> Block {
         .map_or(plan.radio.sensitivity, |p| p.sensitivity);
     plot.horizontals.push(Mark {
         at: sensitivity.0,
-        text: format!("sensitivity {} dBm", figures(sensitivity.0)),
+        text: format!("sensitivity {sensitivity}"),
     });
     let started: Vec<f64> = run
         .records

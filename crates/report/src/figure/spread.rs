@@ -180,7 +180,7 @@ fn histogram(delays: &[f64], compare_s: Option<f64>) -> Block {
         },
         Axis {
             include: vec![0.0],
-            ..Axis::new("handovers")
+            ..Axis::whole("handovers")
         },
     );
     plot.series.push(Series {
@@ -287,10 +287,10 @@ pub fn phases(sweep: &Sweep) -> Section {
 /// What was lost, run by run.
 pub fn losses(sweep: &Sweep) -> Section {
     let mut plot = Plot::new(
-        Axis::new("run, in the order of the table"),
+        Axis::whole("run, in the order of the table"),
         Axis {
             include: vec![0.0],
-            ..Axis::new("lost Message IDs")
+            ..Axis::whole("lost Message IDs")
         },
     );
     let lost: Vec<(f64, f64)> = sweep

@@ -69,7 +69,7 @@ pub fn around(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
             range: Some(((from - origin) * 1e3, (to - origin) * 1e3)),
             ..Axis::new("since the last response before (ms)")
         },
-        Axis::new("Message ID"),
+        Axis::whole("Message ID"),
     );
     plot.series = series(near, at, run);
     for s in &mut plot.series {
@@ -160,7 +160,7 @@ fn handover_marks(run: &Run, node: Option<&str>) -> Vec<Mark> {
 }
 
 fn message_ids(run: &Run, i: usize, name: &str, flow: &Flow) -> Block {
-    let mut plot = Plot::new(time_axis(run), Axis::new("Message ID"));
+    let mut plot = Plot::new(time_axis(run), Axis::whole("Message ID"));
     plot.series = series(flow.exchanges.iter(), |run, time| run.seconds(time), run);
     plot.verticals = handover_marks(run, flow.node.as_deref());
     Block::Figure(Figure {
@@ -194,22 +194,16 @@ fn rtt(run: &Run, i: usize, name: &str, flow: &Flow) -> Block {
         all().fold(f64::INFINITY, f64::min),
         all().fold(0.0, f64::max),
     );
-    let kind = if most > 30.0 * least {
-        Kind::Log
+    let y = if most > 30.0 * least {
+        Axis {
+            kind: Kind::Log,
+            ..Axis::new("round-trip time (ms, logarithmic)")
+        }
     } else {
-        Kind::Linear
-    };
-    let y = Axis {
-        kind,
-        include: if kind == Kind::Linear {
-            vec![0.0]
-        } else {
-            vec![]
-        },
-        ..Axis::new(match kind {
-            Kind::Log => "round-trip time (ms, logarithmic)",
-            Kind::Linear => "round-trip time (ms)",
-        })
+        Axis {
+            include: vec![0.0],
+            ..Axis::new("round-trip time (ms)")
+        }
     };
     let mut plot = Plot::new(time_axis(run), y);
     let made = |name: &str, shape, colour, points: Vec<(f64, f64)>| Series {
