@@ -343,12 +343,7 @@ impl Assembly {
 /// What the capture of a client's own interface shows of its requests: the exchanges behind the
 /// figures of [`build`]. `client` is its part of `plan`; `events` tell which node had which
 /// address.
-pub fn analysis(
-    plan: &Plan,
-    events: &[Event],
-    client: &ClientPlan,
-    capture: &Capture,
-) -> Analysis {
+pub fn analysis(plan: &Plan, events: &[Event], client: &ClientPlan, capture: &Capture) -> Analysis {
     analysis_with(&mobility::addresses(plan, events).0, client, capture)
 }
 

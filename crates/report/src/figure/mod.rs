@@ -81,6 +81,8 @@ impl Figure {
 }
 
 /// A part of a section.
+// A report has few blocks, and most are figures: a box around each would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Block {
     /// A figure.
