@@ -48,6 +48,35 @@ impl TapHeader {
         packet.extend_from_slice(psdu);
         packet
     }
+
+    /// Reads a packet of this link type: its header and the frame, with whatever FCS it has. TLVs
+    /// of other types are passed over. `None` if it is cut short, of another version, or does
+    /// not say its channel on page 0.
+    pub fn read(packet: &[u8]) -> Option<(TapHeader, &[u8])> {
+        let &[0, _, low, high] = packet.first_chunk()? else {
+            return None;
+        };
+        let (head, psdu) = packet.split_at_checked(u16::from_le_bytes([low, high]).into())?;
+        let (mut channel, mut rss, mut lqi) = (None, None, None);
+        let mut tlvs = head.get(4..)?;
+        while let Some(([k0, k1, l0, l1], rest)) = tlvs.split_first_chunk() {
+            let length = usize::from(u16::from_le_bytes([*l0, *l1]));
+            let value = rest.get(..length)?;
+            match (u16::from_le_bytes([*k0, *k1]), value) {
+                (RSS, bytes) => {
+                    rss = Some(Dbm(f32::from_le_bytes(bytes.try_into().ok()?).into()));
+                }
+                (CHANNEL_ASSIGNMENT, [number, 0, Channel::PAGE]) => {
+                    channel = Some(Channel::try_from(*number).ok()?);
+                }
+                (LQI, [quality]) => lqi = Some(Lqi(*quality)),
+                _ => {}
+            }
+            tlvs = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        let channel = channel?;
+        Some((TapHeader { channel, rss, lqi }, psdu))
+    }
 }
 
 fn tlv(packet: &mut Vec<u8>, kind: u16, value: &[u8]) {
@@ -78,7 +107,9 @@ mod tests {
             &[0x02, 0x00, 7, 0xaa, 0xbb][..], // an ACK
         ]
         .concat();
-        assert_eq!(header.packet(&[0x02, 0x00, 7, 0xaa, 0xbb]), expected);
+        let psdu = &[0x02, 0x00, 7, 0xaa, 0xbb];
+        assert_eq!(header.packet(psdu), expected);
+        assert_eq!(TapHeader::read(&expected), Some((header, &psdu[..])));
     }
 
     #[test]
@@ -89,5 +120,25 @@ mod tests {
             lqi: None,
         };
         assert_eq!(header.packet(&[]).len(), 20);
+        assert_eq!(
+            TapHeader::read(&header.packet(&[])),
+            Some((header, &[][..]))
+        );
+    }
+
+    #[test]
+    fn a_header_that_is_cut_short_anywhere_is_none() {
+        let header = TapHeader {
+            channel: Channel::try_from(11).unwrap(),
+            rss: Some(Dbm(-90.0)),
+            lqi: None,
+        };
+        let packet = header.packet(&[]);
+        for length in 0..packet.len() {
+            assert_eq!(TapHeader::read(&packet[..length]), None, "{length} bytes");
+        }
+        let mut other = packet;
+        other[0] = 1;
+        assert_eq!(TapHeader::read(&other), None, "another version");
     }
 }

@@ -126,12 +126,7 @@ impl Assembly {
         if let Some(damage) = &own.capture.damage {
             self.incomplete(format!("the capture of {name} is damaged: {damage}"));
         }
-        let options = Options {
-            nodes: self.addresses.clone(),
-            max_transmit_span: max_transmit_span(client),
-            ..Options::default()
-        };
-        let analysis = Analysis::of(std::slice::from_ref(&own.capture), &options);
+        let analysis = analysis_with(&self.addresses, client, &own.capture);
         self.note_oddities(name, &analysis);
         self.signalling.extend(analysis.signalling.iter().cloned());
 
@@ -343,6 +338,26 @@ impl Assembly {
             notes: self.notes,
         }
     }
+}
+
+/// What the capture of a client's own interface shows of its requests: the exchanges behind the
+/// figures of [`build`]. `client` is its part of `plan`; `events` tell which node had which
+/// address.
+pub fn analysis(plan: &Plan, events: &[Event], client: &ClientPlan, capture: &Capture) -> Analysis {
+    analysis_with(&mobility::addresses(plan, events).0, client, capture)
+}
+
+fn analysis_with(
+    addresses: &BTreeMap<IpAddr, NodeName>,
+    client: &ClientPlan,
+    capture: &Capture,
+) -> Analysis {
+    let options = Options {
+        nodes: addresses.clone(),
+        max_transmit_span: max_transmit_span(client),
+        ..Options::default()
+    };
+    Analysis::of(std::slice::from_ref(capture), &options)
 }
 
 /// MAX_TRANSMIT_SPAN of a client (RFC 7252 §4.8.2).

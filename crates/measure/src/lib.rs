@@ -27,6 +27,7 @@
 //! | [`result`] | the types of `result.json` |
 //! | [`assemble`] | plan, events and captures to a [`RunResult`] |
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
+//! | [`mobility`] | handovers as the nodes' events tell them |
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
 //! | [`distribution`] | a figure's distribution over runs with different seeds |
@@ -38,7 +39,7 @@ pub mod assemble;
 pub mod distribution;
 mod expect;
 pub mod export;
-mod mobility;
+pub mod mobility;
 pub mod result;
 pub mod run;
 pub mod selftest;

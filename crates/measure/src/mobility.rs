@@ -12,18 +12,23 @@ use units::SimTime;
 
 /// A handover by a node's own account.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct NodeHandover {
-    pub(crate) node: NodeName,
-    pub(crate) number: u32,
+pub struct NodeHandover {
+    /// The node that moved.
+    pub node: NodeName,
+    /// Its own count of handovers, from 1.
+    pub number: u32,
     /// The trigger fired; absent if the log does not say.
-    pub(crate) started: Option<SimTime>,
-    pub(crate) from: Option<NodeName>,
+    pub started: Option<SimTime>,
+    /// The edge router left.
+    pub from: Option<NodeName>,
     /// The binding was acknowledged.
-    pub(crate) completed: Option<SimTime>,
-    pub(crate) to: Option<NodeName>,
-    pub(crate) t_addr: Option<Ipv6Addr>,
+    pub completed: Option<SimTime>,
+    /// The edge router arrived at.
+    pub to: Option<NodeName>,
+    /// The new temporary address.
+    pub t_addr: Option<Ipv6Addr>,
     /// The completed spans of each phase: one that is tried again has several.
-    pub(crate) spans: BTreeMap<Phase, Vec<(SimTime, SimTime)>>,
+    pub spans: BTreeMap<Phase, Vec<(SimTime, SimTime)>>,
     open: BTreeMap<Phase, SimTime>,
 }
 
@@ -38,7 +43,7 @@ impl NodeHandover {
 
 /// All handovers of all nodes, in the order of their beginnings. One without a start is a
 /// trigger that was called off.
-pub(crate) fn handovers(events: &[Event]) -> Vec<NodeHandover> {
+pub fn handovers(events: &[Event]) -> Vec<NodeHandover> {
     let mut handovers: Vec<NodeHandover> = Vec::new();
     for event in events {
         let time = SimTime::from_nanos(event.time_ns);
@@ -111,7 +116,7 @@ fn record(
 }
 
 /// Unix time of scenario time 0, if the log has it.
-pub(crate) fn scenario_start(events: &[Event]) -> Option<SimTime> {
+pub fn scenario_start(events: &[Event]) -> Option<SimTime> {
     let started = |e: &&Event| e.kind == EventKind::ScenarioStarted;
     let event = events.iter().find(started)?;
     Some(SimTime::from_nanos(event.time_ns))

@@ -73,6 +73,11 @@ pub enum Command {
     ///
     /// Exit code: 2 for a wrong argument, 3 when a file could not be written.
     Model(ModelArgs),
+    /// Make one self-contained HTML page of a run or a sweep; SVG figures, JUnit XML
+    ///
+    /// Exit code: 2 if the directory is none of a run or a sweep, 3 when a file could not be
+    /// written. What the run's expectations came to is in the report, not in the exit code.
+    Report(ReportArgs),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
     /// List and remove what killed runs left behind
@@ -205,6 +210,24 @@ pub struct ModelArgs {
     /// Write model.json and figure-15.csv to figure-17.csv there, over those of an earlier time
     #[arg(long, value_name = "DIR", conflicts_with_all = ["figure", "format"])]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// Run directory, or the directory of a sweep
+    pub dir: PathBuf,
+    /// The page; default: report.html in the directory
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write every figure as an SVG file there
+    #[arg(long, value_name = "DIR")]
+    pub svg: Option<PathBuf>,
+    /// Write the expectations as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Of a sweep: a delay (`1.54 s`) to place in the distribution
+    #[arg(long, value_parser = units::quantity::parse_duration)]
+    pub compare: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

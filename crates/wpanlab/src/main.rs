@@ -12,6 +12,7 @@
 //! | [`sweep`] | `run --seeds`: runs over seeds and parameter values, and the distribution |
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
+//! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`progress`] | progress on a terminal or as plain lines |
 
@@ -23,6 +24,7 @@ mod guest;
 mod job;
 mod model;
 mod progress;
+mod report;
 mod run;
 mod sweep;
 mod verify;
@@ -128,6 +130,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Analyze { captures, all, .. } => run::analyze(&captures, all, cli.json),
         Command::Verify(args) => verify::verify(args, show).await,
         Command::Model(args) => model::model(&args, cli.json, cli.quiet),
+        Command::Report(args) => report::report(&args, cli.quiet || cli.json),
         Command::Doctor => doctor::doctor(cli.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run),
         Command::Vm(VmCommand::Fetch) => backend::fetch(show),

@@ -1,0 +1,318 @@
+//! The phases of handovers, and the Message IDs around them (CoMM, figures 8, 10 and 13).
+
+use std::collections::BTreeMap;
+
+use measure::mobility::NodeHandover;
+use measure::result::Handover;
+use rundir::EventKind;
+use units::SimTime;
+
+use super::{Block, Chart, Figure, PHASES, Section, figures, ms, phase_name, table};
+use crate::chart::bars::{Bars, Part, Row};
+use crate::chart::plot::Mark;
+use crate::figure::traffic;
+use crate::load::Run;
+
+/// As many handovers are drawn one by one; of more, the slowest.
+const DETAILED: usize = 40;
+/// As many of them are open at first.
+const OPEN: usize = 2;
+
+/// The section of the handovers.
+pub fn section(run: &Run) -> Section {
+    let mut blocks = Vec::new();
+    match &run.result.handovers {
+        None => blocks.push(Block::Missing(
+            "Handovers: result.json does not tell them.".into(),
+        )),
+        Some(handovers) if handovers.is_empty() => {
+            blocks.push(Block::Text("The run has no handover.".into()));
+        }
+        Some(handovers) => {
+            if run.events.is_none() {
+                blocks.push(Block::Missing(
+                    "Timelines of the phases: events.jsonl is not there or cannot be understood."
+                        .into(),
+                ));
+            }
+            blocks.extend(overview(run, handovers));
+            blocks.push(listing(handovers));
+            blocks.extend(details(run, handovers));
+        }
+    }
+    blocks.extend(given_up(run));
+    Section {
+        id: "handovers",
+        title: "Handovers",
+        blocks,
+    }
+}
+
+/// When it began by either account, in scenario time: the first phase or the last response before.
+fn origin(run: &Run, handover: &Handover, record: Option<&NodeHandover>) -> Option<f64> {
+    let spans = record.into_iter().flat_map(|r| r.spans.values().flatten());
+    let phases = spans.map(|(start, _)| run.seconds(*start));
+    let before = handover.last_before.map(|b| b.time_s);
+    phases
+        .chain(before)
+        .chain(handover.started_s)
+        .reduce(f64::min)
+}
+
+fn parts(run: &Run, record: &NodeHandover, origin: f64) -> Vec<(usize, String, Vec<Part>, f64)> {
+    let at = |time: SimTime| (run.seconds(time) - origin) * 1e3;
+    let mut rows = Vec::new();
+    for (phase, colour, symbol) in PHASES {
+        let Some(spans) = record.spans.get(&phase) else {
+            continue;
+        };
+        let name = phase_name(phase);
+        let part = |(start, end): &(SimTime, SimTime)| Part {
+            from: at(*start),
+            to: at(*end),
+            colour,
+            hint: format!(
+                "{name}: {} from {} to {}",
+                ms((at(*end) - at(*start)) / 1e3),
+                ms(at(*start) / 1e3),
+                ms(at(*end) / 1e3)
+            ),
+        };
+        let parts: Vec<Part> = spans.iter().map(part).collect();
+        let length = parts.iter().map(|p| p.to - p.from).sum();
+        rows.push((colour, name + symbol, parts, length));
+    }
+    rows
+}
+
+fn keys() -> Vec<(usize, String)> {
+    let key = |(phase, colour, _): &(_, usize, &str)| (*colour, phase_name(*phase));
+    PHASES.iter().map(key).collect()
+}
+
+fn route(handover: &Handover) -> String {
+    let name = |n: &Option<String>| n.clone().unwrap_or_else(|| "?".into());
+    format!("{} \u{2192} {}", name(&handover.from), name(&handover.to))
+}
+
+/// All handovers under each other, if there are several.
+fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
+    if handovers.len() < 2 || run.events.is_none() {
+        return None;
+    }
+    let one_node = handovers.iter().all(|h| h.node == handovers[0].node);
+    let row = |(i, handover): (usize, &Handover)| {
+        let node = if one_node {
+            String::new()
+        } else {
+            format!("{} ", handover.node)
+        };
+        let record = run.record(handover);
+        let start = origin(run, handover, record);
+        let parts = record.zip(start).map(|(record, start)| {
+            parts(run, record, start)
+                .into_iter()
+                .flat_map(|(_, _, parts, _)| parts)
+                .collect()
+        });
+        Row {
+            name: format!("{}  {node}{}", i + 1, route(handover)),
+            parts: parts.unwrap_or_default(),
+            value: handover.delay_s.map_or_else(|| "not seen".into(), ms),
+        }
+    };
+    let rows: Vec<Row> = handovers.iter().enumerate().map(row).collect();
+    let shown = rows.len().min(DETAILED);
+    let cut = match rows.len() > shown {
+        true => format!(" The first {shown} of {}.", rows.len()),
+        false => String::new(),
+    };
+    Some(Block::Figure(Figure {
+        id: "handovers".into(),
+        title: "Phases of every handover".into(),
+        caption: format!(
+            "Each row begins with its first phase or the last response before the gap, whichever is earlier. Behind it: the delay that the client saw, from the last response before to the first after.{cut}"
+        ),
+        chart: Chart::Bars(Bars {
+            title: "since the handover's beginning (ms)".into(),
+            rows: rows.into_iter().take(shown).collect(),
+            keys: keys(),
+            shade: None,
+            marks: vec![],
+        }),
+    }))
+}
+
+fn listing(handovers: &[Handover]) -> Block {
+    let row = |(i, h): (usize, &Handover)| {
+        let seconds = |t: Option<f64>| t.map_or_else(|| "not known".into(), |t| format!("{t:.3}"));
+        let id = |r: &Option<measure::result::Response>| {
+            r.map_or_else(|| "not seen".into(), |r| r.message_id.to_string())
+        };
+        [
+            (i + 1).to_string(),
+            h.node.clone(),
+            h.client.clone(),
+            route(h),
+            seconds(h.started_s),
+            h.delay_s.map_or_else(|| "not seen".into(), ms),
+            id(&h.last_before),
+            id(&h.first_after),
+            h.lost_message_ids.len().to_string(),
+        ]
+    };
+    let rows = handovers.iter().enumerate().map(row).collect();
+    let table = table(
+        [
+            "#",
+            "node",
+            "client",
+            "routers",
+            "trigger at (s)",
+            "delay",
+            "last Message ID before",
+            "first after",
+            "lost",
+        ],
+        rows,
+    );
+    match handovers.len() > 8 {
+        true => Block::Folded(
+            format!("Table of {} handovers", handovers.len()),
+            vec![table],
+        ),
+        false => table,
+    }
+}
+
+/// A timeline and the Message IDs of each handover: the slowest first if there are many.
+fn details(run: &Run, handovers: &[Handover]) -> Vec<Block> {
+    let mut order: Vec<usize> = (0..handovers.len()).collect();
+    let mut blocks = Vec::new();
+    if handovers.len() > DETAILED {
+        let delay = |i: &usize| handovers[*i].delay_s.unwrap_or(f64::INFINITY);
+        order.sort_by(|a, b| delay(b).total_cmp(&delay(a)));
+        order.truncate(DETAILED);
+        blocks.push(Block::Text(format!(
+            "Of {} handovers the {DETAILED} slowest are drawn one by one, those that no client saw first.",
+            handovers.len()
+        )));
+    }
+    for (place, i) in order.into_iter().enumerate() {
+        let handover = &handovers[i];
+        let mut inner: Vec<Block> = timeline(run, i, handover).into_iter().collect();
+        inner.extend(traffic::around(run, i, handover));
+        if inner.is_empty() {
+            continue;
+        }
+        let title = format!(
+            "Handover {} of {}: {}, {}",
+            i + 1,
+            handover.node,
+            route(handover),
+            handover
+                .delay_s
+                .map_or_else(|| "not seen by the client".into(), ms)
+        );
+        if place < OPEN {
+            blocks.extend(inner);
+        } else {
+            blocks.push(Block::Folded(title, inner));
+        }
+    }
+    blocks
+}
+
+fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
+    let record = run.record(handover)?;
+    let start = origin(run, handover, Some(record))?;
+    let mut rows: Vec<Row> = Vec::new();
+    for (_, name, parts, length) in parts(run, record, start) {
+        rows.push(Row {
+            name,
+            parts,
+            value: ms(length / 1e3),
+        });
+    }
+    let at = |seconds: f64| (seconds - start) * 1e3;
+    let gap = handover.last_before.zip(handover.first_after);
+    let marks: Vec<Mark> = gap.map_or_else(Vec::new, |(before, after)| {
+        let mark = |r: measure::result::Response, what: &str| Mark {
+            at: at(r.time_s),
+            text: format!(
+                "{what}: ID {} at {} ms",
+                r.message_id,
+                figures(at(r.time_s))
+            ),
+        };
+        vec![
+            mark(before, "last response before"),
+            mark(after, "first response after"),
+        ]
+    });
+    let delay = handover
+        .delay_s
+        .map_or_else(|| "not seen by the client".into(), ms);
+    let energy: Vec<String> = handover
+        .energy_mj
+        .iter()
+        .flatten()
+        .map(|(p, mj)| format!("{} {} mJ", phase_name(*p), figures(*mj)))
+        .collect();
+    let energy = match energy.is_empty() {
+        true => String::new(),
+        false => format!(" Energy of the node's radio: {}.", energy.join(", ")),
+    };
+    Some(Block::Figure(Figure {
+        id: format!("handover-{}", i + 1),
+        title: format!(
+            "Handover {} of {}: {}, delay {delay}",
+            i + 1,
+            handover.node,
+            route(handover)
+        ),
+        caption: format!(
+            "Phases from the node's events; the shaded time, between the dashed lines, is the gap in the capture of {}. Time 0 is {start:.3} s of the scenario.{energy}",
+            handover.client
+        ),
+        chart: Chart::Bars(Bars {
+            title: "time (ms)".into(),
+            rows,
+            keys: vec![],
+            shade: gap.map(|(b, a)| (at(b.time_s), at(a.time_s))),
+            marks: marks.into_iter().map(|m| (m.at, m.text)).collect(),
+        }),
+    }))
+}
+
+/// Handovers that did not complete, with the reasons that the nodes gave.
+fn given_up(run: &Run) -> Option<Block> {
+    let mut reasons: BTreeMap<(String, u32), Vec<(f64, String)>> = BTreeMap::new();
+    for event in run.events.iter().flatten() {
+        if let EventKind::HandoverFailed { handover, reason } = &event.kind {
+            let at = run.seconds(SimTime::from_nanos(event.time_ns));
+            let of_node = reasons.entry((event.node.clone(), *handover)).or_default();
+            of_node.push((at, reason.clone()));
+        }
+    }
+    let row = |((node, number), told): (&(String, u32), &Vec<(f64, String)>)| {
+        told.iter()
+            .map(|(at, reason)| {
+                [
+                    node.clone(),
+                    number.to_string(),
+                    format!("{at:.3}"),
+                    reason.clone(),
+                ]
+            })
+            .collect::<Vec<_>>()
+    };
+    let rows: Vec<[String; 4]> = reasons.iter().flat_map(row).collect();
+    (!rows.is_empty()).then(|| {
+        let count = rows.len();
+        Block::Folded(
+            format!("{count} handovers that nodes gave up"),
+            vec![table(["node", "its number", "at (s)", "reason"], rows)],
+        )
+    })
+}

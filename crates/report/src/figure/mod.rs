@@ -1,0 +1,195 @@
+//! Figures and the sections that they stand in. Each function takes what was read and gives
+//! sections; where something is missing, the section says so in the figure's place.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`map`] | the topology, and the area to scale |
+//! | [`handover`] | the phases of handovers, and the Message IDs around them |
+//! | [`traffic`] | Message IDs and round-trip times over the run; losses with reasons |
+//! | [`radio`] | signal strength with the trigger; energy; the air |
+//! | [`paper`] | figures 15 to 17 of the CoMP paper with the run in them |
+//! | [`spread`] | distributions over the runs of a sweep |
+
+pub mod handover;
+pub mod map;
+pub mod paper;
+pub mod radio;
+pub mod spread;
+pub mod traffic;
+
+use rundir::Phase;
+
+use crate::chart::bars::Bars;
+use crate::chart::plot::Plot;
+use crate::chart::scale::number;
+use crate::chart::{Drawing, WIDE};
+
+/// A chart, to be drawn at any width.
+#[derive(Clone, Debug)]
+pub enum Chart {
+    /// Points and lines.
+    Plot(Plot),
+    /// Horizontal bars.
+    Bars(Bars),
+    /// The nodes and what joins them.
+    Network(map::Network),
+    /// The area to scale.
+    Area(map::Area),
+}
+
+impl Chart {
+    /// The drawing at a width in pixels.
+    pub fn draw(&self, width: f64) -> Drawing {
+        match self {
+            Chart::Plot(plot) => plot.draw(width),
+            Chart::Bars(bars) => bars.draw(width),
+            Chart::Network(network) => network.draw(width),
+            Chart::Area(area) => area.draw(width),
+        }
+    }
+}
+
+/// A chart with its title and what must be said with it.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// Unique in the report; the name of its SVG file.
+    pub id: String,
+    /// What it shows.
+    pub title: String,
+    /// What a reader needs to read it rightly.
+    pub caption: String,
+    /// The drawing.
+    pub chart: Chart,
+}
+
+impl Figure {
+    /// The caption; with how many points are drawn, if not all are.
+    pub fn full_caption(&self) -> String {
+        let Chart::Plot(plot) = &self.chart else {
+            return self.caption.clone();
+        };
+        match plot.thinned(WIDE) {
+            None => self.caption.clone(),
+            Some((kept, all)) => format!(
+                "{} Of {} points {} are drawn: the least and the greatest of each column of pixels.",
+                self.caption,
+                number(all as f64, 0),
+                number(kept as f64, 0)
+            ),
+        }
+    }
+}
+
+/// A part of a section.
+// A report has few blocks, and most are figures: a box around each would save nothing.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug)]
+pub enum Block {
+    /// A figure.
+    Figure(Figure),
+    /// A paragraph.
+    Text(String),
+    /// A table: heads, rows.
+    Table(Vec<String>, Vec<Vec<String>>),
+    /// What should be here and why it is not.
+    Missing(String),
+    /// A title and what is shown when it is opened.
+    Folded(String, Vec<Block>),
+    /// Text in a fixed font.
+    Code(String),
+}
+
+/// A part of the report.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Unique in the report.
+    pub id: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// From the top.
+    pub blocks: Vec<Block>,
+}
+
+impl Section {
+    /// All figures, folded ones too.
+    pub fn figures(&self) -> Vec<&Figure> {
+        fn collect<'a>(blocks: &'a [Block], into: &mut Vec<&'a Figure>) {
+            for block in blocks {
+                match block {
+                    Block::Figure(figure) => into.push(figure),
+                    Block::Folded(_, blocks) => collect(blocks, into),
+                    _ => {}
+                }
+            }
+        }
+        let mut figures = Vec::new();
+        collect(&self.blocks, &mut figures);
+        figures
+    }
+}
+
+/// A table of texts.
+pub fn table<const N: usize>(heads: [&str; N], rows: Vec<[String; N]>) -> Block {
+    let rows = rows.into_iter().map(Vec::from).collect();
+    Block::Table(heads.map(str::to_owned).to_vec(), rows)
+}
+
+/// All phases in their order, each with its colour and the paper's symbol, if it has one.
+pub const PHASES: [(Phase, usize, &str); 8] = [
+    (Phase::Trigger, 6, ""),
+    (Phase::Hold, 3, ""),
+    (Phase::Link, 0, " (tL2)"),
+    (Phase::MovementDetection, 1, " (tMD)"),
+    (Phase::Address, 2, " (tAC)"),
+    (Phase::Dad, 4, " (DAD of tAC)"),
+    (Phase::Binding, 7, " (tBU)"),
+    (Phase::Resume, 5, ""),
+];
+
+/// The name of a phase in words.
+pub fn phase_name(phase: Phase) -> String {
+    phase.name().replace('_', " ")
+}
+
+/// Seconds as milliseconds with three significant digits or more: `257 ms`, `12.2 ms`.
+pub fn ms(seconds: f64) -> String {
+    format!("{} ms", figures(seconds * 1e3))
+}
+
+/// A value with three significant digits or more, at most three of them decimals.
+pub fn figures(value: f64) -> String {
+    let size = value.abs();
+    let decimals = match size {
+        _ if size >= 100.0 => 0,
+        _ if size >= 10.0 => 1,
+        _ if size >= 1.0 => 2,
+        _ => 3,
+    };
+    number(value, decimals)
+}
+
+/// The median, the mean of the middle two of an even number.
+pub fn median(values: &[f64]) -> Option<f64> {
+    measure::distribution::Quartiles::of(values).map(|q| q.median)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phase_has_a_colour_of_its_own() {
+        let mut colours: Vec<usize> = PHASES.iter().map(|p| p.1).collect();
+        colours.sort_unstable();
+        assert_eq!(colours, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn figures_keep_three_digits() {
+        assert_eq!(
+            [ms(0.257_275), ms(0.012_236), ms(0.000_013)],
+            ["257 ms", "12.2 ms", "0.013 ms"]
+        );
+        assert_eq!(figures(6378.4), "6378");
+    }
+}

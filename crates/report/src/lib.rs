@@ -1,0 +1,385 @@
+//! A run directory, or that of a sweep, as one HTML page, as SVG figures and as JUnit XML.
+//!
+//! Owns how results are shown: the page, its figures and their charts. Knows nothing of how a
+//! run is made and measures nothing that `measure` measures: it reads files. What is missing
+//! there is said in the report, and nothing is put in its place.
+//!
+//! ```
+//! use report::Report;
+//!
+//! let dir = tempfile::tempdir()?;
+//! std::fs::write(dir.path().join("run.json"), "{}")?;
+//! let report = Report::read(dir.path(), None)?;
+//! assert!(report.html().contains("plan.yaml is not there"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`load`], [`sweep`] | the files of a run, and of a sweep |
+//! | [`air`] | what captures say of the way over the air |
+//! | [`figure`] | sections and their figures |
+//! | [`chart`] | charts as SVG (pure) |
+//! | [`page`] | sections as a page |
+//! | [`junit`] | expectations as JUnit XML |
+
+pub mod air;
+pub mod chart;
+pub mod figure;
+pub mod junit;
+pub mod load;
+pub mod page;
+pub mod sweep;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use measure::result::{Expectation, Outcome};
+use rundir::RunDir;
+
+use chart::WIDE;
+use figure::{Block, Section, figures, median, ms};
+use junit::Suite;
+use load::{Keys, Run};
+use page::Head;
+use sweep::Sweep;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The directory has none of the files of a run or a sweep.
+    #[error(
+        "{dir}: neither a run directory (plan.yaml, run.json, events.jsonl, result.json) nor that of a sweep (distribution.json, runs.jsonl): give the directory that `wpanlab run` wrote"
+    )]
+    NoRun {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// Everything that is shown of a run or a sweep.
+#[derive(Debug)]
+pub struct Report {
+    head: Head,
+    sections: Vec<Section>,
+    suites: Vec<Suite>,
+}
+
+impl Report {
+    /// Reads `dir`. `compare` is a delay to place in a sweep's distribution.
+    ///
+    /// # Errors
+    /// [`ReportError::NoRun`]. A file that is missing or damaged is no error: the report says so.
+    pub fn read(dir: &Path, compare: Option<Duration>) -> Result<Report, ReportError> {
+        if Sweep::is_at(dir) {
+            let sweep = Sweep::read(dir);
+            return Ok(of_sweep(dir, sweep, compare.map(|d| d.as_secs_f64())));
+        }
+        let run_dir = RunDir::new(dir);
+        let files = [
+            run_dir.plan(),
+            run_dir.facts(),
+            run_dir.events(),
+            run_dir.result(),
+        ];
+        if !files.iter().any(|file| file.exists()) {
+            return Err(ReportError::NoRun {
+                dir: dir.to_owned(),
+            });
+        }
+        Ok(of_run(&Run::read(&run_dir)))
+    }
+
+    /// One self-contained HTML page, which is well-formed XML too.
+    pub fn html(&self) -> String {
+        page::page(&self.head, &self.sections)
+    }
+
+    /// Every figure: a name for its file (without `.svg`), and the file.
+    pub fn svgs(&self) -> Vec<(String, String)> {
+        let figures = self.sections.iter().flat_map(Section::figures);
+        let svg = |figure: &figure::Figure| {
+            let drawing = figure.chart.draw(WIDE);
+            (page::file_stem(&figure.id), drawing.file(&figure.title))
+        };
+        figures.map(svg).collect()
+    }
+
+    /// The expectations as JUnit XML: one suite per run, one case per expectation.
+    pub fn junit(&self) -> String {
+        junit::document(&self.suites)
+    }
+
+    /// What is missing or could not be read, a sentence each.
+    pub fn problems(&self) -> &[String] {
+        &self.head.problems
+    }
+}
+
+fn of_run(run: &Run) -> Report {
+    let handovers = run.result.handovers.as_deref();
+    let mut sections = vec![
+        figure::map::section(run),
+        figure::handover::section(run),
+        figure::traffic::section(run),
+        figure::radio::signal(run),
+        figure::traffic::losses(run),
+        figure::radio::energy(run),
+        figure::paper::section(run.plan.as_ref(), handovers, &run.wireless_delays_s),
+    ];
+    sections.push(plan_section(run.plan_text.as_deref()));
+    let head = Head {
+        title: format!("{}: run report", topology_name(run)),
+        passed: run.result.passed,
+        tiles: tiles(&run.result),
+        facts: facts(run),
+        expectations: run.result.expectations.clone(),
+        notes: run.result.notes.clone().unwrap_or_default(),
+        problems: run.problems.clone(),
+    };
+    Report {
+        head,
+        sections,
+        suites: vec![suite(run, topology_name(run))],
+    }
+}
+
+fn topology_name(run: &Run) -> String {
+    let planned = || run.plan.as_ref().map(|p| p.name.clone());
+    let told = run.result.topology.clone().or_else(planned);
+    told.unwrap_or_else(|| run.name.clone())
+}
+
+fn plan_section(text: Option<&str>) -> Section {
+    let block = match text {
+        Some(text) => Block::Folded("plan.yaml".into(), vec![Block::Code(text.to_owned())]),
+        None => Block::Missing("The resolved plan: plan.yaml is not there.".into()),
+    };
+    Section {
+        id: "plan",
+        title: "Resolved plan",
+        blocks: vec![block],
+    }
+}
+
+/// Figures to see first.
+fn tiles(result: &Keys) -> Vec<(String, String)> {
+    let mut tiles = Vec::new();
+    if let Some(handovers) = &result.handovers {
+        tiles.push((
+            handovers.len().to_string(),
+            "handovers, as clients saw them".to_owned(),
+        ));
+        let delays: Vec<f64> = handovers.iter().filter_map(|h| h.delay_s).collect();
+        if let Some(delay) = median(&delays) {
+            let name = if delays.len() == 1 {
+                "handover delay"
+            } else {
+                "median handover delay"
+            };
+            tiles.push((ms(delay), name.to_owned()));
+        }
+    }
+    if let Some(requests) = &result.requests {
+        tiles.push((
+            format!("{} of {}", requests.lost, requests.sent),
+            "requests lost".to_owned(),
+        ));
+        if let Some(rtt) = requests.rtt_s {
+            tiles.push((ms(rtt.median), "median round-trip time".to_owned()));
+        }
+    }
+    if let Some(radios) = &result.radios {
+        let sum: f64 = radios.iter().map(|r| r.millijoules).sum();
+        tiles.push((
+            format!("{} mJ", figures(sum)),
+            "energy of all radios".to_owned(),
+        ));
+    }
+    tiles
+}
+
+fn facts(run: &Run) -> Vec<(String, String)> {
+    let result = &run.result;
+    let live = run.facts.as_ref();
+    let seed = result.seed.or(run.plan.as_ref().map(|p| p.seed));
+    let facts = [
+        ("directory", Some(run.name.clone())),
+        ("topology", Some(topology_name(run))),
+        ("seed", seed.map(|s| s.to_string())),
+        ("scenario", run.duration_s().map(|s| format!("{s} s"))),
+        (
+            "backend",
+            result.backend.clone().or(live.map(|f| f.backend.clone())),
+        ),
+        (
+            "clock",
+            result.clock.clone().or(live.map(|f| f.clock.clone())),
+        ),
+        (
+            "kernel",
+            result.kernel.clone().or(live.map(|f| f.kernel.clone())),
+        ),
+        (
+            "made by wpanlab",
+            result
+                .wpanlab_version
+                .clone()
+                .or(live.map(|f| f.wpanlab_version.clone())),
+        ),
+        (
+            "report by wpanlab",
+            Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ),
+    ];
+    let known = |(name, value): (&str, Option<String>)| {
+        (name.to_owned(), value.unwrap_or_else(|| "not known".into()))
+    };
+    facts.into_iter().map(known).collect()
+}
+
+fn suite(run: &Run, topology: String) -> Suite {
+    let missing = || {
+        run.problems
+            .first()
+            .cloned()
+            .unwrap_or_else(|| "result.json does not tell the expectations".into())
+    };
+    let expectations: Result<Vec<Expectation>, String> =
+        run.result.expectations.clone().ok_or_else(missing);
+    Suite {
+        name: run.name.clone(),
+        topology,
+        properties: facts(run),
+        expectations,
+    }
+}
+
+fn of_sweep(dir: &Path, sweep: Sweep, compare_s: Option<f64>) -> Report {
+    let suites: Vec<Suite> = sweep
+        .runs
+        .iter()
+        .map(|path| {
+            let run = Run::read(&RunDir::new(path));
+            let mut suite = suite(&run, topology_name(&run));
+            suite.name = path
+                .strip_prefix(dir)
+                .unwrap_or(path)
+                .to_string_lossy()
+                .into_owned();
+            suite
+        })
+        .collect();
+    let mut problems = sweep.problems.clone();
+    if sweep.runs.is_empty() {
+        problems.push(
+            "no directory of a run is under that of the sweep: their expectations are not known"
+                .into(),
+        );
+    }
+    let all: Option<Vec<_>> = (!sweep.rows.is_empty()).then(|| {
+        sweep
+            .rows
+            .iter()
+            .filter_map(|r| r.handovers.clone())
+            .flatten()
+            .collect()
+    });
+    let topology = sweep
+        .topology
+        .clone()
+        .or(sweep.plan.as_ref().map(|p| p.name.clone()));
+    let topology = topology.unwrap_or_else(|| sweep.name.clone());
+    let varied = sweep.rows.iter().any(|r| !r.set.is_empty());
+    let mut sections = vec![
+        figure::spread::delays(&sweep, compare_s),
+        figure::spread::phases(&sweep),
+        figure::spread::losses(&sweep),
+        figure::spread::runs(&sweep),
+    ];
+    if !varied {
+        // With values set, the runs have no common parameters to stand at.
+        sections.push(figure::paper::section(
+            sweep.plan.as_ref(),
+            all.as_deref(),
+            &[],
+        ));
+    }
+    sections.push(plan_section(sweep.plan_text.as_deref()));
+    let head = Head {
+        title: format!("{topology}: report of {} runs", sweep.rows.len()),
+        passed: (!sweep.rows.is_empty()).then(|| sweep.rows.iter().all(|r| r.passed == Some(true))),
+        tiles: sweep_tiles(&sweep),
+        facts: sweep_facts(&sweep, &topology, &suites),
+        expectations: None,
+        notes: vec![],
+        problems,
+    };
+    Report {
+        head,
+        sections,
+        suites,
+    }
+}
+
+fn sweep_tiles(sweep: &Sweep) -> Vec<(String, String)> {
+    let delays: Vec<f64> = sweep.rows.iter().flat_map(sweep::Row::delays).collect();
+    let failed = sweep.rows.iter().filter(|r| r.passed != Some(true)).count();
+    let mut tiles = vec![
+        (
+            format!("{failed} of {}", sweep.rows.len()),
+            "runs failed".to_owned(),
+        ),
+        (
+            delays.len().to_string(),
+            "handovers, as clients saw them".to_owned(),
+        ),
+    ];
+    tiles.extend(median(&delays).map(|d| (ms(d), "median handover delay".to_owned())));
+    let lost: Option<u64> = sweep.rows.iter().map(|r| r.lost).sum();
+    tiles.extend(lost.map(|n| (n.to_string(), "requests lost".to_owned())));
+    tiles
+}
+
+/// What all runs have in common, and how their expectations came out.
+fn sweep_facts(sweep: &Sweep, topology: &str, suites: &[Suite]) -> Vec<(String, String)> {
+    let mut facts = vec![
+        ("directory".to_owned(), sweep.name.clone()),
+        ("topology".to_owned(), topology.to_owned()),
+    ];
+    let seeds: Vec<_> = sweep.rows.iter().filter_map(|r| r.seed).collect();
+    if let Some((first, last)) = seeds.iter().min().zip(seeds.iter().max()) {
+        facts.push(("seeds".to_owned(), format!("{first} to {last}")));
+    }
+    for name in ["backend", "clock", "kernel", "made by wpanlab"] {
+        let mut values: Vec<&String> = suites
+            .iter()
+            .flat_map(|s| &s.properties)
+            .filter(|p| p.0 == name)
+            .map(|p| &p.1)
+            .collect();
+        values.sort();
+        values.dedup();
+        let values: Vec<&str> = values.into_iter().map(String::as_str).collect();
+        let value = if values.is_empty() {
+            "not known".to_owned()
+        } else {
+            values.join(", ")
+        };
+        facts.push((name.to_owned(), value));
+    }
+    let expectations = || {
+        suites
+            .iter()
+            .filter_map(|s| s.expectations.as_ref().ok())
+            .flatten()
+    };
+    let held = expectations()
+        .filter(|e| e.outcome == Outcome::Passed)
+        .count();
+    facts.push((
+        "expectations".to_owned(),
+        format!("{held} of {} passed", expectations().count()),
+    ));
+    facts
+}

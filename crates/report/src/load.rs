@@ -1,0 +1,278 @@
+//! The files of a run directory. What is missing or cannot be understood becomes a sentence, and
+//! whatever else is there is used.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use measure::analysis::Analysis;
+use measure::assemble::analysis;
+use measure::mobility::{NodeHandover, handovers, scenario_start};
+use measure::result::{Expectation, Flow, Handover, RadioUse, Requests, Scenario};
+use rundir::air::Facts;
+use rundir::event::read_all;
+use rundir::{Event, RunDir, RunFacts};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use topology::Plan;
+use topology::plan::{NodeName, Role};
+use units::{Seed, SimTime};
+
+use crate::air::{self, Heard};
+
+/// What a run left.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// Name of the directory.
+    pub name: String,
+    /// `plan.yaml` as it stands.
+    pub plan_text: Option<String>,
+    /// The same, understood.
+    pub plan: Option<Plan>,
+    /// `run.json`.
+    pub facts: Option<RunFacts>,
+    /// `result.json`.
+    pub result: Keys,
+    /// `events.jsonl`.
+    pub events: Option<Vec<Event>>,
+    /// Handovers by the nodes' own account, out of the events.
+    pub records: Vec<NodeHandover>,
+    /// What each client's capture shows.
+    pub clients: Vec<(NodeName, Analysis)>,
+    /// Strength of the routers' frames at the nodes, out of the capture of the air.
+    pub heard: Vec<Heard>,
+    /// From a router's wired interface to the node's 6LoWPAN interface, seconds, one per request
+    /// whose way the captures show.
+    pub wireless_delays_s: Vec<f64>,
+    /// What is missing or cannot be read, and what to do about it.
+    pub problems: Vec<String>,
+}
+
+/// The keys of `result.json` that could be read.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Version of the program that made the run.
+    pub wpanlab_version: Option<String>,
+    /// Name of the topology.
+    pub topology: Option<String>,
+    /// Root seed.
+    pub seed: Option<Seed>,
+    /// `native` or `vm`.
+    pub backend: Option<String>,
+    /// `virtual` or `realtime`.
+    pub clock: Option<String>,
+    /// Kernel release.
+    pub kernel: Option<String>,
+    /// The scenario's time.
+    pub scenario: Option<Scenario>,
+    /// The verdict.
+    pub passed: Option<bool>,
+    /// The handovers.
+    pub handovers: Option<Vec<Handover>>,
+    /// All polls.
+    pub requests: Option<Requests>,
+    /// Polls per client, node and resource.
+    pub flows: Option<Vec<Flow>>,
+    /// CoMP requests of the clients.
+    pub signalling: Option<Requests>,
+    /// What radios used; only with `medium: phy`.
+    pub radios: Option<Vec<RadioUse>>,
+    /// What the air counted; only with `medium: phy`.
+    pub air: Option<Facts>,
+    /// The expectations.
+    pub expectations: Option<Vec<Expectation>>,
+    /// What a reader should know.
+    pub notes: Option<Vec<String>>,
+}
+
+impl Run {
+    /// Reads a run directory. Nothing in it is required.
+    pub fn read(dir: &RunDir) -> Run {
+        let mut run = Run {
+            name: name_of(dir.root()),
+            ..Run::default()
+        };
+        run.plan_text = run.file(&dir.plan(), |p| fs::read_to_string(p));
+        if let Some(text) = &run.plan_text {
+            match Plan::from_yaml(text) {
+                Ok(plan) => run.plan = Some(plan),
+                Err(error) => run.problem(&dir.plan(), &error),
+            }
+        }
+        run.facts = run.file(&dir.facts(), RunFacts::read);
+        if let Some(Value::Object(keys)) = run.file(&dir.result(), json) {
+            let phy = run.plan.as_ref().is_some_and(|p| p.radio.phy.is_some());
+            run.result = Keys::of(&keys, phy, &mut run.problems);
+        }
+        if let Some(file) = run.file(&dir.events(), |p| File::open(p)) {
+            match read_all(BufReader::new(file)) {
+                Ok(events) => run.events = Some(events),
+                Err(error) => run.problem(&dir.events(), &error),
+            }
+        }
+        run.records = handovers(run.events.as_deref().unwrap_or_default());
+        run.captures(dir);
+        run
+    }
+
+    /// Seconds of the scenario at `time`; before 0 if the scenario had not begun.
+    pub fn seconds(&self, time: SimTime) -> f64 {
+        let start = self.result.scenario.map(|s| s.start_unix_ns);
+        let start = start.or_else(|| {
+            let told = scenario_start(self.events.as_deref()?)?;
+            Some(told.as_nanos())
+        });
+        let first = || self.clients.iter().map(|(_, a)| a.start.as_nanos()).min();
+        let start_unix_ns = start.or_else(first).unwrap_or_default();
+        let scenario = Scenario {
+            start_unix_ns,
+            duration_s: 0.0,
+        };
+        scenario.seconds(time)
+    }
+
+    /// How long the scenario lasted, if that is known.
+    pub fn duration_s(&self) -> Option<f64> {
+        let planned = || {
+            self.plan
+                .as_ref()
+                .map(|p| p.scenario.duration.as_secs_f64())
+        };
+        self.result.scenario.map(|s| s.duration_s).or_else(planned)
+    }
+
+    /// The node's own account of a handover of the result.
+    pub fn record(&self, handover: &Handover) -> Option<&NodeHandover> {
+        let started = handover.started_s?;
+        let same = |r: &&NodeHandover| {
+            r.node == handover.node && r.started.is_some_and(|t| self.seconds(t) == started)
+        };
+        self.records.iter().find(same)
+    }
+
+    fn captures(&mut self, dir: &RunDir) {
+        let Some(plan) = self.plan.take() else {
+            return;
+        };
+        if fs::metadata(dir.captures()).is_err() {
+            self.problems.push(
+                "captures/ is not there: Message IDs, round-trip times and signal strengths over time cannot be drawn. A sweep keeps captures with --captures; a run can be had again by its seed".into(),
+            );
+        } else {
+            let events = self.events.take().unwrap_or_default();
+            for (name, node) in &plan.nodes {
+                let Role::Client(client) = &node.role else {
+                    continue;
+                };
+                let interface = if node.backbone.is_some() {
+                    "eth0"
+                } else {
+                    "lowpan0"
+                };
+                let file = dir.capture(name, interface);
+                if let Some(capture) =
+                    self.file(&file, |p| capture::read(p).map_err(io::Error::other))
+                {
+                    if let Some(damage) = &capture.damage {
+                        self.problem(&file, damage);
+                    }
+                    let analysis = analysis(&plan, &events, client, &capture);
+                    self.clients.push((name.clone(), analysis));
+                }
+            }
+            self.events = (!events.is_empty()).then_some(events);
+            if plan.radio.phy.is_some() {
+                let read = |p: &Path| capture::read(p).map_err(io::Error::other);
+                if let Some(capture) = self.file(&dir.air_capture(), read) {
+                    self.heard = air::heard(&plan, &capture, |time| self.seconds(time));
+                }
+            }
+            self.wireless_delays_s = air::wireless_delays(&plan, dir);
+        }
+        self.plan = Some(plan);
+    }
+
+    fn file<T>(&mut self, path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Option<T> {
+        match how(path) {
+            Ok(value) => Some(value),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.problems
+                    .push(format!("{} is not there", name_of(path)));
+                None
+            }
+            Err(error) => {
+                self.problem(path, &error);
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, path: &Path, what: &dyn std::fmt::Display) {
+        let text = format!("{} cannot be understood: {what}", name_of(path));
+        self.problems.push(text);
+    }
+}
+
+impl Keys {
+    fn of(keys: &Map<String, Value>, phy: bool, problems: &mut Vec<String>) -> Keys {
+        let mut read = Reader { keys, problems };
+        Keys {
+            wpanlab_version: read.key("wpanlab_version"),
+            topology: read.key("topology"),
+            seed: read.key("seed"),
+            backend: read.key("backend"),
+            clock: read.key("clock"),
+            kernel: read.key("kernel"),
+            scenario: read.key("scenario"),
+            passed: read.key("passed"),
+            handovers: read.key("handovers"),
+            requests: read.key("requests"),
+            flows: read.key("flows"),
+            signalling: read.key("signalling"),
+            radios: if phy { read.key("radios") } else { None },
+            air: if phy { read.key("air") } else { None },
+            expectations: read.key("expectations"),
+            notes: read.key("notes"),
+        }
+    }
+}
+
+struct Reader<'a> {
+    keys: &'a Map<String, Value>,
+    problems: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn key<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let Some(value) = self.keys.get(name) else {
+            self.problems
+                .push(format!("result.json has no key `{name}`"));
+            return None;
+        };
+        match T::deserialize(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let text = format!("result.json: `{name}` cannot be understood: {error}");
+                self.problems.push(text);
+                None
+            }
+        }
+    }
+}
+
+/// A JSON object. Anything else is said to be none.
+pub fn json(path: &Path) -> io::Result<Value> {
+    let value: Value = serde_json::from_slice(&fs::read(path)?)?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(io::Error::other("expected a JSON object"))
+    }
+}
+
+/// Last part of a path, for people.
+pub fn name_of(path: &Path) -> String {
+    let full = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = full.file_name().unwrap_or(full.as_os_str());
+    name.to_string_lossy().into_owned()
+}

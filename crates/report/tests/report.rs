@@ -1,0 +1,492 @@
+//! What a report says of directories as runs leave them, and as accidents leave them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use measure::selftest::{Truth, synthesize};
+use report::Report;
+use roxmltree::Document;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Start of the scenario in the example of docs/result.md, and of the synthetic capture.
+const START_NS: u64 = 1_600_000_000_000_000_000;
+
+/// The example of docs/result.md: what `measure`'s own test says that it writes.
+fn example() -> Value {
+    let text = include_str!("../../../docs/result.md");
+    let example = text.split("## Example").nth(1).unwrap();
+    let json = example.split("```json\n").nth(1).unwrap();
+    serde_json::from_str(json.split("```").next().unwrap()).unwrap()
+}
+
+fn plan() -> String {
+    let text = include_str!("../../../topologies/handover.yaml");
+    let plan = topology::load("handover.yaml", text, topology::Overrides::default()).unwrap();
+    plan.to_yaml()
+}
+
+fn event(after_ns: u64, node: &str, rest: &Value) -> String {
+    let mut event = json!({ "time_ns": START_NS + after_ns, "node": node });
+    let keys = event.as_object_mut().unwrap();
+    keys.extend(rest.as_object().unwrap().clone());
+    event.to_string() + "\n"
+}
+
+/// The events of the example's handover: it started at 0.052 s, `link` took 5 ms and `binding`
+/// 31.5 ms.
+fn events() -> String {
+    let phase = |what: &str, phase: &str| json!({"event": what, "handover": 1, "phase": phase});
+    [
+        event(0, "scenario", &json!({"event": "scenario_started"})),
+        event(52_000_000, "sensor", &json!({"event": "handover_started", "handover": 1, "from": "er1", "reason": "signal"})),
+        event(52_000_000, "sensor", &phase("phase_started", "link")),
+        event(57_000_000, "sensor", &phase("phase_ended", "link")),
+        event(57_000_000, "sensor", &phase("phase_started", "binding")),
+        event(88_500_000, "sensor", &phase("phase_ended", "binding")),
+        event(88_500_000, "sensor", &json!({"event": "handover_completed", "handover": 1, "to": "er2", "t_addr": "2001:db8:2::5"})),
+        event(90_000_000, "client", &json!({"event": "request_failed", "p_addr": "2001:db8::9", "reason": "hold <timeout>"})),
+    ]
+    .concat()
+}
+
+/// A run directory with every file.
+fn run() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    fs::write(path.join("plan.yaml"), plan()).unwrap();
+    fs::write(
+        path.join("run.json"),
+        r#"{"backend":"vm","clock":"virtual","kernel":"6.1.0-18-amd64","wpanlab_version":"0.1.0"}"#,
+    )
+    .unwrap();
+    fs::write(path.join("events.jsonl"), events()).unwrap();
+    fs::write(path.join("result.json"), example().to_string()).unwrap();
+    fs::create_dir(path.join("captures")).unwrap();
+    let capture = synthesize(&Truth::default()).unwrap();
+    fs::write(path.join("captures/client.eth0.pcapng"), capture).unwrap();
+    dir
+}
+
+fn read(path: &Path) -> Report {
+    Report::read(path, None).unwrap()
+}
+
+/// All text of a page or a drawing.
+fn text(document: &Document) -> String {
+    let texts = document.descendants().filter(|n| n.is_text());
+    texts
+        .filter_map(|n| n.text())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn parse(page: &str) -> Document<'_> {
+    let options = roxmltree::ParsingOptions {
+        allow_dtd: true,
+        ..Default::default()
+    };
+    Document::parse_with_options(page, options).unwrap()
+}
+
+#[test]
+fn the_page_has_every_figure_for_both_widths_and_needs_nothing_else() {
+    let dir = run();
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let page = report.html();
+    let document = parse(&page);
+    let figures: BTreeSet<&str> = document
+        .descendants()
+        .filter(|n| n.has_tag_name(("http://www.w3.org/1999/xhtml", "figure")))
+        .filter_map(|n| n.attribute("id"))
+        .collect();
+    for id in [
+        "topology",
+        "handover-1",
+        "message-ids-flow-1",
+        "rtt-flow-1",
+        "signal-sensor",
+        "figure-15",
+        "figure-16",
+        "figure-17",
+    ] {
+        assert!(
+            figures.contains(format!("fig-{id}").as_str()),
+            "{id} in {figures:?}"
+        );
+    }
+    let svgs = document
+        .descendants()
+        .filter(|n| n.tag_name().name() == "svg");
+    assert_eq!(svgs.count(), 2 * figures.len());
+    for node in document.descendants() {
+        assert_ne!(node.tag_name().name(), "script");
+        assert_eq!(node.attribute("src"), None);
+        let link = node.attribute("href").unwrap_or("#");
+        assert!(link.starts_with('#') || link == "data:,", "{link}");
+        if let Some(target) = link.strip_prefix('#').filter(|t| !t.is_empty()) {
+            let found = document
+                .descendants()
+                .any(|n| n.attribute("id") == Some(target));
+            assert!(found, "nothing has the id {target}");
+        }
+    }
+    let ids: Vec<&str> = document
+        .descendants()
+        .filter_map(|n| n.attribute("id"))
+        .collect();
+    assert_eq!(
+        ids.len(),
+        ids.iter().collect::<BTreeSet<_>>().len(),
+        "ids are unique"
+    );
+    let text = text(&document);
+    for told in [
+        "passed",
+        "6.1.0-18-amd64",
+        "< 100 ms",
+        "50.0 ms",
+        "hold <timeout>",
+        "lost (2)",
+    ] {
+        assert!(text.contains(told), "{told}");
+    }
+}
+
+#[test]
+fn the_timeline_shows_the_phases_and_the_gap_at_their_times() {
+    let dir = run();
+    let svgs = read(dir.path()).svgs();
+    let (_, svg) = svgs.iter().find(|(name, _)| name == "handover-1").unwrap();
+    let document = Document::parse(svg).unwrap();
+    let text = text(&document);
+    // The last response before was at 41 ms: that is time 0, the trigger 11 ms later.
+    for told in [
+        "link: 5.00 ms from 11.0 ms to 16.0 ms",
+        "binding: 31.5 ms from 16.0 ms to 47.5 ms",
+        "last response before: ID 104 at 0.000 ms",
+        "first response after: ID 105 at 50.0 ms",
+    ] {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+}
+
+#[test]
+fn svg_files_stand_alone_with_text_as_text() {
+    let dir = run();
+    let svgs = read(dir.path()).svgs();
+    let names: BTreeSet<_> = svgs.iter().map(|s| &s.0).collect();
+    assert_eq!(names.len(), svgs.len(), "names of files are unique");
+    for (name, svg) in &svgs {
+        let document = Document::parse(svg).unwrap();
+        let root = document.root_element();
+        assert_eq!(
+            root.tag_name().namespace(),
+            Some("http://www.w3.org/2000/svg"),
+            "{name}"
+        );
+        let mut texts = root.descendants().filter(|n| n.tag_name().name() == "text");
+        assert!(texts.next().is_some(), "{name}");
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
+    }
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let evil = "</title></style><script>alert('x')</script><img src=\"http://x/\"/>&amp;\u{1}";
+    let dir = run();
+    let mut result = example();
+    for key in ["topology", "kernel", "backend"] {
+        result[key] = json!(evil);
+    }
+    result["handovers"][0]["node"] = json!(evil);
+    result["handovers"][0]["from"] = json!(evil);
+    result["flows"][0]["resource"] = json!(evil);
+    result["notes"] = json!([evil]);
+    result["expectations"][1]["expected"] = json!(evil);
+    result["expectations"][1]["outcome"] = json!("failed");
+    fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+    let plan = plan().replace("er2", "'</svg><script>'");
+    fs::write(dir.path().join("plan.yaml"), plan).unwrap();
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let page = report.html();
+    let document = parse(&page);
+    assert!(
+        !document
+            .descendants()
+            .any(|n| ["script", "img"].contains(&n.tag_name().name()))
+    );
+    assert!(text(&document).contains("<script>alert('x')</script>"));
+    for (name, svg) in report.svgs() {
+        assert!(!name.contains(['/', '<', ' ']), "{name}");
+        let document = Document::parse(&svg).unwrap();
+        assert!(
+            !document
+                .descendants()
+                .any(|n| n.tag_name().name() == "script")
+        );
+    }
+    Document::parse(&report.junit()).unwrap();
+}
+
+#[test]
+fn a_missing_or_damaged_file_is_said_and_the_rest_is_shown() {
+    for name in [
+        "plan.yaml",
+        "run.json",
+        "events.jsonl",
+        "result.json",
+        "captures/client.eth0.pcapng",
+    ] {
+        let last = name.rsplit('/').next().unwrap();
+        for damaged in [None, Some("\u{0}{[nothing"), Some("")] {
+            let dir = run();
+            let path = dir.path().join(name);
+            match damaged {
+                None => fs::remove_file(&path).unwrap(),
+                Some(text) => fs::write(&path, text).unwrap(),
+            }
+            let report = read(dir.path());
+            let told = report.problems().iter().any(|p| p.starts_with(last));
+            // An empty log of events is a log; that it holds none shows elsewhere.
+            assert!(
+                told || (name == "events.jsonl" && damaged == Some("")),
+                "{name}, {damaged:?}: {:?}",
+                report.problems()
+            );
+            let page = report.html();
+            let document = parse(&page);
+            for problem in report.problems() {
+                let shown = problem.replace('\u{0}', "");
+                assert!(
+                    text(&document).contains(shown.lines().next().unwrap()),
+                    "{shown}"
+                );
+            }
+            assert!(
+                page.contains("id=\"fig-figure-15\""),
+                "the model needs no file"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_missing_key_is_said_and_the_rest_is_shown() {
+    let keys: Vec<String> = example().as_object().unwrap().keys().cloned().collect();
+    for key in keys.iter().filter(|key| *key != "schema") {
+        for wrong in [None, Some(json!({"no": "such thing"}))] {
+            let mut result = example();
+            match wrong {
+                None => drop(result.as_object_mut().unwrap().remove(key)),
+                Some(value) => result[key] = value,
+            }
+            let dir = run();
+            fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+            let report = read(dir.path());
+            let told = report
+                .problems()
+                .iter()
+                .filter(|p| p.contains(&format!("`{key}`")));
+            assert_eq!(told.count(), 1, "{key}: {:?}", report.problems());
+            parse(&report.html());
+        }
+    }
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Report::read(dir.path(), None).unwrap_err().to_string();
+    assert!(error.starts_with(&dir.path().display().to_string()) && error.contains("result.json"));
+}
+
+#[test]
+fn junit_has_one_case_per_expectation_and_failures_say_what_was_measured() {
+    let dir = run();
+    let mut result = example();
+    result["expectations"][1]["outcome"] = json!("failed");
+    result["expectations"][1]["measured"] = json!(0.25);
+    result["expectations"][4] = json!({"metric": "rtt_p95", "expected": "<= 1 ms", "measured": null, "outcome": "not measured", "reason": "a capture is damaged"});
+    fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+    let xml = read(dir.path()).junit();
+    let document = Document::parse(&xml).unwrap();
+    let root = document.root_element();
+    assert_eq!(root.tag_name().name(), "testsuites");
+    let suite = root.first_element_child().unwrap();
+    // The attributes that the common schema (Jenkins' junit-10.xsd) requires.
+    for (name, value) in [("tests", "5"), ("failures", "2"), ("errors", "0")] {
+        assert_eq!(suite.attribute(name), Some(value));
+        assert_eq!(root.attribute(name), Some(value));
+    }
+    assert!(suite.attribute("name").is_some());
+    let order: Vec<_> = suite
+        .children()
+        .filter(|n| n.is_element())
+        .map(|n| n.tag_name().name())
+        .collect();
+    assert_eq!(
+        order,
+        [
+            "properties",
+            "testcase",
+            "testcase",
+            "testcase",
+            "testcase",
+            "testcase"
+        ]
+    );
+    let cases: Vec<_> = suite
+        .children()
+        .filter(|n| n.has_tag_name("testcase"))
+        .collect();
+    assert!(
+        cases
+            .iter()
+            .all(|c| c.attribute("name").is_some() && c.attribute("classname") == Some("handover"))
+    );
+    assert_eq!(cases[1].attribute("name"), Some("handover_delay < 100 ms"));
+    let failure = cases[1].first_element_child().unwrap();
+    assert_eq!(failure.tag_name().name(), "failure");
+    assert_eq!(
+        failure.attribute("message"),
+        Some("expected < 100 ms, measured 250 ms")
+    );
+    assert_eq!(failure.text(), Some("measured value: 0.25"));
+    let unmeasured = cases[4].first_element_child().unwrap();
+    assert!(
+        unmeasured
+            .attribute("message")
+            .unwrap()
+            .contains("a capture is damaged")
+    );
+    assert_eq!(cases[0].first_element_child(), None);
+}
+
+#[test]
+fn a_run_without_a_result_is_an_error_in_junit() {
+    let dir = run();
+    fs::remove_file(dir.path().join("result.json")).unwrap();
+    let xml = read(dir.path()).junit();
+    let document = Document::parse(&xml).unwrap();
+    assert_eq!(document.root_element().attribute("errors"), Some("1"));
+    assert!(document.descendants().any(|n| n.has_tag_name("error")));
+}
+
+/// A sweep over two seeds, one of which failed, as `wpanlab run --seeds` leaves it.
+fn sweep(file: &str, rows: &[Value]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    fs::write(path.join("plan.yaml"), plan()).unwrap();
+    let text = match file {
+        "runs.jsonl" => rows.iter().map(|row| row.to_string() + "\n").collect(),
+        _ => json!({"topology": "handover", "runs": rows, "figures": [], "lost": null}).to_string(),
+    };
+    fs::write(path.join(file), text).unwrap();
+    for (i, row) in rows.iter().enumerate() {
+        let run = path.join(format!("seed-{}", i + 9));
+        fs::create_dir(&run).unwrap();
+        let mut result = example();
+        result["expectations"][0]["outcome"] = json!(if row["passed"] == json!(true) {
+            "passed"
+        } else {
+            "failed"
+        });
+        fs::write(run.join("result.json"), result.to_string()).unwrap();
+    }
+    dir
+}
+
+fn row(seed: u64, passed: bool, delays_s: &[f64]) -> Value {
+    let handover = |delay: &f64| {
+        let mut handover = example()["handovers"][0].clone();
+        handover["delay_s"] = json!(delay);
+        handover
+    };
+    let handovers: Vec<Value> = delays_s.iter().map(handover).collect();
+    json!({"seed": seed, "passed": passed, "handovers": handovers, "lost": 3, "sent": 10})
+}
+
+#[test]
+fn a_sweep_shows_quartiles_failed_seeds_and_where_a_delay_falls() {
+    let rows = [row(9, true, &[0.1, 0.2]), row(10, false, &[0.3, 0.4])];
+    let dir = sweep("distribution.json", &rows);
+    let compare = std::time::Duration::from_millis(350);
+    let report = Report::read(dir.path(), Some(compare)).unwrap();
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let page = report.html();
+    let document = parse(&page);
+    let text = text(&document);
+    // R: quantile(c(100, 200, 300, 400)) gives 100, 175, 250, 325, 400.
+    for told in [
+        "175 ms",
+        "250 ms",
+        "325 ms",
+        "3 of 4 delays, 75.0 %, are shorter than 350 ms.",
+        "1 of 2 runs failed; they stand first.",
+        "6 of 20 Message IDs were lost, in 2 of 2 runs.",
+    ] {
+        assert!(text.contains(told), "{told}");
+    }
+    let names: Vec<String> = report.svgs().into_iter().map(|s| s.0).collect();
+    for name in ["delay-cumulative", "delay-histogram", "phases", "lost"] {
+        assert!(names.iter().any(|n| n == name), "{name} in {names:?}");
+    }
+    let xml = report.junit();
+    let document = Document::parse(&xml).unwrap();
+    let suites: Vec<_> = document
+        .descendants()
+        .filter(|n| n.has_tag_name("testsuite"))
+        .collect();
+    let told: Vec<_> = suites
+        .iter()
+        .map(|s| {
+            (
+                s.attribute("name").unwrap(),
+                s.attribute("failures").unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("seed-9", "0"), ("seed-10", "1")]);
+}
+
+#[test]
+fn a_sweep_over_values_is_split_by_what_was_set() {
+    let mut rows = [row(1, true, &[0.1]), row(1, true, &[0.4])];
+    rows[0]["set"] = json!({"backbone.delay": "2 ms"});
+    rows[1]["set"] = json!({"backbone.delay": "9 ms"});
+    let dir = sweep("runs.jsonl", &rows);
+    let report = read(dir.path());
+    let page = report.html();
+    let text = text(&parse(&page));
+    assert!(text.contains("backbone.delay=2 ms (1)") && text.contains("backbone.delay=9 ms (1)"));
+    assert!(
+        !page.contains("fig-figure-15"),
+        "runs with different parameters have no common point"
+    );
+}
+
+#[test]
+fn a_damaged_table_of_runs_is_said() {
+    for text in [
+        "",
+        "{",
+        "[]",
+        "{\"runs\": 3}",
+        "{\"runs\": [{\"seed\": \"x\"}, {}]}",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("distribution.json"), text).unwrap();
+        let report = read(dir.path());
+        assert!(
+            report.problems().len() >= 2,
+            "{text}: {:?}",
+            report.problems()
+        );
+        parse(&report.html());
+        Document::parse(&report.junit()).unwrap();
+    }
+}
