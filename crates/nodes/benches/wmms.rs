@@ -7,6 +7,7 @@
 
 #[path = "../tests/wmms/daemon.rs"]
 mod daemon;
+#[allow(dead_code, reason = "the test uses the rest")]
 #[path = "../tests/wmms/load.rs"]
 mod load;
 

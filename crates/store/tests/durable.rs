@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Endpoint, Machine, Params, Transmit};
+use coap::{Endpoint, Machine, Params, Reliability, Transmit};
 use comp::codec::{self, Command, Lifetime};
 use comp::mmt::Mmt;
 use comp::wmms::{self, Wmms};
@@ -59,7 +59,8 @@ fn datagram(node: u16, command: Command) -> (SocketAddrV6, Vec<u8>) {
     let rng = Seed(u64::from(node)).rng(&["node"]);
     let mut endpoint = Endpoint::new(Params::default(), codec::KNOWN_CRITICAL, rng);
     let server = SocketAddrV6::new(p(0xffff), 5683, 0, 0);
-    command.send(SimTime::ZERO, &mut endpoint, server);
+    let confirmable = Reliability::Confirmable;
+    endpoint.request(SimTime::ZERO, server, confirmable, command.request());
     let Transmit { payload, .. } = endpoint.poll_transmit().unwrap();
     (SocketAddrV6::new(p(node), 5683, 0, 0), payload)
 }

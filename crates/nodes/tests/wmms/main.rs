@@ -3,6 +3,7 @@
 //! 30 kills; `WPANLAB_KILLS=1000 cargo test --release -p nodes --test wmms` for more.
 
 mod daemon;
+#[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
 
 use std::net::Ipv6Addr;
