@@ -95,7 +95,7 @@ struct Sweep {
     last: Option<Ipv6Addr>,
 }
 
-/// A table's journal on disk; see the [module](self).
+/// A table's journal on disk: segments of records, the young ones replace the old.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
