@@ -34,7 +34,7 @@ use crate::sequence::Sequence;
 
 /// Correspondents remembered; the one not heard for longest is forgotten first. As many as the
 /// WMMS keeps, which in direct mode leaves those to the node that it has served.
-pub const MAX_CORRESPONDENTS: usize = crate::mmt::MAX_CORRESPONDENTS;
+pub const MAX_CORRESPONDENTS: usize = 256;
 
 /// Requests handed to the application and not answered yet that are remembered.
 const MAX_UNANSWERED: usize = 1024;

@@ -28,6 +28,8 @@ mod radio;
 mod resource;
 pub mod wmms;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use topology::Plan;
 use topology::plan::{CoapPlan, Role};
@@ -48,6 +50,8 @@ pub struct Config {
     pub crashes: u32,
     /// Interface names.
     pub interfaces: Interfaces,
+    /// Directory of what outlives the daemon; made when it is needed.
+    pub state: PathBuf,
 }
 
 /// Names of a node's interfaces; the testbed uses the defaults.
@@ -76,6 +80,7 @@ struct Host {
     events: Events,
     commands: Commands,
     interfaces: Interfaces,
+    state: PathBuf,
 }
 
 impl Host {
@@ -102,6 +107,7 @@ pub async fn run(config: Config) -> Result<()> {
         controlled,
         crashes,
         interfaces,
+        state,
     } = config;
     let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
     let node = plan
@@ -114,6 +120,7 @@ pub async fn run(config: Config) -> Result<()> {
         events: Events::new(&name),
         commands: Commands::new(controlled)?,
         interfaces,
+        state,
         name: name.clone(),
     };
     let done = match node.role {

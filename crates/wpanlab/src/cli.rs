@@ -257,6 +257,9 @@ pub struct NodeArgs {
     /// The 6LoWPAN interface
     #[arg(long, default_value = "lowpan0")]
     pub lowpan: String,
+    /// Directory of what outlives the daemon: the WMMS's table, in NODE.redb
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wpanlab")]
+    pub state: PathBuf,
     /// Which node of the plan
     pub node: String,
 }

@@ -160,6 +160,7 @@ async fn node(args: NodeArgs) -> Result<Outcome> {
             wpan: args.wpan,
             lowpan: args.lowpan,
         },
+        state: args.state,
     })
     .await?;
     Ok(Outcome::Passed)

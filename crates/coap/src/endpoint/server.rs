@@ -127,7 +127,7 @@ impl Endpoint {
         if let Some(displaced) = displaced {
             self.remove_exchange(displaced);
         }
-        while let Some(forgotten) = self.history.forget(now) {
+        while let Some(forgotten) = self.history.forget(now, key.0) {
             if let Some(exchange) = forgotten {
                 self.remove_exchange(exchange);
             }

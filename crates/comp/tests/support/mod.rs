@@ -131,6 +131,7 @@ impl Net {
         let wmms = wmms::Config {
             hold_timeout: setup.hold_timeout,
             binding: setup.binding,
+            limits: comp::Limits::default(),
             coap: Params::default(),
         };
         let node = node::Config {
@@ -196,24 +197,24 @@ impl Net {
         &mut self,
         hold_timeout: Duration,
         binding: BindingMode,
-        table: Vec<(Ipv6Addr, comp::mmt::Entry)>,
+        table: comp::mmt::Mmt,
     ) {
         let config = wmms::Config {
             hold_timeout,
             binding,
+            limits: comp::Limits::default(),
             coap: Params::default(),
         };
         // Other Message IDs each time, or a peer takes its requests for copies.
         let rng = Seed(77 + self.restarts).rng(&["restarted"]);
         self.restarts += 1;
         self.wmms = Wmms::new(config, rng);
-        self.wmms.restore(table);
+        self.wmms.restore(self.now, table);
     }
 
     /// The table of the WMMS, to save it.
-    pub fn table(&self) -> Vec<(Ipv6Addr, comp::mmt::Entry)> {
-        let entries = self.wmms.mmt().iter();
-        entries.map(|(p, entry)| (p, entry.clone())).collect()
+    pub fn table(&self) -> comp::mmt::Mmt {
+        self.wmms.mmt().clone()
     }
 
     /// Asks for `/temperature` of the node, confirmable.

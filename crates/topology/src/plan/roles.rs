@@ -139,8 +139,26 @@ pub struct WmmsPlan {
     pub hold_timeout: Duration,
     /// How bindings reach the correspondents.
     pub binding: BindingMode,
+    /// How much it keeps.
+    pub limits: WmmsLimitsPlan,
     /// CoAP parameters.
     pub coap: CoapPlan,
+}
+
+/// How much a WMMS keeps. A source is an IPv6 address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WmmsLimitsPlan {
+    /// Entries of the table.
+    pub entries: u32,
+    /// Entries that one source registered or bound last.
+    pub entries_per_source: u32,
+    /// Correspondents of one node.
+    pub correspondents_per_node: u32,
+    /// Nodes that one source discovered.
+    pub discoveries_per_source: u32,
+    /// Holds of one source that are not answered yet.
+    pub holds_per_source: u32,
 }
 
 /// CoAP client.

@@ -15,7 +15,7 @@ use crate::file::{self, Node};
 use crate::plan::{
     AddressMode, BindingMode, ClientPlan, Dhcpv6ServerPlan, EdgeRouterPlan, HoldQueuePlan,
     MobileNodePlan, NodePlan, PollPlan, PoolPlan, RadioInterface, ResourcePlan, Role, SleepPlan,
-    WmmsPlan,
+    WmmsLimitsPlan, WmmsPlan,
 };
 
 /// The resource of a mobile node that names none.
@@ -62,6 +62,7 @@ impl<'t> Resolver<'t> {
                         s(1),
                     ),
                     binding: self.binding(),
+                    limits: self.wmms_limits(&format!("{path}.limits"), file.limits.as_ref()),
                     coap: self.coap(&format!("{path}.coap"), file.coap.as_ref()),
                 }),
                 Node::Client(file) => Role::Client(self.client(name, file, network)),
@@ -70,6 +71,34 @@ impl<'t> Resolver<'t> {
                 }
                 Node::Program(file) => Role::Program(self.program(name, file, network)),
             },
+        }
+    }
+
+    fn wmms_limits(&mut self, path: &str, file: Option<&file::WmmsLimits>) -> WmmsLimitsPlan {
+        let mut limit = |key: &str, given: Option<Option<At<u32>>>, default| {
+            self.at_least_one(&format!("{path}.{key}"), given.flatten(), default)
+        };
+        let entries = limit("entries", file.map(|f| f.entries), 1 << 20);
+        let of_source = file.map(|f| f.entries_per_source);
+        let entries_per_source = limit("entries_per_source", of_source, 256);
+        let discoveries = file.map(|f| f.discoveries_per_source);
+        let discoveries_per_source = limit("discoveries_per_source", discoveries, 1024);
+        let holds = file.map(|f| f.holds_per_source);
+        let holds_per_source = limit("holds_per_source", holds, 64);
+        let correspondents_per_node = self.checked(
+            &format!("{path}.correspondents_per_node"),
+            file.and_then(|f| f.correspondents_per_node),
+            256,
+            |value| value.to_string(),
+            |value| (1..=u32::from(u16::MAX)).contains(&value),
+            "from 1 to 65535",
+        );
+        WmmsLimitsPlan {
+            entries,
+            entries_per_source,
+            correspondents_per_node,
+            discoveries_per_source,
+            holds_per_source,
         }
     }
 
