@@ -22,15 +22,23 @@
 //!   from an address to which the request was sent earlier still counts if Message ID or
 //!   token fit: the node was served the request before it moved. A Reset from a former
 //!   address does not: somebody else may own that address by now.
+//! * *Bodies longer than a block* (RFC 7959) are cut and put together here: the owner gives and
+//!   gets whole bodies, unless it writes a Block option itself. Request bodies are atomic: the
+//!   owner sees none before its last block. Every response in blocks has an entity tag; a
+//!   client whose blocks have different ones begins again. A block counts for NSTART like any
+//!   request, and is retransmitted and moved by [`Endpoint::retarget`] like any.
 //! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
 //!   request with [`Failure::CriticalOption`], since the peer would only repeat it.
 
+mod blocks;
+mod bodies;
 mod client;
 mod critical;
 mod history;
 mod peer;
 mod retransmission;
 mod server;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -43,6 +51,7 @@ use crate::machine::{Machine, Transmit};
 use crate::message::{Code, Kind, Request, Response};
 use crate::params::Params;
 use crate::wire::{self, Message, Token};
+use bodies::{Bodies, Upload};
 use client::{Line, Outstanding};
 use history::History;
 use peer::Peer;
@@ -78,6 +87,13 @@ pub enum Failure {
     NoResponse,
     /// The response held this critical option, which is unknown here (RFC 7252 §5.4.1).
     CriticalOption(u16),
+    /// A block of the response is not the one that was asked for, or not of its own size
+    /// (RFC 7959 §2.3, §2.4).
+    BadBlock,
+    /// The response has a body of more than [`Params::max_body`] bytes.
+    BodyTooLarge,
+    /// The representation changed again and again while its blocks were fetched.
+    BodyChanges,
     /// [`Endpoint::cancel`].
     Cancelled,
 }
@@ -91,6 +107,9 @@ impl fmt::Display for Failure {
             Failure::CriticalOption(number) => {
                 write!(f, "response with unknown critical option {number}")
             }
+            Failure::BadBlock => f.write_str("a block that was not asked for"),
+            Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
+            Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
             Failure::Cancelled => f.write_str("cancelled"),
         }
     }
@@ -115,6 +134,14 @@ pub enum Event {
         /// The request.
         request: Request,
     },
+    /// A peer fetched a block of a response, or sent one of a request body that has more, and
+    /// was answered without the owner (RFC 7959).
+    Block {
+        /// Who asked.
+        from: SocketAddrV6,
+        /// Message ID of the request.
+        message_id: u16,
+    },
     /// The response to a request of ours.
     Response {
         /// Names our request.
@@ -122,7 +149,8 @@ pub enum Event {
         /// Who answered; a former address of the peer is possible after
         /// [`Endpoint::retarget`].
         from: SocketAddrV6,
-        /// Message ID of our request, which a separate response does not carry.
+        /// Message ID of our request, which a separate response does not carry; of a response
+        /// in blocks, of the request for the last one.
         message_id: u16,
         /// The response.
         response: Response,
@@ -179,6 +207,10 @@ pub struct Endpoint {
     /// Requests of peers that are not answered yet.
     exchanges: BTreeMap<ExchangeId, Exchange>,
     history: History,
+    /// Request bodies of which blocks are missing.
+    uploads: Bodies<Upload>,
+    /// Responses that peers fetch block by block.
+    downloads: Bodies<Response>,
     timers: BTreeSet<(SimTime, Timer)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -188,8 +220,8 @@ impl Endpoint {
     /// An endpoint.
     ///
     /// `known_critical` are the critical options that the owner handles, in requests and in
-    /// responses; Uri-Host, Uri-Port, Uri-Path and Uri-Query are known anyway. A confirmable
-    /// request with another one is answered 4.02 without the owner seeing it, a
+    /// responses; Uri-Host, Uri-Port, Uri-Path, Uri-Query, Block1 and Block2 are known anyway. A
+    /// confirmable request with another one is answered 4.02 without the owner seeing it, a
     /// non-confirmable one is ignored, a response is rejected (RFC 7252 §5.4.1).
     ///
     /// `rng` makes the random starts of Message IDs and tokens and the random retransmission
@@ -210,6 +242,8 @@ impl Endpoint {
             confirmables: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             history: History::default(),
+            uploads: Bodies::new(),
+            downloads: Bodies::new(),
             timers: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),

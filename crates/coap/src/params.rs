@@ -5,6 +5,8 @@ use std::time::Duration;
 use rand_core::Rng as _;
 use units::Rng;
 
+use crate::block::BlockSize;
+
 /// MAX_LATENCY: the longest a datagram is assumed to be on its way (RFC 7252 §4.8.2).
 pub const MAX_LATENCY: Duration = Duration::from_secs(100);
 
@@ -24,6 +26,12 @@ pub struct Params {
     /// request; RFC 7252 §4.7 leaves it open but bounds it by PROBING_RATE (1 byte/s), which
     /// the default of 93 s (MAX_TRANSMIT_WAIT) keeps for requests of up to 93 bytes.
     pub response_timeout: Duration,
+    /// The largest block that is sent or asked for (RFC 7959); 1024 B. A body that is no larger
+    /// goes in one message. Under 1024 B it is named in the first request already (§2.4, "early
+    /// negotiation").
+    pub block_size: BlockSize,
+    /// The longest body that is put together from blocks, in bytes; 64 KiB.
+    pub max_body: usize,
 }
 
 impl Default for Params {
@@ -35,6 +43,8 @@ impl Default for Params {
             max_retransmit: 4,
             nstart: 1,
             response_timeout: Duration::from_secs(93),
+            block_size: BlockSize::MAX,
+            max_body: 1 << 16,
         }
     }
 }

@@ -7,6 +7,7 @@ use units::SimTime;
 
 use super::critical;
 use super::peer::Peer;
+use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, Reliability, RequestId, Timer};
 use crate::message::{Kind, Request, Response};
 use crate::wire::{Message, Token};
@@ -21,14 +22,16 @@ pub(super) struct Outstanding {
     /// Where it was sent before [`Endpoint::retarget`].
     former: Vec<Peer>,
     reliability: Reliability,
+    /// What it carries; a ping carries nothing.
+    transfer: Option<Transfer>,
     stage: Stage,
 }
 
 /// How far a request has come.
 #[derive(Debug)]
 enum Stage {
-    /// Behind others in its peer's line; a ping has no request.
-    Queued(Option<Request>),
+    /// Behind others in its peer's line.
+    Queued,
     /// Confirmable, not acknowledged.
     Unacknowledged(Sent),
     /// Acknowledged or non-confirmable; given up at the instant.
@@ -57,7 +60,7 @@ impl Outstanding {
     /// (§4.7).
     fn in_flight(&self) -> bool {
         match self.stage {
-            Stage::Queued(_) => false,
+            Stage::Queued => false,
             Stage::Unacknowledged(_) => true,
             Stage::Unanswered(..) => self.reliability == Reliability::NonConfirmable,
         }
@@ -65,7 +68,7 @@ impl Outstanding {
 
     fn sent(&self) -> Option<Sent> {
         match self.stage {
-            Stage::Queued(_) => None,
+            Stage::Queued => None,
             Stage::Unacknowledged(sent) | Stage::Unanswered(sent, _) => Some(sent),
         }
     }
@@ -178,11 +181,14 @@ impl Endpoint {
     ) -> RequestId {
         let id = RequestId(self.next_request);
         self.next_request += 1;
+        let (size, max_body) = (self.params.block_size, self.params.max_body);
+        let transfer = request.map(|request| Transfer::new(request, size, max_body));
         let outstanding = Outstanding {
             to,
             former: Vec::new(),
             reliability,
-            stage: Stage::Queued(request),
+            transfer,
+            stage: Stage::Queued,
         };
         self.requests.insert(id, outstanding);
         let peer = Peer::from(to);
@@ -209,14 +215,11 @@ impl Endpoint {
         let Some(outstanding) = self.requests.get_mut(&id) else {
             return;
         };
-        let Stage::Queued(request) = &mut outstanding.stage else {
-            return;
-        };
         let kind = match outstanding.reliability {
             Reliability::Confirmable => Kind::Confirmable,
             Reliability::NonConfirmable => Kind::NonConfirmable,
         };
-        let (message, token) = match request.take() {
+        let (message, token) = match outstanding.transfer.as_ref().map(Transfer::message) {
             None => (Message::empty(kind, message_id), None),
             Some(request) => {
                 self.next_token = self.next_token.wrapping_add(1);
@@ -351,17 +354,53 @@ impl Endpoint {
             self.fail(now, id, Failure::CriticalOption(number));
             return;
         }
-        self.finish_and_send(now, id);
-        self.events.push_back(Event::Response {
-            id,
-            from,
-            message_id: sent.message_id,
-            response: Response {
-                code: message.code,
-                options: message.options,
-                payload: message.payload,
-            },
-        });
+        let response = Response {
+            code: message.code,
+            options: message.options,
+            payload: message.payload,
+        };
+        self.proceed(now, id, from, sent.message_id, response);
+    }
+
+    /// A response to a request: asks for the next block, or ends the request.
+    fn proceed(
+        &mut self,
+        now: SimTime,
+        id: RequestId,
+        from: SocketAddrV6,
+        message_id: u16,
+        response: Response,
+    ) {
+        let transfer = self.requests.get_mut(&id).and_then(|r| r.transfer.as_mut());
+        let progress = match transfer {
+            Some(transfer) => transfer.handle(response),
+            None => Progress::Done(response),
+        };
+        match progress {
+            Progress::Continue => self.send_next_block(now, id),
+            Progress::Failed(reason) => self.fail(now, id, reason),
+            Progress::Done(response) => {
+                self.finish_and_send(now, id);
+                self.events.push_back(Event::Response {
+                    id,
+                    from,
+                    message_id,
+                    response,
+                });
+            }
+        }
+    }
+
+    /// Sends the next message of a request, before what is queued behind it.
+    fn send_next_block(&mut self, now: SimTime, id: RequestId) {
+        let Some(mut request) = self.finish(id) else {
+            return;
+        };
+        request.stage = Stage::Queued;
+        let peer = Peer::from(request.to);
+        self.requests.insert(id, request);
+        self.lines.entry(peer).or_default().queue.push_front(id);
+        self.send_queued(now, peer);
     }
 
     /// The request that a response answers (§5.3.2).

@@ -4,10 +4,12 @@ use std::net::SocketAddrV6;
 
 use units::SimTime;
 
+use super::blocks::Taken;
+use super::bodies::Asked;
 use super::critical;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, Timer};
-use crate::message::{Code, Kind, Request, Response};
+use crate::message::{Code, Kind, Request, Response, option};
 use crate::wire::{Message, Token};
 
 /// A peer's request that is not answered yet.
@@ -17,6 +19,8 @@ pub(super) struct Exchange {
     message_id: u16,
     token: Token,
     confirmable: bool,
+    /// What it says about blocks.
+    asked: Asked,
     /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
     acknowledge_at: Option<SimTime>,
 }
@@ -38,6 +42,7 @@ impl Endpoint {
             (false, true) => (Kind::Confirmable, self.message_id()),
             (false, false) => (Kind::NonConfirmable, self.message_id()),
         };
+        let response = self.first_block(now, exchange.asked, response);
         let bytes = encode_response(kind, message_id, exchange.token, response);
         match kind {
             Kind::Confirmable => {
@@ -65,6 +70,15 @@ impl Endpoint {
             }
             return;
         }
+        let (asked, payload) = match self.take_blocks(now, from, &message) {
+            Taken::Whole(asked, payload) => (asked, payload),
+            Taken::Answered(response) => {
+                self.answer_at_once(now, from, &message, response);
+                let message_id = message.message_id;
+                self.events.push_back(Event::Block { from, message_id });
+                return;
+            }
+        };
         let exchange = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         let acknowledge_at = confirmable.then(|| now + self.params.acknowledgement_delay());
@@ -79,9 +93,14 @@ impl Endpoint {
                 message_id: message.message_id,
                 token: message.token,
                 confirmable,
+                asked,
                 acknowledge_at,
             },
         );
+        let mut options = message.options;
+        for number in [option::BLOCK1, option::BLOCK2, option::SIZE1, option::SIZE2] {
+            options.remove(number);
+        }
         self.events.push_back(Event::Request {
             exchange,
             from,
@@ -89,8 +108,8 @@ impl Endpoint {
             confirmable,
             request: Request {
                 method: message.code,
-                options: message.options,
-                payload: message.payload,
+                options,
+                payload,
             },
         });
     }
@@ -135,13 +154,29 @@ impl Endpoint {
     }
 
     fn refuse_option(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, number: u16) {
-        self.remember(now, from, message, None);
         let text = format!("unrecognized critical option {number}");
         let response = Response::diagnostic(Code::BAD_OPTION, &text);
-        let id = message.message_id;
-        let bytes = encode_response(Kind::Acknowledgement, id, message.token, response);
-        self.history
-            .set_reply((Peer::from(from), id), message.token, bytes.clone());
+        self.answer_at_once(now, from, message, response);
+    }
+
+    /// Answers a request without the owner.
+    fn answer_at_once(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        message: &Message,
+        response: Response,
+    ) {
+        self.remember(now, from, message, None);
+        let (kind, id) = match message.kind {
+            Kind::Confirmable => (Kind::Acknowledgement, message.message_id),
+            _ => (Kind::NonConfirmable, self.message_id()),
+        };
+        let bytes = encode_response(kind, id, message.token, response);
+        if kind == Kind::Acknowledgement {
+            self.history
+                .set_reply((Peer::from(from), id), message.token, bytes.clone());
+        }
         self.transmit(from, bytes);
     }
 
