@@ -3,7 +3,9 @@
 //! Commands are [`Endpoint::request`], [`Endpoint::respond`], [`Endpoint::ping`],
 //! [`Endpoint::cancel`] and [`Endpoint::retarget`]; input and output are those of
 //! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
-//! [`Event::Failed`] or [`Event::Pong`].
+//! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
+//! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
+//! calls [`Endpoint::notify`].
 //!
 //! What RFC 7252 leaves open, and what is chosen:
 //!
@@ -35,6 +37,8 @@ mod bodies;
 mod client;
 mod critical;
 mod history;
+mod observation;
+mod observers;
 mod peer;
 mod retransmission;
 mod server;
@@ -47,6 +51,7 @@ use std::net::SocketAddrV6;
 use rand_core::Rng as _;
 use units::{Rng, SimTime};
 
+use crate::cocoa::Rto;
 use crate::machine::{Machine, Transmit};
 use crate::message::{Code, Kind, Request, Response};
 use crate::params::Params;
@@ -54,6 +59,7 @@ use crate::wire::{self, Message, Token};
 use bodies::{Bodies, Upload};
 use client::{Line, Outstanding};
 use history::History;
+use observers::{Observer, ObserverKey};
 use peer::Peer;
 use retransmission::Confirmable;
 use server::Exchange;
@@ -87,6 +93,8 @@ pub enum Failure {
     NoResponse,
     /// The response held this critical option, which is unknown here (RFC 7252 §5.4.1).
     CriticalOption(u16),
+    /// Max-Age of the last notification passed without another one (RFC 7641 §3.3.1).
+    Silent,
     /// A block of the response is not the one that was asked for, or not of its own size
     /// (RFC 7959 §2.3, §2.4).
     BadBlock,
@@ -107,6 +115,7 @@ impl fmt::Display for Failure {
             Failure::CriticalOption(number) => {
                 write!(f, "response with unknown critical option {number}")
             }
+            Failure::Silent => f.write_str("no notification within Max-Age"),
             Failure::BadBlock => f.write_str("a block that was not asked for"),
             Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
             Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
@@ -153,6 +162,20 @@ pub enum Event {
         /// in blocks, of the request for the last one.
         message_id: u16,
         /// The response.
+        response: Response,
+    },
+    /// A resource that we observe has a new state (RFC 7641). One that is older than the last
+    /// one told is left out (§3.4).
+    Notification {
+        /// Names our request.
+        id: RequestId,
+        /// Who told.
+        from: SocketAddrV6,
+        /// Message ID of the notification; of the first, of the response.
+        message_id: u16,
+        /// The number in its Observe option.
+        sequence: u32,
+        /// The state.
         response: Response,
     },
     /// A request or ping of ours ended without a response.
@@ -204,6 +227,8 @@ pub struct Endpoint {
     lines: BTreeMap<Peer, Line>,
     /// Confirmable messages of ours, requests and responses, still being retransmitted.
     confirmables: BTreeMap<u16, Confirmable>,
+    /// Estimates of the retransmission timeout, with [`CongestionControl::Cocoa`](crate::params::CongestionControl::Cocoa).
+    round_trips: BTreeMap<Peer, Rto>,
     /// Requests of peers that are not answered yet.
     exchanges: BTreeMap<ExchangeId, Exchange>,
     history: History,
@@ -211,6 +236,10 @@ pub struct Endpoint {
     uploads: Bodies<Upload>,
     /// Responses that peers fetch block by block.
     downloads: Bodies<Response>,
+    /// Peers that observe a resource of ours.
+    observers: BTreeMap<ObserverKey, Observer>,
+    /// Whether they may be told now.
+    notifying: bool,
     timers: BTreeSet<(SimTime, Timer)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -240,17 +269,20 @@ impl Endpoint {
             by_message_id: BTreeMap::new(),
             lines: BTreeMap::new(),
             confirmables: BTreeMap::new(),
+            round_trips: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             history: History::default(),
             uploads: Bodies::new(),
             downloads: Bodies::new(),
+            observers: BTreeMap::new(),
+            notifying: true,
             timers: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
 
-    /// Requests and pings of ours without an answer, queued ones included.
+    /// Requests and pings of ours without an answer, queued ones and observations included.
     pub fn outstanding(&self) -> usize {
         self.requests.len()
     }
@@ -344,7 +376,7 @@ impl Endpoint {
             Timer::Send(peer) => self.send_queued(now, peer),
             Timer::Acknowledge(exchange) => self.acknowledge_exchange(exchange),
             Timer::Retransmit(message_id) => self.retransmit(now, message_id),
-            Timer::GiveUp(id) => self.fail(now, id, Failure::NoResponse),
+            Timer::GiveUp(id) => self.fail(now, id, self.silence(id)),
         }
     }
 }

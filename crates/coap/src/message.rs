@@ -162,6 +162,16 @@ impl Options {
         self.get_all(number).next()
     }
 
+    /// The path as text, `/a/b`; segments that are not UTF-8 show their replacement.
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for segment in self.get_all(option::URI_PATH) {
+            path.push('/');
+            path.push_str(&String::from_utf8_lossy(segment));
+        }
+        if path.is_empty() { "/".into() } else { path }
+    }
+
     /// All options in order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, &[u8])> {
         self.0.iter().map(|(n, v)| (*n, v.as_slice()))
@@ -195,12 +205,7 @@ impl Request {
 
     /// The path as text, `/a/b`; segments that are not UTF-8 show their replacement.
     pub fn path(&self) -> String {
-        let mut path = String::new();
-        for segment in self.options.get_all(option::URI_PATH) {
-            path.push('/');
-            path.push_str(&String::from_utf8_lossy(segment));
-        }
-        if path.is_empty() { "/".into() } else { path }
+        self.options.path()
     }
 }
 

@@ -129,6 +129,8 @@ impl Endpoint {
         let first = cut(&response, asked.block2, largest);
         if in_blocks {
             let lifetime = self.params.exchange_lifetime();
+            // The further blocks are no notifications (RFC 7959 §3.4).
+            response.options.remove(option::OBSERVE);
             self.downloads.keep(now, asked.key, lifetime, response);
         }
         match asked.block1 {

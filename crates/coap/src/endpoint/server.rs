@@ -7,6 +7,7 @@ use units::SimTime;
 use super::blocks::Taken;
 use super::bodies::Asked;
 use super::critical;
+use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, Timer};
 use crate::message::{Code, Kind, Request, Response, option};
@@ -15,12 +16,14 @@ use crate::wire::{Message, Token};
 /// A peer's request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    from: SocketAddrV6,
+    pub(super) from: SocketAddrV6,
     message_id: u16,
-    token: Token,
+    pub(super) token: Token,
     confirmable: bool,
     /// What it says about blocks.
-    asked: Asked,
+    pub(super) asked: Asked,
+    /// What it says about observing.
+    pub(super) wish: Option<Wish>,
     /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
     acknowledge_at: Option<SimTime>,
 }
@@ -79,6 +82,8 @@ impl Endpoint {
                 return;
             }
         };
+        let wish = Wish::of(&message, message.options.path());
+        self.deregister(from, message.token, wish.as_ref());
         let exchange = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         let acknowledge_at = confirmable.then(|| now + self.params.acknowledgement_delay());
@@ -94,6 +99,7 @@ impl Endpoint {
                 token: message.token,
                 confirmable,
                 asked,
+                wish,
                 acknowledge_at,
             },
         );
@@ -189,7 +195,12 @@ impl Endpoint {
     }
 }
 
-fn encode_response(kind: Kind, message_id: u16, token: Token, response: Response) -> Vec<u8> {
+pub(super) fn encode_response(
+    kind: Kind,
+    message_id: u16,
+    token: Token,
+    response: Response,
+) -> Vec<u8> {
     Message {
         kind,
         code: response.code,
