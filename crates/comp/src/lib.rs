@@ -79,3 +79,4 @@ pub mod table;
 pub mod wmms;
 
 pub use binding::{BindingMode, Expired, Removal};
+pub use resource::comp_link;

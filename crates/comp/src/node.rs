@@ -101,6 +101,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A peer was served a further block of a body (RFC 7959) without the application.
+    Block {
+        /// Who asked.
+        from: SocketAddrV6,
+        /// Message ID of the request.
+        message_id: u16,
+    },
     /// A request for the application; answer it with [`Node::respond`].
     Request {
         /// Names it.
@@ -192,6 +199,7 @@ impl Node {
 
     fn send_hold(&mut self, now: SimTime, sleep: Option<Duration>) {
         self.abandon_procedures();
+        self.endpoint.hold_notifications();
         let p_addr = self.config.p_addr;
         self.send_to_wmms(now, &Command::Hold { p_addr, sleep }, Purpose::Hold);
         self.handle_events(now);
@@ -202,6 +210,7 @@ impl Node {
     /// unfinished hold or binding.
     pub fn bind(&mut self, now: SimTime, t_addr: Ipv6Addr, mode: BindingMode) {
         self.abandon_procedures();
+        self.endpoint.hold_notifications();
         self.registrar.suspend(&mut self.endpoint);
         self.binding = Some(Binding {
             t_addr,
@@ -226,7 +235,12 @@ impl Node {
     }
 
     fn tell_correspondents(&mut self, now: SimTime, command: &Command) {
-        for correspondent in self.correspondents.clone() {
+        // An observer may have asked so long ago that it is no correspondent any more.
+        let mut told: Vec<SocketAddrV6> = self.endpoint.observers().collect();
+        told.dedup();
+        told.retain(|observer| !self.correspondents.contains(observer));
+        told.extend(&self.correspondents);
+        for correspondent in told {
             self.send(now, correspondent, command, Purpose::Tell(correspondent));
         }
     }
@@ -244,6 +258,12 @@ impl Node {
 
     /// Answers an [`Event::Request`]; whoever is answered is a correspondent.
     pub fn respond(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
+        self.note_answered(exchange);
+        self.endpoint.respond(now, exchange, response);
+    }
+
+    /// Whoever is answered is a correspondent.
+    fn note_answered(&mut self, exchange: ExchangeId) {
         if let Some((from, message_id)) = self.unanswered.remove(&exchange) {
             self.sequence_number = message_id;
             self.correspondents.retain(|known| *known != from);
@@ -254,7 +274,22 @@ impl Node {
                 self.correspondents.push_back(from);
             }
         }
-        self.endpoint.respond(now, exchange, response);
+    }
+
+    /// Answers like [`Node::respond`], and registers whoever asked to observe (RFC 7641) for
+    /// [`Node::notify`].
+    ///
+    /// An observer is known by its address and token, which do not change when this node moves:
+    /// what it observes goes on from the new T_Addr. During a hold and until a binding is
+    /// complete nothing is notified; then the latest state is.
+    pub fn respond_observed(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
+        self.note_answered(exchange);
+        self.endpoint.respond_observed(now, exchange, response);
+    }
+
+    /// Tells the observers of `path` its new state, now or when the node has moved.
+    pub fn notify(&mut self, now: SimTime, path: &str, state: &Response) {
+        self.endpoint.notify(now, path, state);
     }
 
     /// The peers that a direct binding goes to, the one heard last at the end.
@@ -298,7 +333,11 @@ impl Node {
                 coap::Event::Failed { id, reason, .. } => {
                     self.ended(now, id, Err(reason.to_string()));
                 }
-                coap::Event::Pong { .. } => {}
+                coap::Event::Block { from, message_id } => {
+                    self.sequence_number = message_id;
+                    self.events.push_back(Event::Block { from, message_id });
+                }
+                coap::Event::Pong { .. } | coap::Event::Notification { .. } => {}
             }
         }
     }
@@ -368,7 +407,10 @@ impl Node {
         let p_addr = self.config.p_addr;
         match self.registrar.finished(now, outcome) {
             Ok(None) => {}
-            Ok(Some(t_addr)) => self.events.push_back(Event::Registered { p_addr, t_addr }),
+            Ok(Some(t_addr)) => {
+                self.endpoint.release_notifications(now);
+                self.events.push_back(Event::Registered { p_addr, t_addr });
+            }
             Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
         }
     }
@@ -410,6 +452,7 @@ impl Node {
         {
             self.binding = None;
             let t_addr = binding.t_addr;
+            self.endpoint.release_notifications(now);
             self.events.push_back(Event::Bound { t_addr });
         }
     }

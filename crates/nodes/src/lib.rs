@@ -30,7 +30,7 @@ pub mod wmms;
 
 use anyhow::{Context, Result, bail};
 use topology::Plan;
-use topology::plan::{CoapPlan, Role};
+use topology::plan::{CoapPlan, CongestionControl, Role};
 use units::Seed;
 
 use host::{Commands, Events};
@@ -138,5 +138,15 @@ fn coap_params(plan: &CoapPlan) -> coap::Params {
         max_retransmit: plan.max_retransmit,
         nstart: plan.nstart,
         response_timeout: plan.response_timeout,
+        block_size: usize::try_from(plan.block_size.0)
+            .ok()
+            .and_then(coap::BlockSize::new)
+            .unwrap_or(coap::BlockSize::MAX),
+        congestion_control: match plan.congestion_control {
+            CongestionControl::Fixed => coap::CongestionControl::Fixed,
+            CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
+        },
+        confirm_notifications: plan.confirm_notifications,
+        ..coap::Params::default()
     }
 }

@@ -127,6 +127,7 @@ impl MobileNode {
     async fn step(&mut self) -> Result<bool> {
         let here = !self.is_away();
         let of_link = earlier(self.solicitor.poll_timeout(), self.dhcp.poll_timeout());
+        let of_link = earlier(of_link, self.resources.next_due());
         let deadline = earlier(self.handover.poll_timeout(), of_link.filter(|_| here));
         tokio::select! {
             event = self.coap.next_event(), if here => {
@@ -151,6 +152,9 @@ impl MobileNode {
                 if here {
                     self.solicitor.handle_timeout(now);
                     self.dhcp.handle_timeout(now);
+                    for (path, state) in self.resources.take_due(now) {
+                        self.coap.with(|node, now| node.notify(now, &path, &state));
+                    }
                 }
             }
             control = self.host.commands.next() => match control? {
@@ -158,7 +162,8 @@ impl MobileNode {
                     self.handover.handle_signal(now(), channel, pan_id, rssi);
                 }
                 Control::Stop => return Ok(false),
-                Control::Start | Control::Drain => {}
+                Control::Start => self.resources.start(now()),
+                Control::Drain => {}
             },
         }
         Ok(true)
@@ -232,11 +237,14 @@ impl MobileNode {
             node::Event::Request {
                 exchange, request, ..
             } => {
-                let response = self.resources.answer(&request);
-                self.coap
-                    .with(|node, now| node.respond(now, exchange, response));
+                let (response, observable) = self.resources.answer(&request);
+                self.coap.with(|node, now| match observable {
+                    true => node.respond_observed(now, exchange, response),
+                    false => node.respond(now, exchange, response),
+                });
                 self.handover.first_request(now);
             }
+            node::Event::Block { .. } => self.handover.first_request(now),
             node::Event::HoldAnswered { .. } => self.handover.hold_done(now),
             node::Event::HoldFailed { reason } => {
                 tracing::warn!(%reason, "hold not answered; handing over without it");

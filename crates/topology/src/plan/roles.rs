@@ -128,6 +128,22 @@ pub struct CoapPlan {
     /// non-confirmable request and for a separate response (RFC 7252 §5.2.2 leaves it open).
     #[serde(with = "duration")]
     pub response_timeout: Duration,
+    /// Where the retransmission timeout comes from.
+    pub congestion_control: CongestionControl,
+    /// The largest block of a body that is sent or asked for (RFC 7959 §2.2).
+    pub block_size: ByteSize,
+    /// Every how many notifications to an observer one is CON (RFC 7641 §4.5).
+    pub confirm_notifications: u32,
+}
+
+/// Where CoAP's retransmission timeout comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CongestionControl {
+    /// ACK_TIMEOUT (RFC 7252 §4.2).
+    Fixed,
+    /// Measured round trips (draft-ietf-core-cocoa-03).
+    Cocoa,
 }
 
 /// Mobility server.
@@ -177,6 +193,9 @@ pub struct PollPlan {
     pub every: Duration,
     /// CON or NON.
     pub confirmable: bool,
+    /// Observed (RFC 7641) instead; then the period is unused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observe: bool,
 }
 
 /// Bounds of the hold queue.
@@ -221,6 +240,13 @@ pub struct ResourcePlan {
     pub path: String,
     /// Payload size of its representation.
     pub size: ByteSize,
+    /// How often it changes by itself, if it does; then it can be observed (RFC 7641).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "super::optional_duration"
+    )]
+    pub changes_every: Option<Duration>,
 }
 
 /// A PAN that a mobile node may attach to.
