@@ -250,8 +250,8 @@ impl<'a> Pairing<'a> {
         let notifies = |request: &Message| {
             number.is_some() && request.options.get_uint(option::OBSERVE) == Some(0)
         };
-        let fits = |(e, request): &(&mut Exchange, _)| e.was_sent_to(o.src) || notifies(request);
-        let Some((exchange, request)) = exchange.filter(fits) else {
+        let exchange = exchange.filter(|(e, request)| e.was_sent_to(o.src) || notifies(request));
+        let Some((exchange, request)) = exchange else {
             self.other.stray += 1;
             return;
         };
