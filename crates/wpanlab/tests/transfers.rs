@@ -41,7 +41,7 @@ fn bodies_of_2_kb_arrive_whole_also_the_one_that_the_handover_interrupts() {
     // A body each 250 ms for 30 s.
     assert!(count("sent") >= 115, "{requests:#}");
     assert_eq!(count("answered"), count("sent"));
-    // 2000 B in blocks of 64 B are 32 requests.
+    // 2048 B in blocks of 64 B are 32 requests.
     assert_eq!(count("further_blocks"), 31 * count("sent"), "{requests:#}");
     let handover = &result["handovers"][0];
     let capture = run.path("captures/client.eth0.pcapng");
