@@ -84,4 +84,5 @@ pub mod wmms;
 
 pub use binding::{BindingMode, Expired, Removal};
 pub use limits::{Limit, Limits};
+pub use resource::comp_link;
 pub use sequence::Sequence;

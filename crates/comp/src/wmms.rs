@@ -202,7 +202,9 @@ impl Wmms {
                     self.forward_ended(now, id, Some(&response));
                 }
                 coap::Event::Failed { id, .. } => self.forward_ended(now, id, None),
-                coap::Event::Pong { .. } => {}
+                coap::Event::Pong { .. }
+                | coap::Event::Notification { .. }
+                | coap::Event::Block { .. } => {}
             }
         }
     }

@@ -32,7 +32,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use topology::Plan;
-use topology::plan::{CoapPlan, Role};
+use topology::plan::{CoapPlan, CongestionControl, Role};
 use units::Seed;
 
 use host::{Commands, Events};
@@ -130,7 +130,7 @@ pub async fn run(config: Config) -> Result<()> {
         Role::Client(role) => client::run(host, role).await,
         Role::MobileNode(role) => {
             let radio = node.radio.context("a mobile node has a radio")?;
-            mobile_node::run(host, role, radio).await
+            mobile_node::run(host, *role, radio).await
         }
         Role::Program(_) => bail!("`{name}` is a program of the user's, not a daemon"),
     };
@@ -145,5 +145,15 @@ fn coap_params(plan: &CoapPlan) -> coap::Params {
         max_retransmit: plan.max_retransmit,
         nstart: plan.nstart,
         response_timeout: plan.response_timeout,
+        block_size: usize::try_from(plan.block_size.0)
+            .ok()
+            .and_then(coap::BlockSize::new)
+            .unwrap_or(coap::BlockSize::MAX),
+        congestion_control: match plan.congestion_control {
+            CongestionControl::Fixed => coap::CongestionControl::Fixed,
+            CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
+        },
+        confirm_notifications: plan.confirm_notifications,
+        ..coap::Params::default()
     }
 }

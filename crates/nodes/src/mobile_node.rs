@@ -132,6 +132,7 @@ impl MobileNode {
         let awake = !self.sleep.is_asleep();
         let here = self.is_here();
         let of_link = earlier(self.solicitor.poll_timeout(), self.dhcp.poll_timeout());
+        let of_link = earlier(of_link, self.resources.next_due());
         let of_handover = self.handover.poll_timeout().filter(|_| awake);
         let deadline = earlier(of_handover, of_link.filter(|_| here));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
@@ -161,6 +162,9 @@ impl MobileNode {
                 if here {
                     self.solicitor.handle_timeout(now);
                     self.dhcp.handle_timeout(now);
+                    for (path, state) in self.resources.take_due(now) {
+                        self.coap.with(|node, now| node.notify(now, &path, &state));
+                    }
                 }
             }
             control = self.host.commands.next() => match control? {
@@ -168,7 +172,10 @@ impl MobileNode {
                     self.handover.handle_signal(now(), channel, pan_id, rssi);
                 }
                 Control::Stop => return Ok(false),
-                Control::Start => self.sleep.start(now()),
+                Control::Start => {
+                    self.sleep.start(now());
+                    self.resources.start(now());
+                }
                 Control::Wake => self.wake_early()?,
                 Control::Drain => {}
             },
@@ -248,11 +255,14 @@ impl MobileNode {
             node::Event::Request {
                 exchange, request, ..
             } => {
-                let response = self.resources.answer(&request);
-                self.coap
-                    .with(|node, now| node.respond(now, exchange, response));
+                let (response, observable) = self.resources.answer(&request);
+                self.coap.with(|node, now| match observable {
+                    true => node.respond_observed(now, exchange, response),
+                    false => node.respond(now, exchange, response),
+                });
                 self.handover.first_request(now);
             }
+            node::Event::Block { .. } => self.handover.first_request(now),
             node::Event::HoldAnswered { .. } => {
                 self.handover.hold_done(now);
                 self.on_hold_answered()?;

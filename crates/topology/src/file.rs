@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, PanId, ShortAddress};
 
 use crate::decode::{At, Block, Decode, Decoder, Named};
-use crate::plan::{AddressMode, BackboneKind, BindingMode, DadMode};
+use crate::plan::{AddressMode, BackboneKind, BindingMode, CongestionControl, DadMode};
 use crate::scalar::{Mac, ScanChannels, not_a_word};
 use crate::tree::Tree;
 
@@ -85,6 +85,14 @@ tables! {
         pub nstart: Option<At<u32>>,
         /// How long a request without a response is waited for; default 10 s.
         pub response_timeout: Option<At<Duration>>,
+        /// The retransmission timeout: `fixed`, ACK_TIMEOUT (default), or `cocoa`, from measured
+        /// round trips (draft-ietf-core-cocoa-03).
+        pub congestion_control: Option<At<CongestionControl>>,
+        /// The largest block of a body that is sent or asked for (RFC 7959): 16, 32, 64, 128,
+        /// 256, 512 or 1024 B; default 1024 B. A longer body crosses block by block.
+        pub block_size: Option<At<ByteSize>>,
+        /// Every how many notifications to an observer one is CON (RFC 7641 §4.5); default 10.
+        pub confirm_notifications: Option<At<u32>>,
     }
 
     /// 6LoWPAN edge router: advertises its prefix on the radio side, forwards, relays DHCPv6.
@@ -227,8 +235,11 @@ tables! {
         pub node: At<String>,
         /// Path of the resource; default the node's only one.
         pub path: Option<At<String>>,
-        /// Period; default 1 s.
+        /// Period; default 1 s. Not with `observe`.
         pub every: Option<At<Duration>>,
+        /// Observe the resource (RFC 7641) instead of asking for it again and again; it needs a
+        /// `changes_every`.
+        pub observe: Option<At<bool>>,
         /// CON (default) or NON requests.
         pub confirmable: Option<At<bool>>,
     }
@@ -292,8 +303,12 @@ tables! {
     pub struct Resource {
         /// Path, `/temperature`.
         pub path: At<String>,
-        /// Payload size of its representation, at most 65000 B; default 16 B.
+        /// Payload size of its representation, at most 65000 B; default 16 B. One longer than
+        /// `block_size` crosses block by block (RFC 7959).
         pub size: Option<At<ByteSize>>,
+        /// It changes by itself, this often, and can be observed (RFC 7641); default: it is read
+        /// anew for every request and cannot.
+        pub changes_every: Option<At<Duration>>,
     }
 
     /// How a mobile node hands over.

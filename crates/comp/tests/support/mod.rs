@@ -123,6 +123,8 @@ pub struct Net {
     pub node_events: Vec<(SimTime, node::Event)>,
     /// Requests that reached the node's application.
     pub served: Vec<(SimTime, u16)>,
+    /// What the node's application answers.
+    pub state: Vec<u8>,
 }
 
 impl Net {
@@ -169,6 +171,7 @@ impl Net {
             client_events: Vec::new(),
             node_events: Vec::new(),
             served: Vec::new(),
+            state: b"21.5".to_vec(),
         }
     }
 
@@ -306,8 +309,8 @@ impl Net {
                 } => {
                     self.served.push((self.now, message_id));
                     let mut response = Response::new(Code::CONTENT);
-                    response.payload = b"21.5".to_vec();
-                    self.node.respond(self.now, exchange, response);
+                    response.payload.clone_from(&self.state);
+                    self.node.respond_observed(self.now, exchange, response);
                 }
                 event => self.node_events.push((self.now, event)),
             }
