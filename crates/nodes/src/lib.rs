@@ -31,7 +31,7 @@ pub mod wmms;
 use anyhow::{Context, Result, bail};
 use topology::Plan;
 use topology::plan::{CoapPlan, Role};
-use units::Seed;
+use units::{Db, Seed};
 
 use host::{Commands, Events};
 
@@ -48,6 +48,21 @@ pub struct Config {
     pub crashes: u32,
     /// Interface names.
     pub interfaces: Interfaces,
+    /// Where a mobile node's signal registers come from.
+    pub signal: SignalSource,
+}
+
+/// Where a mobile node's signal registers come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SignalSource {
+    /// Control lines ([`rundir::control::Control::Signal`]): the testbed's medium knows.
+    Control,
+    /// The LQI of the frames that the node's own radio receives ([`wpan::LqiSocket`]): on a
+    /// board, in the initial namespace.
+    Radio {
+        /// Signal over the sensitivity at which the radio's LQI is 255 ([`units::Lqi::to_rssi`]).
+        span: Db,
+    },
 }
 
 /// Names of a node's interfaces; the testbed uses the defaults.
@@ -102,6 +117,7 @@ pub async fn run(config: Config) -> Result<()> {
         controlled,
         crashes,
         interfaces,
+        signal,
     } = config;
     let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
     let node = plan
@@ -123,7 +139,14 @@ pub async fn run(config: Config) -> Result<()> {
         Role::Client(role) => client::run(host, role).await,
         Role::MobileNode(role) => {
             let radio = node.radio.context("a mobile node has a radio")?;
-            mobile_node::run(host, role, radio).await
+            let hearing = match signal {
+                SignalSource::Control => None,
+                SignalSource::Radio { span } => {
+                    let hearing = mobile_node::Hearing::new(&plan, &role, &radio, span);
+                    Some(hearing.with_context(|| format!("node {name}"))?)
+                }
+            };
+            mobile_node::run(host, role, radio, hearing).await
         }
         Role::Program(_) => bail!("`{name}` is a program of the user's, not a daemon"),
     };
