@@ -33,7 +33,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use topology::Plan;
 use topology::plan::{CoapPlan, CongestionControl, Role};
-use units::Seed;
+use units::{Db, Seed};
 
 use host::{Commands, Events};
 
@@ -52,6 +52,21 @@ pub struct Config {
     pub interfaces: Interfaces,
     /// Directory of what outlives the daemon; made when it is needed.
     pub state: PathBuf,
+    /// Where a mobile node's signal registers come from.
+    pub signal: SignalSource,
+}
+
+/// Where a mobile node's signal registers come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SignalSource {
+    /// Control lines ([`rundir::control::Control::Signal`]): the testbed's medium knows.
+    Control,
+    /// The LQI of the frames that the node's own radio receives ([`wpan::LqiSocket`]): on a
+    /// board, in the initial namespace.
+    Radio {
+        /// Signal over the sensitivity at which the radio's LQI is 255 ([`units::Lqi::to_rssi`]).
+        span: Db,
+    },
 }
 
 /// Names of a node's interfaces; the testbed uses the defaults.
@@ -108,6 +123,7 @@ pub async fn run(config: Config) -> Result<()> {
         crashes,
         interfaces,
         state,
+        signal,
     } = config;
     let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
     let node = plan
@@ -130,7 +146,14 @@ pub async fn run(config: Config) -> Result<()> {
         Role::Client(role) => client::run(host, role).await,
         Role::MobileNode(role) => {
             let radio = node.radio.context("a mobile node has a radio")?;
-            mobile_node::run(host, *role, radio).await
+            let hearing = match signal {
+                SignalSource::Control => None,
+                SignalSource::Radio { span } => {
+                    let hearing = mobile_node::Hearing::new(&plan, &role, &radio, span);
+                    Some(hearing.with_context(|| format!("node {name}"))?)
+                }
+            };
+            mobile_node::run(host, *role, radio, hearing).await
         }
         Role::Program(_) => bail!("`{name}` is a program of the user's, not a daemon"),
     };

@@ -5,6 +5,7 @@
 //! the kernel and reports their phases.
 
 mod address;
+mod ear;
 mod link;
 mod settings;
 mod sleep;
@@ -25,6 +26,7 @@ use rundir::EventKind;
 use rundir::control::Control;
 use tokio::net::UdpSocket;
 use topology::plan::{MobileNodePlan, RadioInterface};
+use wpan::HeardFrame;
 
 use crate::Host;
 use crate::host::{earlier, instant, now};
@@ -33,12 +35,20 @@ use crate::radio::Radio;
 use crate::resource::Resources;
 
 use address::check;
+pub(crate) use ear::Hearing;
+use ear::{Ear, hear};
 pub(crate) use settings::binding_mode;
 use settings::{dhcp_config, event_kind, handover_config, node_config, solicitor_config};
 use sleep::Sleep;
 
-pub(crate) async fn run(host: Host, plan: MobileNodePlan, radio: RadioInterface) -> Result<()> {
-    let mut node = MobileNode::open(host, plan, &radio).await?;
+/// Runs the daemon; with a `hearing` its own radio is what it hears with, without one it is told.
+pub(crate) async fn run(
+    host: Host,
+    plan: MobileNodePlan,
+    radio: RadioInterface,
+    hearing: Option<Hearing>,
+) -> Result<()> {
+    let mut node = MobileNode::open(host, plan, &radio, hearing).await?;
     node.report_tuned()?;
     node.solicitor.start(now());
     loop {
@@ -63,6 +73,8 @@ struct MobileNode {
     dhcp_socket: UdpSocket,
     buffer: Vec<u8>,
     radio: Radio,
+    /// None: control lines bring the signal registers.
+    ear: Option<Ear>,
     /// Index of the candidate whose PAN the radio belongs to.
     tuned: usize,
     lowpan: u32,
@@ -80,8 +92,11 @@ impl MobileNode {
         host: Host,
         plan: MobileNodePlan,
         at_start: &RadioInterface,
+        hearing: Option<Hearing>,
     ) -> Result<MobileNode> {
         let mut radio = Radio::open(&host.interfaces).await?;
+        let open_ear = |hearing| Ear::open(&host.interfaces.wpan, &radio, hearing);
+        let ear = hearing.map(open_ear).transpose()?;
         radio.configure_host(Duration::ZERO, plan.handover.dad)?;
         radio.add_link_local().await?;
         let candidate = |channel, pan_id| {
@@ -116,6 +131,7 @@ impl MobileNode {
             buffer: vec![0; 65536],
             lowpan: nix::net::if_::if_nametoindex(lowpan_name.as_str())?,
             radio,
+            ear,
             tuned,
             router: None,
             t_addr: None,
@@ -136,6 +152,8 @@ impl MobileNode {
         let of_handover = self.handover.poll_timeout().filter(|_| awake);
         let deadline = earlier(of_handover, of_link.filter(|_| here));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
+        let silence = self.ear.as_ref().and_then(Ear::poll_timeout);
+        let deadline = earlier(deadline, silence);
         tokio::select! {
             event = self.coap.next_event(), if here => {
                 self.on_coap(event.context("CoAP socket")?)?;
@@ -156,6 +174,10 @@ impl MobileNode {
             () = tokio::time::sleep_until(instant(deadline)) => {
                 self.on_sleep_timeout()?;
                 let now = now();
+                let silent = self.ear.as_mut().and_then(|ear| ear.handle_timeout(now));
+                if let Some((channel, pan_id, rssi)) = silent {
+                    self.handover.handle_signal(now, channel, pan_id, rssi);
+                }
                 if awake {
                     self.handover.handle_timeout(now);
                 }
@@ -167,6 +189,7 @@ impl MobileNode {
                     }
                 }
             }
+            frame = hear(&self.ear) => self.on_frame(&frame?),
             control = self.host.commands.next() => match control? {
                 Control::Signal { channel, pan_id, rssi } => {
                     self.handover.handle_signal(now(), channel, pan_id, rssi);
@@ -181,6 +204,15 @@ impl MobileNode {
             },
         }
         Ok(true)
+    }
+
+    /// The node's own radio received a frame.
+    fn on_frame(&mut self, frame: &HeardFrame) {
+        let now = now();
+        let heard = self.ear.as_mut().and_then(|ear| ear.heard(now, frame));
+        if let Some((channel, pan_id, rssi)) = heard {
+            self.handover.handle_signal(now, channel, pan_id, rssi);
+        }
     }
 
     /// Sends what the cores want sent and carries out what they decided, until they are quiet.

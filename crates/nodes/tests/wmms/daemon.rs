@@ -49,6 +49,7 @@ pub fn be_daemon() {
         controlled: false,
         crashes: 0,
         interfaces: nodes::Interfaces::default(),
+        signal: nodes::SignalSource::Control,
         state,
     }));
     eprintln!("{ended:?}");
