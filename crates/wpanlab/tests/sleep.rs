@@ -63,7 +63,8 @@ fn slept(run: &Path, node: &str) -> (f64, f64) {
     (last.0 - first.0, last.1 - first.1)
 }
 
-/// Frames that were addressed to the sensor while it slept, as tshark reads the air.
+/// Frames that were addressed to the sensor while it slept, as tshark reads the air; without the
+/// neighbour discovery of the two kernels, which know nothing of sleeps (docs/limitations.md).
 fn in_vain(run: &Path) -> Vec<Vec<String>> {
     let sensor = frames::tshark(
         run,
@@ -73,7 +74,8 @@ fn in_vain(run: &Path) -> Vec<Vec<String>> {
     );
     let sensor = &sensor.first().expect("the sensor sends")[0];
     let sleeps = sleeps(run);
-    let filter = format!("wpan.dst64 == {sensor}");
+    let discovery = "icmpv6.type == 135 || icmpv6.type == 136";
+    let filter = format!("wpan.dst64 == {sensor} && !({discovery})");
     let fields = [
         "frame.time_epoch",
         "frame.len",
