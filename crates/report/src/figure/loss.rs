@@ -4,7 +4,7 @@ use measure::distribution::{Loss, Point};
 use topology::plan::Role;
 
 use super::{Block, Chart, Figure, Section, figures};
-use crate::chart::plot::{Axis, Plot, Series, Shape};
+use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
 use crate::sweep::Sweep;
 
 /// What was lost at each point, and whether it is what rate by interruption says.
@@ -21,6 +21,7 @@ pub fn section(sweep: &Sweep) -> Section {
         blocks.push(Block::Text(in_words(sweep, &known)));
         blocks.push(table(sweep, &known));
         blocks.push(Block::Figure(figure(sweep, &known)));
+        blocks.extend(differences(sweep, &known).map(Block::Figure));
     }
     Section {
         id: "losses",
@@ -98,7 +99,6 @@ fn table(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Block {
         [
             "hold",
             "handovers",
-            "left out",
             "runs",
             "lost per handover",
             "lambda * D",
@@ -114,13 +114,14 @@ fn table(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Block {
         None => none.into(),
     };
     let row = |(point, loss): &(&Point, &Loss)| {
-        let interval = loss.interval_95;
-        let interval = interval.map(|[low, high]| format!("{} to {}", figures(low), figures(high)));
+        // Kept on one line.
+        let told =
+            |[low, high]: [f64; 2]| format!("{}\u{a0}to\u{a0}{}", figures(low), figures(high));
+        let interval = loss.interval_95.map(told);
         let mut cells = sweep.cells(point);
         cells.extend([
             yes(hold(sweep, point), "not known"),
-            loss.handovers.to_string(),
-            loss.left_out.to_string(),
+            format!("{} of {}", loss.handovers, loss.handovers + loss.left_out),
             loss.runs.to_string(),
             figures(loss.lost),
             figures(loss.lambda_d),
@@ -198,6 +199,52 @@ fn figure(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Figure {
         caption: "lambda: requests per second; D: the interruption by the events (docs/sweep.md), not by the losses. Diamonds: means of a point; upright lines: the 95 % interval of its difference by Student's t over runs, which the slanted line crosses where losses follow lambda * D.".into(),
         chart: Chart::Plot(plot),
     }
+}
+
+/// The difference at every point without hold, where several have an interval: next to the losses
+/// themselves the intervals are too short to see.
+fn differences(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Option<Figure> {
+    let without_hold = known
+        .iter()
+        .filter(|(point, _)| hold(sweep, point) != Some(true));
+    let (mut means, mut intervals) = (Vec::new(), Vec::new());
+    for (point, loss) in without_hold {
+        let (x, Some([low, high])) = (point.point as f64, loss.interval_95) else {
+            continue;
+        };
+        means.push((x, loss.difference));
+        // What is not a number ends an upright line.
+        intervals.extend([(x, low), (x, high), (x, f64::NAN)]);
+    }
+    let mut plot = Plot::new(
+        Axis::whole("point"),
+        Axis {
+            include: vec![0.0],
+            ..Axis::new("lost - lambda * D per handover")
+        },
+    );
+    let several = means.len() > 1;
+    for (name, shape, points) in [
+        ("95 % interval", Shape::Line, intervals),
+        ("mean over runs", Shape::Diamonds, means),
+    ] {
+        plot.series.push(Series {
+            name: name.into(),
+            shape,
+            colour: 0,
+            points,
+        });
+    }
+    plot.horizontals.push(Mark {
+        at: 0.0,
+        text: "lambda * D".into(),
+    });
+    several.then(|| Figure {
+        id: "lost-difference".into(),
+        title: "Lost requests less lambda * D, without hold".into(),
+        caption: "Losses follow lambda * D at the points whose upright line has 0 in it.".into(),
+        chart: Chart::Plot(plot),
+    })
 }
 
 /// Colours of points, if there are no more: not those of the line and of the dots.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use measure::distribution::{Per, Percentiles, Point};
+use measure::distribution::{Per, Point};
 use units::quantity::parse_duration;
 
 use super::{Block, Chart, Figure, Section};
@@ -11,7 +11,7 @@ use crate::chart::plot::{Axis, Plot, Series, Shape};
 use crate::sweep::{Sweep, end};
 
 /// The figures that are drawn, if the runs have them: name, title, axis.
-const CHOSEN: [(&str, &str, &str); 7] = [
+const CHOSEN: [(&str, &str, &str); 6] = [
     ("handover_delay_s", "Handover delay", "handover delay (ms)"),
     (
         "outage_s",
@@ -34,11 +34,6 @@ const CHOSEN: [(&str, &str, &str); 7] = [
         "Energy of all radios of a run",
         "energy of all radios (mJ)",
     ),
-    (
-        "lost_per_handover",
-        "Lost requests per handover",
-        "lost per handover",
-    ),
 ];
 
 /// A parameter as an axis.
@@ -47,6 +42,21 @@ struct Across<'s> {
     unit: String,
     /// Its value at each point.
     at: BTreeMap<usize, f64>,
+}
+
+impl Across<'_> {
+    /// An empty plot over the parameter, from 0 upwards.
+    fn plot(&self, y: &str) -> Plot {
+        let x = match self.unit.as_str() {
+            "" => self.path.to_owned(),
+            unit => format!("{} ({unit})", self.path),
+        };
+        let y = Axis {
+            include: vec![0.0],
+            ..Axis::new(y)
+        };
+        Plot::new(Axis::new(x), y)
+    }
 }
 
 /// Chosen figures over the numeric parameter with the most values; one series per combination of
@@ -64,6 +74,7 @@ pub fn section(sweep: &Sweep) -> Option<Section> {
     for (name, title, axis) in CHOSEN {
         blocks.extend(figure(sweep, &across, &series, (name, title, axis)).map(Block::Figure));
     }
+    blocks.extend(losses(sweep, &across, &series).map(Block::Figure));
     Some(Section {
         id: "over",
         title: "Over the parameter",
@@ -150,47 +161,22 @@ fn figure(
     series: &[(String, Vec<&Point>)],
     (name, title, axis): (&str, &str, &str),
 ) -> Option<Figure> {
-    let lost = name == "lost_per_handover";
-    let known = sweep.points().iter().flat_map(|p| &p.figures);
-    let per = known.clone().find(|figure| figure.name == name)?.per;
-    let mut plot = Plot::new(
-        Axis::new(match across.unit.as_str() {
-            "" => across.path.to_owned(),
-            unit => format!("{} ({unit})", across.path),
-        }),
-        Axis {
-            include: vec![0.0],
-            ..Axis::new(axis)
-        },
-    );
-    for (i, (of, points)) in series.iter().take(COLOURS).enumerate() {
-        let named = |what: &str| match of.as_str() {
-            "" => what.to_owned(),
-            of => format!("{what}, {of}"),
-        };
-        if lost {
-            plot.series
-                .extend(line(across, points, name, i, &named("lost"), |p| p.mean));
-            let expected = line(across, points, "lambda_d", i, &named("lambda * D"), |p| {
-                p.mean
-            });
-            plot.series
-                .extend(expected.into_iter().map(|series| Series {
-                    shape: if series.shape == Shape::Diamonds {
-                        Shape::Rings
-                    } else {
-                        series.shape
-                    },
-                    ..series
-                }));
-        } else {
-            let factor = if name.ends_with("_s") { 1e3 } else { 1.0 };
-            plot.series.push(spans(across, points, name, i, factor));
-            plot.series
-                .extend(line(across, points, name, i, &named("median"), |p| {
-                    p.median * factor
-                }));
-        }
+    let mut known = sweep.points().iter().flat_map(|point| &point.figures);
+    let per = known.find(|figure| figure.name == name)?.per;
+    let factor = if name.ends_with("_s") { 1e3 } else { 1.0 };
+    let mut plot = across.plot(axis);
+    for (colour, (of, points)) in series.iter().take(COLOURS).enumerate() {
+        let median = |point: &Point| Some(point.figure(name)?.median * factor);
+        plot.series
+            .push(spans(across, points, name, colour, factor));
+        let named = named("median", of);
+        plot.series.extend(line(
+            across,
+            points,
+            colour,
+            (&named, Shape::Diamonds),
+            median,
+        ));
     }
     let of = match per {
         Per::Handover => "handovers",
@@ -199,26 +185,63 @@ fn figure(
     Some(Figure {
         id: format!("over-{name}"),
         title: format!("{title} over {}", across.path),
-        caption: match lost {
-            true => "Means over all handovers of a point; which of them have lambda * D, and its interval, is under Losses.".into(),
-            false => format!("Median over the {of} of a point; upright lines from the first to the third quartile."),
-        },
+        caption: format!(
+            "Median over the {of} of a point; upright lines from the first to the third quartile."
+        ),
         chart: Chart::Plot(plot),
     })
 }
 
-/// A figure's value at each point, marked and joined.
+/// Losses and lambda * D, means; `None` if no point has both.
+fn losses(sweep: &Sweep, across: &Across, series: &[(String, Vec<&Point>)]) -> Option<Figure> {
+    sweep.points().iter().find(|point| point.loss.is_some())?;
+    let mut plot = across.plot("lost per handover");
+    for (colour, (of, points)) in series.iter().take(COLOURS).enumerate() {
+        let (lost, expected) = (named("lost", of), named("lambda * D", of));
+        let of_lost = |point: &Point| Some(point.loss.as_ref()?.lost);
+        plot.series.extend(line(
+            across,
+            points,
+            colour,
+            (&lost, Shape::Diamonds),
+            of_lost,
+        ));
+        let of_expected = |point: &Point| Some(point.loss.as_ref()?.lambda_d);
+        plot.series.extend(line(
+            across,
+            points,
+            colour,
+            (&expected, Shape::Rings),
+            of_expected,
+        ));
+    }
+    Some(Figure {
+        id: "over-lost".into(),
+        title: format!("Lost requests per handover over {}", across.path),
+        caption: "Means over the handovers of a point whose interruption D is known.".into(),
+        chart: Chart::Plot(plot),
+    })
+}
+
+/// What a series is called: what it shows, and of which other values.
+fn named(what: &str, of: &str) -> String {
+    match of {
+        "" => what.to_owned(),
+        of => format!("{what}, {of}"),
+    }
+}
+
+/// A value at each point, marked and joined.
 fn line(
     across: &Across,
     points: &[&Point],
-    figure: &str,
     colour: usize,
-    name: &str,
-    of: impl Fn(&Percentiles) -> f64,
+    (name, shape): (&str, Shape),
+    of: impl Fn(&Point) -> Option<f64>,
 ) -> [Series; 2] {
-    let at = |point: &&Point| Some((across.at[&point.point], of(point.figure(figure)?)));
+    let at = |point: &&Point| Some((across.at[&point.point], of(point)?));
     let points: Vec<(f64, f64)> = points.iter().filter_map(at).collect();
-    [(Shape::Line, ""), (Shape::Diamonds, name)].map(|(shape, name)| Series {
+    [(Shape::Line, ""), (shape, name)].map(|(shape, name)| Series {
         name: name.to_owned(),
         shape,
         colour,

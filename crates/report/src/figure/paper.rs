@@ -123,6 +123,16 @@ fn differ(number: FigureNumber, seen: &[&Measured]) -> bool {
     first_and_last.is_some_and(|(first, last)| last - first > 0.02 * last)
 }
 
+/// Why measured handovers have no [`abscissa`].
+fn why_none(number: FigureNumber) -> &'static str {
+    match number {
+        FigureNumber::Fifteen => "no captures show how long the wireless link took",
+        FigureNumber::Sixteen => "no client polls",
+        FigureNumber::Seventeen => "the figure holds the rate at 10/s, and theirs is another",
+    }
+}
+
+/// Why the points of a sweep do not [`differ`].
 fn why_not(number: FigureNumber) -> &'static str {
     match number {
         FigureNumber::Fifteen => {
@@ -316,18 +326,17 @@ fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
         FigureNumber::Fifteen => place_delays(&placed, &mut plot),
         _ => place_losses(number, &placed, &mut plot),
     };
-    let left_out = match (seen.len(), placed.len()) {
-        (seen, placed) if placed < seen => format!(
-            " {} of {seen} sets of handovers do not stand in it: {}.",
-            seen - placed,
-            match number {
-                FigureNumber::Fifteen => "no captures show how long their wireless link took",
-                FigureNumber::Sixteen => "no client polls",
-                FigureNumber::Seventeen =>
-                    "the figure holds the rate at 10/s, and theirs is another",
-            }
+    let missing = seen.len() - placed.len();
+    let left_out = match seen.len() {
+        _ if missing == 0 => String::new(),
+        1 => format!(
+            " The measured handovers are not in it: {}.",
+            why_none(number)
         ),
-        _ => String::new(),
+        all => format!(
+            " {missing} of {all} points are not in it: {}.",
+            why_none(number)
+        ),
     };
     Figure {
         id: format!("figure-{}", number.number()),
