@@ -217,7 +217,10 @@ fn differences(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Option<Figure> {
         intervals.extend([(x, low), (x, high), (x, f64::NAN)]);
     }
     let mut plot = Plot::new(
-        Axis::whole("point"),
+        Axis {
+            include: vec![0.0, (sweep.points().len() + 1) as f64],
+            ..Axis::whole("point")
+        },
         Axis {
             include: vec![0.0],
             ..Axis::new("lost - lambda * D per handover")
