@@ -8,6 +8,7 @@ use std::fs;
 use common::{example, parse, plan_with, read, text};
 use measure::distribution::{HandoverRow, Row};
 use report::Report;
+use report::sweep::Sweep;
 use roxmltree::Document;
 use serde_json::json;
 use tempfile::TempDir;
@@ -236,4 +237,13 @@ fn a_damaged_table_of_runs_is_said() {
         parse(&report.html());
         Document::parse(&report.junit()).unwrap();
     }
+}
+
+#[test]
+fn the_table_is_read_to_the_last_digit() {
+    // Values of a sweep that are one unit in the last place off if they are read carelessly.
+    let mut one = row(1, "2 ms", 1, &[25.685997968000002, 63.572056483000004]);
+    one.handovers[0].energy_mj = Some(30.897785204999998);
+    let dir = sweep(std::slice::from_ref(&one));
+    assert_eq!(Sweep::read(dir.path()).rows, [one]);
 }

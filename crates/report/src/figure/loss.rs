@@ -97,21 +97,21 @@ fn table(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Block {
     let mut heads = sweep.heads();
     heads.extend(
         [
-            "hold",
-            "handovers",
-            "runs",
             "lost per handover",
             "lambda * D",
             "difference",
             "95 % interval",
             "follows",
+            "hold",
+            "handovers",
+            "runs",
         ]
         .map(str::to_owned),
     );
-    let yes = |yes: Option<bool>, none: &str| match yes {
+    let yes = |yes: Option<bool>| match yes {
         Some(true) => "yes".to_owned(),
         Some(false) => "no".into(),
-        None => none.into(),
+        None => "not known".into(),
     };
     let row = |(point, loss): &(&Point, &Loss)| {
         // Kept on one line.
@@ -120,14 +120,14 @@ fn table(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Block {
         let interval = loss.interval_95.map(told);
         let mut cells = sweep.cells(point);
         cells.extend([
-            yes(hold(sweep, point), "not known"),
-            format!("{} of {}", loss.handovers, loss.handovers + loss.left_out),
-            loss.runs.to_string(),
             figures(loss.lost),
             figures(loss.lambda_d),
             figures(loss.difference),
             interval.unwrap_or_else(|| "under six runs".into()),
-            yes(loss.follows, "not known"),
+            yes(loss.follows),
+            yes(hold(sweep, point)),
+            format!("{} of {}", loss.handovers, loss.handovers + loss.left_out),
+            loss.runs.to_string(),
         ]);
         cells
     };

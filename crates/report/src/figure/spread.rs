@@ -308,11 +308,11 @@ fn phase_blocks(sweep: &Sweep, mut rows: Vec<bars::Row>, cells: Vec<Vec<String>>
 pub fn runs(sweep: &Sweep) -> Section {
     let mut rows: Vec<&Row> = sweep.rows.iter().collect();
     rows.sort_by_key(|row| (row.error.is_none(), row.passed));
-    let mut heads = sweep.heads();
+    let mut heads = vec!["outcome".to_owned()];
+    heads.extend(sweep.heads());
     heads.extend(
         [
             "seed",
-            "outcome",
             "handovers",
             "median delay",
             "sent",
@@ -329,14 +329,14 @@ pub fn runs(sweep: &Sweep) -> Section {
         };
         let delays: Vec<f64> = row.handovers.iter().filter_map(|h| h.delay_s).collect();
         let point = sweep.points().iter().find(|p| p.point == row.point);
-        let mut cells = point.map_or_else(Vec::new, |point| sweep.cells(point));
+        let mut cells = vec![match (&row.error, row.passed) {
+            (Some(error), _) => format!("not measured: {error}"),
+            (None, true) => "passed".into(),
+            (None, false) => "failed".into(),
+        }];
+        cells.extend(point.map_or_else(Vec::new, |point| sweep.cells(point)));
         cells.extend([
             row.seed.to_string(),
-            match (&row.error, row.passed) {
-                (Some(error), _) => format!("not measured: {error}"),
-                (None, true) => "passed".into(),
-                (None, false) => "failed".into(),
-            },
             row.handovers.len().to_string(),
             median(&delays).map_or_else(|| "none".into(), ms),
             count("sent"),
