@@ -3,7 +3,9 @@
 //! Commands are [`Endpoint::request`], [`Endpoint::respond`], [`Endpoint::ping`],
 //! [`Endpoint::cancel`] and [`Endpoint::retarget`]; input and output are those of
 //! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
-//! [`Event::Failed`] or [`Event::Pong`].
+//! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
+//! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
+//! calls [`Endpoint::notify`].
 //!
 //! What RFC 7252 leaves open, and what is chosen:
 //!
@@ -13,8 +15,9 @@
 //!   datagram has it too, and a peer that restarted or ran out of Message IDs is not answered
 //!   with another request's response.
 //! * *How much is remembered for deduplication.* Every CON for EXCHANGE_LIFETIME and every NON
-//!   for NON_LIFETIME, up to 16,384 messages and 4 MiB of replies per endpoint; over that, what
-//!   would expire first is forgotten early, with its exchange if that is still open.
+//!   for NON_LIFETIME, up to 1,024 messages of one peer and 16,384 messages and 4 MiB of replies
+//!   per endpoint; over that, what would expire first is forgotten early, with its exchange if
+//!   that is still open.
 //! * *NSTART.* Requests and pings, per peer, until ACK or response; a non-confirmable request
 //!   until its response or [`Params::response_timeout`]. Responses are not limited: §4.7 binds
 //!   clients.
@@ -22,15 +25,25 @@
 //!   from an address to which the request was sent earlier still counts if Message ID or
 //!   token fit: the node was served the request before it moved. A Reset from a former
 //!   address does not: somebody else may own that address by now.
+//! * *Bodies longer than a block* (RFC 7959) are cut and put together here: the owner gives and
+//!   gets whole bodies, unless it writes a Block option itself. Request bodies are atomic: the
+//!   owner sees none before its last block. Every response in blocks has an entity tag; a
+//!   client whose blocks have different ones begins again. A block counts for NSTART like any
+//!   request, and is retransmitted and moved by [`Endpoint::retarget`] like any.
 //! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
 //!   request with [`Failure::CriticalOption`], since the peer would only repeat it.
 
+mod blocks;
+mod bodies;
 mod client;
 mod critical;
 mod history;
+mod observation;
+mod observers;
 mod peer;
 mod retransmission;
 mod server;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -39,12 +52,15 @@ use std::net::SocketAddrV6;
 use rand_core::Rng as _;
 use units::{Rng, SimTime};
 
+use crate::cocoa::Rto;
 use crate::machine::{Machine, Transmit};
 use crate::message::{Code, Kind, Request, Response};
 use crate::params::Params;
 use crate::wire::{self, Message, Token};
+use bodies::{Bodies, Upload};
 use client::{Line, Outstanding};
 use history::History;
+use observers::{Observer, ObserverKey};
 use peer::Peer;
 use retransmission::Confirmable;
 use server::Exchange;
@@ -78,6 +94,15 @@ pub enum Failure {
     NoResponse,
     /// The response held this critical option, which is unknown here (RFC 7252 §5.4.1).
     CriticalOption(u16),
+    /// Max-Age of the last notification passed without another one (RFC 7641 §3.3.1).
+    Silent,
+    /// A block of the response is not the one that was asked for, or not of its own size
+    /// (RFC 7959 §2.3, §2.4).
+    BadBlock,
+    /// The response has a body of more than [`Params::max_body`] bytes.
+    BodyTooLarge,
+    /// The representation changed again and again while its blocks were fetched.
+    BodyChanges,
     /// [`Endpoint::cancel`].
     Cancelled,
 }
@@ -91,6 +116,10 @@ impl fmt::Display for Failure {
             Failure::CriticalOption(number) => {
                 write!(f, "response with unknown critical option {number}")
             }
+            Failure::Silent => f.write_str("no notification within Max-Age"),
+            Failure::BadBlock => f.write_str("a block that was not asked for"),
+            Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
+            Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
             Failure::Cancelled => f.write_str("cancelled"),
         }
     }
@@ -115,6 +144,14 @@ pub enum Event {
         /// The request.
         request: Request,
     },
+    /// A peer fetched a block of a response, or sent one of a request body that has more, and
+    /// was answered without the owner (RFC 7959).
+    Block {
+        /// Who asked.
+        from: SocketAddrV6,
+        /// Message ID of the request.
+        message_id: u16,
+    },
     /// The response to a request of ours.
     Response {
         /// Names our request.
@@ -122,9 +159,24 @@ pub enum Event {
         /// Who answered; a former address of the peer is possible after
         /// [`Endpoint::retarget`].
         from: SocketAddrV6,
-        /// Message ID of our request, which a separate response does not carry.
+        /// Message ID of our request, which a separate response does not carry; of a response
+        /// in blocks, of the request for the last one.
         message_id: u16,
         /// The response.
+        response: Response,
+    },
+    /// A resource that we observe has a new state (RFC 7641). One that is older than the last
+    /// one told is left out (§3.4).
+    Notification {
+        /// Names our request.
+        id: RequestId,
+        /// Who told.
+        from: SocketAddrV6,
+        /// Message ID of the notification; of the first, of the response.
+        message_id: u16,
+        /// The number in its Observe option.
+        sequence: u32,
+        /// The state.
         response: Response,
     },
     /// A request or ping of ours ended without a response.
@@ -176,9 +228,19 @@ pub struct Endpoint {
     lines: BTreeMap<Peer, Line>,
     /// Confirmable messages of ours, requests and responses, still being retransmitted.
     confirmables: BTreeMap<u16, Confirmable>,
+    /// Estimates of the retransmission timeout, with [`CongestionControl::Cocoa`](crate::params::CongestionControl::Cocoa).
+    round_trips: BTreeMap<Peer, Rto>,
     /// Requests of peers that are not answered yet.
     exchanges: BTreeMap<ExchangeId, Exchange>,
     history: History,
+    /// Request bodies of which blocks are missing.
+    uploads: Bodies<Upload>,
+    /// Responses that peers fetch block by block.
+    downloads: Bodies<Response>,
+    /// Peers that observe a resource of ours.
+    observers: BTreeMap<ObserverKey, Observer>,
+    /// Whether they may be told now.
+    notifying: bool,
     timers: BTreeSet<(SimTime, Timer)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -188,8 +250,8 @@ impl Endpoint {
     /// An endpoint.
     ///
     /// `known_critical` are the critical options that the owner handles, in requests and in
-    /// responses; Uri-Host, Uri-Port, Uri-Path and Uri-Query are known anyway. A confirmable
-    /// request with another one is answered 4.02 without the owner seeing it, a
+    /// responses; Uri-Host, Uri-Port, Uri-Path, Uri-Query, Block1 and Block2 are known anyway. A
+    /// confirmable request with another one is answered 4.02 without the owner seeing it, a
     /// non-confirmable one is ignored, a response is rejected (RFC 7252 §5.4.1).
     ///
     /// `rng` makes the random starts of Message IDs and tokens and the random retransmission
@@ -208,15 +270,20 @@ impl Endpoint {
             by_message_id: BTreeMap::new(),
             lines: BTreeMap::new(),
             confirmables: BTreeMap::new(),
+            round_trips: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             history: History::default(),
+            uploads: Bodies::new(),
+            downloads: Bodies::new(),
+            observers: BTreeMap::new(),
+            notifying: true,
             timers: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
 
-    /// Requests and pings of ours without an answer, queued ones included.
+    /// Requests and pings of ours without an answer, queued ones and observations included.
     pub fn outstanding(&self) -> usize {
         self.requests.len()
     }
@@ -310,7 +377,7 @@ impl Endpoint {
             Timer::Send(peer) => self.send_queued(now, peer),
             Timer::Acknowledge(exchange) => self.acknowledge_exchange(exchange),
             Timer::Retransmit(message_id) => self.retransmit(now, message_id),
-            Timer::GiveUp(id) => self.fail(now, id, Failure::NoResponse),
+            Timer::GiveUp(id) => self.fail(now, id, self.silence(id)),
         }
     }
 }

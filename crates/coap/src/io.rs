@@ -18,6 +18,10 @@ use crate::machine::{Machine, Transmit};
 /// The longest UDP payload, and then some: no datagram is cut off.
 const BUFFER_BYTES: usize = 1 << 16;
 
+/// Datagrams taken in at most before what they made the machine send goes out: a machine that
+/// writes to a disk before it answers does so once for all of them.
+const BATCH: usize = 1024;
+
 /// Now, on `CLOCK_REALTIME`: the clock that captures and event logs use.
 pub fn now() -> SimTime {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -156,7 +160,7 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Takes one datagram in.
+    /// Takes in the datagrams that wait, [`BATCH`] at most.
     fn poll_receive(&mut self, cx: &mut Context<'_>, now: SimTime) -> Poll<io::Result<()>> {
         let mut buffer = ReadBuf::new(&mut self.buffer);
         match self.socket.poll_recv_from(cx, &mut buffer) {
@@ -164,6 +168,7 @@ impl<M: Machine> Driver<M> {
             Poll::Ready(Ok(from)) => {
                 self.machine
                     .handle_datagram(now, ipv6(from), buffer.filled());
+                self.receive_waiting();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(e)) if is_about_a_former_send(&e) => {
@@ -171,6 +176,17 @@ impl<M: Machine> Driver<M> {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+        }
+    }
+
+    fn receive_waiting(&mut self) {
+        for _ in 1..BATCH {
+            // Whatever the error is, the next call of `poll_receive` meets it too.
+            let Ok((bytes, from)) = self.socket.try_recv_from(&mut self.buffer) else {
+                return;
+            };
+            let datagram = &self.buffer[..bytes];
+            self.machine.handle_datagram(now(), ipv6(from), datagram);
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Owns everything between a UDP datagram and a request or response: the strict codec,
 //! retransmission (§4.2), deduplication (§4.5), NSTART and queueing (§4.7), matching by token
-//! (§5.3), piggy-backed and separate responses (§5.2), critical options (§5.4.1), ping and Reset.
+//! (§5.3), piggy-backed and separate responses (§5.2), critical options (§5.4.1), ping and Reset,
+//! block-wise transfer (RFC 7959) and Observe (RFC 7641).
 //! Client and server share one [`Endpoint`], hence one socket and one Message ID space.
 //! It must not know what a resource, CoMP or a topology is, and nothing but [`io`] touches a
 //! socket or a clock.
@@ -33,30 +34,36 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`message`] | [`Request`], [`Response`], [`Options`], [`Code`], [`Kind`], option numbers |
+//! | [`block`] | [`block::Block`], [`BlockSize`]: the options of RFC 7959 |
 //! | [`wire`] | [`wire::Message`]: the strict codec, also for captured packets |
 //! | [`params`] | [`Params`] (§4.8) and the times derived from them |
+//! | [`cocoa`] | [`cocoa::Rto`]: the retransmission timeout from measured round trips |
 //! | [`endpoint`] | [`Endpoint`], its [`Event`]s and [`Failure`]s |
+//! | [`link`] | [`link::Link`]: `/.well-known/core` (RFC 6690) |
 //! | [`machine`] | [`Machine`]: the shape of every datagram protocol core |
 //! | [`io`] | [`io::Driver`]: a machine on a tokio UDP socket |
 //!
 //! # Limits
 //!
-//! No multicast (§8), no proxying (§5.7), no caching (§5.6), no DTLS (§9). Observe and
-//! block-wise transfer are options that the owner reads and writes; the endpoint delivers one
-//! response per request. Responses count neither for NSTART nor as outstanding.
+//! No multicast (§8), no proxying (§5.7), no caching (§5.6), no DTLS (§9). Responses count
+//! neither for NSTART nor as outstanding.
 //!
 //! One counter makes the Message IDs of all peers, so the rule of §4.4 (no reuse within
 //! EXCHANGE_LIFETIME, 247 s) holds up to 265 messages per second in sum. Beyond that our own
 //! receiver still tells a reused ID from a duplicate, by its token ([`endpoint`]).
 
+pub mod block;
+pub mod cocoa;
 pub mod endpoint;
 pub mod io;
+pub mod link;
 pub mod machine;
 pub mod message;
 pub mod params;
 pub mod wire;
 
+pub use block::BlockSize;
 pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Reliability, RequestId};
 pub use machine::{Machine, Transmit};
 pub use message::{Code, Kind, Options, Request, Response};
-pub use params::Params;
+pub use params::{CongestionControl, Params};

@@ -34,11 +34,14 @@ impl Code {
     pub const VALID: Code = Code::new(2, 3);
     pub const CHANGED: Code = Code::new(2, 4);
     pub const CONTENT: Code = Code::new(2, 5);
+    pub const CONTINUE: Code = Code::new(2, 31);
     pub const BAD_REQUEST: Code = Code::new(4, 0);
     pub const BAD_OPTION: Code = Code::new(4, 2);
     pub const NOT_FOUND: Code = Code::new(4, 4);
     pub const METHOD_NOT_ALLOWED: Code = Code::new(4, 5);
     pub const NOT_ACCEPTABLE: Code = Code::new(4, 6);
+    pub const REQUEST_ENTITY_INCOMPLETE: Code = Code::new(4, 8);
+    pub const REQUEST_ENTITY_TOO_LARGE: Code = Code::new(4, 13);
     pub const TOO_MANY_REQUESTS: Code = Code::new(4, 29);
     pub const INTERNAL_SERVER_ERROR: Code = Code::new(5, 0);
     pub const SERVICE_UNAVAILABLE: Code = Code::new(5, 3);
@@ -101,6 +104,8 @@ pub mod option {
     pub const LOCATION_QUERY: u16 = 20;
     pub const BLOCK2: u16 = 23;
     pub const BLOCK1: u16 = 27;
+    pub const SIZE2: u16 = 28;
+    pub const SIZE1: u16 = 60;
 
     /// Whether an endpoint that does not know the option must refuse the message
     /// (RFC 7252 §5.4.1).
@@ -132,6 +137,18 @@ impl Options {
         self.push(number, &bytes[zeros..]);
     }
 
+    /// Takes an option out, however often it is there.
+    pub fn remove(&mut self, number: u16) {
+        self.0.retain(|(n, _)| *n != number);
+    }
+
+    /// The number in an option of the `uint` format; `None` without it, or with more than 8
+    /// bytes.
+    pub fn get_uint(&self, number: u16) -> Option<u64> {
+        let value = self.get(number).filter(|value| value.len() <= 8)?;
+        Some(value.iter().fold(0, |sum, b| sum << 8 | u64::from(*b)))
+    }
+
     /// The values of an option.
     pub fn get_all(&self, number: u16) -> impl Iterator<Item = &[u8]> {
         self.0
@@ -143,6 +160,16 @@ impl Options {
     /// The first value of an option.
     pub fn get(&self, number: u16) -> Option<&[u8]> {
         self.get_all(number).next()
+    }
+
+    /// The path as text, `/a/b`; segments that are not UTF-8 show their replacement.
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for segment in self.get_all(option::URI_PATH) {
+            path.push('/');
+            path.push_str(&String::from_utf8_lossy(segment));
+        }
+        if path.is_empty() { "/".into() } else { path }
     }
 
     /// All options in order.
@@ -178,12 +205,7 @@ impl Request {
 
     /// The path as text, `/a/b`; segments that are not UTF-8 show their replacement.
     pub fn path(&self) -> String {
-        let mut path = String::new();
-        for segment in self.options.get_all(option::URI_PATH) {
-            path.push('/');
-            path.push_str(&String::from_utf8_lossy(segment));
-        }
-        if path.is_empty() { "/".into() } else { path }
+        self.options.path()
     }
 }
 

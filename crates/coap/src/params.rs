@@ -5,8 +5,20 @@ use std::time::Duration;
 use rand_core::Rng as _;
 use units::Rng;
 
+use crate::block::BlockSize;
+
 /// MAX_LATENCY: the longest a datagram is assumed to be on its way (RFC 7252 §4.8.2).
 pub const MAX_LATENCY: Duration = Duration::from_secs(100);
+
+/// Where the retransmission timeout comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CongestionControl {
+    /// ACK_TIMEOUT, doubled with each retransmission (RFC 7252 §4.2).
+    Fixed,
+    /// Measured round trips (draft-ietf-core-cocoa-03): [`crate::cocoa`]. Only what is
+    /// confirmable is governed.
+    Cocoa,
+}
 
 /// Transmission parameters of an endpoint (RFC 7252 §4.8).
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +36,17 @@ pub struct Params {
     /// request; RFC 7252 §4.7 leaves it open but bounds it by PROBING_RATE (1 byte/s), which
     /// the default of 93 s (MAX_TRANSMIT_WAIT) keeps for requests of up to 93 bytes.
     pub response_timeout: Duration,
+    /// How the first retransmission timeout to a peer is found; ACK_TIMEOUT.
+    pub congestion_control: CongestionControl,
+    /// The largest block that is sent or asked for (RFC 7959); 1024 B. A body that is no larger
+    /// goes in one message. Under 1024 B it is named in the first request already (§2.4, "early
+    /// negotiation").
+    pub block_size: BlockSize,
+    /// Every how many notifications to an observer one is confirmable (RFC 7641 §4.5); 10. Zero
+    /// counts as 1.
+    pub confirm_notifications: u32,
+    /// The longest body that is put together from blocks, in bytes; 64 KiB.
+    pub max_body: usize,
 }
 
 impl Default for Params {
@@ -35,6 +58,10 @@ impl Default for Params {
             max_retransmit: 4,
             nstart: 1,
             response_timeout: Duration::from_secs(93),
+            congestion_control: CongestionControl::Fixed,
+            block_size: BlockSize::MAX,
+            confirm_notifications: 10,
+            max_body: 1 << 16,
         }
     }
 }
@@ -77,10 +104,11 @@ impl Params {
     }
 
     /// "The initial timeout is set to a random duration (often not an integral number of
-    /// seconds) between ACK_TIMEOUT and (ACK_TIMEOUT * ACK_RANDOM_FACTOR)" (§4.2).
-    pub(crate) fn initial_timeout(&self, rng: &mut Rng) -> Duration {
+    /// seconds) between ACK_TIMEOUT and (ACK_TIMEOUT * ACK_RANDOM_FACTOR)" (§4.2); `rto` is
+    /// ACK_TIMEOUT or an estimate in its place.
+    pub(crate) fn dithered(&self, rto: Duration, rng: &mut Rng) -> Duration {
         let unit = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        scale(self.ack_timeout, 1.0 + (self.random_factor() - 1.0) * unit)
+        scale(rto, 1.0 + (self.random_factor() - 1.0) * unit)
     }
 
     /// ACK_TIMEOUT * (2 ** doublings - 1) * ACK_RANDOM_FACTOR.
@@ -123,7 +151,7 @@ mod tests {
         let params = Params::default();
         let mut rng = Seed(7).rng(&["params"]);
         let drawn: Vec<_> = (0..1000)
-            .map(|_| params.initial_timeout(&mut rng))
+            .map(|_| params.dithered(params.ack_timeout, &mut rng))
             .collect();
         let (min, max) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
         assert!(*min >= Duration::from_secs(2) && *min < Duration::from_millis(2010));
@@ -140,6 +168,6 @@ mod tests {
         };
         assert_eq!(params.exchange_lifetime(), Duration::MAX);
         let mut rng = Seed(7).rng(&["params"]);
-        assert_eq!(params.initial_timeout(&mut rng), Duration::MAX);
+        assert_eq!(params.dithered(params.ack_timeout, &mut rng), Duration::MAX);
     }
 }

@@ -27,6 +27,7 @@
 //!   its answer may be older than the hold. A binding update takes the place of the answer.
 
 mod api;
+mod observe;
 mod server;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -55,6 +56,8 @@ struct Waiting {
     since: SimTime,
     reliability: Reliability,
     request: Request,
+    /// To be observed (RFC 7641).
+    observe: bool,
 }
 
 /// What the client knows of a node besides its LBC entry.
@@ -77,6 +80,8 @@ struct Peer {
 enum Purpose {
     Discovery(Ipv6Addr),
     Call(CallId, Ipv6Addr),
+    /// An observation that the node has confirmed.
+    Observation(CallId, Ipv6Addr),
 }
 
 /// The client; a [`Machine`].
@@ -127,6 +132,17 @@ impl Client {
         path: &str,
         reliability: Reliability,
     ) -> CallId {
+        self.ask(now, p_addr, path, reliability, false)
+    }
+
+    fn ask(
+        &mut self,
+        now: SimTime,
+        p_addr: Ipv6Addr,
+        path: &str,
+        reliability: Reliability,
+        observe: bool,
+    ) -> CallId {
         let call = CallId(self.next_call);
         self.next_call += 1;
         self.outstanding += 1;
@@ -136,6 +152,7 @@ impl Client {
             since: now,
             reliability,
             request: Request::new(Code::GET, path),
+            observe,
         });
         self.drop_overdue_hold(now, p_addr);
         self.pump(now, p_addr);
@@ -195,9 +212,13 @@ impl Client {
                 call,
                 reliability,
                 request,
+                observe,
                 ..
             } = waiting;
-            let id = self.endpoint.request(now, to, reliability, request);
+            let id = match observe {
+                true => self.endpoint.observe(now, to, reliability, request),
+                false => self.endpoint.request(now, to, reliability, request),
+            };
             self.requests.insert(id, Purpose::Call(call, p_addr));
         }
         self.arm_patience(p_addr);
@@ -250,8 +271,15 @@ impl Client {
                     response,
                     ..
                 } => self.answered(now, id, message_id, response),
+                coap::Event::Notification {
+                    id,
+                    message_id,
+                    sequence,
+                    response,
+                    ..
+                } => self.notified(now, id, message_id, sequence, response),
                 coap::Event::Failed { id, to, reason } => self.unanswered(now, id, to, reason),
-                coap::Event::Pong { .. } => {}
+                coap::Event::Pong { .. } | coap::Event::Block { .. } => {}
             }
         }
     }
@@ -275,6 +303,10 @@ impl Client {
                 });
                 self.pump(now, p_addr);
             }
+            Some(Purpose::Observation(call, p_addr)) => {
+                let reason = format!("the node answered {}", response.code);
+                self.observation_ended(call, p_addr, reason);
+            }
             Some(Purpose::Discovery(p_addr)) => self.discovered(now, p_addr, &response),
             None => {}
         }
@@ -291,18 +323,29 @@ impl Client {
                 }
                 self.fail(call, p_addr, CallFailure::Exchange(reason));
                 let silent = matches!(reason, Failure::Timeout | Failure::NoResponse);
-                // On hold, silence is what was announced; elsewhere, it is old news.
-                let doubtful = (self.lbc.get(p_addr))
-                    .is_some_and(|entry| silent && !entry.held && entry.t_addr == *to.ip());
-                if doubtful {
-                    self.remove(now, p_addr, Removal::NoAnswer);
-                }
+                self.doubt(now, p_addr, to, silent);
+                self.pump(now, p_addr);
+            }
+            Some(Purpose::Observation(call, p_addr)) => {
+                self.observation_ended(call, p_addr, reason.to_string());
+                let silent = matches!(reason, Failure::Timeout | Failure::Silent);
+                self.doubt(now, p_addr, to, silent);
                 self.pump(now, p_addr);
             }
             Some(Purpose::Discovery(p_addr)) => {
                 self.discovery_failed(p_addr, &CallFailure::Discovery(reason.to_string()));
             }
             None => {}
+        }
+    }
+
+    /// Forgets where a node is that was silent at `to`. On hold, silence is what was announced;
+    /// elsewhere, it is old news.
+    fn doubt(&mut self, now: SimTime, p_addr: Ipv6Addr, to: SocketAddrV6, silent: bool) {
+        let doubtful = (self.lbc.get(p_addr))
+            .is_some_and(|entry| silent && !entry.held && entry.t_addr == *to.ip());
+        if doubtful {
+            self.remove(now, p_addr, Removal::NoAnswer);
         }
     }
 

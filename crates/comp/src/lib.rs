@@ -11,7 +11,7 @@
 //! ```
 //! use coap::{Machine, Params};
 //! use comp::wmms::{self, Wmms};
-//! use comp::{BindingMode, node};
+//! use comp::{BindingMode, Limits, node};
 //! use std::net::{Ipv6Addr, SocketAddrV6};
 //! use std::time::Duration;
 //! use units::{Seed, SimTime};
@@ -24,6 +24,7 @@
 //! let config = wmms::Config {
 //!     hold_timeout: Duration::from_millis(500),
 //!     binding: BindingMode::Direct,
+//!     limits: Limits::default(),
 //!     coap: Params::default(),
 //! };
 //! let mut wmms = Wmms::new(config, Seed(1).rng(&["wmms"]));
@@ -49,6 +50,7 @@
 //! | [`codec`] | [`codec::Command`] and the responses: options, checks, diagnostics |
 //! | [`table`] | [`table::Table`]: bindings that expire, which is what both tables are |
 //! | [`mmt`] | [`mmt::Mmt`]: the WMMS's table |
+//! | [`limits`] | [`Limits`]: what one peer may cost the WMMS |
 //! | [`lbc`] | [`lbc::Lbc`]: the client's cache |
 //! | [`wmms`] | [`wmms::Wmms`]: registration, discovery, hold, binding, deregistration |
 //! | [`client`] | [`client::Client`]: discovery, hold queue, following a node |
@@ -71,6 +73,7 @@ pub mod codec;
 mod deadlines;
 pub mod handover;
 pub mod lbc;
+pub mod limits;
 pub mod mmt;
 pub mod node;
 mod registrar;
@@ -80,4 +83,6 @@ pub mod table;
 pub mod wmms;
 
 pub use binding::{BindingMode, Expired, Removal};
+pub use limits::{Limit, Limits};
+pub use resource::comp_link;
 pub use sequence::Sequence;

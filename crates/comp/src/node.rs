@@ -34,7 +34,7 @@ use crate::sequence::Sequence;
 
 /// Correspondents remembered; the one not heard for longest is forgotten first. As many as the
 /// WMMS keeps, which in direct mode leaves those to the node that it has served.
-pub const MAX_CORRESPONDENTS: usize = crate::mmt::MAX_CORRESPONDENTS;
+pub const MAX_CORRESPONDENTS: usize = 256;
 
 /// Requests handed to the application and not answered yet that are remembered.
 const MAX_UNANSWERED: usize = 1024;
@@ -101,6 +101,13 @@ pub enum Event {
     DeregistrationFailed {
         /// Why.
         reason: String,
+    },
+    /// A peer was served a further block of a body (RFC 7959) without the application.
+    Block {
+        /// Who asked.
+        from: SocketAddrV6,
+        /// Message ID of the request.
+        message_id: u16,
     },
     /// A request for the application; answer it with [`Node::respond`].
     Request {
@@ -198,7 +205,14 @@ impl Node {
         self.handle_events(now);
     }
 
+    /// The node is awake again although it has bound nothing: its sleep period is over, and
+    /// observers hear of the latest state.
+    pub fn awake(&mut self, now: SimTime) {
+        self.endpoint.release_notifications(now);
+    }
+
     fn send_hold(&mut self, now: SimTime, until: Option<SimTime>) {
+        self.endpoint.hold_notifications();
         let command = Command::Hold {
             p_addr: self.config.p_addr,
             sleep: until.map(|until| until.saturating_since(now)),
@@ -211,6 +225,7 @@ impl Node {
     /// unfinished hold or binding.
     pub fn bind(&mut self, now: SimTime, t_addr: Ipv6Addr, mode: BindingMode) {
         self.abandon_procedures();
+        self.endpoint.hold_notifications();
         self.registrar.moved(&mut self.endpoint, t_addr);
         self.binding = Some(Binding {
             t_addr,
@@ -232,7 +247,12 @@ impl Node {
             return;
         };
         let update = self.binding_update(binding.t_addr);
-        for correspondent in self.correspondents.clone() {
+        // An observer may have asked so long ago that it is no correspondent any more.
+        let mut told: Vec<SocketAddrV6> = self.endpoint.observers().collect();
+        told.dedup();
+        told.retain(|observer| !self.correspondents.contains(observer));
+        told.extend(&self.correspondents);
+        for correspondent in told {
             let purpose = Purpose::Tell(correspondent);
             self.send(now, correspondent, &update, purpose, sequence);
         }
@@ -263,6 +283,12 @@ impl Node {
 
     /// Answers an [`Event::Request`]; whoever is answered is a correspondent.
     pub fn respond(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
+        self.note_answered(exchange);
+        self.endpoint.respond(now, exchange, response);
+    }
+
+    /// Whoever is answered is a correspondent.
+    fn note_answered(&mut self, exchange: ExchangeId) {
         if let Some((from, message_id)) = self.unanswered.remove(&exchange) {
             self.sequence_number = message_id;
             self.correspondents.retain(|known| *known != from);
@@ -273,7 +299,22 @@ impl Node {
                 self.correspondents.push_back(from);
             }
         }
-        self.endpoint.respond(now, exchange, response);
+    }
+
+    /// Answers like [`Node::respond`], and registers whoever asked to observe (RFC 7641) for
+    /// [`Node::notify`].
+    ///
+    /// An observer is known by its address and token, which do not change when this node moves:
+    /// what it observes goes on from the new T_Addr. During a hold and until a binding is
+    /// complete nothing is notified; then the latest state is.
+    pub fn respond_observed(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
+        self.note_answered(exchange);
+        self.endpoint.respond_observed(now, exchange, response);
+    }
+
+    /// Tells the observers of `path` its new state, now or when the node has moved.
+    pub fn notify(&mut self, now: SimTime, path: &str, state: &Response) {
+        self.endpoint.notify(now, path, state);
     }
 
     /// The peers that a direct binding goes to, the one heard last at the end.
@@ -330,7 +371,11 @@ impl Node {
                 coap::Event::Failed { id, reason, .. } => {
                     self.ended(now, id, Err(reason.to_string()));
                 }
-                coap::Event::Pong { .. } => {}
+                coap::Event::Block { from, message_id } => {
+                    self.sequence_number = message_id;
+                    self.events.push_back(Event::Block { from, message_id });
+                }
+                coap::Event::Pong { .. } | coap::Event::Notification { .. } => {}
             }
         }
     }
@@ -417,7 +462,10 @@ impl Node {
         let p_addr = self.config.p_addr;
         match self.registrar.finished(now, &mut self.endpoint, outcome) {
             Ok(None) => {}
-            Ok(Some(t_addr)) => self.events.push_back(Event::Registered { p_addr, t_addr }),
+            Ok(Some(t_addr)) => {
+                self.endpoint.release_notifications(now);
+                self.events.push_back(Event::Registered { p_addr, t_addr });
+            }
             Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
         }
     }
@@ -461,6 +509,7 @@ impl Node {
         {
             self.binding = None;
             let t_addr = binding.t_addr;
+            self.endpoint.release_notifications(now);
             self.events.push_back(Event::Bound { t_addr });
         }
     }

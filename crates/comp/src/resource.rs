@@ -1,14 +1,11 @@
 //! The resources of the three parties: [`crate::codec::PATH`], and what the WMMS and the client
 //! answer elsewhere.
 
-use coap::message::option;
+use coap::link::{self, Link, WELL_KNOWN_CORE};
 use coap::{Code, Request, Response};
 
 use crate::codec::{self, Command, PATH, Procedure, RequestError};
 use crate::sequence::Sequence;
-
-/// CoRE Link Format (RFC 6690 §7.4).
-const LINK_FORMAT: u64 = 40;
 
 /// Whether a request is for the resource of CoMP.
 pub(crate) fn is_comp(request: &Request) -> bool {
@@ -27,22 +24,19 @@ pub(crate) fn command(request: &Request) -> Result<(Command, Option<Sequence>), 
     Ok((command, sequence))
 }
 
+/// [`PATH`] in `/.well-known/core` (RFC 6690).
+pub fn comp_link() -> Link {
+    Link::new(PATH)
+}
+
 /// RFC 6690 §4: "a default entry point for requesting the list of links about resources
 /// hosted by that server"; everything else is not found.
 fn elsewhere(request: &Request) -> Response {
-    if request.path() != "/.well-known/core" {
-        let text = format!("{} is not here: see /.well-known/core", request.path());
-        return Response::diagnostic(Code::NOT_FOUND, &text);
+    if request.path() == WELL_KNOWN_CORE {
+        return link::answer(request, &[comp_link()]);
     }
-    if request.method != Code::GET {
-        return Response::diagnostic(Code::METHOD_NOT_ALLOWED, "GET only");
-    }
-    let mut response = Response::new(Code::CONTENT);
-    response
-        .options
-        .push_uint(option::CONTENT_FORMAT, LINK_FORMAT);
-    response.payload = format!("<{PATH}>").into_bytes();
-    response
+    let text = format!("{} is not here: see {WELL_KNOWN_CORE}", request.path());
+    Response::diagnostic(Code::NOT_FOUND, &text)
 }
 
 /// A procedure that this kind of peer does not serve.

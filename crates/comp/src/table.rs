@@ -1,10 +1,14 @@
 //! A table of bindings by P_Addr: what the MMT and the LBC have in common.
+//!
+//! Made for a million entries: an ordered index of P_Addr to slot, entries in one array, and the
+//! deadlines in order, so that expiry looks only at what is due. An entry's deadline is computed
+//! from it, not stored twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
+use std::ops::Bound;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use units::SimTime;
 
 use crate::binding::Expired;
@@ -13,7 +17,7 @@ use crate::deadlines::Deadlines;
 use crate::sequence::Sequence;
 
 /// What is known about one P_Addr; `extra` is what only this kind of table keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<X> {
     /// Where the node is.
     pub t_addr: Ipv6Addr,
@@ -24,7 +28,6 @@ pub struct Entry<X> {
     /// When a sleeping node wakes up; `None` while it does not sleep.
     pub sleep_ends: Option<SimTime>,
     /// Number of the last message about it that was accepted; none if that had none.
-    #[serde(default)]
     pub sequence: Option<Sequence>,
     /// What else the owner of the table keeps.
     pub extra: X,
@@ -45,8 +48,13 @@ pub const MEMORY: Duration = Duration::from_secs(247);
 /// The table. Entries expire in the order of their deadlines; nothing is scanned.
 #[derive(Clone, Debug)]
 pub struct Table<X> {
-    entries: BTreeMap<Ipv6Addr, Entry<X>>,
-    deadlines: Deadlines<Ipv6Addr>,
+    /// Slot of every P_Addr in `slots`.
+    index: BTreeMap<Ipv6Addr, u32>,
+    slots: Vec<Option<Entry<X>>>,
+    /// Slots that are empty.
+    free: Vec<u32>,
+    /// The deadline of every entry.
+    deadlines: BTreeSet<(SimTime, Ipv6Addr)>,
     /// Last numbers of entries that are gone, and until when they are remembered.
     gone: BTreeMap<Ipv6Addr, Sequence>,
     gone_until: Deadlines<Ipv6Addr>,
@@ -62,29 +70,75 @@ impl<X> Table<X> {
     /// An empty table.
     pub const fn new() -> Table<X> {
         Table {
-            entries: BTreeMap::new(),
-            deadlines: Deadlines::new(),
+            index: BTreeMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            deadlines: BTreeSet::new(),
             gone: BTreeMap::new(),
             gone_until: Deadlines::new(),
         }
     }
 
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
     /// The entry of `p_addr`.
     pub fn get(&self, p_addr: Ipv6Addr) -> Option<&Entry<X>> {
-        self.entries.get(&p_addr)
+        self.slots[*self.index.get(&p_addr)? as usize].as_ref()
     }
 
     /// Every entry, by P_Addr.
     pub fn iter(&self) -> impl Iterator<Item = (Ipv6Addr, &Entry<X>)> {
-        self.entries.iter().map(|(p_addr, entry)| (*p_addr, entry))
+        self.range(Bound::Unbounded)
+    }
+
+    /// The entries from `start` on, by P_Addr.
+    pub fn range(&self, start: Bound<Ipv6Addr>) -> impl Iterator<Item = (Ipv6Addr, &Entry<X>)> {
+        (self.index.range((start, Bound::Unbounded)))
+            .filter_map(|(p_addr, slot)| Some((*p_addr, self.slots[*slot as usize].as_ref()?)))
     }
 
     /// Puts an entry back as it was before a restart; it expires when it would have.
     pub fn restore(&mut self, p_addr: Ipv6Addr, entry: Entry<X>) {
         self.gone.remove(&p_addr);
         self.gone_until.clear(p_addr);
-        self.deadlines.set(p_addr, entry.deadline());
-        self.entries.insert(p_addr, entry);
+        self.deadlines.insert((entry.deadline(), p_addr));
+        if let Some(former) = self.replace(p_addr, entry) {
+            self.forget_deadline(p_addr, &former);
+        }
+    }
+
+    /// Writes an entry; returns the one that it replaces.
+    fn replace(&mut self, p_addr: Ipv6Addr, entry: Entry<X>) -> Option<Entry<X>> {
+        if let Some(slot) = self.index.get(&p_addr) {
+            return self.slots[*slot as usize].replace(entry);
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                // 2^32 entries of this size do not fit into any memory.
+                let slot = u32::try_from(self.slots.len()).expect("less than 2^32 entries");
+                self.slots.push(None);
+                slot
+            }
+        };
+        self.index.insert(p_addr, slot);
+        self.slots[slot as usize].replace(entry)
+    }
+
+    /// Forgets the deadline of what `p_addr` was, unless what it is has the same.
+    fn forget_deadline(&mut self, p_addr: Ipv6Addr, former: &Entry<X>) {
+        let deadline = former.deadline();
+        if self.get(p_addr).map(Entry::deadline) != Some(deadline) {
+            self.deadlines.remove(&(deadline, p_addr));
+        }
     }
 
     /// Whether a message about `p_addr` with this number may change the table: one without a
@@ -106,7 +160,7 @@ impl<X> Table<X> {
     /// The number of the last message about `p_addr` that was accepted, for [`MEMORY`] also of
     /// an entry that is gone.
     pub fn sequence(&self, p_addr: Ipv6Addr) -> Option<Sequence> {
-        match self.entries.get(&p_addr) {
+        match self.get(p_addr) {
             Some(entry) => entry.sequence,
             None => self.gone.get(&p_addr).copied(),
         }
@@ -114,7 +168,7 @@ impl<X> Table<X> {
 
     /// Stores the number of the message that was accepted about an entry.
     pub fn set_sequence(&mut self, p_addr: Ipv6Addr, sequence: Option<Sequence>) {
-        if let Some(entry) = self.entries.get_mut(&p_addr) {
+        if let Some(entry) = self.get_mut(p_addr) {
             entry.sequence = sequence;
         }
     }
@@ -125,9 +179,10 @@ impl<X> Table<X> {
     where
         X: Default,
     {
-        self.deadlines.clear(p_addr);
-        let (sequence, extra) = (self.entries.remove(&p_addr))
-            .map_or((None, None), |entry| (entry.sequence, Some(entry.extra)));
+        let former = self.get_mut(p_addr);
+        let (sequence, extra) = former.map_or((None, None), |entry| {
+            (entry.sequence, Some(std::mem::take(&mut entry.extra)))
+        });
         let entry = Entry {
             t_addr,
             lifetime_ends: now + lifetime.duration(),
@@ -142,19 +197,21 @@ impl<X> Table<X> {
     /// Sets H_Flag, until further notice or for the sleep period. False if `p_addr` is not in
     /// the table.
     pub fn hold(&mut self, now: SimTime, p_addr: Ipv6Addr, sleep: Option<Duration>) -> bool {
-        let Some(entry) = self.entries.get_mut(&p_addr) else {
+        let Some(entry) = self.get_mut(p_addr) else {
             return false;
         };
+        let former = entry.deadline();
         entry.held = true;
         entry.sleep_ends = sleep.map(|period| now + period);
-        self.deadlines.set(p_addr, entry.deadline());
+        let deadline = entry.deadline();
+        self.deadlines.remove(&(former, p_addr));
+        self.deadlines.insert((deadline, p_addr));
         true
     }
 
     /// Removes an entry; its number is remembered for [`MEMORY`].
     pub fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Entry<X>> {
-        self.deadlines.clear(p_addr);
-        let entry = self.entries.remove(&p_addr)?;
+        let entry = self.take(p_addr)?;
         if let Some(sequence) = entry.sequence {
             self.gone.insert(p_addr, sequence);
             self.gone_until.set(p_addr, now + MEMORY);
@@ -162,31 +219,56 @@ impl<X> Table<X> {
         Some(entry)
     }
 
+    /// Removes an entry without a trace.
+    pub(crate) fn take(&mut self, p_addr: Ipv6Addr) -> Option<Entry<X>> {
+        let slot = self.index.remove(&p_addr)?;
+        self.free.push(slot);
+        let entry = self.slots[slot as usize].take()?;
+        self.deadlines.remove(&(entry.deadline(), p_addr));
+        Some(entry)
+    }
+
+    fn get_mut(&mut self, p_addr: Ipv6Addr) -> Option<&mut Entry<X>> {
+        self.slots[*self.index.get(&p_addr)? as usize].as_mut()
+    }
+
     /// What only this kind of table keeps about `p_addr`.
     pub(crate) fn extra_mut(&mut self, p_addr: Ipv6Addr) -> Option<&mut X> {
-        self.entries.get_mut(&p_addr).map(|entry| &mut entry.extra)
+        self.get_mut(p_addr).map(|entry| &mut entry.extra)
     }
 
     /// When [`Table::expire`] next has something to do.
     pub fn next_deadline(&self) -> Option<SimTime> {
-        self.deadlines.next()
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// Takes one deadline that has come, the earliest first.
     pub fn expire(&mut self, now: SimTime) -> Option<Expired<Ipv6Addr>> {
+        self.take_due(now).map(|(expired, _)| expired)
+    }
+
+    /// As [`Table::expire`], with the entry that has left.
+    pub(crate) fn take_due(
+        &mut self,
+        now: SimTime,
+    ) -> Option<(Expired<Ipv6Addr>, Option<Entry<X>>)> {
         while let Some(forgotten) = self.gone_until.take_due(now) {
             self.gone.remove(&forgotten);
         }
-        let p_addr = self.deadlines.take_due(now)?;
-        let entry = self.entries.get_mut(&p_addr)?;
+        let &(at, p_addr) = self.deadlines.first()?;
+        if at > now {
+            return None;
+        }
+        let entry = self.get_mut(p_addr)?;
         if entry.lifetime_ends <= now {
-            self.remove(now, p_addr);
-            return Some(Expired::Lifetime(p_addr));
+            return Some((Expired::Lifetime(p_addr), self.remove(now, p_addr)));
         }
         entry.held = false;
         entry.sleep_ends = None;
-        self.deadlines.set(p_addr, entry.deadline());
-        Some(Expired::Sleep(p_addr))
+        let deadline = entry.deadline();
+        self.deadlines.remove(&(at, p_addr));
+        self.deadlines.insert((deadline, p_addr));
+        Some((Expired::Sleep(p_addr), None))
     }
 }
 

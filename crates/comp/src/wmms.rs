@@ -35,7 +35,8 @@ use units::{Rng, SimTime};
 use crate::binding::{BindingMode, Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location};
 use crate::deadlines::Deadlines;
-use crate::mmt::{self, Mmt};
+use crate::limits::{Limit, Limits, Shares};
+use crate::mmt::Mmt;
 use crate::resource;
 use crate::sequence::Sequence;
 
@@ -46,6 +47,8 @@ pub struct Config {
     pub hold_timeout: Duration,
     /// Who tells the correspondents of a binding.
     pub binding: BindingMode,
+    /// How much is kept, in all and for one peer.
+    pub limits: Limits,
     /// CoAP transmission parameters.
     pub coap: coap::Params,
 }
@@ -89,8 +92,8 @@ struct Forward {
 /// A hold that is not answered yet.
 #[derive(Debug, Default)]
 struct PendingHold {
-    /// The node's request, and repeated ones.
-    exchanges: Vec<ExchangeId>,
+    /// The node's request, and repeated ones, with who sent them.
+    exchanges: Vec<(ExchangeId, Ipv6Addr)>,
     /// What has to be acknowledged first.
     awaiting: BTreeSet<RequestId>,
 }
@@ -106,8 +109,11 @@ pub struct Wmms {
     forwards_of: BTreeMap<Ipv6Addr, BTreeSet<RequestId>>,
     holds: BTreeMap<Ipv6Addr, PendingHold>,
     hold_deadlines: Deadlines<Ipv6Addr>,
+    /// Unanswered holds by who sent them.
+    holds_of: Shares,
     /// Correspondents on hold that a node cannot tell itself.
     unserved: BTreeMap<Ipv6Addr, BTreeSet<SocketAddrV6>>,
+    refusals: BTreeMap<Limit, u64>,
     events: VecDeque<Event>,
 }
 
@@ -116,13 +122,15 @@ impl Wmms {
     pub fn new(config: Config, rng: Rng) -> Wmms {
         Wmms {
             endpoint: Endpoint::new(config.coap.clone(), codec::KNOWN_CRITICAL, rng),
+            mmt: Mmt::new(config.limits.clone()),
             config,
-            mmt: Mmt::new(),
             forwards: BTreeMap::new(),
             forwards_of: BTreeMap::new(),
             holds: BTreeMap::new(),
             hold_deadlines: Deadlines::new(),
+            holds_of: Shares::new(),
             unserved: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             events: VecDeque::new(),
         }
     }
@@ -132,16 +140,53 @@ impl Wmms {
         &self.mmt
     }
 
-    /// Puts the table back after a restart. Entries whose lifetime has ended meanwhile leave
-    /// at the next [`Machine::handle_timeout`].
-    pub fn restore(&mut self, entries: impl IntoIterator<Item = (Ipv6Addr, mmt::Entry)>) {
-        for (p_addr, entry) in entries {
+    /// The P_Addrs whose entries have changed since the last call. An owner that keeps the
+    /// table durable saves them before it sends what [`Machine::poll_transmit`] gives: an
+    /// answer is a promise.
+    pub fn take_changes(&mut self) -> BTreeSet<Ipv6Addr> {
+        self.mmt.take_changes()
+    }
+
+    /// Whether [`Wmms::take_changes`] has something to give.
+    pub fn has_changes(&self) -> bool {
+        self.mmt.has_changes()
+    }
+
+    /// How often each limit has refused a request.
+    pub fn refusals(&self) -> &BTreeMap<Limit, u64> {
+        &self.refusals
+    }
+
+    /// Goes on with the table of an earlier life, to be called first.
+    ///
+    /// * Entries whose lifetime has ended meanwhile leave at the next
+    ///   [`Machine::handle_timeout`].
+    /// * A hold that was not answered is not: the node repeats it, or has moved on. Of a node
+    ///   on hold all correspondents are taken for those that it cannot tell.
+    /// * A binding that was on its way is passed on again, to every correspondent: to whom it
+    ///   had come already, it says nothing new.
+    pub fn restore(&mut self, now: SimTime, mmt: Mmt) {
+        self.mmt = mmt;
+        self.mmt.correct_lifetimes(now);
+        let mut telling = Vec::new();
+        for (p_addr, entry) in self.mmt.iter() {
             if entry.held {
-                self.unserved
-                    .insert(p_addr, entry.extra.correspondents.clone());
+                let all = entry.extra.correspondents.iter().collect();
+                self.unserved.insert(p_addr, all);
+            } else if entry.extra.telling && entry.lifetime_ends > now {
+                let left = entry.lifetime_ends.saturating_since(now);
+                telling.push((p_addr, entry.t_addr, Lifetime::covering(left)));
             }
-            self.mmt.restore(p_addr, entry);
         }
+        for (p_addr, t_addr, lifetime) in telling {
+            let told = self.correspondents(p_addr);
+            self.forward_binding(now, p_addr, t_addr, lifetime, told);
+        }
+    }
+
+    fn refuse(&mut self, limit: Limit) -> Response {
+        *self.refusals.entry(limit).or_default() += 1;
+        limit.response()
     }
 
     fn handle_events(&mut self, now: SimTime) {
@@ -157,7 +202,9 @@ impl Wmms {
                     self.forward_ended(now, id, Some(&response));
                 }
                 coap::Event::Failed { id, .. } => self.forward_ended(now, id, None),
-                coap::Event::Pong { .. } => {}
+                coap::Event::Pong { .. }
+                | coap::Event::Notification { .. }
+                | coap::Event::Block { .. } => {}
             }
         }
     }
@@ -172,7 +219,7 @@ impl Wmms {
         let response = match self.checked(request) {
             Err(refusal) => refusal,
             Ok((Command::Hold { p_addr, sleep }, sequence)) => {
-                return self.hold(now, exchange, p_addr, sleep, sequence);
+                return self.hold(now, exchange, from, p_addr, sleep, sequence);
             }
             Ok((Command::Discovery { p_addr }, _)) => self.discover(now, from, p_addr),
             Ok((
@@ -182,7 +229,7 @@ impl Wmms {
                     lifetime,
                 },
                 sequence,
-            )) => self.register(now, p_addr, t_addr, lifetime, sequence),
+            )) => self.register(now, from, p_addr, t_addr, lifetime, sequence),
             Ok((
                 Command::BindingUpdate {
                     p_addr,
@@ -190,7 +237,7 @@ impl Wmms {
                     lifetime,
                 },
                 sequence,
-            )) => self.bind(now, p_addr, t_addr, lifetime, sequence),
+            )) => self.bind(now, from, p_addr, t_addr, lifetime, sequence),
             Ok((Command::Deregistration { p_addr }, sequence)) => {
                 self.mmt.set_sequence(p_addr, sequence);
                 self.deregister(now, p_addr, Removal::Deregistered, Code::DELETED)
@@ -220,9 +267,8 @@ impl Wmms {
             sleep: entry.sleep_ends.map(|end| end.saturating_since(now)),
             sequence: entry.sequence,
         };
-        if !self.mmt.add_correspondent(p_addr, from) {
-            let text = format!("{p_addr} has as many correspondents as can be told");
-            return Response::diagnostic(Code::SERVICE_UNAVAILABLE, &text);
+        if let Err(limit) = self.mmt.add_correspondent(p_addr, from) {
+            return self.refuse(limit);
         }
         if location.held {
             self.unserved.entry(p_addr).or_default().insert(from);
@@ -233,6 +279,7 @@ impl Wmms {
     fn register(
         &mut self,
         now: SimTime,
+        from: SocketAddrV6,
         p_addr: Ipv6Addr,
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
@@ -244,9 +291,12 @@ impl Wmms {
             // is answered 2.02.
             return self.deregister(now, p_addr, Removal::LifetimeZero, Code::DELETED);
         }
+        if let Err(limit) = self.mmt.admits(p_addr, *from.ip()) {
+            return self.refuse(limit);
+        }
         let restarted =
             (self.mmt.get(p_addr)).is_some_and(|entry| entry.held || entry.t_addr != t_addr);
-        let unserved = self.update(now, p_addr, t_addr, lifetime, sequence);
+        let unserved = self.update(now, from, p_addr, t_addr, lifetime, sequence);
         let told = match restarted {
             true => self.correspondents(p_addr),
             false => unserved,
@@ -259,6 +309,7 @@ impl Wmms {
     fn bind(
         &mut self,
         now: SimTime,
+        from: SocketAddrV6,
         p_addr: Ipv6Addr,
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
@@ -272,7 +323,10 @@ impl Wmms {
             return self.deregister(now, p_addr, Removal::LifetimeZero, Code::CHANGED);
         }
         let changed = entry.held || entry.t_addr != t_addr;
-        let unserved = self.update(now, p_addr, t_addr, lifetime, sequence);
+        if let Err(limit) = self.mmt.admits(p_addr, *from.ip()) {
+            return self.refuse(limit);
+        }
+        let unserved = self.update(now, from, p_addr, t_addr, lifetime, sequence);
         let told = match self.config.binding {
             BindingMode::Relayed => self.correspondents(p_addr),
             BindingMode::Direct => unserved,
@@ -289,6 +343,7 @@ impl Wmms {
     fn update(
         &mut self,
         now: SimTime,
+        from: SocketAddrV6,
         p_addr: Ipv6Addr,
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
@@ -297,7 +352,7 @@ impl Wmms {
         let known = self.correspondents(p_addr);
         let mut unserved = self.forget_forwards(p_addr);
         unserved.retain(|correspondent| known.contains(correspondent));
-        self.mmt.bind(now, p_addr, t_addr, lifetime);
+        self.mmt.bind(now, p_addr, t_addr, lifetime, *from.ip());
         self.mmt.set_sequence(p_addr, sequence);
         unserved
     }
@@ -314,7 +369,7 @@ impl Wmms {
         };
         self.refuse_hold(now, p_addr);
         self.forget_forwards(p_addr);
-        let told = entry.extra.correspondents;
+        let told = entry.extra.correspondents.iter().collect();
         self.forward_binding(now, p_addr, entry.t_addr, Lifetime::ZERO, told);
         self.events
             .push_back(Event::BindingRemoved { p_addr, reason });
@@ -325,28 +380,37 @@ impl Wmms {
         &mut self,
         now: SimTime,
         exchange: ExchangeId,
+        from: SocketAddrV6,
         p_addr: Ipv6Addr,
         sleep: Option<Duration>,
         sequence: Option<Sequence>,
     ) {
+        if self.holds_of.of(*from.ip()) >= self.config.limits.holds_per_source {
+            let response = self.refuse(Limit::HoldsPerSource);
+            return self.endpoint.respond(now, exchange, response);
+        }
         let was_held = self.mmt.get(p_addr).is_some_and(|entry| entry.held);
         if !self.mmt.hold(now, p_addr, sleep) {
             let response = resource::unknown_node(p_addr);
-            self.endpoint.respond(now, exchange, response);
-            return;
+            return self.endpoint.respond(now, exchange, response);
         }
         self.mmt.set_sequence(p_addr, sequence);
         if !was_held {
             self.changed(p_addr);
         }
-        let mut pending = self.holds.remove(&p_addr).unwrap_or_default();
-        let exchanges = std::mem::take(&mut pending.exchanges);
+        let exchanges = self.take_hold(p_addr);
         self.forget_forwards(p_addr);
+        self.mmt.set_telling(p_addr, false);
         let told = self.correspondents(p_addr);
         self.unserved.insert(p_addr, told.clone());
         let command = Command::Hold { p_addr, sleep };
         let awaiting = self.forward(now, p_addr, &command, told);
-        let exchanges = exchanges.into_iter().chain([exchange]).collect();
+        let exchanges: Vec<_> = (exchanges.into_iter())
+            .chain([(exchange, *from.ip())])
+            .collect();
+        for (_, source) in &exchanges {
+            self.holds_of.take(*source);
+        }
         self.holds.insert(
             p_addr,
             PendingHold {
@@ -365,10 +429,19 @@ impl Wmms {
         }
     }
 
-    fn answer_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+    /// Takes a pending hold away; returns who waits for its answer.
+    fn take_hold(&mut self, p_addr: Ipv6Addr) -> Vec<(ExchangeId, Ipv6Addr)> {
         self.hold_deadlines.clear(p_addr);
+        let exchanges = self.holds.remove(&p_addr).unwrap_or_default().exchanges;
+        for (_, source) in &exchanges {
+            self.holds_of.give_back(*source);
+        }
+        exchanges
+    }
+
+    fn answer_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
         let sequence_number = self.mmt.get(p_addr).map_or(0, |e| e.extra.sequence_number);
-        for exchange in self.holds.remove(&p_addr).unwrap_or_default().exchanges {
+        for (exchange, _) in self.take_hold(p_addr) {
             let response = codec::hold_response(sequence_number);
             self.endpoint.respond(now, exchange, response);
         }
@@ -376,15 +449,16 @@ impl Wmms {
 
     /// The entry ended before the hold was answered.
     fn refuse_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
-        for exchange in self.holds.remove(&p_addr).unwrap_or_default().exchanges {
+        for (exchange, _) in self.take_hold(p_addr) {
             let response = resource::unknown_node(p_addr);
             self.endpoint.respond(now, exchange, response);
         }
     }
 
     fn correspondents(&self, p_addr: Ipv6Addr) -> BTreeSet<SocketAddrV6> {
-        (self.mmt.get(p_addr))
-            .map_or_else(BTreeSet::new, |entry| entry.extra.correspondents.clone())
+        (self.mmt.get(p_addr)).map_or_else(BTreeSet::new, |entry| {
+            entry.extra.correspondents.iter().collect()
+        })
     }
 
     fn changed(&mut self, p_addr: Ipv6Addr) {
@@ -405,6 +479,7 @@ impl Wmms {
         lifetime: Lifetime,
         told: BTreeSet<SocketAddrV6>,
     ) {
+        self.mmt.set_telling(p_addr, !told.is_empty());
         let command = Command::BindingUpdate {
             p_addr,
             t_addr,
@@ -451,8 +526,7 @@ impl Wmms {
             }
             self.endpoint.cancel(id);
         }
-        self.holds.remove(&p_addr);
-        self.hold_deadlines.clear(p_addr);
+        self.take_hold(p_addr);
         unserved
     }
 
@@ -470,6 +544,7 @@ impl Wmms {
             ids.remove(&id);
             if ids.is_empty() {
                 self.forwards_of.remove(&p_addr);
+                self.mmt.set_telling(p_addr, false);
             }
         }
         match response {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use coap::Code;
 use comp::client::{self, CallFailure};
 use comp::codec::{Command, Lifetime};
-use comp::{BindingMode, Removal, node};
+use comp::mmt::Mmt;
+use comp::{BindingMode, Limits, Removal, node};
 use support::*;
 
 /// A network whose client 0 has been answered once, at 1.1 s.
@@ -36,7 +37,7 @@ fn clients_on_hold_at_a_wmms_that_lost_its_table_are_told_by_the_node_in_either_
         net.node.hold(net.now);
         net.run_until(1200);
         net.get(0);
-        net.restart_wmms(ms(500), binding, Vec::new());
+        net.restart_wmms(ms(500), binding, Mmt::new(Limits::default()));
         net.node_address = Some(T2);
         net.node.bind(net.now, T2, binding);
         net.run_until(1300);
@@ -57,7 +58,7 @@ fn a_wmms_that_restarts_empty_learns_of_the_node_at_its_next_refresh() {
         lifetime: Duration::from_secs(20),
         ..Setup::default()
     });
-    net.restart_wmms(ms(500), BindingMode::Direct, Vec::new());
+    net.restart_wmms(ms(500), BindingMode::Direct, Mmt::new(Limits::default()));
     net.get(0);
     net.run_until(2000);
     assert_eq!(net.failures(), [CallFailure::NodeUnknown]);

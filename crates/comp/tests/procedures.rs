@@ -313,7 +313,7 @@ fn a_hold_is_answered_after_the_timeout_when_a_correspondent_is_silent() {
     let correspondents = &net.wmms.mmt().get(P).unwrap().extra.correspondents;
     assert_eq!(
         correspondents.iter().collect::<Vec<_>>(),
-        [&socket(client_address(0))]
+        [socket(client_address(0))]
     );
 }
 
@@ -538,10 +538,7 @@ fn a_wmms_that_restarts_with_its_table_goes_on_where_it_was() {
     net.run_until(1100);
     net.node.hold(net.now);
     net.run_until(1200);
-    // The form in which a daemon may keep it.
-    let saved = serde_json::to_string(&net.table()).unwrap();
-    let table = serde_json::from_str(&saved).unwrap();
-    net.restart_wmms(ms(500), BindingMode::Relayed, table);
+    net.restart_wmms(ms(500), BindingMode::Relayed, net.table());
     net.get(0);
     net.node.bind(net.now, T1, BindingMode::Relayed);
     net.run_until(1300);

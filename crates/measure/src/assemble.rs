@@ -173,6 +173,7 @@ impl Assembly {
             requests: Requests::from(&flow.requests()),
             lost_message_ids: flow.lost(),
             largest_gap_s: flow.largest_gap().map(|g| seconds(g.duration())),
+            notifications: flow.notifications().map(Into::into),
         });
         self.exchanges.extend(flow.exchanges.iter().cloned());
     }

@@ -135,6 +135,7 @@ mod tests {
             retransmitted: 0,
             reset: 0,
             duplicates: 0,
+            further_blocks: 0,
             rtt_s: None,
         }
     }

@@ -134,7 +134,7 @@ pub struct Response {
     pub address: SocketAddr,
 }
 
-/// Counts of Message IDs.
+/// Counts of requests: Message IDs, or bodies where they cross in blocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Requests {
     /// Requested.
@@ -149,6 +149,10 @@ pub struct Requests {
     pub reset: usize,
     /// Copies of responses beyond the first.
     pub duplicates: usize,
+    /// Requests for or with a further block of a body (RFC 7959), part of the one for the first
+    /// block and counted with it; absent if there were none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub further_blocks: usize,
     /// Round-trip times; null if nothing was answered.
     pub rtt_s: Option<Rtt>,
 }
@@ -183,6 +187,33 @@ pub struct Flow {
     pub lost_message_ids: Vec<u16>,
     /// Longest time between two responses of the same address.
     pub largest_gap_s: Option<f64>,
+    /// What was notified after the answers (RFC 7641); absent if it was not observed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub notifications: Option<Notifications>,
+}
+
+/// Counts of notifications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notifications {
+    /// Received, each once.
+    pub received: usize,
+    /// CON among them.
+    pub confirmable: usize,
+    /// Numbers of the Observe option that were never received.
+    pub lost: usize,
+    /// Received after one of a higher number; the client leaves them out (RFC 7641 §3.4).
+    pub reordered: usize,
+}
+
+impl From<analysis::Notifications> for Notifications {
+    fn from(n: analysis::Notifications) -> Notifications {
+        Notifications {
+            received: n.received,
+            confirmable: n.confirmable,
+            lost: n.lost,
+            reordered: n.reordered,
+        }
+    }
 }
 
 /// An expectation and what became of it.
@@ -260,6 +291,7 @@ impl From<&analysis::Requests> for Requests {
             retransmitted: r.retransmitted,
             reset: r.reset,
             duplicates: r.duplicates,
+            further_blocks: r.further_blocks,
             rtt_s: r.rtt.map(|rtt| Rtt {
                 min: seconds(rtt.min),
                 median: seconds(rtt.median),
@@ -268,6 +300,12 @@ impl From<&analysis::Requests> for Requests {
             }),
         }
     }
+}
+
+/// For keys that are there only where there is something to count.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Seconds with the shortest decimal form: one rounding, unlike `Duration::as_secs_f64`.

@@ -135,6 +135,13 @@ fn requests(out: &mut String, r: &Requests) {
             r.sent, r.answered, r.lost, r.retransmitted, r.reset, r.duplicates
         ),
     );
+    if r.further_blocks > 0 {
+        let text = format_args!(
+            "  blocks     {} more requests for further blocks",
+            r.further_blocks
+        );
+        line(out, text);
+    }
     if let Some(rtt) = r.rtt {
         line(
             out,
@@ -277,6 +284,11 @@ pub fn summary(result: &RunResult) -> String {
             r.sent, r.answered, r.lost, r.retransmitted
         ),
     );
+    if r.further_blocks > 0 {
+        let blocks = r.further_blocks;
+        let text = format_args!("blocks: {blocks} requests for further blocks of those bodies");
+        line(&mut out, text);
+    }
     if let Some(rtt) = r.rtt_s {
         line(
             &mut out,
@@ -288,6 +300,16 @@ pub fn summary(result: &RunResult) -> String {
                 ms(rtt.max)
             ),
         );
+    }
+    for flow in &result.flows {
+        if let Some(n) = flow.notifications {
+            let (client, node, resource) = (&flow.client, &flow.node, &flow.resource);
+            let text = format_args!(
+                "{client} observes {node}{resource}: {} notifications, {} of them CON, {} lost, {} reordered",
+                n.received, n.confirmable, n.lost, n.reordered
+            );
+            line(&mut out, text);
+        }
     }
     summarise_air(&mut out, result);
     for e in &result.expectations {

@@ -1,13 +1,14 @@
 //! The client's daemon: [`comp::client`] on a socket, and the periodic GETs of the plan.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::SocketAddrV6;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coap::Reliability;
 use coap::io::Driver;
 use coap::message::PORT;
-use comp::client::{Client, Config, Event, HoldQueue};
+use comp::client::{CallId, Client, Config, Event, HoldQueue};
 use rundir::EventKind;
 use rundir::control::Control;
 use topology::plan::{ClientPlan, PollPlan};
@@ -35,11 +36,24 @@ pub(crate) async fn run(mut host: Host, plan: ClientPlan) -> Result<()> {
     coap.with(|client, now| client.register(now, plan.p_addr));
     loop {
         tokio::select! {
-            event = coap.next_event() => tally.report(&host, event.context("CoAP socket")?)?,
+            event = coap.next_event() => {
+                let ended = tally.report(&host, event.context("CoAP socket")?)?;
+                if let Some(index) = ended {
+                    polls.again(now(), index);
+                }
+            }
             () = tokio::time::sleep_until(instant(polls.next_due())) => {
-                for poll in polls.take_due(now()) {
+                for index in polls.take_due(now()) {
+                    let poll = &polls.plans[index];
+                    let how = reliability(poll);
                     tally.requested += 1;
-                    coap.with(|client, now| client.get(now, poll.0, &poll.1, poll.2));
+                    let call = coap.with(|client, now| match poll.observe {
+                        true => client.observe(now, poll.p_addr, &poll.path, how),
+                        false => client.get(now, poll.p_addr, &poll.path, how),
+                    });
+                    if poll.observe {
+                        tally.observations.insert(call, (index, false));
+                    }
                 }
             }
             control = host.commands.next() => match control? {
@@ -47,6 +61,9 @@ pub(crate) async fn run(mut host: Host, plan: ClientPlan) -> Result<()> {
                 Control::Drain => {
                     polls.stop();
                     tally.draining = true;
+                    for call in tally.observations.keys() {
+                        coap.with(|client, now| client.stop_observing(now, *call));
+                    }
                 }
                 Control::Signal { .. } | Control::Wake => {}
                 Control::Stop => return Ok(()),
@@ -56,14 +73,23 @@ pub(crate) async fn run(mut host: Host, plan: ClientPlan) -> Result<()> {
     }
 }
 
-/// One poll to make: whom, what, how.
-type Get = (Ipv6Addr, String, Reliability);
+/// After so long a resource that is not observed any more is observed again.
+const OBSERVE_AGAIN: Duration = Duration::from_secs(1);
+
+fn reliability(poll: &PollPlan) -> Reliability {
+    if poll.confirmable {
+        Reliability::Confirmable
+    } else {
+        Reliability::NonConfirmable
+    }
+}
 
 /// The schedule: every poll at `start + n * every`, without drift.
 struct Polls {
     plans: Vec<PollPlan>,
     /// Next instant of each poll, and its place in `plans`.
     due: BTreeMap<(SimTime, usize), ()>,
+    stopped: bool,
 }
 
 impl Polls {
@@ -71,6 +97,7 @@ impl Polls {
         Polls {
             plans,
             due: BTreeMap::new(),
+            stopped: false,
         }
     }
 
@@ -85,28 +112,34 @@ impl Polls {
 
     fn stop(&mut self) {
         self.due.clear();
+        self.stopped = true;
     }
 
     fn next_due(&self) -> Option<SimTime> {
         self.due.keys().next().map(|(at, _)| *at)
     }
 
-    /// What is due at `now`, each poll as often as its period has passed.
-    fn take_due(&mut self, now: SimTime) -> Vec<Get> {
-        let mut gets = Vec::new();
+    /// Begins an observation again that has ended, unless polling has.
+    fn again(&mut self, now: SimTime, index: usize) {
+        if !self.stopped {
+            self.due.insert((now + OBSERVE_AGAIN, index), ());
+        }
+    }
+
+    /// What is due at `now`, by its place in the plan: each poll as often as its period has
+    /// passed, an observation once.
+    fn take_due(&mut self, now: SimTime) -> Vec<usize> {
+        let mut due = Vec::new();
         while let Some((&(at, index), ())) = self.due.first_key_value().filter(|(k, ())| k.0 <= now)
         {
             self.due.remove(&(at, index));
             let plan = &self.plans[index];
-            self.due.insert((at + plan.every, index), ());
-            let reliability = if plan.confirmable {
-                Reliability::Confirmable
-            } else {
-                Reliability::NonConfirmable
-            };
-            gets.push((plan.p_addr, plan.path.clone(), reliability));
+            if !plan.observe {
+                self.due.insert((at + plan.every, index), ());
+            }
+            due.push(index);
         }
-        gets
+        due
     }
 }
 
@@ -118,48 +151,71 @@ struct Tally {
     failed: u64,
     draining: bool,
     ready: bool,
+    /// Resources being observed: the place in the plan, and whether a state is there.
+    observations: BTreeMap<CallId, (usize, bool)>,
 }
 
 impl Tally {
-    fn report(&mut self, host: &Host, event: Event) -> Result<()> {
+    /// Reports an event. Returns the place in the plan of an observation that has ended.
+    fn report(&mut self, host: &Host, event: Event) -> Result<Option<usize>> {
         let events = &host.events;
+        let mut ended = None;
         match event {
             Event::Registered { p_addr, t_addr } => {
                 events.report(EventKind::Registered { p_addr, t_addr })?;
                 if !std::mem::replace(&mut self.ready, true) {
                     events.report(EventKind::Ready)?;
                 }
-                Ok(())
             }
-            Event::Answered { .. } => {
+            Event::Answered { call, .. } => {
                 self.answered += 1;
-                Ok(())
+                ended = self.forget(call);
             }
-            Event::Failed { p_addr, reason, .. } => {
+            Event::Notified { call, .. } => {
+                if let Some((_, answered)) = self.observations.get_mut(&call) {
+                    self.answered += u64::from(!std::mem::replace(answered, true));
+                }
+            }
+            Event::ObservationEnded { call, reason, .. } => {
+                tracing::info!(%reason, "observation ended");
+                ended = self.forget(call);
+            }
+            Event::Failed {
+                call,
+                p_addr,
+                reason,
+            } => {
                 self.failed += 1;
+                ended = self.forget(call);
                 events.report(EventKind::RequestFailed {
                     p_addr,
                     reason: reason.to_string(),
-                })
+                })?;
             }
             Event::BindingChanged {
                 p_addr,
                 t_addr,
                 held,
-            } => events.binding(p_addr, t_addr, held),
-            Event::BindingRemoved { p_addr, reason } => events.report(EventKind::BindingRemoved {
-                p_addr,
-                reason: reason.to_string(),
-            }),
+            } => events.binding(p_addr, t_addr, held)?,
+            Event::BindingRemoved { p_addr, reason } => {
+                events.report(EventKind::BindingRemoved {
+                    p_addr,
+                    reason: reason.to_string(),
+                })?
+            }
             Event::Resumed { p_addr, queued } => events.report(EventKind::Resumed {
                 p_addr,
                 queued: queued as u32,
-            }),
+            })?,
             Event::RegistrationFailed { reason } => {
                 tracing::warn!(%reason, "registration at the WMMS failed");
-                Ok(())
             }
         }
+        Ok(ended)
+    }
+
+    fn forget(&mut self, call: CallId) -> Option<usize> {
+        self.observations.remove(&call).map(|(index, _)| index)
     }
 
     fn report_if_drained(&mut self, host: &Host) -> Result<()> {
@@ -184,7 +240,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::net::Ipv6Addr;
 
     #[test]
     fn a_poll_comes_once_per_period_without_drift() {
@@ -194,6 +250,7 @@ mod tests {
             path: "/t".into(),
             every: Duration::from_millis(10),
             confirmable: true,
+            observe: false,
         };
         let mut polls = Polls::new(vec![plan]);
         let at = |ms: u64| SimTime::ZERO + Duration::from_millis(ms);

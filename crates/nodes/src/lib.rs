@@ -28,10 +28,12 @@ mod radio;
 mod resource;
 pub mod wmms;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use topology::Plan;
-use topology::plan::{CoapPlan, Role};
-use units::Seed;
+use topology::plan::{CoapPlan, CongestionControl, Role};
+use units::{Db, Seed};
 
 use host::{Commands, Events};
 
@@ -48,6 +50,23 @@ pub struct Config {
     pub crashes: u32,
     /// Interface names.
     pub interfaces: Interfaces,
+    /// Directory of what outlives the daemon; made when it is needed.
+    pub state: PathBuf,
+    /// Where a mobile node's signal registers come from.
+    pub signal: SignalSource,
+}
+
+/// Where a mobile node's signal registers come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SignalSource {
+    /// Control lines ([`rundir::control::Control::Signal`]): the testbed's medium knows.
+    Control,
+    /// The LQI of the frames that the node's own radio receives ([`wpan::LqiSocket`]): on a
+    /// board, in the initial namespace.
+    Radio {
+        /// Signal over the sensitivity at which the radio's LQI is 255 ([`units::Lqi::to_rssi`]).
+        span: Db,
+    },
 }
 
 /// Names of a node's interfaces; the testbed uses the defaults.
@@ -76,6 +95,7 @@ struct Host {
     events: Events,
     commands: Commands,
     interfaces: Interfaces,
+    state: PathBuf,
 }
 
 impl Host {
@@ -102,6 +122,8 @@ pub async fn run(config: Config) -> Result<()> {
         controlled,
         crashes,
         interfaces,
+        state,
+        signal,
     } = config;
     let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
     let node = plan
@@ -114,6 +136,7 @@ pub async fn run(config: Config) -> Result<()> {
         events: Events::new(&name),
         commands: Commands::new(controlled)?,
         interfaces,
+        state,
         name: name.clone(),
     };
     let done = match node.role {
@@ -123,7 +146,14 @@ pub async fn run(config: Config) -> Result<()> {
         Role::Client(role) => client::run(host, role).await,
         Role::MobileNode(role) => {
             let radio = node.radio.context("a mobile node has a radio")?;
-            mobile_node::run(host, role, radio).await
+            let hearing = match signal {
+                SignalSource::Control => None,
+                SignalSource::Radio { span } => {
+                    let hearing = mobile_node::Hearing::new(&plan, &role, &radio, span);
+                    Some(hearing.with_context(|| format!("node {name}"))?)
+                }
+            };
+            mobile_node::run(host, *role, radio, hearing).await
         }
         Role::Program(_) => bail!("`{name}` is a program of the user's, not a daemon"),
     };
@@ -138,5 +168,15 @@ fn coap_params(plan: &CoapPlan) -> coap::Params {
         max_retransmit: plan.max_retransmit,
         nstart: plan.nstart,
         response_timeout: plan.response_timeout,
+        block_size: usize::try_from(plan.block_size.0)
+            .ok()
+            .and_then(coap::BlockSize::new)
+            .unwrap_or(coap::BlockSize::MAX),
+        congestion_control: match plan.congestion_control {
+            CongestionControl::Fixed => coap::CongestionControl::Fixed,
+            CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
+        },
+        confirm_notifications: plan.confirm_notifications,
+        ..coap::Params::default()
     }
 }

@@ -5,6 +5,7 @@
 //! the kernel and reports their phases.
 
 mod address;
+mod ear;
 mod link;
 mod settings;
 mod sleep;
@@ -25,6 +26,7 @@ use rundir::EventKind;
 use rundir::control::Control;
 use tokio::net::UdpSocket;
 use topology::plan::{MobileNodePlan, RadioInterface};
+use wpan::HeardFrame;
 
 use crate::Host;
 use crate::host::{earlier, instant, now};
@@ -33,12 +35,20 @@ use crate::radio::Radio;
 use crate::resource::Resources;
 
 use address::check;
+pub(crate) use ear::Hearing;
+use ear::{Ear, hear};
 pub(crate) use settings::binding_mode;
 use settings::{dhcp_config, event_kind, handover_config, node_config, solicitor_config};
 use sleep::Sleep;
 
-pub(crate) async fn run(host: Host, plan: MobileNodePlan, radio: RadioInterface) -> Result<()> {
-    let mut node = MobileNode::open(host, plan, &radio).await?;
+/// Runs the daemon; with a `hearing` its own radio is what it hears with, without one it is told.
+pub(crate) async fn run(
+    host: Host,
+    plan: MobileNodePlan,
+    radio: RadioInterface,
+    hearing: Option<Hearing>,
+) -> Result<()> {
+    let mut node = MobileNode::open(host, plan, &radio, hearing).await?;
     node.report_tuned()?;
     node.solicitor.start(now());
     loop {
@@ -63,6 +73,8 @@ struct MobileNode {
     dhcp_socket: UdpSocket,
     buffer: Vec<u8>,
     radio: Radio,
+    /// None: control lines bring the signal registers.
+    ear: Option<Ear>,
     /// Index of the candidate whose PAN the radio belongs to.
     tuned: usize,
     lowpan: u32,
@@ -80,8 +92,11 @@ impl MobileNode {
         host: Host,
         plan: MobileNodePlan,
         at_start: &RadioInterface,
+        hearing: Option<Hearing>,
     ) -> Result<MobileNode> {
         let mut radio = Radio::open(&host.interfaces).await?;
+        let open_ear = |hearing| Ear::open(&host.interfaces.wpan, &radio, hearing);
+        let ear = hearing.map(open_ear).transpose()?;
         radio.configure_host(Duration::ZERO, plan.handover.dad)?;
         radio.add_link_local().await?;
         let candidate = |channel, pan_id| {
@@ -116,6 +131,7 @@ impl MobileNode {
             buffer: vec![0; 65536],
             lowpan: nix::net::if_::if_nametoindex(lowpan_name.as_str())?,
             radio,
+            ear,
             tuned,
             router: None,
             t_addr: None,
@@ -132,9 +148,12 @@ impl MobileNode {
         let awake = !self.sleep.is_asleep();
         let here = self.is_here();
         let of_link = earlier(self.solicitor.poll_timeout(), self.dhcp.poll_timeout());
+        let of_link = earlier(of_link, self.resources.next_due());
         let of_handover = self.handover.poll_timeout().filter(|_| awake);
         let deadline = earlier(of_handover, of_link.filter(|_| here));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
+        let silence = self.ear.as_ref().and_then(Ear::poll_timeout);
+        let deadline = earlier(deadline, silence);
         tokio::select! {
             event = self.coap.next_event(), if here => {
                 self.on_coap(event.context("CoAP socket")?)?;
@@ -155,25 +174,45 @@ impl MobileNode {
             () = tokio::time::sleep_until(instant(deadline)) => {
                 self.on_sleep_timeout()?;
                 let now = now();
+                let silent = self.ear.as_mut().and_then(|ear| ear.handle_timeout(now));
+                if let Some((channel, pan_id, rssi)) = silent {
+                    self.handover.handle_signal(now, channel, pan_id, rssi);
+                }
                 if awake {
                     self.handover.handle_timeout(now);
                 }
                 if here {
                     self.solicitor.handle_timeout(now);
                     self.dhcp.handle_timeout(now);
+                    for (path, state) in self.resources.take_due(now) {
+                        self.coap.with(|node, now| node.notify(now, &path, &state));
+                    }
                 }
             }
+            frame = hear(&self.ear) => self.on_frame(&frame?),
             control = self.host.commands.next() => match control? {
                 Control::Signal { channel, pan_id, rssi } => {
                     self.handover.handle_signal(now(), channel, pan_id, rssi);
                 }
                 Control::Stop => return Ok(false),
-                Control::Start => self.sleep.start(now()),
+                Control::Start => {
+                    self.sleep.start(now());
+                    self.resources.start(now());
+                }
                 Control::Wake => self.wake_early()?,
                 Control::Drain => {}
             },
         }
         Ok(true)
+    }
+
+    /// The node's own radio received a frame.
+    fn on_frame(&mut self, frame: &HeardFrame) {
+        let now = now();
+        let heard = self.ear.as_mut().and_then(|ear| ear.heard(now, frame));
+        if let Some((channel, pan_id, rssi)) = heard {
+            self.handover.handle_signal(now, channel, pan_id, rssi);
+        }
     }
 
     /// Sends what the cores want sent and carries out what they decided, until they are quiet.
@@ -248,11 +287,14 @@ impl MobileNode {
             node::Event::Request {
                 exchange, request, ..
             } => {
-                let response = self.resources.answer(&request);
-                self.coap
-                    .with(|node, now| node.respond(now, exchange, response));
+                let (response, observable) = self.resources.answer(&request);
+                self.coap.with(|node, now| match observable {
+                    true => node.respond_observed(now, exchange, response),
+                    false => node.respond(now, exchange, response),
+                });
                 self.handover.first_request(now);
             }
+            node::Event::Block { .. } => self.handover.first_request(now),
             node::Event::HoldAnswered { .. } => {
                 self.handover.hold_done(now);
                 self.on_hold_answered()?;

@@ -1,31 +1,79 @@
-//! The mobility server's daemon: [`comp::wmms`] on a socket.
+//! The mobility server's daemon: [`comp::wmms`] on a socket, its table on disk.
+
+use std::net::UdpSocket;
 
 use anyhow::{Context, Result};
 use coap::io::Driver;
 use coap::message::PORT;
+use comp::Limits;
+use comp::mmt::Mmt;
 use comp::wmms::{Config, Event, Wmms};
 use rundir::EventKind;
 use rundir::control::Control;
-use topology::plan::WmmsPlan;
+use socket2::SockRef;
+use store::{Durable, Journal, Store};
+use topology::plan::{WmmsLimitsPlan, WmmsPlan};
 
+use crate::host::now;
 use crate::mobile_node::binding_mode;
 use crate::{Host, coap_params, icmpv6};
 
+/// Room for the datagrams that arrive while the store writes, as the kernel counts it.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
+    let mut store = Journal::open(&host.state.join(format!("{}.redb", host.name)))?;
+    let mut mmt = Mmt::new(limits(&plan.limits));
+    store.load(&mut mmt)?;
+    let lives = store.opened_before();
+    tracing::info!(entries = mmt.len(), lives, "table restored");
+    // Nobody counts the crashes of a daemon on a board.
+    host.crashes = host
+        .crashes
+        .max(u32::try_from(lives).context("the store was opened 2^32 times")?);
     let config = Config {
         hold_timeout: plan.hold_timeout,
         binding: binding_mode(plan.binding),
+        limits: limits(&plan.limits),
         coap: coap_params(&plan.coap),
     };
-    let wmms = Wmms::new(config, host.rng("coap"));
-    let mut coap = Driver::from_socket(wmms, icmpv6::udp(PORT, None)?)?;
+    let mut wmms = Wmms::new(config, host.rng("coap"));
+    wmms.restore(now(), mmt);
+    let socket = icmpv6::udp(PORT, None)?;
+    make_room(&socket)?;
+    let mut coap = Driver::from_socket(Durable::new(wmms, store), socket)?;
     host.events.report(EventKind::Ready)?;
     loop {
         tokio::select! {
-            event = coap.next_event() => report(&host, event.context("CoAP socket")?)?,
-            control = host.commands.next() => if control? == Control::Stop { return Ok(()) },
+            event = coap.next_event() => match event.context("CoAP socket")? {
+                store::Event::Wmms(event) => report(&host, event)?,
+                store::Event::Failed(failure) => return Err(failure.into()),
+            },
+            control = host.commands.next() => if control? == Control::Stop { break },
         }
     }
+    for (limit, times) in coap.machine().wmms().refusals() {
+        tracing::warn!(times, "requests refused: {limit}");
+    }
+    Ok(coap.with(|durable, _| durable.commit())?)
+}
+
+fn limits(plan: &WmmsLimitsPlan) -> Limits {
+    Limits {
+        entries: plan.entries,
+        entries_per_source: plan.entries_per_source,
+        correspondents_per_node: plan.correspondents_per_node,
+        discoveries_per_source: plan.discoveries_per_source,
+        holds_per_source: plan.holds_per_source,
+    }
+}
+
+/// The kernel gives as much as `net.core.rmem_max` allows; with less room more datagrams are lost
+/// under load, and sent again.
+fn make_room(socket: &UdpSocket) -> Result<()> {
+    SockRef::from(socket)
+        .set_recv_buffer_size(RECEIVE_BUFFER)
+        .context("receive buffer of the CoAP socket")
 }
 
 fn report(host: &Host, event: Event) -> Result<()> {

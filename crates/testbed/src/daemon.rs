@@ -89,6 +89,8 @@ impl Launcher {
             .arg(self.run_dir.plan())
             .arg("--control")
             .args(["--crashes", &crashes.to_string()])
+            .arg("--state")
+            .arg(claim.dir())
             .arg(node);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut daemon = self.spawn(node, command, namespace, None, claim)?;

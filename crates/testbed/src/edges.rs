@@ -1,6 +1,7 @@
 //! The `edges` medium: attenuation to hwsim edges, LQI and the nodes' signal registers.
 //!
-//! [`EdgeState`] decides and is pure; [`EdgeMedium`] carries out.
+//! [`EdgeState`] decides and is pure; [`EdgeMedium`] carries out. A register is what the kernel's
+//! edge has: an LQI is set, read back, and read as a signal, as that of a received frame would be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,8 +68,11 @@ pub(crate) struct EdgeMedium {
     hwsim: Hwsim,
     radios: BTreeMap<NodeName, RadioId>,
     state: EdgeState,
-    /// LQI of the edges that the kernel has.
-    edges: BTreeMap<Pair, Lqi>,
+    /// The LQI that was set for each pair that has edges.
+    set: BTreeMap<Pair, Lqi>,
+    /// LQI of the edges that the kernel has, as it says itself: of the first one's frames at the
+    /// second.
+    edges: BTreeMap<(NodeName, NodeName), Lqi>,
     /// The PAN of each edge router, and which nodes listen for it.
     routers: BTreeMap<NodeName, Control>,
     listeners: Vec<NodeName>,
@@ -109,6 +113,7 @@ impl EdgeMedium {
             hwsim,
             radios,
             state,
+            set: BTreeMap::new(),
             edges: BTreeMap::new(),
             routers,
             listeners,
@@ -151,27 +156,40 @@ impl EdgeMedium {
         let rssi = self.state.received(a, b);
         let lqi = rssi.map(|rssi| Lqi::from_rssi(rssi, self.state.radio.sensitivity));
         let key = pair(a, b);
-        let before = self.edges.get(&key).copied();
+        let before = self.set.get(&key).copied();
         if before == lqi {
             return Ok(());
         }
-        let (ra, rb) = (self.radio(a)?, self.radio(b)?);
-        for (from, to) in [(ra, rb), (rb, ra)] {
-            match lqi {
-                Some(lqi) => {
-                    if before.is_none() {
-                        self.hwsim.add_edge(from, to).await?;
-                    }
-                    self.hwsim.set_lqi(from, to, lqi).await?;
-                }
-                None => self.hwsim.delete_edge(from, to).await?,
+        let ends = [(a, self.radio(a)?), (b, self.radio(b)?)];
+        for [(from_name, from), (to_name, to)] in [[ends[0], ends[1]], [ends[1], ends[0]]] {
+            let edge = (from_name.to_owned(), to_name.to_owned());
+            let Some(lqi) = lqi else {
+                self.hwsim.delete_edge(from, to).await?;
+                self.edges.remove(&edge);
+                continue;
+            };
+            if before.is_none() {
+                self.hwsim.add_edge(from, to).await?;
             }
+            self.hwsim.set_lqi(from, to, lqi).await?;
+            let held = self.hwsim.radio(from).await?.lqi_at(to);
+            let held = held.with_context(|| {
+                format!("the kernel lists no edge from {from_name} to {to_name}, just made")
+            })?;
+            self.edges.insert(edge, held);
         }
         match lqi {
-            Some(lqi) => self.edges.insert(key, lqi),
-            None => self.edges.remove(&key),
+            Some(lqi) => self.set.insert(key, lqi),
+            None => self.set.remove(&key),
         };
         Ok(())
+    }
+
+    /// What the register of `listener` says of `router`.
+    fn register(&self, router: &str, listener: &str) -> Option<Dbm> {
+        let edge = (router.to_owned(), listener.to_owned());
+        let lqi = self.edges.get(&edge)?;
+        lqi.to_rssi(self.state.radio.sensitivity, Lqi::SPAN)
     }
 
     fn radio(&self, node: &str) -> Result<RadioId> {
@@ -188,7 +206,7 @@ impl EdgeMedium {
             for (router, register) in &self.routers {
                 let mut register = register.clone();
                 if let Control::Signal { rssi, .. } = &mut register {
-                    *rssi = self.state.rssi(router, listener);
+                    *rssi = self.register(router, listener);
                 }
                 signals.push((listener.clone(), register));
             }

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, PanId, ShortAddress};
 
 use crate::decode::{At, Block, Decode, Decoder, Named};
-use crate::plan::{AddressMode, BackboneKind, BindingMode, DadMode};
+use crate::plan::{AddressMode, BackboneKind, BindingMode, CongestionControl, DadMode};
 use crate::scalar::{Mac, ScanChannels, not_a_word};
 use crate::tree::Tree;
 
@@ -85,6 +85,14 @@ tables! {
         pub nstart: Option<At<u32>>,
         /// How long a request without a response is waited for; default 10 s.
         pub response_timeout: Option<At<Duration>>,
+        /// The retransmission timeout: `fixed`, ACK_TIMEOUT (default), or `cocoa`, from measured
+        /// round trips (draft-ietf-core-cocoa-03).
+        pub congestion_control: Option<At<CongestionControl>>,
+        /// The largest block of a body that is sent or asked for (RFC 7959): 16, 32, 64, 128,
+        /// 256, 512 or 1024 B; default 1024 B. A longer body crosses block by block.
+        pub block_size: Option<At<ByteSize>>,
+        /// Every how many notifications to an observer one is CON (RFC 7641 §4.5); default 10.
+        pub confirm_notifications: Option<At<u32>>,
     }
 
     /// 6LoWPAN edge router: advertises its prefix on the radio side, forwards, relays DHCPv6.
@@ -180,8 +188,25 @@ tables! {
         /// How long a hold waits for the correspondents before it is answered anyway;
         /// default 1 s.
         pub hold_timeout: Option<At<Duration>>,
+        /// How much it keeps, in all and for one peer.
+        pub limits: Option<WmmsLimits>,
         /// CoAP parameters.
         pub coap: Option<Coap>,
+    }
+
+    /// How much a WMMS keeps, so that no peer can fill its memory. Over a limit of one source (an
+    /// IPv6 address) the answer is 4.29, over another one 5.03.
+    pub struct WmmsLimits {
+        /// Entries of the table; default 1048576.
+        pub entries: Option<At<u32>>,
+        /// Entries that one source registered or bound last; default 256.
+        pub entries_per_source: Option<At<u32>>,
+        /// Correspondents of one node, at most 65535; default 256.
+        pub correspondents_per_node: Option<At<u32>>,
+        /// Nodes that one source discovered; default 1024.
+        pub discoveries_per_source: Option<At<u32>>,
+        /// Holds of one source that are not answered yet; default 64.
+        pub holds_per_source: Option<At<u32>>,
     }
 
     /// CoAP client, called CWC in CoMM.
@@ -210,8 +235,11 @@ tables! {
         pub node: At<String>,
         /// Path of the resource; default the node's only one.
         pub path: Option<At<String>>,
-        /// Period; default 1 s.
+        /// Period; default 1 s. Not with `observe`.
         pub every: Option<At<Duration>>,
+        /// Observe the resource (RFC 7641) instead of asking for it again and again; it needs a
+        /// `changes_every`.
+        pub observe: Option<At<bool>>,
         /// CON (default) or NON requests.
         pub confirmable: Option<At<bool>>,
     }
@@ -275,8 +303,12 @@ tables! {
     pub struct Resource {
         /// Path, `/temperature`.
         pub path: At<String>,
-        /// Payload size of its representation, at most 65000 B; default 16 B.
+        /// Payload size of its representation, at most 65000 B; default 16 B. One longer than
+        /// `block_size` crosses block by block (RFC 7959).
         pub size: Option<At<ByteSize>>,
+        /// It changes by itself, this often, and can be observed (RFC 7641); default: it is read
+        /// anew for every request and cannot.
+        pub changes_every: Option<At<Duration>>,
     }
 
     /// How a mobile node hands over.
@@ -383,7 +415,7 @@ pub enum Node {
     #[serde(rename = "dhcpv6-server")]
     Dhcpv6Server(Dhcpv6Server),
     /// WoT Mobility Management System.
-    Wmms(Wmms),
+    Wmms(Box<Wmms>),
     /// CoAP client.
     Client(Box<Client>),
     /// Mobile CoAP node.

@@ -205,10 +205,47 @@ impl Lqi {
         }
         Lqi((1.0 + 254.0 * (over / Lqi::SPAN.0).min(1.0)).round() as u8)
     }
+
+    /// The signal that an LQI stands for, the inverse of [`Lqi::from_rssi`]: `sensitivity` at 1,
+    /// `span` over it at 255, linear between; none at 0. With [`Lqi::SPAN`] one step is 0.24 dB.
+    ///
+    /// That an LQI is linear in the signal is an assumption, and `span` is the radio's own: the
+    /// standard (§6.9.8) lets it be signal strength, signal-to-noise ratio, or both.
+    pub fn to_rssi(self, sensitivity: Dbm, span: crate::Db) -> Option<Dbm> {
+        let over = f64::from(self.0.checked_sub(1)?) / 254.0 * span.0;
+        Some(sensitivity + crate::Db(over))
+    }
 }
 
 impl fmt::Display for Lqi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Db;
+
+    #[test]
+    fn an_lqi_is_read_back_as_the_signal_that_it_was_made_of() {
+        let sensitivity = Dbm(-85.0);
+        for tenth in 0..=600 {
+            let rssi = Dbm(-85.0 + f64::from(tenth) / 10.0);
+            let lqi = Lqi::from_rssi(rssi, sensitivity);
+            let back = lqi.to_rssi(sensitivity, Lqi::SPAN).unwrap();
+            // Half a step of 60 dB in 254.
+            assert!((back.0 - rssi.0).abs() <= 0.119, "{rssi}: {lqi}, {back}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_scale_are_the_sensitivity_and_the_span_over_it() {
+        let sensitivity = Dbm(-101.0);
+        assert_eq!(Lqi(0).to_rssi(sensitivity, Db(6.0)), None);
+        assert_eq!(Lqi(1).to_rssi(sensitivity, Db(6.0)), Some(Dbm(-101.0)));
+        assert_eq!(Lqi(128).to_rssi(sensitivity, Db(6.0)), Some(Dbm(-98.0)));
+        assert_eq!(Lqi(255).to_rssi(sensitivity, Db(6.0)), Some(Dbm(-95.0)));
     }
 }

@@ -106,6 +106,18 @@ impl Hwsim {
         Ok(radios)
     }
 
+    /// One radio as the kernel has it now. Equals `wpan-hwsim` for one radio.
+    pub async fn radio(&self, radio: RadioId) -> Result<Radio> {
+        const ADVICE: [(Errno, &str); 1] = [(Errno::ENODEV, "no such radio")];
+        let failed = |f: Failure| f.at(radio, "read", &ADVICE);
+        let attrs = [attr(RADIO_ID, radio.0.to_ne_bytes())];
+        let answer = self.family.request(GET_RADIO, &attrs).await;
+        let messages = answer.map_err(failed)?.messages;
+        let message = messages.first();
+        let message = message.ok_or_else(|| failed(Failure::Malformed("no radio".into())))?;
+        Radio::decode(message).map_err(failed)
+    }
+
     /// Lets `to` hear `from`, with LQI 255. Equals `wpan-hwsim edge add FROM TO`.
     pub async fn add_edge(&self, from: RadioId, to: RadioId) -> Result<()> {
         let attrs = edge(from, to, None);
@@ -163,6 +175,12 @@ fn edge(from: RadioId, to: RadioId, lqi: Option<Lqi>) -> [Attr; 2] {
 }
 
 impl Radio {
+    /// The link quality that `to` sees of this radio's frames, if it hears them.
+    pub fn lqi_at(&self, to: RadioId) -> Option<Lqi> {
+        let edge = self.edges.iter().find(|edge| edge.to == to);
+        edge.map(|edge| edge.lqi)
+    }
+
     /// Reads one message of a `GET_RADIO` dump:
     ///
     /// ```text

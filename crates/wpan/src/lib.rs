@@ -38,6 +38,7 @@
 //! | [`hwsim`] | [`Hwsim`]: simulated radios and the edges between them |
 //! | [`nl802154`] | [`Nl802154`]: phys, channels, PAN IDs, 802.15.4 interfaces |
 //! | [`radio`] | [`create_radio_with_phy`]: a radio and the phy that appeared with it |
+//! | [`lqi`] | [`LqiSocket`]: the link quality of received frames, in the initial namespace |
 //! | [`link`] | [`Links`]: links, and the other rtnetlink requests as further methods of it |
 //! | [`address`] | [`Dad`], [`AddressState`], waiting until an address is usable |
 //! | [`route`] | routes |
@@ -57,6 +58,7 @@ mod genl;
 mod golden;
 pub mod hwsim;
 pub mod link;
+pub mod lqi;
 pub mod namespace;
 pub mod netem;
 pub mod nl802154;
@@ -70,6 +72,7 @@ pub use address::{AddressState, Dad, InterfaceAddress, WaitError};
 pub use error::{Errno, Error, Result};
 pub use hwsim::{Edge, Hwsim, Radio, RadioId};
 pub use link::{Link, Links};
+pub use lqi::{FrameSource, HeardFrame, LqiSocket};
 pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};

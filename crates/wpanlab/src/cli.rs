@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use topology::Parameter;
+use units::Db;
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.
@@ -257,8 +258,27 @@ pub struct NodeArgs {
     /// The 6LoWPAN interface
     #[arg(long, default_value = "lowpan0")]
     pub lowpan: String,
+    /// Directory of what outlives the daemon: the WMMS's table, in NODE.redb
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wpanlab")]
+    pub state: PathBuf,
+    /// A mobile node's signals: told by control lines, or the LQI of the frames that its own
+    /// radio receives (on a board; in the initial network namespace only)
+    #[arg(long, value_enum, default_value_t = SignalArg::Control)]
+    pub signal: SignalArg,
+    /// With --signal radio: signal over the plan's sensitivity at which the radio's LQI is 255;
+    /// "6 dB" for an AT86RF23x
+    #[arg(long, value_name = "DB", default_value_t = units::Lqi::SPAN)]
+    pub lqi_span: Db,
     /// Which node of the plan
     pub node: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SignalArg {
+    /// Control lines on standard input
+    Control,
+    /// The node's own radio, through AF_IEEE802154
+    Radio,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

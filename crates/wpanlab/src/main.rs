@@ -34,9 +34,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
+use nodes::SignalSource;
 use topology::Plan;
 
-use cli::{Cli, Command, NodeArgs, VmCommand};
+use cli::{Cli, Command, NodeArgs, SignalArg, VmCommand};
 
 /// What a command's end means to whoever called it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +160,13 @@ async fn node(args: NodeArgs) -> Result<Outcome> {
         interfaces: nodes::Interfaces {
             wpan: args.wpan,
             lowpan: args.lowpan,
+        },
+        state: args.state,
+        signal: match args.signal {
+            SignalArg::Control => SignalSource::Control,
+            SignalArg::Radio => SignalSource::Radio {
+                span: args.lqi_span,
+            },
         },
     })
     .await?;

@@ -18,7 +18,10 @@ pub fn report(args: &ReportArgs, quiet: bool) -> Result<Outcome> {
             return Ok(Outcome::BadInput);
         }
     };
-    let page = args.out.clone().unwrap_or_else(|| args.dir.join("report.html"));
+    let page = args
+        .out
+        .clone()
+        .unwrap_or_else(|| args.dir.join("report.html"));
     write(&page, &report.html(), quiet)?;
     if let Some(dir) = &args.svg {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;

@@ -6,9 +6,11 @@ use std::net::SocketAddrV6;
 use units::SimTime;
 
 use super::critical;
+use super::observation::{Fetch, Notified, Observation};
 use super::peer::Peer;
+use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, Reliability, RequestId, Timer};
-use crate::message::{Kind, Request, Response};
+use crate::message::{Kind, Request, Response, option};
 use crate::wire::{Message, Token};
 
 /// Former addresses remembered per request; the oldest goes first.
@@ -17,56 +19,102 @@ const MAX_FORMER: usize = 4;
 /// A request or ping of ours without an answer.
 #[derive(Debug)]
 pub(super) struct Outstanding {
-    to: SocketAddrV6,
+    pub(super) to: SocketAddrV6,
     /// Where it was sent before [`Endpoint::retarget`].
     former: Vec<Peer>,
     reliability: Reliability,
-    stage: Stage,
+    /// What it carries; a ping carries nothing.
+    pub(super) transfer: Option<Transfer>,
+    pub(super) role: Role,
+    /// The token to use again; none: a new one.
+    pub(super) token: Option<Token>,
+    pub(super) stage: Stage,
+}
+
+/// What becomes of the response.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    /// The owner gets it.
+    Request,
+    /// It is the first notification of many (RFC 7641).
+    Observation(Observation),
+    /// It is the rest of a notification.
+    Fetch(Fetch),
 }
 
 /// How far a request has come.
 #[derive(Debug)]
-enum Stage {
-    /// Behind others in its peer's line; a ping has no request.
-    Queued(Option<Request>),
+pub(super) enum Stage {
+    /// Behind others in its peer's line.
+    Queued,
     /// Confirmable, not acknowledged.
     Unacknowledged(Sent),
     /// Acknowledged or non-confirmable; given up at the instant.
     Unanswered(Sent, SimTime),
+    /// Answered, and notifications follow; given up at the instant.
+    Observing(Sent, SimTime),
 }
 
 /// What identifies a request on the wire; a ping has no token.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
+pub(super) struct Sent {
     message_id: u16,
-    token: Option<Token>,
+    pub(super) token: Option<Token>,
 }
 
 /// The requests to one peer.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    queue: VecDeque<RequestId>,
+    pub(super) queue: VecDeque<RequestId>,
     /// Outstanding interactions (§4.7).
     in_flight: u32,
 }
 
 impl Outstanding {
+    /// One that is queued.
+    pub(super) fn new(
+        to: SocketAddrV6,
+        reliability: Reliability,
+        transfer: Option<Transfer>,
+        role: Role,
+    ) -> Outstanding {
+        Outstanding {
+            to,
+            former: Vec::new(),
+            reliability,
+            transfer,
+            role,
+            token: None,
+            stage: Stage::Queued,
+        }
+    }
+
+    /// The token of an observation that the peer has confirmed.
+    pub(super) fn observing(&self) -> Option<Token> {
+        match self.stage {
+            Stage::Observing(sent, _) => sent.token,
+            _ => None,
+        }
+    }
+
     /// Whether it is an outstanding interaction: "either a CON for which an ACK has not yet
     /// been received but is still expected (message layer) or a request for which neither a
     /// response nor an Acknowledgment message has yet been received but is still expected"
     /// (§4.7).
     fn in_flight(&self) -> bool {
         match self.stage {
-            Stage::Queued(_) => false,
+            Stage::Queued | Stage::Observing(..) => false,
             Stage::Unacknowledged(_) => true,
             Stage::Unanswered(..) => self.reliability == Reliability::NonConfirmable,
         }
     }
 
-    fn sent(&self) -> Option<Sent> {
+    pub(super) fn sent(&self) -> Option<Sent> {
         match self.stage {
-            Stage::Queued(_) => None,
-            Stage::Unacknowledged(sent) | Stage::Unanswered(sent, _) => Some(sent),
+            Stage::Queued => None,
+            Stage::Unacknowledged(sent)
+            | Stage::Unanswered(sent, _)
+            | Stage::Observing(sent, _) => Some(sent),
         }
     }
 
@@ -89,27 +137,32 @@ impl Endpoint {
         reliability: Reliability,
         request: Request,
     ) -> RequestId {
-        self.enqueue(now, to, reliability, Some(request))
+        self.enqueue(now, to, reliability, Some(request), Role::Request)
     }
 
     /// Asks whether a peer lives, by an Empty confirmable message that it must reject
     /// (RFC 7252 §1.2, "CoAP ping"): [`Event::Pong`] or [`Event::Failed`]. Queued and
     /// retransmitted like a request.
     pub fn ping(&mut self, now: SimTime, to: SocketAddrV6) -> RequestId {
-        self.enqueue(now, to, Reliability::Confirmable, None)
+        self.enqueue(now, to, Reliability::Confirmable, None, Role::Request)
     }
 
     /// Stops a request or ping; it ends in [`Failure::Cancelled`]. Ignored if it has ended.
     /// What it held up is sent by the next `handle_timeout`, which is due at once.
     pub fn cancel(&mut self, id: RequestId) {
+        self.forget_fetch(id);
         let Some(cancelled) = self.finish(id) else {
             return;
         };
-        let peer = Peer::from(cancelled.to);
+        self.send_later(cancelled.to.into());
+        self.fail_event(id, cancelled.to, Failure::Cancelled);
+    }
+
+    /// Has the next `handle_timeout` send what is queued for a peer.
+    pub(super) fn send_later(&mut self, peer: Peer) {
         if self.lines.contains_key(&peer) {
             self.timers.insert((SimTime::ZERO, Timer::Send(peer)));
         }
-        self.fail_event(id, cancelled.to, Failure::Cancelled);
     }
 
     /// Points every request to `from` at `to`, where the peer is now.
@@ -169,21 +222,19 @@ impl Endpoint {
         }
     }
 
-    fn enqueue(
+    pub(super) fn enqueue(
         &mut self,
         now: SimTime,
         to: SocketAddrV6,
         reliability: Reliability,
         request: Option<Request>,
+        role: Role,
     ) -> RequestId {
         let id = RequestId(self.next_request);
         self.next_request += 1;
-        let outstanding = Outstanding {
-            to,
-            former: Vec::new(),
-            reliability,
-            stage: Stage::Queued(request),
-        };
+        let (size, max_body) = (self.params.block_size, self.params.max_body);
+        let transfer = request.map(|request| Transfer::new(request, size, max_body));
+        let outstanding = Outstanding::new(to, reliability, transfer, role);
         self.requests.insert(id, outstanding);
         let peer = Peer::from(to);
         self.lines.entry(peer).or_default().queue.push_back(id);
@@ -205,18 +256,16 @@ impl Endpoint {
 
     fn send(&mut self, now: SimTime, id: RequestId) {
         let message_id = self.message_id();
-        let token = self.unused_token();
+        let again = self.requests.get(&id).and_then(|request| request.token);
+        let token = again.unwrap_or_else(|| self.unused_token());
         let Some(outstanding) = self.requests.get_mut(&id) else {
-            return;
-        };
-        let Stage::Queued(request) = &mut outstanding.stage else {
             return;
         };
         let kind = match outstanding.reliability {
             Reliability::Confirmable => Kind::Confirmable,
             Reliability::NonConfirmable => Kind::NonConfirmable,
         };
-        let (message, token) = match request.take() {
+        let (message, token) = match outstanding.transfer.as_ref().map(Transfer::message) {
             None => (Message::empty(kind, message_id), None),
             Some(request) => {
                 self.next_token = self.next_token.wrapping_add(1);
@@ -270,7 +319,7 @@ impl Endpoint {
     /// An empty ACK.
     pub(super) fn handle_ack(&mut self, now: SimTime, from: SocketAddrV6, message_id: u16) {
         let Some(&id) = self.by_message_id.get(&message_id) else {
-            self.acknowledge_response(from, message_id);
+            self.acknowledge_response(now, from, message_id);
             return;
         };
         let Some(request) = self.requests.get(&id).filter(|r| r.was_to(from)) else {
@@ -279,6 +328,7 @@ impl Endpoint {
         // A ping wants a Reset: an ACK to it (token none) proves nothing that §4.2 allows.
         if let Stage::Unacknowledged(sent @ Sent { token: Some(_), .. }) = request.stage {
             let peer = Peer::from(request.to);
+            self.measure(now, from, message_id);
             self.stop_retransmission(message_id);
             self.await_response(now, id, sent);
             if let Some(line) = self.lines.get_mut(&peer) {
@@ -292,7 +342,8 @@ impl Endpoint {
     /// A Reset: of a ping, a request, or a confirmable response of ours.
     pub(super) fn handle_reset(&mut self, now: SimTime, from: SocketAddrV6, message_id: u16) {
         let Some(&id) = self.by_message_id.get(&message_id) else {
-            self.acknowledge_response(from, message_id);
+            self.notification_failed(Some(from), message_id);
+            self.acknowledge_response(now, from, message_id);
             return;
         };
         let Some(request) = self.requests.get(&id).filter(|r| r.is_to(from)) else {
@@ -309,13 +360,15 @@ impl Endpoint {
     /// "The server MUST stop retransmitting its response on any matching Acknowledgement
     /// (silently ignoring any Response Code or payload) or Reset message" (§5.2.2). A request
     /// of ours is not concerned.
-    fn acknowledge_response(&mut self, from: SocketAddrV6, message_id: u16) {
+    fn acknowledge_response(&mut self, now: SimTime, from: SocketAddrV6, message_id: u16) {
         if self.by_message_id.contains_key(&message_id) {
             return;
         }
         let to = self.confirmables.get(&message_id).map(|c| Peer::from(c.to));
         if to.is_some_and(|to| to.matches(from.into())) {
+            self.measure(now, from, message_id);
             self.stop_retransmission(message_id);
+            self.notification_acknowledged(now, from, message_id);
         }
     }
 
@@ -323,16 +376,28 @@ impl Endpoint {
     pub(super) fn handle_response(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
         let Some((id, sent)) = self.request_of(from, &message) else {
             match message.kind {
+                // It is repeated, and by then its node's new address may be known here.
+                _ if self.is_from_elsewhere(&message) => {}
+                // "rejecting [a notification] with a Reset message" ends an observation that is
+                // forgotten here (RFC 7641 §3.6), CON or NON.
+                Kind::NonConfirmable if message.options.get(option::OBSERVE).is_some() => {
+                    self.transmit_empty(from, Kind::Reset, message.message_id);
+                }
                 // "In case a message carrying a response is unexpected [...], the response is
                 // rejected" (§5.3.2).
                 Kind::Confirmable => {
                     self.transmit_empty(from, Kind::Reset, message.message_id);
                 }
-                Kind::Acknowledgement => self.acknowledge_response(from, message.message_id),
+                Kind::Acknowledgement => {
+                    self.acknowledge_response(now, from, message.message_id);
+                }
                 Kind::NonConfirmable | Kind::Reset => {}
             }
             return;
         };
+        if message.kind == Kind::Acknowledgement {
+            self.measure(now, from, message.message_id);
+        }
         let unknown = critical::unrecognized(&message.options, self.known_critical);
         if message.kind == Kind::Confirmable {
             self.remember(now, from, &message, None);
@@ -351,17 +416,73 @@ impl Endpoint {
             self.fail(now, id, Failure::CriticalOption(number));
             return;
         }
-        self.finish_and_send(now, id);
-        self.events.push_back(Event::Response {
-            id,
-            from,
-            message_id: sent.message_id,
-            response: Response {
-                code: message.code,
-                options: message.options,
-                payload: message.payload,
-            },
-        });
+        let response = Response {
+            code: message.code,
+            options: message.options,
+            payload: message.payload,
+        };
+        let observes = |request: &Outstanding| matches!(request.role, Role::Observation(_));
+        if self.requests.get(&id).is_some_and(observes) {
+            if response.code.is_success() && response.options.get(option::OBSERVE).is_some() {
+                let message_id = message.message_id;
+                let notified = Notified {
+                    from,
+                    message_id,
+                    response,
+                };
+                return self.notified(now, id, notified);
+            }
+            // Nothing more follows.
+            self.forget_fetch(id);
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.role = Role::Request;
+            }
+        }
+        self.proceed(now, id, from, sent.message_id, response);
+    }
+
+    /// A response to a request: asks for the next block, or ends the request.
+    fn proceed(
+        &mut self,
+        now: SimTime,
+        id: RequestId,
+        from: SocketAddrV6,
+        message_id: u16,
+        response: Response,
+    ) {
+        let transfer = self.requests.get_mut(&id).and_then(|r| r.transfer.as_mut());
+        let progress = match transfer {
+            Some(transfer) => transfer.handle(response),
+            None => Progress::Done(response),
+        };
+        match progress {
+            Progress::Continue => self.send_next_block(now, id),
+            Progress::Failed(reason) => self.fail(now, id, reason),
+            Progress::Done(response) => {
+                let finished = self.finish_and_send(now, id);
+                if let Some(Role::Fetch(fetch)) = finished.map(|request| request.role) {
+                    return self.fetched(fetch, from, response);
+                }
+                self.events.push_back(Event::Response {
+                    id,
+                    from,
+                    message_id,
+                    response,
+                });
+            }
+        }
+    }
+
+    /// Sends the next message of a request, before what is queued behind it.
+    fn send_next_block(&mut self, now: SimTime, id: RequestId) {
+        let Some(mut request) = self.finish(id) else {
+            return;
+        };
+        request.stage = Stage::Queued;
+        let peer = Peer::from(request.to);
+        self.requests.insert(id, request);
+        self.lines.entry(peer).or_default().queue.push_front(id);
+        self.send_queued(now, peer);
     }
 
     /// The request that a response answers (§5.3.2).
@@ -379,7 +500,12 @@ impl Endpoint {
 
     /// Ends a request without a response, and sends what it held up.
     pub(super) fn fail(&mut self, now: SimTime, id: RequestId, reason: Failure) {
+        self.forget_fetch(id);
         if let Some(failed) = self.finish_and_send(now, id) {
+            // Of a notification whose blocks cannot be had the next one tells.
+            if matches!(failed.role, Role::Fetch(_)) {
+                return;
+            }
             self.fail_event(id, failed.to, reason);
         }
     }
@@ -395,16 +521,19 @@ impl Endpoint {
     }
 
     /// Forgets a request and everything that refers to it.
-    fn finish(&mut self, id: RequestId) -> Option<Outstanding> {
+    pub(super) fn finish(&mut self, id: RequestId) -> Option<Outstanding> {
         let finished = self.requests.remove(&id)?;
         if let Some(sent) = finished.sent() {
-            self.by_message_id.remove(&sent.message_id);
-            self.stop_retransmission(sent.message_id);
+            // The Message ID of an observation may be another message's by now.
+            if self.by_message_id.get(&sent.message_id) == Some(&id) {
+                self.by_message_id.remove(&sent.message_id);
+                self.stop_retransmission(sent.message_id);
+            }
             if let Some(token) = sent.token {
                 self.by_token.remove(&token);
             }
         }
-        if let Stage::Unanswered(_, until) = finished.stage {
+        if let Stage::Unanswered(_, until) | Stage::Observing(_, until) = finished.stage {
             self.timers.remove(&(until, Timer::GiveUp(id)));
         }
         self.leave_line(finished.to.into(), id, finished.in_flight());
@@ -425,7 +554,7 @@ impl Endpoint {
         position.is_some()
     }
 
-    fn drop_idle_line(&mut self, peer: Peer) {
+    pub(super) fn drop_idle_line(&mut self, peer: Peer) {
         let idle = |line: &Line| line.in_flight == 0 && line.queue.is_empty();
         if self.lines.get(&peer).is_some_and(idle) {
             self.lines.remove(&peer);

@@ -3,7 +3,7 @@
 use crate::message::{Options, option};
 
 /// Length in bytes and whether it may be repeated, of the critical options of RFC 7252
-/// §5.10, table 4, that are not for proxies.
+/// §5.10, table 4, that are not for proxies, and of RFC 7959 §2.1.
 const fn format(number: u16) -> Option<(std::ops::RangeInclusive<usize>, bool)> {
     match number {
         option::IF_MATCH => Some((0..=8, true)),
@@ -12,16 +12,20 @@ const fn format(number: u16) -> Option<(std::ops::RangeInclusive<usize>, bool)> 
         option::URI_PORT => Some((0..=2, false)),
         option::URI_PATH | option::URI_QUERY => Some((0..=255, true)),
         option::ACCEPT => Some((0..=2, false)),
+        option::BLOCK1 | option::BLOCK2 => Some((0..=3, false)),
         _ => None,
     }
 }
 
-/// The options that name the resource: no server can do without them (§5.10.1).
-const URI: [u16; 4] = [
+/// The options that name the resource, which no server can do without (§5.10.1), and those
+/// that the endpoint handles itself.
+const KNOWN: [u16; 6] = [
     option::URI_HOST,
     option::URI_PORT,
     option::URI_PATH,
     option::URI_QUERY,
+    option::BLOCK1,
+    option::BLOCK2,
 ];
 
 /// The first critical option in `options` that is not known here.
@@ -32,7 +36,7 @@ pub(super) fn unrecognized(options: &Options, known: &[u16]) -> Option<u16> {
         if !option::is_critical(number) {
             continue;
         }
-        if !URI.contains(&number) && !known.contains(&number) {
+        if !KNOWN.contains(&number) && !known.contains(&number) {
             return Some(number);
         }
         // A length outside the defined range and a supernumerary occurrence "MUST be treated

@@ -4,19 +4,26 @@ use std::net::SocketAddrV6;
 
 use units::SimTime;
 
+use super::blocks::Taken;
+use super::bodies::Asked;
 use super::critical;
+use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, Timer};
-use crate::message::{Code, Kind, Request, Response};
+use crate::message::{Code, Kind, Request, Response, option};
 use crate::wire::{Message, Token};
 
 /// A peer's request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    from: SocketAddrV6,
+    pub(super) from: SocketAddrV6,
     message_id: u16,
-    token: Token,
+    pub(super) token: Token,
     confirmable: bool,
+    /// What it says about blocks.
+    pub(super) asked: Asked,
+    /// What it says about observing.
+    pub(super) wish: Option<Wish>,
     /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
     acknowledge_at: Option<SimTime>,
 }
@@ -38,6 +45,7 @@ impl Endpoint {
             (false, true) => (Kind::Confirmable, self.message_id()),
             (false, false) => (Kind::NonConfirmable, self.message_id()),
         };
+        let response = self.first_block(now, exchange.asked, response);
         let bytes = encode_response(kind, message_id, exchange.token, response);
         match kind {
             Kind::Confirmable => {
@@ -65,6 +73,17 @@ impl Endpoint {
             }
             return;
         }
+        let (asked, payload) = match self.take_blocks(now, from, &message) {
+            Taken::Whole(asked, payload) => (asked, payload),
+            Taken::Answered(response) => {
+                self.answer_at_once(now, from, &message, response);
+                let message_id = message.message_id;
+                self.events.push_back(Event::Block { from, message_id });
+                return;
+            }
+        };
+        let wish = Wish::of(&message, message.options.path());
+        self.deregister(from, message.token, wish.as_ref());
         let exchange = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         let acknowledge_at = confirmable.then(|| now + self.params.acknowledgement_delay());
@@ -79,9 +98,15 @@ impl Endpoint {
                 message_id: message.message_id,
                 token: message.token,
                 confirmable,
+                asked,
+                wish,
                 acknowledge_at,
             },
         );
+        let mut options = message.options;
+        for number in [option::BLOCK1, option::BLOCK2, option::SIZE1, option::SIZE2] {
+            options.remove(number);
+        }
         self.events.push_back(Event::Request {
             exchange,
             from,
@@ -89,8 +114,8 @@ impl Endpoint {
             confirmable,
             request: Request {
                 method: message.code,
-                options: message.options,
-                payload: message.payload,
+                options,
+                payload,
             },
         });
     }
@@ -127,7 +152,7 @@ impl Endpoint {
         if let Some(displaced) = displaced {
             self.remove_exchange(displaced);
         }
-        while let Some(forgotten) = self.history.forget(now) {
+        while let Some(forgotten) = self.history.forget(now, key.0) {
             if let Some(exchange) = forgotten {
                 self.remove_exchange(exchange);
             }
@@ -135,13 +160,29 @@ impl Endpoint {
     }
 
     fn refuse_option(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, number: u16) {
-        self.remember(now, from, message, None);
         let text = format!("unrecognized critical option {number}");
         let response = Response::diagnostic(Code::BAD_OPTION, &text);
-        let id = message.message_id;
-        let bytes = encode_response(Kind::Acknowledgement, id, message.token, response);
-        self.history
-            .set_reply((Peer::from(from), id), message.token, bytes.clone());
+        self.answer_at_once(now, from, message, response);
+    }
+
+    /// Answers a request without the owner.
+    fn answer_at_once(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        message: &Message,
+        response: Response,
+    ) {
+        self.remember(now, from, message, None);
+        let (kind, id) = match message.kind {
+            Kind::Confirmable => (Kind::Acknowledgement, message.message_id),
+            _ => (Kind::NonConfirmable, self.message_id()),
+        };
+        let bytes = encode_response(kind, id, message.token, response);
+        if kind == Kind::Acknowledgement {
+            self.history
+                .set_reply((Peer::from(from), id), message.token, bytes.clone());
+        }
         self.transmit(from, bytes);
     }
 
@@ -154,7 +195,12 @@ impl Endpoint {
     }
 }
 
-fn encode_response(kind: Kind, message_id: u16, token: Token, response: Response) -> Vec<u8> {
+pub(super) fn encode_response(
+    kind: Kind,
+    message_id: u16,
+    token: Token,
+    response: Response,
+) -> Vec<u8> {
     Message {
         kind,
         code: response.code,

@@ -5,11 +5,14 @@
 
 mod support;
 
+mod cocoa;
 mod codec;
 mod driver;
 mod golden;
 mod lossy_link;
 mod retarget;
+mod rfc7641;
+mod rfc7959;
 mod s4_2_reliable;
 mod s4_3_unreliable;
 mod s4_4_correlation;

@@ -62,6 +62,26 @@ pub enum Event {
         /// The response.
         response: Response,
     },
+    /// A resource that is observed has a new state; the first one answers the request.
+    Notified {
+        /// Which request.
+        call: CallId,
+        /// Permanent address of the node.
+        p_addr: Ipv6Addr,
+        /// The number in the Observe option (RFC 7641 §3.4).
+        sequence: u32,
+        /// The state.
+        response: Response,
+    },
+    /// No more states of a resource follow.
+    ObservationEnded {
+        /// Which request.
+        call: CallId,
+        /// Permanent address of the node.
+        p_addr: Ipv6Addr,
+        /// Why.
+        reason: String,
+    },
     /// A request ended without a response.
     Failed {
         /// Which request.

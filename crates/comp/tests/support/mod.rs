@@ -123,6 +123,8 @@ pub struct Net {
     pub node_events: Vec<(SimTime, node::Event)>,
     /// Requests that reached the node's application.
     pub served: Vec<(SimTime, u16)>,
+    /// What the node's application answers.
+    pub state: Vec<u8>,
 }
 
 impl Net {
@@ -131,6 +133,7 @@ impl Net {
         let wmms = wmms::Config {
             hold_timeout: setup.hold_timeout,
             binding: setup.binding,
+            limits: comp::Limits::default(),
             coap: Params::default(),
         };
         let node = node::Config {
@@ -168,6 +171,7 @@ impl Net {
             client_events: Vec::new(),
             node_events: Vec::new(),
             served: Vec::new(),
+            state: b"21.5".to_vec(),
         }
     }
 
@@ -196,24 +200,24 @@ impl Net {
         &mut self,
         hold_timeout: Duration,
         binding: BindingMode,
-        table: Vec<(Ipv6Addr, comp::mmt::Entry)>,
+        table: comp::mmt::Mmt,
     ) {
         let config = wmms::Config {
             hold_timeout,
             binding,
+            limits: comp::Limits::default(),
             coap: Params::default(),
         };
         // Other Message IDs each time, or a peer takes its requests for copies.
         let rng = Seed(77 + self.restarts).rng(&["restarted"]);
         self.restarts += 1;
         self.wmms = Wmms::new(config, rng);
-        self.wmms.restore(table);
+        self.wmms.restore(self.now, table);
     }
 
     /// The table of the WMMS, to save it.
-    pub fn table(&self) -> Vec<(Ipv6Addr, comp::mmt::Entry)> {
-        let entries = self.wmms.mmt().iter();
-        entries.map(|(p, entry)| (p, entry.clone())).collect()
+    pub fn table(&self) -> comp::mmt::Mmt {
+        self.wmms.mmt().clone()
     }
 
     /// Asks for `/temperature` of the node, confirmable.
@@ -305,8 +309,8 @@ impl Net {
                 } => {
                     self.served.push((self.now, message_id));
                     let mut response = Response::new(Code::CONTENT);
-                    response.payload = b"21.5".to_vec();
-                    self.node.respond(self.now, exchange, response);
+                    response.payload.clone_from(&self.state);
+                    self.node.respond_observed(self.now, exchange, response);
                 }
                 event => self.node_events.push((self.now, event)),
             }

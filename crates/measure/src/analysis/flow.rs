@@ -6,6 +6,7 @@ use std::time::Duration;
 use coap::Code;
 use units::SimTime;
 
+use super::body::Body;
 use super::identity::Key;
 use super::pairing::{Answer, Exchange};
 
@@ -29,17 +30,33 @@ pub struct Flow {
     pub exchanges: Vec<Exchange>,
 }
 
-/// One end of a gap: a response.
+/// Counts of the notifications after the answers to registrations (RFC 7641).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notifications {
+    /// Received, each once.
+    pub received: usize,
+    /// CON among them.
+    pub confirmable: usize,
+    /// Numbers that were never received.
+    pub lost: usize,
+    /// Received after one of a higher number.
+    pub reordered: usize,
+}
+
+/// One end of a gap: a response or a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// Message ID of the request that it answers.
+    /// Message ID of the request that it answers; of a notification, its own.
     pub message_id: u16,
-    /// When the request was first sent.
+    /// When the request was first sent; of a notification, when it was received.
     pub sent: SimTime,
     /// When the response was received.
     pub received: SimTime,
     /// Who answered.
     pub from: SocketAddr,
+    /// Whether it is a further block of a body, that was asked for as soon as the block before
+    /// was there.
+    pub further: bool,
 }
 
 /// A time without responses.
@@ -63,24 +80,28 @@ impl Gap {
 /// Counts and round-trip times of requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
-    /// Message IDs requested.
+    /// Requested.
     pub sent: usize,
-    /// Message IDs answered.
+    /// Answered, to the last block.
     pub answered: usize,
-    /// Message IDs requested and never answered.
+    /// Requested and never answered.
     pub lost: usize,
-    /// Message IDs sent more than once.
+    /// Sent more than once; of a body in blocks, any of its blocks.
     pub retransmitted: usize,
-    /// Message IDs rejected with RST; they are among the lost.
+    /// Rejected with RST; they are among the lost.
     pub reset: usize,
     /// Copies of responses beyond the first.
     pub duplicates: usize,
+    /// Requests for or with a further block of a body (RFC 7959), which are part of the request
+    /// for its first one.
+    pub further_blocks: usize,
     /// Round-trip times; absent without an answer.
     pub rtt: Option<Rtt>,
 }
 
 /// Distribution of round-trip times, each from the first transmission of a request to its
-/// response.
+/// response; of a body in blocks (RFC 7959) from the first transmission of the request for the
+/// first block to the response with the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rtt {
     /// Shortest.
@@ -124,13 +145,16 @@ impl Requests {
     pub fn of<'a>(exchanges: impl IntoIterator<Item = &'a Exchange>) -> Requests {
         let mut requests = Requests::default();
         let mut times = Vec::new();
-        for e in exchanges {
+        for body in Body::all(exchanges) {
             requests.sent += 1;
-            requests.answered += usize::from(e.answer.is_some());
-            requests.retransmitted += usize::from(e.retransmissions() > 0);
-            requests.reset += usize::from(e.reset.is_some() && e.answer.is_none());
-            requests.duplicates += e.duplicates as usize;
-            times.extend(e.rtt());
+            requests.answered += usize::from(body.answered().is_some());
+            requests.retransmitted += usize::from(body.is(|e| e.retransmissions() > 0));
+            requests.reset += usize::from(body.is(|e| e.reset.is_some() && e.answer.is_none()));
+            let duplicates = body.0.iter().map(|e| e.duplicates as usize);
+            requests.duplicates += duplicates.sum::<usize>();
+            requests.further_blocks += body.0.len() - 1;
+            let asked = body.0[0].sent_at();
+            times.extend(body.answered().map(|at| at.saturating_since(asked)));
         }
         requests.lost = requests.sent - requests.answered;
         requests.rtt = Rtt::of(times);
@@ -178,7 +202,33 @@ impl Flow {
         addresses
     }
 
-    /// The first response to every answered request, in the order received.
+    /// What was notified of an observed resource (RFC 7641); none if it was not observed.
+    ///
+    /// Lost are the numbers missing between the first and the highest of a registration: of a
+    /// server that numbers its notifications one by one, as the testbed's node does.
+    pub fn notifications(&self) -> Option<Notifications> {
+        let mut sum = Notifications::default();
+        let mut observed = false;
+        for exchange in &self.exchanges {
+            let Some(first) = exchange.answer.and_then(|answer| answer.number) else {
+                continue;
+            };
+            observed = true;
+            let mut highest = first;
+            for notification in &exchange.notifications {
+                sum.received += 1;
+                sum.confirmable += usize::from(notification.confirmable);
+                sum.reordered += usize::from(notification.number < highest);
+                highest = highest.max(notification.number);
+            }
+            let sent = (highest - first) as usize;
+            sum.lost += sent.saturating_sub(exchange.notifications.len());
+        }
+        observed.then_some(sum)
+    }
+
+    /// The first response to every answered request and every notification, in the order
+    /// received.
     pub fn responses(&self) -> Vec<Edge> {
         let answered = self.exchanges.iter().filter_map(|e| {
             let Answer { time, from, .. } = e.answer?;
@@ -187,9 +237,18 @@ impl Flow {
                 sent: e.sent_at(),
                 received: time,
                 from,
+                further: e.offset > 0,
             })
         });
-        let mut responses: Vec<Edge> = answered.collect();
+        let notified = self.exchanges.iter().flat_map(|e| &e.notifications);
+        let notified = notified.map(|n| Edge {
+            message_id: n.message_id,
+            sent: n.time,
+            received: n.time,
+            from: n.from,
+            further: false,
+        });
+        let mut responses: Vec<Edge> = answered.chain(notified).collect();
         responses.sort_by_key(|e| e.received);
         responses
     }
@@ -206,16 +265,19 @@ impl Flow {
     }
 
     /// Pauses without a change of address that are far longer (five times) than the usual
-    /// (median) one.
+    /// (median) one: before the further blocks of a body compared among themselves, and before
+    /// all other responses.
     pub fn gaps(&self) -> Vec<Gap> {
-        let mut usual: Vec<Duration> = self.pauses().map(|g| g.duration()).collect();
-        usual.sort_unstable();
-        let Some(median) = median(&usual) else {
-            return Vec::new();
+        let usual = |further| {
+            let alike = self.pauses().filter(|g| g.after.further == further);
+            let mut usual: Vec<Duration> = alike.map(|g| g.duration()).collect();
+            usual.sort_unstable();
+            median(&usual).unwrap_or(Duration::MAX)
         };
+        let limits = [false, true].map(|further| usual(further).saturating_mul(GAP_FACTOR));
         let same_address = self.pauses().filter(|g| g.before.from == g.after.from);
         same_address
-            .filter(|g| g.duration() > median * GAP_FACTOR)
+            .filter(|g| g.duration() > limits[usize::from(g.after.further)])
             .collect()
     }
 

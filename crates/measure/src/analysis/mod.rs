@@ -10,6 +10,7 @@
 //! 4. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its gaps,
 //!    handovers and statistics.
 
+mod body;
 pub mod flow;
 mod identity;
 mod observe;
@@ -22,8 +23,8 @@ use std::time::Duration;
 use capture::Capture;
 use units::SimTime;
 
-pub use flow::{Edge, Flow, Gap, Requests, Rtt};
-pub use pairing::{Answer, Exchange, Transmission};
+pub use flow::{Edge, Flow, Gap, Notifications, Requests, Rtt};
+pub use pairing::{Answer, Exchange, Notification, Transmission};
 
 /// How captures are read.
 #[derive(Clone, Debug)]

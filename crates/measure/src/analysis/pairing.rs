@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use coap::block::Block;
 use coap::message::option;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Request};
@@ -46,6 +47,26 @@ pub struct Exchange {
     pub answer: Option<Answer>,
     /// Further copies of the response.
     pub duplicates: u32,
+    /// Where in a body the block begins that it asks for or carries (RFC 7959), in bytes; 0 in
+    /// the first request of a body, and in every request without blocks.
+    pub offset: usize,
+    /// What a server notified after its answer (RFC 7641), in the order received.
+    pub notifications: Vec<Notification>,
+}
+
+/// A notification of an observed resource, once however often it was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// When it was complete.
+    pub time: SimTime,
+    /// The address that notified.
+    pub from: SocketAddr,
+    /// Its own Message ID.
+    pub message_id: u16,
+    /// The number in its Observe option.
+    pub number: u32,
+    /// Whether it is a CON.
+    pub confirmable: bool,
 }
 
 /// A transmission of a request.
@@ -68,6 +89,10 @@ pub struct Answer {
     pub code: Code,
     /// Its own Message ID: the request's, unless it is separate.
     pub message_id: u16,
+    /// Where the next block begins, in bytes, if it says that there is one (RFC 7959).
+    pub continues_at: Option<usize>,
+    /// The number in its Observe option (RFC 7641), if it has one.
+    pub number: Option<u32>,
 }
 
 impl Exchange {
@@ -188,8 +213,8 @@ impl<'a> Pairing<'a> {
     fn acknowledged(&mut self, o: &Observed) {
         let message = &o.message;
         let index = self.by_message_id.get(&message.message_id);
-        let exchange = index.map(|i| &mut self.exchanges[*i]);
-        let Some(exchange) = exchange.filter(|e| e.was_sent_to(o.src)) else {
+        let exchange = index.map(|i| (&mut self.exchanges[*i], self.requests[*i]));
+        let Some((exchange, request)) = exchange.filter(|(e, _)| e.was_sent_to(o.src)) else {
             // An ACK or RST of something that this endpoint sent as a server.
             if message.code != Code::EMPTY {
                 self.other.stray += 1;
@@ -207,7 +232,7 @@ impl<'a> Pairing<'a> {
             // Acknowledgement MUST match, and the tokens of the response and original request
             // MUST match" (RFC 7252 §5.3.2).
             _ if message.token == exchange.token => match exchange.answer {
-                None => exchange.answer = Some(answer(o)),
+                None => exchange.answer = Some(answer(o, request)),
                 Some(_) => exchange.duplicates += 1,
             },
             _ => self.other.stray += 1,
@@ -219,31 +244,72 @@ impl<'a> Pairing<'a> {
     fn separate(&mut self, o: &Observed) {
         let message = &o.message;
         let index = self.by_token.get(&message.token);
-        let exchange = index.map(|i| &mut self.exchanges[*i]);
-        let Some(exchange) = exchange.filter(|e| e.was_sent_to(o.src)) else {
+        let exchange = index.map(|i| (&mut self.exchanges[*i], self.requests[*i]));
+        let number = number(message);
+        // A node that moves goes on notifying from where nothing was sent to.
+        let notifies = |request: &Message| {
+            number.is_some() && request.options.get_uint(option::OBSERVE) == Some(0)
+        };
+        let exchange = exchange.filter(|(e, request)| e.was_sent_to(o.src) || notifies(request));
+        let Some((exchange, request)) = exchange else {
             self.other.stray += 1;
             return;
         };
-        match exchange.answer {
-            None => exchange.answer = Some(answer(o)),
-            Some(first)
-                if first.message_id != message.message_id
-                    && message.options.get(option::OBSERVE).is_some() =>
+        let Some(first) = exchange.answer else {
+            exchange.answer = Some(answer(o, request));
+            return;
+        };
+        let known = &mut exchange.notifications;
+        let same = |n: &Notification| n.message_id == message.message_id;
+        match number {
+            Some(number)
+                if first.message_id != message.message_id && !known.iter().rev().any(same) =>
             {
                 self.other.notifications += 1;
+                known.push(Notification {
+                    time: o.complete,
+                    from: o.src,
+                    message_id: message.message_id,
+                    number,
+                    confirmable: message.kind == Kind::Confirmable,
+                });
             }
-            Some(_) => exchange.duplicates += 1,
+            _ => exchange.duplicates += 1,
         }
     }
 }
 
-fn answer(o: &Observed) -> Answer {
+fn answer(o: &Observed, request: &Message) -> Answer {
     Answer {
+        continues_at: continues_at(request, &o.message),
+        number: number(&o.message),
         time: o.complete,
         from: o.src,
         code: o.message.code,
         message_id: o.message.message_id,
     }
+}
+
+/// Where the block after the one in `response` to `request` begins; none after the last.
+fn continues_at(request: &Message, response: &Message) -> Option<usize> {
+    match block(response, option::BLOCK2) {
+        Some(block) if block.more => Some(block.offset() + block.size.bytes()),
+        None if response.code == Code::CONTINUE => {
+            let sent = block(request, option::BLOCK1)?;
+            Some(sent.offset() + request.payload.len())
+        }
+        _ => None,
+    }
+}
+
+/// The number in the Observe option (RFC 7641 §2).
+fn number(message: &Message) -> Option<u32> {
+    let number = message.options.get_uint(option::OBSERVE)?;
+    u32::try_from(number).ok()
+}
+
+fn block(message: &Message, number: u16) -> Option<Block> {
+    Block::of(&message.options, number).ok().flatten()
 }
 
 fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> Exchange {
@@ -277,5 +343,11 @@ fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> E
         reset: None,
         answer: None,
         duplicates: 0,
+        offset: [option::BLOCK1, option::BLOCK2]
+            .iter()
+            .filter_map(|number| Some(block(message, *number)?.offset()))
+            .max()
+            .unwrap_or(0),
+        notifications: Vec::new(),
     }
 }

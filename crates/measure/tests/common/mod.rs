@@ -1,4 +1,5 @@
 //! Builds captures message by message.
+#![allow(dead_code)] // each test file uses its part
 
 use std::net::{IpAddr, SocketAddr};
 

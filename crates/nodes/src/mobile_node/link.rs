@@ -7,9 +7,13 @@
 //! frames, answers to pings) goes out on that channel under the PAN of the old one, where no
 //! radio accepts it: it is lost. Frames that were handed to the radio and had not been sent when
 //! it was turned away are lost too.
+//!
+//! With an [`Ear`](super::ear::Ear) the radio belongs to the PAN that it listens to; back at home
+//! it gets back the address and the route that went with the interface.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rundir::EventKind;
+use topology::plan::DadMode;
 use units::Channel;
 
 use super::MobileNode;
@@ -37,18 +41,52 @@ impl MobileNode {
         self.report_tuned()
     }
 
-    /// Turns the radio to a channel; everything else stays.
+    /// Turns the radio to a channel; everything else stays, as far as the other end can tell.
     pub(super) async fn listen(&mut self, channel: Channel) -> Result<()> {
-        self.radio.listen(channel).await?;
+        match self.ear {
+            Some(_) => self.visit(channel).await?,
+            None => self.radio.listen(channel).await?,
+        }
         self.report_tuned()?;
         self.handover.listening(now(), channel);
         Ok(())
     }
 
+    /// Moves the radio to the PAN on `channel`, so that it receives that one's frames.
+    async fn visit(&mut self, channel: Channel) -> Result<()> {
+        let mut candidates = self.plan.candidates.iter();
+        let there = candidates
+            .position(|candidate| candidate.channel == channel)
+            .with_context(|| format!("no candidate on channel {channel}"))?;
+        let candidate = &self.plan.candidates[there];
+        let in_it = |(_, pan_id)| pan_id == candidate.pan_id;
+        let stays = self.radio.tuned().is_some_and(in_it);
+        if !stays {
+            // Its address goes with the interface.
+            self.verifying = None;
+        }
+        self.radio.retune(candidate).await?;
+        if stays || there != self.tuned {
+            return Ok(());
+        }
+        if let Some(t_addr) = self.t_addr {
+            // Checked when the node came here; it was away for some dwells only.
+            let mode = self.plan.handover.address;
+            self.radio.add_address(t_addr, mode, DadMode::Off).await?;
+        }
+        match &self.router {
+            Some(router) => self.radio.set_default_router(router.router).await,
+            None => Ok(()),
+        }
+    }
+
     /// Reports where the radio is.
-    pub(super) fn report_tuned(&self) -> Result<()> {
+    pub(super) fn report_tuned(&mut self) -> Result<()> {
         match self.radio.tuned() {
             Some((channel, pan_id)) => {
+                if let Some(ear) = &mut self.ear {
+                    ear.tuned(now(), channel, pan_id);
+                }
                 let tuned = EventKind::Tuned { channel, pan_id };
                 self.host.events.report(tuned)
             }

@@ -111,7 +111,12 @@ impl MobileNode {
     pub(super) fn on_hold_answered(&mut self) -> Result<()> {
         match self.sleep.take_announced() {
             Some(until) if until > now() => self.fall_asleep(until),
-            _ => Ok(()),
+            // Answered when the period was over.
+            Some(_) => {
+                self.coap.with(|node, now| node.awake(now));
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -157,6 +162,9 @@ impl MobileNode {
 
     fn wake(&mut self, early: bool) -> Result<()> {
         self.sleep.state = State::Awake;
+        if !early {
+            self.coap.with(|node, now| node.awake(now));
+        }
         self.host.events.report(EventKind::SleepEnded { early })
     }
 }

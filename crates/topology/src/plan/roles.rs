@@ -24,7 +24,7 @@ pub enum Role {
     /// CoAP client (CWC in CoMM).
     Client(ClientPlan),
     /// Mobile CoAP node (mCSN in CoMM).
-    MobileNode(MobileNodePlan),
+    MobileNode(Box<MobileNodePlan>),
     /// A program of the user's, run in its own namespace on the backbone.
     Program(ProgramPlan),
 }
@@ -128,6 +128,22 @@ pub struct CoapPlan {
     /// non-confirmable request and for a separate response (RFC 7252 §5.2.2 leaves it open).
     #[serde(with = "duration")]
     pub response_timeout: Duration,
+    /// Where the retransmission timeout comes from.
+    pub congestion_control: CongestionControl,
+    /// The largest block of a body that is sent or asked for (RFC 7959 §2.2).
+    pub block_size: ByteSize,
+    /// Every how many notifications to an observer one is CON (RFC 7641 §4.5).
+    pub confirm_notifications: u32,
+}
+
+/// Where CoAP's retransmission timeout comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CongestionControl {
+    /// ACK_TIMEOUT (RFC 7252 §4.2).
+    Fixed,
+    /// Measured round trips (draft-ietf-core-cocoa-03).
+    Cocoa,
 }
 
 /// Mobility server.
@@ -139,8 +155,26 @@ pub struct WmmsPlan {
     pub hold_timeout: Duration,
     /// How bindings reach the correspondents.
     pub binding: BindingMode,
+    /// How much it keeps.
+    pub limits: WmmsLimitsPlan,
     /// CoAP parameters.
     pub coap: CoapPlan,
+}
+
+/// How much a WMMS keeps. A source is an IPv6 address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WmmsLimitsPlan {
+    /// Entries of the table.
+    pub entries: u32,
+    /// Entries that one source registered or bound last.
+    pub entries_per_source: u32,
+    /// Correspondents of one node.
+    pub correspondents_per_node: u32,
+    /// Nodes that one source discovered.
+    pub discoveries_per_source: u32,
+    /// Holds of one source that are not answered yet.
+    pub holds_per_source: u32,
 }
 
 /// CoAP client.
@@ -177,6 +211,9 @@ pub struct PollPlan {
     pub every: Duration,
     /// CON or NON.
     pub confirmable: bool,
+    /// Observed (RFC 7641) instead; then the period is unused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observe: bool,
 }
 
 /// Bounds of the hold queue.
@@ -224,6 +261,13 @@ pub struct ResourcePlan {
     pub path: String,
     /// Payload size of its representation.
     pub size: ByteSize,
+    /// How often it changes by itself, if it does; then it can be observed (RFC 7641).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "super::optional_duration"
+    )]
+    pub changes_every: Option<Duration>,
 }
 
 /// When a mobile node's radio sleeps.

@@ -15,14 +15,14 @@ use crate::file::{self, Node};
 use crate::plan::{
     AddressMode, BindingMode, ClientPlan, Dhcpv6ServerPlan, EdgeRouterPlan, HoldQueuePlan,
     MobileNodePlan, NodePlan, PollPlan, PoolPlan, RadioInterface, ResourcePlan, Role, SleepPlan,
-    WmmsPlan,
+    WmmsLimitsPlan, WmmsPlan,
 };
 
 /// The resource of a mobile node that names none.
 const DEFAULT_PATH: &str = "/temperature";
 /// Size of a resource that names none.
 const DEFAULT_SIZE: ByteSize = ByteSize(16);
-/// A UDP datagram holds this much beside CoAP's own header and options.
+/// As much as a client puts together from blocks.
 const MAX_SIZE: ByteSize = ByteSize(65_000);
 /// Option 2054 counts milliseconds in 32 bits.
 const MAX_SLEEP: Duration = Duration::from_millis(u32::MAX as u64);
@@ -62,14 +62,43 @@ impl<'t> Resolver<'t> {
                         s(1),
                     ),
                     binding: self.binding(),
+                    limits: self.wmms_limits(&format!("{path}.limits"), file.limits.as_ref()),
                     coap: self.coap(&format!("{path}.coap"), file.coap.as_ref()),
                 }),
                 Node::Client(file) => Role::Client(self.client(name, file, network)),
                 Node::MobileNode(file) => {
-                    Role::MobileNode(self.mobile_node(name, file, network, model))
+                    Role::MobileNode(Box::new(self.mobile_node(name, file, network, model)))
                 }
                 Node::Program(file) => Role::Program(self.program(name, file, network)),
             },
+        }
+    }
+
+    fn wmms_limits(&mut self, path: &str, file: Option<&file::WmmsLimits>) -> WmmsLimitsPlan {
+        let mut limit = |key: &str, given: Option<Option<At<u32>>>, default| {
+            self.at_least_one(&format!("{path}.{key}"), given.flatten(), default)
+        };
+        let entries = limit("entries", file.map(|f| f.entries), 1 << 20);
+        let of_source = file.map(|f| f.entries_per_source);
+        let entries_per_source = limit("entries_per_source", of_source, 256);
+        let discoveries = file.map(|f| f.discoveries_per_source);
+        let discoveries_per_source = limit("discoveries_per_source", discoveries, 1024);
+        let holds = file.map(|f| f.holds_per_source);
+        let holds_per_source = limit("holds_per_source", holds, 64);
+        let correspondents_per_node = self.checked(
+            &format!("{path}.correspondents_per_node"),
+            file.and_then(|f| f.correspondents_per_node),
+            256,
+            |value| value.to_string(),
+            |value| (1..=u32::from(u16::MAX)).contains(&value),
+            "from 1 to 65535",
+        );
+        WmmsLimitsPlan {
+            entries,
+            entries_per_source,
+            correspondents_per_node,
+            discoveries_per_source,
+            holds_per_source,
         }
     }
 
@@ -401,13 +430,43 @@ impl<'t> Resolver<'t> {
                 return None;
             }
         };
+        let observe = self.observed(path, poll, target, &resource);
         Some(PollPlan {
             node: node.to_owned(),
             p_addr: network.address_of(node),
             path: resource,
             every,
             confirmable: or(poll.confirmable, true),
+            observe,
         })
+    }
+
+    /// Whether a poll observes `resource` of `target`, which has to be possible.
+    fn observed(
+        &mut self,
+        path: &str,
+        poll: &file::Poll,
+        target: &file::MobileNode,
+        resource: &str,
+    ) -> bool {
+        let Some(observe) = poll.observe.filter(|observe| observe.value) else {
+            return false;
+        };
+        let mut resources = target.resources.iter().flatten();
+        if !resources.any(|r| r.path.value == resource && r.changes_every.is_some()) {
+            let node = &poll.node.value;
+            let message = format!(
+                "`{path}.observe`: {resource} of `{node}` does not change by itself; give it a `changes_every`"
+            );
+            self.problem(observe.span, message);
+        }
+        if let Some(every) = poll.every {
+            let message = format!(
+                "`{path}.every`: an observed resource is not asked periodically; leave `every` out and say `changes_every` at the resource"
+            );
+            self.problem(every.span, message);
+        }
+        true
     }
 
     fn mobile_node(
@@ -480,6 +539,7 @@ impl<'t> Resolver<'t> {
             return vec![ResourcePlan {
                 path: DEFAULT_PATH.to_owned(),
                 size: DEFAULT_SIZE,
+                changes_every: None,
             }];
         };
         let mut plans: Vec<ResourcePlan> = Vec::new();
@@ -503,11 +563,16 @@ impl<'t> Resolver<'t> {
                 DEFAULT_SIZE,
                 |size| size.to_string(),
                 |size| size <= MAX_SIZE,
-                "a size up to 65000 B, which a UDP datagram holds",
+                "a size up to 65000 B, which a client puts together from blocks",
             );
+            let at = format!("{path}.changes_every");
+            let changes_every = resource
+                .changes_every
+                .map(|every| self.positive(&at, Some(every), s(1)));
             plans.push(ResourcePlan {
                 path: uri.value.clone(),
                 size,
+                changes_every,
             });
         }
         plans

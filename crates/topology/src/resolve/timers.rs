@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use units::ByteSize;
 use units::quantity::format_duration;
 
 use super::{Resolver, or};
 use crate::decode::At;
 use crate::file::{Coap, RouterAdvertisements};
-use crate::plan::{CoapPlan, RouterAdvertisementPlan};
+use crate::plan::{CoapPlan, CongestionControl, RouterAdvertisementPlan};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -166,12 +167,23 @@ impl Resolver<'_> {
         let nstart = self.at_least_one(&at, given, 1);
         let (at, given) = source.get("response_timeout", |c| c.response_timeout);
         let response_timeout = self.positive(&at, given, s(10));
+        let (_, congestion_control) = source.get("congestion_control", |c| c.congestion_control);
+        let (at, given) = source.get("block_size", |c| c.block_size);
+        let holds = |size: ByteSize| size.0.is_power_of_two() && (16..=1024).contains(&size.0);
+        let right = "a power of two from 16 B to 1024 B (RFC 7959 §2.2)";
+        let largest = ByteSize(1024);
+        let block_size = self.checked(&at, given, largest, |v| v.to_string(), holds, right);
+        let (at, given) = source.get("confirm_notifications", |c| c.confirm_notifications);
+        let confirm_notifications = self.at_least_one(&at, given, 10);
         CoapPlan {
             ack_timeout,
             ack_random_factor,
             max_retransmit,
             nstart,
             response_timeout,
+            congestion_control: or(congestion_control, CongestionControl::Fixed),
+            block_size,
+            confirm_notifications,
         }
     }
 

@@ -15,10 +15,12 @@ mod fw_cfg;
 mod port;
 mod system;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
 
 use crate::input::{Input, SEED_BYTES};
 use crate::qemu::{
@@ -132,34 +134,41 @@ pub fn answer_probe(guest: Guest) -> Guest {
 
 fn send(directory: &Path, exit_code: i32) -> Result<(), VmError> {
     system::load_modules(root::FOR_RESULTS)?;
-    let path = results_port()?;
-    let port = OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .map_err(VmError::io("open", &path))?;
+    let port = results_port()?;
     // The driver moves at most 32 KiB at a time, each with an exit to the host.
     let buffered = std::io::BufWriter::with_capacity(32 << 10, port);
     results::write(directory, exit_code, buffered).map_err(VmError::io("send", directory.display()))
 }
 
-/// The virtio port's device node; the driver learns of the port a while after its start.
-fn results_port() -> Result<String, VmError> {
+/// The virtio port, for writing. The driver learns of it a while after its start, and has its
+/// device node made before it can be opened.
+fn results_port() -> Result<File, VmError> {
+    let failed = |source| VmError::io("open", "the results' port /dev/vport*")(source);
     let deadline = Instant::now() + PORT_LIMIT;
     loop {
-        let found = std::fs::read_dir("/dev")
-            .map_err(VmError::io("list", "/dev"))?
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .find(|name| name.starts_with("vport"));
-        if let Some(name) = found {
-            return Ok(format!("/dev/{name}"));
+        let opened = open_results_port().map_err(failed)?;
+        if let Some(port) = opened {
+            return Ok(port);
         }
         if Instant::now() > deadline {
-            return Err(VmError::Io {
-                operation: "wait for",
-                object: "the results' port /dev/vport*".into(),
-                source: std::io::ErrorKind::TimedOut.into(),
-            });
+            return Err(failed(std::io::ErrorKind::TimedOut.into()));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The virtio port if it is there yet.
+fn open_results_port() -> std::io::Result<Option<File>> {
+    for entry in std::fs::read_dir("/dev")? {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b"vport") {
+            continue;
+        }
+        let not_yet = Some(Errno::ENXIO as i32);
+        return match OpenOptions::new().write(true).open(entry.path()) {
+            Err(error) if error.raw_os_error() == not_yet => Ok(None),
+            opened => opened.map(Some),
+        };
+    }
+    Ok(None)
 }

@@ -2,6 +2,7 @@
 //! this executable in it as `/init`. Times are the guest's, and only lower bounds are asserted.
 
 mod lab;
+mod lqi;
 mod radio;
 mod wired;
 
@@ -46,6 +47,11 @@ fn main() {
         (
             "a_frame_of_another_pan_is_not_received",
             radio::pan_id_separates,
+        ),
+        ("the_lqi_of_a_frame_is_that_of_its_edge", lqi::of_frames),
+        (
+            "a_socket_for_the_lqi_is_refused_with_the_reason",
+            lqi::refusals,
         ),
         ("nothing_is_left_after_teardown", radio::teardown),
         (

@@ -22,7 +22,8 @@ pub fn scenario(run: &Path) -> [SimTime; 2] {
     [EventKind::ScenarioStarted, EventKind::ScenarioEnded].map(instant)
 }
 
-fn events(run: &Path) -> Vec<rundir::Event> {
+/// What happened in a run, in order.
+pub fn events(run: &Path) -> Vec<rundir::Event> {
     let file = std::fs::File::open(RunDir::new(run).events()).unwrap();
     rundir::event::read_all(BufReader::new(file)).unwrap()
 }

@@ -1,5 +1,6 @@
-//! A run with a ping from inside, in a guest of its own. A `role: program` could ping too, but a
-//! guest that reads the host's files has no reproducible clock.
+//! Runs of the testbed with something of the test's own beside them, in a guest of their own. For
+//! a ping a `role: program` would do too, but a guest that reads the host's files has no
+//! reproducible clock.
 
 use std::net::Ipv6Addr;
 use std::path::Path;
@@ -12,14 +13,17 @@ use serde::{Deserialize, Serialize};
 use testbed::Progress;
 use topology::plan::Role;
 use topology::{Overrides, Plan};
+use units::Seed;
 use vm::{Content, GuestFile, Kernel, KernelSource, VmConfig};
 use wpan::Namespace;
 
+use crate::board::{self, Board};
 use crate::common::block_on;
 
-const RESULTS: &str = "/run/results";
+/// What comes back to the host.
+pub const RESULTS: &str = "/run/results";
 /// The command, whose daemons the run starts.
-const WPANLAB: &str = "/bin/wpanlab";
+pub const WPANLAB: &str = "/bin/wpanlab";
 const ECHO_REQUEST: u8 = 128;
 const ECHO_REPLY: u8 = 129;
 /// Between a reply and the next request.
@@ -27,7 +31,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the host wants.
 #[derive(Serialize, Deserialize)]
-struct Job {
+pub enum Job {
+    Ping(Ping),
+    Board(Board),
+}
+
+/// Pings during a run.
+#[derive(Serialize, Deserialize)]
+pub struct Ping {
     /// The resolved plan.
     plan: String,
     /// The edge router to ping from.
@@ -44,26 +55,31 @@ struct Job {
 /// `into`.
 pub fn ping(text: &str, [from, to]: [&str; 2], count: u16, bytes: usize, into: &Path) {
     let plan = topology::load("ping", text, Overrides::default()).unwrap_or_else(|d| panic!("{d}"));
+    let job = Job::Ping(Ping {
+        plan: plan.to_yaml(),
+        from: from.into(),
+        to: to.into(),
+        count,
+        bytes,
+    });
+    run_in_vm(plan.seed, &job, into);
+}
+
+/// Has this program do `job` as a guest's `/init`, and leaves its results in `into`.
+pub fn run_in_vm(seed: Seed, job: &Job, into: &Path) {
     let kernel = Kernel::locate(&KernelSource {
         explicit: std::env::var_os("WPANLAB_KERNEL").map(Into::into),
         cache: vm::default_cache(),
     })
     .unwrap();
     let mut config = VmConfig::new(kernel, std::env::current_exe().unwrap());
-    config.seed = plan.seed.0;
+    config.seed = seed.0;
     config.files.push(GuestFile {
         guest_path: WPANLAB.into(),
         source: Content::Host(env!("CARGO_BIN_EXE_wpanlab").into()),
         mode: 0o755,
     });
-    let job = Job {
-        plan: plan.to_yaml(),
-        from: from.into(),
-        to: to.into(),
-        count,
-        bytes,
-    };
-    config.job = serde_json::to_vec(&job).unwrap();
+    config.job = serde_json::to_vec(job).unwrap();
     let output = block_on(vm::run(config, |_| {})).unwrap();
     assert_eq!(output.exit_code, 0, "{}", output.console);
     output.unpack(into).unwrap();
@@ -74,7 +90,11 @@ pub fn main() -> ! {
     let guest = vm::guest::setup().unwrap();
     let job: Job = serde_json::from_slice(guest.job()).unwrap();
     std::fs::create_dir_all(RESULTS).unwrap();
-    let code = match run(&job) {
+    let done = match &job {
+        Job::Ping(ping) => run(ping),
+        Job::Board(board) => board::run(board),
+    };
+    let code = match done {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("{error:#}");
@@ -84,20 +104,30 @@ pub fn main() -> ! {
     guest.finish(Path::new(RESULTS), code)
 }
 
-fn run(job: &Job) -> anyhow::Result<()> {
+fn run(job: &Ping) -> anyhow::Result<()> {
     let plan = Plan::from_yaml(&job.plan)?;
     let Role::MobileNode(target) = &plan.nodes[&job.to].role else {
         anyhow::bail!("{} is no mobile node", job.to);
     };
     let target = target.p_addr;
     let mut pinging = None;
-    let mut progress = |progress: Progress| {
-        if matches!(progress, Progress::Scenario { .. }) && pinging.is_none() {
+    play(&plan, &mut || {
+        pinging.get_or_insert_with(|| {
             let namespace = namespace_of(&job.from);
             let (count, bytes) = (job.count, job.bytes);
-            pinging = Some(std::thread::spawn(move || {
-                namespace.run(|| block_on(pings(target, count, bytes)))
-            }));
+            std::thread::spawn(move || namespace.run(|| block_on(pings(target, count, bytes))))
+        });
+    })?;
+    let pinged = pinging.is_some_and(|thread| thread.is_finished());
+    anyhow::ensure!(pinged, "the scenario was over before the pings");
+    Ok(())
+}
+
+/// Runs `plan`; `on_scenario` is called again and again while the scenario plays.
+pub fn play(plan: &Plan, on_scenario: &mut dyn FnMut()) -> anyhow::Result<()> {
+    let mut progress = |progress: Progress| {
+        if matches!(progress, Progress::Scenario { .. }) {
+            on_scenario();
         }
     };
     let options = testbed::Options {
@@ -113,10 +143,7 @@ fn run(job: &Job) -> anyhow::Result<()> {
         program_home: None,
         progress: &mut progress,
     };
-    block_on(testbed::run(&plan, options))?;
-    let pinged = pinging.is_some_and(|thread| thread.is_finished());
-    anyhow::ensure!(pinged, "the scenario was over before the pings");
-    Ok(())
+    block_on(testbed::run(plan, options))
 }
 
 /// Pings `to` through `lowpan0`, the next time when the reply is there.

@@ -7,16 +7,18 @@ use std::sync::LazyLock;
 use crate::common::{Run, said};
 use crate::frames;
 
-fn topology(name: &str) -> PathBuf {
+/// A topology of this test program.
+pub fn topology(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/air/topologies");
     folder.join(name)
 }
 
 /// One run of `loss.yaml`.
-static LOSS: LazyLock<Run> = LazyLock::new(|| passed("loss.yaml"));
+static LOSS: LazyLock<Run> = LazyLock::new(|| passed(&topology("loss.yaml")));
 
-fn passed(name: &str) -> Run {
-    let run = Run::of(&topology(name), &[]);
+/// A run that passed.
+pub fn passed(topology: &Path) -> Run {
+    let run = Run::of(topology, &[]);
     assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
     run
 }
@@ -70,7 +72,10 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 pub fn runs_are_identical() {
-    let (first, second) = (tree(&LOSS.path("")), tree(&passed("loss.yaml").path("")));
+    let (first, second) = (
+        tree(&LOSS.path("")),
+        tree(&passed(&topology("loss.yaml")).path("")),
+    );
     let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&first), names(&second));
     assert!(first.contains_key(Path::new("captures/air.pcapng")));
@@ -84,7 +89,7 @@ const BINDING_UPDATE: &str = "01";
 const HOLD: &str = "04";
 
 pub fn coap_sends_again() {
-    let run = passed("heavy-loss.yaml");
+    let run = passed(&topology("heavy-loss.yaml"));
     let run = run.path("");
     // Requests of the node that carry CoMP's options.
     let filter = "coap.type == 0 && coap.opt.unknown";

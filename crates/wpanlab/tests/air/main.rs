@@ -4,12 +4,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod board;
 mod energy;
 mod frames;
 mod guest;
 mod loss;
 mod ping;
 mod reading;
+mod scan;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -84,6 +86,18 @@ fn main() {
         trial(
             "a_late_air_beside_a_program_of_the_hosts_does_not_fail_the_run",
             loss::lateness_that_the_host_decides_does_not_fail_the_run,
+        ),
+        trial(
+            "an_early_scan_makes_the_handover_shorter",
+            scan::early_shortens_the_handover,
+        ),
+        trial(
+            "a_node_that_does_not_hear_its_router_attaches_where_it_hears_one",
+            scan::attaches_where_it_hears_a_router,
+        ),
+        trial(
+            "a_board_hands_over_because_the_lqi_of_its_own_radio_falls",
+            board::hands_over_by_its_own_lqi,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

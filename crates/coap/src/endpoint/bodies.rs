@@ -1,0 +1,259 @@
+//! Bodies on their way, block by block (RFC 7959), as the server sees them.
+//!
+//! A request body is put together here before the owner sees it, and a response body that
+//! exceeds a block stays here while the peer fetches the rest, so that the owner answers one
+//! request however many blocks it takes. Both are found by who asks and for what: address and
+//! port, method, and the options of the cache key (RFC 7252 §5.4.6) but Block1, Block2 and
+//! Observe.
+//!
+//! Bounded: [`PER_PEER`] bodies of each kind per peer, [`MAX_BODIES`] and [`MAX_BYTES`] in all,
+//! each for EXCHANGE_LIFETIME after its last block. A peer over its bound loses its oldest
+//! body. Where all are taken no other peer's body goes: a request body is refused, a response
+//! body not kept; its blocks come from the owner again, and the entity tag tells whether they
+//! are of the same representation.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use units::SimTime;
+
+use super::peer::Peer;
+use crate::block::Block;
+use crate::message::{Code, Options, Response, option};
+
+/// Bodies of each kind kept per peer.
+pub(super) const PER_PEER: usize = 4;
+/// Bodies of each kind kept in all.
+pub(super) const MAX_BODIES: usize = 1024;
+/// Bytes of bodies of each kind kept in all.
+pub(super) const MAX_BYTES: usize = 4 << 20;
+
+/// Whose body of what it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    peer: Peer,
+    request: Vec<u8>,
+}
+
+impl Key {
+    /// Of a request of `peer`.
+    pub(super) fn new(peer: Peer, method: Code, options: &Options) -> Key {
+        let mut request = vec![method.0];
+        for (number, value) in options.iter() {
+            // "NoCacheKey (...) bits 1-5 all 1" of the number's low byte (RFC 7252 §5.4.6).
+            let no_cache_key = number & 0x1e == 0x1c;
+            let of_transfer = [option::BLOCK1, option::BLOCK2, option::OBSERVE].contains(&number);
+            if !no_cache_key && !of_transfer {
+                request.extend_from_slice(&number.to_be_bytes());
+                request.extend_from_slice(&(value.len() as u32).to_be_bytes());
+                request.extend_from_slice(value);
+            }
+        }
+        Key { peer, request }
+    }
+}
+
+/// Bodies of one kind.
+#[derive(Debug)]
+pub(super) struct Bodies<T> {
+    bodies: BTreeMap<Key, (SimTime, T)>,
+    bytes: usize,
+}
+
+/// Something of a size in bytes.
+pub(super) trait Sized {
+    fn bytes(&self) -> usize;
+}
+
+/// A request body of which blocks are missing.
+#[derive(Debug)]
+pub(super) struct Upload(pub(super) Vec<u8>);
+
+impl Sized for Upload {
+    fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A response that the peer fetches.
+impl Sized for Response {
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+}
+
+impl<T: Sized> Bodies<T> {
+    pub(super) const fn new() -> Bodies<T> {
+        Bodies {
+            bodies: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes a body out.
+    pub(super) fn take(&mut self, now: SimTime, key: &Key) -> Option<T> {
+        let (expires, body) = self.bodies.remove(key)?;
+        self.bytes -= body.bytes();
+        (now < expires).then_some(body)
+    }
+
+    /// A body, which is in use: it stays for another `lifetime`.
+    pub(super) fn touch(&mut self, now: SimTime, key: &Key, lifetime: Duration) -> Option<&T> {
+        let (expires, body) = self.bodies.get_mut(key).filter(|(at, _)| now < *at)?;
+        *expires = now + lifetime;
+        Some(body)
+    }
+
+    /// Keeps a body for `lifetime`; `false` if there is no room.
+    pub(super) fn keep(&mut self, now: SimTime, key: Key, lifetime: Duration, body: T) -> bool {
+        self.take(now, &key);
+        self.make_room(key.peer);
+        if self.is_full(body.bytes()) {
+            self.forget_expired(now);
+        }
+        if self.is_full(body.bytes()) {
+            return false;
+        }
+        self.bytes += body.bytes();
+        self.bodies.insert(key, (now + lifetime, body));
+        true
+    }
+
+    fn is_full(&self, more: usize) -> bool {
+        self.bodies.len() >= MAX_BODIES || self.bytes + more > MAX_BYTES
+    }
+
+    /// Drops the oldest body of a peer that has as many as it may.
+    fn make_room(&mut self, peer: Peer) {
+        let from = Key {
+            peer,
+            request: Vec::new(),
+        };
+        let of_peer = || {
+            let bodies = self.bodies.range(&from..);
+            bodies.take_while(|(key, _)| key.peer == peer)
+        };
+        if of_peer().count() < PER_PEER {
+            return;
+        }
+        let oldest = of_peer().min_by_key(|(_, (expires, _))| *expires);
+        if let Some(key) = oldest.map(|(key, _)| key.clone())
+            && let Some((_, body)) = self.bodies.remove(&key)
+        {
+            self.bytes -= body.bytes();
+        }
+    }
+
+    fn forget_expired(&mut self, now: SimTime) {
+        let bytes = &mut self.bytes;
+        self.bodies.retain(|_, (expires, body)| {
+            let stays = now < *expires;
+            if !stays {
+                *bytes -= body.bytes();
+            }
+            stays
+        });
+    }
+}
+
+/// What a request says about blocks.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) key: Key,
+    /// The last block of its body, to be repeated in the response.
+    pub(super) block1: Option<Block>,
+    /// The block of the response that it asks for.
+    pub(super) block2: Option<Block>,
+}
+
+/// Block `asked` of a response, or the first one, in blocks of no more than `largest` bytes;
+/// the response itself if it needs no blocks. A response in blocks has an entity tag.
+pub(super) fn cut(
+    response: &Response,
+    asked: Option<Block>,
+    largest: crate::BlockSize,
+) -> Response {
+    let size = asked.map_or(largest, |asked| asked.size.min(largest));
+    let offset = asked.map_or(0, Block::offset);
+    let body = &response.payload;
+    let raw = response.options.get(option::BLOCK2).is_some();
+    if raw || !response.code.is_success() || offset == 0 && body.len() <= size.bytes() {
+        return response.clone();
+    }
+    let Some(rest) = body.get(offset..).filter(|rest| !rest.is_empty()) else {
+        let text = format!("no block at {offset}: the body has {} bytes", body.len());
+        return Response::diagnostic(Code::BAD_REQUEST, &text);
+    };
+    let length = rest.len().min(size.bytes());
+    let block = Block::at(offset, rest.len() > length, size);
+    let mut part = Response {
+        payload: rest[..length].to_vec(),
+        ..response.clone()
+    };
+    part.options.push_uint(option::BLOCK2, block.value());
+    if offset == 0 {
+        part.options.push_uint(option::SIZE2, body.len() as u64);
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddrV6;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn key(peer: u16, path: &[u8]) -> Key {
+        let address = SocketAddrV6::new([0xfd00, 0, 0, 0, 0, 0, 0, peer].into(), 1, 0, 0);
+        let mut options = Options::new();
+        options.push(option::URI_PATH, path);
+        Key::new(address.into(), Code::PUT, &options)
+    }
+
+    #[test]
+    fn block_options_observe_and_size_are_not_part_of_the_key_and_the_query_is() {
+        let peer: SocketAddrV6 = "[fd00::1]:1".parse().unwrap();
+        let key = |more: &[(u16, &[u8])]| {
+            let mut options = Options::new();
+            options.push(option::URI_PATH, *b"a");
+            more.iter().for_each(|(n, v)| options.push(*n, *v));
+            Key::new(peer.into(), Code::GET, &options)
+        };
+        let plain = key(&[]);
+        assert_eq!(key(&[(6, b""), (23, b"\x16"), (60, b"\x01")]), plain);
+        assert_ne!(key(&[(15, b"q")]), plain);
+        assert_ne!(key(&[(17, b"")]), plain);
+    }
+
+    #[test]
+    fn a_peer_over_its_bound_loses_its_oldest_body_and_no_other_peers() {
+        let mut bodies = Bodies::new();
+        let at = |n: u64| SimTime::from_nanos(n);
+        assert!(bodies.keep(at(0), key(2, b"x"), HOUR, Upload(vec![1])));
+        for n in 0..=PER_PEER as u64 {
+            let key = key(1, &[n as u8]);
+            assert!(bodies.keep(at(n), key, HOUR, Upload(vec![n as u8])));
+        }
+        assert!(bodies.take(at(9), &key(1, &[0])).is_none());
+        assert_eq!(bodies.take(at(9), &key(1, &[1])).unwrap().0, [1]);
+        assert_eq!(bodies.take(at(9), &key(2, b"x")).unwrap().0, [1]);
+    }
+
+    #[test]
+    fn full_is_full_until_something_expires() {
+        let mut bodies = Bodies::new();
+        let half = || Upload(vec![0; MAX_BYTES / 2]);
+        let now = SimTime::ZERO;
+        assert!(bodies.keep(now, key(1, b""), HOUR, half()));
+        assert!(bodies.keep(now, key(2, b""), HOUR * 2, half()));
+        assert!(!bodies.keep(now, key(3, b""), HOUR, half()));
+        assert!(bodies.keep(now + HOUR, key(3, b""), HOUR, half()));
+        assert!(bodies.take(now + HOUR, &key(1, b"")).is_none());
+        assert!(bodies.touch(now + HOUR, &key(2, b""), HOUR).is_some());
+        assert!(
+            bodies.take(now + HOUR * 2, &key(2, b"")).is_none(),
+            "expired"
+        );
+    }
+}

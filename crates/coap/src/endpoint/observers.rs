@@ -1,0 +1,259 @@
+//! The server's side of Observe (RFC 7641): who observes what, and their notifications.
+//!
+//! An observer is a peer and its token (§4.1). Notifications are NON, and every
+//! [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is the
+//! first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a CON
+//! is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
+//! between are not sent. A Reset, a CON without answer, Observe 1 and an error state end it.
+//!
+//! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
+//! [`PER_PEER`] observations per peer, [`MAX_OBSERVERS`] in all; one more is answered like a
+//! plain GET, as §4.1 lets a server do.
+
+use std::net::SocketAddrV6;
+use std::time::Duration;
+
+use units::SimTime;
+
+use super::bodies::{Asked, Key};
+use super::peer::Peer;
+use super::server::encode_response;
+use super::{Endpoint, ExchangeId};
+use crate::block::Block;
+use crate::message::{Code, Kind, Response, option};
+use crate::wire::Token;
+
+/// Observations per peer.
+const PER_PEER: usize = 16;
+/// Observations in all.
+const MAX_OBSERVERS: usize = 1024;
+
+/// "a server MUST send a notification in a confirmable message instead of a non-confirmable
+/// message at least every 24 hours" (RFC 7641 §4.5).
+const CONFIRM_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// What a request says about observing.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    /// Register, not deregister.
+    register: bool,
+    path: String,
+}
+
+/// A peer that observes a resource.
+#[derive(Debug)]
+pub(super) struct Observer {
+    to: SocketAddrV6,
+    key: Key,
+    path: String,
+    /// The block that the registration asked for, whose size notifications keep to.
+    block2: Option<Block>,
+    sequence: u32,
+    /// Non-confirmable notifications since the last confirmable one.
+    unconfirmed: u32,
+    /// When the peer last acknowledged one, or registered.
+    confirmed: SimTime,
+    /// The next one is confirmable.
+    confirm_next: bool,
+    /// Message ID of the last notification.
+    last: Option<u16>,
+    /// The state in it, if it is confirmable and not acknowledged.
+    in_flight: Option<Response>,
+    /// The state to send next.
+    pending: Option<Response>,
+}
+
+/// Names an observer.
+pub(super) type ObserverKey = (Peer, Token);
+
+impl Wish {
+    /// What a GET says (RFC 7641 §2).
+    pub(super) fn of(message: &crate::wire::Message, path: String) -> Option<Wish> {
+        let value = message.options.get_uint(option::OBSERVE)?;
+        let register = value == 0;
+        (message.code == Code::GET && value <= 1).then_some(Wish { register, path })
+    }
+}
+
+impl Endpoint {
+    /// Answers a GET like [`Endpoint::respond`], and if it has Observe 0 registers the peer for
+    /// [`Endpoint::notify`] of its path.
+    pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
+        if let Some(exchange) = self.exchanges.get(&id)
+            && let Some(wish) = exchange.wish.clone().filter(|wish| wish.register)
+            && response.code.is_success()
+        {
+            let key = (Peer::from(exchange.from), exchange.token);
+            let former = self.observers.remove(&key);
+            if self.has_room_for(key.0) {
+                let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
+                let observer = Observer {
+                    to: exchange.from,
+                    key: exchange.asked.key.clone(),
+                    path: wish.path,
+                    block2: exchange.asked.block2,
+                    sequence,
+                    unconfirmed: 0,
+                    confirmed: now,
+                    confirm_next: false,
+                    last: None,
+                    in_flight: None,
+                    pending: None,
+                };
+                self.observers.insert(key, observer);
+                let sequence = u64::from(sequence);
+                response.options.push_uint(option::OBSERVE, sequence);
+            }
+        }
+        self.respond(now, id, response);
+    }
+
+    fn has_room_for(&self, peer: Peer) -> bool {
+        let of_peer = self.observers.keys().filter(|(p, _)| *p == peer);
+        self.observers.len() < MAX_OBSERVERS && of_peer.count() < PER_PEER
+    }
+
+    /// Sends a new state of `path` to whoever observes it, or keeps it until it may be sent. An
+    /// error code ends the observations (RFC 7641 §4.2).
+    pub fn notify(&mut self, now: SimTime, path: &str, state: &Response) {
+        let observers = self.observers.iter_mut();
+        let mut told = Vec::new();
+        for (key, observer) in observers.filter(|(_, o)| o.path == path) {
+            observer.pending = Some(state.clone());
+            told.push(*key);
+        }
+        for key in told {
+            self.notify_one(now, key);
+        }
+    }
+
+    /// Whether anybody observes `path`.
+    pub fn is_observed(&self, path: &str) -> bool {
+        self.observers.values().any(|o| o.path == path)
+    }
+
+    /// Whoever observes anything, in the order of the addresses.
+    pub fn observers(&self) -> impl Iterator<Item = SocketAddrV6> {
+        self.observers.values().map(|o| o.to)
+    }
+
+    /// Sends no notification until [`Endpoint::release_notifications`]; one that is not
+    /// acknowledged is taken back.
+    pub fn hold_notifications(&mut self) {
+        self.notifying = false;
+        let mut stopped = Vec::new();
+        for observer in self.observers.values_mut() {
+            if let Some(state) = observer.in_flight.take() {
+                observer.pending.get_or_insert(state);
+                stopped.extend(observer.last);
+            }
+        }
+        for message_id in stopped {
+            self.stop_retransmission(message_id);
+        }
+    }
+
+    /// Sends every observer the latest state that was kept back for it, confirmable.
+    pub fn release_notifications(&mut self, now: SimTime) {
+        if std::mem::replace(&mut self.notifying, true) {
+            return;
+        }
+        let keys: Vec<ObserverKey> = self.observers.keys().copied().collect();
+        for key in keys {
+            if let Some(observer) = self.observers.get_mut(&key) {
+                observer.confirm_next = true;
+            }
+            self.notify_one(now, key);
+        }
+    }
+
+    /// Sends what is pending for an observer, if it may be sent.
+    fn notify_one(&mut self, now: SimTime, key: ObserverKey) {
+        let message_id = self.message_id();
+        let Some(observer) = self.observers.get_mut(&key) else {
+            return;
+        };
+        if !self.notifying || observer.in_flight.is_some() {
+            return;
+        }
+        let Some(state) = observer.pending.take() else {
+            return;
+        };
+        let ends = !state.code.is_success();
+        let confirmable = ends
+            || observer.confirm_next
+            || observer.unconfirmed + 1 >= self.params.confirm_notifications
+            || observer.confirmed + CONFIRM_AFTER <= now;
+        observer.sequence = (observer.sequence + 1) & 0x00ff_ffff;
+        observer.last = Some(message_id);
+        observer.confirm_next = false;
+        let asked = Asked {
+            key: observer.key.clone(),
+            block1: None,
+            block2: observer.block2,
+        };
+        let to = observer.to;
+        let mut response = state.clone();
+        if !ends {
+            let sequence = u64::from(observer.sequence);
+            response.options.push_uint(option::OBSERVE, sequence);
+        }
+        let kind = if confirmable {
+            observer.unconfirmed = 0;
+            observer.in_flight = Some(state);
+            Kind::Confirmable
+        } else {
+            observer.unconfirmed += 1;
+            Kind::NonConfirmable
+        };
+        if ends {
+            self.observers.remove(&key);
+        }
+        let response = self.first_block(now, asked, response);
+        let bytes = encode_response(kind, message_id, key.1, response);
+        match kind {
+            Kind::Confirmable => self.transmit_confirmable(now, to, message_id, bytes),
+            _ => self.transmit(to, bytes),
+        }
+    }
+
+    /// Of whom `message_id` is the last notification.
+    fn observer_of(&self, from: Option<SocketAddrV6>, message_id: u16) -> Option<ObserverKey> {
+        let mut observers = self.observers.iter();
+        let found = observers.find(|((peer, _), observer)| {
+            observer.last == Some(message_id) && from.is_none_or(|from| peer.matches(from.into()))
+        });
+        found.map(|(key, _)| *key)
+    }
+
+    /// An observer acknowledged a notification: the next one may go.
+    pub(super) fn notification_acknowledged(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        message_id: u16,
+    ) {
+        if let Some(key) = self.observer_of(Some(from), message_id)
+            && let Some(observer) = self.observers.get_mut(&key)
+        {
+            observer.in_flight = None;
+            observer.confirmed = now;
+            self.notify_one(now, key);
+        }
+    }
+
+    /// The peer does not observe any more: it rejected a notification (RFC 7641 §3.6), or did
+    /// not acknowledge it (§4.5).
+    pub(super) fn notification_failed(&mut self, from: Option<SocketAddrV6>, message_id: u16) {
+        if let Some(key) = self.observer_of(from, message_id) {
+            self.observers.remove(&key);
+        }
+    }
+
+    /// Acts on a GET with Observe 1.
+    pub(super) fn deregister(&mut self, from: SocketAddrV6, token: Token, wish: Option<&Wish>) {
+        if wish.is_some_and(|wish| !wish.register) {
+            self.observers.remove(&(Peer::from(from), token));
+        }
+    }
+}

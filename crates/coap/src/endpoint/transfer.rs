@@ -1,0 +1,233 @@
+//! A request and its response, block by block (RFC 7959), as the client sees them.
+//!
+//! One [`Transfer`] is one request of the owner's. It makes the message to send next and takes
+//! the response to it, until the response to the whole is there. It knows of no Message IDs,
+//! peers or times, so a peer that moves in the middle changes nothing for it.
+
+use super::Failure;
+use crate::block::{Block, BlockSize};
+use crate::message::{Code, Options, Request, Response, option};
+
+/// How often a download begins again because the representation has changed.
+const MAX_RESTARTS: u32 = 3;
+
+/// A request on its way out and its response on its way in.
+#[derive(Clone, Debug)]
+pub(super) struct Transfer {
+    /// As the owner gave it.
+    request: Request,
+    /// The owner wrote a Block option itself: messages pass as they are.
+    by_hand: bool,
+    /// The size of blocks that both sides can do with.
+    size: BlockSize,
+    /// Bytes of the request's body that the server has taken; none: it goes out in one piece.
+    taken: Option<usize>,
+    /// The response so far; none before its first block.
+    download: Option<Download>,
+    restarts: u32,
+    max_body: usize,
+}
+
+/// A response that has begun to arrive.
+#[derive(Clone, Debug)]
+struct Download {
+    code: Code,
+    /// The options of the first block, without Block2.
+    options: Options,
+    body: Vec<u8>,
+}
+
+/// What a response means.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// Send [`Transfer::message`] next.
+    Continue,
+    /// The whole response.
+    Done(Response),
+    /// The blocks make no response.
+    Failed(Failure),
+}
+
+impl Transfer {
+    /// Bodies of requests longer than `size` go out in blocks; responses longer than `max_body`
+    /// bytes are not taken.
+    pub(super) fn new(request: Request, size: BlockSize, max_body: usize) -> Transfer {
+        let by_hand = [option::BLOCK1, option::BLOCK2]
+            .iter()
+            .any(|number| request.options.get(*number).is_some());
+        let in_blocks = !by_hand && request.payload.len() > size.bytes();
+        Transfer {
+            request,
+            by_hand,
+            size,
+            taken: in_blocks.then_some(0),
+            download: None,
+            restarts: 0,
+            max_body,
+        }
+    }
+
+    /// The request that the owner gave.
+    pub(super) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Changes an option of the request, for the messages to come.
+    pub(super) fn set_option(&mut self, number: u16, value: u64) {
+        self.request.options.remove(number);
+        self.request.options.push_uint(number, value);
+        self.download = None;
+    }
+
+    /// The message to send next.
+    pub(super) fn message(&self) -> Request {
+        let mut message = Request {
+            payload: Vec::new(),
+            ..self.request.clone()
+        };
+        let options = &mut message.options;
+        if let Some(download) = self.download.as_ref().filter(|d| !d.body.is_empty()) {
+            // "the client [...] MUST NOT include the Observe Option" in the requests for the
+            // other blocks: those would be another observation (RFC 7959 §3.4).
+            options.remove(option::OBSERVE);
+            let next = Block::at(download.body.len(), false, self.size);
+            options.push_uint(option::BLOCK2, next.value());
+            return message;
+        }
+        let Some(taken) = self.taken else {
+            message.payload.clone_from(&self.request.payload);
+            // Early negotiation (RFC 7959 §2.4): the first request already names the size.
+            if !self.by_hand && self.size < BlockSize::MAX && message.method == Code::GET {
+                let size = Block::first(false, self.size);
+                message.options.push_uint(option::BLOCK2, size.value());
+            }
+            return message;
+        };
+        let (block, payload) = self.upload_block(taken);
+        if taken == 0 {
+            options.push_uint(option::SIZE1, self.request.payload.len() as u64);
+        }
+        options.push_uint(option::BLOCK1, block.value());
+        message.payload = payload.to_vec();
+        message
+    }
+
+    fn upload_block(&self, taken: usize) -> (Block, &[u8]) {
+        let rest = &self.request.payload[taken.min(self.request.payload.len())..];
+        let length = rest.len().min(self.size.bytes());
+        let block = Block::at(taken, rest.len() > length, self.size);
+        (block, &rest[..length])
+    }
+
+    /// Takes the response to [`Transfer::message`].
+    pub(super) fn handle(&mut self, response: Response) -> Progress {
+        if self.by_hand {
+            return Progress::Done(response);
+        }
+        match self.taken {
+            Some(taken) => self.handle_upload(taken, response),
+            None => self.handle_download(response),
+        }
+    }
+
+    fn handle_upload(&mut self, taken: usize, response: Response) -> Progress {
+        let (sent, payload) = self.upload_block(taken);
+        let length = payload.len();
+        let Ok(answered) = Block::of(&response.options, option::BLOCK1) else {
+            return Progress::Failed(Failure::BadBlock);
+        };
+        if response.code == Code::REQUEST_ENTITY_TOO_LARGE {
+            // "the response SHOULD include a Block1 Option with a smaller SZX" as a hint to try
+            // again with it (RFC 7959 §2.9.3).
+            return match answered {
+                Some(hint) if taken == 0 && hint.size < self.size => {
+                    self.size = hint.size;
+                    Progress::Continue
+                }
+                _ => Progress::Done(response),
+            };
+        }
+        if !response.code.is_success() || !sent.more {
+            self.taken = None;
+            return self.handle_download(response);
+        }
+        // 2.31 Continue, or a server that acts on every block as it comes (RFC 7959 §2.3).
+        match answered {
+            Some(block) if block.number == sent.number => {
+                self.taken = Some(taken + length);
+                self.size = self.size.min(block.size);
+                Progress::Continue
+            }
+            _ => Progress::Failed(Failure::BadBlock),
+        }
+    }
+
+    fn handle_download(&mut self, response: Response) -> Progress {
+        let block = match Block::of(&response.options, option::BLOCK2) {
+            Ok(Some(block)) if response.code.is_success() => block,
+            // A representation that has become too short for the block asked for.
+            Ok(_) if response.code == Code::BAD_REQUEST && self.download.is_some() => {
+                return self.restart();
+            }
+            Ok(_) => return Progress::Done(response),
+            Err(_) => return Progress::Failed(Failure::BadBlock),
+        };
+        let download = match &mut self.download {
+            Some(download) if block.number > 0 => {
+                let same = |number| download.options.get(number) == response.options.get(number);
+                if block.offset() != download.body.len() || download.code != response.code {
+                    return Progress::Failed(Failure::BadBlock);
+                }
+                // "If blocks of different representations are received, the client [...] MUST NOT
+                // assemble them" (RFC 7959 §2.4): it asks again from the beginning.
+                if !same(option::ETAG) {
+                    return self.restart();
+                }
+                download
+            }
+            _ if block.number > 0 => return Progress::Failed(Failure::BadBlock),
+            begun => {
+                let mut options = response.options.clone();
+                options.remove(option::BLOCK2);
+                begun.insert(Download {
+                    code: response.code,
+                    options,
+                    body: Vec::new(),
+                })
+            }
+        };
+        let length = response.payload.len();
+        let fits = match block.more {
+            true => length == block.size.bytes(),
+            false => length <= block.size.bytes(),
+        };
+        if !fits {
+            return Progress::Failed(Failure::BadBlock);
+        }
+        if download.body.len() + length > self.max_body {
+            return Progress::Failed(Failure::BodyTooLarge);
+        }
+        download.body.extend_from_slice(&response.payload);
+        if block.more {
+            self.size = self.size.min(block.size);
+            return Progress::Continue;
+        }
+        let done = self.download.take().map(|d| Response {
+            code: d.code,
+            options: d.options,
+            payload: d.body,
+        });
+        Progress::Done(done.unwrap_or(response))
+    }
+
+    fn restart(&mut self) -> Progress {
+        self.restarts += 1;
+        if self.restarts > MAX_RESTARTS {
+            return Progress::Failed(Failure::BodyChanges);
+        }
+        self.download = None;
+        // What is asked again is the representation of now, not its observation.
+        self.request.options.remove(option::OBSERVE);
+        Progress::Continue
+    }
+}

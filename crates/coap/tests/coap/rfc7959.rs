@@ -1,0 +1,510 @@
+//! Block-wise transfer (RFC 7959): figures of §3, and what the standard leaves to the endpoint.
+
+use std::time::Duration;
+
+use coap::block::{Block, BlockSize, entity_tag};
+use coap::message::option;
+use coap::wire::{Message, Token};
+use coap::{Code, Endpoint, Event, Failure, Kind, Machine, Options, Params, Request, Response};
+use units::{Seed, SimTime};
+
+use crate::support::*;
+
+fn block(number: u32, more: bool, bytes: usize) -> Block {
+    Block {
+        number,
+        more,
+        size: BlockSize::new(bytes).unwrap(),
+    }
+}
+
+/// Bytes that differ from block to block.
+fn body(length: usize) -> Vec<u8> {
+    (0..length).map(|n| (n / 16 + n) as u8).collect()
+}
+
+fn params(bytes: usize) -> Params {
+    Params {
+        block_size: BlockSize::new(bytes).unwrap(),
+        ..steady()
+    }
+}
+
+fn option_of(message: &Message, number: u16) -> Option<Block> {
+    Block::of(&message.options, number).unwrap()
+}
+
+/// A request of peer 1 with one block option.
+fn asks(code: Code, message_id: u16, number: u16, block: Block, payload: &[u8]) -> Message {
+    let token = Token::new(&message_id.to_be_bytes()).unwrap();
+    let mut message = message(Kind::Confirmable, code, message_id, token);
+    message.options.push(option::URI_PATH, *b"status");
+    message.options.push_uint(number, block.value());
+    message.payload = payload.to_vec();
+    message
+}
+
+/// A piggy-backed answer to `request` with one block option.
+fn answers(request: &Message, code: Code, number: u16, block: Block, payload: &[u8]) -> Message {
+    let mut message = message(
+        Kind::Acknowledgement,
+        code,
+        request.message_id,
+        request.token,
+    );
+    message.options.push_uint(number, block.value());
+    message.payload = payload.to_vec();
+    message
+}
+
+/// The owner's answer.
+fn large(body: &[u8]) -> Response {
+    Response {
+        payload: body.to_vec(),
+        ..Response::new(Code::CONTENT)
+    }
+}
+
+#[test]
+fn figure_2_a_get_in_blocks_whose_size_the_server_chooses() {
+    let mut client = Subject::new(steady());
+    let id = client.request(1, CON, "/status");
+    let whole = body(3 * 128 - 28);
+    for (number, part) in whole.chunks(128).enumerate() {
+        let asked = client.sent_one();
+        let number = number as u32;
+        let block2 = option_of(&asked, option::BLOCK2);
+        let expected = (number > 0).then(|| block(number, false, 128));
+        assert_eq!(block2, expected, "block {number}");
+        let answer = block(number, number < 2, 128);
+        let answer = answers(&asked, Code::CONTENT, option::BLOCK2, answer, part);
+        client.receive(1, &answer);
+    }
+    let responses = client.responses();
+    assert_eq!(responses.len(), 1);
+    assert_eq!(responses[0].0, id);
+    assert_eq!(responses[0].1.payload, whole);
+    assert_eq!(responses[0].1.options.get(option::BLOCK2), None);
+    assert_eq!(client.endpoint.outstanding(), 0);
+}
+
+#[test]
+fn figure_3_early_negotiation_names_the_size_in_the_first_request() {
+    let mut client = Subject::new(params(64));
+    client.request(1, CON, "/status");
+    let asked = client.sent_one();
+    let first = option_of(&asked, option::BLOCK2);
+    assert_eq!(first, Some(block(0, false, 64)));
+
+    let mut server = Subject::new(steady());
+    server.receive(
+        1,
+        &asks(Code::GET, 1, option::BLOCK2, block(0, false, 64), b""),
+    );
+    let exchange = server.one_exchange();
+    server.respond(exchange, large(&body(150)));
+    let answer = server.sent_one();
+    let sent = option_of(&answer, option::BLOCK2);
+    assert_eq!(sent, Some(block(0, true, 64)));
+    assert_eq!(answer.payload, body(150)[..64]);
+    assert_eq!(answer.options.get_uint(option::SIZE2), Some(150));
+}
+
+#[test]
+fn figure_4_late_negotiation_goes_on_with_smaller_blocks_from_the_same_byte() {
+    let mut client = Subject::new(params(64));
+    client.request(1, CON, "/status");
+    let asked = client.sent_one();
+    // A server that takes no notice of the size asked for.
+    let first = block(0, true, 128);
+    let part = &body(200)[..128];
+    client.receive(
+        1,
+        &answers(&asked, Code::CONTENT, option::BLOCK2, first, part),
+    );
+    let next = option_of(&client.sent_one(), option::BLOCK2);
+    assert_eq!(next, Some(block(2, false, 64)), "byte 128 is block 2 of 64");
+}
+
+#[test]
+fn the_server_serves_further_blocks_without_its_owner() {
+    let mut server = Subject::new(params(64));
+    server.receive_get(Kind::Confirmable, 1);
+    let exchange = server.one_exchange();
+    server.respond(exchange, large(&body(150)));
+    let first = server.sent_one();
+    let tag = first.options.get(option::ETAG).unwrap().to_vec();
+    assert_eq!(tag, entity_tag(&body(150)));
+    for (number, more, range) in [(1, true, 64..128), (2, false, 128..150)] {
+        let mut asked = get_message(Kind::Confirmable, 1 + number as u16);
+        let value = block(number, false, 64).value();
+        asked.options.push_uint(option::BLOCK2, value);
+        server.receive(1, &asked);
+        let events = server.events();
+        let [Event::Block { message_id, .. }] = events[..] else {
+            panic!("{events:?}")
+        };
+        assert_eq!(message_id, asked.message_id);
+        let answer = server.sent_one();
+        let sent = option_of(&answer, option::BLOCK2);
+        assert_eq!(sent, Some(block(number, more, 64)));
+        assert_eq!(answer.payload, body(150)[range]);
+        assert_eq!(answer.options.get(option::ETAG), Some(&tag[..]));
+    }
+}
+
+#[test]
+fn blocks_of_two_representations_never_mix() {
+    let (old, new) = (body(100), vec![b'x'; 100]);
+    let mut client = Subject::new(params(64));
+    client.request(1, CON, "/status");
+    let mut answer = |number: u32, of: &[u8]| {
+        let asked = client.sent_one();
+        let wanted = option_of(&asked, option::BLOCK2).unwrap();
+        assert_eq!(wanted.number, number);
+        let part = of.chunks(64).nth(number as usize).unwrap();
+        let sent = block(number, number == 0, 64);
+        let mut message = answers(&asked, Code::CONTENT, option::BLOCK2, sent, part);
+        message.options.push(option::ETAG, entity_tag(of));
+        client.receive(1, &message);
+    };
+    answer(0, &old);
+    answer(1, &new);
+    answer(0, &new);
+    answer(1, &new);
+    let responses = client.responses();
+    assert_eq!(responses[0].1.payload, new);
+}
+
+#[test]
+fn a_representation_that_always_changes_is_given_up() {
+    let mut client = Subject::new(params(64));
+    let id = client.request(1, CON, "/status");
+    for n in 0_u8.. {
+        let mut sent = client.sent();
+        let Some((_, asked)) = sent.pop() else { break };
+        let number = option_of(&asked, option::BLOCK2).unwrap().number;
+        let first = block(number, true, 64);
+        let mut answer = answers(&asked, Code::CONTENT, option::BLOCK2, first, &[n; 64]);
+        answer.options.push(option::ETAG, [n]);
+        client.receive(1, &answer);
+        assert!(n < 20, "asks for ever");
+    }
+    assert_eq!(client.failures(), [(id, Failure::BodyChanges)]);
+}
+
+#[test]
+fn blocks_that_do_not_fit_end_the_request() {
+    for (answer, length) in [
+        (block(1, true, 64), 64),
+        (block(0, true, 64), 63),
+        (block(0, false, 64), 65),
+    ] {
+        let mut client = Subject::new(steady());
+        let id = client.request(1, CON, "/status");
+        let asked = client.sent_one();
+        let payload = vec![1; length];
+        let answer = answers(&asked, Code::CONTENT, option::BLOCK2, answer, &payload);
+        client.receive(1, &answer);
+        assert_eq!(client.failures(), [(id, Failure::BadBlock)]);
+    }
+}
+
+#[test]
+fn a_body_longer_than_the_bound_ends_the_request() {
+    let mut client = Subject::new(Params {
+        max_body: 100,
+        ..steady()
+    });
+    let id = client.request(1, CON, "/status");
+    for number in 0..2 {
+        let asked = client.sent_one();
+        let part = block(number, true, 64);
+        let answer = answers(&asked, Code::CONTENT, option::BLOCK2, part, &[0; 64]);
+        client.receive(1, &answer);
+    }
+    assert_eq!(client.failures(), [(id, Failure::BodyTooLarge)]);
+}
+
+#[test]
+fn figure_5_a_put_in_blocks_is_atomic() {
+    let mut server = Subject::new(params(128));
+    let whole = body(300);
+    for (number, part) in whole.chunks(128).enumerate() {
+        let number = number as u32;
+        let sent = block(number, number < 2, 128);
+        let id = 1234 + number as u16;
+        server.receive(1, &asks(Code::PUT, id, option::BLOCK1, sent, part));
+        if number < 2 {
+            let answer = server.sent_one();
+            assert_eq!(answer.code, Code::CONTINUE);
+            assert_eq!(answer.message_id, id);
+            assert_eq!(option_of(&answer, option::BLOCK1), Some(sent));
+            assert!(matches!(server.events()[..], [Event::Block { .. }]));
+        }
+    }
+    let events = server.events();
+    let [
+        Event::Request {
+            exchange, request, ..
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(request.payload, whole);
+    assert_eq!(request.options.get(option::BLOCK1), None);
+    server.respond(*exchange, Response::new(Code::CHANGED));
+    let answer = server.sent_one();
+    assert_eq!(answer.code, Code::CHANGED);
+    let last = option_of(&answer, option::BLOCK1);
+    assert_eq!(last, Some(block(2, false, 128)));
+}
+
+#[test]
+fn a_missing_block_is_answered_4_08_and_a_long_body_4_13() {
+    let mut server = Subject::new(Params {
+        max_body: 200,
+        ..params(128)
+    });
+    let first = block(0, true, 128);
+    server.receive(1, &asks(Code::PUT, 1, option::BLOCK1, first, &[0; 128]));
+    assert_eq!(server.sent_one().code, Code::CONTINUE);
+    let third = block(2, false, 128);
+    server.receive(1, &asks(Code::PUT, 2, option::BLOCK1, third, &[0; 10]));
+    assert_eq!(server.sent_one().code, Code::REQUEST_ENTITY_INCOMPLETE);
+    // What there was of it is gone: the client has to begin again.
+    let second = block(1, false, 128);
+    server.receive(1, &asks(Code::PUT, 3, option::BLOCK1, second, &[0; 10]));
+    assert_eq!(server.sent_one().code, Code::REQUEST_ENTITY_INCOMPLETE);
+
+    server.receive(1, &asks(Code::PUT, 4, option::BLOCK1, first, &[0; 128]));
+    assert_eq!(server.sent_one().code, Code::CONTINUE);
+    server.receive(1, &asks(Code::PUT, 5, option::BLOCK1, second, &[0; 73]));
+    let refused = server.sent_one();
+    assert_eq!(refused.code, Code::REQUEST_ENTITY_TOO_LARGE);
+    assert_eq!(refused.options.get_uint(option::SIZE1), Some(200));
+    let mut announced = asks(Code::PUT, 6, option::BLOCK1, first, &[0; 128]);
+    announced.options.push_uint(option::SIZE1, 201);
+    server.receive(1, &announced);
+    assert_eq!(server.sent_one().code, Code::REQUEST_ENTITY_TOO_LARGE);
+}
+
+#[test]
+fn bodies_of_two_peers_and_of_two_paths_are_apart_and_a_late_block_finds_nothing() {
+    let mut server = Subject::new(params(128));
+    let first = block(0, true, 128);
+    let last = block(1, false, 128);
+    server.receive(1, &asks(Code::PUT, 1, option::BLOCK1, first, &[1; 128]));
+    server.receive(2, &asks(Code::PUT, 1, option::BLOCK1, first, &[2; 128]));
+    server.sent();
+    server.events();
+    server.receive(2, &asks(Code::PUT, 2, option::BLOCK1, last, &[2; 10]));
+    let events = server.events();
+    let [Event::Request { request, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(request.payload, [2; 138]);
+    server.now = secs(248.0);
+    server.receive(1, &asks(Code::PUT, 2, option::BLOCK1, last, &[1; 10]));
+    let code = server.sent().pop().unwrap().1.code;
+    assert_eq!(code, Code::REQUEST_ENTITY_INCOMPLETE, "EXCHANGE_LIFETIME");
+}
+
+#[test]
+fn the_reserved_block_size_is_a_bad_request() {
+    let mut server = Subject::new(steady());
+    let mut asked = get_message(Kind::Confirmable, 1);
+    asked.options.push(option::BLOCK2, [7]);
+    server.receive(1, &asked);
+    assert_eq!(server.sent_one().code, Code::BAD_REQUEST);
+}
+
+#[test]
+fn figures_6_and_11_a_post_in_blocks_with_smaller_blocks_and_an_answer_in_blocks() {
+    let mut client = Subject::new(params(128));
+    let request = Request {
+        payload: body(300),
+        ..Request::new(Code::POST, "/soap")
+    };
+    client
+        .endpoint
+        .request(SimTime::ZERO, peer(1), CON, request);
+    let asked = client.sent_one();
+    let first = option_of(&asked, option::BLOCK1);
+    assert_eq!(first, Some(block(0, true, 128)));
+    assert_eq!(asked.options.get_uint(option::SIZE1), Some(300));
+    // The server takes the block, and wants 32 bytes from now on.
+    let smaller = block(0, true, 32);
+    let answer = answers(&asked, Code::CONTINUE, option::BLOCK1, smaller, b"");
+    client.receive(1, &answer);
+    let mut taken = asked.payload;
+    let last = loop {
+        let asked = client.sent_one();
+        let sent = option_of(&asked, option::BLOCK1).unwrap();
+        assert_eq!((sent.size.bytes(), sent.offset()), (32, taken.len()));
+        taken.extend_from_slice(&asked.payload);
+        if !sent.more {
+            break asked;
+        }
+        client.receive(
+            1,
+            &answers(&asked, Code::CONTINUE, option::BLOCK1, sent, b""),
+        );
+    };
+    assert_eq!(taken, body(300));
+    let part = block(0, true, 128);
+    let answer = answers(&last, Code::CHANGED, option::BLOCK2, part, &[5; 128]);
+    client.receive(1, &answer);
+    let asked = client.sent_one();
+    assert_eq!((asked.code, asked.payload.len()), (Code::POST, 0));
+    let next = option_of(&asked, option::BLOCK2).unwrap();
+    assert_eq!(
+        (next.offset(), option_of(&asked, option::BLOCK1)),
+        (128, None)
+    );
+    let end = Block {
+        more: false,
+        ..next
+    };
+    let answer = answers(&asked, Code::CHANGED, option::BLOCK2, end, &[6; 8]);
+    client.receive(1, &answer);
+    assert_eq!(client.responses()[0].1.payload.len(), 136);
+}
+
+#[test]
+fn a_4_13_with_a_smaller_size_is_a_hint_to_begin_again() {
+    let mut client = Subject::new(params(1024));
+    let request = Request {
+        payload: body(2000),
+        ..Request::new(Code::PUT, "/a")
+    };
+    client
+        .endpoint
+        .request(SimTime::ZERO, peer(1), CON, request);
+    let asked = client.sent_one();
+    let hint = block(0, true, 256);
+    let code = Code::REQUEST_ENTITY_TOO_LARGE;
+    client.receive(1, &answers(&asked, code, option::BLOCK1, hint, b""));
+    let asked = client.sent_one();
+    assert_eq!(option_of(&asked, option::BLOCK1), Some(block(0, true, 256)));
+    client.receive(1, &answers(&asked, code, option::BLOCK1, hint, b""));
+    assert_eq!(
+        client.responses()[0].1.code,
+        code,
+        "no smaller: told to the owner"
+    );
+}
+
+#[test]
+fn blocks_written_by_the_owner_pass_as_they_are() {
+    let mut client = Subject::new(steady());
+    let mut request = get("/status");
+    let wanted = block(3, false, 64);
+    request.options.push_uint(option::BLOCK2, wanted.value());
+    client
+        .endpoint
+        .request(SimTime::ZERO, peer(1), CON, request);
+    let asked = client.sent_one();
+    let part = block(3, true, 64);
+    client.receive(
+        1,
+        &answers(&asked, Code::CONTENT, option::BLOCK2, part, &[1; 64]),
+    );
+    let responses = client.responses();
+    assert!(responses[0].1.options.get(option::BLOCK2).is_some());
+}
+
+/// Two endpoints; what the server sends goes to where `server_at` says.
+struct Pair {
+    client: Endpoint,
+    server: Endpoint,
+    client_at: u16,
+    now: SimTime,
+}
+
+impl Pair {
+    fn new(bytes: usize) -> Pair {
+        let endpoint = |name| Endpoint::new(params(bytes), KNOWN, Seed(1).rng(&[name]));
+        Pair {
+            client: endpoint("client"),
+            server: endpoint("server"),
+            client_at: 9,
+            now: SimTime::ZERO,
+        }
+    }
+
+    /// Carries datagrams to and from the server at `address` until nothing moves, but no more
+    /// than `requests` of the client's; others are lost. Whole requests are answered `answer`.
+    fn carry(&mut self, address: u16, requests: usize, answer: &[u8]) -> usize {
+        let mut carried = 0;
+        while let Some(sent) = self.client.poll_transmit() {
+            if sent.to != peer(address) || carried == requests {
+                continue;
+            }
+            carried += 1;
+            self.server
+                .handle_datagram(self.now, peer(self.client_at), &sent.payload);
+            while let Some(event) = self.server.poll_event() {
+                if let Event::Request { exchange, .. } = event {
+                    self.server.respond(self.now, exchange, large(answer));
+                }
+            }
+            while let Some(answer) = self.server.poll_transmit() {
+                self.client
+                    .handle_datagram(self.now, peer(address), &answer.payload);
+            }
+        }
+        carried
+    }
+}
+
+#[test]
+fn a_2_kb_get_goes_on_where_the_server_has_moved_to() {
+    let mut pair = Pair::new(64);
+    let whole = body(2048);
+    let id = pair.client.request(pair.now, peer(1), CON, get("/image"));
+    assert_eq!(pair.carry(1, 10, &whole), 10);
+    assert_eq!(pair.client.poll_event(), None);
+    // The eleventh request is on its way when the server moves from 1 to 2.
+    pair.client.retarget(pair.now, peer(1), peer(2));
+    assert_eq!(pair.carry(2, 99, b"another representation"), 2048 / 64 - 10);
+    let Some(Event::Response {
+        id: answered,
+        from,
+        response,
+        ..
+    }) = pair.client.poll_event()
+    else {
+        panic!("no response")
+    };
+    assert_eq!((answered, from), (id, peer(2)));
+    assert_eq!(response.payload, whole);
+}
+
+#[test]
+fn a_get_whose_client_moves_begins_again_and_is_of_one_representation() {
+    let mut pair = Pair::new(64);
+    pair.client.request(pair.now, peer(1), CON, get("/image"));
+    assert_eq!(pair.carry(1, 10, &body(2048)), 10);
+    // The server knows the body by its client's address.
+    pair.client_at = 8;
+    pair.now += Duration::from_secs(3);
+    pair.client.handle_timeout(pair.now);
+    pair.carry(1, 99, &[7; 1000]);
+    let Some(Event::Response { response, .. }) = pair.client.poll_event() else {
+        panic!("no response")
+    };
+    assert_eq!(response.payload, [7; 1000]);
+}
+
+#[test]
+fn a_body_of_up_to_a_block_is_one_message_as_before() {
+    let mut server = Subject::new(steady());
+    server.receive_get(Kind::Confirmable, 1);
+    let exchange = server.one_exchange();
+    server.respond(exchange, large(&body(1024)));
+    let answer = server.sent_one();
+    assert_eq!(answer.payload, body(1024));
+    assert_eq!(answer.options, Options::new());
+}

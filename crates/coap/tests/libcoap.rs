@@ -1,0 +1,268 @@
+//! libcoap's client and server on the loopback interface: block-wise transfer, Observe and
+//! `/.well-known/core`, both ways. No test depends on how long anything takes; the time limit only
+//! turns a hang into a failure.
+
+use std::future::Future;
+use std::io::Write;
+use std::net::{SocketAddrV6, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use coap::block::BlockSize;
+use coap::io::Driver;
+use coap::link::{self, Link};
+use coap::{Code, Endpoint, Event, Params, Reliability, Request, Response};
+use units::Seed;
+
+const CLIENT: &str = "coap-client-notls";
+const SERVER: &str = "coap-server-notls";
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            tokio::time::timeout(Duration::from_secs(120), test)
+                .await
+                .expect("the test hangs");
+        });
+}
+
+/// Blocks of 64 B at our side, and a short ACK_TIMEOUT for a server that is still starting.
+fn driver(name: &str) -> Driver<Endpoint> {
+    let params = Params {
+        block_size: BlockSize::new(64).unwrap(),
+        ack_timeout: Duration::from_millis(200),
+        max_retransmit: 8,
+        ..Params::default()
+    };
+    let endpoint = Endpoint::new(params, &[], Seed(1).rng(&[name]));
+    Driver::bind(endpoint, "[::1]:0".parse().unwrap()).unwrap()
+}
+
+fn body(length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|n| b'a' + ((n / 16 + n) % 26) as u8)
+        .collect()
+}
+
+fn content(payload: Vec<u8>) -> Response {
+    Response {
+        payload,
+        ..Response::new(Code::CONTENT)
+    }
+}
+
+/// What our server was told.
+#[derive(Default)]
+struct Served {
+    stored: Vec<Vec<u8>>,
+    requests: usize,
+}
+
+/// Runs libcoap's client against our server until it ends; what it printed.
+async fn libcoap_asks(arguments: &[&str], path: &str, served: &mut Served) -> String {
+    let mut server = driver("server");
+    let port = server.local_addr().unwrap().port();
+    let mut command = Command::new(CLIENT);
+    command
+        .args(arguments)
+        .arg(format!("coap://[::1]:{port}{path}"));
+    let mut client = tokio::task::spawn_blocking(move || {
+        command
+            .output()
+            .expect("coap-client-notls; ./scripts/setup installs it")
+    });
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    let mut state = 0;
+    loop {
+        tokio::select! {
+            event = server.next_event() => {
+                let Event::Request { exchange, request, .. } = event.unwrap() else {
+                    continue;
+                };
+                served.requests += 1;
+                let response = answer(&request, state, served);
+                server.with(|endpoint, now| endpoint.respond_observed(now, exchange, response));
+            }
+            _ = ticks.tick() => {
+                state += 1;
+                let state = content(format!("state {state}\n").into_bytes());
+                server.with(|endpoint, now| endpoint.notify(now, "/state", &state));
+            }
+            output = &mut client => {
+                let output = output.unwrap();
+                assert!(!server.machine().is_observed("/state"), "libcoap said that it ends");
+                return String::from_utf8(output.stdout).unwrap();
+            }
+        }
+    }
+}
+
+fn answer(request: &Request, state: u32, served: &mut Served) -> Response {
+    match (request.method, request.path().as_str()) {
+        (Code::GET, "/large") => content(body(2000)),
+        (Code::GET, "/state") => content(format!("state {state}\n").into_bytes()),
+        (Code::GET, link::WELL_KNOWN_CORE) => {
+            let many = (0..40).map(|n| Link::new(&format!("/sensor/{n}")));
+            link::answer(request, &many.collect::<Vec<_>>())
+        }
+        (Code::PUT, "/store") => {
+            served.stored.push(request.payload.clone());
+            Response::new(Code::CHANGED)
+        }
+        _ => Response::new(Code::NOT_FOUND),
+    }
+}
+
+#[test]
+fn libcoap_fetches_2_kb_in_blocks_that_either_side_chose() {
+    run(async {
+        let whole = String::from_utf8(body(2000)).unwrap();
+        for arguments in [&[][..], &["-b", "32"], &["-N", "-b", "256"]] {
+            let mut served = Served::default();
+            let printed = libcoap_asks(arguments, "/large", &mut served).await;
+            assert_eq!(printed.trim_end(), whole, "{arguments:?}");
+            assert_eq!(served.requests, 1, "the owner saw one request");
+        }
+    });
+}
+
+#[test]
+fn libcoap_sends_2_kb_in_blocks() {
+    run(async {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&body(2000)).unwrap();
+        let name = file.path().to_str().unwrap();
+        for size in ["64", "1024"] {
+            let mut served = Served::default();
+            let arguments = ["-m", "put", "-b", size, "-f", name];
+            libcoap_asks(&arguments, "/store", &mut served).await;
+            assert_eq!(served.stored, [body(2000)], "blocks of {size}");
+        }
+    });
+}
+
+#[test]
+fn libcoap_observes_and_ends_it() {
+    run(async {
+        let mut served = Served::default();
+        let printed = libcoap_asks(&["-s", "3"], "/state", &mut served).await;
+        let states: Vec<u32> = (printed.lines())
+            .filter_map(|line| line.strip_prefix("state ")?.parse().ok())
+            .collect();
+        assert!(states.len() > 3, "{printed}");
+        assert!(states.is_sorted(), "{printed}");
+    });
+}
+
+#[test]
+fn libcoap_lists_and_filters_our_links_in_blocks() {
+    run(async {
+        let mut served = Served::default();
+        let path = "/.well-known/core";
+        let printed = libcoap_asks(&[], path, &mut served).await;
+        assert_eq!(printed.trim_end().split(',').count(), 40, "{printed}");
+        let filtered = "/.well-known/core?href=/sensor/3*";
+        let printed = libcoap_asks(&[], filtered, &mut served).await;
+        assert_eq!(
+            printed.trim_end().split(',').count(),
+            11,
+            "3, 30 to 39: {printed}"
+        );
+    });
+}
+
+/// libcoap's server, which ends with the value.
+struct LibcoapServer {
+    child: Child,
+    address: SocketAddrV6,
+}
+
+impl LibcoapServer {
+    fn start() -> LibcoapServer {
+        let free = UdpSocket::bind("[::1]:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let child = Command::new(SERVER)
+            .args(["-A", "::1", "-p", &port.to_string(), "-d", "10"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("coap-server-notls; ./scripts/setup installs it");
+        let address = SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, port, 0, 0);
+        LibcoapServer { child, address }
+    }
+}
+
+impl Drop for LibcoapServer {
+    fn drop(&mut self) {
+        // Gone already, or ended now: nothing else can be done about it here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn ask(client: &mut Driver<Endpoint>, to: SocketAddrV6, request: Request) -> Response {
+    let confirmable = Reliability::Confirmable;
+    client.with(|endpoint, now| endpoint.request(now, to, confirmable, request));
+    loop {
+        match client.next_event().await.unwrap() {
+            Event::Response { response, .. } => return response,
+            Event::Failed { reason, .. } => panic!("{reason}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn libcoaps_server_takes_and_gives_2_kb_in_blocks() {
+    run(async {
+        let server = LibcoapServer::start();
+        let mut client = driver("client");
+        let put = Request {
+            payload: body(2000),
+            ..Request::new(Code::PUT, "/new")
+        };
+        let stored = ask(&mut client, server.address, put).await;
+        assert_eq!(stored.code, Code::CREATED);
+        let get = Request::new(Code::GET, "/new");
+        let given = ask(&mut client, server.address, get).await;
+        assert_eq!(given.code, Code::CONTENT);
+        assert_eq!(given.payload, body(2000));
+        let core = Request::new(Code::GET, link::WELL_KNOWN_CORE);
+        let links = ask(&mut client, server.address, core).await;
+        let links = String::from_utf8(links.payload).unwrap();
+        assert!(
+            links.contains("</new>") && links.contains("</time>"),
+            "{links}"
+        );
+    });
+}
+
+#[test]
+fn libcoaps_server_notifies_until_it_is_told_to_stop() {
+    run(async {
+        let server = LibcoapServer::start();
+        let mut client = driver("client");
+        let get = Request::new(Code::GET, "/time");
+        let confirmable = Reliability::Confirmable;
+        let id =
+            client.with(|endpoint, now| endpoint.observe(now, server.address, confirmable, get));
+        let mut numbers = Vec::new();
+        let ended = loop {
+            match client.next_event().await.unwrap() {
+                Event::Notification { sequence, .. } => numbers.push(sequence),
+                Event::Response { response, .. } => break response,
+                other => panic!("{other:?}"),
+            }
+            if numbers.len() == 3 {
+                client.with(|endpoint, now| endpoint.stop_observing(now, id));
+            }
+        };
+        assert!(numbers.is_sorted() && numbers.len() >= 3, "{numbers:?}");
+        assert_eq!(ended.code, Code::CONTENT);
+        assert_eq!(client.machine().outstanding(), 0);
+    });
+}

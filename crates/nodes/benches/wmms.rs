@@ -1,0 +1,197 @@
+//! The WMMS beside libcoap's server: `cargo bench -p nodes --bench wmms`.
+//!
+//! One generator, one machine, one run, on loopback in a network namespace of its own; the WMMS
+//! writes to its store (in `TMPDIR`), libcoap's server to memory. Prints requests per second,
+//! their ratio, memory per entry and the time until a killed WMMS answers again.
+//! `WPANLAB_ENTRIES=1000000` sets how many entries the table gets.
+
+#[path = "../tests/wmms/daemon.rs"]
+mod daemon;
+#[allow(dead_code, reason = "the test uses the rest")]
+#[path = "../tests/wmms/load.rs"]
+mod load;
+
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use daemon::{Daemon, SERVER};
+use load::{Ask, Load};
+
+const PEERS: usize = 16;
+const WINDOW: usize = 64;
+/// Requests per measurement, measurements per server: they take turns.
+const REQUESTS: u64 = 200_000;
+const ROUNDS: usize = 3;
+/// Nodes of the throughput measurements.
+const NODES: u64 = 10_000;
+/// Where libcoap's server listens.
+const LIBCOAP: &str = "[::1]:5700";
+/// Bytes of a PUT at libcoap's server: with it, the datagram is as long as a binding update.
+const PUT_BYTES: usize = 34;
+
+fn main() {
+    daemon::be_daemon();
+    daemon::isolate();
+    let directory = tempfile::tempdir().expect("a directory");
+    throughput(directory.path());
+    for entry in fs::read_dir(directory.path()).expect("the directory") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|e| e == "redb") {
+            fs::remove_file(path).expect("remove the store");
+        }
+    }
+    let entries = std::env::var("WPANLAB_ENTRIES").map_or(1_000_000, |entries| {
+        entries.parse().expect("WPANLAB_ENTRIES is a number")
+    });
+    memory(directory.path(), entries);
+}
+
+fn p_addr(n: u64) -> Ipv6Addr {
+    Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(n))
+}
+
+fn t_addr(n: u64) -> Ipv6Addr {
+    Ipv6Addr::from(0x2001_0db8_0001_u128 << 80 | u128::from(n))
+}
+
+/// libcoap's server; dropped, it is killed.
+struct Libcoap(Child);
+
+impl Libcoap {
+    fn start() -> Libcoap {
+        let child = Command::new("coap-server-notls")
+            .args(["-A", "::1", "-p", "5700"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("coap-server-notls: install libcoap3-bin");
+        std::thread::sleep(Duration::from_millis(500));
+        Libcoap(child)
+    }
+}
+
+impl Drop for Libcoap {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn throughput(directory: &Path) {
+    let any: SocketAddr = "[::1]:0".parse().expect("an address");
+    let mut wmms = Daemon::start(directory);
+    wmms.ready();
+    let _libcoap = Libcoap::start();
+    let server = |address: &str| address.parse().expect("an address");
+    let mut ours = Load::new(any, server(SERVER), PEERS, WINDOW);
+    let mut theirs = Load::new(any, server(LIBCOAP), PEERS, WINDOW);
+    let put = Ask::PutExample(PUT_BYTES);
+    let lengths = [Ask::Bind(p_addr(0), t_addr(0)), put].map(|ask| ask.encode(0, 0).len());
+    println!(
+        "{PEERS} peers, window {WINDOW} each, {REQUESTS} requests a line; a binding update has \
+         {} bytes, a PUT {}",
+        lengths[0], lengths[1]
+    );
+    let mut sums = [0.0; 3];
+    for round in 0..ROUNDS as u64 {
+        let t = |n: u64| t_addr(round * REQUESTS + n);
+        let times = [
+            ours.run(REQUESTS, &mut |n| Ask::Register(p_addr(n % NODES), t(n))),
+            theirs.run(REQUESTS, &mut |_| put),
+            ours.run(REQUESTS, &mut |n| Ask::Bind(p_addr(n % NODES), t(n + 1))),
+        ];
+        let rates = times.map(|time| REQUESTS as f64 / time.as_secs_f64());
+        for (sum, rate) in sums.iter_mut().zip(rates) {
+            *sum += rate / ROUNDS as f64;
+        }
+        println!(
+            "registrations {:8.0}/s   binding updates {:8.0}/s   libcoap PUT {:8.0}/s",
+            rates[0], rates[2], rates[1]
+        );
+    }
+    println!(
+        "mean          {:8.0}/s                   {:8.0}/s               {:8.0}/s",
+        sums[0], sums[2], sums[1]
+    );
+    println!(
+        "ratio to libcoap: registrations {:.2}, binding updates {:.2}; sent again: {} and {}",
+        sums[0] / sums[1],
+        sums[2] / sums[1],
+        ours.resent,
+        theirs.resent
+    );
+}
+
+/// Every node registers from an address of its own, as nodes do, and one client in ten thousand
+/// nodes discovers them all: an entry has a source and a correspondent.
+fn memory(directory: &Path, entries: u64) {
+    let mut wmms = Daemon::start(directory);
+    wmms.ready();
+    let empty = wmms.resident();
+    let began = Instant::now();
+    let server: SocketAddr = "127.0.0.1:5683".parse().expect("an address");
+    const GROUP: u64 = 512;
+    for first in (0..entries).step_by(GROUP as usize) {
+        register_group(server, first..(first + GROUP).min(entries));
+    }
+    let took = began.elapsed();
+    let registered = wmms.resident();
+    report("an entry", entries, registered - empty, registered);
+    println!("{entries} nodes registered in {:.1} s", took.as_secs_f64());
+    let client: SocketAddr = "[::1]:0".parse().expect("an address");
+    let mut load = Load::new(client, SERVER.parse().expect("an address"), PEERS, WINDOW);
+    load.run(entries, &mut |n| Ask::Discover(p_addr(n)));
+    let discovered = wmms.resident();
+    let what = "an entry with a correspondent";
+    report(what, entries, discovered - empty, discovered);
+    let file = fs::metadata(directory.join("wmms.redb")).expect("the store");
+    println!("the store's file: {} bytes per entry", file.len() / entries);
+    wmms.kill();
+    let began = Instant::now();
+    let mut wmms = Daemon::start(directory);
+    wmms.ready();
+    println!(
+        "recovery after kill -9 with {entries} entries: {:.2} s until it answers",
+        began.elapsed().as_secs_f64()
+    );
+    let recovered = wmms.resident();
+    report("recovered, an entry", entries, recovered - empty, recovered);
+    let mut load = Load::new(client, SERVER.parse().expect("an address"), PEERS, WINDOW);
+    load.run(entries, &mut |n| Ask::Discover(p_addr(n)));
+    println!("all {entries} entries are there");
+}
+
+fn report(what: &str, entries: u64, more: u64, resident: u64) {
+    println!(
+        "{what}: {:.0} bytes; the whole daemon: {:.0} bytes per entry, {} MiB resident",
+        more as f64 / entries as f64,
+        resident as f64 / entries as f64,
+        resident >> 20
+    );
+}
+
+/// Registers nodes, each from a socket and an address of its own in 127.0.0.0/8.
+fn register_group(server: SocketAddr, nodes: std::ops::Range<u64>) {
+    let sockets: Vec<UdpSocket> = nodes
+        .map(|n| {
+            let source = Ipv4Addr::from(0x7f00_0002 + n as u32);
+            let socket = UdpSocket::bind((source, 0)).expect("bind");
+            socket.connect(server).expect("connect");
+            let wait = Some(Duration::from_secs(2));
+            socket.set_read_timeout(wait).expect("timeout");
+            let ask = Ask::Register(p_addr(n), source.to_ipv6_mapped());
+            let datagram = ask.encode(n as u16, n as u32);
+            let _ = socket.send(&datagram);
+            socket
+        })
+        .collect();
+    for socket in sockets {
+        let mut buffer = [0; 64];
+        let length = socket.recv(&mut buffer).expect("an answer");
+        assert_eq!(buffer[1], 0x41, "2.01, not {:02x?}", &buffer[..length]);
+    }
+}

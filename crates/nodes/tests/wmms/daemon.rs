@@ -1,0 +1,146 @@
+//! The real daemon of a WMMS in a network namespace that nobody else uses.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, unshare};
+
+/// The daemon's address.
+pub const SERVER: &str = "[::1]:5683";
+/// Longest wait for a daemon that starts, or for an answer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const TOPOLOGY: &str = "\
+version: 1
+name: store
+nodes:
+  er1: { role: edge-router }
+  wmms:
+    role: wmms
+    limits:
+      entries_per_source: 4000000
+      discoveries_per_source: 4000000
+  sensor: { role: mobile-node, attached_to: er1 }
+scenario: { duration: 1 s }
+";
+
+/// First argument of a process that is to be the daemon; the second is its directory.
+const ROLE: &str = "be-the-wmms";
+
+/// Runs the daemon, as `wpanlab node` does, if this process was started for that.
+pub fn be_daemon() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some(ROLE) {
+        return;
+    }
+    let state = PathBuf::from(arguments.next().expect("a directory"));
+    let plan =
+        topology::load("store.yaml", TOPOLOGY, topology::Overrides::default()).expect("a plan");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let ended = runtime.block_on(nodes::run(nodes::Config {
+        plan,
+        node: "wmms".to_owned(),
+        controlled: false,
+        crashes: 0,
+        interfaces: nodes::Interfaces::default(),
+        signal: nodes::SignalSource::Control,
+        state,
+    }));
+    eprintln!("{ended:?}");
+    std::process::exit(1);
+}
+
+/// Moves this process, which has one thread, into a network namespace of its own: port 5683 is
+/// free there, and nobody else's load disturbs it.
+pub fn isolate() {
+    let user = match nix::unistd::geteuid().is_root() {
+        true => CloneFlags::empty(),
+        false => CloneFlags::CLONE_NEWUSER,
+    };
+    unshare(user | CloneFlags::CLONE_NEWNET)
+        .expect("a network namespace: run as root, or allow unprivileged user namespaces");
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    assert!(up.is_ok_and(|status| status.success()), "ip link set lo up");
+}
+
+/// A daemon; dropped, it is killed.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts a daemon whose store is in `directory`: this program again, see [`be_daemon`].
+    pub fn start(directory: &Path) -> Daemon {
+        let log = directory.join("log");
+        let child = Command::new(std::env::current_exe().expect("this program"))
+            .arg(ROLE)
+            .arg(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("create the log"))
+            .spawn()
+            .expect("start the daemon");
+        Daemon { child, log }
+    }
+
+    /// Waits until it answers a CoAP ping (RFC 7252 §1.2); returns how long it took.
+    pub fn ready(&mut self) -> Duration {
+        let began = Instant::now();
+        let server: SocketAddr = SERVER.parse().expect("an address");
+        let socket = UdpSocket::bind("[::1]:0").expect("bind");
+        socket.connect(server).expect("connect");
+        let wait = Some(Duration::from_millis(1));
+        socket.set_read_timeout(wait).expect("timeout");
+        while began.elapsed() < PATIENCE {
+            // Refused as long as nobody listens.
+            let _ = socket.send(&[0x40, 0, 0, 1]);
+            if socket.recv(&mut [0; 16]).is_ok() {
+                return began.elapsed();
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                panic!("the daemon ended with {status}: {log}");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the daemon does not answer after {PATIENCE:?}");
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.child.kill().expect("kill the daemon");
+        self.child.wait().expect("wait for the daemon");
+    }
+
+    /// Resident memory, bytes (`VmRSS`).
+    #[allow(dead_code, reason = "the benchmark's")]
+    pub fn resident(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(status).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        kib.and_then(|kib| kib.parse::<u64>().ok()).expect("VmRSS") * 1024
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

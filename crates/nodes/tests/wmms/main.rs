@@ -1,0 +1,192 @@
+//! kill -9 of the WMMS under load: no acknowledged binding is lost.
+//!
+//! 30 kills; `WPANLAB_KILLS=1000 cargo test --release -p nodes --test wmms` for more.
+
+mod daemon;
+#[allow(dead_code, reason = "the benchmark uses the rest")]
+mod load;
+
+use std::net::Ipv6Addr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use daemon::{Daemon, PATIENCE, SERVER};
+use libtest_mimic::{Arguments, Trial};
+use load::{Ask, Load, option};
+
+const SEED: u64 = 4;
+const PEERS: usize = 8;
+const WINDOW: usize = 32;
+/// CoAP codes: 2.02, 2.05, 4.04.
+const DELETED: u8 = 0x42;
+const CONTENT: u8 = 0x45;
+const NOT_FOUND: u8 = 0x84;
+
+fn main() {
+    daemon::be_daemon();
+    // Before libtest starts threads: a namespace is a thread's.
+    daemon::isolate();
+    let kills = std::env::var("WPANLAB_KILLS").map_or(30, |kills| {
+        kills.parse().expect("WPANLAB_KILLS is a number")
+    });
+    let trial = Trial::test(
+        "no_kill_at_any_instant_loses_an_acknowledged_binding",
+        move || {
+            let directory = tempfile::tempdir()?;
+            kill_repeatedly(directory.path(), kills);
+            Ok(())
+        },
+    );
+    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit();
+}
+
+/// The generator of the test's own choices: splitmix64.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+}
+
+/// What a WMMS may say of one node; a T_Addr is the number of the update that brought it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    /// What was acknowledged last; `None`: no entry.
+    acknowledged: Option<u64>,
+    /// What was asked for and not answered yet.
+    asked: Option<Option<u64>>,
+    /// Updates so far.
+    updates: u64,
+}
+
+fn p_addr(slot: usize) -> Ipv6Addr {
+    Ipv6Addr::from(0x2001_0db8_u128 << 96 | slot as u128)
+}
+
+fn t_addr(update: u64) -> Ipv6Addr {
+    Ipv6Addr::from(0x2001_0db8_0001_u128 << 80 | u128::from(update))
+}
+
+impl Node {
+    /// The next update: mostly bindings, some registrations, some ends.
+    fn update(&mut self, slot: usize, chance: &mut Chance) -> Ask {
+        self.updates += 1;
+        let (p, t) = (p_addr(slot), t_addr(self.updates));
+        let (ask, then) = match (self.acknowledged, chance.below(16)) {
+            (Some(_), 0) => (Ask::Deregister(p), None),
+            (None, _) | (_, 1..4) => (Ask::Register(p, t), Some(self.updates)),
+            _ => (Ask::Bind(p, t), Some(self.updates)),
+        };
+        self.asked = Some(then);
+        ask
+    }
+
+    fn answered(&mut self, slot: usize, code: u8) {
+        let then = self.asked.take().expect("an answer to a question");
+        // A request that is repeated after a restart may find its work done.
+        let done = code >> 5 == 2 || (then.is_none() && code == NOT_FOUND);
+        assert!(done, "node {slot}: {then:?} was refused with {code:#x}");
+        assert!(then.is_some() || matches!(code, DELETED | NOT_FOUND));
+        self.acknowledged = then;
+    }
+
+    /// What the WMMS says after a restart: what it acknowledged, or what it was asked since.
+    fn found(&mut self, slot: usize, message: &[u8], kill: u64) {
+        let found = match message[1] {
+            NOT_FOUND => None,
+            CONTENT => {
+                let value = option(message, 2050).expect("a T_Addr");
+                let bytes = <[u8; 16]>::try_from(value).expect("16 bytes");
+                Some(u128::from_be_bytes(bytes) as u64)
+            }
+            code => panic!("kill {kill}: discovery of node {slot}: {code:#x}"),
+        };
+        let right = found == self.acknowledged || self.asked == Some(found);
+        assert!(
+            right,
+            "kill {kill}: node {slot} was acknowledged {:?}, asked for {:?}, found {found:?}",
+            self.acknowledged, self.asked
+        );
+        self.acknowledged = found;
+        self.asked = None;
+    }
+}
+
+fn kill_repeatedly(directory: &Path, kills: u64) {
+    let mut chance = Chance(SEED);
+    let server = SERVER.parse().expect("an address");
+    let mut load = Load::new(
+        "[::1]:0".parse().expect("an address"),
+        server,
+        PEERS,
+        WINDOW,
+    );
+    let mut nodes = vec![Node::default(); load.slots()];
+    let mut acknowledged = 0;
+    for kill in 1..=kills {
+        let mut daemon = Daemon::start(directory);
+        if chance.below(8) == 0 {
+            // While it starts.
+            std::thread::sleep(Duration::from_micros(chance.below(30_000)));
+            daemon.kill();
+            continue;
+        }
+        daemon.ready();
+        discover_all(&mut load, &mut nodes, kill);
+        for (slot, node) in nodes.iter_mut().enumerate() {
+            load.send(slot, node.update(slot, &mut chance));
+        }
+        let end = Instant::now() + Duration::from_micros(chance.below(60_000));
+        while Instant::now() < end {
+            acknowledged += take_answers(&mut load, &mut nodes, Some(&mut chance));
+        }
+        daemon.kill();
+        // What it sent before it died was sent.
+        acknowledged += take_answers(&mut load, &mut nodes, None);
+        load.give_up();
+    }
+    let mut daemon = Daemon::start(directory);
+    daemon.ready();
+    discover_all(&mut load, &mut nodes, kills + 1);
+    assert!(
+        acknowledged > kills,
+        "{acknowledged} updates in {kills} lives"
+    );
+    println!("{kills} kills, {acknowledged} acknowledged updates, none lost");
+}
+
+/// Takes answers; sends the next updates with `chance`.
+fn take_answers(load: &mut Load, nodes: &mut [Node], chance: Option<&mut Chance>) -> u64 {
+    let mut free = Vec::new();
+    load.receive(Duration::from_millis(1), &mut |slot, message| {
+        nodes[slot].answered(slot, message[1]);
+        free.push(slot);
+    });
+    if let Some(chance) = chance {
+        for slot in &free {
+            load.send(*slot, nodes[*slot].update(*slot, chance));
+        }
+    }
+    free.len() as u64
+}
+
+fn discover_all(load: &mut Load, nodes: &mut [Node], kill: u64) {
+    for slot in 0..nodes.len() {
+        load.send(slot, Ask::Discover(p_addr(slot)));
+    }
+    let began = Instant::now();
+    let mut found = 0;
+    while found < nodes.len() {
+        assert!(began.elapsed() < PATIENCE, "kill {kill}: no answer");
+        load.receive(Duration::from_millis(100), &mut |slot, message| {
+            nodes[slot].found(slot, message, kill);
+            found += 1;
+        });
+        load.send_again();
+    }
+}
