@@ -31,6 +31,7 @@ pub mod load;
 pub mod page;
 pub mod sweep;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use measure::result::{Expectation, Outcome};
 use rundir::RunDir;
 
 use chart::WIDE;
+use figure::paper::Measured;
 use figure::{Block, Section, figures, median, ms};
 use junit::Suite;
 use load::{Keys, Run};
@@ -49,7 +51,7 @@ use sweep::Sweep;
 pub enum ReportError {
     /// The directory has none of the files of a run or a sweep.
     #[error(
-        "{dir}: neither a run directory (plan.yaml, run.json, events.jsonl, result.json) nor that of a sweep (distribution.json, runs.jsonl): give the directory that `wpanlab run` wrote"
+        "{dir}: neither a run directory (plan.yaml, run.json, events.jsonl, result.json) nor that of a sweep (sweep.json, runs.jsonl): give the directory that `wpanlab run` wrote"
     )]
     NoRun {
         /// The directory.
@@ -73,7 +75,7 @@ impl Report {
     pub fn read(dir: &Path, compare: Option<Duration>) -> Result<Report, ReportError> {
         if Sweep::is_at(dir) {
             let sweep = Sweep::read(dir);
-            return Ok(of_sweep(dir, sweep, compare.map(|d| d.as_secs_f64())));
+            return Ok(of_sweep(dir, &sweep, compare.map(|d| d.as_secs_f64())));
         }
         let run_dir = RunDir::new(dir);
         let files = [
@@ -117,7 +119,9 @@ impl Report {
 }
 
 fn of_run(run: &Run) -> Report {
-    let handovers = run.result.handovers.as_deref();
+    let measured = run.plan.as_ref().zip(run.result.handovers.as_deref());
+    let measured =
+        measured.map(|(plan, handovers)| [Measured::of(plan, handovers, &run.wireless_delays_s)]);
     let mut sections = vec![
         figure::map::section(run),
         figure::handover::section(run),
@@ -125,7 +129,7 @@ fn of_run(run: &Run) -> Report {
         figure::radio::signal(run),
         figure::traffic::losses(run),
         figure::radio::energy(run),
-        figure::paper::section(run.plan.as_ref(), handovers, &run.wireless_delays_s),
+        figure::paper::section(measured.as_ref().map(<[_; 1]>::as_slice)),
     ];
     sections.push(plan_section(run.plan_text.as_deref()));
     let head = Head {
@@ -255,65 +259,53 @@ fn suite(run: &Run, topology: String) -> Suite {
     }
 }
 
-fn of_sweep(dir: &Path, sweep: Sweep, compare_s: Option<f64>) -> Report {
-    let suites: Vec<Suite> = sweep
-        .runs
-        .iter()
-        .map(|path| {
-            let run = Run::read(&RunDir::new(path));
-            let mut suite = suite(&run, topology_name(&run));
-            suite.name = path
-                .strip_prefix(dir)
-                .unwrap_or(path)
-                .to_string_lossy()
-                .into_owned();
-            suite
-        })
-        .collect();
-    let mut problems = sweep.problems.clone();
-    if sweep.runs.is_empty() {
-        problems.push(
-            "no directory of a run is under that of the sweep: their expectations are not known"
-                .into(),
+fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
+    let mut suites = Vec::new();
+    let mut wireless_delays_s: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for row in &sweep.rows {
+        let run = Run::read(&RunDir::new(dir.join(&row.dir)));
+        let mut suite = suite(&run, topology_name(&run));
+        suite.name.clone_from(&row.dir);
+        suite
+            .properties
+            .push(("command".into(), row.command.clone()));
+        if let Some(error) = &row.error {
+            suite.expectations = Err(error.clone());
+        }
+        suites.push(suite);
+        let of_point = wireless_delays_s.entry(row.point).or_default();
+        of_point.extend(run.wireless_delays_s);
+    }
+    let measured = sweep.plans.iter().map(|(point, plan)| {
+        let delays = wireless_delays_s.get(point).map_or(&[][..], Vec::as_slice);
+        Measured::of(plan, sweep.handovers(*point), delays)
+    });
+    let measured: Vec<Measured> = measured.collect();
+    let mut sections = vec![figure::spread::delays(sweep, compare_s)];
+    sections.extend(figure::over::section(sweep));
+    sections.push(figure::spread::phases(sweep));
+    sections.push(figure::loss::section(sweep));
+    sections.push(figure::paper::section(
+        (!measured.is_empty()).then_some(&measured[..]),
+    ));
+    sections.push(figure::spread::runs(sweep));
+    let mut plan = plan_section(sweep.plan_text.as_deref());
+    if sweep.points().len() > 1 {
+        plan.blocks.insert(
+            0,
+            Block::Text("That of the first point; the others differ in what was set.".into()),
         );
     }
-    let all: Option<Vec<_>> = (!sweep.rows.is_empty()).then(|| {
-        sweep
-            .rows
-            .iter()
-            .filter_map(|r| r.handovers.clone())
-            .flatten()
-            .collect()
-    });
-    let topology = sweep
-        .topology
-        .clone()
-        .or(sweep.plan.as_ref().map(|p| p.name.clone()));
-    let topology = topology.unwrap_or_else(|| sweep.name.clone());
-    let varied = sweep.rows.iter().any(|r| !r.set.is_empty());
-    let mut sections = vec![
-        figure::spread::delays(&sweep, compare_s),
-        figure::spread::phases(&sweep),
-        figure::spread::losses(&sweep),
-        figure::spread::runs(&sweep),
-    ];
-    if !varied {
-        // With values set, the runs have no common parameters to stand at.
-        sections.push(figure::paper::section(
-            sweep.plan.as_ref(),
-            all.as_deref(),
-            &[],
-        ));
-    }
-    sections.push(plan_section(sweep.plan_text.as_deref()));
+    sections.push(plan);
+    let topology = &sweep.distribution.topology;
     let head = Head {
         title: format!("{topology}: report of {} runs", sweep.rows.len()),
-        passed: (!sweep.rows.is_empty()).then(|| sweep.rows.iter().all(|r| r.passed == Some(true))),
-        tiles: sweep_tiles(&sweep),
-        facts: sweep_facts(&sweep, &topology, &suites),
+        passed: sweep_passed(sweep),
+        tiles: sweep_tiles(sweep),
+        facts: sweep_facts(sweep, &suites),
         expectations: None,
         notes: vec![],
-        problems,
+        problems: sweep.problems.clone(),
     };
     Report {
         head,
@@ -322,64 +314,72 @@ fn of_sweep(dir: &Path, sweep: Sweep, compare_s: Option<f64>) -> Report {
     }
 }
 
+/// Not before the last run is it known that all passed.
+fn sweep_passed(sweep: &Sweep) -> Option<bool> {
+    let passed = sweep.rows.iter().all(|row| row.passed);
+    (!passed || sweep.is_complete() && !sweep.rows.is_empty()).then_some(passed)
+}
+
 fn sweep_tiles(sweep: &Sweep) -> Vec<(String, String)> {
-    let delays: Vec<f64> = sweep.rows.iter().flat_map(sweep::Row::delays).collect();
-    let failed = sweep.rows.iter().filter(|r| r.passed != Some(true)).count();
-    let mut tiles = vec![
-        (
-            format!("{failed} of {}", sweep.rows.len()),
-            "runs failed".to_owned(),
-        ),
-        (
-            delays.len().to_string(),
-            "handovers, as clients saw them".to_owned(),
-        ),
-    ];
-    tiles.extend(median(&delays).map(|d| (ms(d), "median handover delay".to_owned())));
-    let lost: Option<u64> = sweep.rows.iter().map(|r| r.lost).sum();
-    tiles.extend(lost.map(|n| (n.to_string(), "requests lost".to_owned())));
+    let points = sweep.points();
+    let tile = |value: String, name: &str| (value, name.to_owned());
+    let failed = points.iter().map(|p| p.failed + p.broken).sum::<usize>();
+    let mut tiles = vec![tile(
+        format!("{failed} of {}", sweep.rows.len()),
+        "runs failed",
+    )];
+    if points.len() > 1 {
+        tiles.push(tile(points.len().to_string(), "points"));
+    }
+    let delays: Vec<f64> = points.iter().flat_map(|p| sweep.delays(p.point)).collect();
+    tiles.push(tile(
+        delays.len().to_string(),
+        "handovers, as clients saw them",
+    ));
+    if let ([_], Some(delay)) = (points, median(&delays)) {
+        tiles.push(tile(ms(delay), "median handover delay"));
+    }
+    let lost = sweep.rows.iter().filter_map(|row| row.figures.get("lost"));
+    tiles.push(tile(lost.sum::<f64>().to_string(), "requests lost"));
     tiles
 }
 
 /// What all runs have in common, and how their expectations came out.
-fn sweep_facts(sweep: &Sweep, topology: &str, suites: &[Suite]) -> Vec<(String, String)> {
+fn sweep_facts(sweep: &Sweep, suites: &[Suite]) -> Vec<(String, String)> {
+    let manifest = &sweep.manifest;
     let mut facts = vec![
-        ("directory".to_owned(), sweep.name.clone()),
-        ("topology".to_owned(), topology.to_owned()),
+        ("directory".to_owned(), Some(sweep.name.clone())),
+        ("topology".into(), manifest.topology.clone()),
+        (
+            "seeds".into(),
+            manifest
+                .seeds
+                .map(|[first, last]| format!("{first} to {last}")),
+        ),
     ];
-    let seeds: Vec<_> = sweep.rows.iter().filter_map(|r| r.seed).collect();
-    if let Some((first, last)) = seeds.iter().min().zip(seeds.iter().max()) {
-        facts.push(("seeds".to_owned(), format!("{first} to {last}")));
-    }
-    for name in ["backend", "clock", "kernel", "made by wpanlab"] {
-        let mut values: Vec<&String> = suites
-            .iter()
-            .flat_map(|s| &s.properties)
-            .filter(|p| p.0 == name)
-            .map(|p| &p.1)
-            .collect();
-        values.sort();
-        values.dedup();
-        let values: Vec<&str> = values.into_iter().map(String::as_str).collect();
-        let value = if values.is_empty() {
-            "not known".to_owned()
-        } else {
-            values.join(", ")
-        };
-        facts.push((name.to_owned(), value));
-    }
-    let expectations = || {
-        suites
-            .iter()
-            .filter_map(|s| s.expectations.as_ref().ok())
-            .flatten()
-    };
-    let held = expectations()
-        .filter(|e| e.outcome == Outcome::Passed)
-        .count();
+    let set = manifest.parameters.iter();
+    facts.extend(set.map(|p| (p.path.clone(), Some(p.values.join(", ")))));
+    facts.extend([
+        ("backend".into(), manifest.backend.clone()),
+        ("clock".into(), manifest.clock.clone()),
+        ("kernel".into(), manifest.kernel.clone()),
+        ("made by wpanlab".into(), manifest.wpanlab_version.clone()),
+        (
+            "report by wpanlab".into(),
+            Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ),
+    ]);
+    let all = suites
+        .iter()
+        .filter_map(|s| s.expectations.as_ref().ok())
+        .flatten();
+    let held = all.clone().filter(|e| e.outcome == Outcome::Passed).count();
     facts.push((
-        "expectations".to_owned(),
-        format!("{held} of {} passed", expectations().count()),
+        "expectations".into(),
+        Some(format!("{held} of {} passed", all.count())),
     ));
-    facts
+    let known = |(name, value): (String, Option<String>)| {
+        (name, value.unwrap_or_else(|| "not known".into()))
+    };
+    facts.into_iter().map(known).collect()
 }

@@ -1,73 +1,76 @@
 //! The files of a sweep: many runs of one topology over seeds, and perhaps over values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use measure::result::Handover;
+use measure::distribution::{Distribution, HandoverRow, Point, Row};
 use rundir::RunDir;
 use serde::Deserialize;
-use serde_json::Value;
 use topology::Plan;
-use units::Seed;
 
 use crate::load::{json, name_of};
 
-/// The distribution of a sweep over seeds.
-pub const DISTRIBUTION: &str = "distribution.json";
+/// What a sweep runs, and by what.
+pub const MANIFEST: &str = "sweep.json";
 /// The table of a sweep's runs, one JSON object a line.
 pub const RUNS: &str = "runs.jsonl";
 
-/// One run of a sweep. Keys that it does not have are absent here; others are passed over.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Row {
-    /// Root seed.
-    pub seed: Option<Seed>,
-    /// What was set in this run, by path in the topology.
-    #[serde(default)]
-    pub set: BTreeMap<String, Value>,
-    /// Whether every expectation passed.
-    pub passed: Option<bool>,
-    /// Every handover.
-    pub handovers: Option<Vec<Handover>>,
-    /// Message IDs requested and never answered.
-    pub lost: Option<u64>,
-    /// Message IDs requested.
-    pub sent: Option<u64>,
+/// What the report shows of `sweep.json`. Keys that it does not have are absent here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Manifest {
+    /// Topology file as the command line had it.
+    pub topology: Option<String>,
+    /// First and last seed.
+    pub seeds: Option<[u64; 2]>,
+    /// Parameters in the order of the command line.
+    pub parameters: Vec<Parameter>,
+    /// `native`, or `vm` with what executes it.
+    pub backend: Option<String>,
+    /// `virtual` or `realtime`.
+    pub clock: Option<String>,
+    /// Kernel release.
+    pub kernel: Option<String>,
+    /// Version of the program that made the runs.
+    pub wpanlab_version: Option<String>,
 }
 
-impl Row {
-    /// What was set, for people: `a=1, b=2 ms`; empty if nothing was.
-    pub fn setting(&self) -> String {
-        let one = |(path, value): (&String, &Value)| match value {
-            Value::String(text) => format!("{path}={text}"),
-            other => format!("{path}={other}"),
-        };
-        self.set.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
+/// A parameter and its values.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Parameter {
+    /// Its path in the topology.
+    pub path: String,
+    /// What it is set to.
+    pub values: Vec<String>,
+}
 
-    /// The delays that clients saw, seconds.
-    pub fn delays(&self) -> impl Iterator<Item = f64> {
-        self.handovers.iter().flatten().filter_map(|h| h.delay_s)
+impl Manifest {
+    /// How many runs the sweep has when it is finished.
+    pub fn runs(&self) -> Option<u64> {
+        let [first, last] = self.seeds?;
+        let seeds = last.checked_sub(first)?.checked_add(1)?;
+        let mut values = self.parameters.iter().map(|p| p.values.len() as u64);
+        values.try_fold(seeds, u64::checked_mul)
     }
 }
 
 /// What a sweep left.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sweep {
     /// Name of the directory.
     pub name: String,
-    /// The plan that its runs have in common, as text and understood.
-    pub plan_text: Option<String>,
-    /// See `plan_text`.
-    pub plan: Option<Plan>,
-    /// Name of the topology.
-    pub topology: Option<String>,
-    /// Its runs.
+    /// `sweep.json`.
+    pub manifest: Manifest,
+    /// Its runs, in the order of points and seeds.
     pub rows: Vec<Row>,
-    /// Directories of runs under it, in order.
-    pub runs: Vec<PathBuf>,
+    /// The distribution of their figures. It is made of the rows by what makes
+    /// `distribution.json`, so that an interrupted sweep has one, too.
+    pub distribution: Distribution,
+    /// The plan of the first point as text.
+    pub plan_text: Option<String>,
+    /// The plan of each point that has one.
+    pub plans: BTreeMap<usize, Plan>,
     /// What is missing or cannot be read.
     pub problems: Vec<String>,
 }
@@ -75,103 +78,167 @@ pub struct Sweep {
 impl Sweep {
     /// Whether `dir` is a sweep's.
     pub fn is_at(dir: &Path) -> bool {
-        dir.join(DISTRIBUTION).exists() || dir.join(RUNS).exists()
+        dir.join(MANIFEST).exists() || dir.join(RUNS).exists()
     }
 
-    /// Reads a sweep's directory.
+    /// Reads a sweep's directory. Nothing in it is required.
     pub fn read(dir: &Path) -> Sweep {
-        let mut sweep = Sweep {
-            name: name_of(dir),
-            ..Sweep::default()
-        };
-        let plan = RunDir::new(dir).plan();
-        match fs::read_to_string(&plan) {
-            Ok(text) => {
-                match Plan::from_yaml(&text) {
-                    Ok(plan) => sweep.plan = Some(plan),
-                    Err(error) => sweep
-                        .problems
-                        .push(format!("plan.yaml cannot be understood: {error}")),
-                }
-                sweep.plan_text = Some(text);
-            }
-            Err(error) => sweep
-                .problems
-                .push(format!("plan.yaml cannot be read: {error}")),
-        }
-        sweep.read_rows(dir);
-        find_runs(dir, 3, &mut sweep.runs);
-        sweep
-            .runs
-            .sort_by_key(|path| natural(&path.to_string_lossy()));
-        sweep
-    }
-
-    fn read_rows(&mut self, dir: &Path) {
-        let table = dir.join(RUNS);
-        let values: Result<Vec<Value>, io::Error> = match fs::read_to_string(&table) {
-            Ok(text) => {
-                let lines = text.lines().filter(|line| !line.trim().is_empty());
-                lines.map(|line| Ok(serde_json::from_str(line)?)).collect()
-            }
-            Err(_) => json(&dir.join(DISTRIBUTION)).map(|mut value| {
-                self.topology = value["topology"].as_str().map(str::to_owned);
-                match value["runs"].take() {
-                    Value::Array(rows) => rows,
-                    _ => {
-                        self.problems
-                            .push(format!("{DISTRIBUTION} has no list `runs`"));
-                        Vec::new()
-                    }
-                }
-            }),
-        };
-        let values = values.unwrap_or_else(|error| {
-            self.problems
-                .push(format!("the table of runs cannot be understood: {error}"));
-            Vec::new()
+        let mut problems = Vec::new();
+        let manifest = json(&dir.join(MANIFEST)).and_then(|value| {
+            // What serde says of a key is what a reader needs.
+            Ok(serde_json::from_value(value)?)
         });
-        for (i, value) in values.into_iter().enumerate() {
-            match serde_json::from_value::<Row>(value) {
-                Ok(row) => self.rows.push(row),
-                Err(error) => self.problems.push(format!(
-                    "run {} of the table cannot be understood: {error}",
-                    i + 1
+        let manifest: Manifest = manifest.unwrap_or_else(|error| {
+            problems.push(format!("{MANIFEST} cannot be read: {error}"));
+            Manifest::default()
+        });
+        let rows = read_rows(dir, &mut problems);
+        match manifest.runs() {
+            Some(planned) if planned != rows.len() as u64 => problems.push(format!(
+                "{RUNS} has {} of the {planned} runs of {MANIFEST}: `wpanlab run` with --resume makes the others",
+                rows.len()
+            )),
+            _ => {}
+        }
+        let mut plan_text = None;
+        let mut plans = BTreeMap::new();
+        for point in rows.iter().map(|row| row.point).collect::<BTreeSet<_>>() {
+            let file = RunDir::new(dir.join(format!("point-{point}"))).plan();
+            let read = fs::read_to_string(&file).map_err(|error| error.to_string());
+            let plan = read.and_then(|text| {
+                let plan = Plan::from_yaml(&text).map_err(|error| error.to_string());
+                plan_text.get_or_insert(text);
+                plan
+            });
+            match plan {
+                Ok(plan) => drop(plans.insert(point, plan)),
+                Err(error) => problems.push(format!(
+                    "point-{point}/plan.yaml cannot be understood: {error}"
                 )),
             }
         }
-        let bare = self.rows.iter().filter(|r| r.handovers.is_none()).count();
-        if bare > 0 {
-            self.problems.push(format!("{bare} of {} runs have no key `handovers` in the table: they are in no distribution", self.rows.len()));
+        let topology = plans.values().next().map(|plan| plan.name.clone());
+        let topology = topology.or_else(|| manifest.topology.clone());
+        let parameters = match manifest.parameters.is_empty() {
+            false => manifest.parameters.iter().map(|p| p.path.clone()).collect(),
+            true => rows
+                .first()
+                .map_or_else(Vec::new, |row| row.set.keys().cloned().collect()),
+        };
+        let topology = topology.unwrap_or_else(|| name_of(dir));
+        Sweep {
+            name: name_of(dir),
+            distribution: Distribution::of(&topology, parameters, &rows),
+            manifest,
+            rows,
+            plan_text,
+            plans,
+            problems,
         }
+    }
+
+    /// The combinations of values.
+    pub fn points(&self) -> &[Point] {
+        &self.distribution.points
+    }
+
+    /// Paths of the parameters that have more than one value, in the order of the command line.
+    pub fn varied(&self) -> Vec<&str> {
+        let paths = self.distribution.parameters.iter().map(String::as_str);
+        let differs = |path: &&str| {
+            let values: BTreeSet<_> = self.points().iter().map(|p| p.set.get(*path)).collect();
+            values.len() > 1
+        };
+        paths.filter(differs).collect()
+    }
+
+    /// What a point is called in a figure: its number, and the values that tell it from others.
+    pub fn label(&self, point: &Point) -> String {
+        match self.points().len() {
+            1 => "all runs".into(),
+            _ => format!("{}: {}", point.point, self.values(point).join(", ")),
+        }
+    }
+
+    /// Heads of the columns that tell points apart in a table; none if there is one point. Of paths
+    /// only the end is there, if no two end alike.
+    pub fn heads(&self) -> Vec<String> {
+        let varied = self.varied();
+        let ends: BTreeSet<&str> = varied.iter().map(|path| end(path)).collect();
+        let unique = ends.len() == varied.len();
+        let name = |path: &&str| if unique { end(path) } else { path }.to_owned();
+        match self.points().len() {
+            0 | 1 => vec![],
+            _ => ["point".to_owned()]
+                .into_iter()
+                .chain(varied.iter().map(name))
+                .collect(),
+        }
+    }
+
+    /// A point's cells under [`Sweep::heads`].
+    pub fn cells(&self, point: &Point) -> Vec<String> {
+        match self.points().len() {
+            0 | 1 => vec![],
+            _ => [point.point.to_string()]
+                .into_iter()
+                .chain(self.values(point))
+                .collect(),
+        }
+    }
+
+    fn values(&self, point: &Point) -> Vec<String> {
+        let value = |path| point.set.get(path).cloned().unwrap_or_default();
+        self.varied().into_iter().map(value).collect()
+    }
+
+    /// Whether the table has every run; `true` if `sweep.json` does not tell how many there are.
+    pub fn is_complete(&self) -> bool {
+        self.manifest
+            .runs()
+            .is_none_or(|runs| runs == self.rows.len() as u64)
+    }
+
+    /// The handovers of a point as clients saw them, of the runs that were measured.
+    pub fn handovers(&self, point: usize) -> impl Iterator<Item = &HandoverRow> {
+        let of_point = move |row: &&Row| row.point == point && row.error.is_none();
+        self.rows
+            .iter()
+            .filter(of_point)
+            .flat_map(|row| &row.handovers)
+    }
+
+    /// Their delays, in seconds.
+    pub fn delays(&self, point: usize) -> Vec<f64> {
+        self.handovers(point).filter_map(|h| h.delay_s).collect()
     }
 }
 
-fn find_runs(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if !path.is_dir() {
-            continue;
-        }
-        if path.join("result.json").exists() || path.join("run.json").exists() {
-            found.push(path);
-        } else if depth > 1 {
-            find_runs(&path, depth - 1, found);
-        }
-    }
+/// The last two keys of a path.
+pub fn end(path: &str) -> &str {
+    let dots = path.rmatch_indices('.');
+    dots.map(|(at, _)| at + 1)
+        .nth(1)
+        .map_or(path, |at| &path[at..])
 }
 
-/// Text to sort by, in which `seed-9` comes before `seed-10`.
-fn natural(text: &str) -> Vec<(u64, String)> {
-    let chars: Vec<char> = text.chars().collect();
-    let groups = chars.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
-    let part = |group: &[char]| {
-        let text: String = group.iter().collect();
-        // What is no number, or too large a one, sorts as a word, after all numbers.
-        text.parse()
-            .map_or((u64::MAX, text), |n| (n, String::new()))
-    };
-    groups.map(part).collect()
+fn read_rows(dir: &Path, problems: &mut Vec<String>) -> Vec<Row> {
+    let text = fs::read_to_string(dir.join(RUNS)).unwrap_or_else(|error| {
+        problems.push(format!("{RUNS} cannot be read: {error}"));
+        String::new()
+    });
+    let mut rows: Vec<Row> = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                problems.push(format!("{RUNS}:{} cannot be understood: {error}", i + 1));
+            }
+        }
+    }
+    // While a sweep is under way they stand in the order in which they ended.
+    rows.sort_by_key(|row| (row.point, row.seed.0));
+    rows
 }
 
 #[cfg(test)]
@@ -179,17 +246,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeds_are_in_the_order_of_their_numbers() {
-        let mut names = ["seed-10", "seed-9", "seed-100", "a"];
-        names.sort_by_key(|n| natural(n));
-        assert_eq!(names, ["a", "seed-9", "seed-10", "seed-100"]);
+    fn the_end_of_a_path_is_its_last_two_keys() {
+        assert_eq!(end("nodes.client.polls[0].every"), "polls[0].every");
+        assert_eq!([end("a.b"), end("a"), end("")], ["a.b", "a", ""]);
     }
 
     #[test]
-    fn a_row_may_say_what_was_set_and_have_keys_of_later_versions() {
-        let text = r#"{"seed":3,"passed":true,"set":{"backbone.delay":"5 ms","x":2},"later":{}}"#;
-        let row: Row = serde_json::from_str(text).unwrap();
-        assert_eq!(row.setting(), "backbone.delay=5 ms, x=2");
-        assert_eq!(row.delays().count(), 0);
+    fn a_sweep_has_a_run_for_each_seed_and_combination_of_values() {
+        let manifest = |text| serde_json::from_str::<Manifest>(text).unwrap();
+        let full = r#"{"seeds":[3,7],"later":1,"parameters":[{"path":"a","values":["1","2","3"]},{"path":"b","values":["x","y"]}]}"#;
+        assert_eq!(manifest(full).runs(), Some(30));
+        assert_eq!(
+            manifest(r#"{"seeds":[0,18446744073709551615]}"#).runs(),
+            None
+        );
+        assert_eq!(manifest("{}").runs(), None);
     }
 }

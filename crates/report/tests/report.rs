@@ -1,9 +1,11 @@
 //! What a report says of directories as runs leave them, and as accidents leave them.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
+use common::{example, parse, plan_with, read, text};
 use measure::selftest::{Truth, synthesize};
 use report::Report;
 use roxmltree::Document;
@@ -12,20 +14,6 @@ use tempfile::TempDir;
 
 /// Start of the scenario in the example of docs/result.md, and of the synthetic capture.
 const START_NS: u64 = 1_600_000_000_000_000_000;
-
-/// The example of docs/result.md: what `measure`'s own test says that it writes.
-fn example() -> Value {
-    let text = include_str!("../../../docs/result.md");
-    let example = text.split("## Example").nth(1).unwrap();
-    let json = example.split("```json\n").nth(1).unwrap();
-    serde_json::from_str(json.split("```").next().unwrap()).unwrap()
-}
-
-fn plan() -> String {
-    let text = include_str!("../../../topologies/handover.yaml");
-    let plan = topology::load("handover.yaml", text, topology::Overrides::default()).unwrap();
-    plan.to_yaml()
-}
 
 fn event(after_ns: u64, node: &str, rest: &Value) -> String {
     let mut event = json!({ "time_ns": START_NS + after_ns, "node": node });
@@ -55,7 +43,7 @@ fn events() -> String {
 fn run() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
-    fs::write(path.join("plan.yaml"), plan()).unwrap();
+    fs::write(path.join("plan.yaml"), plan_with(&[])).unwrap();
     fs::write(
         path.join("run.json"),
         r#"{"backend":"vm","clock":"virtual","kernel":"6.1.0-18-amd64","wpanlab_version":"0.1.0"}"#,
@@ -67,27 +55,6 @@ fn run() -> TempDir {
     let capture = synthesize(&Truth::default()).unwrap();
     fs::write(path.join("captures/client.eth0.pcapng"), capture).unwrap();
     dir
-}
-
-fn read(path: &Path) -> Report {
-    Report::read(path, None).unwrap()
-}
-
-/// All text of a page or a drawing.
-fn text(document: &Document) -> String {
-    let texts = document.descendants().filter(|n| n.is_text());
-    texts
-        .filter_map(|n| n.text())
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn parse(page: &str) -> Document<'_> {
-    let options = roxmltree::ParsingOptions {
-        allow_dtd: true,
-        ..Default::default()
-    };
-    Document::parse_with_options(page, options).unwrap()
 }
 
 #[test]
@@ -208,7 +175,7 @@ fn hostile_text_stays_text() {
     result["expectations"][1]["expected"] = json!(evil);
     result["expectations"][1]["outcome"] = json!("failed");
     fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
-    let plan = plan().replace("er2", "'</svg><script>'");
+    let plan = plan_with(&[]).replace("er2", "'</svg><script>'");
     fs::write(dir.path().join("plan.yaml"), plan).unwrap();
     let report = read(dir.path());
     assert_eq!(report.problems(), [] as [&str; 0]);
@@ -374,119 +341,4 @@ fn a_run_without_a_result_is_an_error_in_junit() {
     let document = Document::parse(&xml).unwrap();
     assert_eq!(document.root_element().attribute("errors"), Some("1"));
     assert!(document.descendants().any(|n| n.has_tag_name("error")));
-}
-
-/// A sweep over two seeds, one of which failed, as `wpanlab run --seeds` leaves it.
-fn sweep(file: &str, rows: &[Value]) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path();
-    fs::write(path.join("plan.yaml"), plan()).unwrap();
-    let text = match file {
-        "runs.jsonl" => rows.iter().map(|row| row.to_string() + "\n").collect(),
-        _ => json!({"topology": "handover", "runs": rows, "figures": [], "lost": null}).to_string(),
-    };
-    fs::write(path.join(file), text).unwrap();
-    for (i, row) in rows.iter().enumerate() {
-        let run = path.join(format!("seed-{}", i + 9));
-        fs::create_dir(&run).unwrap();
-        let mut result = example();
-        result["expectations"][0]["outcome"] = json!(if row["passed"] == json!(true) {
-            "passed"
-        } else {
-            "failed"
-        });
-        fs::write(run.join("result.json"), result.to_string()).unwrap();
-    }
-    dir
-}
-
-fn row(seed: u64, passed: bool, delays_s: &[f64]) -> Value {
-    let handover = |delay: &f64| {
-        let mut handover = example()["handovers"][0].clone();
-        handover["delay_s"] = json!(delay);
-        handover
-    };
-    let handovers: Vec<Value> = delays_s.iter().map(handover).collect();
-    json!({"seed": seed, "passed": passed, "handovers": handovers, "lost": 3, "sent": 10})
-}
-
-#[test]
-fn a_sweep_shows_quartiles_failed_seeds_and_where_a_delay_falls() {
-    let rows = [row(9, true, &[0.1, 0.2]), row(10, false, &[0.3, 0.4])];
-    let dir = sweep("distribution.json", &rows);
-    let compare = std::time::Duration::from_millis(350);
-    let report = Report::read(dir.path(), Some(compare)).unwrap();
-    assert_eq!(report.problems(), [] as [&str; 0]);
-    let page = report.html();
-    let document = parse(&page);
-    let text = text(&document);
-    // R: quantile(c(100, 200, 300, 400)) gives 100, 175, 250, 325, 400.
-    for told in [
-        "175 ms",
-        "250 ms",
-        "325 ms",
-        "3 of 4 delays, 75.0 %, are shorter than 350 ms.",
-        "1 of 2 runs failed; they stand first.",
-        "6 of 20 Message IDs were lost, in 2 of 2 runs.",
-    ] {
-        assert!(text.contains(told), "{told}");
-    }
-    let names: Vec<String> = report.svgs().into_iter().map(|s| s.0).collect();
-    for name in ["delay-cumulative", "delay-histogram", "phases", "lost"] {
-        assert!(names.iter().any(|n| n == name), "{name} in {names:?}");
-    }
-    let xml = report.junit();
-    let document = Document::parse(&xml).unwrap();
-    let suites: Vec<_> = document
-        .descendants()
-        .filter(|n| n.has_tag_name("testsuite"))
-        .collect();
-    let told: Vec<_> = suites
-        .iter()
-        .map(|s| {
-            (
-                s.attribute("name").unwrap(),
-                s.attribute("failures").unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!(told, [("seed-9", "0"), ("seed-10", "1")]);
-}
-
-#[test]
-fn a_sweep_over_values_is_split_by_what_was_set() {
-    let mut rows = [row(1, true, &[0.1]), row(1, true, &[0.4])];
-    rows[0]["set"] = json!({"backbone.delay": "2 ms"});
-    rows[1]["set"] = json!({"backbone.delay": "9 ms"});
-    let dir = sweep("runs.jsonl", &rows);
-    let report = read(dir.path());
-    let page = report.html();
-    let text = text(&parse(&page));
-    assert!(text.contains("backbone.delay=2 ms (1)") && text.contains("backbone.delay=9 ms (1)"));
-    assert!(
-        !page.contains("fig-figure-15"),
-        "runs with different parameters have no common point"
-    );
-}
-
-#[test]
-fn a_damaged_table_of_runs_is_said() {
-    for text in [
-        "",
-        "{",
-        "[]",
-        "{\"runs\": 3}",
-        "{\"runs\": [{\"seed\": \"x\"}, {}]}",
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("distribution.json"), text).unwrap();
-        let report = read(dir.path());
-        assert!(
-            report.problems().len() >= 2,
-            "{text}: {:?}",
-            report.problems()
-        );
-        parse(&report.html());
-        Document::parse(&report.junit()).unwrap();
-    }
 }

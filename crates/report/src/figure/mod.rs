@@ -9,9 +9,13 @@
 //! | [`radio`] | signal strength with the trigger; energy; the air |
 //! | [`paper`] | figures 15 to 17 of the CoMP paper with the run in them |
 //! | [`spread`] | distributions over the runs of a sweep |
+//! | [`loss`] | losses of a sweep beside lambda * D |
+//! | [`over`] | figures of a sweep over the parameter that it varies |
 
 pub mod handover;
+pub mod loss;
 pub mod map;
+pub mod over;
 pub mod paper;
 pub mod radio;
 pub mod spread;
@@ -170,7 +174,7 @@ pub fn figures(value: f64) -> String {
 
 /// The median, the mean of the middle two of an even number.
 pub fn median(values: &[f64]) -> Option<f64> {
-    measure::distribution::Quartiles::of(values).map(|q| q.median)
+    measure::distribution::Percentiles::of(values).map(|q| q.median)
 }
 
 #[cfg(test)]

@@ -1,26 +1,61 @@
-//! Figures 15 to 17 of the CoMP paper: the model's curves, and the run in them.
+//! Figures 15 to 17 of the CoMP paper: the model's curves, and the run, or the points of a sweep,
+//! in them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use measure::distribution::HandoverRow;
 use measure::result::Handover;
+use model::reading::CompLoss;
 use model::{FigureNumber, Model, PacketRate, Protocol};
 use rundir::Phase;
 use topology::Plan;
-use topology::plan::Role;
+use topology::plan::{DadMode, Role};
 
 use super::{Block, Chart, Figure, Section, figures, median, ms, table};
 use crate::chart::plot::{Axis, Plot, Series, Shape};
 
-/// What the model's parameters are in what was measured.
+/// What a handover has for the model, in a run's result or in a sweep's table.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    delay_s: Option<f64>,
+    lost: usize,
+    phases: &'a BTreeMap<Phase, f64>,
+}
+
+impl<'a> From<&'a Handover> for Seen<'a> {
+    fn from(handover: &'a Handover) -> Seen<'a> {
+        Seen {
+            delay_s: handover.delay_s,
+            lost: handover.lost_message_ids.len(),
+            phases: &handover.phases,
+        }
+    }
+}
+
+impl<'a> From<&'a HandoverRow> for Seen<'a> {
+    fn from(handover: &'a HandoverRow) -> Seen<'a> {
+        Seen {
+            delay_s: handover.delay_s,
+            lost: handover.lost,
+            phases: &handover.phases,
+        }
+    }
+}
+
+/// Handovers with one plan: a run's, or those of a sweep's point.
 #[derive(Debug)]
-struct Measured {
+pub struct Measured<'a> {
+    plan: &'a Plan,
+    handovers: Vec<Seen<'a>>,
     /// Delay that clients saw, seconds, one per handover.
     delays: Vec<f64>,
     /// Sum of the phases that the model has: tL2 + tMD + tAC + tBU.
     sums: Vec<f64>,
-    /// Lost Message IDs per handover.
-    losses: Vec<f64>,
+    /// Lost Message IDs per handover that a client saw, mean.
+    lost: f64,
     wireless_delay_s: Option<f64>,
+    /// Lw: the model has two hops between router, WMMS and client, which are the backbone.
     wired_delay_s: f64,
     rate_per_s: f64,
     hold: bool,
@@ -34,27 +69,32 @@ const TERMS: [(&str, &[Phase]); 4] = [
     ("tBU", &[Phase::Binding]),
 ];
 
-/// The section, for the handovers of one run or of many with the same plan.
-pub fn section(
-    plan: Option<&Plan>,
-    handovers: Option<&[Handover]>,
-    wireless_delays_s: &[f64],
-) -> Section {
-    let measured = plan
-        .zip(handovers)
-        .map(|(plan, handovers)| Measured::of(plan, handovers, wireless_delays_s));
+/// The section, for one run or for the points of a sweep. `None` stands for what has no plan or
+/// no handovers in its files.
+pub fn section(measured: Option<&[Measured]>) -> Section {
     let mut blocks = Vec::new();
-    match &measured {
-        None => blocks.push(Block::Missing("The run in the paper's figures: plan.yaml or the handovers of result.json are not there. The model's curves stand alone.".into())),
-        Some(m) if m.delays.is_empty() => blocks.push(Block::Text("No handover was measured: the model's curves stand alone.".into())),
-        Some(m) => {
-            blocks.push(terms(m, handovers.unwrap_or_default()));
-            blocks.push(Block::Text(explanation(m, plan)));
-        }
+    let seen: Vec<&Measured> = measured
+        .iter()
+        .flat_map(|m| m.iter())
+        .filter(|m| !m.delays.is_empty())
+        .collect();
+    match (measured, &seen[..]) {
+        (None, _) => blocks.push(Block::Missing("What was measured in the paper's figures: plan.yaml or the handovers are not there. The model's curves stand alone.".into())),
+        (_, []) => blocks.push(Block::Text("No handover was measured: the model's curves stand alone.".into())),
+        (_, [m]) => blocks.extend([terms(m), Block::Text(explanation(&seen))]),
+        _ => blocks.push(Block::Text(explanation(&seen))),
     }
-    let measured = measured.filter(|m| !m.delays.is_empty());
     for number in FigureNumber::ALL {
-        blocks.push(Block::Figure(figure(number, measured.as_ref())));
+        // A sweep stands in the figures along which its points differ.
+        if seen.len() > 1 && !differ(number, &seen) {
+            blocks.push(Block::Text(format!(
+                "Figure {} is left out: {}.",
+                number.number(),
+                why_not(number)
+            )));
+        } else {
+            blocks.push(Block::Figure(figure(number, &seen)));
+        }
     }
     Section {
         id: "paper",
@@ -63,8 +103,50 @@ pub fn section(
     }
 }
 
+/// Where measured handovers stand in a figure, in its unit; `None` if their parameters do not fit.
+fn abscissa(number: FigureNumber, m: &Measured) -> Option<f64> {
+    match number {
+        FigureNumber::Fifteen => m.wireless_delay_s.map(|s| s * 1e3),
+        FigureNumber::Sixteen => Some(m.rate_per_s).filter(|rate| rate.is_finite()),
+        FigureNumber::Seventeen => {
+            // The rate at which the paper holds the figure.
+            ((m.rate_per_s - 10.0).abs() < 1e-6).then_some(m.wired_delay_s * 1e3)
+        }
+    }
+}
+
+fn differ(number: FigureNumber, seen: &[&Measured]) -> bool {
+    let mut places: Vec<f64> = seen.iter().filter_map(|m| abscissa(number, m)).collect();
+    places.sort_by(f64::total_cmp);
+    let first_and_last = places.first().zip(places.last());
+    // Measured delays are never quite the same.
+    first_and_last.is_some_and(|(first, last)| last - first > 0.02 * last)
+}
+
+/// Why measured handovers have no [`abscissa`].
+fn why_none(number: FigureNumber) -> &'static str {
+    match number {
+        FigureNumber::Fifteen => "no captures show how long the wireless link took",
+        FigureNumber::Sixteen => "no client polls",
+        FigureNumber::Seventeen => "the figure holds the rate at 10/s, and theirs is another",
+    }
+}
+
+/// Why the points of a sweep do not [`differ`].
+fn why_not(number: FigureNumber) -> &'static str {
+    match number {
+        FigureNumber::Fifteen => {
+            "the points do not differ in the delay of their wireless link, or no captures show it (a sweep keeps them with --captures)"
+        }
+        FigureNumber::Sixteen => "the points do not differ in the rate of requests",
+        FigureNumber::Seventeen => {
+            "the points do not differ in the delay of the backbone, or not at the figure's 10 requests a second"
+        }
+    }
+}
+
 /// Seconds of a handover in some phases; `None` if it has none of them.
-fn length(handover: &Handover, phases: &[Phase]) -> Option<f64> {
+fn length(handover: &Seen, phases: &[Phase]) -> Option<f64> {
     let found: Vec<f64> = phases
         .iter()
         .filter_map(|p| handover.phases.get(p).copied())
@@ -72,8 +154,14 @@ fn length(handover: &Handover, phases: &[Phase]) -> Option<f64> {
     (!found.is_empty()).then(|| found.iter().sum())
 }
 
-impl Measured {
-    fn of(plan: &Plan, handovers: &[Handover], wireless_delays_s: &[f64]) -> Measured {
+impl<'a> Measured<'a> {
+    /// `wireless_delays_s`: see [`crate::load::Run`].
+    pub fn of<H: Into<Seen<'a>>>(
+        plan: &'a Plan,
+        handovers: impl IntoIterator<Item = H>,
+        wireless_delays_s: &[f64],
+    ) -> Measured<'a> {
+        let handovers: Vec<Seen> = handovers.into_iter().map(Into::into).collect();
         let all: Vec<Phase> = TERMS.iter().flat_map(|t| t.1).copied().collect();
         let mut rates: Vec<f64> = Vec::new();
         for node in plan.nodes.values() {
@@ -81,29 +169,27 @@ impl Measured {
                 rates.extend(client.polls.iter().map(|p| 1.0 / p.every.as_secs_f64()));
             }
         }
-        let hold = plan
-            .nodes
-            .values()
-            .any(|n| matches!(&n.role, Role::MobileNode(m) if m.handover.hold));
+        let holds = |role: &Role| matches!(role, Role::MobileNode(m) if m.handover.hold);
+        let delays: Vec<f64> = handovers.iter().filter_map(|h| h.delay_s).collect();
+        let of_seen = handovers.iter().filter(|h| h.delay_s.is_some());
+        let lost = of_seen.map(|h| h.lost as f64).sum::<f64>() / delays.len() as f64;
         Measured {
-            delays: handovers.iter().filter_map(|h| h.delay_s).collect(),
+            plan,
             sums: handovers.iter().filter_map(|h| length(h, &all)).collect(),
-            losses: handovers
-                .iter()
-                .filter(|h| h.delay_s.is_some())
-                .map(|h| h.lost_message_ids.len() as f64)
-                .collect(),
+            handovers,
+            delays,
+            lost,
             wireless_delay_s: median(wireless_delays_s),
-            wired_delay_s: plan.backbone.delay.as_secs_f64(),
+            wired_delay_s: plan.backbone.delay.as_secs_f64() / 2.0,
             // A handover of the result is what one poll saw.
             rate_per_s: median(&rates).unwrap_or(f64::NAN),
-            hold,
+            hold: plan.nodes.values().any(|node| holds(&node.role)),
         }
     }
 }
 
 /// The paper's constants beside what was measured.
-fn terms(m: &Measured, handovers: &[Handover]) -> Block {
+fn terms(m: &Measured) -> Block {
     let paper = Model::default();
     let p = &paper.parameters;
     let binding =
@@ -115,7 +201,7 @@ fn terms(m: &Measured, handovers: &[Handover]) -> Block {
         binding,
     ];
     let spread = |values: &[f64]| {
-        let q = measure::distribution::Quartiles::of(values);
+        let q = measure::distribution::Percentiles::of(values);
         q.map_or_else(
             || "not measured".into(),
             |q| match q.count {
@@ -131,7 +217,11 @@ fn terms(m: &Measured, handovers: &[Handover]) -> Block {
     };
     let mut rows: Vec<[String; 4]> = Vec::new();
     for ((symbol, phases), constant) in TERMS.iter().zip(constants) {
-        let values: Vec<f64> = handovers.iter().filter_map(|h| length(h, phases)).collect();
+        let values: Vec<f64> = m
+            .handovers
+            .iter()
+            .filter_map(|h| length(h, phases))
+            .collect();
         let names: Vec<&str> = phases.iter().map(|p| p.name()).collect();
         rows.push([
             (*symbol).into(),
@@ -159,8 +249,12 @@ fn terms(m: &Measured, handovers: &[Handover]) -> Block {
     )
 }
 
-fn explanation(m: &Measured, plan: Option<&Plan>) -> String {
-    let dad = plan.is_some_and(|plan| plan.nodes.values().any(|n| matches!(&n.role, Role::MobileNode(m) if m.handover.dad == topology::plan::DadMode::Normal)));
+fn explanation(seen: &[&Measured]) -> String {
+    let waits =
+        |role: &Role| matches!(role, Role::MobileNode(m) if m.handover.dad == DadMode::Normal);
+    let dad = seen
+        .iter()
+        .any(|m| m.plan.nodes.values().any(|node| waits(&node.role)));
     let mut text = String::from(
         "Why the measured figures differ: the model takes tL2, tMD and tAC as constants (50, 100 and 500 ms), here they are measured and follow from the topology's timers, channels and advertisements. ",
     );
@@ -168,18 +262,24 @@ fn explanation(m: &Measured, plan: Option<&Plan>) -> String {
         text.push_str("The paper's tAC waits for duplicate address detection; no node here waits for it before it uses its address. ");
     }
     text.push_str("The model counts three messages of 50 bytes over a link with a fixed delay and without loss; here messages have their real size, are fragmented, wait for a free channel, are sent again where that happens, and are processed by real programs. ");
-    text.push_str(&format!(
-        "The delay that a client sees also holds what the model leaves out: the wait for the next request ({} between requests here), its round trip",
-        ms(1.0 / m.rate_per_s)
-    ));
-    text.push_str(match m.hold {
-        true => ", the hold before the link is left, and the resumption after it. With hold no request is sent into the gap: what is lost is expected to be 0, as in table 4.",
-        false => ". Without hold, table 4's 0 does not apply: each request of the gap can be lost, lambda times D of them, unless CoAP sends it again in time.",
-    });
+    text.push_str("The delay that a client sees also holds what the model leaves out: the wait for the next request");
+    if let [m] = seen {
+        text.push_str(&format!(
+            " ({} between requests here)",
+            ms(1.0 / m.rate_per_s)
+        ));
+    }
+    text.push_str(", its round trip, and with hold the hold before the link is left and the resumption after it.");
+    if seen.iter().any(|m| m.hold) {
+        text.push_str(" With hold no request is sent into the gap: what is lost is expected to be 0, as in table 4.");
+    }
+    if seen.iter().any(|m| !m.hold) {
+        text.push_str(" Without hold, table 4's 0 does not apply: each request of the gap can be lost, lambda times D of them, unless CoAP sends it again in time.");
+    }
     text
 }
 
-fn figure(number: FigureNumber, measured: Option<&Measured>) -> Figure {
+fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
     let data = Model::default().figure(number);
     let of = |name: &str, colour, pick: fn(&model::figure::Point) -> f64| Series {
         name: format!("{name} (model)"),
@@ -207,7 +307,37 @@ fn figure(number: FigureNumber, measured: Option<&Measured>) -> Figure {
         of("HMIPv6", 2, |p| p.hmipv6),
         of("CoMP", 1, |p| p.comp),
     ];
-    let note = measured.map_or_else(String::new, |m| place_run(number, m, &mut plot));
+    if number != FigureNumber::Fifteen && seen.iter().any(|m| !m.hold) {
+        let mut model = Model::default();
+        model.readings.comp_loss = CompLoss::LambdaD;
+        let points = model.figure(number).points;
+        plot.series.push(Series {
+            name: "CoMP without hold (model, lambda * D)".into(),
+            shape: Shape::Line,
+            colour: 4,
+            points: points.iter().map(|p| (p.x, p.comp)).collect(),
+        });
+    }
+    let placed: Vec<(f64, &Measured)> = seen
+        .iter()
+        .filter_map(|m| Some((abscissa(number, m)?, *m)))
+        .collect();
+    let note = match number {
+        FigureNumber::Fifteen => place_delays(&placed, &mut plot),
+        _ => place_losses(number, &placed, &mut plot),
+    };
+    let missing = seen.len() - placed.len();
+    let left_out = match seen.len() {
+        _ if missing == 0 => String::new(),
+        1 => format!(
+            " The measured handovers are not in it: {}.",
+            why_none(number)
+        ),
+        all => format!(
+            " {missing} of {all} points are not in it: {}.",
+            why_none(number)
+        ),
+    };
     Figure {
         id: format!("figure-{}", number.number()),
         title: format!(
@@ -215,97 +345,119 @@ fn figure(number: FigureNumber, measured: Option<&Measured>) -> Figure {
             number.number(),
             data.title.to_lowercase()
         ),
-        caption: format!("Lines: the paper's model with its defaults. {note}"),
+        caption: format!("Lines: the paper's model with its defaults.{note}{left_out}"),
         chart: Chart::Plot(plot),
     }
 }
 
-/// Puts the run into a figure if its parameters fit; says how, or why not.
-fn place_run(number: FigureNumber, m: &Measured, plot: &mut Plot) -> String {
-    let mut add = |name: &str, shape, colour, points: Vec<(f64, f64)>| {
-        plot.series.push(Series {
-            name: name.into(),
-            shape,
-            colour,
-            points,
-        });
+/// Puts delays into figure 15; says how.
+fn place_delays(placed: &[(f64, &Measured)], plot: &mut Plot) -> String {
+    let column = |of: &dyn Fn(&Measured) -> Vec<f64>| {
+        let mut points: Vec<(f64, f64)> = placed
+            .iter()
+            .flat_map(|(x, m)| of(m).into_iter().map(|s| (*x, s * 1e3)))
+            .collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
     };
-    match number {
-        FigureNumber::Fifteen => {
-            let Some(x) = m.wireless_delay_s.map(|s| s * 1e3) else {
-                return "The run is not marked: the captures do not show how long its wireless link took.".into();
-            };
-            let column = |values: &[f64]| values.iter().map(|s| (x, s * 1e3)).collect::<Vec<_>>();
-            add(
-                "every handover measured (delay seen)",
-                Shape::Dots,
-                3,
-                column(&m.delays),
-            );
-            add(
-                "median delay seen",
-                Shape::Diamonds,
-                3,
-                column(median(&m.delays).as_slice()),
-            );
-            add(
-                "median of tL2 + tMD + tAC + tBU",
-                Shape::Rings,
-                7,
-                column(median(&m.sums).as_slice()),
-            );
-            let own = own_model(m, x);
-            let own = own.map_or_else(String::new, |d| format!(" With the run's own wireless and wired delay, one wired hop, and the paper's tL2, tMD and tAC the model gives {}.", ms(d)));
-            format!(
-                "The run stands at its measured wireless delay, {} (median, from the router's wired interface to the node's 6LoWPAN interface: airtime, channel access and retries included, which the model counts apart as S/Bwl).{own}",
-                ms(x / 1e3)
-            )
+    let median_of = |values: &[f64]| median(values).into_iter().collect();
+    for (name, shape, colour, points) in [
+        (
+            "every handover measured (delay seen)",
+            Shape::Dots,
+            3,
+            column(&|m| m.delays.clone()),
+        ),
+        (
+            "median delay seen",
+            Shape::Diamonds,
+            3,
+            column(&|m| median_of(&m.delays)),
+        ),
+        (
+            "median of tL2 + tMD + tAC + tBU",
+            Shape::Rings,
+            7,
+            column(&|m| median_of(&m.sums)),
+        ),
+    ] {
+        if !points.is_empty() {
+            plot.series.push(Series {
+                name: name.into(),
+                shape,
+                colour,
+                points,
+            });
         }
-        FigureNumber::Sixteen => {
-            let mean = m.losses.iter().sum::<f64>() / m.losses.len() as f64;
-            add(
-                "measured, mean per handover",
-                Shape::Diamonds,
-                3,
-                vec![(m.rate_per_s, mean)],
-            );
-            format!(
-                "The run stands at its {} requests per second and poll: {} lost per handover, mean of {}.{}",
-                figures(m.rate_per_s),
-                figures(mean),
-                m.losses.len(),
-                if (5.0..=55.0).contains(&m.rate_per_s) {
-                    ""
-                } else {
-                    " That rate is outside the paper's range, where the curves end."
-                }
-            )
+    }
+    if placed.is_empty() {
+        return String::new();
+    }
+    let mut note = String::from(
+        " Measured: at the wireless delay of the captures (median, from the router's wired interface to the node's 6LoWPAN interface: airtime, channel access and retries included, which the model counts apart as S/Bwl).",
+    );
+    if let [(x, m)] = placed {
+        note.push_str(&format!(" Here it is {}.", ms(x / 1e3)));
+        if let Some(own) = own_model(m, *x) {
+            note.push_str(&format!(" With the run's own wireless and wired delay, and the paper's tL2, tMD and tAC, the model gives {}.", ms(own)));
         }
+    }
+    note
+}
+
+/// Puts losses into figure 16 or 17; says how.
+fn place_losses(number: FigureNumber, placed: &[(f64, &Measured)], plot: &mut Plot) -> String {
+    for (hold, name, shape, colour) in [
+        (
+            true,
+            "measured with hold, mean per handover",
+            Shape::Diamonds,
+            3,
+        ),
+        (
+            false,
+            "measured without hold, mean per handover",
+            Shape::Rings,
+            7,
+        ),
+    ] {
+        let mut points: Vec<(f64, f64)> = placed
+            .iter()
+            .filter(|(_, m)| m.hold == hold)
+            .map(|(x, m)| (*x, m.lost))
+            .collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if !points.is_empty() {
+            plot.series.push(Series {
+                name: name.into(),
+                shape,
+                colour,
+                points,
+            });
+        }
+    }
+    let what = match number {
         FigureNumber::Seventeen => {
-            if (m.rate_per_s - 10.0).abs() > 1e-6 {
-                return format!(
-                    "The run is not marked: the figure holds the rate at 10/s, and the run has {}/s.",
-                    figures(m.rate_per_s)
-                );
-            }
-            let mean = m.losses.iter().sum::<f64>() / m.losses.len() as f64;
-            add(
-                "measured, mean per handover",
-                Shape::Diamonds,
-                3,
-                vec![(m.wired_delay_s * 1e3, mean)],
-            );
-            let wireless = m.wireless_delay_s.map_or_else(|| "not measured".into(), ms);
-            format!(
-                "The run stands at its wired delay, {}; the figure holds the wireless delay at 2 ms, the run's is {wireless}.",
-                ms(m.wired_delay_s)
-            )
+            "at its Lw, half of the backbone's delay, because the model has two hops between wired nodes; the figure holds the wireless delay at 2 ms"
         }
+        _ => "at its requests per second and poll",
+    };
+    match placed {
+        [] => String::new(),
+        [(x, m)] => format!(
+            " Measured: {what}. Here that is {}: {} lost per handover, mean of {}.",
+            match number {
+                FigureNumber::Seventeen => ms(x / 1e3),
+                _ => format!("{}/s", figures(*x)),
+            },
+            figures(m.lost),
+            m.delays.len()
+        ),
+        _ => format!(" Measured: each point of the sweep {what}."),
     }
 }
 
-/// D(CoMP) in seconds with the wired and wireless delay of the run, whose wired nodes are one hop
-/// apart.
+/// D(CoMP) in seconds with the wired and wireless delay of the run.
 fn own_model(m: &Measured, wireless_ms: f64) -> Option<f64> {
     let mut model = Model::default();
     let p = &mut model.parameters;
@@ -314,6 +466,5 @@ fn own_model(m: &Measured, wireless_ms: f64) -> Option<f64> {
     p.packet_rate = PacketRate {
         per_s: m.rate_per_s,
     };
-    (p.router_wmms_hops, p.router_correspondent_hops) = (1, 1);
     Some(model.delay(Protocol::Comp).as_secs_f64())
 }

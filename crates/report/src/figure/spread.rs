@@ -1,38 +1,52 @@
-//! Distributions over the runs of a sweep.
+//! Distributions over the runs of a sweep, per combination of its values.
 
 use std::collections::BTreeMap;
 
-use measure::distribution::Quartiles;
-use measure::result::Handover;
+use measure::distribution::{Percentiles, Point, Row};
+use rundir::Phase;
 
-use super::{Block, Chart, Figure, PHASES, Section, figures, median, ms, phase_name, table};
-use crate::chart::bars::{Bars, Row, stacked};
+use super::{Block, Chart, Figure, PHASES, Section, figures, median, ms, phase_name};
+use crate::chart::COLOURS;
+use crate::chart::bars::{self, Bars, stacked};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
-use crate::sweep::{self, Sweep};
+use crate::sweep::Sweep;
 
-/// The delays of handovers over all runs: quartiles, histogram, cumulative distribution, and where
-/// `compare_s` falls.
+/// Points of which the phases are drawn.
+const DRAWN: usize = 40;
+
+/// The delays of handovers: percentiles and cumulative distribution of each point, the histogram if
+/// there is one point, and where `compare_s` falls.
 pub fn delays(sweep: &Sweep, compare_s: Option<f64>) -> Section {
+    let points: Vec<(&Point, Vec<f64>)> = sweep
+        .points()
+        .iter()
+        .map(|point| (point, sweep.delays(point.point)))
+        .filter(|(_, delays)| !delays.is_empty())
+        .collect();
     let mut blocks = Vec::new();
-    let groups = groups(sweep);
-    let all: Vec<f64> = sweep.rows.iter().flat_map(sweep::Row::delays).collect();
-    match Quartiles::of(&all) {
-        None => blocks.push(Block::Missing("The distribution of handover delays: no run of the table has a handover that a client saw.".into())),
-        Some(_) => {
-            blocks.push(quartile_table(&groups));
-            blocks.push(cumulative(&groups, compare_s));
-            blocks.push(histogram(&all, compare_s));
-        }
+    if points.is_empty() {
+        blocks.push(Block::Missing("The distribution of handover delays: no run of the table has a handover that a client saw.".into()));
+    } else {
+        blocks.push(Block::Text(
+            "Percentiles in milliseconds, over every handover that a client saw.".into(),
+        ));
+        blocks.push(percentile_table(sweep, &points));
+        blocks.push(cumulative(sweep, &points, compare_s));
     }
-    if let (Some(compare), false) = (compare_s, all.is_empty()) {
-        let below = all.iter().filter(|d| **d < compare).count();
-        blocks.push(Block::Text(format!(
-            "{} of {} delays, {:.1} %, are shorter than {}.",
-            below,
-            all.len(),
-            100.0 * below as f64 / all.len() as f64,
-            ms(compare)
-        )));
+    if let [(_, delays)] = &points[..] {
+        blocks.push(histogram(delays, compare_s));
+    }
+    if let Some(compare) = compare_s {
+        blocks.extend(points.iter().map(|(point, delays)| {
+            let below = delays.iter().filter(|d| **d < compare).count();
+            let share = 100.0 * below as f64 / delays.len() as f64;
+            let count = delays.len();
+            let label = sweep.label(point);
+            Block::Text(format!(
+                "{label}: {below} of {count} delays, {share:.1} %, are shorter than {}.",
+                ms(compare)
+            ))
+        }));
     }
     Section {
         id: "delays",
@@ -41,57 +55,30 @@ pub fn delays(sweep: &Sweep, compare_s: Option<f64>) -> Section {
     }
 }
 
-/// Delays by what was set, in the order of first appearance; one group if nothing was.
-fn groups(sweep: &Sweep) -> Vec<(String, Vec<f64>)> {
-    let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
-    for row in &sweep.rows {
-        let setting = row.setting();
-        let at = groups
-            .iter()
-            .position(|g| g.0 == setting)
-            .unwrap_or_else(|| {
-                groups.push((setting, Vec::new()));
-                groups.len() - 1
-            });
-        groups[at].1.extend(row.delays());
-    }
-    groups
-}
-
-fn named(setting: &str) -> String {
-    if setting.is_empty() {
-        "all runs".into()
-    } else {
-        setting.into()
-    }
-}
-
-fn quartile_table(groups: &[(String, Vec<f64>)]) -> Block {
-    let row = |(setting, delays): &(String, Vec<f64>)| {
-        let q = Quartiles::of(delays)?;
-        Some([
-            named(setting),
-            q.count.to_string(),
-            ms(q.min),
-            ms(q.q1),
-            ms(q.median),
-            ms(q.q3),
-            ms(q.max),
-        ])
+fn percentile_table(sweep: &Sweep, points: &[(&Point, Vec<f64>)]) -> Block {
+    let mut heads = sweep.heads();
+    heads.extend(["handovers", "mean"].map(str::to_owned));
+    heads.extend(PERCENTILES.map(str::to_owned));
+    let row = |(point, delays): &(&Point, Vec<f64>)| {
+        let p = Percentiles::of(delays)?;
+        let mut cells = sweep.cells(point);
+        cells.push(p.count.to_string());
+        cells.extend(p.figures().map(|(_, value)| figures(value * 1e3)));
+        Some(cells)
     };
-    table(
-        [
-            "runs",
-            "handovers",
-            "min",
-            "first quartile",
-            "median",
-            "third quartile",
-            "max",
-        ],
-        groups.iter().filter_map(row).collect(),
-    )
+    Block::Table(heads, points.iter().filter_map(row).collect())
 }
+
+/// As [`Percentiles::figures`] has them, after the mean.
+const PERCENTILES: [&str; 7] = [
+    "min",
+    "5 %",
+    "first quartile",
+    "median",
+    "third quartile",
+    "95 %",
+    "max",
+];
 
 fn comparison(compare_s: Option<f64>) -> Vec<Mark> {
     let mark = |s: f64| Mark {
@@ -101,51 +88,60 @@ fn comparison(compare_s: Option<f64>) -> Vec<Mark> {
     compare_s.map(mark).into_iter().collect()
 }
 
-fn cumulative(groups: &[(String, Vec<f64>)], compare_s: Option<f64>) -> Block {
+/// The axis of delays, from 0.
+fn delay_axis(compare_s: Option<f64>) -> Axis {
+    Axis {
+        include: compare_s
+            .map(|s| s * 1e3)
+            .into_iter()
+            .chain([0.0])
+            .collect(),
+        ..Axis::new("handover delay (ms)")
+    }
+}
+
+fn cumulative(sweep: &Sweep, points: &[(&Point, Vec<f64>)], compare_s: Option<f64>) -> Block {
     let mut plot = Plot::new(
-        Axis {
-            include: compare_s
-                .map(|s| s * 1e3)
-                .into_iter()
-                .chain([0.0])
-                .collect(),
-            ..Axis::new("handover delay (ms)")
-        },
+        delay_axis(compare_s),
         Axis {
             range: Some((0.0, 100.0)),
             ..Axis::new("share of handovers that took no longer (%)")
         },
     );
-    for (i, (setting, delays)) in groups.iter().filter(|g| !g.1.is_empty()).enumerate() {
+    for (i, (point, delays)) in points.iter().take(COLOURS).enumerate() {
         let mut sorted = delays.clone();
         sorted.sort_by(f64::total_cmp);
         let count = sorted.len() as f64;
-        let mut points = vec![(sorted[0] * 1e3, 0.0)];
-        points.extend(
-            sorted
-                .iter()
-                .enumerate()
-                .map(|(i, s)| (s * 1e3, (i + 1) as f64 / count * 100.0)),
-        );
+        let share = |(i, s): (usize, &f64)| (s * 1e3, (i + 1) as f64 / count * 100.0);
         plot.series.push(Series {
-            name: format!("{} ({})", named(setting), sorted.len()),
+            name: format!("{} ({})", sweep.label(point), sorted.len()),
             shape: Shape::Steps,
-            colour: i % crate::chart::COLOURS,
-            points,
+            colour: i,
+            points: [(sorted[0] * 1e3, 0.0)]
+                .into_iter()
+                .chain(sorted.iter().enumerate().map(share))
+                .collect(),
         });
     }
     plot.verticals = comparison(compare_s);
+    let mut caption = String::from("Of every handover of every run that a client saw.");
+    if points.len() > COLOURS {
+        caption.push_str(&format!(
+            " Of {} points the first {COLOURS} are drawn.",
+            points.len()
+        ));
+    }
     Block::Figure(Figure {
         id: "delay-cumulative".into(),
         title: "Cumulative distribution of the handover delay".into(),
-        caption: "Of every handover of every run that a client saw.".into(),
+        caption,
         chart: Chart::Plot(plot),
     })
 }
 
 /// Columns of round width: at most 30, by the rule of Freedman and Diaconis.
 fn histogram(delays: &[f64], compare_s: Option<f64>) -> Block {
-    let q = Quartiles::of(delays);
+    let q = Percentiles::of(delays);
     let (low, high, between) = q.map_or((0.0, 1.0, 1.0), |q| {
         (q.min * 1e3, q.max * 1e3, (q.q3 - q.q1) * 1e3)
     });
@@ -170,14 +166,7 @@ fn histogram(delays: &[f64], compare_s: Option<f64>) -> Block {
         .extend((0..=last).map(|c| (edge(c), counts.get(&c).copied().unwrap_or_default() as f64)));
     points.push((edge(last + 1), 0.0));
     let mut plot = Plot::new(
-        Axis {
-            include: compare_s
-                .map(|s| s * 1e3)
-                .into_iter()
-                .chain([0.0])
-                .collect(),
-            ..Axis::new("handover delay (ms)")
-        },
+        delay_axis(compare_s),
         Axis {
             include: vec![0.0],
             ..Axis::whole("handovers")
@@ -217,175 +206,205 @@ fn round_up(value: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// How the delay is made up: the median of each phase over all handovers.
+/// How the delay is made up: each point's percentiles of each phase.
 pub fn phases(sweep: &Sweep) -> Section {
-    let handovers: Vec<&Handover> = sweep
-        .rows
-        .iter()
-        .filter_map(|r| r.handovers.as_ref())
-        .flatten()
-        .collect();
-    let delay: Vec<f64> = handovers.iter().filter_map(|h| h.delay_s).collect();
-    let delay = median(&delay);
-    let (mut bars, mut cells) = (Vec::new(), Vec::new());
-    for (phase, colour, symbol) in PHASES {
-        let values: Vec<f64> = handovers
+    let name = |phase: Phase, symbol: &str| phase_name(phase) + symbol;
+    let (mut rows, mut cells) = (Vec::new(), Vec::new());
+    for point in sweep.points() {
+        let delay = median(&sweep.delays(point.point)).filter(|delay| *delay > 0.0);
+        let mut lengths = Vec::new();
+        for (phase, colour, symbol) in PHASES {
+            let values = sweep
+                .handovers(point.point)
+                .filter_map(|h| h.phases.get(&phase).copied());
+            let values: Vec<f64> = values.collect();
+            let Some(p) = Percentiles::of(&values) else {
+                continue;
+            };
+            let name = name(phase, symbol);
+            let share = delay.map(|delay| format!("{:.1} %", 100.0 * p.median / delay));
+            let mut row = sweep.cells(point);
+            row.extend([name.clone(), p.count.to_string()]);
+            row.extend(p.figures().map(|(_, value)| figures(value * 1e3)));
+            row.push(share.unwrap_or_else(|| "not known".into()));
+            cells.push(row);
+            lengths.push((colour, name, p.median * 1e3));
+        }
+        let lengths: Vec<_> = lengths
             .iter()
-            .filter_map(|h| h.phases.get(&phase).copied())
+            .map(|(c, name, ms)| (*c, name.as_str(), *ms))
             .collect();
-        let Some(q) = Quartiles::of(&values) else {
-            continue;
-        };
-        let name = phase_name(phase) + symbol;
-        let share = delay.filter(|d| *d > 0.0).map_or_else(
-            || "not known".into(),
-            |d| format!("{:.1} %", 100.0 * q.median / d),
-        );
-        cells.push([
-            name.clone(),
-            q.count.to_string(),
-            ms(q.min),
-            ms(q.q1),
-            ms(q.median),
-            ms(q.q3),
-            ms(q.max),
-            share.clone(),
-        ]);
-        bars.push(Row {
-            parts: stacked(&[(colour, name.as_str(), q.median * 1e3)], |name, _| {
-                format!("{name}: {}", ms(q.median))
-            }),
-            name,
-            value: format!("{}, {share}", ms(q.median)),
-        });
-    }
-    let blocks = match bars.is_empty() {
-        true => vec![Block::Missing("Phases: no run of the table has a handover with phases.".into())],
-        false => vec![
-            Block::Figure(Figure {
-                id: "phases".into(),
-                title: "Median of each phase, and its share of the median delay".into(),
-                caption: "Shares need not add up to 100 %: medians do not add, phases can lie outside the gap, and a client waits for its next request.".into(),
-                chart: Chart::Bars(Bars {
-                    title: "median (ms)".into(),
-                    rows: bars,
-                    keys: vec![],
-                    shade: None,
-                    marks: vec![],
+        if !lengths.is_empty() {
+            rows.push(bars::Row {
+                name: sweep.label(point),
+                parts: stacked(&lengths, |name, length| {
+                    format!("{name}: {}", ms(length / 1e3))
                 }),
-            }),
-            table(["phase", "handovers", "min", "first quartile", "median", "third quartile", "max", "of the median delay"], cells),
-        ],
-    };
+                value: delay
+                    .map(|delay| format!("delay {}", ms(delay)))
+                    .unwrap_or_default(),
+            });
+        }
+    }
     Section {
         id: "phases",
         title: "Phases",
-        blocks,
-    }
-}
-
-/// What was lost, run by run.
-pub fn losses(sweep: &Sweep) -> Section {
-    let mut plot = Plot::new(
-        Axis::whole("run, in the order of the table"),
-        Axis {
-            include: vec![0.0],
-            ..Axis::whole("lost Message IDs")
+        blocks: match rows.is_empty() {
+            true => vec![Block::Missing(
+                "Phases: no run of the table has a handover with phases.".into(),
+            )],
+            false => phase_blocks(sweep, rows, cells),
         },
-    );
-    let lost: Vec<(f64, f64)> = sweep
-        .rows
-        .iter()
-        .enumerate()
-        .filter_map(|(i, r)| Some(((i + 1) as f64, r.lost? as f64)))
-        .collect();
-    let total: f64 = lost.iter().map(|p| p.1).sum();
-    let sent: u64 = sweep.rows.iter().filter_map(|r| r.sent).sum();
-    let unknown = sweep.rows.len() - lost.len();
-    let mut blocks = vec![Block::Text(format!(
-        "{total} of {sent} Message IDs were lost, in {} of {} runs.",
-        lost.iter().filter(|p| p.1 > 0.0).count(),
-        lost.len()
-    ))];
-    if unknown > 0 {
-        blocks.push(Block::Missing(format!(
-            "{unknown} runs of the table do not say what they lost."
-        )));
-    }
-    if total > 0.0 {
-        plot.series.push(Series {
-            name: "lost in a run".into(),
-            shape: Shape::Diamonds,
-            colour: 1,
-            points: lost,
-        });
-        blocks.push(Block::Figure(Figure {
-            id: "lost".into(),
-            title: "Lost Message IDs of every run".into(),
-            caption: String::new(),
-            chart: Chart::Plot(plot),
-        }));
-    }
-    Section {
-        id: "losses",
-        title: "Losses",
-        blocks,
     }
 }
 
-/// Every run, the failed ones first.
-pub fn runs(sweep: &Sweep) -> Section {
-    let mut rows: Vec<&sweep::Row> = sweep.rows.iter().collect();
-    rows.sort_by_key(|row| row.passed == Some(true));
-    let told = |row: &&sweep::Row| {
-        let count = |n: Option<u64>| n.map_or_else(|| "not known".into(), |n| n.to_string());
-        let delays: Vec<f64> = row.delays().collect();
-        [
-            row.seed
-                .map_or_else(|| "not known".into(), |s| s.to_string()),
-            row.setting(),
-            match row.passed {
-                Some(true) => "passed".into(),
-                Some(false) => "failed".into(),
-                None => "not known".into(),
-            },
-            delays.len().to_string(),
-            median(&delays).map_or_else(|| "none".into(), ms),
-            count(row.sent),
-            count(row.lost),
-        ]
+fn phase_blocks(sweep: &Sweep, mut rows: Vec<bars::Row>, cells: Vec<Vec<String>>) -> Vec<Block> {
+    let mut caption = String::from(
+        "Beside each bar is the median of the delay that clients saw. The bar need not be as long: medians do not add, phases can lie outside the gap, and a client waits for its next request.",
+    );
+    if rows.len() > DRAWN {
+        caption.push_str(&format!(
+            " Of {} points the first {DRAWN} are drawn.",
+            rows.len()
+        ));
+        rows.truncate(DRAWN);
+    }
+    let drawn = |colour: usize| {
+        rows.iter()
+            .flat_map(|r| &r.parts)
+            .any(|p| p.colour == colour)
     };
-    let failed = sweep.rows.iter().filter(|r| r.passed != Some(true)).count();
-    let table = table(
+    let keys = PHASES.into_iter().filter(|(_, colour, _)| drawn(*colour));
+    let keys = keys
+        .map(|(phase, colour, symbol)| (colour, phase_name(phase) + symbol))
+        .collect();
+    let bars = Block::Figure(Figure {
+        id: "phases".into(),
+        title: "Median of each phase".into(),
+        caption,
+        chart: Chart::Bars(Bars {
+            title: "median (ms)".into(),
+            rows,
+            keys,
+            shade: None,
+            marks: vec![],
+        }),
+    });
+    let mut heads = sweep.heads();
+    heads.extend(["phase (ms)", "handovers", "mean"].map(str::to_owned));
+    heads.extend(PERCENTILES.map(str::to_owned));
+    heads.push("median in the median delay".into());
+    let table = Block::Table(heads, cells);
+    match sweep.points().len() {
+        1 => vec![bars, table],
+        _ => vec![
+            bars,
+            Block::Folded("Percentiles of the phases".into(), vec![table]),
+        ],
+    }
+}
+
+/// Every run, those without a measurement and the failed ones first; and every figure.
+pub fn runs(sweep: &Sweep) -> Section {
+    let mut rows: Vec<&Row> = sweep.rows.iter().collect();
+    rows.sort_by_key(|row| (row.error.is_none(), row.passed));
+    let mut heads = vec!["outcome".to_owned()];
+    heads.extend(sweep.heads());
+    heads.extend(
         [
             "seed",
-            "set",
-            "outcome",
             "handovers",
             "median delay",
             "sent",
             "lost",
-        ],
-        rows.iter().map(told).collect(),
+            "directory",
+        ]
+        .map(str::to_owned),
     );
-    let blocks = match failed {
-        0 => vec![
-            Block::Text(format!("All {} runs passed.", sweep.rows.len())),
+    let told = |row: &&Row| {
+        let count = |name| {
+            row.figures
+                .get(name)
+                .map_or_else(|| "not known".into(), f64::to_string)
+        };
+        let delays: Vec<f64> = row.handovers.iter().filter_map(|h| h.delay_s).collect();
+        let point = sweep.points().iter().find(|p| p.point == row.point);
+        let mut cells = vec![match (&row.error, row.passed) {
+            (Some(error), _) => format!("not measured: {error}"),
+            (None, true) => "passed".into(),
+            (None, false) => "failed".into(),
+        }];
+        cells.extend(point.map_or_else(Vec::new, |point| sweep.cells(point)));
+        cells.extend([
+            row.seed.to_string(),
+            row.handovers.len().to_string(),
+            median(&delays).map_or_else(|| "none".into(), ms),
+            count("sent"),
+            count("lost"),
+            row.dir.clone(),
+        ]);
+        cells
+    };
+    let table = Block::Table(heads, rows.iter().map(told).collect());
+    let wrong: Vec<&&Row> = rows
+        .iter()
+        .filter(|row| row.error.is_some() || !row.passed)
+        .collect();
+    let mut blocks = if wrong.is_empty() {
+        vec![
+            Block::Text(format!("All {} runs passed.", rows.len())),
             Block::Folded("Table of all runs".into(), vec![table]),
-        ],
-        n => vec![
+        ]
+    } else {
+        let broken = wrong.iter().filter(|row| row.error.is_some()).count();
+        let commands: Vec<&str> = wrong.iter().map(|row| row.command.as_str()).collect();
+        vec![
             Block::Text(format!(
-                "{n} of {} runs failed; they stand first.",
-                sweep.rows.len()
+                "Of {} runs {} failed and {broken} ended without a measurement; they stand first.",
+                rows.len(),
+                wrong.len() - broken
             )),
             table,
-        ],
+            Block::Text("To have them again:".into()),
+            Block::Code(commands.join("\n")),
+        ]
     };
+    blocks.push(Block::Folded(
+        "Percentiles of every figure".into(),
+        vec![every_figure(sweep)],
+    ));
     Section {
         id: "runs",
         title: "Runs",
         blocks,
     }
+}
+
+/// A figure's name with the unit in which it is shown, and what its value is multiplied by.
+fn in_unit(name: &str) -> (String, f64) {
+    match (name.strip_suffix("_s"), name.strip_suffix("_mj")) {
+        (Some(name), _) => (format!("{name} (ms)"), 1e3),
+        (None, Some(name)) => (format!("{name} (mJ)"), 1.0),
+        (None, None) => (name.to_owned(), 1.0),
+    }
+}
+
+fn every_figure(sweep: &Sweep) -> Block {
+    let mut heads = sweep.heads();
+    heads.extend(["figure", "count", "mean"].map(str::to_owned));
+    heads.extend(PERCENTILES.map(str::to_owned));
+    let mut rows = Vec::new();
+    for point in sweep.points() {
+        for figure in &point.figures {
+            let (name, factor) = in_unit(&figure.name);
+            let mut cells = sweep.cells(point);
+            cells.extend([name, figure.percentiles.count.to_string()]);
+            let percentiles = figure.percentiles.figures();
+            cells.extend(percentiles.map(|(_, value)| figures(value * factor)));
+            rows.push(cells);
+        }
+    }
+    Block::Table(heads, rows)
 }
 
 #[cfg(test)]
