@@ -151,3 +151,21 @@ fn notifications_from_another_address_are_a_handover() {
     );
     assert_eq!(flow.notifications().unwrap().lost, 0);
 }
+
+#[test]
+fn the_end_of_an_observation_is_answered_by_its_first_block() {
+    let mut wire = Wire::new();
+    let mut end = get(Kind::Confirmable, 100, 7, "/t");
+    end.options.push_uint(option::OBSERVE, 1);
+    wire.message(0, CLIENT, OLD, &end);
+    let mut first = content(Kind::Acknowledgement, 100, 7);
+    let more = Block {
+        number: 0,
+        more: true,
+        size: BlockSize::new(64).unwrap(),
+    };
+    first.options.push_uint(option::BLOCK2, more.value());
+    wire.message(1000, OLD, CLIENT, &first);
+    let requests = analyse(&wire).flows[0].requests();
+    assert_eq!((requests.sent, requests.answered), (1, 1));
+}

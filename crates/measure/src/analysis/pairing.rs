@@ -290,8 +290,12 @@ fn answer(o: &Observed, request: &Message) -> Answer {
     }
 }
 
-/// Where the block after the one in `response` to `request` begins; none after the last.
+/// Where the block after the one in `response` to `request` begins; none after the last, nor if
+/// the request only ends an observation (RFC 7641 §3.6): nobody wants that body.
 fn continues_at(request: &Message, response: &Message) -> Option<usize> {
+    if request.options.get_uint(option::OBSERVE) == Some(1) {
+        return None;
+    }
     match block(response, option::BLOCK2) {
         Some(block) if block.more => Some(block.offset() + block.size.bytes()),
         None if response.code == Code::CONTINUE => {
