@@ -206,7 +206,7 @@ fn figure(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Figure {
 fn differences(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Option<Figure> {
     let without_hold = known
         .iter()
-        .filter(|(point, _)| hold(sweep, point) != Some(true));
+        .filter(|(point, _)| hold(sweep, point) == Some(false));
     let (mut means, mut intervals) = (Vec::new(), Vec::new());
     for (point, loss) in without_hold {
         let (x, Some([low, high])) = (point.point as f64, loss.interval_95) else {
