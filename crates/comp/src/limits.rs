@@ -15,7 +15,7 @@ use coap::{Code, Response};
 /// RFC 7252's default for Max-Age, §5.10.5.
 pub const RETRY_AFTER_S: u64 = 60;
 
-/// How much a [`Wmms`](crate::Wmms) keeps.
+/// How much a [`Wmms`](crate::wmms::Wmms) keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Entries of the table.
