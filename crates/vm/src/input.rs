@@ -7,6 +7,9 @@ use units::Seed;
 /// Bytes of the seed of the kernel's random numbers.
 pub(crate) const SEED_BYTES: usize = 32;
 
+/// The job of a guest that only says how long its pause was, as nanoseconds in its progress.
+pub(crate) const TRIAL: &[u8] = b"wpanlab-trial";
+
 /// The input of one run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Input {

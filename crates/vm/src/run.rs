@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use crate::config::Clock;
-use crate::input::Input;
+use crate::input::{Input, TRIAL};
 use crate::place::{Load, Place};
 use crate::process::{Memory, Qemu};
 use crate::qemu::{self, Channels, EXIT_STATUS, QEMU, Start};
@@ -81,7 +83,8 @@ impl Running {
         let reproducible = config.clock == Clock::Virtual && !config.share_host_root;
         match &config.snapshots {
             Some(directory) if reproducible => {
-                let snapshot = Snapshot::of(config, directory, &load)?;
+                let pause = |snapshot: &Snapshot| Running::pause_of(config, snapshot, &load);
+                let snapshot = Snapshot::of(config, directory, &load, pause)?;
                 Running::restore(config, &snapshot, &load)
             }
             _ => Running::boot(config, &load),
@@ -112,6 +115,23 @@ impl Running {
         };
         let inherit = vec![snapshot.memory(), state.as_raw_fd(), input.fd()];
         Running::qemu(config, start, inherit, load)
+    }
+
+    /// How long the guest of a snapshot was stopped by its own clock.
+    fn pause_of(config: &VmConfig, snapshot: &Snapshot, load: &Load) -> Result<Duration, VmError> {
+        let mut trial = config.clone();
+        trial.job = TRIAL.to_vec();
+        let mut running = Running::restore(&trial, snapshot, load)?;
+        let ended = Handle::current().block_on(&mut running.qemu.ended);
+        let (said, console) = (running.progress.text(), running.console.text());
+        match said.trim().parse() {
+            Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
+            Err(_) => {
+                let words = running.stderr.text();
+                let reason = format!("trial of a snapshot: {ended:?}; {}", words.trim());
+                Err(VmError::Qemu { reason, console })
+            }
+        }
     }
 
     fn qemu(

@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc::O_TMPFILE;
@@ -30,6 +30,12 @@ use crate::{VmConfig, VmError, root};
 
 /// Snapshots that stay: those of the last few programs and kernels, some 150 MB each.
 const KEEP: usize = 4;
+/// QEMU's main loop may see that the processor stands still before it sees that it was stopped;
+/// it takes that for idleness, and the clock skips to the next timer. Without that skip the guest
+/// knows of a pause of a few microseconds.
+const LONGEST_PAUSE: Duration = Duration::from_micros(50);
+/// How often to make a snapshot until its clock has not skipped.
+const TRIES: u32 = 10;
 /// What their names end with.
 const EXTENSION: &str = "snapshot";
 
@@ -42,11 +48,13 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The snapshot of `config` in `directory`; made if it is not there.
+    /// The snapshot of `config` in `directory`; made if it is not there. `pause` starts a guest
+    /// from it, which tells how long it was stopped by its own clock.
     pub(crate) fn of(
         config: &VmConfig,
         directory: &Path,
         load: &Load,
+        pause: impl Fn(&Snapshot) -> Result<Duration, VmError>,
     ) -> Result<Snapshot, VmError> {
         let path = directory.join(key(config)?).with_extension(EXTENSION);
         let state_at = u64::from(config.memory_mib) << 20;
@@ -64,7 +72,20 @@ impl Snapshot {
             }
         };
         let snapshot = Snapshot { file, state_at };
-        snapshot.make(config, load)?;
+        let mut tries = 0..TRIES;
+        loop {
+            if tries.next().is_none() {
+                let reason = "the guest's clock does not stand still while it is stopped".into();
+                let console = String::new();
+                return Err(VmError::Qemu { reason, console });
+            }
+            snapshot.make(config, load)?;
+            let pause = pause(&snapshot)?;
+            if pause < LONGEST_PAUSE {
+                break;
+            }
+            tracing::debug!(?pause, "snapshot discarded");
+        }
         if named {
             let failed = VmError::io("keep the snapshot", path.display());
             snapshot.publish(&path).map_err(failed)?;
@@ -91,8 +112,9 @@ impl Snapshot {
 
     /// Boots the VM and stops it where it would take its job.
     fn make(&self, config: &VmConfig, load: &Load) -> Result<(), VmError> {
-        self.file
-            .set_len(self.state_at)
+        let emptied = self.file.set_len(0);
+        emptied
+            .and_then(|()| self.file.set_len(self.state_at))
             .map_err(VmError::io("make room for", "a snapshot"))?;
         let state = Memory::new("wpanlab-state")?;
         let initrd = Memory::new("wpanlab-initrd")?;
@@ -257,8 +279,6 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
