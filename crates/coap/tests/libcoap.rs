@@ -76,27 +76,34 @@ async fn libcoap_asks(arguments: &[&str], path: &str, served: &mut Served) -> St
     });
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     let mut state = 0;
-    loop {
+    let output = loop {
         tokio::select! {
-            event = server.next_event() => {
-                let Event::Request { exchange, request, .. } = event.unwrap() else {
-                    continue;
-                };
-                served.requests += 1;
-                let response = answer(&request, state, served);
-                server.with(|endpoint, now| endpoint.respond_observed(now, exchange, response));
-            }
+            event = server.next_event() => serve(&mut server, event.unwrap(), state, served),
             _ = ticks.tick() => {
                 state += 1;
                 let state = content(format!("state {state}\n").into_bytes());
                 server.with(|endpoint, now| endpoint.notify(now, "/state", &state));
             }
-            output = &mut client => {
-                let output = output.unwrap();
-                assert!(!server.machine().is_observed("/state"), "libcoap said that it ends");
-                return String::from_utf8(output.stdout).unwrap();
-            }
+            output = &mut client => break output.unwrap(),
         }
+    };
+    // Its last words may still be in our socket.
+    while server.machine().is_observed("/state") {
+        let event = tokio::time::timeout(Duration::from_secs(10), server.next_event()).await;
+        let event = event.expect("libcoap said that it ends").unwrap();
+        serve(&mut server, event, state, served);
+    }
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn serve(server: &mut Driver<Endpoint>, event: Event, state: u32, served: &mut Served) {
+    if let Event::Request {
+        exchange, request, ..
+    } = event
+    {
+        served.requests += 1;
+        let response = answer(&request, state, served);
+        server.with(|endpoint, now| endpoint.respond_observed(now, exchange, response));
     }
 }
 
