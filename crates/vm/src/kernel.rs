@@ -229,14 +229,17 @@ fn parse_image(path: &Path, bytes: &[u8]) -> Result<image::Image, VmError> {
     })
 }
 
+/// Bytes as the name of a file.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Unpacks an image of the user's, once: it is known by the hash of its bytes.
 fn unpack_image(path: &Path, cache: &Path) -> Result<(PathBuf, String), VmError> {
     let bytes = std::fs::read(path).map_err(VmError::io("read kernel", path.display()))?;
-    let name: String = Sha256::digest(&bytes)[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let home = cache.join("images").join(name);
+    let home = cache
+        .join("images")
+        .join(hex(&Sha256::digest(&bytes)[..12]));
     let (vmlinux, release) = (home.join("vmlinux"), home.join("release"));
     if !home.is_dir() {
         let image = parse_image(path, &bytes)?;

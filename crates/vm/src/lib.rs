@@ -42,7 +42,7 @@
 //! | [`initramfs`] | reproducible `newc` archives |
 //! | `kernel`, `fetch`, `image` | finding, downloading and unpacking a kernel |
 //! | `snapshot`, `monitor` | a booted VM in a file, and how QEMU is told |
-//! | `config`, `root`, `input`, `place`, `qemu`, `process`, `run`, `results` | one run, in this order |
+//! | `config`, `root`, `input`, `place`, `qemu`, `process`, `running`, `run`, `results` | one run, in this order |
 
 mod config;
 mod elf;
@@ -63,6 +63,7 @@ mod qemu;
 mod results;
 mod root;
 mod run;
+mod running;
 mod snapshot;
 
 pub use config::{Accel, Clock, Content, GuestFile, VmConfig};

@@ -1,7 +1,7 @@
 //! QEMU as a child process that cannot outlive us.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -25,6 +25,16 @@ impl Memory {
         memfd_create(name, MFdFlags::MFD_CLOEXEC)
             .map(|fd| Memory(File::from(fd)))
             .map_err(VmError::sys("make the memory file", name))
+    }
+
+    /// A file that holds `bytes`.
+    pub(crate) fn of(name: &str, bytes: &[u8]) -> Result<Memory, VmError> {
+        let memory = Memory::new(name)?;
+        memory
+            .file()
+            .write_all(bytes)
+            .map_err(VmError::io("write", name))?;
+        Ok(memory)
     }
 
     pub(crate) fn fd(&self) -> RawFd {

@@ -56,11 +56,12 @@ pub(crate) enum Start {
     /// From the kernel's first instruction, with its job.
     Boot { initrd: RawFd, input: RawFd },
     /// The same with an empty job, to be stopped where the guest would take it. Its memory is
-    /// the file `memory`; `monitor` is a socket.
+    /// the file `memory`, `state` is for the rest of it; `monitor` is a socket.
     Template {
         initrd: RawFd,
         input: RawFd,
         memory: RawFd,
+        state: RawFd,
         monitor: RawFd,
     },
     /// From there on, with its job: `state` stands at the state that was saved. What the guest
@@ -70,6 +71,27 @@ pub(crate) enum Start {
         state: RawFd,
         input: RawFd,
     },
+}
+
+impl Start {
+    /// What QEMU inherits for it.
+    pub(crate) fn files(self) -> Vec<RawFd> {
+        match self {
+            Start::Boot { initrd, input } => vec![initrd, input],
+            Start::Template {
+                initrd,
+                input,
+                memory,
+                state,
+                monitor,
+            } => vec![initrd, input, memory, state, monitor],
+            Start::Restore {
+                memory,
+                state,
+                input,
+            } => vec![memory, state, input],
+        }
+    }
 }
 
 /// The arguments for one start.

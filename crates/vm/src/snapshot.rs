@@ -8,8 +8,8 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,16 @@ use nix::libc::O_TMPFILE;
 use nix::unistd::linkat;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 
 use crate::config::Content;
+use crate::input::{Input, TRIAL};
+use crate::kernel::hex;
 use crate::monitor::Monitor;
-use crate::place::{Load, Place};
-use crate::process::{Memory, Qemu};
+use crate::place::Load;
+use crate::process::Memory;
 use crate::qemu::{self, Channels, QEMU, Start};
+use crate::running::Running;
 use crate::{VmConfig, VmError, root};
 
 /// Snapshots that stay: those of the last few programs and kernels, some 150 MB each.
@@ -48,13 +52,11 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The snapshot of `config` in `directory`; made if it is not there. `pause` starts a guest
-    /// from it, which tells how long it was stopped by its own clock.
+    /// The snapshot of `config` in `directory`; made if it is not there.
     pub(crate) fn of(
         config: &VmConfig,
         directory: &Path,
         load: &Load,
-        pause: impl Fn(&Snapshot) -> Result<Duration, VmError>,
     ) -> Result<Snapshot, VmError> {
         let path = directory.join(key(config)?).with_extension(EXTENSION);
         let state_at = u64::from(config.memory_mib) << 20;
@@ -80,7 +82,7 @@ impl Snapshot {
                 return Err(VmError::Qemu { reason, console });
             }
             snapshot.make(config, load)?;
-            let pause = pause(&snapshot)?;
+            let pause = snapshot.pause(config, load)?;
             if pause < LONGEST_PAUSE {
                 break;
             }
@@ -94,20 +96,43 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// The file, whose beginning is the guest's memory.
-    pub(crate) fn memory(&self) -> RawFd {
-        self.file.as_raw_fd()
+    /// A VM that goes on from here with a job. What it changes in its memory is its own.
+    pub(crate) fn resume(
+        &self,
+        config: &VmConfig,
+        job: &[u8],
+        load: &Load,
+    ) -> Result<Running, VmError> {
+        let input = Memory::of("wpanlab-input", &Input::new(config.seed, job).encode())?;
+        let state = self.state().map_err(VmError::io("open", "the snapshot"))?;
+        let start = Start::Restore {
+            memory: self.file.as_raw_fd(),
+            state: state.as_raw_fd(),
+            input: input.fd(),
+        };
+        Running::start(config, start, load)
     }
 
     /// The state of the processor and the devices: the file again, positioned where it begins.
-    pub(crate) fn state(&self) -> Result<File, VmError> {
-        let open = || {
-            let path = qemu::path(self.memory());
-            let mut state = File::open(path)?;
-            state.seek(SeekFrom::Start(self.state_at))?;
-            Ok(state)
-        };
-        open().map_err(VmError::io("open", "the snapshot"))
+    fn state(&self) -> io::Result<File> {
+        let mut state = File::open(qemu::path(self.file.as_raw_fd()))?;
+        state.seek(SeekFrom::Start(self.state_at))?;
+        Ok(state)
+    }
+
+    /// How long its guest was stopped by its own clock.
+    fn pause(&self, config: &VmConfig, load: &Load) -> Result<Duration, VmError> {
+        let mut trial = self.resume(config, TRIAL, load)?;
+        let mut said = String::new();
+        let ended = Handle::current()
+            .block_on(trial.ended(config.stall_limit, &mut |line: &str| said = line.to_owned()))?;
+        said.parse().map(Duration::from_nanos).map_err(|_| {
+            let words = trial.stderr.text();
+            VmError::Qemu {
+                reason: format!("trial of a snapshot: {ended}; {}", words.trim()),
+                console: trial.console.text(),
+            }
+        })
     }
 
     /// Boots the VM and stops it where it would take its job.
@@ -116,40 +141,18 @@ impl Snapshot {
         emptied
             .and_then(|()| self.file.set_len(self.state_at))
             .map_err(VmError::io("make room for", "a snapshot"))?;
-        let state = Memory::new("wpanlab-state")?;
-        let initrd = Memory::new("wpanlab-initrd")?;
-        initrd
-            .file()
-            .write_all(&root::build(config)?)
-            .map_err(VmError::io("write", "the initramfs"))?;
-        let [console, progress, results, stderr] = ["console", "progress", "results", "stderr"]
-            .map(|name| Memory::new(&format!("wpanlab-{name}")));
-        let (console, progress, results, stderr) = (console?, progress?, results?, stderr?);
+        let initrd = Memory::of("wpanlab-initrd", &root::build(config)?)?;
         let input = Memory::new("wpanlab-input")?;
+        let state = Memory::new("wpanlab-state")?;
         let (ours, theirs) = UnixStream::pair().map_err(VmError::io("make", "a socket pair"))?;
-        let channels = Channels {
-            console: console.fd(),
-            progress: progress.fd(),
-            results: results.fd(),
-        };
         let start = Start::Template {
             initrd: initrd.fd(),
             input: input.fd(),
-            memory: self.memory(),
+            memory: self.file.as_raw_fd(),
+            state: state.fd(),
             monitor: theirs.as_raw_fd(),
         };
-        let inherit = vec![
-            initrd.fd(),
-            input.fd(),
-            self.memory(),
-            theirs.as_raw_fd(),
-            state.fd(),
-            console.fd(),
-            progress.fd(),
-            results.fd(),
-        ];
-        let arguments = qemu::arguments(config, channels, start);
-        let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file(), Place::take(load))?;
+        let running = Running::start(config, start, load)?;
         drop(theirs);
         let save = || {
             let mut monitor = Monitor::open(ours, config.stall_limit)?;
@@ -160,15 +163,13 @@ impl Snapshot {
             monitor.execute("quit", json!({}))?;
             self.file.write_all_at(&state.read_from(0)?, self.state_at)
         };
-        let saved = save();
-        drop(qemu);
-        saved.map_err(|error| failure(&error, config, &console.text(), &stderr.text()))
+        save().map_err(|error| failure(&error, config, &running))
     }
 
     /// Gives the file its name, once everything in it is on the disk.
     fn publish(&self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        let open = PathBuf::from(qemu::path(self.memory()));
+        let open = PathBuf::from(qemu::path(self.file.as_raw_fd()));
         match linkat(AT_FDCWD, &open, AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW) {
             // Somebody else was faster, with the same snapshot.
             Ok(()) | Err(nix::errno::Errno::EEXIST) => Ok(()),
@@ -178,8 +179,8 @@ impl Snapshot {
 }
 
 /// Why a VM did not get as far as its job.
-fn failure(error: &io::Error, config: &VmConfig, console: &str, words: &str) -> VmError {
-    let console = console.to_owned();
+fn failure(error: &io::Error, config: &VmConfig, running: &Running) -> VmError {
+    let console = running.console.text();
     if console.contains("Kernel panic") {
         return VmError::Panic { console };
     }
@@ -189,7 +190,7 @@ fn failure(error: &io::Error, config: &VmConfig, console: &str, words: &str) -> 
             console,
         },
         _ => {
-            let reason = format!("{error}; {}", words.trim());
+            let reason = format!("{error}; {}", running.stderr.text().trim());
             VmError::Qemu { reason, console }
         }
     }
@@ -235,6 +236,7 @@ fn key(config: &VmConfig) -> Result<String, VmError> {
         initrd: 0,
         input: 0,
         memory: 0,
+        state: 0,
         monitor: 0,
     };
     let mut parts = qemu::arguments(config, none, start);
@@ -271,10 +273,6 @@ fn on_path(program: &str, path: Option<OsString>) -> Option<(PathBuf, Metadata)>
         let metadata = std::fs::metadata(&candidate).ok()?;
         Some((candidate, metadata))
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

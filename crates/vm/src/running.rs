@@ -1,0 +1,133 @@
+//! QEMU and the memory files that it writes into, from its start to its end.
+
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use crate::config::Clock;
+use crate::place::{Load, Place};
+use crate::process::{Memory, Qemu};
+use crate::qemu::{self, Channels, QEMU, Start};
+use crate::{VmConfig, VmError};
+
+/// How often progress is looked for (wall time). The guest never notices.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A VM that was started; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    qemu: Qemu,
+    pub(crate) console: Memory,
+    pub(crate) progress: Memory,
+    pub(crate) results: Memory,
+    pub(crate) stderr: Memory,
+    pub(crate) started: Instant,
+}
+
+impl Running {
+    /// Starts QEMU; `load` is that of the processors a while ago.
+    pub(crate) fn start(config: &VmConfig, start: Start, load: &Load) -> Result<Running, VmError> {
+        let console = Memory::new("wpanlab-console")?;
+        let progress = Memory::new("wpanlab-progress")?;
+        let results = Memory::new("wpanlab-results")?;
+        let stderr = Memory::new("wpanlab-stderr")?;
+        let channels = Channels {
+            console: console.fd(),
+            progress: progress.fd(),
+            results: results.fd(),
+        };
+        let mut inherit = start.files();
+        inherit.extend([channels.console, channels.progress, channels.results]);
+        let arguments = qemu::arguments(config, channels, start);
+        tracing::debug!(?arguments, "{QEMU}");
+        let started = Instant::now();
+        // With real time the two threads work side by side.
+        let place = (config.clock == Clock::Virtual)
+            .then(|| Place::take(load))
+            .flatten();
+        let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file(), place)?;
+        Ok(Running {
+            qemu,
+            console,
+            progress,
+            results,
+            stderr,
+            started,
+        })
+    }
+
+    /// Waits for QEMU's end; reports each line of progress.
+    ///
+    /// # Errors
+    /// [`VmError::Stalled`] when nothing was written for `stall_limit`, and QEMU is killed.
+    pub(crate) async fn ended(
+        &mut self,
+        stall_limit: Duration,
+        on_progress: &mut impl FnMut(&str),
+    ) -> Result<ExitStatus, VmError> {
+        let mut lines = Lines::default();
+        let mut last_size = 0;
+        let mut last_sign = Instant::now();
+        let status = loop {
+            let ended = tokio::time::timeout(POLL, &mut self.qemu.ended).await;
+            lines.drain(&self.progress, on_progress);
+            if let Ok(status) = ended {
+                break status;
+            }
+            let size = self.console.len() + self.progress.len() + self.results.len();
+            if size != last_size {
+                last_size = size;
+                last_sign = Instant::now();
+            } else if last_sign.elapsed() > stall_limit {
+                self.qemu.kill();
+                return Err(VmError::Stalled {
+                    limit: stall_limit,
+                    console: self.console.text(),
+                });
+            }
+        };
+        status
+            .map_err(|_| std::io::Error::other("its thread died"))
+            .and_then(|waited| waited)
+            .map_err(VmError::io("wait for", QEMU))
+    }
+}
+
+/// Splits what grows into lines.
+#[derive(Default)]
+struct Lines {
+    read: u64,
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    fn drain(&mut self, source: &Memory, on_line: &mut impl FnMut(&str)) {
+        let Ok(bytes) = source.read_from(self.read) else {
+            return;
+        };
+        self.read += bytes.len() as u64;
+        self.partial.extend(bytes);
+        while let Some(end) = self.partial.iter().position(|&b| b == b'\n') {
+            let line: Vec<u8> = self.partial.drain(..=end).collect();
+            on_line(&String::from_utf8_lossy(&line[..end]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_reported_once_and_only_when_it_is_whole() {
+        let memory = Memory::new("test").unwrap();
+        let mut lines = Lines::default();
+        let mut seen = Vec::new();
+        for part in ["one\ntw", "o\n", "\nthree"] {
+            memory.file().write_all(part.as_bytes()).unwrap();
+            lines.drain(&memory, &mut |line| seen.push(line.to_string()));
+        }
+        assert_eq!(seen, ["one", "two", ""]);
+    }
+}
