@@ -1,7 +1,6 @@
 //! [`coap::io::Driver`] on the loopback interface. No test depends on how long anything
 //! takes; the time limit only turns a hang into a failure.
 
-use std::future::Future;
 use std::net::{SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
@@ -12,17 +11,8 @@ use units::Seed;
 
 use crate::support::*;
 
-fn run(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(async {
-            tokio::time::timeout(Duration::from_secs(60), test)
-                .await
-                .expect("the test hangs");
-        });
-}
+/// Longer than any of these tests, also on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn driver(address: &str, params: Params) -> Driver<Endpoint> {
     let endpoint = Endpoint::new(params, KNOWN, Seed(1).rng(&[address]));
@@ -57,7 +47,7 @@ async fn serve(mut server: Driver<Endpoint>) {
 
 #[test]
 fn requests_are_answered_over_real_sockets_in_order() {
-    run(async {
+    in_real_time(LIMIT, async {
         let server = driver("[::1]:0", Params::default());
         let mut client = driver("[::1]:0", Params::default());
         let to = server.local_addr().unwrap();
@@ -83,7 +73,7 @@ fn requests_are_answered_over_real_sockets_in_order() {
 
 #[test]
 fn an_ipv4_peer_appears_as_ipv4_mapped() {
-    run(async {
+    in_real_time(LIMIT, async {
         let mut server = driver("[::]:0", Params::default());
         let port = server.local_addr().unwrap().port();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -104,7 +94,7 @@ fn an_ipv4_peer_appears_as_ipv4_mapped() {
 
 #[test]
 fn the_timer_retransmits_and_gives_up() {
-    run(async {
+    in_real_time(LIMIT, async {
         let silent = UdpSocket::bind("[::1]:0").unwrap();
         let std::net::SocketAddr::V6(to) = silent.local_addr().unwrap() else {
             panic!("bound to ::1")
@@ -122,7 +112,7 @@ fn the_timer_retransmits_and_gives_up() {
 
 #[test]
 fn a_datagram_that_cannot_be_sent_is_a_lost_one() {
-    run(async {
+    in_real_time(LIMIT, async {
         let mut client = driver("[::1]:0", hasty());
         // A source of ::1 reaches no global address: the kernel refuses every datagram.
         request(&mut client, "[2001:db8::1]:5683".parse().unwrap(), "/a");
@@ -141,7 +131,7 @@ fn a_datagram_that_cannot_be_sent_is_a_lost_one() {
 
 #[test]
 fn a_cancelled_wait_loses_no_event() {
-    run(async {
+    in_real_time(LIMIT, async {
         let server = driver("[::1]:0", Params::default());
         let mut client = driver("[::1]:0", Params::default());
         let to = server.local_addr().unwrap();
@@ -166,7 +156,7 @@ fn a_cancelled_wait_loses_no_event() {
 
 #[test]
 fn a_large_body_arrives_whole() {
-    run(async {
+    in_real_time(LIMIT, async {
         let mut server = driver("[::1]:0", Params::default());
         let mut client = driver("[::1]:0", Params::default());
         let to = server.local_addr().unwrap();
@@ -197,7 +187,7 @@ fn a_large_body_arrives_whole() {
 
 #[test]
 fn an_address_in_use_is_named_in_the_error() {
-    run(async {
+    in_real_time(LIMIT, async {
         let first = driver("[::1]:0", Params::default());
         let taken = first.local_addr().unwrap();
         let endpoint = Endpoint::new(Params::default(), KNOWN, Seed(2).rng(&["b"]));

@@ -1,5 +1,5 @@
 //! The endpoint against RFC 7252, under virtual time; its codec against bytes of other
-//! implementations; its shell on the loopback interface.
+//! implementations; its shell on the loopback interface, also with libcoap at the other end.
 //!
 //! Modules named `sN_M` hold the tests of RFC 7252 section N.M.
 
@@ -9,6 +9,7 @@ mod cocoa;
 mod codec;
 mod driver;
 mod golden;
+mod libcoap;
 mod lossy_link;
 mod retarget;
 mod rfc7641;

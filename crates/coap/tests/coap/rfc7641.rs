@@ -170,20 +170,23 @@ fn a_notification_in_blocks_is_told_when_its_last_block_is_there() {
 /// A server whose resource /t peer 1 observes with token `01`; that answer is taken.
 fn observed(params: Params) -> Subject {
     let mut server = Subject::new(params);
-    let token = Token::new(&[1]).unwrap();
-    let mut request = message(Kind::Confirmable, Code::GET, 900, token);
-    request.options.push(option::URI_PATH, *b"t");
-    request.options.push_uint(option::OBSERVE, 0);
-    server.receive(1, &request);
-    let exchange = server.one_exchange();
-    let now = server.now;
-    server
-        .endpoint
-        .respond_observed(now, exchange, content("0"));
-    let answer = server.sent_one();
+    let answer = register(&mut server, 900, "0");
     assert_eq!(answer.options.get_uint(option::OBSERVE), Some(1));
     assert!(server.endpoint.is_observed("/t"));
     server
+}
+
+/// Peer 1 registers for /t with token `01`; the answer, which carries `state`.
+fn register(server: &mut Subject, message_id: u16, state: &str) -> Message {
+    let token = Token::new(&[1]).unwrap();
+    let mut request = message(Kind::Confirmable, Code::GET, message_id, token);
+    request.options.push(option::URI_PATH, *b"t");
+    request.options.push_uint(option::OBSERVE, 0);
+    server.receive(1, &request);
+    let (exchange, now) = (server.one_exchange(), server.now);
+    let endpoint = &mut server.endpoint;
+    endpoint.respond_observed(now, exchange, content(state));
+    server.sent_one()
 }
 
 fn notify(server: &mut Subject, state: &str) {
@@ -306,16 +309,8 @@ fn during_a_hold_nothing_is_sent_and_after_it_the_latest_state_confirmable() {
 #[test]
 fn registering_again_takes_the_place_of_the_registration() {
     let mut server = observed(steady());
-    let mut again = message(Kind::Confirmable, Code::GET, 902, Token::new(&[1]).unwrap());
-    again.options.push(option::URI_PATH, *b"t");
-    again.options.push_uint(option::OBSERVE, 0);
-    server.receive(1, &again);
-    let exchange = server.one_exchange();
-    let now = server.now;
-    server
-        .endpoint
-        .respond_observed(now, exchange, content("1"));
-    assert_eq!(server.sent_one().options.get_uint(option::OBSERVE), Some(2));
+    let answer = register(&mut server, 902, "1");
+    assert_eq!(answer.options.get_uint(option::OBSERVE), Some(2));
     notify(&mut server, "2");
     assert_eq!(server.sent().len(), 1);
 }

@@ -17,6 +17,18 @@ pub const NON: Reliability = Reliability::NonConfirmable;
 /// Critical options that the endpoints of these tests know beyond the URI.
 pub const KNOWN: &[u16] = &[2049];
 
+/// Runs a test with real sockets; what takes longer than `limit` counts as hanging.
+pub fn in_real_time(limit: Duration, test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let ended = tokio::time::timeout(limit, test).await;
+            ended.expect("the test hangs");
+        });
+}
+
 /// The peer `fd00::host`.
 pub fn peer(host: u16) -> SocketAddrV6 {
     SocketAddrV6::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host), PORT, 0, 0)

@@ -2,7 +2,6 @@
 //! `/.well-known/core`, both ways. No test depends on how long anything takes; the time limit only
 //! turns a hang into a failure.
 
-use std::future::Future;
 use std::io::Write;
 use std::net::{SocketAddrV6, UdpSocket};
 use std::process::{Child, Command, Stdio};
@@ -14,20 +13,13 @@ use coap::link::{self, Link};
 use coap::{Code, Endpoint, Event, Params, Reliability, Request, Response};
 use units::Seed;
 
+use crate::support::in_real_time;
+
 const CLIENT: &str = "coap-client-notls";
 const SERVER: &str = "coap-server-notls";
 
-fn run(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(async {
-            tokio::time::timeout(Duration::from_secs(120), test)
-                .await
-                .expect("the test hangs");
-        });
-}
+/// Longer than any of these tests, also on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Blocks of 64 B at our side, and a short ACK_TIMEOUT for a server that is still starting.
 fn driver(name: &str) -> Driver<Endpoint> {
@@ -125,7 +117,7 @@ fn answer(request: &Request, state: u32, served: &mut Served) -> Response {
 
 #[test]
 fn libcoap_fetches_2_kb_in_blocks_that_either_side_chose() {
-    run(async {
+    in_real_time(LIMIT, async {
         let whole = String::from_utf8(body(2000)).unwrap();
         for arguments in [&[][..], &["-b", "32"], &["-N", "-b", "256"]] {
             let mut served = Served::default();
@@ -138,7 +130,7 @@ fn libcoap_fetches_2_kb_in_blocks_that_either_side_chose() {
 
 #[test]
 fn libcoap_sends_2_kb_in_blocks() {
-    run(async {
+    in_real_time(LIMIT, async {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&body(2000)).unwrap();
         let name = file.path().to_str().unwrap();
@@ -153,7 +145,7 @@ fn libcoap_sends_2_kb_in_blocks() {
 
 #[test]
 fn libcoap_observes_and_ends_it() {
-    run(async {
+    in_real_time(LIMIT, async {
         let mut served = Served::default();
         let printed = libcoap_asks(&["-s", "3"], "/state", &mut served).await;
         let states: Vec<u32> = (printed.lines())
@@ -166,7 +158,7 @@ fn libcoap_observes_and_ends_it() {
 
 #[test]
 fn libcoap_lists_and_filters_our_links_in_blocks() {
-    run(async {
+    in_real_time(LIMIT, async {
         let mut served = Served::default();
         let path = "/.well-known/core";
         let printed = libcoap_asks(&[], path, &mut served).await;
@@ -225,7 +217,7 @@ async fn ask(client: &mut Driver<Endpoint>, to: SocketAddrV6, request: Request) 
 
 #[test]
 fn libcoaps_server_takes_and_gives_2_kb_in_blocks() {
-    run(async {
+    in_real_time(LIMIT, async {
         let server = LibcoapServer::start();
         let mut client = driver("client");
         let put = Request {
@@ -250,7 +242,7 @@ fn libcoaps_server_takes_and_gives_2_kb_in_blocks() {
 
 #[test]
 fn libcoaps_server_notifies_until_it_is_told_to_stop() {
-    run(async {
+    in_real_time(LIMIT, async {
         let server = LibcoapServer::start();
         let mut client = driver("client");
         let get = Request::new(Code::GET, "/time");
