@@ -12,13 +12,13 @@ mod daemon;
 mod load;
 
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, SERVER};
-use load::{Ask, Load};
+use load::{Ask, Load, p_addr, t_addr};
 
 const PEERS: usize = 16;
 const WINDOW: usize = 64;
@@ -49,26 +49,18 @@ fn main() {
     memory(directory.path(), entries);
 }
 
-fn p_addr(n: u64) -> Ipv6Addr {
-    Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(n))
-}
-
-fn t_addr(n: u64) -> Ipv6Addr {
-    Ipv6Addr::from(0x2001_0db8_0001_u128 << 80 | u128::from(n))
-}
-
 /// libcoap's server; dropped, it is killed.
 struct Libcoap(Child);
 
 impl Libcoap {
     fn start() -> Libcoap {
-        let child = Command::new("coap-server-notls")
+        let mut child = Command::new("coap-server-notls")
             .args(["-A", "::1", "-p", "5700"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("coap-server-notls: install libcoap3-bin");
-        std::thread::sleep(Duration::from_millis(500));
+        daemon::wait_until_ready(LIBCOAP, &mut child).expect("libcoap's server runs");
         Libcoap(child)
     }
 }

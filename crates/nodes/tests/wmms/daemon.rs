@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
+use wpan::{Links, Namespace};
 
 /// The daemon's address.
 pub const SERVER: &str = "[::1]:5683";
@@ -39,11 +40,7 @@ pub fn be_daemon() {
     let state = PathBuf::from(arguments.next().expect("a directory"));
     let plan =
         topology::load("store.yaml", TOPOLOGY, topology::Overrides::default()).expect("a plan");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let ended = runtime.block_on(nodes::run(nodes::Config {
+    let ended = runtime().block_on(nodes::run(nodes::Config {
         plan,
         node: "wmms".to_owned(),
         controlled: false,
@@ -65,10 +62,44 @@ pub fn isolate() {
     };
     unshare(user | CloneFlags::CLONE_NEWNET)
         .expect("a network namespace: run as root, or allow unprivileged user namespaces");
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(up.is_ok_and(|status| status.success()), "ip link set lo up");
+    let loopback_up = async {
+        let links = Links::connect(&Namespace::current()?).await?;
+        links.up(links.index("lo").await?).await
+    };
+    let up: wpan::Result<()> = runtime().block_on(loopback_up);
+    up.expect("take the loopback link up");
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// Waits until the server `child` at `address` answers a CoAP ping (RFC 7252 §1.2).
+///
+/// # Errors
+/// The server has ended.
+pub fn wait_until_ready(address: &str, child: &mut Child) -> Result<(), ExitStatus> {
+    let began = Instant::now();
+    let server: SocketAddr = address.parse().expect("an address");
+    let socket = UdpSocket::bind("[::1]:0").expect("bind");
+    socket.connect(server).expect("connect");
+    let wait = Some(Duration::from_millis(1));
+    socket.set_read_timeout(wait).expect("timeout");
+    while began.elapsed() < PATIENCE {
+        // Refused as long as nobody listens.
+        let _ = socket.send(&[0x40, 0, 0, 1]);
+        if socket.recv(&mut [0; 16]).is_ok() {
+            return Ok(());
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(status);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("the server at {address} does not answer after {PATIENCE:?}");
 }
 
 /// A daemon; dropped, it is killed.
@@ -93,27 +124,12 @@ impl Daemon {
         Daemon { child, log }
     }
 
-    /// Waits until it answers a CoAP ping (RFC 7252 §1.2); returns how long it took.
-    pub fn ready(&mut self) -> Duration {
-        let began = Instant::now();
-        let server: SocketAddr = SERVER.parse().expect("an address");
-        let socket = UdpSocket::bind("[::1]:0").expect("bind");
-        socket.connect(server).expect("connect");
-        let wait = Some(Duration::from_millis(1));
-        socket.set_read_timeout(wait).expect("timeout");
-        while began.elapsed() < PATIENCE {
-            // Refused as long as nobody listens.
-            let _ = socket.send(&[0x40, 0, 0, 1]);
-            if socket.recv(&mut [0; 16]).is_ok() {
-                return began.elapsed();
-            }
-            if let Ok(Some(status)) = self.child.try_wait() {
-                let log = fs::read_to_string(&self.log).unwrap_or_default();
-                panic!("the daemon ended with {status}: {log}");
-            }
-            std::thread::sleep(Duration::from_millis(1));
+    /// Waits until it answers.
+    pub fn ready(&mut self) {
+        if let Err(status) = wait_until_ready(SERVER, &mut self.child) {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            panic!("the daemon ended with {status}: {log}");
         }
-        panic!("the daemon does not answer after {PATIENCE:?}");
     }
 
     /// kill -9.

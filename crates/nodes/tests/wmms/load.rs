@@ -28,6 +28,16 @@ pub enum Ask {
     PutExample(usize),
 }
 
+/// The P_Addr of node `n`.
+pub fn p_addr(n: u64) -> Ipv6Addr {
+    Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(n))
+}
+
+/// A T_Addr, told from others by `n`.
+pub fn t_addr(n: u64) -> Ipv6Addr {
+    Ipv6Addr::from(0x2001_0db8_0001_u128 << 80 | u128::from(n))
+}
+
 /// Options as they stand on the wire (RFC 7252 §3.1) for option numbers in ascending order.
 fn push_option(bytes: &mut Vec<u8>, former: &mut u16, number: u16, value: &[u8]) {
     let nibble = |n: usize| match n {

@@ -6,15 +6,16 @@ mod daemon;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
 
-use std::net::Ipv6Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, PATIENCE, SERVER};
 use libtest_mimic::{Arguments, Trial};
-use load::{Ask, Load, option};
+use load::{Ask, Load, option, p_addr, t_addr};
+use rand_core::Rng as _;
+use units::{Rng, Seed};
 
-const SEED: u64 = 4;
+const SEED: Seed = Seed(4);
 const PEERS: usize = 8;
 const WINDOW: usize = 32;
 /// CoAP codes: 2.02, 2.05, 4.04.
@@ -40,16 +41,12 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit();
 }
 
-/// The generator of the test's own choices: splitmix64.
-struct Chance(u64);
+/// The test's own choices.
+struct Chance(Rng);
 
 impl Chance {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
+        self.0.next_u64() % limit
     }
 }
 
@@ -64,19 +61,11 @@ struct Node {
     updates: u64,
 }
 
-fn p_addr(slot: usize) -> Ipv6Addr {
-    Ipv6Addr::from(0x2001_0db8_u128 << 96 | slot as u128)
-}
-
-fn t_addr(update: u64) -> Ipv6Addr {
-    Ipv6Addr::from(0x2001_0db8_0001_u128 << 80 | u128::from(update))
-}
-
 impl Node {
     /// The next update: mostly bindings, some registrations, some ends.
     fn update(&mut self, slot: usize, chance: &mut Chance) -> Ask {
         self.updates += 1;
-        let (p, t) = (p_addr(slot), t_addr(self.updates));
+        let (p, t) = (p_addr(slot as u64), t_addr(self.updates));
         let (ask, then) = match (self.acknowledged, chance.below(16)) {
             (Some(_), 0) => (Ask::Deregister(p), None),
             (None, _) | (_, 1..4) => (Ask::Register(p, t), Some(self.updates)),
@@ -118,7 +107,7 @@ impl Node {
 }
 
 fn kill_repeatedly(directory: &Path, kills: u64) {
-    let mut chance = Chance(SEED);
+    let mut chance = Chance(SEED.rng(&["kills"]));
     let server = SERVER.parse().expect("an address");
     let mut load = Load::new(
         "[::1]:0".parse().expect("an address"),
@@ -177,7 +166,7 @@ fn take_answers(load: &mut Load, nodes: &mut [Node], chance: Option<&mut Chance>
 
 fn discover_all(load: &mut Load, nodes: &mut [Node], kill: u64) {
     for slot in 0..nodes.len() {
-        load.send(slot, Ask::Discover(p_addr(slot)));
+        load.send(slot, Ask::Discover(p_addr(slot as u64)));
     }
     let began = Instant::now();
     let mut found = 0;
