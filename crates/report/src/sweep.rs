@@ -5,16 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use measure::distribution::{Distribution, HandoverRow, Point, Row};
-use rundir::RunDir;
+use rundir::SweepDir;
 use serde::Deserialize;
 use topology::Plan;
 
 use crate::load::{json, name_of};
 
-/// What a sweep runs, and by what.
-pub const MANIFEST: &str = "sweep.json";
-/// The table of a sweep's runs, one JSON object a line.
-pub const RUNS: &str = "runs.jsonl";
+const MANIFEST: &str = SweepDir::MANIFEST;
+const RUNS: &str = SweepDir::RUNS;
 
 /// What the report shows of `sweep.json`. Keys that it does not have are absent here.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -78,13 +76,15 @@ pub struct Sweep {
 impl Sweep {
     /// Whether `dir` is a sweep's.
     pub fn is_at(dir: &Path) -> bool {
-        dir.join(MANIFEST).exists() || dir.join(RUNS).exists()
+        let dir = SweepDir::new(dir);
+        dir.manifest().exists() || dir.runs().exists()
     }
 
     /// Reads a sweep's directory. Nothing in it is required.
     pub fn read(dir: &Path) -> Sweep {
+        let sweep = SweepDir::new(dir);
         let mut problems = Vec::new();
-        let manifest = json(&dir.join(MANIFEST)).and_then(|value| {
+        let manifest = json(&sweep.manifest()).and_then(|value| {
             // What serde says of a key is what a reader needs.
             Ok(serde_json::from_value(value)?)
         });
@@ -92,7 +92,7 @@ impl Sweep {
             problems.push(format!("{MANIFEST} cannot be read: {error}"));
             Manifest::default()
         });
-        let rows = read_rows(dir, &mut problems);
+        let rows = read_rows(&sweep, &mut problems);
         match manifest.runs() {
             Some(planned) if planned != rows.len() as u64 => problems.push(format!(
                 "{RUNS} has {} of the {planned} runs of {MANIFEST}: `wpanlab run` with --resume makes the others",
@@ -103,7 +103,7 @@ impl Sweep {
         let mut plan_text = None;
         let mut plans = BTreeMap::new();
         for point in rows.iter().map(|row| row.point).collect::<BTreeSet<_>>() {
-            let file = RunDir::new(dir.join(format!("point-{point}"))).plan();
+            let file = sweep.point(point).plan();
             let read = fs::read_to_string(&file).map_err(|error| error.to_string());
             let plan = read.and_then(|text| {
                 let plan = Plan::from_yaml(&text).map_err(|error| error.to_string());
@@ -222,8 +222,8 @@ pub fn end(path: &str) -> &str {
         .map_or(path, |at| &path[at..])
 }
 
-fn read_rows(dir: &Path, problems: &mut Vec<String>) -> Vec<Row> {
-    let text = fs::read_to_string(dir.join(RUNS)).unwrap_or_else(|error| {
+fn read_rows(dir: &SweepDir, problems: &mut Vec<String>) -> Vec<Row> {
+    let text = fs::read_to_string(dir.runs()).unwrap_or_else(|error| {
         problems.push(format!("{RUNS} cannot be read: {error}"));
         String::new()
     });

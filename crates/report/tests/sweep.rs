@@ -73,7 +73,7 @@ fn row(point: usize, delay: &str, seed: u64, delays_s: &[f64]) -> Row {
         seed: units::Seed(seed),
         set: [("backbone.delay".to_owned(), delay.to_owned())].into(),
         command: format!("wpanlab run x/handover.yaml --seed {seed}"),
-        dir: format!("point-{point}/seed-{seed}"),
+        dir: rundir::SweepDir::run_name(point, seed),
         passed: true,
         error: None,
         figures: figures.map(|(name, value)| (name.to_owned(), value)).into(),

@@ -74,3 +74,61 @@ impl RunDir {
         self.logs().join(format!("{node}.log"))
     }
 }
+
+/// The directory of a sweep: a run directory per point and seed, and what is said of all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepDir {
+    root: PathBuf,
+}
+
+impl SweepDir {
+    /// Name of the file that says what a sweep runs, and by what.
+    pub const MANIFEST: &str = "sweep.json";
+    /// Name of the table of the runs, one JSON object a line.
+    pub const RUNS: &str = "runs.jsonl";
+
+    /// The sweep's directory at `root`; nothing is created.
+    pub fn new(root: impl Into<PathBuf>) -> SweepDir {
+        SweepDir { root: root.into() }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What is run, and by what, [`SweepDir::MANIFEST`].
+    pub fn manifest(&self) -> PathBuf {
+        self.root.join(SweepDir::MANIFEST)
+    }
+
+    /// The finished runs, [`SweepDir::RUNS`].
+    pub fn runs(&self) -> PathBuf {
+        self.root.join(SweepDir::RUNS)
+    }
+
+    /// The finished runs as a table, `runs.csv`.
+    pub fn runs_table(&self) -> PathBuf {
+        self.root.join("runs.csv")
+    }
+
+    /// How the runs' figures are distributed, `distribution.json`.
+    pub fn distribution(&self) -> PathBuf {
+        self.root.join("distribution.json")
+    }
+
+    /// Percentiles of each figure as a table, `figures.csv`.
+    pub fn figures_table(&self) -> PathBuf {
+        self.root.join("figures.csv")
+    }
+
+    /// The runs of a point (from 1), `point-N`, with the point's plan as a run directory has it.
+    pub fn point(&self, number: usize) -> RunDir {
+        RunDir::new(self.root.join(format!("point-{number}")))
+    }
+
+    /// Name of the run of a point and a seed below the root, `point-N/seed-S`.
+    pub fn run_name(point: usize, seed: u64) -> String {
+        format!("point-{point}/seed-{seed}")
+    }
+}

@@ -12,4 +12,4 @@ pub mod layout;
 
 pub use event::{Event, EventKind, Phase};
 pub use facts::RunFacts;
-pub use layout::RunDir;
+pub use layout::{RunDir, SweepDir};

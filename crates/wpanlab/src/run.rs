@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use measure::result::RunResult;
-use rundir::RunDir;
+use rundir::{RunDir, SweepDir};
 use topology::{Assignment, Overrides, Parameter, Plan};
 use units::Seed;
 
@@ -13,7 +13,6 @@ use crate::Outcome;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::Show;
-use crate::sweep::SWEEP;
 
 /// Reads a topology with these assignments; diagnostics go to standard error and `None` comes back.
 pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Option<Plan>> {
@@ -161,7 +160,7 @@ pub fn choose_run_dir(name: &str, args: &RunArgs) -> Result<RunDir> {
         None => next_free(Path::new("runs"), name),
     };
     if is_occupied(&root) && !args.force && !args.resume {
-        let resume = if root.join(SWEEP).exists() {
+        let resume = if SweepDir::new(&root).manifest().exists() {
             "--resume continues it, "
         } else {
             ""
@@ -187,10 +186,11 @@ pub fn is_occupied(root: &Path) -> bool {
 
 /// Removes an earlier run, and refuses to remove anything else.
 fn remove_run(root: &Path) -> Result<()> {
-    if !RunDir::new(root).plan().exists() && !root.join(SWEEP).exists() {
+    if !RunDir::new(root).plan().exists() && !SweepDir::new(root).manifest().exists() {
         bail!(
-            "{} is no run directory (it has no plan.yaml, and no {SWEEP}): not removed",
-            root.display()
+            "{} is no run directory (it has no plan.yaml, and no {}): not removed",
+            root.display(),
+            SweepDir::MANIFEST
         );
     }
     fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))

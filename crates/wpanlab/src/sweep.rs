@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use measure::distribution::{Distribution, Origin, Row, table};
-use rundir::RunDir;
+use rundir::{RunDir, SweepDir};
 use testbed::Signals;
 use tokio::task::{JoinSet, LocalSet};
 use topology::{Assignment, Parameter, Plan};
@@ -32,7 +32,6 @@ mod manifest;
 
 use journal::Journal;
 use manifest::Manifest;
-pub use manifest::SWEEP;
 
 /// One combination of parameter values.
 struct Point {
@@ -53,28 +52,28 @@ pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
     };
     let name = points.first().map_or("", |point| point.plan.name.as_str());
     let dir = choose_run_dir(name, &args)?;
-    let root = dir.root();
+    let sweep_dir = SweepDir::new(dir.root());
     let how = How::choose(&args.how, &show).await?;
     let manifest = Manifest::of(&args, &seeds, &how)?;
-    let resumed = args.resume && is_occupied(root);
+    let resumed = args.resume && is_occupied(dir.root());
     if !resumed {
         make_run_dir(&dir)?;
     }
     // Held to the end: two sweeps in one directory would write over each other's runs.
     let _lock = if resumed {
-        manifest.continue_in(root, |first| self::points(&args, first))?
+        manifest.continue_in(&sweep_dir, |first| self::points(&args, first))?
     } else {
-        manifest.begin_in(root)?
+        manifest.begin_in(&sweep_dir)?
     };
     for point in &points {
-        let path = point_dir(root, point.number).join("plan.yaml");
+        let path = sweep_dir.point(point.number).plan();
         write(&path, &point.plan.to_yaml())?;
     }
-    let mut journal = Journal::open(root, &seeds, points.len())?;
+    let mut journal = Journal::open(&sweep_dir, &seeds, points.len())?;
     let sweep = Sweep {
         args: &args,
         how: &how,
-        root,
+        dir: &sweep_dir,
         points: &points,
         seeds: &seeds,
     };
@@ -83,25 +82,25 @@ pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
     let rows = journal.finish()?;
     let parameters: Vec<String> = args.set.iter().map(|p| p.path().to_owned()).collect();
     let distribution = Distribution::of(name, parameters, &rows);
-    write(&root.join("distribution.json"), &distribution.to_json())?;
+    write(&sweep_dir.distribution(), &distribution.to_json())?;
     write(
-        &root.join("runs.csv"),
+        &sweep_dir.runs_table(),
         &table::runs(&distribution.parameters, &rows),
     )?;
-    write(&root.join("figures.csv"), &table::figures(&distribution))?;
+    write(&sweep_dir.figures_table(), &table::figures(&distribution))?;
     if json {
         print!("{}", distribution.to_json());
     } else {
         let compare = args.compare.map(|delay| delay.as_secs_f64());
         print!("{}", distribution.report(&rows, compare));
-        println!("runs in {}", root.display());
+        println!("runs in {}", sweep_dir.root().display());
     }
     let broken = rows.iter().filter(|row| row.error.is_some()).count();
     if broken > 0 {
         bail!(
             "{broken} of {} runs failed themselves; `error` in {} says why, and --resume runs them again",
             rows.len(),
-            journal::path(root).display()
+            sweep_dir.runs().display()
         );
     }
     let passed = rows.iter().all(|row| row.passed);
@@ -129,11 +128,6 @@ fn points(args: &RunArgs, seed: u64) -> Result<Option<Vec<Point>>> {
     Ok(Some(points))
 }
 
-/// Where the runs of a point are.
-fn point_dir(root: &Path, number: usize) -> std::path::PathBuf {
-    root.join(format!("point-{number}"))
-}
-
 fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -145,7 +139,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 struct Sweep<'s> {
     args: &'s RunArgs,
     how: &'s How,
-    root: &'s Path,
+    dir: &'s SweepDir,
     points: &'s [Point],
     seeds: &'s RangeInclusive<u64>,
 }
@@ -201,7 +195,7 @@ impl Sweep<'_> {
             None => Ok(()),
             Some(signal) => {
                 show.done();
-                let root = self.root.display();
+                let root = self.dir.root().display();
                 Err(signal).with_context(|| {
                     format!("{done} of {total} runs are done; --out {root} --resume goes on")
                 })
@@ -213,8 +207,8 @@ impl Sweep<'_> {
     fn one(&self, point: &Point, seed: u64) -> impl Future<Output = (Origin, Result<Row>)> + use<> {
         let (args, how) = (self.args.clone(), self.how.clone());
         let assignments = point.assignments.clone();
-        let name = format!("point-{}/seed-{seed}", point.number);
-        let dir = RunDir::new(self.root.join(&name));
+        let name = SweepDir::run_name(point.number, seed);
+        let dir = RunDir::new(self.dir.root().join(&name));
         let set = assignments.iter();
         let origin = Origin {
             point: point.number,

@@ -194,7 +194,7 @@ pub(super) fn test_row(point: usize, seed: u64, delays_s: &[f64]) -> Row {
             seed: Seed(seed),
             set: BTreeMap::from([("a.b".to_owned(), point.to_string())]),
             command: format!("wpanlab run x.yaml --seed {seed}"),
-            dir: format!("point-{point}/seed-{seed}"),
+            dir: rundir::SweepDir::run_name(point, seed),
         })
     }
 }

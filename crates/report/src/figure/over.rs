@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use measure::distribution::{Per, Point};
+use measure::distribution::{Loss, Per, Point};
 use units::quantity::parse_duration;
 
 use super::{Block, Chart, Figure, Section};
@@ -197,23 +197,17 @@ fn losses(sweep: &Sweep, across: &Across, series: &[(String, Vec<&Point>)]) -> O
     sweep.points().iter().find(|point| point.loss.is_some())?;
     let mut plot = across.plot("lost per handover");
     for (colour, (of, points)) in series.iter().take(COLOURS).enumerate() {
-        let (lost, expected) = (named("lost", of), named("lambda * D", of));
-        let of_lost = |point: &Point| Some(point.loss.as_ref()?.lost);
-        plot.series.extend(line(
-            across,
-            points,
-            colour,
-            (&lost, Shape::Diamonds),
-            of_lost,
-        ));
-        let of_expected = |point: &Point| Some(point.loss.as_ref()?.lambda_d);
-        plot.series.extend(line(
-            across,
-            points,
-            colour,
-            (&expected, Shape::Rings),
-            of_expected,
-        ));
+        type Value = fn(&Loss) -> f64;
+        let measured: [(_, _, Value); 2] = [
+            ("lost", Shape::Diamonds, |loss| loss.lost),
+            ("lambda * D", Shape::Rings, |loss| loss.lambda_d),
+        ];
+        for (what, shape, value) in measured {
+            let named = named(what, of);
+            let value = |point: &Point| point.loss.as_ref().map(value);
+            plot.series
+                .extend(line(across, points, colour, (&named, shape), value));
+        }
     }
     Some(Figure {
         id: "over-lost".into(),

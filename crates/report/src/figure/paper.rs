@@ -350,15 +350,26 @@ fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
     }
 }
 
+/// Adds a series if it has a point, from left to right.
+fn place(plot: &mut Plot, name: &str, shape: Shape, colour: usize, mut points: Vec<(f64, f64)>) {
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if !points.is_empty() {
+        plot.series.push(Series {
+            name: name.into(),
+            shape,
+            colour,
+            points,
+        });
+    }
+}
+
 /// Puts delays into figure 15; says how.
 fn place_delays(placed: &[(f64, &Measured)], plot: &mut Plot) -> String {
     let column = |of: &dyn Fn(&Measured) -> Vec<f64>| {
-        let mut points: Vec<(f64, f64)> = placed
-            .iter()
+        let placed = placed.iter();
+        placed
             .flat_map(|(x, m)| of(m).into_iter().map(|s| (*x, s * 1e3)))
-            .collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        points
+            .collect()
     };
     let median_of = |values: &[f64]| median(values).into_iter().collect();
     for (name, shape, colour, points) in [
@@ -381,14 +392,7 @@ fn place_delays(placed: &[(f64, &Measured)], plot: &mut Plot) -> String {
             column(&|m| median_of(&m.sums)),
         ),
     ] {
-        if !points.is_empty() {
-            plot.series.push(Series {
-                name: name.into(),
-                shape,
-                colour,
-                points,
-            });
-        }
+        place(plot, name, shape, colour, points);
     }
     if placed.is_empty() {
         return String::new();
@@ -421,20 +425,12 @@ fn place_losses(number: FigureNumber, placed: &[(f64, &Measured)], plot: &mut Pl
             7,
         ),
     ] {
-        let mut points: Vec<(f64, f64)> = placed
+        let points = placed
             .iter()
             .filter(|(_, m)| m.hold == hold)
             .map(|(x, m)| (*x, m.lost))
             .collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        if !points.is_empty() {
-            plot.series.push(Series {
-                name: name.into(),
-                shape,
-                colour,
-                points,
-            });
-        }
+        place(plot, name, shape, colour, points);
     }
     let what = match number {
         FigureNumber::Seventeen => {

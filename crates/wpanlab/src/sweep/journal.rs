@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use measure::distribution::Row;
+use rundir::SweepDir;
 
 /// The runs that are done.
 pub struct Journal {
@@ -15,20 +16,15 @@ pub struct Journal {
     rows: Vec<Row>,
 }
 
-/// Its file in the sweep's directory.
-pub fn path(root: &Path) -> PathBuf {
-    root.join("runs.jsonl")
-}
-
 impl Journal {
-    /// Opens the journal of the sweep in `root`, which may have runs of an earlier call. A last
+    /// Opens the journal of the sweep in `dir`, which may have runs of an earlier call. A last
     /// line that was not finished is dropped, and so are runs that failed themselves, which are
     /// to be run again, and what is not of these seeds and points.
     ///
     /// # Errors
     /// A file cannot be read or written, or another line than the last is no run.
-    pub fn open(root: &Path, seeds: &RangeInclusive<u64>, points: usize) -> Result<Journal> {
-        let path = path(root);
+    pub fn open(dir: &SweepDir, seeds: &RangeInclusive<u64>, points: usize) -> Result<Journal> {
+        let path = dir.runs();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -110,7 +106,7 @@ mod tests {
             seed: Seed(seed),
             set: Default::default(),
             command: "wpanlab run".into(),
-            dir: format!("point-{point}/seed-{seed}"),
+            dir: SweepDir::run_name(point, seed),
         };
         let mut row = Row::broken(origin, String::new());
         row.error = None;
@@ -127,8 +123,9 @@ mod tests {
 
     #[test]
     fn a_torn_last_line_and_broken_runs_are_to_be_run_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(dir.path(), &(1..=9), 2).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = SweepDir::new(folder.path());
+        let mut journal = Journal::open(&dir, &(1..=9), 2).unwrap();
         journal.add(row(2, 1)).unwrap();
         journal.add(row(1, 4)).unwrap();
         journal
@@ -139,20 +136,17 @@ mod tests {
             .unwrap();
         drop(journal);
         let whole = serde_json::to_string(&row(1, 6)).unwrap();
-        let mut file = OpenOptions::new()
-            .append(true)
-            .open(path(dir.path()))
-            .unwrap();
+        let mut file = OpenOptions::new().append(true).open(dir.runs()).unwrap();
         file.write_all(&whole.as_bytes()[..40]).unwrap();
 
-        let mut journal = Journal::open(dir.path(), &(1..=9), 2).unwrap();
+        let mut journal = Journal::open(&dir, &(1..=9), 2).unwrap();
         assert_eq!(done(&journal), [(2, 1), (1, 4)]);
         assert!(journal.has(1, 4) && !journal.has(1, 5) && !journal.has(1, 6));
         journal.add(row(1, 6)).unwrap();
         let rows = journal.finish().unwrap();
         let order: Vec<(usize, u64)> = rows.iter().map(|r| (r.point, r.seed.0)).collect();
         assert_eq!(order, [(1, 4), (1, 6), (2, 1)]);
-        let lines = fs::read_to_string(path(dir.path())).unwrap();
+        let lines = fs::read_to_string(dir.runs()).unwrap();
         let read: Vec<Row> = lines
             .lines()
             .map(|l| serde_json::from_str(l).unwrap())
@@ -162,9 +156,10 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_run_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(path(dir.path()), "{}\n{}\n").unwrap();
-        let error = Journal::open(dir.path(), &(1..=1), 1).err().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let dir = SweepDir::new(folder.path());
+        fs::write(dir.runs(), "{}\n{}\n").unwrap();
+        let error = Journal::open(&dir, &(1..=1), 1).err().unwrap();
         assert!(
             error.to_string().contains("runs.jsonl:1: is no run"),
             "{error:#}"

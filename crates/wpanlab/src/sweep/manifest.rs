@@ -6,17 +6,15 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use rundir::SweepDir;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use topology::Assignment;
 
-use super::{Point, point_dir};
+use super::Point;
 use crate::backend::{How, own_binary};
 use crate::cli::{HowArgs, RunArgs};
 use crate::verify;
-
-/// Its file in the sweep's directory.
-pub const SWEEP: &str = "sweep.json";
 
 /// What a sweep runs, and by what.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -88,34 +86,34 @@ impl Manifest {
     }
 
     /// Writes it into an empty directory; gives the lock on the sweep.
-    pub fn begin_in(&self, root: &Path) -> Result<File> {
-        self.write(root)?;
-        lock(root)
+    pub fn begin_in(&self, dir: &SweepDir) -> Result<File> {
+        self.write(dir)?;
+        lock(dir)
     }
 
-    /// Compares it with the one of `root`, and the plans of the points there with those that
+    /// Compares it with the one of `dir`, and the plans of the points there with those that
     /// `points` gives for a seed; gives the lock on the sweep. More seeds around those of before
     /// are no difference.
     pub fn continue_in(
         &self,
-        root: &Path,
+        dir: &SweepDir,
         points: impl FnOnce(u64) -> Result<Option<Vec<Point>>>,
     ) -> Result<File> {
-        let path = root.join(SWEEP);
+        let path = dir.manifest();
         let text = fs::read_to_string(&path)
-            .with_context(|| format!("{}: is no sweep to resume", root.display()))?;
+            .with_context(|| format!("{}: is no sweep to resume", dir.root().display()))?;
         let before: Manifest = serde_json::from_str(&text)
             .with_context(|| format!("{}: --force starts over", path.display()))?;
-        let lock = lock(root)?;
+        let lock = lock(dir)?;
         if let Some(difference) = self.difference(&before) {
             bail!(
                 "{} is of another sweep: {difference}; --force starts over",
-                root.display()
+                dir.root().display()
             );
         }
         let points = points(before.seeds[0])?.unwrap_or_default();
         for point in &points {
-            let path = point_dir(root, point.number).join("plan.yaml");
+            let path = dir.point(point.number).plan();
             // A sweep that was killed at once had no time to write them all.
             let Ok(stored) = fs::read(&path) else {
                 continue;
@@ -126,17 +124,17 @@ impl Manifest {
                 bail!(
                     "{} is of another topology: {} differs {place}\nfirst there, then now; --force \
                      starts over",
-                    root.display(),
+                    dir.root().display(),
                     path.display()
                 );
             }
         }
-        self.write(root)?;
+        self.write(dir)?;
         Ok(lock)
     }
 
-    fn write(&self, root: &Path) -> Result<()> {
-        let path = root.join(SWEEP);
+    fn write(&self, dir: &SweepDir) -> Result<()> {
+        let path = dir.manifest();
         let text = serde_json::to_string_pretty(self)? + "\n";
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))
     }
@@ -185,16 +183,16 @@ impl Manifest {
     }
 }
 
-/// Locks `root` against a second sweep.
-fn lock(root: &Path) -> Result<File> {
-    let path = root.join(SWEEP);
+/// Locks `dir` against a second sweep.
+fn lock(dir: &SweepDir) -> Result<File> {
+    let path = dir.manifest();
     let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             bail!(
                 "{}: another wpanlab runs this sweep; wait for it",
-                root.display()
+                dir.root().display()
             )
         }
         Err(TryLockError::Error(error)) => {
