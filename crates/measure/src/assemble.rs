@@ -17,30 +17,51 @@ use crate::analysis::{self, Analysis, Gap, Options};
 use crate::expect::{self, Evidence};
 use crate::mobility::{self, NodeHandover};
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
+use crate::signalling::Traffic;
 
-/// The capture of a client's own interface.
+/// The capture of an interface.
 #[derive(Debug)]
-pub struct ClientCapture {
-    /// The client.
-    pub client: NodeName,
-    /// What its interface saw.
+pub struct InterfaceCapture {
+    /// Whose it is.
+    pub node: NodeName,
+    /// `eth0` or `lowpan0`.
+    pub interface: String,
+    /// What it saw.
     pub capture: Capture,
+}
+
+impl InterfaceCapture {
+    /// That of an interface of a node among `all`.
+    pub fn find<'c>(all: &'c [Self], node: &str, interface: &str) -> Option<&'c Capture> {
+        let same = |c: &&Self| c.node == node && c.interface == interface;
+        all.iter().find(same).map(|c| &c.capture)
+    }
+}
+
+/// The interface on which a client's requests cross.
+pub fn client_interface(node: &NodePlan) -> &'static str {
+    match node.backbone {
+        Some(_) => "eth0",
+        None => "lowpan0",
+    }
 }
 
 /// Puts the result of a run together.
 ///
-/// Delays, losses and round-trip times come from the captures alone; the events say which
-/// node had which address, which routers a handover was between, how long its phases took and
-/// what radios used. `air` is what the per-frame air counted, if the plan has one.
+/// Delays, losses and round-trip times come from the captures of the clients alone; the events say
+/// which node had which address, which routers a handover was between, how long its phases took
+/// and what radios used. The captures of all interfaces together give the cost in messages. `air` is what the per-frame air counted, if the plan has one.
 pub fn build(
     plan: &Plan,
     facts: &RunFacts,
     events: &[Event],
-    captures: &[ClientCapture],
+    captures: &[InterfaceCapture],
     air: Option<&Facts>,
 ) -> RunResult {
     let (addresses, notes) = mobility::addresses(plan, events);
     let start = mobility::scenario_start(events);
+    let of_interface = |node: &str, name: &str| InterfaceCapture::find(captures, node, name);
+    let traffic = Traffic::of(plan, &addresses, of_interface);
     let mut assembly = Assembly {
         scenario: Scenario {
             start_unix_ns: start.unwrap_or_else(|| earliest(captures)).as_nanos(),
@@ -49,6 +70,7 @@ pub fn build(
         addresses,
         records: mobility::handovers(events),
         readings: plan.radio.phy.as_ref().map(|_| Readings::of(events)),
+        traffic,
         handovers: Vec::new(),
         exchanges: Vec::new(),
         signalling: Vec::new(),
@@ -90,17 +112,19 @@ fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan, &ClientPlan)> {
     clients.collect()
 }
 
-fn earliest(captures: &[ClientCapture]) -> SimTime {
+fn earliest(captures: &[InterfaceCapture]) -> SimTime {
     let packets = captures.iter().flat_map(|c| &c.capture.packets);
     packets.map(|p| p.time).min().unwrap_or(SimTime::ZERO)
 }
 
-struct Assembly {
+struct Assembly<'p> {
     scenario: Scenario,
     addresses: BTreeMap<IpAddr, NodeName>,
     records: Vec<NodeHandover>,
     /// Of the radios on the per-frame air, if there is one.
     readings: Option<Readings>,
+    /// Unless a capture is missing.
+    traffic: Option<Traffic<'p>>,
     /// With the time to sort by.
     handovers: Vec<(SimTime, Handover)>,
     exchanges: Vec<analysis::Exchange>,
@@ -111,22 +135,23 @@ struct Assembly {
     notes: Vec<String>,
 }
 
-impl Assembly {
+impl Assembly<'_> {
     fn client(
         &mut self,
         name: &NodeName,
         node: &NodePlan,
         client: &ClientPlan,
-        captures: &[ClientCapture],
+        captures: &[InterfaceCapture],
     ) {
-        let Some(own) = captures.iter().find(|c| c.client == *name) else {
+        let own = InterfaceCapture::find(captures, name, client_interface(node));
+        let Some(own) = own else {
             self.incomplete(format!("there is no capture of {name}"));
             return;
         };
-        if let Some(damage) = &own.capture.damage {
+        if let Some(damage) = &own.damage {
             self.incomplete(format!("the capture of {name} is damaged: {damage}"));
         }
-        let analysis = analysis_with(&self.addresses, client, &own.capture);
+        let analysis = analysis_with(&self.addresses, client, own);
         self.note_oddities(name, &analysis);
         self.signalling.extend(analysis.signalling.iter().cloned());
 
@@ -231,6 +256,10 @@ impl Assembly {
                 .readings
                 .as_ref()
                 .map(|readings| record.map(|r| readings.phases(r)).unwrap_or_default()),
+            signalling: self.traffic.as_ref().and_then(|traffic| {
+                let record = record?;
+                Some(traffic.between(node, record.started?, record.completed?))
+            }),
         }
     }
 

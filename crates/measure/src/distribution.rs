@@ -137,7 +137,7 @@ impl Point {
     }
 }
 
-/// Delay, interruption, losses, energy and phases, of those handovers that have them.
+/// Delay, interruption, losses, phases, energy and signalling, of those handovers that have them.
 fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Figure> {
     let handovers: Vec<&HandoverRow> = handovers.collect();
     let mut samples: Vec<(String, Vec<f64>)> = Vec::new();
@@ -158,6 +158,12 @@ fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Fig
         });
     }
     add("handover_energy_mj", &|h| h.energy_mj);
+    add("air_signalling_messages", &|h| Some(h.air?.messages as f64));
+    add("air_signalling_bytes", &|h| Some(h.air?.bytes as f64));
+    add("wired_signalling_messages", &|h| {
+        Some(h.wired?.messages as f64)
+    });
+    add("wired_signalling_bytes", &|h| Some(h.wired?.bytes as f64));
     figures(samples, Per::Handover)
 }
 

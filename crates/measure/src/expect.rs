@@ -155,6 +155,7 @@ mod tests {
             lost_message_ids: Vec::new(),
             phases: Default::default(),
             energy_mj: None,
+            signalling: None,
         }
     }
 

@@ -28,6 +28,7 @@
 //! | [`assemble`] | plan, events and captures to a [`RunResult`] |
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
 //! | [`mobility`] | handovers as the nodes' events tell them |
+//! | [`signalling`] | what a handover cost in messages and bytes |
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
 //! | [`distribution`] | a figure's distribution over runs with different seeds |
@@ -43,6 +44,7 @@ pub mod mobility;
 pub mod result;
 pub mod run;
 pub mod selftest;
+pub mod signalling;
 pub mod text;
 
 pub use result::RunResult;

@@ -14,6 +14,7 @@ use topology::plan::{Metric, NodeName};
 use units::{Seed, SimTime};
 
 use crate::analysis::{self, Edge};
+use crate::signalling::Signalling;
 
 /// Version of the format: raised when a key is removed or its meaning changes.
 pub const SCHEMA: u32 = 1;
@@ -104,6 +105,10 @@ pub struct Handover {
     /// air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub energy_mj: Option<BTreeMap<Phase, f64>>,
+    /// Messages from `started_s` to `completed_s`; absent if a capture is missing, or one of the
+    /// two.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signalling: Option<Signalling>,
 }
 
 /// Where a radio's time went, and what that cost.

@@ -13,7 +13,7 @@ use topology::Plan;
 use topology::plan::{NodePlan, Role};
 
 use crate::analysis::{Analysis, Options};
-use crate::assemble::{ClientCapture, build};
+use crate::assemble::{InterfaceCapture, build, client_interface};
 use crate::mobility;
 use crate::result::RunResult;
 
@@ -77,17 +77,16 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
         None => None,
     };
 
-    let mut captures = Vec::new();
+    let captures = interface_captures(dir)?;
     for (client, node) in clients(&plan) {
-        captures.push(ClientCapture {
-            client: client.to_owned(),
-            capture: capture::read(dir.capture(client, interface(node)))?,
-        });
+        let interface = client_interface(node);
+        if InterfaceCapture::find(&captures, client, interface).is_none() {
+            // Says what is wrong with it.
+            capture::read(dir.capture(client, interface))?;
+        }
     }
     let result = build(&plan, &facts, &events, &captures, air.as_ref());
-    drop(captures);
-
-    mark_captures(dir, &events)?;
+    mark_captures(dir, captures, &events)?;
     let path = dir.result();
     fs::write(&path, result.to_json()).map_err(|source| MeasureError::Write { path, source })?;
     Ok(result)
@@ -116,14 +115,6 @@ fn clients(plan: &Plan) -> impl Iterator<Item = (&str, &NodePlan)> {
         .map(|(name, node)| (name.as_str(), node))
 }
 
-/// The interface on which a client's requests cross.
-fn interface(node: &NodePlan) -> &'static str {
-    match node.backbone {
-        Some(_) => "eth0",
-        None => "lowpan0",
-    }
-}
-
 fn events(path: &Path) -> Result<Vec<Event>, MeasureError> {
     let file = read(path, |p| File::open(p))?;
     read_all(BufReader::new(file)).map_err(|source| MeasureError::Events {
@@ -139,26 +130,42 @@ fn read<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, M
     })
 }
 
-/// Merges the captures of all interfaces, by file name, with the events as marks, and writes
-/// the marks as comments into each. The capture of the air is no interface's: its frames are in
-/// the others already, and its comments say what became of them.
-fn mark_captures(dir: &RunDir, events: &[Event]) -> Result<(), MeasureError> {
-    let merged = dir.merged_capture();
-    let marks = mobility::marks(events);
-    let (mut paths, mut captures) = (Vec::new(), Vec::new());
+/// The captures of all interfaces, by file name. That of the air is no interface's: its frames
+/// are in the others already, and its comments say what became of them.
+fn interface_captures(dir: &RunDir) -> Result<Vec<InterfaceCapture>, MeasureError> {
+    let mut captures = Vec::new();
     for path in capture_files(&dir.captures())? {
-        if path == merged || path == dir.air_capture() {
-            continue;
-        }
-        let mut capture = capture::read(&path)?;
         let stem = path.file_stem().map(OsStr::to_string_lossy);
-        capture.name = stem.unwrap_or_default().into_owned();
+        let stem = stem.unwrap_or_default();
+        let Some((node, interface)) = stem.rsplit_once('.') else {
+            continue; // Of the air, or all of them merged.
+        };
+        let mut capture = capture::read(&path)?;
+        capture.name = stem.clone().into_owned();
         // The only comments in these captures are those of an earlier measurement.
         capture.packets.iter_mut().for_each(|p| p.comment = None);
-        paths.push(path);
-        captures.push(capture);
+        captures.push(InterfaceCapture {
+            node: node.to_owned(),
+            interface: interface.to_owned(),
+            capture,
+        });
     }
-    write_capture(&merged, &capture::merge(&captures, &marks))?;
+    Ok(captures)
+}
+
+/// Merges the captures with the events as marks, and writes the marks as comments into each.
+fn mark_captures(
+    dir: &RunDir,
+    captures: Vec<InterfaceCapture>,
+    events: &[Event],
+) -> Result<(), MeasureError> {
+    let marks = mobility::marks(events);
+    let paths: Vec<PathBuf> = captures
+        .iter()
+        .map(|c| dir.capture(&c.node, &c.interface))
+        .collect();
+    let captures: Vec<Capture> = captures.into_iter().map(|c| c.capture).collect();
+    write_capture(&dir.merged_capture(), &capture::merge(&captures, &marks))?;
     for (path, mut capture) in paths.into_iter().zip(captures) {
         // A damaged file stays as it is: evidence.
         if capture.damage.is_none() {

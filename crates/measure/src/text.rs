@@ -7,6 +7,7 @@ use units::SimTime;
 
 use crate::analysis::{Analysis, Exchange, Flow, Gap, Requests};
 use crate::result::{self, RunResult};
+use crate::signalling::Cost;
 
 /// Rows shown on either side of one that is worth a look.
 const CONTEXT: usize = 2;
@@ -361,6 +362,12 @@ fn summarise_handover(out: &mut String, h: &result::Handover) {
         line(out, format_args!("  phases: {}", phases.join(", ")));
     }
     summarise_energy(out, h);
+    if let Some(signalling) = &h.signalling {
+        let cost = |cost: Cost| format!("{} messages, {} bytes", cost.messages, cost.bytes);
+        let (air, wired) = (signalling.over_air(), signalling.on_wire());
+        let (air, wired) = (cost(air), cost(wired));
+        line(out, format_args!("  signalling: air {air}; wired {wired}"));
+    }
 }
 
 /// What the moving node's radio used in the phases of a handover.

@@ -3,6 +3,8 @@
 #[path = "run/air.rs"]
 mod air;
 mod common;
+#[path = "run/signalling.rs"]
+mod signalling;
 
 use std::fs;
 use std::path::Path;

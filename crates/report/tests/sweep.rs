@@ -66,6 +66,8 @@ fn row(point: usize, delay: &str, seed: u64, delays_s: &[f64]) -> Row {
         ]
         .into(),
         energy_mj: None,
+        air: None,
+        wired: None,
     };
     let figures = [("lost", 3.0 * delays_s.len() as f64), ("sent", 10.0)];
     Row {

@@ -16,7 +16,7 @@ use units::SimTime;
 use super::pairing::Exchange;
 
 /// CoMP options with the permanent and the temporary address.
-const P_ADDR: u16 = 2049;
+pub(crate) const P_ADDR: u16 = 2049;
 const T_ADDR: u16 = 2050;
 
 /// Names of nodes by address.

@@ -24,6 +24,8 @@ use capture::Capture;
 use units::SimTime;
 
 pub use flow::{Edge, Flow, Gap, Notifications, Requests, Rtt};
+pub(crate) use identity::P_ADDR;
+pub(crate) use pairing::is_signalling;
 pub use pairing::{Answer, Exchange, Notification, Transmission};
 
 /// How captures are read.

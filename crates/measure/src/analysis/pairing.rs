@@ -17,7 +17,7 @@ use super::observe::{Client, Observed};
 const COMP_OPTIONS: std::ops::RangeInclusive<u16> = 2048..=2054;
 
 /// CoMP's resource.
-const COMP_PATH: &str = "/comp";
+const COMP_PATH: &[u8] = b"comp";
 
 /// A request with everything that was seen of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -316,6 +316,16 @@ fn block(message: &Message, number: u16) -> Option<Block> {
     Block::of(&message.options, number).ok().flatten()
 }
 
+/// Whether a request is CoMP's own: for `/comp`, or with one of its options.
+pub(crate) fn is_signalling(request: &Message) -> bool {
+    let options = &request.options;
+    let path = options.get_all(option::URI_PATH);
+    path.eq([COMP_PATH])
+        || options
+            .iter()
+            .any(|(number, _)| COMP_OPTIONS.contains(&number))
+}
+
 fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> Exchange {
     let request = Request {
         method: message.code,
@@ -323,11 +333,6 @@ fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> E
         payload: Vec::new(),
     };
     let path = request.path();
-    let signalling = path == COMP_PATH
-        || message
-            .options
-            .iter()
-            .any(|(number, _)| COMP_OPTIONS.contains(&number));
     let mut resource = path;
     let queries = message.options.get_all(option::URI_QUERY);
     for (index, query) in queries.enumerate() {
@@ -341,7 +346,7 @@ fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> E
         confirmable: message.kind == Kind::Confirmable,
         method: message.code,
         resource,
-        signalling,
+        signalling: is_signalling(message),
         transmissions: vec![transmission],
         acknowledged: None,
         reset: None,

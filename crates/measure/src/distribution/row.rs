@@ -10,6 +10,7 @@ use units::Seed;
 
 use super::outage;
 use crate::result::{Handover, RunResult};
+use crate::signalling::{Cost, Signalling};
 
 /// One run: a line of `runs.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,12 @@ pub struct HandoverRow {
     /// What the node's radio used in the phases, millijoules; absent without the per-frame air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub energy_mj: Option<f64>,
+    /// Signalling over the air; absent if a capture is missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub air: Option<Cost>,
+    /// Signalling on the backbone; absent if a capture is missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wired: Option<Cost>,
 }
 
 /// Which run of a sweep a row is of.
@@ -91,6 +98,8 @@ impl Row {
             lost: handover.lost_message_ids.len(),
             phases: handover.phases.clone(),
             energy_mj: handover.energy_mj.as_ref().map(|of| of.values().sum()),
+            air: handover.signalling.as_ref().map(Signalling::over_air),
+            wired: handover.signalling.as_ref().map(Signalling::on_wire),
         };
         Row {
             passed: result.passed,
@@ -184,6 +193,8 @@ pub(super) fn test_row(point: usize, seed: u64, delays_s: &[f64]) -> Row {
         lost: 0,
         phases: BTreeMap::new(),
         energy_mj: None,
+        air: None,
+        wired: None,
     };
     Row {
         passed: true,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use measure::mobility::NodeHandover;
 use measure::result::Handover;
+use measure::signalling::{Protocol, Signalling};
 use rundir::EventKind;
 use units::SimTime;
 
@@ -37,6 +38,7 @@ pub fn section(run: &Run) -> Section {
             }
             blocks.extend(overview(run, handovers));
             blocks.push(listing(handovers));
+            blocks.extend(signalling(handovers));
             blocks.extend(details(run, handovers));
         }
     }
@@ -183,6 +185,37 @@ fn listing(handovers: &[Handover]) -> Block {
         ),
         false => table,
     }
+}
+
+/// What a handover cost in messages: the mean over those of which it is known.
+fn signalling(handovers: &[Handover]) -> Option<Block> {
+    let known: Vec<&Signalling> = handovers.iter().flat_map(|h| &h.signalling).collect();
+    let row = |(what, protocol): (&str, Protocol)| {
+        let mean = |of: &dyn Fn(&Signalling) -> Option<u64>| {
+            let sum: u64 = known.iter().filter_map(|s| of(s)).sum();
+            figures(sum as f64 / known.len() as f64)
+        };
+        [
+            what.to_owned(),
+            mean(&|s| Some(s.air.get(&protocol)?.messages)),
+            mean(&|s| Some(s.air.get(&protocol)?.bytes)),
+            mean(&|s| Some(s.wired.get(&protocol)?.messages)),
+            mean(&|s| Some(s.wired.get(&protocol)?.bytes)),
+        ]
+    };
+    let rows = [
+        ("CoMP", Protocol::Comp),
+        ("DHCPv6", Protocol::Dhcpv6),
+        ("neighbour discovery", Protocol::NeighbourDiscovery),
+    ];
+    let heads = [
+        "signalling per handover (mean)",
+        "messages over the air",
+        "bytes",
+        "messages on the backbone",
+        "bytes",
+    ];
+    (!known.is_empty()).then(|| table(heads, rows.map(row).into()))
 }
 
 /// A timeline and the Message IDs of each handover: the slowest first if there are many.

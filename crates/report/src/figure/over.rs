@@ -11,7 +11,7 @@ use crate::chart::plot::{Axis, Plot, Series, Shape};
 use crate::sweep::{Sweep, end};
 
 /// The figures that are drawn, if the runs have them: name, title, axis.
-const CHOSEN: [(&str, &str, &str); 6] = [
+const CHOSEN: [(&str, &str, &str); 8] = [
     ("handover_delay_s", "Handover delay", "handover delay (ms)"),
     (
         "outage_s",
@@ -28,6 +28,16 @@ const CHOSEN: [(&str, &str, &str); 6] = [
         "handover_energy_mj",
         "Energy of a handover",
         "energy of the node's radio (mJ)",
+    ),
+    (
+        "air_signalling_messages",
+        "Signalling of a handover over the air",
+        "messages",
+    ),
+    (
+        "wired_signalling_messages",
+        "Signalling of a handover on the backbone",
+        "messages",
     ),
     (
         "radio_energy_mj",
