@@ -1,7 +1,8 @@
 //! [`Endpoint`]: client and server of RFC 7252 on one socket, without the socket.
 //!
 //! Commands are [`Endpoint::request`], [`Endpoint::respond`], [`Endpoint::ping`],
-//! [`Endpoint::cancel`] and [`Endpoint::retarget`]; input and output are those of
+//! [`Endpoint::cancel`], [`Endpoint::retarget`], [`Endpoint::keep_back`] and
+//! [`Endpoint::release`]; input and output are those of
 //! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
 //! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
 //! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
@@ -230,6 +231,8 @@ pub struct Endpoint {
     confirmables: BTreeMap<u16, Confirmable>,
     /// Estimates of the retransmission timeout, with [`CongestionControl::Cocoa`](crate::params::CongestionControl::Cocoa).
     round_trips: BTreeMap<Peer, Rto>,
+    /// Peers to which no request goes for now.
+    kept_back: BTreeSet<Peer>,
     /// Requests of peers that are not answered yet.
     exchanges: BTreeMap<ExchangeId, Exchange>,
     history: History,
@@ -271,6 +274,7 @@ impl Endpoint {
             lines: BTreeMap::new(),
             confirmables: BTreeMap::new(),
             round_trips: BTreeMap::new(),
+            kept_back: BTreeSet::new(),
             exchanges: BTreeMap::new(),
             history: History::default(),
             uploads: Bodies::new(),

@@ -414,7 +414,7 @@ impl Client {
         self.lbc.bind(now, p_addr, t_addr, lifetime);
         self.lbc.set_sequence(p_addr, sequence);
         if held {
-            self.lbc.hold(now, p_addr, sleep);
+            self.keep_back(now, p_addr, sleep);
         }
         if before != Some((t_addr, held)) {
             self.events.push_back(Event::BindingChanged {
@@ -423,22 +423,33 @@ impl Client {
                 held,
             });
         }
-        let peer = self.peers.entry(p_addr).or_default();
         if held {
-            peer.on_hold_since = Some(now);
             self.arm_patience(p_addr);
             return;
         }
+        let peer = self.peers.entry(p_addr).or_default();
         // What is still being retransmitted goes first: it was asked first.
         if let Some(former) = peer.sent_to.replace(t_addr) {
-            self.endpoint
-                .retarget(now, coap_address(former), coap_address(t_addr));
+            let former = coap_address(former);
+            self.endpoint.retarget(now, former, coap_address(t_addr));
+            self.endpoint.release(now, former);
         }
         self.resume(now, p_addr);
     }
 
+    /// A hold has come, perhaps again: nothing more goes to the node, not even what is under way.
+    fn keep_back(&mut self, now: SimTime, p_addr: Ipv6Addr, sleep: Option<Duration>) {
+        self.lbc.hold(now, p_addr, sleep);
+        let peer = self.peers.entry(p_addr).or_default();
+        peer.on_hold_since = Some(now);
+        if let Some(to) = peer.sent_to {
+            self.endpoint.keep_back(coap_address(to));
+        }
+    }
+
     /// A hold is over, if there was one: sends what was kept back.
     fn resume(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+        self.release(now, p_addr);
         if let Some(peer) = self.peers.get_mut(&p_addr)
             && peer.on_hold_since.take().is_some()
         {
@@ -448,10 +459,18 @@ impl Client {
         self.pump(now, p_addr);
     }
 
+    /// What was under way when the hold came may be sent again.
+    fn release(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+        if let Some(to) = self.peers.get(&p_addr).and_then(|peer| peer.sent_to) {
+            self.endpoint.release(now, coap_address(to));
+        }
+    }
+
     fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr, reason: Removal) {
         if self.lbc.remove(now, p_addr).is_some() {
             self.events
                 .push_back(Event::BindingRemoved { p_addr, reason });
+            self.release(now, p_addr);
         }
     }
 
@@ -463,6 +482,7 @@ impl Client {
                         p_addr,
                         reason: Removal::LifetimeEnded,
                     });
+                    self.release(now, p_addr);
                     self.pump(now, p_addr);
                 }
                 Expired::Sleep(p_addr) => {

@@ -149,3 +149,28 @@ fn what_is_kept_back_during_a_sleep_goes_out_in_order_after_it() {
         .collect();
     assert_eq!(answered[1..], calls);
 }
+
+#[test]
+fn a_request_whose_answer_was_lost_before_a_sleep_is_sent_again_as_soon_as_it_ends() {
+    let mut net = Net::registered(Setup::default());
+    net.get(0);
+    net.run_until(1100);
+    assert_eq!(
+        net.answered(),
+        1,
+        "and now the client knows where the node is"
+    );
+    // The answer of the second one is lost; it would be sent again after 2 to 3 s.
+    net.cut = Box::new(|_, datagram| *datagram.from.ip() == T1 && datagram.is(Code::CONTENT));
+    net.get(0);
+    net.run_until(1200);
+    net.cut = Box::new(|_, _| false);
+    net.node.sleep(net.now, ms(4000));
+    net.run_until(1300);
+    net.sent.clear();
+    net.run_until(5100);
+    assert_eq!(net.count_sent(T1, Code::GET), 0, "it sleeps");
+    net.run_until(5300);
+    assert_eq!(net.answered(), 2, "{:?}", net.client_events);
+    assert_eq!(net.count_sent(T1, Code::GET), 1);
+}

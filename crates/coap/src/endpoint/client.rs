@@ -193,6 +193,22 @@ impl Endpoint {
         self.send_queued(now, peer);
     }
 
+    /// Sends no request to a peer until [`Endpoint::release`]: queued ones, further blocks and
+    /// retransmissions wait. The time for which a response is awaited goes on.
+    pub fn keep_back(&mut self, to: SocketAddrV6) {
+        self.kept_back.insert(to.into());
+    }
+
+    /// Ends [`Endpoint::keep_back`]. What should have been sent again meanwhile is sent at once,
+    /// as if for the first time.
+    pub fn release(&mut self, now: SimTime, to: SocketAddrV6) {
+        let peer = Peer::from(to);
+        if self.kept_back.remove(&peer) {
+            self.retransmit_overdue(now, peer);
+            self.send_queued(now, peer);
+        }
+    }
+
     fn retarget_one(&mut self, now: SimTime, id: RequestId, to: SocketAddrV6) {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
@@ -245,7 +261,8 @@ impl Endpoint {
     /// Sends what NSTART admits of a peer's line.
     pub(super) fn send_queued(&mut self, now: SimTime, peer: Peer) {
         let nstart = self.params.nstart.max(1);
-        while let Some(line) = self.lines.get_mut(&peer)
+        while !self.kept_back.contains(&peer)
+            && let Some(line) = self.lines.get_mut(&peer)
             && line.in_flight < nstart
             && let Some(id) = line.queue.pop_front()
         {

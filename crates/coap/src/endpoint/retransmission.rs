@@ -120,11 +120,30 @@ impl Endpoint {
         self.transmit_confirmable(now, to, message_id, moved.bytes);
     }
 
+    /// Sends the requests whose timeouts ended while their peer was kept back.
+    pub(super) fn retransmit_overdue(&mut self, now: SimTime, peer: Peer) {
+        let waits = |id: u16, message: &Confirmable| {
+            let timer = (message.due, Timer::Retransmit(id));
+            Peer::from(message.to) == peer && !self.timers.contains(&timer)
+        };
+        let overdue: Vec<(u16, SocketAddrV6)> = (self.confirmables.iter())
+            .filter(|(id, message)| waits(**id, message))
+            .map(|(id, message)| (*id, message.to))
+            .collect();
+        for (message_id, to) in overdue {
+            self.redirect(now, message_id, to);
+        }
+    }
+
     /// The timeout of a message has ended.
     pub(super) fn retransmit(&mut self, now: SimTime, message_id: u16) {
         let Some(message) = self.confirmables.get_mut(&message_id) else {
             return;
         };
+        let is_request = self.by_message_id.contains_key(&message_id);
+        if is_request && self.kept_back.contains(&message.to.into()) {
+            return;
+        }
         // "When the timeout is triggered and the retransmission counter is less than
         // MAX_RETRANSMIT, the message is retransmitted, the retransmission counter is
         // incremented, and the timeout is doubled" (§4.2).

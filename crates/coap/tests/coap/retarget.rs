@@ -187,3 +187,58 @@ fn retargeting_to_the_same_peer_or_without_requests_does_nothing() {
     move_peer(&mut subject);
     assert_eq!(subject.sent(), []);
 }
+
+#[test]
+fn a_peer_that_is_kept_back_gets_nothing_until_it_is_released() {
+    let mut subject = Subject::new(steady());
+    let first = subject.request(1, CON, "/a");
+    let sent = subject.sent_one();
+    subject.endpoint.keep_back(peer(1));
+    // The retransmissions at 2, 6 and 14 s, and one behind the first.
+    subject.request(1, CON, "/b");
+    subject.advance(secs(20.0));
+    assert_eq!(subject.sent(), []);
+    assert_eq!(subject.events(), []);
+    subject.endpoint.release(subject.now, peer(1));
+    assert_eq!(subject.sent(), [(peer(1), sent.clone())]);
+    // The schedule starts anew: 2 s, then 4 s.
+    subject.advance(secs(21.999));
+    assert_eq!(subject.sent(), []);
+    subject.advance(secs(22.0));
+    assert_eq!(subject.sent(), [(peer(1), sent.clone())]);
+    subject.receive(1, &piggybacked(&sent));
+    let events = subject.events();
+    assert!(matches!(&events[..], [Event::Response { id, .. }] if *id == first));
+    assert_eq!(subject.sent_one().options.path(), "/b");
+}
+
+#[test]
+fn a_retransmission_that_was_not_due_while_its_peer_was_kept_back_comes_at_its_time() {
+    let mut subject = Subject::new(steady());
+    subject.request(1, CON, "/a");
+    let sent = subject.sent_one();
+    subject.endpoint.keep_back(peer(1));
+    subject.advance(secs(1.5));
+    subject.endpoint.release(subject.now, peer(1));
+    assert_eq!(subject.sent(), []);
+    subject.advance(secs(2.0));
+    assert_eq!(subject.sent(), [(peer(1), sent)]);
+}
+
+#[test]
+fn a_kept_back_peer_that_moves_is_asked_at_its_new_address_and_its_answer_still_counts() {
+    let mut subject = Subject::new(steady());
+    subject.request(1, CON, "/a");
+    let sent = subject.sent_one();
+    subject.request(3, CON, "/other");
+    let other = subject.sent_one();
+    subject.endpoint.keep_back(peer(1));
+    subject.advance(secs(5.0));
+    // Another peer's retransmissions go on.
+    assert_eq!(subject.sent(), [(peer(3), other)]);
+    move_peer(&mut subject);
+    subject.endpoint.release(subject.now, peer(1));
+    assert_eq!(subject.sent(), [(peer(2), sent.clone())]);
+    subject.receive(1, &piggybacked(&sent));
+    assert_eq!(subject.responses().len(), 1);
+}

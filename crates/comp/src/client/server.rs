@@ -79,8 +79,7 @@ impl Client {
         if in_order.is_err() {
             return;
         }
-        peer.on_hold_since = Some(now);
-        self.lbc.hold(now, p_addr, sleep);
+        self.keep_back(now, p_addr, sleep);
         self.lbc.set_sequence(p_addr, sequence);
         if !entry.held {
             self.events.push_back(Event::BindingChanged {
