@@ -23,6 +23,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
+use topology::Plan;
 use wpan::Namespace;
 use wpan::packet::now;
 
@@ -73,20 +74,24 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// Starts the daemon of `node`, after so many crashes; its events go to the launcher's
-    /// channel, its log to the run directory.
+    /// Starts the daemon of `node` with its part of `plan`, after so many crashes; its events go
+    /// to the launcher's channel, its log to the run directory.
     pub(crate) fn daemon(
         &self,
+        plan: &Plan,
         node: &str,
         crashes: u32,
         namespace: &Namespace,
         claim: &mut Claim,
     ) -> Result<Daemon> {
+        let part = claim.dir().join(format!("{node}.yaml"));
+        std::fs::write(&part, plan.of_node(node).to_yaml())
+            .with_context(|| format!("write {}", part.display()))?;
         let mut command = Command::new(&self.binary);
         command
             .arg("node")
             .arg("--plan")
-            .arg(self.run_dir.plan())
+            .arg(&part)
             .arg("--control")
             .args(["--crashes", &crashes.to_string()])
             .arg("--state")

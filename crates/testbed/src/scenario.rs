@@ -143,7 +143,9 @@ impl<'a> Scenario<'a> {
     fn start_daemon(&mut self, name: &str) -> Result<()> {
         let crashes = self.crashes.get(name).copied().unwrap_or(0);
         let namespace = &self.namespaces[name];
-        let daemon = self.launcher.daemon(name, crashes, namespace, self.claim)?;
+        let daemon = self
+            .launcher
+            .daemon(self.plan, name, crashes, namespace, self.claim)?;
         self.daemons.insert(name.to_owned(), daemon);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Captures: one packet socket and one pcapng file per interface.
 //!
-//! One thread empties the sockets ten times a second. It runs in the idle scheduling class, so
+//! One thread empties the sockets twice a second. It runs in the idle scheduling class, so
 //! that writing captures takes no time from the nodes that are being measured; the packets'
 //! time stamps are the kernel's and do not depend on when they are read.
 
@@ -17,8 +17,9 @@ use capture::{Interface, LinkType, Packet, Writer};
 use nix::libc;
 use wpan::{Namespace, PacketSocket};
 
-/// How often the sockets are emptied.
-const PERIOD: Duration = Duration::from_millis(100);
+/// How often the sockets are emptied: seldom, because each time costs an emulated processor the
+/// translations of addresses of whoever runs then; a socket has room for several seconds.
+const PERIOD: Duration = Duration::from_millis(500);
 /// Longest frame on any of the interfaces, with room.
 const LONGEST: usize = 65536;
 
@@ -109,6 +110,7 @@ impl Sniffers {
             .name("sniffers".into())
             .spawn(move || {
                 become_idle_class().context("sniffers: idle scheduling class")?;
+                let mut buffer = vec![0; LONGEST];
                 loop {
                     let last = match stopped.recv_timeout(PERIOD) {
                         Err(RecvTimeoutError::Timeout) => false,
@@ -116,7 +118,7 @@ impl Sniffers {
                     };
                     for sniffer in &mut self.open {
                         sniffer
-                            .empty()
+                            .empty(&mut buffer)
                             .with_context(|| format!("capture {}", sniffer.label))?;
                     }
                     if let Some(air) = &mut air {
@@ -145,11 +147,10 @@ impl Running {
 }
 
 impl Sniffer {
-    /// Writes every packet that waits in the socket.
-    fn empty(&mut self) -> Result<()> {
-        let mut buffer = vec![0; LONGEST];
-        while let Some(received) = self.socket.receive(&mut buffer)? {
-            let captured = received.length.min(LONGEST);
+    /// Writes every packet that waits in the socket; `buffer` is for one.
+    fn empty(&mut self, buffer: &mut [u8]) -> Result<()> {
+        while let Some(received) = self.socket.receive(buffer)? {
+            let captured = received.length.min(buffer.len());
             self.writer.write(&Packet {
                 interface: 0,
                 time: received.at,

@@ -60,6 +60,25 @@ impl Plan {
         serde_saphyr::to_string(self).expect("a plan holds only strings, numbers, lists and tables")
     }
 
+    /// What the daemon of a node needs of the plan: the seed and its own node. Reading all of a
+    /// plan in every daemon is most of what starting many of them costs.
+    pub fn of_node(&self, name: &str) -> Plan {
+        let own = self.nodes.get_key_value(name);
+        Plan {
+            nodes: own
+                .map(|(n, node)| (n.clone(), node.clone()))
+                .into_iter()
+                .collect(),
+            links: Vec::new(),
+            scenario: ScenarioPlan {
+                duration: self.scenario.duration,
+                steps: Vec::new(),
+            },
+            expect: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Reads what [`Plan::to_yaml`] wrote.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub const TESTBED: &[&str] = &[
     "tun",
 ];
 
-/// The modules that carry results to the host; loaded when there are some.
+/// The modules that carry results to the host.
 pub const RESULTS: &[&str] = &["virtio_pci", "virtio_console"];
 
 /// The modules that show the host's files to the guest.

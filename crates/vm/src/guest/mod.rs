@@ -16,6 +16,7 @@ mod port;
 mod system;
 
 use std::fs::{File, OpenOptions};
+use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -41,10 +42,11 @@ pub fn is_guest() -> bool {
 pub struct Guest {
     job: Vec<u8>,
     port: Mutex<()>,
+    results: File,
 }
 
-/// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, names the host, loads the modules and
-/// brings the loopback link up; then takes the job, and seeds the kernel's random numbers with
+/// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, names the host, loads the modules, opens the
+/// results' port and brings the loopback link up; then takes the job, and seeds the kernel's random numbers with
 /// what came with it. A [snapshot](crate::VmConfig::snapshots) is made just before the job.
 ///
 /// # Errors
@@ -58,6 +60,8 @@ pub fn setup() -> Result<Guest, VmError> {
     system::write_sysctl("vm/panic_on_oom", "1")?;
     nix::unistd::sethostname("wpanlab").map_err(VmError::sys("set", "the host name"))?;
     system::load_modules(root::AT_START)?;
+    system::load_modules(root::FOR_RESULTS)?;
+    let results = results_port()?;
     system::loopback_up()?;
     let pause = pause()?;
     let input = fw_cfg::read(INPUT).and_then(|bytes| Input::decode(&bytes));
@@ -66,6 +70,7 @@ pub fn setup() -> Result<Guest, VmError> {
     let guest = Guest {
         job: input.job,
         port: Mutex::new(()),
+        results,
     };
     if guest.job == input::TRIAL {
         guest.progress(&pause.as_nanos().to_string());
@@ -124,7 +129,10 @@ impl Guest {
     /// the VM. Everything is lost if it fails: then `/init` exits, which the host sees as a
     /// panic.
     pub fn finish(self, results: &Path, exit_code: i32) -> ! {
-        if let Err(e) = send(results, exit_code) {
+        // The driver moves at most 32 KiB at a time, each with an exit to the host.
+        let port = BufWriter::with_capacity(32 << 10, &self.results);
+        if let Err(e) = results::write(results, exit_code, port) {
+            let e = VmError::io("send", results.display())(e);
             eprintln!("wpanlab guest: {e}");
             std::process::exit(1);
         }
@@ -146,14 +154,6 @@ pub fn answer_probe(guest: Guest) -> Guest {
         guest.finish(Path::new("/wpanlab/modules"), 0);
     }
     guest
-}
-
-fn send(directory: &Path, exit_code: i32) -> Result<(), VmError> {
-    system::load_modules(root::FOR_RESULTS)?;
-    let port = results_port()?;
-    // The driver moves at most 32 KiB at a time, each with an exit to the host.
-    let buffered = std::io::BufWriter::with_capacity(32 << 10, port);
-    results::write(directory, exit_code, buffered).map_err(VmError::io("send", directory.display()))
 }
 
 /// The virtio port, for writing. The driver learns of it a while after its start, and has its
