@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, PanId, ShortAddress};
 
 use crate::decode::{At, Block, Decode, Decoder, Named};
-use crate::plan::{AddressMode, BackboneKind, BindingMode, CongestionControl, DadMode};
+use crate::plan::{AddressMode, Arrivals, BackboneKind, BindingMode, CongestionControl, DadMode};
 use crate::scalar::{Mac, ScanChannels, not_a_word};
 use crate::tree::Tree;
 
@@ -237,6 +237,8 @@ tables! {
         pub path: Option<At<String>>,
         /// Period; default 1 s. Not with `observe`.
         pub every: Option<At<Duration>>,
+        /// Whether the period is constant (default), or the mean of exponential ones.
+        pub arrivals: Option<At<Arrivals>>,
         /// Observe the resource (RFC 7641) instead of asking for it again and again; it needs a
         /// `changes_every`.
         pub observe: Option<At<bool>>,

@@ -10,7 +10,9 @@ use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, PanId, ShortAddress};
 
 use crate::decode::{Scalar, whole};
 use crate::diagnostic::{alternatives, nearest};
-use crate::plan::{AddressMode, BackboneKind, BindingMode, CongestionControl, DadMode, Medium};
+use crate::plan::{
+    AddressMode, Arrivals, BackboneKind, BindingMode, CongestionControl, DadMode, Medium,
+};
 use crate::tree::{ScalarKind, ScalarText};
 use propagation::import::Format;
 
@@ -265,6 +267,7 @@ words!(Format, "bonnmotion" => Bonnmotion, "ns2" => Ns2);
 words!(BackboneKind, "bridge" => Bridge, "routed" => Routed);
 words!(AddressMode, "dhcpv6" => Dhcpv6, "slaac" => Slaac);
 words!(DadMode, "normal" => Normal, "optimistic" => Optimistic, "off" => Off);
+words!(Arrivals, "periodic" => Periodic, "poisson" => Poisson);
 words!(CongestionControl, "fixed" => Fixed, "cocoa" => Cocoa);
 words!(BindingMode, "direct" => Direct, "relayed" => Relayed);
 

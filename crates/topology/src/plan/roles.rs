@@ -209,11 +209,33 @@ pub struct PollPlan {
     /// Period.
     #[serde(with = "duration")]
     pub every: Duration,
+    /// How the period is meant.
+    #[serde(default, skip_serializing_if = "Arrivals::are_periodic")]
+    pub arrivals: Arrivals,
     /// CON or NON.
     pub confirmable: bool,
     /// Observed (RFC 7641) instead; then the period is unused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub observe: bool,
+}
+
+/// When the requests of a poll come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// At a constant rate.
+    #[default]
+    Periodic,
+    /// As a Poisson process: periods are exponential and independent. What happens at an instant
+    /// that requests decide, such as a trigger that hears the router by them, then tells nothing
+    /// of the next request.
+    Poisson,
+}
+
+impl Arrivals {
+    fn are_periodic(&self) -> bool {
+        *self == Arrivals::Periodic
+    }
 }
 
 /// Bounds of the hold queue.

@@ -13,9 +13,9 @@ use crate::decode::At;
 use crate::diagnostic::alternatives;
 use crate::file::{self, Node};
 use crate::plan::{
-    AddressMode, BindingMode, ClientPlan, Dhcpv6ServerPlan, EdgeRouterPlan, HoldQueuePlan,
-    MobileNodePlan, NodePlan, PollPlan, PoolPlan, RadioInterface, ResourcePlan, Role, SleepPlan,
-    WmmsLimitsPlan, WmmsPlan,
+    AddressMode, Arrivals, BindingMode, ClientPlan, Dhcpv6ServerPlan, EdgeRouterPlan,
+    HoldQueuePlan, MobileNodePlan, NodePlan, PollPlan, PoolPlan, RadioInterface, ResourcePlan,
+    Role, SleepPlan, WmmsLimitsPlan, WmmsPlan,
 };
 
 /// The resource of a mobile node that names none.
@@ -436,6 +436,7 @@ impl<'t> Resolver<'t> {
             p_addr: network.address_of(node),
             path: resource,
             every,
+            arrivals: or(poll.arrivals, Arrivals::Periodic),
             confirmable: or(poll.confirmable, true),
             observe,
         })
