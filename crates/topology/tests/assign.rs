@@ -155,16 +155,16 @@ fn a_wrong_value_is_marked_in_its_assignment_and_a_line_of_the_file_in_the_file(
         "{syntax}"
     );
 
-    // The step at 20 s stands in the file; that it is too late is the assignment's doing.
+    // The step at 4 s stands in the file; that it is too late is the assignment's doing.
     let line = HANDOVER
         .lines()
-        .position(|l| l.contains("at: 20 s"))
+        .position(|l| l.contains("at: 4 s"))
         .unwrap()
         + 1;
-    let said = with(&["scenario.duration=15 s"]).unwrap_err();
+    let said = with(&["scenario.duration=3500 ms"]).unwrap_err();
     assert!(said.starts_with(&format!("h.yaml:{line}:")), "{said}");
     assert!(
-        said.ends_with("with --set scenario.duration=15 s\n"),
+        said.ends_with("with --set scenario.duration=3500 ms\n"),
         "{said}"
     );
 }

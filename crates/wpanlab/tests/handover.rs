@@ -45,8 +45,8 @@ fn the_tuned_handover_is_fast_and_loses_nothing() {
     assert!(delay > 0.0 && delay <= 0.100, "{delay} s");
     assert_eq!(result["requests"]["lost"], 0);
     assert!(
-        result["requests"]["answered"].as_u64().unwrap() >= 2900,
-        "30 s at one request per 10 ms"
+        result["requests"]["answered"].as_u64().unwrap() >= 490,
+        "5 s at one request per 10 ms"
     );
 }
 
@@ -132,7 +132,7 @@ fn tsharks_own_message_id_arithmetic_gives_the_same_delay() {
         .filter(|(_, source, _)| !source.starts_with("2001:db8::"))
         .collect();
     assert!(
-        answers.len() >= 2900,
+        answers.len() >= 490,
         "{} answers outside {client}",
         answers.len()
     );
@@ -220,5 +220,5 @@ fn tshark_dissects_coap_on_the_radio_of_the_node() {
         "wpan && 6lowpan && coap.code == 69",
         &["coap.mid"],
     );
-    assert!(answers.len() >= 2900, "{} answers", answers.len());
+    assert!(answers.len() >= 490, "{} answers", answers.len());
 }
