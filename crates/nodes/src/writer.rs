@@ -81,3 +81,55 @@ where
 fn ended() -> anyhow::Error {
     anyhow!("the store's thread has ended: its last words are above")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps what it is given; cannot write a zero.
+    struct Pen(mpsc::Sender<u32>);
+
+    #[derive(Debug)]
+    struct NoInk;
+
+    impl std::fmt::Display for NoInk {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("no ink")
+        }
+    }
+
+    impl std::error::Error for NoInk {}
+
+    impl Writer for Pen {
+        type Group = u32;
+        type Error = NoInk;
+
+        fn commit(&mut self, group: u32) -> Result<(), NoInk> {
+            self.0.send(group).map_err(|_| NoInk)?;
+            if group == 0 { Err(NoInk) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn groups_are_written_in_order_and_finish_waits_for_all() {
+        let (pen, paper) = mpsc::channel();
+        let mut writer = WriterThread::start(Pen(pen)).unwrap();
+        (1..=3).for_each(|group| writer.write(group).unwrap());
+        writer.written().await.unwrap();
+        writer.finish().await.unwrap();
+        assert!(paper.iter().eq(1..=3));
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_nothing_more_is_written() {
+        let (pen, paper) = mpsc::channel();
+        let mut writer = WriterThread::start(Pen(pen)).unwrap();
+        writer.write(0).unwrap();
+        // The thread may have ended already.
+        let _ = writer.write(1);
+        let error = writer.written().await.unwrap_err();
+        assert_eq!(error.to_string(), "no ink");
+        writer.finish().await.unwrap();
+        assert!(paper.iter().eq([0]));
+    }
+}

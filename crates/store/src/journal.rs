@@ -186,7 +186,7 @@ impl Journal {
 
     /// The next segment, and the sweep after it.
     fn segment(&self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> (Vec<u8>, Sweep) {
-        let mut records = Vec::new();
+        let mut records = Vec::with_capacity(2 * changed.len() * record::USUAL_BYTES);
         for p_addr in changed {
             record::write(&mut records, *p_addr, table.get(*p_addr));
         }
