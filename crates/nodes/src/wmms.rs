@@ -20,7 +20,7 @@ use crate::writer::WriterThread;
 use crate::{Host, coap_params, icmpv6};
 
 /// Room for the datagrams that arrive while the store writes, as the kernel counts it.
-const RECEIVE_BUFFER: usize = 4 << 20;
+pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
     let mut store = Journal::open(&host.state.join(format!("{}.redb", host.name)))?;
