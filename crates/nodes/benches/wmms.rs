@@ -1,7 +1,8 @@
 //! The WMMS beside libcoap's server: `cargo bench -p nodes --bench wmms`.
 //!
 //! One generator, one machine, one run, on loopback in a network namespace of its own; the WMMS
-//! writes to its store (in `TMPDIR`), libcoap's server to memory. Both sockets have the same room.
+//! writes to its store (in `TMPDIR`), libcoap's server to memory: once with a socket of the same
+//! room for datagrams as the WMMS's, and once as it comes.
 //! Prints requests per second, the servers' processor time, their ratio, memory per entry and the
 //! time until a killed WMMS answers again.
 //! `WPANLAB_ENTRIES=1000000` sets how many entries the table gets.
@@ -31,8 +32,8 @@ const REQUESTS: u64 = 200_000;
 const ROUNDS: usize = 5;
 /// Nodes of the throughput measurements.
 const NODES: u64 = 10_000;
-/// Where libcoap's server listens.
-const LIBCOAP: &str = "[::1]:5700";
+/// Where libcoap's servers listen: with room for datagrams, and as it comes.
+const LIBCOAP: [&str; 2] = ["[::1]:5700", "[::1]:5701"];
 /// Bytes of a PUT at libcoap's server: with it, the datagram is as long as a binding update.
 const PUT_BYTES: usize = 34;
 
@@ -57,16 +58,22 @@ fn main() {
 struct Libcoap(Child);
 
 impl Libcoap {
-    fn start() -> Libcoap {
+    fn start(address: &str) -> Libcoap {
+        let port = address.rsplit(':').next().expect("a port");
         let mut child = Command::new("coap-server-notls")
-            .args(["-A", "::1", "-p", "5700"])
+            .args(["-A", "::1", "-p", port])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("coap-server-notls: install libcoap3-bin");
-        daemon::wait_until_ready(LIBCOAP, &mut child).expect("libcoap's server runs");
-        make_room(&child).expect("give libcoap's sockets room");
+        daemon::wait_until_ready(address, &mut child).expect("libcoap's server runs");
         Libcoap(child)
+    }
+
+    fn with_room(address: &str) -> Libcoap {
+        let libcoap = Libcoap::start(address);
+        make_room(&libcoap.0).expect("give libcoap's sockets room");
+        libcoap
     }
 }
 
@@ -100,12 +107,17 @@ impl Drop for Libcoap {
 }
 
 /// What is measured, in the order of the columns.
-const KINDS: [&str; 3] = ["registrations", "binding updates", "libcoap PUT"];
+const KINDS: [&str; 4] = [
+    "registrations",
+    "binding updates",
+    "libcoap PUT",
+    "as it comes",
+];
 
 fn throughput(directory: &Path) {
     let mut wmms = Daemon::start(directory);
     wmms.ready();
-    let libcoap = Libcoap::start();
+    let libcoap = [Libcoap::with_room(LIBCOAP[0]), Libcoap::start(LIBCOAP[1])];
     let put = Ask::PutExample(PUT_BYTES);
     let lengths = [Ask::Bind(p_addr(0), t_addr(0)), put].map(|ask| ask.encode(0, 0).len());
     println!(
@@ -119,15 +131,16 @@ fn throughput(directory: &Path) {
 }
 
 /// Lets both servers work in turns.
-fn compare(window: usize, wmms: &Daemon, libcoap: &Libcoap) {
+fn compare(window: usize, wmms: &Daemon, libcoap: &[Libcoap; 2]) {
     let any: SocketAddr = "[::1]:0".parse().expect("an address");
     let server = |address: &str| address.parse().expect("an address");
     let mut ours = Load::new(any, server(SERVER), PEERS, window);
-    let mut theirs = Load::new(any, server(LIBCOAP), PEERS, window);
+    let [mut roomy, mut plain] =
+        LIBCOAP.map(|address| Load::new(any, server(address), PEERS, window));
     let put = Ask::PutExample(PUT_BYTES);
     let wmms_cpu = || wmms.cpu();
-    let libcoap_cpu = || daemon::cpu(libcoap.0.id());
-    let mut sums = [(0.0, 0.0); 3];
+    let libcoap_cpu = |n: usize| move || daemon::cpu(libcoap[n].0.id());
+    let mut sums = [(0.0, 0.0); KINDS.len()];
     for round in 0..ROUNDS as u64 {
         let t = |n: u64| t_addr(round * REQUESTS + n);
         let figures = [
@@ -137,7 +150,8 @@ fn compare(window: usize, wmms: &Daemon, libcoap: &Libcoap) {
             measure(&mut ours, &wmms_cpu, &mut |n| {
                 Ask::Bind(p_addr(n % NODES), t(n + 1))
             }),
-            measure(&mut theirs, &libcoap_cpu, &mut |_| put),
+            measure(&mut roomy, &libcoap_cpu(0), &mut |_| put),
+            measure(&mut plain, &libcoap_cpu(1), &mut |_| put),
         ];
         for (sum, figure) in sums.iter_mut().zip(figures) {
             *sum = (sum.0 + figure.0, sum.1 + figure.1);
@@ -146,13 +160,15 @@ fn compare(window: usize, wmms: &Daemon, libcoap: &Libcoap) {
     }
     let rounds = ROUNDS as f64;
     print_line("mean", sums.map(|sum| (sum.0 / rounds, sum.1 / rounds)));
-    println!(
-        "ratio to libcoap: registrations {:.2}, binding updates {:.2}; sent again: {} and {}",
-        sums[0].0 / sums[2].0,
-        sums[1].0 / sums[2].0,
-        ours.resent,
-        theirs.resent
-    );
+    for (name, server, load) in [("libcoap", 2, &roomy), ("libcoap as it comes", 3, &plain)] {
+        println!(
+            "ratio to {name}: registrations {:.2}, binding updates {:.2}; sent again: {} and {}",
+            sums[0].0 / sums[server].0,
+            sums[1].0 / sums[server].0,
+            ours.resent,
+            load.resent
+        );
+    }
 }
 
 /// Requests per second, and the server's microseconds of processor time for each.
@@ -168,7 +184,7 @@ fn measure(
     (requests / took.as_secs_f64(), micros / requests)
 }
 
-fn print_line(name: &str, figures: [(f64, f64); 3]) {
+fn print_line(name: &str, figures: [(f64, f64); KINDS.len()]) {
     print!("{name:8}");
     for (kind, (rate, micros)) in KINDS.iter().zip(figures) {
         print!(" {kind} {rate:7.0}/s ({micros:.1} us)");

@@ -91,7 +91,7 @@ fn update(message_id: u16) -> Message {
     let p_addr: std::net::Ipv6Addr = P_ADDR.parse().unwrap();
     request
         .options
-        .push(P_ADDR_OPTION, p_addr.octets().to_vec());
+        .push(P_ADDR_OPTION, p_addr.octets());
     Message {
         kind: Kind::Confirmable,
         code: request.method,
