@@ -1,26 +1,28 @@
 //! A [`Machine`] on a tokio UDP socket: the only place that touches a socket or a clock.
 
+mod batch;
+
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::io::ReadBuf;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
 use units::SimTime;
 
 use crate::machine::{Machine, Transmit};
-
-/// The longest UDP payload, and then some: no datagram is cut off.
-const BUFFER_BYTES: usize = 1 << 16;
+use batch::Inbox;
 
 /// Datagrams taken in at most before what they made the machine send goes out: a machine that
 /// writes to a disk before it answers does so once for all of them.
-const BATCH: usize = 1024;
+const GROUP: usize = 1024;
 
 /// Now, on `CLOCK_REALTIME`: the clock that captures and event logs use.
 pub fn now() -> SimTime {
@@ -53,9 +55,9 @@ pub fn now() -> SimTime {
 pub struct Driver<M> {
     machine: M,
     socket: UdpSocket,
-    /// A datagram that the socket's buffer had no room for.
-    unsent: Option<Transmit>,
-    buffer: Box<[u8]>,
+    /// The next datagrams to send; some stay here if the socket's buffer has no room.
+    unsent: VecDeque<Transmit>,
+    inbox: Inbox,
     timer: Pin<Box<Sleep>>,
     /// What `timer` is set to.
     armed: Option<SimTime>,
@@ -81,8 +83,8 @@ impl<M: Machine> Driver<M> {
         Ok(Driver {
             machine,
             socket: UdpSocket::from_std(socket)?,
-            unsent: None,
-            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            unsent: VecDeque::new(),
+            inbox: Inbox::new(),
             timer: Box::pin(sleep_until(Instant::now())),
             armed: None,
         })
@@ -104,12 +106,7 @@ impl<M: Machine> Driver<M> {
     /// Gives the machine a command; what it wants to send goes out at once.
     pub fn with<R>(&mut self, command: impl FnOnce(&mut M, SimTime) -> R) -> R {
         let result = command(&mut self.machine, now());
-        self.flush(|socket, datagram| {
-            match socket.try_send_to(&datagram.payload, datagram.to.into()) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                sent => Poll::Ready(sent),
-            }
-        });
+        self.flush();
         result
     }
 
@@ -124,9 +121,7 @@ impl<M: Machine> Driver<M> {
 
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
         loop {
-            self.flush(|socket, datagram| {
-                socket.poll_send_to(cx, &datagram.payload, datagram.to.into())
-            });
+            while !self.flush() && self.socket.poll_send_ready(cx).is_ready() {}
             if let Some(event) = self.machine.poll_event() {
                 return Poll::Ready(Ok(event));
             }
@@ -135,7 +130,7 @@ impl<M: Machine> Driver<M> {
                 self.machine.handle_timeout(now);
                 continue;
             }
-            match self.poll_receive(cx, now) {
+            match self.poll_receive(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                 Poll::Pending if self.poll_timer(cx, now).is_pending() => return Poll::Pending,
@@ -144,50 +139,66 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Sends until the machine has nothing more or the socket no room.
-    fn flush(&mut self, mut send: impl FnMut(&UdpSocket, &Transmit) -> Poll<io::Result<usize>>) {
-        while let Some(datagram) = self.unsent.take().or_else(|| self.machine.poll_transmit()) {
-            match send(&self.socket, &datagram) {
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(e)) => {
-                    debug!(to = %datagram.to, bytes = datagram.payload.len(), "not sent: {e}");
-                }
-                Poll::Pending => {
-                    self.unsent = Some(datagram);
-                    return;
+    /// Sends until the machine has nothing more or the socket no room, which is `false`.
+    fn flush(&mut self) -> bool {
+        loop {
+            while self.unsent.len() < batch::BATCH
+                && let Some(datagram) = self.machine.poll_transmit()
+            {
+                self.unsent.push_back(datagram);
+            }
+            if self.unsent.is_empty() {
+                return true;
+            }
+            let send = || batch::send(self.socket.as_fd(), &self.unsent);
+            match self.socket.try_io(Interest::WRITABLE, send) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(e) => {
+                    if let Some(Transmit { to, payload }) = self.unsent.pop_front() {
+                        debug!(%to, bytes = payload.len(), "not sent: {e}");
+                    }
                 }
             }
         }
     }
 
-    /// Takes in the datagrams that wait, [`BATCH`] at most.
-    fn poll_receive(&mut self, cx: &mut Context<'_>, now: SimTime) -> Poll<io::Result<()>> {
-        let mut buffer = ReadBuf::new(&mut self.buffer);
-        match self.socket.poll_recv_from(cx, &mut buffer) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(from)) => {
-                self.machine
-                    .handle_datagram(now, ipv6(from), buffer.filled());
-                self.receive_waiting();
-                Poll::Ready(Ok(()))
+    /// Takes in the datagrams that wait, [`GROUP`] at most.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.socket.poll_recv_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
             }
-            Poll::Ready(Err(e)) if is_about_a_former_send(&e) => {
-                debug!("receive: {e}");
-                Poll::Ready(Ok(()))
+            match self.receive() {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if is_about_a_former_send(&e) => {
+                    debug!("receive: {e}");
+                    return Poll::Ready(Ok(()));
+                }
+                received => return Poll::Ready(received),
             }
-            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
         }
     }
 
-    fn receive_waiting(&mut self) {
-        for _ in 1..BATCH {
-            // Whatever the error is, the next call of `poll_receive` meets it too.
-            let Ok((bytes, from)) = self.socket.try_recv_from(&mut self.buffer) else {
-                return;
+    fn receive(&mut self) -> io::Result<()> {
+        let mut taken = 0;
+        while taken < GROUP {
+            let (machine, inbox) = (&mut self.machine, &mut self.inbox);
+            let receive = || {
+                inbox.receive(self.socket.as_fd(), |from, payload| {
+                    machine.handle_datagram(now(), from, payload);
+                })
             };
-            let datagram = &self.buffer[..bytes];
-            self.machine.handle_datagram(now(), ipv6(from), datagram);
+            match self.socket.try_io(Interest::READABLE, receive) {
+                Ok(batch::BATCH) => taken += batch::BATCH,
+                Ok(_) => return Ok(()),
+                // Whatever the error is, the next call meets it too.
+                Err(_) if taken > 0 => return Ok(()),
+                Err(e) => return Err(e),
+            }
         }
+        Ok(())
     }
 
     /// Arms the one timer if the machine's deadline has changed, and waits for it.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 /// The UDP port of `coap://` (RFC 7252 §6.1).
 pub const PORT: u16 = 5683;
 
@@ -116,7 +118,10 @@ pub mod option {
 
 /// Options in ascending order of number; repeated ones in their order of appearance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options(Vec<(u16, Vec<u8>)>);
+pub struct Options(Vec<(u16, Value)>);
+
+/// The value of an option: up to an IPv6 address it is in its place, longer it has its own memory.
+type Value = SmallVec<[u8; 16]>;
 
 impl Options {
     /// No options.
@@ -125,9 +130,10 @@ impl Options {
     }
 
     /// Adds an option after those of the same number.
-    pub fn push(&mut self, number: u16, value: impl Into<Vec<u8>>) {
+    pub fn push(&mut self, number: u16, value: impl AsRef<[u8]>) {
         let at = self.0.partition_point(|(n, _)| *n <= number);
-        self.0.insert(at, (number, value.into()));
+        self.0
+            .insert(at, (number, Value::from_slice(value.as_ref())));
     }
 
     /// Adds an option in the `uint` format: big-endian without leading zeros (§3.2).

@@ -11,20 +11,20 @@
 //! |1 1 1 1 1 1 1 1|    Payload (if any) ...                       |
 //! ```
 //!
-//! coap-lite walks the options; what it lets pass and RFC 7252 does not is refused here. Codes
-//! of the reserved classes 1, 6 and 7 decode, because whether to reject them is the
+//! Codes of the reserved classes 1, 6 and 7 decode, because whether to reject them is the
 //! endpoint's business and a capture may hold them.
 
-use std::collections::LinkedList;
 use std::fmt;
 
-use coap_lite::{MessageClass, MessageType, Packet};
 use thiserror::Error;
 
 use crate::message::{Code, Kind, Options};
 
 /// The longest option value that the format can express: 269 + 65535 (RFC 7252 §3.1).
 const MAX_OPTION_LENGTH: usize = 269 + 0xffff;
+
+/// Version of the protocol (RFC 7252 §3).
+const VERSION: u8 = 1;
 
 /// Payload marker (RFC 7252 §3).
 const PAYLOAD_MARKER: u8 = 0xff;
@@ -170,30 +170,22 @@ impl Message {
         if code == Code::EMPTY && (datagram.len() > 4 || first & 0xf != 0) {
             return Err(DecodeError::NotEmpty(datagram.len() - 4));
         }
-        let token = match first & 0xf {
-            length @ 0..=8 => datagram
-                .get(4..4 + usize::from(length))
-                .and_then(Token::new)
-                .ok_or(DecodeError::TokenTruncated)?,
+        let length = match first & 0xf {
+            length @ 0..=8 => usize::from(length),
             length => return Err(DecodeError::TokenLength(length)),
         };
-        let packet = Packet::from_bytes(datagram).map_err(option_error)?;
-        if ends_with_marker(datagram, &packet) {
-            return Err(DecodeError::MarkerWithoutPayload);
-        }
-        let mut options = Options::new();
-        for (number, values) in packet.options() {
-            for value in values {
-                options.push(*number, value.as_slice());
-            }
-        }
+        let after_header = &datagram[4..];
+        let (token, rest) = (after_header.split_at_checked(length))
+            .and_then(|(token, rest)| Some((Token::new(token)?, rest)))
+            .ok_or(DecodeError::TokenTruncated)?;
+        let (options, payload) = decode_options(rest)?;
         Ok(Message {
             kind,
             code,
             message_id,
             token,
             options,
-            payload: packet.payload,
+            payload: payload.to_vec(),
         })
     }
 
@@ -203,48 +195,99 @@ impl Message {
     /// If an option is longer than 65,804 bytes, which the format cannot express (and no UDP
     /// datagram can hold).
     pub fn encode(&self) -> Vec<u8> {
-        let mut packet = Packet::new();
-        packet.header.set_version(1);
-        packet.header.set_type(match self.kind {
-            Kind::Confirmable => MessageType::Confirmable,
-            Kind::NonConfirmable => MessageType::NonConfirmable,
-            Kind::Acknowledgement => MessageType::Acknowledgement,
-            Kind::Reset => MessageType::Reset,
-        });
-        packet.header.code = MessageClass::from(self.code.0);
-        packet.header.message_id = self.message_id;
-        packet.set_token(self.token.as_bytes().to_vec());
-        let mut options = self.options.iter().peekable();
-        while let Some((number, value)) = options.next() {
-            let mut values = LinkedList::from([value.to_vec()]);
-            while let Some((_, value)) = options.next_if(|(next, _)| *next == number) {
-                values.push_back(value.to_vec());
-            }
-            assert!(
-                values.iter().all(|v| v.len() <= MAX_OPTION_LENGTH),
-                "CoAP option {number} is longer than {MAX_OPTION_LENGTH} bytes"
-            );
-            packet.set_option(number.into(), values);
+        let kind = match self.kind {
+            Kind::Confirmable => 0,
+            Kind::NonConfirmable => 1,
+            Kind::Acknowledgement => 2,
+            Kind::Reset => 3,
+        };
+        let token = self.token.as_bytes();
+        let options: usize = self.options.iter().map(|(_, v)| v.len() + 5).sum();
+        let mut bytes = Vec::with_capacity(4 + token.len() + options + 1 + self.payload.len());
+        bytes.push(VERSION << 6 | kind << 4 | token.len() as u8);
+        bytes.push(self.code.0);
+        bytes.extend(self.message_id.to_be_bytes());
+        bytes.extend(token);
+        let mut former = 0;
+        for (number, value) in self.options.iter() {
+            encode_option(&mut bytes, number, number - former, value);
+            former = number;
         }
-        packet.payload.clone_from(&self.payload);
-        packet
-            .to_bytes_unlimited()
-            .expect("coap-lite fails only on a size limit, and none is set")
+        if self.code != Code::EMPTY && !self.payload.is_empty() {
+            bytes.push(PAYLOAD_MARKER);
+            bytes.extend(&self.payload);
+        }
+        bytes
     }
 }
 
-/// Whether the datagram ends with a payload marker rather than with an option that happens
-/// to end with the same byte: an option with its last byte cut off no longer decodes.
-fn ends_with_marker(datagram: &[u8], packet: &Packet) -> bool {
-    packet.payload.is_empty()
-        && datagram.last() == Some(&PAYLOAD_MARKER)
-        && Packet::from_bytes(&datagram[..datagram.len() - 1]).is_ok()
+/// The options at the start of `rest`, and the payload after them.
+fn decode_options(mut rest: &[u8]) -> Result<(Options, &[u8]), DecodeError> {
+    const NUMBER: DecodeError = DecodeError::Option("reserved delta 15, or a number above 65535");
+    const LENGTH: DecodeError =
+        DecodeError::Option("reserved length 15, or the message ends inside it");
+    let mut options = Options::new();
+    let mut number = 0_u16;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first == PAYLOAD_MARKER {
+            return match rest {
+                [] => Err(DecodeError::MarkerWithoutPayload),
+                payload => Ok((options, payload)),
+            };
+        }
+        let delta = take_extended(&mut rest, first >> 4).ok_or(NUMBER)?;
+        let delta = u16::try_from(delta).map_err(|_| NUMBER)?;
+        number = number.checked_add(delta).ok_or(NUMBER)?;
+        let length = take_extended(&mut rest, first & 0xf).ok_or(LENGTH)?;
+        let (value, after) = rest.split_at_checked(length).ok_or(LENGTH)?;
+        options.push(number, value);
+        rest = after;
+    }
+    Ok((options, &[]))
 }
 
-fn option_error(error: coap_lite::error::MessageError) -> DecodeError {
-    use coap_lite::error::MessageError;
-    DecodeError::Option(match error {
-        MessageError::InvalidOptionDelta => "reserved delta 15, or a number above 65535",
-        _ => "reserved length 15, or the message ends inside it",
-    })
+/// Option Delta or Option Length of this nibble, with the extended part at the start of `rest`
+/// (§3.1); `None` if that is missing or the nibble reserved.
+fn take_extended(rest: &mut &[u8], nibble: u8) -> Option<usize> {
+    match nibble {
+        13 => {
+            let (&byte, after) = rest.split_first()?;
+            *rest = after;
+            Some(13 + usize::from(byte))
+        }
+        14 => {
+            let (bytes, after) = rest.split_first_chunk()?;
+            *rest = after;
+            Some(269 + usize::from(u16::from_be_bytes(*bytes)))
+        }
+        15 => None,
+        nibble => Some(nibble.into()),
+    }
+}
+
+fn encode_option(bytes: &mut Vec<u8>, number: u16, delta: u16, value: &[u8]) {
+    assert!(
+        value.len() <= MAX_OPTION_LENGTH,
+        "CoAP option {number} is longer than {MAX_OPTION_LENGTH} bytes"
+    );
+    let (delta, length) = (usize::from(delta), value.len());
+    bytes.push(nibble(delta) << 4 | nibble(length));
+    for value in [delta, length] {
+        match value {
+            0..=12 => {}
+            13..=268 => bytes.push((value - 13) as u8),
+            _ => bytes.extend(((value - 269) as u16).to_be_bytes()),
+        }
+    }
+    bytes.extend(value);
+}
+
+/// The four bits of an Option Delta or Option Length (§3.1).
+fn nibble(value: usize) -> u8 {
+    match value {
+        0..=12 => value as u8,
+        13..=268 => 13,
+        _ => 14,
+    }
 }

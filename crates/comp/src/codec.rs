@@ -189,6 +189,15 @@ impl Command {
     /// # Errors
     /// [`RequestError`], which [`RequestError::response`] turns into the answer.
     pub fn parse(request: &Request) -> Result<Command, RequestError> {
+        Command::parse_numbered(request).map(|(command, _)| command)
+    }
+
+    /// As [`Command::parse`], with the number that orders the request among its node's messages;
+    /// none in one of the papers'.
+    ///
+    /// # Errors
+    /// As [`Command::parse`].
+    pub fn parse_numbered(request: &Request) -> Result<(Command, Option<Sequence>), RequestError> {
         let methods = [Code::GET, Code::POST, Code::PUT, Code::DELETE];
         if !methods.contains(&request.method) {
             return Err(RequestError::Method(request.method));
@@ -204,7 +213,8 @@ impl Command {
                 method: request.method,
                 number,
             })?;
-        fields.into_command(procedure)
+        let sequence = fields.sequence_number.map(Sequence);
+        Ok((fields.into_command(procedure)?, sequence))
     }
 
     /// Which procedure it belongs to.
@@ -330,16 +340,6 @@ impl Location {
             sequence: fields.sequence_number.map(Sequence),
         })
     }
-}
-
-/// The number that orders a request among its node's messages; none in one of the papers'.
-///
-/// # Errors
-/// When option 2052 is too long.
-pub fn sequence(request: &Request) -> Result<Option<Sequence>, OptionError> {
-    Ok(Fields::parse(&request.options)?
-        .sequence_number
-        .map(Sequence))
 }
 
 /// The 4.09 to a message that is not newer than the one with the number `last`.

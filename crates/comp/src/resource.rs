@@ -4,12 +4,13 @@
 use coap::link::{self, Link, WELL_KNOWN_CORE};
 use coap::{Code, Request, Response};
 
-use crate::codec::{self, Command, PATH, Procedure, RequestError};
+use crate::codec::{Command, PATH, Procedure};
 use crate::sequence::Sequence;
 
 /// Whether a request is for the resource of CoMP.
 pub(crate) fn is_comp(request: &Request) -> bool {
-    request.path() == PATH
+    let segments = request.options.get_all(coap::message::option::URI_PATH);
+    segments.eq(PATH.split('/').skip(1).map(str::as_bytes))
 }
 
 /// The command in a request to a peer that has no other resource, with its number, or the answer
@@ -18,10 +19,7 @@ pub(crate) fn command(request: &Request) -> Result<(Command, Option<Sequence>), 
     if !is_comp(request) {
         return Err(elsewhere(request));
     }
-    let command = Command::parse(request).map_err(|error| error.response())?;
-    let sequence =
-        codec::sequence(request).map_err(|error| RequestError::from(error).response())?;
-    Ok((command, sequence))
+    Command::parse_numbered(request).map_err(|error| error.response())
 }
 
 /// [`PATH`] in `/.well-known/core` (RFC 6690).

@@ -1,8 +1,10 @@
 //! The WMMS beside libcoap's server: `cargo bench -p nodes --bench wmms`.
 //!
 //! One generator, one machine, one run, on loopback in a network namespace of its own; the WMMS
-//! writes to its store (in `TMPDIR`), libcoap's server to memory. Prints requests per second,
-//! their ratio, memory per entry and the time until a killed WMMS answers again.
+//! writes to its store (in `TMPDIR`), libcoap's server to memory: once with a socket of the same
+//! room for datagrams as the WMMS's, and once as it comes.
+//! Prints requests per second, the servers' processor time, their ratio, memory per entry and the
+//! time until a killed WMMS answers again.
 //! `WPANLAB_ENTRIES=1000000` sets how many entries the table gets.
 
 #[path = "../tests/wmms/daemon.rs"]
@@ -19,16 +21,19 @@ use std::time::{Duration, Instant};
 
 use daemon::{Daemon, SERVER};
 use load::{Ask, Load, p_addr, t_addr};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use socket2::SockRef;
 
 const PEERS: usize = 16;
-const WINDOW: usize = 64;
+/// Requests that a peer has in flight.
+const WINDOWS: [usize; 2] = [16, 64];
 /// Requests per measurement, measurements per server: they take turns.
 const REQUESTS: u64 = 200_000;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Nodes of the throughput measurements.
 const NODES: u64 = 10_000;
-/// Where libcoap's server listens.
-const LIBCOAP: &str = "[::1]:5700";
+/// Where libcoap's servers listen: with room for datagrams, and as it comes.
+const LIBCOAP: [&str; 2] = ["[::1]:5700", "[::1]:5701"];
 /// Bytes of a PUT at libcoap's server: with it, the datagram is as long as a binding update.
 const PUT_BYTES: usize = 34;
 
@@ -53,16 +58,44 @@ fn main() {
 struct Libcoap(Child);
 
 impl Libcoap {
-    fn start() -> Libcoap {
+    fn start(address: &str) -> Libcoap {
+        let port = address.rsplit(':').next().expect("a port");
         let mut child = Command::new("coap-server-notls")
-            .args(["-A", "::1", "-p", "5700"])
+            .args(["-A", "::1", "-p", port])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("coap-server-notls: install libcoap3-bin");
-        daemon::wait_until_ready(LIBCOAP, &mut child).expect("libcoap's server runs");
+        daemon::wait_until_ready(address, &mut child).expect("libcoap's server runs");
         Libcoap(child)
     }
+
+    fn with_room(address: &str) -> Libcoap {
+        let libcoap = Libcoap::start(address);
+        make_room(&libcoap.0).expect("give libcoap's sockets room");
+        libcoap
+    }
+}
+
+/// Gives the sockets of a server as much room for datagrams as the WMMS gives its own: otherwise
+/// libcoap's loses some, and the generator waits for ACK_TIMEOUT.
+fn make_room(server: &Child) -> std::io::Result<()> {
+    let pid = Pid::from_child(server);
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    for entry in fs::read_dir(format!("/proc/{}/fd", server.id()))? {
+        let path = entry?.path();
+        if !fs::read_link(&path)?
+            .to_string_lossy()
+            .starts_with("socket:")
+        {
+            continue;
+        }
+        let number = path.file_name().and_then(|n| n.to_str()?.parse().ok());
+        let number = number.expect("a descriptor's number");
+        let socket = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty())?;
+        SockRef::from(&socket).set_recv_buffer_size(nodes::wmms::RECEIVE_BUFFER)?;
+    }
+    Ok(())
 }
 
 impl Drop for Libcoap {
@@ -73,49 +106,90 @@ impl Drop for Libcoap {
     }
 }
 
+/// What is measured, in the order of the columns.
+const KINDS: [&str; 4] = [
+    "registrations",
+    "binding updates",
+    "libcoap PUT",
+    "as it comes",
+];
+
 fn throughput(directory: &Path) {
-    let any: SocketAddr = "[::1]:0".parse().expect("an address");
     let mut wmms = Daemon::start(directory);
     wmms.ready();
-    let _libcoap = Libcoap::start();
-    let server = |address: &str| address.parse().expect("an address");
-    let mut ours = Load::new(any, server(SERVER), PEERS, WINDOW);
-    let mut theirs = Load::new(any, server(LIBCOAP), PEERS, WINDOW);
+    let libcoap = [Libcoap::with_room(LIBCOAP[0]), Libcoap::start(LIBCOAP[1])];
     let put = Ask::PutExample(PUT_BYTES);
     let lengths = [Ask::Bind(p_addr(0), t_addr(0)), put].map(|ask| ask.encode(0, 0).len());
     println!(
-        "{PEERS} peers, window {WINDOW} each, {REQUESTS} requests a line; a binding update has \
-         {} bytes, a PUT {}",
+        "{REQUESTS} requests a figure; a binding update has {} bytes, a PUT {}",
         lengths[0], lengths[1]
     );
-    let mut sums = [0.0; 3];
+    for window in WINDOWS {
+        println!("{PEERS} peers, window {window} each; requests/s (processor time of each)");
+        compare(window, &wmms, &libcoap);
+    }
+}
+
+/// Lets both servers work in turns.
+fn compare(window: usize, wmms: &Daemon, libcoap: &[Libcoap; 2]) {
+    let any: SocketAddr = "[::1]:0".parse().expect("an address");
+    let server = |address: &str| address.parse().expect("an address");
+    let mut ours = Load::new(any, server(SERVER), PEERS, window);
+    let [mut roomy, mut plain] =
+        LIBCOAP.map(|address| Load::new(any, server(address), PEERS, window));
+    let put = Ask::PutExample(PUT_BYTES);
+    let wmms_cpu = || wmms.cpu();
+    let libcoap_cpu = |n: usize| move || daemon::cpu(libcoap[n].0.id());
+    let mut sums = [(0.0, 0.0); KINDS.len()];
     for round in 0..ROUNDS as u64 {
         let t = |n: u64| t_addr(round * REQUESTS + n);
-        let times = [
-            ours.run(REQUESTS, &mut |n| Ask::Register(p_addr(n % NODES), t(n))),
-            theirs.run(REQUESTS, &mut |_| put),
-            ours.run(REQUESTS, &mut |n| Ask::Bind(p_addr(n % NODES), t(n + 1))),
+        let figures = [
+            measure(&mut ours, &wmms_cpu, &mut |n| {
+                Ask::Register(p_addr(n % NODES), t(n))
+            }),
+            measure(&mut ours, &wmms_cpu, &mut |n| {
+                Ask::Bind(p_addr(n % NODES), t(n + 1))
+            }),
+            measure(&mut roomy, &libcoap_cpu(0), &mut |_| put),
+            measure(&mut plain, &libcoap_cpu(1), &mut |_| put),
         ];
-        let rates = times.map(|time| REQUESTS as f64 / time.as_secs_f64());
-        for (sum, rate) in sums.iter_mut().zip(rates) {
-            *sum += rate / ROUNDS as f64;
+        for (sum, figure) in sums.iter_mut().zip(figures) {
+            *sum = (sum.0 + figure.0, sum.1 + figure.1);
         }
+        print_line(&format!("turn {}", round + 1), figures);
+    }
+    let rounds = ROUNDS as f64;
+    print_line("mean", sums.map(|sum| (sum.0 / rounds, sum.1 / rounds)));
+    for (name, server, load) in [("libcoap", 2, &roomy), ("libcoap as it comes", 3, &plain)] {
         println!(
-            "registrations {:8.0}/s   binding updates {:8.0}/s   libcoap PUT {:8.0}/s",
-            rates[0], rates[2], rates[1]
+            "ratio to {name}: registrations {:.2}, binding updates {:.2}; sent again: {} and {}",
+            sums[0].0 / sums[server].0,
+            sums[1].0 / sums[server].0,
+            ours.resent,
+            load.resent
         );
     }
-    println!(
-        "mean          {:8.0}/s                   {:8.0}/s               {:8.0}/s",
-        sums[0], sums[2], sums[1]
-    );
-    println!(
-        "ratio to libcoap: registrations {:.2}, binding updates {:.2}; sent again: {} and {}",
-        sums[0] / sums[1],
-        sums[2] / sums[1],
-        ours.resent,
-        theirs.resent
-    );
+}
+
+/// Requests per second, and the server's microseconds of processor time for each.
+fn measure(
+    load: &mut Load,
+    cpu: &dyn Fn() -> Duration,
+    ask: &mut dyn FnMut(u64) -> Ask,
+) -> (f64, f64) {
+    let before = cpu();
+    let took = load.run(REQUESTS, ask);
+    let requests = REQUESTS as f64;
+    let micros = (cpu() - before).as_secs_f64() * 1e6;
+    (requests / took.as_secs_f64(), micros / requests)
+}
+
+fn print_line(name: &str, figures: [(f64, f64); KINDS.len()]) {
+    print!("{name:8}");
+    for (kind, (rate, micros)) in KINDS.iter().zip(figures) {
+        print!(" {kind} {rate:7.0}/s ({micros:.1} us)");
+    }
+    println!();
 }
 
 /// Every node registers from an address of its own, as nodes do, and one client in ten thousand
@@ -134,9 +208,7 @@ fn memory(directory: &Path, entries: u64) {
     let registered = wmms.resident();
     report("an entry", entries, registered - empty, registered);
     println!("{entries} nodes registered in {:.1} s", took.as_secs_f64());
-    let client: SocketAddr = "[::1]:0".parse().expect("an address");
-    let mut load = Load::new(client, SERVER.parse().expect("an address"), PEERS, WINDOW);
-    load.run(entries, &mut |n| Ask::Discover(p_addr(n)));
+    discover_all(entries);
     let discovered = wmms.resident();
     let what = "an entry with a correspondent";
     report(what, entries, discovered - empty, discovered);
@@ -152,9 +224,15 @@ fn memory(directory: &Path, entries: u64) {
     );
     let recovered = wmms.resident();
     report("recovered, an entry", entries, recovered - empty, recovered);
-    let mut load = Load::new(client, SERVER.parse().expect("an address"), PEERS, WINDOW);
-    load.run(entries, &mut |n| Ask::Discover(p_addr(n)));
+    discover_all(entries);
     println!("all {entries} entries are there");
+}
+
+fn discover_all(entries: u64) {
+    let client = "[::1]:0".parse().expect("an address");
+    let server = SERVER.parse().expect("an address");
+    let mut load = Load::new(client, server, PEERS, WINDOWS[0]);
+    load.run(entries, &mut |n| Ask::Discover(p_addr(n)));
 }
 
 fn report(what: &str, entries: u64, more: u64, resident: u64) {

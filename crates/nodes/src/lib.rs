@@ -16,6 +16,7 @@
 //! | [`client`] | CoAP client with LBC and hold queue |
 //! | [`mobile_node`] | CoAP server that hands over |
 //! | [`host`] | events, control, clock |
+//! | `writer` | the thread that writes to the mobility server's store |
 //! | [`icmpv6`] | raw ICMPv6 and UDP sockets |
 
 pub mod client;
@@ -27,6 +28,7 @@ pub mod mobile_node;
 mod radio;
 mod resource;
 pub mod wmms;
+mod writer;
 
 use std::path::PathBuf;
 

@@ -16,10 +16,11 @@ use topology::plan::{WmmsLimitsPlan, WmmsPlan};
 
 use crate::host::now;
 use crate::mobile_node::binding_mode;
+use crate::writer::WriterThread;
 use crate::{Host, coap_params, icmpv6};
 
 /// Room for the datagrams that arrive while the store writes, as the kernel counts it.
-const RECEIVE_BUFFER: usize = 4 << 20;
+pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
     let mut store = Journal::open(&host.state.join(format!("{}.redb", host.name)))?;
@@ -41,21 +42,32 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
     wmms.restore(now(), mmt);
     let socket = icmpv6::udp(PORT, None)?;
     make_room(&socket)?;
+    let mut writer = WriterThread::start(store.writer())?;
     let mut coap = Driver::from_socket(Durable::new(wmms, store), socket)?;
     host.events.report(EventKind::Ready)?;
     loop {
         tokio::select! {
+            biased;
+            written = writer.written() => {
+                written?;
+                coap.with(|durable, _| durable.written());
+            }
+            control = host.commands.next() => if control? == Control::Stop { break },
             event = coap.next_event() => match event.context("CoAP socket")? {
                 store::Event::Wmms(event) => report(&host, event)?,
-                store::Event::Failed(failure) => return Err(failure.into()),
+                store::Event::Write(group) => writer.write(group)?,
             },
-            control = host.commands.next() => if control? == Control::Stop { break },
         }
     }
+    if let Some(rest) = coap.with(|durable, _| durable.take_rest()) {
+        writer.write(rest)?;
+    }
+    writer.finish().await?;
+    coap.with(|durable, _| durable.written());
     for (limit, times) in coap.machine().wmms().refusals() {
         tracing::warn!(times, "requests refused: {limit}");
     }
-    Ok(coap.with(|durable, _| durable.commit())?)
+    Ok(())
 }
 
 fn limits(plan: &WmmsLimitsPlan) -> Limits {

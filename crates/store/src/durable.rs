@@ -1,5 +1,6 @@
 //! A WMMS whose answers wait for its store.
 
+use std::collections::VecDeque;
 use std::net::SocketAddrV6;
 
 use coap::{Machine, Transmit};
@@ -10,25 +11,30 @@ use crate::Store;
 
 /// What a [`Durable`] tells its owner.
 #[derive(Debug)]
-pub enum Event<E> {
+pub enum Event<G> {
     /// The WMMS's event.
     Wmms(wmms::Event),
-    /// The store has failed. Nothing is sent any more: what the WMMS promises would be lost with
-    /// it. The owner ends it.
-    Failed(E),
+    /// A group to be written ([`Writer::commit`](crate::Writer::commit)); then
+    /// [`Durable::written`]. If that fails, the owner ends the WMMS: what it promises would be
+    /// lost with it.
+    Write(G),
 }
 
 /// A [`Wmms`] that sends nothing before the store has what has changed; a [`Machine`].
 ///
-/// Commits as late as it may, when the first datagram is about to leave: everything that was
-/// handled until then goes into one transaction. An owner that takes in all datagrams that wait
-/// before it sends commits them as a group.
+/// What changes while a group is being written is the next group, and is taken when that one is
+/// written: a slow disk makes groups larger, and the WMMS goes on meanwhile. Each datagram waits
+/// for the group that is the last to have a change from before it, and they leave in order.
 #[derive(Debug)]
 pub struct Durable<S: Store> {
     wmms: Wmms,
     store: S,
-    failed: bool,
-    failure: Option<S::Error>,
+    /// What the WMMS sends, each with the number of the group that is to be written first.
+    held: VecDeque<(u64, Transmit)>,
+    /// Number of the last group that was taken.
+    taken: u64,
+    /// Number of the last group that is written.
+    written: u64,
 }
 
 impl<S: Store> Durable<S> {
@@ -37,8 +43,9 @@ impl<S: Store> Durable<S> {
         Durable {
             wmms,
             store,
-            failed: false,
-            failure: None,
+            held: VecDeque::new(),
+            taken: 0,
+            written: 0,
         }
     }
 
@@ -47,26 +54,42 @@ impl<S: Store> Durable<S> {
         &self.wmms
     }
 
-    /// The store, to look at.
-    pub fn store(&self) -> &S {
-        &self.store
+    /// The group of the last [`Event::Write`] is written.
+    pub fn written(&mut self) {
+        self.written = self.taken;
     }
 
-    /// Commits what has changed without an answer to anybody, such as lifetimes that ended.
-    ///
-    /// # Errors
-    /// Those of [`Store::commit`].
-    pub fn commit(&mut self) -> Result<(), S::Error> {
-        if !self.wmms.has_changes() {
-            return Ok(());
-        }
+    /// Takes what has changed without an answer to anybody, such as lifetimes that ended: what
+    /// is left to write at the end, once all groups before are written.
+    pub fn take_rest(&mut self) -> Option<S::Group> {
+        self.hold_back();
+        self.wmms.has_changes().then(|| self.take_group())
+    }
+
+    fn take_group(&mut self) -> S::Group {
+        self.taken += 1;
         let changed = self.wmms.take_changes();
-        self.store.commit(self.wmms.mmt(), &changed)
+        self.store.group(self.wmms.mmt(), &changed)
+    }
+
+    /// Puts what the WMMS sends in line, behind what has changed until now.
+    fn hold_back(&mut self) {
+        let group = self.taken + u64::from(self.wmms.has_changes());
+        while let Some(transmit) = self.wmms.poll_transmit() {
+            self.held.push_back((group, transmit));
+        }
+    }
+
+    /// The next group, if somebody waits for it and none is being written.
+    fn poll_group(&mut self) -> Option<S::Group> {
+        self.hold_back();
+        let &(wanted, _) = self.held.back()?;
+        (wanted > self.taken && self.taken == self.written).then(|| self.take_group())
     }
 }
 
 impl<S: Store> Machine for Durable<S> {
-    type Event = Event<S::Error>;
+    type Event = Event<S::Group>;
 
     fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
         self.wmms.handle_datagram(now, from, payload);
@@ -77,27 +100,22 @@ impl<S: Store> Machine for Durable<S> {
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
-        if self.failed {
+        self.hold_back();
+        let &(group, _) = self.held.front()?;
+        if group > self.written {
             return None;
         }
-        let transmit = self.wmms.poll_transmit()?;
-        match self.commit() {
-            Ok(()) => Some(transmit),
-            Err(failure) => {
-                self.failed = true;
-                self.failure = Some(failure);
-                None
-            }
-        }
+        self.held.pop_front().map(|(_, transmit)| transmit)
     }
 
     fn poll_timeout(&self) -> Option<SimTime> {
         self.wmms.poll_timeout()
     }
 
-    fn poll_event(&mut self) -> Option<Event<S::Error>> {
-        match self.failure.take() {
-            Some(failure) => Some(Event::Failed(failure)),
+    /// Groups first: the disk works while the owner looks at the rest.
+    fn poll_event(&mut self) -> Option<Event<S::Group>> {
+        match self.poll_group() {
+            Some(group) => Some(Event::Write(group)),
             None => self.wmms.poll_event().map(Event::Wmms),
         }
     }

@@ -11,18 +11,19 @@
 //! per commit. So the file holds at most about four records per entry, a commit costs twice its
 //! changes, and nothing ever stops to clean up.
 //!
-//! *What comes back.* The segments in order; a later record of a P_Addr replaces an earlier one.
+//! *What comes back.* Of each P_Addr the record in the youngest segment that has one.
 //! The oldest segment goes first, so that no removal goes before what it removes.
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use comp::mmt::Mmt;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
-use crate::{Store, record};
+use crate::{Store, Writer, record};
 
 /// Version of the file's content. Another one is refused.
 pub const VERSION: u64 = 1;
@@ -95,11 +96,29 @@ struct Sweep {
     last: Option<Ipv6Addr>,
 }
 
+/// A segment to append, and older ones to remove.
+#[derive(Debug)]
+pub struct Segment {
+    number: u64,
+    bytes: Vec<u8>,
+    obsolete: Range<u64>,
+}
+
+/// The file.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    database: Database,
+}
+
+/// Appends the segments of a [`Journal`] to its file.
+#[derive(Debug)]
+pub struct JournalWriter(Arc<File>);
+
 /// A table's journal on disk: segments of records, the young ones replace the old.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    database: Database,
+    file: Arc<File>,
     opened_before: u64,
     /// The first segment there is.
     oldest: u64,
@@ -122,20 +141,20 @@ impl Journal {
                 reason: error.to_string(),
             })?;
         }
-        let mut database = redb::Builder::new()
+        let database = redb::Builder::new()
             .set_cache_size(CACHE_BYTES)
+            // The check and the repair after a crash are one pass then.
+            .set_check_integrity_on_open(true)
             .create(path)
             .map_err(|error| opening(path, error))?;
-        let sound = database
-            .check_integrity()
-            .map_err(|error| opening(path, error))?;
-        if !sound {
-            return Err(damaged(path, "its checksums do not hold"));
-        }
-        let mut journal = Journal {
+        let file = File {
             path: path.to_owned(),
             database,
-            opened_before: 0,
+        };
+        let opened_before = file.sign_in()?;
+        Ok(Journal {
+            file: Arc::new(file),
+            opened_before,
             oldest: 0,
             next: 0,
             obsolete_before: 0,
@@ -143,9 +162,7 @@ impl Journal {
                 began: 0,
                 last: None,
             },
-        };
-        journal.opened_before = journal.sign_in()?;
-        Ok(journal)
+        })
     }
 
     /// How often this store was opened before: 0 for a new one. A WMMS that has lost its
@@ -154,6 +171,48 @@ impl Journal {
         self.opened_before
     }
 
+    /// How many segments there are, and the bytes in them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn size(&self) -> Result<(u64, u64), JournalError> {
+        let file = &*self.file;
+        let transaction = file.database.begin_read().map_err(|e| file.io(e))?;
+        let segments = transaction.open_table(SEGMENTS).map_err(|e| file.io(e))?;
+        let stats = segments.stats().map_err(|e| file.io(e))?;
+        let count = segments.len().map_err(|e| file.io(e))?;
+        Ok((count, stats.stored_bytes()))
+    }
+
+    /// The next segment, and the sweep after it.
+    fn segment(&self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> (Vec<u8>, Sweep) {
+        let mut records = Vec::with_capacity(2 * changed.len() * record::USUAL_BYTES);
+        for p_addr in changed {
+            record::write(&mut records, *p_addr, table.get(*p_addr));
+        }
+        let start = self.sweep.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut sweep = self.sweep;
+        let mut left = changed.len();
+        for (p_addr, entry) in table.range(start).take(changed.len()) {
+            left -= 1;
+            sweep.last = Some(p_addr);
+            if !changed.contains(&p_addr) {
+                record::write(&mut records, p_addr, Some(entry));
+            }
+        }
+        if left > 0 {
+            sweep = Sweep {
+                began: self.next + 1,
+                last: None,
+            };
+        }
+        let mut segment = header(sweep);
+        segment.append(&mut records);
+        (segment, sweep)
+    }
+}
+
+impl File {
     /// Checks the version, counts the openings.
     fn sign_in(&self) -> Result<u64, JournalError> {
         let transaction = self.database.begin_write().map_err(|e| self.io(e))?;
@@ -180,45 +239,6 @@ impl Journal {
         Ok(opened)
     }
 
-    /// How many segments there are, and the bytes in them.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn size(&self) -> Result<(u64, u64), JournalError> {
-        let transaction = self.database.begin_read().map_err(|e| self.io(e))?;
-        let segments = transaction.open_table(SEGMENTS).map_err(|e| self.io(e))?;
-        let stats = segments.stats().map_err(|e| self.io(e))?;
-        let count = segments.len().map_err(|e| self.io(e))?;
-        Ok((count, stats.stored_bytes()))
-    }
-
-    /// The next segment, and the sweep after it.
-    fn segment(&self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> (Vec<u8>, Sweep) {
-        let mut records = Vec::new();
-        for p_addr in changed {
-            record::write(&mut records, *p_addr, table.get(*p_addr));
-        }
-        let start = self.sweep.last.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut sweep = self.sweep;
-        let mut left = changed.len();
-        for (p_addr, entry) in table.range(start).take(changed.len()) {
-            left -= 1;
-            sweep.last = Some(p_addr);
-            if !changed.contains(&p_addr) {
-                record::write(&mut records, p_addr, Some(entry));
-            }
-        }
-        if left > 0 {
-            sweep = Sweep {
-                began: self.next + 1,
-                last: None,
-            };
-        }
-        let mut segment = header(sweep);
-        segment.append(&mut records);
-        (segment, sweep)
-    }
-
     fn io(&self, error: impl Into<redb::Error>) -> JournalError {
         other(&self.path, error.into())
     }
@@ -226,50 +246,84 @@ impl Journal {
 
 impl Store for Journal {
     type Error = JournalError;
+    type Group = Segment;
+    type Writer = JournalWriter;
 
+    /// The youngest segment first: what a P_Addr is given first, it keeps, and older records of
+    /// it are passed over.
     fn load(&mut self, table: &mut Mmt) -> Result<(), JournalError> {
-        let transaction = self.database.begin_read().map_err(|e| self.io(e))?;
-        let segments = transaction.open_table(SEGMENTS).map_err(|e| self.io(e))?;
-        let mut numbers: Option<(u64, u64)> = None;
-        for segment in segments.iter().map_err(|e| self.io(e))? {
-            let (number, bytes) = segment.map_err(|e| self.io(e))?;
+        let file = &*self.file;
+        let transaction = file.database.begin_read().map_err(|e| file.io(e))?;
+        let segments = transaction.open_table(SEGMENTS).map_err(|e| file.io(e))?;
+        let mut removed = BTreeSet::new();
+        let mut youngest = None;
+        for segment in segments.iter().map_err(|e| file.io(e))?.rev() {
+            let (number, bytes) = segment.map_err(|e| file.io(e))?;
             let number = number.value();
             let mut bytes = bytes.value();
-            let broken = || damaged(&self.path, &format!("segment {number} has a broken record"));
-            self.sweep = read_header(&mut bytes).ok_or_else(broken)?;
+            let broken = || damaged(&file.path, &format!("segment {number} has a broken record"));
+            let sweep = read_header(&mut bytes).ok_or_else(broken)?;
             while !bytes.is_empty() {
                 let (p_addr, entry) = record::read(&mut bytes).ok_or_else(broken)?;
+                if table.get(p_addr).is_some() || removed.contains(&p_addr) {
+                    continue;
+                }
+                if entry.is_none() {
+                    removed.insert(p_addr);
+                }
                 table.restore(p_addr, entry);
             }
-            numbers = Some((numbers.map_or(number, |(oldest, _)| oldest), number + 1));
+            youngest.get_or_insert((number, sweep));
+            (self.oldest, self.obsolete_before) = (number, number);
         }
-        let (oldest, next) = numbers.unwrap_or((0, 0));
-        (self.oldest, self.next, self.obsolete_before) = (oldest, next, oldest);
+        if let Some((number, sweep)) = youngest {
+            (self.next, self.sweep) = (number + 1, sweep);
+        }
         Ok(())
     }
 
-    fn commit(&mut self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> Result<(), JournalError> {
-        let (segment, sweep) = self.segment(table, changed);
+    fn group(&mut self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> Segment {
+        let (bytes, sweep) = self.segment(table, changed);
         if sweep.began != self.sweep.began {
             self.obsolete_before = self.sweep.began;
         }
-        let kept_from = (self.oldest + REMOVED_PER_COMMIT).min(self.obsolete_before);
-        let transaction = self.database.begin_write().map_err(|e| self.io(e))?;
-        {
-            let mut segments = transaction.open_table(SEGMENTS).map_err(|e| self.io(e))?;
-            for number in self.oldest..kept_from {
-                segments.remove(number).map_err(|e| self.io(e))?;
-            }
-            segments
-                .insert(self.next, &segment[..])
-                .map_err(|e| self.io(e))?;
-        }
-        // Returns after fsync: redb's default durability.
-        transaction.commit().map_err(|e| self.io(e))?;
-        self.oldest = self.oldest.max(kept_from);
+        let kept_from = (self.oldest + REMOVED_PER_COMMIT)
+            .min(self.obsolete_before)
+            .max(self.oldest);
+        let segment = Segment {
+            number: self.next,
+            bytes,
+            obsolete: self.oldest..kept_from,
+        };
+        self.oldest = kept_from;
         self.next += 1;
         self.sweep = sweep;
-        Ok(())
+        segment
+    }
+
+    fn writer(&self) -> JournalWriter {
+        JournalWriter(self.file.clone())
+    }
+}
+
+impl Writer for JournalWriter {
+    type Group = Segment;
+    type Error = JournalError;
+
+    fn commit(&mut self, segment: Segment) -> Result<(), JournalError> {
+        let file = &*self.0;
+        let transaction = file.database.begin_write().map_err(|e| file.io(e))?;
+        {
+            let mut segments = transaction.open_table(SEGMENTS).map_err(|e| file.io(e))?;
+            for number in segment.obsolete {
+                segments.remove(number).map_err(|e| file.io(e))?;
+            }
+            segments
+                .insert(segment.number, &segment.bytes[..])
+                .map_err(|e| file.io(e))?;
+        }
+        // Returns after fsync: redb's default durability.
+        transaction.commit().map_err(|e| file.io(e))
     }
 }
 

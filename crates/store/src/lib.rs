@@ -8,7 +8,7 @@
 //! use comp::codec::Lifetime;
 //! use comp::mmt::Mmt;
 //! use comp::Limits;
-//! use store::{Journal, Store};
+//! use store::{Journal, Store, Writer};
 //! use units::SimTime;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +20,8 @@
 //! let mut mmt = Mmt::new(Limits::default());
 //! mmt.bind(SimTime::ZERO, p_addr, t_addr, Lifetime(600), t_addr);
 //! let changes = mmt.take_changes();
-//! store.commit(&mmt, &changes)?;
+//! let group = store.group(&mmt, &changes);
+//! store.writer().commit(group)?;
 //! drop(store);
 //!
 //! let mut mmt = Mmt::new(Limits::default());
@@ -46,12 +47,19 @@ use std::net::Ipv6Addr;
 use comp::mmt::Mmt;
 
 pub use durable::{Durable, Event};
-pub use journal::{Journal, JournalError, VERSION};
+pub use journal::{Journal, JournalError, JournalWriter, Segment, VERSION};
 
 /// Where a WMMS keeps its table. One writer; what was committed survives the writer.
+///
+/// What takes processor time ([`Store::group`]) and what waits for a disk ([`Writer::commit`])
+/// are apart, so that a WMMS can go on while a group is written.
 pub trait Store {
     /// Why it cannot.
     type Error: std::error::Error + Send + Sync + 'static;
+    /// What one commit makes durable: a copy, so that the table may go on changing.
+    type Group: Send + 'static;
+    /// Who writes.
+    type Writer: Writer<Group = Self::Group, Error = Self::Error>;
 
     /// Puts every entry that was committed into `table`, through [`Mmt::restore`].
     ///
@@ -59,11 +67,25 @@ pub trait Store {
     /// When the store cannot be read or holds what it cannot have written.
     fn load(&mut self, table: &mut Mmt) -> Result<(), Self::Error>;
 
-    /// Makes durable what `table` holds now for each P_Addr of `changed`; a P_Addr that is not
-    /// in the table is removed. All of it or nothing. The rest of `table` is what was committed
-    /// before. Returns when a crash, of the program or of the machine, cannot undo it.
+    /// Takes what `table` holds now for each P_Addr of `changed`; a P_Addr that is not in the
+    /// table is to be removed. The rest of `table` is what earlier groups say.
+    fn group(&mut self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> Self::Group;
+
+    /// The one who writes the groups.
+    fn writer(&self) -> Self::Writer;
+}
+
+/// Makes groups durable, in the order in which [`Store::group`] gave them.
+pub trait Writer: Send + 'static {
+    /// What it writes.
+    type Group;
+    /// Why it cannot.
+    type Error;
+
+    /// Writes a group, all of it or nothing. Returns when a crash, of the program or of the
+    /// machine, cannot undo it.
     ///
     /// # Errors
     /// When it cannot be written; the store is not to be used again then.
-    fn commit(&mut self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> Result<(), Self::Error>;
+    fn commit(&mut self, group: Self::Group) -> Result<(), Self::Error>;
 }

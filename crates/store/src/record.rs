@@ -17,6 +17,9 @@ use comp::Sequence;
 use comp::mmt::{Correspondents, Entry, Talk};
 use units::SimTime;
 
+/// Bytes of a record with one correspondent; most have as many or none.
+pub(crate) const USUAL_BYTES: usize = 96;
+
 const PRESENT: u8 = 1;
 const HELD: u8 = 2;
 const SLEEPS: u8 = 4;

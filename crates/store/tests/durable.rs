@@ -1,6 +1,7 @@
-//! An answer leaves only after what it acknowledges is written; a group is written once.
+//! An answer leaves only after what it acknowledges is written; meanwhile the WMMS goes on.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
@@ -9,30 +10,40 @@ use comp::codec::{self, Command, Lifetime};
 use comp::mmt::Mmt;
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, Limits};
-use store::{Durable, Event, Store};
+use store::{Durable, Event, Store, Writer};
 use units::{Seed, SimTime};
 
-/// Keeps what was committed, and can break.
-#[derive(Debug, Default)]
-struct Shelf {
-    commits: Vec<BTreeSet<Ipv6Addr>>,
-    broken: bool,
-}
+/// Makes groups of what has changed; who writes them is played by the tests.
+#[derive(Debug)]
+struct Shelf;
 
-#[derive(Debug, thiserror::Error)]
-#[error("no room on the shelf")]
-struct NoRoom;
+#[derive(Debug)]
+struct Porter;
 
 impl Store for Shelf {
-    type Error = NoRoom;
+    type Error = Infallible;
+    type Group = BTreeSet<Ipv6Addr>;
+    type Writer = Porter;
 
-    fn load(&mut self, _: &mut Mmt) -> Result<(), NoRoom> {
+    fn load(&mut self, _: &mut Mmt) -> Result<(), Infallible> {
         Ok(())
     }
 
-    fn commit(&mut self, _: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> Result<(), NoRoom> {
-        self.commits.push(changed.clone());
-        if self.broken { Err(NoRoom) } else { Ok(()) }
+    fn group(&mut self, _: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> BTreeSet<Ipv6Addr> {
+        changed.clone()
+    }
+
+    fn writer(&self) -> Porter {
+        Porter
+    }
+}
+
+impl Writer for Porter {
+    type Group = BTreeSet<Ipv6Addr>;
+    type Error = Infallible;
+
+    fn commit(&mut self, _: BTreeSet<Ipv6Addr>) -> Result<(), Infallible> {
+        Ok(())
     }
 }
 
@@ -40,18 +51,14 @@ fn p(n: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n)
 }
 
-fn durable(broken: bool) -> Durable<Shelf> {
+fn durable() -> Durable<Shelf> {
     let config = wmms::Config {
         hold_timeout: Duration::from_secs(1),
         binding: BindingMode::Direct,
         limits: Limits::default(),
         coap: Params::default(),
     };
-    let shelf = Shelf {
-        broken,
-        ..Shelf::default()
-    };
-    Durable::new(Wmms::new(config, Seed(1).rng(&["wmms"])), shelf)
+    Durable::new(Wmms::new(config, Seed(1).rng(&["wmms"])), Shelf)
 }
 
 /// A node's request as a datagram.
@@ -75,40 +82,85 @@ fn register(machine: &mut Durable<Shelf>, node: u16) {
     machine.handle_datagram(SimTime::ZERO, from, &payload);
 }
 
+/// The next group to write, past the WMMS's events.
+fn poll_group(machine: &mut Durable<Shelf>) -> Option<BTreeSet<Ipv6Addr>> {
+    while let Some(event) = machine.poll_event() {
+        if let Event::Write(group) = event {
+            return Some(group);
+        }
+    }
+    None
+}
+
+/// Datagrams that may leave.
+fn transmits(machine: &mut Durable<Shelf>) -> usize {
+    std::iter::from_fn(|| machine.poll_transmit()).count()
+}
+
 #[test]
-fn a_group_of_requests_is_committed_once_and_before_the_first_answer() {
-    let mut machine = durable(false);
+fn a_group_of_requests_is_one_group_and_answered_once_it_is_written() {
+    let mut machine = durable();
     for node in 1..=3 {
         register(&mut machine, node);
-        assert!(machine.store().commits.is_empty());
+        assert!(machine.poll_transmit().is_none());
     }
-    assert!(machine.poll_transmit().is_some());
-    assert_eq!(
-        machine.store().commits,
-        [BTreeSet::from([p(1), p(2), p(3)])]
-    );
-    assert!(machine.poll_transmit().is_some() && machine.poll_transmit().is_some());
+    let group = poll_group(&mut machine);
+    assert_eq!(group, Some(BTreeSet::from([p(1), p(2), p(3)])));
     assert!(machine.poll_transmit().is_none());
-    assert_eq!(machine.store().commits.len(), 1);
+    machine.written();
+    assert_eq!(transmits(&mut machine), 3);
+    assert_eq!(poll_group(&mut machine), None);
 }
 
 #[test]
-fn what_changes_nothing_is_answered_without_a_commit() {
-    let mut machine = durable(false);
+fn what_changes_while_a_group_is_written_is_the_next_group() {
+    let mut machine = durable();
+    register(&mut machine, 1);
+    assert_eq!(poll_group(&mut machine), Some(BTreeSet::from([p(1)])));
+    register(&mut machine, 2);
+    register(&mut machine, 3);
+    assert_eq!(poll_group(&mut machine), None, "one at a time");
+    machine.written();
+    assert_eq!(transmits(&mut machine), 1, "the first group's");
+    let group = poll_group(&mut machine);
+    assert_eq!(group, Some(BTreeSet::from([p(2), p(3)])));
+    assert!(machine.poll_transmit().is_none());
+    machine.written();
+    assert_eq!(transmits(&mut machine), 2);
+}
+
+#[test]
+fn what_is_read_from_an_unwritten_group_waits_for_it() {
+    let mut machine = durable();
+    register(&mut machine, 1);
+    assert!(poll_group(&mut machine).is_some());
+    let (from, payload) = datagram(2, Command::Discovery { p_addr: p(9) });
+    machine.handle_datagram(SimTime::ZERO, from, &payload);
+    assert!(
+        machine.poll_transmit().is_none(),
+        "it may have read group 1"
+    );
+    machine.written();
+    assert_eq!(transmits(&mut machine), 2);
+}
+
+#[test]
+fn what_changes_nothing_is_answered_without_a_group() {
+    let mut machine = durable();
     let (from, payload) = datagram(1, Command::Discovery { p_addr: p(9) });
     machine.handle_datagram(SimTime::ZERO, from, &payload);
+    assert_eq!(poll_group(&mut machine), None);
     assert!(machine.poll_transmit().is_some(), "4.04");
-    assert!(machine.store().commits.is_empty());
 }
 
 #[test]
-fn a_store_that_fails_silences_the_wmms_and_its_owner_is_told_once() {
-    let mut machine = durable(true);
+fn what_nobody_waits_for_is_written_at_the_end() {
+    let mut machine = durable();
     register(&mut machine, 1);
-    assert!(machine.poll_transmit().is_none());
-    register(&mut machine, 2);
-    assert!(machine.poll_transmit().is_none());
-    assert!(matches!(machine.poll_event(), Some(Event::Failed(NoRoom))));
-    assert!(matches!(machine.poll_event(), Some(Event::Wmms(_))));
-    assert_eq!(machine.store().commits.len(), 1);
+    assert!(poll_group(&mut machine).is_some());
+    machine.written();
+    machine.handle_timeout(SimTime::ZERO + Duration::from_secs(61));
+    assert_eq!(poll_group(&mut machine), None);
+    assert_eq!(machine.take_rest(), Some(BTreeSet::from([p(1)])));
+    assert_eq!(machine.take_rest(), None);
 }

@@ -1,6 +1,6 @@
 //! What was committed comes back, whatever happened in between; what cannot be read says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use comp::Limits;
 use comp::codec::Lifetime;
 use comp::mmt::{Entry, Mmt};
 use proptest::prelude::*;
-use store::{Journal, JournalError, Store, VERSION};
+use store::{Journal, JournalError, Store, VERSION, Writer};
 use units::SimTime;
 
 fn p(n: u16) -> Ipv6Addr {
@@ -34,7 +34,8 @@ fn entries(table: &Mmt) -> BTreeMap<Ipv6Addr, Entry> {
 
 fn commit(journal: &mut Journal, table: &mut Mmt) {
     let changes = table.take_changes();
-    journal.commit(table, &changes).unwrap();
+    let group = journal.group(table, &changes);
+    journal.writer().commit(group).unwrap();
 }
 
 fn loaded(journal: &mut Journal) -> Mmt {
@@ -191,6 +192,5 @@ fn a_removal_and_an_empty_table_come_back_too() {
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
     assert!(loaded(&mut journal).is_empty());
-    let nothing = BTreeSet::new();
-    journal.commit(&table, &nothing).unwrap();
+    commit(&mut journal, &mut table);
 }

@@ -68,10 +68,12 @@ pub(super) type ObserverKey = (Peer, Token);
 
 impl Wish {
     /// What a GET says (RFC 7641 §2).
-    pub(super) fn of(message: &crate::wire::Message, path: String) -> Option<Wish> {
+    pub(super) fn of(message: &crate::wire::Message) -> Option<Wish> {
         let value = message.options.get_uint(option::OBSERVE)?;
-        let register = value == 0;
-        (message.code == Code::GET && value <= 1).then_some(Wish { register, path })
+        (message.code == Code::GET && value <= 1).then(|| Wish {
+            register: value == 0,
+            path: message.options.path(),
+        })
     }
 }
 

@@ -1,13 +1,16 @@
 //! Who a datagram comes from.
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::SocketAddrV6;
 
 /// A peer: address, port, and for a link-local address the scope (RFC 4007 §6). The flow
 /// label is no part of it, nor the scope that some systems report with a global address.
+///
+/// Three words, because it is compared often: the address, then port and scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Peer {
-    ip: Ipv6Addr,
-    port: u16,
+    high: u64,
+    low: u64,
+    port: u32,
     scope: u32,
 }
 
@@ -15,19 +18,19 @@ impl Peer {
     /// Whether both name the same peer; a link-local address without scope fits every scope,
     /// as on a socket that is bound to one interface.
     pub(super) fn matches(self, other: Peer) -> bool {
-        self.ip == other.ip
-            && self.port == other.port
+        (self.high, self.low, self.port) == (other.high, other.low, other.port)
             && (self.scope == other.scope || self.scope == 0 || other.scope == 0)
     }
 }
 
 impl From<SocketAddrV6> for Peer {
     fn from(address: SocketAddrV6) -> Peer {
-        let ip = *address.ip();
+        let bits = address.ip().to_bits();
         Peer {
-            ip,
-            port: address.port(),
-            scope: if ip.is_unicast_link_local() {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+            port: address.port().into(),
+            scope: if address.ip().is_unicast_link_local() {
                 address.scope_id()
             } else {
                 0

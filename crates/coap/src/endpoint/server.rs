@@ -82,7 +82,7 @@ impl Endpoint {
                 return;
             }
         };
-        let wish = Wish::of(&message, message.options.path());
+        let wish = Wish::of(&message);
         self.deregister(from, message.token, wish.as_ref());
         let exchange = ExchangeId(self.next_exchange);
         self.next_exchange += 1;

@@ -87,6 +87,19 @@ proptest! {
         }
     }
 
+    /// Another decoder, which lets more pass, finds the same in what passes here.
+    #[test]
+    fn coap_lite_reads_the_same_options_and_payload(datagram in nearly()) {
+        if let Ok(message) = Message::decode(&datagram) {
+            let theirs = coap_lite::Packet::from_bytes(&datagram).unwrap();
+            prop_assert_eq!(theirs.get_token(), message.token.as_bytes());
+            prop_assert_eq!(&theirs.payload, &message.payload);
+            let options = (theirs.options())
+                .flat_map(|(number, values)| values.iter().map(|value| (*number, value.as_slice())));
+            prop_assert!(options.eq(message.options.iter()));
+        }
+    }
+
     #[test]
     fn random_bytes_decode_or_fail_without_panic(datagram in vec(any::<u8>(), 0..200)) {
         if let Ok(message) = Message::decode(&datagram) {

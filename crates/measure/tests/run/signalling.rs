@@ -89,9 +89,7 @@ fn icmpv6(from: &str, to: &str, kind: u8) -> Vec<u8> {
 fn update(message_id: u16) -> Message {
     let mut request = Request::new(Code::PUT, "/comp");
     let p_addr: std::net::Ipv6Addr = P_ADDR.parse().unwrap();
-    request
-        .options
-        .push(P_ADDR_OPTION, p_addr.octets().to_vec());
+    request.options.push(P_ADDR_OPTION, p_addr.octets());
     Message {
         kind: Kind::Confirmable,
         code: request.method,

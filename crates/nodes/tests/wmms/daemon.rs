@@ -102,6 +102,18 @@ pub fn wait_until_ready(address: &str, child: &mut Child) -> Result<(), ExitStat
     panic!("the server at {address} does not answer after {PATIENCE:?}");
 }
 
+/// Processor time of a process so far, its own and the kernel's for it (proc(5), `stat`).
+#[allow(dead_code, reason = "the benchmark's")]
+pub fn cpu(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("its stat");
+    let (_, after_name) = stat.rsplit_once(')').expect("a name");
+    let ticks: Vec<u64> = (after_name.split_whitespace().skip(11).take(2))
+        .map(|ticks| ticks.parse().expect("ticks"))
+        .collect();
+    // USER_HZ is 100 on every architecture of today.
+    Duration::from_millis(10 * (ticks[0] + ticks[1]))
+}
+
 /// A daemon; dropped, it is killed.
 #[derive(Debug)]
 pub struct Daemon {
@@ -140,6 +152,12 @@ impl Daemon {
     fn end(&mut self) {
         self.child.kill().expect("kill the daemon");
         self.child.wait().expect("wait for the daemon");
+    }
+
+    /// Processor time so far.
+    #[allow(dead_code, reason = "the benchmark's")]
+    pub fn cpu(&self) -> Duration {
+        cpu(self.child.id())
     }
 
     /// Resident memory, bytes (`VmRSS`).

@@ -3,15 +3,20 @@
 //! The datagrams are put together by hand, so that neither our encoder nor its speed is part of
 //! what is measured or tested.
 
-use std::io::ErrorKind;
+use std::io::{IoSlice, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, recvmmsg, sendmmsg};
 
 /// ACK_TIMEOUT of RFC 7252 §4.8: a request without an answer is sent again.
 const SEND_AGAIN: Duration = Duration::from_secs(2);
+/// Datagrams that are received in one system call, and the longest.
+const BATCH: usize = 64;
+const LONGEST: usize = 2048;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +142,28 @@ struct Peer {
     socket: UdpSocket,
     message_id: u16,
     slots: Vec<Slot>,
+    /// Places in `slots` whose datagrams are to be sent.
+    staged: Vec<usize>,
+}
+
+impl Peer {
+    /// Sends what is staged, in one system call. What finds a full buffer, or a server that is
+    /// dead at the moment, is lost, and is sent again later.
+    fn flush(&mut self) {
+        if self.staged.is_empty() {
+            return;
+        }
+        let flying = |place: usize| self.slots[place].flying.as_ref();
+        let datagrams: Vec<_> = (self.staged.drain(..).filter_map(flying))
+            .map(|(_, datagram, _)| [IoSlice::new(datagram)])
+            .collect();
+        // The socket is connected.
+        let addresses: Vec<Option<SockaddrIn6>> = vec![None; datagrams.len()];
+        let mut headers = MultiHeaders::preallocate(datagrams.len(), None);
+        let fd = self.socket.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let _ = sendmmsg(fd, &mut headers, &datagrams, addresses, [], flags);
+    }
 }
 
 /// Peers that keep a window of requests in flight. A slot is one place in a window, numbered
@@ -146,6 +173,7 @@ pub struct Load {
     peers: Vec<Peer>,
     window: usize,
     token: u32,
+    buffer: Vec<u8>,
     /// Datagrams that were sent again.
     pub resent: u64,
 }
@@ -161,12 +189,14 @@ impl Load {
                 socket,
                 message_id: 0,
                 slots: (0..window).map(|_| Slot::default()).collect(),
+                staged: Vec::new(),
             }
         };
         Load {
             peers: (0..peers).map(peer).collect(),
             window,
             token: 0,
+            buffer: vec![0; BATCH * LONGEST],
             resent: 0,
         }
     }
@@ -176,26 +206,32 @@ impl Load {
         self.peers.len() * self.window
     }
 
-    /// Sends `ask` in a slot that is free.
+    /// Sends `ask` in a slot that is free, with the next [`Load::flush`].
     pub fn send(&mut self, slot: usize, ask: Ask) {
         let peer = &mut self.peers[slot / self.window];
-        let place = &mut peer.slots[slot % self.window];
-        assert!(place.flying.is_none(), "slot {slot} is in use");
+        let place = slot % self.window;
+        let flying = &mut peer.slots[place].flying;
+        assert!(flying.is_none(), "slot {slot} is in use");
         // The Message ID names the slot, so that an answer finds it without a search.
         let round = peer.message_id.wrapping_add(1);
         peer.message_id = round;
         let per_slot = u16::MAX / self.window as u16;
-        let message_id = (slot % self.window) as u16 * per_slot + round % per_slot;
+        let message_id = place as u16 * per_slot + round % per_slot;
         self.token = self.token.wrapping_add(1);
         let datagram = ask.encode(message_id, self.token);
-        // A full buffer is a lost datagram, which is sent again.
-        let _ = peer.socket.send(&datagram);
-        place.flying = Some((message_id, datagram, Instant::now()));
+        *flying = Some((message_id, datagram, Instant::now()));
+        peer.staged.push(place);
+    }
+
+    /// Sends what [`Load::send`] was given.
+    pub fn flush(&mut self) {
+        self.peers.iter_mut().for_each(Peer::flush);
     }
 
     /// Forgets what is in flight.
     pub fn give_up(&mut self) {
         for peer in &mut self.peers {
+            peer.staged.clear();
             for slot in &mut peer.slots {
                 slot.flying = None;
             }
@@ -205,68 +241,77 @@ impl Load {
     /// Takes what has arrived: every answer with its slot. Waits `wait` at most if there is
     /// nothing.
     pub fn receive(&mut self, wait: Duration, answered: &mut dyn FnMut(usize, &[u8])) {
-        let mut buffer = [0; 2048];
-        let per_slot = u16::MAX / self.window as u16;
-        let mut some = false;
-        for (number, peer) in self.peers.iter_mut().enumerate() {
-            loop {
-                let length = match peer.socket.recv(&mut buffer) {
-                    Ok(length) => length,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    // The server is dead at the moment.
-                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
-                    Err(error) => panic!("receive: {error}"),
-                };
-                some = true;
-                let message = &buffer[..length];
-                let [first, code, high, low] = message[..4] else {
-                    panic!("{length} bytes are no message");
-                };
-                if first & 0x30 == 0 && code < 32 {
-                    // A confirmable request: the server passes a binding on. 2.04.
-                    let mut answer = vec![0x60 | (first & 15), 0x44, high, low];
-                    answer.extend(&message[4..4 + usize::from(first & 15)]);
-                    let _ = peer.socket.send(&answer);
-                    continue;
-                }
-                let id = u16::from_be_bytes([high, low]);
-                let place = usize::from(id / per_slot);
-                let slot = peer.slots.get_mut(place);
-                if let Some(slot) = slot
-                    && slot.flying.as_ref().is_some_and(|flying| flying.0 == id)
-                {
-                    slot.flying = None;
-                    answered(number * self.window + place, message);
-                }
-            }
-        }
-        if !some {
-            self.wait(wait);
+        self.flush();
+        for number in self.wait(wait) {
+            self.receive_from(number, answered);
         }
     }
 
-    fn wait(&mut self, wait: Duration) {
+    /// Takes what has arrived at one peer, [`BATCH`] datagrams at most.
+    fn receive_from(&mut self, number: usize, answered: &mut dyn FnMut(usize, &[u8])) {
+        let Peer { socket, slots, .. } = &mut self.peers[number];
+        let mut headers = MultiHeaders::<SockaddrIn6>::preallocate(BATCH, None);
+        let mut buffers: Vec<_> = (self.buffer.chunks_exact_mut(LONGEST))
+            .map(|buffer| [IoSliceMut::new(buffer)])
+            .collect();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let fd = socket.as_raw_fd();
+        let received = match recvmmsg(fd, &mut headers, &mut buffers, flags, None) {
+            Ok(received) => received,
+            // The server is dead at the moment.
+            Err(Errno::ECONNREFUSED | Errno::EAGAIN) => return,
+            Err(error) => panic!("receive: {error}"),
+        };
+        let per_slot = u16::MAX / self.window as u16;
+        for datagram in received {
+            let message = datagram.iovs().next().expect("a message");
+            let [first, code, high, low] = message[..4] else {
+                panic!("{} bytes are no message", message.len());
+            };
+            if first & 0x30 == 0 && code < 32 {
+                // A confirmable request: the server passes a binding on. 2.04.
+                let mut answer = vec![0x60 | (first & 15), 0x44, high, low];
+                answer.extend(&message[4..4 + usize::from(first & 15)]);
+                let _ = socket.send(&answer);
+                continue;
+            }
+            let id = u16::from_be_bytes([high, low]);
+            let place = usize::from(id / per_slot);
+            if let Some(slot) = slots.get_mut(place)
+                && slot.flying.as_ref().is_some_and(|flying| flying.0 == id)
+            {
+                slot.flying = None;
+                answered(number * self.window + place, message);
+            }
+        }
+    }
+
+    /// Waits until something has arrived; at which peers.
+    fn wait(&self, wait: Duration) -> Vec<usize> {
         let mut fds: Vec<_> = (self.peers.iter())
             .map(|peer| PollFd::new(peer.socket.as_fd(), PollFlags::POLLIN))
             .collect();
         let millis = u16::try_from(wait.as_millis()).unwrap_or(u16::MAX);
         poll(&mut fds, PollTimeout::from(millis)).expect("poll");
+        let some = |fd: &PollFd| fd.revents().is_some_and(|events| !events.is_empty());
+        (0..fds.len()).filter(|n| some(&fds[*n])).collect()
     }
 
     /// Sends again what has waited too long.
     pub fn send_again(&mut self) {
         let now = Instant::now();
         for peer in &mut self.peers {
-            for slot in &mut peer.slots {
-                if let Some((_, datagram, sent)) = &mut slot.flying
+            for (place, slot) in peer.slots.iter_mut().enumerate() {
+                if let Some((_, _, sent)) = &mut slot.flying
                     && now.duration_since(*sent) > SEND_AGAIN
                 {
                     *sent = now;
                     self.resent += 1;
-                    let _ = peer.socket.send(datagram);
+                    peer.staged.push(place);
                 }
             }
         }
+        self.flush();
     }
 
     /// Makes `count` requests, `ask(n)` the n-th, each answered with a success; returns how long

@@ -160,6 +160,7 @@ fn take_answers(load: &mut Load, nodes: &mut [Node], chance: Option<&mut Chance>
         for slot in &free {
             load.send(*slot, nodes[*slot].update(*slot, chance));
         }
+        load.flush();
     }
     free.len() as u64
 }

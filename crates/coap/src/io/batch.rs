@@ -1,0 +1,70 @@
+//! Datagrams in batches: one system call receives or sends many.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddrV6;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, recvmmsg, sendmmsg};
+
+use crate::machine::Transmit;
+
+/// Datagrams in one system call.
+pub(super) const BATCH: usize = 64;
+
+/// The longest UDP payload, and then some: no datagram is cut off. Memory that no datagram has
+/// touched is not resident.
+const SLOT_BYTES: usize = 1 << 16;
+
+/// Room for the datagrams that one system call receives.
+#[derive(Debug)]
+pub(super) struct Inbox(Box<[u8]>);
+
+impl Inbox {
+    pub(super) fn new() -> Inbox {
+        Inbox(vec![0; BATCH * SLOT_BYTES].into_boxed_slice())
+    }
+
+    /// Gives `take` what waits in the socket, [`BATCH`] datagrams at most; returns how many there
+    /// were.
+    ///
+    /// # Errors
+    /// Those of `recvmmsg`.
+    pub(super) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        mut take: impl FnMut(SocketAddrV6, &[u8]),
+    ) -> io::Result<usize> {
+        let mut headers = MultiHeaders::<SockaddrIn6>::preallocate(BATCH, None);
+        let mut slots: Vec<_> = (self.0.chunks_exact_mut(SLOT_BYTES))
+            .map(|slot| [IoSliceMut::new(slot)])
+            .collect();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let received = recvmmsg(socket.as_raw_fd(), &mut headers, &mut slots, flags, None)?;
+        let mut count = 0;
+        for datagram in received {
+            count += 1;
+            // An IPv6 socket has no other addresses: IPv4 is mapped.
+            if let (Some(from), Some(payload)) = (datagram.address, datagram.iovs().next()) {
+                take(from.into(), payload);
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Sends the first of `datagrams`, [`BATCH`] at most; returns how many were sent. One that is
+/// refused fails the call that begins with it.
+///
+/// # Errors
+/// Those of `sendmmsg`, about the first one.
+pub(super) fn send(socket: BorrowedFd<'_>, datagrams: &VecDeque<Transmit>) -> io::Result<usize> {
+    let first = || datagrams.iter().take(BATCH);
+    let payloads: Vec<_> = first().map(|d| [IoSlice::new(&d.payload)]).collect();
+    let addresses: Vec<_> = first().map(|d| Some(SockaddrIn6::from(d.to))).collect();
+    let mut headers = MultiHeaders::preallocate(payloads.len(), None);
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let fd = socket.as_raw_fd();
+    let sent = sendmmsg(fd, &mut headers, &payloads, addresses, [], flags)?;
+    Ok(sent.count())
+}
