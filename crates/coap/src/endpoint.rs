@@ -1,8 +1,8 @@
 //! [`Endpoint`]: client and server of RFC 7252 on one socket, without the socket.
 //!
 //! Commands are [`Endpoint::request`], [`Endpoint::respond`], [`Endpoint::ping`],
-//! [`Endpoint::cancel`], [`Endpoint::retarget`], [`Endpoint::keep_back`] and
-//! [`Endpoint::release`]; input and output are those of
+//! [`Endpoint::cancel`], [`Endpoint::retarget`], [`Endpoint::keep_back`],
+//! [`Endpoint::release`], [`Endpoint::recall`] and [`Endpoint::resend`]; input and output are those of
 //! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
 //! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
 //! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
@@ -42,6 +42,7 @@ mod history;
 mod observation;
 mod observers;
 mod peer;
+mod recall;
 mod retransmission;
 mod server;
 mod transfer;
@@ -104,6 +105,9 @@ pub enum Failure {
     BodyTooLarge,
     /// The representation changed again and again while its blocks were fetched.
     BodyChanges,
+    /// A non-confirmable request of which nothing was heard before this endpoint left
+    /// ([`Endpoint::recall`]).
+    Left,
     /// [`Endpoint::cancel`].
     Cancelled,
 }
@@ -121,6 +125,7 @@ impl fmt::Display for Failure {
             Failure::BadBlock => f.write_str("a block that was not asked for"),
             Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
             Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
+            Failure::Left => f.write_str("no response before the client left its address"),
             Failure::Cancelled => f.write_str("cancelled"),
         }
     }

@@ -66,6 +66,12 @@ pub(super) struct Observer {
 /// Names an observer.
 pub(super) type ObserverKey = (Peer, Token);
 
+impl Observer {
+    pub(super) fn address(&self) -> &std::net::Ipv6Addr {
+        self.to.ip()
+    }
+}
+
 impl Wish {
     /// What a GET says (RFC 7641 §2).
     pub(super) fn of(message: &crate::wire::Message, path: String) -> Option<Wish> {
