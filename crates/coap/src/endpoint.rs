@@ -31,6 +31,8 @@
 //!   owner sees none before its last block. Every response in blocks has an entity tag; a
 //!   client whose blocks have different ones begins again. A block counts for NSTART like any
 //!   request, and is retransmitted and moved by [`Endpoint::retarget`] like any.
+//! * *Accept* (§5.10.4) is the endpoint's: a 2.05 in another Content-Format, or in none, goes out as
+//!   4.06 instead. Other responses have nothing to accept, or another error takes precedence.
 //! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
 //!   request with [`Failure::CriticalOption`], since the peer would only repeat it.
 
@@ -258,7 +260,7 @@ impl Endpoint {
     /// An endpoint.
     ///
     /// `known_critical` are the critical options that the owner handles, in requests and in
-    /// responses; Uri-Host, Uri-Port, Uri-Path, Uri-Query, Block1 and Block2 are known anyway. A
+    /// responses; Uri-Host, Uri-Port, Uri-Path, Uri-Query, Accept, Block1 and Block2 are known anyway. A
     /// confirmable request with another one is answered 4.02 without the owner seeing it, a
     /// non-confirmable one is ignored, a response is rejected (RFC 7252 §5.4.1).
     ///

@@ -87,7 +87,7 @@ impl Endpoint {
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
         if let Some(exchange) = self.exchanges.get(&id)
             && let Some(wish) = exchange.wish.clone().filter(|wish| wish.register)
-            && response.code.is_success()
+            && exchange.accepted(response.clone()).code.is_success()
         {
             let key = (Peer::from(exchange.from), exchange.token);
             let former = self.observers.remove(&key);
