@@ -18,7 +18,7 @@
 //!   who discovered during the hold, and who was still being told of the binding before.
 //!   Otherwise they would stay on hold.
 //! * A correspondent that is a registered node itself is followed when it moves, and told when it
-//!   is back if it is on hold ([`mod@follow`]); it counts as one that the node cannot know.
+//!   is back if it is on hold; it counts as one that the node cannot know.
 //! * A registration of a node whose T_Addr or H_Flag it changes is passed on to the
 //!   correspondents in either mode: the node has restarted and knows none.
 //! * A deregistration, like Lifetime 0, is passed on as a binding update of Lifetime 0. A

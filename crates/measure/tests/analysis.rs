@@ -437,11 +437,13 @@ fn a_client_that_moves_is_one_client_and_what_it_sends_again_one_request() {
         .poll(100_000, 105, 5, MOVED, OLD)
         .poll(110_000, 106, 6, MOVED, NEW);
     let ip = |endpoint: &str| endpoint.parse::<std::net::SocketAddr>().unwrap().ip();
-    let mut options = Options::default();
-    options.nodes = BTreeMap::from([
-        (ip(OLD), "sensor".to_owned()),
-        (ip(NEW), "sensor".to_owned()),
-    ]);
+    let mut options = Options {
+        nodes: BTreeMap::from([
+            (ip(OLD), "sensor".to_owned()),
+            (ip(NEW), "sensor".to_owned()),
+        ]),
+        ..Options::default()
+    };
     let two = Analysis::of(&[wire.capture()], &options);
     assert_eq!(two.flows.len(), 2, "nobody said that they are one");
 
