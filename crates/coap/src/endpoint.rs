@@ -1,8 +1,8 @@
 //! [`Endpoint`]: client and server of RFC 7252 on one socket, without the socket.
 //!
 //! Commands are [`Endpoint::request`], [`Endpoint::respond`], [`Endpoint::ping`],
-//! [`Endpoint::cancel`], [`Endpoint::retarget`], [`Endpoint::keep_back`] and
-//! [`Endpoint::release`]; input and output are those of
+//! [`Endpoint::cancel`], [`Endpoint::retarget`], [`Endpoint::keep_back`],
+//! [`Endpoint::release`], [`Endpoint::recall`] and [`Endpoint::resend`]; input and output are those of
 //! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
 //! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
 //! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
@@ -31,6 +31,8 @@
 //!   owner sees none before its last block. Every response in blocks has an entity tag; a
 //!   client whose blocks have different ones begins again. A block counts for NSTART like any
 //!   request, and is retransmitted and moved by [`Endpoint::retarget`] like any.
+//! * *Accept* (§5.10.4) is the endpoint's: a 2.05 in another Content-Format, or in none, goes out as
+//!   4.06 instead. Other responses have nothing to accept, or another error takes precedence.
 //! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
 //!   request with [`Failure::CriticalOption`], since the peer would only repeat it.
 
@@ -42,6 +44,7 @@ mod history;
 mod observation;
 mod observers;
 mod peer;
+mod recall;
 mod retransmission;
 mod server;
 mod transfer;
@@ -104,6 +107,9 @@ pub enum Failure {
     BodyTooLarge,
     /// The representation changed again and again while its blocks were fetched.
     BodyChanges,
+    /// A non-confirmable request of which nothing was heard before this endpoint left
+    /// ([`Endpoint::recall`]).
+    Left,
     /// [`Endpoint::cancel`].
     Cancelled,
 }
@@ -121,6 +127,7 @@ impl fmt::Display for Failure {
             Failure::BadBlock => f.write_str("a block that was not asked for"),
             Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
             Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
+            Failure::Left => f.write_str("no response before the client left its address"),
             Failure::Cancelled => f.write_str("cancelled"),
         }
     }
@@ -253,7 +260,7 @@ impl Endpoint {
     /// An endpoint.
     ///
     /// `known_critical` are the critical options that the owner handles, in requests and in
-    /// responses; Uri-Host, Uri-Port, Uri-Path, Uri-Query, Block1 and Block2 are known anyway. A
+    /// responses; Uri-Host, Uri-Port, Uri-Path, Uri-Query, Accept, Block1 and Block2 are known anyway. A
     /// confirmable request with another one is answered 4.02 without the owner seeing it, a
     /// non-confirmable one is ignored, a response is rejected (RFC 7252 §5.4.1).
     ///

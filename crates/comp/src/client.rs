@@ -1,4 +1,5 @@
-//! The CoAP client, CWC in CoMM: asks nodes by their permanent address.
+//! What a [`Node`](crate::node::Node) does as a client, CWC in CoMM: it asks others by their
+//! permanent address.
 //!
 //! Discovers where a node is, keeps that in the [`Lbc`], keeps requests back
 //! while the node is on hold, and follows it to its new T_Addr.
@@ -23,11 +24,17 @@
 //!   changes nothing and is answered 4.09 ([`crate::sequence`]), but the same binding update from
 //!   WMMS and node is acknowledged to both. The answer to a discovery is taken whatever its
 //!   number: the WMMS is asked where this client has lost the node.
+//! * While the client itself is handed over or asleep, requests are kept back in the same queues.
+//!   What was on its way when it left is sent again, under its Message ID, when it is back; what
+//!   was not confirmable has failed.
+//! * A client that has moved acknowledges holds with Sequence number 0 until it is answered
+//!   where it is now: the node does not know it there.
 //! * A hold that meets a discovery on its way is answered, and the discovery is made again:
 //!   its answer may be older than the hold. A binding update takes the place of the answer.
 
 mod api;
 mod observe;
+mod pause;
 mod server;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,18 +42,15 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::message::PORT;
-use coap::{Code, Endpoint, ExchangeId, Failure, Machine, Reliability, Request, RequestId};
-use coap::{Response, Transmit};
-use units::{Rng, SimTime};
+use coap::{Code, Endpoint, Failure, Reliability, Request, RequestId, Response};
+use units::SimTime;
 
-pub use api::{CallFailure, CallId, Config, Event, HoldQueue};
+pub use api::{CallFailure, CallId, Event, HoldQueue};
 
 use crate::binding::{Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location, Procedure, ResponseError};
 use crate::deadlines::Deadlines;
 use crate::lbc::{self, Lbc};
-use crate::registrar::Registrar;
-use crate::resource;
 use crate::sequence::Sequence;
 
 /// A request that is kept back.
@@ -73,6 +77,24 @@ struct Peer {
     sent_to: Option<Ipv6Addr>,
     /// Message ID of the last request that the node answered; 0 if it answered none.
     sequence_number: u16,
+    /// Whether the client has moved since then.
+    moved_since: bool,
+}
+
+impl Peer {
+    /// The node answered a request.
+    fn answered(&mut self, message_id: u16) {
+        self.sequence_number = message_id;
+        self.moved_since = false;
+    }
+
+    /// What is reported in the 2.04 to a hold: whether the node knows this client.
+    fn reported(&self) -> u16 {
+        match self.moved_since {
+            true => 0,
+            false => self.sequence_number,
+        }
+    }
 }
 
 /// What a request of ours is for.
@@ -84,12 +106,13 @@ enum Purpose {
     Observation(CallId, Ipv6Addr),
 }
 
-/// The client; a [`Machine`].
+/// The client's part of a node; the endpoint is the node's.
 #[derive(Debug)]
 pub struct Client {
-    config: Config,
-    endpoint: Endpoint,
-    registrar: Registrar,
+    wmms: SocketAddrV6,
+    hold_queue: HoldQueue,
+    /// Requests to one node on their way at a time.
+    window: u32,
     lbc: Lbc,
     peers: BTreeMap<Ipv6Addr, Peer>,
     requests: BTreeMap<RequestId, Purpose>,
@@ -97,47 +120,40 @@ pub struct Client {
     patience: Deadlines<Ipv6Addr>,
     next_call: u64,
     outstanding: usize,
+    /// The client itself is handed over or asleep.
+    paused: bool,
+    /// It has another address since.
+    moved: bool,
+    /// Former and present T_Addr of nodes that have moved, for the node's part.
+    moves: VecDeque<(Ipv6Addr, Ipv6Addr)>,
     events: VecDeque<Event>,
 }
 
 impl Client {
-    /// A client that is not registered. `rng` makes Message IDs, tokens and timeouts.
-    pub fn new(config: Config, rng: Rng) -> Client {
+    pub(crate) fn new(wmms: SocketAddrV6, hold_queue: HoldQueue, nstart: u32) -> Client {
         Client {
-            endpoint: Endpoint::new(config.coap.clone(), codec::KNOWN_CRITICAL, rng),
-            registrar: Registrar::new(config.p_addr, config.wmms, config.lifetime),
-            config,
+            wmms,
+            hold_queue,
+            window: nstart.max(1),
             lbc: Lbc::new(),
             peers: BTreeMap::new(),
             requests: BTreeMap::new(),
             patience: Deadlines::new(),
             next_call: 0,
             outstanding: 0,
+            paused: false,
+            moved: false,
+            moves: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
 
-    /// Registers at the WMMS, and again before the lifetime ends: [`Event::Registered`] or
-    /// [`Event::RegistrationFailed`].
-    pub fn register(&mut self, now: SimTime, t_addr: Ipv6Addr) {
-        self.registrar.register(now, &mut self.endpoint, t_addr);
-        self.handle_events(now);
-    }
-
-    /// Asks the node `p_addr` for `path`, now or as soon as it can be reached.
-    pub fn get(
+    /// Asks the node `p_addr`, now or as soon as it can be reached; to be observed (RFC 7641) or
+    /// answered once.
+    pub(crate) fn ask(
         &mut self,
         now: SimTime,
-        p_addr: Ipv6Addr,
-        path: &str,
-        reliability: Reliability,
-    ) -> CallId {
-        self.ask(now, p_addr, path, reliability, false)
-    }
-
-    fn ask(
-        &mut self,
-        now: SimTime,
+        endpoint: &mut Endpoint,
         p_addr: Ipv6Addr,
         path: &str,
         reliability: Reliability,
@@ -154,14 +170,13 @@ impl Client {
             request: Request::new(Code::GET, path),
             observe,
         });
-        self.drop_overdue_hold(now, p_addr);
-        self.pump(now, p_addr);
+        self.drop_overdue_hold(now, endpoint, p_addr);
+        self.pump(now, endpoint, p_addr);
         self.refuse_overflow(p_addr);
-        self.handle_events(now);
         call
     }
 
-    /// Requests given to [`Client::get`] that have not ended.
+    /// Requests that have not ended.
     pub fn outstanding(&self) -> usize {
         self.outstanding
     }
@@ -171,17 +186,33 @@ impl Client {
         &self.lbc
     }
 
+    /// When [`Client::expire`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<SimTime> {
+        let deadlines = [self.lbc.next_deadline(), self.patience.next()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The next event for the owner.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next node known to have moved: its former and its present T_Addr.
+    pub(crate) fn poll_move(&mut self) -> Option<(Ipv6Addr, Ipv6Addr)> {
+        self.moves.pop_front()
+    }
+
     fn refuse_overflow(&mut self, p_addr: Ipv6Addr) {
-        let capacity = self.config.hold_queue.capacity;
+        let capacity = self.hold_queue.capacity;
         let Some(peer) = self.peers.get_mut(&p_addr) else {
             return;
         };
         if peer.waiting.len() <= capacity {
             return;
         }
-        let reason = match peer.on_hold_since {
-            Some(_) => CallFailure::HoldQueueFull,
-            None => CallFailure::BacklogFull,
+        let reason = match self.paused || peer.on_hold_since.is_some() {
+            true => CallFailure::HoldQueueFull,
+            false => CallFailure::BacklogFull,
         };
         if let Some(refused) = peer.waiting.pop_back() {
             self.fail(refused.call, p_addr, reason);
@@ -190,16 +221,16 @@ impl Client {
     }
 
     /// Sends what may be sent to a node, or finds out where it is.
-    fn pump(&mut self, now: SimTime, p_addr: Ipv6Addr) {
-        let window = self.config.coap.nstart.max(1);
-        while let Some(peer) = self.peers.get_mut(&p_addr)
+    fn pump(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
+        while !self.paused
+            && let Some(peer) = self.peers.get_mut(&p_addr)
             && !peer.waiting.is_empty()
         {
             let Some(entry) = self.lbc.get(p_addr) else {
-                self.discover(now, p_addr);
+                self.discover(now, endpoint, p_addr);
                 break;
             };
-            if entry.held || peer.in_flight >= window {
+            if entry.held || peer.in_flight >= self.window {
                 break;
             }
             let Some(waiting) = peer.waiting.pop_front() else {
@@ -216,8 +247,8 @@ impl Client {
                 ..
             } = waiting;
             let id = match observe {
-                true => self.endpoint.observe(now, to, reliability, request),
-                false => self.endpoint.request(now, to, reliability, request),
+                true => endpoint.observe(now, to, reliability, request),
+                false => endpoint.request(now, to, reliability, request),
             };
             self.requests.insert(id, Purpose::Call(call, p_addr));
         }
@@ -228,71 +259,53 @@ impl Client {
         let first = (self.peers.get(&p_addr)).and_then(|peer| peer.waiting.front());
         match first {
             Some(first) => {
-                let until = first.since + self.config.hold_queue.timeout;
+                let until = first.since + self.hold_queue.timeout;
                 self.patience.set(p_addr, until);
             }
             None => self.patience.clear(p_addr),
         }
     }
 
-    fn discover(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+    fn discover(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
         let peer = self.peers.entry(p_addr).or_default();
         if peer.discovery.is_some() {
             return;
         }
         let discovery = Command::Discovery { p_addr };
-        let id = discovery.send(now, &mut self.endpoint, self.config.wmms, None);
+        let id = discovery.send(now, endpoint, self.wmms, None);
         peer.discovery = Some(id);
         self.requests.insert(id, Purpose::Discovery(p_addr));
     }
 
     /// Gives up a discovery under way; true if there was one.
-    fn cancel_discovery(&mut self, p_addr: Ipv6Addr) -> bool {
+    fn cancel_discovery(&mut self, endpoint: &mut Endpoint, p_addr: Ipv6Addr) -> bool {
         let discovery = (self.peers.get_mut(&p_addr)).and_then(|peer| peer.discovery.take());
         if let Some(id) = discovery {
             self.requests.remove(&id);
-            self.endpoint.cancel(id);
+            endpoint.cancel(id);
         }
         discovery.is_some()
     }
 
-    fn handle_events(&mut self, now: SimTime) {
-        while let Some(event) = self.endpoint.poll_event() {
-            match event {
-                coap::Event::Request {
-                    exchange,
-                    from,
-                    request,
-                    ..
-                } => self.handle_request(now, exchange, from, &request),
-                coap::Event::Response {
-                    id,
-                    message_id,
-                    response,
-                    ..
-                } => self.answered(now, id, message_id, response),
-                coap::Event::Notification {
-                    id,
-                    message_id,
-                    sequence,
-                    response,
-                    ..
-                } => self.notified(now, id, message_id, sequence, response),
-                coap::Event::Failed { id, to, reason } => self.unanswered(now, id, to, reason),
-                coap::Event::Pong { .. } | coap::Event::Block { .. } => {}
-            }
-        }
+    /// Whether a request is one of the client's.
+    pub(crate) fn owns(&self, id: RequestId) -> bool {
+        self.requests.contains_key(&id)
     }
 
-    fn answered(&mut self, now: SimTime, id: RequestId, message_id: u16, response: Response) {
-        if self.registrar.owns(id) {
-            return self.registration_ended(now, Ok(&response));
-        }
+    /// One of its requests was answered.
+    pub(crate) fn answered(
+        &mut self,
+        now: SimTime,
+        endpoint: &mut Endpoint,
+        id: RequestId,
+        message_id: u16,
+        response: Response,
+    ) {
         match self.requests.remove(&id) {
             Some(Purpose::Call(call, p_addr)) => {
                 if let Some(peer) = self.peers.get_mut(&p_addr) {
                     peer.in_flight -= 1;
-                    peer.sequence_number = message_id;
+                    peer.answered(message_id);
                 }
                 self.outstanding -= 1;
                 self.events.push_back(Event::Answered {
@@ -301,21 +314,26 @@ impl Client {
                     message_id,
                     response,
                 });
-                self.pump(now, p_addr);
+                self.pump(now, endpoint, p_addr);
             }
             Some(Purpose::Observation(call, p_addr)) => {
                 let reason = format!("the node answered {}", response.code);
                 self.observation_ended(call, p_addr, reason);
             }
-            Some(Purpose::Discovery(p_addr)) => self.discovered(now, p_addr, &response),
+            Some(Purpose::Discovery(p_addr)) => self.discovered(now, endpoint, p_addr, &response),
             None => {}
         }
     }
 
-    fn unanswered(&mut self, now: SimTime, id: RequestId, to: SocketAddrV6, reason: Failure) {
-        if self.registrar.owns(id) {
-            return self.registration_ended(now, Err(reason.to_string()));
-        }
+    /// One of its requests ended otherwise.
+    pub(crate) fn unanswered(
+        &mut self,
+        now: SimTime,
+        endpoint: &mut Endpoint,
+        id: RequestId,
+        to: SocketAddrV6,
+        reason: Failure,
+    ) {
         match self.requests.remove(&id) {
             Some(Purpose::Call(call, p_addr)) => {
                 if let Some(peer) = self.peers.get_mut(&p_addr) {
@@ -323,14 +341,14 @@ impl Client {
                 }
                 self.fail(call, p_addr, CallFailure::Exchange(reason));
                 let silent = matches!(reason, Failure::Timeout | Failure::NoResponse);
-                self.doubt(now, p_addr, to, silent);
-                self.pump(now, p_addr);
+                self.doubt(now, endpoint, p_addr, to, silent);
+                self.pump(now, endpoint, p_addr);
             }
             Some(Purpose::Observation(call, p_addr)) => {
                 self.observation_ended(call, p_addr, reason.to_string());
                 let silent = matches!(reason, Failure::Timeout | Failure::Silent);
-                self.doubt(now, p_addr, to, silent);
-                self.pump(now, p_addr);
+                self.doubt(now, endpoint, p_addr, to, silent);
+                self.pump(now, endpoint, p_addr);
             }
             Some(Purpose::Discovery(p_addr)) => {
                 self.discovery_failed(p_addr, &CallFailure::Discovery(reason.to_string()));
@@ -341,24 +359,28 @@ impl Client {
 
     /// Forgets where a node is that was silent at `to`. On hold, silence is what was announced;
     /// elsewhere, it is old news.
-    fn doubt(&mut self, now: SimTime, p_addr: Ipv6Addr, to: SocketAddrV6, silent: bool) {
+    fn doubt(
+        &mut self,
+        now: SimTime,
+        endpoint: &mut Endpoint,
+        p_addr: Ipv6Addr,
+        to: SocketAddrV6,
+        silent: bool,
+    ) {
         let doubtful = (self.lbc.get(p_addr))
             .is_some_and(|entry| silent && !entry.held && entry.t_addr == *to.ip());
         if doubtful {
-            self.remove(now, p_addr, Removal::NoAnswer);
+            self.remove(now, endpoint, p_addr, Removal::NoAnswer);
         }
     }
 
-    fn registration_ended(&mut self, now: SimTime, outcome: Result<&Response, String>) {
-        let p_addr = self.config.p_addr;
-        match self.registrar.finished(now, &mut self.endpoint, outcome) {
-            Ok(None) => {}
-            Ok(Some(t_addr)) => self.events.push_back(Event::Registered { p_addr, t_addr }),
-            Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
-        }
-    }
-
-    fn discovered(&mut self, now: SimTime, p_addr: Ipv6Addr, response: &Response) {
+    fn discovered(
+        &mut self,
+        now: SimTime,
+        endpoint: &mut Endpoint,
+        p_addr: Ipv6Addr,
+        response: &Response,
+    ) {
         let failure = match Location::parse(response) {
             Ok(location) if location.p_addr != p_addr => {
                 let other = location.p_addr;
@@ -369,7 +391,7 @@ impl Client {
                 if let Some(peer) = self.peers.get_mut(&p_addr) {
                     peer.discovery = None;
                 }
-                return self.locate(now, &location);
+                return self.locate(now, endpoint, &location);
             }
             Err(ResponseError::Refused { code, .. }) if code == Code::NOT_FOUND => {
                 CallFailure::NodeUnknown
@@ -401,7 +423,7 @@ impl Client {
     }
 
     /// Stores where a node is, and goes on from there.
-    fn locate(&mut self, now: SimTime, location: &Location) {
+    fn locate(&mut self, now: SimTime, endpoint: &mut Endpoint, location: &Location) {
         let Location {
             p_addr,
             t_addr,
@@ -414,7 +436,7 @@ impl Client {
         self.lbc.bind(now, p_addr, t_addr, lifetime);
         self.lbc.set_sequence(p_addr, sequence);
         if held {
-            self.keep_back(now, p_addr, sleep);
+            self.keep_back(now, endpoint, p_addr, sleep);
         }
         if before != Some((t_addr, held)) {
             self.events.push_back(Event::BindingChanged {
@@ -429,52 +451,63 @@ impl Client {
         }
         let peer = self.peers.entry(p_addr).or_default();
         // What is still being retransmitted goes first: it was asked first.
-        if let Some(former) = peer.sent_to.replace(t_addr) {
+        let known = before.map(|(former, _)| former);
+        if let Some(former) = peer.sent_to.replace(t_addr).or(known) {
+            if former != t_addr {
+                self.moves.push_back((former, t_addr));
+            }
             let former = coap_address(former);
-            self.endpoint.retarget(now, former, coap_address(t_addr));
-            self.endpoint.release(now, former);
+            endpoint.retarget(now, former, coap_address(t_addr));
+            endpoint.release(now, former);
         }
-        self.resume(now, p_addr);
+        self.resume(now, endpoint, p_addr);
     }
 
     /// A hold has come, perhaps again: nothing more goes to the node, not even what is under way.
-    fn keep_back(&mut self, now: SimTime, p_addr: Ipv6Addr, sleep: Option<Duration>) {
+    fn keep_back(
+        &mut self,
+        now: SimTime,
+        endpoint: &mut Endpoint,
+        p_addr: Ipv6Addr,
+        sleep: Option<Duration>,
+    ) {
         self.lbc.hold(now, p_addr, sleep);
         let peer = self.peers.entry(p_addr).or_default();
         peer.on_hold_since = Some(now);
         if let Some(to) = peer.sent_to {
-            self.endpoint.keep_back(coap_address(to));
+            endpoint.keep_back(coap_address(to));
         }
     }
 
     /// A hold is over, if there was one: sends what was kept back.
-    fn resume(&mut self, now: SimTime, p_addr: Ipv6Addr) {
-        self.release(now, p_addr);
+    fn resume(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
+        self.release(now, endpoint, p_addr);
         if let Some(peer) = self.peers.get_mut(&p_addr)
             && peer.on_hold_since.take().is_some()
         {
             let queued = peer.waiting.len();
             self.events.push_back(Event::Resumed { p_addr, queued });
         }
-        self.pump(now, p_addr);
+        self.pump(now, endpoint, p_addr);
     }
 
     /// What was under way when the hold came may be sent again.
-    fn release(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+    fn release(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
         if let Some(to) = self.peers.get(&p_addr).and_then(|peer| peer.sent_to) {
-            self.endpoint.release(now, coap_address(to));
+            endpoint.release(now, coap_address(to));
         }
     }
 
-    fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr, reason: Removal) {
+    fn remove(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr, reason: Removal) {
         if self.lbc.remove(now, p_addr).is_some() {
             self.events
                 .push_back(Event::BindingRemoved { p_addr, reason });
-            self.release(now, p_addr);
+            self.release(now, endpoint, p_addr);
         }
     }
 
-    fn expire(&mut self, now: SimTime) {
+    /// What has ended by `now`: lifetimes, sleeps, waits.
+    pub(crate) fn expire(&mut self, now: SimTime, endpoint: &mut Endpoint) {
         while let Some(expired) = self.lbc.expire(now) {
             match expired {
                 Expired::Lifetime(p_addr) => {
@@ -482,8 +515,8 @@ impl Client {
                         p_addr,
                         reason: Removal::LifetimeEnded,
                     });
-                    self.release(now, p_addr);
-                    self.pump(now, p_addr);
+                    self.release(now, endpoint, p_addr);
+                    self.pump(now, endpoint, p_addr);
                 }
                 Expired::Sleep(p_addr) => {
                     if let Some(entry) = self.lbc.get(p_addr) {
@@ -494,39 +527,39 @@ impl Client {
                             held,
                         });
                     }
-                    self.resume(now, p_addr);
+                    self.resume(now, endpoint, p_addr);
                 }
             }
         }
         while let Some(p_addr) = self.patience.take_due(now) {
-            self.fail_overdue(now, p_addr);
+            self.fail_overdue(now, endpoint, p_addr);
         }
     }
 
     /// Fails the requests that have waited too long for a node.
-    fn fail_overdue(&mut self, now: SimTime, p_addr: Ipv6Addr) {
-        let timeout = self.config.hold_queue.timeout;
+    fn fail_overdue(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
+        let timeout = self.hold_queue.timeout;
         while let Some(peer) = self.peers.get_mut(&p_addr)
             && let Some(overdue) = peer.waiting.pop_front_if(|w| w.since + timeout <= now)
         {
-            let reason = match peer.on_hold_since {
-                Some(_) => CallFailure::HoldTimeout,
-                None => CallFailure::BacklogTimeout,
+            let reason = match self.paused || peer.on_hold_since.is_some() {
+                true => CallFailure::HoldTimeout,
+                false => CallFailure::BacklogTimeout,
             };
             self.fail(overdue.call, p_addr, reason);
         }
-        self.drop_overdue_hold(now, p_addr);
-        self.pump(now, p_addr);
+        self.drop_overdue_hold(now, endpoint, p_addr);
+        self.pump(now, endpoint, p_addr);
     }
 
     /// A hold that outlasts the client's patience is not trusted any more.
-    fn drop_overdue_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+    fn drop_overdue_hold(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
         let asleep = (self.lbc.get(p_addr)).is_some_and(|entry| entry.sleep_ends.is_some());
         let hold_overdue = (self.peers.get(&p_addr))
             .and_then(|peer| peer.on_hold_since)
-            .is_some_and(|since| since + self.config.hold_queue.timeout <= now);
+            .is_some_and(|since| since + self.hold_queue.timeout <= now);
         if hold_overdue && !asleep {
-            self.remove(now, p_addr, Removal::HoldOverdue);
+            self.remove(now, endpoint, p_addr, Removal::HoldOverdue);
         }
     }
 }
@@ -534,41 +567,4 @@ impl Client {
 /// Where CoAP is spoken at `address`.
 fn coap_address(address: Ipv6Addr) -> SocketAddrV6 {
     SocketAddrV6::new(address, PORT, 0, 0)
-}
-
-impl Machine for Client {
-    type Event = Event;
-
-    fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
-        self.expire(now);
-        self.endpoint.handle_datagram(now, from, payload);
-        self.handle_events(now);
-    }
-
-    fn handle_timeout(&mut self, now: SimTime) {
-        self.endpoint.handle_timeout(now);
-        self.handle_events(now);
-        self.registrar.handle_timeout(now, &mut self.endpoint);
-        self.expire(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.endpoint.poll_transmit()
-    }
-
-    fn poll_timeout(&self) -> Option<SimTime> {
-        [
-            self.endpoint.poll_timeout(),
-            self.registrar.poll_timeout(),
-            self.lbc.next_deadline(),
-            self.patience.next(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
 }

@@ -402,7 +402,10 @@ fn check_critical(options: &Options) -> Result<(), RequestError> {
     for (number, _) in options.iter().filter(|(n, _)| coap_option::is_critical(*n)) {
         let known = matches!(
             number,
-            coap_option::URI_HOST | coap_option::URI_PORT | coap_option::URI_PATH
+            coap_option::URI_HOST
+                | coap_option::URI_PORT
+                | coap_option::URI_PATH
+                | coap_option::ACCEPT
         ) || KNOWN_CRITICAL.contains(&number);
         let repeated = previous == Some(number) && number != coap_option::URI_PATH;
         if !known || repeated {

@@ -1,15 +1,16 @@
 //! CoMP and CoMM: mobility management over CoAP, as pure state machines.
 //!
 //! Owns the messages (options 2048-2054 on `/comp`), the tables (MMT, LBC) and the behaviour
-//! of the three parties, WMMS, client and node, each a [`coap::Machine`] around one
-//! [`coap::Endpoint`]; and the order of the steps of a handover. CoMM's LMMS, CWC and mCSN
-//! are the same three; where the papers differ it is a setting ([`BindingMode`]).
+//! of the parties, each a [`coap::Machine`] around one [`coap::Endpoint`]: the WMMS, and the node,
+//! which is client and server in one; and the order of the steps of a handover. CoMM's LMMS is a
+//! WMMS, its CWC and mCSN are nodes; where the papers differ it is a setting ([`BindingMode`]).
 //!
 //! It must not know of sockets, clocks, radios, neighbour discovery, DHCPv6 or the testbed:
 //! time and a seeded generator come in, datagrams, deadlines and events are polled.
 //!
 //! ```
 //! use coap::{Machine, Params};
+//! use comp::client::HoldQueue;
 //! use comp::wmms::{self, Wmms};
 //! use comp::{BindingMode, Limits, node};
 //! use std::net::{Ipv6Addr, SocketAddrV6};
@@ -32,6 +33,7 @@
 //!     p_addr,
 //!     wmms: wmms_address,
 //!     lifetime: Duration::from_secs(600),
+//!     hold_queue: HoldQueue::default(),
 //!     coap: Params::default(),
 //! };
 //! let mut node = node::Node::new(config, Seed(1).rng(&["node"]));
@@ -51,19 +53,19 @@
 //! | [`table`] | [`table::Table`]: bindings that expire, which is what both tables are |
 //! | [`mmt`] | [`mmt::Mmt`]: the WMMS's table |
 //! | [`limits`] | [`Limits`]: what one peer may cost the WMMS |
-//! | [`lbc`] | [`lbc::Lbc`]: the client's cache |
+//! | [`lbc`] | [`lbc::Lbc`]: the cache of a node that asks |
 //! | [`wmms`] | [`wmms::Wmms`]: registration, discovery, hold, binding, deregistration |
-//! | [`client`] | [`client::Client`]: discovery, hold queue, following a node |
 //! | [`node`] | [`node::Node`]: registration, hold, sleep, direct and relayed binding |
+//! | [`client`] | [`client::Client`], part of a node: discovery, hold queue, following a node |
 //! | [`handover`] | [`handover::Handover`]: when to leave a router, and in which order |
 //! | [`binding`] | [`BindingMode`], [`Removal`], [`Expired`] |
 //! | [`mod@sequence`] | [`Sequence`]: which of two messages of a node is the newer one |
 //!
 //! # Limits
 //!
-//! No protection: who sends from a node's address, or the WMMS's, speaks for it. A client
-//! that moves registers again but is not followed: correspondents are known by the address
-//! from which they asked. A node does not keep an LBC. A node that restarts and moves on, in
+//! No protection: who sends from a node's address, or the WMMS's, speaks for it. Correspondents
+//! are known by the address from which they asked; the WMMS follows those at the T_Addr of a
+//! registered node, a node those that it asks itself. A node that restarts and moves on, in
 //! direct mode, before a client asks it again does not know that client, and the WMMS does not
 //! know so: the client finds out when its patience with the hold ends.
 

@@ -88,13 +88,16 @@ impl Correspondents {
         (self.0.iter()).map(|c| SocketAddrV6::new(c.ip, c.port, 0, c.scope))
     }
 
-    fn insert(&mut self, address: SocketAddrV6) {
-        if let Err(at) = self.0.binary_search(&address.into()) {
+    /// Whether it was not there.
+    fn insert(&mut self, address: SocketAddrV6) -> bool {
+        let found = self.0.binary_search(&address.into());
+        if let Err(at) = found {
             let mut all = std::mem::take(&mut self.0).into_vec();
             all.reserve_exact(1);
             all.insert(at, address.into());
             self.0 = all.into_boxed_slice();
         }
+        found.is_err()
     }
 
     /// Whether it was there.
@@ -128,6 +131,8 @@ pub struct Mmt {
     entries_of: Shares,
     /// Correspondents of all nodes by their addresses.
     discoveries_of: Shares,
+    /// Address of a correspondent and P_Addr of the node that it asks.
+    asked: BTreeSet<(Ipv6Addr, Ipv6Addr)>,
     /// P_Addrs whose entries are not what they were at the last [`Mmt::take_changes`].
     changed: BTreeSet<Ipv6Addr>,
 }
@@ -140,6 +145,7 @@ impl Mmt {
             limits,
             entries_of: Shares::new(),
             discoveries_of: Shares::new(),
+            asked: BTreeSet::new(),
             changed: BTreeSet::new(),
         }
     }
@@ -173,11 +179,12 @@ impl Mmt {
     /// No limit applies, and it is no change.
     pub fn restore(&mut self, p_addr: Ipv6Addr, entry: Option<Entry>) {
         let former = self.table.take(p_addr);
-        self.give_back(former.as_ref());
+        self.give_back(p_addr, former.as_ref());
         if let Some(entry) = entry {
             self.entries_of.take(entry.extra.source);
             for correspondent in entry.extra.correspondents.iter() {
                 self.discoveries_of.take(*correspondent.ip());
+                self.asked.insert((*correspondent.ip(), p_addr));
             }
             self.table.restore(p_addr, entry);
         }
@@ -246,7 +253,7 @@ impl Mmt {
     /// Removes an entry; its number is remembered for [`table::MEMORY`].
     pub fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Entry> {
         let entry = self.table.remove(now, p_addr)?;
-        self.give_back(Some(&entry));
+        self.give_back(p_addr, Some(&entry));
         self.changed.insert(p_addr);
         Some(entry)
     }
@@ -274,6 +281,7 @@ impl Mmt {
             return Err(Limit::DiscoveriesPerSource);
         }
         self.discoveries_of.take(*from.ip());
+        self.asked.insert((*from.ip(), p_addr));
         self.change(p_addr, |talk| talk.correspondents.insert(from));
         Ok(true)
     }
@@ -283,6 +291,57 @@ impl Mmt {
         let removed = self.change(p_addr, |talk| talk.correspondents.remove(correspondent));
         if removed == Some(true) {
             self.discoveries_of.give_back(*correspondent.ip());
+            self.forget_asked(*correspondent.ip(), p_addr);
+        }
+    }
+
+    /// The nodes of which somebody at `address` is a correspondent.
+    pub fn asked_by(&self, address: Ipv6Addr) -> impl Iterator<Item = Ipv6Addr> {
+        let all = (address, Ipv6Addr::UNSPECIFIED)..=(address, Ipv6Addr::from([0xff; 16]));
+        self.asked.range(all).map(|(_, p_addr)| *p_addr)
+    }
+
+    /// Who was at `former` is at `present` now, as a correspondent of any node; no limit applies.
+    /// Returns the nodes, each with the correspondent as it was.
+    pub(crate) fn move_correspondents(
+        &mut self,
+        former: Ipv6Addr,
+        present: Ipv6Addr,
+    ) -> Vec<(Ipv6Addr, SocketAddrV6)> {
+        let mut moved = Vec::new();
+        let asked: Vec<Ipv6Addr> = self.asked_by(former).collect();
+        for p_addr in asked {
+            let of = self
+                .table
+                .get(p_addr)
+                .map(|entry| &entry.extra.correspondents);
+            let there: Vec<SocketAddrV6> = (of.into_iter().flat_map(Correspondents::iter))
+                .filter(|correspondent| *correspondent.ip() == former)
+                .collect();
+            for correspondent in there {
+                self.remove_correspondent(p_addr, correspondent);
+                let mut here = correspondent;
+                here.set_ip(present);
+                let new = self.change(p_addr, |talk| talk.correspondents.insert(here));
+                if new == Some(true) {
+                    self.discoveries_of.take(present);
+                    self.asked.insert((present, p_addr));
+                }
+                moved.push((p_addr, correspondent));
+            }
+        }
+        moved
+    }
+
+    /// One correspondent less at `address`; there may be another one, at another port.
+    fn forget_asked(&mut self, address: Ipv6Addr, p_addr: Ipv6Addr) {
+        let of = self
+            .table
+            .get(p_addr)
+            .map(|entry| &entry.extra.correspondents);
+        let mut left = of.into_iter().flat_map(Correspondents::iter);
+        if left.all(|correspondent| *correspondent.ip() != address) {
+            self.asked.remove(&(address, p_addr));
         }
     }
 
@@ -333,8 +392,8 @@ impl Mmt {
     /// Takes one deadline that has come, the earliest first.
     pub fn expire(&mut self, now: SimTime) -> Option<Expired<Ipv6Addr>> {
         let (expired, entry) = self.table.take_due(now)?;
-        self.give_back(entry.as_ref());
         let (Expired::Lifetime(p_addr) | Expired::Sleep(p_addr)) = expired;
+        self.give_back(p_addr, entry.as_ref());
         self.changed.insert(p_addr);
         Some(expired)
     }
@@ -356,13 +415,14 @@ impl Mmt {
     }
 
     /// An entry has left: its sources have room again.
-    fn give_back(&mut self, entry: Option<&Entry>) {
+    fn give_back(&mut self, p_addr: Ipv6Addr, entry: Option<&Entry>) {
         let Some(Entry { extra, .. }) = entry else {
             return;
         };
         self.entries_of.give_back(extra.source);
         for correspondent in extra.correspondents.iter() {
             self.discoveries_of.give_back(*correspondent.ip());
+            self.asked.remove(&(*correspondent.ip(), p_addr));
         }
     }
 }
@@ -454,6 +514,33 @@ mod tests {
         assert_eq!(mmt.admits(P3, P3), Err(Limit::Entries));
         assert_eq!(mmt.expire(at(21)), Some(Expired::Lifetime(P1)));
         assert_eq!(mmt.admits(P3, T2), Ok(()));
+    }
+
+    #[test]
+    fn correspondents_that_move_are_found_and_counted_where_they_are() {
+        let mut mmt = table(Limits {
+            discoveries_per_source: 2,
+            ..Limits::default()
+        });
+        mmt.bind(at(0), P2, T2, Lifetime(20), T2);
+        let (here, mut there) = (client(0), client(0));
+        there.set_ip(T2);
+        mmt.add_correspondent(P1, here).unwrap();
+        mmt.add_correspondent(P2, here).unwrap();
+        mmt.add_correspondent(P2, there).unwrap();
+        mmt.take_changes();
+        let moved = mmt.move_correspondents(*here.ip(), T2);
+        assert_eq!(moved, [(P1, here), (P2, here)]);
+        assert!(mmt.take_changes().into_iter().eq([P1, P2]), "to be saved");
+        assert_eq!(mmt.asked_by(*here.ip()).count(), 0);
+        assert!(mmt.asked_by(T2).eq([P1, P2]));
+        let of = |p: Ipv6Addr| mmt.get(p).unwrap().extra.correspondents.clone();
+        assert!(of(P1).iter().eq([there]) && of(P2).iter().eq([there]));
+        // The former address has room again, the present one none.
+        mmt.bind(at(0), P3, T1, Lifetime(20), T1);
+        assert_eq!(mmt.add_correspondent(P3, here), Ok(true));
+        let full = Err(Limit::DiscoveriesPerSource);
+        assert_eq!(mmt.add_correspondent(P3, there), full);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! The mobile CoAP node, mCSN in CoMM.
+//! A CoAP node, mCSN in CoMM, and client, CWC in CoMM, in one: whoever is not the WMMS.
 //!
 //! Registers at the WMMS and keeps the registration alive, asks it for a hold before a
 //! handover or a sleep, and tells it, and in [`BindingMode::Direct`] the correspondents at
 //! once, of a new T_Addr. Requests for other paths than [`PATH`](crate::codec::PATH) are the
-//! application's.
+//! application's. What it asks others is the [`Client`]'s part, over the same endpoint. A node
+//! that asks nobody is the papers' node, one that serves nothing and stays is their client.
 //!
 //! What the papers leave open:
 //!
@@ -11,7 +12,13 @@
 //!   answered. One that refuses a binding update or stays silent is forgotten and does not
 //!   fail the binding: a peer that knows nothing of CoMP may ask the node too.
 //! * The binding waits for silent correspondents no longer than [`patience`], though they go
-//!   on being told.
+//!   on being told; and not for those that the node knows to be on hold, nor for those that
+//!   asked last more than [`patience`] before the latest did.
+//! * A correspondent that moves is another one, unless the node asks it, too, and so hears of the
+//!   move.
+//! * What the node asks others is kept back from the moment at which it asks for a hold, or
+//!   leaves, until the WMMS has acknowledged its binding: no longer, because a correspondent may
+//!   be silent, and not shorter, so that the WMMS follows the node before it discovers anybody.
 //! * A WMMS that answers a binding update 4.04 has lost the entry, and with it whom to pass it
 //!   on to; the node registers instead, and tells its correspondents itself in either mode.
 //! * A binding that fails is registered when the next refresh would be due, unless the owner
@@ -19,14 +26,21 @@
 //! * The registration is refreshed at half its lifetime, but not during a hold, which it
 //!   would end; what falls due during a sleep waits for its end.
 
+mod api;
+mod serving;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Code, Endpoint, ExchangeId, Machine, Request, RequestId, Response, Transmit};
+use coap::{Code, Endpoint, ExchangeId, Failure, Machine, Reliability, Request, RequestId};
+use coap::{Response, Transmit};
 use units::{Rng, SimTime};
 
+pub use api::{Config, Event};
+
 use crate::binding::BindingMode;
+use crate::client::{CallId, Client};
 use crate::codec::{self, Command, ResponseError, expect_code};
 use crate::registrar::Registrar;
 use crate::resource;
@@ -36,90 +50,11 @@ use crate::sequence::Sequence;
 /// WMMS keeps, which in direct mode leaves those to the node that it has served.
 pub const MAX_CORRESPONDENTS: usize = 256;
 
-/// Requests handed to the application and not answered yet that are remembered.
-const MAX_UNANSWERED: usize = 1024;
-
 /// How long a binding waits for correspondents after it was sent: 2.5 ACK_TIMEOUT, 5 s by
 /// default, within which a first copy that was lost is repeated (RFC 7252 §4.2: after at most
 /// 1.5 ACK_TIMEOUT) and acknowledged.
 pub fn patience(params: &coap::Params) -> Duration {
     params.ack_timeout.saturating_mul(5) / 2
-}
-
-/// What a [`Node`] is told once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// Its permanent identifier.
-    pub p_addr: Ipv6Addr,
-    /// The WMMS.
-    pub wmms: SocketAddrV6,
-    /// Lifetime of its bindings; rounded up to whole seconds, at most 65535 s.
-    pub lifetime: Duration,
-    /// CoAP transmission parameters.
-    pub coap: coap::Params,
-}
-
-/// What the owner is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The WMMS accepted [`Node::register`]; refreshes are not reported.
-    Registered {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// The WMMS did not accept a registration or refresh; it is repeated.
-    RegistrationFailed {
-        /// Why.
-        reason: String,
-    },
-    /// The hold or sleep is answered: no request is on its way.
-    HoldAnswered {
-        /// The last answer that arrived, as a correspondent reported it to the WMMS; 0 if
-        /// none did. Compare with [`Node::sequence_number`].
-        sequence_number: u16,
-    },
-    /// The WMMS did not accept the hold or sleep.
-    HoldFailed {
-        /// Why.
-        reason: String,
-    },
-    /// The binding is acknowledged by the WMMS and by all correspondents still of interest.
-    Bound {
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// The WMMS did not accept the binding.
-    BindFailed {
-        /// Why.
-        reason: String,
-    },
-    /// The WMMS has forgotten the node.
-    Deregistered,
-    /// The WMMS did not accept the deregistration.
-    DeregistrationFailed {
-        /// Why.
-        reason: String,
-    },
-    /// A peer was served a further block of a body (RFC 7959) without the application.
-    Block {
-        /// Who asked.
-        from: SocketAddrV6,
-        /// Message ID of the request.
-        message_id: u16,
-    },
-    /// A request for the application; answer it with [`Node::respond`].
-    Request {
-        /// Names it.
-        exchange: ExchangeId,
-        /// Who asks.
-        from: SocketAddrV6,
-        /// Message ID of the request.
-        message_id: u16,
-        /// The request.
-        request: Request,
-    },
 }
 
 /// What a request of ours is for.
@@ -154,10 +89,11 @@ pub struct Node {
     config: Config,
     endpoint: Endpoint,
     registrar: Registrar,
+    client: Client,
     requests: BTreeMap<RequestId, Purpose>,
     binding: Option<Binding>,
-    /// Whose requests were answered, the latest last.
-    correspondents: VecDeque<SocketAddrV6>,
+    /// Whose requests were answered, and when last; the latest last.
+    correspondents: VecDeque<(SocketAddrV6, SimTime)>,
     /// Requests that the application has not answered.
     unanswered: BTreeMap<ExchangeId, (SocketAddrV6, u16)>,
     sequence_number: u16,
@@ -170,6 +106,7 @@ impl Node {
         Node {
             endpoint: Endpoint::new(config.coap.clone(), codec::KNOWN_CRITICAL, rng),
             registrar: Registrar::new(config.p_addr, config.wmms, config.lifetime),
+            client: Client::new(config.wmms, config.hold_queue, config.coap.nstart),
             config,
             requests: BTreeMap::new(),
             binding: None,
@@ -192,6 +129,7 @@ impl Node {
     pub fn hold(&mut self, now: SimTime) {
         self.registrar.suspend(&mut self.endpoint);
         self.abandon_procedures();
+        self.client.pause();
         self.send_hold(now, None);
         self.handle_events(now);
     }
@@ -201,7 +139,16 @@ impl Node {
     pub fn sleep(&mut self, now: SimTime, period: Duration) {
         self.registrar.postpone(&mut self.endpoint, now + period);
         self.abandon_procedures();
+        self.client.pause();
         self.send_hold(now, Some(now + period));
+        self.handle_events(now);
+    }
+
+    /// The node leaves its link, or turns its radio off: what it asked others is not answered any
+    /// more. That is sent again, and what it asks from now on is sent, after [`Node::bind`] or
+    /// [`Node::awake`].
+    pub fn leave(&mut self, now: SimTime) {
+        self.client.recall(&mut self.endpoint);
         self.handle_events(now);
     }
 
@@ -209,6 +156,68 @@ impl Node {
     /// observers hear of the latest state.
     pub fn awake(&mut self, now: SimTime) {
         self.endpoint.release_notifications(now);
+        self.client.resume_all(now, &mut self.endpoint);
+        self.handle_events(now);
+    }
+
+    /// Asks the node `p_addr` for `path`, now or as soon as it can be reached:
+    /// [`client::Event::Answered`](crate::client::Event::Answered) or
+    /// [`client::Event::Failed`](crate::client::Event::Failed).
+    pub fn get(
+        &mut self,
+        now: SimTime,
+        p_addr: Ipv6Addr,
+        path: &str,
+        reliability: Reliability,
+    ) -> CallId {
+        self.ask(now, p_addr, path, reliability, false)
+    }
+
+    /// Observes `path` of the node `p_addr` (RFC 7641), from now or as soon as it can be reached:
+    /// [`client::Event::Notified`](crate::client::Event::Notified) for every new state, or
+    /// [`client::Event::Answered`](crate::client::Event::Answered) if it cannot be observed.
+    ///
+    /// RFC 7641 knows an observation by the endpoints and the token. Here the other node's endpoint
+    /// is its P_Addr: a binding update moves the observation to the new T_Addr, without another
+    /// registration. This node's endpoint is its address: when it has moved, it registers again
+    /// with the same token. An observation that ends, in
+    /// [`client::Event::Failed`](crate::client::Event::Failed) before the first state and in
+    /// [`client::Event::ObservationEnded`](crate::client::Event::ObservationEnded) after it, is not
+    /// begun again.
+    pub fn observe(
+        &mut self,
+        now: SimTime,
+        p_addr: Ipv6Addr,
+        path: &str,
+        reliability: Reliability,
+    ) -> CallId {
+        self.ask(now, p_addr, path, reliability, true)
+    }
+
+    fn ask(
+        &mut self,
+        now: SimTime,
+        p_addr: Ipv6Addr,
+        path: &str,
+        reliability: Reliability,
+        observe: bool,
+    ) -> CallId {
+        let endpoint = &mut self.endpoint;
+        let call = (self.client).ask(now, endpoint, p_addr, path, reliability, observe);
+        self.handle_events(now);
+        call
+    }
+
+    /// Ends an observation, with
+    /// [`client::Event::ObservationEnded`](crate::client::Event::ObservationEnded).
+    pub fn stop_observing(&mut self, now: SimTime, call: CallId) {
+        self.client.stop_observing(now, &mut self.endpoint, call);
+        self.handle_events(now);
+    }
+
+    /// What the node asks others.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     fn send_hold(&mut self, now: SimTime, until: Option<SimTime>) {
@@ -226,7 +235,10 @@ impl Node {
     pub fn bind(&mut self, now: SimTime, t_addr: Ipv6Addr, mode: BindingMode) {
         self.abandon_procedures();
         self.endpoint.hold_notifications();
-        self.registrar.moved(&mut self.endpoint, t_addr);
+        self.client.recall(&mut self.endpoint);
+        if self.registrar.moved(&mut self.endpoint, t_addr) {
+            self.client.moved();
+        }
         self.binding = Some(Binding {
             t_addr,
             mode,
@@ -247,12 +259,7 @@ impl Node {
             return;
         };
         let update = self.binding_update(binding.t_addr);
-        // An observer may have asked so long ago that it is no correspondent any more.
-        let mut told: Vec<SocketAddrV6> = self.endpoint.observers().collect();
-        told.dedup();
-        told.retain(|observer| !self.correspondents.contains(observer));
-        told.extend(&self.correspondents);
-        for correspondent in told {
+        for correspondent in self.told() {
             let purpose = Purpose::Tell(correspondent);
             self.send(now, correspondent, &update, purpose, sequence);
         }
@@ -279,52 +286,6 @@ impl Node {
         let p_addr = self.config.p_addr;
         let command = Command::Deregistration { p_addr };
         self.send_to_wmms(now, &command, Purpose::Deregister);
-    }
-
-    /// Answers an [`Event::Request`]; whoever is answered is a correspondent.
-    pub fn respond(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
-        self.note_answered(exchange);
-        self.endpoint.respond(now, exchange, response);
-    }
-
-    /// Whoever is answered is a correspondent.
-    fn note_answered(&mut self, exchange: ExchangeId) {
-        if let Some((from, message_id)) = self.unanswered.remove(&exchange) {
-            self.sequence_number = message_id;
-            self.correspondents.retain(|known| *known != from);
-            if self.correspondents.len() == MAX_CORRESPONDENTS {
-                self.correspondents.pop_front();
-            }
-            if from != self.config.wmms {
-                self.correspondents.push_back(from);
-            }
-        }
-    }
-
-    /// Answers like [`Node::respond`], and registers whoever asked to observe (RFC 7641) for
-    /// [`Node::notify`].
-    ///
-    /// An observer is known by its address and token, which do not change when this node moves:
-    /// what it observes goes on from the new T_Addr. During a hold and until a binding is
-    /// complete nothing is notified; then the latest state is.
-    pub fn respond_observed(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
-        self.note_answered(exchange);
-        self.endpoint.respond_observed(now, exchange, response);
-    }
-
-    /// Tells the observers of `path` its new state, now or when the node has moved.
-    pub fn notify(&mut self, now: SimTime, path: &str, state: &Response) {
-        self.endpoint.notify(now, path, state);
-    }
-
-    /// The peers that a direct binding goes to, the one heard last at the end.
-    pub fn correspondents(&self) -> impl Iterator<Item = SocketAddrV6> {
-        self.correspondents.iter().copied()
-    }
-
-    /// Message ID of the last request that the node answered; 0 if it answered none.
-    pub fn sequence_number(&self) -> u16 {
-        self.sequence_number
     }
 
     fn send_to_wmms(&mut self, now: SimTime, command: &Command, purpose: Purpose) {
@@ -367,45 +328,47 @@ impl Node {
                     request,
                     ..
                 } => self.handle_request(now, exchange, from, message_id, request),
-                coap::Event::Response { id, response, .. } => self.ended(now, id, Ok(&response)),
-                coap::Event::Failed { id, reason, .. } => {
-                    self.ended(now, id, Err(reason.to_string()));
+                coap::Event::Response {
+                    id,
+                    message_id,
+                    response,
+                    ..
+                } => self.answered(now, id, message_id, response),
+                coap::Event::Failed { id, to, reason } => self.failed(now, id, to, reason),
+                coap::Event::Notification {
+                    id,
+                    message_id,
+                    sequence,
+                    response,
+                    ..
+                } => {
+                    let endpoint = &mut self.endpoint;
+                    (self.client).notified(now, endpoint, id, message_id, sequence, response);
                 }
                 coap::Event::Block { from, message_id } => {
                     self.sequence_number = message_id;
                     self.events.push_back(Event::Block { from, message_id });
                 }
-                coap::Event::Pong { .. } | coap::Event::Notification { .. } => {}
+                coap::Event::Pong { .. } => {}
             }
+        }
+        while let Some((former, present)) = self.client.poll_move() {
+            self.follow(former, present);
         }
     }
 
-    fn handle_request(
-        &mut self,
-        now: SimTime,
-        exchange: ExchangeId,
-        from: SocketAddrV6,
-        message_id: u16,
-        request: Request,
-    ) {
-        if resource::is_comp(&request) {
-            let response = match Command::parse(&request) {
-                Ok(command) => resource::not_served(&command, "a node", &[]),
-                Err(error) => error.response(),
-            };
-            self.endpoint.respond(now, exchange, response);
-            return;
+    fn answered(&mut self, now: SimTime, id: RequestId, message_id: u16, response: Response) {
+        match self.client.owns(id) {
+            true => (self.client).answered(now, &mut self.endpoint, id, message_id, response),
+            false => self.ended(now, id, Ok(&response)),
         }
-        if self.unanswered.len() == MAX_UNANSWERED {
-            self.unanswered.pop_first();
+    }
+
+    fn failed(&mut self, now: SimTime, id: RequestId, to: SocketAddrV6, reason: Failure) {
+        match self.client.owns(id) {
+            true => (self.client).unanswered(now, &mut self.endpoint, id, to, reason),
+            false => self.ended(now, id, Err(reason.to_string())),
         }
-        self.unanswered.insert(exchange, (from, message_id));
-        self.events.push_back(Event::Request {
-            exchange,
-            from,
-            message_id,
-            request,
-        });
     }
 
     fn ended(&mut self, now: SimTime, id: RequestId, outcome: Result<&Response, String>) {
@@ -430,7 +393,7 @@ impl Node {
             Purpose::Bind => self.bind_ended(now, outcome),
             Purpose::Tell(correspondent) => {
                 if !outcome.is_ok_and(|response| response.code == Code::CHANGED) {
-                    self.correspondents.retain(|known| *known != correspondent);
+                    self.forget(correspondent);
                 }
                 self.complete_binding(now);
             }
@@ -464,6 +427,7 @@ impl Node {
             Ok(None) => {}
             Ok(Some(t_addr)) => {
                 self.endpoint.release_notifications(now);
+                self.client.resume_all(now, &mut self.endpoint);
                 self.events.push_back(Event::Registered { p_addr, t_addr });
             }
             Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
@@ -479,6 +443,7 @@ impl Node {
             Ok(response) if [Code::CHANGED, Code::CREATED].contains(&response.code) => {
                 binding.acknowledged = true;
                 self.registrar.renewed(now, t_addr);
+                self.client.resume_all(now, &mut self.endpoint);
                 self.complete_binding(now);
             }
             Ok(response) if response.code == Code::NOT_FOUND => {
@@ -496,13 +461,16 @@ impl Node {
                 let reason = error.err().unwrap_or_default();
                 self.binding = None;
                 self.registrar.fall_back(now, t_addr);
+                self.client.resume_all(now, &mut self.endpoint);
                 self.events.push_back(Event::BindFailed { reason });
             }
         }
     }
 
     fn complete_binding(&mut self, now: SimTime) {
-        let told = || !(self.requests.values()).any(|purpose| matches!(purpose, Purpose::Tell(_)));
+        let is_awaited =
+            |purpose: &Purpose| matches!(purpose, Purpose::Tell(c) if self.is_awaited(*c));
+        let told = || !self.requests.values().any(is_awaited);
         if let Some(binding) = self.binding
             && binding.acknowledged
             && (now >= binding.until || told())
@@ -523,6 +491,7 @@ impl Machine for Node {
     type Event = Event;
 
     fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
+        self.client.expire(now, &mut self.endpoint);
         self.endpoint.handle_datagram(now, from, payload);
         self.handle_events(now);
     }
@@ -531,7 +500,9 @@ impl Machine for Node {
         self.endpoint.handle_timeout(now);
         self.handle_events(now);
         self.registrar.handle_timeout(now, &mut self.endpoint);
+        self.client.expire(now, &mut self.endpoint);
         self.complete_binding(now);
+        self.handle_events(now);
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -543,6 +514,7 @@ impl Machine for Node {
         [
             self.endpoint.poll_timeout(),
             self.registrar.poll_timeout(),
+            self.client.poll_timeout(),
             binding.map(|binding| binding.until),
         ]
         .into_iter()
@@ -551,6 +523,7 @@ impl Machine for Node {
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let of_client = || self.client.poll_event().map(Event::Client);
+        self.events.pop_front().or_else(of_client)
     }
 }

@@ -3,7 +3,8 @@
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Endpoint, RequestId, Response};
+use coap::message::option;
+use coap::{Code, Endpoint, RequestId, Response};
 use units::SimTime;
 
 use crate::codec::{self, Command, Lifetime, expect_code};
@@ -16,6 +17,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often in one procedure a message is repeated at once under a higher number. One repetition is
 /// the rule; more are for messages from before a restart that arrive in between.
 const MAX_REPEATS: u32 = 4;
+
+/// When a WMMS that is full wants to be asked again: "the Max-Age Option [...] the number of seconds
+/// after which to retry" (RFC 7252 §5.9.3.4 of 5.03, RFC 8516 §3 of 4.29).
+fn retry_after(response: &Response) -> Option<Duration> {
+    let full = [Code::SERVICE_UNAVAILABLE, Code::TOO_MANY_REQUESTS].contains(&response.code);
+    let max_age = response.options.get_uint(option::MAX_AGE).filter(|_| full);
+    max_age.map(Duration::from_secs)
+}
 
 /// Registers, and registers again at half the lifetime (ours: the papers name no instant), so
 /// that a lost exchange can be repeated before the entry ends.
@@ -77,9 +86,10 @@ impl Registrar {
     }
 
     /// The owner is at `t_addr` now and says so itself: what is registered from here on is that.
-    pub(crate) fn moved(&mut self, endpoint: &mut Endpoint, t_addr: Ipv6Addr) {
+    /// Whether it was elsewhere before.
+    pub(crate) fn moved(&mut self, endpoint: &mut Endpoint, t_addr: Ipv6Addr) -> bool {
         self.suspend(endpoint);
-        self.t_addr = Some(t_addr);
+        self.t_addr.replace(t_addr) != Some(t_addr)
     }
 
     /// The WMMS has just acknowledged `t_addr`: the lifetime starts anew.
@@ -131,12 +141,13 @@ impl Registrar {
             return Ok(None);
         }
         self.repeats = 0;
+        let rest = outcome.as_ref().ok().and_then(|r| retry_after(r));
         let accepted = outcome.and_then(|response| {
-            expect_code(response, coap::Code::CREATED).map_err(|error| error.to_string())
+            expect_code(response, Code::CREATED).map_err(|error| error.to_string())
         });
         if let Err(reason) = accepted {
             self.announce = true;
-            self.due = Some(now + RETRY_AFTER);
+            self.due = Some(now + rest.unwrap_or_default().max(RETRY_AFTER));
             return Err(reason);
         }
         self.due = Some(now + self.lifetime.duration() / 2);
@@ -160,5 +171,36 @@ impl Registrar {
             let command = self.command(t_addr);
             self.request = Some(command.send(now, endpoint, self.wmms, sequence));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coap::{Machine, Params};
+    use units::Seed;
+
+    #[test]
+    fn a_full_wmms_is_asked_again_when_it_says_and_another_error_after_a_second() {
+        let address = Ipv6Addr::LOCALHOST;
+        let wmms = SocketAddrV6::new(address, 5683, 0, 0);
+        let due = |code, max_age: Option<u64>| {
+            let mut endpoint = Endpoint::new(Params::default(), &[], Seed(1).rng(&["registrar"]));
+            let mut registrar = Registrar::new(address, wmms, Duration::from_secs(600));
+            registrar.register(SimTime::ZERO, &mut endpoint, address);
+            assert!(endpoint.poll_transmit().is_some());
+            let mut response = Response::new(code);
+            if let Some(seconds) = max_age {
+                response.options.push_uint(option::MAX_AGE, seconds);
+            }
+            let refused = registrar.finished(SimTime::ZERO, &mut endpoint, Ok(&response));
+            assert!(refused.is_err());
+            registrar.poll_timeout().unwrap().as_nanos() / 1_000_000_000
+        };
+        assert_eq!(due(Code::SERVICE_UNAVAILABLE, Some(60)), 60);
+        assert_eq!(due(Code::TOO_MANY_REQUESTS, Some(7)), 7);
+        assert_eq!(due(Code::TOO_MANY_REQUESTS, Some(0)), 1);
+        assert_eq!(due(Code::SERVICE_UNAVAILABLE, None), 1);
+        assert_eq!(due(Code::BAD_REQUEST, Some(60)), 1);
     }
 }

@@ -17,6 +17,8 @@
 //!   who acknowledged it with Sequence number 0 (the node has answered nothing of theirs),
 //!   who discovered during the hold, and who was still being told of the binding before.
 //!   Otherwise they would stay on hold.
+//! * A correspondent that is a registered node itself is followed when it moves, and told when it
+//!   is back if it is on hold; it counts as one that the node cannot know.
 //! * A registration of a node whose T_Addr or H_Flag it changes is passed on to the
 //!   correspondents in either mode: the node has restarted and knows none.
 //! * A deregistration, like Lifetime 0, is passed on as a binding update of Lifetime 0. A
@@ -25,6 +27,7 @@
 //!   changes nothing and is answered 4.09 with the last number ([`crate::sequence`]). What is
 //!   passed on carries the number of the message that caused it.
 
+mod follow;
 mod forward;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,6 +44,7 @@ use crate::limits::{Limit, Limits, Shares};
 use crate::mmt::Mmt;
 use crate::resource;
 use crate::sequence::Sequence;
+use follow::Away;
 use forward::Forward;
 
 /// What a [`Wmms`] is told once.
@@ -108,6 +112,8 @@ pub struct Wmms {
     holds_of: Shares,
     /// Correspondents on hold that a node cannot tell itself.
     unserved: BTreeMap<Ipv6Addr, BTreeSet<SocketAddrV6>>,
+    /// Nodes on hold, which may be correspondents of others.
+    away: Away,
     refusals: BTreeMap<Limit, u64>,
     events: VecDeque<Event>,
 }
@@ -125,6 +131,7 @@ impl Wmms {
             hold_deadlines: Deadlines::new(),
             holds_of: Shares::new(),
             unserved: BTreeMap::new(),
+            away: Away::default(),
             refusals: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -166,6 +173,7 @@ impl Wmms {
         let mut telling = Vec::new();
         for (p_addr, entry) in self.mmt.iter() {
             if entry.held {
+                self.away.leaves(p_addr, entry.t_addr);
                 let all = entry.extra.correspondents.iter().collect();
                 self.unserved.insert(p_addr, all);
             } else if entry.extra.telling && entry.lifetime_ends > now {
@@ -344,11 +352,17 @@ impl Wmms {
         lifetime: Lifetime,
         sequence: Option<Sequence>,
     ) -> BTreeSet<SocketAddrV6> {
+        let former = self.mmt.get(p_addr).map(|entry| entry.t_addr);
         let known = self.correspondents(p_addr);
         let mut unserved = self.forget_forwards(p_addr);
         unserved.retain(|correspondent| known.contains(correspondent));
+        unserved.extend(known.iter().filter(|known| self.away.is_at(*known.ip())));
         self.mmt.bind(now, p_addr, t_addr, lifetime, *from.ip());
         self.mmt.set_sequence(p_addr, sequence);
+        if let Some(former) = former.filter(|former| *former != t_addr) {
+            self.correspondent_moves(now, former, t_addr);
+        }
+        self.correspondent_returns(now, p_addr);
         unserved
     }
 
@@ -362,6 +376,7 @@ impl Wmms {
         let Some(entry) = self.mmt.remove(now, p_addr) else {
             return resource::unknown_node(p_addr);
         };
+        self.correspondent_returns(now, p_addr);
         self.refuse_hold(now, p_addr);
         self.forget_forwards(p_addr);
         let told = entry.extra.correspondents.iter().collect();
@@ -415,6 +430,7 @@ impl Wmms {
         );
         self.hold_deadlines
             .set(p_addr, now + self.config.hold_timeout);
+        self.correspondent_leaves(now, p_addr);
         self.answer_hold_if_told(now, p_addr);
     }
 
@@ -473,6 +489,7 @@ impl Wmms {
         while let Some(expired) = self.mmt.expire(now) {
             match expired {
                 Expired::Lifetime(p_addr) => {
+                    self.correspondent_returns(now, p_addr);
                     self.refuse_hold(now, p_addr);
                     self.forget_forwards(p_addr);
                     self.events.push_back(Event::BindingRemoved {
@@ -483,6 +500,7 @@ impl Wmms {
                 Expired::Sleep(p_addr) => {
                     // The correspondents know the period and wake up by themselves.
                     self.unserved.remove(&p_addr);
+                    self.correspondent_returns(now, p_addr);
                     self.changed(p_addr);
                 }
             }

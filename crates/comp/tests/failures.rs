@@ -24,7 +24,7 @@ fn served(setup: Setup) -> Net {
 
 /// T_Addr and H_Flag of the node, as client `i` has them.
 fn known_to(net: &Net, i: usize) -> Option<(std::net::Ipv6Addr, bool)> {
-    (net.clients[i].lbc().get(P)).map(|entry| (entry.t_addr, entry.held))
+    (net.clients[i].client().lbc().get(P)).map(|entry| (entry.t_addr, entry.held))
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn on_hold_with_a_crashed_wmms_every_request_ends_in_bounded_time_and_the_client
         asked.insert(net.get(0), net.now);
     }
     net.run_until(40_000);
-    assert_eq!(net.clients[0].outstanding(), 0);
+    assert_eq!(net.clients[0].client().outstanding(), 0);
     for (time, _, event) in &net.client_events {
         let client::Event::Failed { call, reason, .. } = event else {
             continue;

@@ -102,7 +102,7 @@ fn a_poll_every_10_ms_across_a_handover_is_answered_completely_and_in_order() {
         net.run_until(5000);
         assert_eq!(net.failures(), [], "{way:?}");
         assert_eq!(answers(&net), poll.calls, "{way:?}");
-        assert_eq!(net.clients[0].outstanding(), 0);
+        assert_eq!(net.clients[0].client().outstanding(), 0);
         let bound = net.node_reported(&node::Event::Bound { t_addr: T2 });
         assert_eq!(bound, Some(at(2158)), "{way:?}");
     }
@@ -182,8 +182,8 @@ fn a_direct_binding_goes_from_the_node_and_a_relayed_one_from_the_wmms() {
                 .map(|(_, d)| *d.from.ip())
                 .collect();
             assert_eq!(told, [from], "{binding:?}");
-            assert_eq!(net.clients[i].lbc().get(P).unwrap().t_addr, T2);
-            assert!(!net.clients[i].lbc().get(P).unwrap().held);
+            assert_eq!(net.clients[i].client().lbc().get(P).unwrap().t_addr, T2);
+            assert!(!net.clients[i].client().lbc().get(P).unwrap().held);
         }
     }
 }
@@ -291,7 +291,7 @@ fn a_copy_of_an_old_binding_update_does_not_undo_a_newer_one() {
     }
     net.run_until(1400);
     assert_eq!(net.wmms.mmt().get(P).unwrap().t_addr, T1);
-    assert_eq!(net.clients[0].lbc().get(P).unwrap().t_addr, T1);
+    assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T1);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_new_binding_stops_the_hold_that_is_still_being_passed_on() {
     net.node_address = Some(T2);
     net.node.bind(net.now, T2, BindingMode::Direct);
     net.run_until(30_000);
-    let entry = net.clients[0].lbc().get(P).unwrap();
+    let entry = net.clients[0].client().lbc().get(P).unwrap();
     assert_eq!((entry.t_addr, entry.held), (T2, false));
 }
 
@@ -422,6 +422,7 @@ fn a_node_that_restarts_elsewhere_on_hold_releases_its_correspondents() {
         p_addr: P,
         wmms: socket(W),
         lifetime: Duration::from_secs(600),
+        hold_queue: HoldQueue::default(),
         coap: coap::Params::default(),
     };
     net.node = node::Node::new(config, units::Seed(5).rng(&["again"]));
@@ -444,5 +445,5 @@ fn a_hold_that_meets_a_discovery_is_not_undone_by_its_older_answer() {
     assert_eq!(net.served, []);
     net.run_until(20_000);
     assert_eq!(net.served, [], "the client learnt of the hold");
-    assert!(net.clients[0].lbc().get(P).unwrap().held);
+    assert!(net.clients[0].client().lbc().get(P).unwrap().held);
 }

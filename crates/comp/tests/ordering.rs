@@ -144,7 +144,7 @@ proptest! {
             BindingMode::Relayed => entry.extra.correspondents.iter().collect(),
         };
         for (i, client) in trial.net.clients.iter().enumerate() {
-            if told.contains(&socket(client_address(i))) && let Some(entry) = client.lbc().get(P) {
+            if told.contains(&socket(client_address(i))) && let Some(entry) = client.client().lbc().get(P) {
                 prop_assert_eq!((entry.t_addr, entry.held), (place(trial.place), false));
             }
         }
@@ -258,7 +258,7 @@ fn a_discovery_tells_the_number_so_that_the_client_refuses_what_is_older() {
     assert_eq!(answer.code.to_string(), "2.04");
     let answer = say(&mut net, client, &HOLD, Some(number));
     assert_eq!(answer.code.to_string(), "4.09");
-    let entry = net.clients[0].lbc().get(P).unwrap();
+    let entry = net.clients[0].client().lbc().get(P).unwrap();
     assert_eq!((entry.t_addr, entry.held), (T2, false));
 
     let request = Command::Discovery { p_addr: P }.request();

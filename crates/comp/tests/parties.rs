@@ -73,7 +73,7 @@ fn a_node_that_loses_power_is_gone_with_its_lifetime_and_found_again_when_it_is_
         *event == wmms::Event::BindingRemoved { p_addr: P, reason }
     };
     assert!(net.wmms_events.iter().any(|(_, event)| gone(event)));
-    assert!(net.clients[0].lbc().get(P).is_none());
+    assert!(net.clients[0].client().lbc().get(P).is_none());
     net.get(0);
     net.run_until(23_000);
     assert_eq!(net.failures(), [CallFailure::NodeUnknown]);

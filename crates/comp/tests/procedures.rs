@@ -225,15 +225,15 @@ fn client_and_node_refuse_what_is_not_theirs() {
         net.command(STRANGER, client_address(0), binding(T2, 9)),
         Code::new(4, 3)
     );
-    assert!(!net.clients[0].lbc().get(P).unwrap().held);
+    assert!(!net.clients[0].client().lbc().get(P).unwrap().held);
     // The node may speak for itself, and the WMMS for it.
     assert_eq!(net.command(T1, client_address(0), hold), Code::CHANGED);
-    assert!(net.clients[0].lbc().get(P).unwrap().held);
+    assert!(net.clients[0].client().lbc().get(P).unwrap().held);
     assert_eq!(
         net.command(T2, client_address(0), binding(T2, 9)),
         Code::CHANGED
     );
-    assert_eq!(net.clients[0].lbc().get(P).unwrap().t_addr, T2);
+    assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T2);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_hold_is_answered_after_every_correspondent_acknowledged() {
         matches!(event, node::Event::HoldAnswered { .. }),
         "{event:?}"
     );
-    assert!((0..3).all(|i| net.clients[i].lbc().get(P).unwrap().held));
+    assert!((0..3).all(|i| net.clients[i].client().lbc().get(P).unwrap().held));
 }
 
 #[test]
@@ -461,13 +461,13 @@ fn an_unknown_node_fails_every_request_that_waited_for_its_discovery() {
     let mut net = Net::new(Setup::default());
     net.get(0);
     net.get(0);
-    assert_eq!(net.clients[0].outstanding(), 2);
+    assert_eq!(net.clients[0].client().outstanding(), 2);
     net.run_until(100);
     assert_eq!(
         net.failures(),
         [CallFailure::NodeUnknown, CallFailure::NodeUnknown]
     );
-    assert_eq!(net.clients[0].outstanding(), 0);
+    assert_eq!(net.clients[0].client().outstanding(), 0);
     assert_eq!(net.count_sent(W, Code::GET), 1);
 }
 
@@ -496,12 +496,12 @@ fn a_full_hold_queue_and_a_long_hold_are_failures_that_the_caller_sees() {
     );
     let texts: Vec<_> = net.failures().iter().map(CallFailure::to_string).collect();
     assert_eq!(texts, ["hold queue full", "hold timeout", "hold timeout"]);
-    assert_eq!(net.clients[0].outstanding(), 0);
+    assert_eq!(net.clients[0].client().outstanding(), 0);
     // The client does not trust so old a hold, asks, and learns that it still stands.
     net.get(0);
     net.run_until(4400);
     assert_eq!(net.count_sent(W, Code::GET), 2);
-    assert!(net.clients[0].lbc().get(P).unwrap().held);
+    assert!(net.clients[0].client().lbc().get(P).unwrap().held);
 }
 
 #[test]

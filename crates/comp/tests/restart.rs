@@ -26,7 +26,7 @@ fn a_binding_that_was_on_its_way_when_the_wmms_crashed_is_passed_on_again() {
     net.cut = Box::new(|_, _| false);
     net.restart_wmms(ms(500), BindingMode::Relayed, net.table());
     net.run_until(1600);
-    assert_eq!(net.clients[0].lbc().get(P).unwrap().t_addr, T2);
+    assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T2);
     assert!(!net.wmms.mmt().get(P).unwrap().extra.telling, "it has come");
 }
 

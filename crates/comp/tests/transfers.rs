@@ -88,7 +88,11 @@ fn an_observation_goes_on_from_the_new_address_in_order_and_without_registering_
         });
         observe(&mut net);
         net.run_until(1100);
-        assert_eq!(net.clients[0].outstanding(), 0, "the first state answers");
+        assert_eq!(
+            net.clients[0].client().outstanding(),
+            0,
+            "the first state answers"
+        );
         change(&mut net, 1100, 1500);
         // Moves for 200 ms: what changes meanwhile is not sent, the latest state is.
         net.node.hold(net.now);
@@ -180,7 +184,7 @@ fn an_observation_of_a_node_that_has_died_ends_after_max_age() {
     net.run_until(77_000);
     assert!(ended(&net));
     assert!(
-        net.clients[0].lbc().get(P).is_none(),
+        net.clients[0].client().lbc().get(P).is_none(),
         "discovered again next time"
     );
 }
@@ -201,5 +205,5 @@ fn a_binding_also_goes_to_an_observer_that_asked_long_ago() {
     assert!(!net.node.correspondents().any(|known| known == observer));
     hand_over(&mut net, 1200, false, BindingMode::Direct);
     net.run_until(1400);
-    assert_eq!(net.clients[0].lbc().get(P).unwrap().t_addr, T2);
+    assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T2);
 }

@@ -1,6 +1,6 @@
 //! Captures, events and plan to a [`RunResult`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use coap::{Code, Params};
 use rundir::air::Facts;
 use rundir::{Event, RunFacts};
 use topology::Plan;
-use topology::plan::{ClientPlan, NodeName, NodePlan, Role};
+use topology::plan::{Asks, NodeName, NodePlan, Role};
 use units::SimTime;
 
 use crate::air::{self, Readings};
@@ -67,6 +67,10 @@ pub fn build(
             start_unix_ns: start.unwrap_or_else(|| earliest(captures)).as_nanos(),
             duration_s: seconds(plan.scenario.duration),
         },
+        asking: clients(plan)
+            .iter()
+            .map(|(name, ..)| (*name).clone())
+            .collect(),
         addresses,
         records: mobility::handovers(events),
         readings: plan.radio.phy.as_ref().map(|_| Readings::of(events)),
@@ -83,8 +87,8 @@ pub fn build(
         assembly.notes.push(note.into());
     }
     let clients = clients(plan);
-    for (name, node, client) in &clients {
-        assembly.client(name, node, client, captures);
+    for (name, node, asks) in &clients {
+        assembly.client(name, node, *asks, captures);
     }
     assembly.note_handovers();
     let limit = plan.radio.phy.as_ref().map(|phy| phy.lateness_limit);
@@ -101,15 +105,20 @@ pub fn build(
     }
 }
 
-fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan, &ClientPlan)> {
-    let clients = plan
-        .nodes
-        .iter()
-        .filter_map(|(name, node)| match &node.role {
-            Role::Client(client) => Some((name, node, client)),
-            _ => None,
-        });
+/// Whoever asks: clients, and mobile nodes that poll.
+fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan, Asks<'_>)> {
+    let nodes = plan.nodes.iter();
+    let clients = nodes.filter_map(|(name, node)| Some((name, node, node.role.asks()?)));
     clients.collect()
+}
+
+/// The address that stands for a client: of one that moves its P_Addr.
+fn home(node: &NodePlan) -> Option<IpAddr> {
+    let p_addr = match &node.role {
+        Role::MobileNode(node) => Some(node.p_addr),
+        _ => node.backbone.as_ref().map(|b| b.address.addr()),
+    };
+    p_addr.map(IpAddr::V6)
 }
 
 fn earliest(captures: &[InterfaceCapture]) -> SimTime {
@@ -119,6 +128,8 @@ fn earliest(captures: &[InterfaceCapture]) -> SimTime {
 
 struct Assembly<'p> {
     scenario: Scenario,
+    /// Whose captures are read.
+    asking: BTreeSet<NodeName>,
     addresses: BTreeMap<IpAddr, NodeName>,
     records: Vec<NodeHandover>,
     /// Of the radios on the per-frame air, if there is one.
@@ -140,7 +151,7 @@ impl Assembly<'_> {
         &mut self,
         name: &NodeName,
         node: &NodePlan,
-        client: &ClientPlan,
+        asks: Asks<'_>,
         captures: &[InterfaceCapture],
     ) {
         let own = InterfaceCapture::find(captures, name, client_interface(node));
@@ -151,11 +162,13 @@ impl Assembly<'_> {
         if let Some(damage) = &own.damage {
             self.incomplete(format!("the capture of {name} is damaged: {damage}"));
         }
-        let analysis = analysis_with(&self.addresses, client, own);
+        let analysis = analysis_with(&self.addresses, name, node, own);
         self.note_oddities(name, &analysis);
-        self.signalling.extend(analysis.signalling.iter().cloned());
+        let signalling = analysis.signalling.iter();
+        let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
+        self.signalling.extend(here.cloned().collect::<Vec<_>>());
 
-        let home = node.backbone.as_ref().map(|b| IpAddr::V6(b.address.addr()));
+        let home = home(node);
         let is_own = |f: &&analysis::Flow| home.is_none_or(|home| f.client == home);
         let (known, unknown): (Vec<_>, Vec<_>) = analysis
             .flows
@@ -170,7 +183,7 @@ impl Assembly<'_> {
                 "{name} sent {sent} requests for {resource} to {to}, which no mobile node had: they are not counted"
             ));
         }
-        for poll in &client.polls {
+        for poll in asks.polls {
             let asked = |f: &&analysis::Flow| {
                 f.node.as_ref() == Some(&poll.node)
                     && f.resource == poll.path
@@ -185,6 +198,13 @@ impl Assembly<'_> {
         for flow in known {
             self.flow(name, flow);
         }
+    }
+
+    /// Whether what the capture of `name` has was begun by another one that asks, whose own capture
+    /// has it, too.
+    fn is_in_another_capture(&self, name: &str, exchange: &analysis::Exchange) -> bool {
+        let who = self.addresses.get(&exchange.client.ip());
+        who.is_some_and(|who| who != name && self.asking.contains(who))
     }
 
     fn flow(&mut self, client: &NodeName, flow: &analysis::Flow) {
@@ -371,31 +391,40 @@ impl Assembly<'_> {
 }
 
 /// What the capture of a client's own interface shows of its requests: the exchanges behind the
-/// figures of [`build`]. `client` is its part of `plan`; `events` tell which node had which
-/// address.
-pub fn analysis(plan: &Plan, events: &[Event], client: &ClientPlan, capture: &Capture) -> Analysis {
-    analysis_with(&mobility::addresses(plan, events).0, client, capture)
+/// figures of [`build`]. `events` tell which node had which address.
+pub fn analysis(plan: &Plan, events: &[Event], client: &NodeName, capture: &Capture) -> Analysis {
+    let addresses = mobility::addresses(plan, events).0;
+    analysis_with(&addresses, client, &plan.nodes[client], capture)
 }
 
 fn analysis_with(
     addresses: &BTreeMap<IpAddr, NodeName>,
-    client: &ClientPlan,
+    name: &NodeName,
+    client: &NodePlan,
     capture: &Capture,
 ) -> Analysis {
+    let own = addresses.iter().filter(|(_, who)| *who == name);
     let options = Options {
         nodes: addresses.clone(),
-        max_transmit_span: max_transmit_span(client),
+        aliases: (home(client).into_iter())
+            .flat_map(|home| own.clone().map(move |(address, _)| (*address, home)))
+            .collect(),
+        max_transmit_span: client
+            .role
+            .asks()
+            .map(max_transmit_span)
+            .unwrap_or_default(),
         ..Options::default()
     };
     Analysis::of(std::slice::from_ref(capture), &options)
 }
 
 /// MAX_TRANSMIT_SPAN of a client (RFC 7252 §4.8.2).
-fn max_transmit_span(client: &ClientPlan) -> Duration {
+fn max_transmit_span(asks: Asks<'_>) -> Duration {
     Params {
-        ack_timeout: client.coap.ack_timeout,
-        ack_random_factor: client.coap.ack_random_factor,
-        max_retransmit: client.coap.max_retransmit,
+        ack_timeout: asks.coap.ack_timeout,
+        ack_random_factor: asks.coap.ack_random_factor,
+        max_retransmit: asks.coap.max_retransmit,
         ..Params::default()
     }
     .max_transmit_span()

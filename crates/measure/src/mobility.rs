@@ -7,7 +7,7 @@ use std::time::Duration;
 use rundir::event::SCENARIO;
 use rundir::{Event, EventKind, Phase};
 use topology::Plan;
-use topology::plan::{NodeName, Role};
+use topology::plan::NodeName;
 use units::SimTime;
 
 /// A handover by a node's own account.
@@ -122,7 +122,7 @@ pub fn scenario_start(events: &[Event]) -> Option<SimTime> {
     Some(SimTime::from_nanos(event.time_ns))
 }
 
-/// Every address that a mobile node had, from the plan and the events; and, as notes, the
+/// Every address that a node that serves resources had, from the plan and the events; and, as notes, the
 /// addresses that two nodes had.
 pub(crate) fn addresses(
     plan: &Plan,
@@ -131,8 +131,8 @@ pub(crate) fn addresses(
     let mut addresses: BTreeMap<IpAddr, NodeName> = BTreeMap::new();
     let mut notes = Vec::new();
     for (name, node) in &plan.nodes {
-        if let Role::MobileNode(node) = &node.role {
-            addresses.insert(node.p_addr.into(), name.clone());
+        if let Some(p_addr) = node.role.served_at() {
+            addresses.insert(p_addr.into(), name.clone());
         }
     }
     let permanent = addresses.clone();

@@ -10,7 +10,7 @@ use rundir::air::Facts;
 use rundir::event::{ReadEventsError, read_all};
 use rundir::{Event, RunDir, RunFacts};
 use topology::Plan;
-use topology::plan::{NodePlan, Role};
+use topology::plan::NodePlan;
 
 use crate::analysis::{Analysis, Options};
 use crate::assemble::{InterfaceCapture, build, client_interface};
@@ -111,7 +111,7 @@ pub fn analyze(
 fn clients(plan: &Plan) -> impl Iterator<Item = (&str, &NodePlan)> {
     let nodes = plan.nodes.iter();
     nodes
-        .filter(|(_, node)| matches!(node.role, Role::Client(_)))
+        .filter(|(_, node)| node.role.asks().is_some())
         .map(|(name, node)| (name.as_str(), node))
 }
 

@@ -424,3 +424,40 @@ fn what_is_not_paired_is_counted() {
         Code::CONTENT
     );
 }
+
+#[test]
+fn a_client_that_moves_is_one_client_and_what_it_sends_again_one_request() {
+    const MOVED: &str = "[2001:db8:3::1]:5683";
+    let again = get(Kind::Confirmable, 105, 5, "/t");
+    let mut wire = Wire::new();
+    wire.poll(0, 103, 3, CLIENT, OLD)
+        .poll(10_000, 104, 4, CLIENT, OLD)
+        .message(20_000, CLIENT, OLD, &again)
+        // It moves, and then so does the node.
+        .poll(100_000, 105, 5, MOVED, OLD)
+        .poll(110_000, 106, 6, MOVED, NEW);
+    let ip = |endpoint: &str| endpoint.parse::<std::net::SocketAddr>().unwrap().ip();
+    let mut options = Options {
+        nodes: BTreeMap::from([
+            (ip(OLD), "sensor".to_owned()),
+            (ip(NEW), "sensor".to_owned()),
+        ]),
+        ..Options::default()
+    };
+    let two = Analysis::of(&[wire.capture()], &options);
+    assert_eq!(two.flows.len(), 2, "nobody said that they are one");
+
+    options.aliases = BTreeMap::from([(ip(MOVED), ip(CLIENT))]);
+    let analysis = Analysis::of(&[wire.capture()], &options);
+    let [flow] = &analysis.flows[..] else {
+        panic!("{:?}", analysis.flows);
+    };
+    assert_eq!(flow.client, ip(CLIENT));
+    let requests = flow.requests();
+    assert_eq!((requests.sent, requests.answered, requests.lost), (4, 4, 0));
+    assert_eq!(requests.retransmitted, 1);
+    let handovers = flow.handovers();
+    assert_eq!(handovers.len(), 1, "the node's; the client's is none");
+    assert_eq!(handovers[0].duration(), ms(10));
+    assert_eq!(flow.largest_gap().unwrap().duration(), ms(90));
+}

@@ -13,6 +13,7 @@ use std::process::Command;
 use capture::{Capture, Interface, LinkType, Packet, Writer};
 use coap::Kind;
 use common::{START, Wire, get};
+use measure::assemble::{InterfaceCapture, build};
 use measure::result::{Outcome, RunResult};
 use measure::text;
 use rundir::event::{SCENARIO, write_line};
@@ -151,17 +152,20 @@ fn write_capture(path: &Path, capture: &Capture) {
     writer.finish().unwrap();
 }
 
-fn run_directory(root: &Path, plan: &Plan, events: &[Event], wire: &Wire) -> RunDir {
-    let dir = RunDir::new(root);
-    fs::create_dir_all(dir.captures()).unwrap();
-    fs::write(dir.plan(), plan.to_yaml()).unwrap();
-    let facts = RunFacts {
+fn facts() -> RunFacts {
+    RunFacts {
         backend: "vm".into(),
         clock: "virtual".into(),
         kernel: "6.1.0-18-amd64".into(),
         wpanlab_version: "0.1.0".into(),
-    };
-    facts.write(&dir.facts()).unwrap();
+    }
+}
+
+fn run_directory(root: &Path, plan: &Plan, events: &[Event], wire: &Wire) -> RunDir {
+    let dir = RunDir::new(root);
+    fs::create_dir_all(dir.captures()).unwrap();
+    fs::write(dir.plan(), plan.to_yaml()).unwrap();
+    facts().write(&dir.facts()).unwrap();
     let mut log = Vec::new();
     for event in events {
         write_line(&mut log, event).unwrap();
@@ -183,6 +187,58 @@ fn measure(plan: &Plan, events: &[Event], wire: &Wire) -> (tempfile::TempDir, Ru
     let dir = run_directory(root.path(), plan, events, wire);
     let result = measure::run_dir(&dir).unwrap();
     (root, dir, result)
+}
+
+/// A second sensor that polls the first one moves in the middle of it.
+#[test]
+fn a_mobile_node_that_polls_is_a_client_by_its_permanent_address() {
+    let mut plan = plan();
+    let mut asking = plan.nodes["sensor"].clone();
+    let Role::MobileNode(node) = &mut asking.role else {
+        panic!("the sensor is a mobile node")
+    };
+    let Role::Client(client) = &plan.nodes["client"].role else {
+        panic!("the client is a client")
+    };
+    node.p_addr = "fd00:f::6".parse().unwrap();
+    node.polls.clone_from(&client.polls);
+    plan.nodes.insert("walker".into(), asking);
+    plan.nodes.remove("client");
+
+    let (here, there) = ("[2001:db8:1::6]:5683", "[2001:db8:2::6]:5683");
+    let mut wire = Wire::new();
+    wire.poll(1_000, 1, 1, here, OLD)
+        .poll(11_000, 2, 2, there, OLD)
+        .poll(95_000, 3, 3, there, NEW)
+        // What others ask the walker is not its own.
+        .poll(12_000, 9, 9, OLD, there);
+    let mut events = events();
+    for t_addr in ["2001:db8:1::6", "2001:db8:2::6"] {
+        let kind = EventKind::Registered {
+            p_addr: "fd00:f::6".parse().unwrap(),
+            t_addr: t_addr.parse().unwrap(),
+        };
+        events.push(event(0, "walker", kind));
+    }
+    let capture = InterfaceCapture {
+        node: "walker".into(),
+        interface: "lowpan0".into(),
+        capture: wire.capture(),
+    };
+    let result = build(&plan, &facts(), &events, &[capture], None);
+    let [flow] = &result.flows[..] else {
+        panic!("{:#?}", result.flows)
+    };
+    assert_eq!(
+        (flow.client.as_str(), flow.node.as_str()),
+        ("walker", "sensor")
+    );
+    assert_eq!((flow.requests.sent, flow.requests.lost), (3, 0));
+    let [handover] = &result.handovers[..] else {
+        panic!("{:#?}", result.handovers)
+    };
+    assert_eq!(handover.client, "walker");
+    assert!((handover.delay_s.unwrap() - 0.084).abs() < 1e-9);
 }
 
 #[test]

@@ -13,8 +13,8 @@
 //! | [`edge_router`] | router advertisements, forwarding, DHCPv6 relay agent |
 //! | [`dhcpv6_server`] | DHCPv6 server |
 //! | [`wmms`] | mobility server |
-//! | [`client`] | CoAP client with LBC and hold queue |
-//! | [`mobile_node`] | CoAP server that hands over |
+//! | [`client`] | CoAP client with LBC and hold queue; it may serve resources |
+//! | [`mobile_node`] | CoAP server that hands over; it may be a client, too |
 //! | [`host`] | events, control, clock |
 //! | `writer` | the thread that writes to the mobility server's store |
 //! | [`icmpv6`] | raw ICMPv6 and UDP sockets |
@@ -25,6 +25,7 @@ pub mod edge_router;
 pub mod host;
 pub mod icmpv6;
 pub mod mobile_node;
+mod polls;
 mod radio;
 mod resource;
 pub mod wmms;

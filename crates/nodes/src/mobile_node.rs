@@ -1,4 +1,5 @@
-//! The mobile node's daemon: a CoAP server that hands over (comp.md, "A handover").
+//! The mobile node's daemon: a CoAP server that hands over (comp.md, "A handover"), and polls
+//! others over the same socket if the plan says so.
 //!
 //! [`comp::handover::Handover`] decides, [`comp::node::Node`] signals, [`nd::Solicitor`] and
 //! [`dhcpv6::client::Client`] find the router and the address; this module lets them act on
@@ -17,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use coap::io::Driver;
 use coap::message::PORT;
+use comp::client;
 use comp::handover::{self, Handover};
 use comp::node::{self, Node};
 use dhcpv6::CLIENT_PORT;
@@ -31,6 +33,7 @@ use wpan::HeardFrame;
 use crate::Host;
 use crate::host::{earlier, instant, now};
 use crate::icmpv6::{self, Icmpv6Socket};
+use crate::polls::Polling;
 use crate::radio::Radio;
 use crate::resource::Resources;
 
@@ -66,6 +69,7 @@ struct MobileNode {
     plan: MobileNodePlan,
     coap: Driver<Node>,
     resources: Resources,
+    polling: Polling,
     handover: Handover,
     solicitor: Solicitor,
     icmp: Icmpv6Socket,
@@ -120,6 +124,7 @@ impl MobileNode {
         Ok(MobileNode {
             coap: Driver::from_socket(node, icmpv6::udp(PORT, None)?)?,
             resources: Resources::new(plan.resources.clone(), host.rng("readings")),
+            polling: Polling::new(plan.polls.clone(), host.rng("polls")),
             handover: Handover::attaching(handover_config(&plan, tuned)),
             solicitor: Solicitor::new(
                 solicitor_config(&plan, &radio),
@@ -154,6 +159,8 @@ impl MobileNode {
         let deadline = earlier(deadline, self.sleep.poll_timeout());
         let silence = self.ear.as_ref().and_then(Ear::poll_timeout);
         let deadline = earlier(deadline, silence);
+        let asks = self.may_ask();
+        let deadline = earlier(deadline, self.polling.next_due().filter(|_| asks));
         tokio::select! {
             event = self.coap.next_event(), if here => {
                 self.on_coap(event.context("CoAP socket")?)?;
@@ -184,9 +191,10 @@ impl MobileNode {
                 if here {
                     self.solicitor.handle_timeout(now);
                     self.dhcp.handle_timeout(now);
-                    for (path, state) in self.resources.take_due(now) {
-                        self.coap.with(|node, now| node.notify(now, &path, &state));
-                    }
+                    self.resources.notify_due(&mut self.coap);
+                }
+                if asks {
+                    self.polling.ask_due(&mut self.coap);
                 }
             }
             frame = hear(&self.ear) => self.on_frame(&frame?),
@@ -198,11 +206,13 @@ impl MobileNode {
                 Control::Start => {
                     self.sleep.start(now());
                     self.resources.start(now());
+                    self.polling.start(now());
                 }
                 Control::Wake => self.wake_early()?,
-                Control::Drain => {}
+                Control::Drain => self.polling.drain(&mut self.coap),
             },
         }
+        self.polling.report_if_drained(&self.host.events)?;
         Ok(true)
     }
 
@@ -287,12 +297,15 @@ impl MobileNode {
             node::Event::Request {
                 exchange, request, ..
             } => {
-                let (response, observable) = self.resources.answer(&request);
-                self.coap.with(|node, now| match observable {
-                    true => node.respond_observed(now, exchange, response),
-                    false => node.respond(now, exchange, response),
-                });
+                self.resources.serve(&mut self.coap, exchange, &request);
                 self.handover.first_request(now);
+            }
+            node::Event::Client(event) => {
+                // What others answer is traffic that has resumed, too.
+                if matches!(event, client::Event::Answered { .. }) {
+                    self.handover.first_request(now);
+                }
+                self.polling.on_event(&self.host.events, event)?;
             }
             node::Event::Block { .. } => self.handover.first_request(now),
             node::Event::HoldAnswered { .. } => {

@@ -1,11 +1,15 @@
-//! The sensor resources of a mobile node.
+//! The sensor resources of a node.
 
+use coap::io::Driver;
 use coap::link::{self, Link, WELL_KNOWN_CORE};
 use coap::message::option;
-use coap::{Code, Request, Response};
+use coap::{Code, ExchangeId, Request, Response};
+use comp::node::Node;
 use rand_core::Rng as _;
 use topology::plan::ResourcePlan;
 use units::{Rng, SimTime};
+
+use crate::host::now;
 
 /// Content-Format `text/plain; charset=utf-8` (RFC 7252 §12.3).
 const TEXT_PLAIN: u16 = 0;
@@ -78,6 +82,22 @@ impl Resources {
             }
         }
         changed
+    }
+
+    /// Answers a request that is not CoMP's.
+    pub fn serve(&mut self, coap: &mut Driver<Node>, exchange: ExchangeId, request: &Request) {
+        let (response, observable) = self.answer(request);
+        coap.with(|node, now| match observable {
+            true => node.respond_observed(now, exchange, response),
+            false => node.respond(now, exchange, response),
+        });
+    }
+
+    /// Tells the observers of what has changed.
+    pub fn notify_due(&mut self, coap: &mut Driver<Node>) {
+        for (path, state) in self.take_due(now()) {
+            coap.with(|node, now| node.notify(now, &path, &state));
+        }
     }
 
     /// The answer to a request that is not CoMP's, and whether what it asks for can be observed.

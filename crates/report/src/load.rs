@@ -15,7 +15,7 @@ use rundir::{Event, RunDir, RunFacts};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use topology::Plan;
-use topology::plan::{NodeName, Role};
+use topology::plan::NodeName;
 use units::{Seed, SimTime};
 
 use crate::air::{self, Heard};
@@ -161,9 +161,9 @@ impl Run {
         } else {
             let events = self.events.take().unwrap_or_default();
             for (name, node) in &plan.nodes {
-                let Role::Client(client) = &node.role else {
+                if node.role.asks().is_none() {
                     continue;
-                };
+                }
                 let interface = if node.backbone.is_some() {
                     "eth0"
                 } else {
@@ -176,7 +176,7 @@ impl Run {
                     if let Some(damage) = &capture.damage {
                         self.problem(&file, damage);
                     }
-                    let analysis = analysis(&plan, &events, client, &capture);
+                    let analysis = analysis(&plan, &events, name, &capture);
                     self.clients.push((name.clone(), analysis));
                 }
             }

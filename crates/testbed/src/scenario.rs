@@ -302,15 +302,13 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Lets the clients end what is outstanding.
+    /// Lets whoever asks end what is outstanding.
     async fn drain(&mut self) -> Result<()> {
         let clients: Vec<NodeName> = self
             .plan
             .nodes
             .iter()
-            .filter(|(name, node)| {
-                matches!(node.role, Role::Client(_)) && self.daemons.contains_key(*name)
-            })
+            .filter(|(name, node)| node.role.asks().is_some() && self.daemons.contains_key(*name))
             .map(|(name, _)| name.clone())
             .collect();
         let mut waiting: BTreeSet<&str> = clients.iter().map(String::as_str).collect();

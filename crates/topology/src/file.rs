@@ -209,7 +209,7 @@ tables! {
         pub holds_per_source: Option<At<u32>>,
     }
 
-    /// CoAP client, called CWC in CoMM.
+    /// CoAP client, called CWC in CoMM. It stays where it is.
     pub struct Client also ["role"] {
         /// Its address on the backbone; derived.
         pub backbone_address: Option<At<Ipv6Addr>>,
@@ -225,13 +225,15 @@ tables! {
         pub polls: Option<Vec<Poll>>,
         /// Requests kept back while a node is on hold.
         pub hold_queue: Option<HoldQueue>,
+        /// CoAP resources that it serves itself; default none.
+        pub resources: Option<Vec<Resource>>,
         /// CoAP parameters.
         pub coap: Option<Coap>,
     }
 
     /// A periodic GET.
     pub struct Poll {
-        /// The mobile node polled.
+        /// The node polled: a mobile node, or a client with `resources`. Of a group, each.
         pub node: At<String>,
         /// Path of the resource; default the node's only one.
         pub path: Option<At<String>>,
@@ -285,6 +287,10 @@ tables! {
         pub sleep: Option<Sleep>,
         /// Handover behaviour.
         pub handover: Option<Handover>,
+        /// What it polls itself; default nothing.
+        pub polls: Option<Vec<Poll>>,
+        /// Requests kept back while a node that it polls is on hold, or it is itself.
+        pub hold_queue: Option<HoldQueue>,
         /// CoAP parameters.
         pub coap: Option<Coap>,
     }

@@ -54,6 +54,25 @@ fn a_node_that_goes_back_and_forth_hands_over_every_time() {
 }
 
 #[test]
+fn two_nodes_that_poll_each_other_hand_over_and_lose_nothing() {
+    let result = passes("mutual.yaml");
+    let handovers = result["handovers"].as_array().unwrap();
+    let seen: Vec<(&str, &str)> = (handovers.iter())
+        .map(|h| (h["node"].as_str().unwrap(), h["client"].as_str().unwrap()))
+        .collect();
+    let of = |pair: (&str, &str)| seen.iter().filter(|seen| **seen == pair).count();
+    assert_eq!(of(("left", "right")), 2, "{seen:?}");
+    assert_eq!(of(("right", "left")), 2, "{seen:?}");
+    assert_eq!(of(("left", "clock")), 2, "{seen:?}");
+    let flows = result["flows"].as_array().unwrap();
+    assert_eq!(
+        flows.len(),
+        4,
+        "a client that moves is one client: {flows:#?}"
+    );
+}
+
+#[test]
 fn a_walking_node_hears_its_router_fade_and_scans_for_the_next() {
     let result = passes("walk.yaml");
     assert_eq!(alternates(&result), 1);

@@ -22,13 +22,15 @@ pub(super) struct Outstanding {
     pub(super) to: SocketAddrV6,
     /// Where it was sent before [`Endpoint::retarget`].
     former: Vec<Peer>,
-    reliability: Reliability,
+    pub(super) reliability: Reliability,
     /// What it carries; a ping carries nothing.
     pub(super) transfer: Option<Transfer>,
     pub(super) role: Role,
     /// The token to use again; none: a new one.
     pub(super) token: Option<Token>,
     pub(super) stage: Stage,
+    /// Taken back by [`Endpoint::recall`].
+    pub(super) recalled: bool,
 }
 
 /// What becomes of the response.
@@ -58,7 +60,7 @@ pub(super) enum Stage {
 /// What identifies a request on the wire; a ping has no token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
-    message_id: u16,
+    pub(super) message_id: u16,
     pub(super) token: Option<Token>,
 }
 
@@ -67,7 +69,7 @@ pub(super) struct Sent {
 pub(super) struct Line {
     pub(super) queue: VecDeque<RequestId>,
     /// Outstanding interactions (§4.7).
-    in_flight: u32,
+    pub(super) in_flight: u32,
 }
 
 impl Outstanding {
@@ -86,6 +88,7 @@ impl Outstanding {
             role,
             token: None,
             stage: Stage::Queued,
+            recalled: false,
         }
     }
 
@@ -101,12 +104,22 @@ impl Outstanding {
     /// been received but is still expected (message layer) or a request for which neither a
     /// response nor an Acknowledgment message has yet been received but is still expected"
     /// (§4.7).
-    fn in_flight(&self) -> bool {
+    pub(super) fn in_flight(&self) -> bool {
+        if self.recalled {
+            return false;
+        }
         match self.stage {
             Stage::Queued | Stage::Observing(..) => false,
             Stage::Unacknowledged(_) => true,
             Stage::Unanswered(..) => self.reliability == Reliability::NonConfirmable,
         }
+    }
+
+    /// Makes a confirmed observation a registration that is queued.
+    pub(super) fn register_again(&mut self, token: Token) {
+        self.role = Role::Observation(Observation::default());
+        self.token = Some(token);
+        self.stage = Stage::Queued;
     }
 
     pub(super) fn sent(&self) -> Option<Sent> {
@@ -216,7 +229,7 @@ impl Endpoint {
         let former = Peer::from(std::mem::replace(&mut request.to, to));
         let in_flight = request.in_flight();
         let unacknowledged = match &request.stage {
-            Stage::Unacknowledged(sent) => Some(sent.message_id),
+            Stage::Unacknowledged(sent) if !request.recalled => Some(sent.message_id),
             _ => None,
         };
         if request.sent().is_some() {
@@ -272,6 +285,13 @@ impl Endpoint {
     }
 
     fn send(&mut self, now: SimTime, id: RequestId) {
+        if let Some(request) = self.requests.get_mut(&id)
+            && let Stage::Unacknowledged(sent) = request.stage
+        {
+            request.recalled = false;
+            let to = request.to;
+            return self.redirect(now, sent.message_id, to);
+        }
         let message_id = self.message_id();
         let again = self.requests.get(&id).and_then(|request| request.token);
         let token = again.unwrap_or_else(|| self.unused_token());
@@ -329,6 +349,7 @@ impl Endpoint {
         let until = now + self.params.response_timeout;
         if let Some(request) = self.requests.get_mut(&id) {
             request.stage = Stage::Unanswered(sent, until);
+            request.recalled = false;
             self.timers.insert((until, Timer::GiveUp(id)));
         }
     }
@@ -345,12 +366,11 @@ impl Endpoint {
         // A ping wants a Reset: an ACK to it (token none) proves nothing that §4.2 allows.
         if let Stage::Unacknowledged(sent @ Sent { token: Some(_), .. }) = request.stage {
             let peer = Peer::from(request.to);
+            let in_flight = request.in_flight();
             self.measure(now, from, message_id);
             self.stop_retransmission(message_id);
             self.await_response(now, id, sent);
-            if let Some(line) = self.lines.get_mut(&peer) {
-                line.in_flight -= 1;
-            }
+            self.leave_line(peer, id, in_flight);
             self.send_queued(now, peer);
             self.drop_idle_line(peer);
         }

@@ -19,11 +19,12 @@ const fn format(number: u16) -> Option<(std::ops::RangeInclusive<usize>, bool)> 
 
 /// The options that name the resource, which no server can do without (§5.10.1), and those
 /// that the endpoint handles itself.
-const KNOWN: [u16; 6] = [
+const KNOWN: [u16; 7] = [
     option::URI_HOST,
     option::URI_PORT,
     option::URI_PATH,
     option::URI_QUERY,
+    option::ACCEPT,
     option::BLOCK1,
     option::BLOCK2,
 ];

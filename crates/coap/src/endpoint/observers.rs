@@ -66,6 +66,12 @@ pub(super) struct Observer {
 /// Names an observer.
 pub(super) type ObserverKey = (Peer, Token);
 
+impl Observer {
+    pub(super) fn address(&self) -> &std::net::Ipv6Addr {
+        self.to.ip()
+    }
+}
+
 impl Wish {
     /// What a GET says (RFC 7641 §2).
     pub(super) fn of(message: &crate::wire::Message) -> Option<Wish> {
@@ -83,7 +89,7 @@ impl Endpoint {
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
         if let Some(exchange) = self.exchanges.get(&id)
             && let Some(wish) = exchange.wish.clone().filter(|wish| wish.register)
-            && response.code.is_success()
+            && exchange.accepted(response.clone()).code.is_success()
         {
             let key = (Peer::from(exchange.from), exchange.token);
             let former = self.observers.remove(&key);

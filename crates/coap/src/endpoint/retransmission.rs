@@ -24,7 +24,7 @@ pub(super) struct Confirmable {
     /// The shortest time between two transmissions.
     spacing: Duration,
     /// When it ends.
-    due: SimTime,
+    pub(super) due: SimTime,
     /// No retransmission after this.
     envelope: SimTime,
     /// The "retransmission counter".
@@ -124,7 +124,11 @@ impl Endpoint {
     pub(super) fn retransmit_overdue(&mut self, now: SimTime, peer: Peer) {
         let waits = |id: u16, message: &Confirmable| {
             let timer = (message.due, Timer::Retransmit(id));
-            Peer::from(message.to) == peer && !self.timers.contains(&timer)
+            let request = self.by_message_id.get(&id);
+            let request = request.and_then(|id| self.requests.get(id));
+            Peer::from(message.to) == peer
+                && !self.timers.contains(&timer)
+                && !request.is_some_and(|request| request.recalled)
         };
         let overdue: Vec<(u16, SocketAddrV6)> = (self.confirmables.iter())
             .filter(|(id, message)| waits(**id, message))

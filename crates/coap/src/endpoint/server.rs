@@ -22,10 +22,28 @@ pub(super) struct Exchange {
     confirmable: bool,
     /// What it says about blocks.
     pub(super) asked: Asked,
+    /// The Content-Format that it accepts, if it says so.
+    accept: Option<u64>,
     /// What it says about observing.
     pub(super) wish: Option<Wish>,
     /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
     acknowledge_at: Option<SimTime>,
+}
+
+impl Exchange {
+    /// "If the preferred Content-Format cannot be returned, then a 4.06 "Not Acceptable" MUST be
+    /// sent as a response, unless another error code takes precedence" (RFC 7252 §5.10.4).
+    pub(super) fn accepted(&self, response: Response) -> Response {
+        let given = response.options.get_uint(option::CONTENT_FORMAT);
+        match self.accept {
+            Some(accept) if response.code == Code::CONTENT && given != Some(accept) => {
+                let has = given.map_or("none".to_owned(), |format| format.to_string());
+                let text = format!("Content-Format {accept} is not to be had: this has {has}");
+                Response::diagnostic(Code::NOT_ACCEPTABLE, &text)
+            }
+            _ => response,
+        }
+    }
 }
 
 impl Endpoint {
@@ -45,6 +63,7 @@ impl Endpoint {
             (false, true) => (Kind::Confirmable, self.message_id()),
             (false, false) => (Kind::NonConfirmable, self.message_id()),
         };
+        let response = exchange.accepted(response);
         let response = self.first_block(now, exchange.asked, response);
         let bytes = encode_response(kind, message_id, exchange.token, response);
         match kind {
@@ -99,6 +118,7 @@ impl Endpoint {
                 token: message.token,
                 confirmable,
                 asked,
+                accept: message.options.get_uint(option::ACCEPT),
                 wish,
                 acknowledge_at,
             },

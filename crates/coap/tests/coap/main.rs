@@ -11,6 +11,7 @@ mod driver;
 mod golden;
 mod libcoap;
 mod lossy_link;
+mod recall;
 mod retarget;
 mod rfc7641;
 mod rfc7959;

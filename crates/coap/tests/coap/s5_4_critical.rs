@@ -1,5 +1,6 @@
 //! Critical and elective options.
 
+use coap::message::option;
 use coap::wire::Message;
 use coap::{Code, Event, Failure, Kind, Options};
 
@@ -77,4 +78,32 @@ fn a_response_with_an_unknown_critical_option_is_rejected_and_fails_its_request(
         subject.receive(1, &response);
         assert_eq!(subject.sent(), rejection);
     }
+}
+
+/// RFC 7252 §5.10.4: "If the preferred Content-Format cannot be returned, then a 4.06 "Not
+/// Acceptable" MUST be sent as a response, unless another error code takes precedence".
+#[test]
+fn accept_gets_its_content_format_or_4_06() {
+    const TEXT: u64 = 0;
+    const JSON: u64 = 50;
+    let answer_to = |accept: u64, response: coap::Response| {
+        let mut subject = Subject::new(steady());
+        let mut request = get_message(Kind::Confirmable, 1);
+        request.options.push_uint(option::ACCEPT, accept);
+        subject.receive(1, &request);
+        let exchange = subject.one_exchange();
+        subject.endpoint.respond(subject.now, exchange, response);
+        subject.sent_one().code
+    };
+    let mut text = content("21.5");
+    assert_eq!(
+        answer_to(TEXT, text.clone()),
+        Code::NOT_ACCEPTABLE,
+        "it has none"
+    );
+    text.options.push_uint(option::CONTENT_FORMAT, TEXT);
+    assert_eq!(answer_to(TEXT, text.clone()), Code::CONTENT);
+    assert_eq!(answer_to(JSON, text), Code::NOT_ACCEPTABLE);
+    let missing = coap::Response::new(Code::NOT_FOUND);
+    assert_eq!(answer_to(JSON, missing), Code::NOT_FOUND);
 }

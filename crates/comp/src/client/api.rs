@@ -1,7 +1,7 @@
-//! What goes into and comes out of a [`Client`](super::Client).
+//! What goes into and comes out of the [`Client`](super::Client).
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use coap::{Failure, Response};
@@ -17,40 +17,24 @@ pub struct HoldQueue {
     pub timeout: Duration,
 }
 
-/// What a [`Client`](super::Client) is told once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// Its own permanent address.
-    pub p_addr: Ipv6Addr,
-    /// The WMMS.
-    pub wmms: SocketAddrV6,
-    /// Lifetime of its own registration; rounded up to whole seconds, at most 65535 s.
-    pub lifetime: Duration,
-    /// Bounds of what is kept back per node.
-    pub hold_queue: HoldQueue,
-    /// CoAP transmission parameters.
-    pub coap: coap::Params,
+impl Default for HoldQueue {
+    /// 1000 requests, 10 s.
+    fn default() -> HoldQueue {
+        HoldQueue {
+            capacity: 1000,
+            timeout: Duration::from_secs(10),
+        }
+    }
 }
 
-/// Names a request given to [`Client::get`](super::Client::get); ascending.
+/// Names a request given to [`Node::get`](crate::node::Node::get) or
+/// [`Node::observe`](crate::node::Node::observe); ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub(super) u64);
 
-/// What the owner is told.
+/// What the owner is told, in [`node::Event::Client`](crate::node::Event::Client).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The WMMS accepted [`Client::register`](super::Client::register); refreshes are not reported.
-    Registered {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// The WMMS did not accept a registration or refresh; it is repeated.
-    RegistrationFailed {
-        /// Why.
-        reason: String,
-    },
     /// The node answered, be it with an error code.
     Answered {
         /// Which request.

@@ -3,38 +3,21 @@
 use super::*;
 
 impl Client {
-    /// Observes `path` of the node `p_addr` (RFC 7641), from now or as soon as it can be reached:
-    /// [`Event::Notified`] for every new state, or [`Event::Answered`] if it cannot be observed.
-    ///
-    /// RFC 7641 knows an observation by the endpoints and the token. Here the node's endpoint is
-    /// its P_Addr: a binding update moves the observation to the new T_Addr, without another
-    /// registration. One that ends, in [`Event::Failed`] before the first state and in
-    /// [`Event::ObservationEnded`] after it, is not begun again.
-    pub fn observe(
-        &mut self,
-        now: SimTime,
-        p_addr: Ipv6Addr,
-        path: &str,
-        reliability: Reliability,
-    ) -> CallId {
-        self.ask(now, p_addr, path, reliability, true)
-    }
-
     /// Ends an observation, with [`Event::ObservationEnded`].
-    pub fn stop_observing(&mut self, now: SimTime, call: CallId) {
+    pub(crate) fn stop_observing(&mut self, now: SimTime, endpoint: &mut Endpoint, call: CallId) {
         let of_call =
             |purpose: &Purpose| matches!(purpose, Purpose::Observation(c, _) if *c == call);
         let found = (self.requests.iter()).find(|(_, purpose)| of_call(purpose));
         if let Some((&id, _)) = found {
-            self.endpoint.stop_observing(now, id);
-            self.handle_events(now);
+            endpoint.stop_observing(now, id);
         }
     }
 
     /// A state of a resource that is observed. The first one answers the request.
-    pub(super) fn notified(
+    pub(crate) fn notified(
         &mut self,
         now: SimTime,
+        endpoint: &mut Endpoint,
         id: RequestId,
         message_id: u16,
         sequence: u32,
@@ -57,9 +40,9 @@ impl Client {
             self.outstanding -= 1;
             if let Some(peer) = self.peers.get_mut(&p_addr) {
                 peer.in_flight -= 1;
-                peer.sequence_number = message_id;
+                peer.answered(message_id);
             }
-            self.pump(now, p_addr);
+            self.pump(now, endpoint, p_addr);
         }
     }
 

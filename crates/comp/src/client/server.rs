@@ -1,19 +1,39 @@
-//! The client's own `/comp`: hold and binding update.
+//! The `/comp` of a node that asks others: hold and binding update.
 
 use super::*;
+use crate::resource;
+
+/// What an accepted message changes, once it is answered.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The node is on hold.
+    Held {
+        p_addr: Ipv6Addr,
+        sleep: Option<Duration>,
+        sequence: Option<Sequence>,
+    },
+    /// The node is on hold, and not known yet: the answer under way may be older.
+    DiscoverAgain(Ipv6Addr),
+    /// The node is there now.
+    Located(Location),
+    /// The node has left.
+    Gone {
+        p_addr: Ipv6Addr,
+        sequence: Option<Sequence>,
+    },
+}
 
 impl Client {
-    pub(super) fn handle_request(
+    /// Answers a request for `/comp`; what it changes is for [`Client::learn`].
+    pub(crate) fn serve(
         &mut self,
-        now: SimTime,
-        exchange: ExchangeId,
         from: SocketAddrV6,
         request: &Request,
-    ) {
-        match resource::command(request) {
-            Err(refusal) => self.endpoint.respond(now, exchange, refusal),
+    ) -> (Response, Option<News>) {
+        let answer = match resource::command(request) {
+            Err(refusal) => Err(refusal),
             Ok((Command::Hold { p_addr, sleep }, sequence)) => {
-                self.handle_hold(now, exchange, from, p_addr, sleep, sequence);
+                self.handle_hold(from, p_addr, sleep, sequence)
             }
             Ok((
                 Command::BindingUpdate {
@@ -22,111 +42,125 @@ impl Client {
                     lifetime,
                 },
                 sequence,
-            )) => {
-                let location = Location {
+            )) => self.handle_binding(
+                from,
+                Location {
                     p_addr,
                     t_addr,
                     lifetime,
                     held: false,
                     sleep: None,
                     sequence,
-                };
-                self.handle_binding(now, exchange, from, &location);
-            }
+                },
+            ),
             Ok((command, _)) => {
                 let served = [Procedure::Hold, Procedure::BindingUpdate];
-                let response = resource::not_served(&command, "a client", &served);
-                self.endpoint.respond(now, exchange, response);
+                Err(resource::not_served(&command, "a node", &served))
             }
-        }
+        };
+        answer.unwrap_or_else(|refusal| (refusal, None))
     }
 
     fn handle_hold(
         &mut self,
-        now: SimTime,
-        exchange: ExchangeId,
         from: SocketAddrV6,
         p_addr: Ipv6Addr,
         sleep: Option<Duration>,
         sequence: Option<Sequence>,
-    ) {
+    ) -> Result<(Response, Option<News>), Response> {
         let entry = self.lbc.get(p_addr).copied();
         if entry.is_none() && !self.is_asking(p_addr) {
-            let response = resource::unknown_node(p_addr);
-            self.endpoint.respond(now, exchange, response);
-            return;
+            return Err(resource::unknown_node(p_addr));
         }
         if !self.may_speak_for(p_addr, from) {
-            self.endpoint.respond(now, exchange, forbidden(from));
-            return;
+            return Err(forbidden(from));
         }
         let in_order = self.lbc.check_order(p_addr, sequence);
         if let Err(last) = in_order
             && !(sequence == Some(last) && entry.is_some_and(|entry| entry.held))
         {
-            let response = codec::outdated_response(last);
-            self.endpoint.respond(now, exchange, response);
-            return;
+            return Err(codec::outdated_response(last));
         }
         let peer = self.peers.entry(p_addr).or_default();
-        let response = codec::hold_response(peer.sequence_number);
-        self.endpoint.respond(now, exchange, response);
-        let Some(entry) = entry else {
-            // The answer under way may be older than the hold: ask again.
-            self.cancel_discovery(p_addr);
-            return self.pump(now, p_addr);
-        };
-        if in_order.is_err() {
-            return;
-        }
-        self.keep_back(now, p_addr, sleep);
-        self.lbc.set_sequence(p_addr, sequence);
-        if !entry.held {
-            self.events.push_back(Event::BindingChanged {
+        let response = codec::hold_response(peer.reported());
+        let news = match (entry, in_order) {
+            (None, _) => Some(News::DiscoverAgain(p_addr)),
+            (Some(_), Err(_)) => None,
+            (Some(_), Ok(())) => Some(News::Held {
                 p_addr,
-                t_addr: entry.t_addr,
-                held: true,
-            });
-        }
+                sleep,
+                sequence,
+            }),
+        };
+        Ok((response, news))
     }
 
     fn handle_binding(
         &mut self,
-        now: SimTime,
-        exchange: ExchangeId,
         from: SocketAddrV6,
-        location: &Location,
-    ) {
+        location: Location,
+    ) -> Result<(Response, Option<News>), Response> {
         let (p_addr, t_addr) = (location.p_addr, location.t_addr);
         if self.lbc.get(p_addr).is_none() && !self.is_asking(p_addr) {
-            let response = resource::unknown_node(p_addr);
-            self.endpoint.respond(now, exchange, response);
-            return;
+            return Err(resource::unknown_node(p_addr));
         }
         if *from.ip() != t_addr && !self.may_speak_for(p_addr, from) {
-            self.endpoint.respond(now, exchange, forbidden(from));
-            return;
+            return Err(forbidden(from));
         }
+        let done = Response::new(Code::CHANGED);
         if let Err(last) = self.lbc.check_order(p_addr, location.sequence) {
             // WMMS and node may both tell of one binding.
             let here = |entry: &lbc::Entry| !entry.held && entry.t_addr == t_addr;
             let same = location.sequence == Some(last) && self.lbc.get(p_addr).is_some_and(here);
-            let response = match same {
-                true => Response::new(Code::CHANGED),
-                false => codec::outdated_response(last),
+            return match same {
+                true => Ok((done, None)),
+                false => Err(codec::outdated_response(last)),
             };
-            self.endpoint.respond(now, exchange, response);
-            return;
         }
-        let response = Response::new(Code::CHANGED);
-        self.endpoint.respond(now, exchange, response);
-        self.cancel_discovery(p_addr);
-        if location.lifetime == Lifetime::ZERO {
-            self.lbc.set_sequence(p_addr, location.sequence);
-            self.remove(now, p_addr, Removal::LifetimeZero);
-            return self.pump(now, p_addr);
+        let news = match location.lifetime {
+            Lifetime::ZERO => News::Gone {
+                p_addr,
+                sequence: location.sequence,
+            },
+            _ => News::Located(location),
+        };
+        Ok((done, Some(news)))
+    }
+
+    /// Acts on what a message said that was answered.
+    pub(crate) fn learn(&mut self, now: SimTime, endpoint: &mut Endpoint, news: News) {
+        match news {
+            News::DiscoverAgain(p_addr) => {
+                self.cancel_discovery(endpoint, p_addr);
+                self.pump(now, endpoint, p_addr);
+            }
+            News::Held {
+                p_addr,
+                sleep,
+                sequence,
+            } => {
+                let before = self.lbc.get(p_addr).copied();
+                self.keep_back(now, endpoint, p_addr, sleep);
+                self.lbc.set_sequence(p_addr, sequence);
+                if let Some(entry) = before.filter(|entry| !entry.held) {
+                    self.events.push_back(Event::BindingChanged {
+                        p_addr,
+                        t_addr: entry.t_addr,
+                        held: true,
+                    });
+                }
+            }
+            News::Located(location) => {
+                self.cancel_discovery(endpoint, location.p_addr);
+                self.locate(now, endpoint, &location);
+            }
+            News::Gone { p_addr, sequence } => {
+                self.cancel_discovery(endpoint, p_addr);
+                self.lbc.set_sequence(p_addr, sequence);
+                self.remove(now, endpoint, p_addr, Removal::LifetimeZero);
+                self.pump(now, endpoint, p_addr);
+            }
         }
-        self.locate(now, location);
     }
 
     /// Whether requests for a node wait, or it is being discovered.
@@ -138,8 +172,7 @@ impl Client {
     /// The WMMS, and the node from where it is known to be.
     fn may_speak_for(&self, p_addr: Ipv6Addr, from: SocketAddrV6) -> bool {
         let from = from.ip();
-        from == self.config.wmms.ip()
-            || (self.lbc.get(p_addr)).is_some_and(|entry| entry.t_addr == *from)
+        from == self.wmms.ip() || (self.lbc.get(p_addr)).is_some_and(|entry| entry.t_addr == *from)
     }
 }
 

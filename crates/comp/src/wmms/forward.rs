@@ -13,7 +13,7 @@ use crate::codec::{self, Command, Lifetime};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forward {
     p_addr: Ipv6Addr,
-    correspondent: SocketAddrV6,
+    pub(super) correspondent: SocketAddrV6,
     is_hold: bool,
 }
 
@@ -36,6 +36,7 @@ impl Wmms {
     }
 
     /// Passes a command on to correspondents, with the number of the message that caused it.
+    /// Returns the requests that are answered soon: not those to nodes on hold.
     pub(super) fn forward(
         &mut self,
         now: SimTime,
@@ -46,6 +47,7 @@ impl Wmms {
         let mut ids = BTreeSet::new();
         let sequence = self.mmt.sequence(p_addr);
         for correspondent in told {
+            let away = self.keep_back_if_away(correspondent);
             let id = command.send(now, &mut self.endpoint, correspondent, sequence);
             let is_hold = matches!(command, Command::Hold { .. });
             self.forwards.insert(
@@ -57,7 +59,9 @@ impl Wmms {
                 },
             );
             self.forwards_of.entry(p_addr).or_default().insert(id);
-            ids.insert(id);
+            if !away {
+                ids.insert(id);
+            }
         }
         ids
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coap::message::PORT;
 use coap::{Code, Machine, Params, Response, Transmit};
-use comp::client::{self, CallId, Client, HoldQueue};
+use comp::client::{self, CallId, HoldQueue};
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, client::CallFailure};
@@ -58,6 +58,18 @@ impl Datagram {
     }
 }
 
+/// What the clients' applications serve: `/clock`, and the list of links.
+fn clients_answer(request: &coap::Request) -> Response {
+    match request.path().as_str() {
+        "/clock" => Response {
+            payload: b"12:00".to_vec(),
+            ..Response::new(Code::CONTENT)
+        },
+        coap::link::WELL_KNOWN_CORE => coap::link::answer(request, &[comp::comp_link()]),
+        _ => Response::new(Code::NOT_FOUND),
+    }
+}
+
 /// Which datagrams the network loses, by the time at which they are sent.
 pub type Cut = Box<dyn FnMut(SimTime, &Datagram) -> bool>;
 
@@ -98,7 +110,7 @@ impl Default for Setup {
     }
 }
 
-/// One WMMS, one node, some clients.
+/// One WMMS, one node, some nodes that ask it.
 pub struct Net {
     pub now: SimTime,
     rng: Rng,
@@ -114,13 +126,19 @@ pub struct Net {
     /// Datagrams that this says yes to are lost.
     pub cut: Cut,
     pub wmms: Wmms,
-    pub clients: Vec<Client>,
+    pub clients: Vec<Node>,
+    /// Where they are; nowhere while they hand over.
+    pub client_addresses: Vec<Option<Ipv6Addr>>,
     pub node: Node,
     /// Where the node is; nowhere while it hands over.
     pub node_address: Option<Ipv6Addr>,
     pub wmms_events: Vec<(SimTime, wmms::Event)>,
     pub client_events: Vec<(SimTime, usize, client::Event)>,
     pub node_events: Vec<(SimTime, node::Event)>,
+    /// Those of the clients that are about themselves.
+    pub clients_as_nodes: Vec<(SimTime, usize, node::Event)>,
+    /// What the node asked.
+    pub node_as_client: Vec<(SimTime, client::Event)>,
     /// Requests that reached the node's application.
     pub served: Vec<(SimTime, u16)>,
     /// What the node's application answers.
@@ -140,9 +158,10 @@ impl Net {
             p_addr: P,
             wmms: socket(W),
             lifetime: setup.lifetime,
+            hold_queue: setup.hold_queue,
             coap: Params::default(),
         };
-        let client = |i| client::Config {
+        let client = |i| node::Config {
             p_addr: client_address(i),
             wmms: socket(W),
             lifetime: setup.lifetime,
@@ -163,13 +182,18 @@ impl Net {
             cut: Box::new(|_, _| false),
             wmms: Wmms::new(wmms, rng("wmms")),
             clients: (0..setup.clients)
-                .map(|i| Client::new(client(i), rng(&format!("client {i}"))))
+                .map(|i| Node::new(client(i), rng(&format!("client {i}"))))
+                .collect(),
+            client_addresses: (0..setup.clients)
+                .map(|i| Some(client_address(i)))
                 .collect(),
             node: Node::new(node, rng("node")),
             node_address: Some(T1),
             wmms_events: Vec::new(),
             client_events: Vec::new(),
             node_events: Vec::new(),
+            clients_as_nodes: Vec::new(),
+            node_as_client: Vec::new(),
             served: Vec::new(),
             state: b"21.5".to_vec(),
         }
@@ -189,6 +213,7 @@ impl Net {
         };
         assert!(net.node_events.iter().any(|(_, event)| *event == wanted));
         net.node_events.clear();
+        net.clients_as_nodes.clear();
         net.client_events.clear();
         net.wmms_events.clear();
         net.sent.clear();
@@ -275,7 +300,7 @@ impl Net {
             self.wmms.handle_datagram(self.now, *from, payload);
         } else if Some(ip) == self.node_address {
             self.node.handle_datagram(self.now, *from, payload);
-        } else if let Some(i) = (0..self.clients.len()).find(|i| client_address(*i) == ip) {
+        } else if let Some(i) = (self.client_addresses.iter()).position(|at| *at == Some(ip)) {
             self.clients[i].handle_datagram(self.now, *from, payload);
         }
     }
@@ -312,12 +337,22 @@ impl Net {
                     response.payload.clone_from(&self.state);
                     self.node.respond_observed(self.now, exchange, response);
                 }
+                node::Event::Client(event) => self.node_as_client.push((self.now, event)),
                 event => self.node_events.push((self.now, event)),
             }
         }
         for (i, client) in self.clients.iter_mut().enumerate() {
             while let Some(event) = client.poll_event() {
-                self.client_events.push((self.now, i, event));
+                match event {
+                    node::Event::Client(event) => self.client_events.push((self.now, i, event)),
+                    node::Event::Request {
+                        exchange, request, ..
+                    } => {
+                        let response = clients_answer(&request);
+                        client.respond_observed(self.now, exchange, response);
+                    }
+                    event => self.clients_as_nodes.push((self.now, i, event)),
+                }
             }
         }
         while let Some(transmit) = self.wmms.poll_transmit() {
@@ -330,7 +365,9 @@ impl Net {
         }
         for i in 0..self.clients.len() {
             while let Some(transmit) = self.clients[i].poll_transmit() {
-                self.send(client_address(i), transmit);
+                if let Some(address) = self.client_addresses[i] {
+                    self.send(address, transmit);
+                }
             }
         }
     }
@@ -376,6 +413,7 @@ impl Net {
             p_addr: P,
             wmms: socket(W),
             lifetime,
+            hold_queue: HoldQueue::default(),
             coap: Params::default(),
         };
         self.restarts += 1;

@@ -36,6 +36,9 @@ pub struct Options {
     /// Which node has, or at some time had, an address. Without an entry, addresses are
     /// assigned by the CoMP signalling in the capture, then by the pattern of requests.
     pub nodes: BTreeMap<IpAddr, String>,
+    /// Addresses of a client that moves, and the one address that stands for all of them: its
+    /// requests from any of them are one client's.
+    pub aliases: BTreeMap<IpAddr, IpAddr>,
     /// The same message again within this time of its last transmission is a retransmission;
     /// later, its Message ID is in use for a new one. MAX_TRANSMIT_SPAN (RFC 7252 §4.8.2).
     ///
@@ -45,11 +48,12 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Port 5683, no known nodes, 45 s.
+    /// Port 5683, no known nodes, no aliases, 45 s.
     fn default() -> Options {
         Options {
             ports: BTreeSet::from([coap::message::PORT]),
             nodes: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             max_transmit_span: Duration::from_secs(45),
         }
     }

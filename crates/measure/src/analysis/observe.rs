@@ -13,6 +13,16 @@ use super::{Options, Other};
 /// Where something was seen: capture, interface in it, and interface index of SLL2.
 type Point = (usize, usize, Option<u32>);
 
+impl Options {
+    /// What stands for an endpoint.
+    fn alias(&self, mut endpoint: SocketAddr) -> SocketAddr {
+        if let Some(alias) = self.aliases.get(&endpoint.ip()) {
+            endpoint.set_ip(*alias);
+        }
+        endpoint
+    }
+}
+
 /// A CoAP message as it was seen at one point.
 pub(super) struct Observed {
     point: Point,
@@ -55,6 +65,7 @@ pub(super) fn observe(captures: &[Capture], options: &Options, other: &mut Other
             if !options.ports.contains(&src.port()) && !options.ports.contains(&dst.port()) {
                 continue;
             }
+            let (src, dst) = (options.alias(src), options.alias(dst));
             match Message::decode(&datagram.payload) {
                 Ok(message) => observed.push(Observed {
                     point,

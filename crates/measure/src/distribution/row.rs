@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rundir::{Event, Phase};
 use serde::{Deserialize, Serialize};
 use topology::Plan;
-use topology::plan::{NodeName, Role};
+use topology::plan::NodeName;
 use units::Seed;
 
 use super::outage;
@@ -134,13 +134,11 @@ impl Row {
 
 /// The poll's rate that a handover was seen at.
 fn rate(plan: &Plan, handover: &Handover) -> Option<f64> {
-    let Role::Client(client) = &plan.nodes.get(&handover.client)?.role else {
-        return None;
-    };
+    let asks = plan.nodes.get(&handover.client)?.role.asks()?;
     let of_handover = |poll: &&topology::plan::PollPlan| {
         poll.node == handover.node && poll.path == handover.resource
     };
-    let poll = client.polls.iter().find(of_handover)?;
+    let poll = asks.polls.iter().find(of_handover)?;
     Some(1e9 / poll.every.as_nanos() as f64)
 }
 

@@ -32,8 +32,17 @@ impl MobileNode {
         !self.is_away() && !self.sleep.is_asleep()
     }
 
+    /// Whether a request that is due may be given to the CoAP node: it is sent, or kept back
+    /// because the node is handed over or asleep. While the radio only listens around it waits
+    /// here, and so it does before the node is attached.
+    pub(super) fn may_ask(&self) -> bool {
+        let here = self.is_here() && !self.handover.is_attaching();
+        here || self.coap.machine().client().is_paused()
+    }
+
     /// Moves the radio to a candidate, from wherever it is.
     pub(super) async fn retune(&mut self, candidate: usize) -> Result<()> {
+        self.coap.with(|node, now| node.leave(now));
         self.leave_link().await?;
         self.radio.retune(&self.plan.candidates[candidate]).await?;
         self.tuned = candidate;

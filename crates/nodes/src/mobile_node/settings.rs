@@ -9,6 +9,7 @@ use rundir::EventKind;
 use topology::plan::{BindingMode, CandidatePlan, DadMode, MobileNodePlan, ScanPlan};
 
 use crate::coap_params;
+use crate::polls::hold_queue;
 use crate::radio::Radio;
 
 /// The binding mode in the core's words.
@@ -25,6 +26,7 @@ pub(super) fn node_config(plan: &MobileNodePlan) -> node::Config {
         p_addr: plan.p_addr,
         wmms: SocketAddrV6::new(plan.wmms, PORT, 0, 0),
         lifetime: plan.lifetime,
+        hold_queue: plan.hold_queue.as_ref().map(hold_queue).unwrap_or_default(),
         coap: coap_params(&plan.coap),
     }
 }

@@ -145,8 +145,9 @@ impl MobileNode {
         }
         self.wake(true)?;
         let announced = self.sleep.plan.as_ref().is_some_and(|plan| plan.announced);
-        if let Some(t_addr) = self.t_addr.filter(|_| announced) {
-            self.bind(t_addr);
+        match self.t_addr.filter(|_| announced) {
+            Some(t_addr) => self.bind(t_addr),
+            None => self.coap.with(|node, now| node.awake(now)),
         }
         Ok(())
     }
@@ -154,6 +155,7 @@ impl MobileNode {
     fn fall_asleep(&mut self, until: SimTime) -> Result<()> {
         let announced = self.sleep.plan.as_ref().is_some_and(|plan| plan.announced);
         self.sleep.state = State::Asleep(until);
+        self.coap.with(|node, now| node.leave(now));
         self.host.events.report(EventKind::SleepStarted {
             period_s: until.saturating_since(now()).as_secs_f64(),
             announced,

@@ -165,8 +165,8 @@ impl<'a> Measured<'a> {
         let all: Vec<Phase> = TERMS.iter().flat_map(|t| t.1).copied().collect();
         let mut rates: Vec<f64> = Vec::new();
         for node in plan.nodes.values() {
-            if let Role::Client(client) = &node.role {
-                rates.extend(client.polls.iter().map(|p| 1.0 / p.every.as_secs_f64()));
+            if let Some(asks) = node.role.asks() {
+                rates.extend(asks.polls.iter().map(|p| 1.0 / p.every.as_secs_f64()));
             }
         }
         let holds = |role: &Role| matches!(role, Role::MobileNode(m) if m.handover.hold);

@@ -29,6 +29,36 @@ pub enum Role {
     Program(ProgramPlan),
 }
 
+/// What a node asks others.
+#[derive(Clone, Copy, Debug)]
+pub struct Asks<'p> {
+    /// Its polls.
+    pub polls: &'p [PollPlan],
+    /// CoAP parameters of its requests.
+    pub coap: &'p CoapPlan,
+}
+
+impl Role {
+    /// What the node asks others, if it is a client: a mobile node is one if it polls.
+    pub fn asks(&self) -> Option<Asks<'_>> {
+        let (polls, coap) = match self {
+            Role::Client(client) => (&client.polls, &client.coap),
+            Role::MobileNode(node) if !node.polls.is_empty() => (&node.polls, &node.coap),
+            _ => return None,
+        };
+        Some(Asks { polls, coap })
+    }
+
+    /// P_Addr of a node that serves resources: a client is one if it has any.
+    pub fn served_at(&self) -> Option<Ipv6Addr> {
+        match self {
+            Role::MobileNode(node) => Some(node.p_addr),
+            Role::Client(client) if !client.resources.is_empty() => Some(client.p_addr),
+            _ => None,
+        }
+    }
+}
+
 /// Edge router: advertises its prefix on `lowpan0`, forwards, relays DHCPv6.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,6 +222,9 @@ pub struct ClientPlan {
     pub polls: Vec<PollPlan>,
     /// Requests kept back while a node is on hold.
     pub hold_queue: HoldQueuePlan,
+    /// CoAP resources that it serves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourcePlan>,
     /// CoAP parameters.
     pub coap: CoapPlan,
 }
@@ -271,6 +304,13 @@ pub struct MobileNodePlan {
     pub handover: HandoverPlan,
     /// The PANs that it may attach to.
     pub candidates: Vec<CandidatePlan>,
+    /// What it polls itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub polls: Vec<PollPlan>,
+    /// Requests kept back while a node that it polls is on hold, or it is itself; absent if it
+    /// polls nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_queue: Option<HoldQueuePlan>,
     /// CoAP parameters.
     pub coap: CoapPlan,
 }

@@ -6,6 +6,8 @@
 //! | `files` | traces and movements in other files |
 //! | `identity` | prefixes, addresses, channels, PANs, MACs, EUI-64s, routes |
 //! | `roles` | what each node does, and whom it needs for that |
+//! | `polls` | what nodes serve, and what they poll |
+//! | `dhcpv6` | DHCPv6 servers, their pools, and who relays to them |
 //! | `handover` | when and how a mobile node hands over |
 //! | `program` | what a program of the user's is called with |
 //! | `timers` | router advertisements, CoAP, lifetimes and their legal ranges |
@@ -26,6 +28,7 @@ use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::file::{MobileNode, Node, Topology};
 use crate::plan::{BackboneKind, BackbonePlan, NodePlan, Plan};
 
+mod dhcpv6;
 mod expect;
 mod files;
 mod groups;
@@ -33,6 +36,7 @@ mod handover;
 mod identity;
 mod links;
 mod movement;
+mod polls;
 mod program;
 mod radio;
 mod roles;

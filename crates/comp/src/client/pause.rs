@@ -1,0 +1,77 @@
+//! The client's own absence: it is handed over, or asleep.
+//!
+//! A request that is sent while its responses cannot arrive is lost on the air, and the node's
+//! answer with it. So nothing new is sent from the moment at which the node asks for a hold, and
+//! what was on its way when it leaves is taken back, to be sent again from where it is then.
+
+use super::*;
+
+impl Client {
+    /// Sends nothing more, until [`Client::resume_all`].
+    pub(crate) fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Whether requests are kept back because the client itself is away.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// What is on its way now is not answered any more: takes it back.
+    pub(crate) fn recall(&mut self, endpoint: &mut Endpoint) {
+        self.pause();
+        for to in self.peers.values().filter_map(|peer| peer.sent_to) {
+            endpoint.recall(coap_address(to));
+        }
+        let discovered: Vec<Ipv6Addr> = self.peers.keys().copied().collect();
+        for p_addr in discovered {
+            self.cancel_discovery(endpoint, p_addr);
+        }
+    }
+
+    /// The client has another address than before.
+    pub(crate) fn moved(&mut self) {
+        self.moved = true;
+        for peer in self.peers.values_mut() {
+            peer.moved_since = true;
+        }
+    }
+
+    /// The client is back: sends what was taken back, then what was kept back.
+    pub(crate) fn resume_all(&mut self, now: SimTime, endpoint: &mut Endpoint) {
+        if !std::mem::replace(&mut self.paused, false) {
+            return;
+        }
+        let moved = std::mem::take(&mut self.moved);
+        for peer in self.peers.values() {
+            if let Some(to) = peer.sent_to {
+                endpoint.resend(now, coap_address(to));
+            }
+        }
+        if moved {
+            self.observe_again(now, endpoint);
+        }
+        let p_addrs: Vec<Ipv6Addr> = self.peers.keys().copied().collect();
+        for p_addr in p_addrs {
+            self.pump(now, endpoint, p_addr);
+        }
+    }
+
+    /// An observer is known by its address (RFC 7641 §4.1): with another one it registers again.
+    fn observe_again(&self, now: SimTime, endpoint: &mut Endpoint) {
+        for (id, purpose) in &self.requests {
+            if matches!(purpose, Purpose::Observation(..)) {
+                endpoint.observe_again(now, *id);
+            }
+        }
+    }
+
+    /// Whether the node at `address` is known to be on hold.
+    pub(crate) fn holds_back(&self, address: Ipv6Addr) -> bool {
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.on_hold_since.is_some())
+            .filter_map(|(p_addr, _)| self.lbc.get(*p_addr))
+            .any(|entry| entry.held && entry.t_addr == address)
+    }
+}
