@@ -29,7 +29,7 @@ use topology::plan::{MobileNodePlan, RadioInterface};
 use wpan::HeardFrame;
 
 use crate::Host;
-use crate::host::{earlier, instant, now};
+use crate::host::{Ignored, earlier, instant, now};
 use crate::icmpv6::{self, Icmpv6Socket};
 use crate::radio::Radio;
 use crate::resource::Resources;
@@ -79,6 +79,8 @@ struct MobileNode {
     tuned: usize,
     lowpan: u32,
     router: Option<Advertised>,
+    /// Router advertisements that were none.
+    ignored: Ignored,
     t_addr: Option<Ipv6Addr>,
     sleep: Sleep,
     /// Duplicate address detection that the next step waits for.
@@ -134,6 +136,7 @@ impl MobileNode {
             ear,
             tuned,
             router: None,
+            ignored: Ignored::default(),
             t_addr: None,
             sleep: Sleep::new(plan.sleep.clone()),
             checking: None,
