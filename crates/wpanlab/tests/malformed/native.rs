@@ -67,6 +67,7 @@ impl Daemon {
                 .arg(plan.with_file_name("state"))
                 .arg("--plan")
                 .args([plan.as_os_str(), node.as_ref()])
+                .env("WPANLAB_LOG", "warn")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log)

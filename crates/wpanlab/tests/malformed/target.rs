@@ -167,6 +167,7 @@ impl Target {
             pid: outside.daemon(self),
             datagrams: Malformed::new(self.name, (self.valid)()),
             sent: 0,
+            lost: 0,
             arrived_before: 0,
         };
         attack.arrived_before = attack.arrived();
@@ -214,6 +215,8 @@ pub struct Attack<'t> {
     pid: i32,
     datagrams: Malformed,
     sent: u64,
+    /// Of those, what did not arrive.
+    lost: u64,
     arrived_before: u64,
 }
 
@@ -258,7 +261,7 @@ impl Attack<'_> {
     }
 
     /// Waits until all has arrived, or no more comes, and the sockets' queues are empty.
-    fn wait_until_taken(&self) {
+    fn wait_until_taken(&mut self) {
         let began = Instant::now();
         let (mut arrived, mut since) = (0, began);
         loop {
@@ -267,8 +270,9 @@ impl Attack<'_> {
                 (arrived, since) = (now_arrived, Instant::now());
             }
             self.forget_answers();
-            let all = arrived >= self.sent || since.elapsed() > GIVEN_UP;
-            if all && self.queued() == 0 {
+            let all = arrived + self.lost >= self.sent;
+            if (all || since.elapsed() > GIVEN_UP) && self.queued() == 0 {
+                self.lost = self.sent.saturating_sub(arrived);
                 return;
             }
             let name = self.target.name;
