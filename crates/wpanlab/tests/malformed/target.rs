@@ -323,13 +323,13 @@ impl Attack<'_> {
             "{}: died",
             self.target.name
         );
-        let (question, is_answer): (Vec<u8>, fn(&[u8]) -> bool) = match self.target.answer {
+        let (question, answer): (Vec<u8>, &[u8]) = match self.target.answer {
             Answer::Life => return,
-            Answer::Pong => (vec![0x40, 0, 0xaf, 0xfe], |a| a == [0x70, 0, 0xaf, 0xfe]),
+            Answer::Pong => (vec![0x40, 0, 0xaf, 0xfe], &[0x70, 0, 0xaf, 0xfe]),
             Answer::Information => {
                 let kind = MessageType::InformationRequest;
                 let question = dhcpv6::Message::new(kind, [0xaf, 0xfe, 1]);
-                (question.encode(), |a| a.starts_with(&[7, 0xaf, 0xfe, 1]))
+                (question.encode(), &[7, 0xaf, 0xfe, 1])
             }
         };
         self.socket.send_to(&question, &self.to).unwrap();
@@ -338,7 +338,7 @@ impl Attack<'_> {
             let length = (&self.socket).read(&mut buffer).unwrap_or_else(|error| {
                 panic!("{}: the daemon does not answer: {error}", self.target.name)
             });
-            if is_answer(&buffer[..length]) {
+            if buffer[..length].starts_with(answer) {
                 return;
             }
         }
