@@ -1,7 +1,7 @@
 //! `comp::client::Client`: any sequence of calls, commands, answers and time steps.
 //!
-//! Every call ends once; an error answer changes nothing; only the WMMS and the node itself are
-//! believed; a hold keeps everything back; what waits is bounded.
+//! Every call ends once, in silence too; an error answer changes nothing; only the WMMS and the node
+//! itself are believed; nothing outlives its lifetime.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
 //! Router advertisements and solicitations: what is read is the same after encoding, and smoltcp
-//! reads the same; an advertiser is never hurried by solicitations.
+//! reads the same.
 
 #![no_main]
 
