@@ -22,6 +22,9 @@
 //! * *NSTART.* Requests and pings, per peer, until ACK or response; a non-confirmable request
 //!   until its response or [`Params::response_timeout`]. Responses are not limited: §4.7 binds
 //!   clients.
+//! * *When Message IDs run short.* No more than [`MAX_IN_FLIGHT`] requests are under way, and the
+//!   others wait; with as many confirmable messages unacknowledged, a separate response goes out
+//!   non-confirmable (§5.2.2), so that there is always a Message ID that no unfinished message uses.
 //! * *A response from a former address.* After [`Endpoint::retarget`] an ACK or a response
 //!   from an address to which the request was sent earlier still counts if Message ID or
 //!   token fit: the node was served the request before it moved. A Reset from a former
@@ -77,6 +80,10 @@ pub enum Reliability {
     /// NON.
     NonConfirmable,
 }
+
+/// Requests and pings under way at most, and unacknowledged confirmable messages: each a quarter of
+/// all Message IDs.
+pub const MAX_IN_FLIGHT: usize = 1 << 14;
 
 /// Names a request or ping of ours; ascending in the order of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -299,7 +306,8 @@ impl Endpoint {
         self.requests.len()
     }
 
-    /// The next Message ID that no unfinished message of ours uses (§4.4).
+    /// The next Message ID that no unfinished message of ours uses (§4.4); [`MAX_IN_FLIGHT`] leaves
+    /// some.
     fn message_id(&mut self) -> u16 {
         loop {
             let id = self.next_message_id;

@@ -215,6 +215,9 @@ impl Request {
     }
 }
 
+/// Longest diagnostic payload, in bytes.
+pub const MAX_DIAGNOSTIC: usize = 256;
+
 /// A response, without what the message layer adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -236,11 +239,32 @@ impl Response {
         }
     }
 
-    /// An error with a diagnostic payload (RFC 7252 §5.5.2).
+    /// An error with a diagnostic payload (RFC 7252 §5.5.2: "a brief human-readable diagnostic
+    /// message"): of `text` no more than [`MAX_DIAGNOSTIC`] bytes, since it may quote a request
+    /// that is longer than any datagram back could be.
     pub fn diagnostic(code: Code, text: &str) -> Response {
+        let mut end = text.len().min(MAX_DIAGNOSTIC);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
         Response {
-            payload: text.as_bytes().to_vec(),
+            payload: text.as_bytes()[..end].to_vec(),
             ..Response::new(code)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_is_brief_and_ends_between_characters() {
+        let long = format!("x{}", "\u{e9}".repeat(MAX_DIAGNOSTIC));
+        let response = Response::diagnostic(Code::NOT_FOUND, &long);
+        assert_eq!(response.payload.len(), MAX_DIAGNOSTIC - 1);
+        assert!(long.starts_with(std::str::from_utf8(&response.payload).unwrap()));
+        let short = Response::diagnostic(Code::NOT_FOUND, "\u{e9}");
+        assert_eq!(short.payload, "\u{e9}".as_bytes());
     }
 }

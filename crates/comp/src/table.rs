@@ -45,6 +45,10 @@ impl<X> Entry<X> {
 /// default parameters (RFC 7252 §4.8.2: 247 s).
 pub const MEMORY: Duration = Duration::from_secs(247);
 
+/// Entries that are gone of which the numbers are remembered; of one more, what would be forgotten
+/// next is forgotten early. It takes 265 ends a second for [`MEMORY`].
+pub const MAX_GONE: usize = 1 << 16;
+
 /// The table. Entries expire in the order of their deadlines; nothing is scanned.
 #[derive(Clone, Debug)]
 pub struct Table<X> {
@@ -209,10 +213,16 @@ impl<X> Table<X> {
         true
     }
 
-    /// Removes an entry; its number is remembered for [`MEMORY`].
+    /// Removes an entry; its number is remembered for [`MEMORY`], if it is among the last
+    /// [`MAX_GONE`].
     pub fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Entry<X>> {
         let entry = self.take(p_addr)?;
         if let Some(sequence) = entry.sequence {
+            if self.gone.len() >= MAX_GONE
+                && let Some(oldest) = self.gone_until.take_due(SimTime::FAR_FUTURE)
+            {
+                self.gone.remove(&oldest);
+            }
             self.gone.insert(p_addr, sequence);
             self.gone_until.set(p_addr, now + MEMORY);
         }
@@ -348,6 +358,22 @@ mod tests {
         table.bind(at(0), P1, T1, Lifetime(20));
         table.hold(at(1), P1, Some(Duration::from_secs(60)));
         assert_eq!(table.expire(at(20)), Some(Expired::Lifetime(P1)));
+    }
+
+    #[test]
+    fn the_numbers_of_so_many_entries_that_are_gone_are_remembered_and_no_more() {
+        let mut table = Table::<()>::new();
+        let p_addr = |n: usize| Ipv6Addr::from(u128::from(P1) + n as u128);
+        let known = Some(Sequence(7));
+        for n in 0..=MAX_GONE {
+            table.bind(at(n as u64), p_addr(n), T1, Lifetime(10));
+            table.set_sequence(p_addr(n), known);
+            table.remove(at(n as u64), p_addr(n));
+        }
+        assert_eq!(table.gone.len(), MAX_GONE);
+        assert_eq!(table.sequence(p_addr(0)), None);
+        assert_eq!(table.sequence(p_addr(1)), known);
+        assert_eq!(table.sequence(p_addr(MAX_GONE)), known);
     }
 
     #[test]

@@ -266,6 +266,10 @@ fn lengths_that_an_option_cannot_have_are_refused_for_it() {
     );
 }
 
+fn give(message: &mut Message, address: &str) {
+    message.ia_nas[0].addresses[0].address = address.parse().unwrap();
+}
+
 #[test]
 fn a_client_ignores_what_is_not_for_its_exchange() {
     let mut client = Client::new(client_config(1), Seed(1).rng(&["client"])).unwrap();
@@ -291,6 +295,9 @@ fn a_client_ignores_what_is_not_for_its_exchange() {
     assert_eq!(refuse(|m| m.server_id = None), I::NoServerId);
     assert_eq!(refuse(|m| m.ia_nas.clear()), I::NoAddress);
     assert_eq!(refuse(|m| m.ia_nas[0].iaid = 9), I::NoAddress);
+    assert_eq!(refuse(|m| give(m, "ff02::1")), I::NoAddress);
+    assert_eq!(refuse(|m| give(m, "::")), I::NoAddress);
+    assert_eq!(refuse(|m| give(m, "::1")), I::NoAddress);
     let unasked = refuse(|m| {
         m.kind = MessageType::Reply;
         m.rapid_commit = true;

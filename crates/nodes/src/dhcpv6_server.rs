@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 use topology::plan::{Dhcpv6ServerPlan, PoolPlan};
 use units::Eui64;
 
-use crate::host::{instant, now};
+use crate::host::{Ignored, instant, now};
 use crate::{Host, icmpv6};
 
 pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
@@ -29,12 +29,18 @@ pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
     })?;
     let socket = UdpSocket::from_std(icmpv6::udp(SERVER_PORT, None)?)?;
     let mut buffer = vec![0; 65536];
+    let mut ignored = Ignored::default();
     host.events.report(EventKind::Ready)?;
     loop {
         tokio::select! {
             received = socket.recv_from(&mut buffer) => {
                 let (length, from) = received.context("DHCPv6 socket")?;
-                answer(&mut server, &socket, &buffer[..length], from).await;
+                let answered = answer(&mut server, &socket, &buffer[..length], from).await;
+                if let Err(error) = answered
+                    && let Some(times) = ignored.another()
+                {
+                    tracing::warn!(%from, %error, times, "DHCPv6 message ignored");
+                }
             }
             () = tokio::time::sleep_until(instant(server.poll_timeout())) => server.handle_timeout(now()),
             control = host.commands.next() => if control? == Control::Stop { return Ok(()) },
@@ -50,17 +56,21 @@ pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
     }
 }
 
-async fn answer(server: &mut Server, socket: &UdpSocket, message: &[u8], from: SocketAddr) {
-    let SocketAddr::V6(from) = from else { return };
-    match server.handle_datagram(now(), from, message) {
-        Ok(reply) => {
-            if let Err(error) = socket
-                .send_to(&reply.payload, SocketAddr::V6(reply.to))
-                .await
-            {
-                tracing::debug!(to = %reply.to, %error, "DHCPv6 reply lost");
-            }
-        }
-        Err(error) => tracing::warn!(%from, %error, "DHCPv6 message ignored"),
+async fn answer(
+    server: &mut Server,
+    socket: &UdpSocket,
+    message: &[u8],
+    from: SocketAddr,
+) -> Result<(), dhcpv6::server::Ignored> {
+    let SocketAddr::V6(from) = from else {
+        return Ok(());
+    };
+    let reply = server.handle_datagram(now(), from, message)?;
+    if let Err(error) = socket
+        .send_to(&reply.payload, SocketAddr::V6(reply.to))
+        .await
+    {
+        tracing::debug!(to = %reply.to, %error, "DHCPv6 reply lost");
     }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use topology::plan::EdgeRouterPlan;
 use units::Eui64;
 
 use crate::Host;
-use crate::host::{instant, now};
+use crate::host::{Ignored, instant, now};
 use crate::icmpv6::{self, Icmpv6Socket};
 
 /// All-routers multicast group, link-local scope (RFC 4291 §2.7.1).
@@ -29,6 +29,7 @@ pub(crate) async fn run(mut host: Host, plan: EdgeRouterPlan) -> Result<()> {
         Some(server) => Some(RelayAgent::open(&lowpan, plan.address, server)?),
         None => None,
     };
+    let mut ignored = Ignored::default();
     advertiser.start(now());
     host.events.report(EventKind::Ready)?;
     loop {
@@ -40,8 +41,10 @@ pub(crate) async fn run(mut host: Host, plan: EdgeRouterPlan) -> Result<()> {
                 let received = received?;
                 let handled = advertiser.handle_solicitation(
                     now(), received.source, received.hop_limit, &received.message);
-                if let Err(error) = handled {
-                    tracing::warn!(source = %received.source, %error, "router solicitation ignored");
+                if let Err(error) = handled
+                    && let Some(times) = ignored.another()
+                {
+                    tracing::warn!(source = %received.source, %error, times, "router solicitation ignored");
                 }
             }
             () = tokio::time::sleep_until(instant(advertiser.poll_timeout())) => {
@@ -86,6 +89,7 @@ struct RelayAgent {
     server: SocketAddrV6,
     lowpan: u32,
     buffer: Vec<u8>,
+    ignored: Ignored,
 }
 
 /// The next message to relay, or never without a relay agent.
@@ -112,6 +116,7 @@ impl RelayAgent {
             server: SocketAddrV6::new(server, SERVER_PORT, 0, 0),
             lowpan: index,
             buffer: vec![0; 65536],
+            ignored: Ignored::default(),
         })
     }
 
@@ -143,7 +148,11 @@ impl RelayAgent {
                     tracing::debug!(%to, %error, "relayed DHCPv6 message lost");
                 }
             }
-            Err(error) => tracing::warn!(%from, %error, "DHCPv6 message not relayed"),
+            Err(error) => {
+                if let Some(times) = self.ignored.another() {
+                    tracing::warn!(%from, %error, times, "DHCPv6 message not relayed");
+                }
+            }
         }
         Ok(())
     }

@@ -83,6 +83,20 @@ impl Events {
     }
 }
 
+/// How often a daemon ignored a message, for its log. A line for each would let any neighbour
+/// fill the disk.
+#[derive(Debug, Default)]
+pub struct Ignored(u64);
+
+impl Ignored {
+    /// One more; how many there were if that is to be logged: of the first, the tenth, the
+    /// hundredth, and so on.
+    pub fn another(&mut self) -> Option<u64> {
+        self.0 += 1;
+        (self.0 == 10_u64.pow(self.0.ilog10())).then_some(self.0)
+    }
+}
+
 /// Control lines from whoever started the daemon.
 #[derive(Debug)]
 pub enum Commands {
@@ -131,5 +145,17 @@ impl Commands {
             }
             Commands::Alone { started: true } => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_ignored_messages_are_seven_lines_of_log() {
+        let mut ignored = Ignored::default();
+        let logged: Vec<u64> = (0..1_000_000).filter_map(|_| ignored.another()).collect();
+        assert_eq!(logged, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]);
     }
 }

@@ -31,7 +31,7 @@ use topology::plan::{MobileNodePlan, RadioInterface};
 use wpan::HeardFrame;
 
 use crate::Host;
-use crate::host::{earlier, instant, now};
+use crate::host::{Ignored, earlier, instant, now};
 use crate::icmpv6::{self, Icmpv6Socket};
 use crate::polls::Polling;
 use crate::radio::Radio;
@@ -83,6 +83,8 @@ struct MobileNode {
     tuned: usize,
     lowpan: u32,
     router: Option<Advertised>,
+    /// Router advertisements that were none.
+    ignored: Ignored,
     t_addr: Option<Ipv6Addr>,
     sleep: Sleep,
     /// Duplicate address detection that the next step waits for.
@@ -139,6 +141,7 @@ impl MobileNode {
             ear,
             tuned,
             router: None,
+            ignored: Ignored::default(),
             t_addr: None,
             sleep: Sleep::new(plan.sleep.clone()),
             checking: None,

@@ -75,7 +75,9 @@ impl Radio {
         set("use_optimistic", optimistic)?;
         if !retrans_timer.is_zero() {
             let name = format!("net.ipv6.neigh.{lowpan}.retrans_time_ms");
-            sysctl::write(&name, retrans_timer.as_millis())?;
+            // The kernel takes no more than 31 bits of what an advertisement has 32 bits for.
+            let longest = i32::MAX as u128;
+            sysctl::write(&name, retrans_timer.as_millis().min(longest))?;
         }
         Ok(())
     }

@@ -48,7 +48,8 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// The problems of `file`, whose text is `source`, with `assignments`. Sorts by position.
+    /// The problems of `file`, whose text is `source`, with `assignments`. Sorts by position, and
+    /// escapes control characters: a message can quote a value of several lines.
     pub fn new(
         file: &str,
         source: &str,
@@ -66,6 +67,11 @@ impl Diagnostics {
         });
         // A table that several nodes share is checked once for each.
         problems.dedup();
+        for Diagnostic { message, .. } in &mut problems {
+            if message.contains(char::is_control) {
+                *message = message.chars().map(shown).collect();
+            }
+        }
         Diagnostics {
             file: file.to_owned(),
             source: source.to_owned(),
@@ -77,6 +83,14 @@ impl Diagnostics {
     /// The problems in the file's order; never empty.
     pub fn problems(&self) -> &[Diagnostic] {
         &self.problems
+    }
+}
+
+/// A character as it can stand in one line of a terminal.
+fn shown(c: char) -> String {
+    match c.is_control() {
+        true => c.escape_default().collect(),
+        false => c.into(),
     }
 }
 
@@ -182,6 +196,20 @@ mod tests {
         assert_eq!(
             all.to_string(),
             "x.yaml:2:3: error: unknown key `chanel`\n   |\n 2 |   chanel: 1\n   |   ^^^^^^\n"
+        );
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let error = crate::load("x.yaml", "\"\\x07\u{e9}\"", crate::Overrides::default());
+        assert_eq!(
+            error.unwrap_err().problems()[0].message,
+            "`\\u{7}\u{e9}` is not a table, `{ key: value }`"
+        );
+        let error = crate::load("x.yaml", "0\n\n0 2\n", crate::Overrides::default());
+        assert_eq!(
+            error.unwrap_err().problems()[0].message,
+            "`0\\n0 2` is not a table, `{ key: value }`"
         );
     }
 

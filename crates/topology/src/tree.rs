@@ -84,6 +84,7 @@ pub enum ScalarKind {
 
 /// Reads `text` as one YAML document. Syntax errors and duplicate keys stop at the first.
 pub(crate) fn parse(text: &str) -> Result<Tree, Diagnostic> {
+    check_line_breaks(text)?;
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
         duplicate_keys: DuplicateKeyPolicy::Error,
@@ -97,6 +98,27 @@ pub(crate) fn parse(text: &str) -> Result<Tree, Diagnostic> {
     let root: Spanned<Raw> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax(&error))?;
     tree(root, text)
+}
+
+/// A carriage return alone is a line break to YAML (YAML 1.2 §5.4) and none to an editor, which
+/// would show every later line under another number than a diagnostic.
+fn check_line_breaks(text: &str) -> Result<(), Diagnostic> {
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let body = line.strip_suffix("\r\n").unwrap_or(line);
+        if let Some(at) = body.find('\r') {
+            return Err(Diagnostic {
+                span: Span {
+                    line: number + 1,
+                    column: body[..at].chars().count() + 1,
+                    length: 1,
+                    ..Span::default()
+                },
+                message: "a carriage return without a line feed: end lines with a line feed"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A parser error as one of ours.
@@ -317,6 +339,15 @@ mod tests {
         let error = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
         assert_eq!((error.span.line, error.span.column), (3, 1));
         assert!(error.message.starts_with("duplicate key `a`"));
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_only_before_a_line_feed() {
+        assert_eq!(entries("a: 1\r\nb: 2\r\n").len(), 2);
+        let error = parse("a: 1\n\u{e9}:\r\rb\n").unwrap_err();
+        assert_eq!((error.span.line, error.span.column), (2, 3));
+        assert!(error.message.starts_with("a carriage return without"));
+        assert!(parse("a: 1\r").is_err());
     }
 
     #[test]

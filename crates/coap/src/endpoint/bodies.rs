@@ -25,7 +25,7 @@ use crate::message::{Code, Options, Response, option};
 pub(super) const PER_PEER: usize = 4;
 /// Bodies of each kind kept in all.
 pub(super) const MAX_BODIES: usize = 1024;
-/// Bytes of bodies of each kind kept in all.
+/// Bytes of bodies of each kind, and of the requests they are found by, kept in all.
 pub(super) const MAX_BYTES: usize = 4 << 20;
 
 /// Whose body of what it is.
@@ -50,6 +50,11 @@ impl Key {
             }
         }
         Key { peer, request }
+    }
+
+    /// Bytes of the request that it holds.
+    pub(super) fn len(&self) -> usize {
+        self.request.len()
     }
 }
 
@@ -93,7 +98,7 @@ impl<T: Sized> Bodies<T> {
     /// Takes a body out.
     pub(super) fn take(&mut self, now: SimTime, key: &Key) -> Option<T> {
         let (expires, body) = self.bodies.remove(key)?;
-        self.bytes -= body.bytes();
+        self.bytes -= size(key, &body);
         (now < expires).then_some(body)
     }
 
@@ -108,13 +113,14 @@ impl<T: Sized> Bodies<T> {
     pub(super) fn keep(&mut self, now: SimTime, key: Key, lifetime: Duration, body: T) -> bool {
         self.take(now, &key);
         self.make_room(key.peer);
-        if self.is_full(body.bytes()) {
+        let size = size(&key, &body);
+        if self.is_full(size) {
             self.forget_expired(now);
         }
-        if self.is_full(body.bytes()) {
+        if self.is_full(size) {
             return false;
         }
-        self.bytes += body.bytes();
+        self.bytes += size;
         self.bodies.insert(key, (now + lifetime, body));
         true
     }
@@ -140,20 +146,25 @@ impl<T: Sized> Bodies<T> {
         if let Some(key) = oldest.map(|(key, _)| key.clone())
             && let Some((_, body)) = self.bodies.remove(&key)
         {
-            self.bytes -= body.bytes();
+            self.bytes -= size(&key, &body);
         }
     }
 
     fn forget_expired(&mut self, now: SimTime) {
         let bytes = &mut self.bytes;
-        self.bodies.retain(|_, (expires, body)| {
+        self.bodies.retain(|key, (expires, body)| {
             let stays = now < *expires;
             if !stays {
-                *bytes -= body.bytes();
+                *bytes -= size(key, body);
             }
             stays
         });
     }
+}
+
+/// What a body costs. A request can be as long as its body.
+fn size<T: Sized>(key: &Key, body: &T) -> usize {
+    key.len() + body.bytes()
 }
 
 /// What a request says about blocks.
@@ -241,9 +252,22 @@ mod tests {
     }
 
     #[test]
+    fn a_long_request_counts_as_its_body_does() {
+        let mut bodies = Bodies::new();
+        let now = SimTime::ZERO;
+        let long = key(1, &vec![b'x'; MAX_BYTES]);
+        assert!(!bodies.keep(now, long, HOUR, Upload(Vec::new())));
+        let half = |peer| key(peer, &vec![b'x'; MAX_BYTES / 2]);
+        assert!(bodies.keep(now, half(1), HOUR, Upload(Vec::new())));
+        assert!(!bodies.keep(now, half(2), HOUR, Upload(Vec::new())));
+        assert!(bodies.take(now, &half(1)).is_some());
+        assert_eq!(bodies.bytes, 0);
+    }
+
+    #[test]
     fn full_is_full_until_something_expires() {
         let mut bodies = Bodies::new();
-        let half = || Upload(vec![0; MAX_BYTES / 2]);
+        let half = || Upload(vec![0; MAX_BYTES / 2 - key(1, b"").len()]);
         let now = SimTime::ZERO;
         assert!(bodies.keep(now, key(1, b""), HOUR, half()));
         assert!(bodies.keep(now, key(2, b""), HOUR * 2, half()));

@@ -9,7 +9,7 @@ use super::critical;
 use super::observation::{Fetch, Notified, Observation};
 use super::peer::Peer;
 use super::transfer::{Progress, Transfer};
-use super::{Endpoint, Event, Failure, Reliability, RequestId, Timer};
+use super::{Endpoint, Event, Failure, MAX_IN_FLIGHT, Reliability, RequestId, Timer};
 use crate::message::{Kind, Request, Response, option};
 use crate::wire::{Message, Token};
 
@@ -271,9 +271,15 @@ impl Endpoint {
         id
     }
 
-    /// Sends what NSTART admits of a peer's line.
+    /// Sends what NSTART admits of a peer's line, or tries again later if Message IDs run short.
     pub(super) fn send_queued(&mut self, now: SimTime, peer: Peer) {
         let nstart = self.params.nstart.max(1);
+        let waits = |line: &Line| !line.queue.is_empty();
+        if self.by_message_id.len() >= MAX_IN_FLIGHT && self.lines.get(&peer).is_some_and(waits) {
+            let later = now + self.params.ack_timeout;
+            self.timers.insert((later, Timer::Send(peer)));
+            return;
+        }
         while !self.kept_back.contains(&peer)
             && let Some(line) = self.lines.get_mut(&peer)
             && line.in_flight < nstart

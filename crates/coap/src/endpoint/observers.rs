@@ -7,8 +7,9 @@
 //! between are not sent. A Reset, a CON without answer, Observe 1 and an error state end it.
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
-//! [`PER_PEER`] observations per peer, [`MAX_OBSERVERS`] in all; one more is answered like a
-//! plain GET, as §4.1 lets a server do.
+//! [`PER_PEER`] observations per peer, [`MAX_OBSERVERS`] in all, each by a request of no more than
+//! [`MAX_REQUEST`] bytes; one more, or longer, is answered like a plain GET, as §4.1 lets a server
+//! do.
 
 use std::net::SocketAddrV6;
 use std::time::Duration;
@@ -27,6 +28,8 @@ use crate::wire::Token;
 const PER_PEER: usize = 16;
 /// Observations in all.
 const MAX_OBSERVERS: usize = 1024;
+/// Bytes of options that are kept of a registration.
+const MAX_REQUEST: usize = 1024;
 
 /// "a server MUST send a notification in a confirmable message instead of a non-confirmable
 /// message at least every 24 hours" (RFC 7641 §4.5).
@@ -92,8 +95,9 @@ impl Endpoint {
             && exchange.accepted(response.clone()).code.is_success()
         {
             let key = (Peer::from(exchange.from), exchange.token);
+            let short = exchange.asked.key.len() <= MAX_REQUEST;
             let former = self.observers.remove(&key);
-            if self.has_room_for(key.0) {
+            if short && self.has_room_for(key.0) {
                 let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
                 let observer = Observer {
                     to: exchange.from,

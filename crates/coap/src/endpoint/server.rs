@@ -9,7 +9,7 @@ use super::bodies::Asked;
 use super::critical;
 use super::observers::Wish;
 use super::peer::Peer;
-use super::{Endpoint, Event, ExchangeId, Timer};
+use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
 use crate::message::{Code, Kind, Request, Response, option};
 use crate::wire::{Message, Token};
 
@@ -58,7 +58,8 @@ impl Endpoint {
             return;
         };
         let piggybacked = exchange.acknowledge_at.is_some();
-        let (kind, message_id) = match (piggybacked, exchange.confirmable) {
+        let confirmable = exchange.confirmable && self.confirmables.len() < MAX_IN_FLIGHT;
+        let (kind, message_id) = match (piggybacked, confirmable) {
             (true, _) => (Kind::Acknowledgement, exchange.message_id),
             (false, true) => (Kind::Confirmable, self.message_id()),
             (false, false) => (Kind::NonConfirmable, self.message_id()),

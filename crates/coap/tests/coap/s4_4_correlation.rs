@@ -1,8 +1,10 @@
 //! Message IDs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use coap::{Endpoint, Kind, Machine, Params};
+use coap::endpoint::MAX_IN_FLIGHT;
+use coap::{Endpoint, Event, Kind, Machine, Params};
 use units::Seed;
 
 use crate::support::*;
@@ -93,4 +95,51 @@ fn ipv4_mapped_peers_work_like_any_other() {
     let bytes = piggybacked(&request).encode();
     subject.endpoint.handle_datagram(subject.now, to, &bytes);
     assert_eq!(subject.responses()[0].0, id);
+}
+
+#[test]
+fn requests_for_which_message_ids_run_short_wait_and_all_end() {
+    let mut subject = Subject::new(Params {
+        max_retransmit: 0,
+        ..steady()
+    });
+    let all = MAX_IN_FLIGHT + 10;
+    for host in 0..all {
+        subject.request(host as u16, CON, "/a");
+    }
+    let ids: BTreeSet<u16> = subject.sent().iter().map(|(_, m)| m.message_id).collect();
+    assert_eq!(ids.len(), MAX_IN_FLIGHT);
+    subject.advance(secs(100.0));
+    assert_eq!(subject.sent().len(), 10);
+    assert_eq!(subject.failures().len(), all);
+    assert_eq!(
+        (subject.endpoint.outstanding(), subject.timeout()),
+        (0, None)
+    );
+}
+
+/// §5.2.2: a separate response can be non-confirmable.
+#[test]
+fn a_separate_response_for_which_message_ids_run_short_is_non_confirmable() {
+    let mut subject = Subject::new(steady());
+    let exchanges = |subject: &mut Subject, hosts: std::ops::Range<usize>| {
+        for host in hosts {
+            subject.receive(host as u16, &get_message(Kind::Confirmable, 1));
+        }
+        subject.advance(subject.now + Duration::from_secs(1));
+        subject.sent();
+        let told = subject.events().into_iter().map(|event| match event {
+            Event::Request { exchange, .. } => exchange,
+            other => panic!("{other:?}"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    for exchange in exchanges(&mut subject, 0..MAX_IN_FLIGHT) {
+        subject.respond(exchange, content("x"));
+    }
+    let kinds = |subject: &mut Subject| subject.sent().into_iter().map(|(_, m)| m.kind);
+    assert!(kinds(&mut subject).all(|kind| kind == Kind::Confirmable));
+    let over = exchanges(&mut subject, MAX_IN_FLIGHT..MAX_IN_FLIGHT + 1);
+    subject.respond(over[0], content("x"));
+    assert!(kinds(&mut subject).eq([Kind::NonConfirmable]));
 }

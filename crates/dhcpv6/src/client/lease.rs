@@ -39,11 +39,14 @@ impl Lease {
             return None;
         }
         // §21.6: so MUST be an address with a preferred lifetime greater than its valid one;
-        // a valid lifetime of 0 takes an address away.
-        let address = ia
-            .addresses
-            .iter()
-            .find(|address| address.valid_s > 0 && address.preferred_s <= address.valid_s)?;
+        // a valid lifetime of 0 takes an address away. What no node can have is no address
+        // (RFC 4291 §2.5, §2.7).
+        let address = ia.addresses.iter().find(|given| {
+            let is_of_a_node = !given.address.is_unspecified()
+                && !given.address.is_loopback()
+                && !given.address.is_multicast();
+            is_of_a_node && given.valid_s > 0 && given.preferred_s <= given.valid_s
+        })?;
         let (t1_s, t2_s) = times(ia, address.preferred_s);
         Some(Lease {
             address: address.address,

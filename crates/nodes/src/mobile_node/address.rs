@@ -3,7 +3,8 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use nd::solicitor::Advertised;
 use rundir::EventKind;
 use topology::plan::{AddressMode, DadMode};
 
@@ -25,11 +26,15 @@ impl MobileNode {
         ) {
             Ok(advertised) => advertised,
             Err(error) => {
-                tracing::warn!(source = %received.source, %error, "router advertisement ignored");
+                self.ignore(received.source, &error);
                 return Ok(());
             }
         };
         if self.router.is_some() || advertised.router_lifetime.is_zero() {
+            return Ok(());
+        }
+        if let Err(error) = self.check_router(&advertised) {
+            self.ignore(received.source, &error);
             return Ok(());
         }
         self.radio.configure_host(
@@ -46,6 +51,32 @@ impl MobileNode {
         }
     }
 
+    fn ignore(&mut self, source: Ipv6Addr, error: &dyn std::fmt::Display) {
+        if let Some(times) = self.ignored.another() {
+            tracing::warn!(%source, %error, times, "router advertisement ignored");
+        }
+    }
+
+    /// Whether the node can go on with a router: it is another node, and has a prefix where
+    /// addresses are formed from it.
+    fn check_router(&self, advertised: &Advertised) -> Result<(), &'static str> {
+        if advertised.router == self.radio.eui64().link_local() {
+            return Err("it comes from an address of ours");
+        }
+        let slaac = self.plan.handover.address == AddressMode::Slaac;
+        if slaac && self.formed_address(advertised).is_none() {
+            return Err("no prefix has the A flag, for SLAAC");
+        }
+        Ok(())
+    }
+
+    /// The address that the node forms from the first prefix with the A flag.
+    fn formed_address(&self, router: &Advertised) -> Option<Ipv6Addr> {
+        let eui64 = self.radio.eui64();
+        let mut prefixes = router.prefixes.iter();
+        prefixes.find_map(|prefix| prefix.autonomous_address(eui64))
+    }
+
     /// Starts DHCPv6, or forms the address from the advertised prefix.
     pub(super) async fn acquire_address(&mut self) -> Result<()> {
         match self.plan.handover.address {
@@ -55,17 +86,8 @@ impl MobileNode {
             }
             AddressMode::Slaac => {
                 let router = self.router.as_ref().context("an address before a router")?;
-                let eui64 = self.radio.eui64();
-                let formed = router
-                    .prefixes
-                    .iter()
-                    .find_map(|p| p.autonomous_address(eui64));
-                let Some(address) = formed else {
-                    bail!(
-                        "{} advertises no prefix with the A flag for SLAAC",
-                        router.router
-                    );
-                };
+                let formed = self.formed_address(router);
+                let address = formed.context("a router without a prefix was taken")?;
                 self.have_address(address).await
             }
         }

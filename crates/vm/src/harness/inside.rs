@@ -27,6 +27,10 @@ pub(super) fn run(harness: &Harness, tests: &[Test]) -> ! {
         Ok(job) => job,
         Err(e) => fail(&format!("the job: {e}")),
     };
+    for (name, value) in job.environment {
+        // SAFETY: this process has one thread.
+        unsafe { std::env::set_var(name, value) };
+    }
     let mut failures = 0;
     for index in job.tests {
         report(&guest, &Event::Started(index));

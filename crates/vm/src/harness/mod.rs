@@ -49,6 +49,8 @@ pub struct Harness {
     /// Mount the host's root, read-only, at [`HOST_ROOT`]: for tests that run the host's
     /// programs.
     pub share_host_root: bool,
+    /// Environment variables of the host that the tests see, too, where they are set.
+    pub environment: Vec<String>,
     /// What one test may take, in guest time; then it has failed and is killed.
     pub test_limit: Duration,
     /// Wall time of silence after which the VM counts as stuck.
@@ -64,6 +66,7 @@ impl Default for Harness {
             memory_mib: 512,
             modules: modules::TESTBED.iter().map(|m| m.to_string()).collect(),
             share_host_root: false,
+            environment: Vec::new(),
             test_limit: Duration::from_secs(600),
             stall_limit: Duration::from_secs(120),
         }
@@ -80,10 +83,13 @@ impl Harness {
     }
 }
 
-/// The guest's job: which tests to run, by index.
+/// The guest's job.
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
+    /// Which tests to run, by index.
     tests: Vec<usize>,
+    /// Names and values of [`Harness::environment`].
+    environment: Vec<(String, String)>,
 }
 
 /// A line of progress, as JSON.

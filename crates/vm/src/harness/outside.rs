@@ -140,8 +140,10 @@ fn boot(
     config.modules = harness.modules.clone();
     config.share_host_root = harness.share_host_root;
     config.stall_limit = harness.stall_limit;
+    let value = |name: &String| Some((name.clone(), std::env::var(name).ok()?));
     let job = Job {
         tests: selected.to_vec(),
+        environment: harness.environment.iter().filter_map(value).collect(),
     };
     config.job = serde_json::to_vec(&job).map_err(|e| VmError::Config(e.to_string()))?;
     tokio::runtime::Builder::new_current_thread()

@@ -1,0 +1,221 @@
+//! `comp::client::Client`: any sequence of calls, commands, answers and time steps.
+//!
+//! Every call ends once, in silence too; an error answer changes nothing; only the WMMS and the node
+//! itself are believed; nothing outlives its lifetime.
+
+#![no_main]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
+
+use ::comp::client::{CallId, Client, Config, Event, HoldQueue};
+use ::comp::codec::{Command, Lifetime, Location};
+use ::comp::lbc::Entry;
+use coap::message::PORT;
+use coap::wire::{Message, Token};
+use coap::{Code, Kind, Machine, Params, Reliability};
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use units::{Seed, SimTime};
+use wpanlab_fuzz::{comp, script};
+
+const QUEUE: HoldQueue = HoldQueue {
+    capacity: 3,
+    timeout: Duration::from_secs(5),
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut u = Unstructured::new(bytes);
+    let mut world = World::new();
+    while !u.is_empty() && world.step(&mut u).is_ok() {}
+    world.end();
+});
+
+type Table = BTreeMap<Ipv6Addr, Entry>;
+
+struct World {
+    client: Client,
+    now: SimTime,
+    message_id: u16,
+    heard: Vec<(SocketAddrV6, Message)>,
+    calls: BTreeSet<CallId>,
+    table: Table,
+}
+
+impl World {
+    fn new() -> World {
+        let config = Config {
+            p_addr: [0xfd00, 3, 0, 0, 0, 0, 0, 1].into(),
+            wmms: SocketAddrV6::new(comp::WMMS, PORT, 0, 0),
+            lifetime: Duration::from_secs(600),
+            hold_queue: QUEUE,
+            coap: Params::default(),
+        };
+        World {
+            client: Client::new(config, Seed(1).rng(&["fuzz"])),
+            now: SimTime::ZERO + Duration::from_secs(1_000_000),
+            message_id: 0x100,
+            heard: Vec::new(),
+            calls: BTreeSet::new(),
+            table: Table::new(),
+        }
+    }
+
+    fn step(&mut self, u: &mut Unstructured) -> Result<()> {
+        self.timeout();
+        match u.int_in_range(0..=11u8)? {
+            0 | 1 => {
+                let call =
+                    self.client
+                        .get(self.now, comp::p_addr(u)?, "/a", Reliability::Confirmable);
+                assert!(self.calls.insert(call));
+                self.drain();
+            }
+            2..=4 => self.command(u)?,
+            5..=7 => self.answer(u)?,
+            8 => {
+                let known: Vec<(u16, Token)> = self
+                    .heard
+                    .iter()
+                    .map(|(_, m)| (m.message_id, m.token))
+                    .collect();
+                let message = script::message(u, &known)?;
+                self.client
+                    .handle_datagram(self.now, comp::sender(u)?, &message.encode());
+                self.drain();
+            }
+            _ => self.pass(script::step(u)?),
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, u: &mut Unstructured) -> Result<()> {
+        let (command, sequence) = (comp::command(u)?, comp::sequence(u)?);
+        let from = match u.arbitrary()? {
+            true => SocketAddrV6::new(comp::WMMS, PORT, 0, 0),
+            false => comp::sender(u)?,
+        };
+        self.message_id = self.message_id.wrapping_add(1);
+        let asked = comp::encode(&command, sequence, self.message_id);
+        let before = self.table.clone();
+        self.client.handle_datagram(self.now, from, &asked.encode());
+        let sent = self.drain();
+        let answer = sent
+            .iter()
+            .find(|(to, m)| *to == from && comp::answers(m, &asked));
+        let Some((_, answer)) = answer else {
+            panic!("no answer to {command:?}");
+        };
+        if !answer.code.is_success() {
+            assert_eq!(self.table, before, "{} changed something", answer.code);
+            return Ok(());
+        }
+        let known = before.get(&command.p_addr());
+        let of_node = known.is_some_and(|entry| entry.t_addr == *from.ip());
+        let believed = *from.ip() == comp::WMMS || of_node;
+        match command {
+            Command::Hold { .. } => assert!(believed, "a hold of a stranger's"),
+            Command::BindingUpdate { t_addr, .. } => assert!(believed || t_addr == *from.ip()),
+            other => panic!("{other:?} was served"),
+        }
+        if let (Some(last), Some(number)) = (known.and_then(|entry| entry.sequence), sequence) {
+            assert!(
+                number == last || number.is_newer_than(last),
+                "{number} after {last}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Answers a request of the client's, rightly or nearly.
+    fn answer(&mut self, u: &mut Unstructured) -> Result<()> {
+        if self.heard.is_empty() {
+            return Ok(());
+        }
+        let (from, asked) = u.choose(&self.heard)?.clone();
+        let code = *u.choose(&[Code::CONTENT, Code::CONTENT, Code::CREATED, Code::NOT_FOUND])?;
+        let location = Location {
+            p_addr: comp::p_addr(u)?,
+            t_addr: comp::place(u)?,
+            lifetime: Lifetime(*u.choose(&[0, 5, 60, 65_535])?),
+            held: u.arbitrary()?,
+            sleep: None,
+            sequence: comp::sequence(u)?,
+        };
+        let message = Message {
+            kind: Kind::Acknowledgement,
+            code,
+            message_id: asked.message_id,
+            token: asked.token,
+            options: location.response().options,
+            payload: Vec::new(),
+        };
+        self.client
+            .handle_datagram(self.now, from, &message.encode());
+        self.drain();
+        Ok(())
+    }
+
+    fn pass(&mut self, step: Duration) {
+        let end = self.now + step;
+        while let Some(due) = self.client.poll_timeout().filter(|due| *due <= end) {
+            self.now = due.max(self.now);
+            self.timeout();
+        }
+        self.now = end;
+        self.timeout();
+    }
+
+    fn timeout(&mut self) {
+        self.client.handle_timeout(self.now);
+        self.drain();
+        let next = self.client.poll_timeout();
+        assert!(next.is_none_or(|due| due > self.now), "{next:?} stays due");
+        for (p_addr, entry) in &self.table {
+            assert!(
+                entry.lifetime_ends > self.now,
+                "{p_addr} outlives its lifetime"
+            );
+            assert!(
+                entry.held || entry.sleep_ends.is_none(),
+                "{p_addr} sleeps and is not held"
+            );
+        }
+    }
+
+    fn drain(&mut self) -> Vec<(SocketAddrV6, Message)> {
+        while let Some(event) = self.client.poll_event() {
+            if let Event::Answered { call, .. } | Event::Failed { call, .. } = event {
+                assert!(self.calls.remove(&call), "{call:?} ended twice");
+            }
+        }
+        assert_eq!(self.client.outstanding(), self.calls.len());
+        let lbc = self.client.lbc();
+        self.table = lbc.iter().map(|(p_addr, entry)| (p_addr, *entry)).collect();
+        let mut sent = Vec::new();
+        while let Some(transmit) = self.client.poll_transmit() {
+            let message = Message::decode(&transmit.payload).expect("what is sent decodes");
+            if message.code.is_request() {
+                self.heard.retain(|(_, known)| known.token != message.token);
+                self.heard.push((transmit.to, message.clone()));
+            }
+            sent.push((transmit.to, message));
+        }
+        sent
+    }
+
+    /// Everybody is silent from now on: every call comes to an end.
+    fn end(mut self) {
+        let mut timeouts = 0;
+        while !self.calls.is_empty() {
+            let Some(due) = self.client.poll_timeout() else {
+                panic!("{:?} never end", self.calls);
+            };
+            self.now = due.max(self.now);
+            self.timeout();
+            timeouts += 1;
+            assert!(timeouts < 10_000, "{:?} never end", self.calls);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What the fuzz targets share.
+
+pub mod comp;
+pub mod rfc7252;
+pub mod script;
