@@ -176,7 +176,10 @@ impl Shell {
         // The medium's past is decided by how things were.
         self.medium.handle_timeout(now, &mut self.path);
         match change {
-            Change::Started(at) => self.path.origin = Some(at),
+            Change::Started(at) => {
+                self.path.origin = Some(at);
+                self.tally.started();
+            }
             Change::Attenuation(a, b, attenuation) => {
                 let (a, b) = (self.radio(&a)?, self.radio(&b)?);
                 self.path.field.set_attenuation(a.0, b.0, Some(attenuation));

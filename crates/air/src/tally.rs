@@ -9,7 +9,7 @@ use rundir::air::{Facts, Lateness};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     facts: Facts,
-    /// Of every frame handed over, nanoseconds.
+    /// Of every frame handed over since the scenario started, nanoseconds.
     late_ns: Vec<u64>,
 }
 
@@ -32,6 +32,12 @@ impl Tally {
                 }
             }
         }
+    }
+
+    /// What is measured begins. Before, daemons are started, and a kernel without preemption copies a
+    /// process in one piece.
+    pub(crate) fn started(&mut self) {
+        self.late_ns.clear();
     }
 
     /// A frame was handed over so long after its instant.
@@ -76,6 +82,16 @@ mod tests {
         assert_eq!(lateness.max_s, 100e-6);
         assert_eq!(lateness.p99_s, 99e-6);
         assert_eq!(lateness.over_limit, 2);
+    }
+
+    #[test]
+    fn what_was_late_before_the_scenario_does_not_count() {
+        let mut tally = Tally::default();
+        tally.late(Duration::from_millis(5));
+        tally.started();
+        tally.late(Duration::from_micros(3));
+        let lateness = tally.finish(Duration::from_millis(2)).lateness;
+        assert_eq!((lateness.max_s, lateness.over_limit), (3e-6, 0));
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub struct Facts {
     pub delivered: u64,
     /// Frames not delivered to a receiver that they were for, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// From the instant at which the medium wants a frame delivered to the instant at which the
-    /// kernel was given it.
+    /// Of frames since the scenario started: from the instant at which the medium wants one
+    /// delivered to the instant at which the kernel was given it.
     pub lateness: Lateness,
 }
 
