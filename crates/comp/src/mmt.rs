@@ -7,6 +7,8 @@
 //! The table enforces the [`Limits`] on what it keeps, and says which entries have changed, for
 //! whoever makes it durable.
 
+mod asked;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::ops::Bound;
@@ -19,6 +21,7 @@ use crate::codec::Lifetime;
 use crate::limits::{Limit, Limits, Shares};
 use crate::sequence::Sequence;
 use crate::table::{self, Table};
+use asked::Asked;
 
 /// What only the WMMS keeps about a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,9 +133,7 @@ pub struct Mmt {
     /// Entries by [`Talk::source`].
     entries_of: Shares,
     /// Correspondents of all nodes by their addresses.
-    discoveries_of: Shares,
-    /// Address of a correspondent and P_Addr of the node that it asks.
-    asked: BTreeSet<(Ipv6Addr, Ipv6Addr)>,
+    asked: Asked,
     /// P_Addrs whose entries are not what they were at the last [`Mmt::take_changes`].
     changed: BTreeSet<Ipv6Addr>,
 }
@@ -144,8 +145,7 @@ impl Mmt {
             table: Table::new(),
             limits,
             entries_of: Shares::new(),
-            discoveries_of: Shares::new(),
-            asked: BTreeSet::new(),
+            asked: Asked::new(),
             changed: BTreeSet::new(),
         }
     }
@@ -183,8 +183,7 @@ impl Mmt {
         if let Some(entry) = entry {
             self.entries_of.take(entry.extra.source);
             for correspondent in entry.extra.correspondents.iter() {
-                self.discoveries_of.take(*correspondent.ip());
-                self.asked.insert((*correspondent.ip(), p_addr));
+                self.asked.insert(*correspondent.ip(), p_addr);
             }
             self.table.restore(p_addr, entry);
         }
@@ -277,11 +276,10 @@ impl Mmt {
         if known.len() >= self.limits.correspondents_per_node as usize {
             return Err(Limit::CorrespondentsPerNode);
         }
-        if self.discoveries_of.of(*from.ip()) >= self.limits.discoveries_per_source {
+        if self.asked.count(*from.ip()) >= self.limits.discoveries_per_source as usize {
             return Err(Limit::DiscoveriesPerSource);
         }
-        self.discoveries_of.take(*from.ip());
-        self.asked.insert((*from.ip(), p_addr));
+        self.asked.insert(*from.ip(), p_addr);
         self.change(p_addr, |talk| talk.correspondents.insert(from));
         Ok(true)
     }
@@ -290,15 +288,13 @@ impl Mmt {
     pub fn remove_correspondent(&mut self, p_addr: Ipv6Addr, correspondent: SocketAddrV6) {
         let removed = self.change(p_addr, |talk| talk.correspondents.remove(correspondent));
         if removed == Some(true) {
-            self.discoveries_of.give_back(*correspondent.ip());
-            self.forget_asked(*correspondent.ip(), p_addr);
+            self.asked.remove(*correspondent.ip(), p_addr);
         }
     }
 
     /// The nodes of which somebody at `address` is a correspondent.
-    pub fn asked_by(&self, address: Ipv6Addr) -> impl Iterator<Item = Ipv6Addr> {
-        let all = (address, Ipv6Addr::UNSPECIFIED)..=(address, Ipv6Addr::from([0xff; 16]));
-        self.asked.range(all).map(|(_, p_addr)| *p_addr)
+    pub fn asked_by(&self, address: Ipv6Addr) -> BTreeSet<Ipv6Addr> {
+        self.asked.by(address)
     }
 
     /// Who was at `former` is at `present` now, as a correspondent of any node; no limit applies.
@@ -309,8 +305,7 @@ impl Mmt {
         present: Ipv6Addr,
     ) -> Vec<(Ipv6Addr, SocketAddrV6)> {
         let mut moved = Vec::new();
-        let asked: Vec<Ipv6Addr> = self.asked_by(former).collect();
-        for p_addr in asked {
+        for p_addr in self.asked_by(former) {
             let of = self
                 .table
                 .get(p_addr)
@@ -324,25 +319,12 @@ impl Mmt {
                 here.set_ip(present);
                 let new = self.change(p_addr, |talk| talk.correspondents.insert(here));
                 if new == Some(true) {
-                    self.discoveries_of.take(present);
-                    self.asked.insert((present, p_addr));
+                    self.asked.insert(present, p_addr);
                 }
                 moved.push((p_addr, correspondent));
             }
         }
         moved
-    }
-
-    /// One correspondent less at `address`; there may be another one, at another port.
-    fn forget_asked(&mut self, address: Ipv6Addr, p_addr: Ipv6Addr) {
-        let of = self
-            .table
-            .get(p_addr)
-            .map(|entry| &entry.extra.correspondents);
-        let mut left = of.into_iter().flat_map(Correspondents::iter);
-        if left.all(|correspondent| *correspondent.ip() != address) {
-            self.asked.remove(&(address, p_addr));
-        }
     }
 
     /// Whether a message about `p_addr` with this number may change the table:
@@ -421,8 +403,7 @@ impl Mmt {
         };
         self.entries_of.give_back(extra.source);
         for correspondent in extra.correspondents.iter() {
-            self.discoveries_of.give_back(*correspondent.ip());
-            self.asked.remove(&(*correspondent.ip(), p_addr));
+            self.asked.remove(*correspondent.ip(), p_addr);
         }
     }
 }
@@ -532,8 +513,8 @@ mod tests {
         let moved = mmt.move_correspondents(*here.ip(), T2);
         assert_eq!(moved, [(P1, here), (P2, here)]);
         assert!(mmt.take_changes().into_iter().eq([P1, P2]), "to be saved");
-        assert_eq!(mmt.asked_by(*here.ip()).count(), 0);
-        assert!(mmt.asked_by(T2).eq([P1, P2]));
+        assert!(mmt.asked_by(*here.ip()).is_empty());
+        assert!(mmt.asked_by(T2).into_iter().eq([P1, P2]));
         let of = |p: Ipv6Addr| mmt.get(p).unwrap().extra.correspondents.clone();
         assert!(of(P1).iter().eq([there]) && of(P2).iter().eq([there]));
         // The former address has room again, the present one none.

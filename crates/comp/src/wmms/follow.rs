@@ -64,8 +64,7 @@ impl Wmms {
             return;
         };
         self.away.leaves(p_addr, t_addr);
-        let asked: Vec<Ipv6Addr> = self.mmt.asked_by(t_addr).collect();
-        for node in asked {
+        for node in self.mmt.asked_by(t_addr) {
             let ids: Vec<_> = (self.forwards_of.get(&node).into_iter().flatten())
                 .filter_map(|id| Some((*id, self.forwards.get(id)?.correspondent)))
                 .filter(|(_, correspondent)| *correspondent.ip() == t_addr)
