@@ -18,11 +18,22 @@ const SLOT_BYTES: usize = 1 << 16;
 
 /// Room for the datagrams that one system call receives.
 #[derive(Debug)]
-pub(super) struct Inbox(Box<[u8]>);
+pub(super) struct Inbox {
+    slots: Box<[u8]>,
+    /// Made once: most calls receive a single datagram, and this is for many.
+    headers: MultiHeaders<SockaddrIn6>,
+}
+
+// SAFETY: the pointers in `headers` are into memory that it owns, or to slots of an earlier call, which
+// the next one replaces before the kernel sees them.
+unsafe impl Send for Inbox {}
 
 impl Inbox {
     pub(super) fn new() -> Inbox {
-        Inbox(vec![0; BATCH * SLOT_BYTES].into_boxed_slice())
+        Inbox {
+            slots: vec![0; BATCH * SLOT_BYTES].into_boxed_slice(),
+            headers: MultiHeaders::preallocate(BATCH, None),
+        }
     }
 
     /// Gives `take` what waits in the socket, [`BATCH`] datagrams at most; returns how many there
@@ -35,12 +46,12 @@ impl Inbox {
         socket: BorrowedFd<'_>,
         mut take: impl FnMut(SocketAddrV6, &[u8]),
     ) -> io::Result<usize> {
-        let mut headers = MultiHeaders::<SockaddrIn6>::preallocate(BATCH, None);
-        let mut slots: Vec<_> = (self.0.chunks_exact_mut(SLOT_BYTES))
+        let headers = &mut self.headers;
+        let mut slots: Vec<_> = (self.slots.chunks_exact_mut(SLOT_BYTES))
             .map(|slot| [IoSliceMut::new(slot)])
             .collect();
         let flags = MsgFlags::MSG_DONTWAIT;
-        let received = recvmmsg(socket.as_raw_fd(), &mut headers, &mut slots, flags, None)?;
+        let received = recvmmsg(socket.as_raw_fd(), headers, &mut slots, flags, None)?;
         let mut count = 0;
         for datagram in received {
             count += 1;
