@@ -1,12 +1,12 @@
 //! The client's side: our requests and pings, and their responses (RFC 7252 §4.7, §5.3).
 
-use std::collections::VecDeque;
 use std::net::SocketAddrV6;
 
 use units::SimTime;
 
 use super::critical;
-use super::observation::{Fetch, Notified, Observation};
+use super::observation::Notified;
+use super::outstanding::{Line, Outstanding, Role, Sent, Stage};
 use super::peer::Peer;
 use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, MAX_IN_FLIGHT, Reliability, RequestId, Timer};
@@ -15,130 +15,6 @@ use crate::wire::{Message, Token};
 
 /// Former addresses remembered per request; the oldest goes first.
 const MAX_FORMER: usize = 4;
-
-/// A request or ping of ours without an answer.
-#[derive(Debug)]
-pub(super) struct Outstanding {
-    pub(super) to: SocketAddrV6,
-    /// Where it was sent before [`Endpoint::retarget`].
-    former: Vec<Peer>,
-    pub(super) reliability: Reliability,
-    /// What it carries; a ping carries nothing.
-    pub(super) transfer: Option<Transfer>,
-    pub(super) role: Role,
-    /// The token to use again; none: a new one.
-    pub(super) token: Option<Token>,
-    pub(super) stage: Stage,
-    /// Taken back by [`Endpoint::recall`].
-    pub(super) recalled: bool,
-}
-
-/// What becomes of the response.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Role {
-    /// The owner gets it.
-    Request,
-    /// It is the first notification of many (RFC 7641).
-    Observation(Observation),
-    /// It is the rest of a notification.
-    Fetch(Fetch),
-}
-
-/// How far a request has come.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// Behind others in its peer's line.
-    Queued,
-    /// Confirmable, not acknowledged.
-    Unacknowledged(Sent),
-    /// Acknowledged or non-confirmable; given up at the instant.
-    Unanswered(Sent, SimTime),
-    /// Answered, and notifications follow; given up at the instant.
-    Observing(Sent, SimTime),
-}
-
-/// What identifies a request on the wire; a ping has no token.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
-    pub(super) message_id: u16,
-    pub(super) token: Option<Token>,
-}
-
-/// The requests to one peer.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    pub(super) queue: VecDeque<RequestId>,
-    /// Outstanding interactions (§4.7).
-    pub(super) in_flight: u32,
-}
-
-impl Outstanding {
-    /// One that is queued.
-    pub(super) fn new(
-        to: SocketAddrV6,
-        reliability: Reliability,
-        transfer: Option<Transfer>,
-        role: Role,
-    ) -> Outstanding {
-        Outstanding {
-            to,
-            former: Vec::new(),
-            reliability,
-            transfer,
-            role,
-            token: None,
-            stage: Stage::Queued,
-            recalled: false,
-        }
-    }
-
-    /// The token of an observation that the peer has confirmed.
-    pub(super) fn observing(&self) -> Option<Token> {
-        match self.stage {
-            Stage::Observing(sent, _) => sent.token,
-            _ => None,
-        }
-    }
-
-    /// Whether it is an outstanding interaction: "either a CON for which an ACK has not yet
-    /// been received but is still expected (message layer) or a request for which neither a
-    /// response nor an Acknowledgment message has yet been received but is still expected"
-    /// (§4.7).
-    pub(super) fn in_flight(&self) -> bool {
-        if self.recalled {
-            return false;
-        }
-        match self.stage {
-            Stage::Queued | Stage::Observing(..) => false,
-            Stage::Unacknowledged(_) => true,
-            Stage::Unanswered(..) => self.reliability == Reliability::NonConfirmable,
-        }
-    }
-
-    /// Makes a confirmed observation a registration that is queued.
-    pub(super) fn register_again(&mut self, token: Token) {
-        self.role = Role::Observation(Observation::default());
-        self.token = Some(token);
-        self.stage = Stage::Queued;
-    }
-
-    pub(super) fn sent(&self) -> Option<Sent> {
-        match self.stage {
-            Stage::Queued => None,
-            Stage::Unacknowledged(sent)
-            | Stage::Unanswered(sent, _)
-            | Stage::Observing(sent, _) => Some(sent),
-        }
-    }
-
-    fn is_to(&self, from: SocketAddrV6) -> bool {
-        Peer::from(self.to).matches(from.into())
-    }
-
-    fn was_to(&self, from: SocketAddrV6) -> bool {
-        self.is_to(from) || self.former.iter().any(|p| p.matches(from.into()))
-    }
-}
 
 impl Endpoint {
     /// Sends a request, or queues it behind NSTART others to the same peer (RFC 7252 §4.7).

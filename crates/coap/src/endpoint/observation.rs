@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use units::SimTime;
 
-use super::client::{Outstanding, Role, Stage};
+use super::outstanding::{Outstanding, Role, Stage};
 use super::peer::Peer;
 use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, Reliability, RequestId, Timer};

@@ -9,7 +9,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use units::SimTime;
 
-use super::client::Stage;
+use super::outstanding::Stage;
 use super::peer::Peer;
 use super::{Endpoint, Failure, Reliability, RequestId};
 
