@@ -151,11 +151,11 @@ impl Schedule {
         {
             self.due.remove(&(at, index));
             let plan = &self.plans[index];
-            let period = match plan.arrivals {
-                Arrivals::Periodic => plan.every,
-                Arrivals::Poisson => exponential(&mut self.rng, plan.every),
-            };
             if !plan.observe {
+                let period = match plan.arrivals {
+                    Arrivals::Periodic => plan.every,
+                    Arrivals::Poisson => exponential(&mut self.rng, plan.every),
+                };
                 self.due.insert((at + period, index), ());
             }
             due.push(index);

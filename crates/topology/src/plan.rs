@@ -65,6 +65,12 @@ impl Plan {
     pub fn of_node(&self, name: &str) -> Plan {
         let own = self.nodes.get_key_value(name);
         Plan {
+            version: self.version,
+            name: self.name.clone(),
+            summary: self.summary.clone(),
+            seed: self.seed,
+            radio: self.radio.clone(),
+            backbone: self.backbone.clone(),
             nodes: own
                 .map(|(n, node)| (n.clone(), node.clone()))
                 .into_iter()
@@ -75,7 +81,6 @@ impl Plan {
                 steps: Vec::new(),
             },
             expect: Vec::new(),
-            ..self.clone()
         }
     }
 
