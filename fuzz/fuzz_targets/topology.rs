@@ -22,6 +22,8 @@ fuzz_target!(|bytes: &[u8]| {
             let yaml = plan.to_yaml();
             let read = Plan::from_yaml(&yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
             assert_eq!(read, plan, "{yaml}");
+            let read = Plan::from_json(&plan.to_json());
+            assert_eq!(read.map_err(|error| error.to_string()), Ok(plan), "{yaml}");
         }
         Err(diagnostics) => {
             assert!(!diagnostics.problems().is_empty());

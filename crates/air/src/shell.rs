@@ -21,8 +21,8 @@ use rundir::{Event, EventKind};
 use topology::Plan;
 use topology::plan::{MobileNodePlan, NodeName, PhyPlan, RadioInterface, Role};
 use units::{Channel, SimTime};
-use wpan::PacketSocket;
 use wpan::packet::now;
+use wpan::{PacketSocket, Room};
 
 use crate::ear::{Ear, Listener, Register};
 use crate::inbox::Inbox;
@@ -34,6 +34,8 @@ use crate::{Change, Done, OnSignal, Shadow};
 const PRIORITY: i32 = 50;
 /// Longer than any frame (aMaxPHYPacketSize, 127 bytes).
 const LONGEST: usize = 256;
+/// Frames that one system call reads: seldom more than one waits.
+const BATCH: usize = 4;
 
 /// Which radio of the medium a node has.
 type Index = BTreeMap<NodeName, RadioIndex>;
@@ -51,6 +53,7 @@ pub(crate) struct Shell {
     names: Vec<NodeName>,
     index: Index,
     monitors: PacketSocket,
+    room: Room,
     /// Whose frames arrive at a monitor interface, and on which channel.
     sources: BTreeMap<u32, (RadioIndex, Channel)>,
     /// The monitor interface that leads to a radio on a channel.
@@ -118,6 +121,7 @@ impl Shell {
             names,
             index,
             monitors: PacketSocket::of_monitors().context("packet socket on the shadow radios")?,
+            room: Room::new(BATCH, LONGEST),
             sources,
             sinks,
             inbox,
@@ -217,23 +221,23 @@ impl Shell {
     }
 
     fn take_frames(&mut self) -> Result<()> {
-        let mut buffer = [0; LONGEST];
-        while let Some(arrived) = self.monitors.receive(&mut buffer)? {
+        let Shell {
+            medium, path, ear, ..
+        } = self;
+        self.monitors.receive(&mut self.room, |arrived, psdu| {
             let Some(&(radio, channel)) = self.sources.get(&arrived.ifindex) else {
-                continue; // somebody else's interface in this namespace
+                return Ok(()); // somebody else's interface in this namespace
             };
-            let psdu = &buffer[..arrived.length.min(LONGEST)];
             let Some(length) = psdu.len().checked_sub(FCS_BYTES) else {
-                continue;
+                return Ok(());
             };
             let mpdu: Arc<[u8]> = psdu[..length].into();
             let at = arrived.at;
             // A node's own frame tells where its radio is, whatever its daemon said.
-            self.ear.tuned(at, radio, channel);
-            self.medium
-                .handle_frame(at, &mut self.path, radio, channel, &mpdu);
-        }
-        Ok(())
+            ear.tuned(at, radio, channel);
+            medium.handle_frame(at, path, radio, channel, &mpdu);
+            Ok::<(), anyhow::Error>(())
+        })
     }
 
     /// Passes the medium's outputs on.

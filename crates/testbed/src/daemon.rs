@@ -84,8 +84,8 @@ impl Launcher {
         namespace: &Namespace,
         claim: &mut Claim,
     ) -> Result<Daemon> {
-        let part = claim.dir().join(format!("{node}.yaml"));
-        std::fs::write(&part, plan.of_node(node).to_yaml())
+        let part = claim.dir().join(format!("{node}.json"));
+        std::fs::write(&part, plan.of_node(node).to_json())
             .with_context(|| format!("write {}", part.display()))?;
         let mut command = Command::new(&self.binary);
         command

@@ -1,7 +1,7 @@
 //! Plan to kernel, processes, scenario clock and sniffers: the live half on one machine.
 //!
 //! Owns the network of a run while it lives and fills the run directory with what happened:
-//! `plan.yaml`, `run.json`, `events.jsonl`, `captures/`, `log/`. Knows nothing of topology
+//! `run.json`, `events.jsonl`, `captures/`, `log/`. Knows nothing of topology
 //! files, of what the captures mean, or of the VM: inside a VM it runs unchanged.
 //!
 //! ```text
@@ -64,6 +64,9 @@ pub struct Options<'a> {
     pub facts: RunFacts,
     /// Where programs of the user's live, if not where this process does.
     pub program_home: Option<ProgramHome>,
+    /// Whether the kernel ends with the run, as a VM's does: then what was made ends with it, and
+    /// is not removed first.
+    pub kernel_ends: bool,
     /// Told how far the run is.
     pub progress: &'a mut dyn FnMut(Progress),
 }
@@ -104,7 +107,8 @@ pub enum Progress {
 }
 
 /// Runs `plan` and fills the run directory. Everything made is removed again, whatever
-/// happens; what cannot be removed is an error of its own. SIGINT, SIGTERM and SIGHUP end the
+/// happens, unless [the kernel ends](Options::kernel_ends); what cannot be removed is an error of
+/// its own. SIGINT, SIGTERM and SIGHUP end the
 /// run; what was seen until then is kept.
 ///
 /// # Errors
@@ -114,8 +118,6 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
     for dir in [options.run_dir.captures(), options.run_dir.logs()] {
         fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     }
-    let path = options.run_dir.plan();
-    fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))?;
     let path = options.run_dir.facts();
     options
         .facts
@@ -124,6 +126,9 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
     let outcome = run_in(plan, &mut options, &mut claim, &mut signals).await;
+    if options.kernel_ends {
+        return outcome;
+    }
     let removed = claim.close_with(&mut RadioRemover).context("clean up");
     match (outcome, removed) {
         (Ok(()), removed) => removed,

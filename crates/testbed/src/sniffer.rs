@@ -15,13 +15,15 @@ use air::Recorder;
 use anyhow::{Context, Result, bail};
 use capture::{Interface, LinkType, Packet, Writer};
 use nix::libc;
-use wpan::{Namespace, PacketSocket};
+use wpan::{Namespace, PacketSocket, Room};
 
 /// How often the sockets are emptied: seldom, because each time costs an emulated processor the
 /// translations of addresses of whoever runs then; a socket has room for several seconds.
 const PERIOD: Duration = Duration::from_millis(500);
 /// Longest frame on any of the interfaces, with room.
 const LONGEST: usize = 65536;
+/// Packets that one system call reads.
+const BATCH: usize = 16;
 
 /// What to capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +112,7 @@ impl Sniffers {
             .name("sniffers".into())
             .spawn(move || {
                 become_idle_class().context("sniffers: idle scheduling class")?;
-                let mut buffer = vec![0; LONGEST];
+                let mut room = Room::new(BATCH, LONGEST);
                 loop {
                     let last = match stopped.recv_timeout(PERIOD) {
                         Err(RecvTimeoutError::Timeout) => false,
@@ -118,7 +120,7 @@ impl Sniffers {
                     };
                     for sniffer in &mut self.open {
                         sniffer
-                            .empty(&mut buffer)
+                            .empty(&mut room)
                             .with_context(|| format!("capture {}", sniffer.label))?;
                     }
                     if let Some(air) = &mut air {
@@ -147,19 +149,18 @@ impl Running {
 }
 
 impl Sniffer {
-    /// Writes every packet that waits in the socket; `buffer` is for one.
-    fn empty(&mut self, buffer: &mut [u8]) -> Result<()> {
-        while let Some(received) = self.socket.receive(buffer)? {
-            let captured = received.length.min(buffer.len());
-            self.writer.write(&Packet {
+    /// Writes every packet that waits in the socket.
+    fn empty(&mut self, room: &mut Room) -> Result<()> {
+        let writer = &mut self.writer;
+        self.socket.receive(room, |received, data| {
+            Ok(writer.write(&Packet {
                 interface: 0,
                 time: received.at,
                 original_len: received.length as u32,
-                data: buffer[..captured].to_vec(),
+                data: data.to_vec(),
                 comment: None,
-            })?;
-        }
-        Ok(())
+            })?)
+        })
     }
 
     fn finish(self) -> Result<()> {

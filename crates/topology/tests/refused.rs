@@ -199,6 +199,8 @@ fn check(text: &str) -> Result<(), TestCaseError> {
         Ok(plan) => {
             let yaml = plan.to_yaml();
             let again = topology::Plan::from_yaml(&yaml);
+            prop_assert_eq!(again.map_err(|e| e.to_string()).as_ref(), Ok(&plan));
+            let again = topology::Plan::from_json(&plan.to_json());
             prop_assert_eq!(again.map_err(|e| e.to_string()), Ok(plan));
         }
         Err(error) => {

@@ -80,6 +80,7 @@ fn every_plan_reads_back_exactly_as_it_was_written() {
         let yaml = plan.to_yaml();
         assert_eq!(Plan::from_yaml(&yaml).unwrap(), plan, "{name}");
         assert_eq!(Plan::from_yaml(&yaml).unwrap().to_yaml(), yaml, "{name}");
+        assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan, "{name}");
     }
 }
 

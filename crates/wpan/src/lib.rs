@@ -76,5 +76,5 @@ pub use lqi::{FrameSource, HeardFrame, LqiSocket};
 pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};
-pub use packet::PacketSocket;
+pub use packet::{PacketSocket, Room};
 pub use radio::{NewRadio, create_radio_with_phy};

@@ -9,7 +9,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockType, recvmsg, setsockopt,
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, MultiHeaders, RecvMsg, SockFlag,
+    SockType, recvmmsg, setsockopt,
 };
 use nix::sys::time::TimeSpec;
 use units::SimTime;
@@ -40,6 +41,44 @@ pub struct Received {
     pub at: SimTime,
     /// Its bytes; more than the buffer has if it was cut.
     pub length: usize,
+}
+
+impl Received {
+    fn of(packet: &RecvMsg<'_, '_, LinkAddr>) -> Result<Received, Errno> {
+        let stamp = packet.cmsgs()?.find_map(|control| match control {
+            ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
+            _ => None,
+        });
+        let from = packet.address.ok_or(Errno::EPROTO)?;
+        Ok(Received {
+            ifindex: u32::try_from(from.ifindex()).map_err(|_| Errno::EPROTO)?,
+            at: SimTime::ZERO + Duration::from(stamp.ok_or(Errno::ENODATA)?),
+            length: packet.bytes,
+        })
+    }
+}
+
+/// Room for the packets that one system call receives; used again and again.
+#[derive(Debug)]
+pub struct Room {
+    slots: Box<[u8]>,
+    slot_bytes: usize,
+    headers: MultiHeaders<LinkAddr>,
+}
+
+// SAFETY: the pointers in `headers` are into memory that it owns, or to slots of an earlier call,
+// which the next one replaces before the kernel sees them.
+unsafe impl Send for Room {}
+
+impl Room {
+    /// For `packets` of at most `longest` bytes; both are at least one.
+    pub fn new(packets: usize, longest: usize) -> Room {
+        Room {
+            slots: vec![0; packets * longest].into_boxed_slice(),
+            slot_bytes: longest,
+            headers: MultiHeaders::preallocate(packets, Some(cmsg_space!(TimeSpec))),
+        }
+    }
 }
 
 impl PacketSocket {
@@ -90,34 +129,46 @@ impl PacketSocket {
         Ok(PacketSocket(fd))
     }
 
-    /// The next packet, if one waits, its first bytes in `buffer`.
-    pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Received>, Errno> {
-        let mut control = cmsg_space!(TimeSpec);
+    /// Gives `take` every packet that waits, with its bytes as far as `room` has space for them.
+    ///
+    /// # Errors
+    /// Those of `recvmmsg`, and those of `take`, which gets no more packets then.
+    pub fn receive<E: From<Errno>>(
+        &self,
+        room: &mut Room,
+        mut take: impl FnMut(Received, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Room {
+            slots,
+            slot_bytes,
+            headers,
+        } = room;
+        let count = slots.len() / *slot_bytes;
         loop {
-            let mut parts = [IoSliceMut::new(buffer)];
-            let fd = self.0.as_raw_fd();
-            let got = match recvmsg::<LinkAddr>(
-                fd,
-                &mut parts,
-                Some(&mut control),
+            let mut slots: Vec<_> = (slots.chunks_exact_mut(*slot_bytes))
+                .map(|slot| [IoSliceMut::new(slot)])
+                .collect();
+            let got = match recvmmsg(
+                self.0.as_raw_fd(),
+                headers,
+                &mut slots,
                 MsgFlags::MSG_TRUNC,
+                None,
             ) {
                 Ok(got) => got,
-                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EAGAIN) => return Ok(()),
                 // An interface went down, as when a node retunes; it comes up again.
                 Err(Errno::ENETDOWN | Errno::EINTR) => continue,
-                Err(errno) => return Err(errno),
+                Err(errno) => return Err(errno.into()),
             };
-            let stamp = got.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
-                _ => None,
-            });
-            let from = got.address.ok_or(Errno::EPROTO)?;
-            return Ok(Some(Received {
-                ifindex: u32::try_from(from.ifindex()).map_err(|_| Errno::EPROTO)?,
-                at: SimTime::ZERO + Duration::from(stamp.ok_or(Errno::ENODATA)?),
-                length: got.bytes,
-            }));
+            let mut received = 0;
+            for packet in got {
+                received += 1;
+                take(Received::of(&packet)?, packet.iovs().next().unwrap_or(&[]))?;
+            }
+            if received < count {
+                return Ok(());
+            }
         }
     }
 

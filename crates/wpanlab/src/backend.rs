@@ -107,7 +107,7 @@ impl How {
                 config.stall_limit = STALL;
                 let mut signals = Signals::listen().context("signal handlers")?;
                 tokio::select! {
-                    outcome = in_vm(config, dir, show) => outcome,
+                    outcome = in_vm(config, plan, dir, show) => outcome,
                     signal = signals.interrupted() => Err(signal),
                 }
             }
@@ -135,6 +135,7 @@ pub fn native_obstacle() -> Option<String> {
 }
 
 async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+    keep_plan(plan, dir)?;
     let facts = facts("native", ClockArg::Realtime.name())?;
     let mut progress = |progress: Progress| show.testbed(&progress);
     testbed::run(
@@ -145,13 +146,20 @@ async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
             state_root: custody::state_root(),
             facts,
             program_home: None,
+            kernel_ends: false,
             progress: &mut progress,
         },
     )
     .await
 }
 
-async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
+/// The plan as it was executed, beside what the live half writes.
+fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
+    let path = dir.plan();
+    fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))
+}
+
+async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
     show.stage("boot the VM");
     let output = vm::run(config, |line: &str| match serde_json::from_str(line) {
         Ok(progress) => show.testbed(&progress),
@@ -159,6 +167,7 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
     })
     .await?;
     output.unpack(dir.root())?;
+    keep_plan(plan, dir)?;
     let error = dir.root().join(job::ERROR_FILE);
     match fs::read_to_string(&error) {
         Ok(text) => bail!("in the VM: {text}"),

@@ -243,7 +243,7 @@ pub enum FormatArg {
 
 #[derive(Clone, Debug, Args)]
 pub struct NodeArgs {
-    /// Resolved plan (`wpanlab plan`)
+    /// Resolved plan (`wpanlab plan`), as YAML, or as JSON if its name ends with .json
     #[arg(long)]
     pub plan: PathBuf,
     /// Take control lines from standard input and leave at its end

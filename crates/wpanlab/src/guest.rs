@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rundir::RunDir;
 use testbed::{ProgramHome, Progress};
-use topology::Plan;
 use vm::guest::Guest;
 
 use crate::job::{self, ERROR_FILE, Job};
@@ -37,7 +36,6 @@ pub fn main() -> ! {
 fn work(guest: &Guest, results: &Path) -> Result<()> {
     std::fs::create_dir_all(results).context(RESULTS)?;
     let job: Job = serde_json::from_slice(guest.job()).context("the host's job")?;
-    let plan = Plan::from_yaml(&job.plan).context("the job's plan")?;
     let program_home = job.programs.map(|shell| ProgramHome {
         root: HOST_ROOT.into(),
         directory: shell.directory,
@@ -59,7 +57,8 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
         state_root: "/run/wpanlab".into(),
         facts: job::facts("vm", &job.clock)?,
         program_home,
+        kernel_ends: true,
         progress: &mut progress,
     };
-    crate::runtime()?.block_on(testbed::run(&plan, options))
+    crate::runtime()?.block_on(testbed::run(&job.plan, options))
 }

@@ -19,7 +19,7 @@ pub const ERROR_FILE: &str = "error.txt";
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {
     /// The resolved plan.
-    pub plan: String,
+    pub plan: Plan,
     /// The clock's name, for the result.
     pub clock: String,
     /// The surroundings on the host of programs of the user's, if the plan has any.
@@ -54,7 +54,7 @@ impl Job {
             None
         };
         Ok(Job {
-            plan: plan.to_yaml(),
+            plan: plan.clone(),
             clock: clock.name().into(),
             programs,
         })

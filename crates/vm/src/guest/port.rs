@@ -5,50 +5,56 @@ use std::io;
 /// Writes bytes to an x86 I/O port, one after the other.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn write_bytes(port: u16, bytes: &[u8]) -> io::Result<()> {
-    // SAFETY: gives this thread access to one port; refused without the privilege.
-    if unsafe { nix::libc::ioperm(port.into(), 1, 1) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    for &byte in bytes {
-        // SAFETY: the port is one of QEMU's test devices, and access was granted above.
-        unsafe {
-            std::arch::asm!("out dx, al", in("dx") port, in("al") byte,
-                options(nomem, nostack, preserves_flags));
+    with_access(port, 1, || {
+        for &byte in bytes {
+            // SAFETY: the port is one of QEMU's test devices, and there is access to it.
+            unsafe {
+                std::arch::asm!("out dx, al", in("dx") port, in("al") byte,
+                    options(nomem, nostack, preserves_flags));
+            }
         }
-    }
-    Ok(())
+    })
 }
 
 /// Writes 16 bits to an x86 I/O port.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn write_u16(port: u16, value: u16) -> io::Result<()> {
-    // SAFETY: gives this thread access to two ports; refused without the privilege.
-    if unsafe { nix::libc::ioperm(port.into(), 2, 1) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the port is one of QEMU's devices, and access was granted above.
-    unsafe {
-        std::arch::asm!("out dx, ax", in("dx") port, in("ax") value,
-            options(nomem, nostack, preserves_flags));
-    }
-    Ok(())
+    with_access(port, 2, || {
+        // SAFETY: the port is one of QEMU's devices, and there is access to it.
+        unsafe {
+            std::arch::asm!("out dx, ax", in("dx") port, in("ax") value,
+                options(nomem, nostack, preserves_flags));
+        }
+    })
 }
 
 /// Fills `bytes` from an x86 I/O port, one after the other.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn read_bytes(port: u16, bytes: &mut [u8]) -> io::Result<()> {
-    // SAFETY: gives this thread access to one port; refused without the privilege.
-    if unsafe { nix::libc::ioperm(port.into(), 1, 1) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    for byte in bytes {
-        // SAFETY: the port is one of QEMU's devices, and access was granted above.
-        unsafe {
-            std::arch::asm!("in al, dx", in("dx") port, out("al") *byte,
-                options(nomem, nostack, preserves_flags));
+    with_access(port, 1, || {
+        for byte in bytes {
+            // SAFETY: the port is one of QEMU's devices, and there is access to it.
+            unsafe {
+                std::arch::asm!("in al, dx", in("dx") port, out("al") *byte,
+                    options(nomem, nostack, preserves_flags));
+            }
         }
-    }
-    Ok(())
+    })
+}
+
+/// Does `work` while this thread has access to `count` ports from `first` on. It does not keep it:
+/// its children would inherit it, and each change to such a process copies a bitmap of all ports.
+#[cfg(target_arch = "x86_64")]
+fn with_access(first: u16, count: u64, work: impl FnOnce()) -> io::Result<()> {
+    let access = |on| {
+        // SAFETY: changes nothing but which ports this thread has access to; refused without the
+        // privilege.
+        let done = unsafe { nix::libc::ioperm(first.into(), count, on) };
+        nix::errno::Errno::result(done).map_err(io::Error::from)
+    };
+    access(1)?;
+    work();
+    access(0).map(drop)
 }
 
 /// Only x86 has ports, and only x86 guests are booted.
