@@ -197,11 +197,13 @@ fn requantified() -> impl Strategy<Value = String> {
 fn check(text: &str) -> Result<(), TestCaseError> {
     match load_in(tests_folder(), "mutated.yaml", text, Overrides::default()) {
         Ok(plan) => {
-            let yaml = plan.to_yaml();
-            let again = topology::Plan::from_yaml(&yaml);
-            prop_assert_eq!(again.map_err(|e| e.to_string()).as_ref(), Ok(&plan));
-            let again = topology::Plan::from_json(&plan.to_json());
-            prop_assert_eq!(again.map_err(|e| e.to_string()), Ok(plan));
+            let read = [
+                topology::Plan::from_yaml(&plan.to_yaml()),
+                topology::Plan::from_json(&plan.to_json()),
+            ];
+            for again in read {
+                prop_assert_eq!(again.map_err(|e| e.to_string()), Ok(plan.clone()));
+            }
         }
         Err(error) => {
             let lines = text.lines().count().max(1);
