@@ -14,7 +14,9 @@ mod keyed;
 mod queue;
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 use units::SimTime;
 
@@ -67,12 +69,16 @@ impl<const SORT: usize> ByAge<SORT> {
         }
     }
 
-    /// What expires first.
-    fn first<'a>(&self, entries: &'a [Option<Entry>]) -> Option<&'a Entry> {
-        let entry = |place: u32| entries[place as usize].as_ref();
-        let confirmable = self.confirmable.first().and_then(entry);
-        let non_confirmable = self.non_confirmable.first().and_then(entry);
-        (confirmable.into_iter().chain(non_confirmable)).min_by_key(|entry| entry.expires)
+    /// Place of what expires first, and when that is.
+    fn first(&self, entries: &[Option<Entry>]) -> Option<(u32, SimTime)> {
+        let first = |queue: &Queue<SORT>| {
+            let place = queue.first()?;
+            let entry = entries[place as usize].as_ref()?;
+            Some((place, entry.expires))
+        };
+        let of_both = first(&self.confirmable).into_iter();
+        let of_both = of_both.chain(first(&self.non_confirmable));
+        of_both.min_by_key(|(_, expires)| *expires)
     }
 }
 
@@ -86,8 +92,9 @@ struct Share {
 /// Received messages until no duplicate of them can arrive.
 #[derive(Debug)]
 pub(super) struct History {
-    /// Place of every message in `entries` and `links`.
-    places: HashMap<Key, u32, Keyed>,
+    keyed: Keyed,
+    /// Place of every message in `entries` and `links`, found by its key.
+    places: HashTable<u32>,
     entries: Vec<Option<Entry>>,
     links: Vec<Links>,
     /// Places that are empty.
@@ -101,7 +108,8 @@ impl History {
     /// An empty history. `key` is that of its hashes, and changes nothing that can be seen.
     pub(super) fn new(key: u64) -> History {
         History {
-            places: HashMap::with_hasher(Keyed(key)),
+            keyed: Keyed(key),
+            places: HashTable::new(),
             entries: Vec::new(),
             links: Vec::new(),
             free: Vec::new(),
@@ -114,8 +122,16 @@ impl History {
     /// What was replied to an earlier copy of a message; `None` if there was no earlier copy,
     /// `Some(None)` if it had no reply.
     pub(super) fn reply(&self, now: SimTime, key: Key, token: Token) -> Option<Option<&[u8]>> {
-        let entry = self.entries[*self.places.get(&key)? as usize].as_ref()?;
+        let entry = self.entries[self.place(key)? as usize].as_ref()?;
         (entry.token == token && now < entry.expires).then_some(entry.reply.as_deref())
+    }
+
+    fn place(&self, key: Key) -> Option<u32> {
+        let is_it = |place: &u32| {
+            let entry = self.entries[*place as usize].as_ref();
+            entry.is_some_and(|entry| entry.key == key)
+        };
+        self.places.find(self.keyed.hash_one(key), is_it).copied()
     }
 
     /// Remembers a message until `expires`, which for every kind is the same time after its
@@ -128,7 +144,7 @@ impl History {
         expires: SimTime,
         exchange: Option<ExchangeId>,
     ) -> Option<ExchangeId> {
-        let displaced = self.remove(key);
+        let displaced = self.place(key).and_then(|former| self.remove(former));
         let place = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             self.links.push(Links::NOWHERE);
@@ -146,17 +162,22 @@ impl History {
         let share = self.shares.entry(key.0).or_default();
         share.messages += 1;
         share.by_age.of(&entry).push(&mut self.links, place);
-        self.places.insert(key, place);
         self.entries[place as usize] = Some(entry);
+        let hash_of = |place: &u32| {
+            let entry = self.entries[*place as usize].as_ref();
+            entry.map_or(0, |entry| self.keyed.hash_one(entry.key))
+        };
+        let hash = self.keyed.hash_one(key);
+        self.places.insert_unique(hash, place, hash_of);
         displaced
     }
 
     /// Remembers the reply to a message.
     pub(super) fn set_reply(&mut self, key: Key, token: Token, reply: &[u8]) {
-        let Some(place) = self.places.get(&key) else {
+        let Some(place) = self.place(key) else {
             return;
         };
-        let entry = self.entries[*place as usize].as_mut();
+        let entry = self.entries[place as usize].as_mut();
         let Some(entry) = entry.filter(|entry| entry.token == token) else {
             return;
         };
@@ -171,25 +192,28 @@ impl History {
     pub(super) fn forget(&mut self, now: SimTime, peer: Peer) -> Option<Option<ExchangeId>> {
         let share = self.shares.get(&peer);
         let own = share.filter(|share| share.messages > MAX_PER_PEER);
-        if let Some(first) = own.and_then(|share| share.by_age.first(&self.entries)) {
-            return Some(self.remove(first.key));
+        if let Some((first, _)) = own.and_then(|share| share.by_age.first(&self.entries)) {
+            return Some(self.remove(first));
         }
-        let first = self.by_age.first(&self.entries)?;
+        let (first, expires) = self.by_age.first(&self.entries)?;
         let full = self.places.len() > MAX_ENTRIES || self.reply_bytes > MAX_REPLY_BYTES;
-        let key = first.key;
-        (first.expires <= now || full).then(|| self.remove(key))
+        (expires <= now || full).then(|| self.remove(first))
     }
 
-    fn remove(&mut self, key: Key) -> Option<ExchangeId> {
-        let place = self.places.remove(&key)?;
+    fn remove(&mut self, place: u32) -> Option<ExchangeId> {
         let entry = self.entries[place as usize].take()?;
         self.free.push(place);
+        let hash = self.keyed.hash_one(entry.key);
+        if let Ok(found) = self.places.find_entry(hash, |it| *it == place) {
+            found.remove();
+        }
         self.by_age.of(&entry).remove(&mut self.links, place);
-        if let Some(share) = self.shares.get_mut(&key.0) {
+        let (peer, _) = entry.key;
+        if let Some(share) = self.shares.get_mut(&peer) {
             share.by_age.of(&entry).remove(&mut self.links, place);
             share.messages -= 1;
             if share.messages == 0 {
-                self.shares.remove(&key.0);
+                self.shares.remove(&peer);
             }
         }
         self.reply_bytes -= entry.reply.map_or(0, |r| r.len());
