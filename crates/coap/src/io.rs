@@ -119,6 +119,11 @@ impl<M: Machine> Driver<M> {
         poll_fn(|cx| self.poll_next_event(cx)).await
     }
 
+    /// The next event that the machine has already; [`Driver::next_event`] sends and waits.
+    pub fn ready_event(&mut self) -> Option<M::Event> {
+        self.machine.poll_event()
+    }
+
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
         loop {
             while !self.flush() && self.socket.poll_send_ready(cx).is_ready() {}
@@ -186,8 +191,10 @@ impl<M: Machine> Driver<M> {
         while taken < GROUP {
             let (machine, inbox) = (&mut self.machine, &mut self.inbox);
             let receive = || {
+                let mut arrived = None;
                 inbox.receive(self.socket.as_fd(), |from, payload| {
-                    machine.handle_datagram(now(), from, payload);
+                    let arrived = *arrived.get_or_insert_with(now);
+                    machine.handle_datagram(arrived, from, payload);
                 })
             };
             match self.socket.try_io(Interest::READABLE, receive) {

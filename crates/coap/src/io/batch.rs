@@ -47,9 +47,10 @@ impl Inbox {
         mut take: impl FnMut(SocketAddrV6, &[u8]),
     ) -> io::Result<usize> {
         let headers = &mut self.headers;
-        let mut slots: Vec<_> = (self.slots.chunks_exact_mut(SLOT_BYTES))
-            .map(|slot| [IoSliceMut::new(slot)])
-            .collect();
+        let mut slots = self.slots.chunks_exact_mut(SLOT_BYTES);
+        // On the stack: most calls receive a single datagram.
+        let mut slots: [_; BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
         let flags = MsgFlags::MSG_DONTWAIT;
         let received = recvmmsg(socket.as_raw_fd(), headers, &mut slots, flags, None)?;
         let mut count = 0;
