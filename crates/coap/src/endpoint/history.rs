@@ -224,6 +224,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::net::SocketAddrV6;
     use std::time::Duration;
 
@@ -329,5 +330,55 @@ mod tests {
         assert_eq!(history.forget(at(145), none), Some(Some(ExchangeId(2))));
         assert_eq!(history.forget(at(145), none), None);
         assert_eq!(history.forget(at(247), none), Some(Some(ExchangeId(1))));
+    }
+
+    /// What the script does: a message of one of three peers with one of four Message IDs and one of
+    /// two tokens, CON or NON, after so many seconds.
+    type Step = (u16, u16, bool, bool, u64);
+
+    /// The history as a list that is searched.
+    #[derive(Default)]
+    struct Model(Vec<(Key, Token, SimTime, ExchangeId)>);
+
+    impl Model {
+        fn take(&mut self, which: impl Fn(&(Key, Token, SimTime, ExchangeId)) -> bool) -> Vec<u64> {
+            let mut taken: Vec<u64> = self.0.extract_if(.., |m| which(m)).map(|m| m.3.0).collect();
+            taken.sort_unstable();
+            taken
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_knows_what_a_list_would_know(
+            script in proptest::collection::vec(
+                (0_u16..3, 0_u16..4, any::<bool>(), any::<bool>(), 0_u64..20), 0..200)
+        ) {
+            let (mut history, mut model) = (History::new(7), Model::default());
+            let mut seconds = 0;
+            for (n, step) in script.into_iter().enumerate() {
+                let (peer, message_id, other, confirmable, later): Step = step;
+                seconds += later;
+                let (now, exchange) = (at(seconds), ExchangeId(n as u64));
+                let key = (scattered(peer * 512).0, message_id);
+                let token = Token::new(if other { b"x" } else { b"" }).unwrap();
+                let known = model.0.iter().any(|m| (m.0, m.1) == (key, token) && now < m.2);
+                prop_assert_eq!(history.reply(now, key, token), known.then_some(None));
+                if known {
+                    continue;
+                }
+                let (kind, lifetime) = if confirmable { (CON, 247) } else { (NON, 145) };
+                let expires = at(seconds + lifetime);
+                let displaced = history.insert(key, kind, token, expires, Some(exchange));
+                prop_assert_eq!(Vec::from_iter(displaced.map(|e| e.0)), model.take(|m| m.0 == key));
+                model.0.push((key, token, expires, exchange));
+                let forgotten = std::iter::from_fn(|| history.forget(now, key.0));
+                let mut forgotten: Vec<u64> = forgotten.flatten().map(|e| e.0).collect();
+                forgotten.sort_unstable();
+                prop_assert_eq!(forgotten, model.take(|m| m.2 <= now));
+                prop_assert_eq!(history.places.len(), model.0.len());
+                prop_assert!(history.entries.len() <= model.0.len() + history.free.len());
+            }
+        }
     }
 }

@@ -13,8 +13,9 @@ use crate::machine::Transmit;
 pub(super) const BATCH: usize = 64;
 
 /// The longest UDP payload, and then some: no datagram is cut off. Memory that no datagram has
-/// touched is not resident.
-const SLOT_BYTES: usize = 1 << 16;
+/// touched is not resident. No power of two, or all slots would begin in the same few lines of the
+/// processor's caches.
+const SLOT_BYTES: usize = (1 << 16) + 192;
 
 /// Room for the datagrams that one system call receives.
 #[derive(Debug)]
