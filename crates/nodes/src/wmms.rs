@@ -51,6 +51,10 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
             written = writer.written() => {
                 written?;
                 coap.with(|durable, _| durable.written());
+                // The next group is worth its `fsync` the more, the larger it is.
+                if coap.machine().has_waiting() {
+                    coap.take_in().context("CoAP socket")?;
+                }
             }
             control = host.commands.next() => if control? == Control::Stop { break },
             event = coap.next_event() => {
