@@ -275,6 +275,8 @@ impl Endpoint {
     /// `rng` makes the random starts of Message IDs and tokens and the random retransmission
     /// timeouts.
     pub fn new(params: Params, known_critical: &'static [u16], mut rng: Rng) -> Endpoint {
+        // Of a copy: what else the generator makes does not depend on it.
+        let hash_key = rng.clone().next_u64();
         Endpoint {
             params,
             known_critical,
@@ -291,7 +293,7 @@ impl Endpoint {
             round_trips: BTreeMap::new(),
             kept_back: BTreeSet::new(),
             exchanges: BTreeMap::new(),
-            history: History::default(),
+            history: History::new(hash_key),
             uploads: Bodies::new(),
             downloads: Bodies::new(),
             observers: BTreeMap::new(),

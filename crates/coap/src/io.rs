@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -119,6 +119,30 @@ impl<M: Machine> Driver<M> {
         poll_fn(|cx| self.poll_next_event(cx)).await
     }
 
+    /// The next event that the machine has already; [`Driver::next_event`] sends and waits.
+    pub fn ready_event(&mut self) -> Option<M::Event> {
+        self.machine.poll_event()
+    }
+
+    /// Takes in the datagrams that wait, [`GROUP`] at most. What they make the machine send or tell
+    /// comes with the next call.
+    ///
+    /// # Errors
+    /// As [`Driver::next_event`].
+    pub fn take_in(&mut self) -> io::Result<()> {
+        let mut taken = 0;
+        while taken < GROUP {
+            // Not by `try_io`: the runtime hears of datagrams only while the task waits.
+            match receive_batch(&mut self.machine, &mut self.inbox, self.socket.as_fd()) {
+                Ok(received) => taken += received,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if is_about_a_former_send(&e) => debug!("receive: {e}"),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
         loop {
             while !self.flush() && self.socket.poll_send_ready(cx).is_ready() {}
@@ -185,11 +209,7 @@ impl<M: Machine> Driver<M> {
         let mut taken = 0;
         while taken < GROUP {
             let (machine, inbox) = (&mut self.machine, &mut self.inbox);
-            let receive = || {
-                inbox.receive(self.socket.as_fd(), |from, payload| {
-                    machine.handle_datagram(now(), from, payload);
-                })
-            };
+            let receive = || receive_batch(machine, inbox, self.socket.as_fd());
             match self.socket.try_io(Interest::READABLE, receive) {
                 Ok(batch::BATCH) => taken += batch::BATCH,
                 Ok(_) => return Ok(()),
@@ -221,6 +241,19 @@ impl<M: Machine> Driver<M> {
         }
         fired
     }
+}
+
+/// Gives the machine what one system call receives: it has arrived at one instant.
+fn receive_batch<M: Machine>(
+    machine: &mut M,
+    inbox: &mut Inbox,
+    socket: BorrowedFd<'_>,
+) -> io::Result<usize> {
+    let mut arrived = None;
+    inbox.receive(socket, |from, payload| {
+        let arrived = *arrived.get_or_insert_with(now);
+        machine.handle_datagram(arrived, from, payload);
+    })
 }
 
 /// Whether a receive error reports an ICMP error to an earlier datagram, or an interruption:

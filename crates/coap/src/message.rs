@@ -129,11 +129,19 @@ impl Options {
         Options(Vec::new())
     }
 
+    /// No options, and room for so many without another allocation.
+    pub(crate) fn with_room(options: usize) -> Options {
+        Options(Vec::with_capacity(options))
+    }
+
     /// Adds an option after those of the same number.
     pub fn push(&mut self, number: u16, value: impl AsRef<[u8]>) {
+        let option = (number, Value::from_slice(value.as_ref()));
+        if self.0.last().is_none_or(|(last, _)| *last <= number) {
+            return self.0.push(option);
+        }
         let at = self.0.partition_point(|(n, _)| *n <= number);
-        self.0
-            .insert(at, (number, Value::from_slice(value.as_ref())));
+        self.0.insert(at, option);
     }
 
     /// Adds an option in the `uint` format: big-endian without leading zeros (§3.2).

@@ -29,6 +29,9 @@ const VERSION: u8 = 1;
 /// Payload marker (RFC 7252 §3).
 const PAYLOAD_MARKER: u8 = 0xff;
 
+/// Most messages have no more options than this.
+const USUAL_OPTIONS: usize = 8;
+
 /// A token: 0 to 8 opaque bytes (RFC 7252 §5.3.1).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {
@@ -226,7 +229,10 @@ fn decode_options(mut rest: &[u8]) -> Result<(Options, &[u8]), DecodeError> {
     const NUMBER: DecodeError = DecodeError::Option("reserved delta 15, or a number above 65535");
     const LENGTH: DecodeError =
         DecodeError::Option("reserved length 15, or the message ends inside it");
-    let mut options = Options::new();
+    let mut options = match rest {
+        [] | [PAYLOAD_MARKER, ..] => Options::new(),
+        _ => Options::with_room(USUAL_OPTIONS),
+    };
     let mut number = 0_u16;
     while let Some((&first, after)) = rest.split_first() {
         rest = after;

@@ -136,6 +136,8 @@ pub struct Mmt {
     asked: Asked,
     /// P_Addrs whose entries are not what they were at the last [`Mmt::take_changes`].
     changed: BTreeSet<Ipv6Addr>,
+    /// The one that changed last: most requests change their node's entry several times.
+    changed_last: Option<Ipv6Addr>,
 }
 
 impl Mmt {
@@ -147,6 +149,7 @@ impl Mmt {
             entries_of: Shares::new(),
             asked: Asked::new(),
             changed: BTreeSet::new(),
+            changed_last: None,
         }
     }
 
@@ -200,7 +203,7 @@ impl Mmt {
         for (p_addr, mut entry) in late {
             entry.lifetime_ends = latest;
             self.table.restore(p_addr, entry);
-            self.changed.insert(p_addr);
+            self.note_change(p_addr);
         }
     }
 
@@ -231,10 +234,13 @@ impl Mmt {
         lifetime: Lifetime,
         source: Ipv6Addr,
     ) {
-        if let Some(former) = self.table.get(p_addr) {
-            self.entries_of.give_back(former.extra.source);
+        let former = self.table.get(p_addr).map(|entry| entry.extra.source);
+        if former != Some(source) {
+            if let Some(former) = former {
+                self.entries_of.give_back(former);
+            }
+            self.entries_of.take(source);
         }
-        self.entries_of.take(source);
         self.table.bind(now, p_addr, t_addr, lifetime);
         self.change(p_addr, |talk| talk.source = source);
     }
@@ -244,7 +250,7 @@ impl Mmt {
     pub fn hold(&mut self, now: SimTime, p_addr: Ipv6Addr, sleep: Option<Duration>) -> bool {
         let held = self.table.hold(now, p_addr, sleep);
         if held {
-            self.changed.insert(p_addr);
+            self.note_change(p_addr);
         }
         held
     }
@@ -253,7 +259,7 @@ impl Mmt {
     pub fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Entry> {
         let entry = self.table.remove(now, p_addr)?;
         self.give_back(p_addr, Some(&entry));
-        self.changed.insert(p_addr);
+        self.note_change(p_addr);
         Some(entry)
     }
 
@@ -349,7 +355,7 @@ impl Mmt {
     pub fn set_sequence(&mut self, p_addr: Ipv6Addr, sequence: Option<Sequence>) {
         if self.table.get(p_addr).is_some() {
             self.table.set_sequence(p_addr, sequence);
-            self.changed.insert(p_addr);
+            self.note_change(p_addr);
         }
     }
 
@@ -376,7 +382,7 @@ impl Mmt {
         let (expired, entry) = self.table.take_due(now)?;
         let (Expired::Lifetime(p_addr) | Expired::Sleep(p_addr)) = expired;
         self.give_back(p_addr, entry.as_ref());
-        self.changed.insert(p_addr);
+        self.note_change(p_addr);
         Some(expired)
     }
 
@@ -387,13 +393,20 @@ impl Mmt {
 
     /// The P_Addrs whose entries were made, changed or removed since the last call.
     pub fn take_changes(&mut self) -> BTreeSet<Ipv6Addr> {
+        self.changed_last = None;
         std::mem::take(&mut self.changed)
     }
 
+    fn note_change(&mut self, p_addr: Ipv6Addr) {
+        if self.changed_last.replace(p_addr) != Some(p_addr) {
+            self.changed.insert(p_addr);
+        }
+    }
+
     fn change<R>(&mut self, p_addr: Ipv6Addr, change: impl FnOnce(&mut Talk) -> R) -> Option<R> {
-        let talk = self.table.extra_mut(p_addr)?;
-        self.changed.insert(p_addr);
-        Some(change(talk))
+        let changed = change(self.table.extra_mut(p_addr)?);
+        self.note_change(p_addr);
+        Some(changed)
     }
 
     /// An entry has left: its sources have room again.

@@ -4,6 +4,7 @@
 //! deadlines in order, so that expiry looks only at what is due. An entry's deadline is computed
 //! from it, not stored twice.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::ops::Bound;
@@ -54,6 +55,8 @@ pub const MAX_GONE: usize = 1 << 16;
 pub struct Table<X> {
     /// Slot of every P_Addr in `slots`.
     index: BTreeMap<Ipv6Addr, u32>,
+    /// What the index said last: a request wants the entry of its node a dozen times.
+    recent: Cell<Option<(Ipv6Addr, Option<u32>)>>,
     slots: Vec<Option<Entry<X>>>,
     /// Slots that are empty.
     free: Vec<u32>,
@@ -75,6 +78,7 @@ impl<X> Table<X> {
     pub const fn new() -> Table<X> {
         Table {
             index: BTreeMap::new(),
+            recent: Cell::new(None),
             slots: Vec::new(),
             free: Vec::new(),
             deadlines: BTreeSet::new(),
@@ -95,7 +99,18 @@ impl<X> Table<X> {
 
     /// The entry of `p_addr`.
     pub fn get(&self, p_addr: Ipv6Addr) -> Option<&Entry<X>> {
-        self.slots[*self.index.get(&p_addr)? as usize].as_ref()
+        self.slots[self.slot(p_addr)? as usize].as_ref()
+    }
+
+    fn slot(&self, p_addr: Ipv6Addr) -> Option<u32> {
+        match self.recent.get() {
+            Some((recent, slot)) if recent == p_addr => slot,
+            _ => {
+                let slot = self.index.get(&p_addr).copied();
+                self.recent.set(Some((p_addr, slot)));
+                slot
+            }
+        }
     }
 
     /// Every entry, by P_Addr.
@@ -113,16 +128,15 @@ impl<X> Table<X> {
     pub fn restore(&mut self, p_addr: Ipv6Addr, entry: Entry<X>) {
         self.gone.remove(&p_addr);
         self.gone_until.clear(p_addr);
-        self.deadlines.insert((entry.deadline(), p_addr));
-        if let Some(former) = self.replace(p_addr, entry) {
-            self.forget_deadline(p_addr, &former);
-        }
+        let deadline = entry.deadline();
+        let former = self.replace(p_addr, entry);
+        self.move_deadline(p_addr, former.map(|former| former.deadline()), deadline);
     }
 
     /// Writes an entry; returns the one that it replaces.
     fn replace(&mut self, p_addr: Ipv6Addr, entry: Entry<X>) -> Option<Entry<X>> {
-        if let Some(slot) = self.index.get(&p_addr) {
-            return self.slots[*slot as usize].replace(entry);
+        if let Some(slot) = self.slot(p_addr) {
+            return self.slots[slot as usize].replace(entry);
         }
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -134,15 +148,18 @@ impl<X> Table<X> {
             }
         };
         self.index.insert(p_addr, slot);
+        self.recent.set(Some((p_addr, Some(slot))));
         self.slots[slot as usize].replace(entry)
     }
 
-    /// Forgets the deadline of what `p_addr` was, unless what it is has the same.
-    fn forget_deadline(&mut self, p_addr: Ipv6Addr, former: &Entry<X>) {
-        let deadline = former.deadline();
-        if self.get(p_addr).map(Entry::deadline) != Some(deadline) {
-            self.deadlines.remove(&(deadline, p_addr));
+    fn move_deadline(&mut self, p_addr: Ipv6Addr, former: Option<SimTime>, deadline: SimTime) {
+        if former == Some(deadline) {
+            return;
         }
+        if let Some(former) = former {
+            self.deadlines.remove(&(former, p_addr));
+        }
+        self.deadlines.insert((deadline, p_addr));
     }
 
     /// Whether a message about `p_addr` with this number may change the table: one without a
@@ -183,17 +200,22 @@ impl<X> Table<X> {
     where
         X: Default,
     {
-        let former = self.get_mut(p_addr);
-        let (sequence, extra) = former.map_or((None, None), |entry| {
-            (entry.sequence, Some(std::mem::take(&mut entry.extra)))
-        });
+        let lifetime_ends = now + lifetime.duration();
+        if let Some(entry) = self.get_mut(p_addr) {
+            let former = entry.deadline();
+            entry.t_addr = t_addr;
+            entry.lifetime_ends = lifetime_ends;
+            entry.held = false;
+            entry.sleep_ends = None;
+            return self.move_deadline(p_addr, Some(former), lifetime_ends);
+        }
         let entry = Entry {
             t_addr,
-            lifetime_ends: now + lifetime.duration(),
+            lifetime_ends,
             held: false,
             sleep_ends: None,
-            sequence,
-            extra: extra.unwrap_or_default(),
+            sequence: None,
+            extra: X::default(),
         };
         self.restore(p_addr, entry);
     }
@@ -208,8 +230,7 @@ impl<X> Table<X> {
         entry.held = true;
         entry.sleep_ends = sleep.map(|period| now + period);
         let deadline = entry.deadline();
-        self.deadlines.remove(&(former, p_addr));
-        self.deadlines.insert((deadline, p_addr));
+        self.move_deadline(p_addr, Some(former), deadline);
         true
     }
 
@@ -232,6 +253,7 @@ impl<X> Table<X> {
     /// Removes an entry without a trace.
     pub(crate) fn take(&mut self, p_addr: Ipv6Addr) -> Option<Entry<X>> {
         let slot = self.index.remove(&p_addr)?;
+        self.recent.set(None);
         self.free.push(slot);
         let entry = self.slots[slot as usize].take()?;
         self.deadlines.remove(&(entry.deadline(), p_addr));
@@ -239,7 +261,8 @@ impl<X> Table<X> {
     }
 
     fn get_mut(&mut self, p_addr: Ipv6Addr) -> Option<&mut Entry<X>> {
-        self.slots[*self.index.get(&p_addr)? as usize].as_mut()
+        let slot = self.slot(p_addr)?;
+        self.slots[slot as usize].as_mut()
     }
 
     /// What only this kind of table keeps about `p_addr`.
@@ -276,8 +299,7 @@ impl<X> Table<X> {
         entry.held = false;
         entry.sleep_ends = None;
         let deadline = entry.deadline();
-        self.deadlines.remove(&(at, p_addr));
-        self.deadlines.insert((deadline, p_addr));
+        self.move_deadline(p_addr, Some(at), deadline);
         Some((Expired::Sleep(p_addr), None))
     }
 }
@@ -313,6 +335,20 @@ mod tests {
             })
         );
         assert_eq!(table.next_deadline(), Some(at(12)));
+    }
+
+    #[test]
+    fn what_was_looked_up_last_counts_no_longer_than_it_is_true() {
+        let mut table = Table::<()>::new();
+        let t_addr = |table: &Table<()>, p_addr| table.get(p_addr).map(|entry| entry.t_addr);
+        assert_eq!(t_addr(&table, P1), None);
+        table.bind(at(0), P1, T1, Lifetime(10));
+        assert_eq!(t_addr(&table, P1), Some(T1));
+        table.remove(at(0), P1);
+        assert_eq!(t_addr(&table, P1), None);
+        // In the slot that P1 had.
+        table.bind(at(0), P2, T2, Lifetime(10));
+        assert_eq!((t_addr(&table, P1), t_addr(&table, P2)), (None, Some(T2)));
     }
 
     #[test]

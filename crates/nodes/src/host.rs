@@ -33,13 +33,19 @@ pub fn earlier(a: Option<SimTime>, b: Option<SimTime>) -> Option<SimTime> {
 #[derive(Debug)]
 pub struct Events {
     node: String,
+    /// Lines for the next [`Events::flush`].
+    queued: Vec<u8>,
 }
+
+/// Bytes of lines that wait for each other at most: what a pipe takes at once.
+const QUEUE_BYTES: usize = 1 << 16;
 
 impl Events {
     /// Events of `node`.
     pub fn new(node: &str) -> Events {
         Events {
             node: node.to_owned(),
+            queued: Vec::new(),
         }
     }
 
@@ -56,18 +62,48 @@ impl Events {
     /// # Errors
     /// As [`Events::report`].
     pub fn report_at(&self, at: SimTime, kind: EventKind) -> Result<()> {
+        let mut line = Vec::new();
+        self.push_line(&mut line, at, kind)?;
+        write(&line)
+    }
+
+    /// Reports an event of this instant with the next [`Events::flush`], which has to come before
+    /// the daemon waits: one system call for all that happens at once.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub fn queue(&mut self, kind: EventKind) -> Result<()> {
+        let mut lines = std::mem::take(&mut self.queued);
+        self.push_line(&mut lines, now(), kind)?;
+        self.queued = lines;
+        match self.queued.len() < QUEUE_BYTES {
+            true => Ok(()),
+            false => self.flush(),
+        }
+    }
+
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub fn flush(&mut self) -> Result<()> {
+        if !self.queued.is_empty() {
+            write(&self.queued)?;
+            self.queued.clear();
+        }
+        Ok(())
+    }
+
+    fn push_line(&self, lines: &mut Vec<u8>, at: SimTime, kind: EventKind) -> Result<()> {
         tracing::info!(?kind);
         let event = Event {
             time_ns: at.as_nanos(),
             node: self.node.clone(),
             kind,
         };
-        let mut line = serde_json::to_string(&event).context("event as JSON")?;
-        line.push('\n');
-        let mut out = std::io::stdout().lock();
-        out.write_all(line.as_bytes())
-            .and_then(|()| out.flush())
-            .context("write an event to standard output")
+        serde_json::to_writer(&mut *lines, &event).context("event as JSON")?;
+        lines.push(b'\n');
+        Ok(())
     }
 
     /// Reports a binding as a table or cache now holds it.
@@ -81,6 +117,13 @@ impl Events {
             held,
         })
     }
+}
+
+fn write(lines: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(lines)
+        .and_then(|()| out.flush())
+        .context("write an event to standard output")
 }
 
 /// How often a daemon ignored a message, for its log. A line for each would let any neighbour

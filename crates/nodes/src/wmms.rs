@@ -51,12 +51,23 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
             written = writer.written() => {
                 written?;
                 coap.with(|durable, _| durable.written());
+                // The next group is worth its `fsync` the more, the larger it is.
+                if coap.machine().has_waiting() {
+                    coap.take_in().context("CoAP socket")?;
+                }
             }
             control = host.commands.next() => if control? == Control::Stop { break },
-            event = coap.next_event() => match event.context("CoAP socket")? {
-                store::Event::Wmms(event) => report(&host, event)?,
-                store::Event::Write(group) => writer.write(group)?,
-            },
+            event = coap.next_event() => {
+                let mut next = Some(event.context("CoAP socket")?);
+                while let Some(event) = next {
+                    match event {
+                        store::Event::Wmms(event) => host.events.queue(event_kind(event))?,
+                        store::Event::Write(group) => writer.write(group)?,
+                    }
+                    next = coap.ready_event();
+                }
+                host.events.flush()?;
+            }
         }
     }
     if let Some(rest) = coap.with(|durable, _| durable.take_rest()) {
@@ -88,19 +99,21 @@ fn make_room(socket: &UdpSocket) -> Result<()> {
         .context("receive buffer of the CoAP socket")
 }
 
-fn report(host: &Host, event: Event) -> Result<()> {
+fn event_kind(event: Event) -> EventKind {
     match event {
-        Event::Registered { p_addr, t_addr } => {
-            host.events.report(EventKind::Registered { p_addr, t_addr })
-        }
+        Event::Registered { p_addr, t_addr } => EventKind::Registered { p_addr, t_addr },
         Event::BindingChanged {
             p_addr,
             t_addr,
             held,
-        } => host.events.binding(p_addr, t_addr, held),
-        Event::BindingRemoved { p_addr, reason } => host.events.report(EventKind::BindingRemoved {
+        } => EventKind::BindingChanged {
+            p_addr,
+            t_addr,
+            held,
+        },
+        Event::BindingRemoved { p_addr, reason } => EventKind::BindingRemoved {
             p_addr,
             reason: reason.to_string(),
-        }),
+        },
     }
 }

@@ -59,6 +59,13 @@ impl<S: Store> Durable<S> {
         self.written = self.taken;
     }
 
+    /// Whether datagrams wait for the next group.
+    pub fn has_waiting(&self) -> bool {
+        self.held
+            .back()
+            .is_some_and(|(group, _)| *group > self.taken)
+    }
+
     /// Takes what has changed without an answer to anybody, such as lifetimes that ended: what
     /// is left to write at the end, once all groups before are written.
     pub fn take_rest(&mut self) -> Option<S::Group> {

@@ -33,6 +33,9 @@ const CACHE_BYTES: usize = 4 << 20;
 /// Obsolete segments that one commit removes at most; a commit makes one.
 const REMOVED_PER_COMMIT: u64 = 8;
 
+/// Bytes of a segment before its records.
+const HEADER_BYTES: usize = 8 + 1 + 16;
+
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SEGMENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("segments");
 const VERSION_KEY: &str = "version";
@@ -186,9 +189,11 @@ impl Journal {
 
     /// The next segment, and the sweep after it.
     fn segment(&self, table: &Mmt, changed: &BTreeSet<Ipv6Addr>) -> (Vec<u8>, Sweep) {
-        let mut records = Vec::with_capacity(2 * changed.len() * record::USUAL_BYTES);
+        let usual = 2 * changed.len() * record::USUAL_BYTES;
+        let mut segment = Vec::with_capacity(HEADER_BYTES + usual);
+        segment.resize(HEADER_BYTES, 0);
         for p_addr in changed {
-            record::write(&mut records, *p_addr, table.get(*p_addr));
+            record::write(&mut segment, *p_addr, table.get(*p_addr));
         }
         let start = self.sweep.last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut sweep = self.sweep;
@@ -197,7 +202,7 @@ impl Journal {
             left -= 1;
             sweep.last = Some(p_addr);
             if !changed.contains(&p_addr) {
-                record::write(&mut records, p_addr, Some(entry));
+                record::write(&mut segment, p_addr, Some(entry));
             }
         }
         if left > 0 {
@@ -206,8 +211,7 @@ impl Journal {
                 last: None,
             };
         }
-        let mut segment = header(sweep);
-        segment.append(&mut records);
+        segment[..HEADER_BYTES].copy_from_slice(&header(sweep));
         (segment, sweep)
     }
 }
@@ -328,10 +332,11 @@ impl Writer for JournalWriter {
 }
 
 /// First segment of the sweep (8), whether it has begun (1), the entry repeated last (16).
-fn header(sweep: Sweep) -> Vec<u8> {
-    let mut bytes = sweep.began.to_be_bytes().to_vec();
-    bytes.push(u8::from(sweep.last.is_some()));
-    bytes.extend(sweep.last.unwrap_or(Ipv6Addr::UNSPECIFIED).octets());
+fn header(sweep: Sweep) -> [u8; HEADER_BYTES] {
+    let mut bytes = [0; HEADER_BYTES];
+    bytes[..8].copy_from_slice(&sweep.began.to_be_bytes());
+    bytes[8] = u8::from(sweep.last.is_some());
+    bytes[9..].copy_from_slice(&sweep.last.unwrap_or(Ipv6Addr::UNSPECIFIED).octets());
     bytes
 }
 

@@ -109,6 +109,7 @@ fn a_group_of_requests_is_one_group_and_answered_once_it_is_written() {
     assert!(machine.poll_transmit().is_none());
     machine.written();
     assert_eq!(transmits(&mut machine), 3);
+    assert!(!machine.has_waiting());
     assert_eq!(poll_group(&mut machine), None);
 }
 
@@ -122,6 +123,7 @@ fn what_changes_while_a_group_is_written_is_the_next_group() {
     assert_eq!(poll_group(&mut machine), None, "one at a time");
     machine.written();
     assert_eq!(transmits(&mut machine), 1, "the first group's");
+    assert!(machine.has_waiting());
     let group = poll_group(&mut machine);
     assert_eq!(group, Some(BTreeSet::from([p(2), p(3)])));
     assert!(machine.poll_transmit().is_none());

@@ -38,16 +38,19 @@ pub(super) struct Key {
 impl Key {
     /// Of a request of `peer`.
     pub(super) fn new(peer: Peer, method: Code, options: &Options) -> Key {
-        let mut request = vec![method.0];
-        for (number, value) in options.iter() {
+        let counts = |number: u16| {
             // "NoCacheKey (...) bits 1-5 all 1" of the number's low byte (RFC 7252 §5.4.6).
             let no_cache_key = number & 0x1e == 0x1c;
             let of_transfer = [option::BLOCK1, option::BLOCK2, option::OBSERVE].contains(&number);
-            if !no_cache_key && !of_transfer {
-                request.extend_from_slice(&number.to_be_bytes());
-                request.extend_from_slice(&(value.len() as u32).to_be_bytes());
-                request.extend_from_slice(value);
-            }
+            !no_cache_key && !of_transfer
+        };
+        let length: usize = options.iter().map(|(_, value)| 6 + value.len()).sum();
+        let mut request = Vec::with_capacity(1 + length);
+        request.push(method.0);
+        for (number, value) in options.iter().filter(|(number, _)| counts(*number)) {
+            request.extend_from_slice(&number.to_be_bytes());
+            request.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            request.extend_from_slice(value);
         }
         Key { peer, request }
     }

@@ -329,7 +329,7 @@ impl Endpoint {
             };
             let reply = self.transmit_empty(from, kind, message.message_id);
             let key = (Peer::from(from), message.message_id);
-            self.history.set_reply(key, message.token, reply);
+            self.history.set_reply(key, message.token, &reply);
         }
         if let Some(number) = unknown {
             self.fail(now, id, Failure::CriticalOption(number));

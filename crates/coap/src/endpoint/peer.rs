@@ -1,11 +1,12 @@
 //! Who a datagram comes from.
 
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddrV6;
 
 /// A peer: address, port, and for a link-local address the scope (RFC 4007 §6). The flow
 /// label is no part of it, nor the scope that some systems report with a global address.
 ///
-/// Three words, because it is compared often: the address, then port and scope.
+/// Three words, because it is compared and hashed often: the address, then port and scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Peer {
     high: u64,
@@ -20,6 +21,14 @@ impl Peer {
     pub(super) fn matches(self, other: Peer) -> bool {
         (self.high, self.low, self.port) == (other.high, other.low, other.port)
             && (self.scope == other.scope || self.scope == 0 || other.scope == 0)
+    }
+}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(self.high);
+        hasher.write_u64(self.low);
+        hasher.write_u64(u64::from(self.port) << 32 | u64::from(self.scope));
     }
 }
 

@@ -73,7 +73,7 @@ impl Endpoint {
             }
             Kind::Acknowledgement => {
                 let key = (Peer::from(exchange.from), message_id);
-                self.history.set_reply(key, exchange.token, bytes.clone());
+                self.history.set_reply(key, exchange.token, &bytes);
                 self.transmit(exchange.from, bytes);
             }
             _ => self.transmit(exchange.from, bytes),
@@ -151,7 +151,7 @@ impl Endpoint {
         let (from, message_id, token) = (exchange.from, exchange.message_id, exchange.token);
         let ack = self.transmit_empty(from, Kind::Acknowledgement, message_id);
         self.history
-            .set_reply((Peer::from(from), message_id), token, ack);
+            .set_reply((Peer::from(from), message_id), token, &ack);
     }
 
     /// Remembers a received message for deduplication, and forgets what has expired.
@@ -167,9 +167,9 @@ impl Endpoint {
             _ => self.params.non_lifetime(),
         };
         let key = (Peer::from(from), message.message_id);
-        let displaced = self
-            .history
-            .insert(key, message.token, now + lifetime, exchange);
+        let displaced =
+            self.history
+                .insert(key, message.kind, message.token, now + lifetime, exchange);
         if let Some(displaced) = displaced {
             self.remove_exchange(displaced);
         }
@@ -202,7 +202,7 @@ impl Endpoint {
         let bytes = encode_response(kind, id, message.token, response);
         if kind == Kind::Acknowledgement {
             self.history
-                .set_reply((Peer::from(from), id), message.token, bytes.clone());
+                .set_reply((Peer::from(from), id), message.token, &bytes);
         }
         self.transmit(from, bytes);
     }

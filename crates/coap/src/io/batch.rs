@@ -13,8 +13,9 @@ use crate::machine::Transmit;
 pub(super) const BATCH: usize = 64;
 
 /// The longest UDP payload, and then some: no datagram is cut off. Memory that no datagram has
-/// touched is not resident.
-const SLOT_BYTES: usize = 1 << 16;
+/// touched is not resident. No power of two, or all slots would begin in the same few lines of the
+/// processor's caches.
+const SLOT_BYTES: usize = (1 << 16) + 192;
 
 /// Room for the datagrams that one system call receives.
 #[derive(Debug)]
@@ -47,9 +48,10 @@ impl Inbox {
         mut take: impl FnMut(SocketAddrV6, &[u8]),
     ) -> io::Result<usize> {
         let headers = &mut self.headers;
-        let mut slots: Vec<_> = (self.slots.chunks_exact_mut(SLOT_BYTES))
-            .map(|slot| [IoSliceMut::new(slot)])
-            .collect();
+        let mut slots = self.slots.chunks_exact_mut(SLOT_BYTES);
+        // On the stack: most calls receive a single datagram.
+        let mut slots: [_; BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
         let flags = MsgFlags::MSG_DONTWAIT;
         let received = recvmmsg(socket.as_raw_fd(), headers, &mut slots, flags, None)?;
         let mut count = 0;

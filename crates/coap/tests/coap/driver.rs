@@ -186,6 +186,27 @@ fn a_large_body_arrives_whole() {
 }
 
 #[test]
+fn what_has_arrived_is_taken_in_without_waiting_for_it() {
+    in_real_time(LIMIT, async {
+        let mut server = driver("[::1]:0", Params::default());
+        server.take_in().unwrap();
+        assert!(server.ready_event().is_none());
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        for message_id in 0..100 {
+            let request = get_message(Kind::Confirmable, message_id).encode();
+            (socket.send_to(&request, server.local_addr().unwrap())).unwrap();
+        }
+        let mut requests = 0;
+        while requests < 100 {
+            server.take_in().unwrap();
+            requests += std::iter::from_fn(|| server.ready_event()).count();
+            // The kernel may deliver later, and the time limit has its say.
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
 fn an_address_in_use_is_named_in_the_error() {
     in_real_time(LIMIT, async {
         let first = driver("[::1]:0", Params::default());
