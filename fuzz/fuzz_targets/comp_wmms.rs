@@ -19,6 +19,7 @@ use coap::{Code, Machine, Params};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use units::{Seed, SimTime};
+use wpanlab_fuzz::script::World as _;
 use wpanlab_fuzz::{comp, script};
 
 const LIMITS: Limits = Limits {
@@ -121,33 +122,6 @@ impl World {
         Ok(())
     }
 
-    fn pass(&mut self, step: Duration) {
-        let end = self.now + step;
-        while let Some(due) = self.wmms.poll_timeout().filter(|due| *due <= end) {
-            self.now = due.max(self.now);
-            self.timeout();
-        }
-        self.now = end;
-        self.timeout();
-    }
-
-    fn timeout(&mut self) {
-        self.wmms.handle_timeout(self.now);
-        self.drain();
-        let next = self.wmms.poll_timeout();
-        assert!(next.is_none_or(|due| due > self.now), "{next:?} stays due");
-        for (p_addr, entry) in &self.table {
-            assert!(
-                entry.lifetime_ends > self.now,
-                "{p_addr} outlives its lifetime"
-            );
-            assert!(
-                entry.sleep_ends.is_none_or(|end| end > self.now),
-                "{p_addr} sleeps on"
-            );
-        }
-    }
-
     /// Takes everything that comes out, and looks at the table.
     fn drain(&mut self) -> Vec<(SocketAddrV6, Message)> {
         while self.wmms.poll_event().is_some() {}
@@ -212,5 +186,27 @@ impl World {
                 .values()
                 .all(|n| *n <= LIMITS.discoveries_per_source)
         );
+    }
+}
+
+impl script::World for World {
+    type Machine = Wmms;
+
+    fn machine(&mut self) -> (&mut Wmms, &mut SimTime) {
+        (&mut self.wmms, &mut self.now)
+    }
+
+    fn settle(&mut self) {
+        self.drain();
+        for (p_addr, entry) in &self.table {
+            assert!(
+                entry.lifetime_ends > self.now,
+                "{p_addr} outlives its lifetime"
+            );
+            assert!(
+                entry.sleep_ends.is_none_or(|end| end > self.now),
+                "{p_addr} sleeps on"
+            );
+        }
     }
 }
