@@ -88,6 +88,8 @@ fn no_daemon_dies_grows_or_fills_its_log_whatever_arrives_at_its_ports() {
 struct Load {
     /// Datagrams to each port.
     count: u64,
+    /// How much guest time a datagram in a run may take.
+    pace: Duration,
     /// Ports of daemons apart from a run.
     apart: Vec<Target>,
     /// Ports of daemons in a run.
@@ -109,6 +111,10 @@ impl Load {
         let number = |count: String| count.parse().expect("WPANLAB_DATAGRAMS is a number");
         Load {
             count: count.map_or(600, number),
+            pace: match quiet {
+                true => Duration::from_micros(200),
+                false => Duration::from_millis(2),
+            },
             apart,
             in_run,
         }
@@ -121,7 +127,7 @@ impl Load {
     }
 
     fn attack_in_run(&self) {
-        let mut run = Run::start(self.count * self.in_run.len() as u64);
+        let mut run = Run::start(self.pace * (self.count * self.in_run.len() as u64) as u32);
         let outside = Outside::open(Nodes::running(&NODES), &self.in_run);
         for target in &self.in_run {
             attack(target, &outside, self.count);
@@ -188,10 +194,10 @@ struct Run {
 }
 
 impl Run {
-    /// Starts a run that leaves time for `datagrams`, and waits until it plays. Of what is left of
-    /// the time only the polls cost anything.
-    fn start(datagrams: u64) -> Run {
-        let first = Duration::from_secs(30) + Duration::from_millis(2) * datagrams as u32;
+    /// Starts a run whose first handover leaves time for `attacks`, and waits until it plays. Of
+    /// the time that is left over, the polls still cost the emulator theirs.
+    fn start(attacks: Duration) -> Run {
+        let first = Duration::from_secs(30) + attacks;
         let file = PathBuf::from("/tmp/malformed.yaml");
         fs::write(&file, topology(first)).unwrap();
         let dir = PathBuf::from("/tmp/malformed");
