@@ -21,7 +21,7 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use units::{Seed, SimTime};
 use wpanlab_fuzz::rfc7252::Plain;
-use wpanlab_fuzz::script;
+use wpanlab_fuzz::script::{self, World as _};
 
 /// What a UDP datagram over IPv6 can carry without a jumbogram: 65535 less the UDP header.
 const LONGEST: usize = 65_527;
@@ -165,28 +165,6 @@ impl World {
         self.drain();
         self.delivering = None;
         self.last = Some((from, datagram));
-    }
-
-    /// Lets time pass, timer by timer.
-    fn pass(&mut self, step: Duration) {
-        let end = self.now + step;
-        while let Some(due) = self.endpoint.poll_timeout().filter(|due| *due <= end) {
-            self.now = due.max(self.now);
-            self.timeout();
-        }
-        self.now = end;
-        self.timeout();
-    }
-
-    fn timeout(&mut self) {
-        self.endpoint.handle_timeout(self.now);
-        self.drain();
-        let next = self.endpoint.poll_timeout();
-        assert!(next.is_none_or(|due| due > self.now), "{next:?} stays due");
-        let delay = self.params.acknowledgement_delay();
-        for (known, since) in &self.unreplied {
-            assert!(*since + delay > self.now, "{known:?} got no reply");
-        }
     }
 
     fn ask(&mut self, u: &mut Unstructured) -> Result<()> {
@@ -336,15 +314,25 @@ impl World {
             self.endpoint.cancel(id);
             self.drain();
         }
-        let mut timeouts = 0;
-        while let Some(due) = self.endpoint.poll_timeout() {
-            self.now = due.max(self.now);
-            self.timeout();
-            timeouts += 1;
-            assert!(timeouts < 10_000, "it never ends");
-        }
+        self.fall_silent(|world| world.endpoint.poll_timeout().is_none());
         assert!(self.live.is_empty(), "{:?} never ended", self.live);
         assert_eq!(self.endpoint.outstanding(), 0);
+    }
+}
+
+impl script::World for World {
+    type Machine = Endpoint;
+
+    fn machine(&mut self) -> (&mut Endpoint, &mut SimTime) {
+        (&mut self.endpoint, &mut self.now)
+    }
+
+    fn settle(&mut self) {
+        self.drain();
+        let delay = self.params.acknowledgement_delay();
+        for (known, since) in &self.unreplied {
+            assert!(*since + delay > self.now, "{known:?} got no reply");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `comp::client::Client`: any sequence of calls, commands, answers and time steps.
+//! `comp::client::Client`, in its node: any sequence of calls, commands, answers and time steps.
 //!
 //! Every call ends once, in silence too; an error answer changes nothing; only the WMMS and the node
 //! itself are believed; nothing outlives its lifetime.
@@ -9,15 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use ::comp::client::{CallId, Client, Config, Event, HoldQueue};
+use ::comp::client::{CallId, Event, HoldQueue};
 use ::comp::codec::{Command, Lifetime, Location};
 use ::comp::lbc::Entry;
+use ::comp::node::{self, Config, Node};
 use coap::message::PORT;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Machine, Params, Reliability};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use units::{Seed, SimTime};
+use wpanlab_fuzz::script::World as _;
 use wpanlab_fuzz::{comp, script};
 
 const QUEUE: HoldQueue = HoldQueue {
@@ -35,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
 type Table = BTreeMap<Ipv6Addr, Entry>;
 
 struct World {
-    client: Client,
+    node: Node,
     now: SimTime,
     message_id: u16,
     heard: Vec<(SocketAddrV6, Message)>,
@@ -53,7 +55,7 @@ impl World {
             coap: Params::default(),
         };
         World {
-            client: Client::new(config, Seed(1).rng(&["fuzz"])),
+            node: Node::new(config, Seed(1).rng(&["fuzz"])),
             now: SimTime::ZERO + Duration::from_secs(1_000_000),
             message_id: 0x100,
             heard: Vec::new(),
@@ -67,7 +69,7 @@ impl World {
         match u.int_in_range(0..=11u8)? {
             0 | 1 => {
                 let call =
-                    self.client
+                    self.node
                         .get(self.now, comp::p_addr(u)?, "/a", Reliability::Confirmable);
                 assert!(self.calls.insert(call));
                 self.drain();
@@ -81,7 +83,7 @@ impl World {
                     .map(|(_, m)| (m.message_id, m.token))
                     .collect();
                 let message = script::message(u, &known)?;
-                self.client
+                self.node
                     .handle_datagram(self.now, comp::sender(u)?, &message.encode());
                 self.drain();
             }
@@ -99,7 +101,7 @@ impl World {
         self.message_id = self.message_id.wrapping_add(1);
         let asked = comp::encode(&command, sequence, self.message_id);
         let before = self.table.clone();
-        self.client.handle_datagram(self.now, from, &asked.encode());
+        self.node.handle_datagram(self.now, from, &asked.encode());
         let sent = self.drain();
         let answer = sent
             .iter()
@@ -151,50 +153,25 @@ impl World {
             options: location.response().options,
             payload: Vec::new(),
         };
-        self.client
-            .handle_datagram(self.now, from, &message.encode());
+        self.node.handle_datagram(self.now, from, &message.encode());
         self.drain();
         Ok(())
     }
 
-    fn pass(&mut self, step: Duration) {
-        let end = self.now + step;
-        while let Some(due) = self.client.poll_timeout().filter(|due| *due <= end) {
-            self.now = due.max(self.now);
-            self.timeout();
-        }
-        self.now = end;
-        self.timeout();
-    }
-
-    fn timeout(&mut self) {
-        self.client.handle_timeout(self.now);
-        self.drain();
-        let next = self.client.poll_timeout();
-        assert!(next.is_none_or(|due| due > self.now), "{next:?} stays due");
-        for (p_addr, entry) in &self.table {
-            assert!(
-                entry.lifetime_ends > self.now,
-                "{p_addr} outlives its lifetime"
-            );
-            assert!(
-                entry.held || entry.sleep_ends.is_none(),
-                "{p_addr} sleeps and is not held"
-            );
-        }
-    }
-
     fn drain(&mut self) -> Vec<(SocketAddrV6, Message)> {
-        while let Some(event) = self.client.poll_event() {
+        while let Some(event) = self.node.poll_event() {
+            let node::Event::Client(event) = event else {
+                continue;
+            };
             if let Event::Answered { call, .. } | Event::Failed { call, .. } = event {
                 assert!(self.calls.remove(&call), "{call:?} ended twice");
             }
         }
-        assert_eq!(self.client.outstanding(), self.calls.len());
-        let lbc = self.client.lbc();
+        assert_eq!(self.node.client().outstanding(), self.calls.len());
+        let lbc = self.node.client().lbc();
         self.table = lbc.iter().map(|(p_addr, entry)| (p_addr, *entry)).collect();
         let mut sent = Vec::new();
-        while let Some(transmit) = self.client.poll_transmit() {
+        while let Some(transmit) = self.node.poll_transmit() {
             let message = Message::decode(&transmit.payload).expect("what is sent decodes");
             if message.code.is_request() {
                 self.heard.retain(|(_, known)| known.token != message.token);
@@ -207,15 +184,28 @@ impl World {
 
     /// Everybody is silent from now on: every call comes to an end.
     fn end(mut self) {
-        let mut timeouts = 0;
-        while !self.calls.is_empty() {
-            let Some(due) = self.client.poll_timeout() else {
-                panic!("{:?} never end", self.calls);
-            };
-            self.now = due.max(self.now);
-            self.timeout();
-            timeouts += 1;
-            assert!(timeouts < 10_000, "{:?} never end", self.calls);
+        self.fall_silent(|world| world.calls.is_empty());
+    }
+}
+
+impl script::World for World {
+    type Machine = Node;
+
+    fn machine(&mut self) -> (&mut Node, &mut SimTime) {
+        (&mut self.node, &mut self.now)
+    }
+
+    fn settle(&mut self) {
+        self.drain();
+        for (p_addr, entry) in &self.table {
+            assert!(
+                entry.lifetime_ends > self.now,
+                "{p_addr} outlives its lifetime"
+            );
+            assert!(
+                entry.held || entry.sleep_ends.is_none(),
+                "{p_addr} sleeps and is not held"
+            );
         }
     }
 }

@@ -19,6 +19,7 @@ use coap::{Code, Machine, Params};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use units::{Seed, SimTime};
+use wpanlab_fuzz::script::World as _;
 use wpanlab_fuzz::{comp, script};
 
 const LIMITS: Limits = Limits {
@@ -102,6 +103,10 @@ impl World {
         };
         if !answer.code.is_success() {
             assert_eq!(self.table, before, "{} changed something", answer.code);
+        } else if let Command::Discovery { p_addr } = command {
+            let knew = |entry: &Entry| entry.extra.correspondents.iter().any(|c| c == from);
+            let is_new = !before.get(&p_addr).is_some_and(knew);
+            assert!(!is_new || self.discoveries(*from.ip()) <= LIMITS.discoveries_per_source);
         }
         let orders = !matches!(command, Command::Discovery { .. });
         let old = matches!((sequence, last), (Some(s), Some(l)) if !s.is_newer_than(l));
@@ -119,33 +124,6 @@ impl World {
             assert_eq!(codec::parse_outdated(&response), last);
         }
         Ok(())
-    }
-
-    fn pass(&mut self, step: Duration) {
-        let end = self.now + step;
-        while let Some(due) = self.wmms.poll_timeout().filter(|due| *due <= end) {
-            self.now = due.max(self.now);
-            self.timeout();
-        }
-        self.now = end;
-        self.timeout();
-    }
-
-    fn timeout(&mut self) {
-        self.wmms.handle_timeout(self.now);
-        self.drain();
-        let next = self.wmms.poll_timeout();
-        assert!(next.is_none_or(|due| due > self.now), "{next:?} stays due");
-        for (p_addr, entry) in &self.table {
-            assert!(
-                entry.lifetime_ends > self.now,
-                "{p_addr} outlives its lifetime"
-            );
-            assert!(
-                entry.sleep_ends.is_none_or(|end| end > self.now),
-                "{p_addr} sleeps on"
-            );
-        }
     }
 
     /// Takes everything that comes out, and looks at the table.
@@ -192,7 +170,7 @@ impl World {
 
     fn check_limits(&self) {
         assert!(self.table.len() <= LIMITS.entries as usize);
-        let (mut entries, mut discoveries) = (BTreeMap::new(), BTreeMap::new());
+        let mut entries = BTreeMap::new();
         for (p_addr, entry) in &self.table {
             assert!(
                 entry.held || entry.sleep_ends.is_none(),
@@ -202,15 +180,37 @@ impl World {
                 entry.extra.correspondents.iter().collect();
             assert!(correspondents.len() <= LIMITS.correspondents_per_node as usize);
             *entries.entry(entry.extra.source).or_insert(0) += 1;
-            for correspondent in correspondents {
-                *discoveries.entry(*correspondent.ip()).or_insert(0) += 1;
-            }
         }
         assert!(entries.values().all(|n| *n <= LIMITS.entries_per_source));
-        assert!(
-            discoveries
-                .values()
-                .all(|n| *n <= LIMITS.discoveries_per_source)
-        );
+    }
+
+    /// What is known of discoveries by a source; those of a node that has moved there are among
+    /// them, whatever the limit.
+    fn discoveries(&self, source: Ipv6Addr) -> u32 {
+        let entries = self.table.values();
+        let correspondents = entries.flat_map(|entry| entry.extra.correspondents.iter());
+        correspondents.filter(|c| *c.ip() == source).count() as u32
+    }
+}
+
+impl script::World for World {
+    type Machine = Wmms;
+
+    fn machine(&mut self) -> (&mut Wmms, &mut SimTime) {
+        (&mut self.wmms, &mut self.now)
+    }
+
+    fn settle(&mut self) {
+        self.drain();
+        for (p_addr, entry) in &self.table {
+            assert!(
+                entry.lifetime_ends > self.now,
+                "{p_addr} outlives its lifetime"
+            );
+            assert!(
+                entry.sleep_ends.is_none_or(|end| end > self.now),
+                "{p_addr} sleeps on"
+            );
+        }
     }
 }

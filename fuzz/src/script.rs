@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use coap::message::option;
 use coap::wire::{Message, Token};
-use coap::{Code, Kind, Options};
+use coap::{Code, Kind, Machine, Options};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use units::SimTime;
 
 /// Option numbers that something acts on.
 const OPTIONS: [u16; 22] = [
@@ -32,6 +33,61 @@ const OPTIONS: [u16; 22] = [
     2054,
     2055,
 ];
+
+/// A machine under test, and the time there.
+pub trait World {
+    /// What is tested.
+    type Machine: Machine;
+
+    /// The machine and its clock.
+    fn machine(&mut self) -> (&mut Self::Machine, &mut SimTime);
+
+    /// Takes everything that comes out, and looks at it.
+    fn settle(&mut self);
+
+    /// A timer has ended, or may have: nothing that was due stays due.
+    fn timeout(&mut self) {
+        let (machine, now) = self.machine();
+        machine.handle_timeout(*now);
+        self.settle();
+        let (machine, now) = self.machine();
+        let next = machine.poll_timeout();
+        assert!(next.is_none_or(|due| due > *now), "{next:?} stays due");
+    }
+
+    /// Lets time pass, timer by timer.
+    fn pass(&mut self, step: Duration) {
+        let end = *self.machine().1 + step;
+        while self.next_due().is_some_and(|due| due <= end) {
+            self.skip();
+        }
+        *self.machine().1 = end;
+        self.timeout();
+    }
+
+    /// Everybody is silent: goes from timer to timer until it is `over`.
+    fn fall_silent(&mut self, over: impl Fn(&Self) -> bool) {
+        let mut timeouts = 0;
+        while !over(self) {
+            self.skip();
+            timeouts += 1;
+            assert!(timeouts < 10_000, "it never ends");
+        }
+    }
+
+    /// When the next timer ends.
+    fn next_due(&mut self) -> Option<SimTime> {
+        self.machine().0.poll_timeout()
+    }
+
+    /// Goes to the end of the next timer.
+    fn skip(&mut self) {
+        let due = self.next_due().expect("something is due");
+        let (_, now) = self.machine();
+        *now = due.max(*now);
+        self.timeout();
+    }
+}
 
 /// A time step: mostly within what a retransmission takes, sometimes hours.
 pub fn step(u: &mut Unstructured) -> Result<Duration> {

@@ -518,9 +518,10 @@ impl Machine for Wmms {
     }
 
     fn handle_timeout(&mut self, now: SimTime) {
+        // First: what waited for a request to a node that is gone is sent at this instant, too.
+        self.expire(now);
         self.endpoint.handle_timeout(now);
         self.handle_events(now);
-        self.expire(now);
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coap::Code;
+use coap::{Code, Machine};
 use comp::client::{self, CallFailure};
 use comp::codec::{Command, Lifetime};
 use comp::mmt::Mmt;
@@ -251,4 +251,43 @@ fn the_late_answer_to_an_earlier_hold_is_not_taken_for_the_answer_to_this_one() 
     net.hand_over(&late[0]);
     net.run_until(1300);
     assert_eq!(net.node_events, []);
+}
+
+#[test]
+fn what_waits_behind_an_update_about_a_node_is_sent_in_the_instant_in_which_that_node_ends() {
+    let mut net = Net::new(Setup::default());
+    let (mover, sleeper) = (client_address(7), client_address(8));
+    let silent = client_address(9);
+    let registration = |p_addr, t_addr, seconds| Command::Registration {
+        p_addr,
+        t_addr,
+        lifetime: Lifetime(seconds),
+    };
+    for (from, command) in [
+        (T1, registration(mover, T1, 60)),
+        (T1, registration(sleeper, T1, 60)),
+        (silent, Command::Discovery { p_addr: mover }),
+        (silent, Command::Discovery { p_addr: sleeper }),
+        (T2, registration(mover, T2, 5)),
+    ] {
+        assert!(net.ask(socket(from), W, command.request()).is_some());
+    }
+    let hold = Command::Hold {
+        p_addr: sleeper,
+        sleep: None,
+    };
+    net.ask(socket(T1), W, hold.request());
+    net.run_until(4999);
+    let asked = |net: &Net| {
+        let to_silent = net.sent.iter().filter(|(_, d)| *d.to.ip() == silent);
+        let requests = to_silent.filter(|(_, d)| d.is(Code::PUT));
+        requests.map(|(_, d)| d.message().token).collect::<Vec<_>>()
+    };
+    let before = asked(&net);
+    assert!(before.iter().all(|token| *token == before[0]), "one waits");
+    let ends = at(5000);
+    net.wmms.handle_timeout(ends);
+    let sent = net.wmms.poll_transmit().expect("the hold");
+    assert_eq!(*sent.to.ip(), silent);
+    assert!(net.wmms.poll_timeout() > Some(ends));
 }

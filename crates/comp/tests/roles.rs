@@ -2,13 +2,17 @@
 
 mod support;
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Code, Reliability};
-use comp::client::{self, CallFailure};
-use comp::{BindingMode, node};
+use coap::wire::Message;
+use coap::{Code, Kind, Machine, Params, Reliability, Response};
+use comp::BindingMode;
+use comp::client::{self, CallFailure, HoldQueue};
+use comp::codec::{Lifetime, Location};
+use comp::node::{self, Node};
 use support::*;
+use units::{Seed, SimTime};
 
 /// The other one: its P_Addr is where it is at first.
 const C: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 1, 0);
@@ -466,4 +470,78 @@ fn an_observer_that_moves_registers_again_with_its_token() {
     assert_eq!(states, [&b"21.5"[..], b"21.5", b"22.0"]);
     assert_eq!(net.count_sent(T1, Code::GET), 1);
     assert_eq!(net.clients[0].client().outstanding(), 0);
+}
+
+/// What a node sends, decoded.
+fn sent(node: &mut Node) -> Vec<(SocketAddrV6, Message)> {
+    let transmits = std::iter::from_fn(|| node.poll_transmit());
+    let decoded = transmits.map(|t| (t.to, Message::decode(&t.payload).unwrap()));
+    decoded.collect()
+}
+
+/// Answers the last request to the WMMS among `sent`.
+fn answer(node: &mut Node, now: SimTime, sent: &[(SocketAddrV6, Message)], response: Response) {
+    let to_wmms = sent.iter().rfind(|(to, _)| *to == socket(W));
+    let message = Message {
+        kind: Kind::Acknowledgement,
+        code: response.code,
+        options: response.options,
+        ..to_wmms.expect("a request").1.clone()
+    };
+    node.handle_datagram(now, socket(W), &message.encode());
+}
+
+#[test]
+fn a_binding_does_not_wait_for_a_correspondent_that_has_moved_and_is_on_hold_there() {
+    let config = node::Config {
+        p_addr: P,
+        wmms: socket(W),
+        lifetime: Duration::from_secs(600),
+        hold_queue: HoldQueue::default(),
+        coap: Params::default(),
+    };
+    let mut node = Node::new(config, Seed(1).rng(&["node"]));
+    let other = client_address(0);
+    let located = |t_addr, held| Location {
+        p_addr: other,
+        t_addr,
+        lifetime: Lifetime(5),
+        held,
+        sleep: None,
+        sequence: None,
+    };
+    node.get(at(0), other, "/temperature", Reliability::Confirmable);
+    let discovery = sent(&mut node);
+    answer(&mut node, at(0), &discovery, located(T1, false).response());
+    // From there it asks, too, and is a correspondent.
+    let mut asks = Message::empty(Kind::NonConfirmable, 7);
+    asks.code = Code::GET;
+    node.handle_datagram(at(0), socket(T1), &asks.encode());
+    let events = std::iter::from_fn(|| node.poll_event());
+    let exchange = events.filter_map(|event| match event {
+        node::Event::Request { exchange, .. } => Some(exchange),
+        _ => None,
+    });
+    let exchange = exchange.last().expect("a request");
+    node.respond(at(0), exchange, Response::new(Code::CONTENT));
+    // Its lifetime ends, its answer is still missing, and then it is on hold elsewhere.
+    node.handle_timeout(at(5000));
+    node.get(at(5000), other, "/temperature", Reliability::Confirmable);
+    let discovery = sent(&mut node);
+    answer(
+        &mut node,
+        at(5000),
+        &discovery,
+        located(T2, true).response(),
+    );
+    let here = client_address(5);
+    node.bind(at(5000), here, BindingMode::Direct);
+    let binding = sent(&mut node);
+    assert!(
+        binding.iter().all(|(to, _)| *to == socket(W)),
+        "{binding:?}"
+    );
+    answer(&mut node, at(5000), &binding, Response::new(Code::CHANGED));
+    let mut events = std::iter::from_fn(|| node.poll_event());
+    assert!(events.any(|event| event == node::Event::Bound { t_addr: here }));
 }

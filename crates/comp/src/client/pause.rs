@@ -66,12 +66,14 @@ impl Client {
         }
     }
 
-    /// Whether the node at `address` is known to be on hold.
+    /// Whether who is at `address`, or was there when this node asked it last, is known to be on
+    /// hold: nothing goes to either place.
     pub(crate) fn holds_back(&self, address: Ipv6Addr) -> bool {
         self.peers
             .iter()
             .filter(|(_, peer)| peer.on_hold_since.is_some())
-            .filter_map(|(p_addr, _)| self.lbc.get(*p_addr))
-            .any(|entry| entry.held && entry.t_addr == address)
+            .filter_map(|(p_addr, peer)| Some((peer, self.lbc.get(*p_addr)?)))
+            .filter(|(_, entry)| entry.held)
+            .any(|(peer, entry)| entry.t_addr == address || peer.sent_to == Some(address))
     }
 }

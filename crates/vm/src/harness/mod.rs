@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::modules;
+use crate::{GuestFile, modules};
 
 /// A test's name and its function.
 pub type Test = (&'static str, fn());
@@ -46,6 +46,8 @@ pub struct Harness {
     pub memory_mib: u32,
     /// Modules to load.
     pub modules: Vec<String>,
+    /// Further files of the guest's root.
+    pub files: Vec<GuestFile>,
     /// Mount the host's root, read-only, at [`HOST_ROOT`]: for tests that run the host's
     /// programs.
     pub share_host_root: bool,
@@ -65,6 +67,7 @@ impl Default for Harness {
         Harness {
             memory_mib: 512,
             modules: modules::TESTBED.iter().map(|m| m.to_string()).collect(),
+            files: Vec::new(),
             share_host_root: false,
             environment: Vec::new(),
             test_limit: Duration::from_secs(600),

@@ -138,6 +138,7 @@ fn boot(
     let mut config = VmConfig::new(kernel, init);
     config.memory_mib = harness.memory_mib;
     config.modules = harness.modules.clone();
+    config.files = harness.files.clone();
     config.share_host_root = harness.share_host_root;
     config.stall_limit = harness.stall_limit;
     let value = |name: &String| Some((name.clone(), std::env::var(name).ok()?));

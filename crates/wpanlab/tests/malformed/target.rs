@@ -6,6 +6,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use dhcpv6::message::MessageType;
+use nd::message::{ROUTER_ADVERTISEMENT, ROUTER_SOLICITATION};
 use nd::{HOP_LIMIT, NdOption, RouterAdvertisement, RouterSolicitation};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -16,19 +17,41 @@ use crate::network::Outside;
 const GIVEN_UP: Duration = Duration::from_millis(100);
 /// Longest wait for a daemon to take what it was sent, or to answer: guest time.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Protocol number of ICMPv6, which a raw socket shows as its port.
-const ICMPV6: u16 = 58;
+/// A radio's queue has 300 frames, some for each datagram.
+const RADIO_BURST: u64 = 8;
+/// Half of a socket's buffer.
+const BURST: u64 = 64;
 
 /// From where a port is attacked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Way {
     /// Over a wire of the test's own.
     Wire,
-    /// Over the radio, from a node on the same link.
-    Radio {
-        /// That node.
-        neighbour: &'static str,
+    /// To the link-local address of the node's 6LoWPAN interface.
+    Lowpan {
+        /// A node on the same link, or the node itself. To the daemon that is the same: what goes
+        /// to an interface's own address is received on that interface, although it comes by `lo`.
+        from: &'static str,
     },
+}
+
+/// Where a daemon listens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Port {
+    /// A UDP port.
+    Udp(u16),
+    /// ICMPv6 messages of one type: others do not pass the filter of its socket.
+    Icmpv6(u8),
+}
+
+impl Port {
+    /// The number that the kernel shows for the socket; a raw one has its protocol's.
+    pub fn number(self) -> u16 {
+        match self {
+            Port::Udp(port) => port,
+            Port::Icmpv6(_) => 58,
+        }
+    }
 }
 
 /// How a live daemon shows itself.
@@ -50,111 +73,91 @@ pub struct Target {
     pub node: &'static str,
     /// The way there.
     pub way: Way,
-    /// UDP port, or [`ICMPV6`].
-    pub port: u16,
+    /// The port.
+    pub port: Port,
+    /// Datagrams sent before the daemon is waited for.
+    burst: u64,
     valid: fn() -> Vec<Vec<u8>>,
     answer: Answer,
 }
 
-/// Every port of every daemon.
-pub fn targets() -> Vec<Target> {
-    let er1 = Way::Radio { neighbour: "er1" };
-    let sensor = Way::Radio {
-        neighbour: "sensor",
+/// Every port of every daemon, over the radio where a daemon listens there; or `quiet`, so that no
+/// radio carries what is sent and no run captures it: a million datagrams would fill the memory.
+pub fn targets(quiet: bool) -> Vec<Target> {
+    let (er1, sensor) = (Way::Lowpan { from: "er1" }, Way::Lowpan { from: "sensor" });
+    let (to_sensor, to_coap) = match quiet {
+        true => (sensor, Way::Wire),
+        false => (er1, er1),
     };
     let target = |name, node, way, port, valid, answer| Target {
         name,
         node,
         way,
         port,
+        burst: match way {
+            Way::Lowpan { .. } if !quiet => RADIO_BURST,
+            Way::Lowpan { .. } | Way::Wire => BURST,
+        },
         valid,
         answer,
     };
+    let coap = |name, node, way| {
+        let port = Port::Udp(coap::message::PORT);
+        target(name, node, way, port, datagrams::coap as _, Answer::Pong)
+    };
+    let dhcpv6 = |name, node, way, port, answer| {
+        let port = Port::Udp(port);
+        target(name, node, way, port, datagrams::dhcpv6 as _, answer)
+    };
+    let nd = |name, node, way, kind, valid| {
+        let port = Port::Icmpv6(kind);
+        target(name, node, way, port, valid, Answer::Life)
+    };
+    let (server, client) = (dhcpv6::SERVER_PORT, dhcpv6::CLIENT_PORT);
     vec![
-        target(
-            "WMMS, CoAP",
-            "wmms",
-            Way::Wire,
-            5683,
-            datagrams::coap as _,
-            Answer::Pong,
-        ),
-        target(
-            "client, CoAP",
-            "client",
-            Way::Wire,
-            5683,
-            datagrams::coap,
-            Answer::Pong,
-        ),
-        target(
-            "sensor, CoAP",
-            "sensor",
-            er1,
-            5683,
-            datagrams::coap,
-            Answer::Pong,
-        ),
-        target(
+        coap("WMMS, CoAP", "wmms", Way::Wire),
+        coap("client, CoAP", "client", Way::Wire),
+        coap("sensor, CoAP", "sensor", to_coap),
+        dhcpv6(
             "server, DHCPv6",
             "dhcp",
             Way::Wire,
-            547,
-            datagrams::dhcpv6,
+            server,
             Answer::Information,
         ),
-        target(
+        dhcpv6(
             "relay agent, server's side",
             "er1",
             Way::Wire,
-            547,
-            datagrams::dhcpv6,
+            server,
             Answer::Life,
         ),
-        target(
+        dhcpv6(
             "relay agent, clients' side",
             "er1",
             sensor,
-            547,
-            datagrams::dhcpv6,
+            server,
             Answer::Life,
         ),
-        target(
-            "sensor, DHCPv6",
-            "sensor",
-            er1,
-            546,
-            datagrams::dhcpv6,
-            Answer::Life,
-        ),
-        target(
+        dhcpv6("sensor, DHCPv6", "sensor", to_sensor, client, Answer::Life),
+        nd(
             "router, solicitations",
             "er1",
             sensor,
-            ICMPV6,
-            datagrams::solicitations,
-            Answer::Life,
+            ROUTER_SOLICITATION,
+            datagrams::solicitations as _,
         ),
-        target(
+        nd(
             "sensor, advertisements",
             "sensor",
-            er1,
-            ICMPV6,
+            to_sensor,
+            ROUTER_ADVERTISEMENT,
             datagrams::advertisements,
-            Answer::Life,
         ),
     ]
 }
 
 impl Target {
-    /// Datagrams sent before the daemon is waited for; a radio's queue has 300 frames.
-    fn burst(&self) -> u64 {
-        match self.way {
-            Way::Wire => 64,
-            Way::Radio { .. } => 8,
-        }
-    }
-
     /// Prepares an attack.
     pub fn attack(&self, outside: &Outside) -> Attack<'_> {
         let (namespace, to) = outside.way_to(self);
@@ -175,7 +178,7 @@ impl Target {
     }
 
     fn socket(&self) -> io::Result<Socket> {
-        if self.port == ICMPV6 {
+        if let Port::Icmpv6(_) = self.port {
             let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
             socket.set_unicast_hops_v6(HOP_LIMIT.into())?;
             return Ok(socket);
@@ -190,21 +193,33 @@ impl Target {
         Ok(socket)
     }
 
-    /// Whether a datagram can be sent, by a raw socket if it has room for its checksum, and may
-    /// be: what is valid and names a router, or another address of the sender's on the link, is
-    /// no malformed datagram but an attack that succeeds.
-    fn is_fit(&self, datagram: &[u8]) -> bool {
-        if self.port != ICMPV6 {
-            return true;
-        }
+    /// The next datagram that the port takes, can be sent, by a raw socket if it has room for its
+    /// checksum, and may be: what is valid and names a router, or another address of the sender's
+    /// on the link, is no malformed datagram but an attack that succeeds.
+    fn next(&self, malformed: &mut Malformed) -> Vec<u8> {
+        let Port::Icmpv6(kind) = self.port else {
+            return malformed.next();
+        };
         let sender = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-        let is_router = RouterAdvertisement::decode(sender, HOP_LIMIT, datagram).is_ok();
-        let has_moved = RouterSolicitation::decode(sender, HOP_LIMIT, datagram).is_ok_and(|s| {
-            let mut options = s.options.iter();
-            options.any(|o| !matches!(o, NdOption::Unknown { kind: 2.., .. }))
-        });
-        datagram.len() >= 4 && !is_router && !has_moved
+        loop {
+            let mut message = malformed.next();
+            if message.len() < 4 {
+                continue;
+            }
+            message[0] = kind;
+            let is_router = RouterAdvertisement::decode(sender, HOP_LIMIT, &message).is_ok();
+            let has_moved = RouterSolicitation::decode(sender, HOP_LIMIT, &message)
+                .is_ok_and(|s| s.options.iter().any(names_something));
+            if !is_router && !has_moved {
+                return message;
+            }
+        }
     }
+}
+
+/// Whether an option says something of its sender.
+fn names_something(option: &NdOption) -> bool {
+    !matches!(option, NdOption::Unknown { kind: 2.., .. })
 }
 
 /// Malformed datagrams on their way to a port.
@@ -224,15 +239,10 @@ impl Attack<'_> {
     /// Sends `count` datagrams, no faster than the daemon takes them, and has it answer.
     pub fn send(&mut self, count: u64) {
         for _ in 0..count {
-            let datagram = loop {
-                let datagram = self.datagrams.next();
-                if self.target.is_fit(&datagram) {
-                    break datagram;
-                }
-            };
+            let datagram = self.target.next(&mut self.datagrams);
             self.socket.send_to(&datagram, &self.to).unwrap();
             self.sent += 1;
-            if self.sent.is_multiple_of(self.target.burst()) {
+            if self.sent.is_multiple_of(self.target.burst) {
                 self.wait_until_taken();
             }
         }
@@ -242,14 +252,15 @@ impl Attack<'_> {
 
     /// Datagrams that have reached the node's sockets since the beginning, and a few others.
     pub fn arrived(&self) -> u64 {
-        let counter = match self.target.port {
-            ICMPV6 => "Icmp6InMsgs",
-            _ => "Udp6InDatagrams",
+        let (counter, dropped) = match self.target.port {
+            Port::Udp(_) => ("Udp6InDatagrams", 0),
+            // Counted before there is a place in a socket's queue for it.
+            Port::Icmpv6(_) => ("Icmp6InMsgs", self.of_sockets(Self::dropped)),
         };
         let counters = self.of_process("net/snmp6");
         let line = counters.lines().find(|line| line.starts_with(counter));
         let value = line.and_then(|line| line.split_whitespace().nth(1));
-        value.unwrap().parse::<u64>().unwrap() - self.arrived_before
+        value.unwrap().parse::<u64>().unwrap() - dropped - self.arrived_before
     }
 
     /// The daemon's resident memory, counted page by page: VmRSS is late by up to 64 pages.
@@ -271,7 +282,7 @@ impl Attack<'_> {
             }
             self.forget_answers();
             let all = arrived + self.lost >= self.sent;
-            if (all || since.elapsed() > GIVEN_UP) && self.queued() == 0 {
+            if (all || since.elapsed() > GIVEN_UP) && self.of_sockets(Self::queued) == 0 {
                 self.lost = self.sent.saturating_sub(arrived);
                 return;
             }
@@ -292,23 +303,31 @@ impl Attack<'_> {
         self.socket.set_nonblocking(false).unwrap();
     }
 
-    /// Bytes in the queues of the port's sockets.
-    fn queued(&self) -> u64 {
+    /// The sum of a column over the port's sockets.
+    fn of_sockets(&self, column: fn(&[&str]) -> u64) -> u64 {
         let table = match self.target.port {
-            ICMPV6 => "net/raw6",
-            _ => "net/udp6",
+            Port::Udp(_) => "net/udp6",
+            Port::Icmpv6(_) => "net/raw6",
         };
-        let port = format!(":{:04X}", self.target.port);
-        let mut queued = 0;
-        for line in self.of_process(table).lines().skip(1) {
-            let mut fields = line.split_whitespace().skip(1);
-            if fields.next().is_some_and(|local| local.ends_with(&port)) {
-                let queues = fields.nth(2).unwrap();
-                let received = queues.split(':').nth(1).unwrap();
-                queued += u64::from_str_radix(received, 16).unwrap();
-            }
-        }
-        queued
+        let port = format!(":{:04X}", self.target.port.number());
+        let table = self.of_process(table);
+        let sockets = table.lines().skip(1).map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields
+        });
+        let of_port = sockets.filter(|fields| fields[1].ends_with(&port));
+        of_port.map(|fields| column(&fields)).sum()
+    }
+
+    /// Bytes in a socket's receive queue, of its line.
+    fn queued(fields: &[&str]) -> u64 {
+        let received = fields[4].split(':').nth(1).unwrap();
+        u64::from_str_radix(received, 16).unwrap()
+    }
+
+    /// Datagrams for which its queue had no place.
+    fn dropped(fields: &[&str]) -> u64 {
+        fields.last().unwrap().parse().unwrap()
     }
 
     /// What `/proc` says of the daemon, which lives, or of its namespace.
