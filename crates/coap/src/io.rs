@@ -18,7 +18,7 @@ use tracing::debug;
 use units::SimTime;
 
 use crate::machine::{Machine, Transmit};
-use batch::Inbox;
+use batch::{Inbox, Received};
 
 /// Datagrams taken in at most before what they made the machine send goes out: a machine that
 /// writes to a disk before it answers does so once for all of them.
@@ -134,7 +134,7 @@ impl<M: Machine> Driver<M> {
         while taken < GROUP {
             // Not by `try_io`: the runtime hears of datagrams only while the task waits.
             match receive_batch(&mut self.machine, &mut self.inbox, self.socket.as_fd()) {
-                Ok(received) => taken += received,
+                Ok(received) => taken += received.count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if is_about_a_former_send(&e) => debug!("receive: {e}"),
                 Err(e) => return Err(e),
@@ -211,7 +211,7 @@ impl<M: Machine> Driver<M> {
             let (machine, inbox) = (&mut self.machine, &mut self.inbox);
             let receive = || receive_batch(machine, inbox, self.socket.as_fd());
             match self.socket.try_io(Interest::READABLE, receive) {
-                Ok(batch::BATCH) => taken += batch::BATCH,
+                Ok(received) if received.more => taken += received.count,
                 Ok(_) => return Ok(()),
                 // Whatever the error is, the next call meets it too.
                 Err(_) if taken > 0 => return Ok(()),
@@ -248,7 +248,7 @@ fn receive_batch<M: Machine>(
     machine: &mut M,
     inbox: &mut Inbox,
     socket: BorrowedFd<'_>,
-) -> io::Result<usize> {
+) -> io::Result<Received> {
     let mut arrived = None;
     inbox.receive(socket, |from, payload| {
         let arrived = *arrived.get_or_insert_with(now);

@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -24,9 +24,7 @@ impl Namespace {
     /// A new namespace, its loopback up. Equals `ip netns add` without a name. Needs
     /// CAP_SYS_ADMIN.
     pub fn create() -> Result<Namespace> {
-        // A thread of its own: unshare moves the calling thread, and forking a threaded
-        // process (as other crates do) may deadlock.
-        in_thread(|| {
+        and_back(|| {
             unshare(CloneFlags::CLONE_NEWNET)
                 .map_err(|e| Error::io("network namespace", "create", e))?;
             let namespace = Namespace::current()?;
@@ -83,10 +81,11 @@ impl Namespace {
         fs::remove_file(path).map_err(failed)
     }
 
-    /// Runs `f` inside the namespace, on a thread of its own, and waits for it. A panic of
-    /// `f` continues in the caller. Sockets made by `f` stay in the namespace.
-    pub fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R> {
-        in_thread(|| {
+    /// Runs `f` inside the namespace, on the calling thread, which is back in its own namespace
+    /// afterwards, also when `f` panics. Sockets made by `f` stay in the namespace; threads that it
+    /// starts, too.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R> {
+        and_back(|| {
             self.enter_this_thread()?;
             Ok(f())
         })
@@ -106,15 +105,12 @@ impl AsFd for Namespace {
     }
 }
 
-/// Runs `f` on a fresh thread.
-fn in_thread<R: Send>(f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("netns".into())
-            .spawn_scoped(scope, f)
-            .map_err(|e| Error::io("network namespace", "start a thread", e))?;
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+/// Runs `f`, which may change the calling thread's namespace, and takes the thread back to where it
+/// was. A thread of its own for `f` would cost several times as much, and there are some ten calls
+/// for each node.
+fn and_back<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let home = Namespace::current()?;
+    let outcome = catch_unwind(AssertUnwindSafe(f));
+    home.enter_this_thread()?;
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }

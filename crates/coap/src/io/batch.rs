@@ -5,12 +5,14 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddrV6;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, recvmmsg, sendmmsg};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, recvmmsg, sendmmsg, sendto};
 
 use crate::machine::Transmit;
 
-/// Datagrams in one system call.
+/// Datagrams in one system call, at most.
 pub(super) const BATCH: usize = 64;
+/// Slots that are offered where few datagrams come.
+const FEW: usize = 2;
 
 /// The longest UDP payload, and then some: no datagram is cut off. Memory that no datagram has
 /// touched is not resident. No power of two, or all slots would begin in the same few lines of the
@@ -23,6 +25,17 @@ pub(super) struct Inbox {
     slots: Box<[u8]>,
     /// Made once: most calls receive a single datagram, and this is for many.
     headers: MultiHeaders<SockaddrIn6>,
+    /// Slots that the next call offers, each of which costs it something.
+    offered: usize,
+}
+
+/// What one system call brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Received {
+    /// Datagrams.
+    pub(super) count: usize,
+    /// Whether more may wait.
+    pub(super) more: bool,
 }
 
 // SAFETY: the pointers in `headers` are into memory that it owns, or to slots of an earlier call, which
@@ -34,11 +47,12 @@ impl Inbox {
         Inbox {
             slots: vec![0; BATCH * SLOT_BYTES].into_boxed_slice(),
             headers: MultiHeaders::preallocate(BATCH, None),
+            offered: FEW,
         }
     }
 
-    /// Gives `take` what waits in the socket, [`BATCH`] datagrams at most; returns how many there
-    /// were.
+    /// Gives `take` what waits in the socket: at most [`BATCH`] datagrams, and twice as many as the
+    /// last time.
     ///
     /// # Errors
     /// Those of `recvmmsg`.
@@ -46,12 +60,13 @@ impl Inbox {
         &mut self,
         socket: BorrowedFd<'_>,
         mut take: impl FnMut(SocketAddrV6, &[u8]),
-    ) -> io::Result<usize> {
+    ) -> io::Result<Received> {
         let headers = &mut self.headers;
-        let mut slots = self.slots.chunks_exact_mut(SLOT_BYTES);
-        // On the stack: most calls receive a single datagram.
-        let mut slots: [_; BATCH] =
-            std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
+        let slots = self.slots.chunks_exact_mut(SLOT_BYTES);
+        let mut slots: Vec<_> = slots
+            .take(self.offered)
+            .map(|slot| [IoSliceMut::new(slot)])
+            .collect();
         let flags = MsgFlags::MSG_DONTWAIT;
         let received = recvmmsg(socket.as_raw_fd(), headers, &mut slots, flags, None)?;
         let mut count = 0;
@@ -62,7 +77,9 @@ impl Inbox {
                 take(from.into(), payload);
             }
         }
-        Ok(count)
+        let more = count == self.offered;
+        self.offered = (2 * count).clamp(FEW, BATCH);
+        Ok(Received { count, more })
     }
 }
 
@@ -72,12 +89,17 @@ impl Inbox {
 /// # Errors
 /// Those of `sendmmsg`, about the first one.
 pub(super) fn send(socket: BorrowedFd<'_>, datagrams: &VecDeque<Transmit>) -> io::Result<usize> {
+    let fd = socket.as_raw_fd();
+    let flags = MsgFlags::MSG_DONTWAIT;
+    if let [Some(one), None] = [datagrams.front(), datagrams.get(1)] {
+        // What it takes to send many is more than what it takes to send.
+        sendto(fd, &one.payload, &SockaddrIn6::from(one.to), flags)?;
+        return Ok(1);
+    }
     let first = || datagrams.iter().take(BATCH);
     let payloads: Vec<_> = first().map(|d| [IoSlice::new(&d.payload)]).collect();
     let addresses: Vec<_> = first().map(|d| Some(SockaddrIn6::from(d.to))).collect();
     let mut headers = MultiHeaders::preallocate(payloads.len(), None);
-    let flags = MsgFlags::MSG_DONTWAIT;
-    let fd = socket.as_raw_fd();
     let sent = sendmmsg(fd, &mut headers, &payloads, addresses, [], flags)?;
     Ok(sent.count())
 }
