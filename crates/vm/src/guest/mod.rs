@@ -53,7 +53,10 @@ pub struct Guest {
 /// Names the step that failed. `/init` should end then: the kernel panics, and the host
 /// shows the console.
 pub fn setup() -> Result<Guest, VmError> {
-    system::mount_all()?;
+    if !system::is_in_large_pages() {
+        system::mount_all()?;
+        system::go_on_in_large_pages()?;
+    }
     // Whoever wants random numbers before there is a seed must not wait for it.
     system::seed_random_numbers([0; SEED_BYTES])?;
     // A guest without memory must end, not limp on without one of its processes.

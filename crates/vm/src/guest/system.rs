@@ -1,16 +1,22 @@
 //! The kernel's part of the setup: mounts, modules, entropy, loopback.
 
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::libc;
 use nix::mount::MsFlags;
+use nix::unistd::execv;
 
 use crate::input::SEED_BYTES;
 use crate::{VmError, root};
+
+/// Where the copy of this program in large pages is.
+const COPY: &CStr = c"/run/program/wpanlab";
 
 /// Mounts a file system on a directory that exists.
 pub(super) fn mount(
@@ -47,6 +53,27 @@ pub(super) fn mount_all() -> Result<(), VmError> {
         mount(kind, Path::new(at), kind, flags, data)?;
     }
     Ok(())
+}
+
+/// Goes on as a copy of this program in memory of 2 MiB a page, if the kernel has such: a process
+/// that starts from there and ends again has ten pages of code to map and unmap, not thousands.
+pub(super) fn go_on_in_large_pages() -> Result<(), VmError> {
+    let this = Path::new("/proc/self/exe");
+    let directory = Path::new("/run/program");
+    std::fs::create_dir(directory).map_err(VmError::io("make", directory.display()))?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    if mount("tmpfs", directory, "tmpfs", flags, "mode=0755,huge=always").is_err() {
+        return Ok(());
+    }
+    let copy = Path::new(OsStr::from_bytes(COPY.to_bytes()));
+    std::fs::copy(this, copy).map_err(VmError::io("copy", this.display()))?;
+    execv(COPY, &[COPY]).map_err(VmError::sys("execute", copy.display()))?;
+    Ok(())
+}
+
+/// Whether this is that copy already.
+pub(super) fn is_in_large_pages() -> bool {
+    std::env::current_exe().is_ok_and(|path| path.as_os_str().as_bytes() == COPY.to_bytes())
 }
 
 /// Loads the modules of a list, in its order.
