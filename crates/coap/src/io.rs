@@ -124,7 +124,7 @@ impl<M: Machine> Driver<M> {
         self.machine.poll_event()
     }
 
-    /// Takes in the datagrams that wait, [`GROUP`] at most. What they make the machine send or tell
+    /// Takes in the datagrams that wait, about a thousand at most. What they make the machine send or tell
     /// comes with the next call.
     ///
     /// # Errors
