@@ -1,7 +1,6 @@
 //! What a daemon shares with whoever started it: events out, control in, the clock.
 
 use std::io::Write;
-use std::net::Ipv6Addr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -104,18 +103,6 @@ impl Events {
         serde_json::to_writer(&mut *lines, &event).context("event as JSON")?;
         lines.push(b'\n');
         Ok(())
-    }
-
-    /// Reports a binding as a table or cache now holds it.
-    ///
-    /// # Errors
-    /// As [`Events::report`].
-    pub fn binding(&self, p_addr: Ipv6Addr, t_addr: Ipv6Addr, held: bool) -> Result<()> {
-        self.report(EventKind::BindingChanged {
-            p_addr,
-            t_addr,
-            held,
-        })
     }
 }
 

@@ -216,7 +216,11 @@ impl Tally {
                 p_addr,
                 t_addr,
                 held,
-            } => events.binding(p_addr, t_addr, held)?,
+            } => events.report(EventKind::BindingChanged {
+                p_addr,
+                t_addr,
+                held,
+            })?,
             Event::BindingRemoved { p_addr, reason } => {
                 events.report(EventKind::BindingRemoved {
                     p_addr,

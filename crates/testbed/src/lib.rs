@@ -54,7 +54,7 @@ use sniffer::{Sniffers, Tap};
 
 /// How to run.
 pub struct Options<'a> {
-    /// Where results go; the directory exists and is empty.
+    /// Where results go; the directory exists and has at most the plan in it.
     pub run_dir: RunDir,
     /// The program with the `node` subcommand.
     pub binary: PathBuf,

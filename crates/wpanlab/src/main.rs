@@ -149,11 +149,11 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
 }
 
 async fn node(args: NodeArgs) -> Result<Outcome> {
-    let text =
-        std::fs::read(&args.plan).with_context(|| format!("read {}", args.plan.display()))?;
+    let text = std::fs::read_to_string(&args.plan)
+        .with_context(|| format!("read {}", args.plan.display()))?;
     let plan = match args.plan.extension() {
-        Some(extension) if extension == "json" => Plan::from_json(&text),
-        _ => Plan::from_yaml(&String::from_utf8_lossy(&text)),
+        Some(extension) if extension == "json" => Plan::from_json(text.as_bytes()),
+        _ => Plan::from_yaml(&text),
     };
     let plan = plan.with_context(|| format!("plan {}", args.plan.display()))?;
     nodes::run(nodes::Config {

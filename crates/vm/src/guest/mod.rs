@@ -45,7 +45,8 @@ pub struct Guest {
     results: File,
 }
 
-/// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, names the host, loads the modules, opens the
+/// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, goes on as a copy of this program in large
+/// pages (it is executed again), names the host, loads the modules, opens the
 /// results' port and brings the loopback link up; then takes the job, and seeds the kernel's random numbers with
 /// what came with it. A [snapshot](crate::VmConfig::snapshots) is made just before the job.
 ///
