@@ -31,7 +31,7 @@ fn radio(address: u16) -> RadioConfig {
             pan_id: PanId(0xabcd),
             short: Some(ShortAddress(address)),
         },
-        ear: false,
+        promiscuous: false,
         name,
     }
 }

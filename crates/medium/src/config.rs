@@ -70,8 +70,9 @@ pub struct RadioConfig {
     pub channel: Channel,
     /// The addresses that it starts with.
     pub filter: AddressFilter,
-    /// Whether the owner wants [`crate::Output::Heard`] of this radio.
-    pub ear: bool,
+    /// Promiscuous mode (IEEE 802.15.4-2006 §7.5.6.5): whether the owner wants [`crate::Output::Heard`]
+    /// of this radio.
+    pub promiscuous: bool,
 }
 
 /// Loss between two radios at an instant.

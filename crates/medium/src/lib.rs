@@ -32,7 +32,7 @@
 //!         pan_id: PanId(0xabcd),
 //!         short: Some(ShortAddress(address)),
 //!     },
-//!     ear: false,
+//!     promiscuous: false,
 //! };
 //! let mut medium = Medium::new(Seed(1), SimTime::ZERO);
 //! let a = medium.add_radio(radio("a", 1));

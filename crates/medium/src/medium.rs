@@ -58,7 +58,7 @@ pub struct Medium {
     frames: u64,
     transmissions: u64,
     /// Random numbers of receptions, by transmitter and receiver; made when first needed.
-    luck: BTreeMap<(RadioIndex, RadioIndex), Rng>,
+    reception_draws: BTreeMap<(RadioIndex, RadioIndex), Rng>,
     curve: phy::Curve,
 }
 
@@ -75,7 +75,7 @@ impl Medium {
             outputs: VecDeque::new(),
             frames: 0,
             transmissions: 0,
-            luck: BTreeMap::new(),
+            reception_draws: BTreeMap::new(),
             curve: phy::Curve::new(),
         }
     }

@@ -12,7 +12,7 @@ use crate::{FrameId, RadioIndex};
 pub enum Output {
     /// Hand this frame to its receiver's host now.
     Deliver(Delivery),
-    /// A radio with an ear decoded a frame, whoever it was for.
+    /// A promiscuous radio decoded a frame, whoever it was for.
     Heard(Heard),
     /// A transmission has ended.
     Transmission(Transmission),
@@ -42,7 +42,7 @@ pub struct Delivery {
 }
 
 /// A frame that radio `by` decoded: data, ACK or whatever, for any address, copies of
-/// retransmitted frames included. Only radios with [`crate::RadioConfig::ear`].
+/// retransmitted frames included. Only radios with [`crate::RadioConfig::promiscuous`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heard {
     /// The end of the frame on the air.

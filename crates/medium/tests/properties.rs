@@ -97,7 +97,7 @@ proptest! {
             table = table.with(a, b, loss);
         }
         let radios = (1..=5).map(|address| {
-            let mut config = RadioConfig { ear: address == 1, ..radio(address) };
+            let mut config = RadioConfig { promiscuous: address == 1, ..radio(address) };
             config.mac.queue = queue;
             config
         });

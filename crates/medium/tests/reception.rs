@@ -59,13 +59,13 @@ fn every_profile_loses_one_percent_at_its_sensitivity_and_everything_below() {
 
 /// Three radios that send without backoff; 0 and 1 do not hear each other, 2 hears 0 at -60 dBm
 /// and 1 at `second_dbm`. Radio 1's frame of 50 bytes begins `after` us after radio 0's.
-fn overlap(second_dbm: f64, after: u64, ear: bool) -> World {
+fn overlap(second_dbm: f64, after: u64, promiscuous: bool) -> World {
     let radios = [1, 2, 3].map(|address| RadioConfig {
         mac: MacParams {
             max_frame_retries: 0,
             ..at_once()
         },
-        ear,
+        promiscuous,
         ..radio(address)
     });
     let losses = Losses::default()
@@ -442,10 +442,10 @@ fn channels_are_independent() {
 
 #[test]
 fn an_ear_hears_every_frame_whoever_it_is_for() {
-    let mut ear = radio(3);
-    ear.ear = true;
-    ear.filter.pan_id = units::PanId(0x1111);
-    let mut world = World::new(3, Losses::all(60.0), vec![radio(1), radio(2), ear]);
+    let mut promiscuous = radio(3);
+    promiscuous.promiscuous = true;
+    promiscuous.filter.pan_id = units::PanId(0x1111);
+    let mut world = World::new(3, Losses::all(60.0), vec![radio(1), radio(2), promiscuous]);
     let frame = data(1, 2, 50, true, 7);
     world.hand(at_us(0), 0, &frame);
     world.finish();

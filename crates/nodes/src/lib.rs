@@ -64,7 +64,7 @@ pub struct Config {
 pub enum SignalSource {
     /// Control lines ([`rundir::control::Control::Signal`]): the testbed's medium knows.
     Control,
-    /// The LQI of the frames that the node's own radio receives ([`wpan::LqiSocket`]): on a
+    /// The LQI of the frames that the node's own radio receives ([`netlink::LqiSocket`]): on a
     /// board, in the initial namespace.
     Radio {
         /// Signal over the sensitivity at which the radio's LQI is 255 ([`units::Lqi::to_rssi`]).

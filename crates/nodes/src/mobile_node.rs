@@ -24,11 +24,11 @@ use comp::node::{self, Node};
 use dhcpv6::CLIENT_PORT;
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
+use netlink::HeardFrame;
 use rundir::EventKind;
 use rundir::control::Control;
 use tokio::net::UdpSocket;
 use topology::plan::{MobileNodePlan, RadioInterface};
-use wpan::HeardFrame;
 
 use crate::Host;
 use crate::host::{Ignored, earlier, instant, now};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ipnet::Ipv6Net;
+use netlink::{Dad, Links, Namespace, Nl802154, PhyIndex, sysctl};
 use topology::plan::{AddressMode, CandidatePlan, DadMode};
 use units::{Channel, Eui64, PanId};
-use wpan::{Dad, Links, Namespace, Nl802154, PhyIndex, sysctl};
 
 use crate::Interfaces;
 

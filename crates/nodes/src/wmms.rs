@@ -11,8 +11,8 @@ use comp::wmms::{Config, Event, Wmms};
 use rundir::EventKind;
 use rundir::control::Control;
 use socket2::SockRef;
-use store::{Durable, Journal, Store};
 use topology::plan::{WmmsLimitsPlan, WmmsPlan};
+use wmms_store::{Durable, Journal, Store};
 
 use crate::host::now;
 use crate::mobile_node::binding_mode;
@@ -61,8 +61,8 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
                 let mut next = Some(event.context("CoAP socket")?);
                 while let Some(event) = next {
                     match event {
-                        store::Event::Wmms(event) => host.events.queue(event_kind(event))?,
-                        store::Event::Write(group) => writer.write(group)?,
+                        wmms_store::Event::Wmms(event) => host.events.queue(event_kind(event))?,
+                        wmms_store::Event::Write(group) => writer.write(group)?,
                     }
                     next = coap.ready_event();
                 }

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
-use store::Writer;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use wmms_store::Writer;
 
 /// A [`Writer`] on a thread of its own.
 #[derive(Debug)]

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use custody::{Claim, Object};
+use cleanup::{Claim, Object};
+use netlink::Namespace;
+use netlink::packet::now;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
@@ -24,8 +26,6 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use topology::Plan;
-use wpan::Namespace;
-use wpan::packet::now;
 
 use crate::ProgramHome;
 
@@ -156,7 +156,7 @@ impl Launcher {
             };
             let status = daemon.child.wait().await?;
             let failure = if by_itself && !status.success() {
-                Some(daemon.obituary().await)
+                Some(daemon.exit_report().await)
             } else {
                 None
             };
@@ -263,7 +263,7 @@ impl Daemon {
         self.reports_in().await?;
         match left {
             Ok(Ok(status)) if status.success() => Ok(()),
-            _ => bail!(self.obituary().await),
+            _ => bail!(self.exit_report().await),
         }
     }
 
@@ -276,7 +276,7 @@ impl Daemon {
     }
 
     /// Why a process that should run does not: its status and the last lines of its log.
-    pub(crate) async fn obituary(&mut self) -> String {
+    pub(crate) async fn exit_report(&mut self) -> String {
         let status = match tokio::time::timeout(LEAVE, self.child.wait()).await {
             Ok(Ok(status)) => status.to_string(),
             Ok(Err(error)) => error.to_string(),

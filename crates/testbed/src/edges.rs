@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use netlink::{Hwsim, RadioId};
 use rundir::control::Control;
 use topology::plan::{LinkPlan, NodeName, Plan, RadioPlan, Role};
 use units::{Db, Dbm, Lqi};
-use wpan::{Hwsim, RadioId};
 
 /// An unordered pair of radios, smaller name first.
 type Pair = (NodeName, NodeName);

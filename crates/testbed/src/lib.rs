@@ -32,7 +32,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use custody::Claim;
+use cleanup::Claim;
+use netlink::Namespace;
 use rundir::air::Facts;
 use rundir::facts::RunFacts;
 use rundir::{Event, RunDir};
@@ -42,7 +43,6 @@ use tokio::sync::mpsc::unbounded_channel;
 use topology::Plan;
 use topology::plan::NodeName;
 use units::quantity::format_duration;
-use wpan::Namespace;
 
 pub use network::RadioRemover;
 
@@ -58,7 +58,7 @@ pub struct Options<'a> {
     pub run_dir: RunDir,
     /// The program with the `node` subcommand.
     pub binary: PathBuf,
-    /// Where marks of ownership go ([`custody::state_root`]).
+    /// Where marks of ownership go ([`cleanup::state_root`]).
     pub state_root: PathBuf,
     /// Backend, clock and kernel, repeated in the result.
     pub facts: RunFacts,

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use air::{Air, Change, Recorder, Shadow};
 use anyhow::Result;
+use mediumd::{Air, Change, Recorder, Shadow};
+use netlink::{Hwsim, RadioId};
 use rundir::air::Facts;
 use rundir::control::Control;
 use rundir::{Event, EventKind, RunDir};
@@ -12,7 +13,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use topology::Plan;
 use topology::plan::{LinkPlan, Medium, NodeName};
 use units::SimTime;
-use wpan::{Hwsim, RadioId};
 
 use crate::daemon::Report;
 use crate::edges::EdgeMedium;

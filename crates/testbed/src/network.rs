@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use air::Shadow;
 use anyhow::{Context, Result};
-use custody::{Claim, Object, Remover};
+use cleanup::{Claim, Object, Remover};
 use ipnet::Ipv6Net;
+use mediumd::Shadow;
+use netlink::{Dad, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId, sysctl};
 use topology::Plan;
 use topology::plan::{
     BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, Role,
 };
-use wpan::{Dad, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId, sysctl};
 
 /// The namespace of the backbone's bridge or core router.
 const BACKBONE: &str = "backbone";
@@ -130,7 +130,7 @@ impl Builder<'_> {
         links: &Links,
         claim: &mut Claim,
     ) -> Result<()> {
-        let made = wpan::create_radio_with_phy(&self.hwsim, &self.host).await?;
+        let made = netlink::create_radio_with_phy(&self.hwsim, &self.host).await?;
         claim.own(Object::Radio { id: made.radio.0 })?;
         self.radios.insert(name.to_owned(), made.radio);
         let mark = format!("wpanlab {} {name}", claim.dir().display());
@@ -178,7 +178,7 @@ impl Builder<'_> {
         }
         let node = self.radios[name];
         for channel in channels {
-            let made = wpan::create_radio_with_phy(&self.hwsim, &self.host).await?;
+            let made = netlink::create_radio_with_phy(&self.hwsim, &self.host).await?;
             claim.own(Object::Radio { id: made.radio.0 })?;
             self.host.delete_interface(made.wpan_ifindex).await?;
             let monitor = format!("mon{}", made.phy.0);

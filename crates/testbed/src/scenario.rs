@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use custody::Claim;
+use cleanup::Claim;
+use netlink::Namespace;
+use netlink::packet::now;
 use rundir::control::Control;
 use rundir::{Event, EventKind, event::SCENARIO};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -13,8 +15,6 @@ use topology::Plan;
 use topology::plan::{Action, NodeName, ProgramPlan, Role, StepPlan};
 use units::SimTime;
 use units::quantity::format_duration;
-use wpan::Namespace;
-use wpan::packet::now;
 
 use crate::Progress;
 use crate::daemon::{Daemon, Launcher, Program, Report};
@@ -175,7 +175,7 @@ impl<'a> Scenario<'a> {
             },
             // A process that was crashed on purpose is not the one that should run.
             Report::Closed { node, pid } => match self.daemons.get_mut(&node) {
-                Some(daemon) if daemon.is(pid) => bail!(daemon.obituary().await),
+                Some(daemon) if daemon.is(pid) => bail!(daemon.exit_report().await),
                 _ => Ok(None),
             },
         }

@@ -11,16 +11,16 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use air::Recorder;
 use anyhow::{Context, Result, bail};
 use capture::{Interface, LinkType, Packet, Writer};
+use mediumd::Recorder;
+use netlink::{Buffers, Namespace, PacketSocket};
 use nix::libc;
-use wpan::{Namespace, PacketSocket, Room};
 
 /// How often the sockets are emptied: seldom, because each time costs an emulated processor the
 /// translations of addresses of whoever runs then; a socket has room for several seconds.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Longest frame on any of the interfaces, with room.
+/// Longest frame on any of the interfaces, with room to spare.
 const LONGEST: usize = 65536;
 /// Packets that one system call reads.
 const BATCH: usize = 16;
@@ -112,7 +112,7 @@ impl Sniffers {
             .name("sniffers".into())
             .spawn(move || {
                 become_idle_class().context("sniffers: idle scheduling class")?;
-                let mut room = Room::new(BATCH, LONGEST);
+                let mut buffers = Buffers::new(BATCH, LONGEST);
                 loop {
                     let last = match stopped.recv_timeout(PERIOD) {
                         Err(RecvTimeoutError::Timeout) => false,
@@ -120,7 +120,7 @@ impl Sniffers {
                     };
                     for sniffer in &mut self.open {
                         sniffer
-                            .empty(&mut room)
+                            .empty(&mut buffers)
                             .with_context(|| format!("capture {}", sniffer.label))?;
                     }
                     if let Some(air) = &mut air {
@@ -150,9 +150,9 @@ impl Running {
 
 impl Sniffer {
     /// Writes every packet that waits in the socket.
-    fn empty(&mut self, room: &mut Room) -> Result<()> {
+    fn empty(&mut self, buffers: &mut Buffers) -> Result<()> {
         let writer = &mut self.writer;
-        self.socket.receive(room, |received, data| {
+        self.socket.receive(buffers, |received, data| {
             Ok(writer.write(&Packet {
                 interface: 0,
                 time: received.at,

@@ -143,7 +143,7 @@ async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
         testbed::Options {
             run_dir: dir.clone(),
             binary: own_binary()?,
-            state_root: custody::state_root(),
+            state_root: cleanup::state_root(),
             facts,
             program_home: None,
             kernel_ends: false,

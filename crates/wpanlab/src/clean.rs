@@ -7,8 +7,8 @@ use crate::Outcome;
 
 /// Lists what abandoned runs own and, unless `dry_run`, removes it.
 pub fn clean(dry_run: bool) -> Result<Outcome> {
-    let root = custody::state_root();
-    let found = custody::abandoned(&root).with_context(|| root.display().to_string())?;
+    let root = cleanup::state_root();
+    let found = cleanup::abandoned(&root).with_context(|| root.display().to_string())?;
     if found.is_empty() {
         println!("nothing to clean in {}", root.display());
         return Ok(Outcome::Passed);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use model::{FigureNumber, Model};
+use comp_model::{FigureNumber, Model};
 use serde::Serialize;
 
 use crate::Outcome;
@@ -36,7 +36,7 @@ fn request(args: &ModelArgs, json: bool) -> Result<Request<'_>, String> {
     let model = Model::with(&args.set).map_err(|error| format!("--set {error}"))?;
     let figure = args.figure.and_then(FigureNumber::of_number);
     if let Some(figure) = figure {
-        for name in args.set.iter().map(|set| model::assign::name_of(set)) {
+        for name in args.set.iter().map(|set| comp_model::assign::name_of(set)) {
             if let Some(how) = figure.decides(name, &model.readings) {
                 let number = figure.number();
                 return Err(format!(
@@ -75,7 +75,7 @@ fn answer(request: &Request, quiet: bool) -> Result<()> {
     }
     match (request.figure, request.format) {
         (None, FormatArg::Json) => print!("{}", document(&model.report())?),
-        (None, _) => print!("{}", model::text::report(&model.report())),
+        (None, _) => print!("{}", comp_model::text::report(&model.report())),
         (Some(figure), FormatArg::Json) => {
             print!("{}", document(&model.figure_report(figure))?);
         }
@@ -83,13 +83,13 @@ fn answer(request: &Request, quiet: bool) -> Result<()> {
             print!("{}", model.figure(figure).csv());
             // A comment would not be CSV: the readings go beside it.
             if !quiet {
-                eprint!("{}", model::text::reading_lines(&model.readings()));
+                eprint!("{}", comp_model::text::reading_lines(&model.readings()));
             }
         }
         (Some(figure), FormatArg::Text) => {
             print!(
                 "{}",
-                model::text::figure_report(&model.figure_report(figure))
+                comp_model::text::figure_report(&model.figure_report(figure))
             );
         }
     }

@@ -11,12 +11,12 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{block_on, said};
+use netlink::{Hwsim, Links, Namespace, Nl802154, Radio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rundir::{Event, EventKind, RunDir};
 use serde_json::Value;
 use vm::harness::{HOST_ROOT, Harness};
-use wpan::{Hwsim, Links, Namespace, Nl802154, Radio};
 
 const NATIVE: &str = include_str!("data/native.yaml");
 const RESTARTS: &str = include_str!("data/restarts.yaml");
@@ -412,7 +412,7 @@ impl Footprint {
 /// What is not wpanlab's, though it looks a little like it.
 struct Foreign {
     namespace: PathBuf,
-    radio: wpan::RadioId,
+    radio: netlink::RadioId,
     process: Child,
     dir: PathBuf,
 }

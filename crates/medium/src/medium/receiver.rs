@@ -221,7 +221,7 @@ impl Medium {
         let received = decisions.iter().filter(|d| d.fate == Fate::Received);
         for &Decision { by, rssi, sinr, .. } in received {
             let radio = &self.radios[by.0];
-            if radio.config.ear {
+            if radio.config.promiscuous {
                 self.outputs.push_back(Output::Heard(Heard {
                     at: self.now,
                     by,
@@ -343,7 +343,7 @@ impl Medium {
             &self.radios[to.0].config.name,
         );
         let seed = self.seed;
-        let stream = self.luck.entry((from, to));
+        let stream = self.reception_draws.entry((from, to));
         let stream = stream.or_insert_with(|| seed.rng(&["medium", "reception", names.0, names.1]));
         // The upper 53 bits: all that a double between 1/2 and 1 can hold.
         let draw = (stream.next_u64() >> 11) as f64 / (1u64 << 53) as f64;

@@ -34,7 +34,7 @@ pub fn radio(address: u16) -> RadioConfig {
         mac: MacParams::default(),
         channel: channel(26),
         filter: filter(address),
-        ear: false,
+        promiscuous: false,
     }
 }
 

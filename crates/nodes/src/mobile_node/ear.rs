@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use netlink::{FrameSource, HeardFrame, LqiSocket};
 use topology::Plan;
 use topology::plan::{MobileNodePlan, RadioInterface};
 use units::{Channel, Db, Dbm, Eui64, PanId, ShortAddress, SimTime};
-use wpan::{FrameSource, HeardFrame, LqiSocket};
 
 use crate::radio::Radio;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use netlink::{Links, Namespace};
 use nix::sched::{CloneFlags, unshare};
-use wpan::{Links, Namespace};
 
 /// The daemon's address.
 pub const SERVER: &str = "[::1]:5683";
@@ -66,7 +66,7 @@ pub fn isolate() {
         let links = Links::connect(&Namespace::current()?).await?;
         links.up(links.index("lo").await?).await
     };
-    let up: wpan::Result<()> = runtime().block_on(loopback_up);
+    let up: netlink::Result<()> = runtime().block_on(loopback_up);
     up.expect("take the loopback link up");
 }
 

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use comp_model::reading::CompLoss;
+use comp_model::{FigureNumber, Model, PacketRate, Protocol};
 use measure::distribution::HandoverRow;
 use measure::result::Handover;
-use model::reading::CompLoss;
-use model::{FigureNumber, Model, PacketRate, Protocol};
 use rundir::Phase;
 use topology::Plan;
 use topology::plan::{DadMode, Role};
@@ -281,7 +281,7 @@ fn explanation(seen: &[&Measured]) -> String {
 
 fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
     let data = Model::default().figure(number);
-    let of = |name: &str, colour, pick: fn(&model::figure::Point) -> f64| Series {
+    let of = |name: &str, colour, pick: fn(&comp_model::figure::Point) -> f64| Series {
         name: format!("{name} (model)"),
         shape: Shape::Line,
         colour,

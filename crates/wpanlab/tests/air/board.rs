@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use netlink::{Hwsim, Links, Namespace, Nl802154, RadioId, create_radio_with_phy, sysctl};
 use rundir::{Event, EventKind};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -13,7 +14,6 @@ use tokio::process::{Child, ChildStdout, Command};
 use topology::plan::RadioInterface;
 use topology::{Overrides, Plan};
 use units::Lqi;
-use wpan::{Hwsim, Links, Namespace, Nl802154, RadioId, create_radio_with_phy, sysctl};
 
 use crate::common::block_on;
 use crate::guest::{self, Job, RESULTS, WPANLAB};

@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 use std::time::Duration;
 
+use netlink::Namespace;
 use nodes::icmpv6::Icmpv6Socket;
 use rundir::RunDir;
 use rundir::facts::RunFacts;
@@ -15,7 +16,6 @@ use topology::plan::Role;
 use topology::{Overrides, Plan};
 use units::Seed;
 use vm::{Content, GuestFile, Kernel, KernelSource, VmConfig};
-use wpan::Namespace;
 
 use crate::board::{self, Board};
 use crate::common::block_on;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wpan::{Links, Namespace};
+use netlink::{Links, Namespace};
 
 use crate::common::block_on;
 use crate::network::{Nodes, Outside, wire_for_radio};

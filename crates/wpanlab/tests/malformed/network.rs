@@ -6,7 +6,7 @@ use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use ipnet::Ipv6Net;
-use wpan::{Dad, Links, Namespace, sysctl};
+use netlink::{Dad, Links, Namespace, sysctl};
 
 use crate::common::block_on;
 use crate::target::{Target, Way};
