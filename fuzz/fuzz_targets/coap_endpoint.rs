@@ -13,10 +13,8 @@ use std::time::Duration;
 use coap::message::option;
 use coap::params::CongestionControl;
 use coap::wire::{Message, Token};
-use coap::{
-    BlockSize, Code, Endpoint, Event, ExchangeId, Kind, Machine, Params, Reliability, Request,
-    RequestId, Response,
-};
+use coap::{BlockSize, Code, Endpoint, Event, ExchangeId, Kind, Params, Reliability, Request, RequestId, Response};
+use machine::Machine;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use units::{Seed, SimTime};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use coap::message::option;
 use coap::wire::{Message, Token};
-use coap::{Code, Kind, Machine, Options};
+use coap::{Code, Kind, Options};
+use machine::Machine;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use units::SimTime;
 

@@ -54,6 +54,7 @@ mod server;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddrV6;
 
@@ -61,12 +62,12 @@ use rand_core::Rng as _;
 use units::{Rng, SimTime};
 
 use crate::cocoa::Rto;
-use crate::machine::{Machine, Transmit};
 use crate::message::{Code, Kind, Request, Response};
 use crate::params::Params;
 use crate::wire::{self, Message, Token};
 use bodies::{Bodies, Upload};
 use history::History;
+use machine::{Machine, Transmit};
 use observers::{Observer, ObserverKey};
 use outstanding::{Line, Outstanding};
 use peer::Peer;
@@ -405,9 +406,17 @@ impl Endpoint {
 }
 
 impl Machine for Endpoint {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+    type Ignored = Infallible;
     type Event = Event;
 
-    fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
+    fn handle_datagram(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        payload: &[u8],
+    ) -> Result<(), Infallible> {
         match Message::decode(payload) {
             Ok(message) => self.handle_message(now, from, message),
             // A confirmable message with a format error is rejected with a Reset (§4.2), any
@@ -418,6 +427,7 @@ impl Machine for Endpoint {
                 }
             }
         }
+        Ok(())
     }
 
     fn handle_timeout(&mut self, now: SimTime) {

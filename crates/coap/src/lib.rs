@@ -1,15 +1,15 @@
-//! CoAP endpoint: the message layer of RFC 7252 as a pure state machine, and its tokio shell.
+//! CoAP endpoint: the message layer of RFC 7252 as a pure state machine.
 //!
 //! Owns everything between a UDP datagram and a request or response: the strict codec,
 //! retransmission (§4.2), deduplication (§4.5), NSTART and queueing (§4.7), matching by token
 //! (§5.3), piggy-backed and separate responses (§5.2), critical options (§5.4.1), ping and Reset,
 //! block-wise transfer (RFC 7959) and Observe (RFC 7641).
 //! Client and server share one [`Endpoint`], hence one socket and one Message ID space.
-//! It must not know what a resource, CoMP or a topology is, and nothing but [`io`] touches a
-//! socket or a clock.
+//! It must not know what a resource, a mobility protocol or a topology is, nor sockets and clocks.
 //!
 //! ```
-//! use coap::{Code, Endpoint, Event, Machine, Params, Reliability, Request, Response};
+//! use coap::{Code, Endpoint, Event, Params, Reliability, Request, Response};
+//! use machine::Machine;
 //! use units::{Seed, SimTime};
 //!
 //! let address = |port| format!("[::1]:{port}").parse().unwrap();
@@ -40,8 +40,6 @@
 //! | [`cocoa`] | [`cocoa::Rto`]: the retransmission timeout from measured round trips |
 //! | [`endpoint`] | [`Endpoint`], its [`Event`]s and [`Failure`]s |
 //! | [`link`] | [`link::Link`]: `/.well-known/core` (RFC 6690) |
-//! | [`machine`] | [`Machine`]: the shape of every datagram protocol core |
-//! | [`io`] | [`io::Driver`]: a machine on a tokio UDP socket |
 //!
 //! # Limits
 //!
@@ -55,15 +53,12 @@
 pub mod block;
 pub mod cocoa;
 pub mod endpoint;
-pub mod io;
 pub mod link;
-pub mod machine;
 pub mod message;
 pub mod params;
 pub mod wire;
 
 pub use block::BlockSize;
 pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Reliability, RequestId};
-pub use machine::{Machine, Transmit};
 pub use message::{Code, Kind, Options, Request, Response};
 pub use params::{CongestionControl, Params};

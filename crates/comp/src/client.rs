@@ -49,9 +49,9 @@ pub use api::{CallFailure, CallId, Event, HoldQueue};
 
 use crate::binding::{Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location, Procedure, ResponseError};
-use crate::deadlines::Deadlines;
 use crate::lbc::{self, Lbc};
 use crate::sequence::Sequence;
+use machine::Deadlines;
 
 /// A request that is kept back.
 #[derive(Debug)]

@@ -18,7 +18,7 @@
 //! way, without phases and events. A failed step in a phase after the link, or the loss of the
 //! new router, gives the handover up and starts the next one at the link phase.
 //!
-//! Every input takes the time, as those of [`coap::Machine`] do; a completion that comes
+//! Every input takes the time, as those of [`machine::Machine`] do; a completion that comes
 //! outside its phase is late and is ignored.
 //!
 //! *Sampling.* A signal register changes only through [`Handover::handle_signal`], so that

@@ -1,7 +1,7 @@
 //! CoMP and CoMM: mobility management over CoAP, as pure state machines.
 //!
 //! Owns the messages (options 2048-2054 on `/comp`), the tables (MMT, LBC) and the behaviour
-//! of the parties, each a [`coap::Machine`] around one [`coap::Endpoint`]: the WMMS, and the node,
+//! of the parties, each a [`machine::Machine`] around one [`coap::Endpoint`]: the WMMS, and the node,
 //! which is client and server in one; and the order of the steps of a handover. CoMM's LMMS is a
 //! WMMS, its CWC and mCSN are nodes; where the papers differ it is a setting ([`BindingMode`]).
 //!
@@ -9,7 +9,8 @@
 //! time and a seeded generator come in, datagrams, deadlines and events are polled.
 //!
 //! ```
-//! use coap::{Machine, Params};
+//! use coap::Params;
+//! use machine::Machine;
 //! use comp::client::HoldQueue;
 //! use comp::wmms::{self, Wmms};
 //! use comp::{BindingMode, Limits, node};
@@ -72,7 +73,6 @@
 pub mod binding;
 pub mod client;
 pub mod codec;
-mod deadlines;
 pub mod handover;
 pub mod lbc;
 pub mod limits;

@@ -30,11 +30,14 @@ mod api;
 mod serving;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Code, Endpoint, ExchangeId, Failure, Machine, Reliability, Request, RequestId};
-use coap::{Response, Transmit};
+use coap::Response;
+use coap::{Code, Endpoint, ExchangeId, Failure, Reliability, Request, RequestId};
+use machine::Machine;
+use machine::Transmit;
 use units::{Rng, SimTime};
 
 pub use api::{Config, Event};
@@ -488,12 +491,21 @@ fn text<T>(result: Result<T, ResponseError>) -> Result<T, String> {
 }
 
 impl Machine for Node {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+    type Ignored = Infallible;
     type Event = Event;
 
-    fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
+    fn handle_datagram(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        payload: &[u8],
+    ) -> Result<(), Infallible> {
         self.client.expire(now, &mut self.endpoint);
-        self.endpoint.handle_datagram(now, from, payload);
+        self.endpoint.handle_datagram(now, from, payload)?;
         self.handle_events(now);
+        Ok(())
     }
 
     fn handle_timeout(&mut self, now: SimTime) {

@@ -177,7 +177,8 @@ impl Registrar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coap::{Machine, Params};
+    use coap::Params;
+    use machine::Machine;
     use units::Seed;
 
     #[test]

@@ -14,8 +14,8 @@ use units::SimTime;
 
 use crate::binding::Expired;
 use crate::codec::Lifetime;
-use crate::deadlines::Deadlines;
 use crate::sequence::Sequence;
+use machine::Deadlines;
 
 /// What is known about one P_Addr; `extra` is what only this kind of table keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,21 +31,23 @@ mod follow;
 mod forward;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Code, Endpoint, ExchangeId, Machine, Request, RequestId, Response, Transmit};
+use coap::{Code, Endpoint, ExchangeId, Request, RequestId, Response};
+use machine::{Machine, Transmit};
 use units::{Rng, SimTime};
 
 use crate::binding::{BindingMode, Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location};
-use crate::deadlines::Deadlines;
 use crate::limits::{Limit, Limits, Shares};
 use crate::mmt::Mmt;
 use crate::resource;
 use crate::sequence::Sequence;
 use follow::Away;
 use forward::Forward;
+use machine::Deadlines;
 
 /// What a [`Wmms`] is told once.
 #[derive(Clone, Debug, PartialEq)]
@@ -509,12 +511,21 @@ impl Wmms {
 }
 
 impl Machine for Wmms {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+    type Ignored = Infallible;
     type Event = Event;
 
-    fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
+    fn handle_datagram(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        payload: &[u8],
+    ) -> Result<(), Infallible> {
         self.expire(now);
-        self.endpoint.handle_datagram(now, from, payload);
+        self.endpoint.handle_datagram(now, from, payload)?;
         self.handle_events(now);
+        Ok(())
     }
 
     fn handle_timeout(&mut self, now: SimTime) {

@@ -6,11 +6,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coap::{Code, Machine};
+use coap::Code;
 use comp::client::{self, CallFailure};
 use comp::codec::{Command, Lifetime};
 use comp::mmt::Mmt;
 use comp::{BindingMode, Limits, Removal, node};
+use machine::Machine;
 use support::*;
 
 /// A network whose client 0 has been answered once, at 1.1 s.

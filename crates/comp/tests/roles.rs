@@ -6,11 +6,12 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::wire::Message;
-use coap::{Code, Kind, Machine, Params, Reliability, Response};
+use coap::{Code, Kind, Params, Reliability, Response};
 use comp::BindingMode;
 use comp::client::{self, CallFailure, HoldQueue};
 use comp::codec::{Lifetime, Location};
 use comp::node::{self, Node};
+use machine::Machine;
 use support::*;
 use units::{Seed, SimTime};
 

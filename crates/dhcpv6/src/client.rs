@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use machine::{Machine, Transmit};
 use rand_core::Rng as _;
 use units::{Rng, SimTime};
 
@@ -11,7 +12,7 @@ use crate::message::{
     IaAddress, IaNa, Message, MessageType, OPTION_SOL_MAX_RT, Status, StatusCode,
 };
 use crate::retransmission::{self as rt, Parameters, Retransmission, random_delay};
-use crate::{ALL_DHCP_RELAY_AGENTS_AND_SERVERS, ConfigError, Duid, SERVER_PORT, Transmit};
+use crate::{ALL_DHCP_RELAY_AGENTS_AND_SERVERS, ConfigError, Duid, SERVER_PORT};
 
 mod config;
 mod event;
@@ -60,10 +61,7 @@ enum State {
 /// A DHCPv6 client for one identity association with one address.
 ///
 /// Commands: [`start`](Self::start), [`stop`](Self::stop), [`release`](Self::release),
-/// [`decline`](Self::decline). Input: [`handle_datagram`](Self::handle_datagram),
-/// [`handle_timeout`](Self::handle_timeout). Output, in this order:
-/// [`poll_event`](Self::poll_event) and [`poll_transmit`](Self::poll_transmit) until empty,
-/// [`poll_timeout`](Self::poll_timeout).
+/// [`decline`](Self::decline). Input and output are those of [`Machine`].
 ///
 /// Of several servers it takes the one with the highest preference that answers before the
 /// first retransmission is due (§18.2.1), which costs SOL_TIMEOUT; a preference of 255, which
@@ -139,93 +137,6 @@ impl Client {
             let parameters = limited(rt::DEC_TIMEOUT, rt::DEC_MAX_RC);
             let exchange = self.begin(now, message, parameters);
             self.state = State::Declining(exchange);
-        }
-    }
-
-    /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// The next datagram to send, from port [`crate::CLIENT_PORT`] of a link-local address.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.out.pop_front()
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
-    pub fn poll_timeout(&self) -> Option<SimTime> {
-        match &self.state {
-            State::Idle => None,
-            State::Delayed(until) => Some(*until),
-            State::Soliciting(exchange, _)
-            | State::Asking(exchange, _)
-            | State::Releasing(exchange, _)
-            | State::Declining(exchange) => Some(exchange.retransmission.next()),
-            State::Bound(held) => Some(held.t1).filter(|&at| at != SimTime::FAR_FUTURE),
-        }
-    }
-
-    /// The instant of [`poll_timeout`](Self::poll_timeout) has come (early is harmless).
-    pub fn handle_timeout(&mut self, now: SimTime) {
-        if self.poll_timeout().is_none_or(|at| at > now) {
-            return;
-        }
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Idle => {}
-            State::Delayed(_) => self.solicit(now),
-            State::Soliciting(_, Some(offer)) => self.request(now, &offer.lease, None),
-            State::Soliciting(exchange, None) => {
-                if let Ok(exchange) = self.again(now, exchange) {
-                    self.state = State::Soliciting(exchange, None);
-                }
-            }
-            State::Bound(held) => self.keep(now, held),
-            State::Asking(exchange, held) => match (self.again(now, exchange), held) {
-                (Ok(exchange), held) => self.state = State::Asking(exchange, held),
-                (Err(_), Some(held)) => self.keep(now, held),
-                (Err(failure), None) => {
-                    self.events.push_back(Event::Failed(failure));
-                    self.restart(now, Duration::ZERO);
-                }
-            },
-            State::Releasing(exchange, address) => match self.again(now, exchange) {
-                Ok(exchange) => self.state = State::Releasing(exchange, address),
-                Err(_) => self.events.push_back(Event::Released { address }),
-            },
-            State::Declining(exchange) => match self.again(now, exchange) {
-                Ok(exchange) => self.state = State::Declining(exchange),
-                Err(_) => self.restart(now, Duration::ZERO),
-            },
-        }
-    }
-
-    /// A datagram arrived at [`crate::CLIENT_PORT`].
-    ///
-    /// # Errors
-    ///
-    /// Why it changed nothing.
-    pub fn handle_datagram(&mut self, now: SimTime, payload: &[u8]) -> Result<(), Ignored> {
-        let message = Message::decode(payload)?;
-        let server = self.check(&message)?;
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Soliciting(exchange, offer) => {
-                self.solicited(now, exchange, offer, &message, &server)
-            }
-            State::Asking(exchange, held) => self.replied(now, exchange, held, &message, &server),
-            // §18.2.10.2: any valid Reply completes a Release, whatever its status.
-            State::Releasing(_, address) => {
-                self.events.push_back(Event::Released { address });
-                Ok(())
-            }
-            State::Declining(_) => {
-                self.restart(now, Duration::ZERO);
-                Ok(())
-            }
-            // `check` has refused what arrives in the other states.
-            other => {
-                self.state = other;
-                Err(Ignored::Unexpected(message.kind))
-            }
         }
     }
 
@@ -538,6 +449,98 @@ impl Client {
             to: SocketAddrV6::new(ALL_DHCP_RELAY_AGENTS_AND_SERVERS, SERVER_PORT, 0, 0),
             payload: exchange.message.encode(),
         });
+    }
+}
+
+impl Machine for Client {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+    type Event = Event;
+    type Ignored = Ignored;
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// From port [`crate::CLIENT_PORT`] of a link-local address.
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<SimTime> {
+        match &self.state {
+            State::Idle => None,
+            State::Delayed(until) => Some(*until),
+            State::Soliciting(exchange, _)
+            | State::Asking(exchange, _)
+            | State::Releasing(exchange, _)
+            | State::Declining(exchange) => Some(exchange.retransmission.next()),
+            State::Bound(held) => Some(held.t1).filter(|&at| at != SimTime::FAR_FUTURE),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: SimTime) {
+        if self.poll_timeout().is_none_or(|at| at > now) {
+            return;
+        }
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => {}
+            State::Delayed(_) => self.solicit(now),
+            State::Soliciting(_, Some(offer)) => self.request(now, &offer.lease, None),
+            State::Soliciting(exchange, None) => {
+                if let Ok(exchange) = self.again(now, exchange) {
+                    self.state = State::Soliciting(exchange, None);
+                }
+            }
+            State::Bound(held) => self.keep(now, held),
+            State::Asking(exchange, held) => match (self.again(now, exchange), held) {
+                (Ok(exchange), held) => self.state = State::Asking(exchange, held),
+                (Err(_), Some(held)) => self.keep(now, held),
+                (Err(failure), None) => {
+                    self.events.push_back(Event::Failed(failure));
+                    self.restart(now, Duration::ZERO);
+                }
+            },
+            State::Releasing(exchange, address) => match self.again(now, exchange) {
+                Ok(exchange) => self.state = State::Releasing(exchange, address),
+                Err(_) => self.events.push_back(Event::Released { address }),
+            },
+            State::Declining(exchange) => match self.again(now, exchange) {
+                Ok(exchange) => self.state = State::Declining(exchange),
+                Err(_) => self.restart(now, Duration::ZERO),
+            },
+        }
+    }
+
+    /// A datagram arrived at [`crate::CLIENT_PORT`]; whoever sent it, its identifiers count.
+    fn handle_datagram(
+        &mut self,
+        now: SimTime,
+        _from: SocketAddrV6,
+        payload: &[u8],
+    ) -> Result<(), Ignored> {
+        let message = Message::decode(payload)?;
+        let server = self.check(&message)?;
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Soliciting(exchange, offer) => {
+                self.solicited(now, exchange, offer, &message, &server)
+            }
+            State::Asking(exchange, held) => self.replied(now, exchange, held, &message, &server),
+            // §18.2.10.2: any valid Reply completes a Release, whatever its status.
+            State::Releasing(_, address) => {
+                self.events.push_back(Event::Released { address });
+                Ok(())
+            }
+            State::Declining(_) => {
+                self.restart(now, Duration::ZERO);
+                Ok(())
+            }
+            // `check` has refused what arrives in the other states.
+            other => {
+                self.state = other;
+                Err(Ignored::Unexpected(message.kind))
+            }
+        }
     }
 }
 

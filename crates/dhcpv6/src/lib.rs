@@ -6,13 +6,13 @@
 //! and events go out. Not here: prefix delegation, temporary addresses, authentication,
 //! Reconfigure, server unicast, other configuration than addresses.
 //!
-//! The owner of a [`Client`] calls `handle_*` with input, drains `poll_event` and
-//! `poll_transmit`, arms a timer for `poll_timeout`, and calls `handle_timeout` when it fires
-//! (early is harmless). A [`Server`] answers a datagram with at most one, so its
-//! `handle_datagram` returns it.
+//! Each is a [`machine::Machine`]. A destination of link scope has no scope identifier: the interface
+//! is the owner's to choose.
 //!
 //! ```
-//! use dhcpv6::{client, relay, server, Client, Duid, Event, Relay, Server};
+//! use dhcpv6::relay::RelayAgent;
+//! use dhcpv6::{client, server, Client, Duid, Event, Relay, Server};
+//! use machine::Machine;
 //! use std::net::SocketAddrV6;
 //! use std::time::Duration;
 //! use units::{Eui64, Seed, SimTime};
@@ -31,17 +31,24 @@
 //! };
 //! let duid = Duid::link_layer(Eui64([0x02, 0, 0x5e, 0x10, 0, 0, 0, 9]));
 //! let mut server = Server::new(server::Config::new(duid, vec![pool]))?;
-//! let router = Relay { link_address: "2001:db8:1::1".parse()?, interface_id: None };
-//! let router_at = SocketAddrV6::new("2001:db8:ffff::1".parse()?, 547, 0, 0);
+//! let (link, port) = (1, dhcpv6::SERVER_PORT);
+//! let server_at = SocketAddrV6::new("2001:db8:ffff::9".parse()?, port, 0, 0);
+//! let relay = Relay { link_address: "2001:db8:1::1".parse()?, interface_id: None };
+//! let mut router = RelayAgent::new(relay, link, server_at);
+//! let router_at = SocketAddrV6::new("2001:db8:ffff::1".parse()?, port, 0, 0);
 //!
 //! let now = SimTime::ZERO;
 //! client.start(now);
 //! let solicit = client.poll_transmit().expect("no delay: sent at once");
-//! let forwarded = router.forward(node.link_local(), &solicit.payload)?;
-//! let answer = server.handle_datagram(now, router_at, &forwarded)?;
-//! let reply = relay::unwrap_reply(&answer.payload)?;
-//! assert_eq!(*reply.transmit.to.ip(), node.link_local());
-//! client.handle_datagram(now, &reply.transmit.payload)?;
+//! let client_at = SocketAddrV6::new(node.link_local(), dhcpv6::CLIENT_PORT, 0, link);
+//! router.handle_datagram(now, client_at, &solicit.payload)?;
+//! let forwarded = router.poll_transmit().expect("relayed");
+//! server.handle_datagram(now, router_at, &forwarded.payload)?;
+//! let answer = server.poll_transmit().expect("answered");
+//! router.handle_datagram(now, server_at, &answer.payload)?;
+//! let reply = router.poll_transmit().expect("relayed");
+//! assert_eq!(reply.to, client_at);
+//! client.handle_datagram(now, router_at, &reply.payload)?;
 //! let Some(Event::Bound(lease)) = client.poll_event() else { panic!("two messages suffice") };
 //! assert!(lease.address.segments()[..4] == [0x2001, 0xdb8, 1, 0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -51,12 +58,12 @@
 //! | --- | --- |
 //! | [`client`] | [`Client`]: one identity association, four messages or two |
 //! | [`server`] | [`Server`]: a pool per link, leases |
-//! | [`relay`] | [`Relay`], [`relay::unwrap_reply`], [`relay::RelayMessage`] |
+//! | [`relay`] | [`relay::RelayAgent`] and what it consists of |
 //! | [`message`] | [`Message`]: what clients and servers send |
 //! | [`retransmission`] | constants and timing of a client's exchanges |
 //! | [`duid`] | [`Duid`] |
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::Ipv6Addr;
 
 pub mod client;
 pub mod duid;
@@ -79,15 +86,6 @@ pub const SERVER_PORT: u16 = 547;
 
 /// Link-scoped multicast address of relay agents and servers (RFC 8415 §7.1).
 pub const ALL_DHCP_RELAY_AGENTS_AND_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-
-/// A datagram to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where to. A client's has no scope: the interface is the owner's to choose.
-    pub to: SocketAddrV6,
-    /// UDP payload.
-    pub payload: Vec<u8>,
-}
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

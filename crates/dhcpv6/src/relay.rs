@@ -3,10 +3,15 @@
 //! Written by hand: `dhcproto` 0.15 reads a relayed message as if it were options of the relay
 //! header, without an error.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddrV6};
 
+use machine::{Machine, Transmit};
+use units::SimTime;
+
 use crate::message::{Malformed, split_option};
-use crate::{CLIENT_PORT, SERVER_PORT, Transmit};
+use crate::{CLIENT_PORT, SERVER_PORT};
 
 /// HOP_COUNT_LIMIT (RFC 8415 §7.6): a message relayed this often is not relayed again.
 pub const HOP_COUNT_LIMIT: u8 = 8;
@@ -170,8 +175,7 @@ fn push_option(out: &mut Vec<u8>, code: u16, data: &[u8]) -> Result<(), RelayErr
 
 /// A relay agent's interface towards clients.
 ///
-/// Pure functions: the owner's sockets receive at [`SERVER_PORT`] from clients (multicast to
-/// [`crate::ALL_DHCP_RELAY_AGENTS_AND_SERVERS`]) and from the server.
+/// [`RelayAgent`] is the whole of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relay {
     /// An address of the interface that names the link to the server: global or unique local.
@@ -260,6 +264,73 @@ pub fn unwrap_reply(message: &[u8]) -> Result<ToClient, RelayError> {
     })
 }
 
+/// A relay agent between one link with clients and one server.
+///
+/// Its owner's socket receives at [`SERVER_PORT`] from clients, by multicast to
+/// [`crate::ALL_DHCP_RELAY_AGENTS_AND_SERVERS`], and from the server.
+#[derive(Debug)]
+pub struct RelayAgent {
+    relay: Relay,
+    server: SocketAddrV6,
+    link: u32,
+    out: VecDeque<Transmit>,
+}
+
+impl RelayAgent {
+    /// An agent for the link whose scope identifier (interface index) is `link`; it has no other
+    /// state.
+    pub fn new(relay: Relay, link: u32, server: SocketAddrV6) -> RelayAgent {
+        RelayAgent {
+            relay,
+            server,
+            link,
+            out: VecDeque::new(),
+        }
+    }
+}
+
+impl Machine for RelayAgent {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+    type Event = Infallible;
+    type Ignored = RelayError;
+
+    /// What comes over the link goes to the server, anything else is an answer for the link.
+    fn handle_datagram(
+        &mut self,
+        _: SimTime,
+        from: SocketAddrV6,
+        payload: &[u8],
+    ) -> Result<(), RelayError> {
+        let transmit = if from.scope_id() == self.link {
+            Transmit {
+                to: self.server,
+                payload: self.relay.forward(*from.ip(), payload)?,
+            }
+        } else {
+            let mut transmit = unwrap_reply(payload)?.transmit;
+            transmit.to.set_scope_id(self.link);
+            transmit
+        };
+        self.out.push_back(transmit);
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, _: SimTime) {}
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<SimTime> {
+        None
+    }
+
+    fn poll_event(&mut self) -> Option<Infallible> {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,6 +395,31 @@ mod tests {
         let to_relay = unwrap_reply(&outer).unwrap();
         assert_eq!(to_relay.transmit.to.port(), 547);
         assert_eq!(to_relay.transmit.payload, inner);
+    }
+
+    #[test]
+    fn an_agent_tells_clients_and_server_apart_by_the_link() {
+        let server = SocketAddrV6::new("2001:db8:f::1".parse().unwrap(), SERVER_PORT, 0, 0);
+        let mut agent = RelayAgent::new(relay(), 7, server);
+        let client = SocketAddrV6::new(CLIENT, CLIENT_PORT, 0, 7);
+        agent
+            .handle_datagram(SimTime::ZERO, client, &[1, 0, 0, 1])
+            .unwrap();
+        let forwarded = agent.poll_transmit().unwrap();
+        assert_eq!(forwarded.to, server);
+        let answer = RelayMessage {
+            direction: Direction::Reply,
+            message: vec![7, 0, 0, 1],
+            ..RelayMessage::decode(&forwarded.payload).unwrap()
+        };
+        let answer = answer.encode().unwrap();
+        agent
+            .handle_datagram(SimTime::ZERO, server, &answer)
+            .unwrap();
+        assert_eq!(agent.poll_transmit().unwrap().to, client);
+        let stray = agent.handle_datagram(SimTime::ZERO, server, &[1, 0, 0, 1]);
+        assert_eq!(stray, Err(RelayError::Type(1)));
+        assert_eq!(agent.poll_transmit(), None);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use machine::{Machine, Transmit};
 use units::SimTime;
 
 use crate::message::{
     INFINITY_S, IaAddress, IaNa, Malformed, Message, MessageType, Status, StatusCode,
 };
 use crate::relay::{Direction, HOP_COUNT_LIMIT, RELAY_FORWARD, RelayError, RelayMessage};
-use crate::{CLIENT_PORT, ConfigError, Duid, SERVER_PORT, Transmit};
+use crate::{CLIENT_PORT, ConfigError, Duid, SERVER_PORT};
 
 mod lease;
 
@@ -191,14 +192,13 @@ pub enum Ignored {
 
 /// A DHCPv6 server.
 ///
-/// Input: [`handle_datagram`](Self::handle_datagram), whose result is the answer, and
-/// [`handle_timeout`](Self::handle_timeout). Output: [`poll_event`](Self::poll_event) until
-/// empty, [`poll_timeout`](Self::poll_timeout). Answers depend on the configuration and the
-/// datagrams so far alone; nothing is drawn at random.
+/// Input and output are those of [`Machine`]. Answers depend on the configuration and the datagrams
+/// so far alone; nothing is drawn at random.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
     leases: Leases,
+    out: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
 
@@ -221,6 +221,7 @@ impl Server {
         Ok(Server {
             config,
             leases: Leases::default(),
+            out: VecDeque::new(),
             events: VecDeque::new(),
         })
     }
@@ -229,62 +230,6 @@ impl Server {
     pub fn leases(&self) -> impl Iterator<Item = (Ipv6Addr, &Duid, SimTime)> {
         let leases = self.leases.iter();
         leases.map(|(address, holder, end)| (address, &holder.duid, end))
-    }
-
-    /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
-    pub fn poll_timeout(&self) -> Option<SimTime> {
-        self.leases.next_end()
-    }
-
-    /// The instant of [`poll_timeout`](Self::poll_timeout) has come (early is harmless).
-    pub fn handle_timeout(&mut self, now: SimTime) {
-        while let Some((address, holder)) = self.leases.expire(now) {
-            if let Some(Holder { duid, .. }) = holder {
-                self.events.push_back(Event::Expired { address, duid });
-            }
-        }
-    }
-
-    /// A datagram arrived from `from` at [`SERVER_PORT`]. Returns the answer: to the client's
-    /// port at the address that it came from, or to the relay agent's.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none.
-    pub fn handle_datagram(
-        &mut self,
-        now: SimTime,
-        from: SocketAddrV6,
-        payload: &[u8],
-    ) -> Result<Transmit, Ignored> {
-        self.handle_timeout(now);
-        let relays = unwrap_relays(payload)?;
-        let message = relays.last().map_or(payload, |inner| &inner.message);
-        let link = link_address(&relays).or(self.config.direct_link);
-        let reply = self.answer(now, link, &Message::decode(message)?)?;
-        let mut payload = reply.encode();
-        // §19.3: a Relay-reply for each Relay-forward, innermost first, with its hop count,
-        // addresses and Interface-Id.
-        for relay in relays.iter().rev() {
-            payload = RelayMessage {
-                direction: Direction::Reply,
-                message: payload,
-                ..relay.clone()
-            }
-            .encode()?;
-        }
-        let port = if relays.is_empty() {
-            CLIENT_PORT
-        } else {
-            SERVER_PORT
-        };
-        let to = SocketAddrV6::new(*from.ip(), port, 0, from.scope_id());
-        Ok(Transmit { to, payload })
     }
 
     /// The answer to a client's message from a link.
@@ -515,6 +460,67 @@ impl Server {
         reply.server_id = Some(self.config.duid.clone());
         reply.client_id.clone_from(&message.client_id);
         reply
+    }
+}
+
+impl Machine for Server {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+    type Event = Event;
+    type Ignored = Ignored;
+
+    /// A datagram arrived from `from` at [`SERVER_PORT`]. Its one answer goes to the client's port at
+    /// the address that it came from, or to the relay agent's.
+    fn handle_datagram(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        payload: &[u8],
+    ) -> Result<(), Ignored> {
+        self.handle_timeout(now);
+        let relays = unwrap_relays(payload)?;
+        let message = relays.last().map_or(payload, |inner| &inner.message);
+        let link = link_address(&relays).or(self.config.direct_link);
+        let reply = self.answer(now, link, &Message::decode(message)?)?;
+        let mut payload = reply.encode();
+        // §19.3: a Relay-reply for each Relay-forward, innermost first, with its hop count,
+        // addresses and Interface-Id.
+        for relay in relays.iter().rev() {
+            payload = RelayMessage {
+                direction: Direction::Reply,
+                message: payload,
+                ..relay.clone()
+            }
+            .encode()?;
+        }
+        let port = if relays.is_empty() {
+            CLIENT_PORT
+        } else {
+            SERVER_PORT
+        };
+        let to = SocketAddrV6::new(*from.ip(), port, 0, from.scope_id());
+        self.out.push_back(Transmit { to, payload });
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<SimTime> {
+        self.leases.next_end()
+    }
+
+    fn handle_timeout(&mut self, now: SimTime) {
+        while let Some((address, holder)) = self.leases.expire(now) {
+            if let Some(Holder { duid, .. }) = holder {
+                self.events.push_back(Event::Expired { address, duid });
+            }
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.pop_front()
     }
 }
 

@@ -6,10 +6,11 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{at, client_config, eui64, pool, server_config};
+use common::{answer, at, client_config, eui64, pool, server_config, tell};
 use dhcpv6::client::{self, Failure};
 use dhcpv6::message::{MessageType, StatusCode};
 use dhcpv6::{Client, Duid, Event, Message, Server, server};
+use machine::Machine;
 use proptest::prelude::*;
 use units::SimTime;
 use world::{LATENCY, World};
@@ -375,13 +376,11 @@ fn of_two_servers_the_one_with_the_higher_preference_is_taken() {
         config.direct_link = Some(pool(1, 9).first);
         let from = "[fe80::1]:546".parse().unwrap();
         let mut server = Server::new(config).unwrap();
-        let answer = server.handle_datagram(SimTime::ZERO, from, &solicit.encode());
+        let answer = answer(&mut server, SimTime::ZERO, from, &solicit.encode());
         answer.unwrap().payload
     };
     for (n, preference) in [(10, 3), (11, 7), (12, 7), (13, 5)] {
-        client
-            .handle_datagram(at(10), &answer(n, preference))
-            .unwrap();
+        tell(client, at(10), &answer(n, preference)).unwrap();
         assert_eq!(client.poll_transmit(), None);
     }
     client.handle_timeout(client.poll_timeout().unwrap());

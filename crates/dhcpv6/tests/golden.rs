@@ -7,7 +7,7 @@
 //! 2001:db8:1::100. Every Relay-forward holds dhclient's message unchanged (compared with a
 //! capture of the client's link).
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use dhcpv6::client::{self, Lease};
@@ -15,6 +15,7 @@ use dhcpv6::message::{IaAddress, IaNa, MessageType, Status, StatusCode};
 use dhcpv6::relay::{self, Direction, RelayMessage};
 use dhcpv6::server::{self, Pool};
 use dhcpv6::{Client, Duid, Event, Message, Relay, Server};
+use machine::{Machine, Transmit};
 use units::{Seed, SimTime};
 
 /// hop count 0, link-address 2001:db8:1::1, peer-address fe80::5eff:fe00:c.
@@ -247,26 +248,31 @@ fn our_server_answers_dhclient_through_dnsmasq_octet_for_octet_as_kea_does() {
         ..server::Config::new(server_duid(), vec![pool])
     })
     .unwrap();
-    let dnsmasq = "[2001:db8:ffff::1]:547".parse().unwrap();
+    let dnsmasq: SocketAddrV6 = "[2001:db8:ffff::1]:547".parse().unwrap();
+    let ask = |server: &mut Server, message: &[u8]| -> Transmit {
+        server
+            .handle_datagram(SimTime::ZERO, dnsmasq, message)
+            .unwrap();
+        server.poll_transmit().unwrap()
+    };
     for (asked, answered) in [(solicit(), advertise()), (request(), reply())] {
         let forwarded = relayed("0c", CLIENT_LINK_LAYER, &asked);
-        let ours = server
-            .handle_datagram(SimTime::ZERO, dnsmasq, &forwarded)
-            .unwrap();
+        let ours = ask(&mut server, &forwarded);
         assert_eq!(ours.to, dnsmasq);
         assert_eq!(ours.payload, relayed("0d", "", &answered));
     }
     assert_eq!(server.leases().next().unwrap().0, ADDRESS);
     // Which words go with a success is left to the server.
     let forwarded = relayed("0c", CLIENT_LINK_LAYER, &release());
-    let ours = server
-        .handle_datagram(SimTime::ZERO, dnsmasq, &forwarded)
-        .unwrap();
+    let ours = ask(&mut server, &forwarded);
     let answer = relay::unwrap_reply(&ours.payload).unwrap().transmit.payload;
     let status = Message::decode(&answer).unwrap().status.unwrap();
     assert_eq!(status.code, StatusCode::Success);
     assert_eq!(server.leases().count(), 0);
 }
+
+/// Whose datagram it is does not matter to a client.
+const ANY: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 547, 0, 0);
 
 #[test]
 fn our_client_takes_what_kea_gave_dhclient() {
@@ -281,7 +287,7 @@ fn our_client_takes_what_kea_gave_dhclient() {
         let sent = client.poll_transmit().unwrap().payload;
         assert_eq!(sent[0], u8::from(kind));
         answer[1..4].copy_from_slice(&sent[1..4]);
-        client.handle_datagram(SimTime::ZERO, &answer).unwrap();
+        client.handle_datagram(SimTime::ZERO, ANY, &answer).unwrap();
     };
     answer(&mut client, MessageType::Solicit, advertise());
     // Kea sends no preference: other servers have until the first timeout to answer.

@@ -5,12 +5,13 @@
 //! a timeout is wanted.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use dhcpv6::client::{self, Lease};
 use dhcpv6::{Client, Duid, Event, Relay, relay};
+use machine::Machine;
 use tempfile::TempDir;
 use units::{Eui64, Seed, SimTime};
 
@@ -104,7 +105,8 @@ impl Kea {
             assert_eq!(unwrapped.link_address, agent.link_address);
             answer = unwrapped.transmit.payload;
         }
-        client.handle_datagram(now, &answer).unwrap();
+        let from = SocketAddrV6::new(NODE_ADDRESS, 547, 0, 0);
+        client.handle_datagram(now, from, &answer).unwrap();
     }
 }
 

@@ -4,11 +4,12 @@ mod common;
 
 use std::net::SocketAddrV6;
 
-use common::{at, client_config, eui64, pool, server_config};
+use common::{answer, at, client_config, eui64, pool, server_config, tell};
 use dhcpv6::message::{IaAddress, IaNa, Malformed, MessageType, Status, StatusCode};
 use dhcpv6::relay::{self, Direction, RelayError, RelayMessage};
 use dhcpv6::server::Ignored;
 use dhcpv6::{Client, Duid, Message, Relay, Server, client};
+use machine::Machine;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -29,7 +30,7 @@ fn server_duid() -> Option<Duid> {
 }
 
 fn ask(server: &mut Server, message: &Message) -> Result<Message, Ignored> {
-    let answer = server.handle_datagram(SimTime::ZERO, from(), &message.encode())?;
+    let answer = answer(server, SimTime::ZERO, from(), &message.encode())?;
     assert_eq!(answer.to, from());
     let decoded = Message::decode(&answer.payload).unwrap();
     assert_eq!(
@@ -112,10 +113,10 @@ fn a_link_without_a_pool_is_named() {
     };
     let solicit = message(MessageType::Solicit, &[]).encode();
     let forwarded = agent.forward(*from().ip(), &solicit).unwrap();
-    let ignored = server().handle_datagram(SimTime::ZERO, from(), &forwarded);
+    let ignored = answer(&mut server(), SimTime::ZERO, from(), &forwarded);
     assert_eq!(ignored, Err(Ignored::UnknownLink(agent.link_address)));
     let mut relayed_only = Server::new(server_config(vec![pool(1, 9)])).unwrap();
-    let ignored = relayed_only.handle_datagram(SimTime::ZERO, from(), &solicit);
+    let ignored = answer(&mut relayed_only, SimTime::ZERO, from(), &solicit);
     assert_eq!(ignored, Err(Ignored::NotRelayed));
 }
 
@@ -175,9 +176,7 @@ fn a_nested_relay_forward_is_answered_in_the_same_nest() {
     let once = inner.forward(*from().ip(), &solicit).unwrap();
     let twice = outer.forward(near, &once).unwrap();
     let from_outer = "[2001:db8:ffff::1]:547".parse().unwrap();
-    let answer = server()
-        .handle_datagram(SimTime::ZERO, from_outer, &twice)
-        .unwrap();
+    let answer = answer(&mut server(), SimTime::ZERO, from_outer, &twice).unwrap();
     assert_eq!(answer.to, from_outer);
     let first = relay::unwrap_reply(&answer.payload).unwrap();
     assert_eq!(first.interface_id, outer.interface_id);
@@ -209,7 +208,7 @@ fn more_hops_than_relay_agents_make_are_refused() {
         .encode()
         .unwrap();
     }
-    let ignored = server().handle_datagram(SimTime::ZERO, from(), &payload);
+    let ignored = answer(&mut server(), SimTime::ZERO, from(), &payload);
     assert_eq!(ignored, Err(Ignored::TooManyHops));
 }
 
@@ -279,9 +278,7 @@ fn a_client_ignores_what_is_not_for_its_exchange() {
     let mut refuse = |change: fn(&mut Message)| {
         let mut changed = good.clone();
         change(&mut changed);
-        let ignored = client
-            .handle_datagram(at(1), &changed.encode())
-            .unwrap_err();
+        let ignored = tell(&mut client, at(1), &changed.encode()).unwrap_err();
         assert_eq!(client.poll_transmit(), None);
         ignored
     };
@@ -303,7 +300,7 @@ fn a_client_ignores_what_is_not_for_its_exchange() {
         m.rapid_commit = true;
     });
     assert_eq!(unasked, I::Unexpected(MessageType::Reply));
-    client.handle_datagram(at(1), &good.encode()).unwrap();
+    tell(&mut client, at(1), &good.encode()).unwrap();
     assert!(client.poll_transmit().is_some());
 }
 
@@ -314,7 +311,7 @@ fn an_unspecific_failure_leaves_the_exchange_to_its_retransmission() {
     client.start(SimTime::ZERO);
     let solicit = Message::decode(&client.poll_transmit().unwrap().payload).unwrap();
     let advertise = ask(&mut server, &solicit).unwrap();
-    client.handle_datagram(at(1), &advertise.encode()).unwrap();
+    tell(&mut client, at(1), &advertise.encode()).unwrap();
     let request = Message::decode(&client.poll_transmit().unwrap().payload).unwrap();
     let good = ask(&mut server, &request).unwrap();
     let mut failed = good.clone();
@@ -322,13 +319,13 @@ fn an_unspecific_failure_leaves_the_exchange_to_its_retransmission() {
         code: StatusCode::UnspecFail,
         message: "busy".to_owned(),
     });
-    let ignored = client.handle_datagram(at(2), &failed.encode());
+    let ignored = tell(&mut client, at(2), &failed.encode());
     assert_eq!(
         ignored,
         Err(client::Ignored::Status(StatusCode::UnspecFail))
     );
     assert_eq!(client.poll_transmit(), None);
-    client.handle_datagram(at(3), &good.encode()).unwrap();
+    tell(&mut client, at(3), &good.encode()).unwrap();
     assert!(client.lease().is_some());
 }
 
@@ -340,7 +337,7 @@ fn a_server_may_say_how_seldom_to_solicit_without_having_an_address() {
     let mut none = ask(&mut server(), &solicit).unwrap();
     none.ia_nas.clear();
     none.sol_max_rt_s = Some(60);
-    let ignored = client.handle_datagram(at(1), &none.encode());
+    let ignored = tell(&mut client, at(1), &none.encode());
     assert_eq!(ignored, Err(client::Ignored::NoAddress));
     let mut waits = Vec::new();
     let mut now = SimTime::ZERO;
@@ -526,7 +523,7 @@ proptest! {
         let agent = Relay { link_address: pool(1, 9).first, interface_id: None };
         for (i, mut bytes) in datagrams.into_iter().enumerate() {
             let now = at(100 * i as u64);
-            if let Ok(answer) = server.handle_datagram(now, from(), &bytes) {
+            if let Ok(answer) = answer(&mut server, now, from(), &bytes) {
                 let ours = answer.payload[0];
                 prop_assert!(matches!(ours, 2 | 7 | 13), "{ours}");
             }
@@ -541,7 +538,7 @@ proptest! {
                     bytes[1..4].copy_from_slice(&sent.payload[1..4]);
                 }
             }
-            let _ = client.handle_datagram(now, &bytes);
+            let _ = tell(&mut client, now, &bytes);
             client.handle_timeout(now);
             prop_assert!(client.poll_timeout().is_some(), "it never stops by itself");
         }

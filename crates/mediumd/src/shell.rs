@@ -7,13 +7,13 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use driver::now;
+use driver::{Buffers, PacketSocket};
 use medium::mpdu::{FCS_BYTES, Header};
 use medium::{
     AddressFilter, Delivery, Energy, FrameReport, MacParams, Medium, Output, PathLoss, RadioConfig,
     RadioIndex,
 };
-use netlink::packet::now;
-use netlink::{Buffers, PacketSocket};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, ppoll};

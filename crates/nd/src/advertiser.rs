@@ -1,10 +1,12 @@
 //! The router's side: when advertisements are sent (RFC 4861 §6.2).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
+use machine::{Machine, Origin};
 use units::{Eui64, Rng, SimTime};
 
 use crate::message::{Invalid, RouterAdvertisement, RouterSolicitation};
@@ -196,10 +198,8 @@ struct Advertising {
 
 /// A router's advertising interface.
 ///
-/// Commands: [`start`](Self::start), [`stop`](Self::stop). Input:
-/// [`handle_solicitation`](Self::handle_solicitation),
-/// [`handle_timeout`](Self::handle_timeout). Output, in this order:
-/// [`poll_transmit`](Self::poll_transmit) until empty, [`poll_timeout`](Self::poll_timeout).
+/// Commands: [`start`](Self::start), [`stop`](Self::stop). Input and output are those of
+/// [`Machine`]; there are no events.
 #[derive(Debug)]
 pub struct Advertiser {
     config: Config,
@@ -256,24 +256,43 @@ impl Advertiser {
             };
             self.out.push_back(Transmit {
                 to: ALL_NODES,
-                icmpv6: last.encode(),
+                payload: last.encode(),
             });
         }
     }
 
-    /// A solicitation arrived from `source`. Returns it decoded, for its link-layer address.
-    ///
-    /// # Errors
-    ///
-    /// The rule of RFC 4861 §6.1.1 that it breaks; it is then not answered.
-    pub fn handle_solicitation(
+    /// A random interval, after `initial` advertisements (RFC 4861 §6.2.4): "if the randomly
+    /// chosen interval is greater than MAX_INITIAL_RTR_ADVERT_INTERVAL, the timer SHOULD be
+    /// set to MAX_INITIAL_RTR_ADVERT_INTERVAL instead", for the first few.
+    fn interval(&mut self, initial: u32) -> Duration {
+        let drawn = uniform(
+            &mut self.rng,
+            self.config.min_interval,
+            self.config.max_interval,
+        );
+        if initial < MAX_INITIAL_RTR_ADVERTISEMENTS {
+            drawn.min(MAX_INITIAL_RTR_ADVERT_INTERVAL)
+        } else {
+            drawn
+        }
+    }
+}
+
+impl Machine for Advertiser {
+    type From = Origin;
+    type To = Ipv6Addr;
+    type Event = Infallible;
+    type Ignored = Invalid;
+
+    /// A solicitation; one that breaks a rule of RFC 4861 §6.1.1 is not answered.
+    fn handle_datagram(
         &mut self,
         now: SimTime,
-        source: Ipv6Addr,
-        hop_limit: u8,
+        from: Origin,
         icmpv6: &[u8],
-    ) -> Result<RouterSolicitation, Invalid> {
-        let solicitation = RouterSolicitation::decode(source, hop_limit, icmpv6)?;
+    ) -> Result<(), Invalid> {
+        let Origin { source, hop_limit } = from;
+        RouterSolicitation::decode(source, hop_limit, icmpv6)?;
         let delay = uniform(
             &mut self.rng,
             Duration::ZERO,
@@ -292,18 +311,17 @@ impl Advertiser {
             }
             self.handle_timeout(now);
         }
-        Ok(solicitation)
+        Ok(())
     }
 
-    /// The instant of [`poll_timeout`](Self::poll_timeout) has come (early is harmless).
-    pub fn handle_timeout(&mut self, now: SimTime) {
+    fn handle_timeout(&mut self, now: SimTime) {
         let Some(mut advertising) = self.advertising.take() else {
             return;
         };
         if advertising.next <= now {
             self.out.push_back(Transmit {
                 to: ALL_NODES,
-                icmpv6: self.advertisement.encode(),
+                payload: self.advertisement.encode(),
             });
             advertising.initial = (advertising.initial + 1).min(MAX_INITIAL_RTR_ADVERTISEMENTS);
             let interval = self.interval(advertising.initial);
@@ -314,40 +332,26 @@ impl Advertiser {
         }
         advertising.answers.retain(|&to, &mut at| {
             if at <= now {
-                let icmpv6 = self.advertisement.encode();
-                self.out.push_back(Transmit { to, icmpv6 });
+                let payload = self.advertisement.encode();
+                self.out.push_back(Transmit { to, payload });
             }
             at > now
         });
         self.advertising = Some(advertising);
     }
 
-    /// The next message to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    fn poll_transmit(&mut self) -> Option<Transmit> {
         self.out.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
-    pub fn poll_timeout(&self) -> Option<SimTime> {
+    fn poll_timeout(&self) -> Option<SimTime> {
         let advertising = self.advertising.as_ref()?;
         let answer = advertising.answers.values().min().copied();
         Some(answer.map_or(advertising.next, |at| at.min(advertising.next)))
     }
 
-    /// A random interval, after `initial` advertisements (RFC 4861 §6.2.4): "if the randomly
-    /// chosen interval is greater than MAX_INITIAL_RTR_ADVERT_INTERVAL, the timer SHOULD be
-    /// set to MAX_INITIAL_RTR_ADVERT_INTERVAL instead", for the first few.
-    fn interval(&mut self, initial: u32) -> Duration {
-        let drawn = uniform(
-            &mut self.rng,
-            self.config.min_interval,
-            self.config.max_interval,
-        );
-        if initial < MAX_INITIAL_RTR_ADVERTISEMENTS {
-            drawn.min(MAX_INITIAL_RTR_ADVERT_INTERVAL)
-        } else {
-            drawn
-        }
+    fn poll_event(&mut self) -> Option<Infallible> {
+        None
     }
 }
 

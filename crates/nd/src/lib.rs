@@ -11,11 +11,11 @@
 //! - the checksum field is written as zero and not looked at: a raw ICMPv6 socket's kernel
 //!   computes and verifies it (RFC 3542 §3.1);
 //! - it sends with hop limit 255 and from a link-local address, and passes the received hop
-//!   limit and source in (RFC 4861 §6.1);
-//! - it feeds both `handle_*` methods, then drains `poll_transmit`, then arms a timer for
-//!   `poll_timeout`, and calls `handle_timeout` when that fires (early is harmless).
+//!   limit and source in ([`machine::Origin`], RFC 4861 §6.1);
+//! - it runs each as the [`machine::Machine`] that it is.
 //!
 //! ```
+//! use machine::{Machine, Origin};
 //! use nd::{advertiser, solicitor, Advertiser, Solicitor, HOP_LIMIT};
 //! use std::time::Duration;
 //! use units::{Eui64, Seed, SimTime};
@@ -32,9 +32,11 @@
 //! advertiser.start(now);
 //! solicitor.start(now);
 //! let solicitation = solicitor.poll_transmit().expect("no delay: sent at once");
-//! advertiser.handle_solicitation(now, node.link_local(), HOP_LIMIT, &solicitation.icmpv6)?;
+//! let on_link = |source| Origin { source, hop_limit: HOP_LIMIT };
+//! advertiser.handle_datagram(now, on_link(node.link_local()), &solicitation.payload)?;
 //! let answer = advertiser.poll_transmit().expect("no delay: answered at once");
-//! let heard = solicitor.handle_advertisement(router.link_local(), HOP_LIMIT, &answer.icmpv6)?;
+//! solicitor.handle_datagram(now, on_link(router.link_local()), &answer.payload)?;
+//! let heard = solicitor.poll_event().expect("the advertisement is valid");
 //! assert_eq!(heard.router, router.link_local());
 //! assert_eq!(heard.prefixes[0].prefix, "2001:db8:1::/64".parse()?);
 //! assert_eq!(solicitor.poll_timeout(), None, "a router is known: no more solicitations");
@@ -71,14 +73,9 @@ pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// by a router, from off the link, is recognised (RFC 4861 §4.1, §4.2, §6.1).
 pub const HOP_LIMIT: u8 = 255;
 
-/// A message to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Destination, link-local unicast or multicast; the interface is the owner's.
-    pub to: Ipv6Addr,
-    /// ICMPv6 message from its type on; the checksum field is zero.
-    pub icmpv6: Vec<u8>,
-}
+/// A message to send: to a link-local unicast or multicast address on the owner's interface, an
+/// ICMPv6 message from its type on; the checksum field is zero.
+type Transmit = machine::Transmit<Ipv6Addr>;
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

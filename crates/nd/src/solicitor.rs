@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use machine::{Machine, Origin};
 use units::{Eui64, Rng, SimTime};
 
 use crate::message::{Invalid, RouterAdvertisement, RouterSolicitation};
@@ -100,10 +101,8 @@ struct Soliciting {
 
 /// A host that looks for a router.
 ///
-/// Commands: [`start`](Self::start), [`stop`](Self::stop). Input:
-/// [`handle_advertisement`](Self::handle_advertisement),
-/// [`handle_timeout`](Self::handle_timeout). Output, in this order:
-/// [`poll_transmit`](Self::poll_transmit) until empty, [`poll_timeout`](Self::poll_timeout).
+/// Commands: [`start`](Self::start), [`stop`](Self::stop). Input and output are those of
+/// [`Machine`]; an event is a valid advertisement.
 ///
 /// RFC 4861 §6.3.7 lets a host that has sent MAX_RTR_SOLICITATIONS conclude that there is no
 /// router. A mobile node has nothing better to do than to ask again: one interval after the
@@ -114,6 +113,7 @@ pub struct Solicitor {
     rng: Rng,
     soliciting: Option<Soliciting>,
     out: VecDeque<Transmit>,
+    heard: VecDeque<Advertised>,
 }
 
 impl Solicitor {
@@ -142,6 +142,7 @@ impl Solicitor {
             rng,
             soliciting: None,
             out: VecDeque::new(),
+            heard: VecDeque::new(),
         })
     }
 
@@ -164,28 +165,35 @@ impl Solicitor {
         self.soliciting.is_some()
     }
 
-    /// An advertisement arrived from `source`. One with a lifetime ends the search: "Once the
-    /// host sends a Router Solicitation, and receives a valid Router Advertisement with a
-    /// non-zero Router Lifetime, the host MUST desist from sending additional solicitations".
-    ///
-    /// # Errors
-    ///
-    /// The rule of RFC 4861 §6.1.2 that it breaks; it then changes nothing.
-    pub fn handle_advertisement(
-        &mut self,
-        source: Ipv6Addr,
-        hop_limit: u8,
-        icmpv6: &[u8],
-    ) -> Result<Advertised, Invalid> {
+    /// "A host SHOULD delay the transmission for a random amount of time between 0 and
+    /// MAX_RTR_SOLICITATION_DELAY" (RFC 4861 §6.3.7).
+    fn first_delay(&mut self) -> Duration {
+        uniform(&mut self.rng, Duration::ZERO, self.config.max_delay)
+    }
+}
+
+impl Machine for Solicitor {
+    type From = Origin;
+    type To = Ipv6Addr;
+    type Event = Advertised;
+    type Ignored = Invalid;
+
+    /// An advertisement. One with a lifetime ends the search: "Once the host sends a Router
+    /// Solicitation, and receives a valid Router Advertisement with a non-zero Router Lifetime, the
+    /// host MUST desist from sending additional solicitations" (RFC 4861 §6.3.7). One that breaks a
+    /// rule of §6.1.2 changes nothing.
+    fn handle_datagram(&mut self, _: SimTime, from: Origin, icmpv6: &[u8]) -> Result<(), Invalid> {
+        let Origin { source, hop_limit } = from;
         let advertisement = RouterAdvertisement::decode(source, hop_limit, icmpv6)?;
         if advertisement.router_lifetime_s > 0 {
             self.stop();
         }
-        Ok(Advertised::new(source, &advertisement))
+        self.heard
+            .push_back(Advertised::new(source, &advertisement));
+        Ok(())
     }
 
-    /// The instant of [`poll_timeout`](Self::poll_timeout) has come (early is harmless).
-    pub fn handle_timeout(&mut self, now: SimTime) {
+    fn handle_timeout(&mut self, now: SimTime) {
         let Some(soliciting) = self.soliciting.filter(|s| s.next <= now) else {
             return;
         };
@@ -195,7 +203,7 @@ impl Solicitor {
             .collect();
         self.out.push_back(Transmit {
             to: ALL_ROUTERS,
-            icmpv6: RouterSolicitation { options }.encode(),
+            payload: RouterSolicitation { options }.encode(),
         });
         let sent = soliciting.sent + 1;
         let next = now + self.config.interval;
@@ -207,19 +215,15 @@ impl Solicitor {
         });
     }
 
-    /// The next message to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    fn poll_transmit(&mut self) -> Option<Transmit> {
         self.out.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
-    pub fn poll_timeout(&self) -> Option<SimTime> {
+    fn poll_timeout(&self) -> Option<SimTime> {
         self.soliciting.map(|soliciting| soliciting.next)
     }
 
-    /// "A host SHOULD delay the transmission for a random amount of time between 0 and
-    /// MAX_RTR_SOLICITATION_DELAY" (RFC 4861 §6.3.7).
-    fn first_delay(&mut self) -> Duration {
-        uniform(&mut self.rng, Duration::ZERO, self.config.max_delay)
+    fn poll_event(&mut self) -> Option<Advertised> {
+        self.heard.pop_front()
     }
 }

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use machine::{Machine, Origin};
 use nd::advertiser::{self, Advertiser};
 use nd::solicitor::{self, Solicitor};
 use nd::{ALL_NODES, ALL_ROUTERS, HOP_LIMIT, Invalid, RouterAdvertisement, RouterSolicitation};
@@ -26,6 +27,21 @@ fn advertiser(config: advertiser::Config, seed: u64) -> Advertiser {
 
 fn solicitor(config: solicitor::Config, seed: u64) -> Solicitor {
     Solicitor::new(config, Seed(seed).rng(&["node"])).unwrap()
+}
+
+/// On the link.
+fn from(source: Ipv6Addr) -> Origin {
+    Origin {
+        source,
+        hop_limit: HOP_LIMIT,
+    }
+}
+
+/// What a node hears of an advertisement of [`ROUTER`]'s.
+fn heard(node: &mut Solicitor, bytes: &[u8]) -> solicitor::Advertised {
+    node.handle_datagram(at(0), from(ROUTER.link_local()), bytes)
+        .unwrap();
+    node.poll_event().unwrap()
 }
 
 fn solicitation() -> Vec<u8> {
@@ -78,7 +94,7 @@ proptest! {
         for &ms in &times {
             sent.extend(run(&mut router, at(ms)));
             router
-                .handle_solicitation(at(ms), NODE.link_local(), HOP_LIMIT, &solicitation())
+                .handle_datagram(at(ms), from(NODE.link_local()), &solicitation())
                 .unwrap();
         }
         sent.extend(run(&mut router, at(60_000)));
@@ -101,13 +117,13 @@ proptest! {
         let mut router = advertiser(defaults(), 1);
         router.start(SimTime::ZERO);
         let before = router.poll_timeout();
-        let source = NODE.link_local();
-        if router.handle_solicitation(at(0), source, hop_limit, &bytes).is_err() {
+        let origin = Origin { source: NODE.link_local(), hop_limit };
+        if router.handle_datagram(at(0), origin, &bytes).is_err() {
             prop_assert_eq!(router.poll_timeout(), before);
         }
         let mut node = solicitor(solicitor::Config::new(None), 1);
         node.start(SimTime::ZERO);
-        if node.handle_advertisement(source, hop_limit, &bytes).is_err() {
+        if node.handle_datagram(at(0), origin, &bytes).is_err() {
             prop_assert!(node.is_soliciting());
         }
     }
@@ -163,7 +179,7 @@ fn with_delays_of_zero_a_solicitation_is_answered_at_once() {
         for now in [at(1), at(2)] {
             let node = NODE.link_local();
             router
-                .handle_solicitation(now, node, HOP_LIMIT, &solicitation())
+                .handle_datagram(now, from(node), &solicitation())
                 .unwrap();
             let expected = if unicast_answers { node } else { ALL_NODES };
             assert_eq!(router.poll_transmit().unwrap().to, expected);
@@ -185,7 +201,7 @@ fn a_unicast_answer_is_not_held_up_by_the_multicast_rate_limit() {
     let node = NODE.link_local();
     let mut solicit = |now| {
         router
-            .handle_solicitation(now, node, HOP_LIMIT, &solicitation())
+            .handle_datagram(now, from(node), &solicitation())
             .unwrap();
         router.poll_timeout().unwrap()
     };
@@ -207,7 +223,7 @@ fn a_solicitation_from_the_unspecified_address_is_answered_to_all_nodes() {
     router.start(SimTime::ZERO);
     let nobody = Ipv6Addr::UNSPECIFIED;
     router
-        .handle_solicitation(at(1), nobody, HOP_LIMIT, &solicitation())
+        .handle_datagram(at(1), from(nobody), &solicitation())
         .unwrap();
     assert_eq!(router.poll_transmit().unwrap().to, ALL_NODES);
 }
@@ -221,10 +237,10 @@ fn a_router_that_stops_says_so_once_and_then_is_silent() {
     router.stop();
     let last = router.poll_transmit().unwrap();
     let source = ROUTER.link_local();
-    let decoded = RouterAdvertisement::decode(source, HOP_LIMIT, &last.icmpv6).unwrap();
+    let decoded = RouterAdvertisement::decode(source, HOP_LIMIT, &last.payload).unwrap();
     assert_eq!((last.to, decoded.router_lifetime_s), (ALL_NODES, 0));
     router
-        .handle_solicitation(at(1), NODE.link_local(), HOP_LIMIT, &solicitation())
+        .handle_datagram(at(1), from(NODE.link_local()), &solicitation())
         .unwrap();
     assert_eq!(
         (router.poll_transmit(), router.poll_timeout()),
@@ -324,16 +340,19 @@ fn only_a_valid_advertisement_with_a_lifetime_ends_the_search() {
     router.start(SimTime::ZERO);
     let good = router.advertisement().encode();
     router.stop();
-    let farewell = router.poll_transmit().unwrap().icmpv6;
+    let farewell = router.poll_transmit().unwrap().payload;
     let mut node = solicitor(solicitor::Config::new(None), 1);
     node.start(SimTime::ZERO);
-    let from = ROUTER.link_local();
-    let forwarded = node.handle_advertisement(from, 64, &good);
-    assert_eq!(forwarded, Err(Invalid::HopLimit(64)));
-    let heard = node.handle_advertisement(from, HOP_LIMIT, &farewell);
-    assert_eq!(heard.unwrap().router_lifetime, Duration::ZERO);
+    let forwarded = Origin {
+        source: ROUTER.link_local(),
+        hop_limit: 64,
+    };
+    let ignored = node.handle_datagram(at(0), forwarded, &good);
+    assert_eq!(ignored, Err(Invalid::HopLimit(64)));
+    assert_eq!(node.poll_event(), None);
+    assert_eq!(heard(&mut node, &farewell).router_lifetime, Duration::ZERO);
     assert!(node.is_soliciting());
-    node.handle_advertisement(from, HOP_LIMIT, &good).unwrap();
+    heard(&mut node, &good);
     assert!(!node.is_soliciting());
     assert_eq!((node.poll_transmit(), node.poll_timeout()), (None, None));
 }
@@ -348,8 +367,7 @@ fn an_advertisement_is_heard_as_it_was_configured() {
     };
     let bytes = advertiser(config, 1).advertisement().encode();
     let mut node = solicitor(solicitor::Config::new(None), 1);
-    let from = ROUTER.link_local();
-    let heard = node.handle_advertisement(from, HOP_LIMIT, &bytes).unwrap();
+    let heard = heard(&mut node, &bytes);
     assert_eq!(
         (heard.managed, heard.other, heard.mtu),
         (true, false, Some(1280))

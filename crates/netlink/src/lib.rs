@@ -1,5 +1,4 @@
-//! Netlink: hwsim radios, nl802154, 6LoWPAN links, addresses, routes, netem, namespaces; and
-//! the packets on their interfaces.
+//! Netlink: hwsim radios, nl802154, 6LoWPAN links, addresses, routes, netem, namespaces.
 //!
 //! Owns every request that wpanlab makes of the kernel's network configuration, and never
 //! starts a shell. Must not know the topology, the plan or any daemon: it speaks of radios,
@@ -43,7 +42,6 @@
 //! | [`address`] | [`Dad`], [`AddressState`], waiting until an address is usable |
 //! | [`route`] | routes |
 //! | [`netem`] | delay and rate of an interface |
-//! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
 //! | [`sysctl`] | `/proc/sys` of a namespace |
 //! | [`error`] | [`Error`] |
 //! | `genl`, `rtnl` | the two connections: request, answer, kernel's text |
@@ -62,7 +60,6 @@ pub mod lqi;
 pub mod namespace;
 pub mod netem;
 pub mod nl802154;
-pub mod packet;
 pub mod radio;
 pub mod route;
 mod rtnl;
@@ -76,5 +73,4 @@ pub use lqi::{FrameSource, HeardFrame, LqiSocket};
 pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};
-pub use packet::{Buffers, PacketSocket};
 pub use radio::{NewRadio, create_radio_with_phy};

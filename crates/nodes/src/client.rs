@@ -4,9 +4,9 @@
 use std::net::SocketAddrV6;
 
 use anyhow::{Context, Result};
-use coap::io::Driver;
 use coap::message::PORT;
 use comp::node::{Config, Event, Node};
+use driver::{Driver, Udp};
 use rundir::EventKind;
 use rundir::control::Control;
 use topology::plan::ClientPlan;
@@ -14,7 +14,7 @@ use topology::plan::ClientPlan;
 use crate::host::{earlier, instant, now};
 use crate::polls::{Polling, hold_queue};
 use crate::resource::Resources;
-use crate::{Host, coap_params, icmpv6};
+use crate::{Host, coap_params};
 
 pub(crate) async fn run(host: Host, plan: ClientPlan) -> Result<()> {
     let config = Config {
@@ -26,7 +26,7 @@ pub(crate) async fn run(host: Host, plan: ClientPlan) -> Result<()> {
     };
     let node = Node::new(config, host.rng("coap"));
     let mut client = Client {
-        coap: Driver::from_socket(node, icmpv6::udp(PORT, None)?)?,
+        coap: Driver::new(node, Udp::open(PORT, None)?)?,
         polling: Polling::new(plan.polls, host.rng("polls")),
         resources: Resources::new(plan.resources, host.rng("readings")),
         ready: false,

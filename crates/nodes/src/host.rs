@@ -2,31 +2,16 @@
 
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rundir::control::Control;
 use rundir::{Event, EventKind};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
-use tokio::time::Instant;
 use units::SimTime;
 
-pub use coap::io::now;
-
-/// The instant at which `tokio` reaches `at`; far away where there is no deadline.
-pub fn instant(at: Option<SimTime>) -> Instant {
-    const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-    Instant::now() + at.map_or(NEVER, |at| at.saturating_since(now()).min(NEVER))
-}
-
-/// The earlier of two deadlines, where there are any.
-pub fn earlier(a: Option<SimTime>, b: Option<SimTime>) -> Option<SimTime> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
+pub use driver::{instant, now};
+pub use machine::earlier;
 
 /// Writes a node's events as JSON lines on standard output.
 #[derive(Debug)]
@@ -113,20 +98,6 @@ fn write(lines: &[u8]) -> Result<()> {
         .context("write an event to standard output")
 }
 
-/// How often a daemon ignored a message, for its log. A line for each would let any neighbour
-/// fill the disk.
-#[derive(Debug, Default)]
-pub struct Ignored(u64);
-
-impl Ignored {
-    /// One more; how many there were if that is to be logged: of the first, the tenth, the
-    /// hundredth, and so on.
-    pub fn another(&mut self) -> Option<u64> {
-        self.0 += 1;
-        (self.0 == 10_u64.pow(self.0.ilog10())).then_some(self.0)
-    }
-}
-
 /// Control lines from whoever started the daemon.
 #[derive(Debug)]
 pub enum Commands {
@@ -175,17 +146,5 @@ impl Commands {
             }
             Commands::Alone { started: true } => std::future::pending().await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_million_ignored_messages_are_seven_lines_of_log() {
-        let mut ignored = Ignored::default();
-        let logged: Vec<u64> = (0..1_000_000).filter_map(|_| ignored.another()).collect();
-        assert_eq!(logged, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]);
     }
 }

@@ -17,13 +17,11 @@
 //! | [`mobile_node`] | CoAP server that hands over; it may be a client, too |
 //! | [`host`] | events, control, clock |
 //! | `writer` | the thread that writes to the mobility server's store |
-//! | [`icmpv6`] | raw ICMPv6 and UDP sockets |
 
 pub mod client;
 pub mod dhcpv6_server;
 pub mod edge_router;
 pub mod host;
-pub mod icmpv6;
 pub mod mobile_node;
 mod polls;
 mod radio;
@@ -143,7 +141,10 @@ pub async fn run(config: Config) -> Result<()> {
         name: name.clone(),
     };
     let done = match node.role {
-        Role::EdgeRouter(role) => edge_router::run(host, role).await,
+        Role::EdgeRouter(role) => {
+            let radio = node.radio.context("an edge router has a radio")?;
+            edge_router::run(host, role, &radio).await
+        }
         Role::Dhcpv6Server(role) => dhcpv6_server::run(host, role).await,
         Role::Wmms(role) => wmms::run(host, role).await,
         Role::Client(role) => client::run(host, role).await,

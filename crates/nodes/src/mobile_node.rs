@@ -16,23 +16,22 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coap::io::Driver;
 use coap::message::PORT;
 use comp::client;
 use comp::handover::{self, Handover};
 use comp::node::{self, Node};
 use dhcpv6::CLIENT_PORT;
+use driver::{Driver, Icmpv6, Ignored, Udp};
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
+use nd::{ALL_NODES, HOP_LIMIT};
 use netlink::HeardFrame;
 use rundir::EventKind;
 use rundir::control::Control;
-use tokio::net::UdpSocket;
 use topology::plan::{MobileNodePlan, RadioInterface};
 
 use crate::Host;
-use crate::host::{Ignored, earlier, instant, now};
-use crate::icmpv6::{self, Icmpv6Socket};
+use crate::host::{earlier, instant, now};
 use crate::polls::Polling;
 use crate::radio::Radio;
 use crate::resource::Resources;
@@ -53,7 +52,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let mut node = MobileNode::open(host, plan, &radio, hearing).await?;
     node.report_tuned()?;
-    node.solicitor.start(now());
+    node.solicitor.with(|solicitor, now| solicitor.start(now));
     loop {
         node.pump().await?;
         if !node.step().await? {
@@ -71,17 +70,13 @@ struct MobileNode {
     resources: Resources,
     polling: Polling,
     handover: Handover,
-    solicitor: Solicitor,
-    icmp: Icmpv6Socket,
-    dhcp: dhcpv6::client::Client,
-    dhcp_socket: UdpSocket,
-    buffer: Vec<u8>,
+    solicitor: Driver<Solicitor, Icmpv6>,
+    dhcp: Driver<dhcpv6::Client>,
     radio: Radio,
     /// None: control lines bring the signal registers.
     ear: Option<Ear>,
     /// Index of the candidate whose PAN the radio belongs to.
     tuned: usize,
-    lowpan: u32,
     router: Option<Advertised>,
     /// Router advertisements that were none.
     ignored: Ignored,
@@ -122,21 +117,20 @@ impl MobileNode {
         };
         let lowpan_name = host.interfaces.lowpan.clone();
         let node = Node::new(node_config(&plan), host.rng("coap"));
-        let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+        let solicitor = Solicitor::new(
+            solicitor_config(&plan, &radio),
+            host.rng("router-solicitations"),
+        )?;
+        let icmpv6 = Icmpv6::open(&lowpan_name, &[ALL_NODES], ROUTER_ADVERTISEMENT, HOP_LIMIT)?;
+        let dhcp = dhcpv6::Client::new(dhcp_config(&plan, &radio), host.rng("dhcpv6"))?;
+        let dhcp_socket = Udp::open(CLIENT_PORT, Some(&lowpan_name))?;
         Ok(MobileNode {
-            coap: Driver::from_socket(node, icmpv6::udp(PORT, None)?)?,
+            coap: Driver::new(node, Udp::open(PORT, None)?)?,
             resources: Resources::new(plan.resources.clone(), host.rng("readings")),
             polling: Polling::new(plan.polls.clone(), host.rng("polls")),
             handover: Handover::attaching(handover_config(&plan, tuned)),
-            solicitor: Solicitor::new(
-                solicitor_config(&plan, &radio),
-                host.rng("router-solicitations"),
-            )?,
-            icmp: Icmpv6Socket::open(&lowpan_name, &[all_nodes], ROUTER_ADVERTISEMENT)?,
-            dhcp: dhcpv6::client::Client::new(dhcp_config(&plan, &radio), host.rng("dhcpv6"))?,
-            dhcp_socket: UdpSocket::from_std(icmpv6::udp(CLIENT_PORT, Some(&lowpan_name))?)?,
-            buffer: vec![0; 65536],
-            lowpan: nix::net::if_::if_nametoindex(lowpan_name.as_str())?,
+            solicitor: Driver::new(solicitor, icmpv6)?,
+            dhcp: Driver::new(dhcp, dhcp_socket)?,
             radio,
             ear,
             tuned,
@@ -155,8 +149,7 @@ impl MobileNode {
     async fn step(&mut self) -> Result<bool> {
         let awake = !self.sleep.is_asleep();
         let here = self.is_here();
-        let of_link = earlier(self.solicitor.poll_timeout(), self.dhcp.poll_timeout());
-        let of_link = earlier(of_link, self.resources.next_due());
+        let of_link = self.resources.next_due();
         let of_handover = self.handover.poll_timeout().filter(|_| awake);
         let deadline = earlier(of_handover, of_link.filter(|_| here));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
@@ -168,12 +161,11 @@ impl MobileNode {
             event = self.coap.next_event(), if here => {
                 self.on_coap(event.context("CoAP socket")?)?;
             }
-            received = self.icmp.receive(), if here => self.on_advertisement(received?).await?,
-            received = self.dhcp_socket.recv_from(&mut self.buffer), if here => {
-                let (length, _) = received.context("DHCPv6 socket")?;
-                if let Err(ignored) = self.dhcp.handle_datagram(now(), &self.buffer[..length]) {
-                    tracing::debug!(%ignored, "DHCPv6 message ignored");
-                }
+            heard = self.solicitor.next_event(), if here => {
+                self.on_advertisement(heard.context("ICMPv6 socket")?).await?;
+            }
+            event = self.dhcp.next_event(), if here => {
+                self.on_dhcp(event.context("DHCPv6 socket")?).await?;
             }
             checked = check(&mut self.checking), if here => self.on_checked(checked).await?,
             (address, outcome) = check(&mut self.verifying), if here => {
@@ -192,8 +184,6 @@ impl MobileNode {
                     self.handover.handle_timeout(now);
                 }
                 if here {
-                    self.solicitor.handle_timeout(now);
-                    self.dhcp.handle_timeout(now);
                     self.resources.notify_due(&mut self.coap);
                 }
                 if asks {
@@ -234,13 +224,6 @@ impl MobileNode {
             while let Some(event) = self.handover.poll_event() {
                 self.host.events.report(event_kind(event))?;
             }
-            if self.is_here() {
-                self.send().await;
-                if let Some(event) = self.dhcp.poll_event() {
-                    self.on_dhcp(event).await?;
-                    continue;
-                }
-            }
             let Some(command) = self.handover.poll_command() else {
                 return Ok(());
             };
@@ -249,20 +232,6 @@ impl MobileNode {
                 self.give_up_sleep()?;
             }
             self.carry_out(command).await?;
-        }
-    }
-
-    /// Sends what router discovery and the DHCPv6 client want sent.
-    async fn send(&mut self) {
-        while let Some(solicitation) = self.solicitor.poll_transmit() {
-            self.icmp.send(solicitation.to, &solicitation.icmpv6);
-        }
-        while let Some(message) = self.dhcp.poll_transmit() {
-            let mut to = message.to;
-            to.set_scope_id(self.lowpan);
-            if let Err(error) = self.dhcp_socket.send_to(&message.payload, to).await {
-                tracing::debug!(%error, "DHCPv6 message lost");
-            }
         }
     }
 
@@ -280,7 +249,9 @@ impl MobileNode {
                     self.bind(t_addr);
                 }
             }
-            handover::Command::Solicit => self.solicitor.start(now()),
+            handover::Command::Solicit => {
+                self.solicitor.with(|solicitor, now| solicitor.start(now))
+            }
             handover::Command::AcquireAddress => self.acquire_address().await?,
             handover::Command::CheckAddress { address } => self.start_check(address),
             handover::Command::Bind { t_addr } => self.bind(t_addr),

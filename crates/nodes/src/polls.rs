@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use coap::Reliability;
-use coap::io::Driver;
 use comp::client::{CallId, Event, HoldQueue};
 use comp::node::Node;
+use driver::Driver;
 use rand_core::Rng as _;
 use rundir::EventKind;
 use topology::plan::{Arrivals, HoldQueuePlan, PollPlan};

@@ -1,10 +1,10 @@
 //! The sensor resources of a node.
 
-use coap::io::Driver;
 use coap::link::{self, Link, WELL_KNOWN_CORE};
 use coap::message::option;
 use coap::{Code, ExchangeId, Request, Response};
 use comp::node::Node;
+use driver::Driver;
 use rand_core::Rng as _;
 use topology::plan::ResourcePlan;
 use units::{Rng, SimTime};

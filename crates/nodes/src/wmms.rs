@@ -3,11 +3,11 @@
 use std::net::UdpSocket;
 
 use anyhow::{Context, Result};
-use coap::io::Driver;
 use coap::message::PORT;
 use comp::Limits;
 use comp::mmt::Mmt;
 use comp::wmms::{Config, Event, Wmms};
+use driver::{Driver, Udp};
 use rundir::EventKind;
 use rundir::control::Control;
 use socket2::SockRef;
@@ -17,7 +17,7 @@ use wmms_store::{Durable, Journal, Store};
 use crate::host::now;
 use crate::mobile_node::binding_mode;
 use crate::writer::WriterThread;
-use crate::{Host, coap_params, icmpv6};
+use crate::{Host, coap_params};
 
 /// Room for the datagrams that arrive while the store writes, as the kernel counts it.
 pub const RECEIVE_BUFFER: usize = 4 << 20;
@@ -40,10 +40,10 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
     };
     let mut wmms = Wmms::new(config, host.rng("coap"));
     wmms.restore(now(), mmt);
-    let socket = icmpv6::udp(PORT, None)?;
-    make_room(&socket)?;
+    let socket = Udp::open(PORT, None)?;
+    make_room(socket.get_ref())?;
     let mut writer = WriterThread::start(store.writer())?;
-    let mut coap = Driver::from_socket(Durable::new(wmms, store), socket)?;
+    let mut coap = Driver::new(Durable::new(wmms, store), socket)?;
     host.events.report(EventKind::Ready)?;
     loop {
         tokio::select! {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cleanup::Claim;
+use driver::now;
 use netlink::Namespace;
-use netlink::packet::now;
 use rundir::control::Control;
 use rundir::{Event, EventKind, event::SCENARIO};
 use tokio::sync::mpsc::UnboundedReceiver;

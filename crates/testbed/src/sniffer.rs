@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use capture::{Interface, LinkType, Packet, Writer};
+use driver::{Buffers, PacketSocket};
 use mediumd::Recorder;
-use netlink::{Buffers, Namespace, PacketSocket};
+use netlink::Namespace;
 use nix::libc;
 
 /// How often the sockets are emptied: seldom, because each time costs an emulated processor the

@@ -1,10 +1,11 @@
 //! A WMMS whose answers wait for its store.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::SocketAddrV6;
 
-use coap::{Machine, Transmit};
 use comp::wmms::{self, Wmms};
+use machine::{Machine, Transmit};
 use units::SimTime;
 
 use crate::Store;
@@ -96,10 +97,18 @@ impl<S: Store> Durable<S> {
 }
 
 impl<S: Store> Machine for Durable<S> {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+    type Ignored = Infallible;
     type Event = Event<S::Group>;
 
-    fn handle_datagram(&mut self, now: SimTime, from: SocketAddrV6, payload: &[u8]) {
-        self.wmms.handle_datagram(now, from, payload);
+    fn handle_datagram(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        payload: &[u8],
+    ) -> Result<(), Infallible> {
+        self.wmms.handle_datagram(now, from, payload)
     }
 
     fn handle_timeout(&mut self, now: SimTime) {

@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{Endpoint, Machine, Params, Reliability, Transmit};
+use coap::{Endpoint, Params, Reliability};
 use comp::codec::{self, Command, Lifetime};
 use comp::mmt::Mmt;
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, Limits};
+use machine::{Machine, Transmit};
 use units::{Seed, SimTime};
 use wmms_store::{Durable, Event, Store, Writer};
 

@@ -1,12 +1,12 @@
-//! [`coap::io::Driver`] on the loopback interface. No test depends on how long anything
+//! [`driver::Driver`] with an endpoint on the loopback interface. No test depends on how long anything
 //! takes; the time limit only turns a hang into a failure.
 
 use std::net::{SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
-use coap::io::Driver;
 use coap::wire::Message;
 use coap::{Code, Endpoint, Event, Failure, Kind, Params, Response};
+use driver::{Driver, Udp};
 use units::Seed;
 
 use crate::support::*;
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 fn driver(address: &str, params: Params) -> Driver<Endpoint> {
     let endpoint = Endpoint::new(params, KNOWN, Seed(1).rng(&[address]));
-    Driver::bind(endpoint, address.parse().unwrap()).unwrap()
+    Driver::new(endpoint, Udp::bind(address.parse().unwrap()).unwrap()).unwrap()
 }
 
 /// Fast enough for a test of real time.
@@ -50,7 +50,7 @@ fn requests_are_answered_over_real_sockets_in_order() {
     in_real_time(LIMIT, async {
         let server = driver("[::1]:0", Params::default());
         let mut client = driver("[::1]:0", Params::default());
-        let to = server.local_addr().unwrap();
+        let to = server.socket().local_addr().unwrap();
         for n in 0..100 {
             request(&mut client, to, &format!("/{n}"));
         }
@@ -75,7 +75,7 @@ fn requests_are_answered_over_real_sockets_in_order() {
 fn an_ipv4_peer_appears_as_ipv4_mapped() {
     in_real_time(LIMIT, async {
         let mut server = driver("[::]:0", Params::default());
-        let port = server.local_addr().unwrap().port();
+        let port = server.socket().local_addr().unwrap().port();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let request = get_message(Kind::Confirmable, 7).encode();
         socket.send_to(&request, ("127.0.0.1", port)).unwrap();
@@ -117,7 +117,7 @@ fn a_datagram_that_cannot_be_sent_is_a_lost_one() {
         // A source of ::1 reaches no global address: the kernel refuses every datagram.
         request(&mut client, "[2001:db8::1]:5683".parse().unwrap(), "/a");
         // Too long for UDP: EMSGSIZE.
-        let to = client.local_addr().unwrap();
+        let to = client.socket().local_addr().unwrap();
         client.with(|endpoint, now| {
             let large = get(&"/bcdefg".repeat(10_000));
             endpoint.request(now, to, CON, large)
@@ -134,7 +134,7 @@ fn a_cancelled_wait_loses_no_event() {
     in_real_time(LIMIT, async {
         let server = driver("[::1]:0", Params::default());
         let mut client = driver("[::1]:0", Params::default());
-        let to = server.local_addr().unwrap();
+        let to = server.socket().local_addr().unwrap();
         let server = tokio::spawn(serve(server));
         for n in 0..50 {
             request(&mut client, to, &format!("/{n}"));
@@ -159,7 +159,7 @@ fn a_large_body_arrives_whole() {
     in_real_time(LIMIT, async {
         let mut server = driver("[::1]:0", Params::default());
         let mut client = driver("[::1]:0", Params::default());
-        let to = server.local_addr().unwrap();
+        let to = server.socket().local_addr().unwrap();
         request(&mut client, to, "/a");
         let payload = vec![0x5a; 60_000];
         let exchange = tokio::select! {
@@ -194,7 +194,7 @@ fn what_has_arrived_is_taken_in_without_waiting_for_it() {
         let socket = UdpSocket::bind("[::1]:0").unwrap();
         for message_id in 0..100 {
             let request = get_message(Kind::Confirmable, message_id).encode();
-            (socket.send_to(&request, server.local_addr().unwrap())).unwrap();
+            (socket.send_to(&request, server.socket().local_addr().unwrap())).unwrap();
         }
         let mut requests = 0;
         while requests < 100 {
@@ -210,9 +210,8 @@ fn what_has_arrived_is_taken_in_without_waiting_for_it() {
 fn an_address_in_use_is_named_in_the_error() {
     in_real_time(LIMIT, async {
         let first = driver("[::1]:0", Params::default());
-        let taken = first.local_addr().unwrap();
-        let endpoint = Endpoint::new(Params::default(), KNOWN, Seed(2).rng(&["b"]));
-        let error = Driver::bind(endpoint, taken).unwrap_err();
+        let taken = first.socket().local_addr().unwrap();
+        let error = Udp::bind(taken).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&taken.to_string()), "{error}");
     });

@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use coap::block::BlockSize;
-use coap::io::Driver;
 use coap::link::{self, Link};
 use coap::{Code, Endpoint, Event, Params, Reliability, Request, Response};
+use driver::{Driver, Udp};
 use units::Seed;
 
 use crate::support::in_real_time;
@@ -30,7 +30,7 @@ fn driver(name: &str) -> Driver<Endpoint> {
         ..Params::default()
     };
     let endpoint = Endpoint::new(params, &[], Seed(1).rng(&[name]));
-    Driver::bind(endpoint, "[::1]:0".parse().unwrap()).unwrap()
+    Driver::new(endpoint, Udp::bind("[::1]:0".parse().unwrap()).unwrap()).unwrap()
 }
 
 fn body(length: usize) -> Vec<u8> {
@@ -56,7 +56,7 @@ struct Served {
 /// Runs libcoap's client against our server until it ends; what it printed.
 async fn libcoap_asks(arguments: &[&str], path: &str, served: &mut Served) -> String {
     let mut server = driver("server");
-    let port = server.local_addr().unwrap().port();
+    let port = server.socket().local_addr().unwrap().port();
     let mut command = Command::new(CLIENT);
     command
         .args(arguments)

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coap::{Code, Request, Response};
-use coap::{Endpoint, Event, ExchangeId, Machine, Params, Reliability, RequestId, Transmit};
+use coap::{Endpoint, Event, ExchangeId, Params, Reliability, RequestId};
+use machine::{Machine, Transmit};
 use rand_core::Rng as _;
 use units::{Rng, Seed, SimTime};
 

@@ -3,7 +3,8 @@
 use coap::block::{Block, BlockSize};
 use coap::message::option;
 use coap::wire::{Message, Token};
-use coap::{Code, Event, Failure, Kind, Machine, Params, RequestId, Response};
+use coap::{Code, Event, Failure, Kind, Params, RequestId, Response};
+use machine::Machine;
 
 use crate::support::*;
 

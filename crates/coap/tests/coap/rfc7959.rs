@@ -5,7 +5,8 @@ use std::time::Duration;
 use coap::block::{Block, BlockSize, entity_tag};
 use coap::message::option;
 use coap::wire::{Message, Token};
-use coap::{Code, Endpoint, Event, Failure, Kind, Machine, Options, Params, Request, Response};
+use coap::{Code, Endpoint, Event, Failure, Kind, Options, Params, Request, Response};
+use machine::Machine;
 use units::{Seed, SimTime};
 
 use crate::support::*;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use coap::endpoint::MAX_IN_FLIGHT;
-use coap::{Endpoint, Event, Kind, Machine, Params};
+use coap::{Endpoint, Event, Kind, Params};
+use machine::Machine;
 use units::Seed;
 
 use crate::support::*;

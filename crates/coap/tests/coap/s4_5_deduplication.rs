@@ -68,7 +68,7 @@ fn the_same_message_id_from_another_peer_or_port_is_another_request() {
     let bytes = get_message(Kind::Confirmable, 7).encode();
     let mut other_port = peer(1);
     other_port.set_port(1234);
-    use coap::Machine as _;
+    use machine::Machine as _;
     for from in [peer(1), peer(2), other_port] {
         subject.endpoint.handle_datagram(subject.now, from, &bytes);
         subject.one_exchange();

@@ -6,9 +6,10 @@ use std::time::Duration;
 use coap::message::PORT;
 use coap::wire::{Message, Token};
 use coap::{
-    Code, Endpoint, Event, ExchangeId, Failure, Kind, Machine, Options, Params, Reliability,
-    Request, RequestId, Response,
+    Code, Endpoint, Event, ExchangeId, Failure, Kind, Options, Params, Reliability, Request,
+    RequestId, Response,
 };
+use machine::Machine;
 use units::{Seed, SimTime};
 
 pub const CON: Reliability = Reliability::Confirmable;

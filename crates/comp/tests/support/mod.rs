@@ -6,11 +6,12 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::message::PORT;
-use coap::{Code, Machine, Params, Response, Transmit};
+use coap::{Code, Params, Response};
 use comp::client::{self, CallId, HoldQueue};
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, client::CallFailure};
+use machine::{Machine, Transmit};
 use rand_core::Rng as _;
 use units::{Rng, Seed, SimTime};
 

@@ -1,10 +1,11 @@
 //! Settings that the tests share.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use dhcpv6::server::Pool;
-use dhcpv6::{Duid, client, server};
+use dhcpv6::server::{Ignored, Pool};
+use dhcpv6::{Client, Duid, Server, client, server};
+use machine::{Machine, Transmit};
 use units::{Eui64, SimTime};
 
 pub fn at(ms: u64) -> SimTime {
@@ -34,4 +35,24 @@ pub fn client_config(n: u8) -> client::Config {
         solicit_max_delay: Duration::ZERO,
         ..client::Config::new(Duid::link_layer(eui64(n)), 1)
     }
+}
+
+/// The server's answer to a datagram.
+pub fn answer(
+    server: &mut Server,
+    now: SimTime,
+    from: SocketAddrV6,
+    payload: &[u8],
+) -> Result<Transmit, Ignored> {
+    let handled = server.handle_datagram(now, from, payload);
+    let answer = server.poll_transmit();
+    assert_eq!(answer.is_some(), handled.is_ok());
+    assert_eq!(server.poll_transmit(), None, "one answer at most");
+    handled.map(|()| answer.unwrap())
+}
+
+/// Gives the client a datagram of whoever relays to it.
+pub fn tell(client: &mut Client, now: SimTime, payload: &[u8]) -> Result<(), client::Ignored> {
+    let router = SocketAddrV6::new(eui64(0xfe).link_local(), 547, 0, 1);
+    client.handle_datagram(now, router, payload)
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use dhcpv6::client::{self, Lease};
 use dhcpv6::{ALL_DHCP_RELAY_AGENTS_AND_SERVERS, Client, Event, Relay, Server, relay, server};
+use machine::Machine;
 use rand_core::Rng as _;
 use units::{Rng, Seed, SimTime};
 
-use crate::common::eui64;
+use crate::common::{answer, eui64, tell};
 
 /// One way between client and server.
 pub const LATENCY: Duration = Duration::from_millis(5);
@@ -123,7 +124,7 @@ impl World {
                 }
                 Packet::Client(i, payload) => {
                     // What is ignored here (a late duplicate) has no effect to check.
-                    let _ = self.nodes[i].client.handle_datagram(now, &payload);
+                    let _ = tell(&mut self.nodes[i].client, now, &payload);
                     self.drain(i);
                 }
             }
@@ -134,10 +135,7 @@ impl World {
         if !self.server_up {
             return;
         }
-        let answer = self
-            .server
-            .handle_datagram(self.now, from, payload)
-            .unwrap();
+        let answer = answer(&mut self.server, self.now, from, payload).unwrap();
         if self.relayed {
             assert_eq!(answer.to, from);
             self.send(Packet::Relay(answer.payload));

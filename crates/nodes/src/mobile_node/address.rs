@@ -10,31 +10,22 @@ use topology::plan::{AddressMode, DadMode};
 
 use super::{Checking, MobileNode};
 use crate::host::now;
-use crate::icmpv6;
 
 /// How long duplicate address detection may take before the address is given up: ten times
 /// the default RetransTimer.
 const DAD_DEADLINE: Duration = Duration::from_secs(10);
 
 impl MobileNode {
-    pub(super) async fn on_advertisement(&mut self, received: icmpv6::Received) -> Result<()> {
+    pub(super) async fn on_advertisement(&mut self, advertised: Advertised) -> Result<()> {
         let now = now();
-        let advertised = match self.solicitor.handle_advertisement(
-            received.source,
-            received.hop_limit,
-            &received.message,
-        ) {
-            Ok(advertised) => advertised,
-            Err(error) => {
-                self.ignore(received.source, &error);
-                return Ok(());
-            }
-        };
         if self.router.is_some() || advertised.router_lifetime.is_zero() {
             return Ok(());
         }
         if let Err(error) = self.check_router(&advertised) {
-            self.ignore(received.source, &error);
+            if let Some(times) = self.ignored.another() {
+                let source = advertised.router;
+                tracing::warn!(%source, %error, times, "router advertisement ignored");
+            }
             return Ok(());
         }
         self.radio.configure_host(
@@ -48,12 +39,6 @@ impl MobileNode {
         } else {
             self.handover.router_advertised(now);
             Ok(())
-        }
-    }
-
-    fn ignore(&mut self, source: Ipv6Addr, error: &dyn std::fmt::Display) {
-        if let Some(times) = self.ignored.another() {
-            tracing::warn!(%source, %error, times, "router advertisement ignored");
         }
     }
 
@@ -81,7 +66,7 @@ impl MobileNode {
     pub(super) async fn acquire_address(&mut self) -> Result<()> {
         match self.plan.handover.address {
             AddressMode::Dhcpv6 => {
-                self.dhcp.start(now());
+                self.dhcp.with(|dhcp, now| dhcp.start(now));
                 Ok(())
             }
             AddressMode::Slaac => {
@@ -155,7 +140,7 @@ impl MobileNode {
         self.checking = None;
         self.drop_address(address).await?;
         // RFC 8415 §18.2.8; the client then asks for another one.
-        self.dhcp.decline(now());
+        self.dhcp.with(|dhcp, now| dhcp.decline(now));
         self.handover
             .step_failed(now(), format!("{address}: {error}"));
         Ok(())

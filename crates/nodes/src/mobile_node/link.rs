@@ -46,7 +46,7 @@ impl MobileNode {
         self.leave_link().await?;
         self.radio.retune(&self.plan.candidates[candidate]).await?;
         self.tuned = candidate;
-        self.icmp.discard();
+        self.solicitor.discard();
         self.report_tuned()
     }
 
@@ -108,8 +108,8 @@ impl MobileNode {
         self.checking = None;
         self.verifying = None;
         self.router = None;
-        self.solicitor.stop();
-        self.dhcp.stop();
+        self.solicitor.with(|solicitor, _| solicitor.stop());
+        self.dhcp.with(|dhcp, _| dhcp.stop());
         match self.t_addr.take() {
             Some(address) => self.radio.remove_address(address).await,
             None => Ok(()),

@@ -2,19 +2,22 @@
 //! a ping a `role: program` would do too, but a guest that reads the host's files has no
 //! reproducible clock.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::Ipv6Addr;
 use std::path::Path;
 use std::time::Duration;
 
+use driver::{Driver, Icmpv6};
+use machine::{Machine, Origin, Transmit};
 use netlink::Namespace;
-use nodes::icmpv6::Icmpv6Socket;
 use rundir::RunDir;
 use rundir::facts::RunFacts;
 use serde::{Deserialize, Serialize};
 use testbed::Progress;
 use topology::plan::Role;
 use topology::{Overrides, Plan};
-use units::Seed;
+use units::{Seed, SimTime};
 use vm::{Content, GuestFile, Kernel, KernelSource, VmConfig};
 
 use crate::board::{self, Board};
@@ -26,6 +29,8 @@ pub const RESULTS: &str = "/run/results";
 pub const WPANLAB: &str = "/bin/wpanlab";
 const ECHO_REQUEST: u8 = 128;
 const ECHO_REPLY: u8 = 129;
+/// Hop limit of the requests.
+const HOPS: u8 = 64;
 /// Between a reply and the next request.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -147,16 +152,47 @@ pub fn play(plan: &Plan, on_scenario: &mut dyn FnMut()) -> anyhow::Result<()> {
     block_on(testbed::run(plan, options))
 }
 
+/// Sends echo requests and tells what replies say.
+#[derive(Default)]
+struct Pinger {
+    out: VecDeque<Transmit<Ipv6Addr>>,
+    replies: VecDeque<Vec<u8>>,
+}
+
+impl Machine for Pinger {
+    type From = Origin;
+    type To = Ipv6Addr;
+    type Event = Vec<u8>;
+    type Ignored = Infallible;
+
+    fn handle_datagram(&mut self, _: SimTime, _: Origin, reply: &[u8]) -> Result<(), Infallible> {
+        self.replies.push_back(reply.to_vec());
+        Ok(())
+    }
+    fn handle_timeout(&mut self, _: SimTime) {}
+    fn poll_transmit(&mut self) -> Option<Transmit<Ipv6Addr>> {
+        self.out.pop_front()
+    }
+    fn poll_timeout(&self) -> Option<SimTime> {
+        None
+    }
+    fn poll_event(&mut self) -> Option<Vec<u8>> {
+        self.replies.pop_front()
+    }
+}
+
 /// Pings `to` through `lowpan0`, the next time when the reply is there.
 async fn pings(to: Ipv6Addr, count: u16, bytes: usize) {
-    let socket = Icmpv6Socket::open("lowpan0", &[], ECHO_REPLY).unwrap();
+    let socket = Icmpv6::open("lowpan0", &[], ECHO_REPLY, HOPS).unwrap();
+    let mut pinger = Driver::new(Pinger::default(), socket).unwrap();
     for number in 0..count {
         let mut message = vec![ECHO_REQUEST, 0, 0, 0, 0, 1];
         message.extend(number.to_be_bytes());
         // Different in every place, so that fragments cannot be mistaken for one another.
         message.extend((0..bytes).map(|i| (i * 7 + usize::from(number)) as u8));
-        socket.send(to, &message);
-        let reply = socket.receive().await.unwrap().message;
+        let payload = message.clone();
+        pinger.with(|pinger, _| pinger.out.push_back(Transmit { to, payload }));
+        let reply = pinger.next_event().await.unwrap();
         assert_eq!(reply[4..], message[4..], "ping {number}");
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,101 +1,133 @@
-//! A [`Machine`] on a tokio UDP socket: the only place that touches a socket or a clock.
-
-mod batch;
+//! A [`Machine`] on a socket, in tokio.
 
 use std::collections::VecDeque;
+use std::fmt::{Debug, Display};
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use machine::{Machine, Transmit};
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tracing::debug;
+use tracing::{debug, warn};
 use units::SimTime;
 
-use crate::machine::{Machine, Transmit};
-use batch::{Inbox, Received};
+use crate::clock::now;
+use crate::udp::Udp;
 
-/// Datagrams taken in at most before what they made the machine send goes out: a machine that
+/// Messages in one system call, at most.
+pub(crate) const BATCH: usize = 64;
+
+/// Messages taken in at most before what they made the machine send goes out: a machine that
 /// writes to a disk before it answers does so once for all of them.
 const GROUP: usize = 1024;
 
-/// Now, on `CLOCK_REALTIME`: the clock that captures and event logs use.
-pub fn now() -> SimTime {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    SimTime::ZERO + since_epoch.unwrap_or_default()
+/// A socket that does not block, read and written in batches.
+pub trait Socket: AsRawFd {
+    /// Where a message comes from, and what the kernel says of its way.
+    type From;
+    /// Where a message goes to.
+    type To;
+
+    /// Gives `take` what one system call receives.
+    ///
+    /// # Errors
+    /// Those of the system call.
+    fn receive(&mut self, take: impl FnMut(Self::From, &[u8])) -> io::Result<Received>;
+
+    /// Sends the first of `messages`; returns how many were sent. One that is refused fails the
+    /// call that begins with it.
+    ///
+    /// # Errors
+    /// Those of the system call, about the first message.
+    fn send(&self, messages: &VecDeque<Transmit<Self::To>>) -> io::Result<usize>;
 }
 
-/// Runs a [`Machine`] on a UDP socket.
+/// What one system call brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Messages.
+    pub count: usize,
+    /// Whether more may wait.
+    pub more: bool,
+}
+
+/// How often messages were ignored, for a log. A line for each would let any neighbour fill the
+/// disk.
+#[derive(Debug, Default)]
+pub struct Ignored(u64);
+
+impl Ignored {
+    /// One more; how many there were if that is to be logged: of the first, the tenth, the
+    /// hundredth, and so on.
+    pub fn another(&mut self) -> Option<u64> {
+        self.0 += 1;
+        (self.0 == 10_u64.pow(self.0.ilog10())).then_some(self.0)
+    }
+}
+
+/// Runs a [`Machine`] on a socket.
 ///
-/// A datagram that cannot be sent is a lost datagram, whatever the kernel says about it
-/// (network unreachable while a node moves, address not available, connection refused, …):
-/// it is logged, and the machine's retransmission copes.
+/// A message that cannot be sent is a lost message, whatever the kernel says about it (network
+/// unreachable while a node moves, address not available, connection refused, …): it is logged,
+/// and the machine's retransmission copes.
 ///
 /// ```no_run
-/// # async fn run(endpoint: coap::Endpoint) -> std::io::Result<()> {
-/// use coap::io::Driver;
-/// use coap::{Code, Event, Response};
+/// # async fn run<M>(machine: M) -> std::io::Result<()>
+/// # where M: machine::Machine<
+/// #     From = std::net::SocketAddrV6, To = std::net::SocketAddrV6,
+/// #     Event = String, Ignored = std::convert::Infallible,
+/// # > {
+/// use driver::{Driver, Udp};
 ///
-/// let mut driver = Driver::bind(endpoint, "[::]:5683".parse().unwrap())?;
+/// let mut driver = Driver::new(machine, Udp::bind("[::]:5683".parse().unwrap())?)?;
 /// loop {
-///     if let Event::Request { exchange, .. } = driver.next_event().await? {
-///         driver.with(|endpoint, now| {
-///             endpoint.respond(now, exchange, Response::new(Code::CONTENT));
-///         });
-///     }
+///     println!("{}", driver.next_event().await?);
 /// }
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Driver<M> {
+pub struct Driver<M: Machine, S: AsRawFd = Udp> {
     machine: M,
-    socket: UdpSocket,
-    /// The next datagrams to send; some stay here if the socket's buffer has no room.
-    unsent: VecDeque<Transmit>,
-    inbox: Inbox,
+    socket: AsyncFd<S>,
+    /// The next messages to send; some stay here if the socket's buffer has no room.
+    unsent: VecDeque<Transmit<M::To>>,
+    ignored: Ignored,
     timer: Pin<Box<Sleep>>,
     /// What `timer` is set to.
     armed: Option<SimTime>,
 }
 
-impl<M: Machine> Driver<M> {
-    /// Binds a socket; `[::]` takes IPv4 too, as IPv4-mapped addresses.
-    ///
-    /// # Errors
-    /// Those of `bind`, with the address in the message. Must run inside a tokio runtime.
-    pub fn bind(machine: M, address: SocketAddrV6) -> io::Result<Driver<M>> {
-        let socket = std::net::UdpSocket::bind(address)
-            .map_err(|e| io::Error::new(e.kind(), format!("bind UDP {address}: {e}")))?;
-        Driver::from_socket(machine, socket)
-    }
-
-    /// Takes a bound socket, for example one made in another network namespace.
+impl<M, S> Driver<M, S>
+where
+    M: Machine,
+    M::From: Clone + Debug,
+    M::To: Debug,
+    M::Ignored: Display,
+    S: Socket<From = M::From, To = M::To>,
+{
+    /// Runs `machine` on `socket`.
     ///
     /// # Errors
     /// If the runtime cannot register the socket. Must run inside a tokio runtime.
-    pub fn from_socket(machine: M, socket: std::net::UdpSocket) -> io::Result<Driver<M>> {
-        socket.set_nonblocking(true)?;
+    pub fn new(machine: M, socket: S) -> io::Result<Driver<M, S>> {
         Ok(Driver {
             machine,
-            socket: UdpSocket::from_std(socket)?,
+            // SAFETY: the descriptor is the socket's own; it is open and the same until both go.
+            socket: unsafe { AsyncFd::register(socket) }?,
             unsent: VecDeque::new(),
-            inbox: Inbox::new(),
+            ignored: Ignored::default(),
             timer: Box::pin(sleep_until(Instant::now())),
             armed: None,
         })
     }
 
-    /// The address that the socket is bound to.
-    ///
-    /// # Errors
-    /// Those of `getsockname`.
-    pub fn local_addr(&self) -> io::Result<SocketAddrV6> {
-        self.socket.local_addr().map(ipv6)
+    /// The socket.
+    pub fn socket(&self) -> &S {
+        self.socket.get_ref()
     }
 
     /// The machine, to look at.
@@ -124,16 +156,17 @@ impl<M: Machine> Driver<M> {
         self.machine.poll_event()
     }
 
-    /// Takes in the datagrams that wait, about a thousand at most. What they make the machine send or tell
-    /// comes with the next call.
+    /// Takes in the messages that wait, about a thousand at most. What they make the machine send
+    /// or tell comes with the next call.
     ///
     /// # Errors
     /// As [`Driver::next_event`].
     pub fn take_in(&mut self) -> io::Result<()> {
         let mut taken = 0;
         while taken < GROUP {
-            // Not by `try_io`: the runtime hears of datagrams only while the task waits.
-            match receive_batch(&mut self.machine, &mut self.inbox, self.socket.as_fd()) {
+            let (machine, ignored) = (&mut self.machine, &mut self.ignored);
+            // Not by `try_io`: the runtime hears of messages only while the task waits.
+            match receive(machine, ignored, self.socket.get_mut()) {
                 Ok(received) => taken += received.count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) if is_about_a_former_send(&e) => debug!("receive: {e}"),
@@ -143,9 +176,16 @@ impl<M: Machine> Driver<M> {
         Ok(())
     }
 
+    /// Forgets the messages that have arrived and were not taken in: they came over a link that
+    /// was left.
+    pub fn discard(&mut self) {
+        let socket = self.socket.get_mut();
+        while socket.receive(|_, _| {}).is_ok() {}
+    }
+
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
         loop {
-            while !self.flush() && self.socket.poll_send_ready(cx).is_ready() {}
+            while !self.flush() && self.poll_writable(cx)?.is_ready() {}
             if let Some(event) = self.machine.poll_event() {
                 return Poll::Ready(Ok(event));
             }
@@ -163,36 +203,41 @@ impl<M: Machine> Driver<M> {
         }
     }
 
+    fn poll_writable(&self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        Ok(self.socket.poll_write_ready(cx)?.map(drop))
+    }
+
     /// Sends until the machine has nothing more or the socket no room, which is `false`.
     fn flush(&mut self) -> bool {
         loop {
-            while self.unsent.len() < batch::BATCH
-                && let Some(datagram) = self.machine.poll_transmit()
+            while self.unsent.len() < BATCH
+                && let Some(message) = self.machine.poll_transmit()
             {
-                self.unsent.push_back(datagram);
+                self.unsent.push_back(message);
             }
             if self.unsent.is_empty() {
                 return true;
             }
-            let send = || batch::send(self.socket.as_fd(), &self.unsent);
+            let send = |socket: &S| socket.send(&self.unsent);
             match self.socket.try_io(Interest::WRITABLE, send) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(e) => {
                     if let Some(Transmit { to, payload }) = self.unsent.pop_front() {
-                        debug!(%to, bytes = payload.len(), "not sent: {e}");
+                        debug!(?to, bytes = payload.len(), "not sent: {e}");
                     }
                 }
             }
         }
     }
 
-    /// Takes in the datagrams that wait, [`GROUP`] at most.
+    /// Takes in the messages that wait, [`GROUP`] at most.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            match self.socket.poll_recv_ready(cx) {
-                Poll::Ready(Ok(())) => {}
-                other => return other,
+            match self.socket.poll_read_ready(cx) {
+                Poll::Ready(Ok(_ready)) => {}
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => return Poll::Pending,
             }
             match self.receive() {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -208,9 +253,9 @@ impl<M: Machine> Driver<M> {
     fn receive(&mut self) -> io::Result<()> {
         let mut taken = 0;
         while taken < GROUP {
-            let (machine, inbox) = (&mut self.machine, &mut self.inbox);
-            let receive = || receive_batch(machine, inbox, self.socket.as_fd());
-            match self.socket.try_io(Interest::READABLE, receive) {
+            let (machine, ignored) = (&mut self.machine, &mut self.ignored);
+            let receive = |socket: &mut S| receive(machine, ignored, socket);
+            match self.socket.try_io_mut(Interest::READABLE, receive) {
                 Ok(received) if received.more => taken += received.count,
                 Ok(_) => return Ok(()),
                 // Whatever the error is, the next call meets it too.
@@ -244,20 +289,26 @@ impl<M: Machine> Driver<M> {
 }
 
 /// Gives the machine what one system call receives: it has arrived at one instant.
-fn receive_batch<M: Machine>(
-    machine: &mut M,
-    inbox: &mut Inbox,
-    socket: BorrowedFd<'_>,
-) -> io::Result<Received> {
+fn receive<M, S>(machine: &mut M, ignored: &mut Ignored, socket: &mut S) -> io::Result<Received>
+where
+    M: Machine,
+    M::From: Clone + Debug,
+    M::Ignored: Display,
+    S: Socket<From = M::From, To = M::To>,
+{
     let mut arrived = None;
-    inbox.receive(socket, |from, payload| {
+    socket.receive(|from, payload| {
         let arrived = *arrived.get_or_insert_with(now);
-        machine.handle_datagram(arrived, from, payload);
+        if let Err(reason) = machine.handle_datagram(arrived, from.clone(), payload)
+            && let Some(times) = ignored.another()
+        {
+            warn!(?from, %reason, times, "message ignored");
+        }
     })
 }
 
-/// Whether a receive error reports an ICMP error to an earlier datagram, or an interruption:
-/// the socket is fine.
+/// Whether a receive error reports an ICMP error to an earlier message, or an interruption: the
+/// socket is fine.
 fn is_about_a_former_send(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
@@ -274,11 +325,14 @@ fn is_about_a_former_send(error: &io::Error) -> bool {
     )
 }
 
-fn ipv6(address: SocketAddr) -> SocketAddrV6 {
-    match address {
-        SocketAddr::V6(address) => address,
-        SocketAddr::V4(address) => {
-            SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0)
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_ignored_messages_are_seven_lines_of_log() {
+        let mut ignored = Ignored::default();
+        let logged: Vec<u64> = (0..1_000_000).filter_map(|_| ignored.another()).collect();
+        assert_eq!(logged, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]);
     }
 }

@@ -6,13 +6,28 @@ use units::SimTime;
 
 /// At most one deadline per key.
 #[derive(Clone, Debug)]
-pub(crate) struct Deadlines<K> {
+pub struct Deadlines<K> {
     by_key: BTreeMap<K, SimTime>,
     by_time: BTreeSet<(SimTime, K)>,
 }
 
+/// The earlier of two deadlines, where there are any.
+pub fn earlier(a: Option<SimTime>, b: Option<SimTime>) -> Option<SimTime> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+impl<K: Ord + Copy> Default for Deadlines<K> {
+    fn default() -> Deadlines<K> {
+        Deadlines::new()
+    }
+}
+
 impl<K: Ord + Copy> Deadlines<K> {
-    pub(crate) const fn new() -> Deadlines<K> {
+    /// None.
+    pub const fn new() -> Deadlines<K> {
         Deadlines {
             by_key: BTreeMap::new(),
             by_time: BTreeSet::new(),
@@ -20,26 +35,26 @@ impl<K: Ord + Copy> Deadlines<K> {
     }
 
     /// Sets or replaces the deadline of `key`.
-    pub(crate) fn set(&mut self, key: K, at: SimTime) {
+    pub fn set(&mut self, key: K, at: SimTime) {
         self.clear(key);
         self.by_key.insert(key, at);
         self.by_time.insert((at, key));
     }
 
     /// Forgets the deadline of `key`.
-    pub(crate) fn clear(&mut self, key: K) {
+    pub fn clear(&mut self, key: K) {
         if let Some(at) = self.by_key.remove(&key) {
             self.by_time.remove(&(at, key));
         }
     }
 
     /// The earliest deadline.
-    pub(crate) fn next(&self) -> Option<SimTime> {
+    pub fn next(&self) -> Option<SimTime> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
     /// Takes one key whose deadline has come, the earliest first.
-    pub(crate) fn take_due(&mut self, now: SimTime) -> Option<K> {
+    pub fn take_due(&mut self, now: SimTime) -> Option<K> {
         let (at, key) = *self.by_time.first()?;
         if at > now {
             return None;

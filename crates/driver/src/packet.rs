@@ -1,6 +1,5 @@
 //! Packet sockets (packet(7)): what crosses interfaces, with the kernel's time stamps.
 
-use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -9,11 +8,12 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, MultiHeaders, RecvMsg, SockFlag,
-    SockType, recvmmsg, setsockopt,
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, RecvMsg, SockFlag, SockType, setsockopt,
 };
 use nix::sys::time::TimeSpec;
 use units::SimTime;
+
+use crate::batch::Slots;
 
 /// Every protocol (`linux/if_ether.h`).
 const ETH_P_ALL: u16 = 0x0003;
@@ -21,11 +21,6 @@ const ETH_P_ALL: u16 = 0x0003;
 const ETH_P_IEEE802154: u16 = 0x00f6;
 /// Receive buffer of a socket: some ten thousand packets.
 const BUFFER: usize = 32 << 20;
-
-/// Now, on the clock that stamps packets.
-pub fn now() -> SimTime {
-    SimTime::ZERO + std::time::UNIX_EPOCH.elapsed().unwrap_or_default()
-}
 
 /// A packet socket that never waits. It belongs to the network namespace of the thread that
 /// opened it.
@@ -58,26 +53,14 @@ impl Received {
     }
 }
 
-/// Buffers for the packets that one system call receives; used again and again.
+/// Memory for the packets that one system call receives; used again and again.
 #[derive(Debug)]
-pub struct Buffers {
-    slots: Box<[u8]>,
-    slot_bytes: usize,
-    headers: MultiHeaders<LinkAddr>,
-}
-
-// SAFETY: the pointers in `headers` are into memory that it owns, or to slots of an earlier call,
-// which the next one replaces before the kernel sees them.
-unsafe impl Send for Buffers {}
+pub struct Buffers(Slots<LinkAddr>);
 
 impl Buffers {
     /// For `packets` of at most `longest` bytes; both are at least one.
     pub fn new(packets: usize, longest: usize) -> Buffers {
-        Buffers {
-            slots: vec![0; packets * longest].into_boxed_slice(),
-            slot_bytes: longest,
-            headers: MultiHeaders::preallocate(packets, Some(cmsg_space!(TimeSpec))),
-        }
+        Buffers(Slots::new(packets, longest, Some(cmsg_space!(TimeSpec))))
     }
 }
 
@@ -138,36 +121,23 @@ impl PacketSocket {
         buffers: &mut Buffers,
         mut take: impl FnMut(Received, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Buffers {
-            slots,
-            slot_bytes,
-            headers,
-        } = buffers;
-        let count = slots.len() / *slot_bytes;
+        let (slots, flags) = (&mut buffers.0, MsgFlags::MSG_TRUNC);
+        let offered = slots.count();
         loop {
-            let mut slots: Vec<_> = (slots.chunks_exact_mut(*slot_bytes))
-                .map(|slot| [IoSliceMut::new(slot)])
-                .collect();
-            let got = match recvmmsg(
-                self.0.as_raw_fd(),
-                headers,
-                &mut slots,
-                MsgFlags::MSG_TRUNC,
-                None,
-            ) {
-                Ok(got) => got,
+            let mut outcome = Ok(());
+            let got = slots.receive(self.0.as_fd(), offered, flags, |packet, bytes| {
+                if outcome.is_ok() {
+                    let received = Received::of(packet).map_err(E::from);
+                    outcome = received.and_then(|received| take(received, bytes));
+                }
+            });
+            outcome?;
+            match got {
+                Ok(count) if count < offered => return Ok(()),
                 Err(Errno::EAGAIN) => return Ok(()),
                 // An interface went down, as when a node retunes; it comes up again.
-                Err(Errno::ENETDOWN | Errno::EINTR) => continue,
+                Ok(_) | Err(Errno::ENETDOWN | Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
-            };
-            let mut received = 0;
-            for packet in got {
-                received += 1;
-                take(Received::of(&packet)?, packet.iovs().next().unwrap_or(&[]))?;
-            }
-            if received < count {
-                return Ok(());
             }
         }
     }

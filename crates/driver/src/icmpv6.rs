@@ -1,0 +1,143 @@
+//! ICMPv6 messages of one type on one interface, for router discovery.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use anyhow::{Context, Result};
+use machine::{Origin, Transmit};
+use nix::cmsg_space;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, RecvMsg, SockaddrIn6, setsockopt, sockopt::Ipv6RecvHopLimit,
+};
+use socket2::{Domain, Protocol, Type};
+
+use crate::batch::Slots;
+use crate::driver::{Received, Socket};
+
+/// The longest message that is taken, bytes.
+const SLOT_BYTES: usize = 1500;
+/// Messages in one system call, at most.
+const SLOTS: usize = 4;
+
+/// A raw ICMPv6 socket bound to one interface. The kernel computes and checks the checksum.
+#[derive(Debug)]
+pub struct Icmpv6 {
+    socket: socket2::Socket,
+    slots: Slots<SockaddrIn6>,
+    ifindex: u32,
+}
+
+impl Icmpv6 {
+    /// A socket on `interface`, a member of `groups`, that receives messages of type `accept`
+    /// only, and sends with `hop_limit`.
+    ///
+    /// # Errors
+    /// When the socket cannot be made (`CAP_NET_RAW`) or the interface does not exist.
+    pub fn open(interface: &str, groups: &[Ipv6Addr], accept: u8, hop_limit: u8) -> Result<Icmpv6> {
+        let what = || format!("{interface}: ICMPv6 socket");
+        let ifindex = nix::net::if_::if_nametoindex(interface).with_context(what)?;
+        let socket = socket2::Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))
+            .with_context(what)?;
+        socket
+            .bind_device(Some(interface.as_bytes()))
+            .with_context(what)?;
+        let hops = u32::from(hop_limit);
+        socket.set_multicast_hops_v6(hops).with_context(what)?;
+        socket.set_unicast_hops_v6(hops).with_context(what)?;
+        socket.set_multicast_if_v6(ifindex).with_context(what)?;
+        socket.set_multicast_loop_v6(false).with_context(what)?;
+        setsockopt(&socket, Ipv6RecvHopLimit, &true).with_context(what)?;
+        for group in groups {
+            socket
+                .join_multicast_v6(group, ifindex)
+                .with_context(what)?;
+        }
+        accept_only(&socket, accept).with_context(what)?;
+        socket.set_nonblocking(true).with_context(what)?;
+        Ok(Icmpv6 {
+            socket,
+            slots: Slots::new(SLOTS, SLOT_BYTES, Some(cmsg_space!(i32))),
+            ifindex,
+        })
+    }
+}
+
+impl AsRawFd for Icmpv6 {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl Socket for Icmpv6 {
+    type From = Origin;
+    type To = Ipv6Addr;
+
+    fn receive(&mut self, mut take: impl FnMut(Origin, &[u8])) -> io::Result<Received> {
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let slots = &mut self.slots;
+        let mut outcome = Ok(());
+        let count =
+            slots.receive(
+                self.socket.as_fd(),
+                SLOTS,
+                flags,
+                |received, message| match origin(received) {
+                    Ok(origin) => take(origin, message),
+                    Err(error) => outcome = Err(error),
+                },
+            )?;
+        outcome?;
+        Ok(Received {
+            count,
+            more: count == SLOTS,
+        })
+    }
+
+    fn send(&self, messages: &VecDeque<Transmit<Ipv6Addr>>) -> io::Result<usize> {
+        let Some(Transmit { to, payload }) = messages.front() else {
+            return Ok(0);
+        };
+        let scope = if to.is_unicast_link_local() || to.is_multicast() {
+            self.ifindex
+        } else {
+            0
+        };
+        let to = SocketAddrV6::new(*to, 0, 0, scope);
+        self.socket.send_to(payload, &to.into()).map(|_| 1)
+    }
+}
+
+fn origin(received: &RecvMsg<'_, '_, SockaddrIn6>) -> io::Result<Origin> {
+    let hop_limit = received.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv6HopLimit(limit) => u8::try_from(limit).ok(),
+        _ => None,
+    });
+    let missing = |what| io::Error::other(format!("ICMPv6 message without its {what}"));
+    Ok(Origin {
+        source: received.address.ok_or_else(|| missing("source"))?.ip(),
+        hop_limit: hop_limit.ok_or_else(|| missing("hop limit"))?,
+    })
+}
+
+/// Passes one ICMPv6 type to the socket (`ICMP6_FILTER`, RFC 3542 §3.2): a set bit blocks.
+fn accept_only(socket: &socket2::Socket, accept: u8) -> io::Result<()> {
+    let mut filter = [u32::MAX; 8];
+    filter[usize::from(accept >> 5)] &= !(1 << (accept & 31));
+    // SAFETY: the option takes a 32-byte bit field, which `filter` is; the descriptor is open.
+    let result = unsafe {
+        nix::libc::setsockopt(
+            socket.as_raw_fd(),
+            nix::libc::IPPROTO_ICMPV6,
+            1, // ICMP6_FILTER
+            filter.as_ptr().cast(),
+            size_of_val(&filter) as nix::libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

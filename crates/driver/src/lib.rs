@@ -1,0 +1,27 @@
+//! Sockets and the clock: what stands between a pure [`Machine`](machine::Machine) and the kernel.
+//!
+//! Owns the sockets that daemons and sniffers use, reading and writing them in batches, and the
+//! one clock of events and captures. Must not know any protocol: what a message means is the
+//! machine's business.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`mod@driver`] | [`Driver`]: a machine on a [`Socket`], in tokio |
+//! | [`udp`] | [`Udp`]: datagrams |
+//! | [`icmpv6`] | [`Icmpv6`]: ICMPv6 messages of one type on one interface |
+//! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
+//! | [`clock`] | [`now`], and deadlines as tokio has them |
+//! | `batch` | one system call receives many messages |
+
+mod batch;
+pub mod clock;
+pub mod driver;
+pub mod icmpv6;
+pub mod packet;
+pub mod udp;
+
+pub use clock::{instant, now};
+pub use driver::{Driver, Ignored, Received, Socket};
+pub use icmpv6::Icmpv6;
+pub use packet::{Buffers, PacketSocket};
+pub use udp::Udp;

@@ -1,0 +1,139 @@
+//! UDP datagrams in batches: one system call receives or sends many.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use anyhow::Context;
+use machine::Transmit;
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, sendmmsg, sendto};
+use socket2::{Domain, Protocol, Type};
+
+use crate::batch::Slots;
+use crate::driver::{BATCH, Received, Socket};
+
+/// Slots that are offered where few datagrams come.
+const FEW: usize = 2;
+
+/// The longest UDP payload, and then some: no datagram is cut off. No power of two, or all slots
+/// would begin in the same few lines of the processor's caches.
+const SLOT_BYTES: usize = (1 << 16) + 192;
+
+/// A UDP socket that does not block.
+#[derive(Debug)]
+pub struct Udp {
+    socket: std::net::UdpSocket,
+    slots: Slots<SockaddrIn6>,
+    /// Slots that the next call offers.
+    offered: usize,
+}
+
+impl Udp {
+    /// A socket on `[::]:port`, bound to `interface` if one is named. It takes IPv4 too, as
+    /// IPv4-mapped addresses.
+    ///
+    /// # Errors
+    /// When the port is taken or the interface does not exist.
+    pub fn open(port: u16, interface: Option<&str>) -> anyhow::Result<Udp> {
+        let what = || format!("UDP port {port}");
+        let socket = socket2::Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))
+            .with_context(what)?;
+        socket.set_only_v6(false).with_context(what)?;
+        if let Some(interface) = interface {
+            socket
+                .bind_device(Some(interface.as_bytes()))
+                .with_context(what)?;
+            let ifindex = nix::net::if_::if_nametoindex(interface).with_context(what)?;
+            socket.set_multicast_if_v6(ifindex).with_context(what)?;
+        }
+        let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0);
+        socket.bind(&any.into()).with_context(what)?;
+        Udp::from_socket(socket.into()).with_context(what)
+    }
+
+    /// Binds a socket; `[::]` takes IPv4 too, as IPv4-mapped addresses.
+    ///
+    /// # Errors
+    /// Those of `bind`, with the address in the message.
+    pub fn bind(address: SocketAddrV6) -> io::Result<Udp> {
+        let socket = std::net::UdpSocket::bind(address)
+            .map_err(|e| io::Error::new(e.kind(), format!("bind UDP {address}: {e}")))?;
+        Udp::from_socket(socket)
+    }
+
+    /// Takes a bound IPv6 socket, for example one made in another network namespace.
+    ///
+    /// # Errors
+    /// When it cannot be kept from blocking.
+    pub fn from_socket(socket: std::net::UdpSocket) -> io::Result<Udp> {
+        socket.set_nonblocking(true)?;
+        Ok(Udp {
+            socket,
+            slots: Slots::new(BATCH, SLOT_BYTES, None),
+            offered: FEW,
+        })
+    }
+
+    /// The socket itself, for its options.
+    pub fn get_ref(&self) -> &std::net::UdpSocket {
+        &self.socket
+    }
+
+    /// The address that the socket is bound to.
+    ///
+    /// # Errors
+    /// Those of `getsockname`.
+    pub fn local_addr(&self) -> io::Result<SocketAddrV6> {
+        self.socket.local_addr().map(|address| match address {
+            SocketAddr::V6(address) => address,
+            SocketAddr::V4(address) => {
+                SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0)
+            }
+        })
+    }
+}
+
+impl AsRawFd for Udp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl Socket for Udp {
+    type From = SocketAddrV6;
+    type To = SocketAddrV6;
+
+    /// At most [`BATCH`] datagrams, and twice as many as the last time.
+    fn receive(&mut self, mut take: impl FnMut(SocketAddrV6, &[u8])) -> io::Result<Received> {
+        let (offered, flags) = (self.offered, MsgFlags::MSG_DONTWAIT);
+        let slots = &mut self.slots;
+        let count = slots.receive(self.socket.as_fd(), offered, flags, |datagram, payload| {
+            // An IPv6 socket has no other addresses: IPv4 is mapped.
+            if let Some(from) = datagram.address {
+                take(from.into(), payload);
+            }
+        })?;
+        self.offered = (2 * count).clamp(FEW, BATCH);
+        Ok(Received {
+            count,
+            more: count == offered,
+        })
+    }
+
+    fn send(&self, datagrams: &VecDeque<Transmit>) -> io::Result<usize> {
+        let fd = self.socket.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        if let [Some(one), None] = [datagrams.front(), datagrams.get(1)] {
+            // What it takes to send many is more than what it takes to send.
+            sendto(fd, &one.payload, &SockaddrIn6::from(one.to), flags)?;
+            return Ok(1);
+        }
+        let first = || datagrams.iter().take(BATCH);
+        let payloads: Vec<_> = first().map(|d| [IoSlice::new(&d.payload)]).collect();
+        let addresses: Vec<_> = first().map(|d| Some(SockaddrIn6::from(d.to))).collect();
+        let mut headers = MultiHeaders::preallocate(payloads.len(), None);
+        let sent = sendmmsg(fd, &mut headers, &payloads, addresses, [], flags)?;
+        Ok(sent.count())
+    }
+}
