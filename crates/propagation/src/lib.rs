@@ -28,6 +28,7 @@
 //! | [`import`] | movements of BonnMotion and ns-2 files |
 //! | [`model`] | [`Model`]: loss over distance |
 //! | [`shadowing`] | [`Shadowing`]: correlated loss on top of it |
+//! | [`mod@series`] | numbers over time as text |
 //! | [`mod@trace`] | [`Trace`]: the loss of one link over time, from a file |
 //! | [`field`] | [`Field`]: all of it together |
 
@@ -36,6 +37,7 @@ pub mod import;
 pub mod model;
 pub mod movement;
 pub mod position;
+pub mod series;
 pub mod shadowing;
 mod text;
 pub mod trace;

@@ -18,14 +18,17 @@ use serde::{Deserialize, Serialize};
 use units::Db;
 use units::quantity::duration;
 
-use crate::text::{ParseError, excerpt, instant, number};
+use crate::series::{self, Format};
+use crate::text::ParseError;
 
-/// Most points of a trace; more would fill memory.
-pub const MAX_POINTS: usize = 1_000_000;
-/// Largest loss of a point, dB. Nothing is heard through it.
-const MAX_LOSS: f64 = 1000.0;
-/// Optional first line of a file.
-const HEADER: [&str; 2] = ["time_s", "loss_db"];
+/// Losses up to 1000 dB: nothing is heard through that.
+const FORMAT: Format = Format {
+    header: ["time_s", "loss_db"],
+    form: "seconds,dB",
+    example: "1.5,60",
+    what: "a loss from 0 to 1000 dB",
+    range: (0.0, 1000.0),
+};
 
 /// A point of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,34 +71,11 @@ impl Trace {
     /// [`ParseError`] with the line of a point that is none, is earlier than the one before it,
     /// or has a loss that is not from 0 to 1000 dB; or of the end, if there is no point.
     pub fn parse(text: &str) -> Result<Trace, ParseError> {
-        let mut points: Vec<TracePoint> = Vec::new();
-        let mut header = false;
-        for (index, line) in text.lines().enumerate() {
-            let number = index + 1;
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() {
-                continue;
-            }
-            if points.is_empty() && !header && line.split(',').map(str::trim).eq(HEADER) {
-                header = true;
-                continue;
-            }
-            let point = point(line).map_err(|message| ParseError::new(number, message))?;
-            if points.last().is_some_and(|last| point.at < last.at) {
-                let message = "this time is before that of the point above";
-                return Err(ParseError::new(number, message));
-            }
-            if points.len() == MAX_POINTS {
-                let message = format!("there are more than {MAX_POINTS} points");
-                return Err(ParseError::new(number, message));
-            }
-            points.push(point);
-        }
-        if points.is_empty() {
-            let message = "there is no point; write `seconds,dB`, such as `0,52.5`";
-            return Err(ParseError::new(text.lines().count().max(1), message));
-        }
-        Ok(Trace { points })
+        let points = series::parse(text, &FORMAT)?.into_iter();
+        let points = points.map(|(at, loss)| TracePoint { at, loss: Db(loss) });
+        Ok(Trace {
+            points: points.collect(),
+        })
     }
 
     /// The points; at least one.
@@ -119,26 +99,6 @@ impl Trace {
             }
         }
     }
-}
-
-fn point(line: &str) -> Result<TracePoint, String> {
-    let mut fields = line.split(',').map(str::trim);
-    let (Some(time), Some(loss), None) = (fields.next(), fields.next(), fields.next()) else {
-        return Err(format!(
-            "`{}` is not a point; write `seconds,dB`, such as `1.5,60`",
-            excerpt(line)
-        ));
-    };
-    let at = instant(time)?;
-    let what = "a loss from 0 to 1000 dB";
-    let value = number(loss, what)?;
-    if !(0.0..=MAX_LOSS).contains(&value) {
-        return Err(format!("`{}` is not {what}", excerpt(loss)));
-    }
-    Ok(TracePoint {
-        at,
-        loss: Db(value),
-    })
 }
 
 #[cfg(test)]

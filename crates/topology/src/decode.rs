@@ -5,6 +5,7 @@
 use std::ops::Deref;
 
 use crate::diagnostic::{Diagnostic, Span, alternatives, nearest};
+use crate::scalar::not_a_word;
 use crate::tree::{Key, ScalarKind, ScalarText, Tree, Value};
 
 /// A value and where it stands.
@@ -88,7 +89,7 @@ impl Decoder {
     }
 
     /// Runs `f` one step further down.
-    fn within<T>(&mut self, part: String, f: impl FnOnce(&mut Decoder) -> T) -> T {
+    pub(crate) fn within<T>(&mut self, part: String, f: impl FnOnce(&mut Decoder) -> T) -> T {
         self.path.push(part);
         let result = f(self);
         self.path.pop();
@@ -121,6 +122,36 @@ impl Decoder {
             span: tree.span,
             entries,
         })
+    }
+
+    /// The one entry of a table whose key is one of `words`; `expected` is such a table.
+    pub(crate) fn only_entry<'t>(
+        &mut self,
+        tree: &'t Tree,
+        words: &[&str],
+        expected: &str,
+    ) -> Option<(&'t str, &'t Tree)> {
+        let Value::Table(entries) = &tree.value else {
+            self.wrong_shape(tree, expected);
+            return None;
+        };
+        let unknown = entries
+            .iter()
+            .filter(|(key, _)| !words.contains(&key.text.as_str()));
+        let mut known = true;
+        for (key, _) in unknown {
+            known = false;
+            let right = not_a_word(&key.text, words);
+            self.report(key.span, format!("unknown key `{}`: {right}", key.text));
+        }
+        match entries.as_slice() {
+            [(key, value)] => known.then_some((key.text.as_str(), value)),
+            several => {
+                let message = format!("a table of {} keys is not {expected}", several.len());
+                self.report(tree.span, message);
+                None
+            }
+        }
     }
 
     /// Reads one key of a table before it is known which other keys there may be.

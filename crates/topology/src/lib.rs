@@ -29,6 +29,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`mod@file`] | the tables and keys of the file |
+//! | [`kind`] | what a node is: its place, its mobility, its services |
 //! | [`assign`] | values of the command line in place of the file's |
 //! | [`scalar`] | quantities, identifiers and words |
 //! | `decode` | tree to tables, with every problem of form |
@@ -40,7 +41,9 @@
 pub mod assign;
 mod decode;
 pub mod diagnostic;
+#[macro_use]
 pub mod file;
+pub mod kind;
 pub mod plan;
 pub mod resolve;
 pub mod scalar;
@@ -80,8 +83,8 @@ pub fn load(path_name: &str, text: &str, overrides: Overrides) -> Result<Plan, D
 }
 
 /// [`load`] for a topology that may name other files (traces, movements). `files` reads one: it
-/// gets the name as the topology has it, relative to the topology's own file, and gives the text,
-/// or why there is none.
+/// gets the name as the topology has it, relative to the topology's own file, and gives the bytes,
+/// or why there are none.
 ///
 /// ```
 /// use topology::{Overrides, load_with};
@@ -98,7 +101,7 @@ pub fn load(path_name: &str, text: &str, overrides: Overrides) -> Result<Plan, D
 /// scenario: { duration: 10 s }
 /// ";
 /// let mut files = |name: &str| match name {
-///     "walk.csv" => Ok("0,52.5\n10,95\n".to_owned()),
+///     "walk.csv" => Ok(b"0,52.5\n10,95\n".to_vec()),
 ///     _ => Err("no such file".to_owned()),
 /// };
 /// let plan = load_with("traced.yaml", text, Overrides::default(), &mut files).unwrap();

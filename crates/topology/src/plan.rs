@@ -10,23 +10,37 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
-use units::{Channel, DataRate, Db, Dbm, Eui64, PanId, Seed, ShortAddress};
+use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, MacAddress, PanId, Seed, ShortAddress};
 
-mod optional_duration;
+mod bytes;
+pub(crate) mod optional_duration;
 mod phy;
-mod roles;
 
+pub use bytes::Bytes;
+pub(crate) use bytes::from_hex;
 pub use phy::*;
-pub use roles::*;
+
+pub use crate::kind::comp::wmms::{WmmsLimitsPlan, WmmsPlan};
+pub use crate::kind::dhcpv6_server::{Dhcpv6ServerPlan, PoolPlan};
+pub use crate::kind::handover::{CandidatePlan, HandoverPlan, TriggerPlan};
+pub use crate::kind::program::ProgramPlan;
+pub use crate::kind::radio::{Dhcpv6ClientPlan, HostPlan, RouterSolicitationPlan, SleepPlan};
+pub use crate::kind::requester::{Arrivals, Method, OptionPlan, PollPlan, RequesterPlan};
+pub use crate::kind::router::{RouterAdvertisementPlan, RouterPlan};
+pub use crate::kind::sensors::{ChangesPlan, ReadingPlan, ResourcePlan, SensorsPlan, SourcePlan};
+pub use crate::kind::{MobilityPlan, NodePlan, ServicePlan, comp};
 
 /// A node's name: its key in the topology's `nodes` map.
 pub type NodeName = String;
+
+/// Version of the format of plans.
+pub const PLAN_VERSION: u32 = 2;
 
 /// A whole run, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Version of this format.
+    /// [`PLAN_VERSION`].
     pub version: u32,
     /// The topology's name.
     pub name: String,
@@ -159,27 +173,12 @@ pub enum BackboneKind {
     Routed,
 }
 
-/// One node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-// No `deny_unknown_fields`: serde cannot combine it with `flatten`; the flattened enum refuses.
-pub struct NodePlan {
-    /// Its wired interface `eth0`, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backbone: Option<BackboneInterface>,
-    /// Its radio (`wpan0`, `lowpan0`), if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub radio: Option<RadioInterface>,
-    /// What it does.
-    #[serde(flatten)]
-    pub role: Role,
-}
-
 /// `eth0` of a node in the testbed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackboneInterface {
     /// MAC address, `02:…`, derived from the seed.
-    pub mac: String,
+    pub mac: MacAddress,
     /// The node's address and prefix length.
     pub address: Ipv6Net,
     /// With a routed backbone, the core router's address on this link.
@@ -219,6 +218,63 @@ pub struct RadioInterface {
     /// position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub track: Vec<propagation::Waypoint>,
+}
+
+/// CoAP transmission parameters (RFC 7252 §4.8), resolved per CoAP node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoapPlan {
+    /// ACK_TIMEOUT.
+    #[serde(with = "duration")]
+    pub ack_timeout: Duration,
+    /// ACK_RANDOM_FACTOR.
+    pub ack_random_factor: f64,
+    /// MAX_RETRANSMIT.
+    pub max_retransmit: u32,
+    /// NSTART.
+    pub nstart: u32,
+    /// How long a request without a response is waited for: the client's patience for a
+    /// non-confirmable request and for a separate response (RFC 7252 §5.2.2 leaves it open).
+    #[serde(with = "duration")]
+    pub response_timeout: Duration,
+    /// Where the retransmission timeout comes from.
+    pub congestion_control: CongestionControl,
+    /// The largest block of a body that is sent or asked for (RFC 7959 §2.2).
+    pub block_size: ByteSize,
+    /// Every how many notifications to an observer one is CON (RFC 7641 §4.5).
+    pub confirm_notifications: u32,
+}
+
+/// Where CoAP's retransmission timeout comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CongestionControl {
+    /// ACK_TIMEOUT (RFC 7252 §4.2).
+    Fixed,
+    /// Measured round trips (draft-ietf-core-cocoa-03).
+    Cocoa,
+}
+
+/// How a host obtains its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressMode {
+    /// RFC 8415 through the edge router's relay agent.
+    Dhcpv6,
+    /// RFC 4862 from the advertised prefix.
+    Slaac,
+}
+
+/// Duplicate address detection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DadMode {
+    /// RFC 4862 §5.4: the address is used after RetransTimer.
+    Normal,
+    /// RFC 4429: used while it is being checked.
+    Optimistic,
+    /// Not checked.
+    Off,
 }
 
 /// Attenuation between two radios.

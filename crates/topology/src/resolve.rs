@@ -5,17 +5,14 @@
 //! | `groups` | the members of nodes with a `count`, and places in grids and areas |
 //! | `files` | traces and movements in other files |
 //! | `identity` | prefixes, addresses, channels, PANs, MACs, EUI-64s, routes |
-//! | `roles` | what each node does, and whom it needs for that |
-//! | `polls` | what nodes serve, and what they poll |
-//! | `dhcpv6` | DHCPv6 servers, their pools, and who relays to them |
-//! | `handover` | when and how a mobile node hands over |
-//! | `program` | what a program of the user's is called with |
-//! | `timers` | router advertisements, CoAP, lifetimes and their legal ranges |
+//! | `timers` | values and their legal ranges, CoAP, lifetimes, phases |
 //! | `radio` | the radio model: medium, parts, path loss, MAC |
 //! | `links` | positions and links at the start |
 //! | `scenario` | steps: repetitions and ramps expanded |
 //! | `movement` | moves: steps under `edges`, tracks under `phy` |
 //! | `expect` | expectations |
+//!
+//! What a node of some kind does is decided in its own file under [`crate::kind`].
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -25,26 +22,27 @@ use units::Seed;
 
 use crate::decode::At;
 use crate::diagnostic::{Diagnostic, Span, nearest};
-use crate::file::{MobileNode, Node, Topology};
-use crate::plan::{BackboneKind, BackbonePlan, NodePlan, Plan};
+use crate::file::Topology;
+use crate::kind::radio::Radio;
+use crate::kind::{Node, ServiceTable};
+use crate::plan::{
+    BackboneKind, BackbonePlan, CoapPlan, NodePlan, PLAN_VERSION, Plan, RadioInterface,
+};
 
-mod dhcpv6;
 mod expect;
 mod files;
 mod groups;
-mod handover;
-mod identity;
+pub(crate) mod identity;
 mod links;
 mod movement;
-mod polls;
-mod program;
 mod radio;
-mod roles;
 mod scenario;
-mod timers;
+pub(crate) mod timers;
 
 pub use files::Loader;
 use groups::{Groups, expand, once};
+use identity::Network;
+use radio::RadioModel;
 use scenario::Setting;
 
 /// The seed of a topology that names none.
@@ -91,14 +89,24 @@ pub fn resolve(
 }
 
 /// The state of a resolution.
-struct Resolver<'t> {
-    topology: &'t Topology,
-    groups: &'t Groups,
+pub(crate) struct Resolver<'t> {
+    pub(crate) topology: &'t Topology,
+    pub(crate) groups: &'t Groups,
     seed: Seed,
     /// Every node by name, with the place of its name.
-    nodes: BTreeMap<&'t str, (Span, &'t Node)>,
+    pub(crate) nodes: BTreeMap<&'t str, (Span, &'t Node)>,
     files: &'t mut Loader<'t>,
     problems: Vec<Diagnostic>,
+}
+
+/// What a kind knows of the node that it is resolved for.
+pub(crate) struct Context<'a, 't> {
+    pub(crate) name: &'t str,
+    /// `nodes.NAME`
+    pub(crate) path: String,
+    pub(crate) node: &'t Node,
+    pub(crate) network: &'a Network<'t>,
+    pub(crate) model: &'a RadioModel,
 }
 
 impl<'t> Resolver<'t> {
@@ -112,7 +120,18 @@ impl<'t> Resolver<'t> {
             .nodes
             .clone()
             .into_iter()
-            .map(|(name, (_, node))| (name.to_owned(), self.node(name, node, &network, &model)))
+            .map(|(name, (_, node))| {
+                let path = format!("nodes.{name}");
+                let (network, model) = (&network, &model);
+                let context = Context {
+                    name,
+                    path,
+                    node,
+                    network,
+                    model,
+                };
+                (name.to_owned(), self.node(&context))
+            })
             .collect();
         let imports = self.imports();
         let places = self.places(&imports);
@@ -133,7 +152,7 @@ impl<'t> Resolver<'t> {
             }
         }
         Plan {
-            version: 1,
+            version: PLAN_VERSION,
             name: topology.name.value.clone(),
             summary: or_default(&topology.summary),
             seed: self.seed,
@@ -146,7 +165,73 @@ impl<'t> Resolver<'t> {
         }
     }
 
-    fn problem(&mut self, span: Span, message: impl Into<String>) {
+    /// Resolves one node.
+    fn node(&mut self, context: &Context<'_, 't>) -> NodePlan {
+        let Context { name, node, .. } = *context;
+        let profile = self.own_profile(name, node, context.model);
+        let network = context.network;
+        let radio = network.radios.get(name);
+        let plan = NodePlan {
+            address: network.permanent(name),
+            backbone: network.wired.get(name).cloned(),
+            radio: radio.map(|radio| RadioInterface {
+                profile,
+                ..radio.clone()
+            }),
+            router: node.router().map(|router| router.plan(self, context)),
+            host: node.host().map(|radio| radio.plan(self, context)),
+            mobility: node.mobility.plan(self, context),
+            services: (node.services.iter())
+                .map(|service| service.plan(self, context))
+                .collect(),
+            coap: None,
+        };
+        self.check_services(context, &plan);
+        NodePlan {
+            coap: self.coap_of(context, &plan),
+            ..plan
+        }
+    }
+
+    /// CoAP parameters of a node that speaks CoAP.
+    fn coap_of(&mut self, context: &Context<'_, 't>, plan: &NodePlan) -> Option<CoapPlan> {
+        let own = context.node.coap.as_ref();
+        let coap = self.coap(&format!("{}.coap", context.path), own);
+        (plan.speaks_coap() || plan.serves_coap_alone()).then_some(coap)
+    }
+
+    /// A node does something, and what it does fits onto it.
+    fn check_services(&mut self, context: &Context<'_, 't>, plan: &NodePlan) {
+        let at = self.span_of(context.name);
+        let programs = plan.programs().next().is_some();
+        if !plan.has_daemon() && !programs {
+            let message = format!(
+                "`{}`: nothing runs there; give it `services`, or a `mobility`",
+                context.path
+            );
+            self.problem(at, message);
+        }
+        if let Some(port) = plan.port_taken_twice() {
+            let message = format!(
+                "`{}`: two of its services need UDP port {port}; put them on two nodes",
+                context.path
+            );
+            self.problem(at, message);
+        }
+        let mut paths = std::collections::BTreeSet::new();
+        for resource in plan.resources() {
+            if !paths.insert(&resource.path) {
+                let message = format!(
+                    "`{}`: two services serve `{}`; give each resource its own path",
+                    context.path, resource.path
+                );
+                self.problem(at, message);
+            }
+        }
+    }
+
+    /// Reports a problem.
+    pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>) {
         self.problems.push(Diagnostic {
             span,
             message: message.into(),
@@ -211,7 +296,7 @@ impl<'t> Resolver<'t> {
     }
 
     /// The node that `name` names, if it exists and `fits`; otherwise says what would be right.
-    fn named(
+    pub(crate) fn named(
         &mut self,
         path: &str,
         name: &At<String>,
@@ -221,7 +306,7 @@ impl<'t> Resolver<'t> {
         match self.nodes.get_key_value(name.as_str()) {
             Some((&key, &(_, node))) if fits(node) => Some((key, node)),
             Some((_, (_, node))) => {
-                let role = node.role();
+                let role = node.kind;
                 self.problem(
                     name.span,
                     format!(
@@ -262,19 +347,25 @@ impl<'t> Resolver<'t> {
         }
     }
 
-    /// Every mobile node, by name.
-    fn mobile_nodes(&self) -> impl Iterator<Item = (&'t str, &'t MobileNode)> + use<'t> {
-        self.nodes
-            .clone()
-            .into_iter()
-            .filter_map(|(name, (_, node))| match node {
-                Node::MobileNode(mobile) => Some((name, &**mobile)),
-                _ => None,
-            })
+    /// Every host with a radio, by name.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = (&'t str, &'t Node, &'t Radio)> + use<'t> {
+        let nodes = self.nodes.clone().into_iter();
+        nodes.filter_map(|(name, (_, node))| Some((name, node, node.host()?)))
+    }
+
+    /// Every node with a service as `which` says, by name.
+    pub(crate) fn running(
+        &self,
+        which: fn(&ServiceTable) -> bool,
+    ) -> impl Iterator<Item = &'t str> + use<'t> {
+        let nodes = self.nodes.clone().into_iter();
+        nodes
+            .filter(move |(_, (_, node))| node.runs(which))
+            .map(|(name, _)| name)
     }
 
     /// The place of a node's name.
-    fn span_of(&self, name: &str) -> Span {
+    pub(crate) fn span_of(&self, name: &str) -> Span {
         self.nodes
             .get(name)
             .map_or(self.topology.name.span, |(span, _)| *span)
@@ -282,7 +373,7 @@ impl<'t> Resolver<'t> {
 }
 
 /// `[a-z][a-z0-9-]*`
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name
             .chars()
@@ -290,7 +381,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The value given, or the type's own default.
-fn or_default<T: Clone + Default>(given: &Option<At<T>>) -> T {
+pub(crate) fn or_default<T: Clone + Default>(given: &Option<At<T>>) -> T {
     given
         .as_ref()
         .map(|given| given.value.clone())
@@ -298,9 +389,9 @@ fn or_default<T: Clone + Default>(given: &Option<At<T>>) -> T {
 }
 
 /// The value given, or `default`.
-fn or<T: Copy>(given: Option<At<T>>, default: T) -> T {
+pub(crate) fn or<T: Copy>(given: Option<At<T>>, default: T) -> T {
     given.map_or(default, |given| given.value)
 }
 
 /// Stands for an address that could not be determined; a problem has been reported.
-const NO_ADDRESS: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
+pub(crate) const NO_ADDRESS: Ipv6Addr = Ipv6Addr::UNSPECIFIED;

@@ -53,6 +53,26 @@ fn tidy(value: &mut Value) {
     }
 }
 
+/// One of several things.
+pub(crate) fn one_of<const N: usize>(schemas: [Schema; N]) -> Schema {
+    as_schema(json!({ "anyOf": Vec::from(schemas) }))
+}
+
+/// A table with one of these keys.
+pub(crate) fn keyed<const N: usize>(keys: [(&'static str, Schema); N]) -> Schema {
+    let properties: Map<String, Value> = keys
+        .into_iter()
+        .map(|(key, schema)| (key.to_owned(), schema.to_value()))
+        .collect();
+    as_schema(json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }))
+}
+
 /// A JSON value that is an object, as a schema.
 fn as_schema(value: Value) -> Schema {
     Schema::try_from(value).expect("every scalar's schema is an object")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use propagation::{Model, Position, Waypoint};
-use topology::plan::{Action, Medium, PhyPlan, RadioInterface, Role};
+use topology::plan::{Action, Medium, PhyPlan, RadioInterface};
 use topology::{Overrides, Plan, load, load_with};
 use units::{Db, Dbm, Seed};
 
@@ -32,10 +32,10 @@ scenario:
 const PHY: &str = "{ medium: phy }";
 const WALK: &str = "0 10 0 5 60 0 100 60 95\n";
 
-fn file(name: &str) -> Result<String, String> {
+fn file(name: &str) -> Result<Vec<u8>, String> {
     match name {
-        "walk.movements" => Ok(WALK.to_owned()),
-        "loss.csv" => Ok("0,50\n10,90\n".to_owned()),
+        "walk.movements" => Ok(WALK.into()),
+        "loss.csv" => Ok("0,50\n10,90\n".into()),
         _ => Err("no such file".to_owned()),
     }
 }
@@ -307,16 +307,14 @@ fn a_group_is_its_members_and_a_poll_of_it_polls_each() {
     assert_eq!(track(&plan, "crowd1"), [(0.0, 100.0, 10.0)]);
     assert_eq!(track(&plan, "crowd4"), [(0.0, 106.0, 10.0)]);
     assert_eq!(track(&plan, "crowd12"), [(0.0, 106.0, 14.0)]);
-    let Role::Client(client) = &plan.nodes["client"].role else {
-        panic!()
-    };
-    let polled: Vec<_> = client.polls.iter().map(|poll| poll.node.as_str()).collect();
+    let polls: Vec<_> = plan.nodes["client"].polls().collect();
+    let polled: Vec<_> = polls.iter().map(|poll| poll.node.as_str()).collect();
     assert_eq!(polled.len(), 13);
     assert_eq!(
         (polled[0], polled[9], polled[12]),
         ("crowd1", "crowd10", "sensor")
     );
-    assert_eq!(client.polls[11].every, Duration::from_secs(2));
+    assert_eq!(polls[11].every, Duration::from_secs(2));
     let eui64s: std::collections::BTreeSet<_> = members
         .iter()
         .map(|name| radio(&plan, name).eui64)
@@ -363,10 +361,7 @@ fn places_in_an_area_are_drawn_per_node_and_seed() {
 
 #[test]
 fn a_scan_is_as_long_as_the_candidates_advertisements_are_apart_unless_it_is_given() {
-    let handover = |plan: &Plan| match &plan.nodes["node"].role {
-        Role::MobileNode(node) => node.handover.clone(),
-        other => panic!("{other:?}"),
-    };
+    let handover = |plan: &Plan| plan.nodes["node"].handover().cloned().unwrap();
     let ra = "router_advertisements: { max_interval: 2 s, min_interval: 1 s }";
     let nodes = |keys: &str| {
         format!(
@@ -402,7 +397,7 @@ fn a_file_is_read_once_however_many_nodes_it_moves() {
     let mut read = Vec::new();
     let mut files = |name: &str| {
         read.push(name.to_owned());
-        Ok("0 1 1\n0 2 2 4 6 5\n".to_owned())
+        Ok(b"0 1 1\n0 2 2 4 6 5\n".to_vec())
     };
     let text = text(PHY, nodes, &steps, "");
     let plan = load_with("test.yaml", &text, Overrides::default(), &mut files).unwrap();

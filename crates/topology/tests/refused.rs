@@ -10,14 +10,15 @@ use common::{load_in, tests_folder};
 
 const FULL: &str = include_str!("full.yaml");
 const PHY: &str = include_str!("full-phy.yaml");
+const SERVICES: &str = include_str!("full-services.yaml");
 const TWO_RAY: &str = include_str!("full-two-ray.yaml");
 const HANDOVER: &str = include_str!("../../../topologies/handover.yaml");
 
-/// `full.yaml`, `full-phy.yaml` and `full-two-ray.yaml` as JSON, which is YAML too.
-fn full() -> [Value; 3] {
+/// `full*.yaml` as JSON, which is YAML too.
+fn full() -> [Value; 4] {
     // `off` is a word here, as in YAML 1.2, and not false.
     let options = serde_saphyr::options! { strict_booleans: true };
-    [FULL, PHY, TWO_RAY]
+    [FULL, PHY, SERVICES, TWO_RAY]
         .map(|text| serde_saphyr::from_str_with_options(text, options.clone()).unwrap())
 }
 
@@ -89,7 +90,7 @@ fn every_key_of_the_schema_is_in_the_full_file() {
     assert!(keys.len() > 100);
     for key in keys {
         assert!(
-            [FULL, PHY, TWO_RAY]
+            [FULL, PHY, SERVICES, TWO_RAY]
                 .iter()
                 .any(|full| full.contains(&format!("{key}:"))),
             "no full file uses `{key}`"
@@ -137,8 +138,7 @@ fn every_wrong_value_is_refused(full: &Value) {
                     .as_object_mut()
                     .unwrap();
                 table.insert(key.clone(), wrong.clone());
-                // Any text is a summary, or a source.
-                if !["summary", "source"].contains(&key.as_str()) || wrong != "?" {
+                if !is_right(&pointer, key, &wrong) {
                     assert_ne!(refusal(&changed), "", "{pointer}/{key}: {wrong}");
                 }
             }
@@ -146,10 +146,21 @@ fn every_wrong_value_is_refused(full: &Value) {
     }
 }
 
+/// Any text is a summary, a source or a payload, and any number a reading.
+fn is_right(pointer: &str, key: &str, value: &Value) -> bool {
+    let texts = ["summary", "source", "payload", "constant"];
+    let readings = ["start", "step", "mean", "amplitude", "min", "max"];
+    match value {
+        Value::String(_) => texts.contains(&key) || pointer.contains("/options/") && key == "value",
+        Value::Number(_) => pointer.contains("/value/") && readings.contains(&key),
+        _ => false,
+    }
+}
+
 /// Text that is not a topology, near one.
 fn mutated() -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), 0usize..12, "[ -~\n\té☃]{0,8}");
-    let file = prop::sample::select(vec![FULL, PHY, TWO_RAY, HANDOVER]);
+    let file = prop::sample::select(vec![FULL, PHY, SERVICES, TWO_RAY, HANDOVER]);
     (file, prop::collection::vec(edit, 1..6)).prop_map(|(file, edits)| {
         let mut text: Vec<char> = file.chars().collect();
         for (index, removed, inserted) in edits {
@@ -174,7 +185,7 @@ fn requantified() -> impl Strategy<Value = String> {
     ];
     let unit = prop::sample::select(units.to_vec());
     let edit = (any::<prop::sample::Index>(), number, unit);
-    let file = prop::sample::select(vec![FULL, PHY, TWO_RAY]);
+    let file = prop::sample::select(vec![FULL, PHY, SERVICES, TWO_RAY]);
     (file, prop::collection::vec(edit, 1..4)).prop_map(|(file, edits)| {
         let mut words: Vec<String> = file.split(' ').map(str::to_owned).collect();
         let numbers: Vec<usize> = (0..words.len() - 1)

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use topology::plan::{Action, AddressMode, Comparison, Metric, Role};
+use topology::plan::{
+    Action, AddressMode, Comparison, Metric, MobilityPlan, NodePlan, ServicePlan, comp,
+};
 use topology::{Overrides, Plan, load};
 use units::{Db, Eui64, PanId, Seed};
 
@@ -61,10 +63,7 @@ fn identities_are_derived_in_name_order_and_skip_what_is_taken() {
         "",
         "",
     );
-    let router = |name: &str| match &plan.nodes[name].role {
-        Role::EdgeRouter(router) => router.clone(),
-        other => panic!("{other:?}"),
-    };
+    let router = |name: &str| plan.nodes[name].router.clone().unwrap();
     let radio = |name: &str| plan.nodes[name].radio.clone().unwrap();
     assert_eq!(radio("er1").channel.number(), 12);
     assert_eq!(radio("er2").channel.number(), 13);
@@ -75,7 +74,7 @@ fn identities_are_derived_in_name_order_and_skip_what_is_taken() {
     let wired = |name: &str| plan.nodes[name].backbone.clone().unwrap();
     assert_eq!(wired("app").address.to_string(), "2001:db8::1/64");
     assert_eq!(wired("client").address.to_string(), "2001:db8::2/64");
-    assert!(wired("wmms").mac.starts_with("02:"));
+    assert!(wired("wmms").mac.to_string().starts_with("02:"));
     assert!(plan.nodes["sensor"].backbone.is_none());
     // From the client to each router's prefix over that router.
     let routes = wired("client").routes;
@@ -84,43 +83,45 @@ fn identities_are_derived_in_name_order_and_skip_what_is_taken() {
     assert_eq!(wired("er0").routes.len(), 2);
 }
 
+/// The CoMP part of a node.
+fn of_comp(node: &NodePlan) -> &comp::Plan {
+    match &node.mobility {
+        Some(MobilityPlan::Comp(plan)) => plan,
+        None => panic!("{node:?}"),
+    }
+}
+
 #[test]
 fn the_permanent_address_is_the_slaac_address_at_home() {
     let plan = plan("", "", "seed: 7");
-    let Role::MobileNode(sensor) = &plan.nodes["sensor"].role else {
-        panic!()
-    };
+    let (sensor, client) = (&plan.nodes["sensor"], &plan.nodes["client"]);
     let eui64 = Eui64::derive(Seed(7), "sensor");
     assert_eq!(
-        sensor.p_addr,
+        sensor.address,
         eui64.address_in("2001:db8:1::".parse().unwrap())
     );
-    let Role::Client(client) = &plan.nodes["client"].role else {
-        panic!()
-    };
-    assert_eq!(client.polls[0].p_addr, sensor.p_addr);
-    assert_eq!(client.polls[0].path, "/temperature");
+    assert_eq!(of_comp(sensor).p_addr, sensor.address);
+    let poll = client.polls().next().unwrap();
+    assert_eq!((poll.address, poll.located), (sensor.address, true));
+    assert_eq!(poll.path, "/temperature");
     assert_eq!(
-        client.wmms,
+        of_comp(client).wmms,
         plan.nodes["wmms"].backbone.as_ref().unwrap().address.addr()
     );
-    assert_eq!(sensor.candidates.len(), 2);
+    assert_eq!(sensor.candidates().len(), 2);
 }
 
 #[test]
 fn the_address_mode_and_the_router_flags_follow_from_a_dhcpv6_server() {
-    let flags = |plan: &Plan| match &plan.nodes["er1"].role {
-        Role::EdgeRouter(router) => (
+    let flags = |plan: &Plan| {
+        let router = plan.nodes["er1"].router.as_ref().unwrap();
+        (
             router.router_advertisements.managed,
             router.router_advertisements.autonomous,
             router.dhcpv6_server.is_some(),
-        ),
-        other => panic!("{other:?}"),
+        )
     };
-    let mode = |plan: &Plan| match &plan.nodes["sensor"].role {
-        Role::MobileNode(node) => node.handover.address,
-        other => panic!("{other:?}"),
-    };
+    let mode = |plan: &Plan| plan.nodes["sensor"].host.as_ref().unwrap().address;
     let without = plan("", "", "");
     assert_eq!(
         (mode(&without), flags(&without)),
@@ -131,7 +132,7 @@ fn the_address_mode_and_the_router_flags_follow_from_a_dhcpv6_server() {
         (mode(&with), flags(&with)),
         (AddressMode::Dhcpv6, (true, false, true))
     );
-    let Role::Dhcpv6Server(server) = &with.nodes["dhcp"].role else {
+    let [ServicePlan::Dhcpv6Server(server)] = with.nodes["dhcp"].services.as_slice() else {
         panic!()
     };
     assert_eq!(server.pools[0].first.to_string(), "2001:db8:1::1000");
@@ -330,9 +331,9 @@ fn coap_parameters_come_from_the_node_then_the_topology_then_the_standard() {
         "",
         "coap: { nstart: 3, ack_timeout: 1 s }",
     );
-    let coap = |name: &str| match &plan.nodes[name].role {
-        Role::Client(client) => (client.coap.nstart, client.coap.ack_timeout.as_secs()),
-        other => panic!("{other:?}"),
+    let coap = |name: &str| {
+        let coap = plan.nodes[name].coap.as_ref().unwrap();
+        (coap.nstart, coap.ack_timeout.as_secs())
     };
     assert_eq!(coap("client"), (3, 1));
     assert_eq!(coap("other"), (7, 1));
@@ -364,14 +365,9 @@ fn a_node_in_braces_is_its_address_and_other_braces_stay() {
         "",
         "",
     );
-    let Role::MobileNode(sensor) = &plan.nodes["sensor"].role else {
-        panic!("{:?}", plan.nodes["sensor"]);
-    };
     let wired = |name: &str| plan.nodes[name].backbone.clone().unwrap().address.addr();
-    let Role::Program(app) = &plan.nodes["app"].role else {
-        panic!("{:?}", plan.nodes["app"]);
-    };
+    let app = plan.nodes["app"].programs().next().unwrap();
     let (wmms, er1) = (wired("wmms"), wired("er1"));
-    let uri = format!("coap://[{}]/t?{wmms}{er1}", sensor.p_addr);
+    let uri = format!("coap://[{}]/t?{wmms}{er1}", plan.nodes["sensor"].address);
     assert_eq!(app.command, ["x", uri.as_str(), "{}{N}{"]);
 }

@@ -39,7 +39,12 @@ fn valid() -> Vec<Valid> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
         .collect();
-    let full = ["full.yaml", "full-phy.yaml", "full-two-ray.yaml"];
+    let full = [
+        "full.yaml",
+        "full-phy.yaml",
+        "full-services.yaml",
+        "full-two-ray.yaml",
+    ];
     paths.extend(full.map(|name| common::tests_folder().join(name)));
     paths.sort();
     paths

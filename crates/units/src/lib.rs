@@ -17,13 +17,16 @@
 //! | [`time`] | [`SimTime`] |
 //! | [`quantity`] | [`Db`], [`Dbm`], [`DataRate`], [`ByteSize`], and durations as text |
 //! | [`ieee802154`] | [`Eui64`], [`PanId`], [`ShortAddress`], [`Channel`], [`Lqi`] |
+//! | [`ethernet`] | [`MacAddress`] |
 //! | [`seed`] | [`Seed`] and [`Rng`]: one root seed, a derived stream per purpose |
 
+pub mod ethernet;
 pub mod ieee802154;
 pub mod quantity;
 pub mod seed;
 pub mod time;
 
+pub use ethernet::MacAddress;
 pub use ieee802154::{Channel, Eui64, Lqi, PanId, ShortAddress};
 pub use quantity::{ByteSize, DataRate, Db, Dbm, QuantityError};
 pub use seed::{Rng, Seed};

@@ -62,7 +62,7 @@ fn an_error_has_its_line() {
     );
     assert_eq!(
         error("time_s,loss_db\n"),
-        "line 1: there is no point; write `seconds,dB`, such as `0,52.5`"
+        "line 1: there is no point; write `seconds,dB`, such as `1.5,60`"
     );
     assert_eq!(
         error("0,1\ntime_s,loss_db\n"),

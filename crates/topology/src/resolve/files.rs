@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use propagation::import::{self, Format};
+use propagation::series;
 use propagation::{ParseError, Trace, Waypoint};
 
 use super::Resolver;
 use crate::decode::At;
 use crate::file::Import;
 
-/// Reads a file that a topology names: its text, or why there is none. The name is as the
+/// Reads a file that a topology names: its bytes, or why there are none. The name is as the
 /// topology has it, relative to the topology's own file.
-pub type Loader<'l> = dyn FnMut(&str) -> Result<String, String> + 'l;
+pub type Loader<'l> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'l;
 
 /// The movements of one file, or what is wrong with it.
 type Nodes = Result<BTreeMap<u32, Vec<Waypoint>>, String>;
@@ -28,7 +29,8 @@ impl Resolver<'_> {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, ParseError>,
     ) -> Result<T, String> {
-        let text = (self.files)(name).map_err(|error| format!("cannot read `{name}`: {error}"))?;
+        let bytes = (self.files)(name).map_err(|error| format!("cannot read `{name}`: {error}"))?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` is not UTF-8 text"))?;
         parse(&text).map_err(|error| format!("`{name}`: {error}"))
     }
 
@@ -36,6 +38,28 @@ impl Resolver<'_> {
     pub(super) fn trace(&mut self, path: &str, file: &At<String>) -> Option<Trace> {
         let trace = self.read(file, Trace::parse);
         trace
+            .map_err(|message| self.problem(file.span, format!("`{path}`: {message}")))
+            .ok()
+    }
+
+    /// The bytes of the file that `path` names.
+    pub(crate) fn bytes(&mut self, path: &str, file: &At<String>) -> Option<Vec<u8>> {
+        (self.files)(file)
+            .map_err(|error| {
+                let message = format!("`{path}`: cannot read `{}`: {error}", file.value);
+                self.problem(file.span, message);
+            })
+            .ok()
+    }
+
+    /// The readings over scenario time in the file that `path` names.
+    pub(crate) fn readings(
+        &mut self,
+        path: &str,
+        file: &At<String>,
+    ) -> Option<Vec<(Duration, f64)>> {
+        let readings = self.read(file, |text| series::parse(text, &series::READINGS));
+        readings
             .map_err(|message| self.problem(file.span, format!("`{path}`: {message}")))
             .ok()
     }

@@ -10,7 +10,9 @@ use units::Seed;
 use super::{MAX_NODE_NAME, is_name};
 use crate::decode::{At, Block, Named};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::file::{Corners, Grid, MobileNode, Node, Place, Position, Spread, Topology};
+use crate::file::{Corners, Grid, Place, Position, Spread, Topology};
+use crate::kind::Node;
+use crate::kind::radio::Radio;
 use crate::scalar::Metres;
 
 /// Most members of a group.
@@ -37,10 +39,7 @@ pub(super) fn expand(topology: &Topology, seed: Seed) -> Expanded {
     };
     let mut nodes = Vec::new();
     for (name, node) in &topology.nodes.0 {
-        match node {
-            Node::MobileNode(mobile) => expansion.mobile_node(name, mobile, &mut nodes),
-            other => nodes.push((name.clone(), other.clone())),
-        }
+        expansion.node(name, node, &mut nodes);
     }
     let mut topology = topology.clone();
     topology.nodes = Named(nodes);
@@ -64,15 +63,11 @@ impl Expansion<'_> {
     }
 
     /// One node, or the members of a group.
-    fn mobile_node(
-        &mut self,
-        name: &At<String>,
-        mobile: &MobileNode,
-        nodes: &mut Vec<(At<String>, Node)>,
-    ) {
-        let count = mobile
-            .count
-            .filter(|count| self.is_group(name, mobile, *count));
+    fn node(&mut self, name: &At<String>, node: &Node, nodes: &mut Vec<(At<String>, Node)>) {
+        let count = node.host().and_then(|radio| {
+            let count = radio.count?;
+            self.is_group(name, node, radio, count).then_some(count)
+        });
         let members: Vec<String> = match count {
             Some(count) => (1..=count.value)
                 .map(|i| format!("{name}{i}", name = name.value))
@@ -80,16 +75,23 @@ impl Expansion<'_> {
             None => vec![name.value.clone()],
         };
         for (index, member) in members.iter().enumerate() {
-            let mut mobile = mobile.clone();
-            mobile.position = match &mobile.position {
-                Some(Place::Spread(spread)) => self.place(name, member, index, count, spread),
-                other => other.clone(),
-            };
+            let mut node = node.clone();
+            let antenna = node.antenna_mut();
+            let spread = antenna.and_then(|antenna| match &antenna.position {
+                Some(Place::Spread(spread)) => Some(spread.clone()),
+                _ => None,
+            });
+            if let Some(spread) = spread {
+                let place = self.place(name, member, index, count, &spread);
+                if let Some(antenna) = node.antenna_mut() {
+                    antenna.position = place;
+                }
+            }
             let name = At {
                 value: member.clone(),
                 span: name.span,
             };
-            nodes.push((name, Node::MobileNode(Box::new(mobile))));
+            nodes.push((name, node));
         }
         if count.is_some() {
             self.groups.insert(name.value.clone(), members);
@@ -98,7 +100,7 @@ impl Expansion<'_> {
 
     /// Whether a node with a `count` can be a group; says why not. A name that is none is left to
     /// be reported as that, once.
-    fn is_group(&mut self, name: &At<String>, mobile: &MobileNode, count: At<u32>) -> bool {
+    fn is_group(&mut self, name: &At<String>, node: &Node, radio: &Radio, count: At<u32>) -> bool {
         let path = format!("nodes.{}", name.value);
         if !(1..=MAX_COUNT).contains(&count.value) {
             let message = format!("`{path}.count`: `{}` is not 1 to {MAX_COUNT}", count.value);
@@ -129,9 +131,9 @@ impl Expansion<'_> {
             return false;
         }
         let own = [
-            ("p_addr", mobile.p_addr.map(|v| v.span)),
-            ("eui64", mobile.eui64.map(|v| v.span)),
-            ("short_address", mobile.short_address.map(|v| v.span)),
+            ("p_addr", node.mobility.address().map(|v| v.span)),
+            ("eui64", radio.antenna.eui64.map(|v| v.span)),
+            ("short_address", radio.antenna.short_address.map(|v| v.span)),
         ];
         for (key, span) in own {
             if let Some(span) = span {

@@ -5,16 +5,17 @@ use std::fmt::Display;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use units::{Channel, Eui64, PanId, ShortAddress};
+use units::{Channel, Eui64, MacAddress, PanId, ShortAddress};
 
 use super::{NO_ADDRESS, Resolver};
 use crate::decode::At;
 use crate::diagnostic::Span;
-use crate::file::{EdgeRouter, Node};
+use crate::kind::router;
+use crate::kind::wired::Wired;
 use crate::plan::{
-    BackboneInterface, BackboneKind, BackbonePlan, CandidatePlan, RadioInterface, RoutePlan,
+    AddressMode, BackboneInterface, BackboneKind, BackbonePlan, CandidatePlan, RadioInterface,
+    RoutePlan,
 };
-use crate::scalar::Mac;
 
 /// Prefix of a bridged backbone.
 const BRIDGE_PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0);
@@ -24,21 +25,23 @@ const ROUTED_PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf000, 0, 0, 0, 0,
 const CHANNELS: std::ops::RangeInclusive<u8> = 11..=26;
 
 /// Who has which address.
-pub(super) struct Network<'t> {
+pub(crate) struct Network<'t> {
     /// Edge routers in name order.
     pub routers: Vec<Router<'t>>,
     /// `eth0` of every wired node.
     pub wired: BTreeMap<&'t str, BackboneInterface>,
     /// `wpan0` of every radio node.
     pub radios: BTreeMap<&'t str, RadioInterface>,
-    /// P_Addr of every mobile node.
-    pub p_addrs: BTreeMap<&'t str, Ipv6Addr>,
+    /// Permanent address of every host with a radio, of which one is known beforehand.
+    pub hosts: BTreeMap<&'t str, Ipv6Addr>,
+    /// Permanent address that the file gives a wired node beside that of its interface.
+    given: BTreeMap<&'t str, Ipv6Addr>,
 }
 
 /// An edge router's identity.
-pub(super) struct Router<'t> {
+pub(crate) struct Router<'t> {
     pub name: &'t str,
-    pub file: &'t EdgeRouter,
+    pub file: &'t router::Router,
     pub channel: Channel,
     pub pan_id: PanId,
     pub prefix: Ipv6Net,
@@ -48,20 +51,27 @@ pub(super) struct Router<'t> {
 }
 
 impl Network<'_> {
-    pub(super) fn router(&self, name: &str) -> Option<&Router<'_>> {
+    pub(crate) fn router(&self, name: &str) -> Option<&Router<'_>> {
         self.routers.iter().find(|router| router.name == name)
     }
 
-    /// The address by which others reach a node: P_Addr of a mobile node.
-    pub(super) fn address_of(&self, name: &str) -> Ipv6Addr {
+    /// The address at which a node's interface is reached: the permanent one of a host with a
+    /// radio, that on the backbone of any other.
+    pub(crate) fn address_of(&self, name: &str) -> Ipv6Addr {
         let wired = || self.wired.get(name).map(|eth| eth.address.addr());
-        let p_addr = self.p_addrs.get(name).copied();
-        p_addr.or_else(wired).unwrap_or(NO_ADDRESS)
+        let host = self.hosts.get(name).copied();
+        host.or_else(wired).unwrap_or(NO_ADDRESS)
+    }
+
+    /// The address by which others know a node.
+    pub(crate) fn permanent(&self, name: &str) -> Ipv6Addr {
+        let given = self.given.get(name).copied();
+        given.unwrap_or_else(|| self.address_of(name))
     }
 }
 
 impl Router<'_> {
-    pub(super) fn candidate(&self) -> CandidatePlan {
+    pub(crate) fn candidate(&self) -> CandidatePlan {
         CandidatePlan {
             router: self.name.to_owned(),
             channel: self.channel,
@@ -119,12 +129,13 @@ impl<'t> Resolver<'t> {
         let mut wired = self.wired(backbone.kind, prefix);
         add_routes(&mut wired, &routers, backbone.kind, prefix);
         let radios = self.radios(&routers);
-        let p_addrs = self.p_addrs(&routers, &radios);
+        let hosts = self.host_addresses(&routers, &radios);
         let network = Network {
             routers,
             wired,
             radios,
-            p_addrs,
+            hosts,
+            given: self.given_addresses(),
         };
         self.check_addresses(&network);
         network
@@ -160,13 +171,10 @@ impl<'t> Resolver<'t> {
     }
 
     fn routers(&mut self, backbone: Ipv6Net) -> Vec<Router<'t>> {
-        let files: Vec<(&'t str, Span, &'t EdgeRouter)> = self
+        let files: Vec<(&'t str, Span, &'t router::Router)> = self
             .nodes
             .iter()
-            .filter_map(|(name, (span, node))| match node {
-                Node::EdgeRouter(router) => Some((*name, *span, &**router)),
-                _ => None,
-            })
+            .filter_map(|(name, (span, node))| Some((*name, *span, node.router()?)))
             .collect();
         if files.is_empty() {
             let span = self.topology.nodes.0.first().map(|(name, _)| name.span);
@@ -237,7 +245,7 @@ impl<'t> Resolver<'t> {
 
     fn router_prefixes(
         &mut self,
-        files: &[(&str, Span, &EdgeRouter)],
+        files: &[(&str, Span, &router::Router)],
         backbone: Ipv6Net,
     ) -> Vec<(Ipv6Net, bool)> {
         let mut overlapping = BTreeSet::new();
@@ -283,20 +291,20 @@ impl<'t> Resolver<'t> {
     ) -> BTreeMap<&'t str, BackboneInterface> {
         let mut macs = Claims(BTreeMap::new());
         let mut subnets = Claims(BTreeMap::new());
-        let files: Vec<(&'t str, Span, WiredKeys)> = self
+        let files: Vec<(&'t str, Span, &'t Wired)> = self
             .nodes
             .iter()
-            .filter_map(|(name, (span, node))| Some((*name, *span, wired_keys(node)?)))
+            .filter_map(|(name, (span, node))| Some((*name, *span, node.wired()?)))
             .collect();
         let mut taken: BTreeSet<u64> = files
             .iter()
-            .filter_map(|(_, _, keys)| keys.address)
+            .filter_map(|(_, _, keys)| keys.backbone_address)
             .map(|address| index_of(kind, address.value))
             .collect();
         let mut wired = BTreeMap::new();
         for (name, span, keys) in files {
             let path = format!("nodes.{name}.backbone_address");
-            if let Some(address) = keys.address
+            if let Some(address) = keys.backbone_address
                 && (!prefix.contains(&address.value)
                     || host(Ipv6Net::new_assert(address.value, 64), 0) == address.value)
             {
@@ -308,7 +316,7 @@ impl<'t> Resolver<'t> {
                     ),
                 );
             }
-            let index = match keys.address {
+            let index = match keys.backbone_address {
                 Some(address) => index_of(kind, address.value),
                 None => (1..).find(|i| taken.insert(*i)).unwrap_or(1),
             };
@@ -318,10 +326,12 @@ impl<'t> Resolver<'t> {
                     Ipv6Addr::from_bits(prefix.network().to_bits() | u128::from(index) << 64 | 2)
                 }
             };
-            let address = keys.address.map_or(derived, |address| address.value);
+            let address = keys
+                .backbone_address
+                .map_or(derived, |address| address.value);
             let address = Ipv6Net::new_assert(address, 64);
             let gateway = (kind == BackboneKind::Routed).then(|| {
-                let at = keys.address.map_or(span, |address| address.span);
+                let at = keys.backbone_address.map_or(span, |address| address.span);
                 subnets.claim(self, "subnet", address.trunc(), path, at);
                 let low = if host(address, 1) == address.addr() {
                     2
@@ -334,7 +344,7 @@ impl<'t> Resolver<'t> {
                 || {
                     let bytes = self.seed.bytes(&["node", name, "mac"]);
                     // 02: locally administered, individual.
-                    Mac([0x02, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]])
+                    MacAddress([0x02, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]])
                 },
                 |mac| mac.value,
             );
@@ -342,7 +352,7 @@ impl<'t> Resolver<'t> {
             self.check_individual("mac", name, mac.0[0], &mac, at);
             macs.claim(self, "MAC address", mac, format!("nodes.{name}.mac"), at);
             let interface = BackboneInterface {
-                mac: mac.to_string(),
+                mac,
                 address,
                 gateway,
                 routes: Vec::new(),
@@ -369,17 +379,17 @@ impl<'t> Resolver<'t> {
         let mut shorts = Claims(BTreeMap::new());
         let mut radios = BTreeMap::new();
         for (name, (span, node)) in self.nodes.clone() {
-            let (eui64, short, router): (Option<At<Eui64>>, Option<At<ShortAddress>>, &str) =
-                match node {
-                    Node::EdgeRouter(file) => (file.eui64, file.short_address, name),
-                    Node::MobileNode(file) => (file.eui64, file.short_address, &file.attached_to),
-                    _ => continue,
-                };
+            let Some(antenna) = node.antenna() else {
+                continue;
+            };
+            let router = node.host().map_or(name, |host| host.attached_to.as_str());
+            let (eui64, short): (Option<At<Eui64>>, Option<At<ShortAddress>>) =
+                (antenna.eui64, antenna.short_address);
             let at = eui64.map_or(span, |eui64| eui64.span);
             let eui64 = eui64.map_or_else(|| Eui64::derive(self.seed, name), |e| e.value);
             self.check_individual("eui64", name, eui64.0[0], &eui64, at);
             eui64s.claim(self, "EUI-64", eui64, format!("nodes.{name}.eui64"), at);
-            // A wrong `attached_to` is reported where the mobile node is resolved.
+            // A wrong `attached_to` is reported where the host is resolved.
             let Some(router) = routers.iter().find(|r| r.name == router) else {
                 continue;
             };
@@ -402,20 +412,33 @@ impl<'t> Resolver<'t> {
         radios
     }
 
-    fn p_addrs(
+    /// The permanent addresses of hosts with a radio: as the file says, or as they form them at the
+    /// routers where they start. One that leases an address and tells nobody of it has none.
+    fn host_addresses(
         &mut self,
         routers: &[Router<'_>],
         radios: &BTreeMap<&'t str, RadioInterface>,
     ) -> BTreeMap<&'t str, Ipv6Addr> {
-        let mut p_addrs = BTreeMap::new();
-        for (name, file) in self.mobile_nodes() {
-            let home = routers.iter().find(|r| *r.name == *file.attached_to.value);
-            let slaac = || Some(radios.get(name)?.eui64.address_in(home?.prefix.network()));
-            if let Some(address) = file.p_addr.map(|p| p.value).or_else(slaac) {
-                p_addrs.insert(name, address);
-            }
+        let mut addresses = BTreeMap::new();
+        for (name, node, host) in self.hosts() {
+            let home = routers.iter().find(|r| *r.name == *host.attached_to.value);
+            let formed = || Some(radios.get(name)?.eui64.address_in(home?.prefix.network()));
+            let is_known =
+                node.mobility.is_located() || self.address_mode(node) == AddressMode::Slaac;
+            let given = node.mobility.address().map(|given| given.value);
+            let address = given.or_else(|| is_known.then(formed).flatten());
+            addresses.extend(address.map(|address| (name, address)));
         }
-        p_addrs
+        addresses
+    }
+
+    /// The permanent addresses that the file gives wired nodes.
+    fn given_addresses(&self) -> BTreeMap<&'t str, Ipv6Addr> {
+        let nodes = self.nodes.iter();
+        let wired = nodes.filter(|(_, (_, node))| node.host().is_none());
+        wired
+            .filter_map(|(name, (_, node))| Some((*name, node.mobility.address()?.value)))
+            .collect()
     }
 
     /// Refuses an address that two have, or that no host can have.
@@ -424,28 +447,25 @@ impl<'t> Resolver<'t> {
         for (name, (span, node)) in self.nodes.clone() {
             let given = |at: Option<At<Ipv6Addr>>| at.map_or(span, |at| at.span);
             let mut owned = Vec::new();
-            if let (Some(eth), Some(keys)) = (network.wired.get(name), wired_keys(node)) {
-                let at = given(keys.address);
+            if let (Some(eth), Some(keys)) = (network.wired.get(name), node.wired()) {
+                let at = given(keys.backbone_address);
                 owned.push((eth.address.addr(), "backbone_address", at));
                 owned.extend(eth.gateway.map(|gateway| (gateway, "gateway", at)));
             }
-            match node {
-                Node::EdgeRouter(file) => {
-                    let derived = |r: &&Router<'_>| file.address.is_some() || !r.overlaps;
-                    let router = network.router(name).filter(derived);
-                    owned.extend(router.map(|r| (r.address, "address", given(file.address))));
-                }
-                Node::MobileNode(file) => {
-                    let p_addr = network.p_addrs.get(name);
-                    owned.extend(p_addr.map(|p| (*p, "p_addr", given(file.p_addr))));
-                }
-                // A client's own address may be its permanent one.
-                Node::Client(file) => owned.extend(
-                    file.p_addr
-                        .filter(|p| Some(p.value) != owned.first().map(|(own, ..)| *own))
-                        .map(|p| (p.value, "p_addr", p.span)),
-                ),
-                _ => {}
+            if let Some(file) = node.router() {
+                let derived = |r: &&Router<'_>| file.address.is_some() || !r.overlaps;
+                let router = network.router(name).filter(derived);
+                owned.extend(router.map(|r| (r.address, "address", given(file.address))));
+            }
+            let permanent = node.mobility.address();
+            if node.host().is_some() {
+                let address = network.hosts.get(name);
+                owned.extend(address.map(|address| (*address, "p_addr", given(permanent))));
+            } else {
+                // A wired node's own address may be its permanent one.
+                let own = owned.first().map(|(own, ..)| *own);
+                let permanent = permanent.filter(|p| Some(p.value) != own);
+                owned.extend(permanent.map(|p| (p.value, "p_addr", p.span)));
             }
             for (address, key, at) in owned {
                 let path = format!("nodes.{name}.{key}");
@@ -461,24 +481,6 @@ impl<'t> Resolver<'t> {
             }
         }
     }
-}
-
-/// The keys that every wired role has.
-struct WiredKeys {
-    address: Option<At<Ipv6Addr>>,
-    mac: Option<At<Mac>>,
-}
-
-fn wired_keys(node: &Node) -> Option<WiredKeys> {
-    let (address, mac) = match node {
-        Node::EdgeRouter(n) => (n.backbone_address, n.mac),
-        Node::Dhcpv6Server(n) => (n.backbone_address, n.mac),
-        Node::Wmms(n) => (n.backbone_address, n.mac),
-        Node::Client(n) => (n.backbone_address, n.mac),
-        Node::Program(n) => (n.backbone_address, n.mac),
-        Node::MobileNode(_) => return None,
-    };
-    Some(WiredKeys { address, mac })
 }
 
 /// What tells wired nodes apart: the host on a bridge, the subnet of a routed /48.

@@ -9,7 +9,8 @@ use super::Resolver;
 use super::files::Imports;
 use super::radio::RadioModel;
 use crate::decode::At;
-use crate::file::{Link, Node, Pair, Place};
+use crate::file::{Link, Pair, Place};
+use crate::kind::Node;
 use crate::plan::{LinkPlan, TracePlan};
 
 /// Attenuation between a mobile node and the edge router that it starts at.
@@ -57,7 +58,7 @@ impl<'t> Resolver<'t> {
 
     /// The two nodes of a link: both known, both with a radio, and not the same.
     pub(super) fn ends(&mut self, path: &str, pair: &Pair) -> Option<Ends<'t>> {
-        let wanted = "a node with a radio: an edge-router or a mobile-node";
+        let wanted = "a node with a radio: an edge-router, a mobile-node or a sensor";
         let a = self.named(path, &pair.a, wanted, Node::has_radio);
         let b = self.named(path, &pair.b, wanted, Node::has_radio);
         let ((a, _), (b, _)) = (a?, b?);
@@ -74,21 +75,19 @@ impl<'t> Resolver<'t> {
     pub(super) fn links(&mut self, model: &RadioModel, places: &Places<'t>) -> Links<'t> {
         let given = self.given_links(model);
         let mut fixed = BTreeMap::new();
-        for (name, mobile) in self.mobile_nodes() {
+        for (name, _, host) in self.hosts() {
             // An unknown router has been reported; its links should not be reported as missing.
-            let home = self.nodes.get(mobile.attached_to.as_str());
-            let known_home = matches!(home, Some((_, Node::EdgeRouter(_))));
+            let home = self.nodes.get(host.attached_to.as_str());
+            let known_home = home.is_some_and(|(_, node)| node.is_router());
             for (router, (_, node)) in &self.nodes {
                 let ends = (name, *router);
-                if !matches!(node, Node::EdgeRouter(_))
-                    || given.traces.contains_key(&unordered(ends))
-                {
+                if !node.is_router() || given.traces.contains_key(&unordered(ends)) {
                     continue;
                 }
                 let attenuation = match (places.get(name), places.get(router)) {
                     (Some(_), Some(_)) if model.is_phy() => continue,
                     (Some(own), Some(router)) => model.attenuation(*own, *router),
-                    _ if !known_home || mobile.attached_to.value == *router => AT_HOME,
+                    _ if !known_home || host.attached_to.value == *router => AT_HOME,
                     _ => continue,
                 };
                 fixed.insert(unordered(ends), link(ends, attenuation));
@@ -169,14 +168,10 @@ impl<'t> Resolver<'t> {
 
 /// The position of a node, if it has one.
 fn position_of(node: &Node) -> Option<Position> {
-    match node {
-        Node::EdgeRouter(file) => file.position.as_ref().map(Position::from),
-        Node::MobileNode(file) => match &file.position {
-            Some(Place::At(position)) => Some(Position::from(position)),
-            // Members of groups have places; a problem has been reported for one that has none.
-            Some(Place::Spread(_)) | None => None,
-        },
-        _ => None,
+    match &node.antenna()?.position {
+        Some(Place::At(position)) => Some(Position::from(position)),
+        // Members of groups have places; a problem has been reported for one that has none.
+        Some(Place::Spread(_)) | None => None,
     }
 }
 

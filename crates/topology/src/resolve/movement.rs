@@ -11,7 +11,7 @@ use super::Resolver;
 use super::links::{link, unordered};
 use super::scenario::{GRAIN, Setting, World, Wrong, free_to_change, parts};
 use crate::decode::At;
-use crate::file::{self, Node, Step};
+use crate::file::{self, Step};
 use crate::plan::Action;
 
 /// Farther than this from where it is, a node would jump to where its import begins.
@@ -134,7 +134,7 @@ impl<'t> Resolver<'t> {
         let track = Track::new(way.to_vec()).map_err(|error| (name.span, error.to_string()))?;
         let parts = parts(needed, name.span, world.steps.len())?;
         for (router, (span, other)) in &self.nodes {
-            if !matches!(other, Node::EdgeRouter(_)) {
+            if !other.is_router() {
                 continue;
             }
             let Some(there) = world.positions.get(router).copied() else {

@@ -9,7 +9,8 @@ use units::{Db, Dbm};
 use super::{Resolver, is_name, or};
 use crate::decode::{At, Block};
 use crate::diagnostic::{Span, alternatives, nearest};
-use crate::file::{self, Node, PathLoss, Profile, Radio};
+use crate::file::{self, PathLoss, Profile, Radio};
+use crate::kind::Node;
 use crate::plan::{MacPlan, Medium, PhyPlan, RadioPlan};
 use crate::scalar::Hertz;
 
@@ -28,7 +29,7 @@ const TX_POWER: (f64, f64) = (-60.0, 30.0);
 const SENSITIVITY: (f64, f64) = (-130.0, -20.0);
 
 /// The radio model with what only resolution needs.
-pub(super) struct RadioModel {
+pub(crate) struct RadioModel {
     pub plan: RadioPlan,
     path_loss: Model,
     /// Transmit power of every radio, if the topology gives one.
@@ -42,7 +43,7 @@ impl RadioModel {
     }
 
     /// Whether frames go over the per-frame air.
-    pub(super) fn is_phy(&self) -> bool {
+    pub(crate) fn is_phy(&self) -> bool {
         self.plan.medium == Medium::Phy
     }
 }
@@ -117,7 +118,7 @@ impl Resolver<'_> {
     }
 
     /// Refuses a key that `edges` has no use for.
-    pub(super) fn phy_only(&mut self, path: &str, given: Option<Span>, medium: Medium) {
+    pub(crate) fn phy_only(&mut self, path: &str, given: Option<Span>, medium: Medium) {
         if let (Some(span), Medium::Edges) = (given, medium) {
             let message = format!(
                 "`{path}` belongs to `medium: phy`: under `edges` a link is there or not, without \
@@ -161,11 +162,7 @@ impl Resolver<'_> {
         node: &Node,
         model: &RadioModel,
     ) -> Option<medium::Profile> {
-        let file = match node {
-            Node::EdgeRouter(file) => file.profile.as_ref(),
-            Node::MobileNode(file) => file.profile.as_ref(),
-            _ => None,
-        }?;
+        let file = node.antenna()?.profile.as_ref()?;
         let path = format!("nodes.{name}.profile");
         let Some(phy) = &model.plan.phy else {
             self.phy_only(&path, Some(file.span()), model.plan.medium);

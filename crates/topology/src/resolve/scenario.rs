@@ -14,7 +14,8 @@ use super::movement::check_move_shape;
 use super::radio::{RadioModel, rounded};
 use crate::decode::At;
 use crate::diagnostic::Span;
-use crate::file::{Node, Pair, Step};
+use crate::file::{Pair, Step};
+use crate::kind::Node;
 use crate::plan::{Action, ScenarioPlan, StepPlan};
 use crate::scalar::LinkState;
 
@@ -151,12 +152,12 @@ impl<'t> Resolver<'t> {
             name.as_ref()
                 .is_none_or(|name| self.named(&path, name, wanted, fits).is_some())
         };
-        let is_mobile = |node: &Node| matches!(node, Node::MobileNode(_));
-        let moves = fits("move", &step.r#move, "a mobile-node", is_mobile);
+        let is_host = |node: &Node| node.host().is_some();
+        let moves = fits("move", &step.r#move, "a mobile-node", is_host);
         let crashes = fits("crash", &step.crash, "a node", |_| true);
         let restarts = fits("restart", &step.restart, "a node", |_| true);
-        let sleeps = |node: &Node| matches!(node, Node::MobileNode(m) if m.sleep.is_some());
-        let wakes = fits("wake", &step.wake, "a mobile-node with `sleep`", sleeps);
+        let sleeps = |node: &Node| node.host().is_some_and(|host| host.sleep.is_some());
+        let wakes = fits("wake", &step.wake, "a node with `sleep`", sleeps);
         links && moves && crashes && restarts && wakes
     }
 

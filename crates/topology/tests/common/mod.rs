@@ -12,8 +12,7 @@ pub fn load_in(
     text: &str,
     overrides: Overrides,
 ) -> Result<Plan, Diagnostics> {
-    let mut files =
-        |file: &str| fs::read_to_string(folder.join(file)).map_err(|error| error.to_string());
+    let mut files = |file: &str| fs::read(folder.join(file)).map_err(|error| error.to_string());
     load_with(name, text, overrides, &mut files)
 }
 

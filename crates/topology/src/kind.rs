@@ -1,0 +1,536 @@
+//! What a node is: its place, how it stays reachable when it moves, and what runs on it.
+//!
+//! ```text
+//! node = place (wired | radio | router) + mobility (none | a protocol) + services [ … ]
+//! ```
+//!
+//! This file is the register of kinds: a new protocol or service has a file of its own, which holds
+//! its tables, its plan, its resolution and its description, and one line in each list here that it
+//! belongs to. The rest of this crate, and other crates, ask a [`NodePlan`] what they need to know
+//! and match no names.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`wired`], [`router`], [`radio`] | the places |
+//! | [`handover`] | when a radio leaves its router, and how it looks for others |
+//! | [`comp`] | CoMP and CoMM as a node's mobility, and their server |
+//! | [`sensors`] | CoAP resources |
+//! | [`requester`] | CoAP requests |
+//! | [`dhcpv6_server`] | DHCPv6 |
+//! | [`program`] | programs of the user's |
+//! | [`role`] | shorthands for combinations of these |
+
+pub mod comp;
+pub mod dhcpv6_server;
+pub mod handover;
+mod node;
+pub mod program;
+pub mod radio;
+pub mod requester;
+pub mod role;
+pub mod router;
+pub mod sensors;
+pub mod wired;
+
+use std::net::Ipv6Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decode::{At, Block, Decode, Decoder};
+use crate::file::Coap;
+use crate::resolve::{Context, Resolver};
+use crate::scalar::{ScalarKind, ScalarText, not_a_word};
+use crate::tree::Tree;
+
+pub use node::NodePlan;
+
+/// Paths that protocols have for themselves.
+const RESERVED_PATHS: &[&str] = &["/.well-known/core", comp::PATH];
+
+/// The settings of the protocol that shorthands have by default: as keys of the node itself.
+pub(crate) use comp::{Given as DefaultGiven, Handed as DefaultHanded, Reached as DefaultReached};
+
+tagged! {
+    /// A node by the word for what it is most often: a shorthand for a place, a mobility and
+    /// services.
+    pub enum Role by "role" {
+        /// 6LoWPAN edge router.
+        "edge-router" => EdgeRouter(Box<router::EdgeRouter>),
+        /// DHCPv6 server.
+        "dhcpv6-server" => Dhcpv6Server(Box<role::Dhcpv6ServerNode>),
+        /// WoT Mobility Management System.
+        "wmms" => Wmms(Box<comp::wmms::WmmsNode>),
+        /// CoAP client.
+        "client" => Client(Box<role::Client>),
+        /// Mobile CoAP node.
+        "mobile-node" => MobileNode(Box<role::MobileNode>),
+        /// CoAP node with a radio that stays where it is.
+        "sensor" => Sensor(Box<role::Sensor>),
+        /// A program of the user's.
+        "program" => Program(Box<role::ProgramNode>),
+    }
+}
+
+impl Role {
+    fn expand(self, d: &mut Decoder) -> Node {
+        match self {
+            Role::EdgeRouter(table) => table.expand(d),
+            Role::Dhcpv6Server(table) => table.expand(d),
+            Role::Wmms(table) => table.expand(d),
+            Role::Client(table) => table.expand(d),
+            Role::MobileNode(table) => table.expand(d),
+            Role::Sensor(table) => table.expand(d),
+            Role::Program(table) => table.expand(d),
+        }
+    }
+}
+
+tagged! {
+    /// A node by its place.
+    pub enum AtPlace by "place" {
+        /// On the backbone.
+        "wired" => Wired(Box<wired::WiredNode>),
+        /// With a radio.
+        "radio" => Radio(Box<radio::RadioNode>),
+        /// Between the two.
+        "router" => Router(Box<router::RouterNode>),
+    }
+}
+
+impl AtPlace {
+    fn expand(self, d: &mut Decoder) -> Node {
+        match self {
+            AtPlace::Wired(table) => table.expand(d),
+            AtPlace::Radio(table) => table.expand(d),
+            AtPlace::Router(table) => table.expand(d),
+        }
+    }
+}
+
+/// A table of a node as what it stands for.
+pub(crate) trait Expand {
+    /// The node.
+    fn expand(self, d: &mut Decoder) -> Node;
+}
+
+/// A node, whatever words the file has for it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The word that the file has: its role, or its place.
+    pub kind: &'static str,
+    /// Where it is.
+    pub place: Place,
+    /// How it stays reachable.
+    pub mobility: Mobility,
+    /// What runs on it.
+    pub services: Vec<Service>,
+    /// CoAP parameters.
+    pub coap: Option<Coap>,
+}
+
+/// Where a node is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// On the backbone.
+    Wired(wired::Wired),
+    /// At a router, by radio.
+    Radio(Box<radio::Radio>),
+    /// Between the two.
+    Router(Box<router::Router>),
+}
+
+impl Decode for Node {
+    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Node> {
+        let place: Option<At<String>> = d.table_key(tree, "place")?;
+        match place {
+            Some(_) => AtPlace::decode(tree, d).map(|table| table.expand(d)),
+            None => Role::decode(tree, d).map(|table| table.expand(d)),
+        }
+    }
+}
+
+impl JsonSchema for Node {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Node".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        crate::schema::one_of([
+            generator.subschema_for::<Role>(),
+            generator.subschema_for::<AtPlace>(),
+        ])
+    }
+}
+
+impl Node {
+    /// Whether it has a radio.
+    pub fn has_radio(&self) -> bool {
+        !matches!(self.place, Place::Wired(_))
+    }
+
+    /// Whether it is an edge router.
+    pub fn is_router(&self) -> bool {
+        matches!(self.place, Place::Router(_))
+    }
+
+    /// Its router's part, if it is one.
+    pub(crate) fn router(&self) -> Option<&router::Router> {
+        match &self.place {
+            Place::Router(router) => Some(router),
+            _ => None,
+        }
+    }
+
+    /// Its part as a host with a radio, if it is one.
+    pub(crate) fn host(&self) -> Option<&radio::Radio> {
+        match &self.place {
+            Place::Radio(radio) => Some(radio),
+            _ => None,
+        }
+    }
+
+    /// Its interface on the backbone, if it has one.
+    pub(crate) fn wired(&self) -> Option<&wired::Wired> {
+        match &self.place {
+            Place::Wired(wired) => Some(wired),
+            Place::Router(router) => Some(&router.wired),
+            Place::Radio(_) => None,
+        }
+    }
+
+    /// Its radio, if it has one.
+    pub(crate) fn antenna(&self) -> Option<&radio::Antenna> {
+        match &self.place {
+            Place::Radio(radio) => Some(&radio.antenna),
+            Place::Router(router) => Some(&router.antenna),
+            Place::Wired(_) => None,
+        }
+    }
+
+    /// Its radio, to be changed.
+    pub(crate) fn antenna_mut(&mut self) -> Option<&mut radio::Antenna> {
+        match &mut self.place {
+            Place::Radio(radio) => Some(&mut radio.antenna),
+            Place::Router(router) => Some(&mut router.antenna),
+            Place::Wired(_) => None,
+        }
+    }
+
+    /// Whether it can move: its radio looks for other routers.
+    pub fn moves(&self) -> bool {
+        self.host().is_some_and(|radio| radio.handover.is_some())
+    }
+
+    /// Its resources, service by service; a service without its own list has the default one.
+    pub(crate) fn sensors(&self) -> impl Iterator<Item = &sensors::Sensors> {
+        self.services
+            .iter()
+            .filter_map(|service| match &service.table {
+                ServiceTable::Sensors(sensors) => Some(sensors),
+                _ => None,
+            })
+    }
+
+    /// Whether it asks others by itself.
+    pub(crate) fn asks(&self) -> bool {
+        let polls = self
+            .services
+            .iter()
+            .filter_map(|service| match &service.table {
+                ServiceTable::Polls(polls) => Some(polls),
+                _ => None,
+            });
+        polls.into_iter().any(|polls| !polls.0.is_empty())
+    }
+
+    /// Whether one of its services is as `which` says.
+    pub(crate) fn runs(&self, which: fn(&ServiceTable) -> bool) -> bool {
+        self.services.iter().any(|service| which(&service.table))
+    }
+}
+
+/// Declares the protocols by which a node stays reachable.
+macro_rules! mobilities {
+    ($( $(#[$meta:meta])* $word:literal, $key:ident => $variant:ident($module:ident); )*) => {
+        /// How a node stays reachable when it moves.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Protocol {
+            /// Not at all: its address is what it is.
+            None,
+            $( $(#[$meta])* $variant, )*
+        }
+
+        impl Protocol {
+            /// That of shorthands that name none.
+            pub(crate) const DEFAULT: Protocol = Protocol::Comp;
+
+            const WORDS: &'static [&'static str] = &["none", $($word),*];
+        }
+
+        impl crate::decode::Scalar for Protocol {
+            fn read(scalar: &ScalarText) -> Result<Self, String> {
+                match (scalar.kind, scalar.text.as_str()) {
+                    (ScalarKind::Plain | ScalarKind::Quoted, "none") => Ok(Protocol::None),
+                    $( (ScalarKind::Plain | ScalarKind::Quoted, $word) => Ok(Protocol::$variant), )*
+                    (_, other) => Err(not_a_word(other, Protocol::WORDS)),
+                }
+            }
+            fn schema() -> serde_json::Value {
+                serde_json::json!({ "type": "string", "enum": Protocol::WORDS })
+            }
+        }
+
+        tables! {
+            /// How a node stays reachable: the protocol, and settings of any of them.
+            pub struct MobilityKeys {
+                /// The protocol by which the node stays reachable, `none` for none.
+                pub mobility: Option<At<Protocol>>,
+                $( $(#[$meta])* pub $key: Option<Block<$module::Settings>>, )*
+            }
+        }
+
+        /// The protocol of a node with its settings, as the file has them.
+        #[derive(Clone, Debug)]
+        pub enum Mobility {
+            /// None.
+            None,
+            $( $(#[$meta])* $variant(Box<$module::Given>), )*
+        }
+
+        impl Mobility {
+            /// The permanent address that the file gives the node.
+            pub(crate) fn address(&self) -> Option<At<Ipv6Addr>> {
+                match self {
+                    Mobility::None => None,
+                    $( Mobility::$variant(given) => given.address(), )*
+                }
+            }
+
+            /// Whether only those find the node who speak the same protocol.
+            pub(crate) fn is_located(&self) -> bool {
+                match self {
+                    Mobility::None => false,
+                    $( Mobility::$variant(_) => $module::LOCATED, )*
+                }
+            }
+
+            /// Whether `other` is of the same protocol.
+            pub(crate) fn is_like(&self, other: &Mobility) -> bool {
+                std::mem::discriminant(self) == std::mem::discriminant(other)
+            }
+
+            /// The plan of `context`'s node.
+            pub(crate) fn plan<'t>(
+                &self,
+                r: &mut Resolver<'t>,
+                context: &Context<'_, 't>,
+            ) -> Option<MobilityPlan> {
+                match self {
+                    Mobility::None => None,
+                    $( Mobility::$variant(given) => {
+                        Some(MobilityPlan::$variant(given.plan(r, context)))
+                    } )*
+                }
+            }
+        }
+
+        /// The protocol by which a node stays reachable, resolved.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum MobilityPlan {
+            $( $(#[$meta])* #[serde(rename = $word)] $variant($module::Plan), )*
+        }
+
+        impl MobilityPlan {
+            /// What the protocol's plan says for other crates.
+            fn facts(&self) -> &dyn MobilityFacts {
+                match self { $( MobilityPlan::$variant(plan) => plan, )* }
+            }
+        }
+    };
+}
+
+/// What other crates may ask the plan of a protocol.
+pub(crate) trait MobilityFacts {
+    /// Whether correspondents keep their requests back while the node is handed over.
+    fn holds(&self) -> bool;
+}
+
+mobilities! {
+    /// CoMP, and CoMM.
+    "comp", comp => Comp(comp);
+}
+
+impl MobilityKeys {
+    /// The mobility that these keys choose. `default` is that of a node that names none, and
+    /// `inline` what a shorthand has for the default protocol's own table.
+    pub(crate) fn choose(
+        self,
+        default: Protocol,
+        inline: Option<DefaultGiven>,
+        d: &mut Decoder,
+    ) -> Mobility {
+        match self.mobility.map_or(default, |given| given.value) {
+            Protocol::None => Mobility::None,
+            Protocol::Comp => Mobility::Comp(Box::new(comp::Given::of(self.comp, inline, d))),
+        }
+    }
+}
+
+/// Declares the services.
+macro_rules! services {
+    ($( $(#[$meta:meta])* $word:literal => $variant:ident($table:ty, $plan:ty); )*) => {
+        /// A service as the file has it.
+        #[derive(Clone, Debug)]
+        pub enum ServiceTable {
+            $( $(#[$meta])* $variant($table), )*
+        }
+
+        impl Decode for ServiceTable {
+            fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+                const WORDS: &[&str] = &[$($word),*];
+                let expected = "a service, `{ sensors: [ … ] }`";
+                let (key, value) = d.only_entry(tree, WORDS, expected)?;
+                match key {
+                    $( $word => d.within($word.to_owned(), |d| {
+                        Decode::decode(value, d).map(ServiceTable::$variant)
+                    }), )*
+                    _ => None,
+                }
+            }
+        }
+
+        impl JsonSchema for ServiceTable {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                "Service".into()
+            }
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                crate::schema::keyed([
+                    $( ($word, generator.subschema_for::<$table>()), )*
+                ])
+            }
+        }
+
+        impl ServiceTable {
+            const fn word(&self) -> &'static str {
+                match self { $( ServiceTable::$variant(_) => $word, )* }
+            }
+
+            fn plan<'t>(
+                &self,
+                r: &mut Resolver<'t>,
+                context: &Context<'_, 't>,
+                path: &str,
+            ) -> ServicePlan {
+                match self {
+                    $( ServiceTable::$variant(table) => {
+                        ServicePlan::$variant(table.plan(r, context, path))
+                    } )*
+                }
+            }
+        }
+
+        /// A service, resolved.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum ServicePlan {
+            $( $(#[$meta])* #[serde(rename = $word)] $variant($plan), )*
+        }
+
+        impl ServicePlan {
+            /// What the service's plan says for other crates.
+            fn facts(&self) -> &dyn ServiceFacts {
+                match self { $( ServicePlan::$variant(plan) => plan, )* }
+            }
+        }
+    };
+}
+
+/// What other crates may ask the plan of a service.
+pub(crate) trait ServiceFacts {
+    /// Whether it runs over the node's CoAP endpoint.
+    fn is_coap(&self) -> bool {
+        false
+    }
+    /// The UDP port that it has for itself alone.
+    fn port(&self) -> Option<u16> {
+        None
+    }
+    /// What it is, in words for a person.
+    fn describe(&self) -> Vec<String>;
+}
+
+services! {
+    /// CoAP resources.
+    "sensors" => Sensors(sensors::Sensors, sensors::SensorsPlan);
+    /// CoAP requests.
+    "polls" => Polls(requester::Polls, requester::RequesterPlan);
+    /// DHCPv6 server (RFC 8415).
+    "dhcpv6-server" => Dhcpv6Server(Box<dhcpv6_server::Dhcpv6Server>, dhcpv6_server::Dhcpv6ServerPlan);
+    /// WoT Mobility Management System (CoMP), LMMS in CoMM.
+    "wmms" => Wmms(Box<comp::wmms::Wmms>, comp::wmms::WmmsPlan);
+    /// A program of the user's.
+    "program" => Program(program::Program, program::ProgramPlan);
+}
+
+tables! {
+    /// What runs on a node beside what its other keys say.
+    pub struct ServiceKeys {
+        /// What runs on the node: `{ sensors: [ … ] }`, `{ polls: [ … ] }`, … In a shorthand, beside
+        /// what that stands for.
+        pub services: Option<Vec<Listed>>,
+    }
+}
+
+/// A service and where the list of services has it.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct Listed(Block<ServiceTable>);
+
+impl Decode for Listed {
+    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+        Decode::decode(tree, d).map(Listed)
+    }
+}
+
+impl ServiceKeys {
+    /// The services.
+    pub(crate) fn services(self) -> Vec<Service> {
+        let listed = self.services.into_iter().flatten().enumerate();
+        let service = |(i, Listed(block)): (usize, Listed)| Service {
+            path: format!("services[{i}].{}", block.table.word()),
+            span: Some(block.span),
+            table: block.table,
+        };
+        listed.map(service).collect()
+    }
+}
+
+/// A service of a node.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Where it stands in the node's table; empty if that is the table itself.
+    pub path: String,
+    /// Where it stands in the file, if it is not a shorthand's.
+    pub span: Option<crate::diagnostic::Span>,
+    /// What it is.
+    pub table: ServiceTable,
+}
+
+impl Service {
+    /// A service that a shorthand stands for.
+    pub(crate) fn of_shorthand(path: &str, table: ServiceTable) -> Service {
+        Service {
+            path: path.to_owned(),
+            span: None,
+            table,
+        }
+    }
+
+    /// The plan.
+    pub(crate) fn plan<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> ServicePlan {
+        let path = match self.path.as_str() {
+            "" => context.path.clone(),
+            path => format!("{}.{path}", context.path),
+        };
+        self.table.plan(r, context, &path)
+    }
+}

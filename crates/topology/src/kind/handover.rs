@@ -1,0 +1,249 @@
+//! When a radio leaves its router, and how it looks for others.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use units::quantity::{duration, format_duration};
+use units::{Channel, Db, Dbm, PanId};
+
+use super::radio::{Host, Moving, Radio};
+use super::router::DEFAULT_MAX_INTERVAL;
+use super::{DefaultHanded, Node};
+use crate::decode::{At, Block};
+use crate::plan::{EarlyScanPlan, NodeName, ScanPlan};
+use crate::resolve::identity::Router;
+use crate::resolve::timers::ms;
+use crate::resolve::{Context, Resolver, or};
+use crate::scalar::words;
+
+tables! {
+    /// When a radio leaves its router, and how it looks for others.
+    pub struct Leaving {
+        /// When.
+        pub trigger: Option<Trigger>,
+        /// `phy`: how it looks for routers.
+        pub scan: Option<Block<Scan>>,
+        /// `phy`: a router of which nothing was heard on its channel for this long has no
+        /// signal; default three times the longest max_interval of the candidates' router
+        /// advertisements.
+        pub signal_timeout: Option<At<Duration>>,
+    }
+
+    /// How a mobile node hands over.
+    pub struct MobileHandover {
+        with leaving: Leaving,
+        with handed: DefaultHanded,
+        with host: Host,
+    }
+
+    /// The signal condition that starts a handover. A lost link triggers at once.
+    pub struct Trigger {
+        /// The serving router's signal must be under this …; default -75 dBm.
+        pub threshold: Option<At<Dbm>>,
+        /// … and a candidate's must be better by this …; default 6 dB.
+        pub hysteresis: Option<At<Db>>,
+        /// … in this many samples in a row; default 3.
+        pub samples: Option<At<u32>>,
+        /// Sampling period; default 100 ms.
+        pub sample_every: Option<At<Duration>>,
+    }
+
+    /// Listening for routers, channel by channel.
+    pub struct Scan {
+        /// Which channels: `candidates`, those of the candidates (default).
+        pub channels: Option<At<ScanChannels>>,
+        /// How long on each; default 1.2 times the longest max_interval of the candidates'
+        /// router advertisements.
+        pub dwell: Option<At<Duration>>,
+        /// Looking around while the serving router can still be heard; default not.
+        pub early: Option<EarlyScan>,
+    }
+
+    /// Scans before the link is lost.
+    pub struct EarlyScan {
+        /// The serving router's signal must be under this.
+        pub threshold: At<Dbm>,
+        /// From the start of one scan to the start of the next, at least a dwell.
+        pub every: At<Duration>,
+    }
+}
+
+/// The channels of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanChannels {
+    /// Those of the candidates.
+    Candidates,
+}
+words!(ScanChannels, "candidates" => Candidates);
+
+/// When a radio leaves its router, and for which others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandoverPlan {
+    /// When.
+    pub trigger: TriggerPlan,
+    /// How it looks for routers, under `phy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanPlan>,
+    /// A router on the node's channel of which nothing was heard for this long has no signal,
+    /// under `phy`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::plan::optional_duration"
+    )]
+    pub signal_timeout: Option<Duration>,
+    /// The PANs that it may attach to.
+    pub candidates: Vec<CandidatePlan>,
+}
+
+/// The signal condition that starts a handover.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerPlan {
+    /// The serving router's signal must be under this …
+    pub threshold: Dbm,
+    /// … and a candidate's must be better by this …
+    pub hysteresis: Db,
+    /// … in this many samples in a row. A lost link (no signal at all) triggers at once.
+    pub samples: u32,
+    /// Sampling period.
+    #[serde(with = "duration")]
+    pub sample_every: Duration,
+}
+
+/// A PAN that a node may attach to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandidatePlan {
+    /// The edge router.
+    pub router: NodeName,
+    /// Its channel.
+    pub channel: Channel,
+    /// Its PAN.
+    pub pan_id: PanId,
+}
+
+impl Moving {
+    /// The plan of `context`'s node, whose radio is `radio`.
+    pub(super) fn plan<'t>(
+        &self,
+        r: &mut Resolver<'t>,
+        context: &Context<'_, 't>,
+        radio: &Radio,
+    ) -> HandoverPlan {
+        let path = format!("{}.handover", context.path);
+        let leaving = self.leaving.as_ref();
+        let (scan, signal_timeout) = self.search(r, &path, context);
+        let trigger = leaving.and_then(|leaving| leaving.trigger.as_ref());
+        HandoverPlan {
+            trigger: TriggerPlan {
+                threshold: or(trigger.and_then(|t| t.threshold), Dbm(-75.0)),
+                hysteresis: r.checked(
+                    &format!("{path}.trigger.hysteresis"),
+                    trigger.and_then(|t| t.hysteresis),
+                    Db(6.0),
+                    |value| value.to_string(),
+                    |value| value.0 >= 0.0,
+                    "0 dB or more",
+                ),
+                samples: r.at_least_one(
+                    &format!("{path}.trigger.samples"),
+                    trigger.and_then(|t| t.samples),
+                    3,
+                ),
+                sample_every: r.positive(
+                    &format!("{path}.trigger.sample_every"),
+                    trigger.and_then(|t| t.sample_every),
+                    ms(100),
+                ),
+            },
+            scan,
+            signal_timeout,
+            candidates: self.candidates(r, context, radio),
+        }
+    }
+
+    fn candidates<'t>(
+        &self,
+        r: &mut Resolver<'t>,
+        context: &Context<'_, 't>,
+        radio: &Radio,
+    ) -> Vec<CandidatePlan> {
+        let routers = &context.network.routers;
+        let Some(given) = &self.candidates else {
+            return routers.iter().map(Router::candidate).collect();
+        };
+        let mut candidates = Vec::new();
+        for (i, router) in given.iter().enumerate() {
+            let at = format!("{}.candidates[{i}]", context.path);
+            let found = r.named(&at, router, "an edge-router", Node::is_router);
+            let router = found.and_then(|(name, _)| context.network.router(name));
+            candidates.extend(router.map(Router::candidate));
+        }
+        let home = &radio.attached_to;
+        if !given.iter().any(|c| c.value == home.value) {
+            let message = format!(
+                "`{}.attached_to`: `{}` is not among the candidates; add it there",
+                context.path, home.value
+            );
+            r.problem(home.span, message);
+        }
+        candidates
+    }
+
+    /// How a node looks for routers, and when one has no signal; under `phy` only.
+    fn search(
+        &self,
+        r: &mut Resolver<'_>,
+        path: &str,
+        context: &Context<'_, '_>,
+    ) -> (Option<ScanPlan>, Option<Duration>) {
+        let leaving = self.leaving.as_ref();
+        let scan = leaving.and_then(|leaving| leaving.scan.as_ref());
+        let signal_timeout = leaving.and_then(|leaving| leaving.signal_timeout);
+        if !context.model.is_phy() {
+            let medium = context.model.plan.medium;
+            r.phy_only(&format!("{path}.scan"), scan.map(|v| v.span), medium);
+            let at = signal_timeout.map(|v| v.span);
+            r.phy_only(&format!("{path}.signal_timeout"), at, medium);
+            return (None, None);
+        }
+        let interval = self.longest_interval(context);
+        let dwell = r.positive(
+            &format!("{path}.scan.dwell"),
+            scan.and_then(|s| s.dwell),
+            interval * 6 / 5,
+        );
+        let early = scan
+            .and_then(|s| s.early.as_ref())
+            .map(|early| EarlyScanPlan {
+                threshold: early.threshold.value,
+                every: r.duration(
+                    &format!("{path}.scan.early.every"),
+                    Some(early.every),
+                    early.every.value,
+                    |every| every >= dwell && !every.is_zero(),
+                    &format!("at least as long as a dwell, {}", format_duration(dwell)),
+                ),
+            });
+        let signal_timeout = r.positive(
+            &format!("{path}.signal_timeout"),
+            signal_timeout,
+            interval * 3,
+        );
+        (Some(ScanPlan { dwell, early }), Some(signal_timeout))
+    }
+
+    /// The longest time without a router advertisement of any candidate.
+    fn longest_interval(&self, context: &Context<'_, '_>) -> Duration {
+        let is_candidate = |name: &str| {
+            let given = self.candidates.as_ref();
+            given.is_none_or(|given| given.iter().any(|candidate| *candidate.value == *name))
+        };
+        let routers = context.network.routers.iter();
+        let candidates = routers.filter(|router| is_candidate(router.name));
+        let intervals = candidates.map(|router| router.file.max_interval());
+        intervals.max().unwrap_or(DEFAULT_MAX_INTERVAL)
+    }
+}

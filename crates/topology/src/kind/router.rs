@@ -1,0 +1,336 @@
+//! Edge routers: between the backbone and the radios.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+use units::quantity::{duration, format_duration};
+use units::{Channel, PanId};
+
+use super::dhcpv6_server;
+use super::radio::Antenna;
+use super::wired::Wired;
+use super::{Expand, Mobility, Node, Place, ServiceKeys};
+use crate::decode::{At, Decoder};
+use crate::file::Coap;
+use crate::plan::AddressMode;
+use crate::resolve::timers::{in_milliseconds, ms, s};
+use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
+
+tables! {
+    /// An edge router's own keys.
+    pub struct Router {
+        with wired: Wired,
+        with antenna: Antenna,
+        /// Channel, 11 to 26; default 11, 12, … in name order.
+        pub channel: Option<At<Channel>>,
+        /// PAN ID; default 0x0001, 0x0002, … in name order.
+        pub pan: Option<At<PanId>>,
+        /// Prefix of its 6LoWPAN link, a /64; default 2001:db8:1::/64, 2001:db8:2::/64, … in
+        /// name order.
+        pub prefix: Option<At<Ipv6Net>>,
+        /// Its address in that prefix; default PREFIX::1.
+        pub address: Option<At<Ipv6Addr>>,
+        /// Router advertisements.
+        pub router_advertisements: Option<RouterAdvertisements>,
+        /// The DHCPv6 server that it relays to; default the only one there is.
+        pub dhcpv6_server: Option<At<String>>,
+    }
+
+    /// 6LoWPAN edge router: advertises its prefix on the radio side, forwards, relays DHCPv6.
+    pub struct EdgeRouter also ["role"] {
+        with router: Router,
+        with services: ServiceKeys,
+        /// CoAP parameters.
+        pub coap: Option<Coap>,
+    }
+
+    /// An edge router with what runs on it.
+    pub struct RouterNode also ["place"] {
+        with router: Router,
+        with services: ServiceKeys,
+        /// CoAP parameters.
+        pub coap: Option<Coap>,
+    }
+
+    /// Router configuration variables (RFC 4861 §6.2.1) and constants (§10).
+    pub struct RouterAdvertisements {
+        /// MinRtrAdvInterval; default a third of max_interval (all of it under 9 s).
+        pub min_interval: Option<At<Duration>>,
+        /// MaxRtrAdvInterval, 70 ms (RFC 6275 §7.5) to 1800 s; default 600 s.
+        pub max_interval: Option<At<Duration>>,
+        /// MAX_RA_DELAY_TIME: longest random delay of a solicited advertisement; default 0.5 s.
+        pub max_response_delay: Option<At<Duration>>,
+        /// MIN_DELAY_BETWEEN_RAS; default 3 s.
+        pub min_delay_between: Option<At<Duration>>,
+        /// AdvDefaultLifetime, whole seconds, 0 or max_interval to 9000 s; default three times
+        /// max_interval.
+        pub router_lifetime: Option<At<Duration>>,
+        /// M flag: addresses by DHCPv6; default whether a node uses it.
+        pub managed: Option<At<bool>>,
+        /// O flag: other configuration by DHCPv6; default false.
+        pub other: Option<At<bool>>,
+        /// A flag of the prefix; default whether a node uses SLAAC.
+        pub autonomous: Option<At<bool>>,
+        /// AdvRetransTimer, whole milliseconds; default 0 ms, unspecified.
+        pub retrans_timer: Option<At<Duration>>,
+        /// AdvReachableTime, whole milliseconds, at most 1 h; default 0 ms, unspecified.
+        pub reachable_time: Option<At<Duration>>,
+        /// AdvValidLifetime, whole seconds; default 30 days.
+        pub valid_lifetime: Option<At<Duration>>,
+        /// AdvPreferredLifetime, whole seconds; default 7 days.
+        pub preferred_lifetime: Option<At<Duration>>,
+    }
+}
+
+impl Expand for EdgeRouter {
+    fn expand(self, _: &mut Decoder) -> Node {
+        Node {
+            kind: "edge-router",
+            place: Place::Router(Box::new(self.router)),
+            mobility: Mobility::None,
+            services: self.services.services(),
+            coap: self.coap,
+        }
+    }
+}
+
+impl Expand for RouterNode {
+    fn expand(self, _: &mut Decoder) -> Node {
+        Node {
+            kind: "router",
+            place: Place::Router(Box::new(self.router)),
+            mobility: Mobility::None,
+            services: self.services.services(),
+            coap: self.coap,
+        }
+    }
+}
+
+/// Edge router: advertises its prefix on `lowpan0`, forwards, relays DHCPv6.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouterPlan {
+    /// The prefix on its 6LoWPAN link.
+    pub prefix: Ipv6Net,
+    /// Its own address in that prefix.
+    pub address: Ipv6Addr,
+    /// Router advertisements.
+    pub router_advertisements: RouterAdvertisementPlan,
+    /// DHCPv6 server to relay to; absent: no relay agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dhcpv6_server: Option<Ipv6Addr>,
+}
+
+/// Router configuration variables (RFC 4861 §6.2.1) and protocol constants (§10).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouterAdvertisementPlan {
+    /// MinRtrAdvInterval.
+    #[serde(with = "duration")]
+    pub min_interval: Duration,
+    /// MaxRtrAdvInterval.
+    #[serde(with = "duration")]
+    pub max_interval: Duration,
+    /// MAX_RA_DELAY_TIME: longest random delay of a solicited advertisement.
+    #[serde(with = "duration")]
+    pub max_response_delay: Duration,
+    /// MIN_DELAY_BETWEEN_RAS.
+    #[serde(with = "duration")]
+    pub min_delay_between: Duration,
+    /// AdvDefaultLifetime, whole seconds.
+    #[serde(with = "duration")]
+    pub router_lifetime: Duration,
+    /// M flag: addresses by DHCPv6.
+    pub managed: bool,
+    /// O flag: other configuration by DHCPv6.
+    pub other: bool,
+    /// A flag of the prefix: SLAAC.
+    pub autonomous: bool,
+    /// AdvRetransTimer, milliseconds on the wire; 0: unspecified.
+    #[serde(with = "duration")]
+    pub retrans_timer: Duration,
+    /// AdvReachableTime, milliseconds on the wire; 0: unspecified.
+    #[serde(with = "duration")]
+    pub reachable_time: Duration,
+    /// AdvValidLifetime of the prefix, whole seconds.
+    #[serde(with = "duration")]
+    pub valid_lifetime: Duration,
+    /// AdvPreferredLifetime of the prefix, whole seconds.
+    #[serde(with = "duration")]
+    pub preferred_lifetime: Duration,
+}
+
+impl RouterPlan {
+    /// The UDP port of its relay agent, if it is one.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.dhcpv6_server.map(|_| dhcpv6_server::PORT)
+    }
+
+    /// What it is, in words for a person.
+    pub(super) fn describe(&self) -> Vec<String> {
+        vec!["edge router".into(), self.prefix.to_string()]
+    }
+}
+
+/// RFC 4861 §6.2.1: MaxRtrAdvInterval "MUST be no less than 4 seconds and no greater than
+/// 1800 seconds"; RFC 6275 §7.5 lets mobility go down to 70 ms …
+const MAX_INTERVAL: (Duration, Duration) = (ms(70), s(1800));
+/// … and MinRtrAdvInterval from 3 s down to 30 ms.
+const MIN_INTERVAL: Duration = ms(30);
+/// From here on RFC 4861's default of MinRtrAdvInterval is 0.33 MaxRtrAdvInterval, and 0.75 of
+/// it is the largest value allowed; under it the default is MaxRtrAdvInterval itself.
+const FRACTION_FROM: Duration = s(9);
+/// RFC 4861 §6.2.1: AdvDefaultLifetime is 0 or between MaxRtrAdvInterval and this.
+const MAX_ROUTER_LIFETIME: Duration = s(9000);
+/// RFC 4861 §6.2.1: AdvReachableTime "MUST be no greater than 3,600,000 milliseconds".
+const MAX_REACHABLE_TIME: Duration = s(3600);
+
+/// RFC 4861 §6.2.1: MaxRtrAdvInterval's default.
+pub(crate) const DEFAULT_MAX_INTERVAL: Duration = s(600);
+
+impl Router {
+    /// The longest time between its multicast advertisements.
+    pub(crate) fn max_interval(&self) -> Duration {
+        let advertisements = self.router_advertisements.as_ref();
+        or(
+            advertisements.and_then(|ra| ra.max_interval),
+            DEFAULT_MAX_INTERVAL,
+        )
+    }
+
+    /// The plan of `context`'s node.
+    pub(crate) fn plan<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> RouterPlan {
+        let path = &context.path;
+        let router = context.network.router(context.name);
+        let server = r.relayed_server(context, self);
+        let ra = self.router_advertisements.as_ref();
+        let managed = r.users_of(AddressMode::Dhcpv6);
+        let autonomous = r.users_of(AddressMode::Slaac);
+        let ra_path = format!("{path}.router_advertisements");
+        let flags = [
+            ("managed", ra.and_then(|ra| ra.managed), &managed, "dhcpv6"),
+            (
+                "autonomous",
+                ra.and_then(|ra| ra.autonomous),
+                &autonomous,
+                "slaac",
+            ),
+        ];
+        for (key, flag, users, mode) in flags {
+            if let (Some(At { value: false, span }), Some((user, key_of_mode))) =
+                (flag, users.first())
+            {
+                let message = format!(
+                    "`{ra_path}.{key}`: `false` leaves `{user}` without an address, because its \
+                     mode is {mode}; write `true`, or change `nodes.{user}.{key_of_mode}`"
+                );
+                r.problem(span, message);
+            }
+        }
+        RouterPlan {
+            prefix: router.map_or_else(Ipv6Net::default, |router| router.prefix),
+            address: router.map_or(NO_ADDRESS, |router| router.address),
+            router_advertisements: advertisements(
+                r,
+                &ra_path,
+                ra,
+                !managed.is_empty(),
+                !autonomous.is_empty(),
+            ),
+            dhcpv6_server: server.map(|server| context.network.address_of(server)),
+        }
+    }
+}
+
+/// Router advertisements; `managed` and `autonomous` are what the nodes need.
+fn advertisements(
+    r: &mut Resolver<'_>,
+    path: &str,
+    file: Option<&RouterAdvertisements>,
+    managed: bool,
+    autonomous: bool,
+) -> RouterAdvertisementPlan {
+    let (min_interval, max_interval) = intervals(r, path, file);
+    let zero = Duration::ZERO;
+    let lifetime_right = format!(
+        "0 s, or whole seconds from max_interval, {}, to 9000 s (RFC 4861 §6.2.1)",
+        format_duration(max_interval)
+    );
+    let (valid_lifetime, preferred_lifetime) = r.lifetimes(
+        path,
+        (file.and_then(|f| f.valid_lifetime), s(2_592_000)),
+        (file.and_then(|f| f.preferred_lifetime), s(604_800)),
+    );
+    RouterAdvertisementPlan {
+        min_interval,
+        max_interval,
+        max_response_delay: or(file.and_then(|f| f.max_response_delay), ms(500)),
+        min_delay_between: or(file.and_then(|f| f.min_delay_between), s(3)),
+        router_lifetime: r.duration(
+            &format!("{path}.router_lifetime"),
+            file.and_then(|f| f.router_lifetime),
+            s((3 * max_interval).as_millis().div_ceil(1000) as u64).min(MAX_ROUTER_LIFETIME),
+            |value| {
+                value.is_zero()
+                    || (value.subsec_nanos() == 0
+                        && (max_interval..=MAX_ROUTER_LIFETIME).contains(&value))
+            },
+            &lifetime_right,
+        ),
+        managed: or(file.and_then(|f| f.managed), managed),
+        other: or(file.and_then(|f| f.other), false),
+        autonomous: or(file.and_then(|f| f.autonomous), autonomous),
+        retrans_timer: r.duration(
+            &format!("{path}.retrans_timer"),
+            file.and_then(|f| f.retrans_timer),
+            zero,
+            |value| in_milliseconds(value, u64::from(u32::MAX)),
+            "whole milliseconds up to 4294967295 ms",
+        ),
+        reachable_time: r.duration(
+            &format!("{path}.reachable_time"),
+            file.and_then(|f| f.reachable_time),
+            zero,
+            |value| in_milliseconds(value, MAX_REACHABLE_TIME.as_secs() * 1000),
+            "whole milliseconds up to 1 h (RFC 4861 §6.2.1)",
+        ),
+        valid_lifetime,
+        preferred_lifetime,
+    }
+}
+
+/// MinRtrAdvInterval and MaxRtrAdvInterval.
+fn intervals(
+    r: &mut Resolver<'_>,
+    path: &str,
+    file: Option<&RouterAdvertisements>,
+) -> (Duration, Duration) {
+    let max = r.duration(
+        &format!("{path}.max_interval"),
+        file.and_then(|f| f.max_interval),
+        DEFAULT_MAX_INTERVAL,
+        |value| (MAX_INTERVAL.0..=MAX_INTERVAL.1).contains(&value),
+        "from 70 ms (RFC 6275 §7.5) to 1800 s (RFC 4861 §6.2.1)",
+    );
+    let max = max.clamp(MAX_INTERVAL.0, MAX_INTERVAL.1);
+    let (default, limit) = if max >= FRACTION_FROM {
+        (max * 33 / 100, max * 3 / 4)
+    } else {
+        (max, max)
+    };
+    let right = format!(
+        "from 30 ms (RFC 6275 §7.5) to {}, which max_interval = {} allows (RFC 4861 §6.2.1)",
+        format_duration(limit),
+        format_duration(max)
+    );
+    let min = r.duration(
+        &format!("{path}.min_interval"),
+        file.and_then(|f| f.min_interval),
+        default,
+        |value| (MIN_INTERVAL..=limit).contains(&value),
+        &right,
+    );
+    (min, max)
+}

@@ -1,0 +1,40 @@
+//! A node on the backbone.
+
+use std::net::Ipv6Addr;
+
+use units::MacAddress;
+
+use super::{Expand, MobilityKeys, Node, Place, Protocol, ServiceKeys};
+use crate::decode::{At, Decoder};
+use crate::file::Coap;
+
+tables! {
+    /// The interface on the backbone.
+    pub struct Wired {
+        /// Its address on the backbone; derived.
+        pub backbone_address: Option<At<Ipv6Addr>>,
+        /// MAC address on the backbone; derived from the seed.
+        pub mac: Option<At<MacAddress>>,
+    }
+
+    /// A node on the backbone.
+    pub struct WiredNode also ["place"] {
+        with wired: Wired,
+        with mobility: MobilityKeys,
+        with services: ServiceKeys,
+        /// CoAP parameters.
+        pub coap: Option<Coap>,
+    }
+}
+
+impl Expand for WiredNode {
+    fn expand(self, d: &mut Decoder) -> Node {
+        Node {
+            kind: "wired",
+            mobility: self.mobility.choose(Protocol::None, None, d),
+            services: self.services.services(),
+            place: Place::Wired(self.wired),
+            coap: self.coap,
+        }
+    }
+}
