@@ -9,7 +9,7 @@ use coap::{Code, Params};
 use rundir::air::Facts;
 use rundir::{Event, RunFacts};
 use topology::Plan;
-use topology::plan::{Asks, NodeName, NodePlan, Role};
+use topology::plan::{CoapPlan, NodeName, NodePlan};
 use units::SimTime;
 
 use crate::air::{self, Readings};
@@ -69,7 +69,7 @@ pub fn build(
         },
         asking: clients(plan)
             .iter()
-            .map(|(name, ..)| (*name).clone())
+            .map(|(name, _)| (*name).clone())
             .collect(),
         addresses,
         records: mobility::handovers(events),
@@ -87,15 +87,15 @@ pub fn build(
         assembly.notes.push(note.into());
     }
     let clients = clients(plan);
-    for (name, node, asks) in &clients {
-        assembly.client(name, node, *asks, captures);
+    for (name, node) in &clients {
+        assembly.client(name, node, captures);
     }
     assembly.note_handovers();
     let limit = plan.radio.phy.as_ref().map(|phy| phy.lateness_limit);
     let limit = limit.map(seconds);
     let radios = assembly.radios(plan, events);
     assembly.note_lateness(air, limit);
-    let clients: Vec<&str> = clients.iter().map(|(name, ..)| name.as_str()).collect();
+    let clients: Vec<&str> = clients.iter().map(|(name, _)| name.as_str()).collect();
     let result = assembly.finish(plan, facts, events, start, &clients);
     RunResult {
         radios,
@@ -105,20 +105,18 @@ pub fn build(
     }
 }
 
-/// Whoever asks: clients, and mobile nodes that poll.
-fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan, Asks<'_>)> {
-    let nodes = plan.nodes.iter();
-    let clients = nodes.filter_map(|(name, node)| Some((name, node, node.role.asks()?)));
-    clients.collect()
+/// Whoever asks.
+fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan)> {
+    plan.nodes.iter().filter(|(_, node)| node.asks()).collect()
 }
 
-/// The address that stands for a client: of one that moves its P_Addr.
+/// The address that stands for a client: of one with a radio its permanent one.
 fn home(node: &NodePlan) -> Option<IpAddr> {
-    let p_addr = match &node.role {
-        Role::MobileNode(node) => Some(node.p_addr),
-        _ => node.backbone.as_ref().map(|b| b.address.addr()),
+    let address = match &node.host {
+        Some(_) => Some(node.address),
+        None => node.backbone.as_ref().map(|b| b.address.addr()),
     };
-    p_addr.map(IpAddr::V6)
+    address.map(IpAddr::V6)
 }
 
 fn earliest(captures: &[InterfaceCapture]) -> SimTime {
@@ -147,13 +145,7 @@ struct Assembly<'p> {
 }
 
 impl Assembly<'_> {
-    fn client(
-        &mut self,
-        name: &NodeName,
-        node: &NodePlan,
-        asks: Asks<'_>,
-        captures: &[InterfaceCapture],
-    ) {
+    fn client(&mut self, name: &NodeName, node: &NodePlan, captures: &[InterfaceCapture]) {
         let own = InterfaceCapture::find(captures, name, client_interface(node));
         let Some(own) = own else {
             self.incomplete(format!("there is no capture of {name}"));
@@ -180,19 +172,20 @@ impl Assembly<'_> {
             let sent = flow.exchanges.len();
             let resource = &flow.resource;
             self.notes.push(format!(
-                "{name} sent {sent} requests for {resource} to {to}, which no mobile node had: they are not counted"
+                "{name} sent {sent} requests for {resource} to {to}, which no node had: they are not counted"
             ));
         }
-        for poll in asks.polls {
+        for poll in node.polls() {
+            let resource = poll.resource();
             let asked = |f: &&analysis::Flow| {
                 f.node.as_ref() == Some(&poll.node)
-                    && f.resource == poll.path
-                    && f.method == Code::GET
+                    && f.resource == resource
+                    && f.method == Code(poll.method.code())
             };
             if !known.iter().any(asked) {
-                let what = format!("{}{}", poll.node, poll.path);
+                let what = format!("{}{resource}", poll.node);
                 self.incomplete(format!("{name} sent no request for {what}"));
-                self.handovers_of(name, &poll.node, &poll.path, &[]);
+                self.handovers_of(name, &poll.node, &resource, &[]);
             }
         }
         for flow in known {
@@ -410,8 +403,8 @@ fn analysis_with(
             .flat_map(|home| own.clone().map(move |(address, _)| (*address, home)))
             .collect(),
         max_transmit_span: client
-            .role
-            .asks()
+            .coap
+            .as_ref()
             .map(max_transmit_span)
             .unwrap_or_default(),
         ..Options::default()
@@ -420,11 +413,11 @@ fn analysis_with(
 }
 
 /// MAX_TRANSMIT_SPAN of a client (RFC 7252 §4.8.2).
-fn max_transmit_span(asks: Asks<'_>) -> Duration {
+fn max_transmit_span(coap: &CoapPlan) -> Duration {
     Params {
-        ack_timeout: asks.coap.ack_timeout,
-        ack_random_factor: asks.coap.ack_random_factor,
-        max_retransmit: asks.coap.max_retransmit,
+        ack_timeout: coap.ack_timeout,
+        ack_random_factor: coap.ack_random_factor,
+        max_retransmit: coap.max_retransmit,
         ..Params::default()
     }
     .max_transmit_span()

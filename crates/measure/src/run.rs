@@ -111,7 +111,7 @@ pub fn analyze(
 fn clients(plan: &Plan) -> impl Iterator<Item = (&str, &NodePlan)> {
     let nodes = plan.nodes.iter();
     nodes
-        .filter(|(_, node)| node.role.asks().is_some())
+        .filter(|(_, node)| node.asks())
         .map(|(name, node)| (name.as_str(), node))
 }
 

@@ -15,7 +15,7 @@ use coap::message::PORT;
 use coap::wire::{Message, Token};
 use serde::{Deserialize, Serialize};
 use topology::Plan;
-use topology::plan::{NodeName, Role};
+use topology::plan::NodeName;
 use units::SimTime;
 
 use crate::analysis::{P_ADDR, is_signalling};
@@ -119,10 +119,10 @@ impl<'p> Traffic<'p> {
         };
         for (name, node) in &plan.nodes {
             if let Some(backbone) = &node.backbone {
-                read(name, "eth0", Some(octets(&backbone.mac)?))?;
+                read(name, "eth0", Some(backbone.mac.0))?;
             }
             // What a router's radio sees is in the captures of the other ends.
-            if node.radio.is_some() && !matches!(node.role, Role::EdgeRouter(_)) {
+            if node.host.is_some() {
                 read(name, "lowpan0", None)?;
             }
         }
@@ -148,11 +148,6 @@ impl<'p> Traffic<'p> {
     }
 }
 
-fn octets(mac: &str) -> Option<[u8; 6]> {
-    let octets = mac.split(':').map(|o| u8::from_str_radix(o, 16).ok());
-    octets.collect::<Option<Vec<u8>>>()?.try_into().ok()
-}
-
 /// Which node an address is of.
 struct Subjects<'p>(BTreeMap<IpAddr, &'p str>);
 
@@ -160,7 +155,7 @@ impl<'p> Subjects<'p> {
     fn of(plan: &'p Plan, addresses: &BTreeMap<IpAddr, NodeName>) -> Subjects<'p> {
         let mut subjects = BTreeMap::new();
         for (name, node) in &plan.nodes {
-            if let (Some(radio), Role::MobileNode(_)) = (&node.radio, &node.role) {
+            if let (Some(radio), Some(_)) = (&node.radio, &node.host) {
                 let of_node = addresses.iter().filter(|(_, n)| *n == name);
                 subjects.extend(of_node.map(|(address, _)| (*address, name.as_str())));
                 subjects.insert(radio.eui64.link_local().into(), name.as_str());

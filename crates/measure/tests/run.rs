@@ -18,7 +18,7 @@ use measure::result::{Outcome, RunResult};
 use measure::text;
 use rundir::event::{SCENARIO, write_line};
 use rundir::{Event, EventKind, Phase, RunDir, RunFacts};
-use topology::plan::{Comparison, Expectation, Metric, NodePlan, Plan, Role};
+use topology::plan::{Comparison, Expectation, Metric, Plan};
 
 const P_ADDR: &str = "fd00:f::5";
 const OLD: &str = "[2001:db8:1::5]:5683";
@@ -48,14 +48,7 @@ scenario: { duration: 30 s, steps: [] }
     let overrides = topology::Overrides::default();
     let mut plan =
         topology::load("handover.yaml", &text, overrides).unwrap_or_else(|e| panic!("{e:?}"));
-    let NodePlan {
-        role: Role::MobileNode(sensor),
-        ..
-    } = plan.nodes.get_mut("sensor").unwrap()
-    else {
-        panic!("the sensor is a mobile node")
-    };
-    sensor.p_addr = P_ADDR.parse().unwrap();
+    plan.nodes.get_mut("sensor").unwrap().address = P_ADDR.parse().unwrap();
     plan.expect = vec![
         expect(Metric::Handovers, Comparison::Equal, 1.0, "1"),
         expect(Metric::HandoverDelay, Comparison::Less, 0.1, "< 100 ms"),
@@ -194,14 +187,8 @@ fn measure(plan: &Plan, events: &[Event], wire: &Wire) -> (tempfile::TempDir, Ru
 fn a_mobile_node_that_polls_is_a_client_by_its_permanent_address() {
     let mut plan = plan();
     let mut asking = plan.nodes["sensor"].clone();
-    let Role::MobileNode(node) = &mut asking.role else {
-        panic!("the sensor is a mobile node")
-    };
-    let Role::Client(client) = &plan.nodes["client"].role else {
-        panic!("the client is a client")
-    };
-    node.p_addr = "fd00:f::6".parse().unwrap();
-    node.polls.clone_from(&client.polls);
+    asking.address = "fd00:f::6".parse().unwrap();
+    asking.services.clone_from(&plan.nodes["client"].services);
     plan.nodes.insert("walker".into(), asking);
     plan.nodes.remove("client");
 

@@ -21,7 +21,7 @@ use nix::sys::time::TimeSpec;
 use propagation::{Field, Trace, Track};
 use rundir::{Event, EventKind};
 use topology::Plan;
-use topology::plan::{MobileNodePlan, NodeName, PhyPlan, RadioInterface, Role};
+use topology::plan::{NodeName, NodePlan, PhyPlan, RadioInterface};
 use units::{Channel, SimTime};
 
 use crate::ear::{Ear, Listener, Register};
@@ -96,7 +96,7 @@ impl Shell {
         let mut names = Vec::new();
         let mut index = Index::new();
         for (name, radio) in nodes_with_radio(plan) {
-            let promiscuous = matches!(plan.nodes[name].role, Role::MobileNode(_));
+            let promiscuous = plan.nodes[name].handover().is_some();
             let added = medium.add_radio(radio_config(name, radio, phy, promiscuous));
             names.push(name.clone());
             index.insert(name.clone(), added);
@@ -361,23 +361,23 @@ fn field(plan: &Plan, phy: &PhyPlan, index: &Index) -> Result<Field> {
     Ok(field)
 }
 
-/// The registers of every mobile node: one per candidate router.
+/// The registers of every node that may leave its router: one per candidate.
 fn ear(plan: &Plan, index: &Index, start: SimTime) -> Result<Ear> {
     let mut ear = Ear::default();
     for (name, node) in &plan.nodes {
-        let (Role::MobileNode(role), Some(radio)) = (&node.role, &node.radio) else {
+        let (Some(handover), Some(radio)) = (node.handover(), &node.radio) else {
             continue;
         };
-        let silence = role.handover.signal_timeout;
+        let silence = handover.signal_timeout;
         let silence = silence.with_context(|| format!("{name}: no signal timeout in the plan"))?;
-        let listener = Listener::new(radio.channel, start, silence, registers(plan, role));
+        let listener = Listener::new(radio.channel, start, silence, registers(plan, node));
         ear.add(index[name], listener);
     }
     Ok(ear)
 }
 
-fn registers(plan: &Plan, role: &MobileNodePlan) -> Vec<Register> {
-    let candidates = role.candidates.iter().filter_map(|candidate| {
+fn registers(plan: &Plan, node: &NodePlan) -> Vec<Register> {
+    let candidates = node.candidates().iter().filter_map(|candidate| {
         let radio = plan.nodes.get(&candidate.router)?.radio.as_ref()?;
         Some(Register::new(
             candidate.channel,

@@ -6,7 +6,7 @@ use capture::{Capture, LinkType, TapHeader, decode};
 use medium::mpdu::{self, Address, Header};
 use rundir::RunDir;
 use topology::Plan;
-use topology::plan::{NodeName, NodePlan, Role};
+use topology::plan::{NodeName, NodePlan};
 use units::SimTime;
 
 /// How strong one node heard one router.
@@ -38,7 +38,7 @@ pub fn heard(plan: &Plan, air: &Capture, seconds: impl Fn(SimTime) -> f64) -> Ve
             continue;
         };
         let from = header.source.and_then(|(_, address)| owner(plan, address));
-        let Some((router, _)) = from.filter(|(_, n)| is_router(n)) else {
+        let Some((router, _)) = from.filter(|(_, n)| n.is_router()) else {
             continue;
         };
         let to = header
@@ -47,11 +47,11 @@ pub fn heard(plan: &Plan, air: &Capture, seconds: impl Fn(SimTime) -> f64) -> Ve
         let receiver = to.or_else(|| {
             let mut others = plan.nodes.iter().filter(|(name, node)| {
                 let radio = node.radio.as_ref().filter(|_| *name != router);
-                radio.is_some_and(|r| !is_router(node) || r.channel == tap.channel)
+                radio.is_some_and(|r| !node.is_router() || r.channel == tap.channel)
             });
             others.next().filter(|_| others.next().is_none())
         });
-        if let Some((node, _)) = receiver.filter(|(_, n)| !is_router(n)) {
+        if let Some((node, _)) = receiver.filter(|(_, n)| !n.is_router()) {
             let points = found.entry((node, router)).or_default();
             points.push((seconds(packet.time), rss.0));
         }
@@ -73,19 +73,15 @@ fn owner(plan: &Plan, address: Address) -> Option<(&NodeName, &NodePlan)> {
     })
 }
 
-fn is_router(node: &NodePlan) -> bool {
-    matches!(node.role, Role::EdgeRouter(_))
-}
-
 /// Seconds from the wired interface of a router to the 6LoWPAN interface of the mobile node, for
 /// every CoAP datagram that the captures show exactly once at both. Captures that are not there
 /// or cannot be read add nothing.
 pub fn wireless_delays(plan: &Plan, dir: &RunDir) -> Vec<f64> {
     let (mut routers, mut nodes) = (BTreeMap::new(), BTreeMap::new());
     for (name, node) in &plan.nodes {
-        let (interface, seen) = match node.role {
-            Role::EdgeRouter(_) => ("eth0", &mut routers),
-            Role::MobileNode(_) => ("lowpan0", &mut nodes),
+        let (interface, seen) = match (&node.router, &node.host) {
+            (Some(_), _) => ("eth0", &mut routers),
+            (_, Some(_)) => ("lowpan0", &mut nodes),
             _ => continue,
         };
         if let Ok(capture) = capture::read(dir.capture(name, interface)) {

@@ -161,7 +161,7 @@ impl Run {
         } else {
             let events = self.events.take().unwrap_or_default();
             for (name, node) in &plan.nodes {
-                if node.role.asks().is_none() {
+                if !node.asks() {
                     continue;
                 }
                 let interface = if node.backbone.is_some() {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use netlink::{Hwsim, RadioId};
 use rundir::control::Control;
-use topology::plan::{LinkPlan, NodeName, Plan, RadioPlan, Role};
+use topology::plan::{LinkPlan, NodeName, Plan, RadioPlan};
 use units::{Db, Dbm, Lqi};
 
 /// An unordered pair of radios, smaller name first.
@@ -88,20 +88,19 @@ impl EdgeMedium {
         let mut routers = BTreeMap::new();
         let mut listeners = Vec::new();
         for (name, node) in &plan.nodes {
-            match (&node.role, &node.radio) {
-                (Role::EdgeRouter(_), Some(radio)) => {
-                    let (channel, pan_id) = (radio.channel, radio.pan_id);
-                    routers.insert(
-                        name.clone(),
-                        Control::Signal {
-                            channel,
-                            pan_id,
-                            rssi: None,
-                        },
-                    );
-                }
-                (Role::MobileNode(_), Some(_)) => listeners.push(name.clone()),
-                _ => {}
+            if let (true, Some(radio)) = (node.is_router(), &node.radio) {
+                let (channel, pan_id) = (radio.channel, radio.pan_id);
+                routers.insert(
+                    name.clone(),
+                    Control::Signal {
+                        channel,
+                        pan_id,
+                        rssi: None,
+                    },
+                );
+            }
+            if node.handover().is_some() {
+                listeners.push(name.clone());
             }
         }
         let state = EdgeState {

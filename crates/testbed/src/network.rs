@@ -9,7 +9,7 @@ use mediumd::Shadow;
 use netlink::{Dad, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId, sysctl};
 use topology::Plan;
 use topology::plan::{
-    BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, Role,
+    BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, RouterPlan,
 };
 
 /// The namespace of the backbone's bridge or core router.
@@ -57,7 +57,7 @@ impl Network {
                 ends.join(
                     &plan.backbone,
                     interface,
-                    &node.role,
+                    node.router.as_ref(),
                     &format!("port{port}"),
                 )
                 .await
@@ -75,7 +75,7 @@ impl Network {
                         .with_context(failed)?;
                 }
             }
-            if let Role::EdgeRouter(role) = &node.role {
+            if let Some(role) = &node.router {
                 namespace.run(|| sysctl::write("net.ipv6.conf.all.forwarding", "1"))??;
                 let lowpan = links.index("lowpan0").await?;
                 let address = Ipv6Net::new(role.address, role.prefix.prefix_len())?;
@@ -152,7 +152,7 @@ impl Builder<'_> {
         let lowpan = links.add_lowpan("lowpan0", wpan.ifindex).await?;
         // Mode 1: no address of its own making; the link-local one is added below.
         namespace.run(|| sysctl::write("net.ipv6.conf.lowpan0.addr_gen_mode", "1"))??;
-        if matches!(self.plan.nodes[name].role, Role::MobileNode(_)) {
+        if self.plan.nodes[name].host.is_some() {
             // Its daemon checks its addresses as the plan says.
             namespace.run(|| sysctl::write("net.ipv6.conf.lowpan0.accept_dad", "1"))??;
         }
@@ -172,10 +172,7 @@ impl Builder<'_> {
         plan: &RadioInterface,
         claim: &mut Claim,
     ) -> Result<()> {
-        let mut channels = BTreeSet::from([plan.channel]);
-        if let Role::MobileNode(role) = &self.plan.nodes[name].role {
-            channels.extend(role.candidates.iter().map(|candidate| candidate.channel));
-        }
+        let channels: BTreeSet<_> = self.plan.nodes[name].channels().collect();
         let node = self.radios[name];
         for channel in channels {
             let made = netlink::create_radio_with_phy(&self.hwsim, &self.host).await?;
@@ -235,10 +232,10 @@ impl Ends<'_> {
         &self,
         plan: &BackbonePlan,
         interface: &BackboneInterface,
-        role: &Role,
+        router: Option<&RouterPlan>,
         port: &str,
     ) -> Result<()> {
-        let mac = parse_mac(&interface.mac)?;
+        let mac = interface.mac.0;
         // The port's own address differs from its node's in one bit, and stays local.
         let mut port_mac = mac;
         port_mac[0] ^= 0x04;
@@ -265,26 +262,13 @@ impl Ends<'_> {
         for route in &interface.routes {
             self.node.add_route(route.to, route.via, eth0).await?;
         }
-        if let (None, Role::EdgeRouter(role)) = (self.bridge, role) {
+        if let (None, Some(router)) = (self.bridge, router) {
             self.backbone
-                .add_route(role.prefix, interface.address.addr(), port)
+                .add_route(router.prefix, interface.address.addr(), port)
                 .await?;
         }
         Ok(())
     }
-}
-
-fn parse_mac(text: &str) -> Result<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut parts = text.split(':');
-    for octet in &mut mac {
-        let part = parts
-            .next()
-            .with_context(|| format!("`{text}` is not a MAC address"))?;
-        *octet = u8::from_str_radix(part, 16)
-            .with_context(|| format!("`{text}` is not a MAC address"))?;
-    }
-    Ok(mac)
 }
 
 /// Deletes radios over its own netlink connection, from wherever it is called.

@@ -12,7 +12,7 @@ use rundir::{Event, EventKind, event::SCENARIO};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use topology::Plan;
-use topology::plan::{Action, NodeName, ProgramPlan, Role, StepPlan};
+use topology::plan::{Action, NodeName, ProgramPlan, StepPlan};
 use units::SimTime;
 use units::quantity::format_duration;
 
@@ -79,8 +79,8 @@ impl<'a> Scenario<'a> {
             .plan
             .nodes
             .iter()
-            .filter(|(_, node)| !matches!(node.role, Role::Program(_)))
-            .partition(|(_, n)| !matches!(n.role, Role::Client(_) | Role::MobileNode(_)));
+            .filter(|(_, node)| node.has_daemon())
+            .partition(|(_, node)| !node.needs_others());
         let total = servers.len() + others.len();
         for group in [servers, others] {
             let names: Vec<&NodeName> = group.into_iter().map(|(name, _)| name).collect();
@@ -218,7 +218,7 @@ impl<'a> Scenario<'a> {
             .map(|step| (step.at, Due::Step(step)))
             .collect();
         for (name, node) in &plan.nodes {
-            if let Role::Program(program) = &node.role {
+            for program in node.programs() {
                 agenda.push((program.start_at, Due::Program(name, program)));
             }
         }
@@ -308,7 +308,7 @@ impl<'a> Scenario<'a> {
             .plan
             .nodes
             .iter()
-            .filter(|(name, node)| node.role.asks().is_some() && self.daemons.contains_key(*name))
+            .filter(|(name, node)| node.asks() && self.daemons.contains_key(*name))
             .map(|(name, _)| name.clone())
             .collect();
         let mut waiting: BTreeSet<&str> = clients.iter().map(String::as_str).collect();

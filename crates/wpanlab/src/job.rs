@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use rundir::facts::RunFacts;
 use serde::{Deserialize, Serialize};
 use topology::Plan;
-use topology::plan::Role;
 use vm::Clock;
 
 use crate::cli::ClockArg;
@@ -65,7 +64,7 @@ impl Job {
 pub fn has_programs(plan: &Plan) -> bool {
     plan.nodes
         .values()
-        .any(|node| matches!(node.role, Role::Program(_)))
+        .any(|node| node.programs().next().is_some())
 }
 
 /// Backend, clock and kernel of this machine, or of the guest that this is.

@@ -23,8 +23,7 @@ pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Resul
     };
     // Traces and movements are named relative to the topology's own file.
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut files =
-        |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
+    let mut files = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
     match topology::load_with(&path.display().to_string(), &text, overrides, &mut files) {
         Ok(plan) => Ok(Some(plan)),
         Err(diagnostics) => {

@@ -2,7 +2,6 @@
 
 use rundir::{Event, EventKind, Phase};
 use topology::Plan;
-use topology::plan::Role;
 use units::SimTime;
 
 use crate::result::{Handover, RunResult};
@@ -30,10 +29,9 @@ impl<'r> Outages<'r> {
     /// the part of it in which a response is already beyond the radio. `None` if the events do
     /// not have both instants, or the node tried more than once.
     pub(super) fn seconds(&self, handover: &Handover) -> Option<f64> {
-        let Role::MobileNode(node) = &self.plan.nodes.get(&handover.node)?.role else {
-            return None;
-        };
-        let p_addr = node.p_addr;
+        let node = self.plan.nodes.get(&handover.node)?;
+        node.handover()?;
+        let p_addr = node.address;
         let start = SimTime::from_nanos(self.result.scenario.start_unix_ns);
         let seconds = |event: &Event| {
             let time = SimTime::from_nanos(event.time_ns);

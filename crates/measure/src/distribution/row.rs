@@ -134,11 +134,9 @@ impl Row {
 
 /// The poll's rate that a handover was seen at.
 fn rate(plan: &Plan, handover: &Handover) -> Option<f64> {
-    let asks = plan.nodes.get(&handover.client)?.role.asks()?;
-    let of_handover = |poll: &&topology::plan::PollPlan| {
-        poll.node == handover.node && poll.path == handover.resource
-    };
-    let poll = asks.polls.iter().find(of_handover)?;
+    let mut polls = plan.nodes.get(&handover.client)?.polls();
+    let poll =
+        polls.find(|poll| poll.node == handover.node && poll.resource() == handover.resource)?;
     Some(1e9 / poll.every.as_nanos() as f64)
 }
 

@@ -24,11 +24,7 @@ impl Network {
 
     /// A packet between two nodes on the backbone, seen by both.
     fn wired(&mut self, us: u64, from: &str, to: &str, packet: &[u8]) {
-        let mac = |node: &str| {
-            let mac = &self.plan.nodes[node].backbone.as_ref().unwrap().mac;
-            let octets = mac.split(':').map(|o| u8::from_str_radix(o, 16).unwrap());
-            <[u8; 6]>::try_from(octets.collect::<Vec<u8>>()).unwrap()
-        };
+        let mac = |node: &str| self.plan.nodes[node].backbone.as_ref().unwrap().mac.0;
         let header = Ethernet2Header {
             source: mac(from),
             destination: mac(to),

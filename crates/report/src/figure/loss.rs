@@ -1,7 +1,7 @@
 //! Lost requests of a sweep beside lambda * D.
 
 use measure::distribution::{Loss, Point};
-use topology::plan::Role;
+use topology::plan::NodePlan;
 
 use super::{Block, Chart, Figure, Section, figures};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
@@ -50,8 +50,7 @@ fn total(sweep: &Sweep) -> String {
 /// Whether any mobile node of the point asks for a hold; `None` without its plan.
 fn hold(sweep: &Sweep, point: &Point) -> Option<bool> {
     let nodes = &sweep.plans.get(&point.point)?.nodes;
-    let holds = |role: &Role| matches!(role, Role::MobileNode(m) if m.handover.hold);
-    Some(nodes.values().any(|node| holds(&node.role)))
+    Some(nodes.values().any(NodePlan::holds))
 }
 
 fn in_words(sweep: &Sweep, known: &[(&Point, &Loss)]) -> String {

@@ -2,7 +2,7 @@
 
 use maud::html;
 use topology::Plan;
-use topology::plan::{Medium, NodeName, NodePlan, Role};
+use topology::plan::{Medium, NodeName, NodePlan};
 
 use super::{Block, Chart, Figure, Section, figures};
 use crate::chart::scale::{Scale, labels};
@@ -10,7 +10,7 @@ use crate::chart::{Drawing, Key, legend, place, shortened, symbol};
 use crate::load::Run;
 
 /// As many mobile nodes are drawn in the scheme.
-const MOVERS: usize = 24;
+const HOSTS: usize = 24;
 
 /// A node of the scheme.
 #[derive(Clone, Debug)]
@@ -25,8 +25,8 @@ pub struct Network {
     backbone: String,
     servers: Vec<Site>,
     routers: Vec<Site>,
-    movers: Vec<Site>,
-    /// Indices of a router and a mover, and what the link is like.
+    hosts: Vec<Site>,
+    /// Indices of a router and a host, and what the link is like.
     links: Vec<(usize, usize, String)>,
 }
 
@@ -51,10 +51,10 @@ pub fn section(run: &Run) -> Section {
 }
 
 fn scheme(plan: &Plan) -> Block {
-    let of = |wanted: fn(&Role) -> bool| plan.nodes.iter().filter(move |(_, n)| wanted(&n.role));
-    let servers = of(|r| !matches!(r, Role::EdgeRouter(_) | Role::MobileNode(_)));
-    let routers: Vec<_> = of(|r| matches!(r, Role::EdgeRouter(_))).collect();
-    let movers: Vec<_> = of(|r| matches!(r, Role::MobileNode(_))).collect();
+    let of = |wanted: fn(&NodePlan) -> bool| plan.nodes.iter().filter(move |(_, n)| wanted(n));
+    let servers = of(|node| node.radio.is_none());
+    let routers: Vec<_> = of(NodePlan::is_router).collect();
+    let hosts: Vec<_> = of(|node| node.host.is_some()).collect();
     let joined = |a: &str, b: &str| {
         let link = plan
             .links
@@ -63,13 +63,11 @@ fn scheme(plan: &Plan) -> Block {
         link.map(|l| format!("{} dB", figures(l.attenuation.0)))
     };
     let mut links = Vec::new();
-    for (m, (mover, node)) in movers.iter().take(MOVERS).enumerate() {
-        let Role::MobileNode(mobile) = &node.role else {
-            continue;
-        };
+    for (m, (name, node)) in hosts.iter().take(HOSTS).enumerate() {
         for (r, (router, _)) in routers.iter().enumerate() {
-            let attached = mobile.attached_to == **router;
-            match joined(mover, router) {
+            let host = node.host.as_ref();
+            let attached = host.is_some_and(|host| host.attached_to == **router);
+            match joined(name, router) {
                 Some(text) => links.push((r, m, text)),
                 None if attached => links.push((r, m, String::new())),
                 None => {}
@@ -91,9 +89,9 @@ fn scheme(plan: &Plan) -> Block {
             .iter()
             .map(|(name, node)| site(name, node))
             .collect(),
-        movers: movers
+        hosts: hosts
             .iter()
-            .take(MOVERS)
+            .take(HOSTS)
             .map(|(name, node)| site(name, node))
             .collect(),
         links,
@@ -102,8 +100,8 @@ fn scheme(plan: &Plan) -> Block {
         Medium::Edges => "edges: a frame passes while the attenuation allows it",
         Medium::Phy => "the per-frame air",
     };
-    let more = match movers.len() > MOVERS {
-        true => format!(" Of {} mobile nodes {MOVERS} are drawn.", movers.len()),
+    let more = match hosts.len() > HOSTS {
+        true => format!(" Of {} nodes with a radio {HOSTS} are drawn.", hosts.len()),
         false => String::new(),
     };
     Block::Figure(Figure {
@@ -121,46 +119,17 @@ fn site(name: &NodeName, node: &NodePlan) -> Site {
         .radio
         .as_ref()
         .map(|r| format!("channel {}, PAN {}", r.channel.number(), r.pan_id));
-    let role = match &node.role {
-        Role::EdgeRouter(router) => vec!["edge router".into(), router.prefix.to_string()],
-        Role::Dhcpv6Server(_) => vec!["DHCPv6 server".into()],
-        Role::Wmms(_) => vec!["WMMS".into()],
-        Role::Client(client) => {
-            let polls = client.polls.first().map(|p| {
-                format!(
-                    "{} every {}",
-                    shortened(&p.path, 13),
-                    units::quantity::format_duration(p.every)
-                )
-            });
-            let more = client.polls.len().saturating_sub(1);
-            let more = (more > 0).then(|| format!("and {more} more polls"));
-            [Some("client".to_owned()), polls, more]
-                .into_iter()
-                .flatten()
-                .collect()
-        }
-        Role::MobileNode(mobile) => {
-            let handover = &mobile.handover;
-            vec![
-                "mobile node".into(),
-                format!(
-                    "under {}{}",
-                    handover.trigger.threshold,
-                    if handover.hold { ", hold" } else { "" }
-                ),
-            ]
-        }
-        Role::Program(_) => vec!["program".into()],
-    };
+    let lines = node.describe();
+    let lines = lines.iter().map(|line| shortened(line, LINE)).take(LINES);
     Site {
         name: name.clone(),
-        lines: role
-            .into_iter()
-            .chain(radio.filter(|_| matches!(node.role, Role::EdgeRouter(_))))
-            .collect(),
+        lines: lines.chain(radio.filter(|_| node.is_router())).collect(),
     }
 }
+
+/// Lines beside the name that fit into a box, and characters that fit into a line.
+const LINES: usize = 3;
+const LINE: usize = 26;
 
 const BOX: (f64, f64) = (158.0, 66.0);
 
@@ -185,15 +154,15 @@ fn height(placed: &[(f64, usize)]) -> f64 {
 impl Network {
     /// The drawing at a width in pixels.
     pub fn draw(&self, width: f64) -> Drawing {
-        let (servers, routers, movers) = (
+        let (servers, routers, hosts) = (
             rows(self.servers.len(), width),
             rows(self.routers.len(), width),
-            rows(self.movers.len(), width),
+            rows(self.hosts.len(), width),
         );
         let top = 4.0;
         let line = top + height(&servers) + 14.0;
         let routers_top = line + 30.0;
-        let movers_top = routers_top + height(&routers) + 48.0;
+        let hosts_top = routers_top + height(&routers) + 48.0;
         let y = |top: f64, row: usize| top + row as f64 * (BOX.1 + 12.0);
         let center = |(x, _): &(f64, usize)| x + BOX.0 / 2.0;
         let labelled = self.links.len() <= 8;
@@ -206,16 +175,16 @@ impl Network {
             }
             path.wire d={ "M8 " (place(line)) "H" (place(width - 8.0)) } {}
             text.soft.halo x="10" y=(place(line + 16.0)) { (shortened(&self.backbone, (width / 6.9) as usize)) }
-            @for (router, mover, text) in &self.links {
-                @let (a, b) = (&routers[*router], &movers[*mover]);
+            @for (router, host, text) in &self.links {
+                @let (a, b) = (&routers[*router], &hosts[*host]);
                 @let (x1, y1) = (center(a), y(routers_top, a.1) + BOX.1);
-                @let (x2, y2) = (center(b), y(movers_top, b.1));
+                @let (x2, y2) = (center(b), y(hosts_top, b.1));
                 path.air d={ "M" (place(x1)) " " (place(y1)) "L" (place(x2)) " " (place(y2)) } {}
                 @if labelled && !text.is_empty() {
                     text.soft.halo x=(place((x1 + x2) / 2.0 + 6.0)) y=(place((y1 + y2) / 2.0 + 4.0)) { (text) }
                 }
             }
-            @for (sites, placed, top) in [(&self.servers, &servers, top), (&self.routers, &routers, routers_top), (&self.movers, &movers, movers_top)] {
+            @for (sites, placed, top) in [(&self.servers, &servers, top), (&self.routers, &routers, routers_top), (&self.hosts, &hosts, hosts_top)] {
                 @for (site, (x, row)) in sites.iter().zip(placed) {
                     @let y = y(top, *row);
                     rect.box x=(place(*x)) y=(place(y)) width=(place(BOX.0)) height=(place(BOX.1)) rx="6" {}
@@ -228,7 +197,7 @@ impl Network {
         };
         Drawing {
             width,
-            height: movers_top + height(&movers),
+            height: hosts_top + height(&hosts),
             body,
         }
     }
@@ -258,7 +227,7 @@ fn area(plan: &Plan) -> Option<Block> {
         let Some(radio) = node.radio.as_ref().filter(|r| !r.track.is_empty()) else {
             continue;
         };
-        let router = matches!(node.role, Role::EdgeRouter(_));
+        let router = node.is_router();
         let profile = radio.profile.as_ref().unwrap_or(&phy.profile);
         let budget = profile.tx_power.0 - phy.profile.sensitivity.0;
         spots.push(Spot {

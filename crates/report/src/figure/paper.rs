@@ -10,7 +10,7 @@ use measure::distribution::HandoverRow;
 use measure::result::Handover;
 use rundir::Phase;
 use topology::Plan;
-use topology::plan::{DadMode, Role};
+use topology::plan::{DadMode, NodePlan};
 
 use super::{Block, Chart, Figure, Section, figures, median, ms, table};
 use crate::chart::plot::{Axis, Plot, Series, Shape};
@@ -165,11 +165,8 @@ impl<'a> Measured<'a> {
         let all: Vec<Phase> = TERMS.iter().flat_map(|t| t.1).copied().collect();
         let mut rates: Vec<f64> = Vec::new();
         for node in plan.nodes.values() {
-            if let Some(asks) = node.role.asks() {
-                rates.extend(asks.polls.iter().map(|p| 1.0 / p.every.as_secs_f64()));
-            }
+            rates.extend(node.polls().map(|p| 1.0 / p.every.as_secs_f64()));
         }
-        let holds = |role: &Role| matches!(role, Role::MobileNode(m) if m.handover.hold);
         let delays: Vec<f64> = handovers.iter().filter_map(|h| h.delay_s).collect();
         let of_seen = handovers.iter().filter(|h| h.delay_s.is_some());
         let lost = of_seen.map(|h| h.lost as f64).sum::<f64>() / delays.len() as f64;
@@ -183,7 +180,7 @@ impl<'a> Measured<'a> {
             wired_delay_s: plan.backbone.delay.as_secs_f64() / 2.0,
             // A handover of the result is what one poll saw.
             rate_per_s: median(&rates).unwrap_or(f64::NAN),
-            hold: plan.nodes.values().any(|node| holds(&node.role)),
+            hold: plan.nodes.values().any(NodePlan::holds),
         }
     }
 }
@@ -250,11 +247,11 @@ fn terms(m: &Measured) -> Block {
 }
 
 fn explanation(seen: &[&Measured]) -> String {
-    let waits =
-        |role: &Role| matches!(role, Role::MobileNode(m) if m.handover.dad == DadMode::Normal);
-    let dad = seen
-        .iter()
-        .any(|m| m.plan.nodes.values().any(|node| waits(&node.role)));
+    let waits = |node: &NodePlan| {
+        let moves = node.host.as_ref().filter(|host| host.handover.is_some());
+        moves.is_some_and(|host| host.dad == DadMode::Normal)
+    };
+    let dad = seen.iter().any(|m| m.plan.nodes.values().any(waits));
     let mut text = String::from(
         "Why the measured figures differ: the model takes tL2, tMD and tAC as constants (50, 100 and 500 ms), here they are measured and follow from the topology's timers, channels and advertisements. ",
     );

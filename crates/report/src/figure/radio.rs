@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use measure::result::{Handover, RadioUse};
 use rundir::Phase;
 use topology::Plan;
-use topology::plan::{Action, LinkPlan, NodePlan, Role};
+use topology::plan::{Action, LinkPlan, NodePlan};
 
 use super::{Block, Chart, Figure, PHASES, Section, figures, median, phase_name, table};
 use crate::air::Heard;
@@ -24,11 +24,7 @@ pub fn signal(run: &Run) -> Section {
             "Signal strength: plan.yaml is not there or cannot be understood.".into(),
         )),
         Some(plan) => {
-            let movers = || {
-                plan.nodes
-                    .iter()
-                    .filter(|(_, n)| matches!(n.role, Role::MobileNode(_)))
-            };
+            let movers = || plan.nodes.iter().filter(|(_, n)| n.handover().is_some());
             if movers().count() > NODES {
                 blocks.push(Block::Text(format!(
                     "Of {} mobile nodes the first {NODES} are drawn.",
@@ -90,8 +86,8 @@ fn of_node(run: &Run, plan: &Plan, name: &str, node: &NodePlan) -> Block {
                 .collect(),
         });
     }
-    if let Role::MobileNode(mobile) = &node.role {
-        let trigger = &mobile.handover.trigger;
+    if let Some(handover) = node.handover() {
+        let trigger = &handover.trigger;
         plot.horizontals.push(Mark {
             at: trigger.threshold.0,
             text: format!("trigger under {}", trigger.threshold),
@@ -139,10 +135,7 @@ fn of_node(run: &Run, plan: &Plan, name: &str, node: &NodePlan) -> Block {
 
 /// What the signal registers of a node say under `medium: edges`, by router.
 fn registers(plan: &Plan, node: &str) -> Vec<Heard> {
-    let routers = plan
-        .nodes
-        .iter()
-        .filter(|(_, n)| matches!(n.role, Role::EdgeRouter(_)));
+    let routers = plan.nodes.iter().filter(|(_, n)| n.is_router());
     let mut heard = Vec::new();
     for (router, _) in routers {
         let joins = |a: &str, b: &str| (a == node && b == router) || (b == node && a == router);

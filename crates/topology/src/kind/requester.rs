@@ -210,6 +210,19 @@ words!(
 );
 
 impl Method {
+    /// Its code, `0.dd` (RFC 7252 §12.1.1, RFC 8132 §6).
+    pub fn code(self) -> u8 {
+        match self {
+            Method::Get => 1,
+            Method::Post => 2,
+            Method::Put => 3,
+            Method::Delete => 4,
+            Method::Fetch => 5,
+            Method::Patch => 6,
+            Method::IPatch => 7,
+        }
+    }
+
     /// Whether it changes what it is sent to.
     fn writes(self) -> bool {
         !matches!(self, Method::Get | Method::Fetch)
@@ -230,6 +243,16 @@ pub enum Arrivals {
 }
 
 words!(Arrivals, "periodic" => Periodic, "poisson" => Poisson);
+
+impl PollPlan {
+    /// What is asked for: path and query, `/temperature?unit=K`.
+    pub fn resource(&self) -> String {
+        match self.query.as_slice() {
+            [] => self.path.clone(),
+            query => format!("{}?{}", self.path, query.join("&")),
+        }
+    }
+}
 
 impl ServiceFacts for RequesterPlan {
     fn is_coap(&self) -> bool {
