@@ -8,9 +8,9 @@ use std::process::Output;
 use common::{root, said, wpanlab};
 use serde_json::Value;
 
-/// Computed apart from the model's code: crates/model/tests/golden.rs says how.
+/// Computed apart from the model's code: crates/comp-model/tests/golden.rs says how.
 fn golden(name: &str) -> String {
-    let path: PathBuf = root().join("crates/model/tests/golden").join(name);
+    let path: PathBuf = root().join("crates/comp-model/tests/golden").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::common::{Run, said};
+use crate::common::{Run, root, said};
 use crate::frames;
 
 /// A topology of this test program.
 pub fn topology(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/air/topologies");
-    folder.join(name)
+    root().join("tests/per_frame_air/topologies").join(name)
 }
 
 /// One run of `loss.yaml`.

@@ -27,9 +27,7 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
 });
 
 fn peers(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/peers")
-        .join(name)
+    root().join("tests/other_implementations").join(name)
 }
 
 fn passed(topology: &Path) -> Run {
