@@ -75,21 +75,22 @@ pub enum Change {
     Read(NodeName, SimTime),
 }
 
-/// Told of every change of a mobile node's signal register.
-pub type OnSignal = Box<dyn FnMut(&str, Control) + Send>;
+/// What the medium has to say while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A signal register of a node is another one.
+    Signal(NodeName, Control),
+    /// The answer to [`Change::Read`].
+    Reading(Event),
+}
+
+/// Told of every [`Notice`], in the medium's thread.
+pub type OnNotice = Box<dyn FnMut(Notice) + Send>;
 
 /// The running medium.
 pub struct Air {
     changes: inbox::Outbox,
-    thread: JoinHandle<Result<Done>>,
-}
-
-/// What a medium leaves.
-pub struct Done {
-    /// Counts and lateness.
-    pub facts: Facts,
-    /// The answers to [`Change::Read`], in their order.
-    pub readings: Vec<Event>,
+    thread: JoinHandle<Result<Facts>>,
 }
 
 impl Air {
@@ -103,12 +104,12 @@ impl Air {
         plan: &Plan,
         shadows: &[Shadow],
         file: PathBuf,
-        on_signal: OnSignal,
+        on_notice: OnNotice,
     ) -> Result<(Air, Recorder)> {
         let phy = plan.radio.phy.as_ref().context("the plan has no air")?;
         let (changes, inbox) = inbox::open().context("a pipe to the medium")?;
         let (transmissions, recorder) = record::open(plan, phy.capture_lost, file)?;
-        let shell = shell::Shell::new(plan, phy, shadows, inbox, transmissions, on_signal)?;
+        let shell = shell::Shell::new(plan, phy, shadows, inbox, transmissions, on_notice)?;
         let thread = std::thread::Builder::new()
             .name("air".into())
             .spawn(move || shell.run())?;
@@ -121,14 +122,14 @@ impl Air {
         self.changes.put(change);
     }
 
-    /// Ends the medium.
+    /// Ends the medium: what it counted, and how late it was.
     ///
     /// # Errors
     /// When it failed, and why.
-    pub fn finish(self) -> Result<Done> {
+    pub fn finish(self) -> Result<Facts> {
         drop(self.changes);
         match self.thread.join() {
-            Ok(done) => done.context("the medium"),
+            Ok(facts) => facts.context("the medium"),
             Err(_) => Err(anyhow!("the medium's thread panicked")),
         }
     }

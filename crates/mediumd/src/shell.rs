@@ -19,6 +19,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use propagation::{Field, Trace, Track};
+use rundir::air::Facts;
 use rundir::{Event, EventKind};
 use topology::Plan;
 use topology::plan::{NodeName, NodePlan, PhyPlan, RadioInterface};
@@ -28,7 +29,7 @@ use crate::ear::{Ear, Listener, Register};
 use crate::inbox::Inbox;
 use crate::record::Entry;
 use crate::tally::Tally;
-use crate::{Change, Done, OnSignal, Shadow};
+use crate::{Change, Notice, OnNotice, Shadow};
 
 /// Above everything that runs in the usual class, and above the softirqs' threads.
 const PRIORITY: i32 = 50;
@@ -60,9 +61,8 @@ pub(crate) struct Shell {
     sinks: BTreeMap<(RadioIndex, Channel), u32>,
     inbox: Inbox,
     transmissions: Sender<Entry>,
-    on_signal: OnSignal,
+    on_notice: OnNotice,
     tally: Tally,
-    readings: Vec<Event>,
     lateness_limit: Duration,
 }
 
@@ -89,7 +89,7 @@ impl Shell {
         shadows: &[Shadow],
         inbox: Inbox,
         transmissions: Sender<Entry>,
-        on_signal: OnSignal,
+        on_notice: OnNotice,
     ) -> Result<Shell> {
         let start = now();
         let mut medium = Medium::new(plan.seed, start);
@@ -126,15 +126,14 @@ impl Shell {
             sinks,
             inbox,
             transmissions,
-            on_signal,
+            on_notice,
             tally: Tally::default(),
-            readings: Vec::new(),
             lateness_limit: phy.lateness_limit,
         })
     }
 
     /// Serves the radios until told to end.
-    pub(crate) fn run(mut self) -> Result<Done> {
+    pub(crate) fn run(mut self) -> Result<Facts> {
         become_real_time().context("real-time scheduling class")?;
         loop {
             let changes = self.inbox.take().context("the testbed's pipe")?;
@@ -146,13 +145,11 @@ impl Shell {
             self.medium.handle_timeout(now(), &mut self.path);
             self.hand_over()?;
             for (radio, signal) in self.ear.poll(now()) {
-                (self.on_signal)(&self.names[radio.0], signal);
+                let node = self.names[radio.0].clone();
+                (self.on_notice)(Notice::Signal(node, signal));
             }
             if !more {
-                return Ok(Done {
-                    facts: self.tally.finish(self.lateness_limit),
-                    readings: self.readings,
-                });
+                return Ok(self.tally.finish(self.lateness_limit));
             }
             self.sleep()?;
         }
@@ -209,7 +206,7 @@ impl Shell {
             }
             Change::Read(node, at) => {
                 let energy = self.medium.energy(self.radio(&node)?, at);
-                self.readings.push(reading(node, at, &energy));
+                (self.on_notice)(Notice::Reading(reading(node, at, &energy)));
             }
         }
         Ok(())

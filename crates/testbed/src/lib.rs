@@ -14,11 +14,13 @@
 //! | `medium` | which medium carries the frames |
 //! | `edges` | the `edges` medium: attenuation to edges, LQI, signal registers |
 //! | `daemon` | one process per node |
+//! | `feed` | events on their way out, in time order |
 //! | `scenario` | the clock, the steps, and the watch over the processes |
 //! | `sniffer` | one capture per interface |
 
 mod daemon;
 mod edges;
+mod feed;
 mod medium;
 mod network;
 mod scenario;
@@ -26,8 +28,7 @@ mod sniffer;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,9 +48,10 @@ use units::quantity::format_duration;
 pub use network::RadioRemover;
 
 use daemon::Launcher;
+use feed::Feed;
 use medium::RunMedium;
 use network::Network;
-use scenario::Scenario;
+use scenario::{Scenario, Stopped};
 use sniffer::{Sniffers, Tap};
 
 /// How to run.
@@ -67,7 +69,7 @@ pub struct Options<'a> {
     /// Whether the kernel ends with the run, as a VM's does: then what was made ends with it, and
     /// is not removed first.
     pub kernel_ends: bool,
-    /// Told how far the run is.
+    /// Told how far the run is and what happens in it: whoever follows it.
     pub progress: &'a mut dyn FnMut(Progress),
 }
 
@@ -82,7 +84,7 @@ pub struct ProgramHome {
     pub path: OsString,
 }
 
-/// How far a run is.
+/// How far a run is, and what happens in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
@@ -102,6 +104,9 @@ pub enum Progress {
         /// In all.
         of: Duration,
     },
+    /// Something has happened. Events come in time order, those of one instant in the order of
+    /// their nodes' names; only one that was very long under way comes late.
+    Event(Event),
     /// The scenario is over; captures are written.
     Finishing,
 }
@@ -197,25 +202,25 @@ async fn run_in(
         program_home: options.program_home.clone(),
         reports,
     };
-    let mut scenario = Scenario::new(plan, medium, namespaces, launcher, inbox, claim);
+    let feed = Feed::create(options.run_dir.events(), &mut *options.progress)?;
+    let mut scenario = Scenario::new(plan, medium, namespaces, launcher, inbox, claim, feed);
     let played = tokio::select! {
         biased;
         signal = signals.interrupted() => Err(signal),
-        played = scenario.play(&mut *options.progress) => played,
+        played = scenario.play() => played,
     };
     // Whatever happened, what was seen until then is kept.
-    let stopped = scenario.stop().await;
-    let (medium, mut events) = scenario.into_parts();
-    let aired = medium.finish().and_then(|aired| match aired {
+    let Stopped {
+        processes,
+        aired,
+        fed,
+    } = scenario.stop().await;
+    let aired = aired.and_then(|facts| match facts {
         None => Ok(()),
-        Some((facts, readings)) => {
-            events.extend(readings);
-            keep_air(plan, options, &facts)
-        }
+        Some(facts) => keep_air(plan, options, &facts),
     });
     let captured = sniffers.finish();
-    let written = write_events(&options.run_dir, events);
-    played.and(stopped).and(aired).and(captured).and(written)
+    played.and(processes).and(aired).and(captured).and(fed)
 }
 
 /// Writes what the air counted. Under the virtual clock the air is as punctual in every run of
@@ -262,18 +267,4 @@ fn sniffers(
         }
     }
     Ok(sniffers)
-}
-
-/// Writes the events in time order; those of one instant in the order of their nodes' names.
-fn write_events(run_dir: &RunDir, mut events: Vec<Event>) -> Result<()> {
-    events.sort_by(|a, b| (a.time_ns, &a.node).cmp(&(b.time_ns, &b.node)));
-    let path = run_dir.events();
-    let write = || -> std::io::Result<()> {
-        let mut out = BufWriter::new(File::create(&path)?);
-        events
-            .iter()
-            .try_for_each(|event| rundir::event::write_line(&mut out, event))?;
-        out.flush()
-    };
-    write().with_context(|| format!("write {}", path.display()))
 }

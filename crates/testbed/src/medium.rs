@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use mediumd::{Air, Change, Recorder, Shadow};
+use mediumd::{Air, Change, Notice, Recorder, Shadow};
 use netlink::{Hwsim, RadioId};
 use rundir::air::Facts;
 use rundir::control::Control;
@@ -39,13 +39,16 @@ impl RunMedium {
                 Ok((RunMedium::Edges(Box::new(medium)), None))
             }
             Medium::Phy => {
-                let on_signal = Box::new(move |node: &str, control: Control| {
-                    let node = node.to_owned();
+                let on_notice = Box::new(move |notice: Notice| {
+                    let report = match notice {
+                        Notice::Signal(node, control) => Report::Signal { node, control },
+                        Notice::Reading(event) => Report::Event(event),
+                    };
                     // Nobody listens any more only when the run is over.
-                    let _ = reports.send(Report::Signal { node, control });
+                    let _ = reports.send(report);
                 });
                 let file = run_dir.air_capture();
-                let (air, recorder) = Air::start(plan, shadows, file, on_signal)?;
+                let (air, recorder) = Air::start(plan, shadows, file, on_notice)?;
                 Ok((RunMedium::Phy(air), Some(recorder)))
             }
         }
@@ -135,14 +138,11 @@ impl RunMedium {
         }
     }
 
-    /// Ends the medium: what it counted, and what the radios had used when it was asked.
-    pub(crate) fn finish(self) -> Result<Option<(Facts, Vec<Event>)>> {
+    /// Ends the medium: what it counted. All that it had to report is in the channel then.
+    pub(crate) fn finish(self) -> Result<Option<Facts>> {
         match self {
             RunMedium::Edges(_) => Ok(None),
-            RunMedium::Phy(air) => {
-                let done = air.finish()?;
-                Ok(Some((done.facts, done.readings)))
-            }
+            RunMedium::Phy(air) => air.finish().map(Some),
         }
     }
 }

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use cleanup::Claim;
 use driver::now;
 use netlink::Namespace;
+use rundir::air::Facts;
 use rundir::control::Control;
 use rundir::{Event, EventKind, event::SCENARIO};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use topology::Plan;
 use topology::plan::{Action, NodeName, ProgramPlan, StepPlan};
 use units::SimTime;
@@ -18,6 +19,7 @@ use units::quantity::format_duration;
 
 use crate::Progress;
 use crate::daemon::{Daemon, Launcher, Program, Report};
+use crate::feed::Feed;
 use crate::medium::RunMedium;
 
 /// How long daemons may take to get ready: more than a DHCPv6 exchange, duplicate address
@@ -40,7 +42,17 @@ pub(crate) struct Scenario<'a> {
     programs: Vec<Program>,
     /// How often each node crashed.
     crashes: BTreeMap<NodeName, u32>,
-    events: Vec<Event>,
+    feed: Feed<'a>,
+}
+
+/// How the parts of a run ended.
+pub(crate) struct Stopped {
+    /// The first process that left badly.
+    pub(crate) processes: Result<()>,
+    /// What the air counted, if there was one.
+    pub(crate) aired: Result<Option<Facts>>,
+    /// Whether all events are in the file.
+    pub(crate) fed: Result<()>,
 }
 
 /// Something that happens at a scenario time.
@@ -58,6 +70,7 @@ impl<'a> Scenario<'a> {
         launcher: Launcher,
         inbox: UnboundedReceiver<Report>,
         claim: &'a mut Claim,
+        feed: Feed<'a>,
     ) -> Scenario<'a> {
         Scenario {
             plan,
@@ -69,12 +82,12 @@ impl<'a> Scenario<'a> {
             daemons: BTreeMap::new(),
             programs: Vec::new(),
             crashes: BTreeMap::new(),
-            events: Vec::new(),
+            feed,
         }
     }
 
     /// Starts the daemons, servers first, plays the steps and lets the clients drain.
-    pub(crate) async fn play(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    pub(crate) async fn play(&mut self) -> Result<()> {
         let (servers, others): (Vec<_>, Vec<_>) = self
             .plan
             .nodes
@@ -84,19 +97,14 @@ impl<'a> Scenario<'a> {
         let total = servers.len() + others.len();
         for group in [servers, others] {
             let names: Vec<&NodeName> = group.into_iter().map(|(name, _)| name).collect();
-            self.start_group(&names, total, progress).await?;
+            self.start_group(&names, total).await?;
         }
-        self.play_steps(progress).await?;
-        progress(Progress::Finishing);
+        self.play_steps().await?;
+        self.feed.progress(Progress::Finishing);
         self.drain().await
     }
 
-    async fn start_group(
-        &mut self,
-        names: &[&NodeName],
-        of: usize,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
+    async fn start_group(&mut self, names: &[&NodeName], of: usize) -> Result<()> {
         for name in names {
             self.start_daemon(name)?;
         }
@@ -104,11 +112,11 @@ impl<'a> Scenario<'a> {
         let deadline = Instant::now() + READY;
         let mut waiting: BTreeSet<&str> = names.iter().map(|n| n.as_str()).collect();
         while !waiting.is_empty() {
-            progress(Progress::Ready {
+            self.feed.progress(Progress::Ready {
                 ready: self.daemons.len() - waiting.len(),
                 of,
             });
-            let Ok(report) = timeout_at(deadline, self.inbox.recv()).await else {
+            let Some(event) = self.next_event(deadline).await? else {
                 let names: Vec<&str> = waiting.into_iter().collect();
                 let logs: Vec<String> = names
                     .iter()
@@ -126,14 +134,11 @@ impl<'a> Scenario<'a> {
                     logs.join("\n")
                 );
             };
-            if let Some(event) = self.handle(report).await? {
-                if event.kind == EventKind::Ready {
-                    waiting.remove(event.node.as_str());
-                }
-                self.events.push(event);
+            if event.kind == EventKind::Ready {
+                waiting.remove(event.node.as_str());
             }
         }
-        progress(Progress::Ready {
+        self.feed.progress(Progress::Ready {
             ready: self.daemons.len(),
             of,
         });
@@ -168,7 +173,7 @@ impl<'a> Scenario<'a> {
             }
             Report::ProgramExited { event, failure } => match failure {
                 Some(why) => {
-                    self.events.push(event);
+                    self.feed.push(event);
                     bail!(why)
                 }
                 None => Ok(Some(event)),
@@ -181,7 +186,7 @@ impl<'a> Scenario<'a> {
         }
     }
 
-    async fn play_steps(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    async fn play_steps(&mut self) -> Result<()> {
         let duration = self.plan.scenario.duration;
         let agenda = self.agenda();
         let start = Instant::now();
@@ -199,7 +204,7 @@ impl<'a> Scenario<'a> {
                     .await
                     .with_context(|| format!("scenario step at {}", format_duration(at)))?,
                 Due::Program(node, plan) => self.start_program(node, plan)?,
-                Due::Tick => progress(Progress::Scenario { at, of: duration }),
+                Due::Tick => self.feed.progress(Progress::Scenario { at, of: duration }),
             }
         }
         self.wait_until(start + duration).await?;
@@ -230,15 +235,24 @@ impl<'a> Scenario<'a> {
 
     /// Collects reports until `instant`.
     async fn wait_until(&mut self, instant: Instant) -> Result<()> {
+        while self.next_event(instant).await?.is_some() {}
+        Ok(())
+    }
+
+    /// The next event, which the feed has then; none when it is `deadline`.
+    async fn next_event(&mut self, deadline: Instant) -> Result<Option<Event>> {
         loop {
+            let due = driver::instant(self.feed.poll_timeout());
             tokio::select! {
                 biased;
-                () = sleep_until(instant) => return Ok(()),
+                () = sleep_until(deadline) => return Ok(None),
                 report = self.inbox.recv() => {
                     if let Some(event) = self.handle(report).await? {
-                        self.events.push(event);
+                        self.feed.push(event.clone());
+                        return Ok(Some(event));
                     }
                 }
+                () = sleep_until(due) => self.feed.handle_timeout(now())?,
             }
         }
     }
@@ -319,52 +333,52 @@ impl<'a> Scenario<'a> {
         }
         let deadline = Instant::now() + DRAIN;
         while !waiting.is_empty() {
-            let Ok(report) = timeout_at(deadline, self.inbox.recv()).await else {
+            let Some(event) = self.next_event(deadline).await? else {
                 bail!(
                     "requests outstanding {} after the scenario's end at: {waiting:?}",
                     format_duration(DRAIN)
                 );
             };
-            if let Some(event) = self.handle(report).await? {
-                if matches!(event.kind, EventKind::Drained { .. }) {
-                    waiting.remove(event.node.as_str());
-                }
-                self.events.push(event);
+            if matches!(event.kind, EventKind::Drained { .. }) {
+                waiting.remove(event.node.as_str());
             }
         }
         Ok(())
     }
 
-    /// Ends every process and keeps the events that were still under way.
-    pub(crate) async fn stop(&mut self) -> Result<()> {
-        let mut first_error = Ok(());
-        for program in std::mem::take(&mut self.programs) {
-            first_error = first_error.and(program.stop().await);
+    /// Ends every process, the medium and the feed, which keeps the events that were still under
+    /// way.
+    pub(crate) async fn stop(mut self) -> Stopped {
+        let mut processes = Ok(());
+        for program in self.programs {
+            processes = processes.and(program.stop().await);
         }
-        for (_, daemon) in std::mem::take(&mut self.daemons) {
-            first_error = first_error.and(daemon.stop().await);
+        for (_, daemon) in self.daemons {
+            processes = processes.and(daemon.stop().await);
         }
+        let aired = self.medium.finish();
         while let Ok(report) = self.inbox.try_recv() {
             match report {
-                Report::Event(event) => self.events.push(event),
+                Report::Event(event) => self.feed.push(event),
                 Report::ProgramExited { event, failure } => {
-                    self.events.push(event);
-                    first_error = first_error.and(failure.map_or(Ok(()), |why| bail!(why)));
+                    self.feed.push(event);
+                    processes = processes.and(failure.map_or(Ok(()), |why| bail!(why)));
                 }
                 Report::Signal { .. } | Report::Garbage { .. } | Report::Closed { .. } => {}
             }
         }
-        first_error
-    }
-
-    pub(crate) fn into_parts(self) -> (RunMedium, Vec<Event>) {
-        (self.medium, self.events)
+        let fed = self.feed.finish();
+        Stopped {
+            processes,
+            aired,
+            fed,
+        }
     }
 
     /// Keeps an event of the testbed's own; says when it was.
     fn record(&mut self, kind: EventKind) -> SimTime {
         let at = now();
-        self.events.push(Event {
+        self.feed.push(Event {
             time_ns: at.as_nanos(),
             node: SCENARIO.into(),
             kind,

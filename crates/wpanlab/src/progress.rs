@@ -72,6 +72,7 @@ impl Show {
                     self.stage(&format!("scenario: {at} of {of}"));
                 }
             }
+            (Progress::Event(_), _) => {}
             (Progress::Finishing, _) => self.stage("write captures"),
         }
     }
