@@ -2,8 +2,8 @@
 //!
 //! Owns the messages (options 2048-2054 on `/comp`), the tables (MMT, LBC) and the behaviour
 //! of the parties, each a [`machine::Machine`] around one [`coap::Endpoint`]: the WMMS, and the node,
-//! which is client and server in one; and the order of the steps of a handover. CoMM's LMMS is a
-//! WMMS, its CWC and mCSN are nodes; where the papers differ it is a setting ([`BindingMode`]).
+//! which is client and server in one. CoMM's LMMS is a WMMS, its CWC and mCSN are nodes; where the
+//! papers differ it is a setting ([`BindingMode`]).
 //!
 //! It must not know of sockets, clocks, radios, neighbour discovery, DHCPv6 or the testbed:
 //! time and a seeded generator come in, datagrams, deadlines and events are polled.
@@ -58,7 +58,6 @@
 //! | [`wmms`] | [`wmms::Wmms`]: registration, discovery, hold, binding, deregistration |
 //! | [`node`] | [`node::Node`]: registration, hold, sleep, direct and relayed binding |
 //! | [`client`] | [`client::Client`], part of a node: discovery, hold queue, following a node |
-//! | [`handover`] | [`handover::Handover`]: when to leave a router, and in which order |
 //! | [`binding`] | [`BindingMode`], [`Removal`], [`Expired`] |
 //! | [`mod@sequence`] | [`Sequence`]: which of two messages of a node is the newer one |
 //!
@@ -73,7 +72,6 @@
 pub mod binding;
 pub mod client;
 pub mod codec;
-pub mod handover;
 pub mod lbc;
 pub mod limits;
 pub mod mmt;

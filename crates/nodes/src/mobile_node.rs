@@ -1,7 +1,7 @@
 //! The mobile node's daemon: a CoAP server that hands over (comp.md, "A handover"), and polls
 //! others over the same socket if the plan says so.
 //!
-//! [`comp::handover::Handover`] decides, [`comp::node::Node`] signals, [`nd::Solicitor`] and
+//! [`handover::Sequencer`] decides, [`comp::node::Node`] signals, [`nd::Solicitor`] and
 //! [`dhcpv6::client::Client`] find the router and the address; this module lets them act on
 //! the kernel and reports their phases.
 
@@ -18,10 +18,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use coap::message::PORT;
 use comp::client;
-use comp::handover::{self, Handover};
 use comp::node::{self, Node};
 use dhcpv6::CLIENT_PORT;
 use driver::{Driver, Icmpv6, Ignored, Udp};
+use handover::Sequencer;
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
 use nd::{ALL_NODES, HOP_LIMIT};
@@ -69,7 +69,7 @@ struct MobileNode {
     coap: Driver<Node>,
     resources: Resources,
     polling: Polling,
-    handover: Handover,
+    handover: Sequencer,
     solicitor: Driver<Solicitor, Icmpv6>,
     dhcp: Driver<dhcpv6::Client>,
     radio: Radio,
@@ -128,7 +128,7 @@ impl MobileNode {
             coap: Driver::new(node, Udp::open(PORT, None)?)?,
             resources: Resources::new(plan.resources.clone(), host.rng("readings")),
             polling: Polling::new(plan.polls.clone(), host.rng("polls")),
-            handover: Handover::attaching(handover_config(&plan, tuned)),
+            handover: Sequencer::attaching(handover_config(&plan, tuned)),
             solicitor: Driver::new(solicitor, icmpv6)?,
             dhcp: Driver::new(dhcp, dhcp_socket)?,
             radio,

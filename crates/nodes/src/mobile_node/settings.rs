@@ -3,7 +3,7 @@
 use std::net::SocketAddrV6;
 
 use coap::message::PORT;
-use comp::{handover, node};
+use comp::node;
 use dhcpv6::Duid;
 use rundir::EventKind;
 use topology::plan::{BindingMode, CandidatePlan, DadMode, MobileNodePlan, ScanPlan};

@@ -1,4 +1,4 @@
-//! What goes into and comes out of a [`Handover`](super::Handover).
+//! What goes into and comes out of a [`Sequencer`](super::Sequencer).
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -49,7 +49,7 @@ pub struct EarlyScan {
     pub every: Duration,
 }
 
-/// What a [`Handover`](super::Handover) is told once.
+/// What a [`Sequencer`](super::Sequencer) is told once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The PANs that the node may attach to.
@@ -110,15 +110,15 @@ impl fmt::Display for Reason {
 /// What the owner is to do. A later command takes the place of an unfinished earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Put the correspondents on hold, then [`Handover::hold_done`](super::Handover::hold_done).
+    /// Put the correspondents on hold, then [`Sequencer::hold_done`](super::Sequencer::hold_done).
     Hold,
-    /// Leave the old router and tune to a candidate, then [`Handover::link_ready`](super::Handover::link_ready).
+    /// Leave the old router and tune to a candidate, then [`Sequencer::link_ready`](super::Sequencer::link_ready).
     Retune {
         /// Its place in [`Config::candidates`].
         candidate: usize,
     },
     /// Tune the radio to a channel and nothing else: PAN, addresses and routes stay. Then
-    /// [`Handover::listening`](super::Handover::listening).
+    /// [`Sequencer::listening`](super::Sequencer::listening).
     Listen {
         /// The channel.
         channel: Channel,
@@ -127,16 +127,16 @@ pub enum Command {
     /// from the hold, for example by a binding update with the address that it has. Nothing is
     /// to be reported.
     Release,
-    /// Solicit a router, then [`Handover::router_advertised`](super::Handover::router_advertised).
+    /// Solicit a router, then [`Sequencer::router_advertised`](super::Sequencer::router_advertised).
     Solicit,
-    /// Obtain an address, then [`Handover::address_acquired`](super::Handover::address_acquired).
+    /// Obtain an address, then [`Sequencer::address_acquired`](super::Sequencer::address_acquired).
     AcquireAddress,
-    /// Check the address for duplicates, then [`Handover::address_usable`](super::Handover::address_usable).
+    /// Check the address for duplicates, then [`Sequencer::address_usable`](super::Sequencer::address_usable).
     CheckAddress {
         /// The address.
         address: Ipv6Addr,
     },
-    /// Update the binding, then [`Handover::bound`](super::Handover::bound).
+    /// Update the binding, then [`Sequencer::bound`](super::Sequencer::bound).
     Bind {
         /// The new T_Addr.
         t_addr: Ipv6Addr,

@@ -57,11 +57,11 @@ fn config() -> Config {
 }
 
 /// A sequencer and what came out of it since the last look.
-struct Bench(Handover);
+struct Bench(Sequencer);
 
 impl Bench {
     fn new(config: Config) -> Bench {
-        Bench(Handover::new(config))
+        Bench(Sequencer::new(config))
     }
 
     /// A register update for router 1, 2 or 3.
@@ -408,7 +408,7 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
         bench.signal(0, 3, Some(-88.0));
         bench.decide_for_er2(0);
         bench.0.hold_done(at(210));
-        let complete: [fn(&mut Handover); 4] = [
+        let complete: [fn(&mut Sequencer); 4] = [
             |h| h.link_ready(at(220)),
             |h| h.router_advertised(at(230)),
             |h| h.address_acquired(at(240), T2),

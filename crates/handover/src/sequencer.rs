@@ -1,6 +1,6 @@
 //! The sequence of a handover (CoMM §4.2, CoMP §3.2), without the messages.
 //!
-//! [`Handover`] decides when to leave a router, for which other one, and what comes next; its
+//! [`Sequencer`] decides when to leave a router, for which other one, and what comes next; its
 //! owner carries the commands out (CoAP, radio, neighbour discovery, DHCPv6, duplicate
 //! address detection) and reports each as done or failed.
 //!
@@ -21,7 +21,7 @@
 //! Every input takes the time, as those of [`machine::Machine`] do; a completion that comes
 //! outside its phase is late and is ignored.
 //!
-//! *Sampling.* A signal register changes only through [`Handover::handle_signal`], so that
+//! *Sampling.* A signal register changes only through [`Sequencer::handle_signal`], so that
 //! "the condition holds in `samples` samples in a row" is "it held since the first of them":
 //! one timer, armed only while it holds. A node that stands still costs nothing.
 //!
@@ -93,10 +93,10 @@ struct Running {
 /// The handover sequencer.
 ///
 /// Give it `handle_signal`, `handle_timeout` and the completions; then drain
-/// [`Handover::poll_event`] and [`Handover::poll_command`], then arm a timer for
-/// [`Handover::poll_timeout`].
+/// [`Sequencer::poll_event`] and [`Sequencer::poll_command`], then arm a timer for
+/// [`Sequencer::poll_timeout`].
 #[derive(Clone, Debug)]
-pub struct Handover {
+pub struct Sequencer {
     config: Config,
     /// The signal register of each candidate.
     signals: Vec<Option<Dbm>>,
@@ -114,33 +114,33 @@ pub struct Handover {
     events: VecDeque<Event>,
 }
 
-impl Handover {
+impl Sequencer {
     /// A node that is attached to `config.serving`.
     ///
     /// # Panics
     /// If `config.serving` is not the place of a candidate.
-    pub fn new(config: Config) -> Handover {
-        Handover::starting(config, State::Attached { decide_at: None })
+    pub fn new(config: Config) -> Sequencer {
+        Sequencer::starting(config, State::Attached { decide_at: None })
     }
 
     /// A node that is tuned to `config.serving` and attaches there, or at another candidate if
-    /// that one is not heard, until [`Handover::attached`]. Commands are [`Command::Listen`],
+    /// that one is not heard, until [`Sequencer::attached`]. Commands are [`Command::Listen`],
     /// [`Command::Retune`] and [`Command::Solicit`] only; there are no events.
     ///
     /// # Panics
-    /// As [`Handover::new`].
-    pub fn attaching(config: Config) -> Handover {
-        Handover::starting(config, State::Attaching(First::Here))
+    /// As [`Sequencer::new`].
+    pub fn attaching(config: Config) -> Sequencer {
+        Sequencer::starting(config, State::Attaching(First::Here))
     }
 
-    fn starting(config: Config, state: State) -> Handover {
+    fn starting(config: Config, state: State) -> Sequencer {
         assert!(
             config.serving < config.candidates.len(),
             "serving candidate {} of {}",
             config.serving,
             config.candidates.len()
         );
-        Handover {
+        Sequencer {
             signals: vec![None; config.candidates.len()],
             serving: config.serving,
             count: 0,
@@ -179,7 +179,7 @@ impl Handover {
         self.events.pop_front()
     }
 
-    /// When [`Handover::handle_timeout`] wants to be called.
+    /// When [`Sequencer::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<SimTime> {
         match self.dial() {
             Dial::Turning { .. } => return None,
@@ -196,7 +196,7 @@ impl Handover {
         }
     }
 
-    /// The instant of [`Handover::poll_timeout`] has come (calling it early is harmless).
+    /// The instant of [`Sequencer::poll_timeout`] has come (calling it early is harmless).
     pub fn handle_timeout(&mut self, now: SimTime) {
         if self.poll_timeout().is_none_or(|due| due > now) {
             return;

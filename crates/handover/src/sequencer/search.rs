@@ -3,9 +3,9 @@
 use units::{Channel, Db, Dbm, SimTime};
 
 use super::ear::Dial;
-use super::{Command, First, Handover, Phase, Running, State};
+use super::{Command, First, Phase, Running, Sequencer, State};
 
-impl Handover {
+impl Sequencer {
     /// The channel of the serving candidate.
     fn home(&self) -> Channel {
         self.config.candidates[self.serving].channel
@@ -273,7 +273,7 @@ impl Handover {
             .filter(|_| serving < early.threshold)
     }
 
-    /// The instant of [`Handover::looks_at`] has come.
+    /// The instant of [`Sequencer::looks_at`] has come.
     pub(super) fn look_around(&mut self, now: SimTime) {
         self.evaluate(now);
         if self.state != (State::Attached { decide_at: None })
