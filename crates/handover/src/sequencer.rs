@@ -7,7 +7,7 @@
 //! ```text
 //!  attaching
 //!     │
-//!     ▼                             ┌──► listen, channel by channel
+//!     ▼                             ┌──► scan, channel by channel
 //!  attached ──► trigger ──► hold ──► link ──► movement detection ──► address ──► dad
 //!     ▲  ▲         │          │      │                                            │
 //!     │  └─────────┴──────────┴──────┘ called off                                 ▼
@@ -18,17 +18,17 @@
 //! way, without phases and events. A failed step in a phase after the link, or the loss of the
 //! new router, gives the handover up and starts the next one at the link phase.
 //!
-//! Every input takes the time, as those of [`machine::Machine`] do; a completion that comes
-//! outside its phase is late and is ignored.
+//! Every input takes the time, as in every core here; a completion that comes outside its phase
+//! is late and is ignored.
 //!
 //! *Sampling.* A signal register changes only through [`Sequencer::handle_signal`], so that
 //! "the condition holds in `samples` samples in a row" is "it held since the first of them":
 //! one timer, armed only while it holds. A node that stands still costs nothing.
 //!
-//! *Listening.* With [`Config::scan`] the node hears the channel only that its radio is on:
+//! *Scanning.* With [`Config::scan`] the node hears the channel only that its radio is on:
 //!
 //! * A register of another channel holds what was measured there when the radio was last on
-//!   it, for a while (`Ear::memory`: with early listening a round and its longest delay, else
+//!   it, for a while (`Scanner::memory`: with early scanning a round and its longest delay, else
 //!   as long as a scan takes, doubled up to eight times with each scan in a row that brought the
 //!   serving router not back over the threshold). Then nothing is known of that channel.
 //! * The trigger's condition is also true if nothing is known of some other channel.
@@ -44,7 +44,7 @@
 //!   that is due while the radio is away decides when it is back.
 
 mod api;
-mod ear;
+mod scanner;
 mod search;
 
 use std::collections::VecDeque;
@@ -54,7 +54,7 @@ use std::time::Duration;
 use units::{Channel, Dbm, PanId, SimTime};
 
 pub use api::{Candidate, Command, Config, EarlyScan, Event, Phase, Reason, Scan, Trigger};
-use ear::{Dial, Ear};
+use scanner::{Scanner, Tuning};
 
 /// Where the sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +107,9 @@ pub struct Sequencer {
     /// The handover whose resume phase is open.
     resuming: Option<u32>,
     /// Whether the search for a router began without a link.
-    linkless: bool,
+    without_link: bool,
     /// None: all channels are heard at once.
-    ear: Option<Ear>,
+    scanner: Option<Scanner>,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
 }
@@ -146,8 +146,8 @@ impl Sequencer {
             count: 0,
             state,
             resuming: None,
-            linkless: true,
-            ear: Ear::new(&config),
+            without_link: true,
+            scanner: Scanner::new(&config),
             commands: VecDeque::new(),
             events: VecDeque::new(),
             config,
@@ -181,16 +181,16 @@ impl Sequencer {
 
     /// When [`Sequencer::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<SimTime> {
-        match self.dial() {
-            Dial::Turning { .. } => return None,
-            Dial::Listening { until } => return Some(until),
-            Dial::Still => {}
+        match self.tuning() {
+            Tuning::Changing { .. } => return None,
+            Tuning::Dwelling { until } => return Some(until),
+            Tuning::Settled => {}
         }
         match self.state {
             State::Attached {
                 decide_at: Some(at),
             } => Some(at),
-            State::Attached { decide_at: None } => self.looks_at(),
+            State::Attached { decide_at: None } => self.looks_around_at(),
             State::Attaching(_) | State::Running(_) => None,
             State::Resting { until } => Some(until),
         }
@@ -201,8 +201,8 @@ impl Sequencer {
         if self.poll_timeout().is_none_or(|due| due > now) {
             return;
         }
-        if matches!(self.dial(), Dial::Listening { .. }) {
-            return self.listening_over(now);
+        if matches!(self.tuning(), Tuning::Dwelling { .. }) {
+            return self.dwell_over(now);
         }
         match self.state {
             State::Attached { decide_at: Some(_) } => self.decide(now),
@@ -245,11 +245,11 @@ impl Sequencer {
             }
             State::Attaching(First::Here) if lost && changed == self.serving => self.search(now),
             State::Attaching(First::Going(there)) if lost && changed == there => self.search(now),
-            _ if self.is_searching() && self.ear.is_none() => self.search(now),
+            _ if self.is_searching() && self.scanner.is_none() => self.search(now),
             _ => {}
         }
-        if self.ear.as_ref().is_some_and(Ear::has_heard_all) {
-            self.listening_over(now);
+        if self.scanner.as_ref().is_some_and(Scanner::has_heard_all) {
+            self.dwell_over(now);
         }
     }
 
@@ -279,8 +279,8 @@ impl Sequencer {
     /// The radio is tuned to the channel that the last [`Command::Listen`] named. Any other
     /// channel is late and is ignored.
     pub fn listening(&mut self, now: SimTime, channel: Channel) {
-        if self.dial() == (Dial::Turning { to: channel }) {
-            self.turned(now, channel);
+        if self.tuning() == (Tuning::Changing { to: channel }) {
+            self.tuned(now, channel);
         }
     }
 
@@ -387,8 +387,8 @@ impl Sequencer {
 
     /// At the serving candidate, with a link.
     fn attach(&mut self, now: SimTime) {
-        if let Some(ear) = &mut self.ear {
-            ear.settled(now);
+        if let Some(scanner) = &mut self.scanner {
+            scanner.settled(now);
         }
         self.note(self.serving, self.signals[self.serving]);
         self.state = State::Attached { decide_at: None };
@@ -407,7 +407,7 @@ impl Sequencer {
                 let more = trigger.samples.saturating_sub(1);
                 let decide_at = Some(now + trigger.sample_every.saturating_mul(more));
                 self.state = State::Attached { decide_at };
-                if more == 0 && self.dial() == Dial::Still {
+                if more == 0 && self.tuning() == Tuning::Settled {
                     self.decide(now);
                 }
             }
@@ -466,7 +466,7 @@ impl Sequencer {
     fn start(&mut self, reason: Reason) {
         self.end_resume();
         self.commands.clear();
-        self.linkless = reason == Reason::LinkLost;
+        self.without_link = reason == Reason::LinkLost;
         self.count += 1;
         self.end_phase(Phase::Trigger);
         self.events.push_back(Event::HandoverStarted {
@@ -506,8 +506,8 @@ impl Sequencer {
             self.end_phase(r.phase);
         }
         self.commands.clear();
-        if let Some(ear) = &mut self.ear {
-            ear.stop();
+        if let Some(scanner) = &mut self.scanner {
+            scanner.stop();
         }
         self.events.push_back(Event::HandoverFailed {
             handover: self.count,
