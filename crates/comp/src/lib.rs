@@ -10,6 +10,7 @@
 //!
 //! ```
 //! use coap::Params;
+//! use handover::BindingEvent;
 //! use machine::Machine;
 //! use comp::client::HoldQueue;
 //! use comp::wmms::{self, Wmms};
@@ -44,7 +45,8 @@
 //! wmms.handle_datagram(now, node_address, &node.poll_transmit().unwrap().payload);
 //! node.handle_datagram(now, wmms_address, &wmms.poll_transmit().unwrap().payload);
 //!
-//! assert_eq!(node.poll_event(), Some(node::Event::Registered { p_addr, t_addr }));
+//! let registered = BindingEvent::Registered { p_addr, t_addr };
+//! assert_eq!(node.poll_event(), Some(node::Event::Binding(registered)));
 //! assert_eq!(wmms.mmt().get(p_addr).unwrap().t_addr, t_addr);
 //! ```
 //!

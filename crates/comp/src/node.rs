@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use coap::Response;
 use coap::{Code, Endpoint, ExchangeId, Failure, Reliability, Request, RequestId};
+use handover::BindingEvent;
 use machine::Machine;
 use machine::Transmit;
 use units::{Rng, SimTime};
@@ -120,7 +121,7 @@ impl Node {
         }
     }
 
-    /// Registers at the WMMS, and again before the lifetime ends: [`Event::Registered`] or
+    /// Registers at the WMMS, and again before the lifetime ends: [`BindingEvent::Registered`] or
     /// [`Event::RegistrationFailed`].
     pub fn register(&mut self, now: SimTime, t_addr: Ipv6Addr) {
         self.registrar.register(now, &mut self.endpoint, t_addr);
@@ -431,7 +432,8 @@ impl Node {
             Ok(Some(t_addr)) => {
                 self.endpoint.release_notifications(now);
                 self.client.resume_all(now, &mut self.endpoint);
-                self.events.push_back(Event::Registered { p_addr, t_addr });
+                let registered = BindingEvent::Registered { p_addr, t_addr };
+                self.events.push_back(Event::Binding(registered));
             }
             Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
         }

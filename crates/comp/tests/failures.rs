@@ -11,6 +11,7 @@ use comp::client::{self, CallFailure};
 use comp::codec::{Command, Lifetime};
 use comp::mmt::Mmt;
 use comp::{BindingMode, Limits, Removal, node};
+use handover::BindingEvent;
 use machine::Machine;
 use support::*;
 
@@ -148,10 +149,10 @@ fn a_binding_that_failed_is_registered_once_the_wmms_is_back() {
     assert_eq!(net.wmms.mmt().get(P), None, "its lifetime ended");
     net.run_until(150_000);
     assert_eq!(net.wmms.mmt().get(P).unwrap().t_addr, T2);
-    let registered = node::Event::Registered {
+    let registered = node::Event::Binding(BindingEvent::Registered {
         p_addr: P,
         t_addr: T2,
-    };
+    });
     assert!(net.node_reported(&registered).is_some());
 }
 
@@ -193,10 +194,7 @@ fn a_request_after_a_hold_that_is_long_overdue_asks_the_wmms_at_once() {
     net.run_until(60_100);
     assert_eq!(net.failures(), []);
     assert_eq!(net.answered(), 2);
-    let removed = client::Event::BindingRemoved {
-        p_addr: P,
-        reason: Removal::HoldOverdue,
-    };
+    let removed = client::Event::Binding(removed(Removal::HoldOverdue));
     assert!(net.client_events.contains(&(at(60_000), 0, removed)));
 }
 

@@ -8,6 +8,7 @@ use coap::Code;
 use comp::client::{self, HoldQueue};
 use comp::codec::{Command, Lifetime};
 use comp::{BindingMode, node};
+use handover::BindingEvent;
 use support::*;
 
 /// How a handover is done.
@@ -129,7 +130,7 @@ fn with_hold_nothing_is_sent_to_the_old_address_and_the_gap_is_the_handover() {
         let gap = times.windows(2).map(|w| w[1] - w[0]).max().unwrap();
         assert!(gap < ms(175), "{gap:?} {way:?}");
         let resumed = (net.client_events.iter()).find_map(|(_, _, event)| match event {
-            client::Event::Resumed { queued, .. } => Some(*queued),
+            client::Event::Binding(BindingEvent::Resumed { queued, .. }) => Some(*queued),
             _ => None,
         });
         assert!(resumed.is_some_and(|queued| queued >= 13), "{resumed:?}");

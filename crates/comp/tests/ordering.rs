@@ -8,6 +8,7 @@ use std::time::Duration;
 use comp::codec::{self, Command, Lifetime, Location};
 use comp::mmt::{self, Mmt};
 use comp::{BindingMode, Sequence, node};
+use handover::BindingEvent;
 use proptest::prelude::*;
 use support::*;
 
@@ -159,7 +160,7 @@ proptest! {
         net.node_address = Some(T2);
         net.node.register(net.now, T2);
         net.run_until(100);
-        let registered = node::Event::Registered { p_addr: P, t_addr: T2 };
+        let registered = node::Event::Binding(BindingEvent::Registered { p_addr: P, t_addr: T2 });
         prop_assert!(net.node_reported(&registered).is_some());
         let entry = net.wmms.mmt().get(P).unwrap();
         prop_assert_eq!(entry.t_addr, T2);

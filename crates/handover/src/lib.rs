@@ -2,10 +2,17 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`binding`] | [`BindingEvent`]: what becomes known of where a node is |
+//! | [`event`] | [`Event`]: what a node tells of its handovers |
+//! | [`phase`] | [`Phase`]: a phase by its name |
 //! | [`sequencer`] | [`Sequencer`]: when to leave a router, for which other one, and what comes next |
 
+pub mod binding;
+pub mod event;
+pub mod phase;
 pub mod sequencer;
 
-pub use sequencer::{
-    Candidate, Command, Config, EarlyScan, Event, Phase, Reason, Scan, Sequencer, Trigger,
-};
+pub use binding::BindingEvent;
+pub use event::{Event, Reason};
+pub use phase::Phase;
+pub use sequencer::{Candidate, Command, Config, EarlyScan, Scan, Sequencer, Trigger};

@@ -53,7 +53,8 @@ use std::time::Duration;
 
 use units::{Channel, Dbm, PanId, SimTime};
 
-pub use api::{Candidate, Command, Config, EarlyScan, Event, Phase, Reason, Scan, Trigger};
+use crate::{Event, Phase, Reason};
+pub use api::{Candidate, Command, Config, EarlyScan, Scan, Trigger};
 use scanner::{Scanner, Tuning};
 
 /// Where the sequence stands.
@@ -80,9 +81,33 @@ enum First {
     Going(usize),
 }
 
+/// What is done in a handover under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Hold,
+    Link,
+    MovementDetection,
+    Address,
+    Dad,
+    Binding,
+}
+
+impl Stage {
+    fn phase(self) -> Phase {
+        match self {
+            Stage::Hold => Phase::HOLD,
+            Stage::Link => Phase::LINK,
+            Stage::MovementDetection => Phase::MOVEMENT_DETECTION,
+            Stage::Address => Phase::ADDRESS,
+            Stage::Dad => Phase::DAD,
+            Stage::Binding => Phase::BINDING,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Running {
-    phase: Phase,
+    stage: Stage,
     /// The candidate retuned to; in the link phase, `None` means searching.
     target: Option<usize>,
     t_addr: Option<Ipv6Addr>,
@@ -234,7 +259,7 @@ impl Sequencer {
             }
             State::Attached { .. } => self.evaluate(now),
             // Nothing can be sent any more, and no answer will come.
-            State::Running(r) if r.phase == Phase::Hold && lost && changed == self.serving => {
+            State::Running(r) if r.stage == Stage::Hold && lost && changed == self.serving => {
                 self.commands.clear();
                 self.leave_hold(now);
             }
@@ -271,7 +296,7 @@ impl Sequencer {
 
     /// The hold is answered.
     pub fn hold_done(&mut self, now: SimTime) {
-        if self.running(Phase::Hold).is_some() {
+        if self.running(Stage::Hold).is_some() {
             self.leave_hold(now);
         }
     }
@@ -291,24 +316,24 @@ impl Sequencer {
             self.serving = there;
             self.state = State::Attaching(First::Here);
             self.commands.push_back(Command::Solicit);
-        } else if let Some(r) = self.running(Phase::Link)
+        } else if let Some(r) = self.running(Stage::Link)
             && let Some(target) = r.target
         {
             self.arrive(now, target);
-            self.enter(r, Phase::MovementDetection, Command::Solicit);
+            self.enter(r, Stage::MovementDetection, Command::Solicit);
         }
     }
 
     /// The new router's advertisement is in.
     pub fn router_advertised(&mut self, _now: SimTime) {
-        if let Some(r) = self.running(Phase::MovementDetection) {
-            self.enter(r, Phase::Address, Command::AcquireAddress);
+        if let Some(r) = self.running(Stage::MovementDetection) {
+            self.enter(r, Stage::Address, Command::AcquireAddress);
         }
     }
 
     /// The node has an address at the new router.
     pub fn address_acquired(&mut self, _now: SimTime, address: Ipv6Addr) {
-        let Some(r) = self.running(Phase::Address) else {
+        let Some(r) = self.running(Stage::Address) else {
             return;
         };
         let r = Running {
@@ -316,38 +341,38 @@ impl Sequencer {
             ..r
         };
         if self.config.dad {
-            self.enter(r, Phase::Dad, Command::CheckAddress { address });
+            self.enter(r, Stage::Dad, Command::CheckAddress { address });
         } else {
-            self.enter(r, Phase::Binding, Command::Bind { t_addr: address });
+            self.enter(r, Stage::Binding, Command::Bind { t_addr: address });
         }
     }
 
     /// Nobody else has `address`.
     pub fn address_usable(&mut self, _now: SimTime, address: Ipv6Addr) {
         if let Some(r) = self
-            .running(Phase::Dad)
+            .running(Stage::Dad)
             .filter(|r| r.t_addr == Some(address))
         {
-            self.enter(r, Phase::Binding, Command::Bind { t_addr: address });
+            self.enter(r, Stage::Binding, Command::Bind { t_addr: address });
         }
     }
 
     /// The binding is acknowledged.
     pub fn bound(&mut self, now: SimTime) {
-        let Some(r) = self.running(Phase::Binding) else {
+        let Some(r) = self.running(Stage::Binding) else {
             return;
         };
         let (Some(target), Some(t_addr)) = (r.target, r.t_addr) else {
             return;
         };
-        self.end_phase(Phase::Binding);
-        self.events.push_back(Event::HandoverCompleted {
+        self.end_phase(Phase::BINDING);
+        self.events.push_back(Event::Completed {
             handover: self.count,
             to: self.config.candidates[target].router.clone(),
             t_addr,
         });
         self.serving = target;
-        self.start_phase(Phase::Resume);
+        self.start_phase(Phase::RESUME);
         self.resuming = Some(self.count);
         if r.requested {
             self.end_resume();
@@ -359,7 +384,7 @@ impl Sequencer {
     pub fn first_request(&mut self, _now: SimTime) {
         if let State::Running(r) = &mut self.state {
             // In direct mode a correspondent may be faster than the WMMS.
-            r.requested |= r.phase == Phase::Binding;
+            r.requested |= r.stage == Stage::Binding;
         } else {
             self.end_resume();
         }
@@ -370,7 +395,7 @@ impl Sequencer {
     /// [`Trigger::sample_every`], another one starts.
     pub fn step_failed(&mut self, now: SimTime, reason: impl Into<String>) {
         match self.state {
-            State::Running(r) if r.phase == Phase::Hold => self.leave_hold(now),
+            State::Running(r) if r.stage == Stage::Hold => self.leave_hold(now),
             State::Running(_) => {
                 self.give_up(reason.into());
                 // Never at once: a step that fails immediately would spin.
@@ -412,7 +437,7 @@ impl Sequencer {
                 }
             }
             (false, Some(_)) => {
-                self.push_ended(self.count + 1, Phase::Trigger);
+                self.push_ended(self.count + 1, Phase::TRIGGER);
                 self.state = State::Attached { decide_at: None };
             }
             (true, Some(_)) | (false, None) => {}
@@ -435,10 +460,10 @@ impl Sequencer {
             self.enter_link(now);
             return;
         }
-        self.start_phase(Phase::Hold);
+        self.start_phase(Phase::HOLD);
         self.commands.push_back(Command::Hold);
         self.state = State::Running(Running {
-            phase: Phase::Hold,
+            stage: Stage::Hold,
             target: None,
             t_addr: None,
             requested: false,
@@ -458,7 +483,7 @@ impl Sequencer {
     fn start_trigger(&mut self) {
         self.events.push_back(Event::PhaseStarted {
             handover: self.count + 1,
-            phase: Phase::Trigger,
+            phase: Phase::TRIGGER,
         });
     }
 
@@ -468,8 +493,8 @@ impl Sequencer {
         self.commands.clear();
         self.without_link = reason == Reason::LinkLost;
         self.count += 1;
-        self.end_phase(Phase::Trigger);
-        self.events.push_back(Event::HandoverStarted {
+        self.end_phase(Phase::TRIGGER);
+        self.events.push_back(Event::Started {
             handover: self.count,
             from: self.config.candidates[self.serving].router.clone(),
             reason,
@@ -477,14 +502,14 @@ impl Sequencer {
     }
 
     fn leave_hold(&mut self, now: SimTime) {
-        self.end_phase(Phase::Hold);
+        self.end_phase(Phase::HOLD);
         self.enter_link(now);
     }
 
     fn enter_link(&mut self, now: SimTime) {
-        self.start_phase(Phase::Link);
+        self.start_phase(Phase::LINK);
         self.state = State::Running(Running {
-            phase: Phase::Link,
+            stage: Stage::Link,
             target: None,
             t_addr: None,
             requested: false,
@@ -493,38 +518,38 @@ impl Sequencer {
     }
 
     /// From the running phase to the next one.
-    fn enter(&mut self, running: Running, phase: Phase, command: Command) {
-        self.end_phase(running.phase);
-        self.start_phase(phase);
+    fn enter(&mut self, running: Running, stage: Stage, command: Command) {
+        self.end_phase(running.stage.phase());
+        self.start_phase(stage.phase());
         self.commands.push_back(command);
-        self.state = State::Running(Running { phase, ..running });
+        self.state = State::Running(Running { stage, ..running });
     }
 
     /// Ends the running phase and the handover; the caller sets the next state.
     fn give_up(&mut self, reason: String) {
         if let State::Running(r) = self.state {
-            self.end_phase(r.phase);
+            self.end_phase(r.stage.phase());
         }
         self.commands.clear();
         if let Some(scanner) = &mut self.scanner {
             scanner.stop();
         }
-        self.events.push_back(Event::HandoverFailed {
+        self.events.push_back(Event::Failed {
             handover: self.count,
             reason,
         });
     }
 
-    fn running(&self, phase: Phase) -> Option<Running> {
+    fn running(&self, stage: Stage) -> Option<Running> {
         match self.state {
-            State::Running(r) if r.phase == phase => Some(r),
+            State::Running(r) if r.stage == stage => Some(r),
             _ => None,
         }
     }
 
     fn end_resume(&mut self) {
         if let Some(handover) = self.resuming.take() {
-            self.push_ended(handover, Phase::Resume);
+            self.push_ended(handover, Phase::RESUME);
         }
     }
 

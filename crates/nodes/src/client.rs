@@ -80,8 +80,8 @@ impl Client {
             Event::Request {
                 exchange, request, ..
             } => self.resources.serve(&mut self.coap, exchange, &request),
-            Event::Registered { p_addr, t_addr } => {
-                events.report(EventKind::Registered { p_addr, t_addr })?;
+            Event::Binding(registered) => {
+                events.report(registered.into())?;
                 if !std::mem::replace(&mut self.ready, true) {
                     events.report(EventKind::Ready)?;
                 }

@@ -21,7 +21,7 @@ use comp::client;
 use comp::node::{self, Node};
 use dhcpv6::CLIENT_PORT;
 use driver::{Driver, Icmpv6, Ignored, Udp};
-use handover::Sequencer;
+use handover::{BindingEvent, Sequencer};
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
 use nd::{ALL_NODES, HOP_LIMIT};
@@ -40,7 +40,7 @@ use address::check;
 pub(crate) use ear::Hearing;
 use ear::{Ear, hear};
 pub(crate) use settings::binding_mode;
-use settings::{dhcp_config, event_kind, handover_config, node_config, solicitor_config};
+use settings::{dhcp_config, handover_config, node_config, solicitor_config};
 use sleep::Sleep;
 
 /// Runs the daemon; with a `hearing` its own radio is what it hears with, without one it is told.
@@ -222,7 +222,7 @@ impl MobileNode {
     async fn pump(&mut self) -> Result<()> {
         loop {
             while let Some(event) = self.handover.poll_event() {
-                self.host.events.report(event_kind(event))?;
+                self.host.events.report(event.into())?;
             }
             let Some(command) = self.handover.poll_command() else {
                 return Ok(());
@@ -295,11 +295,14 @@ impl MobileNode {
             node::Event::BindFailed { reason } => self
                 .handover
                 .step_failed(now, format!("binding update: {reason}")),
-            node::Event::Registered { p_addr, t_addr } => {
-                self.host
-                    .events
-                    .report(EventKind::Registered { p_addr, t_addr })?;
-                if self.handover.is_attaching() && self.t_addr == Some(t_addr) {
+            node::Event::Binding(event) => {
+                let registered = match event {
+                    BindingEvent::Registered { t_addr, .. } => Some(t_addr),
+                    _ => None,
+                };
+                self.host.events.report(event.into())?;
+                if self.handover.is_attaching() && registered.is_some() && registered == self.t_addr
+                {
                     self.handover.attached(now);
                     self.host.events.report(EventKind::Ready)?;
                 }

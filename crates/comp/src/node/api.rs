@@ -4,6 +4,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::{ExchangeId, Request};
+use handover::BindingEvent;
 
 use crate::client::{self, HoldQueue};
 
@@ -26,12 +27,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The WMMS accepted [`Node::register`](super::Node::register); refreshes are not reported.
-    Registered {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
+    Binding(BindingEvent),
     /// The WMMS did not accept a registration or refresh; it is repeated.
     RegistrationFailed {
         /// Why.

@@ -10,7 +10,8 @@ use coap::{Code, Params, Response};
 use comp::client::{self, CallId, HoldQueue};
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
-use comp::{BindingMode, client::CallFailure};
+use comp::{BindingMode, Removal, client::CallFailure};
+use handover::BindingEvent;
 use machine::{Machine, Transmit};
 use rand_core::Rng as _;
 use units::{Rng, Seed, SimTime};
@@ -30,6 +31,14 @@ pub fn client_address(i: usize) -> Ipv6Addr {
 
 pub fn socket(address: Ipv6Addr) -> SocketAddrV6 {
     SocketAddrV6::new(address, PORT, 0, 0)
+}
+
+/// The node's entry left a table or a cache.
+pub fn removed(reason: Removal) -> BindingEvent {
+    BindingEvent::Removed {
+        p_addr: P,
+        reason: reason.into(),
+    }
 }
 
 pub fn ms(ms: u64) -> Duration {
@@ -133,7 +142,7 @@ pub struct Net {
     pub node: Node,
     /// Where the node is; nowhere while it hands over.
     pub node_address: Option<Ipv6Addr>,
-    pub wmms_events: Vec<(SimTime, wmms::Event)>,
+    pub wmms_events: Vec<(SimTime, BindingEvent)>,
     pub client_events: Vec<(SimTime, usize, client::Event)>,
     pub node_events: Vec<(SimTime, node::Event)>,
     /// Those of the clients that are about themselves.
@@ -208,10 +217,10 @@ impl Net {
             client.register(net.now, client_address(i));
         }
         net.run_until(1000);
-        let wanted = node::Event::Registered {
+        let wanted = node::Event::Binding(BindingEvent::Registered {
             p_addr: P,
             t_addr: T1,
-        };
+        });
         assert!(net.node_events.iter().any(|(_, event)| *event == wanted));
         net.node_events.clear();
         net.clients_as_nodes.clear();

@@ -1,6 +1,5 @@
 //! What goes into and comes out of a [`Sequencer`](super::Sequencer).
 
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -68,45 +67,6 @@ pub struct Config {
     pub dad: bool,
 }
 
-/// A phase of a handover.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// From the first sample under the threshold to the decision.
-    Trigger,
-    /// Hold request to its answer.
-    Hold,
-    /// Leaving the old router, finding the new one and retuning (tL2).
-    Link,
-    /// Router solicitation to router advertisement (tMD).
-    MovementDetection,
-    /// Obtaining T_Addr (tAC without DAD).
-    Address,
-    /// Duplicate address detection of T_Addr (the rest of tAC).
-    Dad,
-    /// Binding update to its acknowledgement (tBU).
-    Binding,
-    /// From there to the first request at the new address.
-    Resume,
-}
-
-/// Why a handover starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The serving router's signal is weak and another's is better.
-    Signal,
-    /// Nothing is heard any more.
-    LinkLost,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::Signal => "signal",
-            Reason::LinkLost => "link lost",
-        })
-    }
-}
-
 /// What the owner is to do. A later command takes the place of an unfinished earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -140,51 +100,5 @@ pub enum Command {
     Bind {
         /// The new T_Addr.
         t_addr: Ipv6Addr,
-    },
-}
-
-/// What the owner is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The trigger condition holds, or the link is lost.
-    HandoverStarted {
-        /// Number of the handover at this node, from 1.
-        handover: u32,
-        /// The router left.
-        from: String,
-        /// Why.
-        reason: Reason,
-    },
-    /// A phase begins. A trigger that is called off ends without
-    /// [`Event::HandoverStarted`]; the next one has the same number.
-    PhaseStarted {
-        /// The handover.
-        handover: u32,
-        /// The phase.
-        phase: Phase,
-    },
-    /// A phase ends.
-    PhaseEnded {
-        /// The handover.
-        handover: u32,
-        /// The phase.
-        phase: Phase,
-    },
-    /// The binding is acknowledged.
-    HandoverCompleted {
-        /// The handover.
-        handover: u32,
-        /// The router arrived at.
-        to: String,
-        /// The new temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// The handover was given up. Another one follows, at once or after a rest; after
-    /// "no better router heard" only if the serving router stays weak or is lost.
-    HandoverFailed {
-        /// The handover.
-        handover: u32,
-        /// Why.
-        reason: String,
     },
 }

@@ -3,7 +3,7 @@
 use units::{Channel, Db, Dbm, SimTime};
 
 use super::scanner::Tuning;
-use super::{Command, First, Phase, Running, Sequencer, State};
+use super::{Command, First, Running, Sequencer, Stage, State};
 
 impl Sequencer {
     /// The channel of the serving candidate, wherever the radio is.
@@ -91,7 +91,7 @@ impl Sequencer {
     pub(super) fn is_searching(&self) -> bool {
         match self.state {
             State::Attaching(first) => first == First::Searching,
-            State::Running(r) => r.phase == Phase::Link && r.target.is_none(),
+            State::Running(r) => r.stage == Stage::Link && r.target.is_none(),
             State::Attached { .. } | State::Resting { .. } => false,
         }
     }

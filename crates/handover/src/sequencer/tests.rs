@@ -1,6 +1,5 @@
 //! Handovers as exact sequences of commands, events and phases.
 
-use super::Phase::{Address, Binding, Dad, Hold, Link, MovementDetection, Resume, Trigger as Trig};
 use super::*;
 
 use units::Db;
@@ -28,10 +27,10 @@ fn candidate(name: &str, channel: u8, pan: u16) -> Candidate {
 /// The events of a handover that starts without a link.
 fn left_without_link(handover: u32, from: &str) -> [Event; 4] {
     [
-        started(handover, Trig),
-        ended(handover, Trig),
+        started(handover, Phase::TRIGGER),
+        ended(handover, Phase::TRIGGER),
         began(handover, from, Reason::LinkLost),
-        started(handover, Link),
+        started(handover, Phase::LINK),
     ]
 }
 
@@ -110,7 +109,7 @@ fn ended(handover: u32, phase: Phase) -> Event {
 }
 
 fn began(handover: u32, from: &str, reason: Reason) -> Event {
-    Event::HandoverStarted {
+    Event::Started {
         handover,
         from: from.into(),
         reason,
@@ -118,7 +117,7 @@ fn began(handover: u32, from: &str, reason: Reason) -> Event {
 }
 
 fn completed(handover: u32, to: &str, t_addr: Ipv6Addr) -> Event {
-    Event::HandoverCompleted {
+    Event::Completed {
         handover,
         to: to.into(),
         t_addr,
@@ -126,7 +125,7 @@ fn completed(handover: u32, to: &str, t_addr: Ipv6Addr) -> Event {
 }
 
 fn failed(handover: u32, reason: &str) -> Event {
-    Event::HandoverFailed {
+    Event::Failed {
         handover,
         reason: reason.into(),
     }
@@ -144,7 +143,7 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
 
     bench.signal(1000, 2, Some(-60.0));
     bench.signal(1000, 1, Some(-86.0));
-    assert_eq!(bench.events(), [started(1, Trig)]);
+    assert_eq!(bench.events(), [started(1, Phase::TRIGGER)]);
     assert_eq!(
         bench.0.poll_timeout(),
         Some(at(1200)),
@@ -156,48 +155,60 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
     assert_eq!(
         bench.events(),
         [
-            ended(1, Trig),
+            ended(1, Phase::TRIGGER),
             began(1, "er1", Reason::Signal),
-            started(1, Hold)
+            started(1, Phase::HOLD)
         ]
     );
     assert_eq!(bench.commands(), [Command::Hold]);
     assert_eq!(bench.0.poll_timeout(), None);
 
     bench.0.hold_done(at(1210));
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
     bench.0.link_ready(at(1220));
     assert_eq!(
         bench.events(),
-        [ended(1, Link), started(1, MovementDetection)]
+        [ended(1, Phase::LINK), started(1, Phase::MOVEMENT_DETECTION)]
     );
     assert_eq!(bench.commands(), [Command::Solicit]);
     bench.0.router_advertised(at(1230));
     assert_eq!(
         bench.events(),
-        [ended(1, MovementDetection), started(1, Address)]
+        [
+            ended(1, Phase::MOVEMENT_DETECTION),
+            started(1, Phase::ADDRESS)
+        ]
     );
     assert_eq!(bench.commands(), [Command::AcquireAddress]);
     bench.0.address_acquired(at(1240), T2);
-    assert_eq!(bench.events(), [ended(1, Address), started(1, Dad)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::ADDRESS), started(1, Phase::DAD)]
+    );
     assert_eq!(bench.commands(), [Command::CheckAddress { address: T2 }]);
     bench.0.address_usable(at(1250), T1);
     assert_eq!(bench.events(), [], "another address was checked");
     bench.0.address_usable(at(2240), T2);
-    assert_eq!(bench.events(), [ended(1, Dad), started(1, Binding)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::DAD), started(1, Phase::BINDING)]
+    );
     assert_eq!(bench.commands(), [Command::Bind { t_addr: T2 }]);
     bench.0.bound(at(2250));
     assert_eq!(
         bench.events(),
         [
-            ended(1, Binding),
+            ended(1, Phase::BINDING),
             completed(1, "er2", T2),
-            started(1, Resume)
+            started(1, Phase::RESUME)
         ]
     );
     bench.0.first_request(at(2260));
-    assert_eq!(bench.events(), [ended(1, Resume)]);
+    assert_eq!(bench.events(), [ended(1, Phase::RESUME)]);
     bench.0.first_request(at(2270));
     assert_eq!(bench.events(), []);
     assert_eq!(bench.commands(), []);
@@ -217,19 +228,19 @@ fn without_hold_and_dad_their_phases_and_commands_do_not_appear() {
     assert_eq!(
         bench.events(),
         [
-            started(1, Trig),
-            ended(1, Trig),
+            started(1, Phase::TRIGGER),
+            ended(1, Phase::TRIGGER),
             began(1, "er1", Reason::Signal),
-            started(1, Link),
-            ended(1, Link),
-            started(1, MovementDetection),
-            ended(1, MovementDetection),
-            started(1, Address),
-            ended(1, Address),
-            started(1, Binding),
-            ended(1, Binding),
+            started(1, Phase::LINK),
+            ended(1, Phase::LINK),
+            started(1, Phase::MOVEMENT_DETECTION),
+            ended(1, Phase::MOVEMENT_DETECTION),
+            started(1, Phase::ADDRESS),
+            ended(1, Phase::ADDRESS),
+            started(1, Phase::BINDING),
+            ended(1, Phase::BINDING),
             completed(1, "er2", T2),
-            started(1, Resume),
+            started(1, Phase::RESUME),
         ]
     );
     assert_eq!(
@@ -249,7 +260,10 @@ fn a_signal_that_recovers_before_the_last_sample_calls_the_trigger_off() {
     bench.signal(0, 2, Some(-60.0));
     bench.signal(0, 1, Some(-90.0));
     bench.signal(150, 1, Some(-80.0));
-    assert_eq!(bench.events(), [started(1, Trig), ended(1, Trig)]);
+    assert_eq!(
+        bench.events(),
+        [started(1, Phase::TRIGGER), ended(1, Phase::TRIGGER)]
+    );
     assert_eq!(bench.0.poll_timeout(), None);
     // The next one starts counting from its first sample and has the same number.
     bench.signal(160, 1, Some(-90.0));
@@ -258,10 +272,10 @@ fn a_signal_that_recovers_before_the_last_sample_calls_the_trigger_off() {
     assert_eq!(
         bench.events(),
         [
-            started(1, Trig),
-            ended(1, Trig),
+            started(1, Phase::TRIGGER),
+            ended(1, Phase::TRIGGER),
             began(1, "er1", Reason::Signal),
-            started(1, Hold)
+            started(1, Phase::HOLD)
         ]
     );
 }
@@ -358,7 +372,10 @@ fn losing_the_serving_router_ends_the_hold_unanswered() {
     bench.events();
     assert_eq!(bench.commands(), [Command::Hold]);
     bench.signal(210, 1, None);
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
     bench.0.hold_done(at(220));
     assert_eq!(bench.events(), [], "the answer is late");
@@ -371,7 +388,10 @@ fn a_failed_hold_does_not_keep_the_node_from_moving() {
     bench.events();
     bench.commands();
     bench.0.step_failed(at(210), "hold: timeout");
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
 }
 
@@ -417,7 +437,14 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
         for step in &complete[..steps] {
             step(&mut bench.0);
         }
-        let phase = [Link, MovementDetection, Address, Dad, Binding][steps];
+        let phase = [
+            Phase::LINK,
+            Phase::MOVEMENT_DETECTION,
+            Phase::ADDRESS,
+            Phase::DAD,
+            Phase::BINDING,
+        ][steps]
+            .clone();
         bench.events();
         assert!(!bench.commands().is_empty());
         bench.signal(300, 2, None);
@@ -426,10 +453,10 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
             [
                 ended(1, phase),
                 failed(1, "er2 lost"),
-                started(2, Trig),
-                ended(2, Trig),
+                started(2, Phase::TRIGGER),
+                ended(2, Phase::TRIGGER),
                 began(2, "er1", Reason::LinkLost),
-                started(2, Link),
+                started(2, Phase::LINK),
             ]
         );
         assert_eq!(
@@ -464,7 +491,7 @@ fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
     assert_eq!(
         bench.events(),
         [
-            ended(1, MovementDetection),
+            ended(1, Phase::MOVEMENT_DETECTION),
             failed(1, "no router advertisement")
         ]
     );
@@ -489,10 +516,10 @@ fn a_request_that_is_faster_than_the_wmms_makes_the_resume_phase_empty() {
     assert_eq!(
         bench.events(),
         [
-            ended(1, Binding),
+            ended(1, Phase::BINDING),
             completed(1, "er2", T2),
-            started(1, Resume),
-            ended(1, Resume)
+            started(1, Phase::RESUME),
+            ended(1, Phase::RESUME)
         ]
     );
 }
@@ -509,11 +536,11 @@ fn an_open_resume_phase_ends_when_the_next_handover_starts() {
     assert_eq!(
         bench.events(),
         [
-            started(2, Trig),
-            ended(1, Resume),
-            ended(2, Trig),
+            started(2, Phase::TRIGGER),
+            ended(1, Phase::RESUME),
+            ended(2, Phase::TRIGGER),
             began(2, "er2", Reason::LinkLost),
-            started(2, Link),
+            started(2, Phase::LINK),
         ]
     );
 }

@@ -24,7 +24,11 @@ fn a_node_that_attaches_scans_if_it_hears_nothing_of_its_router() {
     bench.0.attached(at(2500));
     assert!(!bench.0.is_attaching());
     bench.signal(3000, 3, Some(-90.0));
-    assert_eq!(bench.events(), [started(1, Trig)], "now it hands over");
+    assert_eq!(
+        bench.events(),
+        [started(1, Phase::TRIGGER)],
+        "now it hands over"
+    );
 }
 
 #[test]

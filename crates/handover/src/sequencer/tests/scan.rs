@@ -68,7 +68,10 @@ fn a_scan_finds_the_new_router_in_the_link_phase() {
     assert_eq!(bench.commands(), [Command::Hold]);
     bench.events();
     bench.0.hold_done(at(1210));
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [listen(20)]);
     assert_eq!(bench.0.poll_timeout(), None, "the radio is being tuned");
     bench.tuned(1220, 20);
@@ -150,7 +153,7 @@ fn a_scan_that_finds_nothing_better_calls_the_handover_off_and_releases_the_corr
         bench.tuned(710, 15);
         assert_eq!(
             bench.events(),
-            [ended(1, Link), failed(1, "no better router heard")]
+            [ended(1, Phase::LINK), failed(1, "no better router heard")]
         );
         assert_eq!(bench.commands(), [Command::Release]);
         assert!(!bench.0.in_progress(), "it is where it was");
@@ -403,7 +406,10 @@ fn a_listening_that_fails_gives_the_handover_up_and_another_one_follows() {
     bench.events();
     assert_eq!(bench.commands(), [listen(20)]);
     bench.0.step_failed(at(210), "cannot tune");
-    assert_eq!(bench.events(), [ended(1, Link), failed(1, "cannot tune")]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::LINK), failed(1, "cannot tune")]
+    );
     bench.tuned(220, 20);
     assert_eq!(bench.0.poll_timeout(), Some(at(310)));
     bench.run_until(310);

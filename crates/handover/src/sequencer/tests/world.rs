@@ -110,8 +110,12 @@ impl World {
         for event in self.bench.events() {
             match event {
                 Event::PhaseStarted { phase, .. } => {
-                    let only = self.open.is_empty() || self.open == [Resume];
-                    assert!(only || phase == Resume, "{phase:?} in {:?}", self.open);
+                    let only = self.open.is_empty() || self.open == [Phase::RESUME];
+                    assert!(
+                        only || phase == Phase::RESUME,
+                        "{phase:?} in {:?}",
+                        self.open
+                    );
                     self.open.push(phase);
                 }
                 Event::PhaseEnded { phase, .. } => {
@@ -151,7 +155,7 @@ impl World {
         assert!(!node.in_progress(), "{:?}", node.state);
         assert!(self.power[node.serving()].is_some(), "{:?}", node.state);
         assert!(!self.on_hold);
-        assert!(self.open.is_empty() || self.open == [Resume]);
+        assert!(self.open.is_empty() || self.open == [Phase::RESUME]);
     }
 }
 
