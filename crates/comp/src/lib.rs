@@ -34,6 +34,8 @@
 //! let config = node::Config {
 //!     p_addr,
 //!     wmms: wmms_address,
+//!     hold: true,
+//!     binding: BindingMode::Direct,
 //!     lifetime: Duration::from_secs(600),
 //!     hold_queue: HoldQueue::default(),
 //!     coap: Params::default(),

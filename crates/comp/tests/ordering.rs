@@ -8,7 +8,7 @@ use std::time::Duration;
 use comp::codec::{self, Command, Lifetime, Location};
 use comp::mmt::{self, Mmt};
 use comp::{BindingMode, Sequence, node};
-use handover::BindingEvent;
+use handover::{BindingEvent, Mobility};
 use proptest::prelude::*;
 use support::*;
 
@@ -67,7 +67,7 @@ impl Trial {
             Step::Move => {
                 self.place += 1;
                 self.net.node_address = Some(place(self.place));
-                self.net.node.bind(now, place(self.place), self.binding);
+                self.net.node.bind(now, place(self.place));
             }
             Step::Register => self.net.node.register(now, place(self.place)),
             Step::Restart => {

@@ -8,7 +8,7 @@ use coap::{Code, Request};
 use comp::client::{self, CallFailure, HoldQueue};
 use comp::codec::{self, Command, Lifetime, Location, PATH};
 use comp::{BindingMode, Removal, node};
-use handover::BindingEvent;
+use handover::{BindingEvent, Mobility, Step};
 use support::*;
 
 const STRANGER: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 9);
@@ -336,11 +336,8 @@ fn a_hold_that_nobody_answers_fails() {
     net.cut = Box::new(|_, d| *d.to.ip() == W);
     net.node.hold(net.now);
     net.run_until(120_000);
-    let reason = "no acknowledgement after the last retransmission".to_owned();
-    assert!(
-        net.node_reported(&node::Event::HoldFailed { reason })
-            .is_some()
-    );
+    let reason = "hold: no acknowledgement after the last retransmission".to_owned();
+    assert!(net.node_took(&Step::Failed { reason }).is_some());
 }
 
 #[test]
@@ -433,13 +430,10 @@ fn a_node_that_wakes_early_ends_its_sleep() {
     net.node.sleep(net.now, Duration::from_secs(3));
     net.run_until(1200);
     net.get(0);
-    net.node.bind(net.now, T1, BindingMode::Direct);
+    net.node.bind(net.now, T1);
     net.run_until(1300);
     assert_eq!(net.answered(), 2);
-    assert_eq!(
-        net.node_reported(&node::Event::Bound { t_addr: T1 }),
-        Some(at(1208))
-    );
+    assert_eq!(net.node_took(&Step::Bound { address: T1 }), Some(at(1208)));
 }
 
 #[test]
@@ -516,14 +510,17 @@ fn a_client_that_gets_no_answer_discovers_again() {
 
 #[test]
 fn a_wmms_that_restarts_with_its_table_goes_on_where_it_was() {
-    let mut net = Net::registered(Setup::default());
+    let mut net = Net::registered(Setup {
+        binding: BindingMode::Relayed,
+        ..Setup::default()
+    });
     net.get(0);
     net.run_until(1100);
     net.node.hold(net.now);
     net.run_until(1200);
     net.restart_wmms(ms(500), BindingMode::Relayed, net.table());
     net.get(0);
-    net.node.bind(net.now, T1, BindingMode::Relayed);
+    net.node.bind(net.now, T1);
     net.run_until(1300);
     assert_eq!(
         net.answered(),

@@ -1,21 +1,26 @@
 //! The sequence of a handover (CoMM §4.2, CoMP §3.2), without the messages.
 //!
 //! [`Sequencer`] decides when to leave a router, for which other one, and what comes next; its
-//! owner carries the commands out (CoAP, radio, neighbour discovery, DHCPv6, duplicate
+//! owner carries the commands out (mobility protocol, radio, neighbour discovery, DHCPv6, duplicate
 //! address detection) and reports each as done or failed.
 //!
 //! ```text
 //!  attaching
 //!     │
-//!     ▼                             ┌──► scan, channel by channel
-//!  attached ──► trigger ──► hold ──► link ──► movement detection ──► address ──► dad
-//!     ▲  ▲         │          │      │                                            │
-//!     │  └─────────┴──────────┴──────┘ called off                                 ▼
-//!     └──────────────────────── resume ◄──────────────────────────────────── binding
+//!     ▼                                ┌──► scan, channel by channel
+//!  attached ──► trigger ──► (prepare) ──► link ──► movement detection ──► address ──► dad
+//!     ▲  ▲         │            │          │                                           │
+//!     │  └─────────┴────────────┴──────────┘ called off                                ▼
+//!     └──────────────────────── resume ◄──────────────────────────────────────────── (bind)
 //! ```
 //!
-//! A lost link skips the hold. A node that is attaching looks for its first router in the same
-//! way, without phases and events. A failed step in a phase after the link, or the loss of the
+//! What is in brackets is the mobility protocol's ([`Mobility`](crate::Mobility)): it has phases
+//! there under names of its own, one or several, one after the other or at the same time, or none,
+//! and reports them in [`Sequencer::handle_step`]. A phase that is still open when the node is bound
+//! goes on, until the protocol ends it or the next handover starts.
+//!
+//! A lost link leaves nothing to prepare. A node that is attaching looks for its first router in the
+//! same way, without phases and events. A failed step after the link phase began, or the loss of the
 //! new router, gives the handover up and starts the next one at the link phase.
 //!
 //! Every input takes the time, as in every core here; a completion that comes outside its phase
@@ -44,6 +49,7 @@
 //!   that is due while the radio is away decides when it is back.
 
 mod api;
+mod protocol;
 mod scanner;
 mod search;
 
@@ -53,8 +59,10 @@ use std::time::Duration;
 
 use units::{Channel, Dbm, PanId, SimTime};
 
-use crate::{Event, Phase, Reason};
+use crate::event::{Event, Reason};
+use crate::phase::Phase;
 pub use api::{Candidate, Command, Config, EarlyScan, Scan, Trigger};
+use protocol::Open;
 use scanner::{Scanner, Tuning};
 
 /// Where the sequence stands.
@@ -84,23 +92,25 @@ enum First {
 /// What is done in a handover under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Hold,
+    /// The mobility protocol prepares the node's leaving, in whatever phases it has.
+    Preparing,
     Link,
     MovementDetection,
     Address,
     Dad,
+    /// The mobility protocol makes the address known, in whatever phases it has.
     Binding,
 }
 
 impl Stage {
-    fn phase(self) -> Phase {
+    /// The phase, if the stage is one of the sequencer's own.
+    fn phase(self) -> Option<Phase> {
         match self {
-            Stage::Hold => Phase::HOLD,
-            Stage::Link => Phase::LINK,
-            Stage::MovementDetection => Phase::MOVEMENT_DETECTION,
-            Stage::Address => Phase::ADDRESS,
-            Stage::Dad => Phase::DAD,
-            Stage::Binding => Phase::BINDING,
+            Stage::Preparing | Stage::Binding => None,
+            Stage::Link => Some(Phase::LINK),
+            Stage::MovementDetection => Some(Phase::MOVEMENT_DETECTION),
+            Stage::Address => Some(Phase::ADDRESS),
+            Stage::Dad => Some(Phase::DAD),
         }
     }
 }
@@ -110,7 +120,8 @@ struct Running {
     stage: Stage,
     /// The candidate retuned to; in the link phase, `None` means searching.
     target: Option<usize>,
-    t_addr: Option<Ipv6Addr>,
+    /// The address there.
+    address: Option<Ipv6Addr>,
     /// Whether a request came to the new address already.
     requested: bool,
 }
@@ -129,8 +140,9 @@ pub struct Sequencer {
     /// Handovers started so far.
     count: u32,
     state: State,
-    /// The handover whose resume phase is open.
-    resuming: Option<u32>,
+    /// The phases that the sequencer does not end by itself at the end of a stage: those of the
+    /// mobility protocol, and the resume phase. In the order in which they began.
+    open: Vec<Open>,
     /// Whether the search for a router began without a link.
     without_link: bool,
     /// None: all channels are heard at once.
@@ -149,7 +161,7 @@ impl Sequencer {
     }
 
     /// A node that is tuned to `config.serving` and attaches there, or at another candidate if
-    /// that one is not heard, until [`Sequencer::attached`]. Commands are [`Command::Listen`],
+    /// that one is not heard, until [`Step::Attached`](crate::Step::Attached). Commands are [`Command::Listen`],
     /// [`Command::Retune`] and [`Command::Solicit`] only; there are no events.
     ///
     /// # Panics
@@ -170,7 +182,7 @@ impl Sequencer {
             serving: config.serving,
             count: 0,
             state,
-            resuming: None,
+            open: Vec::new(),
             without_link: true,
             scanner: Scanner::new(&config),
             commands: VecDeque::new(),
@@ -189,7 +201,7 @@ impl Sequencer {
         matches!(self.state, State::Attaching(_))
     }
 
-    /// Whether the node is between two links, or holds to leave one.
+    /// Whether the node is between two links, or prepares to leave one.
     pub fn in_progress(&self) -> bool {
         matches!(self.state, State::Running(_) | State::Resting { .. })
     }
@@ -230,7 +242,7 @@ impl Sequencer {
             return self.dwell_over(now);
         }
         match self.state {
-            State::Attached { decide_at: Some(_) } => self.decide(now),
+            State::Attached { decide_at: Some(_) } => self.decide(),
             State::Attached { decide_at: None } => self.look_around(now),
             State::Resting { .. } => self.start_without_link(now),
             State::Attaching(_) | State::Running(_) => {}
@@ -259,9 +271,9 @@ impl Sequencer {
             }
             State::Attached { .. } => self.evaluate(now),
             // Nothing can be sent any more, and no answer will come.
-            State::Running(r) if r.stage == Stage::Hold && lost && changed == self.serving => {
+            State::Running(r) if r.stage == Stage::Preparing && lost && changed == self.serving => {
                 self.commands.clear();
-                self.leave_hold(now);
+                self.leave(now);
             }
             State::Running(r) if lost && r.target == Some(changed) => {
                 let router = &self.config.candidates[changed].router;
@@ -275,29 +287,6 @@ impl Sequencer {
         }
         if self.scanner.as_ref().is_some_and(Scanner::has_heard_all) {
             self.dwell_over(now);
-        }
-    }
-
-    /// The node is registered at the serving candidate for the first time. Ignored while it is
-    /// on its way to another one.
-    pub fn attached(&mut self, now: SimTime) {
-        let State::Attaching(first) = self.state else {
-            return;
-        };
-        match first {
-            First::Here => self.attach(now),
-            First::Searching => {
-                self.state = State::Attached { decide_at: None };
-                self.start_without_link(now);
-            }
-            First::Going(_) => {}
-        }
-    }
-
-    /// The hold is answered.
-    pub fn hold_done(&mut self, now: SimTime) {
-        if self.running(Stage::Hold).is_some() {
-            self.leave_hold(now);
         }
     }
 
@@ -337,13 +326,13 @@ impl Sequencer {
             return;
         };
         let r = Running {
-            t_addr: Some(address),
+            address: Some(address),
             ..r
         };
         if self.config.dad {
             self.enter(r, Stage::Dad, Command::CheckAddress { address });
         } else {
-            self.enter(r, Stage::Binding, Command::Bind { t_addr: address });
+            self.enter(r, Stage::Binding, Command::Bind { address });
         }
     }
 
@@ -351,51 +340,28 @@ impl Sequencer {
     pub fn address_usable(&mut self, _now: SimTime, address: Ipv6Addr) {
         if let Some(r) = self
             .running(Stage::Dad)
-            .filter(|r| r.t_addr == Some(address))
+            .filter(|r| r.address == Some(address))
         {
-            self.enter(r, Stage::Binding, Command::Bind { t_addr: address });
+            self.enter(r, Stage::Binding, Command::Bind { address });
         }
-    }
-
-    /// The binding is acknowledged.
-    pub fn bound(&mut self, now: SimTime) {
-        let Some(r) = self.running(Stage::Binding) else {
-            return;
-        };
-        let (Some(target), Some(t_addr)) = (r.target, r.t_addr) else {
-            return;
-        };
-        self.end_phase(Phase::BINDING);
-        self.events.push_back(Event::Completed {
-            handover: self.count,
-            to: self.config.candidates[target].router.clone(),
-            t_addr,
-        });
-        self.serving = target;
-        self.start_phase(Phase::RESUME);
-        self.resuming = Some(self.count);
-        if r.requested {
-            self.end_resume();
-        }
-        self.attach(now);
     }
 
     /// A request came to the new address. Every one may be reported; the first counts.
     pub fn first_request(&mut self, _now: SimTime) {
         if let State::Running(r) = &mut self.state {
-            // In direct mode a correspondent may be faster than the WMMS.
+            // A peer may be faster than the last one that the binding waits for.
             r.requested |= r.stage == Stage::Binding;
         } else {
-            self.end_resume();
+            self.close(&Phase::RESUME);
         }
     }
 
-    /// The step that was commanded last cannot be done. A hold that fails does not keep the
+    /// The step that was commanded last cannot be done. A preparation that fails does not keep the
     /// node from moving; after any other failure the handover is given up and, after
     /// [`Trigger::sample_every`], another one starts.
     pub fn step_failed(&mut self, now: SimTime, reason: impl Into<String>) {
         match self.state {
-            State::Running(r) if r.stage == Stage::Hold => self.leave_hold(now),
+            State::Running(r) if r.stage == Stage::Preparing => self.leave(now),
             State::Running(_) => {
                 self.give_up(reason.into());
                 // Never at once: a step that fails immediately would spin.
@@ -433,7 +399,7 @@ impl Sequencer {
                 let decide_at = Some(now + trigger.sample_every.saturating_mul(more));
                 self.state = State::Attached { decide_at };
                 if more == 0 && self.tuning() == Tuning::Settled {
-                    self.decide(now);
+                    self.decide();
                 }
             }
             (false, Some(_)) => {
@@ -454,23 +420,13 @@ impl Sequencer {
     }
 
     /// The condition held long enough.
-    fn decide(&mut self, now: SimTime) {
+    fn decide(&mut self) {
         self.start(Reason::Signal);
-        if !self.config.hold {
-            self.enter_link(now);
-            return;
-        }
-        self.start_phase(Phase::HOLD);
-        self.commands.push_back(Command::Hold);
-        self.state = State::Running(Running {
-            stage: Stage::Hold,
-            target: None,
-            t_addr: None,
-            requested: false,
-        });
+        self.commands.push_back(Command::Prepare);
+        self.run(Stage::Preparing);
     }
 
-    /// There is no link to send anything over: no hold, the strongest candidate at once.
+    /// There is no link to send anything over: no preparation, the strongest candidate at once.
     fn start_without_link(&mut self, now: SimTime) {
         let triggering = matches!(self.state, State::Attached { decide_at: Some(_) });
         if !triggering {
@@ -489,7 +445,7 @@ impl Sequencer {
 
     /// Ends the trigger phase with a handover.
     fn start(&mut self, reason: Reason) {
-        self.end_resume();
+        self.close_all();
         self.commands.clear();
         self.without_link = reason == Reason::LinkLost;
         self.count += 1;
@@ -501,35 +457,48 @@ impl Sequencer {
         });
     }
 
-    fn leave_hold(&mut self, now: SimTime) {
-        self.end_phase(Phase::HOLD);
+    /// After the preparation, however it went.
+    fn leave(&mut self, now: SimTime) {
+        self.close_all();
         self.enter_link(now);
     }
 
     fn enter_link(&mut self, now: SimTime) {
         self.start_phase(Phase::LINK);
-        self.state = State::Running(Running {
-            stage: Stage::Link,
-            target: None,
-            t_addr: None,
-            requested: false,
-        });
+        self.run(Stage::Link);
         self.search(now);
     }
 
-    /// From the running phase to the next one.
+    /// A handover under way, without a target yet.
+    fn run(&mut self, stage: Stage) {
+        self.state = State::Running(Running {
+            stage,
+            target: None,
+            address: None,
+            requested: false,
+        });
+    }
+
+    /// From the running stage to the next one.
     fn enter(&mut self, running: Running, stage: Stage, command: Command) {
-        self.end_phase(running.stage.phase());
-        self.start_phase(stage.phase());
+        if let Some(phase) = running.stage.phase() {
+            self.end_phase(phase);
+        }
+        if let Some(phase) = stage.phase() {
+            self.start_phase(phase);
+        }
         self.commands.push_back(command);
         self.state = State::Running(Running { stage, ..running });
     }
 
-    /// Ends the running phase and the handover; the caller sets the next state.
+    /// Ends what is open and the handover; the caller sets the next state.
     fn give_up(&mut self, reason: String) {
-        if let State::Running(r) = self.state {
-            self.end_phase(r.stage.phase());
+        if let State::Running(r) = self.state
+            && let Some(phase) = r.stage.phase()
+        {
+            self.end_phase(phase);
         }
+        self.close_all();
         self.commands.clear();
         if let Some(scanner) = &mut self.scanner {
             scanner.stop();
@@ -544,12 +513,6 @@ impl Sequencer {
         match self.state {
             State::Running(r) if r.stage == stage => Some(r),
             _ => None,
-        }
-    }
-
-    fn end_resume(&mut self) {
-        if let Some(handover) = self.resuming.take() {
-            self.push_ended(handover, Phase::RESUME);
         }
     }
 

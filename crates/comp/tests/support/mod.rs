@@ -11,7 +11,7 @@ use comp::client::{self, CallId, HoldQueue};
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, Removal, client::CallFailure};
-use handover::BindingEvent;
+use handover::{BindingEvent, Step};
 use machine::{Machine, Transmit};
 use rand_core::Rng as _;
 use units::{Rng, Seed, SimTime};
@@ -88,6 +88,8 @@ pub struct Setup {
     pub seed: u64,
     pub clients: usize,
     pub binding: BindingMode,
+    /// Whether a handover begins with a hold.
+    pub hold: bool,
     pub delay: Duration,
     /// Each datagram takes up to this much longer than `delay`.
     pub jitter: Duration,
@@ -106,6 +108,7 @@ impl Default for Setup {
             seed: 1,
             clients: 1,
             binding: BindingMode::Direct,
+            hold: true,
             delay: ms(4),
             jitter: Duration::ZERO,
             loss: 0.0,
@@ -124,6 +127,8 @@ impl Default for Setup {
 pub struct Net {
     pub now: SimTime,
     rng: Rng,
+    hold: bool,
+    binding: BindingMode,
     delay: Duration,
     jitter: Duration,
     loss: f64,
@@ -145,8 +150,11 @@ pub struct Net {
     pub wmms_events: Vec<(SimTime, BindingEvent)>,
     pub client_events: Vec<(SimTime, usize, client::Event)>,
     pub node_events: Vec<(SimTime, node::Event)>,
+    /// What a handover waits for.
+    pub node_steps: Vec<(SimTime, Step)>,
     /// Those of the clients that are about themselves.
     pub clients_as_nodes: Vec<(SimTime, usize, node::Event)>,
+    pub client_steps: Vec<(SimTime, usize, Step)>,
     /// What the node asked.
     pub node_as_client: Vec<(SimTime, client::Event)>,
     /// Requests that reached the node's application.
@@ -167,6 +175,8 @@ impl Net {
         let node = node::Config {
             p_addr: P,
             wmms: socket(W),
+            hold: setup.hold,
+            binding: setup.binding,
             lifetime: setup.lifetime,
             hold_queue: setup.hold_queue,
             coap: Params::default(),
@@ -174,6 +184,8 @@ impl Net {
         let client = |i| node::Config {
             p_addr: client_address(i),
             wmms: socket(W),
+            hold: setup.hold,
+            binding: setup.binding,
             lifetime: setup.lifetime,
             hold_queue: setup.hold_queue,
             coap: Params::default(),
@@ -181,6 +193,8 @@ impl Net {
         Net {
             now: SimTime::ZERO,
             rng: rng("network"),
+            hold: setup.hold,
+            binding: setup.binding,
             delay: setup.delay,
             jitter: setup.jitter,
             loss: setup.loss,
@@ -202,7 +216,9 @@ impl Net {
             wmms_events: Vec::new(),
             client_events: Vec::new(),
             node_events: Vec::new(),
+            node_steps: Vec::new(),
             clients_as_nodes: Vec::new(),
+            client_steps: Vec::new(),
             node_as_client: Vec::new(),
             served: Vec::new(),
             state: b"21.5".to_vec(),
@@ -223,6 +239,8 @@ impl Net {
         });
         assert!(net.node_events.iter().any(|(_, event)| *event == wanted));
         net.node_events.clear();
+        net.node_steps.clear();
+        net.client_steps.clear();
         net.clients_as_nodes.clear();
         net.client_events.clear();
         net.wmms_events.clear();
@@ -348,6 +366,7 @@ impl Net {
                     self.node.respond_observed(self.now, exchange, response);
                 }
                 node::Event::Client(event) => self.node_as_client.push((self.now, event)),
+                node::Event::Step(step) => self.node_steps.push((self.now, step)),
                 event => self.node_events.push((self.now, event)),
             }
         }
@@ -355,6 +374,7 @@ impl Net {
             while let Some(event) = client.poll_event() {
                 match event {
                     node::Event::Client(event) => self.client_events.push((self.now, i, event)),
+                    node::Event::Step(step) => self.client_steps.push((self.now, i, step)),
                     node::Event::Request {
                         exchange, request, ..
                     } => {
@@ -422,6 +442,8 @@ impl Net {
         let config = node::Config {
             p_addr: P,
             wmms: socket(W),
+            hold: self.hold,
+            binding: self.binding,
             lifetime,
             hold_queue: HoldQueue::default(),
             coap: Params::default(),
@@ -490,6 +512,12 @@ impl Net {
             .map(|(time, _)| *time)
     }
 
+    /// When the node first took the step `wanted`.
+    pub fn node_took(&self, wanted: &Step) -> Option<SimTime> {
+        let found = self.node_steps.iter().find(|(_, step)| step == wanted);
+        found.map(|(time, _)| *time)
+    }
+
     /// Requests with this method sent to `to`, retransmissions included.
     pub fn count_sent(&self, to: Ipv6Addr, code: Code) -> usize {
         self.sent
@@ -507,6 +535,8 @@ impl Net {
         net.run_until(200_000);
         assert!(!net.node_events.is_empty(), "registered or failed by now");
         net.node_events.clear();
+        net.node_steps.clear();
+        net.client_steps.clear();
         net
     }
 }

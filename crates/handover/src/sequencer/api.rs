@@ -60,8 +60,6 @@ pub struct Config {
     /// How the node finds routers on other channels; none: it hears all channels at once, so
     /// that every register is always true.
     pub scan: Option<Scan>,
-    /// Whether the correspondents are put on hold first.
-    pub hold: bool,
     /// Whether a new address has to be checked before it may be used (RFC 4862 §5.4); not so
     /// with optimistic detection (RFC 4429) or none.
     pub dad: bool,
@@ -70,9 +68,10 @@ pub struct Config {
 /// What the owner is to do. A later command takes the place of an unfinished earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Put the correspondents on hold, then [`Sequencer::hold_done`](super::Sequencer::hold_done).
-    Hold,
-    /// Leave the old router and tune to a candidate, then [`Sequencer::link_ready`](super::Sequencer::link_ready).
+    /// [`Mobility::prepare`](crate::Mobility::prepare), then its steps.
+    Prepare,
+    /// Leave the old router ([`Mobility::leave`](crate::Mobility::leave)) and tune to a candidate,
+    /// then [`Sequencer::link_ready`](super::Sequencer::link_ready).
     Retune {
         /// Its place in [`Config::candidates`].
         candidate: usize,
@@ -83,10 +82,9 @@ pub enum Command {
         /// The channel.
         channel: Channel,
     },
-    /// The handover is called off and the node stays where it was: release the correspondents
-    /// from the hold, for example by a binding update with the address that it has. Nothing is
-    /// to be reported.
-    Release,
+    /// The handover is called off and the node stays where it was:
+    /// [`Mobility::stay`](crate::Mobility::stay). Nothing is to be reported.
+    Stay,
     /// Solicit a router, then [`Sequencer::router_advertised`](super::Sequencer::router_advertised).
     Solicit,
     /// Obtain an address, then [`Sequencer::address_acquired`](super::Sequencer::address_acquired).
@@ -96,9 +94,9 @@ pub enum Command {
         /// The address.
         address: Ipv6Addr,
     },
-    /// Update the binding, then [`Sequencer::bound`](super::Sequencer::bound).
+    /// [`Mobility::bind`](crate::Mobility::bind), then its steps.
     Bind {
-        /// The new T_Addr.
-        t_addr: Ipv6Addr,
+        /// The new address.
+        address: Ipv6Addr,
     },
 }

@@ -108,8 +108,8 @@ impl Sequencer {
             *first = First::Searching;
         }
         let found = if self.scanner.is_none() {
-            // If every other candidate has vanished during the hold, the old router is bound
-            // again: the correspondents are on hold and must be told something.
+            // If every other candidate has vanished during the preparation, the node is bound at
+            // the old router again: whoever was told of its leaving must be told something.
             let other = self.best_but_serving(now).filter(|_| !self.without_link);
             other.or_else(|| self.best(now, |_| true))
         } else if self.any_will_do() {
@@ -253,9 +253,7 @@ impl Sequencer {
     /// The radio is on its home channel, and there is no better router.
     fn call_off(&mut self, now: SimTime) {
         self.give_up("no better router heard".into());
-        if self.config.hold {
-            self.commands.push_back(Command::Release);
-        }
+        self.commands.push_back(Command::Stay);
         if let Some(scanner) = &mut self.scanner {
             scanner.returned(now);
         }

@@ -1,135 +1,16 @@
 //! Handovers as exact sequences of commands, events and phases.
 
 use super::*;
+use crate::mobility::Step;
 
-use units::Db;
+use bench::*;
 
 mod attaching;
+mod bench;
 mod early;
+mod phases;
 mod scan;
 mod world;
-
-const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
-const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 5);
-
-fn at(ms: u64) -> SimTime {
-    SimTime::ZERO + Duration::from_millis(ms)
-}
-
-fn candidate(name: &str, channel: u8, pan: u16) -> Candidate {
-    Candidate {
-        router: name.into(),
-        channel: channel.try_into().unwrap(),
-        pan_id: PanId(pan),
-    }
-}
-
-/// The events of a handover that starts without a link.
-fn left_without_link(handover: u32, from: &str) -> [Event; 4] {
-    [
-        started(handover, Phase::TRIGGER),
-        ended(handover, Phase::TRIGGER),
-        began(handover, from, Reason::LinkLost),
-        started(handover, Phase::LINK),
-    ]
-}
-
-/// Three routers, er1 serving; three samples, 100 ms apart.
-fn config() -> Config {
-    Config {
-        candidates: vec![
-            candidate("er1", 15, 1),
-            candidate("er2", 20, 2),
-            candidate("er3", 25, 3),
-        ],
-        serving: 0,
-        trigger: Trigger {
-            threshold: Dbm(-85.0),
-            hysteresis: Db(3.0),
-            samples: 3,
-            sample_every: Duration::from_millis(100),
-        },
-        scan: None,
-        hold: true,
-        dad: false,
-    }
-}
-
-/// A sequencer and what came out of it since the last look.
-struct Bench(Sequencer);
-
-impl Bench {
-    fn new(config: Config) -> Bench {
-        Bench(Sequencer::new(config))
-    }
-
-    /// A register update for router 1, 2 or 3.
-    fn signal(&mut self, ms: u64, router: usize, dbm: Option<f64>) {
-        let c = self.0.config.candidates[router - 1].clone();
-        self.0
-            .handle_signal(at(ms), c.channel, c.pan_id, dbm.map(Dbm));
-    }
-
-    /// Runs every timer until `ms`.
-    fn run_until(&mut self, ms: u64) {
-        while let Some(due) = self.0.poll_timeout().filter(|due| *due <= at(ms)) {
-            self.0.handle_timeout(due);
-        }
-    }
-
-    fn commands(&mut self) -> Vec<Command> {
-        std::iter::from_fn(|| self.0.poll_command()).collect()
-    }
-
-    fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.0.poll_event()).collect()
-    }
-
-    /// er1 weak, er2 strong, and the trigger's samples over.
-    fn decide_for_er2(&mut self, ms: u64) {
-        self.signal(ms, 2, Some(-60.0));
-        self.signal(ms, 1, Some(-90.0));
-        self.run_until(ms + 200);
-    }
-
-    /// From the retuning to the binding request, all at `ms`.
-    fn arrive(&mut self, ms: u64, t_addr: Ipv6Addr) {
-        self.0.link_ready(at(ms));
-        self.0.router_advertised(at(ms));
-        self.0.address_acquired(at(ms), t_addr);
-    }
-}
-
-fn started(handover: u32, phase: Phase) -> Event {
-    Event::PhaseStarted { handover, phase }
-}
-
-fn ended(handover: u32, phase: Phase) -> Event {
-    Event::PhaseEnded { handover, phase }
-}
-
-fn began(handover: u32, from: &str, reason: Reason) -> Event {
-    Event::Started {
-        handover,
-        from: from.into(),
-        reason,
-    }
-}
-
-fn completed(handover: u32, to: &str, t_addr: Ipv6Addr) -> Event {
-    Event::Completed {
-        handover,
-        to: to.into(),
-        t_addr,
-    }
-}
-
-fn failed(handover: u32, reason: &str) -> Event {
-    Event::Failed {
-        handover,
-        reason: reason.into(),
-    }
-}
 
 #[test]
 fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
@@ -160,10 +41,10 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
             started(1, Phase::HOLD)
         ]
     );
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     assert_eq!(bench.0.poll_timeout(), None);
 
-    bench.0.hold_done(at(1210));
+    bench.prepared(1210);
     assert_eq!(
         bench.events(),
         [ended(1, Phase::HOLD), started(1, Phase::LINK)]
@@ -197,8 +78,8 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
         bench.events(),
         [ended(1, Phase::DAD), started(1, Phase::BINDING)]
     );
-    assert_eq!(bench.commands(), [Command::Bind { t_addr: T2 }]);
-    bench.0.bound(at(2250));
+    assert_eq!(bench.commands(), [Command::Bind { address: T2 }]);
+    bench.bound(2250);
     assert_eq!(
         bench.events(),
         [
@@ -218,13 +99,10 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
 
 #[test]
 fn without_hold_and_dad_their_phases_and_commands_do_not_appear() {
-    let mut bench = Bench::new(Config {
-        hold: false,
-        ..config()
-    });
+    let mut bench = Bench::without_hold(config());
     bench.decide_for_er2(0);
     bench.arrive(300, T2);
-    bench.0.bound(at(310));
+    bench.bound(310);
     assert_eq!(
         bench.events(),
         [
@@ -246,10 +124,11 @@ fn without_hold_and_dad_their_phases_and_commands_do_not_appear() {
     assert_eq!(
         bench.commands(),
         [
+            Command::Prepare,
             Command::Retune { candidate: 1 },
             Command::Solicit,
             Command::AcquireAddress,
-            Command::Bind { t_addr: T2 },
+            Command::Bind { address: T2 },
         ]
     );
 }
@@ -310,7 +189,7 @@ fn one_sample_decides_at_the_update_itself() {
     let mut bench = Bench::new(config);
     bench.signal(0, 2, Some(-60.0));
     bench.signal(5, 1, Some(-90.0));
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     assert_eq!(bench.0.poll_timeout(), None);
 }
 
@@ -360,7 +239,7 @@ fn the_old_router_is_taken_back_when_it_is_what_appears() {
     bench.signal(100, 1, Some(-80.0));
     assert_eq!(bench.commands(), [Command::Retune { candidate: 0 }]);
     bench.arrive(110, T1);
-    bench.0.bound(at(120));
+    bench.bound(120);
     let events = bench.events();
     assert!(events.contains(&completed(1, "er1", T1)), "{events:?}");
 }
@@ -370,14 +249,14 @@ fn losing_the_serving_router_ends_the_hold_unanswered() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
     bench.events();
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     bench.signal(210, 1, None);
     assert_eq!(
         bench.events(),
         [ended(1, Phase::HOLD), started(1, Phase::LINK)]
     );
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
-    bench.0.hold_done(at(220));
+    bench.prepared(220);
     assert_eq!(bench.events(), [], "the answer is late");
 }
 
@@ -387,7 +266,11 @@ fn a_failed_hold_does_not_keep_the_node_from_moving() {
     bench.decide_for_er2(0);
     bench.events();
     bench.commands();
-    bench.0.step_failed(at(210), "hold: timeout");
+    let reason = "hold: timeout".into();
+    bench.steps(
+        210,
+        [Step::PhaseEnded(Phase::HOLD), Step::Failed { reason }],
+    );
     assert_eq!(
         bench.events(),
         [ended(1, Phase::HOLD), started(1, Phase::LINK)]
@@ -402,7 +285,7 @@ fn the_best_candidate_after_the_hold_is_the_target() {
     bench.commands();
     bench.signal(205, 2, Some(-84.0));
     bench.signal(206, 3, Some(-70.0));
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 2 }]);
 }
 
@@ -412,10 +295,13 @@ fn candidates_that_vanish_during_the_hold_send_the_node_back_to_release_it() {
     bench.decide_for_er2(0);
     bench.commands();
     bench.signal(205, 2, None);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 0 }]);
     bench.arrive(220, T1);
-    assert_eq!(bench.commands().last(), Some(&Command::Bind { t_addr: T1 }));
+    assert_eq!(
+        bench.commands().last(),
+        Some(&Command::Bind { address: T1 })
+    );
 }
 
 #[test]
@@ -427,7 +313,7 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
         });
         bench.signal(0, 3, Some(-88.0));
         bench.decide_for_er2(0);
-        bench.0.hold_done(at(210));
+        bench.prepared(210);
         let complete: [fn(&mut Sequencer); 4] = [
             |h| h.link_ready(at(220)),
             |h| h.router_advertised(at(230)),
@@ -469,21 +355,23 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
 
 #[test]
 fn a_command_that_was_not_taken_is_withdrawn_by_an_abort() {
-    let mut bench = Bench::new(Config {
-        hold: false,
-        ..config()
-    });
+    let mut bench = Bench::without_hold(config());
     bench.decide_for_er2(0);
     bench.signal(210, 1, None);
     bench.signal(210, 2, None);
-    assert_eq!(bench.commands(), [], "nobody should retune to er2 now");
+    let commands = bench.commands();
+    assert_eq!(
+        commands,
+        [Command::Prepare],
+        "nobody should retune to er2 now"
+    );
 }
 
 #[test]
 fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.0.link_ready(at(220));
     bench.events();
     bench.commands();
@@ -507,12 +395,12 @@ fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
 fn a_request_that_is_faster_than_the_wmms_makes_the_resume_phase_empty() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.0.first_request(at(215));
     bench.arrive(220, T2);
     bench.events();
     bench.0.first_request(at(230));
-    bench.0.bound(at(240));
+    bench.bound(240);
     assert_eq!(
         bench.events(),
         [
@@ -528,9 +416,9 @@ fn a_request_that_is_faster_than_the_wmms_makes_the_resume_phase_empty() {
 fn an_open_resume_phase_ends_when_the_next_handover_starts() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.arrive(220, T2);
-    bench.0.bound(at(230));
+    bench.bound(230);
     bench.events();
     bench.signal(240, 2, None);
     assert_eq!(
@@ -549,23 +437,24 @@ fn an_open_resume_phase_ends_when_the_next_handover_starts() {
 fn a_condition_that_already_holds_at_the_new_router_counts_from_the_arrival() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.signal(215, 2, Some(-89.0));
     bench.signal(216, 1, Some(-50.0));
     bench.arrive(220, T2);
-    bench.0.bound(at(230));
+    bench.bound(230);
     assert_eq!(bench.0.poll_timeout(), Some(at(430)));
 }
 
 #[test]
 fn completions_out_of_their_phase_are_ignored() {
     let mut bench = Bench::new(config());
-    bench.0.hold_done(at(0));
+    bench.attached(0);
+    bench.prepared(0);
     bench.0.link_ready(at(0));
     bench.0.router_advertised(at(0));
     bench.0.address_acquired(at(0), T2);
     bench.0.address_usable(at(0), T2);
-    bench.0.bound(at(0));
+    bench.bound(0);
     bench.0.first_request(at(0));
     bench.0.step_failed(at(0), "nothing was asked");
     bench.0.handle_timeout(at(0));
@@ -595,10 +484,10 @@ fn ping_pong_works_any_number_of_times() {
         bench.signal(ms, there, Some(-60.0));
         bench.signal(ms, here, Some(-90.0));
         bench.run_until(ms + 200);
-        bench.0.hold_done(at(ms + 210));
+        bench.prepared(ms + 210);
         let t_addr = if there == 2 { T2 } else { T1 };
         bench.arrive(ms + 220, t_addr);
-        bench.0.bound(at(ms + 230));
+        bench.bound(ms + 230);
         bench.0.first_request(at(ms + 240));
         let router = format!("er{there}");
         assert!(
@@ -610,13 +499,13 @@ fn ping_pong_works_any_number_of_times() {
         assert_eq!(
             bench.commands(),
             [
-                Command::Hold,
+                Command::Prepare,
                 Command::Retune {
                     candidate: there - 1
                 },
                 Command::Solicit,
                 Command::AcquireAddress,
-                Command::Bind { t_addr },
+                Command::Bind { address: t_addr },
             ]
         );
         std::mem::swap(&mut here, &mut there);

@@ -24,6 +24,8 @@ pub(super) fn node_config(plan: &MobileNodePlan) -> node::Config {
     node::Config {
         p_addr: plan.p_addr,
         wmms: SocketAddrV6::new(plan.wmms, PORT, 0, 0),
+        hold: plan.handover.hold,
+        binding: binding_mode(plan.handover.binding),
         lifetime: plan.lifetime,
         hold_queue: plan.hold_queue.as_ref().map(hold_queue).unwrap_or_default(),
         coap: coap_params(&plan.coap),
@@ -48,7 +50,6 @@ pub(super) fn handover_config(plan: &MobileNodePlan, serving: usize) -> handover
             sample_every: trigger.sample_every,
         },
         scan: plan.handover.scan.as_ref().map(scan),
-        hold: plan.handover.hold,
         dad: plan.handover.dad == DadMode::Normal,
     }
 }

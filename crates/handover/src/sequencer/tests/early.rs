@@ -31,8 +31,8 @@ fn early_listening_is_in_no_phase_and_makes_the_link_phase_a_retuning() {
     bench.signal(1500, 1, Some(-86.0));
     assert_eq!(bench.events(), [started(1, Phase::TRIGGER)]);
     bench.run_until(1700);
-    assert_eq!(bench.commands(), [Command::Hold]);
-    bench.0.hold_done(at(1710));
+    assert_eq!(bench.commands(), [Command::Prepare]);
+    bench.prepared(1710);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
 }
 
@@ -169,7 +169,7 @@ fn a_trigger_due_while_the_radio_is_away_decides_when_it_is_back() {
     bench.no_events();
     bench.tuned(570, 15);
     bench.run_until(570);
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
 }
 
 #[test]
