@@ -14,7 +14,7 @@ use common::{block_on, said};
 use netlink::{Hwsim, Links, Namespace, Nl802154, Radio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rundir::{Event, EventKind, RunDir};
+use rundir::{Event, EventKind, HandoverEvent, RunDir};
 use serde_json::Value;
 use vm::harness::{HOST_ROOT, Harness};
 
@@ -179,7 +179,10 @@ fn an_interrupted_run_says_so_and_keeps_what_was_seen() {
         let events = events(&dir);
         let seen = |kind: fn(&EventKind) -> bool| events.iter().any(|e| kind(&e.kind));
         assert!(seen(|k| matches!(k, EventKind::ScenarioStarted)));
-        assert!(seen(|k| matches!(k, EventKind::HandoverCompleted { .. })));
+        assert!(seen(|k| matches!(
+            k,
+            EventKind::Handover(HandoverEvent::Completed { .. })
+        )));
         let packets = packets(&dir.capture("client", "eth0"));
         assert!(packets > 100, "{packets} packets of 3.5 s at 20 GET/s");
     }
@@ -261,7 +264,8 @@ fn crashed_nodes_come_back_wherever_they_are() {
         found.count()
     };
     let ready = |kind: &EventKind| matches!(kind, EventKind::Ready);
-    let completed = |kind: &EventKind| matches!(kind, EventKind::HandoverCompleted { .. });
+    let completed =
+        |kind: &EventKind| matches!(kind, EventKind::Handover(HandoverEvent::Completed { .. }));
     assert_eq!(of("wmms", ready), 2, "{}", logs());
     assert_eq!(of("sensor", ready), 2, "{}", logs());
     assert_eq!(of("sensor", completed), 2, "to er2 and back: {}", logs());

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::{Run, said, topology};
-use rundir::{Event, EventKind, RunDir};
+use rundir::{BindingEvent, Event, EventKind, RunDir};
 use units::SimTime;
 
 static ANNOUNCED: LazyLock<Run> = LazyLock::new(|| passed("sleep.yaml"));
@@ -132,7 +132,9 @@ fn clients_of_a_node_that_sleeps_early_enough_hear_of_its_early_wake() {
     let planned = from + Duration::from_secs(2);
     let resumed = events(&run).into_iter().filter(|event| {
         let at = SimTime::from_nanos(event.time_ns);
-        matches!(event.kind, EventKind::Resumed { .. }) && woken < at && at < planned
+        matches!(event.kind, EventKind::Binding(BindingEvent::Resumed { .. }))
+            && woken < at
+            && at < planned
     });
     assert_eq!(
         resumed.count(),

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use ::comp::BindingMode;
 use ::comp::client::{CallId, Event, HoldQueue};
 use ::comp::codec::{Command, Lifetime, Location};
 use ::comp::lbc::Entry;
@@ -51,6 +52,8 @@ impl World {
         let config = Config {
             p_addr: [0xfd00, 3, 0, 0, 0, 0, 0, 1].into(),
             wmms: SocketAddrV6::new(comp::WMMS, PORT, 0, 0),
+            hold: false,
+            binding: BindingMode::Direct,
             lifetime: Duration::from_secs(600),
             hold_queue: QUEUE,
             coap: Params::default(),

@@ -19,6 +19,7 @@ use ::comp::{BindingMode, Sequence};
 use coap::message::{PORT, option};
 use coap::wire::{Message, Token};
 use coap::{Code, ExchangeId, Kind, Params, Reliability, Request, Response};
+use handover::{Mobility as _, Step};
 use machine::Machine;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +36,11 @@ const LONGEST_STEP: Duration = Duration::from_secs(1000);
 
 fuzz_target!(|bytes: &[u8]| {
     let mut u = Unstructured::new(bytes);
-    let mut world = World::new();
+    let mode = match u.arbitrary() {
+        Ok(true) => BindingMode::Direct,
+        _ => BindingMode::Relayed,
+    };
+    let mut world = World::new(mode);
     while !u.is_empty() && world.step(&mut u).is_ok() {}
     world.end();
 });
@@ -50,6 +55,8 @@ enum Procedure {
 
 struct World {
     node: Node,
+    /// Who tells the correspondents.
+    mode: BindingMode,
     now: SimTime,
     message_id: u16,
     /// What the node has asked others, and whom: the latest.
@@ -72,10 +79,12 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    fn new(mode: BindingMode) -> World {
         let config = Config {
             p_addr: P_ADDR,
             wmms: WMMS,
+            hold: true,
+            binding: mode,
             lifetime: Duration::from_secs(600),
             hold_queue: HoldQueue {
                 capacity: 3,
@@ -89,6 +98,7 @@ impl World {
         };
         World {
             node: Node::new(config, Seed(1).rng(&["fuzz"])),
+            mode,
             now: SimTime::ZERO + Duration::from_secs(1_000_000),
             message_id: 0x100,
             heard: VecDeque::new(),
@@ -154,11 +164,8 @@ impl World {
 
     fn bind(&mut self, u: &mut Unstructured) -> Result<()> {
         let t_addr = comp::place(u)?;
-        let mode = match u.arbitrary()? {
-            true => BindingMode::Direct,
-            false => BindingMode::Relayed,
-        };
-        self.node.bind(self.now, t_addr, mode);
+        let mode = self.mode;
+        self.node.bind(self.now, t_addr);
         self.begins(Procedure::Bind { t_addr, mode });
         if mode == BindingMode::Direct {
             self.owed = self.node.correspondents().collect();
@@ -316,19 +323,7 @@ impl World {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::HoldAnswered { .. } | Event::HoldFailed { .. } => {
-                assert_eq!(self.procedure.take(), Some(Procedure::Hold));
-            }
-            Event::Bound { t_addr } => {
-                let bound = self.procedure.take();
-                let is_this = |p| matches!(p, Procedure::Bind { t_addr: t, .. } if t == t_addr);
-                assert!(bound.is_some_and(is_this), "{t_addr} bound in {bound:?}");
-                assert!(self.acknowledged, "the WMMS has acknowledged nothing");
-            }
-            Event::BindFailed { .. } => {
-                let failed = self.procedure.take();
-                assert!(matches!(failed, Some(Procedure::Bind { .. })), "{failed:?}");
-            }
+            Event::Step(step) => self.took(step),
             Event::Deregistered | Event::DeregistrationFailed { .. } => {
                 assert_eq!(self.procedure.take(), Some(Procedure::Deregister));
             }
@@ -341,9 +336,31 @@ impl World {
                 client::Event::Answered { call, .. } | client::Event::Failed { call, .. },
             ) => assert!(self.calls.remove(&call), "{call:?} ended twice"),
             Event::Client(_)
-            | Event::Registered { .. }
+            | Event::Binding(_)
+            | Event::HoldAnswered { .. }
             | Event::RegistrationFailed { .. }
             | Event::Block { .. } => {}
+        }
+    }
+
+    fn took(&mut self, step: Step) {
+        match step {
+            Step::Prepared | Step::SleepAnnounced | Step::SleepRefused { .. } => {
+                assert_eq!(self.procedure.take(), Some(Procedure::Hold));
+            }
+            Step::Bound { address } => {
+                let bound = self.procedure.take();
+                let is_this = |p| matches!(p, Procedure::Bind { t_addr, .. } if t_addr == address);
+                assert!(bound.is_some_and(is_this), "{address} bound in {bound:?}");
+                assert!(self.acknowledged, "the WMMS has acknowledged nothing");
+            }
+            Step::Failed { .. } => {
+                let failed = self.procedure.take();
+                let of_handover =
+                    matches!(failed, Some(Procedure::Hold | Procedure::Bind { .. }));
+                assert!(of_handover, "{failed:?}");
+            }
+            Step::Attached { .. } | Step::PhaseStarted(_) | Step::PhaseEnded(_) => {}
         }
     }
 

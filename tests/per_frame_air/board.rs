@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use netlink::{Hwsim, Links, Namespace, Nl802154, RadioId, create_radio_with_phy, sysctl};
-use rundir::{Event, EventKind};
+use rundir::event::Reason;
+use rundir::{Event, EventKind, HandoverEvent};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -51,14 +52,16 @@ pub fn hands_over_by_its_own_lqi() {
     let faded: u64 = read(FADED).parse().unwrap();
     let events = rundir::event::read_all(read(EVENTS).as_bytes()).unwrap();
     let find = |wanted: fn(&EventKind) -> bool| events.iter().find(|event| wanted(&event.kind));
-    let started = find(|kind| matches!(kind, EventKind::HandoverStarted { .. })).unwrap();
+    let started =
+        find(|kind| matches!(kind, EventKind::Handover(HandoverEvent::Started { .. }))).unwrap();
     assert!(started.time_ns > faded, "not while er1 was strong");
-    let EventKind::HandoverStarted { from, reason, .. } = &started.kind else {
+    let EventKind::Handover(HandoverEvent::Started { from, reason, .. }) = &started.kind else {
         unreachable!("found as such");
     };
-    assert_eq!((from.as_str(), reason.as_str()), ("er1", "signal"));
-    let completed = find(|kind| matches!(kind, EventKind::HandoverCompleted { .. })).unwrap();
-    let EventKind::HandoverCompleted { to, t_addr, .. } = &completed.kind else {
+    assert_eq!((from.as_str(), *reason), ("er1", Reason::Signal));
+    let completed =
+        find(|kind| matches!(kind, EventKind::Handover(HandoverEvent::Completed { .. }))).unwrap();
+    let EventKind::Handover(HandoverEvent::Completed { to, t_addr, .. }) = &completed.kind else {
         unreachable!("found as such");
     };
     assert_eq!(to, "er2");
@@ -111,7 +114,8 @@ async fn walk(plan: &Path, radio: &RadioInterface) -> Result<()> {
     )?;
     // -92.9 dBm with a CC2420; the trigger is at -80 dBm.
     hwsim.set_lqi(er1, own, Lqi(10)).await?;
-    let completed = |kind: &EventKind| matches!(kind, EventKind::HandoverCompleted { .. });
+    let completed =
+        |kind: &EventKind| matches!(kind, EventKind::Handover(HandoverEvent::Completed { .. }));
     until(&mut lines, &mut events, completed).await?;
     std::fs::write(Path::new(RESULTS).join(EVENTS), events.concat())?;
     Ok(())

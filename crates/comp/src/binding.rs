@@ -1,5 +1,6 @@
 //! What the tables and the machines say about bindings.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Who tells the correspondents of a new T_Addr.
@@ -26,15 +27,28 @@ pub enum Removal {
     HoldOverdue,
 }
 
-impl fmt::Display for Removal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Removal {
+    /// In the words of [`BindingEvent::Removed`](handover::BindingEvent::Removed).
+    pub fn text(self) -> &'static str {
+        match self {
             Removal::Deregistered => "deregistered",
             Removal::LifetimeZero => "lifetime 0",
             Removal::LifetimeEnded => "lifetime ended",
             Removal::NoAnswer => "no answer",
             Removal::HoldOverdue => "hold overdue",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl From<Removal> for Cow<'static, str> {
+    fn from(removal: Removal) -> Cow<'static, str> {
+        removal.text().into()
     }
 }
 

@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use coap::message::PORT;
 use coap::{Code, Endpoint, Failure, Reliability, Request, RequestId, Response};
+use handover::BindingEvent;
 use units::SimTime;
 
 pub use api::{CallFailure, CallId, Event, HoldQueue};
@@ -439,11 +440,11 @@ impl Client {
             self.keep_back(now, endpoint, p_addr, sleep);
         }
         if before != Some((t_addr, held)) {
-            self.events.push_back(Event::BindingChanged {
+            self.events.push_back(Event::Binding(BindingEvent::Changed {
                 p_addr,
                 t_addr,
                 held,
-            });
+            }));
         }
         if held {
             self.arm_patience(p_addr);
@@ -485,8 +486,9 @@ impl Client {
         if let Some(peer) = self.peers.get_mut(&p_addr)
             && peer.on_hold_since.take().is_some()
         {
-            let queued = peer.waiting.len();
-            self.events.push_back(Event::Resumed { p_addr, queued });
+            let queued = u32::try_from(peer.waiting.len()).unwrap_or(u32::MAX);
+            let resumed = BindingEvent::Resumed { p_addr, queued };
+            self.events.push_back(Event::Binding(resumed));
         }
         self.pump(now, endpoint, p_addr);
     }
@@ -500,8 +502,9 @@ impl Client {
 
     fn remove(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr, reason: Removal) {
         if self.lbc.remove(now, p_addr).is_some() {
-            self.events
-                .push_back(Event::BindingRemoved { p_addr, reason });
+            let reason = reason.into();
+            let removed = BindingEvent::Removed { p_addr, reason };
+            self.events.push_back(Event::Binding(removed));
             self.release(now, endpoint, p_addr);
         }
     }
@@ -511,21 +514,20 @@ impl Client {
         while let Some(expired) = self.lbc.expire(now) {
             match expired {
                 Expired::Lifetime(p_addr) => {
-                    self.events.push_back(Event::BindingRemoved {
-                        p_addr,
-                        reason: Removal::LifetimeEnded,
-                    });
+                    let reason = Removal::LifetimeEnded.into();
+                    let removed = BindingEvent::Removed { p_addr, reason };
+                    self.events.push_back(Event::Binding(removed));
                     self.release(now, endpoint, p_addr);
                     self.pump(now, endpoint, p_addr);
                 }
                 Expired::Sleep(p_addr) => {
                     if let Some(entry) = self.lbc.get(p_addr) {
                         let (t_addr, held) = (entry.t_addr, entry.held);
-                        self.events.push_back(Event::BindingChanged {
+                        self.events.push_back(Event::Binding(BindingEvent::Changed {
                             p_addr,
                             t_addr,
                             held,
-                        });
+                        }));
                     }
                     self.resume(now, endpoint, p_addr);
                 }

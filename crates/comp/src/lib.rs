@@ -2,14 +2,15 @@
 //!
 //! Owns the messages (options 2048-2054 on `/comp`), the tables (MMT, LBC) and the behaviour
 //! of the parties, each a [`machine::Machine`] around one [`coap::Endpoint`]: the WMMS, and the node,
-//! which is client and server in one; and the order of the steps of a handover. CoMM's LMMS is a
-//! WMMS, its CWC and mCSN are nodes; where the papers differ it is a setting ([`BindingMode`]).
+//! which is client and server in one. CoMM's LMMS is a WMMS, its CWC and mCSN are nodes; where the
+//! papers differ it is a setting ([`BindingMode`]).
 //!
 //! It must not know of sockets, clocks, radios, neighbour discovery, DHCPv6 or the testbed:
 //! time and a seeded generator come in, datagrams, deadlines and events are polled.
 //!
 //! ```
 //! use coap::Params;
+//! use handover::BindingEvent;
 //! use machine::Machine;
 //! use comp::client::HoldQueue;
 //! use comp::wmms::{self, Wmms};
@@ -33,6 +34,8 @@
 //! let config = node::Config {
 //!     p_addr,
 //!     wmms: wmms_address,
+//!     hold: true,
+//!     binding: BindingMode::Direct,
 //!     lifetime: Duration::from_secs(600),
 //!     hold_queue: HoldQueue::default(),
 //!     coap: Params::default(),
@@ -44,7 +47,8 @@
 //! wmms.handle_datagram(now, node_address, &node.poll_transmit().unwrap().payload);
 //! node.handle_datagram(now, wmms_address, &wmms.poll_transmit().unwrap().payload);
 //!
-//! assert_eq!(node.poll_event(), Some(node::Event::Registered { p_addr, t_addr }));
+//! let registered = BindingEvent::Registered { p_addr, t_addr };
+//! assert_eq!(node.poll_event(), Some(node::Event::Binding(registered)));
 //! assert_eq!(wmms.mmt().get(p_addr).unwrap().t_addr, t_addr);
 //! ```
 //!
@@ -58,7 +62,6 @@
 //! | [`wmms`] | [`wmms::Wmms`]: registration, discovery, hold, binding, deregistration |
 //! | [`node`] | [`node::Node`]: registration, hold, sleep, direct and relayed binding |
 //! | [`client`] | [`client::Client`], part of a node: discovery, hold queue, following a node |
-//! | [`handover`] | [`handover::Handover`]: when to leave a router, and in which order |
 //! | [`binding`] | [`BindingMode`], [`Removal`], [`Expired`] |
 //! | [`mod@sequence`] | [`Sequence`]: which of two messages of a node is the newer one |
 //!
@@ -73,7 +76,6 @@
 pub mod binding;
 pub mod client;
 pub mod codec;
-pub mod handover;
 pub mod lbc;
 pub mod limits;
 pub mod mmt;

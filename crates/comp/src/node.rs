@@ -27,6 +27,7 @@
 //!   would end; what falls due during a sleep waits for its end.
 
 mod api;
+mod mobility;
 mod serving;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use coap::Response;
 use coap::{Code, Endpoint, ExchangeId, Failure, Reliability, Request, RequestId};
+use handover::{BindingEvent, Phase, Step};
 use machine::Machine;
 use machine::Transmit;
 use units::{Rng, SimTime};
@@ -120,46 +122,32 @@ impl Node {
         }
     }
 
-    /// Registers at the WMMS, and again before the lifetime ends: [`Event::Registered`] or
-    /// [`Event::RegistrationFailed`].
+    /// Registers at the WMMS, and again before the lifetime ends: [`BindingEvent::Registered`] and
+    /// [`Step::Attached`], or [`Event::RegistrationFailed`].
     pub fn register(&mut self, now: SimTime, t_addr: Ipv6Addr) {
         self.registrar.register(now, &mut self.endpoint, t_addr);
         self.handle_events(now);
     }
 
-    /// Asks the WMMS to hold back requests until [`Node::bind`]: [`Event::HoldAnswered`] or
-    /// [`Event::HoldFailed`].
+    /// Asks the WMMS to hold back requests until [`Mobility::bind`](handover::Mobility::bind):
+    /// [`Step::Prepared`] or [`Step::Failed`].
     pub fn hold(&mut self, now: SimTime) {
         self.registrar.suspend(&mut self.endpoint);
         self.abandon_procedures();
         self.client.pause();
+        self.step(Step::PhaseStarted(Phase::HOLD));
         self.send_hold(now, None);
         self.handle_events(now);
     }
 
-    /// Asks the WMMS to hold back requests for `period` or until [`Node::bind`]; answered
-    /// like a hold.
+    /// Asks the WMMS to hold back requests for `period` or until
+    /// [`Mobility::bind`](handover::Mobility::bind): [`Step::SleepAnnounced`] or
+    /// [`Step::SleepRefused`].
     pub fn sleep(&mut self, now: SimTime, period: Duration) {
         self.registrar.postpone(&mut self.endpoint, now + period);
         self.abandon_procedures();
         self.client.pause();
         self.send_hold(now, Some(now + period));
-        self.handle_events(now);
-    }
-
-    /// The node leaves its link, or turns its radio off: what it asked others is not answered any
-    /// more. That is sent again, and what it asks from now on is sent, after [`Node::bind`] or
-    /// [`Node::awake`].
-    pub fn leave(&mut self, now: SimTime) {
-        self.client.recall(&mut self.endpoint);
-        self.handle_events(now);
-    }
-
-    /// The node is awake again although it has bound nothing: its sleep period is over, and
-    /// observers hear of the latest state.
-    pub fn awake(&mut self, now: SimTime) {
-        self.endpoint.release_notifications(now);
-        self.client.resume_all(now, &mut self.endpoint);
         self.handle_events(now);
     }
 
@@ -230,26 +218,6 @@ impl Node {
             sleep: until.map(|until| until.saturating_since(now)),
         };
         self.send_to_wmms(now, &command, Purpose::Hold { until });
-    }
-
-    /// Tells the WMMS, and in direct mode every correspondent at once, that the node is now at
-    /// `t_addr`: [`Event::Bound`] or [`Event::BindFailed`]. Ends a hold; takes the place of an
-    /// unfinished hold or binding.
-    pub fn bind(&mut self, now: SimTime, t_addr: Ipv6Addr, mode: BindingMode) {
-        self.abandon_procedures();
-        self.endpoint.hold_notifications();
-        self.client.recall(&mut self.endpoint);
-        if self.registrar.moved(&mut self.endpoint, t_addr) {
-            self.client.moved();
-        }
-        self.binding = Some(Binding {
-            t_addr,
-            mode,
-            acknowledged: false,
-            until: now + patience(&self.config.coap),
-        });
-        self.send_binding(now, &self.binding_update(t_addr), mode);
-        self.handle_events(now);
     }
 
     /// Sends a binding update, or a registration in its place, to the WMMS, and in direct mode a
@@ -385,13 +353,10 @@ impl Node {
             return self.repeat(now, purpose);
         }
         match purpose {
-            Purpose::Hold { .. } => {
+            Purpose::Hold { until } => {
                 let answer =
                     outcome.and_then(|response| text(codec::parse_hold_response(response)));
-                self.events.push_back(match answer {
-                    Ok(sequence_number) => Event::HoldAnswered { sequence_number },
-                    Err(reason) => Event::HoldFailed { reason },
-                });
+                self.hold_ended(until.is_some(), answer);
             }
             Purpose::Bind => self.bind_ended(now, outcome),
             Purpose::Tell(correspondent) => {
@@ -431,7 +396,9 @@ impl Node {
             Ok(Some(t_addr)) => {
                 self.endpoint.release_notifications(now);
                 self.client.resume_all(now, &mut self.endpoint);
-                self.events.push_back(Event::Registered { p_addr, t_addr });
+                let registered = BindingEvent::Registered { p_addr, t_addr };
+                self.events.push_back(Event::Binding(registered));
+                self.step(Step::Attached { address: t_addr });
             }
             Err(reason) => self.events.push_back(Event::RegistrationFailed { reason }),
         }
@@ -465,7 +432,8 @@ impl Node {
                 self.binding = None;
                 self.registrar.fall_back(now, t_addr);
                 self.client.resume_all(now, &mut self.endpoint);
-                self.events.push_back(Event::BindFailed { reason });
+                let reason = format!("binding update: {reason}");
+                self.binding_ended(Step::Failed { reason });
             }
         }
     }
@@ -481,7 +449,7 @@ impl Node {
             self.binding = None;
             let t_addr = binding.t_addr;
             self.endpoint.release_notifications(now);
-            self.events.push_back(Event::Bound { t_addr });
+            self.binding_ended(Step::Bound { address: t_addr });
         }
     }
 }

@@ -36,6 +36,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::{Code, Endpoint, ExchangeId, Request, RequestId, Response};
+use handover::BindingEvent;
 use machine::{Machine, Transmit};
 use units::{Rng, SimTime};
 
@@ -60,34 +61,6 @@ pub struct Config {
     pub limits: Limits,
     /// CoAP transmission parameters.
     pub coap: coap::Params,
-}
-
-/// What the owner is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A node or client registered, for the first time or again.
-    Registered {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// T_Addr or H_Flag of an entry changed.
-    BindingChanged {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-        /// H_Flag.
-        held: bool,
-    },
-    /// An entry left the table.
-    BindingRemoved {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Why.
-        reason: Removal,
-    },
 }
 
 /// A hold that is not answered yet.
@@ -117,7 +90,7 @@ pub struct Wmms {
     /// Nodes on hold, which may be correspondents of others.
     away: Away,
     refusals: BTreeMap<Limit, u64>,
-    events: VecDeque<Event>,
+    events: VecDeque<BindingEvent>,
 }
 
 impl Wmms {
@@ -307,7 +280,8 @@ impl Wmms {
             false => unserved,
         };
         self.forward_binding(now, p_addr, t_addr, lifetime, told);
-        self.events.push_back(Event::Registered { p_addr, t_addr });
+        self.events
+            .push_back(BindingEvent::Registered { p_addr, t_addr });
         Response::new(Code::CREATED)
     }
 
@@ -383,8 +357,10 @@ impl Wmms {
         self.forget_forwards(p_addr);
         let told = entry.extra.correspondents.iter().collect();
         self.forward_binding(now, p_addr, entry.t_addr, Lifetime::ZERO, told);
-        self.events
-            .push_back(Event::BindingRemoved { p_addr, reason });
+        self.events.push_back(BindingEvent::Removed {
+            p_addr,
+            reason: reason.into(),
+        });
         Response::new(done)
     }
 
@@ -476,7 +452,7 @@ impl Wmms {
 
     fn changed(&mut self, p_addr: Ipv6Addr) {
         if let Some(entry) = self.mmt.get(p_addr) {
-            self.events.push_back(Event::BindingChanged {
+            self.events.push_back(BindingEvent::Changed {
                 p_addr,
                 t_addr: entry.t_addr,
                 held: entry.held,
@@ -494,9 +470,9 @@ impl Wmms {
                     self.correspondent_returns(now, p_addr);
                     self.refuse_hold(now, p_addr);
                     self.forget_forwards(p_addr);
-                    self.events.push_back(Event::BindingRemoved {
+                    self.events.push_back(BindingEvent::Removed {
                         p_addr,
-                        reason: Removal::LifetimeEnded,
+                        reason: Removal::LifetimeEnded.into(),
                     });
                 }
                 Expired::Sleep(p_addr) => {
@@ -514,7 +490,7 @@ impl Machine for Wmms {
     type From = SocketAddrV6;
     type To = SocketAddrV6;
     type Ignored = Infallible;
-    type Event = Event;
+    type Event = BindingEvent;
 
     fn handle_datagram(
         &mut self,
@@ -550,7 +526,7 @@ impl Machine for Wmms {
         .min()
     }
 
-    fn poll_event(&mut self) -> Option<Event> {
+    fn poll_event(&mut self) -> Option<BindingEvent> {
         self.events.pop_front()
     }
 }

@@ -11,6 +11,7 @@ use comp::client::{self, CallFailure};
 use comp::codec::{Command, Lifetime};
 use comp::mmt::Mmt;
 use comp::{BindingMode, Limits, Removal, node};
+use handover::{BindingEvent, Mobility, Step};
 use machine::Machine;
 use support::*;
 
@@ -40,11 +41,11 @@ fn clients_on_hold_at_a_wmms_that_lost_its_table_are_told_by_the_node_in_either_
         net.get(0);
         net.restart_wmms(ms(500), binding, Mmt::new(Limits::default()));
         net.node_address = Some(T2);
-        net.node.bind(net.now, T2, binding);
+        net.node.bind(net.now, T2);
         net.run_until(1300);
         assert_eq!(known_to(&net, 0), Some((T2, false)), "{binding:?}");
         assert_eq!(net.answered(), 2, "{binding:?}");
-        let bound = net.node_reported(&node::Event::Bound { t_addr: T2 });
+        let bound = net.node_took(&Step::Bound { address: T2 });
         assert_eq!(bound, Some(at(1216)), "{binding:?}");
         let to_client = (net.sent.iter())
             .filter(|(time, d)| *time >= at(1200) && *d.to.ip() == client_address(0));
@@ -83,11 +84,11 @@ fn a_second_direct_binding_reaches_a_client_that_the_wmms_was_still_telling_of_t
     net.cut =
         Box::new(|time, d| *d.from.ip() == W && *d.to.ip() == client_address(1) && time < at(1350));
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1400);
     assert_eq!(known_to(&net, 1), Some((T1, true)));
     net.node_address = Some(T1);
-    net.node.bind(net.now, T1, BindingMode::Direct);
+    net.node.bind(net.now, T1);
     net.run_until(1500);
     assert_eq!(known_to(&net, 1), Some((T1, false)));
     assert_eq!(net.answered(), 2);
@@ -103,7 +104,7 @@ fn a_refresh_does_not_stop_a_binding_on_its_way_to_a_silent_client() {
     net.cut =
         Box::new(|time, d| *d.to.ip() == client_address(0) && d.is(Code::PUT) && time < at(11_500));
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Relayed);
+    net.node.bind(net.now, T2);
     net.run_until(18_000);
     assert_eq!(
         net.count_sent(W, Code::POST),
@@ -126,7 +127,7 @@ fn every_client_that_the_node_served_is_released_however_many_there_are() {
     net.run_until(1200);
     assert!((0..clients).all(|i| known_to(&net, i) == Some((T1, true))));
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1300);
     for i in 0..clients {
         assert_eq!(known_to(&net, i), Some((T2, false)), "client {i}");
@@ -141,17 +142,17 @@ fn a_binding_that_failed_is_registered_once_the_wmms_is_back() {
     });
     net.cut = Box::new(|time, d| *d.to.ip() == W && time < at(100_000));
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(100_000);
-    let failed = |event: &node::Event| matches!(event, node::Event::BindFailed { .. });
-    assert!(net.node_events.iter().any(|(_, event)| failed(event)));
+    let failed = |step: &Step| matches!(step, Step::Failed { .. });
+    assert!(net.node_steps.iter().any(|(_, step)| failed(step)));
     assert_eq!(net.wmms.mmt().get(P), None, "its lifetime ended");
     net.run_until(150_000);
     assert_eq!(net.wmms.mmt().get(P).unwrap().t_addr, T2);
-    let registered = node::Event::Registered {
+    let registered = node::Event::Binding(BindingEvent::Registered {
         p_addr: P,
         t_addr: T2,
-    };
+    });
     assert!(net.node_reported(&registered).is_some());
 }
 
@@ -167,9 +168,10 @@ fn a_hold_that_is_pending_when_the_lifetime_ends_is_refused() {
     net.cut = Box::new(|_, d| *d.to.ip() == client_address(0));
     net.node.hold(net.now);
     net.run_until(4000);
-    let [(time, node::Event::HoldFailed { reason })] = &net.node_events[..] else {
-        panic!("{:?}", net.node_events);
+    let [.., (time, Step::Failed { reason })] = &net.node_steps[..] else {
+        panic!("{:?}", net.node_steps);
     };
+    assert_eq!(net.node_events, [], "and nothing else");
     assert!(reason.contains("4.04"), "{reason}");
     assert!(*time < at(3100), "{time:?}: at the end of the lifetime");
 }
@@ -193,10 +195,7 @@ fn a_request_after_a_hold_that_is_long_overdue_asks_the_wmms_at_once() {
     net.run_until(60_100);
     assert_eq!(net.failures(), []);
     assert_eq!(net.answered(), 2);
-    let removed = client::Event::BindingRemoved {
-        p_addr: P,
-        reason: Removal::HoldOverdue,
-    };
+    let removed = client::Event::Binding(removed(Removal::HoldOverdue));
     assert!(net.client_events.contains(&(at(60_000), 0, removed)));
 }
 
@@ -229,7 +228,7 @@ fn on_hold_with_a_crashed_wmms_every_request_ends_in_bounded_time_and_the_client
     }
     assert_eq!(asked.len(), 0, "each failed");
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Relayed);
+    net.node.bind(net.now, T2);
     net.run_until(40_100);
     net.get(0);
     net.run_until(40_200);

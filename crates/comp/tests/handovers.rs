@@ -8,6 +8,7 @@ use coap::Code;
 use comp::client::{self, HoldQueue};
 use comp::codec::{Command, Lifetime};
 use comp::{BindingMode, node};
+use handover::{BindingEvent, Mobility, Step};
 use support::*;
 
 /// How a handover is done.
@@ -32,7 +33,7 @@ fn hand_over(net: &mut Net, start: u64, way: Way, to: std::net::Ipv6Addr, poll: 
     net.node_address = None;
     poll.until(net, start + 150);
     net.node_address = Some(to);
-    net.node.bind(net.now, to, way.binding);
+    net.node.bind(net.now, to);
 }
 
 /// A GET every 10 ms of client 0.
@@ -103,7 +104,7 @@ fn a_poll_every_10_ms_across_a_handover_is_answered_completely_and_in_order() {
         assert_eq!(net.failures(), [], "{way:?}");
         assert_eq!(answers(&net), poll.calls, "{way:?}");
         assert_eq!(net.clients[0].client().outstanding(), 0);
-        let bound = net.node_reported(&node::Event::Bound { t_addr: T2 });
+        let bound = net.node_took(&Step::Bound { address: T2 });
         assert_eq!(bound, Some(at(2158)), "{way:?}");
     }
 }
@@ -129,7 +130,7 @@ fn with_hold_nothing_is_sent_to_the_old_address_and_the_gap_is_the_handover() {
         let gap = times.windows(2).map(|w| w[1] - w[0]).max().unwrap();
         assert!(gap < ms(175), "{gap:?} {way:?}");
         let resumed = (net.client_events.iter()).find_map(|(_, _, event)| match event {
-            client::Event::Resumed { queued, .. } => Some(*queued),
+            client::Event::Binding(BindingEvent::Resumed { queued, .. }) => Some(*queued),
             _ => None,
         });
         assert!(resumed.is_some_and(|queued| queued >= 13), "{resumed:?}");
@@ -145,7 +146,7 @@ fn without_hold_the_request_on_its_way_is_sent_again_to_the_new_address() {
     net.get(0);
     net.run_until(1600);
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1700);
     assert_eq!(net.answered(), 2);
     let gets: Vec<_> = (net.sent.iter())
@@ -174,7 +175,7 @@ fn a_direct_binding_goes_from_the_node_and_a_relayed_one_from_the_wmms() {
         net.run_until(1600);
         let before = net.sent.len();
         net.node_address = Some(T2);
-        net.node.bind(net.now, T2, binding);
+        net.node.bind(net.now, T2);
         net.run_until(1700);
         for i in 0..3 {
             let told: Vec<_> = (net.sent[before..].iter())
@@ -210,12 +211,12 @@ fn loss_delays_a_handover_with_hold_but_loses_no_request() {
             net.node_address = None;
             poll.until(&mut net, start + 800);
             net.node_address = Some(T2);
-            net.node.bind(net.now, T2, way.binding);
+            net.node.bind(net.now, T2);
             poll.until(&mut net, start + 1500);
             net.run_until(start + 400_000);
             assert_eq!(net.failures(), [], "seed {seed} {way:?}");
             assert_eq!(net.answered(), poll.calls.len(), "seed {seed} {way:?}");
-            let bound = net.node_reported(&node::Event::Bound { t_addr: T2 });
+            let bound = net.node_took(&Step::Bound { address: T2 });
             assert!(bound.is_some(), "seed {seed} {way:?}");
         }
     }
@@ -231,7 +232,7 @@ fn the_same_seed_gives_the_same_datagrams() {
         let mut poll = Poll::new(&net);
         let start = net.now.as_nanos() / 1_000_000;
         poll.until(&mut net, start + 300);
-        net.node.bind(net.now, T1, BindingMode::Direct);
+        net.node.bind(net.now, T1);
         net.run_until(start + 60_000);
         let datagrams = net
             .sent
@@ -276,7 +277,7 @@ fn a_copy_of_an_old_binding_update_does_not_undo_a_newer_one() {
     net.get(0);
     net.run_until(1100);
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1200);
     let old: Vec<Datagram> = (net.sent.iter())
         .filter(|(_, d)| *d.from.ip() == T2 && d.is(Code::PUT))
@@ -284,7 +285,7 @@ fn a_copy_of_an_old_binding_update_does_not_undo_a_newer_one() {
         .collect();
     assert_eq!(old.len(), 2, "to the WMMS and to the client");
     net.node_address = Some(T1);
-    net.node.bind(net.now, T1, BindingMode::Direct);
+    net.node.bind(net.now, T1);
     net.run_until(1300);
     for copy in &old {
         net.hand_over(copy);
@@ -305,7 +306,7 @@ fn a_new_binding_stops_the_hold_that_is_still_being_passed_on() {
     net.node.hold(net.now);
     net.run_until(1700);
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(30_000);
     let entry = net.clients[0].client().lbc().get(P).unwrap();
     assert_eq!((entry.t_addr, entry.held), (T2, false));
@@ -326,7 +327,7 @@ fn a_client_that_the_node_never_served_is_released_by_the_wmms_in_direct_mode_to
     net.run_until(1300);
     let before = net.sent.len();
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1400);
     assert_eq!(net.answered(), 2);
     let forwarded: Vec<_> = (net.sent[before..].iter())
@@ -347,11 +348,11 @@ fn a_correspondent_that_knows_no_comp_is_forgotten_and_does_not_fail_the_binding
     let get = coap::Request::new(Code::GET, "/temperature");
     assert_eq!(net.ask(stranger, T1, get).unwrap().code, Code::CONTENT);
     assert_eq!(net.node.correspondents().collect::<Vec<_>>(), [stranger]);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.node_address = Some(T2);
     net.run_until(120_000);
     // It is silent: waited for during 2.5 ACK_TIMEOUT, forgotten when the endpoint gives up.
-    let bound = net.node_reported(&node::Event::Bound { t_addr: T2 });
+    let bound = net.node_took(&Step::Bound { address: T2 });
     assert_eq!(bound, Some(at(6000)));
     assert_eq!(net.node.correspondents().count(), 0);
 }
@@ -366,12 +367,9 @@ fn a_binding_at_a_wmms_that_lost_its_table_becomes_a_registration() {
     };
     net.ask(socket(T1), W, forget.request()).unwrap();
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1100);
-    assert_eq!(
-        net.node_reported(&node::Event::Bound { t_addr: T2 }),
-        Some(at(1016))
-    );
+    assert_eq!(net.node_took(&Step::Bound { address: T2 }), Some(at(1016)));
     assert_eq!(net.wmms.mmt().get(P).unwrap().t_addr, T2);
 }
 
@@ -379,13 +377,13 @@ fn a_binding_at_a_wmms_that_lost_its_table_becomes_a_registration() {
 fn a_wmms_that_does_not_answer_fails_the_binding() {
     let mut net = Net::registered(Setup::default());
     net.cut = Box::new(|_, d| *d.to.ip() == W);
-    net.node.bind(net.now, T1, BindingMode::Direct);
+    net.node.bind(net.now, T1);
     net.run_until(120_000);
-    let failed = |event: &node::Event| matches!(event, node::Event::BindFailed { .. });
+    let failed = |step: &Step| matches!(step, Step::Failed { .. });
     assert!(
-        net.node_events.iter().any(|(_, event)| failed(event)),
+        net.node_steps.iter().any(|(_, step)| failed(step)),
         "{:?}",
-        net.node_events
+        net.node_steps
     );
 }
 
@@ -393,16 +391,16 @@ fn a_wmms_that_does_not_answer_fails_the_binding() {
 fn a_newer_binding_takes_the_place_of_one_under_way() {
     let mut net = Net::registered(Setup::default());
     net.cut = Box::new(|_, d| *d.from.ip() == T1);
-    net.node.bind(net.now, T1, BindingMode::Direct);
+    net.node.bind(net.now, T1);
     net.run_until(1100);
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(120_000);
-    assert_eq!(net.node_events.len(), 1, "{:?}", net.node_events);
-    assert!(
-        net.node_reported(&node::Event::Bound { t_addr: T2 })
-            .is_some()
-    );
+    assert_eq!(net.node_events, []);
+    let phase = |step: &Step| matches!(step, Step::PhaseStarted(_) | Step::PhaseEnded(_));
+    let ends = net.node_steps.iter().map(|(_, step)| step);
+    let ends: Vec<&Step> = ends.filter(|step| !phase(step)).collect();
+    assert_eq!(ends, [&Step::Bound { address: T2 }]);
     let to_wmms = net
         .sent
         .iter()
@@ -421,6 +419,8 @@ fn a_node_that_restarts_elsewhere_on_hold_releases_its_correspondents() {
     let config = node::Config {
         p_addr: P,
         wmms: socket(W),
+        hold: true,
+        binding: BindingMode::Direct,
         lifetime: Duration::from_secs(600),
         hold_queue: HoldQueue::default(),
         coap: coap::Params::default(),

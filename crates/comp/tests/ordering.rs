@@ -8,6 +8,7 @@ use std::time::Duration;
 use comp::codec::{self, Command, Lifetime, Location};
 use comp::mmt::{self, Mmt};
 use comp::{BindingMode, Sequence, node};
+use handover::{BindingEvent, Mobility};
 use proptest::prelude::*;
 use support::*;
 
@@ -66,7 +67,7 @@ impl Trial {
             Step::Move => {
                 self.place += 1;
                 self.net.node_address = Some(place(self.place));
-                self.net.node.bind(now, place(self.place), self.binding);
+                self.net.node.bind(now, place(self.place));
             }
             Step::Register => self.net.node.register(now, place(self.place)),
             Step::Restart => {
@@ -159,7 +160,7 @@ proptest! {
         net.node_address = Some(T2);
         net.node.register(net.now, T2);
         net.run_until(100);
-        let registered = node::Event::Registered { p_addr: P, t_addr: T2 };
+        let registered = node::Event::Binding(BindingEvent::Registered { p_addr: P, t_addr: T2 });
         prop_assert!(net.node_reported(&registered).is_some());
         let entry = net.wmms.mmt().get(P).unwrap();
         prop_assert_eq!(entry.t_addr, T2);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use coap::{Code, Reliability};
 use comp::client::CallFailure;
 use comp::codec::{Command, Lifetime, Location, option};
-use comp::{Removal, client, wmms};
+use comp::{Removal, client};
 use support::*;
 
 /// Another node, and where it is.
@@ -68,11 +68,8 @@ fn a_node_that_loses_power_is_gone_with_its_lifetime_and_found_again_when_it_is_
     net.run_until(1200);
     net.node_address = None;
     net.run_until(22_000);
-    let gone = |event: &wmms::Event| {
-        let reason = Removal::LifetimeEnded;
-        *event == wmms::Event::BindingRemoved { p_addr: P, reason }
-    };
-    assert!(net.wmms_events.iter().any(|(_, event)| gone(event)));
+    let gone = removed(Removal::LifetimeEnded);
+    assert!(net.wmms_events.iter().any(|(_, event)| *event == gone));
     assert!(net.clients[0].client().lbc().get(P).is_none());
     net.get(0);
     net.run_until(23_000);

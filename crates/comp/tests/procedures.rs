@@ -7,7 +7,8 @@ use std::time::Duration;
 use coap::{Code, Request};
 use comp::client::{self, CallFailure, HoldQueue};
 use comp::codec::{self, Command, Lifetime, Location, PATH};
-use comp::{BindingMode, Removal, node, wmms};
+use comp::{BindingMode, Removal, node};
+use handover::{BindingEvent, Mobility, Step};
 use support::*;
 
 const STRANGER: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 9);
@@ -48,21 +49,13 @@ fn a_node_registers_and_is_discovered_with_its_remaining_lifetime() {
     assert_eq!(net.discover(), None);
     net.node.register(net.now, T1);
     net.run_until(100);
-    let registered = node::Event::Registered {
+    let registered = BindingEvent::Registered {
         p_addr: P,
         t_addr: T1,
     };
-    assert_eq!(net.node_reported(&registered), Some(at(8)));
-    assert_eq!(
-        net.wmms_events,
-        [(
-            at(4),
-            wmms::Event::Registered {
-                p_addr: P,
-                t_addr: T1
-            }
-        )]
-    );
+    let reported = node::Event::Binding(registered.clone());
+    assert_eq!(net.node_reported(&reported), Some(at(8)));
+    assert_eq!(net.wmms_events, [(at(4), registered)]);
     net.run_until(60_500);
     let location = net.discover().expect("registered");
     assert_eq!((location.t_addr, location.held), (T1, false));
@@ -117,10 +110,7 @@ fn lifetime_zero_deletes() {
         let mut net = Net::registered(Setup::default());
         assert_eq!(net.command(T1, W, command), code);
         net.run_until(1001);
-        let removed = wmms::Event::BindingRemoved {
-            p_addr: P,
-            reason: Removal::LifetimeZero,
-        };
+        let removed = removed(Removal::LifetimeZero);
         assert!(net.wmms_events.iter().any(|(_, event)| *event == removed));
         assert_eq!(net.wmms.mmt().get(P), None);
     }
@@ -346,11 +336,8 @@ fn a_hold_that_nobody_answers_fails() {
     net.cut = Box::new(|_, d| *d.to.ip() == W);
     net.node.hold(net.now);
     net.run_until(120_000);
-    let reason = "no acknowledgement after the last retransmission".to_owned();
-    assert!(
-        net.node_reported(&node::Event::HoldFailed { reason })
-            .is_some()
-    );
+    let reason = "hold: no acknowledgement after the last retransmission".to_owned();
+    assert!(net.node_took(&Step::Failed { reason }).is_some());
 }
 
 #[test]
@@ -361,10 +348,7 @@ fn deregistration_drops_the_entry_and_tells_the_correspondents() {
     net.node.deregister(net.now);
     net.run_until(1200);
     assert!(net.node_reported(&node::Event::Deregistered).is_some());
-    let removed = client::Event::BindingRemoved {
-        p_addr: P,
-        reason: Removal::LifetimeZero,
-    };
+    let removed = client::Event::Binding(removed(Removal::LifetimeZero));
     assert!(
         net.client_events
             .iter()
@@ -386,9 +370,8 @@ fn a_lifetime_that_ends_removes_the_entry_at_the_wmms_and_at_the_client() {
     net.run_until(1100);
     net.node_address = None;
     net.run_until(40_000);
-    let reason = Removal::LifetimeEnded;
-    let at_wmms = wmms::Event::BindingRemoved { p_addr: P, reason };
-    let at_client = client::Event::BindingRemoved { p_addr: P, reason };
+    let at_wmms = removed(Removal::LifetimeEnded);
+    let at_client = client::Event::Binding(at_wmms.clone());
     assert!(net.wmms_events.iter().any(|(_, event)| *event == at_wmms));
     assert!(
         net.client_events
@@ -411,7 +394,7 @@ fn registrations_are_refreshed_before_their_lifetime_ends() {
         "node and client, every 10 s"
     );
     assert!(net.wmms.mmt().get(P).is_some() && net.wmms.mmt().get(client_address(0)).is_some());
-    let removed = |event: &wmms::Event| matches!(event, wmms::Event::BindingRemoved { .. });
+    let removed = |event: &BindingEvent| matches!(event, BindingEvent::Removed { .. });
     assert!(!net.wmms_events.iter().any(|(_, event)| removed(event)));
     assert_eq!(net.node_events, [], "a refresh is no news");
 }
@@ -431,7 +414,7 @@ fn a_sleep_keeps_requests_back_until_its_period_ends() {
     assert_eq!(net.served.len(), served);
     net.run_until(4200);
     assert_eq!(net.served.len(), served + 1);
-    let changed = wmms::Event::BindingChanged {
+    let changed = BindingEvent::Changed {
         p_addr: P,
         t_addr: T1,
         held: false,
@@ -447,13 +430,10 @@ fn a_node_that_wakes_early_ends_its_sleep() {
     net.node.sleep(net.now, Duration::from_secs(3));
     net.run_until(1200);
     net.get(0);
-    net.node.bind(net.now, T1, BindingMode::Direct);
+    net.node.bind(net.now, T1);
     net.run_until(1300);
     assert_eq!(net.answered(), 2);
-    assert_eq!(
-        net.node_reported(&node::Event::Bound { t_addr: T1 }),
-        Some(at(1208))
-    );
+    assert_eq!(net.node_took(&Step::Bound { address: T1 }), Some(at(1208)));
 }
 
 #[test]
@@ -515,10 +495,7 @@ fn a_client_that_gets_no_answer_discovers_again() {
     net.run_until(100_000);
     let timeout = CallFailure::Exchange(coap::Failure::Timeout);
     assert_eq!(net.failures(), [timeout]);
-    let removed = client::Event::BindingRemoved {
-        p_addr: P,
-        reason: Removal::NoAnswer,
-    };
+    let removed = client::Event::Binding(removed(Removal::NoAnswer));
     assert!(
         net.client_events
             .iter()
@@ -533,14 +510,17 @@ fn a_client_that_gets_no_answer_discovers_again() {
 
 #[test]
 fn a_wmms_that_restarts_with_its_table_goes_on_where_it_was() {
-    let mut net = Net::registered(Setup::default());
+    let mut net = Net::registered(Setup {
+        binding: BindingMode::Relayed,
+        ..Setup::default()
+    });
     net.get(0);
     net.run_until(1100);
     net.node.hold(net.now);
     net.run_until(1200);
     net.restart_wmms(ms(500), BindingMode::Relayed, net.table());
     net.get(0);
-    net.node.bind(net.now, T1, BindingMode::Relayed);
+    net.node.bind(net.now, T1);
     net.run_until(1300);
     assert_eq!(
         net.answered(),

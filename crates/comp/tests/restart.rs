@@ -7,6 +7,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use coap::Code;
 use comp::codec::{Command, Lifetime};
 use comp::{BindingMode, Limit, Limits};
+use handover::Mobility;
 use support::*;
 
 #[test]
@@ -20,7 +21,7 @@ fn a_binding_that_was_on_its_way_when_the_wmms_crashed_is_passed_on_again() {
     // The client cannot be reached while the node binds, and the WMMS dies before it tries again.
     net.cut = Box::new(|_, d| *d.from.ip() == W && *d.to.ip() == client_address(0));
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Relayed);
+    net.node.bind(net.now, T2);
     net.run_until(1500);
     assert!(net.wmms.mmt().get(P).unwrap().extra.telling);
     net.cut = Box::new(|_, _| false);

@@ -11,6 +11,7 @@ use comp::BindingMode;
 use comp::client::{self, CallFailure, HoldQueue};
 use comp::codec::{Lifetime, Location};
 use comp::node::{self, Node};
+use handover::{Mobility, Step};
 use machine::Machine;
 use support::*;
 use units::{Seed, SimTime};
@@ -42,7 +43,7 @@ trait Roles {
     fn place(&mut self, who: Who, at: Option<Ipv6Addr>);
     fn asks(&mut self, who: Who) -> client::CallId;
     fn events(&self, who: Who) -> Vec<client::Event>;
-    fn own_events(&self, who: Who) -> Vec<(units::SimTime, node::Event)>;
+    fn steps(&self, who: Who) -> Vec<(SimTime, Step)>;
 
     fn answered_calls(&self, who: Who) -> Vec<client::CallId> {
         let answered = |event: client::Event| match event {
@@ -60,9 +61,9 @@ trait Roles {
         self.events(who).into_iter().filter_map(failed).collect()
     }
 
-    fn bound(&self, who: Who) -> Option<units::SimTime> {
-        let bound = |(_, event): &(_, node::Event)| matches!(event, node::Event::Bound { .. });
-        let found = self.own_events(who).into_iter().find(bound);
+    fn bound(&self, who: Who) -> Option<SimTime> {
+        let bound = |(_, step): &(_, Step)| matches!(step, Step::Bound { .. });
+        let found = self.steps(who).into_iter().find(bound);
         found.map(|(time, _)| time)
     }
 }
@@ -100,11 +101,11 @@ impl Roles for Net {
         }
     }
 
-    fn own_events(&self, who: Who) -> Vec<(units::SimTime, node::Event)> {
-        let of_other = self.clients_as_nodes.iter().filter(|(_, i, _)| *i == 0);
+    fn steps(&self, who: Who) -> Vec<(SimTime, Step)> {
+        let of_other = self.client_steps.iter().filter(|(_, i, _)| *i == 0);
         match who {
-            Who::Node => self.node_events.clone(),
-            Who::Other => of_other.map(|(t, _, e)| (*t, e.clone())).collect(),
+            Who::Node => self.node_steps.clone(),
+            Who::Other => of_other.map(|(t, _, step)| (*t, step.clone())).collect(),
         }
     }
 }
@@ -119,7 +120,7 @@ struct Move {
 }
 
 impl Move {
-    fn step(self, net: &mut Net, binding: BindingMode, time: u64) {
+    fn step(self, net: &mut Net, time: u64) {
         let Move { who, at, hold } = self;
         let now = net.now;
         let there = match who {
@@ -133,24 +134,19 @@ impl Move {
             net.place(who, None);
         } else if time == at + 350 {
             net.place(who, Some(there));
-            net.machine(who).bind(now, there, binding);
+            net.machine(who).bind(now, there);
         }
     }
 }
 
 /// Both ask every 10 ms from 1 s to `until`, and move; then everything has time to end. Returns
 /// their calls.
-fn play(
-    net: &mut Net,
-    binding: BindingMode,
-    moves: &[Move],
-    until: u64,
-) -> [Vec<client::CallId>; 2] {
+fn play(net: &mut Net, moves: &[Move], until: u64) -> [Vec<client::CallId>; 2] {
     let mut calls = [Vec::new(), Vec::new()];
     for time in (1000..until).step_by(10) {
         net.run_until(time);
         for step in moves {
-            step.step(net, binding, time);
+            step.step(net, time);
         }
         calls[0].push(net.asks(Who::Node));
         calls[1].push(net.asks(Who::Other));
@@ -171,7 +167,7 @@ fn ask_each_other(binding: BindingMode, moves: &[Move]) {
             },
             ..setup(binding)
         });
-        let calls = play(&mut net, binding, moves, 5000);
+        let calls = play(&mut net, moves, 5000);
         for (who, calls) in [Who::Node, Who::Other].into_iter().zip(calls) {
             assert_eq!(net.failed(who), [], "{who:?} {context} {seed}");
             assert_eq!(net.answered_calls(who), calls, "{who:?} {context} {seed}");
@@ -242,7 +238,7 @@ fn a_node_that_asks_sends_nothing_while_it_is_away_and_everything_in_order_after
         net.run_until(1500);
         assert_eq!(net.count_sent(C, Code::GET), 0);
         net.node_address = Some(T2);
-        net.node.bind(net.now, T2, binding);
+        net.node.bind(net.now, T2);
         net.run_until(1507);
         assert_eq!(net.count_sent(C, Code::GET), 0, "not acknowledged yet");
         net.run_until(3000);
@@ -266,7 +262,7 @@ fn a_request_on_its_way_when_the_node_leaves_is_sent_again_under_its_message_id(
     net.node_address = None;
     net.run_until(1400);
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1500);
     assert_eq!(net.answered_calls(Who::Node).len(), 2);
     let gets: Vec<u16> = (net.sent.iter())
@@ -290,7 +286,7 @@ fn a_request_that_is_not_confirmable_fails_when_the_node_leaves_and_the_next_one
     net.node.get(net.now, C, "/clock", non);
     net.run_until(1400);
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, BindingMode::Direct);
+    net.node.bind(net.now, T2);
     net.run_until(1500);
     let left = CallFailure::Exchange(coap::Failure::Left);
     assert_eq!(net.failed(Who::Node), [left]);
@@ -327,7 +323,7 @@ fn a_hold_reaches_a_correspondent_where_it_has_moved_to() {
         net.run_until(1100);
         net.clients[0].leave(net.now);
         net.client_addresses[0] = Some(C2);
-        net.clients[0].bind(net.now, C2, binding);
+        net.clients[0].bind(net.now, C2);
         net.run_until(1300);
         net.sent.clear();
         net.node.hold(net.now);
@@ -341,7 +337,7 @@ fn a_hold_reaches_a_correspondent_where_it_has_moved_to() {
         assert!(net.clients[0].client().lbc().get(P).unwrap().held);
         // The node has answered nothing at that address: in either mode the WMMS tells it.
         net.node_address = Some(T2);
-        net.node.bind(net.now, T2, binding);
+        net.node.bind(net.now, T2);
         net.run_until(1500);
         let entry = net.clients[0].client().lbc().get(P).unwrap();
         assert_eq!((entry.t_addr, entry.held), (T2, false), "{binding:?}");
@@ -356,10 +352,10 @@ fn without_hold_too_a_correspondent_that_has_moved_hears_of_a_binding() {
         net.run_until(1100);
         net.clients[0].leave(net.now);
         net.client_addresses[0] = Some(C2);
-        net.clients[0].bind(net.now, C2, binding);
+        net.clients[0].bind(net.now, C2);
         net.run_until(1300);
         net.node_address = Some(T2);
-        net.node.bind(net.now, T2, binding);
+        net.node.bind(net.now, T2);
         net.run_until(1400);
         let entry = net.clients[0].client().lbc().get(P).unwrap();
         assert_eq!(entry.t_addr, T2, "{binding:?}");
@@ -389,7 +385,7 @@ fn a_hold_does_not_wait_for_a_correspondent_that_is_on_hold_itself() {
         assert_eq!(found.0, asked + ms(8), "one round trip");
         // It is back: the hold is told first thing.
         net.client_addresses[0] = Some(C2);
-        net.clients[0].bind(net.now, C2, BindingMode::Direct);
+        net.clients[0].bind(net.now, C2);
         net.run_until(1500);
         assert!(net.clients[0].client().lbc().get(P).unwrap().held);
     }
@@ -407,7 +403,7 @@ fn a_correspondent_that_moves_while_a_hold_is_passed_on_hears_of_it_where_it_is(
     net.node.hold(net.now);
     net.run_until(1200);
     net.client_addresses[0] = Some(C2);
-    net.clients[0].bind(net.now, C2, BindingMode::Direct);
+    net.clients[0].bind(net.now, C2);
     net.run_until(1300);
     let entry = net.clients[0].client().lbc().get(P).unwrap();
     assert!(entry.held);
@@ -427,7 +423,7 @@ fn a_binding_does_not_wait_for_the_former_address_of_a_correspondent() {
         net.run_until(1100);
         net.clients[0].leave(net.now);
         net.client_addresses[0] = Some(C2);
-        net.clients[0].bind(net.now, C2, BindingMode::Direct);
+        net.clients[0].bind(net.now, C2);
         net.run_until(later);
         net.asks(Who::Other);
         net.run_until(later + 100);
@@ -437,7 +433,7 @@ fn a_binding_does_not_wait_for_the_former_address_of_a_correspondent() {
             false => assert_eq!(correspondents, [C, C2]),
         }
         net.node_address = Some(T2);
-        net.node.bind(net.now, T2, BindingMode::Direct);
+        net.node.bind(net.now, T2);
         net.run_until(later + 200);
         assert_eq!(net.bound(Who::Node), Some(at(later + 108)), "{asks_it}");
     }
@@ -453,7 +449,7 @@ fn an_observer_that_moves_registers_again_with_its_token() {
     net.sent.clear();
     net.clients[0].leave(net.now);
     net.client_addresses[0] = Some(C2);
-    net.clients[0].bind(net.now, C2, BindingMode::Direct);
+    net.clients[0].bind(net.now, C2);
     net.run_until(1200);
     net.state = b"22.0".to_vec();
     let state = coap::Response {
@@ -497,6 +493,8 @@ fn a_binding_does_not_wait_for_a_correspondent_that_has_moved_and_is_on_hold_the
     let config = node::Config {
         p_addr: P,
         wmms: socket(W),
+        hold: true,
+        binding: BindingMode::Direct,
         lifetime: Duration::from_secs(600),
         hold_queue: HoldQueue::default(),
         coap: Params::default(),
@@ -536,7 +534,7 @@ fn a_binding_does_not_wait_for_a_correspondent_that_has_moved_and_is_on_hold_the
         located(T2, true).response(),
     );
     let here = client_address(5);
-    node.bind(at(5000), here, BindingMode::Direct);
+    node.bind(at(5000), here);
     let binding = sent(&mut node);
     assert!(
         binding.iter().all(|(to, _)| *to == socket(W)),
@@ -544,5 +542,5 @@ fn a_binding_does_not_wait_for_a_correspondent_that_has_moved_and_is_on_hold_the
     );
     answer(&mut node, at(5000), &binding, Response::new(Code::CHANGED));
     let mut events = std::iter::from_fn(|| node.poll_event());
-    assert!(events.any(|event| event == node::Event::Bound { t_addr: here }));
+    assert!(events.any(|event| event == node::Event::Step(Step::Bound { address: here })));
 }

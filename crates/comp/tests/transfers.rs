@@ -6,10 +6,11 @@ mod support;
 use coap::message::option;
 use coap::{Code, Reliability, Response};
 use comp::{BindingMode, client, node};
+use handover::Mobility;
 use support::*;
 
 /// From T1 to T2, away for 100 ms, from `start` on.
-fn hand_over(net: &mut Net, start: u64, hold: bool, binding: BindingMode) {
+fn hand_over(net: &mut Net, start: u64, hold: bool) {
     net.run_until(start);
     if hold {
         net.node.hold(net.now);
@@ -18,7 +19,7 @@ fn hand_over(net: &mut Net, start: u64, hold: bool, binding: BindingMode) {
     net.node_address = None;
     net.run_until(start + 150);
     net.node_address = Some(T2);
-    net.node.bind(net.now, T2, binding);
+    net.node.bind(net.now, T2);
 }
 
 #[test]
@@ -32,7 +33,7 @@ fn a_body_in_blocks_that_is_under_way_during_a_handover_arrives_whole() {
             // 20 blocks of 1024 B, each 8 ms there and back.
             net.state = (0..20_000_u32).map(|n| (n / 7) as u8).collect();
             net.get(0);
-            hand_over(&mut net, 1080, hold, binding);
+            hand_over(&mut net, 1080, hold);
             // A block that the old router still carried is asked for again.
             net.state = b"another".to_vec();
             net.run_until(60_000);
@@ -100,7 +101,7 @@ fn an_observation_goes_on_from_the_new_address_in_order_and_without_registering_
         net.node_address = None;
         change(&mut net, 1550, 1700);
         net.node_address = Some(T2);
-        net.node.bind(net.now, T2, binding);
+        net.node.bind(net.now, T2);
         change(&mut net, 1700, 2500);
 
         let told = notified(&net);
@@ -203,7 +204,7 @@ fn a_binding_also_goes_to_an_observer_that_asked_long_ago() {
     }
     let observer = socket(client_address(0));
     assert!(!net.node.correspondents().any(|known| known == observer));
-    hand_over(&mut net, 1200, false, BindingMode::Direct);
+    hand_over(&mut net, 1200, false);
     net.run_until(1400);
     assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T2);
 }

@@ -11,6 +11,7 @@ use units::SimTime;
 use units::quantity::format_duration;
 
 use crate::mobility::NodeHandover;
+use crate::phases::ByPhase;
 use crate::result::RadioUse;
 
 /// What radios had used since they came up, at the instants at which they were read.
@@ -79,14 +80,14 @@ impl Readings {
 
     /// Millijoules of the moving node's radio in each completed phase of `handover`: the sum
     /// over its spans. A phase with a span that is not known at both ends is left out.
-    pub(crate) fn phases(&self, handover: &NodeHandover) -> BTreeMap<Phase, f64> {
+    pub(crate) fn phases(&self, handover: &NodeHandover) -> ByPhase<f64> {
         let energy = |(phase, spans): (&Phase, &Vec<(SimTime, SimTime)>)| {
             let of_span = |span: &(SimTime, SimTime)| {
                 let used = self.used(&handover.node, *span)?;
                 Some(used.millijoules)
             };
             let sum: Option<f64> = spans.iter().map(of_span).sum();
-            Some((*phase, picojoules(sum?)))
+            Some((phase.clone(), picojoules(sum?)))
         };
         handover.spans.iter().filter_map(energy).collect()
     }
@@ -94,7 +95,7 @@ impl Readings {
     /// Notes on the phases of `handover` whose energy is not known.
     pub(crate) fn note_phases(&self, handover: &NodeHandover) -> Vec<String> {
         let known = self.phases(handover);
-        let unknown = handover.spans.keys().filter(|p| !known.contains_key(p));
+        let unknown = handover.spans.phases().filter(|p| known.get(p).is_none());
         let note = |phase: &Phase| {
             format!(
                 "the energy of {} in phase {} of handover {} is not known: its radio was not read at both ends",
@@ -155,6 +156,7 @@ fn exact(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rundir::HandoverEvent;
     use rundir::air::Lateness;
 
     fn ms(ms: u64) -> SimTime {
@@ -183,8 +185,11 @@ mod tests {
             kind,
         };
         let handover = 3;
-        let started = EventKind::PhaseStarted { handover, phase };
-        let ended = EventKind::PhaseEnded { handover, phase };
+        let started = EventKind::Handover(HandoverEvent::PhaseStarted {
+            handover,
+            phase: phase.clone(),
+        });
+        let ended = EventKind::Handover(HandoverEvent::PhaseEnded { handover, phase });
         let ends = |(a, b): &(u64, u64)| [event(*a, started.clone()), event(*b, ended.clone())];
         let events: Vec<Event> = spans.iter().flat_map(ends).collect();
         crate::mobility::handovers(&events).remove(0)
@@ -199,9 +204,9 @@ mod tests {
             read(10, "sensor", 5.0),
             read(12, "sensor", 5.25),
         ];
-        let handover = handover(Phase::Binding, &[(0, 7), (10, 12)]);
+        let handover = handover(Phase::BINDING, &[(0, 7), (10, 12)]);
         let readings = Readings::of(&events);
-        let expected = BTreeMap::from([(Phase::Binding, 0.75)]);
+        let expected = ByPhase::from_iter([(Phase::BINDING, 0.75)]);
         assert_eq!(readings.phases(&handover), expected);
         assert_eq!(readings.note_phases(&handover), Vec::<String>::new());
     }
@@ -213,9 +218,9 @@ mod tests {
             read(7, "sensor", 1.5),
             read(10, "sensor", 5.0),
         ];
-        let handover = handover(Phase::Dad, &[(0, 7), (10, 12)]);
+        let handover = handover(Phase::DAD, &[(0, 7), (10, 12)]);
         let readings = Readings::of(&events);
-        assert_eq!(readings.phases(&handover), BTreeMap::new());
+        assert_eq!(readings.phases(&handover), ByPhase::default());
         assert_eq!(
             readings.note_phases(&handover),
             [

@@ -16,6 +16,7 @@ use crate::air::{self, Readings};
 use crate::analysis::{self, Analysis, Gap, Options};
 use crate::expect::{self, Evidence};
 use crate::mobility::{self, NodeHandover};
+use crate::phases::ByPhase;
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 use crate::signalling::Traffic;
 
@@ -261,9 +262,9 @@ impl Assembly<'_> {
             first_after: gap.map(|g| self.scenario.response(&g.after)),
             lost_message_ids: gap.map(|g| g.lost.clone()).unwrap_or_default(),
             phases: phases
-                .into_iter()
-                .flatten()
-                .map(|(phase, duration)| (phase, seconds(duration)))
+                .iter()
+                .flat_map(ByPhase::iter)
+                .map(|(phase, duration)| (phase.clone(), seconds(*duration)))
                 .collect(),
             energy_mj: self
                 .readings

@@ -24,6 +24,8 @@ pub use loss::Loss;
 pub use percentiles::Percentiles;
 pub use row::{HandoverRow, Origin, Row};
 
+use crate::phases::all_phases;
+
 /// Version of the formats: raised when a key is removed or its meaning changes.
 pub const SCHEMA: u32 = 1;
 
@@ -151,10 +153,9 @@ fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Fig
     add("outage_s", &|h| h.outage_s);
     add("lambda_d", &|h| Some(h.rate_per_s? * h.outage_s?));
     add("lost_per_handover", &|h| Some(h.lost as f64));
-    let phases: BTreeSet<_> = handovers.iter().flat_map(|h| h.phases.keys()).collect();
-    for phase in phases {
+    for phase in all_phases(handovers.iter().map(|h| &h.phases)) {
         add(&format!("{}_s", phase.name()), &|h| {
-            h.phases.get(phase).copied()
+            h.phases.get(&phase).copied()
         });
     }
     add("handover_energy_mj", &|h| h.energy_mj);

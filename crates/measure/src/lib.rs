@@ -28,6 +28,7 @@
 //! | [`assemble`] | plan, events and captures to a [`RunResult`] |
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
 //! | [`mobility`] | handovers as the nodes' events tell them |
+//! | [`phases`] | values by phase of a handover |
 //! | [`signalling`] | what a handover cost in messages and bytes |
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
@@ -41,6 +42,7 @@ pub mod distribution;
 mod expect;
 pub mod export;
 pub mod mobility;
+pub mod phases;
 pub mod result;
 pub mod run;
 pub mod selftest;

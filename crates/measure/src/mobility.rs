@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use rundir::event::SCENARIO;
-use rundir::{Event, EventKind, Phase};
+use rundir::{BindingEvent, Event, EventKind, HandoverEvent, Phase};
 use topology::Plan;
 use topology::plan::NodeName;
 use units::SimTime;
+
+use crate::phases::ByPhase;
 
 /// A handover by a node's own account.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,15 +30,16 @@ pub struct NodeHandover {
     /// The new temporary address.
     pub t_addr: Option<Ipv6Addr>,
     /// The completed spans of each phase: one that is tried again has several.
-    pub spans: BTreeMap<Phase, Vec<(SimTime, SimTime)>>,
-    open: BTreeMap<Phase, SimTime>,
+    pub spans: ByPhase<Vec<(SimTime, SimTime)>>,
+    open: ByPhase<SimTime>,
 }
 
 impl NodeHandover {
     /// How long each phase took: the sum of its spans.
-    pub(crate) fn phases(&self) -> BTreeMap<Phase, Duration> {
+    pub(crate) fn phases(&self) -> ByPhase<Duration> {
         let length = |(start, end): &(SimTime, SimTime)| end.saturating_since(*start);
-        let sum = |(phase, spans): (&Phase, &Vec<_>)| (*phase, spans.iter().map(length).sum());
+        let sum =
+            |(phase, spans): (&Phase, &Vec<_>)| (phase.clone(), spans.iter().map(length).sum());
         self.spans.iter().map(sum).collect()
     }
 }
@@ -46,37 +49,42 @@ impl NodeHandover {
 pub fn handovers(events: &[Event]) -> Vec<NodeHandover> {
     let mut handovers: Vec<NodeHandover> = Vec::new();
     for event in events {
+        let EventKind::Handover(of_handover) = &event.kind else {
+            continue;
+        };
         let time = SimTime::from_nanos(event.time_ns);
         let mut record = |number, begins: fn(&NodeHandover) -> bool| {
             record(&mut handovers, &event.node, number, begins)
         };
-        match &event.kind {
-            EventKind::HandoverStarted { handover, from, .. } => {
+        match of_handover {
+            HandoverEvent::Started { handover, from, .. } => {
                 let at = record(*handover, |h| h.started.is_some());
                 handovers[at].started = Some(time);
                 handovers[at].from = Some(from.clone());
             }
-            EventKind::PhaseStarted { handover, phase } => {
-                let begins: fn(&NodeHandover) -> bool = match phase {
-                    // The trigger is the first phase, and comes before HandoverStarted.
-                    Phase::Trigger => |h| h.started.is_some(),
-                    _ => |_| false,
+            HandoverEvent::PhaseStarted { handover, phase } => {
+                // The trigger is the first phase, and comes before the start.
+                let is_first = *phase == Phase::TRIGGER;
+                let begins: fn(&NodeHandover) -> bool = match is_first {
+                    true => |h| h.started.is_some(),
+                    false => |_| false,
                 };
                 let at = record(*handover, begins);
-                if *phase == Phase::Trigger {
+                if is_first {
                     // One before it with the same number was called off.
                     handovers[at].spans.remove(phase);
                 }
-                handovers[at].open.insert(*phase, time);
+                *handovers[at].open.entry(phase) = time;
             }
-            EventKind::PhaseEnded { handover, phase } => {
+            HandoverEvent::PhaseEnded { handover, phase } => {
                 let at = record(*handover, |_| false);
                 if let Some(start) = handovers[at].open.remove(phase) {
-                    let spans = handovers[at].spans.entry(*phase).or_default();
-                    spans.push((start, time));
+                    let spans = &mut handovers[at].spans;
+                    spans.entry(phase).push((start, time));
+                    spans.sort_by_key(|spans| spans.first().copied().map(|(start, _)| start));
                 }
             }
-            EventKind::HandoverCompleted {
+            HandoverEvent::Completed {
                 handover,
                 to,
                 t_addr,
@@ -86,7 +94,7 @@ pub fn handovers(events: &[Event]) -> Vec<NodeHandover> {
                 handovers[at].to = Some(to.clone());
                 handovers[at].t_addr = Some(*t_addr);
             }
-            _ => {}
+            HandoverEvent::Failed { .. } => {}
         }
     }
     handovers
@@ -139,9 +147,13 @@ pub(crate) fn addresses(
     for event in events {
         let of_p_addr = |p_addr: &Ipv6Addr| permanent.get(&IpAddr::V6(*p_addr)).cloned();
         let (node, address) = match &event.kind {
-            EventKind::Registered { p_addr, t_addr }
-            | EventKind::BindingChanged { p_addr, t_addr, .. } => (of_p_addr(p_addr), t_addr),
-            EventKind::HandoverCompleted { t_addr, .. } => (Some(event.node.clone()), t_addr),
+            EventKind::Binding(
+                BindingEvent::Registered { p_addr, t_addr }
+                | BindingEvent::Changed { p_addr, t_addr, .. },
+            ) => (of_p_addr(p_addr), t_addr),
+            EventKind::Handover(HandoverEvent::Completed { t_addr, .. }) => {
+                (Some(event.node.clone()), t_addr)
+            }
             EventKind::Leased { address } => (Some(event.node.clone()), address),
             _ => continue,
         };
@@ -183,40 +195,8 @@ fn describe(kind: &EventKind) -> Option<String> {
         EventKind::ScenarioStarted => "scenario started".into(),
         EventKind::ScenarioStep { what } => what.clone(),
         EventKind::ScenarioEnded => "scenario ended".into(),
-        EventKind::HandoverStarted {
-            handover,
-            from,
-            reason,
-        } => format!("handover {handover} started, from {from} ({reason})"),
-        EventKind::PhaseStarted { handover, phase } => {
-            format!("handover {handover}: {} started", phase.name())
-        }
-        EventKind::PhaseEnded { handover, phase } => {
-            format!("handover {handover}: {} ended", phase.name())
-        }
-        EventKind::HandoverCompleted {
-            handover,
-            to,
-            t_addr,
-        } => format!("handover {handover} completed, at {to} as {t_addr}"),
-        EventKind::HandoverFailed { handover, reason } => {
-            format!("handover {handover} failed: {reason}")
-        }
-        EventKind::Registered { p_addr, t_addr } => format!("{p_addr} registered at {t_addr}"),
-        EventKind::BindingChanged {
-            p_addr,
-            t_addr,
-            held,
-        } => {
-            let hold = if *held { ", on hold" } else { "" };
-            format!("{p_addr} is at {t_addr}{hold}")
-        }
-        EventKind::BindingRemoved { p_addr, reason } => {
-            format!("binding of {p_addr} removed: {reason}")
-        }
-        EventKind::Resumed { p_addr, queued } => {
-            format!("resumed {p_addr}, {queued} requests were kept back")
-        }
+        EventKind::Handover(event) => describe_handover(event),
+        EventKind::Binding(event) => describe_binding(event),
         EventKind::Leased { address } => format!("leased {address}"),
         EventKind::SleepStarted {
             period_s,
@@ -234,9 +214,54 @@ fn describe(kind: &EventKind) -> Option<String> {
     })
 }
 
+fn describe_handover(event: &HandoverEvent) -> String {
+    match event {
+        HandoverEvent::Started {
+            handover,
+            from,
+            reason,
+        } => format!("handover {handover} started, from {from} ({reason})"),
+        HandoverEvent::PhaseStarted { handover, phase } => {
+            format!("handover {handover}: {} started", phase.name())
+        }
+        HandoverEvent::PhaseEnded { handover, phase } => {
+            format!("handover {handover}: {} ended", phase.name())
+        }
+        HandoverEvent::Completed {
+            handover,
+            to,
+            t_addr,
+        } => format!("handover {handover} completed, at {to} as {t_addr}"),
+        HandoverEvent::Failed { handover, reason } => {
+            format!("handover {handover} failed: {reason}")
+        }
+    }
+}
+
+fn describe_binding(event: &BindingEvent) -> String {
+    match event {
+        BindingEvent::Registered { p_addr, t_addr } => format!("{p_addr} registered at {t_addr}"),
+        BindingEvent::Changed {
+            p_addr,
+            t_addr,
+            held,
+        } => {
+            let hold = if *held { ", on hold" } else { "" };
+            format!("{p_addr} is at {t_addr}{hold}")
+        }
+        BindingEvent::Removed { p_addr, reason } => {
+            format!("binding of {p_addr} removed: {reason}")
+        }
+        BindingEvent::Resumed { p_addr, queued } => {
+            format!("resumed {p_addr}, {queued} requests were kept back")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rundir::event::Reason;
 
     fn event(ms: u64, node: &str, kind: EventKind) -> Event {
         Event {
@@ -247,45 +272,44 @@ mod tests {
     }
 
     fn started(handover: u32, from: &str) -> EventKind {
-        EventKind::HandoverStarted {
+        EventKind::Handover(HandoverEvent::Started {
             handover,
             from: from.into(),
-            reason: "signal".into(),
-        }
+            reason: Reason::Signal,
+        })
     }
 
     fn completed(handover: u32, to: &str, t_addr: &str) -> EventKind {
-        EventKind::HandoverCompleted {
+        EventKind::Handover(HandoverEvent::Completed {
             handover,
             to: to.into(),
             t_addr: t_addr.parse().unwrap(),
-        }
+        })
     }
 
     fn phase(handover: u32, phase: Phase, starts: bool) -> EventKind {
-        if starts {
-            EventKind::PhaseStarted { handover, phase }
-        } else {
-            EventKind::PhaseEnded { handover, phase }
-        }
+        EventKind::Handover(match starts {
+            true => HandoverEvent::PhaseStarted { handover, phase },
+            false => HandoverEvent::PhaseEnded { handover, phase },
+        })
     }
 
     #[test]
     fn phases_before_and_after_the_start_belong_to_the_handover() {
         let handovers = handovers(&[
-            event(10, "sensor", phase(1, Phase::Trigger, true)),
-            event(30, "sensor", phase(1, Phase::Trigger, false)),
+            event(10, "sensor", phase(1, Phase::TRIGGER, true)),
+            event(30, "sensor", phase(1, Phase::TRIGGER, false)),
             event(30, "sensor", started(1, "er1")),
-            event(30, "sensor", phase(1, Phase::Link, true)),
-            event(35, "sensor", phase(1, Phase::Link, false)),
+            event(30, "sensor", phase(1, Phase::LINK, true)),
+            event(35, "sensor", phase(1, Phase::LINK, false)),
             event(90, "sensor", completed(1, "er2", "2001:db8:2::5")),
-            event(90, "sensor", phase(1, Phase::Resume, true)),
+            event(90, "sensor", phase(1, Phase::RESUME, true)),
         ]);
         assert_eq!(handovers.len(), 1);
         assert_eq!(handovers[0].from.as_deref(), Some("er1"));
         assert_eq!(handovers[0].to.as_deref(), Some("er2"));
         let ms = Duration::from_millis;
-        let phases = BTreeMap::from([(Phase::Trigger, ms(20)), (Phase::Link, ms(5))]);
+        let phases = ByPhase::from_iter([(Phase::TRIGGER, ms(20)), (Phase::LINK, ms(5))]);
         assert_eq!(
             handovers[0].phases(),
             phases,
@@ -297,30 +321,56 @@ mod tests {
     fn a_phase_that_is_tried_again_adds_up() {
         let handovers = handovers(&[
             event(0, "sensor", started(1, "er1")),
-            event(0, "sensor", phase(1, Phase::Binding, true)),
-            event(7, "sensor", phase(1, Phase::Binding, false)),
-            event(10, "sensor", phase(1, Phase::Binding, true)),
-            event(12, "sensor", phase(1, Phase::Binding, false)),
+            event(0, "sensor", phase(1, Phase::BINDING, true)),
+            event(7, "sensor", phase(1, Phase::BINDING, false)),
+            event(10, "sensor", phase(1, Phase::BINDING, true)),
+            event(12, "sensor", phase(1, Phase::BINDING, false)),
         ]);
         assert_eq!(
-            handovers[0].phases()[&Phase::Binding],
-            Duration::from_millis(9)
+            handovers[0].phases().get(&Phase::BINDING),
+            Some(&Duration::from_millis(9))
         );
         assert_eq!(handovers[0].completed, None);
     }
 
     #[test]
+    fn phases_that_overlap_are_in_the_order_in_which_they_began() {
+        let named = Phase::named;
+        let handovers = handovers(&[
+            event(0, "sensor", started(1, "er1")),
+            event(5, "sensor", phase(1, named("map_registration"), true)),
+            event(5, "sensor", phase(1, named("home_registration"), true)),
+            event(6, "sensor", phase(1, named("return_routability"), true)),
+            event(7, "sensor", phase(1, named("return_routability"), false)),
+            event(8, "sensor", phase(1, named("home_registration"), false)),
+            event(9, "sensor", phase(1, named("map_registration"), false)),
+        ]);
+        let phases = handovers[0].phases();
+        let names: Vec<&str> = phases.phases().map(Phase::name).collect();
+        assert_eq!(
+            names,
+            [
+                "home_registration",
+                "map_registration",
+                "return_routability"
+            ],
+            "of the two that began at once the one that ended first"
+        );
+    }
+
+    #[test]
     fn a_trigger_that_was_called_off_does_not_count() {
         let handovers = handovers(&[
-            event(0, "sensor", phase(1, Phase::Trigger, true)),
-            event(50, "sensor", phase(1, Phase::Trigger, false)),
-            event(60, "sensor", phase(1, Phase::Trigger, true)),
-            event(80, "sensor", phase(1, Phase::Trigger, false)),
+            event(0, "sensor", phase(1, Phase::TRIGGER, true)),
+            event(50, "sensor", phase(1, Phase::TRIGGER, false)),
+            event(60, "sensor", phase(1, Phase::TRIGGER, true)),
+            event(80, "sensor", phase(1, Phase::TRIGGER, false)),
             event(80, "sensor", started(1, "er1")),
         ]);
         assert_eq!(handovers.len(), 1);
-        let trigger = handovers[0].phases()[&Phase::Trigger];
-        assert_eq!(trigger, Duration::from_millis(20));
+        let phases = handovers[0].phases();
+        let trigger = phases.get(&Phase::TRIGGER);
+        assert_eq!(trigger, Some(&Duration::from_millis(20)));
     }
 
     #[test]
@@ -328,7 +378,7 @@ mod tests {
         let handovers = handovers(&[
             event(0, "sensor", started(1, "er1")),
             event(9, "sensor", completed(1, "er2", "2001:db8:2::5")),
-            event(20, "sensor", phase(1, Phase::Trigger, true)),
+            event(20, "sensor", phase(1, Phase::TRIGGER, true)),
             event(21, "sensor", started(1, "er2")),
             event(29, "sensor", completed(1, "er1", "2001:db8:1::5")),
             event(30, "other", started(1, "er1")),

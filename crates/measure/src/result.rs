@@ -3,17 +3,16 @@
 //! All times are seconds. `…time_s`, `started_s` and `completed_s` count from the start of the
 //! scenario, whose Unix time is [`Scenario::start_unix_ns`].
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rundir::Phase;
 use rundir::air::Facts;
 use serde::{Deserialize, Serialize};
 use topology::plan::{Metric, NodeName};
 use units::{Seed, SimTime};
 
 use crate::analysis::{self, Edge};
+use crate::phases::ByPhase;
 use crate::signalling::Signalling;
 
 /// Version of the format: raised when a key is removed or its meaning changes.
@@ -100,11 +99,11 @@ pub struct Handover {
     /// Message IDs requested over the handover and never answered.
     pub lost_message_ids: Vec<u16>,
     /// Seconds per phase, from the node's events.
-    pub phases: BTreeMap<Phase, f64>,
+    pub phases: ByPhase<f64>,
     /// Millijoules that the moving node's radio used per phase; absent without the per-frame
     /// air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub energy_mj: Option<BTreeMap<Phase, f64>>,
+    pub energy_mj: Option<ByPhase<f64>>,
     /// Messages from `started_s` to `completed_s`; absent if a capture is missing, or one of the
     /// two.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -377,7 +377,7 @@ fn summarise_energy(out: &mut String, h: &result::Handover) {
     };
     let total: f64 = energy.values().sum();
     // A phase of which it is not known is missing in the sum.
-    let known = h.phases.keys().all(|phase| energy.contains_key(phase));
+    let known = h.phases.phases().all(|phase| energy.get(phase).is_some());
     let at_least = if known { "" } else { "at least " };
     let phase = |(phase, mj): (&rundir::Phase, &f64)| format!("{} {mj:.3} mJ", phase.name());
     let phases: Vec<String> = energy.iter().map(phase).collect();

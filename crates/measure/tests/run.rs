@@ -16,8 +16,8 @@ use common::{START, Wire, get};
 use measure::assemble::{InterfaceCapture, build};
 use measure::result::{Outcome, RunResult};
 use measure::text;
-use rundir::event::{SCENARIO, write_line};
-use rundir::{Event, EventKind, Phase, RunDir, RunFacts};
+use rundir::event::{Reason, SCENARIO, write_line};
+use rundir::{BindingEvent, Event, EventKind, HandoverEvent, Phase, RunDir, RunFacts};
 use topology::plan::{Comparison, Expectation, Metric, Plan};
 
 const P_ADDR: &str = "fd00:f::5";
@@ -73,30 +73,30 @@ fn client_address(plan: &Plan) -> String {
     format!("[{}]:5683", backbone.address.addr())
 }
 
-fn event(us: u64, node: &str, kind: EventKind) -> Event {
+fn event(us: u64, node: &str, kind: impl Into<EventKind>) -> Event {
     Event {
         time_ns: START + us * 1000,
         node: node.into(),
-        kind,
+        kind: kind.into(),
     }
 }
 
 /// A handover at 50 ms that takes 40 ms; the scenario starts at 0.
 fn events() -> Vec<Event> {
-    let registered = EventKind::Registered {
+    let registered = BindingEvent::Registered {
         p_addr: P_ADDR.parse().unwrap(),
         t_addr: "2001:db8:1::5".parse().unwrap(),
     };
-    let started = EventKind::HandoverStarted {
+    let started = HandoverEvent::Started {
         handover: 1,
         from: "er1".into(),
-        reason: "signal".into(),
+        reason: Reason::Signal,
     };
     let phase = |phase, starts| match starts {
-        true => EventKind::PhaseStarted { handover: 1, phase },
-        false => EventKind::PhaseEnded { handover: 1, phase },
+        true => HandoverEvent::PhaseStarted { handover: 1, phase },
+        false => HandoverEvent::PhaseEnded { handover: 1, phase },
     };
-    let completed = EventKind::HandoverCompleted {
+    let completed = HandoverEvent::Completed {
         handover: 1,
         to: "er2".into(),
         t_addr: "2001:db8:2::5".parse().unwrap(),
@@ -111,10 +111,10 @@ fn events() -> Vec<Event> {
         event(0, "sensor", registered),
         event(0, SCENARIO, EventKind::ScenarioStarted),
         event(52_000, "sensor", started),
-        event(52_000, "sensor", phase(Phase::Link, true)),
-        event(57_000, "sensor", phase(Phase::Link, false)),
-        event(57_000, "sensor", phase(Phase::Binding, true)),
-        event(88_500, "sensor", phase(Phase::Binding, false)),
+        event(52_000, "sensor", phase(Phase::LINK, true)),
+        event(57_000, "sensor", phase(Phase::LINK, false)),
+        event(57_000, "sensor", phase(Phase::BINDING, true)),
+        event(88_500, "sensor", phase(Phase::BINDING, false)),
         event(88_500, "sensor", completed),
         event(200_000, "client", drained),
     ]
@@ -201,7 +201,7 @@ fn a_mobile_node_that_polls_is_a_client_by_its_permanent_address() {
         .poll(12_000, 9, 9, OLD, there);
     let mut events = events();
     for t_addr in ["2001:db8:1::6", "2001:db8:2::6"] {
-        let kind = EventKind::Registered {
+        let kind = BindingEvent::Registered {
             p_addr: "fd00:f::6".parse().unwrap(),
             t_addr: t_addr.parse().unwrap(),
         };

@@ -5,6 +5,7 @@ use std::net::SocketAddrV6;
 
 use anyhow::{Context, Result};
 use coap::message::PORT;
+use comp::BindingMode;
 use comp::node::{Config, Event, Node};
 use driver::{Driver, Udp};
 use rundir::EventKind;
@@ -20,6 +21,9 @@ pub(crate) async fn run(host: Host, plan: ClientPlan) -> Result<()> {
     let config = Config {
         p_addr: plan.p_addr,
         wmms: SocketAddrV6::new(plan.wmms, PORT, 0, 0),
+        // It stays where it is.
+        hold: false,
+        binding: BindingMode::Direct,
         lifetime: plan.lifetime,
         hold_queue: hold_queue(&plan.hold_queue),
         coap: coap_params(&plan.coap),
@@ -80,8 +84,8 @@ impl Client {
             Event::Request {
                 exchange, request, ..
             } => self.resources.serve(&mut self.coap, exchange, &request),
-            Event::Registered { p_addr, t_addr } => {
-                events.report(EventKind::Registered { p_addr, t_addr })?;
+            Event::Binding(registered) => {
+                events.report(registered.into())?;
                 if !std::mem::replace(&mut self.ready, true) {
                     events.report(EventKind::Ready)?;
                 }
@@ -90,10 +94,8 @@ impl Client {
                 tracing::warn!(%reason, "registration at the WMMS failed");
             }
             // It neither moves nor leaves.
-            Event::HoldAnswered { .. }
-            | Event::HoldFailed { .. }
-            | Event::Bound { .. }
-            | Event::BindFailed { .. }
+            Event::Step(_)
+            | Event::HoldAnswered { .. }
             | Event::Deregistered
             | Event::DeregistrationFailed { .. }
             | Event::Block { .. } => {}

@@ -1,7 +1,7 @@
 //! The mobile node's daemon: a CoAP server that hands over (comp.md, "A handover"), and polls
 //! others over the same socket if the plan says so.
 //!
-//! [`comp::handover::Handover`] decides, [`comp::node::Node`] signals, [`nd::Solicitor`] and
+//! [`handover::Sequencer`] decides, [`comp::node::Node`] makes the address known, [`nd::Solicitor`] and
 //! [`dhcpv6::client::Client`] find the router and the address; this module lets them act on
 //! the kernel and reports their phases.
 
@@ -18,10 +18,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use coap::message::PORT;
 use comp::client;
-use comp::handover::{self, Handover};
 use comp::node::{self, Node};
 use dhcpv6::CLIENT_PORT;
 use driver::{Driver, Icmpv6, Ignored, Udp};
+use handover::{Mobility, Sequencer, Step};
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
 use nd::{ALL_NODES, HOP_LIMIT};
@@ -29,9 +29,10 @@ use netlink::HeardFrame;
 use rundir::EventKind;
 use rundir::control::Control;
 use topology::plan::{MobileNodePlan, RadioInterface};
+use units::SimTime;
 
 use crate::Host;
-use crate::host::{earlier, instant, now};
+use crate::host::{Events, earlier, instant, now};
 use crate::polls::Polling;
 use crate::radio::Radio;
 use crate::resource::Resources;
@@ -40,7 +41,7 @@ use address::check;
 pub(crate) use ear::Hearing;
 use ear::{Ear, hear};
 pub(crate) use settings::binding_mode;
-use settings::{dhcp_config, event_kind, handover_config, node_config, solicitor_config};
+use settings::{dhcp_config, handover_config, node_config, solicitor_config};
 use sleep::Sleep;
 
 /// Runs the daemon; with a `hearing` its own radio is what it hears with, without one it is told.
@@ -61,6 +62,14 @@ pub(crate) async fn run(
     }
 }
 
+/// Reports what the sequencer has to tell.
+fn report(handover: &mut Sequencer, events: &Events) -> Result<()> {
+    while let Some(event) = handover.poll_event() {
+        events.report(event.into())?;
+    }
+    Ok(())
+}
+
 type Checking = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 struct MobileNode {
@@ -69,7 +78,7 @@ struct MobileNode {
     coap: Driver<Node>,
     resources: Resources,
     polling: Polling,
-    handover: Handover,
+    handover: Sequencer,
     solicitor: Driver<Solicitor, Icmpv6>,
     dhcp: Driver<dhcpv6::Client>,
     radio: Radio,
@@ -128,7 +137,7 @@ impl MobileNode {
             coap: Driver::new(node, Udp::open(PORT, None)?)?,
             resources: Resources::new(plan.resources.clone(), host.rng("readings")),
             polling: Polling::new(plan.polls.clone(), host.rng("polls")),
-            handover: Handover::attaching(handover_config(&plan, tuned)),
+            handover: Sequencer::attaching(handover_config(&plan, tuned)),
             solicitor: Driver::new(solicitor, icmpv6)?,
             dhcp: Driver::new(dhcp, dhcp_socket)?,
             radio,
@@ -221,13 +230,11 @@ impl MobileNode {
     /// Sends what the cores want sent and carries out what they decided, until they are quiet.
     async fn pump(&mut self) -> Result<()> {
         loop {
-            while let Some(event) = self.handover.poll_event() {
-                self.host.events.report(event_kind(event))?;
-            }
+            report(&mut self.handover, &self.host.events)?;
             let Some(command) = self.handover.poll_command() else {
                 return Ok(());
             };
-            // Listening around does not keep a hold's answer from coming.
+            // Listening around does not keep an announced sleep from coming.
             if !matches!(command, handover::Command::Listen { .. }) {
                 self.give_up_sleep()?;
             }
@@ -237,16 +244,15 @@ impl MobileNode {
 
     async fn carry_out(&mut self, command: handover::Command) -> Result<()> {
         match command {
-            handover::Command::Hold => self.coap.with(|node, now| node.hold(now)),
+            handover::Command::Prepare => self.tell(|node, now| node.prepare(now))?,
             handover::Command::Retune { candidate } => {
                 self.retune(candidate).await?;
                 self.handover.link_ready(now());
             }
             handover::Command::Listen { channel } => self.listen(channel).await?,
-            // The WMMS and the correspondents take a binding for the end of a hold.
-            handover::Command::Release => {
+            handover::Command::Stay => {
                 if let Some(t_addr) = self.t_addr {
-                    self.bind(t_addr);
+                    self.tell(|node, now| node.stay(now, t_addr))?;
                 }
             }
             handover::Command::Solicit => {
@@ -254,15 +260,54 @@ impl MobileNode {
             }
             handover::Command::AcquireAddress => self.acquire_address().await?,
             handover::Command::CheckAddress { address } => self.start_check(address),
-            handover::Command::Bind { t_addr } => self.bind(t_addr),
+            handover::Command::Bind { address } => self.bind(address)?,
         }
         Ok(())
     }
 
-    /// Tells the WMMS, and the correspondents as the plan says, that the node is at `t_addr`.
-    fn bind(&mut self, t_addr: Ipv6Addr) {
-        let mode = binding_mode(self.plan.handover.binding);
-        self.coap.with(|node, now| node.bind(now, t_addr, mode));
+    /// Makes it known that the node is at `t_addr`.
+    fn bind(&mut self, t_addr: Ipv6Addr) -> Result<()> {
+        self.tell(|node, now| node.bind(now, t_addr))
+    }
+
+    /// Gives the mobility protocol a command of a handover, which takes the place of what it was
+    /// about. A phase that begins with it is reported before its first message leaves.
+    fn tell(&mut self, command: impl FnOnce(&mut Node, SimTime)) -> Result<()> {
+        let MobileNode {
+            coap,
+            handover,
+            host,
+            ..
+        } = self;
+        coap.with(|node, now| {
+            command(node, now);
+            while let Some(step) = node.poll_step() {
+                handover.handle_step(now, step);
+            }
+            report(handover, &host.events)
+        })
+    }
+
+    /// The mobility protocol has taken a step.
+    fn on_step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Attached { address } => {
+                if self.handover.is_attaching() && self.t_addr == Some(address) {
+                    self.handover.handle_step(now(), step);
+                    self.host.events.report(EventKind::Ready)?;
+                }
+                return Ok(());
+            }
+            Step::SleepAnnounced => return self.on_sleep_announced(),
+            Step::SleepRefused { reason } => {
+                tracing::warn!(%reason, "sleep not announced; staying awake");
+                return self.on_sleep_refused();
+            }
+            Step::Failed { ref reason } => tracing::warn!(%reason, "mobility"),
+            _ => {}
+        }
+        self.handover.handle_step(now(), step);
+        Ok(())
     }
 
     fn on_coap(&mut self, event: node::Event) -> Result<()> {
@@ -282,35 +327,21 @@ impl MobileNode {
                 self.polling.on_event(&self.host.events, event)?;
             }
             node::Event::Block { .. } => self.handover.first_request(now),
-            node::Event::HoldAnswered { .. } => {
-                self.handover.hold_done(now);
-                self.on_hold_answered()?;
-            }
-            node::Event::HoldFailed { reason } => {
-                tracing::warn!(%reason, "hold not answered; going on without it");
-                self.handover.hold_done(now);
-                self.on_hold_failed();
-            }
-            node::Event::Bound { .. } => self.handover.bound(now),
-            node::Event::BindFailed { reason } => self
-                .handover
-                .step_failed(now, format!("binding update: {reason}")),
-            node::Event::Registered { p_addr, t_addr } => {
-                self.host
-                    .events
-                    .report(EventKind::Registered { p_addr, t_addr })?;
-                if self.handover.is_attaching() && self.t_addr == Some(t_addr) {
-                    self.handover.attached(now);
-                    self.host.events.report(EventKind::Ready)?;
+            node::Event::Step(step) => {
+                self.on_step(step)?;
+                // What it took in one instant counts as one.
+                while let Some(step) = self.coap.with(|node, _| node.poll_step()) {
+                    self.on_step(step)?;
                 }
             }
+            node::Event::Binding(event) => self.host.events.report(event.into())?,
             node::Event::RegistrationFailed { reason } => {
                 tracing::warn!(%reason, "registration at the WMMS failed; it is repeated");
             }
             node::Event::DeregistrationFailed { reason } => {
                 tracing::warn!(%reason, "deregistration failed");
             }
-            node::Event::Deregistered => {}
+            node::Event::Deregistered | node::Event::HoldAnswered { .. } => {}
         }
         Ok(())
     }

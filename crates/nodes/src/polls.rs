@@ -212,25 +212,7 @@ impl Tally {
                     reason: reason.to_string(),
                 })?;
             }
-            Event::BindingChanged {
-                p_addr,
-                t_addr,
-                held,
-            } => events.report(EventKind::BindingChanged {
-                p_addr,
-                t_addr,
-                held,
-            })?,
-            Event::BindingRemoved { p_addr, reason } => {
-                events.report(EventKind::BindingRemoved {
-                    p_addr,
-                    reason: reason.to_string(),
-                })?
-            }
-            Event::Resumed { p_addr, queued } => events.report(EventKind::Resumed {
-                p_addr,
-                queued: queued as u32,
-            })?,
+            Event::Binding(event) => events.report(event.into())?,
         }
         Ok(ended)
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use coap::message::PORT;
 use comp::Limits;
 use comp::mmt::Mmt;
-use comp::wmms::{Config, Event, Wmms};
+use comp::wmms::{Config, Wmms};
 use driver::{Driver, Udp};
 use rundir::EventKind;
 use rundir::control::Control;
@@ -61,7 +61,7 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
                 let mut next = Some(event.context("CoAP socket")?);
                 while let Some(event) = next {
                     match event {
-                        wmms_store::Event::Wmms(event) => host.events.queue(event_kind(event))?,
+                        wmms_store::Event::Wmms(event) => host.events.queue(event.into())?,
                         wmms_store::Event::Write(group) => writer.write(group)?,
                     }
                     next = coap.ready_event();
@@ -97,23 +97,4 @@ fn make_room(socket: &UdpSocket) -> Result<()> {
     SockRef::from(socket)
         .set_recv_buffer_size(RECEIVE_BUFFER)
         .context("receive buffer of the CoAP socket")
-}
-
-fn event_kind(event: Event) -> EventKind {
-    match event {
-        Event::Registered { p_addr, t_addr } => EventKind::Registered { p_addr, t_addr },
-        Event::BindingChanged {
-            p_addr,
-            t_addr,
-            held,
-        } => EventKind::BindingChanged {
-            p_addr,
-            t_addr,
-            held,
-        },
-        Event::BindingRemoved { p_addr, reason } => EventKind::BindingRemoved {
-            p_addr,
-            reason: reason.to_string(),
-        },
-    }
 }

@@ -23,6 +23,8 @@ pub mod traffic;
 
 use rundir::Phase;
 
+use crate::chart::COLOURS;
+
 use crate::chart::bars::Bars;
 use crate::chart::plot::Plot;
 use crate::chart::scale::number;
@@ -138,20 +140,33 @@ pub fn table<const N: usize>(heads: [&str; N], rows: Vec<[String; N]>) -> Block 
     Block::Table(heads.map(str::to_owned).to_vec(), rows)
 }
 
-/// All phases in their order, each with its colour and the paper's symbol, if it has one.
-pub const PHASES: [(Phase, usize, &str); 8] = [
-    (Phase::Trigger, 6, ""),
-    (Phase::Hold, 3, ""),
-    (Phase::Link, 0, " (tL2)"),
-    (Phase::MovementDetection, 1, " (tMD)"),
-    (Phase::Address, 2, " (tAC)"),
-    (Phase::Dad, 4, " (DAD of tAC)"),
-    (Phase::Binding, 7, " (tBU)"),
-    (Phase::Resume, 5, ""),
+/// The phases that have a colour of their own and, some of them, a symbol in the paper.
+pub const PHASES: [(Phase, usize, &str); COLOURS] = [
+    (Phase::TRIGGER, 6, ""),
+    (Phase::HOLD, 3, ""),
+    (Phase::LINK, 0, " (tL2)"),
+    (Phase::MOVEMENT_DETECTION, 1, " (tMD)"),
+    (Phase::ADDRESS, 2, " (tAC)"),
+    (Phase::DAD, 4, " (DAD of tAC)"),
+    (Phase::BINDING, 7, " (tBU)"),
+    (Phase::RESUME, 5, ""),
 ];
 
+/// The colour of a phase, and the paper's symbol if it has one. A phase that is not of [`PHASES`]
+/// shares the colour of one that is, always the same.
+pub fn phase_style(phase: &Phase) -> (usize, &'static str) {
+    let known = PHASES.into_iter().find(|(known, ..)| known == phase);
+    known.map_or_else(
+        || {
+            let sum: usize = phase.name().bytes().map(usize::from).sum();
+            (sum % COLOURS, "")
+        },
+        |(_, colour, symbol)| (colour, symbol),
+    )
+}
+
 /// The name of a phase in words.
-pub fn phase_name(phase: Phase) -> String {
+pub fn phase_name(phase: &Phase) -> String {
     phase.name().replace('_', " ")
 }
 
@@ -186,6 +201,15 @@ mod tests {
         let mut colours: Vec<usize> = PHASES.iter().map(|p| p.1).collect();
         colours.sort_unstable();
         assert_eq!(colours, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn a_phase_that_nobody_here_knows_has_a_name_and_a_colour() {
+        let phase = Phase::named("home_registration");
+        assert_eq!(phase_name(&phase), "home registration");
+        let (colour, symbol) = phase_style(&phase);
+        assert!(colour < COLOURS && symbol.is_empty());
+        assert_eq!(phase_style(&Phase::LINK), (0, " (tL2)"));
     }
 
     #[test]

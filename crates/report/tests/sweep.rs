@@ -61,10 +61,11 @@ fn row(point: usize, delay: &str, seed: u64, delays_s: &[f64]) -> Row {
         rate_per_s: Some(10.0),
         lost: 3,
         phases: [
-            (rundir::Phase::Link, 0.005),
-            (rundir::Phase::Binding, 0.0315),
+            (rundir::Phase::LINK, 0.005),
+            (rundir::Phase::BINDING, 0.0315),
         ]
-        .into(),
+        .into_iter()
+        .collect(),
         energy_mj: None,
         air: None,
         wired: None,

@@ -1,8 +1,11 @@
 //! `events.jsonl`: one JSON object a line, on the clock of the captures.
 
+mod embedded;
+
 use std::io::{self, BufRead, Write};
 use std::net::Ipv6Addr;
 
+pub use handover::{BindingEvent, Event as HandoverEvent, Phase, Reason};
 use serde::{Deserialize, Serialize};
 use units::{Channel, PanId};
 
@@ -21,10 +24,17 @@ pub struct Event {
 /// The node name under which the testbed's own events stand.
 pub const SCENARIO: &str = "scenario";
 
-/// What happened.
+/// What happened. In a line the events that other crates define stand like those defined here: an
+/// object whose first key, `event`, is the name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(remote = "Self", tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
+    /// A node's handover went on.
+    #[serde(skip)]
+    Handover(HandoverEvent),
+    /// Where a node is became known, at the node itself or elsewhere.
+    #[serde(skip)]
+    Binding(BindingEvent),
     /// A daemon can serve; the scenario clock waits for all of them.
     Ready,
     /// The scenario clock is at zero.
@@ -36,75 +46,6 @@ pub enum EventKind {
     },
     /// The scenario's duration is over.
     ScenarioEnded,
-    /// The trigger condition of a handover holds.
-    HandoverStarted {
-        /// Number of the handover at this node, from 1.
-        handover: u32,
-        /// The edge router left.
-        from: String,
-        /// Why: `signal` or `link lost`.
-        reason: String,
-    },
-    /// A phase begins.
-    PhaseStarted {
-        /// The handover.
-        handover: u32,
-        /// The phase.
-        phase: Phase,
-    },
-    /// A phase ends.
-    PhaseEnded {
-        /// The handover.
-        handover: u32,
-        /// The phase.
-        phase: Phase,
-    },
-    /// The WMMS, and every correspondent in direct mode, acknowledged the binding.
-    HandoverCompleted {
-        /// The handover.
-        handover: u32,
-        /// The edge router arrived at.
-        to: String,
-        /// The new temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// A handover was given up; the node tries again while it has no link.
-    HandoverFailed {
-        /// The handover.
-        handover: u32,
-        /// Why.
-        reason: String,
-    },
-    /// A node registered at the WMMS.
-    Registered {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// The mobility table, or a cache, changed.
-    BindingChanged {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-        /// Whether requests are to be held back.
-        held: bool,
-    },
-    /// An entry was removed: deregistered, lifetime over, or lifetime 0.
-    BindingRemoved {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Why.
-        reason: String,
-    },
-    /// A client sends again what it kept back.
-    Resumed {
-        /// Permanent address of the node.
-        p_addr: Ipv6Addr,
-        /// Requests that were kept back.
-        queued: u32,
-    },
     /// A request ended without a response; its caller was told.
     RequestFailed {
         /// Permanent address of the node asked.
@@ -165,44 +106,6 @@ pub enum EventKind {
         /// Requests that failed.
         failed: u64,
     },
-}
-
-/// A phase of a handover (comp.md).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// From the first sample under the threshold to the decision.
-    Trigger,
-    /// Hold request to its answer.
-    Hold,
-    /// Leaving the old router and retuning (tL2).
-    Link,
-    /// Router solicitation to router advertisement (tMD).
-    MovementDetection,
-    /// Obtaining T_Addr (tAC without DAD).
-    Address,
-    /// Duplicate address detection of T_Addr (the rest of tAC).
-    Dad,
-    /// Binding update to its acknowledgement by the WMMS and the correspondents (tBU).
-    Binding,
-    /// From the binding's acknowledgement to the first request answered at the new address.
-    Resume,
-}
-
-impl Phase {
-    /// The name in `result.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Phase::Trigger => "trigger",
-            Phase::Hold => "hold",
-            Phase::Link => "link",
-            Phase::MovementDetection => "movement_detection",
-            Phase::Address => "address",
-            Phase::Dad => "dad",
-            Phase::Binding => "binding",
-            Phase::Resume => "resume",
-        }
-    }
 }
 
 /// Writes one event as a line.
@@ -266,10 +169,10 @@ mod tests {
             Event {
                 time_ns: 2,
                 node: "sensor".into(),
-                kind: EventKind::PhaseEnded {
+                kind: EventKind::Handover(HandoverEvent::PhaseEnded {
                     handover: 1,
-                    phase: Phase::MovementDetection,
-                },
+                    phase: Phase::MOVEMENT_DETECTION,
+                }),
             },
         ];
         let mut file = Vec::new();

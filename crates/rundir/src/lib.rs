@@ -10,6 +10,6 @@ pub mod event;
 pub mod facts;
 pub mod layout;
 
-pub use event::{Event, EventKind, Phase};
+pub use event::{BindingEvent, Event, EventKind, HandoverEvent, Phase};
 pub use facts::RunFacts;
 pub use layout::{RunDir, SweepDir};

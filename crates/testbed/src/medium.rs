@@ -8,7 +8,7 @@ use mediumd::{Air, Change, Notice, Recorder, Shadow};
 use netlink::{Hwsim, RadioId};
 use rundir::air::Facts;
 use rundir::control::Control;
-use rundir::{Event, EventKind, RunDir};
+use rundir::{Event, EventKind, HandoverEvent, RunDir};
 use tokio::sync::mpsc::UnboundedSender;
 use topology::Plan;
 use topology::plan::{LinkPlan, Medium, NodeName};
@@ -117,7 +117,9 @@ impl RunMedium {
             EventKind::Tuned { channel, pan_id } => {
                 air.tell(Change::Tuned(event.node.clone(), *channel, *pan_id));
             }
-            EventKind::PhaseStarted { .. } | EventKind::PhaseEnded { .. } => {
+            EventKind::Handover(
+                HandoverEvent::PhaseStarted { .. } | HandoverEvent::PhaseEnded { .. },
+            ) => {
                 let at = SimTime::from_nanos(event.time_ns);
                 air.tell(Change::Read(event.node.clone(), at));
             }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddrV6;
 
-use comp::wmms::{self, Wmms};
+use comp::wmms::Wmms;
+use handover::BindingEvent;
 use machine::{Machine, Transmit};
 use units::SimTime;
 
@@ -14,7 +15,7 @@ use crate::Store;
 #[derive(Debug)]
 pub enum Event<G> {
     /// The WMMS's event.
-    Wmms(wmms::Event),
+    Wmms(BindingEvent),
     /// A group to be written ([`Writer::commit`](crate::Writer::commit)); then
     /// [`Durable::written`]. If that fails, the owner ends the WMMS: what it promises would be
     /// lost with it.

@@ -5,8 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use coap::{Failure, Response};
-
-use crate::binding::Removal;
+use handover::BindingEvent;
 
 /// Bounds of what is kept back per node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,29 +74,9 @@ pub enum Event {
         /// Why.
         reason: CallFailure,
     },
-    /// T_Addr or H_Flag of an entry changed.
-    BindingChanged {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-        /// H_Flag.
-        held: bool,
-    },
-    /// An entry left the cache.
-    BindingRemoved {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Why.
-        reason: Removal,
-    },
-    /// A hold is over: what was kept back is being sent.
-    Resumed {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Requests that were kept back.
-        queued: usize,
-    },
+    /// T_Addr or H_Flag of an entry of the cache changed, the entry left the cache, or a hold is
+    /// over and what was kept back is being sent.
+    Binding(BindingEvent),
 }
 
 /// Why a request ended without a response.

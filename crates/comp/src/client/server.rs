@@ -143,11 +143,11 @@ impl Client {
                 self.keep_back(now, endpoint, p_addr, sleep);
                 self.lbc.set_sequence(p_addr, sequence);
                 if let Some(entry) = before.filter(|entry| !entry.held) {
-                    self.events.push_back(Event::BindingChanged {
+                    self.events.push_back(Event::Binding(BindingEvent::Changed {
                         p_addr,
                         t_addr: entry.t_addr,
                         held: true,
-                    });
+                    }));
                 }
             }
             News::Located(location) => {

@@ -4,7 +4,9 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::{ExchangeId, Request};
+use handover::{BindingEvent, Step};
 
+use crate::binding::BindingMode;
 use crate::client::{self, HoldQueue};
 
 /// What a [`Node`](super::Node) is told once.
@@ -14,6 +16,10 @@ pub struct Config {
     pub p_addr: Ipv6Addr,
     /// The WMMS.
     pub wmms: SocketAddrV6,
+    /// Whether the correspondents are put on hold before a handover.
+    pub hold: bool,
+    /// Who tells the correspondents of a new address; the WMMS is to be told the same.
+    pub binding: BindingMode,
     /// Lifetime of its bindings; rounded up to whole seconds, at most 65535 s.
     pub lifetime: Duration,
     /// Bounds of what is kept back for each node that it asks.
@@ -26,37 +32,19 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The WMMS accepted [`Node::register`](super::Node::register); refreshes are not reported.
-    Registered {
-        /// Permanent address.
-        p_addr: Ipv6Addr,
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
+    Binding(BindingEvent),
+    /// What a handover waits for.
+    Step(Step),
     /// The WMMS did not accept a registration or refresh; it is repeated.
     RegistrationFailed {
         /// Why.
         reason: String,
     },
-    /// The hold or sleep is answered: no request is on its way.
+    /// What the WMMS said in its answer to a hold or sleep, after which no request is on its way.
     HoldAnswered {
         /// The last answer that arrived, as a correspondent reported it to the WMMS; 0 if
         /// none did. Compare with [`Node::sequence_number`](super::Node::sequence_number).
         sequence_number: u16,
-    },
-    /// The WMMS did not accept the hold or sleep.
-    HoldFailed {
-        /// Why.
-        reason: String,
-    },
-    /// The binding is acknowledged by the WMMS and by all correspondents still of interest.
-    Bound {
-        /// Temporary address.
-        t_addr: Ipv6Addr,
-    },
-    /// The WMMS did not accept the binding.
-    BindFailed {
-        /// Why.
-        reason: String,
     },
     /// The WMMS has forgotten the node.
     Deregistered,

@@ -10,7 +10,8 @@ use coap::{Code, Params, Response};
 use comp::client::{self, CallId, HoldQueue};
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
-use comp::{BindingMode, client::CallFailure};
+use comp::{BindingMode, Removal, client::CallFailure};
+use handover::{BindingEvent, Step};
 use machine::{Machine, Transmit};
 use rand_core::Rng as _;
 use units::{Rng, Seed, SimTime};
@@ -30,6 +31,14 @@ pub fn client_address(i: usize) -> Ipv6Addr {
 
 pub fn socket(address: Ipv6Addr) -> SocketAddrV6 {
     SocketAddrV6::new(address, PORT, 0, 0)
+}
+
+/// The node's entry left a table or a cache.
+pub fn removed(reason: Removal) -> BindingEvent {
+    BindingEvent::Removed {
+        p_addr: P,
+        reason: reason.into(),
+    }
 }
 
 pub fn ms(ms: u64) -> Duration {
@@ -79,6 +88,8 @@ pub struct Setup {
     pub seed: u64,
     pub clients: usize,
     pub binding: BindingMode,
+    /// Whether a handover begins with a hold.
+    pub hold: bool,
     pub delay: Duration,
     /// Each datagram takes up to this much longer than `delay`.
     pub jitter: Duration,
@@ -97,6 +108,7 @@ impl Default for Setup {
             seed: 1,
             clients: 1,
             binding: BindingMode::Direct,
+            hold: true,
             delay: ms(4),
             jitter: Duration::ZERO,
             loss: 0.0,
@@ -115,6 +127,8 @@ impl Default for Setup {
 pub struct Net {
     pub now: SimTime,
     rng: Rng,
+    hold: bool,
+    binding: BindingMode,
     delay: Duration,
     jitter: Duration,
     loss: f64,
@@ -133,11 +147,14 @@ pub struct Net {
     pub node: Node,
     /// Where the node is; nowhere while it hands over.
     pub node_address: Option<Ipv6Addr>,
-    pub wmms_events: Vec<(SimTime, wmms::Event)>,
+    pub wmms_events: Vec<(SimTime, BindingEvent)>,
     pub client_events: Vec<(SimTime, usize, client::Event)>,
     pub node_events: Vec<(SimTime, node::Event)>,
+    /// What a handover waits for.
+    pub node_steps: Vec<(SimTime, Step)>,
     /// Those of the clients that are about themselves.
     pub clients_as_nodes: Vec<(SimTime, usize, node::Event)>,
+    pub client_steps: Vec<(SimTime, usize, Step)>,
     /// What the node asked.
     pub node_as_client: Vec<(SimTime, client::Event)>,
     /// Requests that reached the node's application.
@@ -158,6 +175,8 @@ impl Net {
         let node = node::Config {
             p_addr: P,
             wmms: socket(W),
+            hold: setup.hold,
+            binding: setup.binding,
             lifetime: setup.lifetime,
             hold_queue: setup.hold_queue,
             coap: Params::default(),
@@ -165,6 +184,8 @@ impl Net {
         let client = |i| node::Config {
             p_addr: client_address(i),
             wmms: socket(W),
+            hold: setup.hold,
+            binding: setup.binding,
             lifetime: setup.lifetime,
             hold_queue: setup.hold_queue,
             coap: Params::default(),
@@ -172,6 +193,8 @@ impl Net {
         Net {
             now: SimTime::ZERO,
             rng: rng("network"),
+            hold: setup.hold,
+            binding: setup.binding,
             delay: setup.delay,
             jitter: setup.jitter,
             loss: setup.loss,
@@ -193,7 +216,9 @@ impl Net {
             wmms_events: Vec::new(),
             client_events: Vec::new(),
             node_events: Vec::new(),
+            node_steps: Vec::new(),
             clients_as_nodes: Vec::new(),
+            client_steps: Vec::new(),
             node_as_client: Vec::new(),
             served: Vec::new(),
             state: b"21.5".to_vec(),
@@ -208,12 +233,14 @@ impl Net {
             client.register(net.now, client_address(i));
         }
         net.run_until(1000);
-        let wanted = node::Event::Registered {
+        let wanted = node::Event::Binding(BindingEvent::Registered {
             p_addr: P,
             t_addr: T1,
-        };
+        });
         assert!(net.node_events.iter().any(|(_, event)| *event == wanted));
         net.node_events.clear();
+        net.node_steps.clear();
+        net.client_steps.clear();
         net.clients_as_nodes.clear();
         net.client_events.clear();
         net.wmms_events.clear();
@@ -339,6 +366,7 @@ impl Net {
                     self.node.respond_observed(self.now, exchange, response);
                 }
                 node::Event::Client(event) => self.node_as_client.push((self.now, event)),
+                node::Event::Step(step) => self.node_steps.push((self.now, step)),
                 event => self.node_events.push((self.now, event)),
             }
         }
@@ -346,6 +374,7 @@ impl Net {
             while let Some(event) = client.poll_event() {
                 match event {
                     node::Event::Client(event) => self.client_events.push((self.now, i, event)),
+                    node::Event::Step(step) => self.client_steps.push((self.now, i, step)),
                     node::Event::Request {
                         exchange, request, ..
                     } => {
@@ -413,6 +442,8 @@ impl Net {
         let config = node::Config {
             p_addr: P,
             wmms: socket(W),
+            hold: self.hold,
+            binding: self.binding,
             lifetime,
             hold_queue: HoldQueue::default(),
             coap: Params::default(),
@@ -481,6 +512,12 @@ impl Net {
             .map(|(time, _)| *time)
     }
 
+    /// When the node first took the step `wanted`.
+    pub fn node_took(&self, wanted: &Step) -> Option<SimTime> {
+        let found = self.node_steps.iter().find(|(_, step)| step == wanted);
+        found.map(|(time, _)| *time)
+    }
+
     /// Requests with this method sent to `to`, retransmissions included.
     pub fn count_sent(&self, to: Ipv6Addr, code: Code) -> usize {
         self.sent
@@ -498,6 +535,8 @@ impl Net {
         net.run_until(200_000);
         assert!(!net.node_events.is_empty(), "registered or failed by now");
         net.node_events.clear();
+        net.node_steps.clear();
+        net.client_steps.clear();
         net
     }
 }

@@ -1,6 +1,6 @@
 //! How long a handover left a client's requests without an answer, out of the events.
 
-use rundir::{Event, EventKind, Phase};
+use rundir::{BindingEvent, Event, EventKind, HandoverEvent, Phase};
 use topology::Plan;
 use units::SimTime;
 
@@ -44,13 +44,9 @@ impl<'r> Outages<'r> {
         };
         let during = || self.events.iter().filter(within);
         let mut links = during().filter(|event| {
-            let link = matches!(
-                event.kind,
-                EventKind::PhaseStarted {
-                    phase: Phase::Link,
-                    ..
-                }
-            );
+            let link = matches!(&event.kind,
+                EventKind::Handover(HandoverEvent::PhaseStarted { phase, .. })
+                    if *phase == Phase::LINK);
             link && event.node == handover.node
         });
         let left = seconds(links.next()?);
@@ -62,7 +58,8 @@ impl<'r> Outages<'r> {
             .filter(|event| seconds(event) >= left)
             .find(|event| {
                 let bound = matches!(event.kind,
-                EventKind::BindingChanged { p_addr: p, held: false, .. } if p == p_addr);
+                EventKind::Binding(BindingEvent::Changed { p_addr: p, held: false, .. })
+                    if p == p_addr);
                 bound && event.node == handover.client
             })?;
         let flow = self.result.flows.iter().find(|flow| {
@@ -84,8 +81,8 @@ impl<'r> Outages<'r> {
             event.node == handover.node && self.result.scenario.seconds(time) < began
         });
         let ends = before.filter_map(|event| match event.kind {
-            EventKind::HandoverCompleted { .. } => Some(false),
-            EventKind::HandoverFailed { .. } => Some(true),
+            EventKind::Handover(HandoverEvent::Completed { .. }) => Some(false),
+            EventKind::Handover(HandoverEvent::Failed { .. }) => Some(true),
             _ => None,
         });
         ends.take(1).any(|failed| failed)

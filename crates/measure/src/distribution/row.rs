@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rundir::{Event, Phase};
+use rundir::Event;
 use serde::{Deserialize, Serialize};
 use topology::Plan;
 use topology::plan::NodeName;
 use units::Seed;
 
 use super::outage;
+use crate::phases::ByPhase;
 use crate::result::{Handover, RunResult};
 use crate::signalling::{Cost, Signalling};
 
@@ -56,7 +57,7 @@ pub struct HandoverRow {
     /// Message IDs requested over the handover and never answered.
     pub lost: usize,
     /// Seconds per phase.
-    pub phases: BTreeMap<Phase, f64>,
+    pub phases: ByPhase<f64>,
     /// What the node's radio used in the phases, millijoules; absent without the per-frame air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub energy_mj: Option<f64>,
@@ -187,7 +188,7 @@ pub(super) fn test_row(point: usize, seed: u64, delays_s: &[f64]) -> Row {
         outage_s: None,
         rate_per_s: Some(10.0),
         lost: 0,
-        phases: BTreeMap::new(),
+        phases: ByPhase::default(),
         energy_mj: None,
         air: None,
         wired: None,

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use handover::Mobility;
 use nd::solicitor::Advertised;
 use rundir::EventKind;
 use topology::plan::{AddressMode, DadMode};
@@ -156,7 +157,7 @@ impl MobileNode {
     ) -> Result<()> {
         match outcome {
             Ok(()) if self.handover.is_attaching() => {
-                self.coap.with(|node, now| node.register(now, address));
+                self.coap.with(|node, now| node.attach(now, address));
                 Ok(())
             }
             Ok(()) if self.handover.in_progress() => {
@@ -164,10 +165,7 @@ impl MobileNode {
                 Ok(())
             }
             // Another lease at the same router: no handover, but a new binding.
-            Ok(()) => {
-                self.bind(address);
-                Ok(())
-            }
+            Ok(()) => self.bind(address),
             Err(error) => self.on_duplicate(address, &error).await,
         }
     }

@@ -12,6 +12,7 @@
 //! it gets back the address and the route that went with the interface.
 
 use anyhow::{Context, Result};
+use handover::Mobility;
 use rundir::EventKind;
 use topology::plan::DadMode;
 use units::Channel;

@@ -1,11 +1,10 @@
-//! The plan's words in the cores' words, and the core's events in the run directory's.
+//! The plan's words in the cores' words.
 
 use std::net::SocketAddrV6;
 
 use coap::message::PORT;
-use comp::{handover, node};
+use comp::node;
 use dhcpv6::Duid;
-use rundir::EventKind;
 use topology::plan::{BindingMode, CandidatePlan, DadMode, MobileNodePlan, ScanPlan};
 
 use crate::coap_params;
@@ -25,6 +24,8 @@ pub(super) fn node_config(plan: &MobileNodePlan) -> node::Config {
     node::Config {
         p_addr: plan.p_addr,
         wmms: SocketAddrV6::new(plan.wmms, PORT, 0, 0),
+        hold: plan.handover.hold,
+        binding: binding_mode(plan.handover.binding),
         lifetime: plan.lifetime,
         hold_queue: plan.hold_queue.as_ref().map(hold_queue).unwrap_or_default(),
         coap: coap_params(&plan.coap),
@@ -49,7 +50,6 @@ pub(super) fn handover_config(plan: &MobileNodePlan, serving: usize) -> handover
             sample_every: trigger.sample_every,
         },
         scan: plan.handover.scan.as_ref().map(scan),
-        hold: plan.handover.hold,
         dad: plan.handover.dad == DadMode::Normal,
     }
 }
@@ -84,53 +84,5 @@ pub(super) fn dhcp_config(plan: &MobileNodePlan, radio: &Radio) -> dhcpv6::clien
         solicit_timeout: settings.solicit_timeout,
         request_timeout: settings.request_timeout,
         ..dhcpv6::client::Config::new(Duid::link_layer(radio.eui64()), 1)
-    }
-}
-
-/// An event as `events.jsonl` has it.
-pub(super) fn event_kind(event: handover::Event) -> EventKind {
-    match event {
-        handover::Event::HandoverStarted {
-            handover,
-            from,
-            reason,
-        } => EventKind::HandoverStarted {
-            handover,
-            from,
-            reason: reason.to_string(),
-        },
-        handover::Event::PhaseStarted { handover, phase } => EventKind::PhaseStarted {
-            handover,
-            phase: run_phase(phase),
-        },
-        handover::Event::PhaseEnded { handover, phase } => EventKind::PhaseEnded {
-            handover,
-            phase: run_phase(phase),
-        },
-        handover::Event::HandoverCompleted {
-            handover,
-            to,
-            t_addr,
-        } => EventKind::HandoverCompleted {
-            handover,
-            to,
-            t_addr,
-        },
-        handover::Event::HandoverFailed { handover, reason } => {
-            EventKind::HandoverFailed { handover, reason }
-        }
-    }
-}
-
-fn run_phase(phase: handover::Phase) -> rundir::Phase {
-    match phase {
-        handover::Phase::Trigger => rundir::Phase::Trigger,
-        handover::Phase::Hold => rundir::Phase::Hold,
-        handover::Phase::Link => rundir::Phase::Link,
-        handover::Phase::MovementDetection => rundir::Phase::MovementDetection,
-        handover::Phase::Address => rundir::Phase::Address,
-        handover::Phase::Dad => rundir::Phase::Dad,
-        handover::Phase::Binding => rundir::Phase::Binding,
-        handover::Phase::Resume => rundir::Phase::Resume,
     }
 }

@@ -1,12 +1,13 @@
 //! The radio's duty cycle: announced, asleep, awake.
 //!
-//! An announced sleep begins with a hold that carries the Sleep period; the radio goes off when
-//! the WMMS has answered, that is when the correspondents keep their requests back, and comes on
-//! when the period is over, counted from the hold: no later than the WMMS and the correspondents
-//! count it, who heard of it after that. Meanwhile the daemon is mute, as it is while the radio is
+//! An announced sleep begins with what the mobility protocol has to say of it: with CoMP a hold that
+//! carries the Sleep period. The radio goes off when that is answered, that is when the
+//! correspondents keep their requests back, and comes on when the period is over, counted from the
+//! announcement: no later than those count it who heard of it after that. Meanwhile the daemon is mute, as it is while the radio is
 //! on another channel. What cannot wait, a handover, wakes the radio early.
 
 use anyhow::Result;
+use handover::Mobility;
 use rundir::EventKind;
 use topology::plan::SleepPlan;
 use units::SimTime;
@@ -18,7 +19,7 @@ use crate::host::now;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Awake,
-    /// The hold is on its way; the sleep is to end then.
+    /// That is on its way; the sleep is to end then.
     Announcing(SimTime),
     Asleep(SimTime),
 }
@@ -69,7 +70,7 @@ impl Sleep {
         Some(plan)
     }
 
-    /// The hold of an announced sleep is over, one way or the other; until when to sleep.
+    /// The announcement of a sleep is over, one way or the other; until when to sleep.
     fn take_announced(&mut self) -> Option<SimTime> {
         let State::Announcing(until) = self.state else {
             return None;
@@ -103,12 +104,12 @@ impl MobileNode {
         }
         self.sleep.state = State::Announcing(until);
         let period = plan.period;
-        self.coap.with(|node, now| node.sleep(now, period));
+        self.coap.with(|node, now| node.announce_sleep(now, period));
         Ok(())
     }
 
-    /// The WMMS answered a hold, which may have been that of a sleep.
-    pub(super) fn on_hold_answered(&mut self) -> Result<()> {
+    /// Who should know of a sleep does.
+    pub(super) fn on_sleep_announced(&mut self) -> Result<()> {
         match self.sleep.take_announced() {
             Some(until) if until > now() => self.fall_asleep(until),
             // Answered when the period was over.
@@ -120,12 +121,11 @@ impl MobileNode {
         }
     }
 
-    /// A hold failed; after that of a sleep the node stays awake and says so to whom it reached.
-    pub(super) fn on_hold_failed(&mut self) {
-        if self.sleep.take_announced().is_some()
-            && let Some(t_addr) = self.t_addr
-        {
-            self.bind(t_addr);
+    /// The announcement failed: the node stays awake and says so to whom it reached.
+    pub(super) fn on_sleep_refused(&mut self) -> Result<()> {
+        match self.sleep.take_announced().and(self.t_addr) {
+            Some(t_addr) => self.bind(t_addr),
+            None => Ok(()),
         }
     }
 
@@ -138,7 +138,7 @@ impl MobileNode {
         }
     }
 
-    /// Wakes up early and tells the WMMS and the correspondents that a hold is over.
+    /// Wakes up early and tells those who heard of the sleep that it is over.
     pub(super) fn wake_early(&mut self) -> Result<()> {
         if !self.sleep.is_asleep() {
             return Ok(());
@@ -147,9 +147,11 @@ impl MobileNode {
         let announced = self.sleep.plan.as_ref().is_some_and(|plan| plan.announced);
         match self.t_addr.filter(|_| announced) {
             Some(t_addr) => self.bind(t_addr),
-            None => self.coap.with(|node, now| node.awake(now)),
+            None => {
+                self.coap.with(|node, now| node.awake(now));
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn fall_asleep(&mut self, until: SimTime) -> Result<()> {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use measure::mobility::NodeHandover;
+use measure::phases::{ByPhase, all_phases};
 use measure::result::Handover;
 use measure::signalling::{Protocol, Signalling};
-use rundir::EventKind;
+use rundir::{EventKind, HandoverEvent, Phase};
 use units::SimTime;
 
-use super::{Block, Chart, Figure, PHASES, Section, figures, ms, phase_name, table};
+use super::{Block, Chart, Figure, PHASES, Section, figures, ms, phase_name, phase_style, table};
 use crate::chart::bars::{Bars, Part, Row};
 use crate::chart::plot::Mark;
 use crate::figure::traffic;
@@ -64,10 +65,8 @@ fn origin(run: &Run, handover: &Handover, record: Option<&NodeHandover>) -> Opti
 fn parts(run: &Run, record: &NodeHandover, origin: f64) -> Vec<(usize, String, Vec<Part>, f64)> {
     let at = |time: SimTime| (run.seconds(time) - origin) * 1e3;
     let mut rows = Vec::new();
-    for (phase, colour, symbol) in PHASES {
-        let Some(spans) = record.spans.get(&phase) else {
-            continue;
-        };
+    for (phase, spans) in record.spans.iter() {
+        let (colour, symbol) = phase_style(phase);
         let name = phase_name(phase);
         let part = |(start, end): &(SimTime, SimTime)| Part {
             from: at(*start),
@@ -87,9 +86,17 @@ fn parts(run: &Run, record: &NodeHandover, origin: f64) -> Vec<(usize, String, V
     rows
 }
 
-fn keys() -> Vec<(usize, String)> {
-    let key = |(phase, colour, _): &(_, usize, &str)| (*colour, phase_name(*phase));
-    PHASES.iter().map(key).collect()
+/// The colours of the usual phases, and of what other ones the handovers have.
+fn keys(run: &Run, handovers: &[Handover]) -> Vec<(usize, String)> {
+    let mut phases = PHASES.map(|(phase, ..)| phase).to_vec();
+    let records = handovers.iter().filter_map(|h| run.record(h));
+    let seen = all_phases(records.map(|record| &record.spans));
+    phases.extend(
+        seen.into_iter()
+            .filter(|phase| !PHASES.iter().any(|p| p.0 == *phase)),
+    );
+    let key = |phase: &Phase| (phase_style(phase).0, phase_name(phase));
+    phases.iter().map(key).collect()
 }
 
 fn route(handover: &Handover) -> String {
@@ -138,7 +145,7 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
         chart: Chart::Bars(Bars {
             title: "since the handover's beginning (ms)".into(),
             rows: rows.into_iter().take(shown).collect(),
-            keys: keys(),
+            keys: keys(run, handovers),
             shade: None,
             marks: vec![],
         }),
@@ -289,8 +296,8 @@ fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
     let energy: Vec<String> = handover
         .energy_mj
         .iter()
-        .flatten()
-        .map(|(p, mj)| format!("{} {} mJ", phase_name(*p), figures(*mj)))
+        .flat_map(ByPhase::iter)
+        .map(|(p, mj)| format!("{} {} mJ", phase_name(p), figures(*mj)))
         .collect();
     let energy = match energy.is_empty() {
         true => String::new(),
@@ -322,7 +329,7 @@ fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
 fn given_up(run: &Run) -> Option<Block> {
     let mut reasons: BTreeMap<(String, u32), Vec<(f64, String)>> = BTreeMap::new();
     for event in run.events.iter().flatten() {
-        if let EventKind::HandoverFailed { handover, reason } = &event.kind {
+        if let EventKind::Handover(HandoverEvent::Failed { handover, reason }) = &event.kind {
             let at = run.seconds(SimTime::from_nanos(event.time_ns));
             let of_node = reasons.entry((event.node.clone(), *handover)).or_default();
             of_node.push((at, reason.clone()));

@@ -1,12 +1,12 @@
 //! Figures 15 to 17 of the CoMP paper: the model's curves, and the run, or the points of a sweep,
 //! in them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comp_model::reading::CompLoss;
 use comp_model::{FigureNumber, Model, PacketRate, Protocol};
 use measure::distribution::HandoverRow;
+use measure::phases::ByPhase;
 use measure::result::Handover;
 use rundir::Phase;
 use topology::Plan;
@@ -20,7 +20,7 @@ use crate::chart::plot::{Axis, Plot, Series, Shape};
 pub struct Seen<'a> {
     delay_s: Option<f64>,
     lost: usize,
-    phases: &'a BTreeMap<Phase, f64>,
+    phases: &'a ByPhase<f64>,
 }
 
 impl<'a> From<&'a Handover> for Seen<'a> {
@@ -63,10 +63,10 @@ pub struct Measured<'a> {
 
 /// The phases of the model's terms.
 const TERMS: [(&str, &[Phase]); 4] = [
-    ("tL2", &[Phase::Link]),
-    ("tMD", &[Phase::MovementDetection]),
-    ("tAC", &[Phase::Address, Phase::Dad]),
-    ("tBU", &[Phase::Binding]),
+    ("tL2", &[Phase::LINK]),
+    ("tMD", &[Phase::MOVEMENT_DETECTION]),
+    ("tAC", &[Phase::ADDRESS, Phase::DAD]),
+    ("tBU", &[Phase::BINDING]),
 ];
 
 /// The section, for one run or for the points of a sweep. `None` stands for what has no plan or
@@ -162,7 +162,7 @@ impl<'a> Measured<'a> {
         wireless_delays_s: &[f64],
     ) -> Measured<'a> {
         let handovers: Vec<Seen> = handovers.into_iter().map(Into::into).collect();
-        let all: Vec<Phase> = TERMS.iter().flat_map(|t| t.1).copied().collect();
+        let all: Vec<Phase> = TERMS.iter().flat_map(|t| t.1).cloned().collect();
         let mut rates: Vec<f64> = Vec::new();
         for node in plan.nodes.values() {
             rates.extend(node.polls().map(|p| 1.0 / p.every.as_secs_f64()));

@@ -1,13 +1,11 @@
 //! Signal strength with the trigger, and energy.
 
-use std::collections::BTreeMap;
-
+use measure::phases::{ByPhase, all_phases};
 use measure::result::{Handover, RadioUse};
-use rundir::Phase;
 use topology::Plan;
 use topology::plan::{Action, LinkPlan, NodePlan};
 
-use super::{Block, Chart, Figure, PHASES, Section, figures, median, phase_name, table};
+use super::{Block, Chart, Figure, Section, figures, median, phase_name, phase_style, table};
 use crate::air::Heard;
 use crate::chart::bars::{Bars, Row, stacked};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
@@ -274,7 +272,7 @@ fn by_node(run: &Run, radios: &[RadioUse]) -> Vec<Block> {
 
 /// Energy of the moving nodes' radios by phase: the median over handovers, each counted once.
 fn by_phase(handovers: &[Handover]) -> Option<Block> {
-    let mut seen: BTreeMap<Phase, Vec<f64>> = BTreeMap::new();
+    let mut seen: Vec<&ByPhase<f64>> = Vec::new();
     let mut counted: Vec<(&str, Option<f64>)> = Vec::new();
     for handover in handovers {
         let which = (handover.node.as_str(), handover.started_s);
@@ -282,22 +280,26 @@ fn by_phase(handovers: &[Handover]) -> Option<Block> {
             continue;
         }
         counted.push(which);
-        for (phase, mj) in handover.energy_mj.iter().flatten() {
-            seen.entry(*phase).or_default().push(*mj);
-        }
+        seen.extend(&handover.energy_mj);
     }
-    let rows = PHASES.iter().filter_map(|(phase, colour, _)| {
-        let values = seen.get(phase)?;
-        let middle = median(values)?;
-        let name = phase_name(*phase);
-        Some(Row {
-            parts: stacked(&[(*colour, name.as_str(), middle)], |name, mj| {
-                format!("{name}: {} mJ", figures(mj))
-            }),
-            name,
-            value: format!("{} mJ", figures(middle)),
-        })
-    });
+    let rows = all_phases(seen.iter().copied())
+        .into_iter()
+        .filter_map(|phase| {
+            let values: Vec<f64> = seen
+                .iter()
+                .filter_map(|of| of.get(&phase).copied())
+                .collect();
+            let middle = median(&values)?;
+            let (colour, _) = phase_style(&phase);
+            let name = phase_name(&phase);
+            Some(Row {
+                parts: stacked(&[(colour, name.as_str(), middle)], |name, mj| {
+                    format!("{name}: {} mJ", figures(mj))
+                }),
+                name,
+                value: format!("{} mJ", figures(middle)),
+            })
+        });
     let rows: Vec<Row> = rows.collect();
     (!rows.is_empty()).then(|| {
         Block::Figure(Figure {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use measure::distribution::{Percentiles, Point, Row};
-use rundir::Phase;
+use measure::phases::all_phases;
 
-use super::{Block, Chart, Figure, PHASES, Section, figures, median, ms, phase_name};
+use super::{Block, Chart, Figure, Section, figures, median, ms, phase_name, phase_style};
 use crate::chart::COLOURS;
 use crate::chart::bars::{self, Bars, stacked};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
@@ -208,20 +208,19 @@ fn round_up(value: f64) -> f64 {
 
 /// How the delay is made up: each point's percentiles of each phase.
 pub fn phases(sweep: &Sweep) -> Section {
-    let name = |phase: Phase, symbol: &str| phase_name(phase) + symbol;
     let (mut rows, mut cells) = (Vec::new(), Vec::new());
     for point in sweep.points() {
         let delay = median(&sweep.delays(point.point)).filter(|delay| *delay > 0.0);
         let mut lengths = Vec::new();
-        for (phase, colour, symbol) in PHASES {
-            let values = sweep
-                .handovers(point.point)
-                .filter_map(|h| h.phases.get(&phase).copied());
+        let of_point = || sweep.handovers(point.point).map(|h| &h.phases);
+        for phase in all_phases(of_point()) {
+            let values = of_point().filter_map(|phases| phases.get(&phase).copied());
             let values: Vec<f64> = values.collect();
             let Some(p) = Percentiles::of(&values) else {
                 continue;
             };
-            let name = name(phase, symbol);
+            let (colour, symbol) = phase_style(&phase);
+            let name = phase_name(&phase) + symbol;
             let share = delay.map(|delay| format!("{:.1} %", 100.0 * p.median / delay));
             let mut row = sweep.cells(point);
             row.extend([name.clone(), p.count.to_string()]);
@@ -274,9 +273,13 @@ fn phase_blocks(sweep: &Sweep, mut rows: Vec<bars::Row>, cells: Vec<Vec<String>>
             .flat_map(|r| &r.parts)
             .any(|p| p.colour == colour)
     };
-    let keys = PHASES.into_iter().filter(|(_, colour, _)| drawn(*colour));
+    let points = sweep.points().iter();
+    let handovers = points.flat_map(|point| sweep.handovers(point.point));
+    let keys = all_phases(handovers.map(|h| &h.phases)).into_iter();
     let keys = keys
-        .map(|(phase, colour, symbol)| (colour, phase_name(phase) + symbol))
+        .map(|phase| (phase_style(&phase), phase_name(&phase)))
+        .filter(|((colour, _), _)| drawn(*colour))
+        .map(|((colour, symbol), name)| (colour, name + symbol))
         .collect();
     let bars = Block::Figure(Figure {
         id: "phases".into(),

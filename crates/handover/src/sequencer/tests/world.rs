@@ -30,10 +30,13 @@ struct World {
 }
 
 impl World {
-    fn new(config: Config) -> World {
+    fn new(config: Config, holds: bool) -> World {
         World {
             tuned: config.candidates[config.serving].channel,
-            bench: Bench::new(config),
+            bench: match holds {
+                true => Bench::new(config),
+                false => Bench::without_hold(config),
+            },
             power: [Some(-70.0), None, None],
             since: 0,
             heard: [None; 3],
@@ -85,7 +88,7 @@ impl World {
         };
         let node = &mut self.bench.0;
         match command {
-            Command::Hold => node.hold_done(at(ms)),
+            Command::Prepare => self.bench.prepared(ms),
             Command::Listen { channel } => {
                 node.listening(at(ms), channel);
                 self.tune(ms, channel);
@@ -99,10 +102,10 @@ impl World {
             Command::AcquireAddress => node.address_acquired(at(ms), T2),
             Command::CheckAddress { address } => node.address_usable(at(ms), address),
             Command::Bind { .. } => {
-                node.bound(at(ms));
+                self.bench.bound(ms);
                 self.on_hold = false;
             }
-            Command::Release => self.on_hold = false,
+            Command::Stay => self.on_hold = false,
         }
     }
 
@@ -110,8 +113,12 @@ impl World {
         for event in self.bench.events() {
             match event {
                 Event::PhaseStarted { phase, .. } => {
-                    let only = self.open.is_empty() || self.open == [Resume];
-                    assert!(only || phase == Resume, "{phase:?} in {:?}", self.open);
+                    let only = self.open.is_empty() || self.open == [Phase::RESUME];
+                    assert!(
+                        only || phase == Phase::RESUME,
+                        "{phase:?} in {:?}",
+                        self.open
+                    );
                     self.open.push(phase);
                 }
                 Event::PhaseEnded { phase, .. } => {
@@ -134,9 +141,9 @@ impl World {
                 assert!(rounds < 10, "a timer that is always due at {ms}");
             }
             for command in self.bench.commands() {
-                self.on_hold |= command == Command::Hold;
+                self.on_hold |= command == Command::Prepare && self.bench.1.holds;
                 // A later command takes the place of an unfinished one; the hold's end stays.
-                if let Some((_, Command::Release)) = self.under_way {
+                if let Some((_, Command::Stay)) = self.under_way {
                     self.on_hold = false;
                 }
                 self.under_way = Some((ms + 2 * STEP, command));
@@ -151,7 +158,7 @@ impl World {
         assert!(!node.in_progress(), "{:?}", node.state);
         assert!(self.power[node.serving()].is_some(), "{:?}", node.state);
         assert!(!self.on_hold);
-        assert!(self.open.is_empty() || self.open == [Resume]);
+        assert!(self.open.is_empty() || self.open == [Phase::RESUME]);
     }
 }
 
@@ -171,7 +178,7 @@ proptest! {
         same_channel: bool,
         last in 0..3_usize,
     ) {
-        let mut config = Config { hold, ..config() };
+        let mut config = config();
         config.trigger.sample_every = Duration::from_millis(20);
         if same_channel {
             config.candidates[2].channel = config.candidates[1].channel;
@@ -183,7 +190,7 @@ proptest! {
                 every: Duration::from_millis(400),
             }),
         });
-        let mut world = World::new(config);
+        let mut world = World::new(config, hold);
         let mut ms = 0;
         for (a, b, c, steps) in walk {
             world.power = [a, b, c];

@@ -1,4 +1,6 @@
 //! Where the radio is tuned, and what that makes known of channels that it is not tuned to.
+//!
+//! The *home* channel is the serving router's, wherever the radio is (the word of 802.11's scanning).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -10,29 +12,29 @@ use super::api::{Config, Scan};
 /// After this many scans in a row that brought no relief the pause does not grow any more.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// What the radio is doing as far as listening goes.
+/// What the radio is doing as far as a scan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dial {
+pub(super) enum Tuning {
     /// It stays where it is.
-    Still,
+    Settled,
     /// It is being tuned to a channel.
-    Turning { to: Channel },
+    Changing { to: Channel },
     /// It listens on the channel that it is tuned to.
-    Listening { until: SimTime },
+    Dwelling { until: SimTime },
 }
 
 /// The radio of a node that hears only the channel that it is tuned to.
 #[derive(Clone, Debug)]
-pub(super) struct Ear {
+pub(super) struct Scanner {
     pub(super) scan: Scan,
-    pub(super) dial: Dial,
+    pub(super) tuning: Tuning,
     /// The channel that the radio is tuned to.
     pub(super) tuned: Channel,
-    /// Channels still to listen on, in the link phase or in a round of early listening.
+    /// Channels still to listen on, in the link phase or in a round of early scanning.
     pub(super) queue: VecDeque<Channel>,
-    /// When the next round of early listening may begin.
+    /// When the next round of early scanning may begin.
     next_round: SimTime,
-    /// Before this the radio does not leave the serving router's channel to listen early.
+    /// Before this the radio does not leave the home channel to scan early.
     stay_until: SimTime,
     /// Whether the serving router was measured since the radio came back to its channel.
     measured: bool,
@@ -40,7 +42,7 @@ pub(super) struct Ear {
     scans: u32,
     /// Of each candidate, its channel.
     channels: Vec<Channel>,
-    /// Candidates heard since the current listening began.
+    /// Candidates heard since the current dwell began.
     heard: BTreeSet<usize>,
     /// When the radio left each channel that it has been on.
     left: BTreeMap<Channel, SimTime>,
@@ -48,13 +50,13 @@ pub(super) struct Ear {
     sample_every: Duration,
 }
 
-impl Ear {
-    /// The ear that `config` asks for; the radio is on the serving candidate's channel.
-    pub(super) fn new(config: &Config) -> Option<Ear> {
+impl Scanner {
+    /// The scanner that `config` asks for; the radio is on the serving candidate's channel.
+    pub(super) fn new(config: &Config) -> Option<Scanner> {
         let scan = config.scan.clone()?;
-        Some(Ear {
+        Some(Scanner {
             scan,
-            dial: Dial::Still,
+            tuning: Tuning::Settled,
             tuned: config.candidates[config.serving].channel,
             queue: VecDeque::new(),
             next_round: SimTime::ZERO,
@@ -100,7 +102,7 @@ impl Ear {
     /// For how long what was heard on a channel, or that nothing was, is taken as true after
     /// the radio has left it.
     ///
-    /// With early listening: until the next round must have come past, however long it dwells
+    /// With early scanning: until the next round must have come past, however long it dwells
     /// on the channels before. Without: as long as one look at all other channels takes, and
     /// twice as long with each scan in a row that brought no relief, up to eight times: the
     /// node would otherwise spend all its time away, with its correspondents on hold.
@@ -110,7 +112,7 @@ impl Ear {
         match &self.scan.early {
             Some(early) => early
                 .every
-                // Between two channels of a round the radio is at home for a dwell.
+                // Between two channels of a round the radio is on the home channel for a dwell.
                 .saturating_add(round.saturating_mul(2)),
             None => round
                 .saturating_mul(1 << self.scans.min(MAX_DOUBLINGS))
@@ -141,21 +143,21 @@ impl Ear {
     pub(super) fn arrive(&mut self, now: SimTime, channel: Channel) {
         self.left.insert(self.tuned, now);
         self.tuned = channel;
-        self.dial = Dial::Still;
+        self.tuning = Tuning::Settled;
         self.heard.clear();
     }
 
-    /// Begins to listen where the radio is.
-    pub(super) fn listen(&mut self, now: SimTime) {
+    /// Begins a dwell where the radio is.
+    pub(super) fn dwell(&mut self, now: SimTime) {
         self.heard.clear();
-        self.dial = Dial::Listening {
+        self.tuning = Tuning::Dwelling {
             until: now + self.scan.dwell,
         };
     }
 
-    /// Nothing is listened for any more, wherever the radio is.
+    /// The scan is over, wherever the radio is.
     pub(super) fn stop(&mut self) {
-        self.dial = Dial::Still;
+        self.tuning = Tuning::Settled;
         self.queue.clear();
     }
 
@@ -176,7 +178,7 @@ impl Ear {
 
     /// Whether the radio listens and has heard everybody on the channel.
     pub(super) fn has_heard_all(&self) -> bool {
-        matches!(self.dial, Dial::Listening { .. }) && self.unheard().is_empty()
+        matches!(self.tuning, Tuning::Dwelling { .. }) && self.unheard().is_empty()
     }
 
     /// A scan of all other channels begins, in the link phase.
@@ -195,11 +197,11 @@ impl Ear {
         self.measured = true;
     }
 
-    /// The radio is back from listening elsewhere. It stays for as long as it may have been
+    /// The radio is back from another channel. It stays for as long as it may have been
     /// away, and until it has measured the serving router again: a node that leaves before
     /// would never notice that the router is gone.
-    pub(super) fn back_home(&mut self, now: SimTime) {
-        self.dial = Dial::Still;
+    pub(super) fn returned(&mut self, now: SimTime) {
+        self.tuning = Tuning::Settled;
         self.stay_until = now + self.scan.dwell;
         self.measured = false;
     }
@@ -211,7 +213,7 @@ impl Ear {
         self.measured = true;
     }
 
-    /// When early listening goes on: the next channel of a round, or a new round.
+    /// When early scanning goes on: the next channel of a round, or a new round.
     pub(super) fn early_at(&self, home: Channel) -> Option<SimTime> {
         self.scan.early.as_ref()?;
         if !self.measured || self.others(home).is_empty() {

@@ -29,10 +29,10 @@ fn early_listening_is_in_no_phase_and_makes_the_link_phase_a_retuning() {
     bench.no_events();
 
     bench.signal(1500, 1, Some(-86.0));
-    assert_eq!(bench.events(), [started(1, Trig)]);
+    assert_eq!(bench.events(), [started(1, Phase::TRIGGER)]);
     bench.run_until(1700);
-    assert_eq!(bench.commands(), [Command::Hold]);
-    bench.0.hold_done(at(1710));
+    assert_eq!(bench.commands(), [Command::Prepare]);
+    bench.prepared(1710);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
 }
 
@@ -144,10 +144,10 @@ fn a_router_that_an_early_round_does_not_hear_any_more_calls_the_trigger_off() {
     bench.run_until(2000);
     bench.tuned(2000, 20);
     bench.signal(2100, 1, Some(-86.0)); // told just before the radio left
-    assert_eq!(bench.events(), [started(1, Trig)]);
+    assert_eq!(bench.events(), [started(1, Phase::TRIGGER)]);
     bench.run_until(2500);
     bench.tuned(2510, 15);
-    assert_eq!(bench.events(), [ended(1, Trig)]);
+    assert_eq!(bench.events(), [ended(1, Phase::TRIGGER)]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_trigger_due_while_the_radio_is_away_decides_when_it_is_back() {
     bench.events();
     bench.tuned(60, 20);
     bench.signal(70, 1, Some(-86.0)); // told just before the radio left
-    assert_eq!(bench.events(), [started(1, Trig)]);
+    assert_eq!(bench.events(), [started(1, Phase::TRIGGER)]);
     bench.run_until(559);
     assert_eq!(bench.commands(), []);
     bench.run_until(560);
@@ -169,7 +169,7 @@ fn a_trigger_due_while_the_radio_is_away_decides_when_it_is_back() {
     bench.no_events();
     bench.tuned(570, 15);
     bench.run_until(570);
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
 }
 
 #[test]

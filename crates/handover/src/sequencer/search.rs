@@ -2,60 +2,62 @@
 
 use units::{Channel, Db, Dbm, SimTime};
 
-use super::ear::Dial;
-use super::{Command, First, Handover, Phase, Running, State};
+use super::scanner::Tuning;
+use super::{Command, First, Running, Sequencer, Stage, State};
 
-impl Handover {
-    /// The channel of the serving candidate.
-    fn home(&self) -> Channel {
+impl Sequencer {
+    /// The channel of the serving candidate, wherever the radio is.
+    fn home_channel(&self) -> Channel {
         self.config.candidates[self.serving].channel
     }
 
-    pub(super) fn dial(&self) -> Dial {
-        self.ear.as_ref().map_or(Dial::Still, |ear| ear.dial)
+    pub(super) fn tuning(&self) -> Tuning {
+        self.scanner
+            .as_ref()
+            .map_or(Tuning::Settled, |scanner| scanner.tuning)
     }
 
     /// A register changed.
     pub(super) fn note(&mut self, changed: usize, rssi: Option<Dbm>) {
-        let Some(ear) = &mut self.ear else {
+        let Some(scanner) = &mut self.scanner else {
             return;
         };
-        ear.note(changed, rssi.is_some());
+        scanner.note(changed, rssi.is_some());
         if changed != self.serving {
             return;
         }
-        ear.measured();
+        scanner.measured();
         let Some(rssi) = rssi else {
             return;
         };
         if rssi >= self.config.trigger.threshold {
-            ear.relieved();
+            scanner.relieved();
         }
-        let early = ear.scan.early.as_ref();
+        let early = scanner.scan.early.as_ref();
         let attached = matches!(self.state, State::Attached { .. });
         if attached && early.is_some_and(|early| rssi >= early.threshold) {
-            ear.queue.clear();
+            scanner.queue.clear();
         }
     }
 
     /// The radio is tuned to `candidate`.
     pub(super) fn arrive(&mut self, now: SimTime, candidate: usize) {
-        if let Some(ear) = &mut self.ear {
-            ear.arrive(now, self.config.candidates[candidate].channel);
+        if let Some(scanner) = &mut self.scanner {
+            scanner.arrive(now, self.config.candidates[candidate].channel);
         }
     }
 
     /// Whether the register of `candidate` says something.
     fn is_known(&self, now: SimTime, candidate: usize) -> bool {
         let channel = self.config.candidates[candidate].channel;
-        let ear = self.ear.as_ref();
-        ear.is_none_or(|ear| ear.is_known(now, self.home(), channel))
+        let scanner = self.scanner.as_ref();
+        scanner.is_none_or(|scanner| scanner.is_known(now, self.home_channel(), channel))
     }
 
     /// Whether nothing is known of another channel.
     pub(super) fn is_unsure(&self, now: SimTime) -> bool {
-        let ear = self.ear.as_ref();
-        ear.is_some_and(|ear| ear.some_stale_at(self.home()) <= now)
+        let scanner = self.scanner.as_ref();
+        scanner.is_some_and(|scanner| scanner.some_stale_at(self.home_channel()) <= now)
     }
 
     /// The strongest candidate that is heard and passes `filter`, the first of equals.
@@ -89,14 +91,14 @@ impl Handover {
     pub(super) fn is_searching(&self) -> bool {
         match self.state {
             State::Attaching(first) => first == First::Searching,
-            State::Running(r) => r.phase == Phase::Link && r.target.is_none(),
+            State::Running(r) => r.stage == Stage::Link && r.target.is_none(),
             State::Attached { .. } | State::Resting { .. } => false,
         }
     }
 
     /// Whether any router is better than what the node has.
     fn any_will_do(&self) -> bool {
-        self.linkless || self.signals[self.serving].is_none()
+        self.without_link || self.signals[self.serving].is_none()
     }
 
     /// Looks for a router in the link phase or while attaching: goes to one that is known, or
@@ -105,10 +107,10 @@ impl Handover {
         if let State::Attaching(first) = &mut self.state {
             *first = First::Searching;
         }
-        let found = if self.ear.is_none() {
-            // If every other candidate has vanished during the hold, the old router is bound
-            // again: the correspondents are on hold and must be told something.
-            let other = self.best_but_serving(now).filter(|_| !self.linkless);
+        let found = if self.scanner.is_none() {
+            // If every other candidate has vanished during the preparation, the node is bound at
+            // the old router again: whoever was told of its leaving must be told something.
+            let other = self.best_but_serving(now).filter(|_| !self.without_link);
             other.or_else(|| self.best(now, |_| true))
         } else if self.any_will_do() {
             self.best(now, |_| true)
@@ -123,12 +125,12 @@ impl Handover {
 
     /// The search is over.
     fn go_to(&mut self, candidate: usize) {
-        if let Some(ear) = &mut self.ear {
-            ear.stop();
+        if let Some(scanner) = &mut self.scanner {
+            scanner.stop();
         }
         match &mut self.state {
             // It is on this one's link already.
-            State::Attaching(first) if candidate == self.serving && self.ear.is_none() => {
+            State::Attaching(first) if candidate == self.serving && self.scanner.is_none() => {
                 *first = First::Here;
                 return;
             }
@@ -141,18 +143,18 @@ impl Handover {
 
     /// No candidate is known that would do.
     fn begin_listening(&mut self, now: SimTime) {
-        let (home, any, unsure) = (self.home(), self.any_will_do(), self.is_unsure(now));
-        let Some(ear) = &mut self.ear else {
+        let (home, any, unsure) = (self.home_channel(), self.any_will_do(), self.is_unsure(now));
+        let Some(scanner) = &mut self.scanner else {
             return; // A register will change.
         };
-        ear.queue.clear();
-        match ear.dial {
-            // The link was lost while the radio listened early.
-            Dial::Listening { .. } => {}
-            Dial::Turning { to } => self.turn(to),
-            Dial::Still => {
+        scanner.queue.clear();
+        match scanner.tuning {
+            // The link was lost while the radio scanned early.
+            Tuning::Dwelling { .. } => {}
+            Tuning::Changing { to } => self.tune(to),
+            Tuning::Settled => {
                 if !any && unsure {
-                    ear.begin_scan(home);
+                    scanner.begin_scan(home);
                 }
                 self.continue_search(now);
             }
@@ -168,16 +170,20 @@ impl Handover {
             }
             return;
         }
-        let home = self.home();
-        let Some(ear) = &mut self.ear else {
+        let home = self.home_channel();
+        let Some(scanner) = &mut self.scanner else {
             return;
         };
-        if let Some(channel) = ear.queue.pop_front() {
-            self.turn(channel);
+        if let Some(channel) = scanner.queue.pop_front() {
+            self.tune(channel);
         } else if let Some(candidate) = self.better_at_all(now) {
             self.go_to(candidate);
-        } else if self.ear.as_ref().is_some_and(|ear| ear.tuned != home) {
-            self.turn(home);
+        } else if self
+            .scanner
+            .as_ref()
+            .is_some_and(|scanner| scanner.tuned != home)
+        {
+            self.tune(home);
         } else {
             self.call_off(now);
         }
@@ -192,88 +198,87 @@ impl Handover {
 
     /// One channel after the other, round and round.
     fn listen_on_next(&mut self, now: SimTime) {
-        let Some(ear) = &mut self.ear else {
+        let Some(scanner) = &mut self.scanner else {
             return;
         };
-        let next = ear.next_round_robin();
-        if next == ear.tuned {
-            ear.listen(now);
+        let next = scanner.next_round_robin();
+        if next == scanner.tuned {
+            scanner.dwell(now);
         } else {
-            self.turn(next);
+            self.tune(next);
         }
     }
 
-    fn turn(&mut self, to: Channel) {
-        if let Some(ear) = &mut self.ear {
-            ear.dial = Dial::Turning { to };
+    fn tune(&mut self, to: Channel) {
+        if let Some(scanner) = &mut self.scanner {
+            scanner.tuning = Tuning::Changing { to };
             self.commands.push_back(Command::Listen { channel: to });
         }
     }
 
     /// The radio is tuned to the channel that it was to be turned to.
-    pub(super) fn turned(&mut self, now: SimTime, channel: Channel) {
-        let (home, searching, any) = (self.home(), self.is_searching(), self.any_will_do());
-        let Some(ear) = &mut self.ear else {
+    pub(super) fn tuned(&mut self, now: SimTime, channel: Channel) {
+        let (home, searching, any) = (self.home_channel(), self.is_searching(), self.any_will_do());
+        let Some(scanner) = &mut self.scanner else {
             return;
         };
-        ear.arrive(now, channel);
+        scanner.arrive(now, channel);
         if channel != home || (searching && any) {
-            ear.listen(now);
+            scanner.dwell(now);
         } else if searching {
             self.call_off(now);
         } else {
-            ear.back_home(now);
+            scanner.returned(now);
             self.evaluate(now);
         }
     }
 
     /// The time on a channel is over: everybody was heard, or the dwell has passed.
-    pub(super) fn listening_over(&mut self, now: SimTime) {
-        let (home, searching) = (self.home(), self.is_searching());
-        let Some(ear) = &mut self.ear else {
+    pub(super) fn dwell_over(&mut self, now: SimTime) {
+        let (home, searching) = (self.home_channel(), self.is_searching());
+        let Some(scanner) = &mut self.scanner else {
             return;
         };
-        ear.dial = Dial::Still;
-        for unheard in ear.unheard() {
+        scanner.tuning = Tuning::Settled;
+        for unheard in scanner.unheard() {
             self.signals[unheard] = None;
         }
         if searching {
             self.continue_search(now);
         } else {
-            self.turn(home);
+            self.tune(home);
         }
     }
 
-    /// The radio is at home, and there is no better router.
+    /// The radio is on its home channel, and there is no better router.
     fn call_off(&mut self, now: SimTime) {
         self.give_up("no better router heard".into());
-        if self.config.hold {
-            self.commands.push_back(Command::Release);
-        }
-        if let Some(ear) = &mut self.ear {
-            ear.back_home(now);
+        self.commands.push_back(Command::Stay);
+        if let Some(scanner) = &mut self.scanner {
+            scanner.returned(now);
         }
         self.state = State::Attached { decide_at: None };
         self.evaluate(now);
     }
 
     /// When an attached node whose trigger does not count has something to do: it forgets what
-    /// it knew of another channel while its signal is under the threshold, or listens early.
-    pub(super) fn looks_at(&self) -> Option<SimTime> {
-        let (ear, serving) = (self.ear.as_ref()?, self.signals[self.serving]?);
-        let stale_at = Some(ear.some_stale_at(self.home()))
+    /// it knew of another channel while its signal is under the threshold, or scans early.
+    pub(super) fn looks_around_at(&self) -> Option<SimTime> {
+        let (scanner, serving) = (self.scanner.as_ref()?, self.signals[self.serving]?);
+        let stale_at = Some(scanner.some_stale_at(self.home_channel()))
             .filter(|at| *at < SimTime::FAR_FUTURE && serving < self.config.trigger.threshold);
         stale_at.into_iter().chain(self.early_at()).min()
     }
 
     fn early_at(&self) -> Option<SimTime> {
-        let (ear, serving) = (self.ear.as_ref()?, self.signals[self.serving]?);
-        let early = ear.scan.early.as_ref()?;
-        ear.early_at(self.home())
+        let (scanner, serving) = (self.scanner.as_ref()?, self.signals[self.serving]?);
+        let early = scanner.scan.early.as_ref()?;
+        scanner
+            .early_at(self.home_channel())
             .filter(|_| serving < early.threshold)
     }
 
-    /// The instant of [`Handover::looks_at`] has come.
+    /// The instant of [`Sequencer::looks_around_at`] has come.
     pub(super) fn look_around(&mut self, now: SimTime) {
         self.evaluate(now);
         if self.state != (State::Attached { decide_at: None })
@@ -281,9 +286,13 @@ impl Handover {
         {
             return;
         }
-        let home = self.home();
-        if let Some(channel) = self.ear.as_mut().and_then(|ear| ear.next_early(now, home)) {
-            self.turn(channel);
+        let home = self.home_channel();
+        if let Some(channel) = self
+            .scanner
+            .as_mut()
+            .and_then(|scanner| scanner.next_early(now, home))
+        {
+            self.tune(channel);
         }
     }
 }

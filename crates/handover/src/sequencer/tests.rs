@@ -1,136 +1,16 @@
 //! Handovers as exact sequences of commands, events and phases.
 
-use super::Phase::{Address, Binding, Dad, Hold, Link, MovementDetection, Resume, Trigger as Trig};
 use super::*;
+use crate::mobility::Step;
 
-use units::Db;
+use bench::*;
 
 mod attaching;
+mod bench;
 mod early;
+mod phases;
 mod scan;
 mod world;
-
-const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
-const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 5);
-
-fn at(ms: u64) -> SimTime {
-    SimTime::ZERO + Duration::from_millis(ms)
-}
-
-fn candidate(name: &str, channel: u8, pan: u16) -> Candidate {
-    Candidate {
-        router: name.into(),
-        channel: channel.try_into().unwrap(),
-        pan_id: PanId(pan),
-    }
-}
-
-/// The events of a handover that starts without a link.
-fn left_without_link(handover: u32, from: &str) -> [Event; 4] {
-    [
-        started(handover, Trig),
-        ended(handover, Trig),
-        began(handover, from, Reason::LinkLost),
-        started(handover, Link),
-    ]
-}
-
-/// Three routers, er1 serving; three samples, 100 ms apart.
-fn config() -> Config {
-    Config {
-        candidates: vec![
-            candidate("er1", 15, 1),
-            candidate("er2", 20, 2),
-            candidate("er3", 25, 3),
-        ],
-        serving: 0,
-        trigger: Trigger {
-            threshold: Dbm(-85.0),
-            hysteresis: Db(3.0),
-            samples: 3,
-            sample_every: Duration::from_millis(100),
-        },
-        scan: None,
-        hold: true,
-        dad: false,
-    }
-}
-
-/// A sequencer and what came out of it since the last look.
-struct Bench(Handover);
-
-impl Bench {
-    fn new(config: Config) -> Bench {
-        Bench(Handover::new(config))
-    }
-
-    /// A register update for router 1, 2 or 3.
-    fn signal(&mut self, ms: u64, router: usize, dbm: Option<f64>) {
-        let c = self.0.config.candidates[router - 1].clone();
-        self.0
-            .handle_signal(at(ms), c.channel, c.pan_id, dbm.map(Dbm));
-    }
-
-    /// Runs every timer until `ms`.
-    fn run_until(&mut self, ms: u64) {
-        while let Some(due) = self.0.poll_timeout().filter(|due| *due <= at(ms)) {
-            self.0.handle_timeout(due);
-        }
-    }
-
-    fn commands(&mut self) -> Vec<Command> {
-        std::iter::from_fn(|| self.0.poll_command()).collect()
-    }
-
-    fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.0.poll_event()).collect()
-    }
-
-    /// er1 weak, er2 strong, and the trigger's samples over.
-    fn decide_for_er2(&mut self, ms: u64) {
-        self.signal(ms, 2, Some(-60.0));
-        self.signal(ms, 1, Some(-90.0));
-        self.run_until(ms + 200);
-    }
-
-    /// From the retuning to the binding request, all at `ms`.
-    fn arrive(&mut self, ms: u64, t_addr: Ipv6Addr) {
-        self.0.link_ready(at(ms));
-        self.0.router_advertised(at(ms));
-        self.0.address_acquired(at(ms), t_addr);
-    }
-}
-
-fn started(handover: u32, phase: Phase) -> Event {
-    Event::PhaseStarted { handover, phase }
-}
-
-fn ended(handover: u32, phase: Phase) -> Event {
-    Event::PhaseEnded { handover, phase }
-}
-
-fn began(handover: u32, from: &str, reason: Reason) -> Event {
-    Event::HandoverStarted {
-        handover,
-        from: from.into(),
-        reason,
-    }
-}
-
-fn completed(handover: u32, to: &str, t_addr: Ipv6Addr) -> Event {
-    Event::HandoverCompleted {
-        handover,
-        to: to.into(),
-        t_addr,
-    }
-}
-
-fn failed(handover: u32, reason: &str) -> Event {
-    Event::HandoverFailed {
-        handover,
-        reason: reason.into(),
-    }
-}
 
 #[test]
 fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
@@ -144,7 +24,7 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
 
     bench.signal(1000, 2, Some(-60.0));
     bench.signal(1000, 1, Some(-86.0));
-    assert_eq!(bench.events(), [started(1, Trig)]);
+    assert_eq!(bench.events(), [started(1, Phase::TRIGGER)]);
     assert_eq!(
         bench.0.poll_timeout(),
         Some(at(1200)),
@@ -156,48 +36,60 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
     assert_eq!(
         bench.events(),
         [
-            ended(1, Trig),
+            ended(1, Phase::TRIGGER),
             began(1, "er1", Reason::Signal),
-            started(1, Hold)
+            started(1, Phase::HOLD)
         ]
     );
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     assert_eq!(bench.0.poll_timeout(), None);
 
-    bench.0.hold_done(at(1210));
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    bench.prepared(1210);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
     bench.0.link_ready(at(1220));
     assert_eq!(
         bench.events(),
-        [ended(1, Link), started(1, MovementDetection)]
+        [ended(1, Phase::LINK), started(1, Phase::MOVEMENT_DETECTION)]
     );
     assert_eq!(bench.commands(), [Command::Solicit]);
     bench.0.router_advertised(at(1230));
     assert_eq!(
         bench.events(),
-        [ended(1, MovementDetection), started(1, Address)]
+        [
+            ended(1, Phase::MOVEMENT_DETECTION),
+            started(1, Phase::ADDRESS)
+        ]
     );
     assert_eq!(bench.commands(), [Command::AcquireAddress]);
     bench.0.address_acquired(at(1240), T2);
-    assert_eq!(bench.events(), [ended(1, Address), started(1, Dad)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::ADDRESS), started(1, Phase::DAD)]
+    );
     assert_eq!(bench.commands(), [Command::CheckAddress { address: T2 }]);
     bench.0.address_usable(at(1250), T1);
     assert_eq!(bench.events(), [], "another address was checked");
     bench.0.address_usable(at(2240), T2);
-    assert_eq!(bench.events(), [ended(1, Dad), started(1, Binding)]);
-    assert_eq!(bench.commands(), [Command::Bind { t_addr: T2 }]);
-    bench.0.bound(at(2250));
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::DAD), started(1, Phase::BINDING)]
+    );
+    assert_eq!(bench.commands(), [Command::Bind { address: T2 }]);
+    bench.bound(2250);
     assert_eq!(
         bench.events(),
         [
-            ended(1, Binding),
+            ended(1, Phase::BINDING),
             completed(1, "er2", T2),
-            started(1, Resume)
+            started(1, Phase::RESUME)
         ]
     );
     bench.0.first_request(at(2260));
-    assert_eq!(bench.events(), [ended(1, Resume)]);
+    assert_eq!(bench.events(), [ended(1, Phase::RESUME)]);
     bench.0.first_request(at(2270));
     assert_eq!(bench.events(), []);
     assert_eq!(bench.commands(), []);
@@ -207,38 +99,36 @@ fn a_whole_handover_with_hold_and_duplicate_address_detection_in_order() {
 
 #[test]
 fn without_hold_and_dad_their_phases_and_commands_do_not_appear() {
-    let mut bench = Bench::new(Config {
-        hold: false,
-        ..config()
-    });
+    let mut bench = Bench::without_hold(config());
     bench.decide_for_er2(0);
     bench.arrive(300, T2);
-    bench.0.bound(at(310));
+    bench.bound(310);
     assert_eq!(
         bench.events(),
         [
-            started(1, Trig),
-            ended(1, Trig),
+            started(1, Phase::TRIGGER),
+            ended(1, Phase::TRIGGER),
             began(1, "er1", Reason::Signal),
-            started(1, Link),
-            ended(1, Link),
-            started(1, MovementDetection),
-            ended(1, MovementDetection),
-            started(1, Address),
-            ended(1, Address),
-            started(1, Binding),
-            ended(1, Binding),
+            started(1, Phase::LINK),
+            ended(1, Phase::LINK),
+            started(1, Phase::MOVEMENT_DETECTION),
+            ended(1, Phase::MOVEMENT_DETECTION),
+            started(1, Phase::ADDRESS),
+            ended(1, Phase::ADDRESS),
+            started(1, Phase::BINDING),
+            ended(1, Phase::BINDING),
             completed(1, "er2", T2),
-            started(1, Resume),
+            started(1, Phase::RESUME),
         ]
     );
     assert_eq!(
         bench.commands(),
         [
+            Command::Prepare,
             Command::Retune { candidate: 1 },
             Command::Solicit,
             Command::AcquireAddress,
-            Command::Bind { t_addr: T2 },
+            Command::Bind { address: T2 },
         ]
     );
 }
@@ -249,7 +139,10 @@ fn a_signal_that_recovers_before_the_last_sample_calls_the_trigger_off() {
     bench.signal(0, 2, Some(-60.0));
     bench.signal(0, 1, Some(-90.0));
     bench.signal(150, 1, Some(-80.0));
-    assert_eq!(bench.events(), [started(1, Trig), ended(1, Trig)]);
+    assert_eq!(
+        bench.events(),
+        [started(1, Phase::TRIGGER), ended(1, Phase::TRIGGER)]
+    );
     assert_eq!(bench.0.poll_timeout(), None);
     // The next one starts counting from its first sample and has the same number.
     bench.signal(160, 1, Some(-90.0));
@@ -258,10 +151,10 @@ fn a_signal_that_recovers_before_the_last_sample_calls_the_trigger_off() {
     assert_eq!(
         bench.events(),
         [
-            started(1, Trig),
-            ended(1, Trig),
+            started(1, Phase::TRIGGER),
+            ended(1, Phase::TRIGGER),
             began(1, "er1", Reason::Signal),
-            started(1, Hold)
+            started(1, Phase::HOLD)
         ]
     );
 }
@@ -296,7 +189,7 @@ fn one_sample_decides_at_the_update_itself() {
     let mut bench = Bench::new(config);
     bench.signal(0, 2, Some(-60.0));
     bench.signal(5, 1, Some(-90.0));
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     assert_eq!(bench.0.poll_timeout(), None);
 }
 
@@ -346,7 +239,7 @@ fn the_old_router_is_taken_back_when_it_is_what_appears() {
     bench.signal(100, 1, Some(-80.0));
     assert_eq!(bench.commands(), [Command::Retune { candidate: 0 }]);
     bench.arrive(110, T1);
-    bench.0.bound(at(120));
+    bench.bound(120);
     let events = bench.events();
     assert!(events.contains(&completed(1, "er1", T1)), "{events:?}");
 }
@@ -356,11 +249,14 @@ fn losing_the_serving_router_ends_the_hold_unanswered() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
     bench.events();
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     bench.signal(210, 1, None);
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
-    bench.0.hold_done(at(220));
+    bench.prepared(220);
     assert_eq!(bench.events(), [], "the answer is late");
 }
 
@@ -370,8 +266,15 @@ fn a_failed_hold_does_not_keep_the_node_from_moving() {
     bench.decide_for_er2(0);
     bench.events();
     bench.commands();
-    bench.0.step_failed(at(210), "hold: timeout");
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    let reason = "hold: timeout".into();
+    bench.steps(
+        210,
+        [Step::PhaseEnded(Phase::HOLD), Step::Failed { reason }],
+    );
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
 }
 
@@ -382,7 +285,7 @@ fn the_best_candidate_after_the_hold_is_the_target() {
     bench.commands();
     bench.signal(205, 2, Some(-84.0));
     bench.signal(206, 3, Some(-70.0));
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 2 }]);
 }
 
@@ -392,10 +295,13 @@ fn candidates_that_vanish_during_the_hold_send_the_node_back_to_release_it() {
     bench.decide_for_er2(0);
     bench.commands();
     bench.signal(205, 2, None);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 0 }]);
     bench.arrive(220, T1);
-    assert_eq!(bench.commands().last(), Some(&Command::Bind { t_addr: T1 }));
+    assert_eq!(
+        bench.commands().last(),
+        Some(&Command::Bind { address: T1 })
+    );
 }
 
 #[test]
@@ -407,8 +313,8 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
         });
         bench.signal(0, 3, Some(-88.0));
         bench.decide_for_er2(0);
-        bench.0.hold_done(at(210));
-        let complete: [fn(&mut Handover); 4] = [
+        bench.prepared(210);
+        let complete: [fn(&mut Sequencer); 4] = [
             |h| h.link_ready(at(220)),
             |h| h.router_advertised(at(230)),
             |h| h.address_acquired(at(240), T2),
@@ -417,7 +323,14 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
         for step in &complete[..steps] {
             step(&mut bench.0);
         }
-        let phase = [Link, MovementDetection, Address, Dad, Binding][steps];
+        let phase = [
+            Phase::LINK,
+            Phase::MOVEMENT_DETECTION,
+            Phase::ADDRESS,
+            Phase::DAD,
+            Phase::BINDING,
+        ][steps]
+            .clone();
         bench.events();
         assert!(!bench.commands().is_empty());
         bench.signal(300, 2, None);
@@ -426,10 +339,10 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
             [
                 ended(1, phase),
                 failed(1, "er2 lost"),
-                started(2, Trig),
-                ended(2, Trig),
+                started(2, Phase::TRIGGER),
+                ended(2, Phase::TRIGGER),
                 began(2, "er1", Reason::LinkLost),
-                started(2, Link),
+                started(2, Phase::LINK),
             ]
         );
         assert_eq!(
@@ -442,21 +355,23 @@ fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
 
 #[test]
 fn a_command_that_was_not_taken_is_withdrawn_by_an_abort() {
-    let mut bench = Bench::new(Config {
-        hold: false,
-        ..config()
-    });
+    let mut bench = Bench::without_hold(config());
     bench.decide_for_er2(0);
     bench.signal(210, 1, None);
     bench.signal(210, 2, None);
-    assert_eq!(bench.commands(), [], "nobody should retune to er2 now");
+    let commands = bench.commands();
+    assert_eq!(
+        commands,
+        [Command::Prepare],
+        "nobody should retune to er2 now"
+    );
 }
 
 #[test]
 fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.0.link_ready(at(220));
     bench.events();
     bench.commands();
@@ -464,7 +379,7 @@ fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
     assert_eq!(
         bench.events(),
         [
-            ended(1, MovementDetection),
+            ended(1, Phase::MOVEMENT_DETECTION),
             failed(1, "no router advertisement")
         ]
     );
@@ -480,19 +395,19 @@ fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
 fn a_request_that_is_faster_than_the_wmms_makes_the_resume_phase_empty() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.0.first_request(at(215));
     bench.arrive(220, T2);
     bench.events();
     bench.0.first_request(at(230));
-    bench.0.bound(at(240));
+    bench.bound(240);
     assert_eq!(
         bench.events(),
         [
-            ended(1, Binding),
+            ended(1, Phase::BINDING),
             completed(1, "er2", T2),
-            started(1, Resume),
-            ended(1, Resume)
+            started(1, Phase::RESUME),
+            ended(1, Phase::RESUME)
         ]
     );
 }
@@ -501,19 +416,19 @@ fn a_request_that_is_faster_than_the_wmms_makes_the_resume_phase_empty() {
 fn an_open_resume_phase_ends_when_the_next_handover_starts() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.arrive(220, T2);
-    bench.0.bound(at(230));
+    bench.bound(230);
     bench.events();
     bench.signal(240, 2, None);
     assert_eq!(
         bench.events(),
         [
-            started(2, Trig),
-            ended(1, Resume),
-            ended(2, Trig),
+            started(2, Phase::TRIGGER),
+            ended(1, Phase::RESUME),
+            ended(2, Phase::TRIGGER),
             began(2, "er2", Reason::LinkLost),
-            started(2, Link),
+            started(2, Phase::LINK),
         ]
     );
 }
@@ -522,23 +437,24 @@ fn an_open_resume_phase_ends_when_the_next_handover_starts() {
 fn a_condition_that_already_holds_at_the_new_router_counts_from_the_arrival() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
-    bench.0.hold_done(at(210));
+    bench.prepared(210);
     bench.signal(215, 2, Some(-89.0));
     bench.signal(216, 1, Some(-50.0));
     bench.arrive(220, T2);
-    bench.0.bound(at(230));
+    bench.bound(230);
     assert_eq!(bench.0.poll_timeout(), Some(at(430)));
 }
 
 #[test]
 fn completions_out_of_their_phase_are_ignored() {
     let mut bench = Bench::new(config());
-    bench.0.hold_done(at(0));
+    bench.attached(0);
+    bench.prepared(0);
     bench.0.link_ready(at(0));
     bench.0.router_advertised(at(0));
     bench.0.address_acquired(at(0), T2);
     bench.0.address_usable(at(0), T2);
-    bench.0.bound(at(0));
+    bench.bound(0);
     bench.0.first_request(at(0));
     bench.0.step_failed(at(0), "nothing was asked");
     bench.0.handle_timeout(at(0));
@@ -568,10 +484,10 @@ fn ping_pong_works_any_number_of_times() {
         bench.signal(ms, there, Some(-60.0));
         bench.signal(ms, here, Some(-90.0));
         bench.run_until(ms + 200);
-        bench.0.hold_done(at(ms + 210));
+        bench.prepared(ms + 210);
         let t_addr = if there == 2 { T2 } else { T1 };
         bench.arrive(ms + 220, t_addr);
-        bench.0.bound(at(ms + 230));
+        bench.bound(ms + 230);
         bench.0.first_request(at(ms + 240));
         let router = format!("er{there}");
         assert!(
@@ -583,13 +499,13 @@ fn ping_pong_works_any_number_of_times() {
         assert_eq!(
             bench.commands(),
             [
-                Command::Hold,
+                Command::Prepare,
                 Command::Retune {
                     candidate: there - 1
                 },
                 Command::Solicit,
                 Command::AcquireAddress,
-                Command::Bind { t_addr },
+                Command::Bind { address: t_addr },
             ]
         );
         std::mem::swap(&mut here, &mut there);

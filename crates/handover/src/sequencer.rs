@@ -1,34 +1,39 @@
 //! The sequence of a handover (CoMM §4.2, CoMP §3.2), without the messages.
 //!
-//! [`Handover`] decides when to leave a router, for which other one, and what comes next; its
-//! owner carries the commands out (CoAP, radio, neighbour discovery, DHCPv6, duplicate
+//! [`Sequencer`] decides when to leave a router, for which other one, and what comes next; its
+//! owner carries the commands out (mobility protocol, radio, neighbour discovery, DHCPv6, duplicate
 //! address detection) and reports each as done or failed.
 //!
 //! ```text
 //!  attaching
 //!     │
-//!     ▼                             ┌──► listen, channel by channel
-//!  attached ──► trigger ──► hold ──► link ──► movement detection ──► address ──► dad
-//!     ▲  ▲         │          │      │                                            │
-//!     │  └─────────┴──────────┴──────┘ called off                                 ▼
-//!     └──────────────────────── resume ◄──────────────────────────────────── binding
+//!     ▼                                ┌──► scan, channel by channel
+//!  attached ──► trigger ──► (prepare) ──► link ──► movement detection ──► address ──► dad
+//!     ▲  ▲         │            │          │                                           │
+//!     │  └─────────┴────────────┴──────────┘ called off                                ▼
+//!     └──────────────────────── resume ◄──────────────────────────────────────────── (bind)
 //! ```
 //!
-//! A lost link skips the hold. A node that is attaching looks for its first router in the same
-//! way, without phases and events. A failed step in a phase after the link, or the loss of the
+//! What is in brackets is the mobility protocol's ([`Mobility`](crate::Mobility)): it has phases
+//! there under names of its own, one or several, one after the other or at the same time, or none,
+//! and reports them in [`Sequencer::handle_step`]. A phase that is still open when the node is bound
+//! goes on, until the protocol ends it or the next handover starts.
+//!
+//! A lost link leaves nothing to prepare. A node that is attaching looks for its first router in the
+//! same way, without phases and events. A failed step after the link phase began, or the loss of the
 //! new router, gives the handover up and starts the next one at the link phase.
 //!
-//! Every input takes the time, as those of [`machine::Machine`] do; a completion that comes
-//! outside its phase is late and is ignored.
+//! Every input takes the time, as in every core here; a completion that comes outside its phase
+//! is late and is ignored.
 //!
-//! *Sampling.* A signal register changes only through [`Handover::handle_signal`], so that
+//! *Sampling.* A signal register changes only through [`Sequencer::handle_signal`], so that
 //! "the condition holds in `samples` samples in a row" is "it held since the first of them":
 //! one timer, armed only while it holds. A node that stands still costs nothing.
 //!
-//! *Listening.* With [`Config::scan`] the node hears the channel only that its radio is on:
+//! *Scanning.* With [`Config::scan`] the node hears the channel only that its radio is on:
 //!
 //! * A register of another channel holds what was measured there when the radio was last on
-//!   it, for a while (`Ear::memory`: with early listening a round and its longest delay, else
+//!   it, for a while (`Scanner::memory`: with early scanning a round and its longest delay, else
 //!   as long as a scan takes, doubled up to eight times with each scan in a row that brought the
 //!   serving router not back over the threshold). Then nothing is known of that channel.
 //! * The trigger's condition is also true if nothing is known of some other channel.
@@ -44,7 +49,8 @@
 //!   that is due while the radio is away decides when it is back.
 
 mod api;
-mod ear;
+mod protocol;
+mod scanner;
 mod search;
 
 use std::collections::VecDeque;
@@ -53,8 +59,11 @@ use std::time::Duration;
 
 use units::{Channel, Dbm, PanId, SimTime};
 
-pub use api::{Candidate, Command, Config, EarlyScan, Event, Phase, Reason, Scan, Trigger};
-use ear::{Dial, Ear};
+use crate::event::{Event, Reason};
+use crate::phase::Phase;
+pub use api::{Candidate, Command, Config, EarlyScan, Scan, Trigger};
+use protocol::Open;
+use scanner::{Scanner, Tuning};
 
 /// Where the sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +89,39 @@ enum First {
     Going(usize),
 }
 
+/// What is done in a handover under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The mobility protocol prepares the node's leaving, in whatever phases it has.
+    Preparing,
+    Link,
+    MovementDetection,
+    Address,
+    Dad,
+    /// The mobility protocol makes the address known, in whatever phases it has.
+    Binding,
+}
+
+impl Stage {
+    /// The phase, if the stage is one of the sequencer's own.
+    fn phase(self) -> Option<Phase> {
+        match self {
+            Stage::Preparing | Stage::Binding => None,
+            Stage::Link => Some(Phase::LINK),
+            Stage::MovementDetection => Some(Phase::MOVEMENT_DETECTION),
+            Stage::Address => Some(Phase::ADDRESS),
+            Stage::Dad => Some(Phase::DAD),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Running {
-    phase: Phase,
+    stage: Stage,
     /// The candidate retuned to; in the link phase, `None` means searching.
     target: Option<usize>,
-    t_addr: Option<Ipv6Addr>,
+    /// The address there.
+    address: Option<Ipv6Addr>,
     /// Whether a request came to the new address already.
     requested: bool,
 }
@@ -93,10 +129,10 @@ struct Running {
 /// The handover sequencer.
 ///
 /// Give it `handle_signal`, `handle_timeout` and the completions; then drain
-/// [`Handover::poll_event`] and [`Handover::poll_command`], then arm a timer for
-/// [`Handover::poll_timeout`].
+/// [`Sequencer::poll_event`] and [`Sequencer::poll_command`], then arm a timer for
+/// [`Sequencer::poll_timeout`].
 #[derive(Clone, Debug)]
-pub struct Handover {
+pub struct Sequencer {
     config: Config,
     /// The signal register of each candidate.
     signals: Vec<Option<Dbm>>,
@@ -104,50 +140,51 @@ pub struct Handover {
     /// Handovers started so far.
     count: u32,
     state: State,
-    /// The handover whose resume phase is open.
-    resuming: Option<u32>,
+    /// The phases that the sequencer does not end by itself at the end of a stage: those of the
+    /// mobility protocol, and the resume phase. In the order in which they began.
+    open: Vec<Open>,
     /// Whether the search for a router began without a link.
-    linkless: bool,
+    without_link: bool,
     /// None: all channels are heard at once.
-    ear: Option<Ear>,
+    scanner: Option<Scanner>,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
 }
 
-impl Handover {
+impl Sequencer {
     /// A node that is attached to `config.serving`.
     ///
     /// # Panics
     /// If `config.serving` is not the place of a candidate.
-    pub fn new(config: Config) -> Handover {
-        Handover::starting(config, State::Attached { decide_at: None })
+    pub fn new(config: Config) -> Sequencer {
+        Sequencer::starting(config, State::Attached { decide_at: None })
     }
 
     /// A node that is tuned to `config.serving` and attaches there, or at another candidate if
-    /// that one is not heard, until [`Handover::attached`]. Commands are [`Command::Listen`],
+    /// that one is not heard, until [`Step::Attached`](crate::Step::Attached). Commands are [`Command::Listen`],
     /// [`Command::Retune`] and [`Command::Solicit`] only; there are no events.
     ///
     /// # Panics
-    /// As [`Handover::new`].
-    pub fn attaching(config: Config) -> Handover {
-        Handover::starting(config, State::Attaching(First::Here))
+    /// As [`Sequencer::new`].
+    pub fn attaching(config: Config) -> Sequencer {
+        Sequencer::starting(config, State::Attaching(First::Here))
     }
 
-    fn starting(config: Config, state: State) -> Handover {
+    fn starting(config: Config, state: State) -> Sequencer {
         assert!(
             config.serving < config.candidates.len(),
             "serving candidate {} of {}",
             config.serving,
             config.candidates.len()
         );
-        Handover {
+        Sequencer {
             signals: vec![None; config.candidates.len()],
             serving: config.serving,
             count: 0,
             state,
-            resuming: None,
-            linkless: true,
-            ear: Ear::new(&config),
+            open: Vec::new(),
+            without_link: true,
+            scanner: Scanner::new(&config),
             commands: VecDeque::new(),
             events: VecDeque::new(),
             config,
@@ -164,7 +201,7 @@ impl Handover {
         matches!(self.state, State::Attaching(_))
     }
 
-    /// Whether the node is between two links, or holds to leave one.
+    /// Whether the node is between two links, or prepares to leave one.
     pub fn in_progress(&self) -> bool {
         matches!(self.state, State::Running(_) | State::Resting { .. })
     }
@@ -179,33 +216,33 @@ impl Handover {
         self.events.pop_front()
     }
 
-    /// When [`Handover::handle_timeout`] wants to be called.
+    /// When [`Sequencer::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<SimTime> {
-        match self.dial() {
-            Dial::Turning { .. } => return None,
-            Dial::Listening { until } => return Some(until),
-            Dial::Still => {}
+        match self.tuning() {
+            Tuning::Changing { .. } => return None,
+            Tuning::Dwelling { until } => return Some(until),
+            Tuning::Settled => {}
         }
         match self.state {
             State::Attached {
                 decide_at: Some(at),
             } => Some(at),
-            State::Attached { decide_at: None } => self.looks_at(),
+            State::Attached { decide_at: None } => self.looks_around_at(),
             State::Attaching(_) | State::Running(_) => None,
             State::Resting { until } => Some(until),
         }
     }
 
-    /// The instant of [`Handover::poll_timeout`] has come (calling it early is harmless).
+    /// The instant of [`Sequencer::poll_timeout`] has come (calling it early is harmless).
     pub fn handle_timeout(&mut self, now: SimTime) {
         if self.poll_timeout().is_none_or(|due| due > now) {
             return;
         }
-        if matches!(self.dial(), Dial::Listening { .. }) {
-            return self.listening_over(now);
+        if matches!(self.tuning(), Tuning::Dwelling { .. }) {
+            return self.dwell_over(now);
         }
         match self.state {
-            State::Attached { decide_at: Some(_) } => self.decide(now),
+            State::Attached { decide_at: Some(_) } => self.decide(),
             State::Attached { decide_at: None } => self.look_around(now),
             State::Resting { .. } => self.start_without_link(now),
             State::Attaching(_) | State::Running(_) => {}
@@ -234,9 +271,9 @@ impl Handover {
             }
             State::Attached { .. } => self.evaluate(now),
             // Nothing can be sent any more, and no answer will come.
-            State::Running(r) if r.phase == Phase::Hold && lost && changed == self.serving => {
+            State::Running(r) if r.stage == Stage::Preparing && lost && changed == self.serving => {
                 self.commands.clear();
-                self.leave_hold(now);
+                self.leave(now);
             }
             State::Running(r) if lost && r.target == Some(changed) => {
                 let router = &self.config.candidates[changed].router;
@@ -245,42 +282,19 @@ impl Handover {
             }
             State::Attaching(First::Here) if lost && changed == self.serving => self.search(now),
             State::Attaching(First::Going(there)) if lost && changed == there => self.search(now),
-            _ if self.is_searching() && self.ear.is_none() => self.search(now),
+            _ if self.is_searching() && self.scanner.is_none() => self.search(now),
             _ => {}
         }
-        if self.ear.as_ref().is_some_and(Ear::has_heard_all) {
-            self.listening_over(now);
-        }
-    }
-
-    /// The node is registered at the serving candidate for the first time. Ignored while it is
-    /// on its way to another one.
-    pub fn attached(&mut self, now: SimTime) {
-        let State::Attaching(first) = self.state else {
-            return;
-        };
-        match first {
-            First::Here => self.attach(now),
-            First::Searching => {
-                self.state = State::Attached { decide_at: None };
-                self.start_without_link(now);
-            }
-            First::Going(_) => {}
-        }
-    }
-
-    /// The hold is answered.
-    pub fn hold_done(&mut self, now: SimTime) {
-        if self.running(Phase::Hold).is_some() {
-            self.leave_hold(now);
+        if self.scanner.as_ref().is_some_and(Scanner::has_heard_all) {
+            self.dwell_over(now);
         }
     }
 
     /// The radio is tuned to the channel that the last [`Command::Listen`] named. Any other
     /// channel is late and is ignored.
     pub fn listening(&mut self, now: SimTime, channel: Channel) {
-        if self.dial() == (Dial::Turning { to: channel }) {
-            self.turned(now, channel);
+        if self.tuning() == (Tuning::Changing { to: channel }) {
+            self.tuned(now, channel);
         }
     }
 
@@ -291,86 +305,63 @@ impl Handover {
             self.serving = there;
             self.state = State::Attaching(First::Here);
             self.commands.push_back(Command::Solicit);
-        } else if let Some(r) = self.running(Phase::Link)
+        } else if let Some(r) = self.running(Stage::Link)
             && let Some(target) = r.target
         {
             self.arrive(now, target);
-            self.enter(r, Phase::MovementDetection, Command::Solicit);
+            self.enter(r, Stage::MovementDetection, Command::Solicit);
         }
     }
 
     /// The new router's advertisement is in.
     pub fn router_advertised(&mut self, _now: SimTime) {
-        if let Some(r) = self.running(Phase::MovementDetection) {
-            self.enter(r, Phase::Address, Command::AcquireAddress);
+        if let Some(r) = self.running(Stage::MovementDetection) {
+            self.enter(r, Stage::Address, Command::AcquireAddress);
         }
     }
 
     /// The node has an address at the new router.
     pub fn address_acquired(&mut self, _now: SimTime, address: Ipv6Addr) {
-        let Some(r) = self.running(Phase::Address) else {
+        let Some(r) = self.running(Stage::Address) else {
             return;
         };
         let r = Running {
-            t_addr: Some(address),
+            address: Some(address),
             ..r
         };
         if self.config.dad {
-            self.enter(r, Phase::Dad, Command::CheckAddress { address });
+            self.enter(r, Stage::Dad, Command::CheckAddress { address });
         } else {
-            self.enter(r, Phase::Binding, Command::Bind { t_addr: address });
+            self.enter(r, Stage::Binding, Command::Bind { address });
         }
     }
 
     /// Nobody else has `address`.
     pub fn address_usable(&mut self, _now: SimTime, address: Ipv6Addr) {
         if let Some(r) = self
-            .running(Phase::Dad)
-            .filter(|r| r.t_addr == Some(address))
+            .running(Stage::Dad)
+            .filter(|r| r.address == Some(address))
         {
-            self.enter(r, Phase::Binding, Command::Bind { t_addr: address });
+            self.enter(r, Stage::Binding, Command::Bind { address });
         }
-    }
-
-    /// The binding is acknowledged.
-    pub fn bound(&mut self, now: SimTime) {
-        let Some(r) = self.running(Phase::Binding) else {
-            return;
-        };
-        let (Some(target), Some(t_addr)) = (r.target, r.t_addr) else {
-            return;
-        };
-        self.end_phase(Phase::Binding);
-        self.events.push_back(Event::HandoverCompleted {
-            handover: self.count,
-            to: self.config.candidates[target].router.clone(),
-            t_addr,
-        });
-        self.serving = target;
-        self.start_phase(Phase::Resume);
-        self.resuming = Some(self.count);
-        if r.requested {
-            self.end_resume();
-        }
-        self.attach(now);
     }
 
     /// A request came to the new address. Every one may be reported; the first counts.
     pub fn first_request(&mut self, _now: SimTime) {
         if let State::Running(r) = &mut self.state {
-            // In direct mode a correspondent may be faster than the WMMS.
-            r.requested |= r.phase == Phase::Binding;
+            // A peer may be faster than the last one that the binding waits for.
+            r.requested |= r.stage == Stage::Binding;
         } else {
-            self.end_resume();
+            self.close(&Phase::RESUME);
         }
     }
 
-    /// The step that was commanded last cannot be done. A hold that fails does not keep the
+    /// The step that was commanded last cannot be done. A preparation that fails does not keep the
     /// node from moving; after any other failure the handover is given up and, after
     /// [`Trigger::sample_every`], another one starts.
     pub fn step_failed(&mut self, now: SimTime, reason: impl Into<String>) {
         match self.state {
-            State::Running(r) if r.phase == Phase::Hold => self.leave_hold(now),
+            State::Running(r) if r.stage == Stage::Preparing => self.leave(now),
             State::Running(_) => {
                 self.give_up(reason.into());
                 // Never at once: a step that fails immediately would spin.
@@ -387,8 +378,8 @@ impl Handover {
 
     /// At the serving candidate, with a link.
     fn attach(&mut self, now: SimTime) {
-        if let Some(ear) = &mut self.ear {
-            ear.settled(now);
+        if let Some(scanner) = &mut self.scanner {
+            scanner.settled(now);
         }
         self.note(self.serving, self.signals[self.serving]);
         self.state = State::Attached { decide_at: None };
@@ -407,12 +398,12 @@ impl Handover {
                 let more = trigger.samples.saturating_sub(1);
                 let decide_at = Some(now + trigger.sample_every.saturating_mul(more));
                 self.state = State::Attached { decide_at };
-                if more == 0 && self.dial() == Dial::Still {
-                    self.decide(now);
+                if more == 0 && self.tuning() == Tuning::Settled {
+                    self.decide();
                 }
             }
             (false, Some(_)) => {
-                self.push_ended(self.count + 1, Phase::Trigger);
+                self.push_ended(self.count + 1, Phase::TRIGGER);
                 self.state = State::Attached { decide_at: None };
             }
             (true, Some(_)) | (false, None) => {}
@@ -429,23 +420,13 @@ impl Handover {
     }
 
     /// The condition held long enough.
-    fn decide(&mut self, now: SimTime) {
+    fn decide(&mut self) {
         self.start(Reason::Signal);
-        if !self.config.hold {
-            self.enter_link(now);
-            return;
-        }
-        self.start_phase(Phase::Hold);
-        self.commands.push_back(Command::Hold);
-        self.state = State::Running(Running {
-            phase: Phase::Hold,
-            target: None,
-            t_addr: None,
-            requested: false,
-        });
+        self.commands.push_back(Command::Prepare);
+        self.run(Stage::Preparing);
     }
 
-    /// There is no link to send anything over: no hold, the strongest candidate at once.
+    /// There is no link to send anything over: no preparation, the strongest candidate at once.
     fn start_without_link(&mut self, now: SimTime) {
         let triggering = matches!(self.state, State::Attached { decide_at: Some(_) });
         if !triggering {
@@ -458,73 +439,80 @@ impl Handover {
     fn start_trigger(&mut self) {
         self.events.push_back(Event::PhaseStarted {
             handover: self.count + 1,
-            phase: Phase::Trigger,
+            phase: Phase::TRIGGER,
         });
     }
 
     /// Ends the trigger phase with a handover.
     fn start(&mut self, reason: Reason) {
-        self.end_resume();
+        self.close_all();
         self.commands.clear();
-        self.linkless = reason == Reason::LinkLost;
+        self.without_link = reason == Reason::LinkLost;
         self.count += 1;
-        self.end_phase(Phase::Trigger);
-        self.events.push_back(Event::HandoverStarted {
+        self.end_phase(Phase::TRIGGER);
+        self.events.push_back(Event::Started {
             handover: self.count,
             from: self.config.candidates[self.serving].router.clone(),
             reason,
         });
     }
 
-    fn leave_hold(&mut self, now: SimTime) {
-        self.end_phase(Phase::Hold);
+    /// After the preparation, however it went.
+    fn leave(&mut self, now: SimTime) {
+        self.close_all();
         self.enter_link(now);
     }
 
     fn enter_link(&mut self, now: SimTime) {
-        self.start_phase(Phase::Link);
-        self.state = State::Running(Running {
-            phase: Phase::Link,
-            target: None,
-            t_addr: None,
-            requested: false,
-        });
+        self.start_phase(Phase::LINK);
+        self.run(Stage::Link);
         self.search(now);
     }
 
-    /// From the running phase to the next one.
-    fn enter(&mut self, running: Running, phase: Phase, command: Command) {
-        self.end_phase(running.phase);
-        self.start_phase(phase);
-        self.commands.push_back(command);
-        self.state = State::Running(Running { phase, ..running });
+    /// A handover under way, without a target yet.
+    fn run(&mut self, stage: Stage) {
+        self.state = State::Running(Running {
+            stage,
+            target: None,
+            address: None,
+            requested: false,
+        });
     }
 
-    /// Ends the running phase and the handover; the caller sets the next state.
+    /// From the running stage to the next one.
+    fn enter(&mut self, running: Running, stage: Stage, command: Command) {
+        if let Some(phase) = running.stage.phase() {
+            self.end_phase(phase);
+        }
+        if let Some(phase) = stage.phase() {
+            self.start_phase(phase);
+        }
+        self.commands.push_back(command);
+        self.state = State::Running(Running { stage, ..running });
+    }
+
+    /// Ends what is open and the handover; the caller sets the next state.
     fn give_up(&mut self, reason: String) {
-        if let State::Running(r) = self.state {
-            self.end_phase(r.phase);
+        if let State::Running(r) = self.state
+            && let Some(phase) = r.stage.phase()
+        {
+            self.end_phase(phase);
         }
+        self.close_all();
         self.commands.clear();
-        if let Some(ear) = &mut self.ear {
-            ear.stop();
+        if let Some(scanner) = &mut self.scanner {
+            scanner.stop();
         }
-        self.events.push_back(Event::HandoverFailed {
+        self.events.push_back(Event::Failed {
             handover: self.count,
             reason,
         });
     }
 
-    fn running(&self, phase: Phase) -> Option<Running> {
+    fn running(&self, stage: Stage) -> Option<Running> {
         match self.state {
-            State::Running(r) if r.phase == phase => Some(r),
+            State::Running(r) if r.stage == stage => Some(r),
             _ => None,
-        }
-    }
-
-    fn end_resume(&mut self) {
-        if let Some(handover) = self.resuming.take() {
-            self.push_ended(handover, Phase::Resume);
         }
     }
 

@@ -44,8 +44,8 @@ impl Bench {
     pub(super) fn hold_at(&mut self, ms: u64, dbm: f64) {
         self.signal(ms, 1, Some(dbm));
         self.run_until(ms + 200);
-        assert_eq!(self.commands(), [Command::Hold]);
-        self.0.hold_done(at(ms + 200));
+        assert_eq!(self.commands(), [Command::Prepare]);
+        self.prepared(ms + 200);
     }
 
     pub(super) fn no_events(&mut self) {
@@ -65,10 +65,13 @@ fn a_scan_finds_the_new_router_in_the_link_phase() {
         "of channel 20 nothing is known"
     );
     bench.run_until(1200);
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     bench.events();
-    bench.0.hold_done(at(1210));
-    assert_eq!(bench.events(), [ended(1, Hold), started(1, Link)]);
+    bench.prepared(1210);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::HOLD), started(1, Phase::LINK)]
+    );
     assert_eq!(bench.commands(), [listen(20)]);
     assert_eq!(bench.0.poll_timeout(), None, "the radio is being tuned");
     bench.tuned(1220, 20);
@@ -81,7 +84,7 @@ fn a_scan_finds_the_new_router_in_the_link_phase() {
     );
     bench.no_events();
     bench.arrive(1310, T2);
-    bench.0.bound(at(1320));
+    bench.bound(1320);
     let events = bench.events();
     assert!(events.contains(&completed(1, "er2", T2)), "{events:?}");
     assert_eq!(bench.0.serving(), 1);
@@ -150,9 +153,9 @@ fn a_scan_that_finds_nothing_better_calls_the_handover_off_and_releases_the_corr
         bench.tuned(710, 15);
         assert_eq!(
             bench.events(),
-            [ended(1, Link), failed(1, "no better router heard")]
+            [ended(1, Phase::LINK), failed(1, "no better router heard")]
         );
-        assert_eq!(bench.commands(), [Command::Release]);
+        assert_eq!(bench.commands(), [Command::Stay]);
         assert!(!bench.0.in_progress(), "it is where it was");
         assert_eq!(bench.0.serving(), 0);
     }
@@ -169,26 +172,23 @@ fn a_router_that_is_a_little_better_is_worth_going_to_after_a_scan() {
 }
 
 #[test]
-fn without_hold_there_is_nobody_to_release() {
-    let mut bench = Bench::new(Config {
-        hold: false,
-        ..two_routers()
-    });
+fn what_needs_no_preparation_is_called_off_all_the_same() {
+    let mut bench = Bench::without_hold(two_routers());
     bench.signal(0, 1, Some(-90.0));
     bench.run_until(200);
-    assert_eq!(bench.commands(), [listen(20)]);
+    assert_eq!(bench.commands(), [Command::Prepare, listen(20)]);
     bench.tuned(200, 20);
     bench.run_until(700);
     assert_eq!(bench.commands(), [listen(15)]);
     bench.tuned(700, 15);
-    assert_eq!(bench.commands(), []);
+    assert_eq!(bench.commands(), [Command::Stay]);
     assert!(!bench.0.in_progress());
 }
 
 /// Scans in vain, called off at `ms`; what follows: when the next trigger begins to count.
 fn called_off_at(bench: &mut Bench, ms: u64) -> SimTime {
-    assert_eq!(bench.commands(), [Command::Hold]);
-    bench.0.hold_done(at(ms - DWELL));
+    assert_eq!(bench.commands(), [Command::Prepare]);
+    bench.prepared(ms - DWELL);
     bench.tuned(ms - DWELL, 20);
     bench.run_until(ms);
     bench.tuned(ms, 15);
@@ -242,8 +242,8 @@ fn the_same_channel_needs_no_scan() {
     );
     bench.signal(10, 2, Some(-60.0));
     bench.run_until(210);
-    assert_eq!(bench.commands(), [Command::Hold]);
-    bench.0.hold_done(at(220));
+    assert_eq!(bench.commands(), [Command::Prepare]);
+    bench.prepared(220);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 1 }]);
 }
 
@@ -308,7 +308,10 @@ fn the_old_router_is_taken_back_when_the_search_comes_to_it() {
     bench.signal(600, 1, Some(-84.0));
     assert_eq!(bench.commands(), [Command::Retune { candidate: 0 }]);
     bench.arrive(610, T1);
-    assert_eq!(bench.commands().last(), Some(&Command::Bind { t_addr: T1 }));
+    assert_eq!(
+        bench.commands().last(),
+        Some(&Command::Bind { address: T1 })
+    );
 }
 
 #[test]
@@ -328,10 +331,10 @@ fn losing_the_serving_router_ends_the_hold_and_starts_the_search() {
     let mut bench = Bench::new(two_routers());
     bench.signal(0, 1, Some(-90.0));
     bench.run_until(200);
-    assert_eq!(bench.commands(), [Command::Hold]);
+    assert_eq!(bench.commands(), [Command::Prepare]);
     bench.signal(210, 1, None);
     assert_eq!(bench.commands(), [listen(20)]);
-    bench.0.hold_done(at(220));
+    bench.prepared(220);
     assert_eq!(bench.commands(), [], "the answer is late");
     bench.tuned(230, 20);
     bench.signal(240, 2, Some(-99.0));
@@ -403,7 +406,10 @@ fn a_listening_that_fails_gives_the_handover_up_and_another_one_follows() {
     bench.events();
     assert_eq!(bench.commands(), [listen(20)]);
     bench.0.step_failed(at(210), "cannot tune");
-    assert_eq!(bench.events(), [ended(1, Link), failed(1, "cannot tune")]);
+    assert_eq!(
+        bench.events(),
+        [ended(1, Phase::LINK), failed(1, "cannot tune")]
+    );
     bench.tuned(220, 20);
     assert_eq!(bench.0.poll_timeout(), Some(at(310)));
     bench.run_until(310);
