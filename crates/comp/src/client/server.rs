@@ -177,7 +177,6 @@ impl Client {
 }
 
 fn forbidden(from: SocketAddrV6) -> Response {
-    const FORBIDDEN: Code = Code::new(4, 3);
     let text = format!("{} is neither the WMMS nor the node", from.ip());
-    Response::diagnostic(FORBIDDEN, &text)
+    Response::diagnostic(Code::FORBIDDEN, &text)
 }
