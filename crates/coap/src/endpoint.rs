@@ -6,7 +6,7 @@
 //! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
 //! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
 //! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
-//! calls [`Endpoint::notify`].
+//! calls [`Endpoint::notify`] or [`Endpoint::notify_one`].
 //!
 //! What RFC 7252 leaves open, and what is chosen:
 //!
@@ -68,6 +68,7 @@ use crate::wire::{self, Message, Token};
 use bodies::{Bodies, Upload};
 use history::History;
 use machine::{Machine, Transmit};
+pub use observers::Observation;
 use observers::{Observer, ObserverKey};
 use outstanding::{Line, Outstanding};
 use peer::Peer;

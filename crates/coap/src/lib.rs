@@ -59,6 +59,6 @@ pub mod params;
 pub mod wire;
 
 pub use block::BlockSize;
-pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Reliability, RequestId};
+pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Observation, Reliability, RequestId};
 pub use message::{Code, Kind, Options, Request, Response};
 pub use params::{CongestionControl, Params};

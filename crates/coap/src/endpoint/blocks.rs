@@ -40,6 +40,10 @@ impl Endpoint {
         let key = Key::new(from.into(), message.code, options);
         if let Some(asked) = block2.filter(|block| block.number > 0) {
             let lifetime = self.params.exchange_lifetime();
+            let key = match message.payload.as_slice() {
+                [] => key.clone(),
+                body => key.clone().with_body(body),
+            };
             if let Some(kept) = self.downloads.touch(now, &key, lifetime) {
                 return Taken::Answered(cut(kept, Some(asked), self.params.block_size));
             }
@@ -51,7 +55,7 @@ impl Endpoint {
         match body {
             Ok(body) => {
                 let asked = Asked {
-                    key,
+                    key: key.with_body(&body),
                     block1,
                     block2,
                 };

@@ -340,7 +340,10 @@ impl Endpoint {
             options: message.options,
             payload: message.payload,
         };
-        let observes = |request: &Outstanding| matches!(request.role, Role::Observation(_));
+        let observes = |request: &Outstanding| {
+            let uploads = request.transfer.as_ref().is_some_and(Transfer::uploads);
+            matches!(request.role, Role::Observation(_)) && !uploads
+        };
         if self.requests.get(&id).is_some_and(observes) {
             if response.code.is_success() && response.options.get(option::OBSERVE).is_some() {
                 let message_id = message.message_id;

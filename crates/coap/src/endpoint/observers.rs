@@ -1,6 +1,8 @@
 //! The server's side of Observe (RFC 7641): who observes what, and their notifications.
 //!
-//! An observer is a peer and its token (§4.1). Notifications are NON, and every
+//! An observer is a peer and its token (§4.1). What it observes is what it asked for: a path by
+//! GET, or by FETCH what its payload selects (RFC 8132 §2.4), so that two observations of one path
+//! have different states. Notifications are NON, and every
 //! [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is the
 //! first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a CON
 //! is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
@@ -8,8 +10,8 @@
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
 //! [`PER_PEER`] observations per peer, [`MAX_OBSERVERS`] in all, each by a request of no more than
-//! [`MAX_REQUEST`] bytes; one more, or longer, is answered like a plain GET, as §4.1 lets a server
-//! do.
+//! [`MAX_REQUEST`] bytes; one more, or longer, is answered like a plain request, as §4.1 lets a
+//! server do.
 
 use std::net::SocketAddrV6;
 use std::time::Duration;
@@ -21,32 +23,44 @@ use super::peer::Peer;
 use super::server::encode_response;
 use super::{Endpoint, ExchangeId};
 use crate::block::Block;
-use crate::message::{Code, Kind, Response, option};
+use crate::message::{Kind, Request, Response, option};
 use crate::wire::Token;
 
 /// Observations per peer.
 const PER_PEER: usize = 16;
 /// Observations in all.
 const MAX_OBSERVERS: usize = 1024;
-/// Bytes of options that are kept of a registration.
+/// Bytes of options and payload that are kept of a registration.
 const MAX_REQUEST: usize = 1024;
 
 /// "a server MUST send a notification in a confirmable message instead of a non-confirmable
 /// message at least every 24 hours" (RFC 7641 §4.5).
 const CONFIRM_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// What a request says about observing.
-#[derive(Clone, Debug)]
-pub(super) struct Wish {
-    /// Register, not deregister.
-    register: bool,
-    path: String,
+/// What a request says about observing (RFC 7641 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Register,
+    Deregister,
+}
+
+/// An observation of a resource of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// Names it: the exchange in which it was registered last.
+    pub id: ExchangeId,
+    /// Who observes.
+    pub from: SocketAddrV6,
+    /// What it was registered with.
+    pub request: &'a Request,
 }
 
 /// A peer that observes a resource.
 #[derive(Debug)]
 pub(super) struct Observer {
     to: SocketAddrV6,
+    id: ExchangeId,
+    request: Request,
     key: Key,
     path: String,
     /// The block that the registration asked for, whose size notifications keep to.
@@ -76,34 +90,39 @@ impl Observer {
 }
 
 impl Wish {
-    /// What a GET says (RFC 7641 §2).
-    pub(super) fn of(message: &crate::wire::Message) -> Option<Wish> {
-        let value = message.options.get_uint(option::OBSERVE)?;
-        (message.code == Code::GET && value <= 1).then(|| Wish {
-            register: value == 0,
-            path: message.options.path(),
-        })
+    /// What a GET or FETCH says.
+    pub(super) fn of(request: &Request) -> Option<Wish> {
+        let value = request.options.get_uint(option::OBSERVE)?;
+        match value {
+            0 if request.method.is_safe() => Some(Wish::Register),
+            1 if request.method.is_safe() => Some(Wish::Deregister),
+            _ => None,
+        }
     }
 }
 
 impl Endpoint {
-    /// Answers a GET like [`Endpoint::respond`], and if it has Observe 0 registers the peer for
-    /// [`Endpoint::notify`] of its path.
+    /// Answers a GET or FETCH like [`Endpoint::respond`], and if it has Observe 0 registers the peer
+    /// for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
-        if let Some(exchange) = self.exchanges.get(&id)
-            && let Some(wish) = exchange.wish.clone().filter(|wish| wish.register)
+        if let Some(exchange) = self.exchanges.get_mut(&id)
+            && let Some(request) = exchange.observe.take()
             && exchange.accepted(response.clone()).code.is_success()
         {
             let key = (Peer::from(exchange.from), exchange.token);
-            let short = exchange.asked.key.len() <= MAX_REQUEST;
+            let asked = exchange.asked.clone();
+            let to = exchange.from;
+            let short = asked.key.len() + request.payload.len() <= MAX_REQUEST;
             let former = self.observers.remove(&key);
             if short && self.has_room_for(key.0) {
                 let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
                 let observer = Observer {
-                    to: exchange.from,
-                    key: exchange.asked.key.clone(),
-                    path: wish.path,
-                    block2: exchange.asked.block2,
+                    to,
+                    id,
+                    path: request.path(),
+                    request,
+                    key: asked.key,
+                    block2: asked.block2,
                     sequence,
                     unconfirmed: 0,
                     confirmed: now,
@@ -127,16 +146,37 @@ impl Endpoint {
 
     /// Sends a new state of `path` to whoever observes it, or keeps it until it may be sent. An
     /// error code ends the observations (RFC 7641 §4.2).
+    ///
+    /// By FETCH one peer may observe another state of the path than the next: where that is so,
+    /// [`Endpoint::observations`] says who observes what, and [`Endpoint::notify_one`] tells one.
     pub fn notify(&mut self, now: SimTime, path: &str, state: &Response) {
+        self.notify_whose(now, |observer| observer.path == path, state);
+    }
+
+    /// Sends a new state to one observation, as [`Endpoint::notify`] does. Ignored if it has ended.
+    pub fn notify_one(&mut self, now: SimTime, id: ExchangeId, state: &Response) {
+        self.notify_whose(now, |observer| observer.id == id, state);
+    }
+
+    fn notify_whose(&mut self, now: SimTime, fits: impl Fn(&Observer) -> bool, state: &Response) {
         let observers = self.observers.iter_mut();
         let mut told = Vec::new();
-        for (key, observer) in observers.filter(|(_, o)| o.path == path) {
+        for (key, observer) in observers.filter(|(_, o)| fits(o)) {
             observer.pending = Some(state.clone());
             told.push(*key);
         }
         for key in told {
-            self.notify_one(now, key);
+            self.send_pending(now, key);
         }
+    }
+
+    /// Who observes what, in the order of the addresses.
+    pub fn observations(&self) -> impl Iterator<Item = Observation<'_>> {
+        self.observers.values().map(|observer| Observation {
+            id: observer.id,
+            from: observer.to,
+            request: &observer.request,
+        })
     }
 
     /// Whether anybody observes `path`.
@@ -175,12 +215,12 @@ impl Endpoint {
             if let Some(observer) = self.observers.get_mut(&key) {
                 observer.confirm_next = true;
             }
-            self.notify_one(now, key);
+            self.send_pending(now, key);
         }
     }
 
     /// Sends what is pending for an observer, if it may be sent.
-    fn notify_one(&mut self, now: SimTime, key: ObserverKey) {
+    fn send_pending(&mut self, now: SimTime, key: ObserverKey) {
         let message_id = self.message_id();
         let Some(observer) = self.observers.get_mut(&key) else {
             return;
@@ -250,7 +290,7 @@ impl Endpoint {
         {
             observer.in_flight = None;
             observer.confirmed = now;
-            self.notify_one(now, key);
+            self.send_pending(now, key);
         }
     }
 
@@ -262,10 +302,8 @@ impl Endpoint {
         }
     }
 
-    /// Acts on a GET with Observe 1.
-    pub(super) fn deregister(&mut self, from: SocketAddrV6, token: Token, wish: Option<&Wish>) {
-        if wish.is_some_and(|wish| !wish.register) {
-            self.observers.remove(&(Peer::from(from), token));
-        }
+    /// Acts on a request with Observe 1.
+    pub(super) fn deregister(&mut self, from: SocketAddrV6, token: Token) {
+        self.observers.remove(&(Peer::from(from), token));
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddrV6;
 
 use units::SimTime;
 
-use super::observation::{Fetch, Observation};
+use super::observation::{Fetch, Notifications};
 use super::peer::Peer;
 use super::transfer::Transfer;
 use super::{Reliability, RequestId};
@@ -34,7 +34,7 @@ pub(super) enum Role {
     /// The owner gets it.
     Request,
     /// It is the first notification of many (RFC 7641).
-    Observation(Observation),
+    Observation(Notifications),
     /// It is the rest of a notification.
     Fetch(Fetch),
 }
@@ -112,7 +112,10 @@ impl Outstanding {
 
     /// Makes a confirmed observation a registration that is queued.
     pub(super) fn register_again(&mut self, token: Token) {
-        self.role = Role::Observation(Observation::default());
+        if let Some(transfer) = &mut self.transfer {
+            transfer.begin();
+        }
+        self.role = Role::Observation(Notifications::default());
         self.token = Some(token);
         self.stage = Stage::Queued;
     }

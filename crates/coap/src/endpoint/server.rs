@@ -24,8 +24,8 @@ pub(super) struct Exchange {
     pub(super) asked: Asked,
     /// The Content-Format that it accepts, if it says so.
     accept: Option<u64>,
-    /// What it says about observing.
-    pub(super) wish: Option<Wish>,
+    /// The request, if it asks for notifications.
+    pub(super) observe: Option<Request>,
     /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
     acknowledge_at: Option<SimTime>,
 }
@@ -102,14 +102,24 @@ impl Endpoint {
                 return;
             }
         };
-        let wish = Wish::of(&message);
-        self.deregister(from, message.token, wish.as_ref());
         let exchange = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         let acknowledge_at = confirmable.then(|| now + self.params.acknowledgement_delay());
         self.remember(now, from, &message, Some(exchange));
         if let Some(due) = acknowledge_at {
             self.timers.insert((due, Timer::Acknowledge(exchange)));
+        }
+        let mut request = Request {
+            method: message.code,
+            options: message.options,
+            payload,
+        };
+        for number in [option::BLOCK1, option::BLOCK2, option::SIZE1, option::SIZE2] {
+            request.options.remove(number);
+        }
+        let wish = Wish::of(&request);
+        if wish == Some(Wish::Deregister) {
+            self.deregister(from, message.token);
         }
         self.exchanges.insert(
             exchange,
@@ -119,25 +129,17 @@ impl Endpoint {
                 token: message.token,
                 confirmable,
                 asked,
-                accept: message.options.get_uint(option::ACCEPT),
-                wish,
+                accept: request.options.get_uint(option::ACCEPT),
+                observe: (wish == Some(Wish::Register)).then(|| request.clone()),
                 acknowledge_at,
             },
         );
-        let mut options = message.options;
-        for number in [option::BLOCK1, option::BLOCK2, option::SIZE1, option::SIZE2] {
-            options.remove(number);
-        }
         self.events.push_back(Event::Request {
             exchange,
             from,
             message_id: message.message_id,
             confirmable,
-            request: Request {
-                method: message.code,
-                options,
-                payload,
-            },
+            request,
         });
     }
 
