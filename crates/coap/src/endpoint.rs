@@ -48,11 +48,13 @@ mod observation;
 mod observers;
 mod outstanding;
 mod peer;
+mod protected;
 mod recall;
 mod retransmission;
 mod server;
 mod transfer;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
@@ -64,6 +66,7 @@ use units::{Rng, SimTime};
 use crate::cocoa::Rto;
 use crate::message::{Code, Kind, Request, Response};
 use crate::params::Params;
+use crate::protection::{ContextId, Plain, Protection};
 use crate::wire::{self, Message, Token};
 use bodies::{Bodies, Upload};
 use history::History;
@@ -120,6 +123,9 @@ pub enum Failure {
     /// A non-confirmable request of which nothing was heard before this endpoint left
     /// ([`Endpoint::recall`]).
     Left,
+    /// The endpoint's protection has no context for the peer, or none that can be used any more
+    /// ([`protection`](crate::protection)).
+    Unprotectable,
     /// [`Endpoint::cancel`].
     Cancelled,
 }
@@ -138,6 +144,7 @@ impl fmt::Display for Failure {
             Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
             Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
             Failure::Left => f.write_str("no response before the client left its address"),
+            Failure::Unprotectable => f.write_str("no way to protect it"),
             Failure::Cancelled => f.write_str("cancelled"),
         }
     }
@@ -159,6 +166,8 @@ pub enum Event {
         message_id: u16,
         /// CON, otherwise NON.
         confirmable: bool,
+        /// The security context under which it was verified; none if it came unprotected.
+        context: Option<ContextId>,
         /// The request.
         request: Request,
     },
@@ -231,6 +240,7 @@ enum Timer {
 pub struct Endpoint {
     params: Params,
     known_critical: &'static [u16],
+    protection: Box<dyn Protection>,
     rng: Rng,
     next_message_id: u16,
     next_token: u32,
@@ -282,6 +292,7 @@ impl Endpoint {
         Endpoint {
             params,
             known_critical,
+            protection: Box::new(Plain),
             next_message_id: rng.next_u32() as u16,
             next_token: rng.next_u32(),
             rng,
@@ -304,6 +315,20 @@ impl Endpoint {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// The same endpoint with a protection for what it sends and receives from now on.
+    pub fn with_protection(self, protection: impl Protection) -> Endpoint {
+        Endpoint {
+            protection: Box::new(protection),
+            ..self
+        }
+    }
+
+    /// The protection, if it is a `P`: for whoever gives it its contexts.
+    pub fn protection<P: Protection>(&mut self) -> Option<&mut P> {
+        let protection: &mut dyn Any = &mut *self.protection;
+        protection.downcast_mut()
     }
 
     /// Requests and pings of ours without an answer, queued ones and observations included.

@@ -3,8 +3,11 @@
 //! A request body is put together here before the owner sees it, and a response body that
 //! exceeds a block stays here while the peer fetches the rest, so that the owner answers one
 //! request however many blocks it takes. Both are found by who asks and for what: address and
-//! port, method, and the options of the cache key (RFC 7252 §5.4.6) but Block1, Block2 and
-//! Observe.
+//! port, security context, method, and the options of the cache key (RFC 7252 §5.4.6) but Block1,
+//! Block2 and Observe; the response to a FETCH also by the body of the request, which "is part of
+//! the cache key" (RFC 8132 §2). A request for a further block that comes without that body, as it
+//! does from clients that send it once, is for the response that was used last; where that is
+//! another one's, the entity tag says so.
 //!
 //! Bounded: [`PER_PEER`] bodies of each kind per peer, [`MAX_BODIES`] and [`MAX_BYTES`] in all,
 //! each for EXCHANGE_LIFETIME after its last block. A peer over its bound loses its oldest
@@ -20,6 +23,7 @@ use units::SimTime;
 use super::peer::Peer;
 use crate::block::{Block, entity_tag};
 use crate::message::{Code, Options, Response, option};
+use crate::protection::ContextId;
 
 /// Bodies of each kind kept per peer.
 pub(super) const PER_PEER: usize = 4;
@@ -32,6 +36,7 @@ pub(super) const MAX_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     peer: Peer,
+    context: Option<ContextId>,
     request: Vec<u8>,
     /// Of the request's body, where that is part of the key and known.
     body: Option<[u8; 8]>,
@@ -39,7 +44,12 @@ pub(super) struct Key {
 
 impl Key {
     /// Of a request of `peer`, without its body.
-    pub(super) fn new(peer: Peer, method: Code, options: &Options) -> Key {
+    pub(super) fn new(
+        peer: Peer,
+        context: Option<ContextId>,
+        method: Code,
+        options: &Options,
+    ) -> Key {
         let counts = |number: u16| {
             // "NoCacheKey (...) bits 1-5 all 1" of the number's low byte (RFC 7252 §5.4.6).
             let no_cache_key = number & 0x1e == 0x1c;
@@ -56,6 +66,7 @@ impl Key {
         }
         Key {
             peer,
+            context,
             request,
             body: None,
         }
@@ -135,7 +146,7 @@ impl<T: Sized> Bodies<T> {
     /// request finds what was used last.
     pub(super) fn touch(&mut self, now: SimTime, key: &Key, lifetime: Duration) -> Option<&T> {
         let same = |(other, _): &(&Key, &mut Kept<T>)| {
-            (other.peer, &other.request) == (key.peer, &key.request)
+            (other.peer, other.context, &other.request) == (key.peer, key.context, &key.request)
         };
         let of_request = self.bodies.range_mut(key..).take_while(same);
         let fits = of_request.filter(|(other, kept)| {
@@ -178,6 +189,7 @@ impl<T: Sized> Bodies<T> {
     fn make_room(&mut self, peer: Peer) {
         let from = Key {
             peer,
+            context: None,
             request: Vec::new(),
             body: None,
         };
@@ -265,7 +277,7 @@ mod tests {
         let address = SocketAddrV6::new([0xfd00, 0, 0, 0, 0, 0, 0, peer].into(), 1, 0, 0);
         let mut options = Options::new();
         options.push(option::URI_PATH, path);
-        Key::new(address.into(), Code::PUT, &options)
+        Key::new(address.into(), None, Code::PUT, &options)
     }
 
     #[test]
@@ -275,7 +287,7 @@ mod tests {
             let mut options = Options::new();
             options.push(option::URI_PATH, *b"a");
             more.iter().for_each(|(n, v)| options.push(*n, *v));
-            Key::new(peer.into(), Code::GET, &options)
+            Key::new(peer.into(), None, Code::GET, &options)
         };
         let plain = key(&[]);
         assert_eq!(key(&[(6, b""), (23, b"\x16"), (60, b"\x01")]), plain);
@@ -286,7 +298,7 @@ mod tests {
     #[test]
     fn a_response_to_a_fetch_is_found_by_its_payload_or_without_one_the_last_is() {
         let options = Options::new();
-        let of = |method| Key::new(key(1, b"").peer, method, &options);
+        let of = |method| Key::new(key(1, b"").peer, None, method, &options);
         assert_eq!(of(Code::GET).with_body(b"a"), of(Code::GET));
         let [plain, a, b] = [
             of(Code::FETCH),

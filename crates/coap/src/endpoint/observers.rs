@@ -1,6 +1,6 @@
 //! The server's side of Observe (RFC 7641): who observes what, and their notifications.
 //!
-//! An observer is a peer and its token (§4.1). What it observes is what it asked for: a path by
+//! An observer is a peer and its token (§4.1), and the security context of its registration. What it observes is what it asked for: a path by
 //! GET, or by FETCH what its payload selects (RFC 8132 §2.4), so that two observations of one path
 //! have different states. Notifications are NON, and every
 //! [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is the
@@ -24,6 +24,7 @@ use super::server::encode_response;
 use super::{Endpoint, ExchangeId};
 use crate::block::Block;
 use crate::message::{Kind, Request, Response, option};
+use crate::protection::{Association, ContextId};
 use crate::wire::Token;
 
 /// Observations per peer.
@@ -51,6 +52,8 @@ pub struct Observation<'a> {
     pub id: ExchangeId,
     /// Who observes.
     pub from: SocketAddrV6,
+    /// The security context under which it was registered.
+    pub context: Option<ContextId>,
     /// What it was registered with.
     pub request: &'a Request,
 }
@@ -62,6 +65,8 @@ pub(super) struct Observer {
     id: ExchangeId,
     request: Request,
     key: Key,
+    /// What binds notifications to the registration.
+    association: Option<Association>,
     path: String,
     /// The block that the registration asked for, whose size notifications keep to.
     block2: Option<Block>,
@@ -81,7 +86,7 @@ pub(super) struct Observer {
 }
 
 /// Names an observer.
-pub(super) type ObserverKey = (Peer, Token);
+pub(super) type ObserverKey = (Peer, Token, Option<ContextId>);
 
 impl Observer {
     pub(super) fn address(&self) -> &std::net::Ipv6Addr {
@@ -105,42 +110,65 @@ impl Endpoint {
     /// Answers a GET or FETCH like [`Endpoint::respond`], and if it has Observe 0 registers the peer
     /// for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
-        if let Some(exchange) = self.exchanges.get_mut(&id)
-            && let Some(request) = exchange.observe.take()
-            && exchange.accepted(response.clone()).code.is_success()
-        {
-            let key = (Peer::from(exchange.from), exchange.token);
-            let asked = exchange.asked.clone();
-            let to = exchange.from;
-            let short = asked.key.len() + request.payload.len() <= MAX_REQUEST;
-            let former = self.observers.remove(&key);
-            if short && self.has_room_for(key.0) {
-                let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
-                let observer = Observer {
-                    to,
-                    id,
-                    path: request.path(),
-                    request,
-                    key: asked.key,
-                    block2: asked.block2,
-                    sequence,
-                    unconfirmed: 0,
-                    confirmed: now,
-                    confirm_next: false,
-                    last: None,
-                    in_flight: None,
-                    pending: None,
-                };
-                self.observers.insert(key, observer);
-                let sequence = u64::from(sequence);
-                response.options.push_uint(option::OBSERVE, sequence);
+        let registered = self.register(now, id, &response);
+        if let Some((_, sequence)) = registered {
+            let sequence = u64::from(sequence);
+            response.options.push_uint(option::OBSERVE, sequence);
+        }
+        let answered = self.answer(now, id, response);
+        if let Some((key, _)) = registered {
+            match (answered, self.observers.get_mut(&key)) {
+                (Some(exchange), Some(observer)) => observer.association = exchange.association,
+                _ => drop(self.observers.remove(&key)),
             }
         }
-        self.respond(now, id, response);
+    }
+
+    /// Registers whoever asked in an exchange that `response` is to answer, if that is what it
+    /// wants and can have; the number of the first notification.
+    fn register(
+        &mut self,
+        now: SimTime,
+        id: ExchangeId,
+        response: &Response,
+    ) -> Option<(ObserverKey, u32)> {
+        let exchange = self.exchanges.get_mut(&id)?;
+        let request = exchange.observe.take()?;
+        if !exchange.accepted(response.clone()).code.is_success() {
+            return None;
+        }
+        let association = exchange.association;
+        let context = association.map(|association| association.context);
+        let key = (Peer::from(exchange.from), exchange.token, context);
+        let (to, asked) = (exchange.from, exchange.asked.clone());
+        let short = asked.key.len() + request.payload.len() <= MAX_REQUEST;
+        let former = self.observers.remove(&key);
+        if !short || !self.has_room_for(key.0) {
+            return None;
+        }
+        let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
+        let observer = Observer {
+            to,
+            id,
+            path: request.path(),
+            request,
+            key: asked.key,
+            association,
+            block2: asked.block2,
+            sequence,
+            unconfirmed: 0,
+            confirmed: now,
+            confirm_next: false,
+            last: None,
+            in_flight: None,
+            pending: None,
+        };
+        self.observers.insert(key, observer);
+        Some((key, sequence))
     }
 
     fn has_room_for(&self, peer: Peer) -> bool {
-        let of_peer = self.observers.keys().filter(|(p, _)| *p == peer);
+        let of_peer = self.observers.keys().filter(|(p, ..)| *p == peer);
         self.observers.len() < MAX_OBSERVERS && of_peer.count() < PER_PEER
     }
 
@@ -175,6 +203,7 @@ impl Endpoint {
         self.observers.values().map(|observer| Observation {
             id: observer.id,
             from: observer.to,
+            context: observer.association.map(|association| association.context),
             request: &observer.request,
         })
     }
@@ -244,7 +273,7 @@ impl Endpoint {
             block1: None,
             block2: observer.block2,
         };
-        let to = observer.to;
+        let (to, mut association) = (observer.to, observer.association);
         let mut response = state.clone();
         if !ends {
             let sequence = u64::from(observer.sequence);
@@ -258,10 +287,16 @@ impl Endpoint {
             observer.unconfirmed += 1;
             Kind::NonConfirmable
         };
-        if ends {
+        let response = self.first_block(now, &asked, response);
+        let protected = self.protect_response(now, to, &mut association, response);
+        if ends || protected.is_none() {
             self.observers.remove(&key);
+        } else if let Some(observer) = self.observers.get_mut(&key) {
+            observer.association = association;
         }
-        let response = self.first_block(now, asked, response);
+        let Some(response) = protected else {
+            return;
+        };
         let bytes = encode_response(kind, message_id, key.1, response);
         match kind {
             Kind::Confirmable => self.transmit_confirmable(now, to, message_id, bytes),
@@ -272,7 +307,7 @@ impl Endpoint {
     /// Of whom `message_id` is the last notification.
     fn observer_of(&self, from: Option<SocketAddrV6>, message_id: u16) -> Option<ObserverKey> {
         let mut observers = self.observers.iter();
-        let found = observers.find(|((peer, _), observer)| {
+        let found = observers.find(|((peer, ..), observer)| {
             observer.last == Some(message_id) && from.is_none_or(|from| peer.matches(from.into()))
         });
         found.map(|(key, _)| *key)
@@ -303,7 +338,12 @@ impl Endpoint {
     }
 
     /// Acts on a request with Observe 1.
-    pub(super) fn deregister(&mut self, from: SocketAddrV6, token: Token) {
-        self.observers.remove(&(Peer::from(from), token));
+    pub(super) fn deregister(
+        &mut self,
+        from: SocketAddrV6,
+        token: Token,
+        context: Option<ContextId>,
+    ) {
+        self.observers.remove(&(Peer::from(from), token, context));
     }
 }

@@ -9,6 +9,7 @@ use super::observation::{Fetch, Notifications};
 use super::peer::Peer;
 use super::transfer::Transfer;
 use super::{Reliability, RequestId};
+use crate::protection::Association;
 use crate::wire::Token;
 
 /// A request or ping of ours without an answer.
@@ -21,6 +22,8 @@ pub(super) struct Outstanding {
     /// What it carries; a ping carries nothing.
     pub(super) transfer: Option<Transfer>,
     pub(super) role: Role,
+    /// What its responses are verified by; none: it was sent as it is.
+    pub(super) association: Option<Association>,
     /// The token to use again; none: a new one.
     pub(super) token: Option<Token>,
     pub(super) stage: Stage,
@@ -81,6 +84,7 @@ impl Outstanding {
             reliability,
             transfer,
             role,
+            association: None,
             token: None,
             stage: Stage::Queued,
             recalled: false,

@@ -11,6 +11,7 @@ use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
 use crate::message::{Code, Kind, Request, Response, option};
+use crate::protection::{Association, Refusal};
 use crate::wire::{Message, Token};
 
 /// A peer's request that is not answered yet.
@@ -20,6 +21,8 @@ pub(super) struct Exchange {
     message_id: u16,
     pub(super) token: Token,
     confirmable: bool,
+    /// What binds its response to it; none: it came unprotected.
+    pub(super) association: Option<Association>,
     /// What it says about blocks.
     pub(super) asked: Asked,
     /// The Content-Format that it accepts, if it says so.
@@ -54,9 +57,17 @@ impl Endpoint {
     /// Ignored if the exchange is answered, or older than EXCHANGE_LIFETIME (NON_LIFETIME for
     /// a NON), when nobody waits for the response.
     pub fn respond(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
-        let Some(exchange) = self.remove_exchange(exchange) else {
-            return;
-        };
+        self.answer(now, exchange, response);
+    }
+
+    /// Sends the response to an exchange, which is returned if there is one and it could be sent.
+    pub(super) fn answer(
+        &mut self,
+        now: SimTime,
+        exchange: ExchangeId,
+        response: Response,
+    ) -> Option<Exchange> {
+        let mut exchange = self.remove_exchange(exchange)?;
         let piggybacked = exchange.acknowledge_at.is_some();
         let confirmable = exchange.confirmable && self.confirmables.len() < MAX_IN_FLIGHT;
         let (kind, message_id) = match (piggybacked, confirmable) {
@@ -65,7 +76,14 @@ impl Endpoint {
             (false, false) => (Kind::NonConfirmable, self.message_id()),
         };
         let response = exchange.accepted(response);
-        let response = self.first_block(now, exchange.asked, response);
+        let response = self.first_block(now, &exchange.asked, response);
+        let (to, association) = (exchange.from, &mut exchange.association);
+        let Some(response) = self.protect_response(now, to, association, response) else {
+            if piggybacked {
+                self.acknowledge(to, message_id, exchange.token);
+            }
+            return None;
+        };
         let bytes = encode_response(kind, message_id, exchange.token, response);
         match kind {
             Kind::Confirmable => {
@@ -78,25 +96,38 @@ impl Endpoint {
             }
             _ => self.transmit(exchange.from, bytes),
         }
+        Some(exchange)
     }
 
     /// A request that is no duplicate.
-    pub(super) fn handle_request(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
+    pub(super) fn handle_request(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        mut message: Message,
+    ) {
         let confirmable = message.kind == Kind::Confirmable;
+        let association = match self.verify_request(now, from, &mut message) {
+            Ok(association) => association,
+            Err(refusal) => return self.refuse(now, from, &message, refusal),
+        };
+        let context = association.map(|association| association.context);
         if let Some(number) = critical::unrecognized(&message.options, self.known_critical) {
             // "Unrecognized options of class 'critical' that occur in a Confirmable request
             // MUST cause the return of a 4.02 (Bad Option) response [...] SHOULD include a
             // diagnostic payload"; "in a Non-confirmable message MUST cause the message to be
             // rejected" (§5.4.1).
             if confirmable {
-                self.refuse_option(now, from, &message, number);
+                let text = format!("unrecognized critical option {number}");
+                let response = Response::diagnostic(Code::BAD_OPTION, &text);
+                self.answer_at_once(now, from, &message, association, response);
             }
             return;
         }
-        let (asked, payload) = match self.take_blocks(now, from, &message) {
+        let (asked, payload) = match self.take_blocks(now, from, context, &message) {
             Taken::Whole(asked, payload) => (asked, payload),
             Taken::Answered(response) => {
-                self.answer_at_once(now, from, &message, response);
+                self.answer_at_once(now, from, &message, association, response);
                 let message_id = message.message_id;
                 self.events.push_back(Event::Block { from, message_id });
                 return;
@@ -119,7 +150,7 @@ impl Endpoint {
         }
         let wish = Wish::of(&request);
         if wish == Some(Wish::Deregister) {
-            self.deregister(from, message.token);
+            self.deregister(from, message.token, context);
         }
         self.exchanges.insert(
             exchange,
@@ -128,6 +159,7 @@ impl Endpoint {
                 message_id: message.message_id,
                 token: message.token,
                 confirmable,
+                association,
                 asked,
                 accept: request.options.get_uint(option::ACCEPT),
                 observe: (wish == Some(Wish::Register)).then(|| request.clone()),
@@ -139,6 +171,7 @@ impl Endpoint {
             from,
             message_id: message.message_id,
             confirmable,
+            context,
             request,
         });
     }
@@ -151,6 +184,11 @@ impl Endpoint {
         };
         exchange.acknowledge_at = None;
         let (from, message_id, token) = (exchange.from, exchange.message_id, exchange.token);
+        self.acknowledge(from, message_id, token);
+    }
+
+    /// Sends the empty ACK of a request that is remembered.
+    fn acknowledge(&mut self, from: SocketAddrV6, message_id: u16, token: Token) {
         let ack = self.transmit_empty(from, Kind::Acknowledgement, message_id);
         self.history
             .set_reply((Peer::from(from), message_id), token, &ack);
@@ -182,10 +220,18 @@ impl Endpoint {
         }
     }
 
-    fn refuse_option(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, number: u16) {
-        let text = format!("unrecognized critical option {number}");
-        let response = Response::diagnostic(Code::BAD_OPTION, &text);
-        self.answer_at_once(now, from, message, response);
+    /// A request that the protection refuses.
+    fn refuse(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, refusal: Refusal) {
+        match refusal.0 {
+            Some(response) => self.answer_at_once(now, from, message, None, response),
+            None if message.kind == Kind::Confirmable => {
+                self.remember(now, from, message, None);
+                let reset = self.transmit_empty(from, Kind::Reset, message.message_id);
+                let key = (Peer::from(from), message.message_id);
+                self.history.set_reply(key, message.token, &reset);
+            }
+            None => {}
+        }
     }
 
     /// Answers a request without the owner.
@@ -194,12 +240,19 @@ impl Endpoint {
         now: SimTime,
         from: SocketAddrV6,
         message: &Message,
+        mut association: Option<Association>,
         response: Response,
     ) {
         self.remember(now, from, message, None);
         let (kind, id) = match message.kind {
             Kind::Confirmable => (Kind::Acknowledgement, message.message_id),
             _ => (Kind::NonConfirmable, self.message_id()),
+        };
+        let Some(response) = self.protect_response(now, from, &mut association, response) else {
+            if kind == Kind::Acknowledgement {
+                self.acknowledge(from, id, message.token);
+            }
+            return;
         };
         let bytes = encode_response(kind, id, message.token, response);
         if kind == Kind::Acknowledgement {

@@ -13,6 +13,7 @@ mod driver;
 mod golden;
 mod libcoap;
 mod lossy_link;
+mod protection;
 mod recall;
 mod retarget;
 mod rfc7641;
