@@ -93,7 +93,7 @@ pub const MAX_IN_FLIGHT: usize = 1 << 14;
 
 /// Names a request or ping of ours; ascending in the order of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(u64);
+pub struct RequestId(pub u64);
 
 /// Names a peer's request that wants [`Endpoint::respond`]; ascending in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,6 @@ use std::net::SocketAddrV6;
 
 use units::SimTime;
 
-use super::critical;
 use super::observation::Notified;
 use super::outstanding::{Line, Outstanding, Role, Sent, Stage};
 use super::peer::Peer;
@@ -339,7 +338,7 @@ impl Endpoint {
             }
             self.measure(now, from, message.message_id);
         }
-        let unknown = critical::unrecognized(&message.options, self.known_critical);
+        let unknown = message.options.unrecognized(self.known_critical);
         let unknown = unknown.filter(|_| verified);
         if message.kind == Kind::Confirmable {
             self.remember(now, from, &message, None);

@@ -6,7 +6,6 @@ use units::SimTime;
 
 use super::blocks::Taken;
 use super::bodies::Asked;
-use super::critical;
 use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
@@ -112,7 +111,7 @@ impl Endpoint {
             Err(refusal) => return self.refuse(now, from, &message, refusal),
         };
         let context = association.map(|association| association.context);
-        if let Some(number) = critical::unrecognized(&message.options, self.known_critical) {
+        if let Some(number) = message.options.unrecognized(self.known_critical) {
             // "Unrecognized options of class 'critical' that occur in a Confirmable request
             // MUST cause the return of a 4.02 (Bad Option) response [...] SHOULD include a
             // diagnostic payload"; "in a Non-confirmable message MUST cause the message to be
