@@ -28,13 +28,13 @@ use nd::{ALL_NODES, HOP_LIMIT};
 use netlink::HeardFrame;
 use rundir::EventKind;
 use rundir::control::Control;
+use service::{Outcome, Reach, Services};
 use topology::plan::{MobileNodePlan, RadioInterface};
 
 use crate::Host;
 use crate::host::{earlier, instant, now};
-use crate::polls::Polling;
 use crate::radio::Radio;
-use crate::resource::Resources;
+use crate::services::{OnNode, report_binding, requester, sensors};
 
 use address::check;
 pub(crate) use ear::Hearing;
@@ -67,8 +67,7 @@ struct MobileNode {
     host: Host,
     plan: MobileNodePlan,
     coap: Driver<Node>,
-    resources: Resources,
-    polling: Polling,
+    services: OnNode,
     handover: Handover,
     solicitor: Driver<Solicitor, Icmpv6>,
     dhcp: Driver<dhcpv6::Client>,
@@ -117,6 +116,9 @@ impl MobileNode {
         };
         let lowpan_name = host.interfaces.lowpan.clone();
         let node = Node::new(node_config(&plan), host.rng("coap"));
+        let mut services = Services::new();
+        services.push(sensors(&host, &plan.resources)?);
+        services.push(requester(&host, &plan.polls)?);
         let solicitor = Solicitor::new(
             solicitor_config(&plan, &radio),
             host.rng("router-solicitations"),
@@ -126,8 +128,7 @@ impl MobileNode {
         let dhcp_socket = Udp::open(CLIENT_PORT, Some(&lowpan_name))?;
         Ok(MobileNode {
             coap: Driver::new(node, Udp::open(PORT, None)?)?,
-            resources: Resources::new(plan.resources.clone(), host.rng("readings")),
-            polling: Polling::new(plan.polls.clone(), host.rng("polls")),
+            services: OnNode::new(services),
             handover: Handover::attaching(handover_config(&plan, tuned)),
             solicitor: Driver::new(solicitor, icmpv6)?,
             dhcp: Driver::new(dhcp, dhcp_socket)?,
@@ -149,14 +150,15 @@ impl MobileNode {
     async fn step(&mut self) -> Result<bool> {
         let awake = !self.sleep.is_asleep();
         let here = self.is_here();
-        let of_link = self.resources.next_due();
+        let reach = Reach {
+            sends: here,
+            asks: self.may_ask(),
+        };
         let of_handover = self.handover.poll_timeout().filter(|_| awake);
-        let deadline = earlier(of_handover, of_link.filter(|_| here));
+        let deadline = earlier(of_handover, self.services.poll_timeout(reach));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
         let silence = self.ear.as_ref().and_then(Ear::poll_timeout);
         let deadline = earlier(deadline, silence);
-        let asks = self.may_ask();
-        let deadline = earlier(deadline, self.polling.next_due().filter(|_| asks));
         tokio::select! {
             event = self.coap.next_event(), if here => {
                 self.on_coap(event.context("CoAP socket")?)?;
@@ -183,12 +185,7 @@ impl MobileNode {
                 if awake {
                     self.handover.handle_timeout(now);
                 }
-                if here {
-                    self.resources.notify_due(&mut self.coap);
-                }
-                if asks {
-                    self.polling.ask_due(&mut self.coap);
-                }
+                self.services.handle_timeout(&mut self.coap, reach);
             }
             frame = hear(&self.ear) => self.on_frame(&frame?),
             control = self.host.commands.next() => match control? {
@@ -198,14 +195,13 @@ impl MobileNode {
                 Control::Stop => return Ok(false),
                 Control::Start => {
                     self.sleep.start(now());
-                    self.resources.start(now());
-                    self.polling.start(now());
+                    self.services.start(&mut self.coap);
                 }
                 Control::Wake => self.wake_early()?,
-                Control::Drain => self.polling.drain(&mut self.coap),
+                Control::Drain => self.services.drain(&mut self.coap),
             },
         }
-        self.polling.report_if_drained(&self.host.events)?;
+        self.services.report(&self.host.events)?;
         Ok(true)
     }
 
@@ -267,21 +263,18 @@ impl MobileNode {
 
     fn on_coap(&mut self, event: node::Event) -> Result<()> {
         let now = now();
+        let resumed = is_traffic(&event);
+        let events = &self.host.events;
+        let event = self.services.handle(&mut self.coap, events, event)?;
+        if resumed {
+            self.handover.first_request(now);
+        }
+        let Some(event) = event else {
+            return Ok(());
+        };
         match event {
-            node::Event::Request {
-                exchange, request, ..
-            } => {
-                self.resources.serve(&mut self.coap, exchange, &request);
-                self.handover.first_request(now);
-            }
-            node::Event::Client(event) => {
-                // What others answer is traffic that has resumed, too.
-                if matches!(event, client::Event::Answered { .. }) {
-                    self.handover.first_request(now);
-                }
-                self.polling.on_event(&self.host.events, event)?;
-            }
-            node::Event::Block { .. } => self.handover.first_request(now),
+            node::Event::Client(event) => report_binding(events, event)?,
+            node::Event::Request { .. } | node::Event::Block { .. } => {}
             node::Event::HoldAnswered { .. } => {
                 self.handover.hold_done(now);
                 self.on_hold_answered()?;
@@ -313,5 +306,16 @@ impl MobileNode {
             node::Event::Deregistered => {}
         }
         Ok(())
+    }
+}
+
+/// Whether an event is traffic that has resumed: what others ask, and what they answer.
+fn is_traffic(event: &node::Event) -> bool {
+    match event {
+        node::Event::Request { .. } | node::Event::Block { .. } => true,
+        node::Event::Client(client::Event::Call { outcome, .. }) => {
+            matches!(outcome, Outcome::Answered(_))
+        }
+        _ => false,
     }
 }
