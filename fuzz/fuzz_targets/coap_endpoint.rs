@@ -171,18 +171,15 @@ impl World {
             true => Reliability::Confirmable,
             false => Reliability::NonConfirmable,
         };
-        let mut request = Request::new(*u.choose(&[Code::GET, Code::PUT])?, "/a");
+        let methods = [Code::GET, Code::PUT, Code::FETCH, Code::PATCH];
+        let mut request = Request::new(*u.choose(&methods)?, "/a");
         let how = u.int_in_range(0..=4u8)?;
-        if request.method == Code::PUT {
+        if request.method != Code::GET {
             request.payload = script::payload(u)?;
         }
         let id = match how {
             0 => self.endpoint.ping(self.now, to),
-            1 | 2 => {
-                request.method = Code::GET;
-                request.payload.clear();
-                self.endpoint.observe(self.now, to, reliability, request)
-            }
+            1 | 2 => self.endpoint.observe(self.now, to, reliability, request),
             _ => self.endpoint.request(self.now, to, reliability, request),
         };
         let known = self.live.insert(id, matches!(how, 1 | 2));
@@ -192,7 +189,7 @@ impl World {
 
     fn interfere(&mut self, u: &mut Unstructured) -> Result<()> {
         let ids: Vec<RequestId> = self.live.keys().chain(&self.ended).copied().collect();
-        match u.int_in_range(0..=4u8)? {
+        match u.int_in_range(0..=5u8)? {
             0 if !ids.is_empty() => self.endpoint.cancel(*u.choose(&ids)?),
             1 if !ids.is_empty() => self.endpoint.stop_observing(self.now, *u.choose(&ids)?),
             2 => {
@@ -200,6 +197,7 @@ impl World {
                 self.endpoint.retarget(self.now, from, to);
             }
             3 => self.endpoint.keep_back(peer(u)?),
+            4 if !ids.is_empty() => self.endpoint.observe_again(self.now, *u.choose(&ids)?),
             _ => self.endpoint.release(self.now, peer(u)?),
         }
         Ok(())
@@ -219,11 +217,18 @@ impl World {
     }
 
     fn observers(&mut self, u: &mut Unstructured) -> Result<()> {
-        match u.int_in_range(0..=3u8)? {
+        match u.int_in_range(0..=4u8)? {
             0 | 1 => self
                 .endpoint
                 .notify(self.now, u.choose(&["/", "/x"])?, &state(u)?),
             2 => self.endpoint.hold_notifications(),
+            3 => {
+                let ids: Vec<_> = self.endpoint.observations().map(|o| o.id).collect();
+                if !ids.is_empty() {
+                    let (id, state) = (*u.choose(&ids)?, state(u)?);
+                    self.endpoint.notify_one(self.now, id, &state);
+                }
+            }
             _ => self.endpoint.release_notifications(self.now),
         }
         Ok(())

@@ -10,13 +10,13 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use ::comp::BindingMode;
-use ::comp::client::{CallId, Event, HoldQueue};
+use ::comp::client::{CallId, Event, HoldQueue, Outcome, Target};
 use ::comp::codec::{Command, Lifetime, Location};
 use ::comp::lbc::Entry;
 use ::comp::node::{self, Config, Node};
 use coap::message::PORT;
 use coap::wire::{Message, Token};
-use coap::{Code, Kind, Params, Reliability};
+use coap::{Code, Kind, Params, Reliability, Request};
 use machine::Machine;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -72,9 +72,15 @@ impl World {
         self.timeout();
         match u.int_in_range(0..=11u8)? {
             0 | 1 => {
-                let call =
-                    self.node
-                        .get(self.now, comp::p_addr(u)?, "/a", Reliability::Confirmable);
+                let target = match u.ratio(1, 4)? {
+                    true => Target::Address(comp::sender(u)?),
+                    false => Target::Node(comp::p_addr(u)?),
+                };
+                let method = *u.choose(&[Code::GET, Code::POST, Code::FETCH])?;
+                let request = Request::new(method, "/a");
+                let call = self
+                    .node
+                    .ask(self.now, target, Reliability::Confirmable, request);
                 assert!(self.calls.insert(call));
                 self.drain();
             }
@@ -167,7 +173,8 @@ impl World {
             let node::Event::Client(event) = event else {
                 continue;
             };
-            if let Event::Answered { call, .. } | Event::Failed { call, .. } = event {
+            if let Event::Call { call, outcome } = event {
+                assert!(!matches!(outcome, Outcome::Notified { .. }), "nothing is observed");
                 assert!(self.calls.remove(&call), "{call:?} ended twice");
             }
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use ::comp::client::{self, CallId, HoldQueue};
+use ::comp::client::{self, CallId, HoldQueue, Outcome, Target};
 use ::comp::codec::{self, Command, Lifetime, Location};
 use ::comp::node::{Config, Event, MAX_CORRESPONDENTS, Node};
 use ::comp::{BindingMode, Sequence};
@@ -153,8 +153,12 @@ impl World {
             7 => node.leave(now),
             8 => node.awake(now),
             _ => {
-                let p_addr = comp::p_addr(u)?;
-                let call = node.get(now, p_addr, "/a", Reliability::Confirmable);
+                let target = match u.ratio(1, 4)? {
+                    true => Target::Address(comp::sender(u)?),
+                    false => Target::Node(comp::p_addr(u)?),
+                };
+                let request = Request::new(Code::GET, "/a");
+                let call = node.ask(now, target, Reliability::Confirmable, request);
                 assert!(self.calls.insert(call));
             }
         }
@@ -328,13 +332,13 @@ impl World {
                 assert_eq!(self.procedure.take(), Some(Procedure::Deregister));
             }
             Event::Request {
-                exchange,
                 message_id,
-                ..
-            } => self.exchanges.push((exchange, message_id)),
-            Event::Client(
-                client::Event::Answered { call, .. } | client::Event::Failed { call, .. },
-            ) => assert!(self.calls.remove(&call), "{call:?} ended twice"),
+                incoming,
+            } => self.exchanges.push((incoming.exchange, message_id)),
+            Event::Client(client::Event::Call { call, outcome }) => {
+                assert!(!matches!(outcome, Outcome::Notified { .. }), "nothing is observed");
+                assert!(self.calls.remove(&call), "{call:?} ended twice");
+            }
             Event::Client(_)
             | Event::Binding(_)
             | Event::HoldAnswered { .. }

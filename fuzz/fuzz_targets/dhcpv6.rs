@@ -12,6 +12,7 @@ use dhcpv6::relay::RelayMessage;
 use dhcpv6::server::Pool;
 use dhcpv6::{Client, Duid, Event, Message, Server, client, server};
 use libfuzzer_sys::fuzz_target;
+use machine::Machine;
 use units::{Eui64, Seed, SimTime};
 
 const EUI64: Eui64 = Eui64([2, 0, 0x5e, 0x10, 0, 0, 0, 1]);
@@ -70,7 +71,8 @@ fn client() -> Client {
 
 fn ask(server: &mut Server, now: SimTime, datagram: &[u8]) {
     let from: SocketAddrV6 = "[fe80::1]:546".parse().unwrap();
-    if let Ok(answer) = server.handle_datagram(now, from, datagram) {
+    let _ = server.handle_datagram(now, from, datagram);
+    while let Some(answer) = server.poll_transmit() {
         let relayed = RelayMessage::decode(&answer.payload).is_ok();
         assert!(relayed || Message::decode(&answer.payload).is_ok());
     }
@@ -96,7 +98,8 @@ fn tell(client: &mut Client, now: SimTime, datagram: &[u8]) {
     if let (Some(own), Some(theirs)) = (sent.get(1..4), datagram.get_mut(1..4)) {
         theirs.copy_from_slice(own);
     }
-    let _ = client.handle_datagram(now, &datagram);
+    let from: SocketAddrV6 = "[fe80::1]:547".parse().unwrap();
+    let _ = client.handle_datagram(now, from, &datagram);
     client.handle_timeout(now);
     while let Some(event) = client.poll_event() {
         if let Event::Bound(lease) = event {

@@ -6,7 +6,7 @@
 //! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
 //! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
 //! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
-//! calls [`Endpoint::notify`].
+//! calls [`Endpoint::notify`] or [`Endpoint::notify_one`].
 //!
 //! What RFC 7252 leaves open, and what is chosen:
 //!
@@ -48,11 +48,13 @@ mod observation;
 mod observers;
 mod outstanding;
 mod peer;
+mod protected;
 mod recall;
 mod retransmission;
 mod server;
 mod transfer;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
@@ -64,10 +66,12 @@ use units::{Rng, SimTime};
 use crate::cocoa::Rto;
 use crate::message::{Code, Kind, Request, Response};
 use crate::params::Params;
+use crate::protection::{ContextId, Plain, Protection};
 use crate::wire::{self, Message, Token};
 use bodies::{Bodies, Upload};
 use history::History;
 use machine::{Machine, Transmit};
+pub use observers::Observation;
 use observers::{Observer, ObserverKey};
 use outstanding::{Line, Outstanding};
 use peer::Peer;
@@ -89,7 +93,7 @@ pub const MAX_IN_FLIGHT: usize = 1 << 14;
 
 /// Names a request or ping of ours; ascending in the order of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(u64);
+pub struct RequestId(pub u64);
 
 /// Names a peer's request that wants [`Endpoint::respond`]; ascending in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,6 +123,9 @@ pub enum Failure {
     /// A non-confirmable request of which nothing was heard before this endpoint left
     /// ([`Endpoint::recall`]).
     Left,
+    /// The endpoint's protection has no context for the peer, or none that can be used any more
+    /// ([`protection`](crate::protection)).
+    Unprotectable,
     /// [`Endpoint::cancel`].
     Cancelled,
 }
@@ -137,6 +144,7 @@ impl fmt::Display for Failure {
             Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
             Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
             Failure::Left => f.write_str("no response before the client left its address"),
+            Failure::Unprotectable => f.write_str("no way to protect it"),
             Failure::Cancelled => f.write_str("cancelled"),
         }
     }
@@ -158,6 +166,8 @@ pub enum Event {
         message_id: u16,
         /// CON, otherwise NON.
         confirmable: bool,
+        /// The security context under which it was verified; none if it came unprotected.
+        context: Option<ContextId>,
         /// The request.
         request: Request,
     },
@@ -230,6 +240,7 @@ enum Timer {
 pub struct Endpoint {
     params: Params,
     known_critical: &'static [u16],
+    protection: Box<dyn Protection>,
     rng: Rng,
     next_message_id: u16,
     next_token: u32,
@@ -281,6 +292,7 @@ impl Endpoint {
         Endpoint {
             params,
             known_critical,
+            protection: Box::new(Plain),
             next_message_id: rng.next_u32() as u16,
             next_token: rng.next_u32(),
             rng,
@@ -303,6 +315,20 @@ impl Endpoint {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// The same endpoint with a protection for what it sends and receives from now on.
+    pub fn with_protection(self, protection: impl Protection) -> Endpoint {
+        Endpoint {
+            protection: Box::new(protection),
+            ..self
+        }
+    }
+
+    /// The protection, if it is a `P`: for whoever gives it its contexts.
+    pub fn protection<P: Protection>(&mut self) -> Option<&mut P> {
+        let protection: &mut dyn Any = &mut *self.protection;
+        protection.downcast_mut()
     }
 
     /// Requests and pings of ours without an answer, queued ones and observations included.

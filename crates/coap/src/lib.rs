@@ -3,7 +3,7 @@
 //! Owns everything between a UDP datagram and a request or response: the strict codec,
 //! retransmission (§4.2), deduplication (§4.5), NSTART and queueing (§4.7), matching by token
 //! (§5.3), piggy-backed and separate responses (§5.2), critical options (§5.4.1), ping and Reset,
-//! block-wise transfer (RFC 7959) and Observe (RFC 7641).
+//! block-wise transfer (RFC 7959) and Observe (RFC 7641), also of FETCH (RFC 8132).
 //! Client and server share one [`Endpoint`], hence one socket and one Message ID space.
 //! It must not know what a resource, a mobility protocol or a topology is, nor sockets and clocks.
 //!
@@ -39,6 +39,7 @@
 //! | [`params`] | [`Params`] (§4.8) and the times derived from them |
 //! | [`cocoa`] | [`cocoa::Rto`]: the retransmission timeout from measured round trips |
 //! | [`endpoint`] | [`Endpoint`], its [`Event`]s and [`Failure`]s |
+//! | [`protection`] | [`Protection`]: the place for message security (RFC 8613) |
 //! | [`link`] | [`link::Link`]: `/.well-known/core` (RFC 6690) |
 //!
 //! # Limits
@@ -56,9 +57,11 @@ pub mod endpoint;
 pub mod link;
 pub mod message;
 pub mod params;
+pub mod protection;
 pub mod wire;
 
 pub use block::BlockSize;
-pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Reliability, RequestId};
+pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Observation, Reliability, RequestId};
 pub use message::{Code, Kind, Options, Request, Response};
 pub use params::{CongestionControl, Params};
+pub use protection::{ContextId, Protection};

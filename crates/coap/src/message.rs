@@ -20,7 +20,8 @@ pub enum Kind {
     Reset,
 }
 
-/// Request method or response code, `c.dd` (RFC 7252 §3, §12.1).
+/// Request method or response code, `c.dd` (RFC 7252 §3, §12.1; RFC 7959 §2.9; RFC 8132 §6;
+/// RFC 8516 §4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u8);
 
@@ -31,6 +32,9 @@ impl Code {
     pub const POST: Code = Code(2);
     pub const PUT: Code = Code(3);
     pub const DELETE: Code = Code(4);
+    pub const FETCH: Code = Code(5);
+    pub const PATCH: Code = Code(6);
+    pub const IPATCH: Code = Code(7);
     pub const CREATED: Code = Code::new(2, 1);
     pub const DELETED: Code = Code::new(2, 2);
     pub const VALID: Code = Code::new(2, 3);
@@ -38,12 +42,18 @@ impl Code {
     pub const CONTENT: Code = Code::new(2, 5);
     pub const CONTINUE: Code = Code::new(2, 31);
     pub const BAD_REQUEST: Code = Code::new(4, 0);
+    pub const UNAUTHORIZED: Code = Code::new(4, 1);
     pub const BAD_OPTION: Code = Code::new(4, 2);
+    pub const FORBIDDEN: Code = Code::new(4, 3);
     pub const NOT_FOUND: Code = Code::new(4, 4);
     pub const METHOD_NOT_ALLOWED: Code = Code::new(4, 5);
     pub const NOT_ACCEPTABLE: Code = Code::new(4, 6);
     pub const REQUEST_ENTITY_INCOMPLETE: Code = Code::new(4, 8);
+    pub const CONFLICT: Code = Code::new(4, 9);
+    pub const PRECONDITION_FAILED: Code = Code::new(4, 12);
     pub const REQUEST_ENTITY_TOO_LARGE: Code = Code::new(4, 13);
+    pub const UNSUPPORTED_CONTENT_FORMAT: Code = Code::new(4, 15);
+    pub const UNPROCESSABLE_ENTITY: Code = Code::new(4, 22);
     pub const TOO_MANY_REQUESTS: Code = Code::new(4, 29);
     pub const INTERNAL_SERVER_ERROR: Code = Code::new(5, 0);
     pub const SERVICE_UNAVAILABLE: Code = Code::new(5, 3);
@@ -63,6 +73,11 @@ impl Code {
     /// Whether it is a request method.
     pub const fn is_request(self) -> bool {
         self.class() == 0 && self.0 != 0
+    }
+
+    /// Whether it is a method that asks for a state and changes none: GET, FETCH (RFC 8132 §4).
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Code::GET | Code::FETCH)
     }
 
     /// Whether it is a response code.

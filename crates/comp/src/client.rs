@@ -1,8 +1,10 @@
 //! What a [`Node`](crate::node::Node) does as a client, CWC in CoMM: it asks others by their
-//! permanent address.
+//! permanent address, by any method.
 //!
 //! Discovers where a node is, keeps that in the [`Lbc`], keeps requests back
-//! while the node is on hold, and follows it to its new T_Addr.
+//! while the node is on hold, and follows it to its new T_Addr. A [`Target::Address`] is asked where
+//! it is: it is never discovered, on hold or in doubt, and only this node's own absence keeps
+//! requests to it back.
 //!
 //! What the papers leave open:
 //!
@@ -24,6 +26,13 @@
 //!   changes nothing and is answered 4.09 ([`crate::sequence`]), but the same binding update from
 //!   WMMS and node is acknowledged to both. The answer to a discovery is taken whatever its
 //!   number: the WMMS is asked where this client has lost the node.
+//! * *A request that is sent twice, and what it does.* A request that is sent again to a new T_Addr
+//!   keeps its Message ID and token. The node knows a copy by these and by where it comes from
+//!   (RFC 7252 §4.5), wherever it is reached itself: what it was served at its former T_Addr it
+//!   answers at the new one with the same reply, and does once, unless it has restarted or was
+//!   asked so much meanwhile that it has forgotten. A request that is sent again because the
+//!   *client* has moved comes from another address, and so is another request: what is not
+//!   idempotent (POST, PATCH; RFC 8132 §4) may be done twice.
 //! * While the client itself is handed over or asleep, requests are kept back in the same queues.
 //!   What was on its way when it left is sent again, under its Message ID, when it is back; what
 //!   was not confirmable has failed.
@@ -46,7 +55,8 @@ use coap::{Code, Endpoint, Failure, Reliability, Request, RequestId, Response};
 use handover::BindingEvent;
 use units::SimTime;
 
-pub use api::{CallFailure, CallId, Event, HoldQueue};
+pub use api::{Event, HoldQueue};
+pub use service::{CallFailure, CallId, Outcome, Target};
 
 use crate::binding::{Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location, Procedure, ResponseError};
@@ -65,7 +75,7 @@ struct Waiting {
     observe: bool,
 }
 
-/// What the client knows of a node besides its LBC entry.
+/// What the client knows of whom it asks besides the LBC entry.
 #[derive(Debug, Default)]
 struct Peer {
     waiting: VecDeque<Waiting>,
@@ -75,7 +85,7 @@ struct Peer {
     /// Since when requests are kept back, or the WMMS last confirmed that.
     on_hold_since: Option<SimTime>,
     /// Where requests were sent last.
-    sent_to: Option<Ipv6Addr>,
+    sent_to: Option<SocketAddrV6>,
     /// Message ID of the last request that the node answered; 0 if it answered none.
     sequence_number: u16,
     /// Whether the client has moved since then.
@@ -102,9 +112,9 @@ impl Peer {
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
     Discovery(Ipv6Addr),
-    Call(CallId, Ipv6Addr),
+    Call(CallId, Target),
     /// An observation that the node has confirmed.
-    Observation(CallId, Ipv6Addr),
+    Observation(CallId, Target),
 }
 
 /// The client's part of a node; the endpoint is the node's.
@@ -112,13 +122,13 @@ enum Purpose {
 pub struct Client {
     wmms: SocketAddrV6,
     hold_queue: HoldQueue,
-    /// Requests to one node on their way at a time.
+    /// Requests to one target on their way at a time.
     window: u32,
     lbc: Lbc,
-    peers: BTreeMap<Ipv6Addr, Peer>,
+    peers: BTreeMap<Target, Peer>,
     requests: BTreeMap<RequestId, Purpose>,
-    /// When the first request waiting for a node has waited long enough.
-    patience: Deadlines<Ipv6Addr>,
+    /// When the first request waiting for a target has waited long enough.
+    patience: Deadlines<Target>,
     next_call: u64,
     outstanding: usize,
     /// The client itself is handed over or asleep.
@@ -149,31 +159,31 @@ impl Client {
         }
     }
 
-    /// Asks the node `p_addr`, now or as soon as it can be reached; to be observed (RFC 7641) or
-    /// answered once.
+    /// Asks, now or as soon as the target can be reached; to be observed (RFC 7641) or answered
+    /// once.
     pub(crate) fn ask(
         &mut self,
         now: SimTime,
         endpoint: &mut Endpoint,
-        p_addr: Ipv6Addr,
-        path: &str,
+        target: Target,
         reliability: Reliability,
+        request: Request,
         observe: bool,
     ) -> CallId {
         let call = CallId(self.next_call);
         self.next_call += 1;
         self.outstanding += 1;
-        let peer = self.peers.entry(p_addr).or_default();
+        let peer = self.peers.entry(target).or_default();
         peer.waiting.push_back(Waiting {
             call,
             since: now,
             reliability,
-            request: Request::new(Code::GET, path),
+            request,
             observe,
         });
-        self.drop_overdue_hold(now, endpoint, p_addr);
-        self.pump(now, endpoint, p_addr);
-        self.refuse_overflow(p_addr);
+        self.drop_overdue_hold(now, endpoint, target);
+        self.pump(now, endpoint, target);
+        self.refuse_overflow(target);
         call
     }
 
@@ -203,9 +213,9 @@ impl Client {
         self.moves.pop_front()
     }
 
-    fn refuse_overflow(&mut self, p_addr: Ipv6Addr) {
+    fn refuse_overflow(&mut self, target: Target) {
         let capacity = self.hold_queue.capacity;
-        let Some(peer) = self.peers.get_mut(&p_addr) else {
+        let Some(peer) = self.peers.get_mut(&target) else {
             return;
         };
         if peer.waiting.len() <= capacity {
@@ -216,30 +226,35 @@ impl Client {
             false => CallFailure::BacklogFull,
         };
         if let Some(refused) = peer.waiting.pop_back() {
-            self.fail(refused.call, p_addr, reason);
+            self.fail(refused.call, reason);
         }
-        self.arm_patience(p_addr);
+        self.arm_patience(target);
     }
 
-    /// Sends what may be sent to a node, or finds out where it is.
-    fn pump(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
+    /// Sends what may be sent to a target, or finds out where it is.
+    fn pump(&mut self, now: SimTime, endpoint: &mut Endpoint, target: Target) {
         while !self.paused
-            && let Some(peer) = self.peers.get_mut(&p_addr)
+            && let Some(peer) = self.peers.get_mut(&target)
             && !peer.waiting.is_empty()
         {
-            let Some(entry) = self.lbc.get(p_addr) else {
-                self.discover(now, endpoint, p_addr);
-                break;
+            let (to, held) = match target {
+                Target::Address(address) => (address, false),
+                Target::Node(p_addr) => {
+                    let Some(entry) = self.lbc.get(p_addr) else {
+                        self.discover(now, endpoint, p_addr);
+                        break;
+                    };
+                    (coap_address(entry.t_addr), entry.held)
+                }
             };
-            if entry.held || peer.in_flight >= self.window {
+            if held || peer.in_flight >= self.window {
                 break;
             }
             let Some(waiting) = peer.waiting.pop_front() else {
                 break;
             };
             peer.in_flight += 1;
-            peer.sent_to = Some(entry.t_addr);
-            let to = coap_address(entry.t_addr);
+            peer.sent_to = Some(to);
             let Waiting {
                 call,
                 reliability,
@@ -251,36 +266,45 @@ impl Client {
                 true => endpoint.observe(now, to, reliability, request),
                 false => endpoint.request(now, to, reliability, request),
             };
-            self.requests.insert(id, Purpose::Call(call, p_addr));
+            self.requests.insert(id, Purpose::Call(call, target));
         }
-        self.arm_patience(p_addr);
+        self.arm_patience(target);
     }
 
-    fn arm_patience(&mut self, p_addr: Ipv6Addr) {
-        let first = (self.peers.get(&p_addr)).and_then(|peer| peer.waiting.front());
+    fn arm_patience(&mut self, target: Target) {
+        let first = (self.peers.get(&target)).and_then(|peer| peer.waiting.front());
         match first {
             Some(first) => {
                 let until = first.since + self.hold_queue.timeout;
-                self.patience.set(p_addr, until);
+                self.patience.set(target, until);
             }
-            None => self.patience.clear(p_addr),
+            None => self.patience.clear(target),
         }
     }
 
+    /// What the client knows of a node.
+    fn node(&self, p_addr: Ipv6Addr) -> Option<&Peer> {
+        self.peers.get(&Target::Node(p_addr))
+    }
+
+    fn node_mut(&mut self, p_addr: Ipv6Addr) -> &mut Peer {
+        self.peers.entry(Target::Node(p_addr)).or_default()
+    }
+
     fn discover(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
-        let peer = self.peers.entry(p_addr).or_default();
-        if peer.discovery.is_some() {
+        if self.node_mut(p_addr).discovery.is_some() {
             return;
         }
         let discovery = Command::Discovery { p_addr };
         let id = discovery.send(now, endpoint, self.wmms, None);
-        peer.discovery = Some(id);
+        self.node_mut(p_addr).discovery = Some(id);
         self.requests.insert(id, Purpose::Discovery(p_addr));
     }
 
     /// Gives up a discovery under way; true if there was one.
     fn cancel_discovery(&mut self, endpoint: &mut Endpoint, p_addr: Ipv6Addr) -> bool {
-        let discovery = (self.peers.get_mut(&p_addr)).and_then(|peer| peer.discovery.take());
+        let peer = self.peers.get_mut(&Target::Node(p_addr));
+        let discovery = peer.and_then(|peer| peer.discovery.take());
         if let Some(id) = discovery {
             self.requests.remove(&id);
             endpoint.cancel(id);
@@ -303,24 +327,16 @@ impl Client {
         response: Response,
     ) {
         match self.requests.remove(&id) {
-            Some(Purpose::Call(call, p_addr)) => {
-                if let Some(peer) = self.peers.get_mut(&p_addr) {
+            Some(Purpose::Call(call, target)) => {
+                if let Some(peer) = self.peers.get_mut(&target) {
                     peer.in_flight -= 1;
                     peer.answered(message_id);
                 }
                 self.outstanding -= 1;
-                self.events.push_back(Event::Answered {
-                    call,
-                    p_addr,
-                    message_id,
-                    response,
-                });
-                self.pump(now, endpoint, p_addr);
+                self.tell(call, Outcome::Answered(response));
+                self.pump(now, endpoint, target);
             }
-            Some(Purpose::Observation(call, p_addr)) => {
-                let reason = format!("the node answered {}", response.code);
-                self.observation_ended(call, p_addr, reason);
-            }
+            Some(Purpose::Observation(call, _)) => self.tell(call, Outcome::Answered(response)),
             Some(Purpose::Discovery(p_addr)) => self.discovered(now, endpoint, p_addr, &response),
             None => {}
         }
@@ -336,20 +352,20 @@ impl Client {
         reason: Failure,
     ) {
         match self.requests.remove(&id) {
-            Some(Purpose::Call(call, p_addr)) => {
-                if let Some(peer) = self.peers.get_mut(&p_addr) {
+            Some(Purpose::Call(call, target)) => {
+                if let Some(peer) = self.peers.get_mut(&target) {
                     peer.in_flight -= 1;
                 }
-                self.fail(call, p_addr, CallFailure::Exchange(reason));
+                self.fail(call, CallFailure::Exchange(reason));
                 let silent = matches!(reason, Failure::Timeout | Failure::NoResponse);
-                self.doubt(now, endpoint, p_addr, to, silent);
-                self.pump(now, endpoint, p_addr);
+                self.doubt(now, endpoint, target, to, silent);
+                self.pump(now, endpoint, target);
             }
-            Some(Purpose::Observation(call, p_addr)) => {
-                self.observation_ended(call, p_addr, reason.to_string());
+            Some(Purpose::Observation(call, target)) => {
+                self.tell(call, Outcome::Failed(CallFailure::Exchange(reason)));
                 let silent = matches!(reason, Failure::Timeout | Failure::Silent);
-                self.doubt(now, endpoint, p_addr, to, silent);
-                self.pump(now, endpoint, p_addr);
+                self.doubt(now, endpoint, target, to, silent);
+                self.pump(now, endpoint, target);
             }
             Some(Purpose::Discovery(p_addr)) => {
                 self.discovery_failed(p_addr, &CallFailure::Discovery(reason.to_string()));
@@ -364,10 +380,13 @@ impl Client {
         &mut self,
         now: SimTime,
         endpoint: &mut Endpoint,
-        p_addr: Ipv6Addr,
+        target: Target,
         to: SocketAddrV6,
         silent: bool,
     ) {
+        let Target::Node(p_addr) = target else {
+            return;
+        };
         let doubtful = (self.lbc.get(p_addr))
             .is_some_and(|entry| silent && !entry.held && entry.t_addr == *to.ip());
         if doubtful {
@@ -389,9 +408,7 @@ impl Client {
             }
             Ok(location) if location.lifetime == Lifetime::ZERO => CallFailure::NodeUnknown,
             Ok(location) => {
-                if let Some(peer) = self.peers.get_mut(&p_addr) {
-                    peer.discovery = None;
-                }
+                self.node_mut(p_addr).discovery = None;
                 return self.locate(now, endpoint, &location);
             }
             Err(ResponseError::Refused { code, .. }) if code == Code::NOT_FOUND => {
@@ -404,23 +421,21 @@ impl Client {
 
     /// Everything that waits for a node that cannot be found fails.
     fn discovery_failed(&mut self, p_addr: Ipv6Addr, reason: &CallFailure) {
-        let Some(peer) = self.peers.get_mut(&p_addr) else {
-            return;
-        };
+        let peer = self.node_mut(p_addr);
         peer.discovery = None;
         for waiting in std::mem::take(&mut peer.waiting) {
-            self.fail(waiting.call, p_addr, reason.clone());
+            self.fail(waiting.call, reason.clone());
         }
-        self.arm_patience(p_addr);
+        self.arm_patience(Target::Node(p_addr));
     }
 
-    fn fail(&mut self, call: CallId, p_addr: Ipv6Addr, reason: CallFailure) {
+    fn fail(&mut self, call: CallId, reason: CallFailure) {
         self.outstanding -= 1;
-        self.events.push_back(Event::Failed {
-            call,
-            p_addr,
-            reason,
-        });
+        self.tell(call, Outcome::Failed(reason));
+    }
+
+    fn tell(&mut self, call: CallId, outcome: Outcome) {
+        self.events.push_back(Event::Call { call, outcome });
     }
 
     /// Stores where a node is, and goes on from there.
@@ -447,18 +462,17 @@ impl Client {
             }));
         }
         if held {
-            self.arm_patience(p_addr);
+            self.arm_patience(Target::Node(p_addr));
             return;
         }
-        let peer = self.peers.entry(p_addr).or_default();
         // What is still being retransmitted goes first: it was asked first.
-        let known = before.map(|(former, _)| former);
-        if let Some(former) = peer.sent_to.replace(t_addr).or(known) {
-            if former != t_addr {
-                self.moves.push_back((former, t_addr));
+        let known = before.map(|(former, _)| coap_address(former));
+        let there = coap_address(t_addr);
+        if let Some(former) = self.node_mut(p_addr).sent_to.replace(there).or(known) {
+            if former != there {
+                self.moves.push_back((*former.ip(), t_addr));
             }
-            let former = coap_address(former);
-            endpoint.retarget(now, former, coap_address(t_addr));
+            endpoint.retarget(now, former, there);
             endpoint.release(now, former);
         }
         self.resume(now, endpoint, p_addr);
@@ -473,30 +487,29 @@ impl Client {
         sleep: Option<Duration>,
     ) {
         self.lbc.hold(now, p_addr, sleep);
-        let peer = self.peers.entry(p_addr).or_default();
+        let peer = self.node_mut(p_addr);
         peer.on_hold_since = Some(now);
         if let Some(to) = peer.sent_to {
-            endpoint.keep_back(coap_address(to));
+            endpoint.keep_back(to);
         }
     }
 
     /// A hold is over, if there was one: sends what was kept back.
     fn resume(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
         self.release(now, endpoint, p_addr);
-        if let Some(peer) = self.peers.get_mut(&p_addr)
-            && peer.on_hold_since.take().is_some()
-        {
+        let peer = self.node_mut(p_addr);
+        if peer.on_hold_since.take().is_some() {
             let queued = u32::try_from(peer.waiting.len()).unwrap_or(u32::MAX);
             let resumed = BindingEvent::Resumed { p_addr, queued };
             self.events.push_back(Event::Binding(resumed));
         }
-        self.pump(now, endpoint, p_addr);
+        self.pump(now, endpoint, Target::Node(p_addr));
     }
 
     /// What was under way when the hold came may be sent again.
     fn release(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
-        if let Some(to) = self.peers.get(&p_addr).and_then(|peer| peer.sent_to) {
-            endpoint.release(now, coap_address(to));
+        if let Some(to) = self.node(p_addr).and_then(|peer| peer.sent_to) {
+            endpoint.release(now, to);
         }
     }
 
@@ -518,7 +531,7 @@ impl Client {
                     let removed = BindingEvent::Removed { p_addr, reason };
                     self.events.push_back(Event::Binding(removed));
                     self.release(now, endpoint, p_addr);
-                    self.pump(now, endpoint, p_addr);
+                    self.pump(now, endpoint, Target::Node(p_addr));
                 }
                 Expired::Sleep(p_addr) => {
                     if let Some(entry) = self.lbc.get(p_addr) {
@@ -533,31 +546,34 @@ impl Client {
                 }
             }
         }
-        while let Some(p_addr) = self.patience.take_due(now) {
-            self.fail_overdue(now, endpoint, p_addr);
+        while let Some(target) = self.patience.take_due(now) {
+            self.fail_overdue(now, endpoint, target);
         }
     }
 
-    /// Fails the requests that have waited too long for a node.
-    fn fail_overdue(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
+    /// Fails the requests that have waited too long for a target.
+    fn fail_overdue(&mut self, now: SimTime, endpoint: &mut Endpoint, target: Target) {
         let timeout = self.hold_queue.timeout;
-        while let Some(peer) = self.peers.get_mut(&p_addr)
+        while let Some(peer) = self.peers.get_mut(&target)
             && let Some(overdue) = peer.waiting.pop_front_if(|w| w.since + timeout <= now)
         {
             let reason = match self.paused || peer.on_hold_since.is_some() {
                 true => CallFailure::HoldTimeout,
                 false => CallFailure::BacklogTimeout,
             };
-            self.fail(overdue.call, p_addr, reason);
+            self.fail(overdue.call, reason);
         }
-        self.drop_overdue_hold(now, endpoint, p_addr);
-        self.pump(now, endpoint, p_addr);
+        self.drop_overdue_hold(now, endpoint, target);
+        self.pump(now, endpoint, target);
     }
 
     /// A hold that outlasts the client's patience is not trusted any more.
-    fn drop_overdue_hold(&mut self, now: SimTime, endpoint: &mut Endpoint, p_addr: Ipv6Addr) {
+    fn drop_overdue_hold(&mut self, now: SimTime, endpoint: &mut Endpoint, target: Target) {
+        let Target::Node(p_addr) = target else {
+            return;
+        };
         let asleep = (self.lbc.get(p_addr)).is_some_and(|entry| entry.sleep_ends.is_some());
-        let hold_overdue = (self.peers.get(&p_addr))
+        let hold_overdue = (self.node(p_addr))
             .and_then(|peer| peer.on_hold_since)
             .is_some_and(|since| since + self.hold_queue.timeout <= now);
         if hold_overdue && !asleep {

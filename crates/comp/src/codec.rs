@@ -27,9 +27,6 @@ use crate::sequence::Sequence;
 /// The one resource of CoMP, on the WMMS, the client and the node.
 pub const PATH: &str = "/comp";
 
-/// 4.09 Conflict (RFC 8132 §3.4): the request does not fit the state that it would change.
-const CONFLICT: Code = Code::new(4, 9);
-
 /// Option numbers of CoMP (CoMP §3.3, table 2). An odd number is critical (RFC 7252 §5.4.6).
 pub mod option {
     /// Message type: uint, 0-1 byte, a [`Procedure`](super::Procedure).
@@ -345,14 +342,14 @@ impl Location {
 /// The 4.09 to a message that is not newer than the one with the number `last`.
 pub fn outdated_response(last: Sequence) -> Response {
     let text = format!("not newer than what was accepted: option 2052 (Sequence number) {last}");
-    let mut response = Response::diagnostic(CONFLICT, &text);
+    let mut response = Response::diagnostic(Code::CONFLICT, &text);
     push_sequence(&mut response.options, Some(last));
     response
 }
 
 /// The number in a 4.09; none in any other answer.
 pub fn parse_outdated(response: &Response) -> Option<Sequence> {
-    if response.code != CONFLICT {
+    if response.code != Code::CONFLICT {
         return None;
     }
     let fields = Fields::parse(&response.options).ok()?;

@@ -28,6 +28,7 @@
 
 mod api;
 mod mobility;
+mod services;
 mod serving;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -40,12 +41,15 @@ use coap::{Code, Endpoint, ExchangeId, Failure, Reliability, Request, RequestId}
 use handover::{BindingEvent, Phase, Step};
 use machine::Machine;
 use machine::Transmit;
+use service::{CallId, Incoming, Target};
 use units::{Rng, SimTime};
 
 pub use api::{Config, Event};
 
 use crate::binding::BindingMode;
-use crate::client::{CallId, Client};
+use crate::client::Client;
+#[cfg(doc)]
+use crate::client::Outcome;
 use crate::codec::{self, Command, ResponseError, expect_code};
 use crate::registrar::Registrar;
 use crate::resource;
@@ -54,6 +58,15 @@ use crate::sequence::Sequence;
 /// Correspondents remembered; the one not heard for longest is forgotten first. As many as the
 /// WMMS keeps, which in direct mode leaves those to the node that it has served.
 pub const MAX_CORRESPONDENTS: usize = 256;
+
+/// Critical options that are let in: CoMP's, and those of services.
+const KNOWN_CRITICAL: &[u16] = &{
+    let (own, of_services) = (codec::KNOWN_CRITICAL, service::KNOWN_CRITICAL);
+    let mut all = [0; codec::KNOWN_CRITICAL.len() + service::KNOWN_CRITICAL.len()];
+    all.split_at_mut(own.len()).0.copy_from_slice(own);
+    all.split_at_mut(own.len()).1.copy_from_slice(of_services);
+    all
+};
 
 /// How long a binding waits for correspondents after it was sent: 2.5 ACK_TIMEOUT, 5 s by
 /// default, within which a first copy that was lost is repeated (RFC 7252 §4.2: after at most
@@ -109,7 +122,7 @@ impl Node {
     /// A node that is not registered. `rng` makes Message IDs, tokens and timeouts.
     pub fn new(config: Config, rng: Rng) -> Node {
         Node {
-            endpoint: Endpoint::new(config.coap.clone(), codec::KNOWN_CRITICAL, rng),
+            endpoint: Endpoint::new(config.coap.clone(), KNOWN_CRITICAL, rng),
             registrar: Registrar::new(config.p_addr, config.wmms, config.lifetime),
             client: Client::new(config.wmms, config.hold_queue, config.coap.nstart),
             config,
@@ -151,56 +164,53 @@ impl Node {
         self.handle_events(now);
     }
 
-    /// Asks the node `p_addr` for `path`, now or as soon as it can be reached:
-    /// [`client::Event::Answered`](crate::client::Event::Answered) or
-    /// [`client::Event::Failed`](crate::client::Event::Failed).
-    pub fn get(
+    /// Asks, now or as soon as the target can be reached:
+    /// [`client::Event::Call`](crate::client::Event::Call) says what becomes of it.
+    pub fn ask(
         &mut self,
         now: SimTime,
-        p_addr: Ipv6Addr,
-        path: &str,
+        target: Target,
         reliability: Reliability,
+        request: Request,
     ) -> CallId {
-        self.ask(now, p_addr, path, reliability, false)
+        self.call(now, target, reliability, request, false)
     }
 
-    /// Observes `path` of the node `p_addr` (RFC 7641), from now or as soon as it can be reached:
-    /// [`client::Event::Notified`](crate::client::Event::Notified) for every new state, or
-    /// [`client::Event::Answered`](crate::client::Event::Answered) if it cannot be observed.
+    /// Observes by a GET or FETCH (RFC 7641, RFC 8132 §2.4), from now or as soon as the target can be
+    /// reached: [`Outcome::Notified`] for every new state, or [`Outcome::Answered`] if it cannot be
+    /// observed.
     ///
     /// RFC 7641 knows an observation by the endpoints and the token. Here the other node's endpoint
     /// is its P_Addr: a binding update moves the observation to the new T_Addr, without another
     /// registration. This node's endpoint is its address: when it has moved, it registers again
-    /// with the same token. An observation that ends, in
-    /// [`client::Event::Failed`](crate::client::Event::Failed) before the first state and in
-    /// [`client::Event::ObservationEnded`](crate::client::Event::ObservationEnded) after it, is not
-    /// begun again.
+    /// with the same token. An observation that ends, in [`Outcome::Answered`] or
+    /// [`Outcome::Failed`], is not begun again.
     pub fn observe(
         &mut self,
         now: SimTime,
-        p_addr: Ipv6Addr,
-        path: &str,
+        target: Target,
         reliability: Reliability,
+        request: Request,
     ) -> CallId {
-        self.ask(now, p_addr, path, reliability, true)
+        self.call(now, target, reliability, request, true)
     }
 
-    fn ask(
+    fn call(
         &mut self,
         now: SimTime,
-        p_addr: Ipv6Addr,
-        path: &str,
+        target: Target,
         reliability: Reliability,
+        request: Request,
         observe: bool,
     ) -> CallId {
         let endpoint = &mut self.endpoint;
-        let call = (self.client).ask(now, endpoint, p_addr, path, reliability, observe);
+        let call = (self.client).ask(now, endpoint, target, reliability, request, observe);
         self.handle_events(now);
         call
     }
 
-    /// Ends an observation, with
-    /// [`client::Event::ObservationEnded`](crate::client::Event::ObservationEnded).
+    /// Ends an observation that the node has confirmed: [`Outcome::Answered`] or
+    /// [`Outcome::Failed`].
     pub fn stop_observing(&mut self, now: SimTime, call: CallId) {
         self.client.stop_observing(now, &mut self.endpoint, call);
         self.handle_events(now);
@@ -296,9 +306,19 @@ impl Node {
                     exchange,
                     from,
                     message_id,
+                    confirmable,
+                    context,
                     request,
-                    ..
-                } => self.handle_request(now, exchange, from, message_id, request),
+                } => {
+                    let incoming = Incoming {
+                        exchange,
+                        from,
+                        context,
+                        confirmable,
+                        request,
+                    };
+                    self.handle_request(now, message_id, incoming);
+                }
                 coap::Event::Response {
                     id,
                     message_id,

@@ -217,13 +217,13 @@ fn on_hold_with_a_crashed_wmms_every_request_ends_in_bounded_time_and_the_client
     net.run_until(40_000);
     assert_eq!(net.clients[0].client().outstanding(), 0);
     for (time, _, event) in &net.client_events {
-        let client::Event::Failed { call, reason, .. } = event else {
+        let Some((call, reason)) = failure(event) else {
             continue;
         };
-        let waited = time.saturating_since(asked.remove(call).unwrap());
+        let waited = time.saturating_since(asked.remove(&call).unwrap());
         assert_eq!(
             (waited, reason),
-            (Duration::from_secs(10), &CallFailure::HoldTimeout)
+            (Duration::from_secs(10), CallFailure::HoldTimeout)
         );
     }
     assert_eq!(asked.len(), 0, "each failed");

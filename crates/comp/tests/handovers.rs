@@ -63,10 +63,7 @@ impl Poll {
 /// The calls in the order of their answers.
 fn answers(net: &Net) -> Vec<client::CallId> {
     (net.client_events.iter())
-        .filter_map(|(_, _, event)| match event {
-            client::Event::Answered { call, .. } => Some(*call),
-            _ => None,
-        })
+        .filter_map(|(_, _, event)| response_of(event).map(|(call, _)| call))
         .collect()
 }
 
@@ -124,7 +121,7 @@ fn with_hold_nothing_is_sent_to_the_old_address_and_the_gap_is_the_handover() {
             .filter(|(time, d)| *time > at(2012) && *d.to.ip() == T1 && d.is(Code::GET));
         assert_eq!(unanswered.count(), 0, "{way:?}");
         let times: Vec<_> = (net.client_events.iter())
-            .filter(|(_, _, event)| matches!(event, client::Event::Answered { .. }))
+            .filter(|(_, _, event)| response_of(event).is_some())
             .map(|(time, _, _)| *time)
             .collect();
         let gap = times.windows(2).map(|w| w[1] - w[0]).max().unwrap();

@@ -34,7 +34,8 @@ fn a_hold_of_one_node_keeps_no_request_to_another_back() {
     net.run_until(1200);
     net.sent.clear();
     net.get(0);
-    net.clients[0].get(net.now, Q, "/temperature", Reliability::Confirmable);
+    let (target, confirmable) = (client::Target::Node(Q), Reliability::Confirmable);
+    net.clients[0].ask(net.now, target, confirmable, get("/temperature"));
     net.run_until(1300);
     assert_eq!(net.count_sent(T1, Code::GET), 0, "on hold");
     assert_eq!(net.count_sent(Q_T, Code::GET), 1, "not on hold");
@@ -139,10 +140,7 @@ fn what_is_kept_back_during_a_sleep_goes_out_in_order_after_it() {
     assert_eq!(net.count_sent(T1, Code::GET), 0, "it sleeps");
     net.run_until(4000);
     let answered: Vec<client::CallId> = (net.client_events.iter())
-        .filter_map(|(_, _, event)| match event {
-            client::Event::Answered { call, .. } => Some(*call),
-            _ => None,
-        })
+        .filter_map(|(_, _, event)| response_of(event).map(|(call, _)| call))
         .collect();
     assert_eq!(answered[1..], calls);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use coap::wire::Message;
 use coap::{Code, Kind, Params, Reliability, Response};
 use comp::BindingMode;
-use comp::client::{self, CallFailure, HoldQueue};
+use comp::client::{self, CallFailure, HoldQueue, Target};
 use comp::codec::{Lifetime, Location};
 use comp::node::{self, Node};
 use handover::{Mobility, Step};
@@ -46,18 +46,12 @@ trait Roles {
     fn steps(&self, who: Who) -> Vec<(SimTime, Step)>;
 
     fn answered_calls(&self, who: Who) -> Vec<client::CallId> {
-        let answered = |event: client::Event| match event {
-            client::Event::Answered { call, .. } => Some(call),
-            _ => None,
-        };
+        let answered = |event: client::Event| response_of(&event).map(|(call, _)| call);
         self.events(who).into_iter().filter_map(answered).collect()
     }
 
     fn failed(&self, who: Who) -> Vec<CallFailure> {
-        let failed = |event: client::Event| match event {
-            client::Event::Failed { reason, .. } => Some(reason),
-            _ => None,
-        };
+        let failed = |event: client::Event| failure(&event).map(|(_, reason)| reason);
         self.events(who).into_iter().filter_map(failed).collect()
     }
 
@@ -90,7 +84,8 @@ impl Roles for Net {
             Who::Other => (P, "/temperature"),
         };
         let confirmable = Reliability::Confirmable;
-        self.machine(who).get(now, p_addr, path, confirmable)
+        let target = Target::Node(p_addr);
+        self.machine(who).ask(now, target, confirmable, get(path))
     }
 
     fn events(&self, who: Who) -> Vec<client::Event> {
@@ -279,11 +274,11 @@ fn a_request_that_is_not_confirmable_fails_when_the_node_leaves_and_the_next_one
     net.asks(Who::Node);
     net.run_until(1100);
     let non = Reliability::NonConfirmable;
-    net.node.get(net.now, C, "/clock", non);
+    net.node.ask(net.now, Target::Node(C), non, get("/clock"));
     net.run_until(1101);
     net.node.leave(net.now);
     net.node_address = None;
-    net.node.get(net.now, C, "/clock", non);
+    net.node.ask(net.now, Target::Node(C), non, get("/clock"));
     net.run_until(1400);
     net.node_address = Some(T2);
     net.node.bind(net.now, T2);
@@ -444,7 +439,8 @@ fn a_binding_does_not_wait_for_the_former_address_of_a_correspondent() {
 fn an_observer_that_moves_registers_again_with_its_token() {
     let mut net = Net::registered(Setup::default());
     let now = net.now;
-    net.clients[0].observe(now, P, "/temperature", Reliability::Confirmable);
+    let (target, confirmable) = (Target::Node(P), Reliability::Confirmable);
+    net.clients[0].observe(now, target, confirmable, get("/temperature"));
     net.run_until(1100);
     net.sent.clear();
     net.clients[0].leave(net.now);
@@ -459,10 +455,7 @@ fn an_observer_that_moves_registers_again_with_its_token() {
     net.node.notify(net.now, "/temperature", &state);
     net.run_until(1300);
     let states: Vec<Vec<u8>> = (net.events(Who::Other).into_iter())
-        .filter_map(|event| match event {
-            client::Event::Notified { response, .. } => Some(response.payload),
-            _ => None,
-        })
+        .filter_map(|event| notification(&event).map(|(_, response)| response.payload.clone()))
         .collect();
     assert_eq!(states, [&b"21.5"[..], b"21.5", b"22.0"]);
     assert_eq!(net.count_sent(T1, Code::GET), 1);
@@ -509,7 +502,8 @@ fn a_binding_does_not_wait_for_a_correspondent_that_has_moved_and_is_on_hold_the
         sleep: None,
         sequence: None,
     };
-    node.get(at(0), other, "/temperature", Reliability::Confirmable);
+    let (target, confirmable) = (Target::Node(other), Reliability::Confirmable);
+    node.ask(at(0), target, confirmable, get("/temperature"));
     let discovery = sent(&mut node);
     answer(&mut node, at(0), &discovery, located(T1, false).response());
     // From there it asks, too, and is a correspondent.
@@ -518,14 +512,14 @@ fn a_binding_does_not_wait_for_a_correspondent_that_has_moved_and_is_on_hold_the
     node.handle_datagram(at(0), socket(T1), &asks.encode());
     let events = std::iter::from_fn(|| node.poll_event());
     let exchange = events.filter_map(|event| match event {
-        node::Event::Request { exchange, .. } => Some(exchange),
+        node::Event::Request { incoming, .. } => Some(incoming.exchange),
         _ => None,
     });
     let exchange = exchange.last().expect("a request");
     node.respond(at(0), exchange, Response::new(Code::CONTENT));
     // Its lifetime ends, its answer is still missing, and then it is on hold elsewhere.
     node.handle_timeout(at(5000));
-    node.get(at(5000), other, "/temperature", Reliability::Confirmable);
+    node.ask(at(5000), target, confirmable, get("/temperature"));
     let discovery = sent(&mut node);
     answer(
         &mut node,

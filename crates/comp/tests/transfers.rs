@@ -5,7 +5,8 @@ mod support;
 
 use coap::message::option;
 use coap::{Code, Reliability, Response};
-use comp::{BindingMode, client, node};
+use comp::client::{self, CallFailure, Target};
+use comp::{BindingMode, node};
 use handover::Mobility;
 use support::*;
 
@@ -38,9 +39,8 @@ fn a_body_in_blocks_that_is_under_way_during_a_handover_arrives_whole() {
             net.state = b"another".to_vec();
             net.run_until(60_000);
             let bodies: Vec<&Vec<u8>> = (net.client_events.iter())
-                .filter_map(|(_, _, event)| match event {
-                    client::Event::Answered { response, .. } => Some(&response.payload),
-                    _ => None,
+                .filter_map(|(_, _, event)| {
+                    response_of(event).map(|(_, response)| &response.payload)
                 })
                 .collect();
             let whole: Vec<u8> = (0..20_000_u32).map(|n| (n / 7) as u8).collect();
@@ -55,11 +55,9 @@ fn a_body_in_blocks_that_is_under_way_during_a_handover_arrives_whole() {
 /// The numbers and states that client 0 was notified.
 fn notified(net: &Net) -> Vec<(u32, String)> {
     (net.client_events.iter())
-        .filter_map(|(_, _, event)| match event {
-            client::Event::Notified {
-                sequence, response, ..
-            } => Some((*sequence, String::from_utf8_lossy(&response.payload).into())),
-            _ => None,
+        .filter_map(|(_, _, event)| {
+            let (sequence, response) = notification(event)?;
+            Some((sequence, String::from_utf8_lossy(&response.payload).into()))
         })
         .collect()
 }
@@ -77,7 +75,8 @@ fn change(net: &mut Net, from: u64, until: u64) {
 
 fn observe(net: &mut Net) -> client::CallId {
     let now = net.now;
-    net.clients[0].observe(now, P, "/temperature", Reliability::Confirmable)
+    let (target, confirmable) = (Target::Node(P), Reliability::Confirmable);
+    net.clients[0].observe(now, target, confirmable, get("/temperature"))
 }
 
 #[test]
@@ -162,8 +161,11 @@ fn a_stopped_observation_ends_at_both_ends() {
     let now = net.now;
     net.clients[0].stop_observing(now, call);
     net.run_until(1200);
-    let ended = |event: &client::Event| matches!(event, client::Event::ObservationEnded { call: ended, .. } if *ended == call);
-    assert!(net.client_events.iter().any(|(_, _, event)| ended(event)));
+    let mut ended = net
+        .client_events
+        .iter()
+        .map(|(_, _, event)| response_of(event));
+    assert!(ended.any(|ended| ended.is_some_and(|(ended, _)| ended == call)));
     let before = net.sent.len();
     change(&mut net, 1200, 1300);
     assert_eq!(net.sent.len(), before, "nobody is notified");
@@ -179,7 +181,8 @@ fn an_observation_of_a_node_that_has_died_ends_after_max_age() {
     net.run_until(75_000);
     let ended = |net: &Net| {
         let mut events = net.client_events.iter();
-        events.any(|(_, _, event)| matches!(event, client::Event::ObservationEnded { .. }))
+        let silent = CallFailure::Exchange(coap::Failure::Silent);
+        events.any(|(_, _, event)| failure(event).is_some_and(|(_, reason)| reason == silent))
     };
     assert!(!ended(&net));
     net.run_until(77_000);

@@ -16,6 +16,7 @@
 //! | [`client`] | CoAP client with LBC and hold queue; it may serve resources |
 //! | [`mobile_node`] | CoAP server that hands over; it may be a client, too |
 //! | [`host`] | events, control, clock |
+//! | `services` | the polls and resources of the plan, on a CoMP node |
 //! | `writer` | the thread that writes to the mobility server's store |
 
 pub mod client;
@@ -23,9 +24,8 @@ pub mod dhcpv6_server;
 pub mod edge_router;
 pub mod host;
 pub mod mobile_node;
-mod polls;
 mod radio;
-mod resource;
+mod services;
 pub mod wmms;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! The mobile node's daemon: a CoAP server that hands over (comp.md, "A handover"), and polls
 //! others over the same socket if the plan says so.
 //!
-//! [`handover::Sequencer`] decides, [`comp::node::Node`] makes the address known, [`nd::Solicitor`] and
+//! [`comp::handover::Handover`] decides, [`comp::node::Node`] signals, [`nd::Solicitor`] and
 //! [`dhcpv6::client::Client`] find the router and the address; this module lets them act on
 //! the kernel and reports their phases.
 
@@ -18,30 +18,29 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use coap::message::PORT;
 use comp::client;
+use comp::handover::{self, Handover};
 use comp::node::{self, Node};
 use dhcpv6::CLIENT_PORT;
 use driver::{Driver, Icmpv6, Ignored, Udp};
-use handover::{Mobility, Sequencer, Step};
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
 use nd::{ALL_NODES, HOP_LIMIT};
 use netlink::HeardFrame;
 use rundir::EventKind;
 use rundir::control::Control;
+use service::{Outcome, Reach, Services};
 use topology::plan::{MobileNodePlan, RadioInterface};
-use units::SimTime;
 
 use crate::Host;
-use crate::host::{Events, earlier, instant, now};
-use crate::polls::Polling;
+use crate::host::{earlier, instant, now};
 use crate::radio::Radio;
-use crate::resource::Resources;
+use crate::services::{OnNode, report_binding, requester, sensors};
 
 use address::check;
 pub(crate) use ear::Hearing;
 use ear::{Ear, hear};
 pub(crate) use settings::binding_mode;
-use settings::{dhcp_config, handover_config, node_config, solicitor_config};
+use settings::{dhcp_config, event_kind, handover_config, node_config, solicitor_config};
 use sleep::Sleep;
 
 /// Runs the daemon; with a `hearing` its own radio is what it hears with, without one it is told.
@@ -62,23 +61,14 @@ pub(crate) async fn run(
     }
 }
 
-/// Reports what the sequencer has to tell.
-fn report(handover: &mut Sequencer, events: &Events) -> Result<()> {
-    while let Some(event) = handover.poll_event() {
-        events.report(event.into())?;
-    }
-    Ok(())
-}
-
 type Checking = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 struct MobileNode {
     host: Host,
     plan: MobileNodePlan,
     coap: Driver<Node>,
-    resources: Resources,
-    polling: Polling,
-    handover: Sequencer,
+    services: OnNode,
+    handover: Handover,
     solicitor: Driver<Solicitor, Icmpv6>,
     dhcp: Driver<dhcpv6::Client>,
     radio: Radio,
@@ -126,6 +116,9 @@ impl MobileNode {
         };
         let lowpan_name = host.interfaces.lowpan.clone();
         let node = Node::new(node_config(&plan), host.rng("coap"));
+        let mut services = Services::new();
+        services.push(sensors(&host, &plan.resources)?);
+        services.push(requester(&host, &plan.polls)?);
         let solicitor = Solicitor::new(
             solicitor_config(&plan, &radio),
             host.rng("router-solicitations"),
@@ -135,9 +128,8 @@ impl MobileNode {
         let dhcp_socket = Udp::open(CLIENT_PORT, Some(&lowpan_name))?;
         Ok(MobileNode {
             coap: Driver::new(node, Udp::open(PORT, None)?)?,
-            resources: Resources::new(plan.resources.clone(), host.rng("readings")),
-            polling: Polling::new(plan.polls.clone(), host.rng("polls")),
-            handover: Sequencer::attaching(handover_config(&plan, tuned)),
+            services: OnNode::new(services),
+            handover: Handover::attaching(handover_config(&plan, tuned)),
             solicitor: Driver::new(solicitor, icmpv6)?,
             dhcp: Driver::new(dhcp, dhcp_socket)?,
             radio,
@@ -158,14 +150,15 @@ impl MobileNode {
     async fn step(&mut self) -> Result<bool> {
         let awake = !self.sleep.is_asleep();
         let here = self.is_here();
-        let of_link = self.resources.next_due();
+        let reach = Reach {
+            sends: here,
+            asks: self.may_ask(),
+        };
         let of_handover = self.handover.poll_timeout().filter(|_| awake);
-        let deadline = earlier(of_handover, of_link.filter(|_| here));
+        let deadline = earlier(of_handover, self.services.poll_timeout(reach));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
         let silence = self.ear.as_ref().and_then(Ear::poll_timeout);
         let deadline = earlier(deadline, silence);
-        let asks = self.may_ask();
-        let deadline = earlier(deadline, self.polling.next_due().filter(|_| asks));
         tokio::select! {
             event = self.coap.next_event(), if here => {
                 self.on_coap(event.context("CoAP socket")?)?;
@@ -192,12 +185,7 @@ impl MobileNode {
                 if awake {
                     self.handover.handle_timeout(now);
                 }
-                if here {
-                    self.resources.notify_due(&mut self.coap);
-                }
-                if asks {
-                    self.polling.ask_due(&mut self.coap);
-                }
+                self.services.handle_timeout(&mut self.coap, reach);
             }
             frame = hear(&self.ear) => self.on_frame(&frame?),
             control = self.host.commands.next() => match control? {
@@ -207,14 +195,13 @@ impl MobileNode {
                 Control::Stop => return Ok(false),
                 Control::Start => {
                     self.sleep.start(now());
-                    self.resources.start(now());
-                    self.polling.start(now());
+                    self.services.start(&mut self.coap);
                 }
                 Control::Wake => self.wake_early()?,
-                Control::Drain => self.polling.drain(&mut self.coap),
+                Control::Drain => self.services.drain(&mut self.coap),
             },
         }
-        self.polling.report_if_drained(&self.host.events)?;
+        self.services.report(&self.host.events)?;
         Ok(true)
     }
 
@@ -230,11 +217,13 @@ impl MobileNode {
     /// Sends what the cores want sent and carries out what they decided, until they are quiet.
     async fn pump(&mut self) -> Result<()> {
         loop {
-            report(&mut self.handover, &self.host.events)?;
+            while let Some(event) = self.handover.poll_event() {
+                self.host.events.report(event_kind(event))?;
+            }
             let Some(command) = self.handover.poll_command() else {
                 return Ok(());
             };
-            // Listening around does not keep an announced sleep from coming.
+            // Listening around does not keep a hold's answer from coming.
             if !matches!(command, handover::Command::Listen { .. }) {
                 self.give_up_sleep()?;
             }
@@ -244,15 +233,16 @@ impl MobileNode {
 
     async fn carry_out(&mut self, command: handover::Command) -> Result<()> {
         match command {
-            handover::Command::Prepare => self.tell(|node, now| node.prepare(now))?,
+            handover::Command::Hold => self.coap.with(|node, now| node.hold(now)),
             handover::Command::Retune { candidate } => {
                 self.retune(candidate).await?;
                 self.handover.link_ready(now());
             }
             handover::Command::Listen { channel } => self.listen(channel).await?,
-            handover::Command::Stay => {
+            // The WMMS and the correspondents take a binding for the end of a hold.
+            handover::Command::Release => {
                 if let Some(t_addr) = self.t_addr {
-                    self.tell(|node, now| node.stay(now, t_addr))?;
+                    self.bind(t_addr);
                 }
             }
             handover::Command::Solicit => {
@@ -260,89 +250,72 @@ impl MobileNode {
             }
             handover::Command::AcquireAddress => self.acquire_address().await?,
             handover::Command::CheckAddress { address } => self.start_check(address),
-            handover::Command::Bind { address } => self.bind(address)?,
+            handover::Command::Bind { t_addr } => self.bind(t_addr),
         }
         Ok(())
     }
 
-    /// Makes it known that the node is at `t_addr`.
-    fn bind(&mut self, t_addr: Ipv6Addr) -> Result<()> {
-        self.tell(|node, now| node.bind(now, t_addr))
-    }
-
-    /// Gives the mobility protocol a command of a handover, which takes the place of what it was
-    /// about. A phase that begins with it is reported before its first message leaves.
-    fn tell(&mut self, command: impl FnOnce(&mut Node, SimTime)) -> Result<()> {
-        let MobileNode {
-            coap,
-            handover,
-            host,
-            ..
-        } = self;
-        coap.with(|node, now| {
-            command(node, now);
-            while let Some(step) = node.poll_step() {
-                handover.handle_step(now, step);
-            }
-            report(handover, &host.events)
-        })
-    }
-
-    /// The mobility protocol has taken a step.
-    fn on_step(&mut self, step: Step) -> Result<()> {
-        match step {
-            Step::Attached { address } => {
-                if self.handover.is_attaching() && self.t_addr == Some(address) {
-                    self.handover.handle_step(now(), step);
-                    self.host.events.report(EventKind::Ready)?;
-                }
-                return Ok(());
-            }
-            Step::SleepAnnounced => return self.on_sleep_announced(),
-            Step::SleepRefused { reason } => {
-                tracing::warn!(%reason, "sleep not announced; staying awake");
-                return self.on_sleep_refused();
-            }
-            Step::Failed { ref reason } => tracing::warn!(%reason, "mobility"),
-            _ => {}
-        }
-        self.handover.handle_step(now(), step);
-        Ok(())
+    /// Tells the WMMS, and the correspondents as the plan says, that the node is at `t_addr`.
+    fn bind(&mut self, t_addr: Ipv6Addr) {
+        let mode = binding_mode(self.plan.handover.binding);
+        self.coap.with(|node, now| node.bind(now, t_addr, mode));
     }
 
     fn on_coap(&mut self, event: node::Event) -> Result<()> {
         let now = now();
+        let resumed = is_traffic(&event);
+        let events = &self.host.events;
+        let event = self.services.handle(&mut self.coap, events, event)?;
+        if resumed {
+            self.handover.first_request(now);
+        }
+        let Some(event) = event else {
+            return Ok(());
+        };
         match event {
-            node::Event::Request {
-                exchange, request, ..
-            } => {
-                self.resources.serve(&mut self.coap, exchange, &request);
-                self.handover.first_request(now);
+            node::Event::Client(event) => report_binding(events, event)?,
+            node::Event::Request { .. } | node::Event::Block { .. } => {}
+            node::Event::HoldAnswered { .. } => {
+                self.handover.hold_done(now);
+                self.on_hold_answered()?;
             }
-            node::Event::Client(event) => {
-                // What others answer is traffic that has resumed, too.
-                if matches!(event, client::Event::Answered { .. }) {
-                    self.handover.first_request(now);
+            node::Event::HoldFailed { reason } => {
+                tracing::warn!(%reason, "hold not answered; going on without it");
+                self.handover.hold_done(now);
+                self.on_hold_failed();
+            }
+            node::Event::Bound { .. } => self.handover.bound(now),
+            node::Event::BindFailed { reason } => self
+                .handover
+                .step_failed(now, format!("binding update: {reason}")),
+            node::Event::Registered { p_addr, t_addr } => {
+                self.host
+                    .events
+                    .report(EventKind::Registered { p_addr, t_addr })?;
+                if self.handover.is_attaching() && self.t_addr == Some(t_addr) {
+                    self.handover.attached(now);
+                    self.host.events.report(EventKind::Ready)?;
                 }
-                self.polling.on_event(&self.host.events, event)?;
             }
-            node::Event::Block { .. } => self.handover.first_request(now),
-            node::Event::Step(step) => {
-                self.on_step(step)?;
-                // What it took in one instant counts as one.
-                while let Some(step) = self.coap.with(|node, _| node.poll_step()) {
-                    self.on_step(step)?;
-                }
-            }
-            node::Event::Binding(event) => self.host.events.report(event.into())?,
             node::Event::RegistrationFailed { reason } => {
                 tracing::warn!(%reason, "registration at the WMMS failed; it is repeated");
             }
             node::Event::DeregistrationFailed { reason } => {
                 tracing::warn!(%reason, "deregistration failed");
             }
-            node::Event::Deregistered | node::Event::HoldAnswered { .. } => {}
+            node::Event::Deregistered => {}
         }
         Ok(())
+    }
+}
+
+/// Whether an event is traffic that has resumed: what others ask, and what they answer.
+fn is_traffic(event: &node::Event) -> bool {
+    match event {
+        node::Event::Request { .. } | node::Event::Block { .. } => true,
+        node::Event::Client(client::Event::Call { outcome, .. }) => {
+            matches!(outcome, Outcome::Answered(_))
+        }
+        _ => false,
     }
 }

@@ -9,6 +9,7 @@ use super::Endpoint;
 use super::bodies::{Asked, Key, Upload, cut};
 use crate::block::{Block, entity_tag};
 use crate::message::{Code, Response, option};
+use crate::protection::ContextId;
 use crate::wire::Message;
 
 /// What a request is after its blocks have been looked at.
@@ -25,6 +26,7 @@ impl Endpoint {
         &mut self,
         now: SimTime,
         from: SocketAddrV6,
+        context: Option<ContextId>,
         message: &Message,
     ) -> Taken {
         let options = &message.options;
@@ -37,9 +39,13 @@ impl Endpoint {
                 return Taken::Answered(response);
             }
         };
-        let key = Key::new(from.into(), message.code, options);
+        let key = Key::new(from.into(), context, message.code, options);
         if let Some(asked) = block2.filter(|block| block.number > 0) {
             let lifetime = self.params.exchange_lifetime();
+            let key = match message.payload.as_slice() {
+                [] => key.clone(),
+                body => key.clone().with_body(body),
+            };
             if let Some(kept) = self.downloads.touch(now, &key, lifetime) {
                 return Taken::Answered(cut(kept, Some(asked), self.params.block_size));
             }
@@ -51,7 +57,7 @@ impl Endpoint {
         match body {
             Ok(body) => {
                 let asked = Asked {
-                    key,
+                    key: key.with_body(&body),
                     block1,
                     block2,
                 };
@@ -114,7 +120,7 @@ impl Endpoint {
     pub(super) fn first_block(
         &mut self,
         now: SimTime,
-        asked: Asked,
+        asked: &Asked,
         mut response: Response,
     ) -> Response {
         let largest = self.params.block_size;
@@ -131,7 +137,8 @@ impl Endpoint {
             let lifetime = self.params.exchange_lifetime();
             // The further blocks are no notifications (RFC 7959 §3.4).
             response.options.remove(option::OBSERVE);
-            self.downloads.keep(now, asked.key, lifetime, response);
+            self.downloads
+                .keep(now, asked.key.clone(), lifetime, response);
         }
         match asked.block1 {
             Some(block) => with_block1(first, block),

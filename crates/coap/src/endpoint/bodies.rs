@@ -3,8 +3,11 @@
 //! A request body is put together here before the owner sees it, and a response body that
 //! exceeds a block stays here while the peer fetches the rest, so that the owner answers one
 //! request however many blocks it takes. Both are found by who asks and for what: address and
-//! port, method, and the options of the cache key (RFC 7252 §5.4.6) but Block1, Block2 and
-//! Observe.
+//! port, security context, method, and the options of the cache key (RFC 7252 §5.4.6) but Block1,
+//! Block2 and Observe; the response to a FETCH also by the body of the request, which "is part of
+//! the cache key" (RFC 8132 §2). A request for a further block that comes without that body, as it
+//! does from clients that send it once, is for the response that was used last; where that is
+//! another one's, the entity tag says so.
 //!
 //! Bounded: [`PER_PEER`] bodies of each kind per peer, [`MAX_BODIES`] and [`MAX_BYTES`] in all,
 //! each for EXCHANGE_LIFETIME after its last block. A peer over its bound loses its oldest
@@ -18,8 +21,9 @@ use std::time::Duration;
 use units::SimTime;
 
 use super::peer::Peer;
-use crate::block::Block;
+use crate::block::{Block, entity_tag};
 use crate::message::{Code, Options, Response, option};
+use crate::protection::ContextId;
 
 /// Bodies of each kind kept per peer.
 pub(super) const PER_PEER: usize = 4;
@@ -32,12 +36,20 @@ pub(super) const MAX_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     peer: Peer,
+    context: Option<ContextId>,
     request: Vec<u8>,
+    /// Of the request's body, where that is part of the key and known.
+    body: Option<[u8; 8]>,
 }
 
 impl Key {
-    /// Of a request of `peer`.
-    pub(super) fn new(peer: Peer, method: Code, options: &Options) -> Key {
+    /// Of a request of `peer`, without its body.
+    pub(super) fn new(
+        peer: Peer,
+        context: Option<ContextId>,
+        method: Code,
+        options: &Options,
+    ) -> Key {
         let counts = |number: u16| {
             // "NoCacheKey (...) bits 1-5 all 1" of the number's low byte (RFC 7252 §5.4.6).
             let no_cache_key = number & 0x1e == 0x1c;
@@ -52,7 +64,21 @@ impl Key {
             request.extend_from_slice(&(value.len() as u32).to_be_bytes());
             request.extend_from_slice(value);
         }
-        Key { peer, request }
+        Key {
+            peer,
+            context,
+            request,
+            body: None,
+        }
+    }
+
+    /// Of a request with the body `body`.
+    pub(super) fn with_body(self, body: &[u8]) -> Key {
+        let counts = self.request.first() == Some(&Code::FETCH.0);
+        Key {
+            body: counts.then(|| entity_tag(body)),
+            ..self
+        }
     }
 
     /// Bytes of the request that it holds.
@@ -64,8 +90,18 @@ impl Key {
 /// Bodies of one kind.
 #[derive(Debug)]
 pub(super) struct Bodies<T> {
-    bodies: BTreeMap<Key, (SimTime, T)>,
+    bodies: BTreeMap<Key, Kept<T>>,
     bytes: usize,
+    /// How often one was kept or used.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Kept<T> {
+    expires: SimTime,
+    /// What [`Bodies::uses`] was when it was used last.
+    used: u64,
+    body: T,
 }
 
 /// Something of a size in bytes.
@@ -95,21 +131,32 @@ impl<T: Sized> Bodies<T> {
         Bodies {
             bodies: BTreeMap::new(),
             bytes: 0,
+            uses: 0,
         }
     }
 
     /// Takes a body out.
     pub(super) fn take(&mut self, now: SimTime, key: &Key) -> Option<T> {
-        let (expires, body) = self.bodies.remove(key)?;
-        self.bytes -= size(key, &body);
-        (now < expires).then_some(body)
+        let kept = self.bodies.remove(key)?;
+        self.bytes -= size(key, &kept.body);
+        (now < kept.expires).then_some(kept.body)
     }
 
-    /// A body, which is in use: it stays for another `lifetime`.
+    /// A body, which is in use: it stays for another `lifetime`. A key without the body of its
+    /// request finds what was used last.
     pub(super) fn touch(&mut self, now: SimTime, key: &Key, lifetime: Duration) -> Option<&T> {
-        let (expires, body) = self.bodies.get_mut(key).filter(|(at, _)| now < *at)?;
-        *expires = now + lifetime;
-        Some(body)
+        let same = |(other, _): &(&Key, &mut Kept<T>)| {
+            (other.peer, other.context, &other.request) == (key.peer, key.context, &key.request)
+        };
+        let of_request = self.bodies.range_mut(key..).take_while(same);
+        let fits = of_request.filter(|(other, kept)| {
+            now < kept.expires && (key.body.is_none() || other.body == key.body)
+        });
+        let (_, kept) = fits.max_by_key(|(_, kept)| kept.used)?;
+        self.uses += 1;
+        kept.used = self.uses;
+        kept.expires = now + lifetime;
+        Some(&kept.body)
     }
 
     /// Keeps a body for `lifetime`; `false` if there is no room.
@@ -124,7 +171,13 @@ impl<T: Sized> Bodies<T> {
             return false;
         }
         self.bytes += size;
-        self.bodies.insert(key, (now + lifetime, body));
+        self.uses += 1;
+        let kept = Kept {
+            expires: now + lifetime,
+            used: self.uses,
+            body,
+        };
+        self.bodies.insert(key, kept);
         true
     }
 
@@ -136,7 +189,9 @@ impl<T: Sized> Bodies<T> {
     fn make_room(&mut self, peer: Peer) {
         let from = Key {
             peer,
+            context: None,
             request: Vec::new(),
+            body: None,
         };
         let of_peer = || {
             let bodies = self.bodies.range(&from..);
@@ -145,20 +200,20 @@ impl<T: Sized> Bodies<T> {
         if of_peer().count() < PER_PEER {
             return;
         }
-        let oldest = of_peer().min_by_key(|(_, (expires, _))| *expires);
+        let oldest = of_peer().min_by_key(|(_, kept)| kept.used);
         if let Some(key) = oldest.map(|(key, _)| key.clone())
-            && let Some((_, body)) = self.bodies.remove(&key)
+            && let Some(kept) = self.bodies.remove(&key)
         {
-            self.bytes -= size(&key, &body);
+            self.bytes -= size(&key, &kept.body);
         }
     }
 
     fn forget_expired(&mut self, now: SimTime) {
         let bytes = &mut self.bytes;
-        self.bodies.retain(|key, (expires, body)| {
-            let stays = now < *expires;
+        self.bodies.retain(|key, kept| {
+            let stays = now < kept.expires;
             if !stays {
-                *bytes -= size(key, body);
+                *bytes -= size(key, &kept.body);
             }
             stays
         });
@@ -222,7 +277,7 @@ mod tests {
         let address = SocketAddrV6::new([0xfd00, 0, 0, 0, 0, 0, 0, peer].into(), 1, 0, 0);
         let mut options = Options::new();
         options.push(option::URI_PATH, path);
-        Key::new(address.into(), Code::PUT, &options)
+        Key::new(address.into(), None, Code::PUT, &options)
     }
 
     #[test]
@@ -232,12 +287,35 @@ mod tests {
             let mut options = Options::new();
             options.push(option::URI_PATH, *b"a");
             more.iter().for_each(|(n, v)| options.push(*n, *v));
-            Key::new(peer.into(), Code::GET, &options)
+            Key::new(peer.into(), None, Code::GET, &options)
         };
         let plain = key(&[]);
         assert_eq!(key(&[(6, b""), (23, b"\x16"), (60, b"\x01")]), plain);
         assert_ne!(key(&[(15, b"q")]), plain);
         assert_ne!(key(&[(17, b"")]), plain);
+    }
+
+    #[test]
+    fn a_response_to_a_fetch_is_found_by_its_payload_or_without_one_the_last_is() {
+        let options = Options::new();
+        let of = |method| Key::new(key(1, b"").peer, None, method, &options);
+        assert_eq!(of(Code::GET).with_body(b"a"), of(Code::GET));
+        let [plain, a, b] = [
+            of(Code::FETCH),
+            of(Code::FETCH).with_body(b"a"),
+            of(Code::FETCH).with_body(b"b"),
+        ];
+        let mut bodies = Bodies::new();
+        let at = |n: u64| SimTime::from_nanos(n);
+        bodies.keep(at(1), a.clone(), HOUR, Upload(vec![1]));
+        bodies.keep(at(2), b.clone(), HOUR, Upload(vec![2]));
+        let mut found = |n, key: &Key| bodies.touch(at(n), key, HOUR).map(|body| body.0[0]);
+        assert_eq!(found(3, &plain), Some(2));
+        assert_eq!(found(4, &a), Some(1));
+        assert_eq!(found(5, &plain), Some(1));
+        assert_eq!(found(6, &of(Code::FETCH).with_body(b"c")), None);
+        assert_eq!(found(7, &of(Code::POST)), None);
+        assert_eq!(found(8, &b), Some(2));
     }
 
     #[test]

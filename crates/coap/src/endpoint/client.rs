@@ -4,10 +4,10 @@ use std::net::SocketAddrV6;
 
 use units::SimTime;
 
-use super::critical;
 use super::observation::Notified;
 use super::outstanding::{Line, Outstanding, Role, Sent, Stage};
 use super::peer::Peer;
+use super::protected::Content;
 use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, MAX_IN_FLIGHT, Reliability, RequestId, Timer};
 use crate::message::{Kind, Request, Response, option};
@@ -68,6 +68,7 @@ impl Endpoint {
         if Peer::from(from) == Peer::from(to) {
             return;
         }
+        self.protection.moved(from, to);
         let affected: Vec<RequestId> = (self.requests.iter())
             .filter(|(_, request)| request.is_to(from))
             .map(|(id, _)| *id)
@@ -162,31 +163,41 @@ impl Endpoint {
             && let Some(id) = line.queue.pop_front()
         {
             line.in_flight += 1;
-            self.send(now, id);
+            if !self.send(now, id)
+                && let Some(line) = self.lines.get_mut(&peer)
+            {
+                line.in_flight -= 1;
+                self.drop_idle_line(peer);
+            }
         }
     }
 
-    fn send(&mut self, now: SimTime, id: RequestId) {
+    /// Sends a request; `false` if it has ended instead, because it cannot be protected.
+    fn send(&mut self, now: SimTime, id: RequestId) -> bool {
         if let Some(request) = self.requests.get_mut(&id)
             && let Stage::Unacknowledged(sent) = request.stage
         {
             request.recalled = false;
             let to = request.to;
-            return self.redirect(now, sent.message_id, to);
+            self.redirect(now, sent.message_id, to);
+            return true;
         }
+        let Some(content) = self.protect_request(now, id) else {
+            return false;
+        };
         let message_id = self.message_id();
         let again = self.requests.get(&id).and_then(|request| request.token);
         let token = again.unwrap_or_else(|| self.unused_token());
         let Some(outstanding) = self.requests.get_mut(&id) else {
-            return;
+            return false;
         };
         let kind = match outstanding.reliability {
             Reliability::Confirmable => Kind::Confirmable,
             Reliability::NonConfirmable => Kind::NonConfirmable,
         };
-        let (message, token) = match outstanding.transfer.as_ref().map(Transfer::message) {
-            None => (Message::empty(kind, message_id), None),
-            Some(request) => {
+        let (message, token) = match content {
+            Content::Ping => (Message::empty(kind, message_id), None),
+            Content::Request(request) => {
                 self.next_token = self.next_token.wrapping_add(1);
                 self.by_token.insert(token, id);
                 let message = Message {
@@ -213,6 +224,7 @@ impl Endpoint {
                 self.await_response(now, id, sent);
             }
         }
+        true
     }
 
     /// The token that the counter has reached, or the next that no outstanding request uses:
@@ -292,7 +304,12 @@ impl Endpoint {
     }
 
     /// A response that is no duplicate, in CON, NON or ACK.
-    pub(super) fn handle_response(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
+    pub(super) fn handle_response(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        mut message: Message,
+    ) {
         let Some((id, sent)) = self.request_of(from, &message) else {
             match message.kind {
                 // It is repeated, and by then its node's new address may be known here.
@@ -314,10 +331,15 @@ impl Endpoint {
             }
             return;
         };
+        let verified = self.verify_response(now, from, id, &mut message);
         if message.kind == Kind::Acknowledgement {
+            if !verified {
+                return self.handle_ack(now, from, message.message_id);
+            }
             self.measure(now, from, message.message_id);
         }
-        let unknown = critical::unrecognized(&message.options, self.known_critical);
+        let unknown = message.options.unrecognized(self.known_critical);
+        let unknown = unknown.filter(|_| verified);
         if message.kind == Kind::Confirmable {
             self.remember(now, from, &message, None);
             // "Unrecognized options of class "critical" that occur in a Confirmable response,
@@ -331,6 +353,9 @@ impl Endpoint {
             let key = (Peer::from(from), message.message_id);
             self.history.set_reply(key, message.token, &reply);
         }
+        if !verified {
+            return;
+        }
         if let Some(number) = unknown {
             self.fail(now, id, Failure::CriticalOption(number));
             return;
@@ -340,7 +365,10 @@ impl Endpoint {
             options: message.options,
             payload: message.payload,
         };
-        let observes = |request: &Outstanding| matches!(request.role, Role::Observation(_));
+        let observes = |request: &Outstanding| {
+            let uploads = request.transfer.as_ref().is_some_and(Transfer::uploads);
+            matches!(request.role, Role::Observation(_)) && !uploads
+        };
         if self.requests.get(&id).is_some_and(observes) {
             if response.code.is_success() && response.options.get(option::OBSERVE).is_some() {
                 let message_id = message.message_id;
@@ -429,7 +457,7 @@ impl Endpoint {
         }
     }
 
-    fn fail_event(&mut self, id: RequestId, to: SocketAddrV6, reason: Failure) {
+    pub(super) fn fail_event(&mut self, id: RequestId, to: SocketAddrV6, reason: Failure) {
         self.events.push_back(Event::Failed { id, to, reason });
     }
 

@@ -29,31 +29,38 @@ const KNOWN: [u16; 7] = [
     option::BLOCK2,
 ];
 
-/// The first critical option in `options` that is not known here.
-pub(super) fn unrecognized(options: &Options, known: &[u16]) -> Option<u16> {
-    let mut previous = None;
-    for (number, value) in options.iter() {
-        let repeated = previous.replace(number) == Some(number);
-        if !option::is_critical(number) {
-            continue;
+impl Options {
+    /// The first critical option that is neither in `known` nor known to every endpoint, or whose
+    /// length or repetition is not what its definition says.
+    pub fn unrecognized(&self, known: &[u16]) -> Option<u16> {
+        let mut previous = None;
+        for (number, value) in self.iter() {
+            let repeated = previous.replace(number) == Some(number);
+            if !option::is_critical(number) {
+                continue;
+            }
+            if !KNOWN.contains(&number) && !known.contains(&number) {
+                return Some(number);
+            }
+            // A length outside the defined range and a supernumerary occurrence "MUST be treated
+            // like an unrecognized option" (§5.4.3, §5.4.5).
+            if let Some((length, repeatable)) = format(number)
+                && (!length.contains(&value.len()) || repeated && !repeatable)
+            {
+                return Some(number);
+            }
         }
-        if !KNOWN.contains(&number) && !known.contains(&number) {
-            return Some(number);
-        }
-        // A length outside the defined range and a supernumerary occurrence "MUST be treated
-        // like an unrecognized option" (§5.4.3, §5.4.5).
-        if let Some((length, repeatable)) = format(number)
-            && (!length.contains(&value.len()) || repeated && !repeatable)
-        {
-            return Some(number);
-        }
+        None
     }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn unrecognized(options: &Options, known: &[u16]) -> Option<u16> {
+        options.unrecognized(known)
+    }
 
     fn options(list: &[(u16, &[u8])]) -> Options {
         let mut options = Options::new();

@@ -26,9 +26,9 @@ const DEFAULT_MAX_AGE_S: u64 = 60;
 /// a late notification before it registers again (RFC 7641 §3.3.1); ours is the longest.
 const LATE: Duration = Duration::from_secs(15);
 
-/// What is known of an observation.
+/// What has been heard of an observation.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Observation {
+pub(super) struct Notifications {
     /// The number of the newest notification, and when it came.
     newest: Option<(u32, SimTime)>,
     /// The request that fetches its further blocks.
@@ -51,7 +51,8 @@ pub(super) struct Notified {
 }
 
 impl Endpoint {
-    /// Sends a GET with Observe 0 (RFC 7641 §3.1): [`Event::Notification`] for the state of now
+    /// Sends a GET or FETCH with Observe 0 (RFC 7641 §3.1, RFC 8132 §2.4): [`Event::Notification`]
+    /// for the state of now
     /// and for every later one, until [`Endpoint::stop_observing`], [`Endpoint::cancel`],
     /// [`Event::Response`] (the peer does not notify, or not any more) or [`Event::Failed`].
     pub fn observe(
@@ -63,11 +64,11 @@ impl Endpoint {
     ) -> RequestId {
         request.options.remove(option::OBSERVE);
         request.options.push_uint(option::OBSERVE, 0);
-        let role = Role::Observation(Observation::default());
+        let role = Role::Observation(Notifications::default());
         self.enqueue(now, to, reliability, Some(request), role)
     }
 
-    /// Ends an observation by a GET with Observe 1 and its token (RFC 7641 §3.6), which ends in
+    /// Ends an observation by its request with Observe 1 and its token (RFC 7641 §3.6), which ends in
     /// [`Event::Response`] or [`Event::Failed`]. One that the peer has not confirmed yet is
     /// cancelled. After [`Endpoint::cancel`], the next notification is answered with a Reset,
     /// which ends it, too.
@@ -81,7 +82,7 @@ impl Endpoint {
             return;
         };
         if let Some(transfer) = &mut request.transfer {
-            transfer.set_option(option::OBSERVE, 1);
+            transfer.begin_with(option::OBSERVE, 1);
         }
         request.role = Role::Request;
         request.token = Some(token);
@@ -151,10 +152,10 @@ impl Endpoint {
         let mut request = transfer.request().clone();
         request.options.remove(option::OBSERVE);
         let (size, max_body) = (self.params.block_size, self.params.max_body);
-        let mut transfer = Transfer::new(request, size, max_body);
-        if !matches!(transfer.handle(notified.response), Progress::Continue) {
+        let transfer = Transfer::new(request, size, max_body);
+        let (transfer, Progress::Continue) = transfer.rest(notified.response) else {
             return;
-        }
+        };
         let fetch = RequestId(self.next_request);
         self.next_request += 1;
         if let Role::Observation(observation) = &mut observed.role {

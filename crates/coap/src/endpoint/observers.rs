@@ -1,6 +1,8 @@
 //! The server's side of Observe (RFC 7641): who observes what, and their notifications.
 //!
-//! An observer is a peer and its token (§4.1). Notifications are NON, and every
+//! An observer is a peer and its token (§4.1), and the security context of its registration. What it observes is what it asked for: a path by
+//! GET, or by FETCH what its payload selects (RFC 8132 §2.4), so that two observations of one path
+//! have different states. Notifications are NON, and every
 //! [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is the
 //! first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a CON
 //! is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
@@ -8,8 +10,8 @@
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
 //! [`PER_PEER`] observations per peer, [`MAX_OBSERVERS`] in all, each by a request of no more than
-//! [`MAX_REQUEST`] bytes; one more, or longer, is answered like a plain GET, as §4.1 lets a server
-//! do.
+//! [`MAX_REQUEST`] bytes; one more, or longer, is answered like a plain request, as §4.1 lets a
+//! server do.
 
 use std::net::SocketAddrV6;
 use std::time::Duration;
@@ -21,33 +23,50 @@ use super::peer::Peer;
 use super::server::encode_response;
 use super::{Endpoint, ExchangeId};
 use crate::block::Block;
-use crate::message::{Code, Kind, Response, option};
+use crate::message::{Kind, Request, Response, option};
+use crate::protection::{Association, ContextId};
 use crate::wire::Token;
 
 /// Observations per peer.
 const PER_PEER: usize = 16;
 /// Observations in all.
 const MAX_OBSERVERS: usize = 1024;
-/// Bytes of options that are kept of a registration.
+/// Bytes of options and payload that are kept of a registration.
 const MAX_REQUEST: usize = 1024;
 
 /// "a server MUST send a notification in a confirmable message instead of a non-confirmable
 /// message at least every 24 hours" (RFC 7641 §4.5).
 const CONFIRM_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// What a request says about observing.
-#[derive(Clone, Debug)]
-pub(super) struct Wish {
-    /// Register, not deregister.
-    register: bool,
-    path: String,
+/// What a request says about observing (RFC 7641 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Register,
+    Deregister,
+}
+
+/// An observation of a resource of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// Names it: the exchange in which it was registered last.
+    pub id: ExchangeId,
+    /// Who observes.
+    pub from: SocketAddrV6,
+    /// The security context under which it was registered.
+    pub context: Option<ContextId>,
+    /// What it was registered with.
+    pub request: &'a Request,
 }
 
 /// A peer that observes a resource.
 #[derive(Debug)]
 pub(super) struct Observer {
     to: SocketAddrV6,
+    id: ExchangeId,
+    request: Request,
     key: Key,
+    /// What binds notifications to the registration.
+    association: Option<Association>,
     path: String,
     /// The block that the registration asked for, whose size notifications keep to.
     block2: Option<Block>,
@@ -67,7 +86,7 @@ pub(super) struct Observer {
 }
 
 /// Names an observer.
-pub(super) type ObserverKey = (Peer, Token);
+pub(super) type ObserverKey = (Peer, Token, Option<ContextId>);
 
 impl Observer {
     pub(super) fn address(&self) -> &std::net::Ipv6Addr {
@@ -76,67 +95,117 @@ impl Observer {
 }
 
 impl Wish {
-    /// What a GET says (RFC 7641 §2).
-    pub(super) fn of(message: &crate::wire::Message) -> Option<Wish> {
-        let value = message.options.get_uint(option::OBSERVE)?;
-        (message.code == Code::GET && value <= 1).then(|| Wish {
-            register: value == 0,
-            path: message.options.path(),
-        })
+    /// What a GET or FETCH says.
+    pub(super) fn of(request: &Request) -> Option<Wish> {
+        let value = request.options.get_uint(option::OBSERVE)?;
+        match value {
+            0 if request.method.is_safe() => Some(Wish::Register),
+            1 if request.method.is_safe() => Some(Wish::Deregister),
+            _ => None,
+        }
     }
 }
 
 impl Endpoint {
-    /// Answers a GET like [`Endpoint::respond`], and if it has Observe 0 registers the peer for
-    /// [`Endpoint::notify`] of its path.
+    /// Answers a GET or FETCH like [`Endpoint::respond`], and if it has Observe 0 registers the peer
+    /// for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
-        if let Some(exchange) = self.exchanges.get(&id)
-            && let Some(wish) = exchange.wish.clone().filter(|wish| wish.register)
-            && exchange.accepted(response.clone()).code.is_success()
-        {
-            let key = (Peer::from(exchange.from), exchange.token);
-            let short = exchange.asked.key.len() <= MAX_REQUEST;
-            let former = self.observers.remove(&key);
-            if short && self.has_room_for(key.0) {
-                let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
-                let observer = Observer {
-                    to: exchange.from,
-                    key: exchange.asked.key.clone(),
-                    path: wish.path,
-                    block2: exchange.asked.block2,
-                    sequence,
-                    unconfirmed: 0,
-                    confirmed: now,
-                    confirm_next: false,
-                    last: None,
-                    in_flight: None,
-                    pending: None,
-                };
-                self.observers.insert(key, observer);
-                let sequence = u64::from(sequence);
-                response.options.push_uint(option::OBSERVE, sequence);
+        let registered = self.register(now, id, &response);
+        if let Some((_, sequence)) = registered {
+            let sequence = u64::from(sequence);
+            response.options.push_uint(option::OBSERVE, sequence);
+        }
+        let answered = self.answer(now, id, response);
+        if let Some((key, _)) = registered {
+            match (answered, self.observers.get_mut(&key)) {
+                (Some(exchange), Some(observer)) => observer.association = exchange.association,
+                _ => drop(self.observers.remove(&key)),
             }
         }
-        self.respond(now, id, response);
+    }
+
+    /// Registers whoever asked in an exchange that `response` is to answer, if that is what it
+    /// wants and can have; the number of the first notification.
+    fn register(
+        &mut self,
+        now: SimTime,
+        id: ExchangeId,
+        response: &Response,
+    ) -> Option<(ObserverKey, u32)> {
+        let exchange = self.exchanges.get_mut(&id)?;
+        let request = exchange.observe.take()?;
+        if !exchange.accepted(response.clone()).code.is_success() {
+            return None;
+        }
+        let association = exchange.association;
+        let context = association.map(|association| association.context);
+        let key = (Peer::from(exchange.from), exchange.token, context);
+        let (to, asked) = (exchange.from, exchange.asked.clone());
+        let short = asked.key.len() + request.payload.len() <= MAX_REQUEST;
+        let former = self.observers.remove(&key);
+        if !short || !self.has_room_for(key.0) {
+            return None;
+        }
+        let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
+        let observer = Observer {
+            to,
+            id,
+            path: request.path(),
+            request,
+            key: asked.key,
+            association,
+            block2: asked.block2,
+            sequence,
+            unconfirmed: 0,
+            confirmed: now,
+            confirm_next: false,
+            last: None,
+            in_flight: None,
+            pending: None,
+        };
+        self.observers.insert(key, observer);
+        Some((key, sequence))
     }
 
     fn has_room_for(&self, peer: Peer) -> bool {
-        let of_peer = self.observers.keys().filter(|(p, _)| *p == peer);
+        let of_peer = self.observers.keys().filter(|(p, ..)| *p == peer);
         self.observers.len() < MAX_OBSERVERS && of_peer.count() < PER_PEER
     }
 
     /// Sends a new state of `path` to whoever observes it, or keeps it until it may be sent. An
     /// error code ends the observations (RFC 7641 §4.2).
+    ///
+    /// By FETCH one peer may observe another state of the path than the next: where that is so,
+    /// [`Endpoint::observations`] says who observes what, and [`Endpoint::notify_one`] tells one.
     pub fn notify(&mut self, now: SimTime, path: &str, state: &Response) {
+        self.notify_whose(now, |observer| observer.path == path, state);
+    }
+
+    /// Sends a new state to one observation, as [`Endpoint::notify`] does. Ignored if it has ended.
+    pub fn notify_one(&mut self, now: SimTime, id: ExchangeId, state: &Response) {
+        self.notify_whose(now, |observer| observer.id == id, state);
+    }
+
+    fn notify_whose(&mut self, now: SimTime, fits: impl Fn(&Observer) -> bool, state: &Response) {
         let observers = self.observers.iter_mut();
         let mut told = Vec::new();
-        for (key, observer) in observers.filter(|(_, o)| o.path == path) {
+        for (key, observer) in observers.filter(|(_, o)| fits(o)) {
             observer.pending = Some(state.clone());
             told.push(*key);
         }
         for key in told {
-            self.notify_one(now, key);
+            self.send_pending(now, key);
         }
+    }
+
+    /// Who observes what, in the order of the addresses.
+    pub fn observations(&self) -> impl Iterator<Item = Observation<'_>> {
+        self.observers.values().map(|observer| Observation {
+            id: observer.id,
+            from: observer.to,
+            context: observer.association.map(|association| association.context),
+            request: &observer.request,
+        })
     }
 
     /// Whether anybody observes `path`.
@@ -175,12 +244,12 @@ impl Endpoint {
             if let Some(observer) = self.observers.get_mut(&key) {
                 observer.confirm_next = true;
             }
-            self.notify_one(now, key);
+            self.send_pending(now, key);
         }
     }
 
     /// Sends what is pending for an observer, if it may be sent.
-    fn notify_one(&mut self, now: SimTime, key: ObserverKey) {
+    fn send_pending(&mut self, now: SimTime, key: ObserverKey) {
         let message_id = self.message_id();
         let Some(observer) = self.observers.get_mut(&key) else {
             return;
@@ -204,7 +273,7 @@ impl Endpoint {
             block1: None,
             block2: observer.block2,
         };
-        let to = observer.to;
+        let (to, mut association) = (observer.to, observer.association);
         let mut response = state.clone();
         if !ends {
             let sequence = u64::from(observer.sequence);
@@ -218,10 +287,16 @@ impl Endpoint {
             observer.unconfirmed += 1;
             Kind::NonConfirmable
         };
-        if ends {
+        let response = self.first_block(now, &asked, response);
+        let protected = self.protect_response(now, to, &mut association, response);
+        if ends || protected.is_none() {
             self.observers.remove(&key);
+        } else if let Some(observer) = self.observers.get_mut(&key) {
+            observer.association = association;
         }
-        let response = self.first_block(now, asked, response);
+        let Some(response) = protected else {
+            return;
+        };
         let bytes = encode_response(kind, message_id, key.1, response);
         match kind {
             Kind::Confirmable => self.transmit_confirmable(now, to, message_id, bytes),
@@ -232,7 +307,7 @@ impl Endpoint {
     /// Of whom `message_id` is the last notification.
     fn observer_of(&self, from: Option<SocketAddrV6>, message_id: u16) -> Option<ObserverKey> {
         let mut observers = self.observers.iter();
-        let found = observers.find(|((peer, _), observer)| {
+        let found = observers.find(|((peer, ..), observer)| {
             observer.last == Some(message_id) && from.is_none_or(|from| peer.matches(from.into()))
         });
         found.map(|(key, _)| *key)
@@ -250,7 +325,7 @@ impl Endpoint {
         {
             observer.in_flight = None;
             observer.confirmed = now;
-            self.notify_one(now, key);
+            self.send_pending(now, key);
         }
     }
 
@@ -262,10 +337,13 @@ impl Endpoint {
         }
     }
 
-    /// Acts on a GET with Observe 1.
-    pub(super) fn deregister(&mut self, from: SocketAddrV6, token: Token, wish: Option<&Wish>) {
-        if wish.is_some_and(|wish| !wish.register) {
-            self.observers.remove(&(Peer::from(from), token));
-        }
+    /// Acts on a request with Observe 1.
+    pub(super) fn deregister(
+        &mut self,
+        from: SocketAddrV6,
+        token: Token,
+        context: Option<ContextId>,
+    ) {
+        self.observers.remove(&(Peer::from(from), token, context));
     }
 }

@@ -5,10 +5,11 @@ use std::net::SocketAddrV6;
 
 use units::SimTime;
 
-use super::observation::{Fetch, Observation};
+use super::observation::{Fetch, Notifications};
 use super::peer::Peer;
 use super::transfer::Transfer;
 use super::{Reliability, RequestId};
+use crate::protection::Association;
 use crate::wire::Token;
 
 /// A request or ping of ours without an answer.
@@ -21,6 +22,8 @@ pub(super) struct Outstanding {
     /// What it carries; a ping carries nothing.
     pub(super) transfer: Option<Transfer>,
     pub(super) role: Role,
+    /// What its responses are verified by; none: it was sent as it is.
+    pub(super) association: Option<Association>,
     /// The token to use again; none: a new one.
     pub(super) token: Option<Token>,
     pub(super) stage: Stage,
@@ -34,7 +37,7 @@ pub(super) enum Role {
     /// The owner gets it.
     Request,
     /// It is the first notification of many (RFC 7641).
-    Observation(Observation),
+    Observation(Notifications),
     /// It is the rest of a notification.
     Fetch(Fetch),
 }
@@ -81,6 +84,7 @@ impl Outstanding {
             reliability,
             transfer,
             role,
+            association: None,
             token: None,
             stage: Stage::Queued,
             recalled: false,
@@ -112,7 +116,10 @@ impl Outstanding {
 
     /// Makes a confirmed observation a registration that is queued.
     pub(super) fn register_again(&mut self, token: Token) {
-        self.role = Role::Observation(Observation::default());
+        if let Some(transfer) = &mut self.transfer {
+            transfer.begin();
+        }
+        self.role = Role::Observation(Notifications::default());
         self.token = Some(token);
         self.stage = Stage::Queued;
     }

@@ -6,11 +6,11 @@ use units::SimTime;
 
 use super::blocks::Taken;
 use super::bodies::Asked;
-use super::critical;
 use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
 use crate::message::{Code, Kind, Request, Response, option};
+use crate::protection::{Association, Refusal};
 use crate::wire::{Message, Token};
 
 /// A peer's request that is not answered yet.
@@ -20,12 +20,14 @@ pub(super) struct Exchange {
     message_id: u16,
     pub(super) token: Token,
     confirmable: bool,
+    /// What binds its response to it; none: it came unprotected.
+    pub(super) association: Option<Association>,
     /// What it says about blocks.
     pub(super) asked: Asked,
     /// The Content-Format that it accepts, if it says so.
     accept: Option<u64>,
-    /// What it says about observing.
-    pub(super) wish: Option<Wish>,
+    /// The request, if it asks for notifications.
+    pub(super) observe: Option<Request>,
     /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
     acknowledge_at: Option<SimTime>,
 }
@@ -54,9 +56,17 @@ impl Endpoint {
     /// Ignored if the exchange is answered, or older than EXCHANGE_LIFETIME (NON_LIFETIME for
     /// a NON), when nobody waits for the response.
     pub fn respond(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
-        let Some(exchange) = self.remove_exchange(exchange) else {
-            return;
-        };
+        self.answer(now, exchange, response);
+    }
+
+    /// Sends the response to an exchange, which is returned if there is one and it could be sent.
+    pub(super) fn answer(
+        &mut self,
+        now: SimTime,
+        exchange: ExchangeId,
+        response: Response,
+    ) -> Option<Exchange> {
+        let mut exchange = self.remove_exchange(exchange)?;
         let piggybacked = exchange.acknowledge_at.is_some();
         let confirmable = exchange.confirmable && self.confirmables.len() < MAX_IN_FLIGHT;
         let (kind, message_id) = match (piggybacked, confirmable) {
@@ -65,7 +75,14 @@ impl Endpoint {
             (false, false) => (Kind::NonConfirmable, self.message_id()),
         };
         let response = exchange.accepted(response);
-        let response = self.first_block(now, exchange.asked, response);
+        let response = self.first_block(now, &exchange.asked, response);
+        let (to, association) = (exchange.from, &mut exchange.association);
+        let Some(response) = self.protect_response(now, to, association, response) else {
+            if piggybacked {
+                self.acknowledge(to, message_id, exchange.token);
+            }
+            return None;
+        };
         let bytes = encode_response(kind, message_id, exchange.token, response);
         match kind {
             Kind::Confirmable => {
@@ -78,38 +95,61 @@ impl Endpoint {
             }
             _ => self.transmit(exchange.from, bytes),
         }
+        Some(exchange)
     }
 
     /// A request that is no duplicate.
-    pub(super) fn handle_request(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
+    pub(super) fn handle_request(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        mut message: Message,
+    ) {
         let confirmable = message.kind == Kind::Confirmable;
-        if let Some(number) = critical::unrecognized(&message.options, self.known_critical) {
+        let association = match self.verify_request(now, from, &mut message) {
+            Ok(association) => association,
+            Err(refusal) => return self.refuse(now, from, &message, refusal),
+        };
+        let context = association.map(|association| association.context);
+        if let Some(number) = message.options.unrecognized(self.known_critical) {
             // "Unrecognized options of class 'critical' that occur in a Confirmable request
             // MUST cause the return of a 4.02 (Bad Option) response [...] SHOULD include a
             // diagnostic payload"; "in a Non-confirmable message MUST cause the message to be
             // rejected" (§5.4.1).
             if confirmable {
-                self.refuse_option(now, from, &message, number);
+                let text = format!("unrecognized critical option {number}");
+                let response = Response::diagnostic(Code::BAD_OPTION, &text);
+                self.answer_at_once(now, from, &message, association, response);
             }
             return;
         }
-        let (asked, payload) = match self.take_blocks(now, from, &message) {
+        let (asked, payload) = match self.take_blocks(now, from, context, &message) {
             Taken::Whole(asked, payload) => (asked, payload),
             Taken::Answered(response) => {
-                self.answer_at_once(now, from, &message, response);
+                self.answer_at_once(now, from, &message, association, response);
                 let message_id = message.message_id;
                 self.events.push_back(Event::Block { from, message_id });
                 return;
             }
         };
-        let wish = Wish::of(&message);
-        self.deregister(from, message.token, wish.as_ref());
         let exchange = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         let acknowledge_at = confirmable.then(|| now + self.params.acknowledgement_delay());
         self.remember(now, from, &message, Some(exchange));
         if let Some(due) = acknowledge_at {
             self.timers.insert((due, Timer::Acknowledge(exchange)));
+        }
+        let mut request = Request {
+            method: message.code,
+            options: message.options,
+            payload,
+        };
+        for number in [option::BLOCK1, option::BLOCK2, option::SIZE1, option::SIZE2] {
+            request.options.remove(number);
+        }
+        let wish = Wish::of(&request);
+        if wish == Some(Wish::Deregister) {
+            self.deregister(from, message.token, context);
         }
         self.exchanges.insert(
             exchange,
@@ -118,26 +158,20 @@ impl Endpoint {
                 message_id: message.message_id,
                 token: message.token,
                 confirmable,
+                association,
                 asked,
-                accept: message.options.get_uint(option::ACCEPT),
-                wish,
+                accept: request.options.get_uint(option::ACCEPT),
+                observe: (wish == Some(Wish::Register)).then(|| request.clone()),
                 acknowledge_at,
             },
         );
-        let mut options = message.options;
-        for number in [option::BLOCK1, option::BLOCK2, option::SIZE1, option::SIZE2] {
-            options.remove(number);
-        }
         self.events.push_back(Event::Request {
             exchange,
             from,
             message_id: message.message_id,
             confirmable,
-            request: Request {
-                method: message.code,
-                options,
-                payload,
-            },
+            context,
+            request,
         });
     }
 
@@ -149,6 +183,11 @@ impl Endpoint {
         };
         exchange.acknowledge_at = None;
         let (from, message_id, token) = (exchange.from, exchange.message_id, exchange.token);
+        self.acknowledge(from, message_id, token);
+    }
+
+    /// Sends the empty ACK of a request that is remembered.
+    fn acknowledge(&mut self, from: SocketAddrV6, message_id: u16, token: Token) {
         let ack = self.transmit_empty(from, Kind::Acknowledgement, message_id);
         self.history
             .set_reply((Peer::from(from), message_id), token, &ack);
@@ -180,10 +219,18 @@ impl Endpoint {
         }
     }
 
-    fn refuse_option(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, number: u16) {
-        let text = format!("unrecognized critical option {number}");
-        let response = Response::diagnostic(Code::BAD_OPTION, &text);
-        self.answer_at_once(now, from, message, response);
+    /// A request that the protection refuses.
+    fn refuse(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, refusal: Refusal) {
+        match refusal.0 {
+            Some(response) => self.answer_at_once(now, from, message, None, response),
+            None if message.kind == Kind::Confirmable => {
+                self.remember(now, from, message, None);
+                let reset = self.transmit_empty(from, Kind::Reset, message.message_id);
+                let key = (Peer::from(from), message.message_id);
+                self.history.set_reply(key, message.token, &reset);
+            }
+            None => {}
+        }
     }
 
     /// Answers a request without the owner.
@@ -192,12 +239,19 @@ impl Endpoint {
         now: SimTime,
         from: SocketAddrV6,
         message: &Message,
+        mut association: Option<Association>,
         response: Response,
     ) {
         self.remember(now, from, message, None);
         let (kind, id) = match message.kind {
             Kind::Confirmable => (Kind::Acknowledgement, message.message_id),
             _ => (Kind::NonConfirmable, self.message_id()),
+        };
+        let Some(response) = self.protect_response(now, from, &mut association, response) else {
+            if kind == Kind::Acknowledgement {
+                self.acknowledge(from, id, message.token);
+            }
+            return;
         };
         let bytes = encode_response(kind, id, message.token, response);
         if kind == Kind::Acknowledgement {

@@ -55,16 +55,37 @@ impl Transfer {
         let by_hand = [option::BLOCK1, option::BLOCK2]
             .iter()
             .any(|number| request.options.get(*number).is_some());
-        let in_blocks = !by_hand && request.payload.len() > size.bytes();
-        Transfer {
+        let mut transfer = Transfer {
             request,
             by_hand,
             size,
-            taken: in_blocks.then_some(0),
+            taken: None,
             download: None,
             restarts: 0,
             max_body,
-        }
+        };
+        transfer.begin();
+        transfer
+    }
+
+    /// The rest of a response to `request` of which `first` is the first block.
+    pub(super) fn rest(mut self, first: Response) -> (Transfer, Progress) {
+        self.taken = None;
+        let progress = self.handle_download(first);
+        (self, progress)
+    }
+
+    /// Whether the message that was sent last is a block of the request with more to follow.
+    pub(super) fn uploads(&self) -> bool {
+        self.taken
+            .is_some_and(|taken| self.upload_block(taken).0.more)
+    }
+
+    /// From the first message on.
+    pub(super) fn begin(&mut self) {
+        let in_blocks = !self.by_hand && self.request.payload.len() > self.size.bytes();
+        self.taken = in_blocks.then_some(0);
+        self.download = None;
     }
 
     /// The request that the owner gave.
@@ -72,11 +93,11 @@ impl Transfer {
         &self.request
     }
 
-    /// Changes an option of the request, for the messages to come.
-    pub(super) fn set_option(&mut self, number: u16, value: u64) {
+    /// Begins again with another value of an option.
+    pub(super) fn begin_with(&mut self, number: u16, value: u64) {
         self.request.options.remove(number);
         self.request.options.push_uint(number, value);
-        self.download = None;
+        self.begin();
     }
 
     /// The message to send next.
@@ -92,12 +113,17 @@ impl Transfer {
             options.remove(option::OBSERVE);
             let next = Block::at(download.body.len(), false, self.size);
             options.push_uint(option::BLOCK2, next.value());
+            // It tells the response from others on the same path (RFC 8132 §2); one that went
+            // out in blocks does not go out again (RFC 7959 §2.7).
+            if message.method == Code::FETCH && self.request.payload.len() <= self.size.bytes() {
+                message.payload.clone_from(&self.request.payload);
+            }
             return message;
         }
         let Some(taken) = self.taken else {
             message.payload.clone_from(&self.request.payload);
             // Early negotiation (RFC 7959 §2.4): the first request already names the size.
-            if !self.by_hand && self.size < BlockSize::MAX && message.method == Code::GET {
+            if !self.by_hand && self.size < BlockSize::MAX && message.method.is_safe() {
                 let size = Block::first(false, self.size);
                 message.options.push_uint(option::BLOCK2, size.value());
             }
@@ -220,12 +246,13 @@ impl Transfer {
         Progress::Done(done.unwrap_or(response))
     }
 
+    /// Asks again from the beginning, unless that would change something once more.
     fn restart(&mut self) -> Progress {
         self.restarts += 1;
-        if self.restarts > MAX_RESTARTS {
+        if self.restarts > MAX_RESTARTS || !self.request.method.is_safe() {
             return Progress::Failed(Failure::BodyChanges);
         }
-        self.download = None;
+        self.begin();
         // What is asked again is the representation of now, not its observation.
         self.request.options.remove(option::OBSERVE);
         Progress::Continue

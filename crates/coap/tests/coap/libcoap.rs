@@ -1,5 +1,5 @@
-//! libcoap's client and server on the loopback interface: block-wise transfer, Observe and
-//! `/.well-known/core`, both ways. No test depends on how long anything takes; the time limit only
+//! libcoap's client and server on the loopback interface: block-wise transfer, Observe,
+//! `/.well-known/core`, FETCH and iPATCH, both ways. No test depends on how long anything takes; the time limit only
 //! turns a hang into a failure.
 
 use std::io::Write;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use coap::block::BlockSize;
 use coap::link::{self, Link};
+use coap::message::option;
 use coap::{Code, Endpoint, Event, Params, Reliability, Request, Response};
 use driver::{Driver, Udp};
 use units::Seed;
@@ -107,7 +108,9 @@ fn answer(request: &Request, state: u32, served: &mut Served) -> Response {
             let many = (0..40).map(|n| Link::new(&format!("/sensor/{n}")));
             link::answer(request, &many.collect::<Vec<_>>())
         }
-        (Code::PUT, "/store") => {
+        (Code::FETCH, "/select") => content(request.payload.repeat(2)),
+        (Code::FETCH, "/state") => content(format!("state {state}\n").into_bytes()),
+        (Code::PUT | Code::IPATCH, "/store") => {
             served.stored.push(request.payload.clone());
             Response::new(Code::CHANGED)
         }
@@ -144,15 +147,37 @@ fn libcoap_sends_2_kb_in_blocks() {
 }
 
 #[test]
+fn libcoap_fetches_with_a_body_of_2_kb_and_patches_with_one() {
+    in_real_time(LIMIT, async {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&body(2000)).unwrap();
+        let name = file.path().to_str().unwrap();
+        for size in ["64", "1024"] {
+            let mut served = Served::default();
+            let arguments = ["-m", "fetch", "-t", "50", "-b", size, "-f", name];
+            let printed = libcoap_asks(&arguments, "/select", &mut served).await;
+            let selected = String::from_utf8(body(2000).repeat(2)).unwrap();
+            assert_eq!(printed.trim_end(), selected, "blocks of {size}");
+            assert_eq!(served.requests, 1, "the owner saw one request");
+            let arguments = ["-m", "ipatch", "-t", "50", "-b", size, "-f", name];
+            libcoap_asks(&arguments, "/store", &mut served).await;
+            assert_eq!(served.stored, [body(2000)], "blocks of {size}");
+        }
+    });
+}
+
+#[test]
 fn libcoap_observes_and_ends_it() {
     in_real_time(LIMIT, async {
-        let mut served = Served::default();
-        let printed = libcoap_asks(&["-s", "3"], "/state", &mut served).await;
-        let states: Vec<u32> = (printed.lines())
-            .filter_map(|line| line.strip_prefix("state ")?.parse().ok())
-            .collect();
-        assert!(states.len() > 3, "{printed}");
-        assert!(states.is_sorted(), "{printed}");
+        for arguments in [&["-s", "3"][..], &["-m", "fetch", "-e", "x", "-s", "3"]] {
+            let mut served = Served::default();
+            let printed = libcoap_asks(arguments, "/state", &mut served).await;
+            let states: Vec<u32> = (printed.lines())
+                .filter_map(|line| line.strip_prefix("state ")?.parse().ok())
+                .collect();
+            assert!(states.len() > 3, "{printed}");
+            assert!(states.is_sorted(), "{printed}");
+        }
     });
 }
 
@@ -245,23 +270,30 @@ fn libcoaps_server_notifies_until_it_is_told_to_stop() {
     in_real_time(LIMIT, async {
         let server = LibcoapServer::start();
         let mut client = driver("client");
-        let get = Request::new(Code::GET, "/time");
-        let confirmable = Reliability::Confirmable;
-        let id =
-            client.with(|endpoint, now| endpoint.observe(now, server.address, confirmable, get));
-        let mut numbers = Vec::new();
-        let ended = loop {
-            match client.next_event().await.unwrap() {
-                Event::Notification { sequence, .. } => numbers.push(sequence),
-                Event::Response { response, .. } => break response,
-                other => panic!("{other:?}"),
-            }
-            if numbers.len() == 3 {
-                client.with(|endpoint, now| endpoint.stop_observing(now, id));
-            }
+        let mut fetch = Request {
+            payload: b"x".to_vec(),
+            ..Request::new(Code::FETCH, "/time")
         };
-        assert!(numbers.is_sorted() && numbers.len() >= 3, "{numbers:?}");
-        assert_eq!(ended.code, Code::CONTENT);
-        assert_eq!(client.machine().outstanding(), 0);
+        fetch.options.push_uint(option::CONTENT_FORMAT, 0);
+        for request in [Request::new(Code::GET, "/time"), fetch] {
+            let method = request.method;
+            let confirmable = Reliability::Confirmable;
+            let id = client
+                .with(|endpoint, now| endpoint.observe(now, server.address, confirmable, request));
+            let mut numbers = Vec::new();
+            let ended = loop {
+                match client.next_event().await.unwrap() {
+                    Event::Notification { sequence, .. } => numbers.push(sequence),
+                    Event::Response { response, .. } => break response,
+                    other => panic!("{method}: {other:?}"),
+                }
+                if numbers.len() == 3 {
+                    client.with(|endpoint, now| endpoint.stop_observing(now, id));
+                }
+            };
+            assert!(numbers.is_sorted() && numbers.len() >= 3, "{numbers:?}");
+            assert_eq!(ended.code, Code::CONTENT);
+            assert_eq!(client.machine().outstanding(), 0);
+        }
     });
 }

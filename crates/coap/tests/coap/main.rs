@@ -1,20 +1,24 @@
 //! The endpoint against RFC 7252, under virtual time; its codec against bytes of other
-//! implementations; its shell on the loopback interface, also with libcoap at the other end.
+//! implementations; its shell on the loopback interface, also with libcoap and aiocoap
+//! at the other end.
 //!
 //! Modules named `sN_M` hold the tests of RFC 7252 section N.M.
 
 mod support;
 
+mod aiocoap;
 mod cocoa;
 mod codec;
 mod driver;
 mod golden;
 mod libcoap;
 mod lossy_link;
+mod protection;
 mod recall;
 mod retarget;
 mod rfc7641;
 mod rfc7959;
+mod rfc8132;
 mod s4_2_reliable;
 mod s4_3_unreliable;
 mod s4_4_correlation;

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Client {
-    /// Ends an observation, with [`Event::ObservationEnded`].
+    /// Ends an observation that the node has confirmed.
     pub(crate) fn stop_observing(&mut self, now: SimTime, endpoint: &mut Endpoint, call: CallId) {
         let of_call =
             |purpose: &Purpose| matches!(purpose, Purpose::Observation(c, _) if *c == call);
@@ -26,31 +26,18 @@ impl Client {
         let Some(purpose) = self.requests.get_mut(&id) else {
             return;
         };
-        let (Purpose::Call(call, p_addr) | Purpose::Observation(call, p_addr)) = *purpose else {
+        let (Purpose::Call(call, target) | Purpose::Observation(call, target)) = *purpose else {
             return;
         };
-        let before = std::mem::replace(purpose, Purpose::Observation(call, p_addr));
-        self.events.push_back(Event::Notified {
-            call,
-            p_addr,
-            sequence,
-            response,
-        });
+        let before = std::mem::replace(purpose, Purpose::Observation(call, target));
+        self.tell(call, Outcome::Notified { sequence, response });
         if matches!(before, Purpose::Call(..)) {
             self.outstanding -= 1;
-            if let Some(peer) = self.peers.get_mut(&p_addr) {
+            if let Some(peer) = self.peers.get_mut(&target) {
                 peer.in_flight -= 1;
                 peer.answered(message_id);
             }
-            self.pump(now, endpoint, p_addr);
+            self.pump(now, endpoint, target);
         }
-    }
-
-    pub(super) fn observation_ended(&mut self, call: CallId, p_addr: Ipv6Addr, reason: String) {
-        self.events.push_back(Event::ObservationEnded {
-            call,
-            p_addr,
-            reason,
-        });
     }
 }

@@ -21,10 +21,9 @@ impl Client {
     pub(crate) fn recall(&mut self, endpoint: &mut Endpoint) {
         self.pause();
         for to in self.peers.values().filter_map(|peer| peer.sent_to) {
-            endpoint.recall(coap_address(to));
+            endpoint.recall(to);
         }
-        let discovered: Vec<Ipv6Addr> = self.peers.keys().copied().collect();
-        for p_addr in discovered {
+        for p_addr in self.nodes() {
             self.cancel_discovery(endpoint, p_addr);
         }
     }
@@ -45,16 +44,25 @@ impl Client {
         let moved = std::mem::take(&mut self.moved);
         for peer in self.peers.values() {
             if let Some(to) = peer.sent_to {
-                endpoint.resend(now, coap_address(to));
+                endpoint.resend(now, to);
             }
         }
         if moved {
             self.observe_again(now, endpoint);
         }
-        let p_addrs: Vec<Ipv6Addr> = self.peers.keys().copied().collect();
-        for p_addr in p_addrs {
-            self.pump(now, endpoint, p_addr);
+        let targets: Vec<Target> = self.peers.keys().copied().collect();
+        for target in targets {
+            self.pump(now, endpoint, target);
         }
+    }
+
+    /// The nodes that it asks.
+    fn nodes(&self) -> Vec<Ipv6Addr> {
+        let node = |target: &Target| match target {
+            Target::Node(p_addr) => Some(*p_addr),
+            Target::Address(_) => None,
+        };
+        self.peers.keys().filter_map(node).collect()
     }
 
     /// An observer is known by its address (RFC 7641 §4.1): with another one it registers again.
@@ -69,11 +77,12 @@ impl Client {
     /// Whether who is at `address`, or was there when this node asked it last, is known to be on
     /// hold: nothing goes to either place.
     pub(crate) fn holds_back(&self, address: Ipv6Addr) -> bool {
-        self.peers
-            .iter()
-            .filter(|(_, peer)| peer.on_hold_since.is_some())
-            .filter_map(|(p_addr, peer)| Some((peer, self.lbc.get(*p_addr)?)))
-            .filter(|(_, entry)| entry.held)
-            .any(|(peer, entry)| entry.t_addr == address || peer.sent_to == Some(address))
+        self.nodes()
+            .into_iter()
+            .filter_map(|p_addr| Some((self.node(p_addr)?, self.lbc.get(p_addr)?)))
+            .filter(|(peer, entry)| peer.on_hold_since.is_some() && entry.held)
+            .any(|(peer, entry)| {
+                entry.t_addr == address || peer.sent_to.is_some_and(|to| *to.ip() == address)
+            })
     }
 }

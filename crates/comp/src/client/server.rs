@@ -81,8 +81,7 @@ impl Client {
         {
             return Err(codec::outdated_response(last));
         }
-        let peer = self.peers.entry(p_addr).or_default();
-        let response = codec::hold_response(peer.reported());
+        let response = codec::hold_response(self.node_mut(p_addr).reported());
         let news = match (entry, in_order) {
             (None, _) => Some(News::DiscoverAgain(p_addr)),
             (Some(_), Err(_)) => None,
@@ -132,7 +131,7 @@ impl Client {
         match news {
             News::DiscoverAgain(p_addr) => {
                 self.cancel_discovery(endpoint, p_addr);
-                self.pump(now, endpoint, p_addr);
+                self.pump(now, endpoint, Target::Node(p_addr));
             }
             News::Held {
                 p_addr,
@@ -158,15 +157,14 @@ impl Client {
                 self.cancel_discovery(endpoint, p_addr);
                 self.lbc.set_sequence(p_addr, sequence);
                 self.remove(now, endpoint, p_addr, Removal::LifetimeZero);
-                self.pump(now, endpoint, p_addr);
+                self.pump(now, endpoint, Target::Node(p_addr));
             }
         }
     }
 
     /// Whether requests for a node wait, or it is being discovered.
     fn is_asking(&self, p_addr: Ipv6Addr) -> bool {
-        (self.peers.get(&p_addr))
-            .is_some_and(|peer| peer.discovery.is_some() || !peer.waiting.is_empty())
+        (self.node(p_addr)).is_some_and(|peer| peer.discovery.is_some() || !peer.waiting.is_empty())
     }
 
     /// The WMMS, and the node from where it is known to be.
@@ -177,7 +175,6 @@ impl Client {
 }
 
 fn forbidden(from: SocketAddrV6) -> Response {
-    const FORBIDDEN: Code = Code::new(4, 3);
     let text = format!("{} is neither the WMMS nor the node", from.ip());
-    Response::diagnostic(FORBIDDEN, &text)
+    Response::diagnostic(Code::FORBIDDEN, &text)
 }

@@ -3,8 +3,8 @@
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use coap::{ExchangeId, Request};
 use handover::{BindingEvent, Step};
+use service::Incoming;
 
 use crate::binding::BindingMode;
 use crate::client::{self, HoldQueue};
@@ -62,14 +62,10 @@ pub enum Event {
     },
     /// A request for the application; answer it with [`Node::respond`](super::Node::respond).
     Request {
-        /// Names it.
-        exchange: ExchangeId,
-        /// Who asks.
-        from: SocketAddrV6,
         /// Message ID of the request.
         message_id: u16,
-        /// The request.
-        request: Request,
+        /// Who asks, and for what.
+        incoming: Incoming,
     },
     /// What became of what the node asked others.
     Client(client::Event),

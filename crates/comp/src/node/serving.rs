@@ -52,16 +52,10 @@ impl Node {
         self.sequence_number
     }
 
-    pub(super) fn handle_request(
-        &mut self,
-        now: SimTime,
-        exchange: ExchangeId,
-        from: SocketAddrV6,
-        message_id: u16,
-        request: Request,
-    ) {
-        if resource::is_comp(&request) {
-            let (response, news) = self.client.serve(from, &request);
+    pub(super) fn handle_request(&mut self, now: SimTime, message_id: u16, incoming: Incoming) {
+        let Incoming { exchange, from, .. } = incoming;
+        if resource::is_comp(&incoming.request) {
+            let (response, news) = self.client.serve(from, &incoming.request);
             self.endpoint.respond(now, exchange, response);
             if let Some(news) = news {
                 self.client.learn(now, &mut self.endpoint, news);
@@ -73,10 +67,8 @@ impl Node {
         }
         self.unanswered.insert(exchange, (from, message_id));
         self.events.push_back(Event::Request {
-            exchange,
-            from,
             message_id,
-            request,
+            incoming,
         });
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coap::message::PORT;
 use coap::{Code, Params, Response};
-use comp::client::{self, CallId, HoldQueue};
+use comp::client::{self, CallId, HoldQueue, Outcome, Target};
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, Removal, client::CallFailure};
@@ -77,6 +77,44 @@ fn clients_answer(request: &coap::Request) -> Response {
         },
         coap::link::WELL_KNOWN_CORE => coap::link::answer(request, &[comp::comp_link()]),
         _ => Response::new(Code::NOT_FOUND),
+    }
+}
+
+/// A GET of `path`.
+pub fn get(path: &str) -> coap::Request {
+    coap::Request::new(Code::GET, path)
+}
+
+/// The call that an event ends with a response.
+pub fn response_of(event: &client::Event) -> Option<(CallId, &Response)> {
+    match event {
+        client::Event::Call {
+            call,
+            outcome: Outcome::Answered(response),
+        } => Some((*call, response)),
+        _ => None,
+    }
+}
+
+/// The call that an event ends without a response, and why.
+pub fn failure(event: &client::Event) -> Option<(CallId, CallFailure)> {
+    match event {
+        client::Event::Call {
+            call,
+            outcome: Outcome::Failed(reason),
+        } => Some((*call, reason.clone())),
+        _ => None,
+    }
+}
+
+/// A state of what a call observes, with its number.
+pub fn notification(event: &client::Event) -> Option<(u32, &Response)> {
+    match event {
+        client::Event::Call {
+            outcome: Outcome::Notified { sequence, response },
+            ..
+        } => Some((*sequence, response)),
+        _ => None,
     }
 }
 
@@ -276,7 +314,7 @@ impl Net {
     /// Asks for `/temperature` of the node, confirmable.
     pub fn get(&mut self, client: usize) -> CallId {
         let reliability = coap::Reliability::Confirmable;
-        self.clients[client].get(self.now, P, "/temperature", reliability)
+        self.clients[client].ask(self.now, Target::Node(P), reliability, get("/temperature"))
     }
 
     /// One [`Net::get`] of every client.
@@ -356,13 +394,13 @@ impl Net {
         while let Some(event) = self.node.poll_event() {
             match event {
                 node::Event::Request {
-                    exchange,
                     message_id,
-                    ..
+                    incoming,
                 } => {
                     self.served.push((self.now, message_id));
                     let mut response = Response::new(Code::CONTENT);
                     response.payload.clone_from(&self.state);
+                    let exchange = incoming.exchange;
                     self.node.respond_observed(self.now, exchange, response);
                 }
                 node::Event::Client(event) => self.node_as_client.push((self.now, event)),
@@ -375,11 +413,9 @@ impl Net {
                 match event {
                     node::Event::Client(event) => self.client_events.push((self.now, i, event)),
                     node::Event::Step(step) => self.client_steps.push((self.now, i, step)),
-                    node::Event::Request {
-                        exchange, request, ..
-                    } => {
-                        let response = clients_answer(&request);
-                        client.respond_observed(self.now, exchange, response);
+                    node::Event::Request { incoming, .. } => {
+                        let response = clients_answer(&incoming.request);
+                        client.respond_observed(self.now, incoming.exchange, response);
                     }
                     event => self.clients_as_nodes.push((self.now, i, event)),
                 }
@@ -489,7 +525,7 @@ impl Net {
     pub fn answered(&self) -> usize {
         self.client_events
             .iter()
-            .filter(|(_, _, event)| matches!(event, client::Event::Answered { .. }))
+            .filter(|(_, _, event)| response_of(event).is_some())
             .count()
     }
 
@@ -497,10 +533,7 @@ impl Net {
     pub fn failures(&self) -> Vec<CallFailure> {
         self.client_events
             .iter()
-            .filter_map(|(_, _, event)| match event {
-                client::Event::Failed { reason, .. } => Some(reason.clone()),
-                _ => None,
-            })
+            .filter_map(|(_, _, event)| failure(event).map(|(_, reason)| reason))
             .collect()
     }
 

@@ -8,8 +8,8 @@ use dhcpv6::Duid;
 use topology::plan::{BindingMode, CandidatePlan, DadMode, MobileNodePlan, ScanPlan};
 
 use crate::coap_params;
-use crate::polls::hold_queue;
 use crate::radio::Radio;
+use crate::services::hold_queue;
 
 /// The binding mode in the core's words.
 pub(crate) fn binding_mode(mode: BindingMode) -> comp::BindingMode {

@@ -1,0 +1,129 @@
+//! aiocoap's server on the loopback interface: FETCH and iPATCH with bodies in blocks, and
+//! FETCH observed. The time limit only turns a hang into a failure.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use coap::block::BlockSize;
+use coap::message::option;
+use coap::{Code, Endpoint, Event, Params, Reliability, Request, Response};
+use driver::{Driver, Udp};
+use units::Seed;
+
+use crate::support::in_real_time;
+
+/// Longer than any of these tests, also on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+const CON: Reliability = Reliability::Confirmable;
+
+/// aiocoap's server, which ends with the value.
+struct Server {
+    child: Child,
+    address: SocketAddrV6,
+}
+
+impl Server {
+    fn start() -> Server {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut child = Command::new(here.join("../../target/peers/bin/python"))
+            .arg(here.join("tests/coap/aiocoap_server.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("aiocoap in target/peers; ./scripts/setup installs it");
+        let mut port = String::new();
+        let printed = child.stdout.take().expect("its output is a pipe");
+        BufReader::new(printed).read_line(&mut port).unwrap();
+        let port = port.trim().parse().expect("it prints its port");
+        let address = SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0);
+        Server { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already, or ended now: nothing else can be done about it here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Blocks of 64 B at our side.
+fn client() -> Driver<Endpoint> {
+    let params = Params {
+        block_size: BlockSize::new(64).unwrap(),
+        ..Params::default()
+    };
+    let endpoint = Endpoint::new(params, &[], Seed(1).rng(&["client"]));
+    Driver::new(endpoint, Udp::bind("[::1]:0".parse().unwrap()).unwrap()).unwrap()
+}
+
+fn request(method: Code, path: &str, payload: &[u8]) -> Request {
+    let mut request = Request {
+        payload: payload.to_vec(),
+        ..Request::new(method, path)
+    };
+    request.options.push_uint(option::CONTENT_FORMAT, 42);
+    request
+}
+
+async fn ask(client: &mut Driver<Endpoint>, to: SocketAddrV6, request: Request) -> Response {
+    client.with(|endpoint, now| endpoint.request(now, to, CON, request));
+    match client.next_event().await.unwrap() {
+        Event::Response { response, .. } => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn aiocoap_takes_a_fetch_and_a_patch_of_2_kb_in_blocks() {
+    in_real_time(LIMIT, async {
+        let server = Server::start();
+        let mut client = client();
+        let body: Vec<u8> = (0..2000).map(|n| (n / 16 + n) as u8).collect();
+        for length in [50, 2000] {
+            let fetch = request(Code::FETCH, "/select", &body[..length]);
+            let selected = ask(&mut client, server.address, fetch).await;
+            assert_eq!(selected.code, Code::CONTENT);
+            assert_eq!(selected.payload, body[..length].repeat(2));
+        }
+        let patch = request(Code::IPATCH, "/select", &body);
+        let patched = ask(&mut client, server.address, patch).await;
+        assert_eq!(patched.code, Code::CHANGED);
+        let stored = Request::new(Code::GET, "/select");
+        let stored = ask(&mut client, server.address, stored).await;
+        assert_eq!(stored.payload, body);
+    });
+}
+
+#[test]
+fn aiocoap_notifies_two_fetches_of_one_path_of_their_own_states() {
+    in_real_time(LIMIT, async {
+        let server = Server::start();
+        let mut client = client();
+        let mut observe = |from: &[u8]| {
+            let fetch = request(Code::FETCH, "/count", from);
+            client.with(|endpoint, now| endpoint.observe(now, server.address, CON, fetch))
+        };
+        let (low, high) = (observe(b"0"), observe(b"1000000"));
+        let mut told = [0, 0];
+        while told.iter().any(|notifications| *notifications < 3) {
+            let Event::Notification { id, response, .. } = client.next_event().await.unwrap()
+            else {
+                panic!("not notified")
+            };
+            let text = String::from_utf8(response.payload).unwrap();
+            let number: u64 = text.parse().unwrap();
+            assert_eq!(number >= 1_000_000, id == high, "{text}");
+            told[usize::from(id == high)] += 1;
+        }
+        client.with(|endpoint, now| [low, high].map(|id| endpoint.stop_observing(now, id)));
+        while client.machine().outstanding() > 0 {
+            client.next_event().await.unwrap();
+        }
+    });
+}

@@ -1,0 +1,161 @@
+//! What a service is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use coap::link::Link;
+use units::SimTime;
+
+use crate::node::{CallFailure, CallId, Incoming, Node, Outcome, Target};
+
+/// What a node can do for its services at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// What is sent leaves at once: the node is on its link.
+    pub sends: bool,
+    /// What is asked is sent, or kept back until the node is on a link again.
+    pub asks: bool,
+}
+
+impl Reach {
+    /// That of a node which is always on its link.
+    pub const FULL: Reach = Reach {
+        sends: true,
+        asks: true,
+    };
+}
+
+/// How many calls there were, and what became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls.
+    pub requested: u64,
+    /// Those that were answered, be it with an error; of observations, those that were notified.
+    pub answered: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// The failed ones by their reason, as [`CallFailure`] prints it.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Calls that have neither been answered nor failed.
+    pub fn outstanding(&self) -> u64 {
+        (self.requested).saturating_sub(self.answered + self.failed)
+    }
+
+    /// Counts a call that has failed.
+    pub fn fail(&mut self, reason: &CallFailure) {
+        self.failed += 1;
+        *self.reasons.entry(reason.to_string()).or_default() += 1;
+    }
+
+    /// Adds another one.
+    pub fn add(&mut self, other: Tally) {
+        self.requested += other.requested;
+        self.answered += other.answered;
+        self.failed += other.failed;
+        for (reason, times) in other.reasons {
+            *self.reasons.entry(reason).or_default() += times;
+        }
+    }
+}
+
+/// What a service has to say to whoever runs the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A request ended without a response.
+    RequestFailed {
+        /// Who was asked.
+        target: Target,
+        /// Why.
+        reason: CallFailure,
+    },
+    /// No further states of something that was observed follow.
+    ObservationEnded {
+        /// Who was observed.
+        target: Target,
+        /// Why.
+        reason: String,
+    },
+    /// The scenario is over, and all services are done: the sum of their calls. Said once.
+    Drained(Tally),
+}
+
+/// An application on a node, as client, server or both.
+///
+/// Whoever runs it calls [`Service::start`] when the scenario starts, and [`Service::drain`] when
+/// it ends. Between them, and before and after, it gives the service what is its: requests, the
+/// outcomes of its calls, and the time when it is due. What the service does, it does to the node
+/// that comes with every call.
+pub trait Service: fmt::Debug {
+    /// The scenario starts: its time is zero now.
+    fn start(&mut self, now: SimTime, node: &mut dyn Node) {
+        let _ = (now, node);
+    }
+
+    /// When [`Service::handle_timeout`] wants to be called, given what the node can do; what it
+    /// cannot do waits, and is due at once when it can.
+    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
+        let _ = reach;
+        None
+    }
+
+    /// Does what is due and can be done.
+    fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
+        let _ = (now, reach, node);
+    }
+
+    /// Whether requests for `path` are its own: for one path, several, or all below one. Of two
+    /// services that say so, the one that the node was given first gets them.
+    fn serves(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
+
+    /// Critical options that it handles beside those that every endpoint does (RFC 7252 §5.4.1).
+    fn known_critical(&self) -> &'static [u16] {
+        &[]
+    }
+
+    /// What it has in `/.well-known/core` (RFC 6690).
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+
+    /// A request for a path that it serves.
+    fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
+        let _ = (now, incoming, node);
+    }
+
+    /// What became of a call that it made.
+    fn handle_outcome(
+        &mut self,
+        now: SimTime,
+        call: CallId,
+        outcome: Outcome,
+        node: &mut dyn Node,
+    ) {
+        let _ = (now, call, outcome, node);
+    }
+
+    /// The scenario ends: nothing new is begun, and what is outstanding ends.
+    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
+        let _ = (now, node);
+    }
+
+    /// Whether nothing is outstanding any more after [`Service::drain`].
+    fn is_drained(&self) -> bool {
+        self.tally().outstanding() == 0
+    }
+
+    /// Its calls so far.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
+
+    /// What it has to say, next.
+    fn poll_report(&mut self) -> Option<Report> {
+        None
+    }
+}
