@@ -1,105 +1,175 @@
-//! From a captured frame to a UDP datagram.
+//! From a captured frame to an IP packet and what it carries, one layer after the other.
 //!
-//! Link types understood: Ethernet (with VLAN tags), Linux cooked (SLL and SLL2), raw IP, BSD
-//! loopback. Frames of any other link type, IEEE 802.15.4 among them, yield nothing: a
-//! 6LoWPAN frame is for Wireshark to dissect, the same packet is in the capture of `lowpan0`
-//! or of the backbone.
+//! ```text
+//! link type ── Ethernet, VLAN, cooked, loopback, raw ──────────────┐
+//!     │                                                            v
+//!     └─ PHY, TAP, FCS ── IEEE 802.15.4 ── 6LoWPAN ──────────── IPv4, IPv6 ──> upper layer
+//!                                     mesh, fragments,          │      ^
+//!                                     IPHC, NHC                 v      │
+//!                                                extension headers, fragments,
+//!                                                tunnels (IPv4, IPv6, GRE)
+//! ```
+//!
+//! A layer is a function over the bytes that are left and what the layers below said: it takes
+//! its header off and gives the kind of the next layer, or an end, or why it is not read. Each has
+//! a file of its own and a line in the registry, `decode/layer.rs`, where to begin with another.
+//!
+//! A [`Decoder`] belongs to one capture point, an interface of a capture, whose frames it takes in
+//! their order: fragments, header compression contexts and repetitions of the MAC are
+//! known from frames before. What it keeps of them is bounded. What it does not read it counts by
+//! kind ([`Unread`]).
+//!
+//! Addresses are those that upper layers see: behind a routing header the last one of the route,
+//! with a Home Address option (RFC 6275 §6.3) the home address. Those on the wire are in
+//! [`IpPacket::header`], those of the tunnels around it in [`IpPacket::outer`]. Upper-layer
+//! protocols, the Mobility Header (135) among them, end the chain: what they mean is their
+//! reader's business. Checksums are not verified, and one that 6LoWPAN elided is zero.
 
-mod ip;
-mod link;
+mod layer;
+mod packet;
+mod payload;
+mod unread;
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 
-use crate::packet::LinkType;
+use ipnet::Ipv6Net;
+use units::{PanId, SimTime};
 
-/// Protocol number of UDP.
-pub const UDP: u8 = 17;
+use crate::packet::{LinkType, Packet};
+use crate::tap;
+use layer::{Below, Kind, State, Step};
 
-/// An IP packet, or a fragment of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IpPacket<'a> {
-    /// Source address.
-    pub src: IpAddr,
-    /// Destination address.
-    pub dst: IpAddr,
-    /// Upper-layer protocol.
-    pub protocol: u8,
-    /// What was captured of the upper-layer data.
-    pub payload: &'a [u8],
-    /// Bytes of upper-layer data on the wire; more than `payload` if the capture cut it.
+pub use packet::{Datagram, Header, IpPacket, LinkAddress, Sender, UDP};
+pub use payload::Payload;
+pub use unread::{Unread, UnreadFrames};
+
+/// Layers in a frame. A packet of this project's networks has some ten; the most that a frame of
+/// 127 bytes has room for is not much more.
+const MAX_LAYERS: usize = 64;
+
+/// What a decoder knows before the first frame.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The prefixes of 6LoWPAN header compression by context (RFC 6282 §3.1.1), in all PANs. They
+    /// count before what router advertisements in the capture say.
+    pub contexts: BTreeMap<u8, Ipv6Net>,
+}
+
+/// A frame as it was captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'f> {
+    /// When.
+    pub time: SimTime,
+    /// What it starts with.
+    pub link_type: LinkType,
+    /// What was captured of it.
+    pub bytes: &'f [u8],
+    /// Bytes on the wire; more if the capture cut it.
     pub length: usize,
-    /// Which part of the packet it is, if it was fragmented.
-    pub fragment: Option<Fragment>,
-    /// Whether the host that captured sent it; only cooked captures say.
-    pub outgoing: Option<bool>,
-    /// Index of the interface it crossed; only SLL2 says.
-    pub interface_index: Option<u32>,
+    /// Whether anybody received it. A capture of the air also has frames that nobody did.
+    pub received: bool,
 }
 
-/// A fragment of an IP packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment {
-    /// Identification, common to all fragments of the packet.
-    pub id: u32,
-    /// Where its data starts, in bytes.
-    pub offset: u32,
-    /// Whether more follow.
-    pub more: bool,
-}
-
-/// A UDP datagram, or the beginning of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Datagram<'a> {
-    /// Source address and port.
-    pub src: SocketAddr,
-    /// Destination address and port.
-    pub dst: SocketAddr,
-    /// What was captured of the payload.
-    pub payload: &'a [u8],
-    /// Whether `payload` is less than what was sent: cut by the capture, or a first fragment.
-    pub truncated: bool,
-    /// Set if this is the first fragment of a longer datagram.
-    pub fragment: Option<Fragment>,
-}
-
-/// The IP packet in a captured frame, if there is one.
-pub fn ip(link_type: LinkType, frame: &[u8]) -> Option<IpPacket<'_>> {
-    let link = link::strip(link_type, frame)?;
-    let packet = ip::packet(link.payload)?;
-    Some(IpPacket {
-        outgoing: link.outgoing,
-        interface_index: link.interface_index,
-        ..packet
-    })
-}
-
-/// The UDP datagram in a captured frame, if there is one. Of a fragmented datagram only the
-/// first fragment gives one; [`crate::reassembly`] puts all of them together.
-pub fn udp(link_type: LinkType, frame: &[u8]) -> Option<Datagram<'_>> {
-    ip(link_type, frame)?.udp()
-}
-
-impl<'a> IpPacket<'a> {
-    /// The UDP datagram that starts in this packet.
-    pub fn udp(&self) -> Option<Datagram<'a>> {
-        if self.protocol != UDP || self.fragment.is_some_and(|f| f.offset != 0) {
-            return None;
-        }
-        let (header, rest) = self.payload.split_first_chunk::<8>()?;
-        let [s0, s1, d0, d1, l0, l1, _, _] = *header;
-        // Length 0 is a jumbogram's (RFC 2675 §4): the IP length counts.
-        let length = match usize::from(u16::from_be_bytes([l0, l1])) {
-            0 => self.length,
-            n if n < 8 => return None,
-            n => n,
+impl<'f> Frame<'f> {
+    /// A packet of an interface with this link type.
+    pub fn of(link_type: LinkType, packet: &'f Packet) -> Frame<'f> {
+        let fates = match (link_type, &packet.comment) {
+            (LinkType::IEEE802_15_4_TAP, Some(comment)) => tap::received(comment),
+            _ => None,
         };
-        let payload = &rest[..rest.len().min(length - 8)];
-        Some(Datagram {
-            src: SocketAddr::new(self.src, u16::from_be_bytes([s0, s1])),
-            dst: SocketAddr::new(self.dst, u16::from_be_bytes([d0, d1])),
-            payload,
-            truncated: payload.len() < length - 8,
-            fragment: self.fragment,
+        Frame {
+            time: packet.time,
+            link_type,
+            bytes: &packet.data,
+            length: packet.original_len as usize,
+            received: fates.unwrap_or(true),
+        }
+    }
+}
+
+/// Decodes the frames of one capture point.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    state: State,
+    unread: UnreadFrames,
+}
+
+impl Decoder {
+    /// One that has seen no frame.
+    pub fn new(options: Options) -> Decoder {
+        Decoder {
+            state: State::new(options.contexts),
+            unread: UnreadFrames::new(),
+        }
+    }
+
+    /// Takes a frame; returns the IP packet that it carries or completes, with its upper-layer
+    /// protocol. Nothing comes of frames that carry none (an acknowledgement, a beacon), of
+    /// fragments while others are missing, of repetitions of the MAC, and of what is not read.
+    pub fn read<'f>(&mut self, frame: Frame<'f>) -> Option<IpPacket<'f>> {
+        match self.walk(frame) {
+            Ok(packet) => packet,
+            Err(unread) => {
+                *self.unread.entry(unread).or_default() += 1;
+                None
+            }
+        }
+    }
+
+    fn walk<'f>(&mut self, frame: Frame<'f>) -> Result<Option<IpPacket<'f>>, Unread> {
+        let mut below = Below::new(frame.time, frame.received);
+        let mut kind = Kind::Link(frame.link_type);
+        let mut data = Payload::new(frame.bytes, frame.length);
+        for _ in 0..MAX_LAYERS {
+            let Some(layer) = layer::of(kind) else {
+                return match kind {
+                    Kind::Link(link_type) => Err(Unread::LinkType(link_type)),
+                    Kind::EtherType(number) => Err(Unread::EtherType(number)),
+                    Kind::Protocol(protocol) => Ok(below.packet(protocol, data)),
+                    Kind::Ip | Kind::Mac | Kind::Sixlowpan => Ok(None),
+                };
+            };
+            kind = match layer(&mut data, &mut below, &mut self.state)? {
+                Step::Next(kind) => kind,
+                Step::End(protocol) => return Ok(below.packet(protocol, data)),
+                Step::Nothing => return Ok(None),
+            };
+        }
+        Err(Unread::Named("more layers than a packet has"))
+    }
+
+    /// Frames that were not read so far, by why not.
+    pub fn unread(&self) -> &UnreadFrames {
+        &self.unread
+    }
+
+    /// Packets, IP's and 6LoWPAN's, of which fragments are missing so far.
+    pub fn incomplete(&self) -> u64 {
+        self.state.incomplete()
+    }
+
+    /// How many of those were given up because too many were begun at once
+    /// ([`reassembly`](crate::reassembly)).
+    pub fn dropped(&self) -> u64 {
+        self.state.dropped()
+    }
+
+    /// Frames that the MAC sent again, beyond the first of each.
+    pub fn repeated(&self) -> u64 {
+        self.state.repeated()
+    }
+
+    /// The header compression contexts that router advertisements told (RFC 6775 §4.2), by PAN.
+    pub fn contexts(&self) -> &BTreeMap<(PanId, u8), Ipv6Net> {
+        self.state.contexts()
+    }
+
+    /// A decoder that knows from its first frame on which contexts this one learnt too late; none
+    /// if it would read no more.
+    pub fn again(&self) -> Option<Decoder> {
+        Some(Decoder {
+            state: self.state.with_hindsight()?,
+            unread: UnreadFrames::new(),
         })
     }
 }

@@ -25,15 +25,18 @@
 //! | [`writer`] | [`Writer`]: pcapng with nanosecond time stamps |
 //! | [`reader`] | [`Reader`] and [`Capture`]: pcap and pcapng of any byte order and resolution |
 //! | [`mod@merge`] | several captures and [`Mark`]s in one, in time order |
-//! | [`decode`] | link layer, IPv4 and IPv6, UDP |
-//! | [`reassembly`] | datagrams out of IP fragments |
+//! | [`decode`] | frames to IP packets: link layers, IEEE 802.15.4, 6LoWPAN, IP, tunnels, UDP |
+//! | [`reassembly`] | datagrams out of fragments |
+//! | [`sightings`] | which packets are one that was seen several times |
 //! | [`tap`] | [`TapHeader`]: the pseudo-header of a frame captured on the air |
 
 pub mod decode;
+mod hash;
 pub mod merge;
 pub mod packet;
 pub mod reader;
 pub mod reassembly;
+pub mod sightings;
 pub mod tap;
 pub mod writer;
 

@@ -21,6 +21,8 @@ impl LinkType {
     pub const LINUX_SLL: LinkType = LinkType(113);
     /// IEEE 802.15.4 with FCS.
     pub const IEEE802_15_4: LinkType = LinkType(195);
+    /// IEEE 802.15.4 with preamble, SFD, length and FCS, as a receiver hears it.
+    pub const IEEE802_15_4_NONASK_PHY: LinkType = LinkType(215);
     /// IPv4 without a link-layer header.
     pub const IPV4: LinkType = LinkType(228);
     /// IPv6 without a link-layer header: a capture of `lowpan0`.
@@ -35,9 +37,33 @@ impl LinkType {
     pub const IEEE802_15_4_TAP: LinkType = LinkType(283);
 }
 
+impl LinkType {
+    /// What it is, of those that sniffers of nodes write.
+    fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0 | 108 => "BSD loopback",
+            1 => "Ethernet",
+            9 | 50 => "PPP",
+            12 | 14 | 101 => "raw IP",
+            105 | 119 | 127 | 163 | 192 => "IEEE 802.11",
+            113 | 276 => "Linux cooked",
+            187 | 201 => "Bluetooth HCI",
+            189 | 220 | 249 => "USB",
+            195 | 215 | 230 | 283 => "IEEE 802.15.4",
+            251 | 256 => "Bluetooth Low Energy",
+            252 => "Wireshark's exported PDU",
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for LinkType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "link type {}", self.0)
+        write!(f, "link type {}", self.0)?;
+        match self.name() {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
+        }
     }
 }
 

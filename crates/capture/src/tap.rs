@@ -17,6 +17,27 @@ const CHANNEL_ASSIGNMENT: u16 = 3;
 const LQI: u16 = 10;
 /// FCS type: the 16-bit CRC of IEEE 802.15.4-2006 §7.2.1.9.
 const FCS_16_BIT: u8 = 1;
+/// FCS type: the 32-bit CRC of IEEE 802.15.4-2015 §7.2.10.
+const FCS_32_BIT: u8 = 2;
+
+/// The frame check sequence behind a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fcs {
+    None,
+    Bits16,
+    Bits32,
+}
+
+impl Fcs {
+    /// Its length.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Fcs::None => 0,
+            Fcs::Bits16 => 2,
+            Fcs::Bits32 => 4,
+        }
+    }
+}
 
 /// What the radio that captured a frame knows of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,16 +74,10 @@ impl TapHeader {
     /// of other types are passed over. `None` if it is cut short, of another version, or does
     /// not say its channel on page 0.
     pub fn read(packet: &[u8]) -> Option<(TapHeader, &[u8])> {
-        let &[0, _, low, high] = packet.first_chunk()? else {
-            return None;
-        };
-        let (head, psdu) = packet.split_at_checked(u16::from_le_bytes([low, high]).into())?;
+        let (head, psdu) = split(packet)?;
         let (mut channel, mut rss, mut lqi) = (None, None, None);
-        let mut tlvs = head.get(4..)?;
-        while let Some(([k0, k1, l0, l1], rest)) = tlvs.split_first_chunk() {
-            let length = usize::from(u16::from_le_bytes([*l0, *l1]));
-            let value = rest.get(..length)?;
-            match (u16::from_le_bytes([*k0, *k1]), value) {
+        for field in tlvs(head) {
+            match field? {
                 (RSS, bytes) => {
                     rss = Some(Dbm(f32::from_le_bytes(bytes.try_into().ok()?).into()));
                 }
@@ -72,11 +87,68 @@ impl TapHeader {
                 (LQI, [quality]) => lqi = Some(Lqi(*quality)),
                 _ => {}
             }
-            tlvs = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
         let channel = channel?;
         Some((TapHeader { channel, rss, lqi }, psdu))
     }
+}
+
+/// Which FCS the frame in a packet of this link type has, and where in the packet it begins.
+/// `None` if the header is cut short, of another version, or its FCS is of an unknown type.
+///
+/// No FCS type is no FCS.
+pub(crate) fn framing(packet: &[u8]) -> Option<(Fcs, usize)> {
+    let (head, _) = split(packet)?;
+    let mut fcs = Fcs::None;
+    for field in tlvs(head) {
+        fcs = match field? {
+            (FCS_TYPE, [FCS_16_BIT]) => Fcs::Bits16,
+            (FCS_TYPE, [FCS_32_BIT]) => Fcs::Bits32,
+            (FCS_TYPE, [0]) => Fcs::None,
+            (FCS_TYPE, _) => return None,
+            _ => fcs,
+        };
+    }
+    Some((fcs, head.len()))
+}
+
+/// Whether a frame in a capture of the air was received, as its comment says: the medium's
+/// `NODE: attempt N; NODE: received, ...; NODE: lost: noise, ...`, `NODE: ACK; ...` or
+/// `NODE: never sent: ...`. `None` for any other comment.
+///
+/// One that nobody was there to receive was not received; of one for several nodes it is enough
+/// that one received it.
+pub fn received(comment: &str) -> Option<bool> {
+    let mut parts = comment.split("; ").map(|part| part.split_once(": "));
+    let (_, sent) = parts.next()??;
+    let by_medium =
+        sent == "ACK" || sent.starts_with("attempt ") || sent.starts_with("never sent: ");
+    let received = |fate: &str| fate == "received" || fate.starts_with("received, ");
+    by_medium.then(|| parts.flatten().any(|(_, fate)| received(fate)))
+}
+
+/// The header and what follows it.
+fn split(packet: &[u8]) -> Option<(&[u8], &[u8])> {
+    let &[0, _, low, high] = packet.first_chunk()? else {
+        return None;
+    };
+    let length = usize::from(u16::from_le_bytes([low, high]));
+    packet.split_at_checked(length).filter(|_| length >= 4)
+}
+
+/// Types and values in a header; `None` where one ends early.
+fn tlvs(head: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
+    let mut rest = head.get(4..);
+    std::iter::from_fn(move || {
+        let Some(([k0, k1, l0, l1], values)) = rest?.split_first_chunk() else {
+            rest = None;
+            return None;
+        };
+        let length = usize::from(u16::from_le_bytes([*l0, *l1]));
+        let value = values.get(..length);
+        rest = value.map(|_| values.get(length.next_multiple_of(4)..).unwrap_or_default());
+        Some(value.map(|value| (u16::from_le_bytes([*k0, *k1]), value)))
+    })
 }
 
 fn tlv(packet: &mut Vec<u8>, kind: u16, value: &[u8]) {
@@ -124,6 +196,47 @@ mod tests {
             TapHeader::read(&header.packet(&[])),
             Some((header, &[][..]))
         );
+    }
+
+    #[test]
+    fn the_frame_has_the_fcs_that_the_header_says() {
+        let header = |tlvs: &[u8]| [&[0, 0, 4 + tlvs.len() as u8, 0], tlvs, &[1, 2]].concat();
+        let fcs = |kind| [0, 0, 1, 0, kind, 0, 0, 0];
+        assert_eq!(framing(&header(&[])), Some((Fcs::None, 4)));
+        assert_eq!(framing(&header(&fcs(0))), Some((Fcs::None, 12)));
+        assert_eq!(framing(&header(&fcs(1))), Some((Fcs::Bits16, 12)));
+        assert_eq!(framing(&header(&fcs(2))), Some((Fcs::Bits32, 12)));
+        assert_eq!(framing(&header(&fcs(3))), None);
+        // No channel: other sniffers leave it out.
+        assert_eq!(TapHeader::read(&header(&fcs(1))), None);
+        assert_eq!(framing(&[0, 0, 3, 0]), None);
+        assert_eq!(
+            framing(&header(&[0, 0, 9, 0, 1])),
+            None,
+            "a value that ends early"
+        );
+    }
+
+    #[test]
+    fn a_comment_of_the_medium_says_whether_anybody_received_the_frame() {
+        for (comment, expected) in [
+            (
+                "a: attempt 1; b: received, -70.0 dBm, SINR 9.0 dB",
+                Some(true),
+            ),
+            (
+                "a: attempt 2; b: lost: noise, -90.2 dBm, SINR 1.5 dB",
+                Some(false),
+            ),
+            ("a: attempt 1; b: lost: collision; c: received", Some(true)),
+            ("a: attempt 1", Some(false)),
+            ("a: ACK; b: received, -70.0 dBm", Some(true)),
+            ("a: never sent: channel access failure", Some(false)),
+            ("handover 1 started (5ns before this packet)", None),
+            ("sensor: lost: noise", None),
+        ] {
+            assert_eq!(received(comment), expected, "{comment}");
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! Nothing here knows of a run: the input is any capture with CoAP over UDP. The steps:
 //!
-//! 1. `observe`: frames become CoAP messages, and for every client the one interface is
-//!    chosen that is nearest to it, so that a message seen at several interfaces of a merged
-//!    capture counts once;
+//! 1. `observe`: frames become CoAP messages, each once however often a sniffer saw it
+//!    ([`capture::sightings`]), and for every client the one interface is chosen that is nearest
+//!    to it, so that a message seen at several interfaces of a merged capture counts once;
 //! 2. `pairing`: requests and responses become [`Exchange`]s;
 //! 3. `identity`: addresses become nodes, endpoints become clients;
 //! 4. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its gaps,
@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use capture::Capture;
+use capture::decode::UnreadFrames;
 use units::SimTime;
 
 pub use flow::{Edge, Flow, Gap, Notifications, Requests, Rtt};
@@ -45,6 +46,8 @@ pub struct Options {
     /// Not EXCHANGE_LIFETIME (247 s): a client that asks every millisecond comes round its
     /// 65,536 Message IDs in 66 s.
     pub max_transmit_span: Duration,
+    /// What the reading of frames cannot know by itself: contexts of header compression.
+    pub decode: capture::decode::Options,
 }
 
 impl Default for Options {
@@ -55,6 +58,7 @@ impl Default for Options {
             nodes: BTreeMap::new(),
             aliases: BTreeMap::new(),
             max_transmit_span: Duration::from_secs(45),
+            decode: capture::decode::Options::default(),
         }
     }
 }
@@ -77,14 +81,25 @@ pub struct Analysis {
 pub struct Other {
     /// Frames in the captures.
     pub frames: u64,
-    /// CoAP messages among them, counted at every interface that saw them.
+    /// IP packets that were read in them, counted each time they were seen.
+    pub packets: u64,
+    /// Frames that were not read, by what they are. Acknowledgements and the like, which carry
+    /// nothing, are not among them.
+    pub unread: UnreadFrames,
+    /// CoAP messages, counted once at every interface that saw them.
     pub coap_messages: u64,
+    /// Copies of those: the same packet on its next hop, at a mirror port, outside of a tunnel.
+    pub copies: u64,
+    /// Frames that the MAC sent again.
+    pub repeated: u64,
     /// Datagrams of a CoAP port that are not CoAP (RFC 7252 §3).
     pub undecodable: u64,
     /// Why the first of those is not.
     pub first_undecodable: Option<String>,
-    /// Fragmented datagrams of which a fragment is missing.
+    /// Fragmented packets, 6LoWPAN's and IP's, of which a fragment is missing.
     pub incomplete: u64,
+    /// How many of those were given up because too many were begun at once.
+    pub dropped: u64,
     /// Requests to a multicast group (RFC 7252 §8), not paired.
     pub multicast: u64,
     /// CoAP pings: Empty confirmable messages (RFC 7252 §4.3).
@@ -107,8 +122,7 @@ impl Analysis {
 
         let (mut polls, mut signalling) = (Vec::new(), Vec::new());
         for client in observe::clients(&observed) {
-            let exchanges =
-                pairing::pair(&client, &observed, options.max_transmit_span, &mut other);
+            let exchanges = pairing::pair(&client, options.max_transmit_span, &mut other);
             let (comp, poll): (Vec<_>, Vec<_>) = exchanges.into_iter().partition(|e| e.signalling);
             signalling.extend(comp);
             polls.extend(poll);

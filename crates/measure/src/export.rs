@@ -16,10 +16,40 @@ pub struct Report {
     pub schema: u32,
     /// Unix time of the first frame, nanoseconds.
     pub start_unix_ns: u64,
+    /// What was read of the captures, and what was not.
+    pub frames: Frames,
     /// Per client, node and resource.
     pub flows: Vec<Flow>,
     /// CoMP requests.
     pub signalling: Requests,
+}
+
+/// What was read of captures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Frames {
+    /// Frames in them.
+    pub captured: u64,
+    /// IP packets in those, counted each time they were seen.
+    pub packets: u64,
+    /// Copies of CoAP messages: the same packet on another hop, at a mirror, around a tunnel.
+    pub copies: u64,
+    /// Frames that the MAC sent again.
+    pub repeated: u64,
+    /// Packets of which a fragment is missing.
+    pub incomplete: u64,
+    /// How many of those were given up, because too many were begun at once.
+    pub dropped: u64,
+    /// Frames that were not read.
+    pub not_read: Vec<NotRead>,
+}
+
+/// Frames of one kind that were not read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NotRead {
+    /// What they are: `IEEE 802.15.4 without keys`, `ESP`, `link type 147`.
+    pub what: String,
+    /// How many.
+    pub frames: u64,
 }
 
 /// What one client saw of one resource of one node.
@@ -94,9 +124,26 @@ impl Report {
         Report {
             schema: SCHEMA,
             start_unix_ns: clock.start_unix_ns,
+            frames: frames(&analysis.other),
             flows: analysis.flows.iter().map(|f| flow(f, &clock)).collect(),
             signalling: Requests::from(&signalling),
         }
+    }
+}
+
+fn frames(other: &analysis::Other) -> Frames {
+    let not_read = other.unread.iter().map(|(what, frames)| NotRead {
+        what: what.to_string(),
+        frames: *frames,
+    });
+    Frames {
+        captured: other.frames,
+        packets: other.packets,
+        copies: other.copies,
+        repeated: other.repeated,
+        incomplete: other.incomplete,
+        dropped: other.dropped,
+        not_read: not_read.collect(),
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use capture::decode::{self, Datagram, IpPacket};
+use capture::decode::{Datagram, Decoder, Frame, IpPacket};
 use capture::{Capture, Packet};
 use coap::message::PORT;
 use coap::wire::{Message, Token};
@@ -114,7 +114,9 @@ impl<'p> Traffic<'p> {
                 mac,
                 asked: BTreeMap::new(),
             };
-            sent.extend(capture.packets.iter().filter_map(|p| view.sent(capture, p)));
+            let mut decoder = Decoder::default();
+            let packets = capture.packets.iter();
+            sent.extend(packets.filter_map(|p| view.sent(&mut decoder, capture, p)));
             Some(())
         };
         for (name, node) in &plan.nodes {
@@ -192,9 +194,14 @@ enum Key {
 }
 
 impl<'p> View<'_, 'p> {
-    fn sent(&mut self, capture: &Capture, packet: &Packet) -> Option<Sent<'p>> {
+    fn sent(
+        &mut self,
+        decoder: &mut Decoder,
+        capture: &Capture,
+        packet: &Packet,
+    ) -> Option<Sent<'p>> {
         let interface = capture.interfaces.get(packet.interface)?;
-        let ip = decode::ip(interface.link_type, &packet.data)?;
+        let ip = decoder.read(Frame::of(interface.link_type, packet))?;
         let (protocol, node) = self.told(&ip)?;
         let own = self
             .mac
@@ -208,7 +215,7 @@ impl<'p> View<'_, 'p> {
                 Side::Air
             },
             protocol,
-            bytes: header_length(ip.src) + ip.length as u64,
+            bytes: header_length(ip.src) + ip.payload.length() as u64,
         })
     }
 

@@ -41,7 +41,10 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         ),
     );
     if analysis.flows.is_empty() {
-        out.push_str("no CoAP requests (is it another UDP port?)\n");
+        out.push_str(match other.packets {
+            0 => "no CoAP requests: no frame gave an IP packet\n",
+            _ => "no CoAP requests (is it another UDP port?)\n",
+        });
     }
     for flow in &analysis.flows {
         out.push('\n');
@@ -56,7 +59,16 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         (other.multicast, "requests to multicast groups, not paired"),
         (other.pings, "pings"),
         (other.stray, "responses to no request of the capture"),
+        (
+            other.copies,
+            "copies of CoAP messages: the same packet on another hop, at a mirror, around a tunnel",
+        ),
+        (other.repeated, "frames that the MAC sent again"),
         (other.incomplete, "datagrams with a missing fragment"),
+        (
+            other.dropped,
+            "of them given up, because too many were begun at once",
+        ),
         (other.undecodable, "datagrams that are not CoAP"),
     ];
     if counts.iter().any(|(count, _)| *count > 0) {
@@ -67,6 +79,13 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     }
     if let Some(first) = &other.first_undecodable {
         line(&mut out, format_args!("    the first: {first}"));
+    }
+    if !other.unread.is_empty() {
+        out.push_str("\nnot read\n");
+    }
+    for (what, count) in &other.unread {
+        let frames = if *count == 1 { "frame" } else { "frames" };
+        line(&mut out, format_args!("  {count} {frames}: {what}"));
     }
     out
 }

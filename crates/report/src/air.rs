@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use capture::{Capture, LinkType, TapHeader, decode};
+use capture::decode::{Decoder, Frame};
+use capture::{Capture, LinkType, TapHeader};
 use medium::mpdu::{self, Address, Header};
 use rundir::RunDir;
 use topology::Plan;
@@ -103,14 +104,18 @@ pub fn wireless_delays(plan: &Plan, dir: &RunDir) -> Vec<f64> {
 type Datagram = (std::net::SocketAddr, std::net::SocketAddr, Vec<u8>);
 
 fn note_datagrams(capture: &Capture, seen: &mut BTreeMap<Datagram, Vec<SimTime>>) {
+    let mut decoder = Decoder::default();
     for packet in &capture.packets {
         let Some(interface) = capture.interfaces.get(packet.interface) else {
             continue;
         };
-        let Some(datagram) = decode::udp(interface.link_type, &packet.data) else {
+        let Some(ip) = decoder.read(Frame::of(interface.link_type, packet)) else {
             continue;
         };
-        if datagram.fragment.is_none() && datagram.dst.port() == COAP_PORT {
+        let Some(datagram) = ip.udp().filter(|_| ip.fragments == 0) else {
+            continue;
+        };
+        if datagram.dst.port() == COAP_PORT {
             let key = (datagram.src, datagram.dst, datagram.payload.to_vec());
             seen.entry(key).or_default().push(packet.time);
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use capture::reassembly::Reassembler;
-use capture::{Capture, decode};
+use capture::Capture;
+use capture::decode::{Decoder, Frame, IpPacket};
+use capture::sightings::{Sighting, Sightings};
 use coap::wire::Message;
 use units::SimTime;
 
@@ -23,13 +24,15 @@ impl Options {
     }
 }
 
-/// A CoAP message as it was seen at one point.
+/// A CoAP message as it was seen at one point, once however often the packet was seen there.
 pub(super) struct Observed {
     point: Point,
     outgoing: Option<bool>,
-    /// When its first fragment was seen.
+    /// Whether the capture does not say that nobody received it.
+    arrived: bool,
+    /// When its first fragment was seen, on its first hop.
     pub(super) first: SimTime,
-    /// When all of it had been seen.
+    /// When all of it had been seen; of a response on its last hop, which is its receiver's.
     pub(super) complete: SimTime,
     pub(super) src: SocketAddr,
     pub(super) dst: SocketAddr,
@@ -40,66 +43,164 @@ impl Observed {
     pub(super) fn is_request(&self) -> bool {
         self.message.code.is_request()
     }
+
+    /// The same message was seen again, as `packet`. Gives whether that is a copy; it is none if
+    /// what was lost over the air came through now.
+    fn seen_again(&mut self, packet: &IpPacket<'_>, onward: bool) -> bool {
+        let arrives = packet.received && !self.arrived;
+        if !self.is_request() && (arrives || (onward && packet.received)) {
+            self.complete = packet.time;
+        }
+        self.arrived |= packet.received;
+        !arrives
+    }
 }
 
 /// All CoAP messages of `captures`, in time order.
 pub(super) fn observe(captures: &[Capture], options: &Options, other: &mut Other) -> Vec<Observed> {
     let mut observed = Vec::new();
-    let mut reassemblers: BTreeMap<Point, Reassembler> = BTreeMap::new();
-    for (c, capture) in captures.iter().enumerate() {
-        for frame in &capture.packets {
-            other.frames += 1;
-            let link_type = capture.interfaces[frame.interface].link_type;
-            let Some(packet) = decode::ip(link_type, &frame.data) else {
-                continue;
-            };
-            if packet.protocol != decode::UDP {
-                continue;
-            }
-            let point = (c, frame.interface, packet.interface_index);
-            let reassembler = reassemblers.entry(point).or_default();
-            let Some(datagram) = reassembler.push(frame.time, &packet) else {
-                continue;
-            };
-            let (src, dst) = (datagram.src, datagram.dst);
-            if !options.ports.contains(&src.port()) && !options.ports.contains(&dst.port()) {
-                continue;
-            }
-            let (src, dst) = (options.alias(src), options.alias(dst));
-            match Message::decode(&datagram.payload) {
-                Ok(message) => observed.push(Observed {
-                    point,
-                    outgoing: packet.outgoing,
-                    first: datagram.first,
-                    complete: datagram.complete,
-                    src,
-                    dst,
-                    message,
-                }),
-                Err(error) => {
-                    other.undecodable += 1;
-                    let cut = if datagram.truncated {
-                        ", cut by the capture"
-                    } else {
-                        ""
-                    };
-                    other.first_undecodable.get_or_insert_with(|| {
-                        format!("{} to {} at {}{cut}: {error}", src, dst, frame.time)
-                    });
-                }
-            }
+    for (index, capture) in captures.iter().enumerate() {
+        let before = observed.len();
+        let new = || Decoder::new(options.decode.clone());
+        let decoders = capture.interfaces.iter().map(|_| new()).collect();
+        let mut reading = Reading::new(index, options, decoders, &mut observed);
+        reading.read(capture);
+        if let Some(decoders) = reading.again() {
+            observed.truncate(before);
+            reading = Reading::new(index, options, decoders, &mut observed);
+            reading.read(capture);
         }
+        reading.add_to(other);
     }
     other.coap_messages = observed.len() as u64;
-    other.incomplete = reassemblers.values().map(|r| r.incomplete() as u64).sum();
     observed.sort_by_key(|o| o.complete);
     observed
 }
 
-/// A client endpoint and the point at which it is watched.
-pub(super) struct Client {
+/// The reading of a capture.
+struct Reading<'o> {
+    index: usize,
+    options: &'o Options,
+    /// Of each interface.
+    decoders: Vec<Decoder>,
+    sightings: Vec<Sightings>,
+    /// Behind those of other captures.
+    observed: &'o mut Vec<Observed>,
+    found: Other,
+}
+
+impl<'o> Reading<'o> {
+    fn new(
+        index: usize,
+        options: &'o Options,
+        decoders: Vec<Decoder>,
+        observed: &'o mut Vec<Observed>,
+    ) -> Reading<'o> {
+        Reading {
+            index,
+            options,
+            sightings: decoders.iter().map(|_| Sightings::default()).collect(),
+            decoders,
+            observed,
+            found: Other::default(),
+        }
+    }
+
+    fn read(&mut self, capture: &Capture) {
+        for frame in &capture.packets {
+            let link_type = capture.interfaces[frame.interface].link_type;
+            let frame_of = Frame::of(link_type, frame);
+            if let Some(packet) = self.decoders[frame.interface].read(frame_of) {
+                self.found.packets += 1;
+                self.datagram(frame.interface, &packet);
+            }
+        }
+        self.found.frames = capture.packets.len() as u64;
+    }
+
+    fn datagram(&mut self, interface: usize, packet: &IpPacket<'_>) {
+        let Some(datagram) = packet.udp() else {
+            return;
+        };
+        let (src, dst) = (datagram.src, datagram.dst);
+        let ports = &self.options.ports;
+        if !ports.contains(&src.port()) && !ports.contains(&dst.port()) {
+            return;
+        }
+        let (src, dst) = (self.options.alias(src), self.options.alias(dst));
+        match Message::decode(datagram.payload) {
+            Ok(message) => {
+                let number = self.observed.len();
+                let (known, onward) = match self.sightings[interface].see(packet, number) {
+                    Sighting::First => (number, false),
+                    Sighting::Copy(known) => (known, false),
+                    Sighting::Onward(known) => (known, true),
+                };
+                match self.observed.get_mut(known) {
+                    Some(known) => {
+                        let copy = known.seen_again(packet, onward);
+                        self.found.copies += u64::from(copy);
+                    }
+                    None => self.observed.push(Observed {
+                        point: (self.index, interface, packet.interface_index),
+                        outgoing: packet.outgoing,
+                        arrived: packet.received,
+                        first: packet.began,
+                        complete: packet.time,
+                        src,
+                        dst,
+                        message,
+                    }),
+                }
+            }
+            Err(error) => {
+                self.found.undecodable += 1;
+                let cut = if datagram.truncated {
+                    ", cut by the capture"
+                } else {
+                    ""
+                };
+                self.found.first_undecodable.get_or_insert_with(|| {
+                    format!("{src} to {dst} at {}{cut}: {error}", packet.time)
+                });
+            }
+        }
+    }
+
+    /// Decoders that would read more, if there are any: header compression contexts may be told
+    /// after they were used first.
+    fn again(&self) -> Option<Vec<Decoder>> {
+        let again: Vec<Option<Decoder>> = self.decoders.iter().map(Decoder::again).collect();
+        let any = again.iter().any(Option::is_some);
+        let new = || Decoder::new(self.options.decode.clone());
+        any.then(|| again.into_iter().map(|d| d.unwrap_or_else(new)).collect())
+    }
+
+    fn add_to(self, other: &mut Other) {
+        other.frames += self.found.frames;
+        other.packets += self.found.packets;
+        other.undecodable += self.found.undecodable;
+        if other.first_undecodable.is_none() {
+            other.first_undecodable = self.found.first_undecodable;
+        }
+        other.copies += self.found.copies;
+        for decoder in &self.decoders {
+            other.incomplete += decoder.incomplete();
+            other.dropped += decoder.dropped();
+            other.repeated += decoder.repeated();
+            for (why, frames) in decoder.unread() {
+                *other.unread.entry(*why).or_default() += frames;
+            }
+        }
+    }
+}
+
+/// A client endpoint, watched at one point.
+pub(super) struct Client<'o> {
     pub(super) endpoint: SocketAddr,
     point: Point,
+    /// What was sent from and to it, as seen from its point.
+    messages: Vec<&'o Observed>,
     sent: Direction,
     received: Direction,
 }
@@ -132,46 +233,79 @@ impl Direction {
     }
 }
 
-impl Client {
-    /// Whether the client sent this, as seen from its point.
-    pub(super) fn sent(&self, o: &Observed) -> bool {
-        o.src == self.endpoint && o.point == self.point && self.sent.admits(o.outgoing)
+impl<'o> Client<'o> {
+    fn new(endpoint: SocketAddr, point: Point) -> Client<'o> {
+        Client {
+            endpoint,
+            point,
+            messages: Vec::new(),
+            sent: Direction::All,
+            received: Direction::All,
+        }
     }
 
-    /// Whether the client received this, as seen from its point.
-    pub(super) fn received(&self, o: &Observed) -> bool {
-        o.dst == self.endpoint && o.point == self.point && self.received.admits(o.outgoing)
+    /// Takes a message from or to this client, seen at any point.
+    fn add(&mut self, o: &'o Observed) {
+        if o.point == self.point {
+            self.messages.push(o);
+        }
+    }
+
+    fn choose_directions(&mut self) {
+        let here = || self.messages.iter();
+        let requests = here().filter(|o| o.src == self.endpoint && o.is_request());
+        let responses = here().filter(|o| o.dst == self.endpoint && !o.is_request());
+        self.sent = Direction::choose(requests.map(|o| o.outgoing), true);
+        self.received = Direction::choose(responses.map(|o| o.outgoing), false);
+    }
+
+    /// What it sent and received, in time order.
+    pub(super) fn messages(&self) -> impl Iterator<Item = Passed<'o>> {
+        self.messages.iter().filter_map(|o| {
+            if o.src == self.endpoint && self.sent.admits(o.outgoing) {
+                Some(Passed::Sent(o))
+            } else if o.dst == self.endpoint && o.arrived && self.received.admits(o.outgoing) {
+                Some(Passed::Received(o))
+            } else {
+                None
+            }
+        })
     }
 }
 
-/// Every endpoint that sent a request, with the point that saw most of its requests: the
+/// A message as a client has to do with it.
+pub(super) enum Passed<'o> {
+    Sent(&'o Observed),
+    Received(&'o Observed),
+}
+
+/// Every endpoint that sent a request, at the point that saw most of its requests: the
 /// nearest one, since a message that is lost farther on was still seen there. Among equals the
 /// point that saw the first request first.
-pub(super) fn clients(observed: &[Observed]) -> Vec<Client> {
+pub(super) fn clients(observed: &[Observed]) -> Vec<Client<'_>> {
     let mut sightings: BTreeMap<SocketAddr, BTreeMap<Point, (usize, SimTime)>> = BTreeMap::new();
     for o in observed.iter().filter(|o| o.is_request()) {
         let points = sightings.entry(o.src).or_default();
         points.entry(o.point).or_insert((0, o.first)).0 += 1;
     }
-    let nearest = |points: &BTreeMap<Point, (usize, SimTime)>| {
-        let key = |(point, (count, first)): (&Point, &(usize, SimTime))| {
-            (usize::MAX - count, *first, *point)
-        };
-        points.iter().map(key).min().map(|(_, _, point)| point)
+    let nearest = |points: BTreeMap<Point, (usize, SimTime)>| {
+        let key =
+            |(point, (count, first)): (Point, (usize, SimTime))| (usize::MAX - count, first, point);
+        points.into_iter().map(key).min().map(|(_, _, point)| point)
     };
-    let clients = sightings.iter();
+    let clients = sightings
+        .into_iter()
+        .filter_map(|(endpoint, points)| Some((endpoint, Client::new(endpoint, nearest(points)?))));
+    let mut clients: BTreeMap<SocketAddr, Client<'_>> = clients.collect();
+    for o in observed {
+        if let Some(client) = clients.get_mut(&o.src) {
+            client.add(o);
+        }
+        if let Some(client) = clients.get_mut(&o.dst).filter(|_| o.dst != o.src) {
+            client.add(o);
+        }
+    }
+    let mut clients: Vec<Client<'_>> = clients.into_values().collect();
+    clients.iter_mut().for_each(Client::choose_directions);
     clients
-        .filter_map(|(endpoint, points)| {
-            let point = nearest(points)?;
-            let here = || observed.iter().filter(move |o| o.point == point);
-            let requests = here().filter(|o| o.src == *endpoint && o.is_request());
-            let responses = here().filter(|o| o.dst == *endpoint && !o.is_request());
-            Some(Client {
-                endpoint: *endpoint,
-                point,
-                sent: Direction::choose(requests.map(|o| o.outgoing), true),
-                received: Direction::choose(responses.map(|o| o.outgoing), false),
-            })
-        })
-        .collect()
 }

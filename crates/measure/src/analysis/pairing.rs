@@ -11,7 +11,7 @@ use coap::{Code, Kind, Request};
 use units::SimTime;
 
 use super::Other;
-use super::observe::{Client, Observed};
+use super::observe::{Client, Observed, Passed};
 
 /// CoMP's options, 2048 (message type) to 2054 (sleep period).
 const COMP_OPTIONS: std::ops::RangeInclusive<u16> = 2048..=2054;
@@ -119,8 +119,7 @@ impl Exchange {
 
 /// The exchanges that `client` began, in the order of their first transmissions.
 pub(super) fn pair(
-    client: &Client,
-    observed: &[Observed],
+    client: &Client<'_>,
     max_transmit_span: Duration,
     other: &mut Other,
 ) -> Vec<Exchange> {
@@ -133,11 +132,10 @@ pub(super) fn pair(
         by_token: BTreeMap::new(),
         other,
     };
-    for o in observed {
-        if client.sent(o) {
-            pairing.sent(o);
-        } else if client.received(o) {
-            pairing.received(o);
+    for message in client.messages() {
+        match message {
+            Passed::Sent(o) => pairing.sent(o),
+            Passed::Received(o) => pairing.received(o),
         }
     }
     pairing.exchanges

@@ -1,0 +1,137 @@
+//! What the chain of layers ends with.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use units::{Eui64, PanId, ShortAddress, SimTime};
+
+use super::Payload;
+
+/// Protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// An IP packet with its upper-layer protocol, put together of its fragments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IpPacket<'f> {
+    /// When its first frame was captured.
+    pub began: SimTime,
+    /// When the frame was captured that completed it.
+    pub time: SimTime,
+    /// Source as upper layers see it.
+    pub src: IpAddr,
+    /// Destination as upper layers see it.
+    pub dst: IpAddr,
+    /// Upper-layer protocol.
+    pub protocol: u8,
+    /// Upper-layer data.
+    pub payload: Payload<'f>,
+    /// The innermost IP header.
+    pub header: Header,
+    /// The IP headers around it, of tunnels, the outermost first.
+    pub outer: Vec<Header>,
+    /// Who sent the frame, if it is one of IEEE 802.15.4 that names its source.
+    pub sender: Option<Sender>,
+    /// Hops that were left in a mesh under IP (RFC 4944 §5.2).
+    pub mesh_hops_left: Option<u8>,
+    /// Of how many fragments it was put together, 6LoWPAN's and IP's; 0 if it was whole.
+    pub fragments: u32,
+    /// Whether the host that captured sent it; only cooked captures say.
+    pub outgoing: Option<bool>,
+    /// Index of the interface it crossed; only SLL2 says.
+    pub interface_index: Option<u32>,
+    /// Whether whom its frames were for received all of them ([`super::Frame::received`]).
+    pub received: bool,
+}
+
+/// An IP header as it was on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address: with a routing header, the next one of its route.
+    pub dst: IpAddr,
+    /// Hop limit, or time to live.
+    pub hop_limit: u8,
+    /// Identification of IPv4. 0 in many packets that must not be fragmented (RFC 6864).
+    pub identification: Option<u16>,
+}
+
+/// Who sent a frame of IEEE 802.15.4, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sender {
+    /// Its PAN.
+    pub pan: PanId,
+    /// Its address.
+    pub address: LinkAddress,
+    /// The frame's data sequence number; frames of 2015 may have none.
+    pub sequence: Option<u8>,
+}
+
+/// An address of IEEE 802.15.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkAddress {
+    /// 16 bits.
+    Short(ShortAddress),
+    /// 64 bits.
+    Extended(Eui64),
+}
+
+impl LinkAddress {
+    /// The interface identifier that 6LoWPAN derives from it (RFC 6282 §3.2.2): the modified
+    /// EUI-64, or `0000:00ff:fe00:XXXX`.
+    pub fn interface_identifier(self) -> [u8; 8] {
+        match self {
+            LinkAddress::Extended(eui64) => eui64.interface_identifier(),
+            LinkAddress::Short(ShortAddress(short)) => {
+                let [high, low] = short.to_be_bytes();
+                [0, 0, 0, 0xff, 0xfe, 0, high, low]
+            }
+        }
+    }
+}
+
+impl fmt::Display for LinkAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkAddress::Short(short) => short.fmt(f),
+            LinkAddress::Extended(eui64) => eui64.fmt(f),
+        }
+    }
+}
+
+/// A UDP datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Source address and port.
+    pub src: SocketAddr,
+    /// Destination address and port.
+    pub dst: SocketAddr,
+    /// What was captured of the payload.
+    pub payload: &'a [u8],
+    /// Whether the capture cut some of it: `payload` is less, or reads as zero somewhere.
+    pub truncated: bool,
+}
+
+impl IpPacket<'_> {
+    /// The UDP datagram in this packet.
+    pub fn udp(&self) -> Option<Datagram<'_>> {
+        if self.protocol != UDP {
+            return None;
+        }
+        let (header, rest) = self.payload.split_first_chunk::<8>()?;
+        let [s0, s1, d0, d1, l0, l1, _, _] = *header;
+        // Length 0 is a jumbogram's (RFC 2675 §4): the IP length counts.
+        let length = match usize::from(u16::from_be_bytes([l0, l1])) {
+            0 => self.payload.length(),
+            n if n < 8 => return None,
+            n => n,
+        };
+        let payload = &rest[..rest.len().min(length - 8)];
+        Some(Datagram {
+            src: SocketAddr::new(self.src, u16::from_be_bytes([s0, s1])),
+            dst: SocketAddr::new(self.dst, u16::from_be_bytes([d0, d1])),
+            payload,
+            truncated: payload.len() < length - 8 || self.payload.has_holes(),
+        })
+    }
+}

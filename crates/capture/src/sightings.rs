@@ -1,0 +1,253 @@
+//! Which packets are one that was seen several times.
+//!
+//! A sniffer between two hops sees a packet on both. A router's interface sees it come and go, a
+//! mirror port sees it twice, and one that sees into a tunnel sees it inside and outside. It is
+//! one packet, while a packet that its sender sends again, with the same bytes, is another one.
+//! What tells them apart:
+//!
+//! - **Content**: addresses as upper layers see them, which routing headers, home addresses and
+//!   tunnels do not change; protocol; for UDP the ports and the data, not the checksum, which
+//!   6LoWPAN may elide; for IPv4 the identification. Other content is another packet.
+//! - **Stage**: how far on its way the packet was seen: its hop limit, the tunnels around it and their
+//!   hop limits, the hops that a mesh under IP has left, and who sent the frame on a radio.
+//!   A packet passes each stage once, and its hop limit never grows.
+//! - **Sequence number** of the radio's MAC: at one stage, one frame that was sent twice by the MAC
+//!   has the same one, one that was sent by a node anew has another.
+//! - **Time**. At another stage within [`FORWARDED_WITHIN`] of the last sighting it is the same
+//!   packet; at the same stage without a MAC's sequence number only within [`COPIED_WITHIN`].
+//!
+//! Both times are far under the least time after which a node sends again what was not answered.
+//! For CoAP that is ACK_TIMEOUT, 2 s, and not to be under 1 s in the Internet (RFC 7252 §4.8.1). Where
+//! it is under [`FORWARDED_WITHIN`], a repetition is still told from a copy, by its stage: it
+//! would be lost only if the capture missed both the first packet's later stage and the second's earlier
+//! one. It has to be over [`COPIED_WITHIN`].
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use units::SimTime;
+
+use crate::decode::{IpPacket, UDP};
+use crate::hash::Folded;
+
+/// From one stage of a packet's way to the next: a hop over a radio with its backoffs, retries and
+/// the sleep of the receiver.
+pub const FORWARDED_WITHIN: Duration = Duration::from_millis(500);
+
+/// From a packet to its copy at the same stage: what a mirror port or a bridge takes.
+pub const COPIED_WITHIN: Duration = Duration::from_millis(1);
+
+/// Packets of the same content that may be on their way at once; of more the oldest is taken as
+/// arrived.
+const MOST_AT_ONCE: usize = 8;
+
+/// Stages at which a packet may be seen: hops, twice for a tunnel over each.
+const MOST_STAGES: usize = 64;
+
+/// Packets that are remembered in each of two generations.
+const MOST_PACKETS: usize = 1 << 17;
+
+/// The packets that one capture point has seen lately. What it keeps is bounded.
+#[derive(Debug, Default)]
+pub struct Sightings {
+    /// The packets of about the last [`FORWARDED_WITHIN`], and of that time before, by content.
+    latest: Packets,
+    before: Packets,
+    since: SimTime,
+}
+
+type Packets = HashMap<u64, Alike, BuildHasherDefault<Folded>>;
+
+/// Packets of the same content: the latest, and those before it in their order.
+#[derive(Debug)]
+struct Alike {
+    latest: Seen,
+    earlier: Vec<Seen>,
+}
+
+/// A packet.
+#[derive(Debug)]
+struct Seen {
+    number: usize,
+    hop_limit: u8,
+    last: SimTime,
+    first: Stage,
+    others: Vec<Stage>,
+}
+
+/// A stage of its way, and when it was last seen there.
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    place: u64,
+    sequence: Option<u8>,
+    time: SimTime,
+}
+
+/// What a sighting is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// A packet that was not seen before.
+    First,
+    /// The packet with this number, where it was seen before.
+    Copy(usize),
+    /// The packet with this number, further on its way.
+    Onward(usize),
+}
+
+impl Sightings {
+    /// Takes a packet that was seen, in the order of the capture. If it is the first sighting, the
+    /// packet is called `number` from now on.
+    pub fn see(&mut self, packet: &IpPacket<'_>, number: usize) -> Sighting {
+        let now = packet.time;
+        if now.saturating_since(self.since) > FORWARDED_WITHIN || self.latest.len() >= MOST_PACKETS
+        {
+            // The map's room is used again.
+            std::mem::swap(&mut self.before, &mut self.latest);
+            self.latest.clear();
+            self.since = now;
+        }
+        let content = content(packet);
+        let stage = Stage {
+            place: place(packet),
+            sequence: packet.sender.and_then(|sender| sender.sequence),
+            time: now,
+        };
+        let hop_limit = packet.header.hop_limit;
+        let seen = Seen {
+            number,
+            hop_limit,
+            last: now,
+            first: stage,
+            others: Vec::new(),
+        };
+        let before = match self.before.is_empty() {
+            true => None,
+            false => self.before.remove(&content),
+        };
+        let alike = match before {
+            Some(alike) => self.latest.entry(content).or_insert(alike),
+            None => match self.latest.get_mut(&content) {
+                Some(alike) => alike,
+                None => {
+                    self.latest.insert(content, Alike::one(seen));
+                    return Sighting::First;
+                }
+            },
+        };
+        match alike.find(&stage, hop_limit) {
+            Some(known) => known.sight(stage, hop_limit),
+            None => {
+                alike.add(seen);
+                Sighting::First
+            }
+        }
+    }
+}
+
+impl Alike {
+    fn one(latest: Seen) -> Alike {
+        Alike {
+            latest,
+            earlier: Vec::new(),
+        }
+    }
+
+    /// The latest packet that can be at this stage now.
+    fn find(&mut self, stage: &Stage, hop_limit: u8) -> Option<&mut Seen> {
+        let latest = std::iter::once(&mut self.latest);
+        let mut all = latest.chain(self.earlier.iter_mut().rev());
+        all.find(|seen| seen.can_be_at(stage, hop_limit))
+    }
+
+    fn add(&mut self, seen: Seen) {
+        if self.earlier.len() + 1 >= MOST_AT_ONCE {
+            self.earlier.remove(0);
+        }
+        let before = std::mem::replace(&mut self.latest, seen);
+        self.earlier.push(before);
+    }
+}
+
+impl Seen {
+    fn can_be_at(&self, stage: &Stage, hop_limit: u8) -> bool {
+        let mut stages = std::iter::once(&self.first).chain(&self.others);
+        match stages.find(|s| s.place == stage.place) {
+            Some(known) => match (known.sequence, stage.sequence) {
+                (Some(a), Some(b)) => a == b && within(FORWARDED_WITHIN, known.time, stage.time),
+                _ => within(COPIED_WITHIN, known.time, stage.time),
+            },
+            None => {
+                hop_limit <= self.hop_limit
+                    && self.others.len() < MOST_STAGES
+                    && within(FORWARDED_WITHIN, self.last, stage.time)
+            }
+        }
+    }
+
+    fn sight(&mut self, stage: Stage, hop_limit: u8) -> Sighting {
+        self.last = stage.time;
+        self.hop_limit = self.hop_limit.min(hop_limit);
+        let mut stages = std::iter::once(&mut self.first).chain(&mut self.others);
+        match stages.find(|s| s.place == stage.place) {
+            Some(known) => {
+                known.time = stage.time;
+                Sighting::Copy(self.number)
+            }
+            None => {
+                self.others.push(stage);
+                Sighting::Onward(self.number)
+            }
+        }
+    }
+}
+
+fn within(limit: Duration, earlier: SimTime, later: SimTime) -> bool {
+    later.saturating_since(earlier) <= limit
+}
+
+/// What no copy of a packet changes.
+fn content(packet: &IpPacket<'_>) -> u64 {
+    let mut hasher = Folded::default();
+    for address in [packet.src, packet.dst] {
+        match address {
+            IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
+            IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
+        }
+    }
+    // Each field has bits of its own.
+    let way = packet
+        .outgoing
+        .map_or(0, |outgoing| 2 + u64::from(outgoing));
+    let identification = packet.header.identification;
+    let identification = identification.map_or(0, |id| 0x1_0000 + u64::from(id));
+    hasher.write_u64(u64::from(packet.protocol) | way << 8 | identification << 16);
+    let interface = packet
+        .interface_index
+        .map_or(0, |index| u64::from(index) + 1);
+    hasher.write_u64(packet.payload.length() as u64 ^ interface << 24);
+    match packet.payload.split_first_chunk::<8>() {
+        Some(([s0, s1, d0, d1, ..], data)) if packet.protocol == UDP => {
+            hasher.write_u32(u32::from_be_bytes([*s0, *s1, *d0, *d1]));
+            hasher.write(data);
+        }
+        _ => hasher.write(&packet.payload),
+    }
+    hasher.finish()
+}
+
+/// How far on its way a packet is.
+fn place(packet: &IpPacket<'_>) -> u64 {
+    let on_a_plain_link = packet.sender.is_none() && packet.outer.is_empty();
+    if on_a_plain_link && (packet.header.src, packet.header.dst) == (packet.src, packet.dst) {
+        return packet.header.hop_limit.into();
+    }
+    let mut hasher = Folded::default();
+    (packet.header, &packet.outer, packet.mesh_hops_left).hash(&mut hasher);
+    packet.sender.map(|s| (s.pan, s.address)).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;
