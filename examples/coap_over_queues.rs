@@ -48,6 +48,16 @@ impl End {
     }
 }
 
+/// Puts what one end wants to send in the other one's queue, but for every third datagram.
+fn carry(now: SimTime, from: &mut End, to: &mut End, sent: &mut u32) {
+    while let Some(transmit) = from.endpoint.poll_transmit() {
+        *sent += 1;
+        if !sent.is_multiple_of(3) {
+            to.inbox.push_back((now + LATENCY, transmit.payload));
+        }
+    }
+}
+
 fn main() -> Result<(), std::convert::Infallible> {
     let (mut client, mut server) = (End::new(CLIENT), End::new(SERVER));
     let (mut now, mut sent) = (SimTime::ZERO, 0);
@@ -77,15 +87,8 @@ fn main() -> Result<(), std::convert::Infallible> {
                 answered += 1;
             }
         }
-        for (from, to) in [(&mut client, &mut server), (&mut server, &mut client)] {
-            // Twice, each way once: `from` and `to` change places.
-            while let Some(transmit) = from.endpoint.poll_transmit() {
-                sent += 1;
-                if sent % 3 != 0 {
-                    to.inbox.push_back((now + LATENCY, transmit.payload));
-                }
-            }
-        }
+        carry(now, &mut client, &mut server, &mut sent);
+        carry(now, &mut server, &mut client, &mut sent);
         now = earlier(client.due(), server.due()).expect("something is under way");
     }
     println!("{sent} datagrams, every third lost");

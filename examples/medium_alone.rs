@@ -40,7 +40,9 @@ fn radio(address: u16) -> RadioConfig {
 /// The share of frames that the router does not get when each node sends one every `period`.
 fn lost(period: Duration) -> f64 {
     let mut medium = Medium::new(Seed(1), SimTime::ZERO);
-    (0..3).for_each(|address| drop(medium.add_radio(radio(address))));
+    for address in 0..3 {
+        medium.add_radio(radio(address));
+    }
     let channel = radio(0).channel;
     let (mut sent, mut delivered) = (0_u32, 0_u32);
     let frames = (0..2000).flat_map(|n| {

@@ -27,10 +27,19 @@ fn quoted(cell: &str) -> Vec<String> {
 /// The rows of a table of ARCHITECTURE.md, cell by cell.
 fn table(heading: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let start = text.find(heading).unwrap_or_else(|| panic!("no `{heading}`"));
-    let lines = text[start..].lines().skip_while(|line| !line.starts_with('|'));
+    let start = text
+        .find(heading)
+        .unwrap_or_else(|| panic!("no `{heading}`"));
+    let lines = text[start..]
+        .lines()
+        .skip_while(|line| !line.starts_with('|'));
     let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
-    let cells = |row: &str| row.trim_matches('|').split('|').map(str::to_owned).collect();
+    let cells = |row: &str| {
+        row.trim_matches('|')
+            .split('|')
+            .map(str::to_owned)
+            .collect()
+    };
     rows.map(cells).collect()
 }
 
@@ -45,7 +54,10 @@ fn protocols() -> Vec<Protocol> {
 
 /// The files that list the kinds, a line for each.
 fn registers() -> Vec<String> {
-    table("## Registers").iter().flat_map(|row| quoted(&row[0])).collect()
+    table("## Registers")
+        .iter()
+        .flat_map(|row| quoted(&row[0]))
+        .collect()
 }
 
 /// Every Rust file of the crates' sources.
@@ -107,7 +119,12 @@ fn a_protocols_name_stands_in_its_own_rooms_only() {
     assert!(files.len() > 200, "{} files", files.len());
     let mut wrong = Vec::new();
     for file in files {
-        let path = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        let path = file
+            .strip_prefix(&root)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         let is_in = |room: &String| Path::new(&path).starts_with(room);
         if registers.iter().any(is_in) {
             continue;

@@ -1,6 +1,6 @@
 //! A node that sleeps by CoMP, and one that sleeps without a word: what the air carries for it.
 
-#[path = "air/frames.rs"]
+#[path = "per_frame_air/frames.rs"]
 #[allow(dead_code)] // the frames' contents are the air's tests
 mod frames;
 

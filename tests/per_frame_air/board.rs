@@ -110,7 +110,7 @@ async fn walk(plan: &Path, radio: &RadioInterface) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     std::fs::write(
         Path::new(RESULTS).join(FADED),
-        nodes::host::now().as_nanos().to_string(),
+        driver::now().as_nanos().to_string(),
     )?;
     // -92.9 dBm with a CC2420; the trigger is at -80 dBm.
     hwsim.set_lqi(er1, own, Lqi(10)).await?;

@@ -15,7 +15,6 @@ use rundir::RunDir;
 use rundir::facts::RunFacts;
 use serde::{Deserialize, Serialize};
 use testbed::Progress;
-use topology::plan::Role;
 use topology::{Overrides, Plan};
 use units::{Seed, SimTime};
 use vm::{Content, GuestFile, Kernel, KernelSource, VmConfig};
@@ -111,10 +110,7 @@ pub fn main() -> ! {
 
 fn run(job: &Ping) -> anyhow::Result<()> {
     let plan = Plan::from_yaml(&job.plan)?;
-    let Role::MobileNode(target) = &plan.nodes[&job.to].role else {
-        anyhow::bail!("{} is no mobile node", job.to);
-    };
-    let target = target.p_addr;
+    let target = plan.nodes[&job.to].address;
     let mut pinging = None;
     play(&plan, &mut || {
         pinging.get_or_insert_with(|| {

@@ -93,7 +93,7 @@ fn make_room(server: &Child) -> std::io::Result<()> {
         let number = path.file_name().and_then(|n| n.to_str()?.parse().ok());
         let number = number.expect("a descriptor's number");
         let socket = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty())?;
-        SockRef::from(&socket).set_recv_buffer_size(nodes::wmms::RECEIVE_BUFFER)?;
+        SockRef::from(&socket).set_recv_buffer_size(nodes::comp::wmms::RECEIVE_BUFFER)?;
     }
     Ok(())
 }

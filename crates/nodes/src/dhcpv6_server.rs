@@ -1,17 +1,17 @@
-//! The DHCPv6 server's daemon: [`dhcpv6::server`] on port 547.
+//! The DHCPv6 server: [`dhcpv6::server`] on port 547.
 
 use anyhow::{Context, Result};
 use dhcpv6::server::{Config, Event, Pool, Server};
 use dhcpv6::{Duid, SERVER_PORT};
 use driver::{Driver, Udp};
 use rundir::EventKind;
-use rundir::control::Control;
 use topology::plan::{Dhcpv6ServerPlan, PoolPlan};
 use units::Eui64;
 
-use crate::Host;
+use crate::control::Controls;
+use crate::host::Host;
 
-pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
+pub(crate) async fn run(host: Host, mut controls: Controls, plan: Dhcpv6ServerPlan) -> Result<()> {
     let pool = |p: &PoolPlan| Pool {
         link: p.link,
         first: p.first,
@@ -25,7 +25,7 @@ pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
         ..Config::new(duid, plan.pools.iter().map(pool).collect())
     })?;
     let mut server = Driver::new(server, Udp::open(SERVER_PORT, None)?)?;
-    host.events.report(EventKind::Ready)?;
+    host.part_is_ready()?;
     loop {
         tokio::select! {
             event = server.next_event() => match event.context("DHCPv6 socket")? {
@@ -34,7 +34,7 @@ pub(crate) async fn run(mut host: Host, plan: Dhcpv6ServerPlan) -> Result<()> {
                 }
                 ended => tracing::info!(?ended, "lease"),
             },
-            control = host.commands.next() => if control? == Control::Stop { return Ok(()) },
+            () = controls.stopped() => return Ok(()),
         }
     }
 }

@@ -1,21 +1,79 @@
-//! What a daemon shares with whoever started it: events out, control in, the clock.
+//! What every part of a daemon is given: events out, names, randomness, the clock.
 
+use std::cell::Cell;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use rundir::control::Control;
 use rundir::{Event, EventKind};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::net::unix::pipe;
-use units::SimTime;
+use units::{Seed, SimTime};
 
-pub use driver::{instant, now};
-pub use machine::earlier;
+pub(crate) use driver::{instant, now};
+pub(crate) use machine::earlier;
+
+/// Names of a node's interfaces; the testbed uses the defaults.
+#[derive(Clone, Debug)]
+pub struct Interfaces {
+    /// The radio.
+    pub wpan: String,
+    /// Its 6LoWPAN interface.
+    pub lowpan: String,
+}
+
+impl Default for Interfaces {
+    fn default() -> Interfaces {
+        Interfaces {
+            wpan: "wpan0".into(),
+            lowpan: "lowpan0".into(),
+        }
+    }
+}
+
+/// What a part of a daemon is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) seed: Seed,
+    /// How often the node crashed before.
+    pub(crate) crashes: u32,
+    pub(crate) events: Events,
+    pub(crate) interfaces: Interfaces,
+    /// Directory of what outlives the daemon.
+    pub(crate) state: PathBuf,
+    /// Parts that are not ready yet.
+    pub(crate) unready: Rc<Cell<usize>>,
+}
+
+impl Host {
+    /// The generator of this node for `purpose`. After a crash it is another one: a Message ID
+    /// MUST NOT be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4), and a node that has
+    /// lost its state cannot know which ones it used.
+    pub(crate) fn rng(&self, purpose: &str) -> units::Rng {
+        let life = format!("after crash {}", self.crashes);
+        match self.crashes {
+            0 => self.seed.rng(&["node", &self.name, purpose]),
+            _ => self.seed.rng(&["node", &self.name, purpose, &life]),
+        }
+    }
+
+    /// A part is ready: to be said once by each. The node is when the last one is.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub(crate) fn part_is_ready(&self) -> Result<()> {
+        let left = self.unready.get().saturating_sub(1);
+        self.unready.set(left);
+        match left {
+            0 => self.events.report(EventKind::Ready),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Writes a node's events as JSON lines on standard output.
-#[derive(Debug)]
-pub struct Events {
+#[derive(Clone, Debug)]
+pub(crate) struct Events {
     node: String,
     /// Lines for the next [`Events::flush`].
     queued: Vec<u8>,
@@ -26,7 +84,7 @@ const QUEUE_BYTES: usize = 1 << 16;
 
 impl Events {
     /// Events of `node`.
-    pub fn new(node: &str) -> Events {
+    pub(crate) fn new(node: &str) -> Events {
         Events {
             node: node.to_owned(),
             queued: Vec::new(),
@@ -37,26 +95,18 @@ impl Events {
     ///
     /// # Errors
     /// When standard output is closed: whoever started the daemon is gone.
-    pub fn report(&self, kind: EventKind) -> Result<()> {
-        self.report_at(now(), kind)
-    }
-
-    /// Reports an event of instant `at`.
-    ///
-    /// # Errors
-    /// As [`Events::report`].
-    pub fn report_at(&self, at: SimTime, kind: EventKind) -> Result<()> {
+    pub(crate) fn report(&self, kind: EventKind) -> Result<()> {
         let mut line = Vec::new();
-        self.push_line(&mut line, at, kind)?;
+        self.push_line(&mut line, now(), kind)?;
         write(&line)
     }
 
     /// Reports an event of this instant with the next [`Events::flush`], which has to come before
-    /// the daemon waits: one system call for all that happens at once.
+    /// the part waits: one system call for all that happens at once.
     ///
     /// # Errors
     /// As [`Events::report`].
-    pub fn queue(&mut self, kind: EventKind) -> Result<()> {
+    pub(crate) fn queue(&mut self, kind: EventKind) -> Result<()> {
         let mut lines = std::mem::take(&mut self.queued);
         self.push_line(&mut lines, now(), kind)?;
         self.queued = lines;
@@ -70,7 +120,7 @@ impl Events {
     ///
     /// # Errors
     /// As [`Events::report`].
-    pub fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         if !self.queued.is_empty() {
             write(&self.queued)?;
             self.queued.clear();
@@ -96,55 +146,4 @@ fn write(lines: &[u8]) -> Result<()> {
     out.write_all(lines)
         .and_then(|()| out.flush())
         .context("write an event to standard output")
-}
-
-/// Control lines from whoever started the daemon.
-#[derive(Debug)]
-pub enum Commands {
-    /// Lines on standard input, a pipe.
-    Pipe(Box<Lines<BufReader<pipe::Receiver>>>),
-    /// Nobody: the daemon runs until it is killed, and clients start at once.
-    Alone {
-        /// Whether [`Control::Start`] was given.
-        started: bool,
-    },
-}
-
-impl Commands {
-    /// Reads standard input, which has to be a pipe, if `controlled`.
-    ///
-    /// # Errors
-    /// When standard input is not a pipe.
-    pub fn new(controlled: bool) -> Result<Commands> {
-        if !controlled {
-            return Ok(Commands::Alone { started: false });
-        }
-        let stdin = std::io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .context("standard input")?;
-        let pipe = pipe::Receiver::from_owned_fd(stdin)
-            .context("--control wants a pipe on standard input")?;
-        Ok(Commands::Pipe(Box::new(BufReader::new(pipe).lines())))
-    }
-
-    /// The next control line; end of file is [`Control::Stop`]. Cancel-safe.
-    ///
-    /// # Errors
-    /// When a line is not a control line.
-    pub async fn next(&mut self) -> Result<Control> {
-        match self {
-            Commands::Pipe(lines) => match lines.next_line().await.context("read control")? {
-                Some(line) => {
-                    serde_json::from_str(&line).with_context(|| format!("control line `{line}`"))
-                }
-                None => Ok(Control::Stop),
-            },
-            Commands::Alone { started: false } => {
-                *self = Commands::Alone { started: true };
-                Ok(Control::Start)
-            }
-            Commands::Alone { started: true } => std::future::pending().await,
-        }
-    }
 }

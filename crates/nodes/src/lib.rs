@@ -8,179 +8,45 @@
 //! standard output and logs on standard error. With [`Config::controlled`] it is told
 //! [`rundir::control::Control`] lines on standard input and leaves at end of file.
 //!
-//! | module | role |
+//! A node is as many parts as its plan says, side by side in one process. Each hears all control
+//! lines, and the daemon is ready when all its parts are.
+//!
+//! ```text
+//! plan ──► daemon ──┬── router          router advertisements, DHCPv6 relay agent
+//!                   ├── dhcpv6_server
+//!                   ├── comp::wmms
+//!                   └── application     CoAP endpoint, services, a mobility adapter;
+//!                         in wired      where it is, or
+//!                         in radio_host at a router, from which it may be handed over
+//! ```
+//!
+//! | module | holds |
 //! | --- | --- |
-//! | [`edge_router`] | router advertisements, forwarding, DHCPv6 relay agent |
-//! | [`dhcpv6_server`] | DHCPv6 server |
-//! | [`wmms`] | mobility server |
-//! | [`client`] | CoAP client with LBC and hold queue; it may serve resources |
-//! | [`mobile_node`] | CoAP server that hands over; it may be a client, too |
-//! | [`host`] | events, control, clock |
-//! | `services` | the polls and resources of the plan, on a CoMP node |
-//! | `writer` | the thread that writes to the mobility server's store |
+//! | `daemon` | which parts a node has; control lines for all of them |
+//! | `host` | what every part is given: events out, names, randomness, the clock |
+//! | `control` | control lines in |
+//! | `router` | an edge router: advertisements, relay agent; forwarding is the kernel's |
+//! | `dhcpv6_server` | DHCPv6 server |
+//! | `wired`, `radio_host` | the places of an application |
+//! | `radio` | radio and 6LoWPAN interface, addresses, default route |
+//! | `application` | services on a CoAP endpoint, whatever the mobility |
+//! | `services` | the plan's services in the words of their cores |
+//! | `mobility` | the adapter of a mobility protocol; none |
+//! | [`comp`] | CoMP's adapter, and its server |
 
-pub mod client;
-pub mod dhcpv6_server;
-pub mod edge_router;
-pub mod host;
-pub mod mobile_node;
+mod application;
+pub mod comp;
+mod control;
+mod daemon;
+mod dhcpv6_server;
+mod host;
+mod mobility;
 mod radio;
+mod radio_host;
+mod router;
 mod services;
-pub mod wmms;
-mod writer;
+mod wired;
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, bail};
-use topology::Plan;
-use topology::plan::{CoapPlan, CongestionControl, Role};
-use units::{Db, Seed};
-
-use host::{Commands, Events};
-
-/// What a daemon needs to know.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The resolved plan.
-    pub plan: Plan,
-    /// Which of its nodes this is.
-    pub node: String,
-    /// Whether control lines come on standard input.
-    pub controlled: bool,
-    /// How often the node crashed before.
-    pub crashes: u32,
-    /// Interface names.
-    pub interfaces: Interfaces,
-    /// Directory of what outlives the daemon; made when it is needed.
-    pub state: PathBuf,
-    /// Where a mobile node's signal registers come from.
-    pub signal: SignalSource,
-}
-
-/// Where a mobile node's signal registers come from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SignalSource {
-    /// Control lines ([`rundir::control::Control::Signal`]): the testbed's medium knows.
-    Control,
-    /// The LQI of the frames that the node's own radio receives ([`netlink::LqiSocket`]): on a
-    /// board, in the initial namespace.
-    Radio {
-        /// Signal over the sensitivity at which the radio's LQI is 255 ([`units::Lqi::to_rssi`]).
-        span: Db,
-    },
-}
-
-/// Names of a node's interfaces; the testbed uses the defaults.
-#[derive(Clone, Debug)]
-pub struct Interfaces {
-    /// The radio.
-    pub wpan: String,
-    /// Its 6LoWPAN interface.
-    pub lowpan: String,
-}
-
-impl Default for Interfaces {
-    fn default() -> Interfaces {
-        Interfaces {
-            wpan: "wpan0".into(),
-            lowpan: "lowpan0".into(),
-        }
-    }
-}
-
-/// What every daemon is given.
-struct Host {
-    name: String,
-    seed: Seed,
-    crashes: u32,
-    events: Events,
-    commands: Commands,
-    interfaces: Interfaces,
-    state: PathBuf,
-}
-
-impl Host {
-    /// The generator of this node for `purpose`. After a crash it is another one: a Message ID
-    /// MUST NOT be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4), and a node that has
-    /// lost its state cannot know which ones it used.
-    fn rng(&self, purpose: &str) -> units::Rng {
-        let life = format!("after crash {}", self.crashes);
-        match self.crashes {
-            0 => self.seed.rng(&["node", &self.name, purpose]),
-            _ => self.seed.rng(&["node", &self.name, purpose, &life]),
-        }
-    }
-}
-
-/// Runs the daemon of `config.node` until it is told to stop.
-///
-/// # Errors
-/// When the node is not in the plan or is no daemon, and whatever stops the daemon.
-pub async fn run(config: Config) -> Result<()> {
-    let Config {
-        mut plan,
-        node: name,
-        controlled,
-        crashes,
-        interfaces,
-        state,
-        signal,
-    } = config;
-    let names = plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
-    let node = plan
-        .nodes
-        .remove(&name)
-        .with_context(|| format!("no node `{name}` in the plan, which has {names}"))?;
-    let host = Host {
-        seed: plan.seed,
-        crashes,
-        events: Events::new(&name),
-        commands: Commands::new(controlled)?,
-        interfaces,
-        state,
-        name: name.clone(),
-    };
-    let done = match node.role {
-        Role::EdgeRouter(role) => {
-            let radio = node.radio.context("an edge router has a radio")?;
-            edge_router::run(host, role, &radio).await
-        }
-        Role::Dhcpv6Server(role) => dhcpv6_server::run(host, role).await,
-        Role::Wmms(role) => wmms::run(host, role).await,
-        Role::Client(role) => client::run(host, role).await,
-        Role::MobileNode(role) => {
-            let radio = node.radio.context("a mobile node has a radio")?;
-            let hearing = match signal {
-                SignalSource::Control => None,
-                SignalSource::Radio { span } => {
-                    let hearing = mobile_node::Hearing::new(&plan, &role, &radio, span);
-                    Some(hearing.with_context(|| format!("node {name}"))?)
-                }
-            };
-            mobile_node::run(host, *role, radio, hearing).await
-        }
-        Role::Program(_) => bail!("`{name}` is a program of the user's, not a daemon"),
-    };
-    done.with_context(|| format!("node {name}"))
-}
-
-/// The transmission parameters of a plan for the endpoint.
-fn coap_params(plan: &CoapPlan) -> coap::Params {
-    coap::Params {
-        ack_timeout: plan.ack_timeout,
-        ack_random_factor: plan.ack_random_factor,
-        max_retransmit: plan.max_retransmit,
-        nstart: plan.nstart,
-        response_timeout: plan.response_timeout,
-        block_size: usize::try_from(plan.block_size.0)
-            .ok()
-            .and_then(coap::BlockSize::new)
-            .unwrap_or(coap::BlockSize::MAX),
-        congestion_control: match plan.congestion_control {
-            CongestionControl::Fixed => coap::CongestionControl::Fixed,
-            CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
-        },
-        confirm_notifications: plan.confirm_notifications,
-        ..coap::Params::default()
-    }
-}
+pub use daemon::{Config, run};
+pub use host::Interfaces;
+pub use radio_host::SignalSource;

@@ -1,4 +1,4 @@
-//! The mobile node's link: radio and 6LoWPAN interface, addresses and the default route.
+//! The link of a radio host: radio and 6LoWPAN interface, addresses and the default route.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ipnet::Ipv6Net;
 use netlink::{Dad, Links, Namespace, Nl802154, PhyIndex, sysctl};
-use topology::plan::{AddressMode, CandidatePlan, DadMode};
+use topology::plan::{AddressMode, DadMode};
 use units::{Channel, Eui64, PanId};
 
-use crate::Interfaces;
+use crate::host::Interfaces;
 
 /// Prefix of link-local addresses on an interface.
 const LINK_LOCAL_BITS: u8 = 64;
@@ -107,11 +107,10 @@ impl Radio {
             .await?)
     }
 
-    /// Tunes to `candidate`, from whatever channel. The PAN ID of an interface that is up cannot
+    /// Tunes to a channel and a PAN, from whatever channel. The PAN ID of an interface that is up cannot
     /// change (`EBUSY`), so both interfaces go down for that, which also drops their addresses
     /// and routes; for the same PAN on another channel they stay up.
-    pub(crate) async fn retune(&mut self, candidate: &CandidatePlan) -> Result<()> {
-        let (channel, pan_id) = (candidate.channel, candidate.pan_id);
+    pub(crate) async fn retune(&mut self, (channel, pan_id): (Channel, PanId)) -> Result<()> {
         if self.tuned.is_some_and(|(_, pan)| pan == pan_id) {
             self.nl802154.set_channel(self.phy, channel).await?;
         } else {

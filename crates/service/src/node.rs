@@ -20,6 +20,11 @@ pub enum Target {
 }
 
 impl Target {
+    /// Whoever is at that address, at CoAP's port.
+    pub fn at(address: Ipv6Addr) -> Target {
+        Target::Address(SocketAddrV6::new(address, coap::message::PORT, 0, 0))
+    }
+
     /// Its address, permanent or not.
     pub fn ip(&self) -> Ipv6Addr {
         match self {

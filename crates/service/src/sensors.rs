@@ -41,8 +41,10 @@ use coap::message::option;
 use coap::{Code, Request, Response};
 use units::{Rng, SimTime};
 
-pub use config::{Changes, MAX_DECIMALS, Resource, SensorError, Sine, Source, Walk, Writes};
-pub use replay::{End, Replay, ReplayError};
+pub use config::{
+    Changes, Counter, MAX_DECIMALS, Resource, SensorError, Sine, Source, Walk, Writes,
+};
+pub use replay::{EmptySeries, End, Replay};
 
 use crate::node::{Incoming, Node};
 use crate::service::{Reach, Service};

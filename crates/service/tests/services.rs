@@ -10,7 +10,7 @@ use coap::wire::Message;
 use coap::{Code, Endpoint, ExchangeId, Kind, Params, Reliability, Request, Response};
 use machine::Machine;
 use service::requester::{Ask, Poll, Requester, Timing};
-use service::sensors::{Changes, Resource, Sensors, Source, Writes};
+use service::sensors::{Changes, Counter, Resource, Sensors, Source, Writes};
 use service::{
     CallFailure, CallId, Event, Incoming, Node, Outcome, Phase, Reach, Report, Service, Services,
     Tally, Target,
@@ -281,7 +281,7 @@ fn poll(name: &str, ask: Ask) -> Poll {
 fn both(polls: Vec<Poll>) -> Net {
     let mut first = Services::new();
     let clock = Resource {
-        source: Source::Counter { start: 0, step: 1 },
+        source: Source::Counter(Counter::up_from(0.0)),
         ..Resource::new("/clock")
     };
     first.push(Sensors::new(vec![clock], stream).unwrap());
@@ -415,7 +415,7 @@ fn what_is_observed_by_get_and_by_fetch_is_told_when_it_changes_and_when_it_is_w
     let mut first = Services::new();
     first.push(Requester::new(polls, stream).unwrap());
     let count = Resource {
-        source: Source::Counter { start: 0, step: 1 },
+        source: Source::Counter(Counter::up_from(0.0)),
         changes: Some(Changes {
             every: Duration::from_millis(100),
             phase: Phase::Fixed(Duration::ZERO),

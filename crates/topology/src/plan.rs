@@ -20,7 +20,6 @@ pub use bytes::Bytes;
 pub(crate) use bytes::from_hex;
 pub use phy::*;
 
-pub use crate::kind::comp::wmms::{WmmsLimitsPlan, WmmsPlan};
 pub use crate::kind::dhcpv6_server::{Dhcpv6ServerPlan, PoolPlan};
 pub use crate::kind::handover::{CandidatePlan, HandoverPlan, TriggerPlan};
 pub use crate::kind::program::ProgramPlan;
@@ -28,7 +27,7 @@ pub use crate::kind::radio::{Dhcpv6ClientPlan, HostPlan, RouterSolicitationPlan,
 pub use crate::kind::requester::{Arrivals, Method, OptionPlan, PollPlan, RequesterPlan};
 pub use crate::kind::router::{RouterAdvertisementPlan, RouterPlan};
 pub use crate::kind::sensors::{ChangesPlan, ReadingPlan, ResourcePlan, SensorsPlan, SourcePlan};
-pub use crate::kind::{MobilityPlan, NodePlan, ServicePlan, comp};
+pub use crate::kind::{MobilityPlan, NodePlan, ServicePlan};
 
 /// A node's name: its key in the topology's `nodes` map.
 pub type NodeName = String;

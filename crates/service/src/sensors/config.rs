@@ -34,18 +34,35 @@ pub enum Source {
     /// Always the same bytes: a text, or what a file holds.
     Constant(Vec<u8>),
     /// A number that counts up or down.
-    Counter {
-        /// The first.
-        start: i64,
-        /// From one to the next.
-        step: i64,
-    },
+    Counter(Counter),
     /// A sine of the time since the scenario's start.
     Sine(Sine),
     /// A random walk, with a stream of its own.
     Walk(Walk),
     /// A series of values in time, from the scenario's start on.
     Replay(Replay),
+}
+
+/// A number that counts up or down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counter {
+    /// The first.
+    pub start: f64,
+    /// From one to the next.
+    pub step: f64,
+    /// Digits after the point, up to [`MAX_DECIMALS`]; start and step have no more.
+    pub decimals: u8,
+}
+
+impl Counter {
+    /// Counts up by 1.
+    pub const fn up_from(start: f64) -> Counter {
+        Counter {
+            start,
+            step: 1.0,
+            decimals: 0,
+        }
+    }
 }
 
 /// `mean + amplitude * sin(2 pi * (time + phase) / period)`.
@@ -130,6 +147,15 @@ const NAMES: [(Code, &str); 7] = [
 ];
 
 impl Writes {
+    /// All of them.
+    pub const ALL: Writes = Writes {
+        put: true,
+        post: true,
+        patch: true,
+        ipatch: true,
+        delete: true,
+    };
+
     /// Whether a method may be used; whoever is written can be read.
     pub fn allows(&self, method: Code) -> bool {
         match method {
@@ -203,6 +229,7 @@ impl Resource {
             return Err(SensorError::NoPeriod(path()));
         }
         let (numbers, decimals) = match &self.source {
+            Source::Counter(counter) => (vec![counter.start, counter.step], counter.decimals),
             Source::Sine(sine) => (vec![sine.mean, sine.amplitude], sine.decimals),
             Source::Walk(walk) => {
                 let numbers = vec![walk.start, walk.step, walk.low, walk.high];

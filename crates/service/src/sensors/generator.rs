@@ -62,8 +62,10 @@ pub(super) enum Generator {
     Reading(Walker),
     Constant(Vec<u8>),
     Counter {
+        /// In units of its last digit, as [`Walker`] has them.
         next: i64,
         step: i64,
+        decimals: u8,
     },
     Sine(Sine),
     Walk(Walker, Box<Rng>),
@@ -76,9 +78,10 @@ impl Generator {
         match source {
             Source::Reading => Generator::Reading(Walker::new(&Walk::reading())),
             Source::Constant(bytes) => Generator::Constant(bytes.clone()),
-            Source::Counter { start, step } => Generator::Counter {
-                next: *start,
-                step: *step,
+            Source::Counter(counter) => Generator::Counter {
+                next: in_units(counter.start, counter.decimals),
+                step: in_units(counter.step, counter.decimals),
+                decimals: counter.decimals,
             },
             Source::Sine(sine) => Generator::Sine(*sine),
             Source::Walk(walk) => Generator::Walk(Walker::new(walk), Box::new(stream())),
@@ -109,10 +112,14 @@ impl Generator {
         match self {
             Generator::Reading(walker) | Generator::Walk(walker, _) => walker.text().into_bytes(),
             Generator::Constant(bytes) => bytes.clone(),
-            Generator::Counter { next, step } => {
+            Generator::Counter {
+                next,
+                step,
+                decimals,
+            } => {
                 let now = *next;
                 *next = now.wrapping_add(*step);
-                now.to_string().into_bytes()
+                decimal(now, *decimals).into_bytes()
             }
             Generator::Sine(sine) => sine_at(sine, elapsed).into_bytes(),
             Generator::Replay(replay) => replay.at(elapsed).as_bytes().to_vec(),
@@ -145,6 +152,7 @@ fn sine_at(sine: &Sine, elapsed: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Counter;
     use super::*;
     use units::Seed;
 
@@ -158,15 +166,19 @@ mod tests {
 
     #[test]
     fn a_counter_counts_and_a_constant_does_not() {
-        let counter = Source::Counter { start: 7, step: -3 };
-        assert_eq!(texts(counter, &[0, 0, 5]), ["7", "4", "1"]);
+        let counter = |start, step, decimals| {
+            Source::Counter(Counter {
+                start,
+                step,
+                decimals,
+            })
+        };
+        assert_eq!(texts(counter(7.0, -3.0, 0), &[0, 0, 5]), ["7", "4", "1"]);
+        assert_eq!(texts(counter(0.5, 0.25, 2), &[0, 0]), ["0.50", "0.75"]);
         let constant = Source::Constant(b"on".to_vec());
         assert_eq!(texts(constant, &[0, 9]), ["on", "on"]);
-        let most = Source::Counter {
-            start: i64::MAX,
-            step: 1,
-        };
-        assert_eq!(texts(most, &[0, 0])[1], i64::MIN.to_string());
+        // What a counter cannot count any more begins anew, and panics not.
+        assert_eq!(texts(counter(1e300, 1.0, 0), &[0, 0]).len(), 2);
     }
 
     #[test]

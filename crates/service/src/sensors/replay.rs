@@ -1,5 +1,6 @@
 //! A series of values in time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -22,52 +23,28 @@ pub enum End {
     Repeat,
 }
 
-/// Why a text is no series.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ReplayError {
-    /// It has no line with a time and a value.
-    #[error("no line `time,value`")]
-    Empty,
-    /// A line has no comma.
-    #[error("line {0}: `{1}` is no `time,value`")]
-    NoValue(usize, String),
-    /// A time is no number of seconds from 0 on.
-    #[error("line {0}: time `{1}`, expected seconds from 0 on")]
-    Time(usize, String),
-    /// A time is not later than the one before it.
-    #[error("line {0}: time {1} is not later than the one before it")]
-    Order(usize, String),
-}
+/// A series without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a series without a value")]
+pub struct EmptySeries;
 
 impl Replay {
-    /// Reads lines `time,value`: seconds since the start of the scenario, and everything after the
-    /// first comma as the representation has it. Spaces around either, empty lines, lines that
-    /// begin with `#` and a first line of names do not count.
+    /// The series of `points`: instants since the start of the scenario, and what the representation
+    /// is from then on. Of several at one instant the last one counts.
     ///
     /// # Errors
-    /// The first line that is none.
-    pub fn parse(text: &str, end: End) -> Result<Replay, ReplayError> {
-        let mut points: Vec<(Duration, String)> = Vec::new();
-        let lines = (1..).zip(text.lines().map(str::trim));
-        let counts = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
-        for (place, (number, line)) in lines.filter(counts).enumerate() {
-            let no_value = || ReplayError::NoValue(number, line.to_owned());
-            let (time, value) = line.split_once(',').ok_or_else(no_value)?;
-            let time = time.trim();
-            let seconds = time.parse::<f64>();
-            if place == 0 && seconds.is_err() {
-                continue;
-            }
-            let instant = (seconds.ok()).and_then(|s| Duration::try_from_secs_f64(s).ok());
-            let instant = instant.ok_or_else(|| ReplayError::Time(number, time.to_owned()))?;
-            if points.last().is_some_and(|(last, _)| instant <= *last) {
-                return Err(ReplayError::Order(number, time.to_owned()));
-            }
-            points.push((instant, value.trim().to_owned()));
-        }
-        match points.is_empty() {
-            true => Err(ReplayError::Empty),
-            false => Ok(Replay { points, end }),
+    /// [`EmptySeries`] without a point.
+    pub fn new(
+        points: impl IntoIterator<Item = (Duration, String)>,
+        end: End,
+    ) -> Result<Replay, EmptySeries> {
+        let in_order: BTreeMap<Duration, String> = points.into_iter().collect();
+        match in_order.is_empty() {
+            true => Err(EmptySeries),
+            false => Ok(Replay {
+                points: in_order.into_iter().collect(),
+                end,
+            }),
         }
     }
 
@@ -131,20 +108,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CSV: &str = "time,value\n# a comment\n1, 20.0\n\n 1.5 ,21.0 C\n4,\"a,b\"\n";
+    const POINTS: [(f64, &str); 3] = [(1.0, "20.0"), (1.5, "21.0 C"), (4.0, "\"a,b\"")];
+
+    fn replay(points: &[(f64, &str)], end: End) -> Replay {
+        let points = points
+            .iter()
+            .map(|(at, value)| (secs(*at), (*value).to_owned()));
+        Replay::new(points, end).unwrap()
+    }
 
     fn secs(secs: f64) -> Duration {
         Duration::from_secs_f64(secs)
     }
 
     fn values(end: End, at: &[f64]) -> Vec<String> {
-        let replay = Replay::parse(CSV, end).unwrap();
+        let replay = replay(&POINTS, end);
         at.iter().map(|s| replay.at(secs(*s)).to_owned()).collect()
     }
 
     /// The instants at which another value begins.
     fn instants(end: End) -> Vec<f64> {
-        let replay = Replay::parse(CSV, end).unwrap();
+        let replay = replay(&POINTS, end);
         let next = |elapsed: &Duration| replay.next(*elapsed);
         let all = std::iter::successors(Some(Duration::ZERO), next);
         all.skip(1).take(5).map(|d| d.as_secs_f64()).collect()
@@ -165,7 +149,7 @@ mod tests {
         assert_eq!(values(End::Repeat, &at), again);
         assert_eq!(instants(End::Hold), [1.0, 1.5, 4.0]);
         assert_eq!(instants(End::Repeat), [1.0, 1.5, 4.0, 7.5, 8.0]);
-        let replay = Replay::parse(CSV, End::Repeat).unwrap();
+        let replay = replay(&POINTS, End::Repeat);
         assert_eq!(replay.longest(), secs(3.5));
     }
 
@@ -178,13 +162,13 @@ mod tests {
             share in 0.0_f64..1.0,
         ) {
             let mut time = 0;
-            let mut lines = String::new();
+            let mut points = Vec::new();
             for (n, gap) in gaps.iter().enumerate() {
-                lines += &format!("{}.{:03},{n}\n", time / 1000, time % 1000);
+                points.push((Duration::from_millis(time), n.to_string()));
                 time += gap;
             }
             let end = if repeat { End::Repeat } else { End::Hold };
-            let replay = Replay::parse(&lines, end).unwrap();
+            let replay = Replay::new(points, end).unwrap();
             let elapsed = Duration::from_millis(elapsed);
             match replay.next(elapsed) {
                 Some(next) => {
@@ -206,23 +190,16 @@ mod tests {
     #[test]
     fn a_single_value_never_changes() {
         for end in [End::Hold, End::Repeat] {
-            let replay = Replay::parse("0,x", end).unwrap();
-            assert_eq!(replay.at(secs(99.0)), "x");
-            assert_eq!(replay.next(secs(0.0)), None);
+            let series = replay(&[(0.0, "x")], end);
+            assert_eq!(series.at(secs(99.0)), "x");
+            assert_eq!(series.next(secs(0.0)), None);
         }
     }
 
     #[test]
-    fn what_is_no_series_is_refused_with_its_line() {
-        let error = |text: &str| Replay::parse(text, End::Hold).unwrap_err();
-        assert_eq!(error("# nothing"), ReplayError::Empty);
-        assert_eq!(error("t,v"), ReplayError::Empty);
-        assert_eq!(error("1"), ReplayError::NoValue(1, "1".into()));
-        assert_eq!(error("0,a\nx,b"), ReplayError::Time(2, "x".into()));
-        for time in ["-1", "NaN", "inf", "1e300"] {
-            let text = format!("t,v\n{time},a");
-            assert_eq!(error(&text), ReplayError::Time(2, time.into()));
-        }
-        assert_eq!(error("1,a\n1,b"), ReplayError::Order(2, "1".into()));
+    fn the_last_one_of_an_instant_counts_and_none_is_no_series() {
+        let both = replay(&[(2.0, "c"), (0.0, "a"), (0.0, "b")], End::Hold);
+        assert_eq!([both.at(secs(0.0)), both.at(secs(2.0))], ["b", "c"]);
+        assert_eq!(Replay::new([], End::Hold), Err(EmptySeries));
     }
 }

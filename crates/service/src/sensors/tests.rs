@@ -207,7 +207,9 @@ fn a_slow_resource_says_how_long_its_state_is_fresh_and_one_that_is_written_for_
 
 #[test]
 fn a_replayed_resource_changes_at_the_instants_of_its_series() {
-    let replay = Replay::parse("0,a\n1,b\n70,c", End::Hold).unwrap();
+    let points = [(0, "a"), (1, "b"), (70, "c")];
+    let points = points.map(|(at, value)| (Duration::from_secs(at), value.to_owned()));
+    let replay = Replay::new(points, End::Hold).unwrap();
     let mut sensors = sensors(vec![Resource {
         source: Source::Replay(replay),
         ..Resource::new("/r")
@@ -253,7 +255,7 @@ fn with_a_period_a_source_in_time_is_sampled_at_the_instants_of_change() {
 #[test]
 fn a_node_that_is_very_late_makes_up_for_some_changes_and_is_on_time_again() {
     let mut sensors = sensors(vec![Resource {
-        source: Source::Counter { start: 0, step: 1 },
+        source: Source::Counter(Counter::up_from(0.0)),
         changes: every(Duration::from_nanos(10)),
         ..Resource::new("/c")
     }]);
@@ -329,7 +331,7 @@ fn what_is_deleted_is_not_found_until_it_is_put_or_posted() {
 #[test]
 fn what_is_written_stays_although_the_resource_would_have_changed() {
     let mut sensors = sensors(vec![Resource {
-        source: Source::Counter { start: 5, step: 1 },
+        source: Source::Counter(Counter::up_from(5.0)),
         size: Some(3),
         changes: every(SECOND),
         writes: ALL,

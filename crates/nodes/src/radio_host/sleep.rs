@@ -7,13 +7,13 @@
 //! on another channel. What cannot wait, a handover, wakes the radio early.
 
 use anyhow::Result;
-use handover::Mobility;
 use rundir::EventKind;
 use topology::plan::SleepPlan;
 use units::SimTime;
 
-use super::MobileNode;
+use super::RadioHost;
 use crate::host::now;
+use crate::mobility::Adapter;
 
 /// Where the node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Sleep {
 
     /// The scenario has started.
     pub(super) fn start(&mut self, now: SimTime) {
-        self.next = self.plan.as_ref().map(|plan| now + plan.every);
+        self.next = self.plan.as_ref().map(|plan| now + plan.phase);
     }
 
     /// Whether the radio is off.
@@ -80,7 +80,7 @@ impl Sleep {
     }
 }
 
-impl MobileNode {
+impl<A: Adapter> RadioHost<A> {
     /// Falls asleep or wakes up, if it is time to.
     pub(super) fn on_sleep_timeout(&mut self) -> Result<()> {
         let now = now();
@@ -93,7 +93,8 @@ impl MobileNode {
         let Some(plan) = self.sleep.take_due(now) else {
             return Ok(());
         };
-        let busy = self.handover.is_attaching() || self.handover.in_progress() || self.is_away();
+        let busy =
+            self.attachment.is_attaching() || self.attachment.in_progress() || self.is_away();
         if busy || self.sleep.state != State::Awake {
             tracing::info!("a sleep is left out: a handover is in progress");
             return Ok(());
@@ -104,7 +105,8 @@ impl MobileNode {
         }
         self.sleep.state = State::Announcing(until);
         let period = plan.period;
-        self.coap.with(|node, now| node.announce_sleep(now, period));
+        self.application
+            .with_mobility(|mobility, now| mobility.announce_sleep(now, period));
         Ok(())
     }
 
@@ -114,7 +116,8 @@ impl MobileNode {
             Some(until) if until > now() => self.fall_asleep(until),
             // Answered when the period was over.
             Some(_) => {
-                self.coap.with(|node, now| node.awake(now));
+                self.application
+                    .with_mobility(|mobility, now| mobility.awake(now));
                 Ok(())
             }
             None => Ok(()),
@@ -148,7 +151,8 @@ impl MobileNode {
         match self.t_addr.filter(|_| announced) {
             Some(t_addr) => self.bind(t_addr),
             None => {
-                self.coap.with(|node, now| node.awake(now));
+                self.application
+                    .with_mobility(|mobility, now| mobility.awake(now));
                 Ok(())
             }
         }
@@ -157,7 +161,8 @@ impl MobileNode {
     fn fall_asleep(&mut self, until: SimTime) -> Result<()> {
         let announced = self.sleep.plan.as_ref().is_some_and(|plan| plan.announced);
         self.sleep.state = State::Asleep(until);
-        self.coap.with(|node, now| node.leave(now));
+        self.application
+            .with_mobility(|mobility, now| mobility.leave(now));
         self.host.events.report(EventKind::SleepStarted {
             period_s: until.saturating_since(now()).as_secs_f64(),
             announced,
@@ -167,7 +172,8 @@ impl MobileNode {
     fn wake(&mut self, early: bool) -> Result<()> {
         self.sleep.state = State::Awake;
         if !early {
-            self.coap.with(|node, now| node.awake(now));
+            self.application
+                .with_mobility(|mobility, now| mobility.awake(now));
         }
         self.host.events.report(EventKind::SleepEnded { early })
     }
@@ -184,15 +190,16 @@ mod tests {
         let at = |ms| SimTime::ZERO + Duration::from_millis(ms);
         let mut sleep = Sleep::new(Some(SleepPlan {
             every: Duration::from_secs(10),
+            phase: Duration::from_secs(3),
             period: Duration::from_secs(4),
             announced: true,
         }));
         assert_eq!(sleep.poll_timeout(), None);
         sleep.start(at(500));
-        assert_eq!(sleep.poll_timeout(), Some(at(10_500)));
-        assert!(sleep.take_due(at(10_499)).is_none());
-        assert!(sleep.take_due(at(10_900)).is_some());
-        assert_eq!(sleep.poll_timeout(), Some(at(20_500)));
+        assert_eq!(sleep.poll_timeout(), Some(at(3500)));
+        assert!(sleep.take_due(at(3499)).is_none());
+        assert!(sleep.take_due(at(3900)).is_some());
+        assert_eq!(sleep.poll_timeout(), Some(at(13_500)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The edge router's daemon: [`nd::Advertiser`] and [`dhcpv6::relay`] on its 6LoWPAN interface.
+//! An edge router: [`nd::Advertiser`] and [`dhcpv6::relay`] on its 6LoWPAN interface.
 //!
 //! Forwarding itself is the kernel's.
 
@@ -12,20 +12,21 @@ use driver::{Driver, Icmpv6, Udp};
 use nd::advertiser::{Advertiser, Config};
 use nd::message::ROUTER_SOLICITATION;
 use nd::{ALL_ROUTERS, HOP_LIMIT};
-use rundir::EventKind;
-use rundir::control::Control;
-use topology::plan::{EdgeRouterPlan, RadioInterface};
+use topology::plan::RouterPlan;
 use units::Eui64;
 
-use crate::Host;
+use crate::control::Controls;
+use crate::host::Host;
 
+/// Runs a router whose radio has `eui64`.
 pub(crate) async fn run(
-    mut host: Host,
-    plan: EdgeRouterPlan,
-    radio: &RadioInterface,
+    host: Host,
+    mut controls: Controls,
+    plan: RouterPlan,
+    eui64: Eui64,
 ) -> Result<()> {
     let lowpan = host.interfaces.lowpan.clone();
-    let config = advertiser_config(&plan, radio.eui64);
+    let config = advertiser_config(&plan, eui64);
     let advertiser = Advertiser::new(config, host.rng("router-advertisements"))?;
     let icmpv6 = Icmpv6::open(&lowpan, &[ALL_ROUTERS], ROUTER_SOLICITATION, HOP_LIMIT)?;
     let mut advertiser = Driver::new(advertiser, icmpv6)?;
@@ -34,21 +35,19 @@ pub(crate) async fn run(
         None => None,
     };
     advertiser.with(|advertiser, now| advertiser.start(now));
-    host.events.report(EventKind::Ready)?;
-    loop {
-        tokio::select! {
-            none = advertiser.next_event() => match none.with_context(|| lowpan.clone())? {},
-            none = relay_on(&mut relay) => match none? {},
-            control = host.commands.next() => if control? == Control::Stop {
-                // RFC 4861 §6.2.5: hosts should not wait for our lifetime to end.
-                advertiser.with(|advertiser, _| advertiser.stop());
-                return Ok(());
-            },
+    host.part_is_ready()?;
+    tokio::select! {
+        none = advertiser.next_event() => match none.with_context(|| lowpan.clone())? {},
+        none = relay_on(&mut relay) => match none? {},
+        () = controls.stopped() => {
+            // RFC 4861 §6.2.5: hosts should not wait for our lifetime to end.
+            advertiser.with(|advertiser, _| advertiser.stop());
+            Ok(())
         }
     }
 }
 
-fn advertiser_config(plan: &EdgeRouterPlan, eui64: Eui64) -> Config {
+fn advertiser_config(plan: &RouterPlan, eui64: Eui64) -> Config {
     let settings = &plan.router_advertisements;
     Config {
         min_interval: settings.min_interval,

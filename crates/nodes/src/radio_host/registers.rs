@@ -10,14 +10,27 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use netlink::{FrameSource, HeardFrame, LqiSocket};
 use topology::Plan;
-use topology::plan::{MobileNodePlan, RadioInterface};
+use topology::plan::{HandoverPlan, RadioInterface};
 use units::{Channel, Db, Dbm, Eui64, PanId, ShortAddress, SimTime};
 
 use crate::radio::Radio;
 
-/// How a node hears, as the plan says.
+/// Where the signal registers of a node that moves come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SignalSource {
+    /// Control lines ([`rundir::control::Control::Signal`]): the testbed's medium knows.
+    Control,
+    /// The LQI of the frames that the node's own radio receives ([`netlink::LqiSocket`]): on a
+    /// board, in the initial namespace.
+    Radio {
+        /// Signal over the sensitivity at which the radio's LQI is 255 ([`units::Lqi::to_rssi`]).
+        span: Db,
+    },
+}
+
+/// How a node listens to routers by its own radio, as the plan says.
 #[derive(Clone, Debug)]
-pub(crate) struct Hearing {
+pub(crate) struct Listening {
     sensitivity: Dbm,
     /// Signal over the sensitivity at which the LQI is 255.
     span: Db,
@@ -46,22 +59,21 @@ impl Router {
     }
 }
 
-impl Hearing {
-    /// The hearing of a mobile node on `radio`, whose LQI is 255 at `span` over its sensitivity.
+impl Listening {
+    /// How a node on `radio` listens, whose LQI is 255 at `span` over its sensitivity.
     ///
     /// # Errors
     /// When the plan does not say how the node listens, or has two PANs on one channel.
     pub(crate) fn new(
         plan: &Plan,
-        node: &MobileNodePlan,
+        handover: &HandoverPlan,
         radio: &RadioInterface,
         span: Db,
-    ) -> Result<Hearing> {
+    ) -> Result<Listening> {
         ensure!(
             span.0 > 0.0 && span.0.is_finite(),
             "the LQI's span is {span}; expected more than 0 dB"
         );
-        let handover = &node.handover;
         let silence = handover
             .signal_timeout
             .filter(|_| handover.scan.is_some())
@@ -70,7 +82,7 @@ impl Hearing {
                  `handover.signal_timeout` in the plan; a topology with `medium: phy` gives them",
             )?;
         let mut channels = BTreeSet::new();
-        let routers = node.candidates.iter().map(|candidate| {
+        let routers = handover.candidates.iter().map(|candidate| {
             let (name, channel) = (candidate.router.clone(), candidate.channel);
             ensure!(
                 channels.insert(channel),
@@ -88,7 +100,7 @@ impl Hearing {
             })
         });
         let profile = radio.profile.as_ref();
-        Ok(Hearing {
+        Ok(Listening {
             sensitivity: profile.map_or(plan.radio.sensitivity, |profile| profile.sensitivity),
             span,
             silence,
@@ -103,39 +115,39 @@ pub(super) type Change = (Channel, PanId, Option<Dbm>);
 /// The registers themselves.
 #[derive(Debug)]
 struct Registers {
-    hearing: Hearing,
+    listening: Listening,
     /// The candidate whose PAN the radio belongs to.
     tuned: Option<usize>,
     /// When that one counts as silent; none if it is known to be.
     silent_at: Option<SimTime>,
-    /// Whether a frame of somebody else was reported since the last one of a router.
-    stranger: bool,
+    /// Whether a frame of somebody else was logged since the last one of a router.
+    other_logged: bool,
 }
 
 impl Registers {
-    fn new(hearing: Hearing) -> Registers {
+    fn new(listening: Listening) -> Registers {
         Registers {
-            hearing,
+            listening,
             tuned: None,
             silent_at: None,
-            stranger: false,
+            other_logged: false,
         }
     }
 
     fn tuned(&mut self, now: SimTime, channel: Channel, pan_id: PanId) {
-        let mut routers = self.hearing.routers.iter();
+        let mut routers = self.listening.routers.iter();
         self.tuned = routers.position(|r| r.channel == channel && r.pan_id == pan_id);
-        self.silent_at = self.tuned.map(|_| now + self.hearing.silence);
+        self.silent_at = self.tuned.map(|_| now + self.listening.silence);
     }
 
     /// A frame was received; those of other PANs were on their way before the radio moved.
     fn heard(&mut self, now: SimTime, frame: &HeardFrame) -> Option<Change> {
-        let router = &self.hearing.routers[self.tuned?];
+        let router = &self.listening.routers[self.tuned?];
         if frame.pan_id != router.pan_id {
             return None;
         }
         if !router.sent(frame) {
-            if !std::mem::replace(&mut self.stranger, true) {
+            if !std::mem::replace(&mut self.other_logged, true) {
                 let source = frame.source.map(|source| source.to_string());
                 tracing::info!(
                     ?source, pan = %frame.pan_id, router = router.name, eui64 = %router.eui64,
@@ -145,42 +157,46 @@ impl Registers {
             }
             return None;
         }
-        self.stranger = false;
-        self.silent_at = Some(now + self.hearing.silence);
+        self.other_logged = false;
+        self.silent_at = Some(now + self.listening.silence);
         let rssi = frame
             .lqi
-            .to_rssi(self.hearing.sensitivity, self.hearing.span);
+            .to_rssi(self.listening.sensitivity, self.listening.span);
         // Received is heard, however badly.
-        let rssi = rssi.unwrap_or(self.hearing.sensitivity);
+        let rssi = rssi.unwrap_or(self.listening.sensitivity);
         Some((router.channel, router.pan_id, Some(rssi)))
     }
 
     fn handle_timeout(&mut self, now: SimTime) -> Option<Change> {
         self.silent_at.filter(|at| *at <= now)?;
         self.silent_at = None;
-        let router = &self.hearing.routers[self.tuned?];
+        let router = &self.listening.routers[self.tuned?];
         Some((router.channel, router.pan_id, None))
     }
 }
 
 /// The radio's own registers, and the socket that they come from.
-pub(super) struct Ear {
+pub(super) struct FrameRegisters {
     socket: LqiSocket,
     registers: Registers,
 }
 
-impl Ear {
-    /// The ear of `radio`, which `interface` names.
+impl FrameRegisters {
+    /// The registers of `radio`, which `interface` names.
     ///
     /// # Errors
     /// As [`LqiSocket::open`].
-    pub(super) fn open(interface: &str, radio: &Radio, hearing: Hearing) -> Result<Ear> {
+    pub(super) fn open(
+        interface: &str,
+        radio: &Radio,
+        listening: Listening,
+    ) -> Result<FrameRegisters> {
         let socket = LqiSocket::open(interface, radio.eui64()).context(
             "signals from the node's own radio; `--signal control` takes them from control lines",
         )?;
-        Ok(Ear {
+        Ok(FrameRegisters {
             socket,
-            registers: Registers::new(hearing),
+            registers: Registers::new(listening),
         })
     }
 
@@ -189,7 +205,7 @@ impl Ear {
         self.registers.tuned(now, channel, pan_id);
     }
 
-    /// When [`Ear::handle_timeout`] wants to be called.
+    /// When [`FrameRegisters::handle_timeout`] wants to be called.
     pub(super) fn poll_timeout(&self) -> Option<SimTime> {
         self.registers.silent_at
     }
@@ -199,16 +215,16 @@ impl Ear {
         self.registers.handle_timeout(now)
     }
 
-    /// A frame that [`hear`] gave: the register that it changes.
+    /// A frame that [`next_frame`] gave: the register that it changes.
     pub(super) fn heard(&mut self, now: SimTime, frame: &HeardFrame) -> Option<Change> {
         self.registers.heard(now, frame)
     }
 }
 
-/// The next frame that the ear hears, or never without one. Cancel-safe.
-pub(super) async fn hear(ear: &Option<Ear>) -> Result<HeardFrame> {
-    match ear {
-        Some(ear) => Ok(ear.socket.next().await?),
+/// The next frame that changes a register, or never without any. Cancel-safe.
+pub(super) async fn next_frame(registers: &Option<FrameRegisters>) -> Result<HeardFrame> {
+    match registers {
+        Some(registers) => Ok(registers.socket.next().await?),
         None => std::future::pending().await,
     }
 }
@@ -237,7 +253,7 @@ mod tests {
             eui64: EUI64,
             short_address: Some(ShortAddress(7)),
         };
-        let mut registers = Registers::new(Hearing {
+        let mut registers = Registers::new(Listening {
             sensitivity: Dbm(-95.0),
             span: Db(25.4),
             silence: Duration::from_secs(2),

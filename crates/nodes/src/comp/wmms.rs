@@ -1,28 +1,33 @@
-//! The mobility server's daemon: [`comp::wmms`] on a socket, its table on disk.
+//! The mobility server: [`::comp::wmms`] on a socket, its table on disk.
 
 use std::net::UdpSocket;
 
+use ::comp::Limits;
+use ::comp::mmt::Mmt;
+use ::comp::wmms::{Config, Wmms};
 use anyhow::{Context, Result};
 use coap::message::PORT;
-use comp::Limits;
-use comp::mmt::Mmt;
-use comp::wmms::{Config, Wmms};
 use driver::{Driver, Udp};
-use rundir::EventKind;
-use rundir::control::Control;
 use socket2::SockRef;
-use topology::plan::{WmmsLimitsPlan, WmmsPlan};
+use topology::kind::comp::wmms::{WmmsLimitsPlan, WmmsPlan};
+use topology::plan::CoapPlan;
 use wmms_store::{Durable, Journal, Store};
 
-use crate::host::now;
-use crate::mobile_node::binding_mode;
-use crate::writer::WriterThread;
-use crate::{Host, coap_params};
+use super::binding_mode;
+use super::writer::WriterThread;
+use crate::application::params;
+use crate::control::Controls;
+use crate::host::{Host, now};
 
 /// Room for the datagrams that arrive while the store writes, as the kernel counts it.
 pub const RECEIVE_BUFFER: usize = 4 << 20;
 
-pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
+pub(crate) async fn run(
+    mut host: Host,
+    mut controls: Controls,
+    plan: WmmsPlan,
+    coap: CoapPlan,
+) -> Result<()> {
     let mut store = Journal::open(&host.state.join(format!("{}.redb", host.name)))?;
     let mut mmt = Mmt::new(limits(&plan.limits));
     store.load(&mut mmt)?;
@@ -36,7 +41,7 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
         hold_timeout: plan.hold_timeout,
         binding: binding_mode(plan.binding),
         limits: limits(&plan.limits),
-        coap: coap_params(&plan.coap),
+        coap: params(&coap),
     };
     let mut wmms = Wmms::new(config, host.rng("coap"));
     wmms.restore(now(), mmt);
@@ -44,7 +49,7 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
     make_room(socket.get_ref())?;
     let mut writer = WriterThread::start(store.writer())?;
     let mut coap = Driver::new(Durable::new(wmms, store), socket)?;
-    host.events.report(EventKind::Ready)?;
+    host.part_is_ready()?;
     loop {
         tokio::select! {
             biased;
@@ -56,7 +61,7 @@ pub(crate) async fn run(mut host: Host, plan: WmmsPlan) -> Result<()> {
                     coap.take_in().context("CoAP socket")?;
                 }
             }
-            control = host.commands.next() => if control? == Control::Stop { break },
+            () = controls.stopped() => break,
             event = coap.next_event() => {
                 let mut next = Some(event.context("CoAP socket")?);
                 while let Some(event) = next {

@@ -1,4 +1,4 @@
-//! The radio's moves between candidates, and to channels that it only listens on.
+//! The radio's moves between PANs, and to channels that it only listens on.
 //!
 //! While the radio listens on another channel than its PAN's, the daemon is mute: it sends
 //! nothing by itself, and reads what came in, and what fell due meanwhile, when the radio is
@@ -8,24 +8,23 @@
 //! radio accepts it: it is lost. Frames that were handed to the radio and had not been sent when
 //! it was turned away are lost too.
 //!
-//! With an [`Ear`](super::ear::Ear) the radio belongs to the PAN that it listens to; back at home
+//! With [`FrameRegisters`](super::FrameRegisters) the radio belongs to the PAN that it listens to; back at home
 //! it gets back the address and the route that went with the interface.
 
 use anyhow::{Context, Result};
-use handover::Mobility;
 use rundir::EventKind;
 use topology::plan::DadMode;
 use units::Channel;
 
-use super::MobileNode;
+use super::{Pan, RadioHost};
 use crate::host::now;
+use crate::mobility::Adapter;
 
-impl MobileNode {
+impl<A: Adapter> RadioHost<A> {
     /// Whether the radio is on another channel than the PAN that it belongs to.
     pub(super) fn is_away(&self) -> bool {
-        let home = self.plan.candidates[self.tuned].channel;
         let channel = self.radio.tuned().map(|(channel, _)| channel);
-        channel.is_some_and(|channel| channel != home)
+        channel.is_some_and(|channel| channel != self.home.0)
     }
 
     /// Whether frames of the node's PAN can reach it.
@@ -33,55 +32,66 @@ impl MobileNode {
         !self.is_away() && !self.sleep.is_asleep()
     }
 
-    /// Whether a request that is due may be given to the CoAP node: it is sent, or kept back
+    /// Whether a request that is due may be given to the endpoint: it is sent, or kept back
     /// because the node is handed over or asleep. While the radio only listens around it waits
     /// here, and so it does before the node is attached.
     pub(super) fn may_ask(&self) -> bool {
-        let here = self.is_here() && !self.handover.is_attaching();
-        here || self.coap.machine().client().is_paused()
+        let here = self.is_here() && !self.attachment.is_attaching();
+        here || self.application.keeps_back()
     }
 
     /// Moves the radio to a candidate, from wherever it is.
     pub(super) async fn retune(&mut self, candidate: usize) -> Result<()> {
-        self.coap.with(|node, now| node.leave(now));
+        self.application
+            .with_mobility(|mobility, now| mobility.leave(now));
         self.leave_link().await?;
-        self.radio.retune(&self.plan.candidates[candidate]).await?;
-        self.tuned = candidate;
+        let there = self.candidates().nth(candidate);
+        let there = there.context("a candidate that the plan has not")?;
+        self.radio.retune(there).await?;
+        self.home = there;
         self.solicitor.discard();
         self.report_tuned()
     }
 
+    /// The PANs that the node may attach to.
+    fn candidates(&self) -> impl Iterator<Item = Pan> {
+        let handover = self.plan.handover.iter();
+        let candidates = handover.flat_map(|handover| &handover.candidates);
+        candidates.map(|candidate| (candidate.channel, candidate.pan_id))
+    }
+
     /// Turns the radio to a channel; everything else stays, as far as the other end can tell.
     pub(super) async fn listen(&mut self, channel: Channel) -> Result<()> {
-        match self.ear {
+        match self.registers {
             Some(_) => self.visit(channel).await?,
             None => self.radio.listen(channel).await?,
         }
         self.report_tuned()?;
-        self.handover.listening(now(), channel);
+        if let Some(sequencer) = self.attachment.sequencer() {
+            sequencer.listening(now(), channel);
+        }
         Ok(())
     }
 
     /// Moves the radio to the PAN on `channel`, so that it receives that one's frames.
     async fn visit(&mut self, channel: Channel) -> Result<()> {
-        let mut candidates = self.plan.candidates.iter();
+        let mut candidates = self.candidates();
         let there = candidates
-            .position(|candidate| candidate.channel == channel)
+            .find(|candidate| candidate.0 == channel)
             .with_context(|| format!("no candidate on channel {channel}"))?;
-        let candidate = &self.plan.candidates[there];
-        let in_it = |(_, pan_id)| pan_id == candidate.pan_id;
-        let stays = self.radio.tuned().is_some_and(in_it);
+        drop(candidates);
+        let stays = self.radio.tuned().is_some_and(|(_, pan)| pan == there.1);
         if !stays {
             // Its address goes with the interface.
             self.verifying = None;
         }
-        self.radio.retune(candidate).await?;
-        if stays || there != self.tuned {
+        self.radio.retune(there).await?;
+        if stays || there != self.home {
             return Ok(());
         }
         if let Some(t_addr) = self.t_addr {
             // Checked when the node came here; it was away for some dwells only.
-            let mode = self.plan.handover.address;
+            let mode = self.plan.address;
             self.radio.add_address(t_addr, mode, DadMode::Off).await?;
         }
         match &self.router {
@@ -94,8 +104,8 @@ impl MobileNode {
     pub(super) fn report_tuned(&mut self) -> Result<()> {
         match self.radio.tuned() {
             Some((channel, pan_id)) => {
-                if let Some(ear) = &mut self.ear {
-                    ear.tuned(now(), channel, pan_id);
+                if let Some(registers) = &mut self.registers {
+                    registers.tuned(now(), channel, pan_id);
                 }
                 let tuned = EventKind::Tuned { channel, pan_id };
                 self.host.events.report(tuned)

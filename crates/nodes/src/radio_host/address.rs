@@ -9,14 +9,15 @@ use nd::solicitor::Advertised;
 use rundir::EventKind;
 use topology::plan::{AddressMode, DadMode};
 
-use super::{Checking, MobileNode};
+use super::{Checking, RadioHost};
 use crate::host::now;
+use crate::mobility::Adapter;
 
 /// How long duplicate address detection may take before the address is given up: ten times
 /// the default RetransTimer.
 const DAD_DEADLINE: Duration = Duration::from_secs(10);
 
-impl MobileNode {
+impl<A: Adapter> RadioHost<A> {
     pub(super) async fn on_advertisement(&mut self, advertised: Advertised) -> Result<()> {
         let now = now();
         if self.router.is_some() || advertised.router_lifetime.is_zero() {
@@ -29,18 +30,17 @@ impl MobileNode {
             }
             return Ok(());
         }
-        self.radio.configure_host(
-            advertised.retrans_timer.unwrap_or_default(),
-            self.plan.handover.dad,
-        )?;
+        let retrans_timer = advertised.retrans_timer.unwrap_or_default();
+        self.radio.configure_host(retrans_timer, self.plan.dad)?;
         self.radio.set_default_router(advertised.router).await?;
         self.router = Some(advertised);
-        if self.handover.is_attaching() {
-            self.acquire_address().await
-        } else {
-            self.handover.router_advertised(now);
-            Ok(())
+        if self.attachment.is_attaching() {
+            return self.acquire_address().await;
         }
+        if let Some(sequencer) = self.attachment.sequencer() {
+            sequencer.router_advertised(now);
+        }
+        Ok(())
     }
 
     /// Whether the node can go on with a router: it is another node, and has a prefix where
@@ -49,7 +49,7 @@ impl MobileNode {
         if advertised.router == self.radio.eui64().link_local() {
             return Err("it comes from an address of ours");
         }
-        let slaac = self.plan.handover.address == AddressMode::Slaac;
+        let slaac = self.plan.address == AddressMode::Slaac;
         if slaac && self.formed_address(advertised).is_none() {
             return Err("no prefix has the A flag, for SLAAC");
         }
@@ -65,7 +65,7 @@ impl MobileNode {
 
     /// Starts DHCPv6, or forms the address from the advertised prefix.
     pub(super) async fn acquire_address(&mut self) -> Result<()> {
-        match self.plan.handover.address {
+        match self.plan.address {
             AddressMode::Dhcpv6 => {
                 self.dhcp.with(|dhcp, now| dhcp.start(now));
                 Ok(())
@@ -92,8 +92,7 @@ impl MobileNode {
             }
             dhcpv6::client::Event::Failed(reason) => {
                 tracing::warn!(%reason, "DHCPv6 failed");
-                self.handover
-                    .step_failed(now(), format!("DHCPv6: {reason}"));
+                self.step_failed(format!("DHCPv6: {reason}"));
                 Ok(())
             }
             dhcpv6::client::Event::Expired { address } => {
@@ -106,7 +105,7 @@ impl MobileNode {
 
     /// An address was leased or formed: onto the interface with it.
     async fn have_address(&mut self, address: Ipv6Addr) -> Result<()> {
-        let settings = &self.plan.handover;
+        let settings = &self.plan;
         self.radio
             .add_address(address, settings.address, settings.dad)
             .await?;
@@ -115,10 +114,9 @@ impl MobileNode {
             let verified = self.radio.checked(address, DAD_DEADLINE);
             self.verifying = Some((address, Box::pin(verified)));
         }
-        if self.handover.in_progress() {
-            self.handover.address_acquired(now(), address);
-        } else {
-            self.start_check(address);
+        match self.attachment.sequencer().filter(|s| s.in_progress()) {
+            Some(sequencer) => sequencer.address_acquired(now(), address),
+            None => self.start_check(address),
         }
         Ok(())
     }
@@ -142,9 +140,14 @@ impl MobileNode {
         self.drop_address(address).await?;
         // RFC 8415 §18.2.8; the client then asks for another one.
         self.dhcp.with(|dhcp, now| dhcp.decline(now));
-        self.handover
-            .step_failed(now(), format!("{address}: {error}"));
+        self.step_failed(format!("{address}: {error}"));
         Ok(())
+    }
+
+    fn step_failed(&mut self, reason: String) {
+        if let Some(sequencer) = self.attachment.sequencer() {
+            sequencer.step_failed(now(), reason);
+        }
     }
 
     pub(super) fn start_check(&mut self, address: Ipv6Addr) {
@@ -156,16 +159,19 @@ impl MobileNode {
         (address, outcome): (Ipv6Addr, Result<()>),
     ) -> Result<()> {
         match outcome {
-            Ok(()) if self.handover.is_attaching() => {
-                self.coap.with(|node, now| node.attach(now, address));
+            Ok(()) if self.attachment.is_attaching() => {
+                let attach = |mobility: &mut dyn Mobility, now| mobility.attach(now, address);
+                self.application.with_mobility(attach);
                 Ok(())
             }
-            Ok(()) if self.handover.in_progress() => {
-                self.handover.address_usable(now(), address);
-                Ok(())
-            }
-            // Another lease at the same router: no handover, but a new binding.
-            Ok(()) => self.bind(address),
+            Ok(()) => match self.attachment.sequencer().filter(|s| s.in_progress()) {
+                Some(sequencer) => {
+                    sequencer.address_usable(now(), address);
+                    Ok(())
+                }
+                // Another lease at the same router: no handover, but a new binding.
+                None => self.bind(address),
+            },
             Err(error) => self.on_duplicate(address, &error).await,
         }
     }

@@ -1,0 +1,198 @@
+//! Services on a CoAP endpoint, whatever the mobility of their node.
+
+use anyhow::Result;
+use coap::message::PORT;
+use handover::{Mobility, Step};
+use rundir::EventKind;
+use service::{Outcome, Reach, Report, Services};
+use topology::plan::{CoapPlan, CongestionControl, NodePlan};
+use units::SimTime;
+
+use crate::host::{Events, Host};
+use crate::mobility::{Adapter, Event};
+
+/// The CoAP endpoint of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    /// Its UDP port; 0, any, of a node that speaks no CoAP: nobody finds it there, and a program of
+    /// the user's may have CoAP's own port.
+    pub(crate) port: u16,
+    /// Its transmission parameters.
+    pub(crate) params: coap::Params,
+}
+
+impl Endpoint {
+    /// That of the plan.
+    pub(crate) fn of(node: &NodePlan) -> Endpoint {
+        Endpoint {
+            port: if node.speaks_coap() { PORT } else { 0 },
+            params: node.coap.as_ref().map(params).unwrap_or_default(),
+        }
+    }
+}
+
+/// The transmission parameters of a plan for an endpoint.
+pub(crate) fn params(plan: &CoapPlan) -> coap::Params {
+    coap::Params {
+        ack_timeout: plan.ack_timeout,
+        ack_random_factor: plan.ack_random_factor,
+        max_retransmit: plan.max_retransmit,
+        nstart: plan.nstart,
+        response_timeout: plan.response_timeout,
+        block_size: usize::try_from(plan.block_size.0)
+            .ok()
+            .and_then(coap::BlockSize::new)
+            .unwrap_or(coap::BlockSize::MAX),
+        congestion_control: match plan.congestion_control {
+            CongestionControl::Fixed => coap::CongestionControl::Fixed,
+            CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
+        },
+        confirm_notifications: plan.confirm_notifications,
+        ..coap::Params::default()
+    }
+}
+
+/// What of an event is for the place of the application.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    /// Messages get through: somebody asked, or was answered.
+    Traffic,
+    /// The mobility protocol took a step.
+    Step(Step),
+    /// Nothing.
+    Nothing,
+}
+
+/// The services of a node and the adapter through which they speak.
+#[derive(Debug)]
+pub(crate) struct Application<A> {
+    adapter: A,
+    services: Services,
+    events: Events,
+}
+
+impl<A: Adapter> Application<A> {
+    pub(crate) fn new(host: &Host, adapter: A, services: Services) -> Application<A> {
+        Application {
+            adapter,
+            services,
+            events: host.events.clone(),
+        }
+    }
+
+    /// The next event of the endpoint or of the mobility protocol, for [`Application::handle`].
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// When a socket fails.
+    pub(crate) async fn next_event(&mut self) -> Result<Event> {
+        self.adapter.next_event().await
+    }
+
+    /// Handles an event; what is left of it is for the place.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub(crate) fn handle(&mut self, event: Event) -> Result<Happened> {
+        match event {
+            Event::Step(step) => Ok(Happened::Step(step)),
+            Event::Binding(event) => {
+                self.events.report(event.into())?;
+                Ok(Happened::Nothing)
+            }
+            Event::Block => Ok(Happened::Traffic),
+            Event::Service(event) => {
+                let traffic = is_traffic(&event);
+                let services = &mut self.services;
+                self.adapter
+                    .with_node(|node, now| services.handle_event(now, event, node));
+                self.report()?;
+                Ok(match traffic {
+                    true => Happened::Traffic,
+                    false => Happened::Nothing,
+                })
+            }
+        }
+    }
+
+    /// The scenario starts.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let services = &mut self.services;
+        self.adapter
+            .with_node(|node, now| services.start(now, node));
+        self.report()
+    }
+
+    /// The scenario is over: nothing new is asked; what is outstanding ends.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub(crate) fn drain(&mut self) -> Result<()> {
+        let services = &mut self.services;
+        self.adapter
+            .with_node(|node, now| services.drain(now, node));
+        self.report()
+    }
+
+    /// When [`Application::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
+        self.services.poll_timeout(reach)
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub(crate) fn handle_timeout(&mut self, reach: Reach) -> Result<()> {
+        let services = &mut self.services;
+        self.adapter
+            .with_node(|node, now| services.handle_timeout(now, reach, node));
+        self.report()
+    }
+
+    /// Gives the mobility protocol a command.
+    pub(crate) fn with_mobility<R>(
+        &mut self,
+        command: impl FnOnce(&mut dyn Mobility, SimTime) -> R,
+    ) -> R {
+        self.adapter.with_mobility(command)
+    }
+
+    /// Whether what is asked now is kept back until the node is bound again.
+    pub(crate) fn keeps_back(&self) -> bool {
+        self.adapter.keeps_back()
+    }
+
+    fn report(&mut self) -> Result<()> {
+        while let Some(report) = self.services.poll_report() {
+            match report {
+                Report::RequestFailed { target, reason } => {
+                    self.events.report(EventKind::RequestFailed {
+                        p_addr: target.ip(),
+                        reason: reason.to_string(),
+                    })?;
+                }
+                Report::ObservationEnded { target, reason } => {
+                    tracing::info!(%target, %reason, "observation ended");
+                }
+                Report::Drained(tally) => self.events.report(EventKind::Drained {
+                    requested: tally.requested,
+                    answered: tally.answered,
+                    failed: tally.failed,
+                })?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an event shows that messages get through: what others ask, and what they answer.
+fn is_traffic(event: &service::Event) -> bool {
+    match event {
+        service::Event::Request(_) => true,
+        service::Event::Call { outcome, .. } => matches!(outcome, Outcome::Answered(_)),
+    }
+}

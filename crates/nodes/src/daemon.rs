@@ -1,0 +1,183 @@
+//! Which parts a node has, and control lines for all of them.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use anyhow::{Context, Result, ensure};
+use rundir::control::Control;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::{JoinSet, LocalSet};
+use topology::Plan;
+use topology::plan::{MobilityPlan, NodePlan, ServicePlan};
+
+use crate::application::{Application, Endpoint};
+use crate::control::{Controls, Source};
+use crate::host::{Events, Host, Interfaces};
+use crate::mobility::{Adapter, Unmoved};
+use crate::radio_host::{self, Listening, SignalSource};
+use crate::{comp, dhcpv6_server, router, services, wired};
+
+/// What a daemon needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The resolved plan.
+    pub plan: Plan,
+    /// Which of its nodes this is.
+    pub node: String,
+    /// Whether control lines come on standard input.
+    pub controlled: bool,
+    /// How often the node crashed before.
+    pub crashes: u32,
+    /// Interface names.
+    pub interfaces: Interfaces,
+    /// Directory of what outlives the daemon; made when it is needed.
+    pub state: PathBuf,
+    /// Where the signal registers of a node that moves come from.
+    pub signal: SignalSource,
+}
+
+/// Runs the daemon of `config.node` until it is told to stop.
+///
+/// # Errors
+/// When the node is not in the plan or is no daemon, and whatever stops the daemon.
+pub async fn run(config: Config) -> Result<()> {
+    let name = config.node.clone();
+    let done = LocalSet::new().run_until(run_parts(config)).await;
+    done.with_context(|| format!("node {name}"))
+}
+
+async fn run_parts(config: Config) -> Result<()> {
+    let Config { plan, node, .. } = &config;
+    let names = || plan.nodes.keys().cloned().collect::<Vec<_>>().join(", ");
+    let own = plan.nodes.get(node);
+    let own = own.with_context(|| format!("it is not in the plan, which has {}", names()))?;
+    ensure!(
+        own.has_daemon(),
+        "it is a program of the user's, not a daemon"
+    );
+    let mut source = Source::new(config.controlled)?;
+    let mut parts = Parts::of(&config, own)?;
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            control = source.next(), if !stopping => {
+                let control = control?;
+                stopping = control == Control::Stop;
+                parts.tell(&control);
+            }
+            ended = parts.running.join_next() => match ended {
+                Some(ended) => ended.context("a part of the daemon")??,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The parts of a node, side by side.
+struct Parts {
+    host: Host,
+    controls: Vec<UnboundedSender<Control>>,
+    running: JoinSet<Result<()>>,
+}
+
+impl Parts {
+    /// Starts the parts of `node`.
+    fn of(config: &Config, node: &NodePlan) -> Result<Parts> {
+        let mut parts = Parts {
+            host: Host {
+                name: config.node.clone(),
+                seed: config.plan.seed,
+                crashes: config.crashes,
+                events: Events::new(&config.node),
+                interfaces: config.interfaces.clone(),
+                state: config.state.clone(),
+                unready: Rc::new(Cell::new(0)),
+            },
+            controls: Vec::new(),
+            running: JoinSet::new(),
+        };
+        if let Some(plan) = node.router.clone() {
+            let radio = node.radio.as_ref().context("an edge router has a radio")?;
+            let eui64 = radio.eui64;
+            parts.start(|host, controls| router::run(host, controls, plan, eui64));
+        }
+        for service in node.services.clone() {
+            match service {
+                ServicePlan::Dhcpv6Server(plan) => {
+                    parts.start(|host, controls| dhcpv6_server::run(host, controls, plan));
+                }
+                ServicePlan::Wmms(plan) => {
+                    let coap = node.coap.clone().context("a WMMS speaks CoAP")?;
+                    parts.start(|host, controls| comp::wmms::run(host, controls, plan, coap));
+                }
+                // The application's.
+                ServicePlan::Sensors(_) | ServicePlan::Polls(_) => {}
+                // Whoever started the daemon starts it, too.
+                ServicePlan::Program(_) => {}
+            }
+        }
+        if node.host.is_some() || node.speaks_coap() {
+            parts.start_application(config, node)?;
+        }
+        Ok(parts)
+    }
+
+    /// Starts the application, with the adapter of the node's mobility protocol.
+    fn start_application(&mut self, config: &Config, node: &NodePlan) -> Result<()> {
+        let endpoint = Endpoint::of(node);
+        match &node.mobility {
+            None => {
+                let adapter = Unmoved::open(&self.host, &endpoint)?;
+                self.start_at_its_place(config, node, adapter)
+            }
+            Some(MobilityPlan::Comp(plan)) => {
+                let adapter = comp::Comp::open(&self.host, &endpoint, plan)?;
+                self.start_at_its_place(config, node, adapter)
+            }
+        }
+    }
+
+    fn start_at_its_place<A>(&mut self, config: &Config, node: &NodePlan, adapter: A) -> Result<()>
+    where
+        A: Adapter + 'static,
+    {
+        let services = services::of(&self.host, node)?;
+        let application = Application::new(&self.host, adapter, services);
+        let Some(host_plan) = node.host.clone() else {
+            let address = node.address;
+            self.start(|host, controls| wired::run(host, controls, application, address));
+            return Ok(());
+        };
+        let radio = node.radio.clone().context("a radio host has a radio")?;
+        let listening = match (config.signal, &host_plan.handover) {
+            (SignalSource::Radio { span }, Some(handover)) => {
+                Some(Listening::new(&config.plan, handover, &radio, span)?)
+            }
+            _ => None,
+        };
+        self.start(|host, controls| {
+            radio_host::run(host, controls, application, host_plan, radio, listening)
+        });
+        Ok(())
+    }
+
+    fn start<F>(&mut self, part: impl FnOnce(Host, Controls) -> F)
+    where
+        F: Future<Output = Result<()>> + 'static,
+    {
+        let (tell, controls) = unbounded_channel();
+        self.controls.push(tell);
+        let unready = &self.host.unready;
+        unready.set(unready.get() + 1);
+        let part = part(self.host.clone(), Controls::new(controls));
+        self.running.spawn_local(part);
+    }
+
+    fn tell(&self, control: &Control) {
+        for part in &self.controls {
+            // One that has ended needs to know nothing.
+            let _ = part.send(control.clone());
+        }
+    }
+}
