@@ -45,11 +45,13 @@ fn lost(period: Duration) -> f64 {
     }
     let channel = radio(0).channel;
     let (mut sent, mut delivered) = (0_u32, 0_u32);
-    let frames = (0..2000).flat_map(|n| {
-        let at = SimTime::ZERO + period * n;
-        // The second node is 0.3 ms late, which is within the first one's frame.
-        [(at, 1_u16), (at + Duration::from_micros(300), 2)]
-    });
+    // The second node's period is a little longer, so that it meets the first one at every phase.
+    let of_node =
+        |node: u16, period: Duration| (0..2000).map(move |n| (SimTime::ZERO + period * n, node));
+    let mut frames: Vec<_> = of_node(1, period)
+        .chain(of_node(2, period.mul_f64(1.0137)))
+        .collect();
+    frames.sort();
     for (at, node) in frames {
         while let Some(due) = medium.poll_timeout().filter(|due| *due <= at) {
             medium.handle_timeout(due, &mut Hidden);
