@@ -1,13 +1,15 @@
 //! Which parts a node has, and control lines for all of them.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{self, Poll};
 
 use anyhow::{Context, Result, ensure};
 use rundir::control::Control;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::task::{JoinSet, LocalSet};
 use topology::Plan;
 use topology::plan::{MobilityPlan, NodePlan, ServicePlan};
 
@@ -43,7 +45,7 @@ pub struct Config {
 /// When the node is not in the plan or is no daemon, and whatever stops the daemon.
 pub async fn run(config: Config) -> Result<()> {
     let name = config.node.clone();
-    let done = LocalSet::new().run_until(run_parts(config)).await;
+    let done = run_parts(config).await;
     done.with_context(|| format!("node {name}"))
 }
 
@@ -66,10 +68,7 @@ async fn run_parts(config: Config) -> Result<()> {
                 stopping = control == Control::Stop;
                 parts.tell(&control);
             }
-            ended = parts.running.join_next() => match ended {
-                Some(ended) => ended.context("a part of the daemon")??,
-                None => return Ok(()),
-            }
+            ended = parts.ended() => return ended,
         }
     }
 }
@@ -78,8 +77,12 @@ async fn run_parts(config: Config) -> Result<()> {
 struct Parts {
     host: Host,
     controls: Vec<UnboundedSender<Control>>,
-    running: JoinSet<Result<()>>,
+    running: Vec<Part>,
 }
+
+/// Not a task of its own: whatever wakes the daemon wakes its parts, without a detour that an
+/// emulated processor would pay for.
+type Part = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 impl Parts {
     /// Starts the parts of `node`.
@@ -95,7 +98,7 @@ impl Parts {
                 unready: Rc::new(Cell::new(0)),
             },
             controls: Vec::new(),
-            running: JoinSet::new(),
+            running: Vec::new(),
         };
         if let Some(plan) = node.router.clone() {
             let radio = node.radio.as_ref().context("an edge router has a radio")?;
@@ -171,7 +174,27 @@ impl Parts {
         let unready = &self.host.unready;
         unready.set(unready.get() + 1);
         let part = part(self.host.clone(), Controls::new(controls));
-        self.running.spawn_local(part);
+        self.running.push(Box::pin(part));
+    }
+
+    /// Runs all parts until one fails or all have ended. Cancel-safe.
+    async fn ended(&mut self) -> Result<()> {
+        poll_fn(|cx| self.poll_ended(cx)).await
+    }
+
+    fn poll_ended(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<()>> {
+        let mut place = 0;
+        while let Some(part) = self.running.get_mut(place) {
+            match part.as_mut().poll(cx) {
+                Poll::Pending => place += 1,
+                Poll::Ready(Ok(())) => drop(self.running.remove(place)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        match self.running.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
     }
 
     fn tell(&self, control: &Control) {
