@@ -23,7 +23,9 @@ fn quoted(cell: &str) -> BTreeSet<String> {
 fn documented(crates: &BTreeSet<String>) -> Graph {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut graph = Graph::new();
-    for line in text.lines().filter(|line| line.starts_with("| `")) {
+    let crates_only = text.lines().skip_while(|line| *line != "## Crates").skip(1);
+    let crates_only = crates_only.take_while(|line| !line.starts_with("## "));
+    for line in crates_only.filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
         let name = quoted(cells[0]).into_iter().next().unwrap();
         let depends = cells.last().unwrap();

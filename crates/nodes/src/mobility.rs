@@ -5,12 +5,14 @@
 //! and adds it to `daemon`.
 
 mod none;
+mod plain;
 
 use anyhow::Result;
 use handover::{BindingEvent, Mobility, Step};
 use units::SimTime;
 
 pub(crate) use none::Unmoved;
+pub(crate) use plain::PlainEndpoint;
 
 /// What an adapter has to tell.
 #[derive(Debug)]
