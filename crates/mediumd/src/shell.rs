@@ -38,6 +38,10 @@ const LONGEST: usize = 256;
 /// Frames that one system call reads: seldom more than one waits.
 const BATCH: usize = 4;
 
+/// How long a reading waits until it is told. What follows the instant that it is about, such as
+/// the news that a node has tuned its radio, is urgent, and a reading is not.
+const READING_WAITS: Duration = Duration::from_millis(10);
+
 /// Which radio of the medium a node has.
 type Index = BTreeMap<NodeName, RadioIndex>;
 
@@ -62,6 +66,9 @@ pub(crate) struct Shell {
     inbox: Inbox,
     transmissions: Sender<Entry>,
     on_notice: OnNotice,
+    /// Readings that have not been told, and when they are to be.
+    readings: Vec<Event>,
+    readings_due: Option<SimTime>,
     tally: Tally,
     lateness_limit: Duration,
 }
@@ -127,6 +134,8 @@ impl Shell {
             inbox,
             transmissions,
             on_notice,
+            readings: Vec::new(),
+            readings_due: None,
             tally: Tally::default(),
             lateness_limit: phy.lateness_limit,
         })
@@ -148,6 +157,9 @@ impl Shell {
                 let node = self.names[radio.0].clone();
                 (self.on_notice)(Notice::Signal(node, signal));
             }
+            if !more || self.readings_due.is_some_and(|due| due <= now()) {
+                self.tell_readings();
+            }
             if !more {
                 return Ok(self.tally.finish(self.lateness_limit));
             }
@@ -157,7 +169,11 @@ impl Shell {
 
     /// Sleeps until a frame or a change comes or something is due.
     fn sleep(&self) -> Result<()> {
-        let due = [self.medium.poll_timeout(), self.ear.poll_timeout()];
+        let due = [
+            self.medium.poll_timeout(),
+            self.ear.poll_timeout(),
+            self.readings_due,
+        ];
         let timeout = due.into_iter().flatten().min().map(|at| {
             let left = at.saturating_since(now());
             TimeSpec::from_duration(left)
@@ -206,10 +222,18 @@ impl Shell {
             }
             Change::Read(node, at) => {
                 let energy = self.medium.energy(self.radio(&node)?, at);
-                (self.on_notice)(Notice::Reading(reading(node, at, &energy)));
+                self.readings.push(reading(node, at, &energy));
+                self.readings_due.get_or_insert(now + READING_WAITS);
             }
         }
         Ok(())
+    }
+
+    fn tell_readings(&mut self) {
+        self.readings_due = None;
+        for reading in self.readings.drain(..) {
+            (self.on_notice)(Notice::Reading(reading));
+        }
     }
 
     fn radio(&self, node: &str) -> Result<RadioIndex> {

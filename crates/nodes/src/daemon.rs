@@ -16,7 +16,7 @@ use topology::plan::{MobilityPlan, NodePlan, ServicePlan};
 use crate::application::{Application, Endpoint};
 use crate::control::{Controls, Source};
 use crate::host::{Events, Host, Interfaces};
-use crate::mobility::{Adapter, Unmoved};
+use crate::mobility::{Adapter, WithoutMobility};
 use crate::radio_host::{self, Listening, SignalSource};
 use crate::{comp, dhcpv6_server, router, services, wired};
 
@@ -131,7 +131,7 @@ impl Parts {
         let endpoint = Endpoint::of(node);
         match &node.mobility {
             None => {
-                let adapter = Unmoved::open(&self.host, &endpoint)?;
+                let adapter = WithoutMobility::open(&self.host, &endpoint)?;
                 self.start_at_its_place(config, node, adapter)
             }
             Some(MobilityPlan::Comp(plan)) => {

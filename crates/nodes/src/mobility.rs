@@ -11,7 +11,7 @@ use anyhow::Result;
 use handover::{BindingEvent, Mobility, Step};
 use units::SimTime;
 
-pub(crate) use none::Unmoved;
+pub(crate) use none::WithoutMobility;
 pub(crate) use plain::PlainEndpoint;
 
 /// What an adapter has to tell.

@@ -45,6 +45,23 @@ pub(crate) struct Scenario<'a> {
     feed: Feed<'a>,
 }
 
+/// What the scenario waits for: a daemon got so far.
+enum Milestone {
+    Ready(NodeName),
+    Drained(NodeName),
+}
+
+impl Milestone {
+    fn of(event: &Event) -> Option<Milestone> {
+        let node = || event.node.clone();
+        match event.kind {
+            EventKind::Ready => Some(Milestone::Ready(node())),
+            EventKind::Drained { .. } => Some(Milestone::Drained(node())),
+            _ => None,
+        }
+    }
+}
+
 /// How the parts of a run ended.
 pub(crate) struct Stopped {
     /// The first process that left badly.
@@ -116,7 +133,7 @@ impl<'a> Scenario<'a> {
                 ready: self.daemons.len() - waiting.len(),
                 of,
             });
-            let Some(event) = self.next_event(deadline).await? else {
+            let Some(reached) = self.next_milestone(deadline).await? else {
                 let names: Vec<&str> = waiting.into_iter().collect();
                 let logs: Vec<String> = names
                     .iter()
@@ -134,8 +151,8 @@ impl<'a> Scenario<'a> {
                     logs.join("\n")
                 );
             };
-            if event.kind == EventKind::Ready {
-                waiting.remove(event.node.as_str());
+            if let Milestone::Ready(node) = reached {
+                waiting.remove(node.as_str());
             }
         }
         self.feed.progress(Progress::Ready {
@@ -155,35 +172,36 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// What a report means for the run: an event to keep, or the end.
-    async fn handle(&mut self, report: Option<Report>) -> Result<Option<Event>> {
+    /// What a report means for the run: an event to keep, which may be a milestone, or the end.
+    async fn handle(&mut self, report: Option<Report>) -> Result<Option<Milestone>> {
         match report.context("all daemons are gone")? {
             Report::Event(event) => {
                 self.medium.handle_event(&event).await?;
-                Ok(Some(event))
+                let milestone = Milestone::of(&event);
+                self.feed.push(event);
+                return Ok(milestone);
             }
             Report::Signal { node, control } => {
                 if let Some(daemon) = self.daemons.get_mut(&node) {
                     daemon.tell(&control).await?;
                 }
-                Ok(None)
             }
             Report::Garbage { node, line } => {
                 bail!("node {node} printed something that is no event: {line}")
             }
-            Report::ProgramExited { event, failure } => match failure {
-                Some(why) => {
-                    self.feed.push(event);
+            Report::ProgramExited { event, failure } => {
+                self.feed.push(event);
+                if let Some(why) = failure {
                     bail!(why)
                 }
-                None => Ok(Some(event)),
-            },
+            }
             // A process that was crashed on purpose is not the one that should run.
             Report::Closed { node, pid } => match self.daemons.get_mut(&node) {
                 Some(daemon) if daemon.is(pid) => bail!(daemon.exit_report().await),
-                _ => Ok(None),
+                _ => {}
             },
         }
+        Ok(None)
     }
 
     async fn play_steps(&mut self) -> Result<()> {
@@ -235,21 +253,21 @@ impl<'a> Scenario<'a> {
 
     /// Collects reports until `instant`.
     async fn wait_until(&mut self, instant: Instant) -> Result<()> {
-        while self.next_event(instant).await?.is_some() {}
+        while self.next_milestone(instant).await?.is_some() {}
         Ok(())
     }
 
-    /// The next event, which the feed has then; none when it is `deadline`.
-    async fn next_event(&mut self, deadline: Instant) -> Result<Option<Event>> {
+    /// The next daemon that is ready or drained; none when it is `deadline`. Every event of a
+    /// daemon goes into the feed meanwhile, after the medium has heard of it: that is urgent.
+    async fn next_milestone(&mut self, deadline: Instant) -> Result<Option<Milestone>> {
         loop {
             let due = driver::instant(self.feed.poll_timeout());
             tokio::select! {
                 biased;
                 () = sleep_until(deadline) => return Ok(None),
                 report = self.inbox.recv() => {
-                    if let Some(event) = self.handle(report).await? {
-                        self.feed.push(event.clone());
-                        return Ok(Some(event));
+                    if let Some(milestone) = self.handle(report).await? {
+                        return Ok(Some(milestone));
                     }
                 }
                 () = sleep_until(due) => self.feed.handle_timeout(now())?,
@@ -333,14 +351,14 @@ impl<'a> Scenario<'a> {
         }
         let deadline = Instant::now() + DRAIN;
         while !waiting.is_empty() {
-            let Some(event) = self.next_event(deadline).await? else {
+            let Some(reached) = self.next_milestone(deadline).await? else {
                 bail!(
                     "requests outstanding {} after the scenario's end at: {waiting:?}",
                     format_duration(DRAIN)
                 );
             };
-            if matches!(event.kind, EventKind::Drained { .. }) {
-                waiting.remove(event.node.as_str());
+            if let Milestone::Drained(node) = reached {
+                waiting.remove(node.as_str());
             }
         }
         Ok(())

@@ -10,25 +10,25 @@ use crate::host::{Host, now};
 
 /// A node that tells nobody where it is.
 #[derive(Debug)]
-pub(crate) struct Unmoved {
+pub(crate) struct WithoutMobility {
     endpoint: PlainEndpoint,
     mobility: NoMobility,
 }
 
-impl Unmoved {
+impl WithoutMobility {
     /// Opens its endpoint.
     ///
     /// # Errors
     /// When the socket cannot be had.
-    pub(crate) fn open(host: &Host, endpoint: &Endpoint) -> Result<Unmoved> {
-        Ok(Unmoved {
+    pub(crate) fn open(host: &Host, endpoint: &Endpoint) -> Result<WithoutMobility> {
+        Ok(WithoutMobility {
             endpoint: PlainEndpoint::open(host, endpoint)?,
             mobility: NoMobility::new(),
         })
     }
 }
 
-impl Adapter for Unmoved {
+impl Adapter for WithoutMobility {
     async fn next_event(&mut self) -> Result<Event> {
         match self.mobility.poll_step() {
             Some(step) => Ok(Event::Step(step)),
