@@ -115,7 +115,7 @@ struct Part {
 /// All typical values at 25 degrees Celsius. None of the datasheets tells listening from
 /// receiving: both draw the receive current. Supply voltages are those of the conditions of
 /// the electrical characteristics.
-const PARTS: [Part; 3] = [
+const PARTS: &[Part] = &[
     Part {
         name: "cc2420",
         tx_dbm: 0.0,
@@ -158,7 +158,15 @@ const PARTS: [Part; 3] = [
 
 impl Profile {
     /// The parts that [`Profile::named`] knows.
-    pub const NAMES: &[&str] = &[PARTS[0].name, PARTS[1].name, PARTS[2].name];
+    pub const NAMES: &[&str] = &{
+        let mut names = [""; PARTS.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = PARTS[at].name;
+            at += 1;
+        }
+        names
+    };
 
     /// A part by its name in small letters; `None` if it is none of [`Profile::NAMES`].
     pub fn named(part: &str) -> Option<Profile> {
