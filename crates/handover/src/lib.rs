@@ -13,9 +13,11 @@ pub mod event;
 pub mod mobility;
 pub mod phase;
 pub mod sequencer;
+pub mod signal;
 
 pub use binding::BindingEvent;
 pub use event::{Event, Reason};
 pub use mobility::{Mobility, NoMobility, Step};
 pub use phase::Phase;
 pub use sequencer::{Candidate, Command, Config, EarlyScan, Scan, Sequencer, Trigger};
+pub use signal::Signal;

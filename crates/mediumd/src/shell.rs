@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use driver::now;
 use driver::{Buffers, PacketSocket};
+use handover::signal::Router;
 use medium::mpdu::{FCS_BYTES, Header};
 use medium::{
     AddressFilter, Delivery, Energy, FrameReport, MacParams, Medium, Output, PathLoss, RadioConfig,
@@ -24,9 +25,9 @@ use topology::Plan;
 use topology::plan::{MobileNodePlan, NodeName, PhyPlan, RadioInterface, Role};
 use units::{Channel, SimTime};
 
-use crate::ear::{Ear, Listener, Register};
 use crate::inbox::Inbox;
 use crate::record::Entry;
+use crate::registers::Registers;
 use crate::tally::Tally;
 use crate::{Change, Done, OnSignal, Shadow};
 
@@ -49,7 +50,7 @@ pub(crate) fn nodes_with_radio(plan: &Plan) -> impl Iterator<Item = (&NodeName, 
 pub(crate) struct Shell {
     medium: Medium,
     path: Path,
-    ear: Ear,
+    registers: Registers,
     names: Vec<NodeName>,
     index: Index,
     monitors: PacketSocket,
@@ -117,7 +118,7 @@ impl Shell {
         Ok(Shell {
             medium,
             path,
-            ear: ear(plan, &index, start)?,
+            registers: registers(plan, &index, start)?,
             names,
             index,
             monitors: PacketSocket::of_monitors().context("packet socket on the shadow radios")?,
@@ -145,7 +146,7 @@ impl Shell {
             self.take_frames().context("frames of the shadow radios")?;
             self.medium.handle_timeout(now(), &mut self.path);
             self.hand_over()?;
-            for (radio, signal) in self.ear.poll(now()) {
+            for (radio, signal) in self.registers.poll(now()) {
                 (self.on_signal)(&self.names[radio.0], signal);
             }
             if !more {
@@ -160,7 +161,7 @@ impl Shell {
 
     /// Sleeps until a frame or a change comes or something is due.
     fn sleep(&self) -> Result<()> {
-        let due = [self.medium.poll_timeout(), self.ear.poll_timeout()];
+        let due = [self.medium.poll_timeout(), self.registers.poll_timeout()];
         let timeout = due.into_iter().flatten().min().map(|at| {
             let left = at.saturating_since(now());
             TimeSpec::from_duration(left)
@@ -200,12 +201,12 @@ impl Shell {
                     ..self.medium.config(radio).filter
                 };
                 self.medium.set_filter(now, &mut self.path, radio, filter);
-                self.ear.tuned(now, radio, channel);
+                self.registers.tuned(now, radio, channel);
             }
             Change::Awake(node, awake) => {
                 let radio = self.radio(&node)?;
                 self.medium.set_awake(now, &mut self.path, radio, awake);
-                self.ear.awake(now, radio, awake);
+                self.registers.awake(now, radio, awake);
             }
             Change::Read(node, at) => {
                 let energy = self.medium.energy(self.radio(&node)?, at);
@@ -222,7 +223,10 @@ impl Shell {
 
     fn take_frames(&mut self) -> Result<()> {
         let Shell {
-            medium, path, ear, ..
+            medium,
+            path,
+            registers,
+            ..
         } = self;
         self.monitors.receive(&mut self.buffers, |arrived, psdu| {
             let Some(&(radio, channel)) = self.sources.get(&arrived.ifindex) else {
@@ -234,7 +238,7 @@ impl Shell {
             let mpdu: Arc<[u8]> = psdu[..length].into();
             let at = arrived.at;
             // A node's own frame tells where its radio is, whatever its daemon said.
-            ear.tuned(at, radio, channel);
+            registers.tuned(at, radio, channel);
             medium.handle_frame(at, path, radio, channel, &mpdu);
             Ok::<(), anyhow::Error>(())
         })
@@ -248,7 +252,8 @@ impl Shell {
                 Output::Heard(heard) => {
                     if let Ok(header) = Header::parse(&heard.mpdu) {
                         let (at, by) = (heard.at, heard.by);
-                        self.ear.heard(at, by, heard.channel, &header, heard.rssi);
+                        self.registers
+                            .heard(at, by, heard.channel, &header, heard.rssi);
                     }
                 }
                 Output::Transmission(transmission) => {
@@ -362,29 +367,29 @@ fn field(plan: &Plan, phy: &PhyPlan, index: &Index) -> Result<Field> {
 }
 
 /// The registers of every mobile node: one per candidate router.
-fn ear(plan: &Plan, index: &Index, start: SimTime) -> Result<Ear> {
-    let mut ear = Ear::default();
+fn registers(plan: &Plan, index: &Index, start: SimTime) -> Result<Registers> {
+    let mut registers = Registers::default();
     for (name, node) in &plan.nodes {
         let (Role::MobileNode(role), Some(radio)) = (&node.role, &node.radio) else {
             continue;
         };
         let silence = role.handover.signal_timeout;
         let silence = silence.with_context(|| format!("{name}: no signal timeout in the plan"))?;
-        let listener = Listener::new(radio.channel, start, silence, registers(plan, role));
-        ear.add(index[name], listener);
+        let routers = routers(plan, role);
+        registers.add(index[name], start, radio.channel, silence, routers);
     }
-    Ok(ear)
+    Ok(registers)
 }
 
-fn registers(plan: &Plan, role: &MobileNodePlan) -> Vec<Register> {
+fn routers(plan: &Plan, role: &MobileNodePlan) -> Vec<Router> {
     let candidates = role.candidates.iter().filter_map(|candidate| {
         let radio = plan.nodes.get(&candidate.router)?.radio.as_ref()?;
-        Some(Register::new(
-            candidate.channel,
-            candidate.pan_id,
-            radio.eui64,
-            radio.short_address,
-        ))
+        Some(Router {
+            channel: candidate.channel,
+            pan_id: candidate.pan_id,
+            eui64: radio.eui64,
+            short_address: radio.short_address,
+        })
     });
     candidates.collect()
 }

@@ -70,7 +70,7 @@ impl Client {
                     self.resources.start(now());
                 }
                 Control::Drain => self.polling.drain(&mut self.coap),
-                Control::Signal { .. } | Control::Wake => {}
+                Control::Signal(_) | Control::Wake => {}
                 Control::Stop => return Ok(false),
             },
         }

@@ -150,14 +150,14 @@ pub async fn run(config: Config) -> Result<()> {
         Role::Client(role) => client::run(host, role).await,
         Role::MobileNode(role) => {
             let radio = node.radio.context("a mobile node has a radio")?;
-            let hearing = match signal {
+            let lqi = match signal {
                 SignalSource::Control => None,
                 SignalSource::Radio { span } => {
-                    let hearing = mobile_node::Hearing::new(&plan, &role, &radio, span);
-                    Some(hearing.with_context(|| format!("node {name}"))?)
+                    let config = mobile_node::LqiConfig::new(&plan, &role, &radio, span);
+                    Some(config.with_context(|| format!("node {name}"))?)
                 }
             };
-            mobile_node::run(host, *role, radio, hearing).await
+            mobile_node::run(host, *role, radio, lqi).await
         }
         Role::Program(_) => bail!("`{name}` is a program of the user's, not a daemon"),
     };

@@ -6,8 +6,8 @@
 //! the kernel and reports their phases.
 
 mod address;
-mod ear;
 mod link;
+mod lqi;
 mod settings;
 mod sleep;
 
@@ -38,20 +38,20 @@ use crate::radio::Radio;
 use crate::resource::Resources;
 
 use address::check;
-pub(crate) use ear::Hearing;
-use ear::{Ear, hear};
+pub(crate) use lqi::LqiConfig;
+use lqi::{LqiSource, next_frame};
 pub(crate) use settings::binding_mode;
 use settings::{dhcp_config, handover_config, node_config, solicitor_config};
 use sleep::Sleep;
 
-/// Runs the daemon; with a `hearing` its own radio is what it hears with, without one it is told.
+/// Runs the daemon; with `lqi` its own radio sets its signal registers, without it is told them.
 pub(crate) async fn run(
     host: Host,
     plan: MobileNodePlan,
     radio: RadioInterface,
-    hearing: Option<Hearing>,
+    lqi: Option<LqiConfig>,
 ) -> Result<()> {
-    let mut node = MobileNode::open(host, plan, &radio, hearing).await?;
+    let mut node = MobileNode::open(host, plan, &radio, lqi).await?;
     node.report_tuned()?;
     node.solicitor.with(|solicitor, now| solicitor.start(now));
     loop {
@@ -83,7 +83,7 @@ struct MobileNode {
     dhcp: Driver<dhcpv6::Client>,
     radio: Radio,
     /// None: control lines bring the signal registers.
-    ear: Option<Ear>,
+    lqi: Option<LqiSource>,
     /// Index of the candidate whose PAN the radio belongs to.
     tuned: usize,
     router: Option<Advertised>,
@@ -102,11 +102,11 @@ impl MobileNode {
         host: Host,
         plan: MobileNodePlan,
         at_start: &RadioInterface,
-        hearing: Option<Hearing>,
+        lqi: Option<LqiConfig>,
     ) -> Result<MobileNode> {
         let mut radio = Radio::open(&host.interfaces).await?;
-        let open_ear = |hearing| Ear::open(&host.interfaces.wpan, &radio, hearing);
-        let ear = hearing.map(open_ear).transpose()?;
+        let open = |config| LqiSource::open(&host.interfaces.wpan, &radio, config, now());
+        let lqi = lqi.map(open).transpose()?;
         radio.configure_host(Duration::ZERO, plan.handover.dad)?;
         radio.add_link_local().await?;
         let candidate = |channel, pan_id| {
@@ -141,7 +141,7 @@ impl MobileNode {
             solicitor: Driver::new(solicitor, icmpv6)?,
             dhcp: Driver::new(dhcp, dhcp_socket)?,
             radio,
-            ear,
+            lqi,
             tuned,
             router: None,
             ignored: Ignored::default(),
@@ -162,7 +162,7 @@ impl MobileNode {
         let of_handover = self.handover.poll_timeout().filter(|_| awake);
         let deadline = earlier(of_handover, of_link.filter(|_| here));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
-        let silence = self.ear.as_ref().and_then(Ear::poll_timeout);
+        let silence = self.lqi.as_ref().and_then(LqiSource::poll_timeout);
         let deadline = earlier(deadline, silence);
         let asks = self.may_ask();
         let deadline = earlier(deadline, self.polling.next_due().filter(|_| asks));
@@ -185,9 +185,9 @@ impl MobileNode {
             () = tokio::time::sleep_until(instant(deadline)) => {
                 self.on_sleep_timeout()?;
                 let now = now();
-                let silent = self.ear.as_mut().and_then(|ear| ear.handle_timeout(now));
-                if let Some((channel, pan_id, rssi)) = silent {
-                    self.handover.handle_signal(now, channel, pan_id, rssi);
+                let silent = self.lqi.as_mut().and_then(|lqi| lqi.handle_timeout(now));
+                if let Some(signal) = silent {
+                    self.handover.handle_signal(now, signal);
                 }
                 if awake {
                     self.handover.handle_timeout(now);
@@ -199,11 +199,9 @@ impl MobileNode {
                     self.polling.ask_due(&mut self.coap);
                 }
             }
-            frame = hear(&self.ear) => self.on_frame(&frame?),
+            frame = next_frame(&self.lqi) => self.on_frame(&frame?),
             control = self.host.commands.next() => match control? {
-                Control::Signal { channel, pan_id, rssi } => {
-                    self.handover.handle_signal(now(), channel, pan_id, rssi);
-                }
+                Control::Signal(signal) => self.handover.handle_signal(now(), signal),
                 Control::Stop => return Ok(false),
                 Control::Start => {
                     self.sleep.start(now());
@@ -221,9 +219,9 @@ impl MobileNode {
     /// The node's own radio received a frame.
     fn on_frame(&mut self, frame: &HeardFrame) {
         let now = now();
-        let heard = self.ear.as_mut().and_then(|ear| ear.heard(now, frame));
-        if let Some((channel, pan_id, rssi)) = heard {
-            self.handover.handle_signal(now, channel, pan_id, rssi);
+        let heard = self.lqi.as_mut().and_then(|lqi| lqi.heard(now, frame));
+        if let Some(signal) = heard {
+            self.handover.handle_signal(now, signal);
         }
     }
 
