@@ -3,10 +3,10 @@
 //! Owns when a node leaves a router, for which other one, and in which order the steps follow
 //! ([`Sequencer`]); the seam to the protocol that makes the new address known ([`Mobility`]); the
 //! events of both ([`Event`], [`BindingEvent`]); and the registers that say what a node hears of
-//! each router ([`signal`]). Must not know a protocol's messages, names or phases: CoMP, Mobile IPv6
-//! and a node that tells nobody are the same to it. Nor does it know sockets, clocks, radios,
-//! neighbour discovery, DHCPv6 or the testbed: instants, signals and completions come in, commands,
-//! deadlines and events are polled.
+//! each router ([`signal`]). Must not know a protocol's messages or phases: one that has others hold
+//! back what they send, one that registers at a home agent and one that tells nobody are the same to
+//! it. Nor does it know sockets, clocks, radios, neighbour discovery, DHCPv6 or the testbed:
+//! instants, signals and completions come in, commands, deadlines and events are polled.
 //!
 //! A node walks from one router to the next, and tells nobody:
 //!

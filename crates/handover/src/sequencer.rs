@@ -1,4 +1,4 @@
-//! The sequence of a handover (CoMM §4.2, CoMP §3.2), without the messages.
+//! The sequence of a handover, without the messages.
 //!
 //! [`Sequencer`] decides when to leave a router, for which other one, and what comes next; its
 //! owner carries the commands out (mobility protocol, radio, neighbour discovery, DHCPv6, duplicate
@@ -7,11 +7,11 @@
 //! ```text
 //!  attaching
 //!     │
-//!     ▼                                ┌──► scan, channel by channel
+//!     ▼                                  ┌──► scan, channel by channel
 //!  attached ──► trigger ──► (prepare) ──► link ──► movement detection ──► address ──► dad
-//!     ▲  ▲         │            │          │                                           │
-//!     │  └─────────┴────────────┴──────────┘ called off                                ▼
-//!     └──────────────────────── resume ◄──────────────────────────────────────────── (bind)
+//!     ▲  ▲         │            │           │                                          │
+//!     │  └─────────┴────────────┴───────────┘ called off                               ▼
+//!     └──────────────────────── resume ◄─────────────────────────────────────────── (bind)
 //! ```
 //!
 //! What is in brackets is the mobility protocol's ([`Mobility`](crate::Mobility)): it has phases

@@ -392,7 +392,7 @@ fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
 }
 
 #[test]
-fn a_request_that_is_faster_than_the_wmms_makes_the_resume_phase_empty() {
+fn a_request_that_is_faster_than_the_binding_makes_the_resume_phase_empty() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
     bench.prepared(210);

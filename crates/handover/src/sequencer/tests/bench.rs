@@ -58,8 +58,8 @@ pub(super) fn config() -> Config {
     }
 }
 
-/// A sequencer beside a mobility protocol with the phases of CoMP: a hold before the node leaves,
-/// if there is to be one, and a binding.
+/// A sequencer beside a mobility protocol with two phases: a hold before the node leaves, if there
+/// is to be one, and a binding.
 pub(super) struct Bench(pub(super) Sequencer, pub(super) Protocol);
 
 pub(super) struct Protocol {
