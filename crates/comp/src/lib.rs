@@ -60,7 +60,7 @@
 //! | [`limits`] | [`Limits`]: what one peer may cost the WMMS |
 //! | [`lbc`] | [`lbc::Lbc`]: the cache of a node that asks |
 //! | [`wmms`] | [`wmms::Wmms`]: registration, discovery, hold, binding, deregistration |
-//! | [`node`] | [`node::Node`]: registration, hold, sleep, direct and relayed binding |
+//! | [`node`] | [`node::Node`]: registration, hold, sleep, direct and relayed binding; a [`handover::Mobility`] |
 //! | [`client`] | [`client::Client`], part of a node: discovery, hold queue, following a node |
 //! | [`binding`] | [`BindingMode`], [`Removal`], [`Expired`] |
 //! | [`mod@sequence`] | [`Sequence`]: which of two messages of a node is the newer one |

@@ -8,8 +8,8 @@ use std::time::Duration;
 use coap::Code;
 use comp::BindingMode;
 use handover::{
-    Candidate, Command, Config, Event, Mobility, NoMobility, Phase, Reason, Scan, Sequencer, Step,
-    Trigger,
+    Candidate, Command, Config, Event, Mobility, NoMobility, Phase, Reason, Scan, Sequencer,
+    Signal, Step, Trigger,
 };
 use std::net::Ipv6Addr;
 use support::*;
@@ -117,8 +117,12 @@ impl<'p, P: Party> Walk<'p, P> {
 
     fn hear(&mut self, ms: u64, router: u16, dbm: Option<f64>) {
         let number = if router == 1 { 15 } else { 20 };
-        let (node, pan_id) = (&mut self.node, PanId(router));
-        node.handle_signal(at(ms), channel(number), pan_id, dbm.map(Dbm));
+        let signal = Signal {
+            channel: channel(number),
+            pan_id: PanId(router),
+            rssi: dbm.map(Dbm),
+        };
+        self.node.handle_signal(at(ms), signal);
     }
 
     fn run(&mut self, from: u64, to: u64) {

@@ -6,8 +6,8 @@ use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
-/// Something happened to a binding of a permanent address, by which a node is known (CoMP's P_Addr,
-/// a home address of RFC 6275), to a temporary one, where it is (T_Addr, a care-of address).
+/// Something happened to a binding of a permanent address, by which a node is known, to a temporary
+/// one, where it is (RFC 6275: home address and care-of address).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event")]
 pub enum BindingEvent {

@@ -1,7 +1,7 @@
 //! The seam between a handover and the protocol that makes a node's address known.
 //!
-//! The [`Sequencer`](crate::Sequencer) says when, a [`Mobility`] knows what: CoMP puts the
-//! correspondents on hold and tells its server; Mobile IPv6 registers at a home agent, then at
+//! The [`Sequencer`](crate::Sequencer) says when, a [`Mobility`] knows what: one puts the
+//! correspondents on hold and tells a server, another registers at a home agent, then at
 //! correspondents; a node without mobility tells nobody. Whoever owns both carries the sequencer's
 //! commands to the protocol, and the protocol's steps back to the sequencer, in their order.
 //!

@@ -1,4 +1,4 @@
-//! The sequence of a handover (CoMM §4.2, CoMP §3.2), without the messages.
+//! The sequence of a handover, without the messages.
 //!
 //! [`Sequencer`] decides when to leave a router, for which other one, and what comes next; its
 //! owner carries the commands out (mobility protocol, radio, neighbour discovery, DHCPv6, duplicate
@@ -7,11 +7,11 @@
 //! ```text
 //!  attaching
 //!     │
-//!     ▼                                ┌──► scan, channel by channel
+//!     ▼                                  ┌──► scan, channel by channel
 //!  attached ──► trigger ──► (prepare) ──► link ──► movement detection ──► address ──► dad
-//!     ▲  ▲         │            │          │                                           │
-//!     │  └─────────┴────────────┴──────────┘ called off                                ▼
-//!     └──────────────────────── resume ◄──────────────────────────────────────────── (bind)
+//!     ▲  ▲         │            │           │                                          │
+//!     │  └─────────┴────────────┴───────────┘ called off                               ▼
+//!     └──────────────────────── resume ◄─────────────────────────────────────────── (bind)
 //! ```
 //!
 //! What is in brackets is the mobility protocol's ([`Mobility`](crate::Mobility)): it has phases
@@ -57,10 +57,11 @@ use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use units::{Channel, Dbm, PanId, SimTime};
+use units::{Channel, Dbm, SimTime};
 
 use crate::event::{Event, Reason};
 use crate::phase::Phase;
+use crate::signal::Signal;
 pub use api::{Candidate, Command, Config, EarlyScan, Scan, Trigger};
 use protocol::Open;
 use scanner::{Scanner, Tuning};
@@ -249,16 +250,10 @@ impl Sequencer {
         }
     }
 
-    /// The signal register of a PAN changed; `None`: nothing is heard. PANs that are no
-    /// candidates are ignored.
-    pub fn handle_signal(
-        &mut self,
-        now: SimTime,
-        channel: Channel,
-        pan_id: PanId,
-        rssi: Option<Dbm>,
-    ) {
-        let here = |c: &Candidate| c.channel == channel && c.pan_id == pan_id;
+    /// A signal register changed. PANs that are no candidates are ignored.
+    pub fn handle_signal(&mut self, now: SimTime, signal: Signal) {
+        let rssi = signal.rssi;
+        let here = |c: &Candidate| c.channel == signal.channel && c.pan_id == signal.pan_id;
         let Some(changed) = self.config.candidates.iter().position(here) else {
             return;
         };

@@ -11,7 +11,7 @@
 //! All fields are sent with their least significant byte first. An MPDU here has no FCS; a
 //! PSDU has.
 
-use units::{Eui64, PanId, ShortAddress};
+use units::{Eui64, MacAddress, PanId, ShortAddress};
 
 use crate::AddressFilter;
 
@@ -34,15 +34,6 @@ pub enum FrameType {
     Command,
 }
 
-/// A device address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// 16 bits.
-    Short(ShortAddress),
-    /// 64 bits.
-    Extended(Eui64),
-}
-
 /// The addressing part of a MAC header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -53,10 +44,10 @@ pub struct Header {
     /// Data or beacon sequence number.
     pub sequence: u8,
     /// Destination, if the frame names one.
-    pub destination: Option<(PanId, Address)>,
+    pub destination: Option<(PanId, MacAddress)>,
     /// Source, if the frame names one; its PAN is the destination's where the frame leaves it
     /// out (PAN ID compression).
-    pub source: Option<(PanId, Address)>,
+    pub source: Option<(PanId, MacAddress)>,
 }
 
 /// An MPDU whose header cannot be read: no radio accepts it.
@@ -93,13 +84,13 @@ impl Cursor<'_> {
         self.take().map(u16::from_le_bytes)
     }
 
-    fn address(&mut self, mode: u16) -> Result<Address, Malformed> {
+    fn address(&mut self, mode: u16) -> Result<MacAddress, Malformed> {
         if mode == 2 {
-            return Ok(Address::Short(ShortAddress(self.u16()?)));
+            return Ok(MacAddress::Short(ShortAddress(self.u16()?)));
         }
         let mut octets: [u8; 8] = self.take()?;
         octets.reverse();
-        Ok(Address::Extended(Eui64(octets)))
+        Ok(MacAddress::Extended(Eui64(octets)))
     }
 }
 
@@ -155,8 +146,8 @@ impl Header {
             (_, Some((pan, address)), _) => {
                 let here = pan == filter.pan_id || pan.0 == BROADCAST;
                 here && match address {
-                    Address::Short(short) => short.0 == BROADCAST || Some(short) == filter.short,
-                    Address::Extended(eui64) => eui64 == filter.eui64,
+                    MacAddress::Short(short) => short.0 == BROADCAST || Some(short) == filter.short,
+                    MacAddress::Extended(eui64) => eui64 == filter.eui64,
                 }
             }
             (FrameType::Beacon, None, Some((pan, _))) => {
@@ -171,7 +162,7 @@ impl Header {
     pub fn wants_ack(&self) -> bool {
         let to_all = matches!(
             self.destination,
-            Some((_, Address::Short(ShortAddress(BROADCAST))))
+            Some((_, MacAddress::Short(ShortAddress(BROADCAST))))
         );
         let kind = matches!(self.frame_type, FrameType::Data | FrameType::Command);
         self.ack_request && kind && !to_all

@@ -23,14 +23,14 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `shell` | the thread: frames in, deliveries out, each at its instant |
-//! | `ear` | signal registers of the mobile nodes (pure) |
+//! | `registers` | signal registers of the mobile nodes |
 //! | `record` | the capture of the air |
 //! | `inbox` | what the testbed tells the thread |
 //! | `tally` | counts and lateness |
 
-mod ear;
 mod inbox;
 mod record;
+mod registers;
 mod shell;
 mod tally;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use driver::now;
 use driver::{Buffers, PacketSocket};
+use handover::signal::Router;
 use medium::mpdu::{FCS_BYTES, Header};
 use medium::{
     AddressFilter, Delivery, Energy, FrameReport, MacParams, Medium, Output, PathLoss, RadioConfig,
@@ -25,9 +26,9 @@ use topology::Plan;
 use topology::plan::{NodeName, NodePlan, PhyPlan, RadioInterface};
 use units::{Channel, SimTime};
 
-use crate::ear::{Ear, Listener, Register};
 use crate::inbox::Inbox;
 use crate::record::Entry;
+use crate::registers::Registers;
 use crate::tally::Tally;
 use crate::{Change, Notice, OnNotice, Shadow};
 
@@ -54,7 +55,7 @@ pub(crate) fn nodes_with_radio(plan: &Plan) -> impl Iterator<Item = (&NodeName, 
 pub(crate) struct Shell {
     medium: Medium,
     path: Path,
-    ear: Ear,
+    registers: Registers,
     names: Vec<NodeName>,
     index: Index,
     monitors: PacketSocket,
@@ -124,7 +125,7 @@ impl Shell {
         Ok(Shell {
             medium,
             path,
-            ear: ear(plan, &index, start)?,
+            registers: registers(plan, &index, start)?,
             names,
             index,
             monitors: PacketSocket::of_monitors().context("packet socket on the shadow radios")?,
@@ -153,7 +154,7 @@ impl Shell {
             self.take_frames().context("frames of the shadow radios")?;
             self.medium.handle_timeout(now(), &mut self.path);
             self.hand_over()?;
-            for (radio, signal) in self.ear.poll(now()) {
+            for (radio, signal) in self.registers.poll(now()) {
                 let node = self.names[radio.0].clone();
                 (self.on_notice)(Notice::Signal(node, signal));
             }
@@ -171,7 +172,7 @@ impl Shell {
     fn sleep(&self) -> Result<()> {
         let due = [
             self.medium.poll_timeout(),
-            self.ear.poll_timeout(),
+            self.registers.poll_timeout(),
             self.readings_due,
         ];
         let timeout = due.into_iter().flatten().min().map(|at| {
@@ -213,12 +214,12 @@ impl Shell {
                     ..self.medium.config(radio).filter
                 };
                 self.medium.set_filter(now, &mut self.path, radio, filter);
-                self.ear.tuned(now, radio, channel);
+                self.registers.tuned(now, radio, channel);
             }
             Change::Awake(node, awake) => {
                 let radio = self.radio(&node)?;
                 self.medium.set_awake(now, &mut self.path, radio, awake);
-                self.ear.awake(now, radio, awake);
+                self.registers.awake(now, radio, awake);
             }
             Change::Read(node, at) => {
                 let energy = self.medium.energy(self.radio(&node)?, at);
@@ -243,7 +244,10 @@ impl Shell {
 
     fn take_frames(&mut self) -> Result<()> {
         let Shell {
-            medium, path, ear, ..
+            medium,
+            path,
+            registers,
+            ..
         } = self;
         self.monitors.receive(&mut self.buffers, |arrived, psdu| {
             let Some(&(radio, channel)) = self.sources.get(&arrived.ifindex) else {
@@ -255,7 +259,7 @@ impl Shell {
             let mpdu: Arc<[u8]> = psdu[..length].into();
             let at = arrived.at;
             // A node's own frame tells where its radio is, whatever its daemon said.
-            ear.tuned(at, radio, channel);
+            registers.tuned(at, radio, channel);
             medium.handle_frame(at, path, radio, channel, &mpdu);
             Ok::<(), anyhow::Error>(())
         })
@@ -269,7 +273,8 @@ impl Shell {
                 Output::Heard(heard) => {
                     if let Ok(header) = Header::parse(&heard.mpdu) {
                         let (at, by) = (heard.at, heard.by);
-                        self.ear.heard(at, by, heard.channel, &header, heard.rssi);
+                        self.registers
+                            .heard(at, by, heard.channel, &header, heard.rssi);
                     }
                 }
                 Output::Transmission(transmission) => {
@@ -382,30 +387,30 @@ fn field(plan: &Plan, phy: &PhyPlan, index: &Index) -> Result<Field> {
     Ok(field)
 }
 
-/// The registers of every node that may leave its router: one per candidate.
-fn ear(plan: &Plan, index: &Index, start: SimTime) -> Result<Ear> {
-    let mut ear = Ear::default();
+/// The registers of every node that moves: one per candidate router.
+fn registers(plan: &Plan, index: &Index, start: SimTime) -> Result<Registers> {
+    let mut registers = Registers::default();
     for (name, node) in &plan.nodes {
         let (Some(handover), Some(radio)) = (node.handover(), &node.radio) else {
             continue;
         };
         let silence = handover.signal_timeout;
         let silence = silence.with_context(|| format!("{name}: no signal timeout in the plan"))?;
-        let listener = Listener::new(radio.channel, start, silence, registers(plan, node));
-        ear.add(index[name], listener);
+        let routers = routers(plan, node);
+        registers.add(index[name], start, radio.channel, silence, routers);
     }
-    Ok(ear)
+    Ok(registers)
 }
 
-fn registers(plan: &Plan, node: &NodePlan) -> Vec<Register> {
+fn routers(plan: &Plan, node: &NodePlan) -> Vec<Router> {
     let candidates = node.candidates().iter().filter_map(|candidate| {
         let radio = plan.nodes.get(&candidate.router)?.radio.as_ref()?;
-        Some(Register::new(
-            candidate.channel,
-            candidate.pan_id,
-            radio.eui64,
-            radio.short_address,
-        ))
+        Some(Router {
+            channel: candidate.channel,
+            pan_id: candidate.pan_id,
+            eui64: radio.eui64,
+            short_address: radio.short_address,
+        })
     });
     candidates.collect()
 }

@@ -69,7 +69,7 @@ pub use address::{AddressState, Dad, InterfaceAddress, WaitError};
 pub use error::{Errno, Error, Result};
 pub use hwsim::{Edge, Hwsim, Radio, RadioId};
 pub use link::{Link, Links};
-pub use lqi::{FrameSource, HeardFrame, LqiSocket};
+pub use lqi::{HeardFrame, LqiSocket};
 pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};

@@ -5,7 +5,6 @@
 //! that their interface accepts: those to its own address or to the broadcast address, in its own
 //! PAN or in the broadcast PAN. Frames of another PAN on the channel are not among them.
 
-use std::fmt;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
@@ -14,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use units::{Eui64, Lqi, PanId, ShortAddress};
+use units::{Eui64, Lqi, MacAddress, PanId, ShortAddress};
 
 use crate::error::{Error, Result};
 
@@ -45,29 +44,11 @@ union Control {
     bytes: [u8; 64],
 }
 
-/// Who sent a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FrameSource {
-    /// By its extended address.
-    Extended(Eui64),
-    /// By its short address.
-    Short(ShortAddress),
-}
-
-impl fmt::Display for FrameSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FrameSource::Extended(eui64) => eui64.fmt(f),
-            FrameSource::Short(short) => short.fmt(f),
-        }
-    }
-}
-
 /// What a socket says of a received frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeardFrame {
     /// The sender; none if the frame does not name it.
-    pub source: Option<FrameSource>,
+    pub source: Option<MacAddress>,
     /// The sender's PAN.
     pub pan_id: PanId,
     /// The link quality with which the radio received it.
@@ -233,10 +214,10 @@ impl SockAddr {
     fn frame(self, lqi: Lqi) -> HeardFrame {
         let [first, second, ..] = self.hwaddr;
         let source = match self.addr_type {
-            ADDR_LONG => Some(FrameSource::Extended(Eui64(self.hwaddr))),
+            ADDR_LONG => Some(MacAddress::Extended(Eui64(self.hwaddr))),
             ADDR_SHORT => {
                 let short = u16::from_ne_bytes([first, second]);
-                Some(FrameSource::Short(ShortAddress(short)))
+                Some(MacAddress::Short(ShortAddress(short)))
             }
             _ => None,
         };

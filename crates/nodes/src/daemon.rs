@@ -17,7 +17,7 @@ use crate::application::{Application, Endpoint};
 use crate::control::{Controls, Source};
 use crate::host::{Events, Host, Interfaces};
 use crate::mobility::{Adapter, WithoutMobility};
-use crate::radio_host::{self, Listening, SignalSource};
+use crate::radio_host::{self, LqiConfig, SignalSource};
 use crate::{comp, dhcpv6_server, router, services, wired};
 
 /// What a daemon needs to know.
@@ -153,14 +153,14 @@ impl Parts {
             return Ok(());
         };
         let radio = node.radio.clone().context("a radio host has a radio")?;
-        let listening = match (config.signal, &host_plan.handover) {
+        let lqi = match (config.signal, &host_plan.handover) {
             (SignalSource::Radio { span }, Some(handover)) => {
-                Some(Listening::new(&config.plan, handover, &radio, span)?)
+                Some(LqiConfig::new(&config.plan, handover, &radio, span)?)
             }
             _ => None,
         };
         self.start(|host, controls| {
-            radio_host::run(host, controls, application, host_plan, radio, listening)
+            radio_host::run(host, controls, application, host_plan, radio, lqi)
         });
         Ok(())
     }

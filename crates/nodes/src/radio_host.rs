@@ -10,13 +10,13 @@
 //! | `link` | the radio's moves between PANs, and to channels that it only listens on |
 //! | `address` | from an advertisement to an address that may be used |
 //! | `sleep` | the radio's duty cycle |
-//! | `registers` | signal registers of a node whose own radio measures them |
+//! | `lqi` | signal registers of a node whose own radio measures them |
 //! | `settings` | the plan's words in the cores' words |
 
 mod address;
 mod attachment;
 mod link;
-mod registers;
+mod lqi;
 mod settings;
 mod sleep;
 
@@ -27,7 +27,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use dhcpv6::CLIENT_PORT;
 use driver::{Driver, Icmpv6, Ignored, Udp};
-use handover::{Command, Mobility, Sequencer, Step};
+use handover::{Command, Mobility, Sequencer, Signal, Step};
 use nd::message::ROUTER_ADVERTISEMENT;
 use nd::solicitor::{Advertised, Solicitor};
 use nd::{ALL_NODES, HOP_LIMIT};
@@ -44,23 +44,23 @@ use crate::radio::Radio;
 
 use address::check;
 use attachment::Attachment;
-pub(crate) use registers::Listening;
-pub use registers::SignalSource;
-use registers::{FrameRegisters, next_frame};
+pub(crate) use lqi::LqiConfig;
+pub use lqi::SignalSource;
+use lqi::{LqiSource, next_frame};
 use settings::{candidate, dhcp_config, sequencer_config, solicitor_config};
 use sleep::Sleep;
 
-/// Runs the application of a host at `at_start`; with a `listening` its own radio is what it knows
-/// signals by, without one it is told.
+/// Runs the application of a host at `at_start`; with `lqi` its own radio sets its signal
+/// registers, without it is told them.
 pub(crate) async fn run<A: Adapter>(
     host: Host,
     controls: Controls,
     application: Application<A>,
     plan: HostPlan,
     at_start: RadioInterface,
-    listening: Option<Listening>,
+    lqi: Option<LqiConfig>,
 ) -> Result<()> {
-    let mut node = RadioHost::open(host, controls, application, plan, &at_start, listening).await?;
+    let mut node = RadioHost::open(host, controls, application, plan, &at_start, lqi).await?;
     node.report_tuned()?;
     node.solicitor.with(|solicitor, now| solicitor.start(now));
     loop {
@@ -86,7 +86,7 @@ struct RadioHost<A> {
     dhcp: Driver<dhcpv6::Client>,
     radio: Radio,
     /// None: control lines bring the signal registers.
-    registers: Option<FrameRegisters>,
+    lqi: Option<LqiSource>,
     /// The PAN that the node is attached to, or is to be.
     home: Pan,
     router: Option<Advertised>,
@@ -108,16 +108,11 @@ impl<A: Adapter> RadioHost<A> {
         application: Application<A>,
         plan: HostPlan,
         at_start: &RadioInterface,
-        listening: Option<Listening>,
+        lqi: Option<LqiConfig>,
     ) -> Result<RadioHost<A>> {
         let mut radio = Radio::open(&host.interfaces).await?;
-        let registers = match listening {
-            Some(listening) => {
-                let wpan = &host.interfaces.wpan;
-                Some(FrameRegisters::open(wpan, &radio, listening)?)
-            }
-            None => None,
-        };
+        let open = |config| LqiSource::open(&host.interfaces.wpan, &radio, config, now());
+        let lqi = lqi.map(open).transpose()?;
         radio.configure_host(Duration::ZERO, plan.dad)?;
         radio.add_link_local().await?;
         let at_start = (at_start.channel, at_start.pan_id);
@@ -149,7 +144,7 @@ impl<A: Adapter> RadioHost<A> {
             solicitor: Driver::new(solicitor, icmpv6)?,
             dhcp: Driver::new(dhcp, dhcp_socket)?,
             radio,
-            registers,
+            lqi,
             home,
             router: None,
             ignored: Ignored::default(),
@@ -185,11 +180,11 @@ impl<A: Adapter> RadioHost<A> {
                 }
             }
             () = tokio::time::sleep_until(instant(deadline)) => self.on_timeout(reach)?,
-            frame = next_frame(&self.registers) => {
+            frame = next_frame(&self.lqi) => {
                 let now = now();
                 let frame = frame?;
-                let heard = self.registers.as_mut().and_then(|r| r.heard(now, &frame));
-                self.on_register(now, heard);
+                let heard = self.lqi.as_mut().and_then(|lqi| lqi.heard(now, &frame));
+                self.on_signal(now, heard);
             }
             control = self.controls.next() => return self.on_control(control),
         }
@@ -202,39 +197,33 @@ impl<A: Adapter> RadioHost<A> {
         let of_handover = self.attachment.poll_timeout().filter(|_| awake);
         let deadline = earlier(of_handover, self.application.poll_timeout(reach));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
-        let silence = self.registers.as_ref();
-        earlier(deadline, silence.and_then(FrameRegisters::poll_timeout))
+        let silence = self.lqi.as_ref().and_then(LqiSource::poll_timeout);
+        earlier(deadline, silence)
     }
 
     fn on_timeout(&mut self, reach: Reach) -> Result<()> {
         let awake = !self.sleep.is_asleep();
         self.on_sleep_timeout()?;
         let now = now();
-        let silent = self.registers.as_mut().and_then(|r| r.handle_timeout(now));
-        self.on_register(now, silent);
+        let silent = self.lqi.as_mut().and_then(|lqi| lqi.handle_timeout(now));
+        self.on_signal(now, silent);
         if awake {
             self.attachment.handle_timeout(now);
         }
         self.application.handle_timeout(reach)
     }
 
-    /// A signal register of the node's own changed.
-    fn on_register(&mut self, now: SimTime, change: Option<registers::Change>) {
-        if let (Some((channel, pan_id, rssi)), Some(sequencer)) =
-            (change, self.attachment.sequencer())
-        {
-            sequencer.handle_signal(now, channel, pan_id, rssi);
+    /// A signal register changed, if one did.
+    fn on_signal(&mut self, now: SimTime, signal: Option<Signal>) {
+        if let (Some(signal), Some(sequencer)) = (signal, self.attachment.sequencer()) {
+            sequencer.handle_signal(now, signal);
         }
     }
 
     /// Does what it is told; `false` when that is to leave.
     fn on_control(&mut self, control: Control) -> Result<bool> {
         match control {
-            Control::Signal {
-                channel,
-                pan_id,
-                rssi,
-            } => self.on_register(now(), Some((channel, pan_id, rssi))),
+            Control::Signal(signal) => self.on_signal(now(), Some(signal)),
             Control::Stop => return Ok(false),
             Control::Start => {
                 self.sleep.start(now());

@@ -39,7 +39,7 @@ pub(crate) async fn run<A: Adapter>(
             control = controls.next() => match control {
                 Control::Start => application.start()?,
                 Control::Drain => application.drain()?,
-                Control::Signal { .. } | Control::Wake => {}
+                Control::Signal(_) | Control::Wake => {}
                 Control::Stop => return Ok(()),
             },
         }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use capture::decode::{Decoder, Frame};
 use capture::{Capture, LinkType, TapHeader};
-use medium::mpdu::{self, Address, Header};
+use medium::mpdu::{self, Header};
 use rundir::RunDir;
 use topology::Plan;
 use topology::plan::{NodeName, NodePlan};
-use units::SimTime;
+use units::{MacAddress, SimTime};
 
 /// How strong one node heard one router.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,11 +65,11 @@ pub fn heard(plan: &Plan, air: &Capture, seconds: impl Fn(SimTime) -> f64) -> Ve
     heard.collect()
 }
 
-fn owner(plan: &Plan, address: Address) -> Option<(&NodeName, &NodePlan)> {
+fn owner(plan: &Plan, address: MacAddress) -> Option<(&NodeName, &NodePlan)> {
     plan.nodes.iter().find(|(_, node)| {
         node.radio.as_ref().is_some_and(|radio| match address {
-            Address::Extended(eui64) => radio.eui64 == eui64,
-            Address::Short(short) => radio.short_address == Some(short),
+            MacAddress::Extended(eui64) => radio.eui64 == eui64,
+            MacAddress::Short(short) => radio.short_address == Some(short),
         })
     })
 }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use netlink::{Hwsim, RadioId};
-use rundir::control::Control;
+use rundir::control::{Control, Signal};
 use topology::plan::{LinkPlan, NodeName, Plan, RadioPlan};
-use units::{Db, Dbm, Lqi};
+use units::{Channel, Db, Dbm, Lqi, PanId};
 
 /// An unordered pair of radios, smaller name first.
 type Pair = (NodeName, NodeName);
@@ -74,7 +74,7 @@ pub(crate) struct EdgeMedium {
     /// second.
     edges: BTreeMap<(NodeName, NodeName), Lqi>,
     /// The PAN of each edge router, and which nodes listen for it.
-    routers: BTreeMap<NodeName, Control>,
+    routers: BTreeMap<NodeName, (Channel, PanId)>,
     listeners: Vec<NodeName>,
 }
 
@@ -89,15 +89,7 @@ impl EdgeMedium {
         let mut listeners = Vec::new();
         for (name, node) in &plan.nodes {
             if let (true, Some(radio)) = (node.is_router(), &node.radio) {
-                let (channel, pan_id) = (radio.channel, radio.pan_id);
-                routers.insert(
-                    name.clone(),
-                    Control::Signal {
-                        channel,
-                        pan_id,
-                        rssi: None,
-                    },
-                );
+                routers.insert(name.clone(), (radio.channel, radio.pan_id));
             }
             if node.handover().is_some() {
                 listeners.push(name.clone());
@@ -202,12 +194,14 @@ impl EdgeMedium {
     pub(crate) fn signals(&self) -> Vec<(NodeName, Control)> {
         let mut signals = Vec::new();
         for listener in &self.listeners {
-            for (router, register) in &self.routers {
-                let mut register = register.clone();
-                if let Control::Signal { rssi, .. } = &mut register {
-                    *rssi = self.register(router, listener);
-                }
-                signals.push((listener.clone(), register));
+            for (router, &(channel, pan_id)) in &self.routers {
+                let rssi = self.register(router, listener);
+                let signal = Signal {
+                    channel,
+                    pan_id,
+                    rssi,
+                };
+                signals.push((listener.clone(), Control::Signal(signal)));
             }
         }
         signals

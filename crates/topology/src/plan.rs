@@ -10,7 +10,9 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
-use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, MacAddress, PanId, Seed, ShortAddress};
+use units::{
+    ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, Seed, ShortAddress,
+};
 
 mod bytes;
 pub(crate) mod optional_duration;
@@ -177,7 +179,7 @@ pub enum BackboneKind {
 #[serde(deny_unknown_fields)]
 pub struct BackboneInterface {
     /// MAC address, `02:…`, derived from the seed.
-    pub mac: MacAddress,
+    pub mac: EthernetAddress,
     /// The node's address and prefix length.
     pub address: Ipv6Net,
     /// With a routed backbone, the core router's address on this link.

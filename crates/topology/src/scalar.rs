@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde_json::{Value, json};
 use units::quantity::parse_duration;
-use units::{ByteSize, Channel, DataRate, Db, Dbm, Eui64, MacAddress, PanId, ShortAddress};
+use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, ShortAddress};
 
 use crate::decode::{Scalar, whole};
 use crate::diagnostic::{alternatives, nearest};
@@ -89,7 +89,7 @@ quantity!(
 );
 
 quantity!(
-    MacAddress,
+    EthernetAddress,
     str::parse,
     "^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$",
     "02:00:5e:10:00:01"

@@ -10,22 +10,22 @@ use crate::ieee802154::serde_as_text;
 
 /// A 48-bit MAC address, first octet on the wire first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MacAddress(pub [u8; 6]);
+pub struct EthernetAddress(pub [u8; 6]);
 
-impl fmt::Display for MacAddress {
+impl fmt::Display for EthernetAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
         write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }
 
-impl fmt::Debug for MacAddress {
+impl fmt::Debug for EthernetAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MacAddress({self})")
+        write!(f, "EthernetAddress({self})")
     }
 }
 
-impl FromStr for MacAddress {
+impl FromStr for EthernetAddress {
     type Err = QuantityError;
     fn from_str(text: &str) -> Result<Self, QuantityError> {
         let octet = |part: &str| match part.len() {
@@ -35,12 +35,12 @@ impl FromStr for MacAddress {
         let octets: Option<Vec<u8>> = text.split(':').map(octet).collect();
         let octets = octets.and_then(|octets| octets.try_into().ok());
         octets
-            .map(MacAddress)
+            .map(EthernetAddress)
             .ok_or_else(|| QuantityError::new(text, "a MAC address such as `02:00:5e:10:00:01`"))
     }
 }
 
-serde_as_text!(MacAddress);
+serde_as_text!(EthernetAddress);
 
 #[cfg(test)]
 mod tests {
@@ -48,9 +48,9 @@ mod tests {
 
     #[test]
     fn mac_addresses_read_back_as_they_print() {
-        let mac: MacAddress = "02:00:5e:10:00:01".parse().unwrap();
+        let mac: EthernetAddress = "02:00:5e:10:00:01".parse().unwrap();
         assert_eq!(mac.to_string(), "02:00:5e:10:00:01");
-        assert!("02:00:5e:10:00".parse::<MacAddress>().is_err());
-        assert!("02:00:5e:10:00:001".parse::<MacAddress>().is_err());
+        assert!("02:00:5e:10:00".parse::<EthernetAddress>().is_err());
+        assert!("02:00:5e:10:00:001".parse::<EthernetAddress>().is_err());
     }
 }

@@ -145,6 +145,24 @@ impl FromStr for ShortAddress {
 
 serde_as_text!(Eui64, PanId, ShortAddress);
 
+/// A device's address in a MAC frame (IEEE 802.15.4-2006 §7.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MacAddress {
+    /// 16 bits.
+    Short(ShortAddress),
+    /// 64 bits.
+    Extended(Eui64),
+}
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MacAddress::Short(short) => short.fmt(f),
+            MacAddress::Extended(eui64) => eui64.fmt(f),
+        }
+    }
+}
+
 /// A channel of the 2.4 GHz O-QPSK PHY: page 0, 11 to 26 (IEEE 802.15.4-2006 §6.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]

@@ -26,8 +26,8 @@ pub mod quantity;
 pub mod seed;
 pub mod time;
 
-pub use ethernet::MacAddress;
-pub use ieee802154::{Channel, Eui64, Lqi, PanId, ShortAddress};
+pub use ethernet::EthernetAddress;
+pub use ieee802154::{Channel, Eui64, Lqi, MacAddress, PanId, ShortAddress};
 pub use quantity::{ByteSize, DataRate, Db, Dbm, QuantityError};
 pub use seed::{Rng, Seed};
 pub use time::SimTime;

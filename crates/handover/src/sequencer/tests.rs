@@ -392,7 +392,7 @@ fn a_failed_step_gives_the_handover_up_and_tries_again_after_a_rest() {
 }
 
 #[test]
-fn a_request_that_is_faster_than_the_acknowledgement_makes_the_resume_phase_empty() {
+fn a_request_that_is_faster_than_the_binding_makes_the_resume_phase_empty() {
     let mut bench = Bench::new(config());
     bench.decide_for_er2(0);
     bench.prepared(210);
@@ -466,11 +466,10 @@ fn completions_out_of_their_phase_are_ignored() {
 fn signals_of_unknown_pans_are_ignored() {
     let mut bench = Bench::new(config());
     bench.signal(0, 1, Some(-90.0));
-    let channel = 15.try_into().unwrap();
-    bench
-        .0
-        .handle_signal(at(0), channel, PanId(9), Some(Dbm(-40.0)));
-    bench.0.handle_signal(at(0), channel, PanId(9), None);
+    let unknown = candidate("er9", 15, 9);
+    for rssi in [Some(Dbm(-40.0)), None] {
+        bench.0.handle_signal(at(0), signal_of(&unknown, rssi));
+    }
     assert_eq!(bench.0.poll_timeout(), None);
     assert_eq!(bench.events(), []);
 }

@@ -53,8 +53,11 @@ fn extended_addresses_and_one_pan_id_are_read() {
     assert!(header.ack_request && header.wants_ack());
     assert_eq!(header.sequence, 0x2a);
     let pan = PanId(0xabcd);
-    assert_eq!(header.destination, Some((pan, Address::Extended(to.eui64))));
-    assert_eq!(header.source, Some((pan, Address::Extended(OTHER))));
+    assert_eq!(
+        header.destination,
+        Some((pan, MacAddress::Extended(to.eui64)))
+    );
+    assert_eq!(header.source, Some((pan, MacAddress::Extended(OTHER))));
     assert!(header.is_for(&to));
     assert!(!header.is_for(&AddressFilter { eui64: OTHER, ..to }));
     assert!(!header.is_for(&filter(0xabce, None)), "another PAN");
@@ -64,7 +67,7 @@ fn extended_addresses_and_one_pan_id_are_read() {
 fn two_pan_ids_and_version_2006_are_read() {
     let header = Header::parse(DATA_TWO_PANS).unwrap();
     assert!(!header.ack_request);
-    let source = (PanId(0x1234), Address::Short(ShortAddress(7)));
+    let source = (PanId(0x1234), MacAddress::Short(ShortAddress(7)));
     assert_eq!(header.source, Some(source));
     assert!(header.is_for(&filter(0xabcd, Some(9))));
 }

@@ -3,10 +3,8 @@
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
-use netlink::{
-    FrameSource, HeardFrame, Hwsim, Links, LqiSocket, Namespace, Nl802154, create_radio_with_phy,
-};
-use units::{Eui64, Lqi};
+use netlink::{HeardFrame, Hwsim, Links, LqiSocket, Namespace, Nl802154, create_radio_with_phy};
+use units::{Eui64, Lqi, MacAddress};
 
 use crate::lab::{Node, PAN, block_on, channel};
 
@@ -50,7 +48,7 @@ pub fn of_frames() {
             assert_eq!(radio.lqi_at(ear.radio), Some(lqi), "as the kernel says");
             udp.send_to(b"hello", everybody).unwrap();
             let expected = HeardFrame {
-                source: Some(FrameSource::Extended(sender.eui64)),
+                source: Some(MacAddress::Extended(sender.eui64)),
                 pan_id: PAN,
                 lqi,
             };

@@ -8,8 +8,8 @@
 //! radio accepts it: it is lost. Frames that were handed to the radio and had not been sent when
 //! it was turned away are lost too.
 //!
-//! With [`FrameRegisters`](super::FrameRegisters) the radio belongs to the PAN that it listens to; back at home
-//! it gets back the address and the route that went with the interface.
+//! With an [`LqiSource`](super::lqi::LqiSource) the radio belongs to the PAN that it listens to;
+//! back at home it gets back the address and the route that went with the interface.
 
 use anyhow::{Context, Result};
 use rundir::EventKind;
@@ -62,7 +62,7 @@ impl<A: Adapter> RadioHost<A> {
 
     /// Turns the radio to a channel; everything else stays, as far as the other end can tell.
     pub(super) async fn listen(&mut self, channel: Channel) -> Result<()> {
-        match self.registers {
+        match self.lqi {
             Some(_) => self.visit(channel).await?,
             None => self.radio.listen(channel).await?,
         }
@@ -104,8 +104,8 @@ impl<A: Adapter> RadioHost<A> {
     pub(super) fn report_tuned(&mut self) -> Result<()> {
         match self.radio.tuned() {
             Some((channel, pan_id)) => {
-                if let Some(registers) = &mut self.registers {
-                    registers.tuned(now(), channel, pan_id);
+                if let Some(lqi) = &mut self.lqi {
+                    lqi.tuned(now(), channel);
                 }
                 let tuned = EventKind::Tuned { channel, pan_id };
                 self.host.events.report(tuned)

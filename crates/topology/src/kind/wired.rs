@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use units::MacAddress;
+use units::EthernetAddress;
 
 use super::{Expand, MobilityKeys, Node, Place, Protocol, ServiceKeys};
 use crate::decode::{At, Decoder};
@@ -14,7 +14,7 @@ tables! {
         /// Its address on the backbone; derived.
         pub backbone_address: Option<At<Ipv6Addr>>,
         /// MAC address on the backbone; derived from the seed.
-        pub mac: Option<At<MacAddress>>,
+        pub mac: Option<At<EthernetAddress>>,
     }
 
     /// A node on the backbone.

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
-use units::{Channel, Eui64, MacAddress, PanId, ShortAddress};
+use units::{Channel, EthernetAddress, Eui64, PanId, ShortAddress};
 
 use super::{NO_ADDRESS, Resolver};
 use crate::decode::At;
@@ -344,7 +344,7 @@ impl<'t> Resolver<'t> {
                 || {
                     let bytes = self.seed.bytes(&["node", name, "mac"]);
                     // 02: locally administered, individual.
-                    MacAddress([0x02, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]])
+                    EthernetAddress([0x02, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]])
                 },
                 |mac| mac.value,
             );

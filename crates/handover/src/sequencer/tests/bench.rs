@@ -1,6 +1,6 @@
 //! A sequencer that is watched, and the words of its tests.
 
-use units::Db;
+use units::{Db, PanId};
 
 use super::*;
 use crate::mobility::Step;
@@ -17,6 +17,14 @@ pub(super) fn candidate(name: &str, channel: u8, pan: u16) -> Candidate {
         router: name.into(),
         channel: channel.try_into().unwrap(),
         pan_id: PanId(pan),
+    }
+}
+
+pub(super) fn signal_of(candidate: &Candidate, rssi: Option<Dbm>) -> Signal {
+    Signal {
+        channel: candidate.channel,
+        pan_id: candidate.pan_id,
+        rssi,
     }
 }
 
@@ -50,8 +58,8 @@ pub(super) fn config() -> Config {
     }
 }
 
-/// A sequencer beside a mobility protocol with the phases of CoMP: a hold before the node leaves,
-/// if there is to be one, and a binding.
+/// A sequencer beside a mobility protocol with two phases: a hold before the node leaves, if there
+/// is to be one, and a binding.
 pub(super) struct Bench(pub(super) Sequencer, pub(super) Protocol);
 
 pub(super) struct Protocol {
@@ -135,8 +143,8 @@ impl Bench {
     pub(super) fn signal(&mut self, ms: u64, router: usize, dbm: Option<f64>) {
         let c = self.0.config.candidates[router - 1].clone();
         self.1.now = at(ms);
-        self.0
-            .handle_signal(at(ms), c.channel, c.pan_id, dbm.map(Dbm));
+        let rssi = dbm.map(Dbm);
+        self.0.handle_signal(at(ms), signal_of(&c, rssi));
         self.carry_out();
     }
 

@@ -103,7 +103,7 @@ fn a_phase_that_is_open_when_the_node_is_bound_ends_with_the_next_handover_at_th
             continue;
         }
         let er2 = config().candidates[1].clone();
-        node.handle_signal(at(270), er2.channel, er2.pan_id, None);
+        node.handle_signal(at(270), signal_of(&er2, None));
         assert_eq!(
             events(&mut node),
             [

@@ -122,14 +122,14 @@ fn a_scan_takes_all_channels_and_then_the_strongest_router() {
 #[test]
 fn two_routers_on_a_channel_are_both_waited_for_until_the_dwell_is_over() {
     let mut config = two_routers();
-    config.candidates.push(candidate("er2b", 20, 3));
+    let er2b = candidate("er2b", 20, 3);
+    config.candidates.push(er2b.clone());
     let mut bench = Bench::new(config);
     bench.hold_at(0, -90.0);
     assert_eq!(bench.commands(), [listen(20)]);
     bench.tuned(200, 20);
-    bench
-        .0
-        .handle_signal(at(250), channel(20), PanId(3), Some(Dbm(-80.0)));
+    let heard = signal_of(&er2b, Some(Dbm(-80.0)));
+    bench.0.handle_signal(at(250), heard);
     assert_eq!(bench.commands(), []);
     bench.run_until(200 + DWELL);
     assert_eq!(bench.commands(), [Command::Retune { candidate: 2 }]);
