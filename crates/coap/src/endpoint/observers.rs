@@ -118,7 +118,7 @@ impl Endpoint {
         let answered = self.answer(now, id, response);
         if let Some((key, _)) = registered {
             match (answered, self.observers.get_mut(&key)) {
-                (Some(exchange), Some(observer)) => observer.association = exchange.association,
+                (Ok(association), Some(observer)) => observer.association = association,
                 _ => drop(self.observers.remove(&key)),
             }
         }
@@ -151,7 +151,7 @@ impl Endpoint {
             to,
             id,
             path: request.path(),
-            request,
+            request: *request,
             key: asked.key,
             association,
             block2: asked.block2,
@@ -287,16 +287,16 @@ impl Endpoint {
             observer.unconfirmed += 1;
             Kind::NonConfirmable
         };
-        let response = self.first_block(now, &asked, response);
-        let protected = self.protect_response(now, to, &mut association, response);
-        if ends || protected.is_none() {
+        let mut response = self.first_block(now, asked, response);
+        let protected = self.protect_response(now, to, &mut association, &mut response);
+        if ends || protected.is_err() {
             self.observers.remove(&key);
         } else if let Some(observer) = self.observers.get_mut(&key) {
             observer.association = association;
         }
-        let Some(response) = protected else {
+        if protected.is_err() {
             return;
-        };
+        }
         let bytes = encode_response(kind, message_id, key.1, response);
         match kind {
             Kind::Confirmable => self.transmit_confirmable(now, to, message_id, bytes),
