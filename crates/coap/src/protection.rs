@@ -22,12 +22,11 @@
 //!   §4.5): its replay window (§7.4) sees each message once, and a copy gets the bytes that the
 //!   first one got.
 //! * *One call, one message.* A message is protected when it is sent for the first time. Its
-//!   retransmissions, also to another address
-//!   ([`Endpoint::retarget`](crate::Endpoint::retarget)) or from one
-//!   ([`Endpoint::resend`](crate::Endpoint::resend)), repeat the bytes, and no Partial IV is used
-//!   twice or without need (§7.2). A peer that was served the first copy from the endpoint's former
-//!   address, and so knows it by another source, refuses the second as a replay: what it asks for is
-//!   done once, and the request ends in that answer.
+//!   retransmissions, also to another address ([`Endpoint::retarget`](crate::Endpoint::retarget))
+//!   or from one ([`Endpoint::resend`](crate::Endpoint::resend)), repeat the bytes, and no Partial
+//!   IV is used twice or without need (§7.2). A peer that was served the first copy from the
+//!   endpoint's former address, and so knows it by another source, refuses the second as a replay:
+//!   what it asks for is done once, and the request ends in that answer.
 //! * *Every block is a message* (§4.1.3.4.1, Inner Block), and so is a registration that is sent
 //!   again or ended (§4.1.3.5.1: "a new Partial IV MUST be used"). Outer blocks, which only proxies
 //!   make, are not put together.
@@ -42,8 +41,8 @@
 //! # What the endpoint keeps apart by context
 //!
 //! Blocks that are kept for a peer, and its observations, belong to the [`ContextId`] under which
-//! they were asked for: whoever asks under another one, or under none, from the same address gets no
-//! block of them and ends no observation (§4.1.3.5: "the server SHOULD NOT remove an active
+//! they were asked for: whoever asks under another one, or under none, from the same address gets
+//! no block of them and ends no observation (§4.1.3.5: "the server SHOULD NOT remove an active
 //! observation just because it receives a request with the same Token"). The owner sees the context
 //! of a request in [`Event::Request`](crate::Event::Request), and decides what it may have.
 //!
@@ -169,7 +168,8 @@ pub trait Protection: Any + fmt::Debug + Send {
     ) -> Result<(), Unprotectable>;
 
     /// Turns a response or notification to a request of ours, with an association, into what it
-    /// says. An error that a peer could not protect (RFC 8613 §8.2) comes as it is, and may stay so.
+    /// says. An error that a peer could not protect (RFC 8613 §8.2) comes as it is, and may stay
+    /// so.
     ///
     /// # Errors
     /// When it is not to be believed.

@@ -1,10 +1,9 @@
 //! What a [`Node`](crate::node::Node) does as a client, CWC in CoMM: it asks others by their
 //! permanent address, by any method.
 //!
-//! Discovers where a node is, keeps that in the [`Lbc`], keeps requests back
-//! while the node is on hold, and follows it to its new T_Addr. A [`Target::Address`] is asked where
-//! it is: it is never discovered, on hold or in doubt, and only this node's own absence keeps
-//! requests to it back.
+//! Discovers where a node is, keeps that in the [`Lbc`], keeps requests back while the node is on
+//! hold, and follows it to its new T_Addr. A [`Target::Address`] is asked where it is: it is never
+//! discovered, on hold or in doubt, and only this node's own absence keeps requests to it back.
 //!
 //! What the papers leave open:
 //!

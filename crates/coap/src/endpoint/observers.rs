@@ -1,11 +1,11 @@
 //! The server's side of Observe (RFC 7641): who observes what, and their notifications.
 //!
-//! An observer is a peer and its token (§4.1), and the security context of its registration. What it observes is what it asked for: a path by
-//! GET, or by FETCH what its payload selects (RFC 8132 §2.4), so that two observations of one path
-//! have different states. Notifications are NON, and every
-//! [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is the
-//! first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a CON
-//! is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
+//! An observer is a peer and its token (§4.1), and the security context of its registration. What
+//! it observes is what it asked for: a path by GET, or by FETCH what its payload selects (RFC 8132
+//! §2.4), so that two observations of one path have different states. Notifications are NON, and
+//! every [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is
+//! the first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a
+//! CON is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
 //! between are not sent. A Reset, a CON without answer, Observe 1 and an error state end it.
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
@@ -107,8 +107,8 @@ impl Wish {
 }
 
 impl Endpoint {
-    /// Answers a GET or FETCH like [`Endpoint::respond`], and if it has Observe 0 registers the peer
-    /// for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
+    /// Answers a GET or FETCH like [`Endpoint::respond`], and if it has Observe 0 registers the
+    /// peer for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
         let registered = self.register(now, id, &response);
         if let Some((_, sequence)) = registered {

@@ -1,9 +1,9 @@
 //! A protection that protects nobody: OSCORE's shape with an XOR in place of a cipher.
 //!
-//! A message goes out as POST or 2.04 (with Observe as FETCH or 2.05) with option 9, in which context
-//! and number stand, and a payload that is code, options and payload of the message and their sum,
-//! all XORed with what key, direction, number and the number of the request say. What does not fit
-//! does not decode or has another sum.
+//! A message goes out as POST or 2.04 (with Observe as FETCH or 2.05) with option 9, in which
+//! context and number stand, and a payload that is code, options and payload of the message and
+//! their sum, all XORed with what key, direction, number and the number of the request say. What
+//! does not fit does not decode or has another sum.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV6;
