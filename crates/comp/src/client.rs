@@ -11,8 +11,8 @@
 //!   *here*, in order, and not in the endpoint, so that a hold stops them. Requests that wait
 //!   for a discovery, for a hold to end or for their turn share one queue of
 //!   [`HoldQueue::capacity`] per node, and each waits at most [`HoldQueue::timeout`]. Nothing
-//!   is dropped silently: every [`CallId`] ends in one [`Event::Answered`] or
-//!   [`Event::Failed`].
+//!   is dropped silently: every [`CallId`] ends in one [`Outcome::Answered`] or
+//!   [`Outcome::Failed`].
 //! * Confirmable requests on their way when a hold comes keep their schedule, and are sent to
 //!   the new T_Addr as soon as it is known.
 //! * A request that finds no answer makes the entry doubtful: the next one discovers again.
