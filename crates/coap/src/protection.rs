@@ -22,12 +22,11 @@
 //!   §4.5): its replay window (§7.4) sees each message once, and a copy gets the bytes that the
 //!   first one got.
 //! * *One call, one message.* A message is protected when it is sent for the first time. Its
-//!   retransmissions, also to another address
-//!   ([`Endpoint::retarget`](crate::Endpoint::retarget)) or from one
-//!   ([`Endpoint::resend`](crate::Endpoint::resend)), repeat the bytes, and no Partial IV is used
-//!   twice or without need (§7.2). A peer that was served the first copy from the endpoint's former
-//!   address, and so knows it by another source, refuses the second as a replay: what it asks for is
-//!   done once, and the request ends in that answer.
+//!   retransmissions, also to another address ([`Endpoint::retarget`](crate::Endpoint::retarget))
+//!   or from one ([`Endpoint::resend`](crate::Endpoint::resend)), repeat the bytes, and no Partial
+//!   IV is used twice or without need (§7.2). A peer that was served the first copy from the
+//!   endpoint's former address, and so knows it by another source, refuses the second as a replay:
+//!   what it asks for is done once, and the request ends in that answer.
 //! * *Every block is a message* (§4.1.3.4.1, Inner Block), and so is a registration that is sent
 //!   again or ended (§4.1.3.5.1: "a new Partial IV MUST be used"). Outer blocks, which only proxies
 //!   make, are not put together.
@@ -42,8 +41,8 @@
 //! # What the endpoint keeps apart by context
 //!
 //! Blocks that are kept for a peer, and its observations, belong to the [`ContextId`] under which
-//! they were asked for: whoever asks under another one, or under none, from the same address gets no
-//! block of them and ends no observation (§4.1.3.5: "the server SHOULD NOT remove an active
+//! they were asked for: whoever asks under another one, or under none, from the same address gets
+//! no block of them and ends no observation (§4.1.3.5: "the server SHOULD NOT remove an active
 //! observation just because it receives a request with the same Token"). The owner sees the context
 //! of a request in [`Event::Request`](crate::Event::Request), and decides what it may have.
 //!
@@ -127,10 +126,11 @@ impl Refusal {
 #[error("the response cannot be verified")]
 pub struct Unverified;
 
-/// Protects messages: see the [module](self). Addresses are those of the other end.
+/// Protects messages: see the [module](self). Addresses are those of the other end. After an error
+/// a message may hold anything.
 pub trait Protection: Any + fmt::Debug + Send {
-    /// A request of ours, as it is sent; without an association it is sent as it is, and its
-    /// response is taken as it comes.
+    /// Turns a request of ours into what is sent. Without an association it is sent as it is, and
+    /// its response is taken as it comes.
     ///
     /// # Errors
     /// When it may not be sent: it ends in
@@ -139,11 +139,11 @@ pub trait Protection: Any + fmt::Debug + Send {
         &mut self,
         now: SimTime,
         to: SocketAddrV6,
-        request: Request,
-    ) -> Result<(Request, Option<Association>), Unprotectable>;
+        request: &mut Request,
+    ) -> Result<Option<Association>, Unprotectable>;
 
-    /// A request of a peer, as the owner sees it; without an association its response goes out as
-    /// it is.
+    /// Turns a request of a peer into what the owner sees. Without an association its response
+    /// goes out as it is.
     ///
     /// # Errors
     /// Why the owner does not see it.
@@ -151,10 +151,11 @@ pub trait Protection: Any + fmt::Debug + Send {
         &mut self,
         now: SimTime,
         from: SocketAddrV6,
-        request: Request,
-    ) -> Result<(Request, Option<Association>), Refusal>;
+        request: &mut Request,
+    ) -> Result<Option<Association>, Refusal>;
 
-    /// A response or notification of ours to a request with an association, as it is sent.
+    /// Turns a response or notification of ours, to a request with an association, into what is
+    /// sent.
     ///
     /// # Errors
     /// When it may not be sent. The request gets none, and an observation ends.
@@ -163,11 +164,12 @@ pub trait Protection: Any + fmt::Debug + Send {
         now: SimTime,
         to: SocketAddrV6,
         association: &mut Association,
-        response: Response,
-    ) -> Result<Response, Unprotectable>;
+        response: &mut Response,
+    ) -> Result<(), Unprotectable>;
 
-    /// A response or notification to a request of ours with an association. An error that a peer
-    /// could not protect (RFC 8613 §8.2) comes as it is, and may be given as it is.
+    /// Turns a response or notification to a request of ours, with an association, into what it
+    /// says. An error that a peer could not protect (RFC 8613 §8.2) comes as it is, and may stay
+    /// so.
     ///
     /// # Errors
     /// When it is not to be believed.
@@ -176,8 +178,8 @@ pub trait Protection: Any + fmt::Debug + Send {
         now: SimTime,
         from: SocketAddrV6,
         association: &mut Association,
-        response: Response,
-    ) -> Result<Response, Unverified>;
+        response: &mut Response,
+    ) -> Result<(), Unverified>;
 
     /// Whoever was at `from` is at `to` now ([`Endpoint::retarget`](crate::Endpoint::retarget)).
     fn moved(&mut self, from: SocketAddrV6, to: SocketAddrV6);
@@ -192,18 +194,18 @@ impl Protection for Plain {
         &mut self,
         _: SimTime,
         _: SocketAddrV6,
-        request: Request,
-    ) -> Result<(Request, Option<Association>), Unprotectable> {
-        Ok((request, None))
+        _: &mut Request,
+    ) -> Result<Option<Association>, Unprotectable> {
+        Ok(None)
     }
 
     fn verify_request(
         &mut self,
         _: SimTime,
         _: SocketAddrV6,
-        request: Request,
-    ) -> Result<(Request, Option<Association>), Refusal> {
-        Ok((request, None))
+        _: &mut Request,
+    ) -> Result<Option<Association>, Refusal> {
+        Ok(None)
     }
 
     fn protect_response(
@@ -211,9 +213,9 @@ impl Protection for Plain {
         _: SimTime,
         _: SocketAddrV6,
         _: &mut Association,
-        response: Response,
-    ) -> Result<Response, Unprotectable> {
-        Ok(response)
+        _: &mut Response,
+    ) -> Result<(), Unprotectable> {
+        Ok(())
     }
 
     fn verify_response(
@@ -221,9 +223,9 @@ impl Protection for Plain {
         _: SimTime,
         _: SocketAddrV6,
         _: &mut Association,
-        response: Response,
-    ) -> Result<Response, Unverified> {
-        Ok(response)
+        _: &mut Response,
+    ) -> Result<(), Unverified> {
+        Ok(())
     }
 
     fn moved(&mut self, _: SocketAddrV6, _: SocketAddrV6) {}

@@ -1,10 +1,9 @@
 //! What a [`Node`](crate::node::Node) does as a client, CWC in CoMM: it asks others by their
 //! permanent address, by any method.
 //!
-//! Discovers where a node is, keeps that in the [`Lbc`], keeps requests back
-//! while the node is on hold, and follows it to its new T_Addr. A [`Target::Address`] is asked where
-//! it is: it is never discovered, on hold or in doubt, and only this node's own absence keeps
-//! requests to it back.
+//! Discovers where a node is, keeps that in the [`Lbc`], keeps requests back while the node is on
+//! hold, and follows it to its new T_Addr. A [`Target::Address`] is asked where it is: it is never
+//! discovered, on hold or in doubt, and only this node's own absence keeps requests to it back.
 //!
 //! What the papers leave open:
 //!
@@ -12,8 +11,8 @@
 //!   *here*, in order, and not in the endpoint, so that a hold stops them. Requests that wait
 //!   for a discovery, for a hold to end or for their turn share one queue of
 //!   [`HoldQueue::capacity`] per node, and each waits at most [`HoldQueue::timeout`]. Nothing
-//!   is dropped silently: every [`CallId`] ends in one [`Event::Answered`] or
-//!   [`Event::Failed`].
+//!   is dropped silently: every [`CallId`] ends in one [`Outcome::Answered`] or
+//!   [`Outcome::Failed`].
 //! * Confirmable requests on their way when a hold comes keep their schedule, and are sent to
 //!   the new T_Addr as soon as it is known.
 //! * A request that finds no answer makes the entry doubtful: the next one discovers again.

@@ -176,9 +176,9 @@ impl Node {
         self.call(now, target, reliability, request, false)
     }
 
-    /// Observes by a GET or FETCH (RFC 7641, RFC 8132 §2.4), from now or as soon as the target can be
-    /// reached: [`Outcome::Notified`] for every new state, or [`Outcome::Answered`] if it cannot be
-    /// observed.
+    /// Observes by a GET or FETCH (RFC 7641, RFC 8132 §2.4), from now or as soon as the target can
+    /// be reached: [`Outcome::Notified`] for every new state, or [`Outcome::Answered`] if it cannot
+    /// be observed.
     ///
     /// RFC 7641 knows an observation by the endpoints and the token. Here the other node's endpoint
     /// is its P_Addr: a binding update moves the observation to the new T_Addr, without another

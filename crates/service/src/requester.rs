@@ -1,9 +1,9 @@
 //! The requester: asks others, again and again or by observing them.
 //!
-//! Every poll has a random stream of its own, by its name: another poll, or another request of
-//! this one, shifts nothing. A request that finds no answer is reported and not repeated here (the
-//! node has done that); the next one comes at its time. An observation that ends is reported, unless
-//! its first answer was its end, and begun again after [`OBSERVE_AGAIN`].
+//! Every poll has a random stream of its own, by its name: another poll, or another request of this
+//! one, shifts nothing. A request that finds no answer is reported and not repeated here (the node
+//! has done that); the next one comes at its time. An observation that ends is reported, unless its
+//! first answer was its end, and begun again after [`OBSERVE_AGAIN`].
 
 mod config;
 mod schedule;

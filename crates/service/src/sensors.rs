@@ -1,10 +1,10 @@
 //! Sensors: resources with a representation that is generated, and may be written.
 //!
 //! *Reading.* GET gives the representation, 2.05; so does FETCH, whose body selects nothing, since
-//! one value has no parts (RFC 8132 §2). A resource that can be observed (RFC 7641; by GET or FETCH)
-//! has a state, which changes by itself, at its instants, or when it is written; any other one is
-//! generated anew for every request. With an ETag in the request that fits, the answer is 2.03
-//! (RFC 7252 §5.10.6.2).
+//! one value has no parts (RFC 8132 §2). A resource that can be observed (RFC 7641; by GET or
+//! FETCH) has a state, which changes by itself, at its instants, or when it is written; any other
+//! one is generated anew for every request. With an ETag in the request that fits, the answer is
+//! 2.03 (RFC 7252 §5.10.6.2).
 //!
 //! *Writing*, with the methods that the resource allows:
 //!
@@ -15,19 +15,19 @@
 //! | DELETE | it is not there any more: 4.04 until it is written by PUT or POST (RFC 7252 §5.8.4) | 2.02, also if it is not there |
 //!
 //! What was written stays: the source of the resource has no part in it any more. It is given as it
-//! came, whatever size the resource has. Whoever observes is told, after a DELETE with a 4.04, which
-//! ends the observation (RFC 7641 §4.2).
+//! came, whatever size the resource has. Whoever observes is told, after a DELETE with a 4.04,
+//! which ends the observation (RFC 7641 §4.2).
 //!
 //! *Conditions.* If-Match and If-None-Match are obeyed by every method that writes: 4.12 (RFC 7252
 //! §5.10.8). A resource that can be written has an ETag in its answers; it is that of the bytes.
 //!
 //! *Errors.* 4.05 for a method that the resource does not allow (RFC 7252 §5.8); 4.15 for a payload
-//! in another Content-Format than the resource's (§5.10.3; without the option it is taken for that);
-//! 4.00 for a FETCH without Content-Format (RFC 8132 §2.3.1); 4.06 is the endpoint's.
+//! in another Content-Format than the resource's (§5.10.3; without the option it is taken for
+//! that); 4.00 for a FETCH without Content-Format (RFC 8132 §2.3.1); 4.06 is the endpoint's.
 //!
-//! *Freshness.* An observer waits for the next state as long as this one is fresh (RFC 7641 §3.3.1):
-//! Max-Age is the period of a resource and a second where that is more than the default of 60 s, and
-//! a day where only writing changes it.
+//! *Freshness.* An observer waits for the next state as long as this one is fresh (RFC 7641
+//! §3.3.1): Max-Age is the period of a resource and a second where that is more than the default of
+//! 60 s, and a day where only writing changes it.
 
 mod config;
 mod generator;
@@ -171,8 +171,8 @@ impl Sensors {
     }
 }
 
-/// "A server can issue a 2.03 Valid response [...] in place of a 2.05 Content response if one of the
-/// ETags given is the entity-tag for the current representation" (RFC 7252 §5.10.6.2).
+/// "A server can issue a 2.03 Valid response [...] in place of a 2.05 Content response if one of
+/// the ETags given is the entity-tag for the current representation" (RFC 7252 §5.10.6.2).
 fn validated(request: &Request, mut state: Response) -> Response {
     let tag = coap::block::entity_tag(&state.payload);
     let mut known = request.options.get_all(option::ETAG);

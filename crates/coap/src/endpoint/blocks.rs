@@ -120,7 +120,7 @@ impl Endpoint {
     pub(super) fn first_block(
         &mut self,
         now: SimTime,
-        asked: &Asked,
+        asked: Asked,
         mut response: Response,
     ) -> Response {
         let largest = self.params.block_size;
@@ -137,8 +137,7 @@ impl Endpoint {
             let lifetime = self.params.exchange_lifetime();
             // The further blocks are no notifications (RFC 7959 §3.4).
             response.options.remove(option::OBSERVE);
-            self.downloads
-                .keep(now, asked.key.clone(), lifetime, response);
+            self.downloads.keep(now, asked.key, lifetime, response);
         }
         match asked.block1 {
             Some(block) => with_block1(first, block),

@@ -51,10 +51,10 @@ pub(super) struct Notified {
 }
 
 impl Endpoint {
-    /// Sends a GET or FETCH with Observe 0 (RFC 7641 §3.1, RFC 8132 §2.4): [`Event::Notification`]
-    /// for the state of now
-    /// and for every later one, until [`Endpoint::stop_observing`], [`Endpoint::cancel`],
-    /// [`Event::Response`] (the peer does not notify, or not any more) or [`Event::Failed`].
+    /// Sends a GET or FETCH with Observe 0 (RFC 7641 §3.1, RFC 8132 §2.4):
+    /// [`Event::Notification`] for the state of now and for every later one, until
+    /// [`Endpoint::stop_observing`], [`Endpoint::cancel`], [`Event::Response`] (the peer does not
+    /// notify, or not any more) or [`Event::Failed`].
     pub fn observe(
         &mut self,
         now: SimTime,
@@ -68,8 +68,8 @@ impl Endpoint {
         self.enqueue(now, to, reliability, Some(request), role)
     }
 
-    /// Ends an observation by its request with Observe 1 and its token (RFC 7641 §3.6), which ends in
-    /// [`Event::Response`] or [`Event::Failed`]. One that the peer has not confirmed yet is
+    /// Ends an observation by its request with Observe 1 and its token (RFC 7641 §3.6), which ends
+    /// in [`Event::Response`] or [`Event::Failed`]. One that the peer has not confirmed yet is
     /// cancelled. After [`Endpoint::cancel`], the next notification is answered with a Reset,
     /// which ends it, too.
     pub fn stop_observing(&mut self, now: SimTime, id: RequestId) {

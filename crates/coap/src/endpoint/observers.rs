@@ -1,11 +1,11 @@
 //! The server's side of Observe (RFC 7641): who observes what, and their notifications.
 //!
-//! An observer is a peer and its token (§4.1), and the security context of its registration. What it observes is what it asked for: a path by
-//! GET, or by FETCH what its payload selects (RFC 8132 §2.4), so that two observations of one path
-//! have different states. Notifications are NON, and every
-//! [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is the
-//! first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a CON
-//! is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
+//! An observer is a peer and its token (§4.1), and the security context of its registration. What
+//! it observes is what it asked for: a path by GET, or by FETCH what its payload selects (RFC 8132
+//! §2.4), so that two observations of one path have different states. Notifications are NON, and
+//! every [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is
+//! the first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a
+//! CON is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
 //! between are not sent. A Reset, a CON without answer, Observe 1 and an error state end it.
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
@@ -107,8 +107,8 @@ impl Wish {
 }
 
 impl Endpoint {
-    /// Answers a GET or FETCH like [`Endpoint::respond`], and if it has Observe 0 registers the peer
-    /// for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
+    /// Answers a GET or FETCH like [`Endpoint::respond`], and if it has Observe 0 registers the
+    /// peer for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
         let registered = self.register(now, id, &response);
         if let Some((_, sequence)) = registered {
@@ -118,7 +118,7 @@ impl Endpoint {
         let answered = self.answer(now, id, response);
         if let Some((key, _)) = registered {
             match (answered, self.observers.get_mut(&key)) {
-                (Some(exchange), Some(observer)) => observer.association = exchange.association,
+                (Ok(association), Some(observer)) => observer.association = association,
                 _ => drop(self.observers.remove(&key)),
             }
         }
@@ -151,7 +151,7 @@ impl Endpoint {
             to,
             id,
             path: request.path(),
-            request,
+            request: *request,
             key: asked.key,
             association,
             block2: asked.block2,
@@ -287,16 +287,16 @@ impl Endpoint {
             observer.unconfirmed += 1;
             Kind::NonConfirmable
         };
-        let response = self.first_block(now, &asked, response);
-        let protected = self.protect_response(now, to, &mut association, response);
-        if ends || protected.is_none() {
+        let mut response = self.first_block(now, asked, response);
+        let protected = self.protect_response(now, to, &mut association, &mut response);
+        if ends || protected.is_err() {
             self.observers.remove(&key);
         } else if let Some(observer) = self.observers.get_mut(&key) {
             observer.association = association;
         }
-        let Some(response) = protected else {
+        if protected.is_err() {
             return;
-        };
+        }
         let bytes = encode_response(kind, message_id, key.1, response);
         match kind {
             Kind::Confirmable => self.transmit_confirmable(now, to, message_id, bytes),

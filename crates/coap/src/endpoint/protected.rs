@@ -8,7 +8,7 @@ use super::outstanding::Role;
 use super::transfer::Transfer;
 use super::{Endpoint, Failure, RequestId};
 use crate::message::{Request, Response};
-use crate::protection::{Association, Refusal};
+use crate::protection::{Association, Refusal, Unprotectable};
 use crate::wire::Message;
 
 /// What the next message to a peer holds besides its header.
@@ -24,12 +24,12 @@ impl Endpoint {
     /// protected.
     pub(super) fn protect_request(&mut self, now: SimTime, id: RequestId) -> Option<Content> {
         let outstanding = self.requests.get_mut(&id)?;
-        let Some(request) = outstanding.transfer.as_ref().map(Transfer::message) else {
+        let Some(mut request) = outstanding.transfer.as_ref().map(Transfer::message) else {
             return Some(Content::Ping);
         };
         let to = outstanding.to;
-        match self.protection.protect_request(now, to, request) {
-            Ok((request, association)) => {
+        match self.protection.protect_request(now, to, &mut request) {
+            Ok(association) => {
                 outstanding.association = association;
                 Some(Content::Request(request))
             }
@@ -52,31 +52,30 @@ impl Endpoint {
         from: SocketAddrV6,
         message: &mut Message,
     ) -> Result<Option<Association>, Refusal> {
-        let request = Request {
+        let mut request = Request {
             method: message.code,
             options: std::mem::take(&mut message.options),
             payload: std::mem::take(&mut message.payload),
         };
-        let (request, association) = self.protection.verify_request(now, from, request)?;
+        let verified = self.protection.verify_request(now, from, &mut request);
         message.code = request.method;
         message.options = request.options;
         message.payload = request.payload;
-        Ok(association)
+        verified
     }
 
-    /// A response as it goes out to a request with or without an association; none if it may not.
+    /// Turns a response into what goes out to a request with or without an association.
     pub(super) fn protect_response(
         &mut self,
         now: SimTime,
         to: SocketAddrV6,
         association: &mut Option<Association>,
-        response: Response,
-    ) -> Option<Response> {
-        let Some(association) = association else {
-            return Some(response);
-        };
-        let protected = (self.protection).protect_response(now, to, association, response);
-        protected.ok()
+        response: &mut Response,
+    ) -> Result<(), Unprotectable> {
+        match association {
+            None => Ok(()),
+            Some(association) => (self.protection).protect_response(now, to, association, response),
+        }
     }
 
     /// Turns a response to a request of ours into what it says; `false` if it is not to be
@@ -92,18 +91,15 @@ impl Endpoint {
         let Some(association) = outstanding.and_then(|request| request.association.as_mut()) else {
             return true;
         };
-        let response = Response {
+        let mut response = Response {
             code: message.code,
             options: std::mem::take(&mut message.options),
             payload: std::mem::take(&mut message.payload),
         };
-        let verified = (self.protection).verify_response(now, from, association, response);
-        let Ok(response) = verified else {
-            return false;
-        };
+        let verified = (self.protection).verify_response(now, from, association, &mut response);
         message.code = response.code;
         message.options = response.options;
         message.payload = response.payload;
-        true
+        verified.is_ok()
     }
 }

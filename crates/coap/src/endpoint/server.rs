@@ -10,7 +10,7 @@ use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
 use crate::message::{Code, Kind, Request, Response, option};
-use crate::protection::{Association, Refusal};
+use crate::protection::{Association, Refusal, Unprotectable};
 use crate::wire::{Message, Token};
 
 /// A peer's request that is not answered yet.
@@ -27,7 +27,7 @@ pub(super) struct Exchange {
     /// The Content-Format that it accepts, if it says so.
     accept: Option<u64>,
     /// The request, if it asks for notifications.
-    pub(super) observe: Option<Request>,
+    pub(super) observe: Option<Box<Request>>,
     /// When its empty ACK is due; `None` once sent, and for a non-confirmable request.
     acknowledge_at: Option<SimTime>,
 }
@@ -56,17 +56,21 @@ impl Endpoint {
     /// Ignored if the exchange is answered, or older than EXCHANGE_LIFETIME (NON_LIFETIME for
     /// a NON), when nobody waits for the response.
     pub fn respond(&mut self, now: SimTime, exchange: ExchangeId, response: Response) {
-        self.answer(now, exchange, response);
+        // What cannot be protected is not sent: nobody else can do anything about it.
+        let _ = self.answer(now, exchange, response);
     }
 
-    /// Sends the response to an exchange, which is returned if there is one and it could be sent.
+    /// Sends the response to an exchange, if there is one, and returns what binds further ones to
+    /// its request.
     pub(super) fn answer(
         &mut self,
         now: SimTime,
         exchange: ExchangeId,
         response: Response,
-    ) -> Option<Exchange> {
-        let mut exchange = self.remove_exchange(exchange)?;
+    ) -> Result<Option<Association>, Unprotectable> {
+        let Some(mut exchange) = self.remove_exchange(exchange) else {
+            return Ok(None);
+        };
         let piggybacked = exchange.acknowledge_at.is_some();
         let confirmable = exchange.confirmable && self.confirmables.len() < MAX_IN_FLIGHT;
         let (kind, message_id) = match (piggybacked, confirmable) {
@@ -75,14 +79,14 @@ impl Endpoint {
             (false, false) => (Kind::NonConfirmable, self.message_id()),
         };
         let response = exchange.accepted(response);
-        let response = self.first_block(now, &exchange.asked, response);
+        let mut response = self.first_block(now, exchange.asked, response);
         let (to, association) = (exchange.from, &mut exchange.association);
-        let Some(response) = self.protect_response(now, to, association, response) else {
+        if let Err(error) = self.protect_response(now, to, association, &mut response) {
             if piggybacked {
                 self.acknowledge(to, message_id, exchange.token);
             }
-            return None;
-        };
+            return Err(error);
+        }
         let bytes = encode_response(kind, message_id, exchange.token, response);
         match kind {
             Kind::Confirmable => {
@@ -95,7 +99,7 @@ impl Endpoint {
             }
             _ => self.transmit(exchange.from, bytes),
         }
-        Some(exchange)
+        Ok(exchange.association)
     }
 
     /// A request that is no duplicate.
@@ -161,7 +165,7 @@ impl Endpoint {
                 association,
                 asked,
                 accept: request.options.get_uint(option::ACCEPT),
-                observe: (wish == Some(Wish::Register)).then(|| request.clone()),
+                observe: (wish == Some(Wish::Register)).then(|| Box::new(request.clone())),
                 acknowledge_at,
             },
         );
@@ -240,19 +244,20 @@ impl Endpoint {
         from: SocketAddrV6,
         message: &Message,
         mut association: Option<Association>,
-        response: Response,
+        mut response: Response,
     ) {
         self.remember(now, from, message, None);
         let (kind, id) = match message.kind {
             Kind::Confirmable => (Kind::Acknowledgement, message.message_id),
             _ => (Kind::NonConfirmable, self.message_id()),
         };
-        let Some(response) = self.protect_response(now, from, &mut association, response) else {
+        let protected = self.protect_response(now, from, &mut association, &mut response);
+        if protected.is_err() {
             if kind == Kind::Acknowledgement {
                 self.acknowledge(from, id, message.token);
             }
             return;
-        };
+        }
         let bytes = encode_response(kind, id, message.token, response);
         if kind == Kind::Acknowledgement {
             self.history

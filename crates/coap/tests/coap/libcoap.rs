@@ -1,6 +1,6 @@
 //! libcoap's client and server on the loopback interface: block-wise transfer, Observe,
-//! `/.well-known/core`, FETCH and iPATCH, both ways. No test depends on how long anything takes; the time limit only
-//! turns a hang into a failure.
+//! `/.well-known/core`, FETCH and iPATCH, both ways. No test depends on how long anything takes;
+//! the time limit only turns a hang into a failure.
 
 use std::io::Write;
 use std::net::{SocketAddrV6, UdpSocket};

@@ -9,8 +9,8 @@ use super::{Event, Node};
 use crate::client;
 use crate::resource::comp_link;
 
-/// A [`Target::Node`] is located through the WMMS, by its P_Addr; requests to it are kept back while
-/// it, or this node itself, is on hold.
+/// A [`Target::Node`] is located through the WMMS, by its P_Addr; requests to it are kept back
+/// while it, or this node itself, is on hold.
 impl service::Node for Node {
     fn ask(
         &mut self,

@@ -1,9 +1,9 @@
 //! A protection that protects nobody: OSCORE's shape with an XOR in place of a cipher.
 //!
-//! A message goes out as POST or 2.04 (with Observe as FETCH or 2.05) with option 9, in which context
-//! and number stand, and a payload that is code, options and payload of the message and their sum,
-//! all XORed with what key, direction, number and the number of the request say. What does not fit
-//! does not decode or has another sum.
+//! A message goes out as POST or 2.04 (with Observe as FETCH or 2.05) with option 9, in which
+//! context and number stand, and a payload that is code, options and payload of the message and
+//! their sum, all XORed with what key, direction, number and the number of the request say. What
+//! does not fit does not decode or has another sum.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV6;
@@ -110,40 +110,36 @@ impl Protection for Toy {
         &mut self,
         _: SimTime,
         to: SocketAddrV6,
-        request: Request,
-    ) -> Result<(Request, Option<Association>), Unprotectable> {
+        request: &mut Request,
+    ) -> Result<Option<Association>, Unprotectable> {
         let Some(&context) = self.places.get(&to) else {
-            return Ok((request, None));
+            return Ok(None);
         };
         let number = self.number()?;
-        let observe = request.options.get(option::OBSERVE).is_some();
-        let protected = Request {
-            method: if observe { Code::FETCH } else { Code::POST },
-            options: outer(&request.options, &[context.0 as u8, number as u8]),
-            payload: self.seal(
-                context,
-                (TO_SERVER, number, number),
-                (request.method, request.options, request.payload),
-            ),
-        };
-        let association = Association {
+        let (method, options, payload) =
+            take(&mut request.options, &mut request.payload, request.method);
+        let observe = options.get(option::OBSERVE).is_some();
+        request.method = if observe { Code::FETCH } else { Code::POST };
+        request.options = outer(&options, &[context.0 as u8, number as u8]);
+        let inner = (method, options, payload);
+        request.payload = self.seal(context, (TO_SERVER, number, number), inner);
+        Ok(Some(Association {
             context,
             request: number,
             responses: 0,
-        };
-        Ok((protected, Some(association)))
+        }))
     }
 
     fn verify_request(
         &mut self,
         _: SimTime,
         _: SocketAddrV6,
-        request: Request,
-    ) -> Result<(Request, Option<Association>), Refusal> {
+        request: &mut Request,
+    ) -> Result<Option<Association>, Refusal> {
         let Some(value) = request.options.get(OPTION) else {
             return match &self.plain {
                 Some(refusal) => Err(refusal.clone()),
-                None => Ok((request, None)),
+                None => Ok(None),
             };
         };
         let &[context, number] = value else {
@@ -161,17 +157,16 @@ impl Protection for Toy {
             return Err(refused(Code::BAD_REQUEST, "Decryption failed"));
         };
         self.seen.insert((context, number));
-        let request = Request {
+        *request = Request {
             method,
             options,
             payload,
         };
-        let association = Association {
+        Ok(Some(Association {
             context,
             request: number,
             responses: 0,
-        };
-        Ok((request, Some(association)))
+        }))
     }
 
     fn protect_response(
@@ -179,8 +174,8 @@ impl Protection for Toy {
         _: SimTime,
         _: SocketAddrV6,
         association: &mut Association,
-        response: Response,
-    ) -> Result<Response, Unprotectable> {
+        response: &mut Response,
+    ) -> Result<(), Unprotectable> {
         let Association {
             context, request, ..
         } = *association;
@@ -193,20 +188,18 @@ impl Protection for Toy {
             }
         };
         association.responses += 1;
-        let observe = response.options.get(option::OBSERVE).is_some();
-        Ok(Response {
-            code: if observe {
-                Code::CONTENT
-            } else {
-                Code::CHANGED
-            },
-            options: outer(&response.options, &value),
-            payload: self.seal(
-                context,
-                (TO_CLIENT, request, number),
-                (response.code, response.options, response.payload),
-            ),
-        })
+        let (code, options, payload) =
+            take(&mut response.options, &mut response.payload, response.code);
+        let observe = options.get(option::OBSERVE).is_some();
+        response.code = if observe {
+            Code::CONTENT
+        } else {
+            Code::CHANGED
+        };
+        response.options = outer(&options, &value);
+        let inner = (code, options, payload);
+        response.payload = self.seal(context, (TO_CLIENT, request, number), inner);
+        Ok(())
     }
 
     fn verify_response(
@@ -214,11 +207,11 @@ impl Protection for Toy {
         _: SimTime,
         _: SocketAddrV6,
         association: &mut Association,
-        response: Response,
-    ) -> Result<Response, Unverified> {
+        response: &mut Response,
+    ) -> Result<(), Unverified> {
         let Some(value) = response.options.get(OPTION) else {
             return match response.code.class() {
-                4 => Ok(response),
+                4 => Ok(()),
                 _ => Err(Unverified),
             };
         };
@@ -233,11 +226,12 @@ impl Protection for Toy {
         let opened = self.open(context, (TO_CLIENT, request, number), &response.payload);
         let (code, options, payload) = opened.ok_or(Unverified)?;
         association.responses = number + 1;
-        Ok(Response {
+        *response = Response {
             code,
             options,
             payload,
-        })
+        };
+        Ok(())
     }
 
     fn moved(&mut self, from: SocketAddrV6, to: SocketAddrV6) {
@@ -245,4 +239,9 @@ impl Protection for Toy {
             self.places.insert(to, context);
         }
     }
+}
+
+/// What is to be hidden of a message.
+fn take(options: &mut Options, payload: &mut Vec<u8>, code: Code) -> Inner {
+    (code, std::mem::take(options), std::mem::take(payload))
 }
