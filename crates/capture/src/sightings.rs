@@ -8,8 +8,8 @@
 //! - **Content**: addresses as upper layers see them, which routing headers, home addresses and
 //!   tunnels do not change; protocol; for UDP the ports and the data, not the checksum, which
 //!   6LoWPAN may elide; for IPv4 the identification. Other content is another packet.
-//! - **Stage**: how far on its way the packet was seen: its hop limit, the tunnels around it and their
-//!   hop limits, the hops that a mesh under IP has left, and who sent the frame on a radio.
+//! - **Stage**: how far on its way the packet was seen: its hop limit, the tunnels around it and
+//!   their hop limits, the hops that a mesh under IP has left, and who sent the frame on a radio.
 //!   A packet passes each stage once, and its hop limit never grows.
 //! - **Sequence number** of the radio's MAC: at one stage, one frame that was sent twice by the MAC
 //!   has the same one, one that was sent by a node anew has another.
@@ -158,10 +158,10 @@ impl Alike {
         }
     }
 
-    /// The latest packet of which something is true.
+    /// The first packet of which something is true: they do not overtake each other.
     fn find(&mut self, what: impl Fn(&Seen) -> bool) -> Option<&mut Seen> {
         let latest = std::iter::once(&mut self.latest);
-        let mut all = latest.chain(self.earlier.iter_mut().rev());
+        let mut all = self.earlier.iter_mut().chain(latest);
         all.find(|seen| what(seen))
     }
 

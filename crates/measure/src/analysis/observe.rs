@@ -83,8 +83,8 @@ pub(super) fn observe(captures: &[Capture], options: &Options, other: &mut Other
     observed
 }
 
-/// Takes mirrored copies out of what was observed from `start` on; returns how many. A twin is
-/// one where most messages that went the same way have a twin, which no client that sends again has.
+/// Takes mirrored copies out of what was observed from `start` on; returns how many. A twin is a
+/// copy where most of the messages that went the same way have one: of what is sent again few have.
 fn leave_out_mirrored(observed: &mut Vec<Observed>, start: usize) -> u64 {
     let way = |o: &Observed| (o.point, o.outgoing, o.src.ip(), o.dst.ip());
     let mut ways: BTreeMap<_, (usize, usize)> = BTreeMap::new();
