@@ -145,6 +145,21 @@ fn the_self_test_measures_its_known_gap() {
 }
 
 #[test]
+fn a_context_that_is_none_is_refused() {
+    for context in ["16=2001:db8::/64", "1=2001:db8::", "2001:db8::/64"] {
+        let output = wpanlab(&["analyze", "--context", context, "x.pcap"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(
+            said(&output).contains("1=2001:db8::/64"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
 fn virtual_time_on_the_native_backend_is_refused() {
     let output = wpanlab(&["run", "--backend", "native"])
         .arg(topology("handover.yaml"))

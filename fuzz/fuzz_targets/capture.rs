@@ -1,15 +1,22 @@
 //! pcap and pcapng: what is read and written again reads equal; a file that is cut anywhere keeps
-//! every packet before the cut and names the next one; etherparse finds the same datagrams.
+//! every packet before the cut and names the next one. The frames in it: each gives a packet, or
+//! waits, or is counted as not read; etherparse finds the same datagrams, smoltcp the same addresses
+//! in IEEE 802.15.4 and 6LoWPAN; a copy is one of a packet that was seen before.
 
 #![no_main]
 
 use std::cell::Cell;
 use std::io::{self, Read};
 
-use capture::reassembly::Reassembler;
-use capture::{Capture, LinkType, Packet, ReadError, Reader, Writer, decode};
+use capture::decode::{Decoder, Frame, IpPacket, Unread};
+use capture::sightings::{Sighting, Sightings};
+use capture::{Capture, LinkType, Packet, ReadError, Reader, Writer};
 use etherparse::{SlicedPacket, TransportSlice};
 use libfuzzer_sys::fuzz_target;
+use smoltcp::wire::{
+    Ieee802154Frame, Ieee802154FrameType, Ieee802154FrameVersion, SixlowpanIphcPacket,
+    SixlowpanIphcRepr, SixlowpanPacket,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((cut, file)) = bytes.split_last_chunk::<2>().map(|(file, cut)| (cut, file)) else {
@@ -21,16 +28,50 @@ fuzz_target!(|bytes: &[u8]| {
     written_again_it_reads_equal(&whole);
     let cut = usize::from(u16::from_be_bytes(*cut)) % (file.len() + 1);
     a_cut_costs_only_what_is_behind_it(&whole, file, cut);
-    let mut reassembler = Reassembler::default();
+    every_frame_is_accounted_for(&whole);
     for packet in &whole.packets {
         let link_type = whole.interfaces[packet.interface].link_type;
         datagrams_agree(link_type, packet);
-        if let Some(ip) = decode::ip(link_type, &packet.data) {
-            reassembler.push(packet.time, &ip);
-        }
+        compressed_headers_agree(link_type, packet);
     }
-    assert!(reassembler.incomplete() <= whole.packets.len());
 });
+
+/// One decoder over all frames, as at one point: it says of each what became of it.
+fn every_frame_is_accounted_for(capture: &Capture) {
+    let mut decoder = Decoder::default();
+    let mut sightings = Sightings::default();
+    let (mut read, mut known) = (0, 0);
+    for packet in &capture.packets {
+        let link_type = capture.interfaces[packet.interface].link_type;
+        let Some(ip) = decoder.read(Frame::of(link_type, packet)) else {
+            continue;
+        };
+        read += 1;
+        assert!(ip.began <= ip.time || ip.fragments > 0);
+        let (Sighting::Again(earlier) | Sighting::Twin(earlier)) = sightings.see(&ip, known) else {
+            known += 1;
+            continue;
+        };
+        assert!(earlier <= known);
+        known += 1;
+    }
+    let unread: u64 = decoder.unread().values().sum();
+    let frames = capture.packets.len() as u64;
+    assert!(read + unread <= frames);
+    assert!(decoder.dropped() <= decoder.incomplete());
+    // A datagram with a missing fragment has at least one.
+    assert!(decoder.incomplete() <= frames);
+    assert!(decoder.repeated() <= frames);
+    let again: u64 = decoder.again().iter().map(Decoder::incomplete).sum();
+    assert_eq!(again, 0, "it has seen nothing yet");
+}
+
+/// What a decoder that has seen nothing makes of a frame.
+fn alone<'p>(link_type: LinkType, packet: &'p Packet) -> Result<IpPacket<'p>, Option<Unread>> {
+    let mut decoder = Decoder::default();
+    let read = decoder.read(Frame::of(link_type, packet));
+    read.ok_or_else(|| decoder.unread().keys().next().copied())
+}
 
 fn written_again_it_reads_equal(capture: &Capture) {
     let mut writer = Writer::new(Vec::new(), &capture.interfaces).unwrap();
@@ -95,10 +136,7 @@ fn a_cut_costs_only_what_is_behind_it(whole: &Capture, file: &[u8], cut: usize) 
 }
 
 fn datagrams_agree(link_type: LinkType, packet: &Packet) {
-    let ours = decode::udp(link_type, &packet.data);
-    if let Some(ours) = &ours {
-        assert!(ours.payload.len() <= packet.data.len());
-    }
+    let ours = alone(link_type, packet);
     let theirs = match link_type {
         LinkType::ETHERNET => SlicedPacket::from_ethernet(&packet.data),
         LinkType::LINUX_SLL => SlicedPacket::from_linux_sll(&packet.data),
@@ -111,12 +149,60 @@ fn datagrams_agree(link_type: LinkType, packet: &Packet) {
     let Some(TransportSlice::Udp(udp)) = theirs.transport else {
         return;
     };
+    let ours = match &ours {
+        // Its records are not read.
+        Err(Some(Unread::Named("DTLS"))) => return,
+        Err(unread) => panic!("etherparse finds a datagram in {packet:?}: {unread:?}"),
+        Ok(ip) => ip.udp(),
+    };
     let Some(ours) = ours else {
         panic!("etherparse finds a datagram in {packet:?}");
     };
+    assert!(ours.payload.len() <= packet.data.len());
     assert_eq!(ours.src.port(), udp.source_port());
     assert_eq!(ours.dst.port(), udp.destination_port());
     if udp.length() >= 8 {
         assert_eq!(ours.payload, udp.payload());
     }
+}
+
+/// Where smoltcp reads a compressed header behind a MAC header of 2003 or 2006, and we read the
+/// packet, both find the same addresses and the same hop limit.
+fn compressed_headers_agree(link_type: LinkType, packet: &Packet) {
+    if link_type != LinkType::IEEE802_15_4_NOFCS {
+        return;
+    }
+    let Ok(frame) = Ieee802154Frame::new_checked(&packet.data[..]) else {
+        return;
+    };
+    let old = [
+        Ieee802154FrameVersion::Ieee802154_2003,
+        Ieee802154FrameVersion::Ieee802154_2006,
+    ];
+    if frame.frame_type() != Ieee802154FrameType::Data
+        || !old.contains(&frame.frame_version())
+        || frame.security_enabled()
+    {
+        return;
+    }
+    let Some(payload) = frame.payload() else {
+        return;
+    };
+    if !matches!(
+        SixlowpanPacket::dispatch(payload),
+        Ok(SixlowpanPacket::IphcHeader)
+    ) {
+        return;
+    }
+    let Ok(iphc) = SixlowpanIphcPacket::new_checked(payload) else {
+        return;
+    };
+    let theirs = SixlowpanIphcRepr::parse(&iphc, frame.src_addr(), frame.dst_addr(), &[]);
+    let (Ok(theirs), Ok(ours)) = (theirs, alone(link_type, packet)) else {
+        return;
+    };
+    let outermost = ours.outer.first().unwrap_or(&ours.header);
+    assert_eq!(outermost.src, theirs.src_addr);
+    assert_eq!(outermost.dst, theirs.dst_addr);
+    assert_eq!(outermost.hop_limit, theirs.hop_limit);
 }

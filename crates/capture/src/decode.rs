@@ -24,6 +24,27 @@
 //! [`IpPacket::header`], those of the tunnels around it in [`IpPacket::outer`]. Upper-layer
 //! protocols, the Mobility Header (135) among them, end the chain: what they mean is their
 //! reader's business. Checksums are not verified, and one that 6LoWPAN elided is zero.
+//!
+//! ```
+//! use capture::decode::{Decoder, Frame};
+//! use capture::{LinkType, Packet};
+//! use units::SimTime;
+//!
+//! // IEEE 802.15.4: data in PAN 1, from 2 to 1. 6LoWPAN: link-local addresses elided, UDP ports
+//! // 61618 and 61619.
+//! let mut bytes = vec![0x41, 0x88, 7, 1, 0, 1, 0, 2, 0];
+//! bytes.extend([0x7e, 0x33, 0xf7, 0x23]);
+//! bytes.extend(b"hello");
+//! let packet = Packet::new(0, SimTime::ZERO, bytes);
+//!
+//! let mut decoder = Decoder::default();
+//! let frame = Frame::of(LinkType::IEEE802_15_4_NOFCS, &packet);
+//! let packet = decoder.read(frame).ok_or("an IP packet")?;
+//! let datagram = packet.udp().ok_or("a UDP datagram")?;
+//! assert_eq!(datagram.src, "[fe80::ff:fe00:2]:61618".parse()?);
+//! assert_eq!(datagram.payload, b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod layer;
 mod packet;

@@ -8,21 +8,27 @@
 //! - **Content**: addresses as upper layers see them, which routing headers, home addresses and
 //!   tunnels do not change; protocol; for UDP the ports and the data, not the checksum, which
 //!   6LoWPAN may elide; for IPv4 the identification. Other content is another packet.
-//! - **Stage**: how far on its way the packet was seen: its hop limit, the tunnels around it and their
-//!   hop limits, the hops that a mesh under IP has left, and who sent the frame on a radio.
+//! - **Stage**: how far on its way the packet was seen: its hop limit, the tunnels around it and
+//!   their hop limits, the hops that a mesh under IP has left, and who sent the frame on a radio.
 //!   A packet passes each stage once, and its hop limit never grows.
 //! - **Sequence number** of the radio's MAC: at one stage, one frame that was sent twice by the MAC
 //!   has the same one, one that was sent by a node anew has another.
 //! - **Time**. At another stage within [`FORWARDED_WITHIN`] of the last sighting it is the same
-//!   packet; at the same stage without a MAC's sequence number only within [`COPIED_WITHIN`].
+//!   packet, later another one.
 //!
-//! Both times are far under the least time after which a node sends again what was not answered.
-//! For CoAP that is ACK_TIMEOUT, 2 s, and not to be under 1 s in the Internet (RFC 7252 §4.8.1). Where
-//! it is under [`FORWARDED_WITHIN`], a repetition is still told from a copy, by its stage: it
-//! would be lost only if the capture missed both the first packet's later stage and the second's earlier
-//! one. It has to be over [`COPIED_WITHIN`].
+//! At the same stage without sequence numbers nothing in two packets tells whether a mirror copied
+//! the one or its sender sent both: a router that had to find out its neighbour's address first
+//! sends two that came a second apart within microseconds. Within [`TWINS_WITHIN`] they are
+//! [`Sighting::Twin`]s, and how many of a sender's packets have a twin tells: a mirror copies all.
+//!
+//! [`FORWARDED_WITHIN`] is far under the least time after which a node sends again what was not
+//! answered. For CoAP that is ACK_TIMEOUT, 2 s, and not to be under 1 s in the Internet (RFC 7252
+//! §4.8.1). Where it is less, a repetition is still told from a copy, by its stage: it would be
+//! lost only if the capture missed both the first packet at the later stage and the second at the
+//! earlier one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -37,7 +43,7 @@ use crate::hash::Folded;
 pub const FORWARDED_WITHIN: Duration = Duration::from_millis(500);
 
 /// From a packet to its copy at the same stage: what a mirror port or a bridge takes.
-pub const COPIED_WITHIN: Duration = Duration::from_millis(1);
+pub const TWINS_WITHIN: Duration = Duration::from_millis(1);
 
 /// Packets of the same content that may be on their way at once; of more the oldest is taken as
 /// arrived.
@@ -90,15 +96,16 @@ struct Stage {
 pub enum Sighting {
     /// A packet that was not seen before.
     First,
-    /// The packet with this number, where it was seen before.
-    Copy(usize),
-    /// The packet with this number, further on its way.
-    Onward(usize),
+    /// The packet with this number, further on its way, or sent again by the MAC.
+    Again(usize),
+    /// A packet like the one with this number at the same place at the same time: its mirrored
+    /// copy, or one that its sender sent along with it.
+    Twin(usize),
 }
 
 impl Sightings {
-    /// Takes a packet that was seen, in the order of the capture. If it is the first sighting, the
-    /// packet is called `number` from now on.
+    /// Takes a packet that was seen, in the order of the capture. If it was not seen before, it is
+    /// called `number` from now on.
     pub fn see(&mut self, packet: &IpPacket<'_>, number: usize) -> Sighting {
         let now = packet.time;
         if now.saturating_since(self.since) > FORWARDED_WITHIN || self.latest.len() >= MOST_PACKETS
@@ -122,27 +129,24 @@ impl Sightings {
             first: stage,
             others: Vec::new(),
         };
-        let before = match self.before.is_empty() {
-            true => None,
-            false => self.before.remove(&content),
-        };
-        let alike = match before {
-            Some(alike) => self.latest.entry(content).or_insert(alike),
-            None => match self.latest.get_mut(&content) {
-                Some(alike) => alike,
+        let alike = match self.latest.entry(content) {
+            Entry::Occupied(alike) => alike.into_mut(),
+            Entry::Vacant(place) => match self.before.remove(&content) {
+                Some(alike) => place.insert(alike),
                 None => {
-                    self.latest.insert(content, Alike::one(seen));
+                    place.insert(Alike::one(seen));
                     return Sighting::First;
                 }
             },
         };
-        match alike.find(&stage, hop_limit) {
-            Some(known) => known.sight(stage, hop_limit),
-            None => {
-                alike.add(seen);
-                Sighting::First
-            }
+        if let Some(known) = alike.find(|seen| seen.can_be_at(&stage, hop_limit)) {
+            known.sight(stage, hop_limit);
+            return Sighting::Again(known.number);
         }
+        let twin = alike.find(|seen| seen.has_just_been_at(&stage));
+        let twin = twin.map(|seen| seen.number);
+        alike.add(seen);
+        twin.map_or(Sighting::First, Sighting::Twin)
     }
 }
 
@@ -154,11 +158,11 @@ impl Alike {
         }
     }
 
-    /// The latest packet that can be at this stage now.
-    fn find(&mut self, stage: &Stage, hop_limit: u8) -> Option<&mut Seen> {
+    /// The first packet of which something is true: they do not overtake each other.
+    fn find(&mut self, what: impl Fn(&Seen) -> bool) -> Option<&mut Seen> {
         let latest = std::iter::once(&mut self.latest);
-        let mut all = latest.chain(self.earlier.iter_mut().rev());
-        all.find(|seen| seen.can_be_at(stage, hop_limit))
+        let mut all = self.earlier.iter_mut().chain(latest);
+        all.find(|seen| what(seen))
     }
 
     fn add(&mut self, seen: Seen) {
@@ -171,13 +175,19 @@ impl Alike {
 }
 
 impl Seen {
-    fn can_be_at(&self, stage: &Stage, hop_limit: u8) -> bool {
+    /// The sighting at the same place.
+    fn at(&self, stage: &Stage) -> Option<&Stage> {
         let mut stages = std::iter::once(&self.first).chain(&self.others);
-        match stages.find(|s| s.place == stage.place) {
-            Some(known) => match (known.sequence, stage.sequence) {
-                (Some(a), Some(b)) => a == b && within(FORWARDED_WITHIN, known.time, stage.time),
-                _ => within(COPIED_WITHIN, known.time, stage.time),
-            },
+        stages.find(|s| s.place == stage.place)
+    }
+
+    fn can_be_at(&self, stage: &Stage, hop_limit: u8) -> bool {
+        match self.at(stage) {
+            Some(known) => {
+                stage.sequence.is_some()
+                    && stage.sequence == known.sequence
+                    && within(FORWARDED_WITHIN, known.time, stage.time)
+            }
             None => {
                 hop_limit <= self.hop_limit
                     && self.others.len() < MOST_STAGES
@@ -186,19 +196,18 @@ impl Seen {
         }
     }
 
-    fn sight(&mut self, stage: Stage, hop_limit: u8) -> Sighting {
+    fn has_just_been_at(&self, stage: &Stage) -> bool {
+        self.at(stage).is_some_and(|known| {
+            (known.sequence.is_none() || stage.sequence.is_none())
+                && within(TWINS_WITHIN, known.time, stage.time)
+        })
+    }
+
+    fn sight(&mut self, stage: Stage, hop_limit: u8) {
         self.last = stage.time;
         self.hop_limit = self.hop_limit.min(hop_limit);
-        let mut stages = std::iter::once(&mut self.first).chain(&mut self.others);
-        match stages.find(|s| s.place == stage.place) {
-            Some(known) => {
-                known.time = stage.time;
-                Sighting::Copy(self.number)
-            }
-            None => {
-                self.others.push(stage);
-                Sighting::Onward(self.number)
-            }
+        if self.at(&stage).is_none() {
+            self.others.push(stage);
         }
     }
 }

@@ -214,6 +214,21 @@ fn what_a_client_sends_again_stays_a_retransmission_on_several_hops() {
     }
 }
 
+#[test]
+fn requests_that_a_router_held_and_sent_on_at_once_are_no_copies() {
+    // Of a poll of many one is sent again, and both leave the router within 8 us.
+    let mut wire = Wire::new();
+    for n in 0..10 {
+        wire.poll(u64::from(n) * 100_000, n, n as u8, CLIENT, NODE);
+    }
+    let held = get(Kind::Confirmable, 4, 4, "/t");
+    wire.message(400_008, CLIENT, NODE, &held);
+    let analysis = of(wire.capture());
+    let requests = analysis.flows[0].requests();
+    assert_eq!((requests.sent, requests.retransmitted), (10, 1));
+    assert_eq!(analysis.other.copies, 0);
+}
+
 /// The capture of the air with what it says of the response with this Message ID, attempt by
 /// attempt; the attempts after the first are put in.
 fn air_with_fates(message_id: u16, fates: &[&str]) -> Capture {

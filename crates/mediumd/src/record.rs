@@ -260,6 +260,35 @@ mod tests {
         assert_eq!(packet.data.len(), 20 + 5, "no strength: nobody received it");
     }
 
+    #[test]
+    fn what_a_comment_says_of_a_frame_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_sender, recorder) = recorder(dir.path(), true);
+        let received = |packet: Packet| capture::tap::received(&packet.comment.unwrap());
+        let sent = |fate| recorder.sent(&transmission(0, 500, fate));
+        assert_eq!(received(sent(Fate::Received)), Some(true));
+        let lost = sent(Fate::Lost(Reason::Noise));
+        assert_eq!(received(lost), Some(false));
+        let mut ack = transmission(0, 500, Fate::Received);
+        ack.kind = Kind::Ack;
+        assert_eq!(received(recorder.sent(&ack)), Some(true));
+        let mut unheard = transmission(0, 500, Fate::Received);
+        unheard.receptions.clear();
+        assert_eq!(received(recorder.sent(&unheard)), Some(false));
+        let never_sent = recorder.never_sent(&FrameReport {
+            frame: FrameId(0),
+            from: RadioIndex(0),
+            channel: Channel::try_from(26).unwrap(),
+            queued: us(0),
+            mpdu: [1, 2, 3].into(),
+            ended: us(9000),
+            attempts: 0,
+            sent: medium::SendOutcome::ChannelAccessFailure,
+            receivers: Vec::new(),
+        });
+        assert_eq!(received(never_sent), Some(false));
+    }
+
     fn times(dir: &std::path::Path) -> Vec<SimTime> {
         let capture = capture::read(dir.join("air.pcapng")).unwrap();
         capture.packets.iter().map(|packet| packet.time).collect()

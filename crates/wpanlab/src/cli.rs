@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use ipnet::Ipv6Net;
 use topology::Parameter;
 use units::Db;
 
@@ -64,6 +65,10 @@ pub enum Command {
         /// Every Message ID in the table, not only the notable ones
         #[arg(long)]
         all: bool,
+        /// A context of 6LoWPAN header compression and its prefix, such as `1=2001:db8::/64`, of
+        /// which the captures have no router advertisement that tells it; may be repeated
+        #[arg(long, value_name = "ID=PREFIX", value_parser = parse_context)]
+        context: Vec<(u8, Ipv6Net)>,
         /// Measure a synthetic capture with a known gap instead
         #[arg(long, conflicts_with = "captures")]
         self_test: bool,
@@ -143,6 +148,14 @@ pub struct RunArgs {
 }
 
 /// `A..B`, both included.
+fn parse_context(text: &str) -> Result<(u8, Ipv6Net), String> {
+    let context = text.split_once('=').and_then(|(id, prefix)| {
+        let id: u8 = id.parse().ok().filter(|id| *id < 16)?;
+        Some((id, prefix.parse().ok()?))
+    });
+    context.ok_or_else(|| "a context from 0 to 15 and a prefix, such as 1=2001:db8::/64".into())
+}
+
 fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let wrong = || format!("`{text}` is no range of seeds such as 1..50");
     let (first, last) = text.split_once("..").ok_or_else(wrong)?;

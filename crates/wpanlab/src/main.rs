@@ -128,7 +128,12 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
             println!("self-test passed: a known gap was measured back to within 1 ms");
             Ok(Outcome::Passed)
         }
-        Command::Analyze { captures, all, .. } => run::analyze(&captures, all, cli.json),
+        Command::Analyze {
+            captures,
+            all,
+            context,
+            ..
+        } => run::analyze(&captures, context, all, cli.json),
         Command::Verify(args) => verify::verify(args, show).await,
         Command::Model(args) => model::model(&args, cli.json, cli.quiet),
         Command::Report(args) => report::report(&args, cli.quiet || cli.json),

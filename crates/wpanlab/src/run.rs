@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ipnet::Ipv6Net;
 use measure::result::RunResult;
 use rundir::{RunDir, SweepDir};
 use topology::{Assignment, Overrides, Parameter, Plan};
@@ -83,8 +84,15 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter]) -> Result<O
 }
 
 /// `wpanlab analyze`. Damage further on in a file is said, after what could be read.
-pub fn analyze(captures: &[PathBuf], all: bool, json: bool) -> Result<Outcome> {
-    let (analysis, damage) = measure::analyze(captures, &measure::analysis::Options::default())?;
+pub fn analyze(
+    captures: &[PathBuf],
+    contexts: Vec<(u8, Ipv6Net)>,
+    all: bool,
+    json: bool,
+) -> Result<Outcome> {
+    let mut options = measure::analysis::Options::default();
+    options.decode.contexts = contexts.into_iter().collect();
+    let (analysis, damage) = measure::analyze(captures, &options)?;
     if json {
         println!(
             "{}",

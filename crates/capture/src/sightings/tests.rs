@@ -54,27 +54,44 @@ fn sent_by(node: u8, sequence: u8, time: SimTime, hop_limit: u8) -> IpPacket<'st
     }
 }
 
-/// The numbers of packets seen in this order.
-fn numbers(packets: impl IntoIterator<Item = IpPacket<'static>>) -> Vec<usize> {
+/// What packets are that are seen in this order.
+fn seen(packets: impl IntoIterator<Item = IpPacket<'static>>) -> Vec<Sighting> {
     let mut sightings = Sightings::default();
     let numbered = packets.into_iter().enumerate();
     numbered
-        .map(|(number, packet)| match sightings.see(&packet, number) {
-            Sighting::First => number,
-            Sighting::Copy(earlier) | Sighting::Onward(earlier) => earlier,
-        })
+        .map(|(number, packet)| sightings.see(&packet, number))
         .collect()
+}
+
+/// The numbers of packets seen in this order.
+fn numbers(packets: impl IntoIterator<Item = IpPacket<'static>>) -> Vec<usize> {
+    let seen = seen(packets).into_iter().enumerate();
+    seen.map(|(number, sighting)| match sighting {
+        Sighting::First => number,
+        Sighting::Again(earlier) => earlier,
+        Sighting::Twin(_) => panic!("a twin"),
+    })
+    .collect()
 }
 
 const ACK_TIMEOUT: u64 = 2_000_000;
 
 #[test]
-fn a_mirrors_copy_is_the_same_packet_and_a_repetition_is_another() {
-    let times = [0, 20, ACK_TIMEOUT, ACK_TIMEOUT + 20];
-    assert_eq!(numbers(times.map(|t| packet(us(t), 64))), [0, 0, 2, 2]);
-    // A node whose ACK_TIMEOUT is 100 ms.
-    let times = [0, 20, 100_000, 100_020];
-    assert_eq!(numbers(times.map(|t| packet(us(t), 64))), [0, 0, 2, 2]);
+fn what_comes_at_once_is_a_twin_and_what_comes_after_a_timeout_is_another() {
+    use Sighting::{First, Twin};
+    for timeout in [ACK_TIMEOUT, 100_000, 1_021] {
+        let times = [0, 20, timeout, timeout + 20];
+        let packets = times.map(|t| packet(us(t), 64));
+        assert_eq!(seen(packets), [First, Twin(0), First, Twin(2)]);
+    }
+}
+
+#[test]
+fn twins_are_forwarded_each_by_itself() {
+    use Sighting::{Again, First, Twin};
+    let hops = [(0, 64), (8, 64), (3_000, 63), (6_000, 63)];
+    let packets = hops.map(|(t, hops)| packet(us(t), hops));
+    assert_eq!(seen(packets), [First, Twin(0), Again(0), Again(1)]);
 }
 
 #[test]
@@ -83,17 +100,17 @@ fn a_forwarded_packet_is_the_same_and_so_is_its_repetition_hop_by_hop() {
     let both = [way(0), way(ACK_TIMEOUT)].concat();
     let seen = numbers(both.into_iter().map(|(t, hops)| packet(us(t), hops)));
     assert_eq!(seen, [0, 0, 0, 3, 3, 3]);
-    // Of the first the second hop lost it; ACK_TIMEOUT is 100 ms.
+    // ACK_TIMEOUT is 100 ms, and the second hop did not get the one or the other.
     let seen = [(0, 64), (100_000, 64), (110_000, 63)];
     assert_eq!(
         numbers(seen.map(|(t, hops)| packet(us(t), hops))),
-        [0, 1, 1]
+        [0, 1, 0]
     );
     // Both are on their way at once, and overtake nobody.
     let seen = [(0, 64), (100_000, 64), (110_000, 63), (120_000, 63)];
     assert_eq!(
         numbers(seen.map(|(t, hops)| packet(us(t), hops))),
-        [0, 1, 1, 0]
+        [0, 1, 0, 1]
     );
 }
 
@@ -111,7 +128,7 @@ fn on_a_radio_the_sender_and_its_sequence_number_tell() {
         sent_by(2, 200, us(8_000), 64),
         // The MAC sends it again.
         sent_by(2, 200, us(16_000), 64),
-        // Its sender sends it again, sooner than COPIED_WITHIN.
+        // Its sender sends it again, sooner than TWINS_WITHIN.
         sent_by(1, 8, us(16_500), 64),
         sent_by(2, 201, us(20_000), 64),
     ]);

@@ -30,6 +30,8 @@ pub(super) struct Observed {
     outgoing: Option<bool>,
     /// Whether the capture does not say that nobody received it.
     arrived: bool,
+    /// Whether the same was there just before.
+    twin: bool,
     /// When its first fragment was seen, on its first hop.
     pub(super) first: SimTime,
     /// When all of it had been seen; of a response on its last hop, which is its receiver's.
@@ -46,9 +48,9 @@ impl Observed {
 
     /// The same message was seen again, as `packet`. Gives whether that is a copy; it is none if
     /// what was lost over the air came through now.
-    fn seen_again(&mut self, packet: &IpPacket<'_>, onward: bool) -> bool {
+    fn seen_again(&mut self, packet: &IpPacket<'_>) -> bool {
         let arrives = packet.received && !self.arrived;
-        if !self.is_request() && (arrives || (onward && packet.received)) {
+        if !self.is_request() && packet.received {
             self.complete = packet.time;
         }
         self.arrived |= packet.received;
@@ -70,11 +72,35 @@ pub(super) fn observe(captures: &[Capture], options: &Options, other: &mut Other
             reading = Reading::new(index, options, decoders, &mut observed);
             reading.read(capture);
         }
+        let twins = reading.twins;
         reading.add_to(other);
+        if twins > 0 {
+            other.copies += leave_out_mirrored(&mut observed, before);
+        }
     }
     other.coap_messages = observed.len() as u64;
     observed.sort_by_key(|o| o.complete);
     observed
+}
+
+/// Takes mirrored copies out of what was observed from `start` on; returns how many. A twin is a
+/// copy where most of the messages that went the same way have one: of what is sent again few have.
+fn leave_out_mirrored(observed: &mut Vec<Observed>, start: usize) -> u64 {
+    let way = |o: &Observed| (o.point, o.outgoing, o.src.ip(), o.dst.ip());
+    let mut ways: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for o in &observed[start..] {
+        let (messages, twins) = ways.entry(way(o)).or_default();
+        *messages += usize::from(!o.twin);
+        *twins += usize::from(o.twin);
+    }
+    let is_mirrored = |o: &Observed| ways.get(&way(o)).is_some_and(|(m, twins)| twins * 2 > *m);
+    let all = observed.len();
+    let mut index = 0;
+    observed.retain(|o| {
+        index += 1;
+        index <= start || !o.twin || !is_mirrored(o)
+    });
+    (all - observed.len()) as u64
 }
 
 /// The reading of a capture.
@@ -86,6 +112,8 @@ struct Reading<'o> {
     sightings: Vec<Sightings>,
     /// Behind those of other captures.
     observed: &'o mut Vec<Observed>,
+    /// Of those, how many are [`Observed::twin`]s.
+    twins: usize,
     found: Other,
 }
 
@@ -102,6 +130,7 @@ impl<'o> Reading<'o> {
             sightings: decoders.iter().map(|_| Sightings::default()).collect(),
             decoders,
             observed,
+            twins: 0,
             found: Other::default(),
         }
     }
@@ -130,28 +159,25 @@ impl<'o> Reading<'o> {
         let (src, dst) = (self.options.alias(src), self.options.alias(dst));
         match Message::decode(datagram.payload) {
             Ok(message) => {
-                let number = self.observed.len();
-                let (known, onward) = match self.sightings[interface].see(packet, number) {
-                    Sighting::First => (number, false),
-                    Sighting::Copy(known) => (known, false),
-                    Sighting::Onward(known) => (known, true),
-                };
-                match self.observed.get_mut(known) {
-                    Some(known) => {
-                        let copy = known.seen_again(packet, onward);
-                        self.found.copies += u64::from(copy);
-                    }
-                    None => self.observed.push(Observed {
-                        point: (self.index, interface, packet.interface_index),
-                        outgoing: packet.outgoing,
-                        arrived: packet.received,
-                        first: packet.began,
-                        complete: packet.time,
-                        src,
-                        dst,
-                        message,
-                    }),
+                let sighting = self.sightings[interface].see(packet, self.observed.len());
+                if let Sighting::Again(known) = sighting {
+                    let copy = self.observed[known].seen_again(packet);
+                    self.found.copies += u64::from(copy);
+                    return;
                 }
+                let twin = matches!(sighting, Sighting::Twin(_));
+                self.twins += usize::from(twin);
+                self.observed.push(Observed {
+                    point: (self.index, interface, packet.interface_index),
+                    outgoing: packet.outgoing,
+                    arrived: packet.received,
+                    twin,
+                    first: packet.began,
+                    complete: packet.time,
+                    src,
+                    dst,
+                    message,
+                });
             }
             Err(error) => {
                 self.found.undecodable += 1;

@@ -15,8 +15,8 @@ pub(in super::super) fn hop_by_hop(data: &mut Payload<'_>, _: &mut Below, _: &mu
     Ok(Step::Next(Kind::Protocol(next)))
 }
 
-/// "the Home Address option ... is used ... by a mobile node while away from home, to inform the
-/// recipient of the mobile node's home address" (RFC 6275 §6.3), which upper layers then see.
+/// "It is used in a packet sent by a mobile node while away from home, to inform the recipient of
+/// the mobile node's home address" (RFC 6275 §6.3), which upper layers then see.
 pub(in super::super) fn destination(
     data: &mut Payload<'_>,
     below: &mut Below,

@@ -8,8 +8,8 @@ use super::{Payload, Unread};
 
 const HEADER: &str = "6LoWPAN IPHC header";
 
-/// A source or a unicast destination without context, by SAM or DAM. `iid` is what the encapsulating header
-/// says of the interface identifier.
+/// A source or a unicast destination without context, by SAM or DAM. `iid` is what the
+/// encapsulating header says of the interface identifier.
 pub(super) fn stateless(
     mode: u8,
     data: &mut Payload<'_>,

@@ -18,9 +18,10 @@ use crate::reassembly::Part;
 
 const HEADER: &str = "6LoWPAN fragment header";
 
-/// "the sender's 802.15.4 source address (or the originator address if a Mesh Addressing field is
-/// present), the destination's 802.15.4 address (or the final destination address ...),
-/// datagram_size, and datagram_tag"; and at one hop of a mesh, whose sender the frame names.
+/// "(1) the sender's 802.15.4 source address (or the Originator Address if a Mesh Addressing field
+/// is present), (2) the destination's 802.15.4 address (or the Final Destination address if a Mesh
+/// Addressing field is present), (3) datagram_size, and (4) datagram_tag"; and of each hop of a
+/// mesh for itself, whose sender the frame names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in super::super) struct FragmentKey {
     ends: Option<Ends>,
