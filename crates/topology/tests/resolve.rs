@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use topology::kind::comp;
 use topology::plan::{
-    Action, AddressMode, Comparison, Metric, MobilityPlan, NodePlan, ServicePlan, comp,
+    Action, AddressMode, Comparison, Metric, MobilityPlan, NodePlan, ServicePlan,
 };
 use topology::{Overrides, Plan, load};
 use units::{Db, Eui64, PanId, Seed};
