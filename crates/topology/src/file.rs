@@ -1,7 +1,7 @@
 //! The topology file, key by key. Nothing is resolved here: an absent key is `None`.
 //!
-//! The doc comments of the fields are the descriptions in the JSON Schema.
-
+//! The doc comments of the fields are the descriptions in the JSON Schema. docs/topology.md is the
+//! reference for users.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -41,7 +41,7 @@ tables! {
         pub summary: Option<At<String>>,
         /// Root seed of every identifier and every random draw; default 1. `--seed` overrides it.
         pub seed: Option<At<u64>>,
-        /// The wired network that joins everything but the mobile nodes.
+        /// The wired network. It joins the wired nodes and the edge routers.
         pub backbone: Option<Backbone>,
         /// Radio model.
         pub radio: Option<Radio>,
@@ -49,8 +49,8 @@ tables! {
         pub coap: Option<Coap>,
         /// Every node by name. A name is at most 15 lower-case letters, digits and hyphens.
         pub nodes: Named<Node>,
-        /// Attenuation between radios at the start. A mobile node and the edge router it is
-        /// attached to have 40 dB unless it is given here, or both have a position.
+        /// Attenuation between radios at the start. A host with a radio and the edge router that it
+        /// is attached to have 40 dB, unless it is given here or both have a position.
         pub links: Option<Vec<Link>>,
         /// What happens.
         pub scenario: Scenario,

@@ -283,7 +283,8 @@ macro_rules! mobilities {
         tables! {
             /// How a node stays reachable: the protocol, and settings of any of them.
             pub struct MobilityKeys {
-                /// The protocol by which the node stays reachable, `none` for none.
+                /// The protocol by which the node stays reachable, `none` for none; default of the
+                /// roles `client` and `mobile-node` `comp`, of a `place` `none`.
                 pub mobility: Option<At<Protocol>>,
                 $( $(#[$meta])* pub $key: Option<Block<$module::Settings>>, )*
             }

@@ -41,7 +41,7 @@ tables! {
         pub attenuation: Option<At<Db>>,
         /// Goes linearly from the attenuation in force to the new one in this time.
         pub over: Option<At<Duration>>,
-        /// Moves a mobile node: `to`, `path`, `back_and_forth` or `circle` with `speed`, or
+        /// Moves a host with a radio: `to`, `path`, `back_and_forth` or `circle` with `speed`, or
         /// `import`. What it loses on the way follows the path-loss model.
         pub r#move: Option<At<String>>,
         /// Where to, `[x, y]` in metres.
@@ -60,7 +60,7 @@ tables! {
         pub crash: Option<At<String>>,
         /// Starts a crashed daemon again.
         pub restart: Option<At<String>>,
-        /// Wakes a mobile node that sleeps before its time; nothing, if it is awake.
+        /// Wakes a node that sleeps before its time. Nothing happens if it is awake.
         pub wake: Option<At<String>>,
     }
 

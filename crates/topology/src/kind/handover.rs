@@ -29,7 +29,7 @@ tables! {
         pub signal_timeout: Option<At<Duration>>,
     }
 
-    /// How a mobile node hands over.
+    /// How a mobile node hands over: when, who hears of it, and how it gets its new address.
     pub struct MobileHandover {
         with leaving: Leaving,
         with handed: DefaultHanded,

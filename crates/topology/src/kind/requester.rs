@@ -35,13 +35,15 @@ tables! {
         pub node: At<String>,
         /// Path of the resource; default the node's only one.
         pub path: Option<At<String>>,
-        /// Method; default GET. With `observe` GET or FETCH.
+        /// Method; default GET. With `observe` GET or FETCH. Every other one needs a resource that is
+        /// `writable`.
         pub method: Option<At<Method>>,
         /// What follows `?` in the URI, part by part: `[unit=K]`.
         pub query: Option<Vec<At<String>>>,
         /// Body of the request: text, or `{ hex: 0a0b }`.
         pub payload: Option<Payload>,
-        /// Content-Format of the body, by number or name; default none.
+        /// Content-Format of the body, by number or name; default none. A FETCH needs one (RFC 8132
+        /// §2.3.1).
         pub content_format: Option<At<ContentFormat>>,
         /// Content-Format that is asked for (Accept), by number or name; default none.
         pub accept: Option<At<ContentFormat>>,
@@ -59,10 +61,10 @@ tables! {
         /// Each request comes later than its instant by a random time up to this, without drift;
         /// default 0 s.
         pub jitter: Option<At<Duration>>,
-        /// Observe the resource (RFC 7641) instead of asking for it again and again; it needs a
-        /// `changes_every`, or to be `writable`.
+        /// Whether the resource is observed (RFC 7641) instead of asked for again and again; it has a
+        /// `changes_every`, or is `writable`. Default false.
         pub observe: Option<At<bool>>,
-        /// CON (default) or NON requests.
+        /// Whether requests are CON (default) or NON.
         pub confirmable: Option<At<bool>>,
     }
 

@@ -30,8 +30,8 @@ tables! {
     pub struct Asked {
         /// What it polls.
         pub polls: Option<Vec<Poll>>,
-        /// CoAP resources that it serves; default none, of a node that is there for that
-        /// `/temperature` of 16 B.
+        /// CoAP resources that it serves; default of a `mobile-node` and a `sensor` `/temperature` of
+        /// 16 B, of a `client` none.
         pub resources: Option<Vec<Resource>>,
     }
 

@@ -42,8 +42,8 @@ tables! {
         /// Path, `/temperature`.
         pub path: At<String>,
         /// Payload size of its representation, at most 65000 B: a shorter reading is followed by
-        /// spaces. Default 16 B, of a constant and of a file as long as it is. One longer than
-        /// `block_size` crosses block by block (RFC 7959).
+        /// spaces, a longer one is cut. Default 16 B, of a constant and of a file as long as it is.
+        /// One longer than `block_size` crosses block by block (RFC 7959).
         pub size: Option<At<ByteSize>>,
         /// It changes by itself, this often, and can be observed (RFC 7641); default: it is read
         /// anew for every request and cannot.
@@ -56,8 +56,8 @@ tables! {
         /// Content-Format of its representation, by number or name; default `text/plain`, of a file
         /// that is no text `application/octet-stream`.
         pub content_format: Option<At<ContentFormat>>,
-        /// Whether PUT, POST, PATCH, iPATCH and DELETE change it; then it can be observed, too.
-        /// Default false.
+        /// Whether PUT, POST, PATCH, iPATCH and DELETE change it; then it can be observed, too, and
+        /// what was written stays. Default false.
         pub writable: Option<At<bool>>,
     }
 

@@ -1,0 +1,120 @@
+//! The topologies that the documentation shows, and whether it names every key.
+//!
+//! A block that begins with ```` ```yaml ```` is a complete topology. One with the word `fragment` after
+//! that is a part of one, and is not resolved. Files that an example names are those of this folder.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+use topology::{Overrides, Plan};
+
+mod common;
+
+/// A complete topology in a text.
+struct Example {
+    /// What stands after `yaml` in the line that opens the block.
+    mark: String,
+    /// The file and the line of its first line.
+    place: String,
+    text: String,
+}
+
+impl Example {
+    fn plan(&self) -> Plan {
+        let folder = common::tests_folder();
+        common::load_in(folder, &self.place, &self.text, Overrides::default())
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+fn page(name: &str) -> String {
+    let path = common::tests_folder().join("../../..").join(name);
+    fs::read_to_string(path).unwrap()
+}
+
+/// The YAML blocks of a page that are complete topologies, in order.
+fn examples(page_name: &str) -> Vec<Example> {
+    let text = page(page_name);
+    let mut lines = text.lines().enumerate();
+    let mut examples = Vec::new();
+    while let Some((number, line)) = lines.next() {
+        let Some(mark) = line.strip_prefix("```yaml") else {
+            continue;
+        };
+        let block = lines.by_ref().map(|(_, line)| line);
+        let block: Vec<&str> = block.take_while(|line| *line != "```").collect();
+        examples.push(Example {
+            mark: mark.trim().to_owned(),
+            place: format!("{page_name}, after line {}", number + 1),
+            text: block.join("\n"),
+        });
+    }
+    examples.retain(|example| example.mark != "fragment");
+    examples
+}
+
+fn marked(mark: &str) -> Plan {
+    let mut found = examples("docs/topology.md").into_iter();
+    found.find(|example| example.mark == mark).unwrap().plan()
+}
+
+#[test]
+fn every_example_of_the_reference_resolves() {
+    let plans: Vec<Plan> = examples("docs/topology.md")
+        .iter()
+        .map(Example::plan)
+        .collect();
+    assert!(plans.len() >= 10, "{} examples", plans.len());
+    let names: BTreeSet<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(names.len(), plans.len(), "each has a name of its own");
+}
+
+#[test]
+fn the_example_of_the_readme_resolves() {
+    let examples = examples("README.md");
+    assert!(!examples.is_empty());
+    for example in examples {
+        example.plan();
+    }
+}
+
+#[test]
+fn roles_and_what_they_stand_for_are_the_same_network() {
+    let (shorthand, written_out) = (marked("shorthand"), marked("written-out"));
+    assert_eq!(shorthand.nodes, written_out.nodes);
+    assert_eq!(shorthand.links, written_out.links);
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let schema: Value = serde_json::from_str(&topology::schema()).unwrap();
+    let mut keys = BTreeSet::new();
+    collect_keys(&schema, &mut keys);
+    assert!(keys.len() > 100, "{} keys", keys.len());
+    let text = page("docs/topology.md");
+    // Between two backticks, or in a block between three.
+    let code = text.split('`').skip(1).step_by(2);
+    let words: BTreeSet<&str> = code
+        .flat_map(|code| code.split(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))))
+        .collect();
+    let missing: Vec<&String> = keys
+        .iter()
+        .filter(|key| !words.contains(key.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/topology.md: {missing:?}");
+}
+
+/// The names of the properties of every table in a schema.
+fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Object(properties)) = object.get("properties") {
+                keys.extend(properties.keys().cloned());
+            }
+            object.values().for_each(|value| collect_keys(value, keys));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_keys(item, keys)),
+        _ => {}
+    }
+}
