@@ -109,6 +109,8 @@ pub enum Failure {
     Reset,
     /// [`Params::response_timeout`] passed after the empty ACK or the non-confirmable request.
     NoResponse,
+    /// [`Params::queue_timeout`] passed before its turn came: it was never sent.
+    NotSent,
     /// The response held this critical option, which is unknown here (RFC 7252 §5.4.1).
     CriticalOption(u16),
     /// Max-Age of the last notification passed without another one (RFC 7641 §3.3.1).
@@ -136,6 +138,7 @@ impl fmt::Display for Failure {
             Failure::Timeout => f.write_str("no acknowledgement after the last retransmission"),
             Failure::Reset => f.write_str("rejected by the peer with a Reset"),
             Failure::NoResponse => f.write_str("no response within the response timeout"),
+            Failure::NotSent => f.write_str("never sent: its turn did not come in time"),
             Failure::CriticalOption(number) => {
                 write!(f, "response with unknown critical option {number}")
             }
@@ -229,6 +232,8 @@ enum Timer {
     Send(Peer),
     /// Send the empty ACK of an exchange that its owner has not answered yet (§5.2.2).
     Acknowledge(ExchangeId),
+    /// Stop waiting for a request's turn.
+    Unqueue(RequestId),
     /// Retransmit the confirmable message of this Message ID or give it up (§4.2).
     Retransmit(u16),
     /// Stop waiting for the response to a request.
@@ -427,6 +432,7 @@ impl Endpoint {
             Timer::Acknowledge(exchange) => self.acknowledge_exchange(exchange),
             Timer::Retransmit(message_id) => self.retransmit(now, message_id),
             Timer::GiveUp(id) => self.fail(now, id, self.silence(id)),
+            Timer::Unqueue(id) => self.fail(now, id, Failure::NotSent),
         }
     }
 }

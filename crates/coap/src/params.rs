@@ -36,6 +36,10 @@ pub struct Params {
     /// request; RFC 7252 §4.7 leaves it open but bounds it by PROBING_RATE (1 byte/s), which
     /// the default of 93 s (MAX_TRANSMIT_WAIT) keeps for requests of up to 93 bytes.
     pub response_timeout: Duration,
+    /// How long a request waits in its peer's line for NSTART to admit it, before it fails as
+    /// [`Failure::NotSent`](crate::Failure::NotSent); none, the default: as long as it takes, which
+    /// with a peer that is silent is [`Params::max_transmit_wait`] for each one before it.
+    pub queue_timeout: Option<Duration>,
     /// How the first retransmission timeout to a peer is found; ACK_TIMEOUT.
     pub congestion_control: CongestionControl,
     /// The largest block that is sent or asked for (RFC 7959); 1024 B. A body that is no larger
@@ -58,6 +62,7 @@ impl Default for Params {
             max_retransmit: 4,
             nstart: 1,
             response_timeout: Duration::from_secs(93),
+            queue_timeout: None,
             congestion_control: CongestionControl::Fixed,
             block_size: BlockSize::MAX,
             confirm_notifications: 10,

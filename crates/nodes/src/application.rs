@@ -1,5 +1,7 @@
 //! Services on a CoAP endpoint, whatever the mobility of their node.
 
+use std::net::{Ipv6Addr, SocketAddrV6};
+
 use anyhow::Result;
 use coap::message::PORT;
 use handover::{Mobility, Step};
@@ -14,9 +16,10 @@ use crate::mobility::{Adapter, Event};
 /// The CoAP endpoint of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
-    /// Its UDP port; 0, any, of a node that speaks no CoAP: nobody finds it there, and a program of
-    /// the user's may have CoAP's own port.
-    pub(crate) port: u16,
+    /// Where it is bound. A router's is at the address by which others know it: it has one on
+    /// either side, and an answer has to come from where it was asked. Port 0, any, of a node that
+    /// speaks no CoAP: nobody finds it there, and a program of the user's may have CoAP's own port.
+    pub(crate) at: SocketAddrV6,
     /// Its transmission parameters.
     pub(crate) params: coap::Params,
 }
@@ -24,8 +27,13 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// That of the plan.
     pub(crate) fn of(node: &NodePlan) -> Endpoint {
+        let address = match node.is_router() {
+            true => node.address,
+            false => Ipv6Addr::UNSPECIFIED,
+        };
+        let port = if node.speaks_coap() { PORT } else { 0 };
         Endpoint {
-            port: if node.speaks_coap() { PORT } else { 0 },
+            at: SocketAddrV6::new(address, port, 0, 0),
             params: node.coap.as_ref().map(params).unwrap_or_default(),
         }
     }

@@ -32,7 +32,7 @@ impl Comp {
     pub(crate) fn open(host: &Host, endpoint: &Endpoint, plan: &plan::Plan) -> Result<Comp> {
         let node = Node::new(config(endpoint, plan), host.rng("coap"));
         Ok(Comp {
-            coap: Driver::new(node, Udp::open(endpoint.port, None)?)?,
+            coap: Driver::new(node, Udp::bind(endpoint.at)?)?,
         })
     }
 }

@@ -280,7 +280,11 @@ impl TryFrom<coap::Event> for Event {
                 ..
             } => (id, Outcome::Notified { sequence, response }),
             coap::Event::Failed { id, reason, .. } => {
-                (id, Outcome::Failed(CallFailure::Exchange(reason)))
+                let failure = match reason {
+                    Failure::NotSent => CallFailure::BacklogTimeout,
+                    sent => CallFailure::Exchange(sent),
+                };
+                (id, Outcome::Failed(failure))
             }
             other @ (coap::Event::Block { .. } | coap::Event::Pong { .. }) => return Err(other),
         };

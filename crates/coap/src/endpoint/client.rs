@@ -145,6 +145,13 @@ impl Endpoint {
         let peer = Peer::from(to);
         self.lines.entry(peer).or_default().queue.push_back(id);
         self.send_queued(now, peer);
+        if let Some(timeout) = self.params.queue_timeout
+            && let Some(queued) = self.requests.get_mut(&id)
+            && queued.sent().is_none()
+        {
+            queued.queued_until = Some(now + timeout);
+            self.timers.insert((now + timeout, Timer::Unqueue(id)));
+        }
         id
     }
 
@@ -191,6 +198,9 @@ impl Endpoint {
         let Some(outstanding) = self.requests.get_mut(&id) else {
             return false;
         };
+        if let Some(until) = outstanding.queued_until.take() {
+            self.timers.remove(&(until, Timer::Unqueue(id)));
+        }
         let kind = match outstanding.reliability {
             Reliability::Confirmable => Kind::Confirmable,
             Reliability::NonConfirmable => Kind::NonConfirmable,
@@ -479,6 +489,9 @@ impl Endpoint {
             if let Some(token) = sent.token {
                 self.by_token.remove(&token);
             }
+        }
+        if let Some(until) = finished.queued_until {
+            self.timers.remove(&(until, Timer::Unqueue(id)));
         }
         if let Stage::Unanswered(_, until) | Stage::Observing(_, until) = finished.stage {
             self.timers.remove(&(until, Timer::GiveUp(id)));

@@ -27,6 +27,8 @@ pub(super) struct Outstanding {
     /// The token to use again; none: a new one.
     pub(super) token: Option<Token>,
     pub(super) stage: Stage,
+    /// When it fails if its turn has not come for the first time.
+    pub(super) queued_until: Option<SimTime>,
     /// Taken back by [`Endpoint::recall`].
     pub(super) recalled: bool,
 }
@@ -87,6 +89,7 @@ impl Outstanding {
             association: None,
             token: None,
             stage: Stage::Queued,
+            queued_until: None,
             recalled: false,
         }
     }

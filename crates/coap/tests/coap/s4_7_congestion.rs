@@ -1,5 +1,7 @@
 //! Congestion control: NSTART.
 
+use std::time::Duration;
+
 use coap::{Failure, Kind, Params};
 
 use crate::support::*;
@@ -38,6 +40,27 @@ fn nstart_counts_per_peer() {
         subject.request(2, CON, path);
     }
     assert_eq!(paths(&mut subject), ["a", "a", "b", "b"]);
+}
+
+#[test]
+fn a_request_whose_turn_does_not_come_in_time_fails_without_being_sent() {
+    let mut subject = Subject::new(Params {
+        queue_timeout: Some(Duration::from_secs(5)),
+        ..steady()
+    });
+    subject.request(1, CON, "/a");
+    let turned = subject.request(1, CON, "/b");
+    let late = subject.request(1, CON, "/c");
+    let first = subject.sent_one();
+    subject.advance(secs(4.0));
+    subject.sent();
+    subject.receive(1, &piggybacked(&first));
+    assert_eq!(paths(&mut subject), ["b"], "its turn has come");
+    assert_eq!(subject.responses().len(), 1);
+    subject.advance(secs(5.0));
+    assert_eq!(subject.failures(), [(late, Failure::NotSent)]);
+    assert!(subject.timeout().is_some(), "{turned:?} is retransmitted");
+    assert_eq!(subject.endpoint.outstanding(), 1);
 }
 
 #[test]

@@ -20,10 +20,14 @@ impl PlainEndpoint {
     /// # Errors
     /// When the socket cannot be had.
     pub(crate) fn open(host: &Host, endpoint: &Endpoint) -> Result<PlainEndpoint> {
-        let params = endpoint.params.clone();
+        let params = coap::Params {
+            // Whoever is not answered in that time is not asked later either.
+            queue_timeout: Some(endpoint.params.response_timeout),
+            ..endpoint.params.clone()
+        };
         let coap = coap::Endpoint::new(params, service::KNOWN_CRITICAL, host.rng("coap"));
         Ok(PlainEndpoint {
-            coap: Driver::new(coap, Udp::open(endpoint.port, None)?)?,
+            coap: Driver::new(coap, Udp::bind(endpoint.at)?)?,
         })
     }
 

@@ -416,8 +416,8 @@ impl Poll {
             let node = &self.node.value;
             let uri = resource.map_or(DEFAULT_PATH, |resource| resource.path.as_str());
             let message = format!(
-                "`{path}.observe`: {uri} of `{node}` does not change by itself; give it a \
-                 `changes_every`"
+                "`{path}.observe`: {uri} of `{node}` does not change; give it a `changes_every`, a \
+                 `replay` or `writable: true`"
             );
             r.problem(observe.span, message);
         }
@@ -437,7 +437,7 @@ impl Poll {
         true
     }
 
-    /// A method that writes needs a resource that can be written.
+    /// A method that writes needs a resource that can be written, and FETCH a Content-Format.
     fn check_method(
         &self,
         r: &mut Resolver<'_>,
@@ -445,6 +445,15 @@ impl Poll {
         resource: Option<&Resource>,
         method: Method,
     ) {
+        if let Some(given) = self.method.filter(|given| given.value == Method::Fetch)
+            && self.content_format.is_none()
+        {
+            let message = format!(
+                "`{path}.content_format` is missing: a FETCH says what its body is (RFC 8132 \
+                 §2.3.1)"
+            );
+            r.problem(given.span, message);
+        }
         let writable = resource.is_some_and(|resource| or(resource.writable, false));
         let Some(given) = self.method.filter(|_| method.writes() && !writable) else {
             return;

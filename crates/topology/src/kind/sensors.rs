@@ -310,7 +310,9 @@ impl Sensors {
 impl Resource {
     /// Whether somebody can be told of its changes.
     pub(super) fn can_be_observed(&self) -> bool {
-        self.changes_every.is_some() || or(self.writable, false)
+        let source = self.value.as_ref().map(|block| &block.table);
+        let replays = matches!(source, Some(Source::Replay(_)));
+        replays || self.changes_every.is_some() || or(self.writable, false)
     }
 
     fn plan(&self, r: &mut Resolver<'_>, path: &str) -> ResourcePlan {

@@ -153,7 +153,7 @@ impl<'t> Resolver<'t> {
                 .is_none_or(|name| self.named(&path, name, wanted, fits).is_some())
         };
         let is_host = |node: &Node| node.host().is_some();
-        let moves = fits("move", &step.r#move, "a mobile-node", is_host);
+        let moves = fits("move", &step.r#move, "a mobile-node or a sensor", is_host);
         let crashes = fits("crash", &step.crash, "a node", |_| true);
         let restarts = fits("restart", &step.restart, "a node", |_| true);
         let sleeps = |node: &Node| node.host().is_some_and(|host| host.sleep.is_some());
