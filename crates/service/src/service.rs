@@ -34,9 +34,13 @@ pub struct Tally {
     pub answered: u64,
     /// Those that failed.
     pub failed: u64,
-    /// The failed ones by their reason, as [`CallFailure`] prints it.
+    /// The failed ones by their reason, as [`CallFailure`] prints it: [`MAX_REASONS`] different
+    /// ones, since a peer may have a part in their words, and more as `other`.
     pub reasons: BTreeMap<String, u64>,
 }
+
+/// Different reasons in a [`Tally`], at most.
+pub const MAX_REASONS: usize = 64;
 
 impl Tally {
     /// Calls that have neither been answered nor failed.
@@ -47,7 +51,13 @@ impl Tally {
     /// Counts a call that has failed.
     pub fn fail(&mut self, reason: &CallFailure) {
         self.failed += 1;
-        *self.reasons.entry(reason.to_string()).or_default() += 1;
+        self.count(reason.to_string(), 1);
+    }
+
+    fn count(&mut self, reason: String, times: u64) {
+        let room = self.reasons.len() < MAX_REASONS || self.reasons.contains_key(&reason);
+        let reason = if room { reason } else { "other".to_owned() };
+        *self.reasons.entry(reason).or_default() += times;
     }
 
     /// Adds another one.
@@ -56,8 +66,26 @@ impl Tally {
         self.answered += other.answered;
         self.failed += other.failed;
         for (reason, times) in other.reasons {
-            *self.reasons.entry(reason).or_default() += times;
+            self.count(reason, times);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_holds_so_many_reasons_and_counts_every_failure() {
+        let mut tally = Tally::default();
+        for n in 0..1000 {
+            tally.fail(&CallFailure::Discovery(n.to_string()));
+        }
+        let mut sum = Tally::default();
+        sum.add(tally.clone());
+        sum.add(tally);
+        assert_eq!((sum.failed, sum.reasons.len()), (2000, MAX_REASONS + 1));
+        assert_eq!(sum.reasons.values().sum::<u64>(), 2000);
     }
 }
 

@@ -7,7 +7,6 @@ use units::SimTime;
 use super::observation::Notified;
 use super::outstanding::{Line, Outstanding, Role, Sent, Stage};
 use super::peer::Peer;
-use super::protected::Content;
 use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, MAX_IN_FLIGHT, Reliability, RequestId, Timer};
 use crate::message::{Kind, Request, Response, option};
@@ -181,33 +180,32 @@ impl Endpoint {
 
     /// Sends a request; `false` if it has ended instead, because it cannot be protected.
     fn send(&mut self, now: SimTime, id: RequestId) -> bool {
-        if let Some(request) = self.requests.get_mut(&id)
-            && let Stage::Unacknowledged(sent) = request.stage
-        {
-            request.recalled = false;
-            let to = request.to;
+        let Some(outstanding) = self.requests.get_mut(&id) else {
+            return false;
+        };
+        let to = outstanding.to;
+        if let Stage::Unacknowledged(sent) = outstanding.stage {
+            outstanding.recalled = false;
             self.redirect(now, sent.message_id, to);
             return true;
         }
-        let Some(content) = self.protect_request(now, id) else {
-            return false;
-        };
-        let message_id = self.message_id();
-        let again = self.requests.get(&id).and_then(|request| request.token);
-        let token = again.unwrap_or_else(|| self.unused_token());
-        let Some(outstanding) = self.requests.get_mut(&id) else {
+        let Ok(request) = outstanding.protected(now, &mut *self.protection) else {
+            self.end_unprotectable(id);
             return false;
         };
         if let Some(until) = outstanding.queued_until.take() {
             self.timers.remove(&(until, Timer::Unqueue(id)));
         }
-        let kind = match outstanding.reliability {
+        let (reliability, again) = (outstanding.reliability, outstanding.token);
+        let kind = match reliability {
             Reliability::Confirmable => Kind::Confirmable,
             Reliability::NonConfirmable => Kind::NonConfirmable,
         };
-        let (message, token) = match content {
-            Content::Ping => (Message::empty(kind, message_id), None),
-            Content::Request(request) => {
+        let message_id = self.message_id();
+        let (message, token) = match request {
+            None => (Message::empty(kind, message_id), None),
+            Some(request) => {
+                let token = again.unwrap_or_else(|| self.unused_token());
                 self.next_token = self.next_token.wrapping_add(1);
                 self.by_token.insert(token, id);
                 let message = Message {
@@ -222,11 +220,12 @@ impl Endpoint {
             }
         };
         let sent = Sent { message_id, token };
-        let to = outstanding.to;
         self.by_message_id.insert(message_id, id);
-        match outstanding.reliability {
+        match reliability {
             Reliability::Confirmable => {
-                outstanding.stage = Stage::Unacknowledged(sent);
+                if let Some(outstanding) = self.requests.get_mut(&id) {
+                    outstanding.stage = Stage::Unacknowledged(sent);
+                }
                 self.transmit_confirmable(now, to, message_id, message.encode());
             }
             Reliability::NonConfirmable => {
@@ -235,6 +234,17 @@ impl Endpoint {
             }
         }
         true
+    }
+
+    /// Ends a request that cannot be protected; its line goes on by itself.
+    fn end_unprotectable(&mut self, id: RequestId) {
+        self.forget_fetch(id);
+        let Some(ended) = self.finish(id) else {
+            return;
+        };
+        if !matches!(ended.role, Role::Fetch(_)) {
+            self.fail_event(id, ended.to, Failure::Unprotectable);
+        }
     }
 
     /// The token that the counter has reached, or the next that no outstanding request uses:
@@ -467,7 +477,7 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn fail_event(&mut self, id: RequestId, to: SocketAddrV6, reason: Failure) {
+    fn fail_event(&mut self, id: RequestId, to: SocketAddrV6, reason: Failure) {
         self.events.push_back(Event::Failed { id, to, reason });
     }
 

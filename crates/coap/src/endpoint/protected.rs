@@ -1,50 +1,32 @@
-//! What an [`Endpoint`] has its [`Protection`](crate::Protection) do, and when.
+//! What an [`Endpoint`] has its [`Protection`] do, and when.
 
 use std::net::SocketAddrV6;
 
 use units::SimTime;
 
-use super::outstanding::Role;
+use super::outstanding::Outstanding;
 use super::transfer::Transfer;
-use super::{Endpoint, Failure, RequestId};
+use super::{Endpoint, RequestId};
 use crate::message::{Request, Response};
-use crate::protection::{Association, Refusal, Unprotectable};
+use crate::protection::{Association, Protection, Refusal, Unprotectable};
 use crate::wire::Message;
 
-/// What the next message to a peer holds besides its header.
-pub(super) enum Content {
-    /// Nothing.
-    Ping,
-    /// A request as it goes out.
-    Request(Request),
+impl Outstanding {
+    /// What the next message holds as it goes out; a ping holds nothing.
+    pub(super) fn protected(
+        &mut self,
+        now: SimTime,
+        protection: &mut dyn Protection,
+    ) -> Result<Option<Request>, Unprotectable> {
+        let Some(mut request) = self.transfer.as_ref().map(Transfer::message) else {
+            return Ok(None);
+        };
+        self.association = protection.protect_request(now, self.to, &mut request)?;
+        Ok(Some(request))
+    }
 }
 
 impl Endpoint {
-    /// The next message of a request of ours; none if it has ended now, because it cannot be
-    /// protected.
-    pub(super) fn protect_request(&mut self, now: SimTime, id: RequestId) -> Option<Content> {
-        let outstanding = self.requests.get_mut(&id)?;
-        let Some(mut request) = outstanding.transfer.as_ref().map(Transfer::message) else {
-            return Some(Content::Ping);
-        };
-        let to = outstanding.to;
-        match self.protection.protect_request(now, to, &mut request) {
-            Ok(association) => {
-                outstanding.association = association;
-                Some(Content::Request(request))
-            }
-            Err(_) => {
-                // As in `fail`, but the line goes on by itself.
-                self.forget_fetch(id);
-                let ended = self.finish(id)?;
-                if !matches!(ended.role, Role::Fetch(_)) {
-                    self.fail_event(id, to, Failure::Unprotectable);
-                }
-                None
-            }
-        }
-    }
-
     /// Turns a peer's request into what the owner is to see.
     pub(super) fn verify_request(
         &mut self,
