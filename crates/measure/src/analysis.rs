@@ -123,9 +123,13 @@ impl Analysis {
         let (mut polls, mut signalling) = (Vec::new(), Vec::new());
         for client in observe::clients(&observed) {
             let exchanges = pairing::pair(&client, options.max_transmit_span, &mut other);
-            let (comp, poll): (Vec<_>, Vec<_>) = exchanges.into_iter().partition(|e| e.signalling);
-            signalling.extend(comp);
-            polls.extend(poll);
+            for exchange in exchanges {
+                let kind = match exchange.signalling {
+                    true => &mut signalling,
+                    false => &mut polls,
+                };
+                kind.push(exchange);
+            }
         }
         let mut flows: Vec<Flow> = identity::flows(polls, &known)
             .into_iter()
