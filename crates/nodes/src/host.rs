@@ -97,8 +97,11 @@ impl Events {
     /// When standard output is closed: whoever started the daemon is gone.
     pub(crate) fn report(&self, kind: EventKind) -> Result<()> {
         let mut line = Vec::new();
-        self.push_line(&mut line, now(), kind)?;
-        write(&line)
+        let event = self.push_line(&mut line, now(), kind)?;
+        // The medium waits for some events, and nobody for the log.
+        write(&line)?;
+        tracing::info!(kind = ?event.kind);
+        Ok(())
     }
 
     /// Reports an event of this instant with the next [`Events::flush`], which has to come before
@@ -108,7 +111,8 @@ impl Events {
     /// As [`Events::report`].
     pub(crate) fn queue(&mut self, kind: EventKind) -> Result<()> {
         let mut lines = std::mem::take(&mut self.queued);
-        self.push_line(&mut lines, now(), kind)?;
+        let event = self.push_line(&mut lines, now(), kind)?;
+        tracing::info!(kind = ?event.kind);
         self.queued = lines;
         match self.queued.len() < QUEUE_BYTES {
             true => Ok(()),
@@ -128,8 +132,7 @@ impl Events {
         Ok(())
     }
 
-    fn push_line(&self, lines: &mut Vec<u8>, at: SimTime, kind: EventKind) -> Result<()> {
-        tracing::info!(?kind);
+    fn push_line(&self, lines: &mut Vec<u8>, at: SimTime, kind: EventKind) -> Result<Event> {
         let event = Event {
             time_ns: at.as_nanos(),
             node: self.node.clone(),
@@ -137,7 +140,7 @@ impl Events {
         };
         serde_json::to_writer(&mut *lines, &event).context("event as JSON")?;
         lines.push(b'\n');
-        Ok(())
+        Ok(event)
     }
 }
 
