@@ -221,14 +221,12 @@ impl Node {
         self.host().is_some_and(|radio| radio.handover.is_some())
     }
 
-    /// Its resources, service by service; a service without its own list has the default one.
-    pub(crate) fn sensors(&self) -> impl Iterator<Item = &sensors::Sensors> {
-        self.services
-            .iter()
-            .filter_map(|service| match &service.table {
-                ServiceTable::Sensors(sensors) => Some(sensors),
-                _ => None,
-            })
+    /// What others may ask it for, service by service.
+    pub(crate) fn served(&self) -> Vec<Served<'_>> {
+        let services = self.services.iter();
+        services
+            .flat_map(|service| service.table.served())
+            .collect()
     }
 
     /// Whether it asks others by itself.
@@ -416,6 +414,11 @@ macro_rules! services {
                 match self { $( ServiceTable::$variant(_) => $word, )* }
             }
 
+            /// What others may ask it for.
+            fn served(&self) -> Vec<Served<'_>> {
+                match self { $( ServiceTable::$variant(table) => table.served(), )* }
+            }
+
             fn plan<'t>(
                 &self,
                 r: &mut Resolver<'t>,
@@ -443,6 +446,25 @@ macro_rules! services {
             }
         }
     };
+}
+
+/// A resource that a service has for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served<'n> {
+    /// Its path, `/temperature`.
+    pub path: &'n str,
+    /// Whether somebody can be told of its changes (RFC 7641).
+    pub observable: bool,
+    /// Whether a method that writes may be used.
+    pub writable: bool,
+}
+
+/// What the rest of the file may ask the table of a service.
+pub(crate) trait Serves {
+    /// What others may ask it for by CoAP.
+    fn served(&self) -> Vec<Served<'_>> {
+        Vec::new()
+    }
 }
 
 /// What other crates may ask the plan of a service.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
 use super::router::Router;
-use super::{Node, ServiceFacts, ServiceTable};
+use super::{Node, Serves, ServiceFacts, ServiceTable};
 use crate::decode::At;
 use crate::diagnostic::alternatives;
 use crate::resolve::identity::{self, Network};
@@ -69,6 +69,8 @@ pub struct PoolPlan {
 
 /// UDP port of servers and relay agents (RFC 8415 §7.2).
 pub(super) const PORT: u16 = 547;
+
+impl Serves for Dhcpv6Server {}
 
 impl ServiceFacts for Dhcpv6ServerPlan {
     fn port(&self) -> Option<u16> {

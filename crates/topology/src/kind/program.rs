@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::ServiceFacts;
+use super::{Serves, ServiceFacts};
 use crate::decode::At;
 use crate::diagnostic::{Span, nearest};
 use crate::resolve::identity::Network;
@@ -23,6 +23,8 @@ tables! {
         pub start_at: Option<At<Duration>>,
     }
 }
+
+impl Serves for Program {}
 
 /// A program of the user's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
 
-use super::sensors::{DEFAULT_PATH, Resource};
-use super::{Node, ServiceFacts};
+use super::{Node, Served, Serves, ServiceFacts};
 use crate::decode::{At, Decode, Decoder};
 use crate::diagnostic::alternatives;
 use crate::plan::{Bytes, NodeName};
@@ -27,6 +26,8 @@ impl Decode for Polls {
         Decode::decode(tree, d).map(Polls)
     }
 }
+
+impl Serves for Polls {}
 
 tables! {
     /// A periodic request, or an observation.
@@ -330,16 +331,12 @@ impl Poll {
         node: &At<String>,
     ) -> Option<PollPlan> {
         let every = r.positive(&format!("{path}.every"), self.every, s(1));
-        let fits = |node: &Node| node.sensors().next().is_some();
+        let fits = |node: &Node| !node.served().is_empty();
         let wanted =
             "a node that serves resources: a mobile-node, a sensor, or one with `resources`";
         let (node, target) = r.named(&format!("{path}.node"), node, wanted, fits)?;
         let resource = self.resource(r, path, target)?;
         let method = or(self.method, Method::Get);
-        let uri = match resource {
-            Some(resource) => resource.path.value.clone(),
-            None => DEFAULT_PATH.to_owned(),
-        };
         let observe = self.observed(r, path, resource, method);
         self.check_method(r, path, resource, method);
         Some(PollPlan {
@@ -347,7 +344,7 @@ impl Poll {
             address: self.address(r, context, path, (node, target)),
             located: target.mobility.is_located(),
             method,
-            path: uri,
+            path: resource.path.to_owned(),
             query: self
                 .query
                 .iter()
@@ -367,28 +364,22 @@ impl Poll {
         })
     }
 
-    /// The resource asked for; `Some(None)` is the default one of a node that names none.
+    /// The resource asked for.
     fn resource<'n>(
         &self,
         r: &mut Resolver<'_>,
         path: &str,
         target: &'n Node,
-    ) -> Option<Option<&'n Resource>> {
-        let mut served: Vec<(&str, Option<&Resource>)> = Vec::new();
-        for sensors in target.sensors() {
-            match sensors.given() {
-                Some(given) => served.extend(given.iter().map(|r| (r.path.as_str(), Some(r)))),
-                None => served.push((DEFAULT_PATH, None)),
-            }
-        }
+    ) -> Option<Served<'n>> {
+        let served = target.served();
         let found = match &self.path {
-            Some(given) => served.iter().find(|(path, _)| *path == given.value),
+            Some(given) => served.iter().find(|served| served.path == given.value),
             None => served.first().filter(|_| served.len() == 1),
         };
-        if let Some((_, resource)) = found {
-            return Some(*resource);
+        if found.is_some() {
+            return found.copied();
         }
-        let known = alternatives(served.iter().map(|(path, _)| *path));
+        let known = alternatives(served.iter().map(|served| served.path));
         let (span, found) = match &self.path {
             Some(given) => (given.span, format!("`{}`", given.value)),
             None => (self.node.span, "nothing".to_owned()),
@@ -406,15 +397,14 @@ impl Poll {
         &self,
         r: &mut Resolver<'_>,
         path: &str,
-        resource: Option<&Resource>,
+        resource: Served<'_>,
         method: Method,
     ) -> bool {
         let Some(observe) = self.observe.filter(|observe| observe.value) else {
             return false;
         };
-        if !resource.is_some_and(Resource::can_be_observed) {
-            let node = &self.node.value;
-            let uri = resource.map_or(DEFAULT_PATH, |resource| resource.path.as_str());
+        if !resource.observable {
+            let (node, uri) = (&self.node.value, resource.path);
             let message = format!(
                 "`{path}.observe`: {uri} of `{node}` does not change; give it a `changes_every`, a \
                  `replay` or `writable: true`"
@@ -438,13 +428,7 @@ impl Poll {
     }
 
     /// A method that writes needs a resource that can be written, and FETCH a Content-Format.
-    fn check_method(
-        &self,
-        r: &mut Resolver<'_>,
-        path: &str,
-        resource: Option<&Resource>,
-        method: Method,
-    ) {
+    fn check_method(&self, r: &mut Resolver<'_>, path: &str, resource: Served<'_>, method: Method) {
         if let Some(given) = self.method.filter(|given| given.value == Method::Fetch)
             && self.content_format.is_none()
         {
@@ -454,11 +438,13 @@ impl Poll {
             );
             r.problem(given.span, message);
         }
-        let writable = resource.is_some_and(|resource| or(resource.writable, false));
-        let Some(given) = self.method.filter(|_| method.writes() && !writable) else {
+        let Some(given) = self
+            .method
+            .filter(|_| method.writes() && !resource.writable)
+        else {
             return;
         };
-        let uri = resource.map_or(DEFAULT_PATH, |resource| resource.path.as_str());
+        let uri = resource.path;
         let message = format!(
             "`{path}.method`: {uri} of `{}` cannot be written; give it `writable: true`",
             self.node.value

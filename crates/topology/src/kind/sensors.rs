@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use units::ByteSize;
 use units::quantity::duration;
 
-use super::ServiceFacts;
+use super::{Served, Serves, ServiceFacts};
 use crate::decode::{At, Block, Decode, Decoder};
 use crate::plan::Bytes;
 use crate::resolve::timers::s;
@@ -16,7 +16,7 @@ use crate::scalar::ContentFormat;
 use crate::tree::Tree;
 
 /// The resource of a service that names none.
-pub(super) const DEFAULT_PATH: &str = "/temperature";
+const DEFAULT_PATH: &str = "/temperature";
 /// Size of a reading that names none.
 const DEFAULT_SIZE: ByteSize = ByteSize(16);
 /// As much as a client puts together from blocks.
@@ -244,6 +244,24 @@ pub struct ReadingPlan {
     pub value: f64,
 }
 
+impl Serves for Sensors {
+    fn served(&self) -> Vec<Served<'_>> {
+        let Some(resources) = &self.0 else {
+            return vec![Served {
+                path: DEFAULT_PATH,
+                observable: false,
+                writable: false,
+            }];
+        };
+        let resources = resources.iter().map(|resource| Served {
+            path: &resource.path.value,
+            observable: resource.can_be_observed(),
+            writable: or(resource.writable, false),
+        });
+        resources.collect()
+    }
+}
+
 impl ServiceFacts for SensorsPlan {
     fn is_coap(&self) -> bool {
         true
@@ -263,11 +281,6 @@ const WANDERING: SourcePlan = SourcePlan::RandomWalk {
 };
 
 impl Sensors {
-    /// The resources that the file gives; none: the default one.
-    pub(crate) fn given(&self) -> Option<&[Resource]> {
-        self.0.as_deref()
-    }
-
     /// The plan of the service at `path`.
     pub(super) fn plan<'t>(
         &self,
@@ -309,7 +322,7 @@ impl Sensors {
 
 impl Resource {
     /// Whether somebody can be told of its changes.
-    pub(super) fn can_be_observed(&self) -> bool {
+    fn can_be_observed(&self) -> bool {
         let source = self.value.as_ref().map(|block| &block.table);
         let replays = matches!(source, Some(Source::Replay(_)));
         replays || self.changes_every.is_some() || or(self.writable, false)

@@ -11,7 +11,7 @@ use crate::file::Coap;
 use crate::kind::node::COAP_PORT;
 use crate::kind::wired::Wired;
 use crate::kind::{
-    Expand, Mobility, Node, Place, Service, ServiceFacts, ServiceKeys, ServiceTable,
+    Expand, Mobility, Node, Place, Serves, Service, ServiceFacts, ServiceKeys, ServiceTable,
 };
 use crate::resolve::timers::s;
 use crate::resolve::{Context, Resolver};
@@ -94,6 +94,8 @@ pub struct WmmsLimitsPlan {
     /// Holds of one source that are not answered yet.
     pub holds_per_source: u32,
 }
+
+impl Serves for Wmms {}
 
 impl ServiceFacts for WmmsPlan {
     fn port(&self) -> Option<u16> {
