@@ -60,7 +60,7 @@ use crate::packet::{LinkType, Packet};
 use crate::tap;
 use layer::{Below, Kind, State, Step};
 
-pub use packet::{Datagram, Header, IpPacket, LinkAddress, Sender, UDP};
+pub use packet::{Datagram, Header, IpPacket, Link, LinkAddress, Sender, UDP};
 pub use payload::Payload;
 pub use unread::{Unread, UnreadFrames};
 

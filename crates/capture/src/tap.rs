@@ -112,6 +112,15 @@ pub(crate) fn framing(packet: &[u8]) -> Option<(Fcs, usize)> {
     Some((fcs, head.len()))
 }
 
+/// The channel in a packet of this link type, if it says one of page 0.
+pub(crate) fn channel(packet: &[u8]) -> Option<Channel> {
+    let (head, _) = split(packet)?;
+    tlvs(head).flatten().find_map(|field| match field {
+        (CHANNEL_ASSIGNMENT, [number, 0, Channel::PAGE]) => Channel::try_from(*number).ok(),
+        _ => None,
+    })
+}
+
 /// Whether a frame in a capture of the air was received, as its comment says: the medium's
 /// `NODE: attempt N; NODE: received, ...; NODE: lost: noise, ...`, `NODE: ACK; ...` or
 /// `NODE: never sent: ...`. `None` for any other comment.
@@ -207,7 +216,17 @@ mod tests {
         assert_eq!(framing(&header(&fcs(1))), Some((Fcs::Bits16, 12)));
         assert_eq!(framing(&header(&fcs(2))), Some((Fcs::Bits32, 12)));
         assert_eq!(framing(&header(&fcs(3))), None);
+        assert_eq!(
+            channel(&header(&[3, 0, 3, 0, 26, 0, 0, 0])).map(Channel::number),
+            Some(26)
+        );
+        assert_eq!(
+            channel(&header(&[3, 0, 3, 0, 26, 0, 9, 0])),
+            None,
+            "another page"
+        );
         // No channel: other sniffers leave it out.
+        assert_eq!(channel(&header(&fcs(1))), None);
         assert_eq!(TapHeader::read(&header(&fcs(1))), None);
         assert_eq!(framing(&[0, 0, 3, 0]), None);
         assert_eq!(

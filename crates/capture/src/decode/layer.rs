@@ -25,9 +25,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
-use units::{PanId, SimTime};
+use units::{Channel, EthernetAddress, PanId, SimTime};
 
-use super::{Header, IpPacket, LinkAddress, Payload, Sender, Unread};
+use super::{Header, IpPacket, Link, LinkAddress, Payload, Sender, Unread};
 use crate::packet::LinkType;
 use crate::reassembly::{Part, Reassembly, Whole};
 use contexts::Contexts;
@@ -187,9 +187,14 @@ pub(super) struct Below {
     interface_index: Option<u32>,
     sender: Option<Sender>,
     mesh_hops_left: Option<u8>,
+    /// What the frame was heard on.
+    channel: Option<Channel>,
     /// Both ends of a link of IEEE 802.15.4, or of a mesh over such links.
     link: Option<Ends>,
+    /// Source and destination of an Ethernet frame.
+    ethernet: Option<[EthernetAddress; 2]>,
     header: Option<Header>,
+    header_bytes: usize,
     outer: Vec<Header>,
     src: IpAddr,
     dst: IpAddr,
@@ -215,18 +220,22 @@ impl Below {
             interface_index: None,
             sender: None,
             mesh_hops_left: None,
+            channel: None,
             link: None,
+            ethernet: None,
             header: None,
+            header_bytes: 0,
             outer: Vec::new(),
             src: unspecified,
             dst: unspecified,
         }
     }
 
-    /// The next IP header; one before it is a tunnel's.
-    fn enter(&mut self, header: Header) {
+    /// The next IP header, of so many bytes; one before it is a tunnel's.
+    fn enter(&mut self, header: Header, bytes: usize) {
         self.outer.extend(self.header.replace(header));
         (self.src, self.dst) = (header.src, header.dst);
+        self.header_bytes += bytes;
     }
 
     /// What fragments of this layer made.
@@ -270,6 +279,22 @@ impl Below {
 
     /// The packet with the latest header, if there was one.
     pub(super) fn packet<'f>(self, protocol: u8, payload: Payload<'f>) -> Option<IpPacket<'f>> {
+        let of_radio = self.link.map(|ends| Link {
+            channel: self.channel,
+            pan: Some(ends.pan),
+            src: ends.src,
+            dst: ends.dst,
+        });
+        let of_ethernet = || {
+            let [src, dst] = self.ethernet?.map(LinkAddress::Ethernet);
+            Some(Link {
+                channel: None,
+                pan: None,
+                src: Some(src),
+                dst: Some(dst),
+            })
+        };
+        let link = of_radio.or_else(of_ethernet);
         Some(IpPacket {
             began: self.began,
             time: self.time,
@@ -279,6 +304,8 @@ impl Below {
             payload,
             header: self.header?,
             outer: self.outer,
+            header_bytes: self.header_bytes,
+            link,
             sender: self.sender,
             mesh_hops_left: self.mesh_hops_left,
             fragments: self.fragments,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use units::{Eui64, PanId, ShortAddress, SimTime};
+use units::{Channel, EthernetAddress, Eui64, PanId, ShortAddress, SimTime};
 
 use super::Payload;
 
@@ -29,6 +29,11 @@ pub struct IpPacket<'f> {
     pub header: Header,
     /// The IP headers around it, of tunnels, the outermost first.
     pub outer: Vec<Header>,
+    /// Bytes of all IP headers before the payload, extension headers and those of tunnels among
+    /// them. Of a packet that was put together of fragments they count once.
+    pub header_bytes: usize,
+    /// The link that it crossed, of IEEE 802.15.4 or Ethernet.
+    pub link: Option<Link>,
     /// Who sent the frame, if it is one of IEEE 802.15.4 that names its source.
     pub sender: Option<Sender>,
     /// Hops that were left in a mesh under IP (RFC 4944 §5.2).
@@ -67,24 +72,60 @@ pub struct Sender {
     pub sequence: Option<u8>,
 }
 
-/// An address of IEEE 802.15.4.
+/// A link, as far as a frame on it tells. Of a mesh under IP (RFC 4944 §5.2) it is the way through
+/// the mesh, not one hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Link {
+    /// The channel; only TAP says.
+    pub channel: Option<Channel>,
+    /// The PAN of IEEE 802.15.4.
+    pub pan: Option<PanId>,
+    /// Who sent the packet on it.
+    pub src: Option<LinkAddress>,
+    /// Whom it was for.
+    pub dst: Option<LinkAddress>,
+}
+
+impl fmt::Display for Link {
+    /// `02:00:00:00:00:05 to 02:00:00:00:00:01`; of a radio also `in PAN 0x0001 on channel 15`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |address: Option<LinkAddress>| {
+            address.map_or_else(|| "?".to_owned(), |address| address.to_string())
+        };
+        write!(f, "{} to {}", end(self.src), end(self.dst))?;
+        if let Some(pan) = self.pan {
+            write!(f, " in PAN {pan}")?;
+        }
+        if let Some(channel) = self.channel {
+            write!(f, " on channel {channel}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An address of the link layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LinkAddress {
-    /// 16 bits.
+    /// 16 bits, of IEEE 802.15.4.
     Short(ShortAddress),
-    /// 64 bits.
+    /// 64 bits, of IEEE 802.15.4.
     Extended(Eui64),
+    /// 48 bits, of Ethernet.
+    Ethernet(EthernetAddress),
 }
 
 impl LinkAddress {
-    /// The interface identifier that 6LoWPAN derives from it (RFC 6282 §3.2.2): the modified
-    /// EUI-64, or `0000:00ff:fe00:XXXX`.
+    /// The interface identifier that is derived from it (RFC 6282 §3.2.2, RFC 2464 §4): the
+    /// modified EUI-64, or `0000:00ff:fe00:XXXX`.
     pub fn interface_identifier(self) -> [u8; 8] {
         match self {
             LinkAddress::Extended(eui64) => eui64.interface_identifier(),
             LinkAddress::Short(ShortAddress(short)) => {
                 let [high, low] = short.to_be_bytes();
                 [0, 0, 0, 0xff, 0xfe, 0, high, low]
+            }
+            LinkAddress::Ethernet(EthernetAddress([a, b, c, d, e, f])) => {
+                Eui64([a, b, c, 0xff, 0xfe, d, e, f]).interface_identifier()
             }
         }
     }
@@ -95,6 +136,7 @@ impl fmt::Display for LinkAddress {
         match self {
             LinkAddress::Short(short) => short.fmt(f),
             LinkAddress::Extended(eui64) => eui64.fmt(f),
+            LinkAddress::Ethernet(mac) => mac.fmt(f),
         }
     }
 }

@@ -33,6 +33,8 @@ fn packet(time: SimTime, hop_limit: u8) -> IpPacket<'static> {
         payload: Payload::new(DATAGRAM, DATAGRAM.len()),
         header,
         outer: Vec::new(),
+        header_bytes: 40,
+        link: None,
         sender: None,
         mesh_hops_left: None,
         fragments: 0,

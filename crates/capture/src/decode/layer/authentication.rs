@@ -4,10 +4,11 @@ use super::{Below, Kind, Payload, Read, State, Step};
 
 const HEADER: &str = "authentication header";
 
-pub(super) fn read(data: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, _: &mut State) -> Read {
     let start = data.peek(2, HEADER)?;
     // In units of four bytes, minus 2.
     let (next, length) = (start[0], (usize::from(start[1]) + 2) * 4);
     data.skip(length, HEADER)?;
+    below.header_bytes += length;
     Ok(Step::Next(Kind::Protocol(next)))
 }

@@ -1,5 +1,7 @@
 //! Ethernet, and IEEE 802.1Q and 802.1ad tags.
 
+use units::EthernetAddress;
+
 use super::{Below, Kind, Payload, Read, State, Step, Unread};
 
 const HEADER: &str = "Ethernet header";
@@ -7,8 +9,14 @@ const HEADER: &str = "Ethernet header";
 /// Smaller values are lengths (IEEE 802.3 §3.2.6).
 const LEAST_ETHERTYPE: u16 = 0x0600;
 
-pub(super) fn read(data: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
-    data.skip(12, HEADER)?;
+pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, _: &mut State) -> Read {
+    let dst = EthernetAddress(data.take(HEADER)?);
+    let src = EthernetAddress(data.take(HEADER)?);
+    match below.header {
+        None => below.ethernet = Some([src, dst]),
+        // A whole frame in a tunnel.
+        Some(_) => below.header_bytes += 14,
+    }
     ethertype(data)
 }
 

@@ -14,7 +14,7 @@ const VERSION: u16 = 0x0007;
 /// Protocol type of a whole Ethernet frame (RFC 1701 §"Current List of Protocol Types").
 const ETHERNET: u16 = 0x6558;
 
-pub(super) fn read(data: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, _: &mut State) -> Read {
     let [f0, f1, p0, p1] = data.take(HEADER)?;
     let flags = u16::from_be_bytes([f0, f1]);
     if flags & VERSION != 0 {
@@ -24,7 +24,9 @@ pub(super) fn read(data: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read
         return Err(Unread::Named("GRE with a source route"));
     }
     let fields = [CHECKSUM, KEY, SEQUENCE].map(|bit| usize::from(flags & bit != 0) * 4);
-    data.skip(fields.iter().sum(), HEADER)?;
+    let fields = fields.iter().sum();
+    data.skip(fields, HEADER)?;
+    below.header_bytes += 4 + fields;
     Ok(match u16::from_be_bytes([p0, p1]) {
         ETHERNET => Step::Next(Kind::Link(LinkType::ETHERNET)),
         number => Step::Next(Kind::EtherType(number)),

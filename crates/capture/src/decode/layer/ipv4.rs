@@ -21,12 +21,15 @@ pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, state: &mut State)
 
     let identification = u16::from_be_bytes([header[4], header[5]]);
     let [.., s0, s1, s2, s3, d0, d1, d2, d3] = header;
-    below.enter(Header {
-        src: Ipv4Addr::new(s0, s1, s2, s3).into(),
-        dst: Ipv4Addr::new(d0, d1, d2, d3).into(),
-        hop_limit: header[8],
-        identification: Some(identification),
-    });
+    below.enter(
+        Header {
+            src: Ipv4Addr::new(s0, s1, s2, s3).into(),
+            dst: Ipv4Addr::new(d0, d1, d2, d3).into(),
+            hop_limit: header[8],
+            identification: Some(identification),
+        },
+        header_length,
+    );
     let protocol = header[9];
     let flags = u16::from_be_bytes([header[6], header[7]]);
     let (more, offset) = (flags & 0x2000 != 0, usize::from(flags & 0x1fff) * 8);

@@ -29,12 +29,15 @@ pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, _: &mut State) -> 
         octets.copy_from_slice(&header[at..at + 16]);
         Ipv6Addr::from(octets)
     };
-    below.enter(Header {
-        src: address(8).into(),
-        dst: address(24).into(),
-        hop_limit: header[7],
-        identification: None,
-    });
+    below.enter(
+        Header {
+            src: address(8).into(),
+            dst: address(24).into(),
+            hop_limit: header[7],
+            identification: None,
+        },
+        header.len(),
+    );
     Ok(Step::Next(Kind::Protocol(header[6])))
 }
 

@@ -26,9 +26,10 @@ pub(super) fn with_preamble(data: &mut Payload<'_>, _: &mut Below, _: &mut State
 }
 
 /// LINKTYPE_IEEE802_15_4_TAP.
-pub(super) fn with_tap_header(data: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+pub(super) fn with_tap_header(data: &mut Payload<'_>, below: &mut Below, _: &mut State) -> Read {
     const HEADER: &str = "IEEE 802.15.4 TAP header";
     let (fcs, length) = tap::framing(data).ok_or(Unread::Malformed(HEADER))?;
+    below.channel = tap::channel(data);
     data.skip(length, HEADER)?;
     mpdu(data, fcs, 0)
 }

@@ -203,6 +203,44 @@ fn an_fcs_is_taken_off_and_a_frame_with_a_wrong_one_is_not_read() {
 }
 
 #[test]
+fn a_packet_tells_which_link_it_crossed() {
+    let address = |octet: u8| LinkAddress::Short(ShortAddress(octet.into()));
+    let link = |channel: Option<u8>| Link {
+        channel: channel.map(|number| Channel::try_from(number).unwrap()),
+        pan: Some(PanId(1)),
+        src: Some(address(5)),
+        dst: Some(address(9)),
+    };
+    let of = |link_type, bytes: &[u8]| Decoder::default().read(frame(link_type, bytes))?.link;
+    let mpdu = mpdu(&[0x41, 0x88, 7, 1, 0, 9, 0, 5, 0]);
+    assert_eq!(of(NOFCS, &mpdu), Some(link(None)));
+    // A TAP header with channel 20 of page 0 and without an FCS.
+    let heard = [&[0, 0, 12, 0, 3, 0, 3, 0, 20, 0, 0, 0][..], &mpdu].concat();
+    assert_eq!(of(LinkType::IEEE802_15_4_TAP, &heard), Some(link(Some(20))));
+    assert_eq!(
+        link(Some(20)).to_string(),
+        "0x0005 to 0x0009 in PAN 0x0001 on channel 20"
+    );
+    // In a mesh under IP: between its ends.
+    let mesh = [
+        &[0x41, 0x88, 7, 1, 0, 4, 0, 3, 0, 0xb1, 0, 5, 0, 9],
+        &payload()[..],
+    ]
+    .concat();
+    assert_eq!(of(NOFCS, &mesh), Some(link(None)));
+
+    let mac = |octet| LinkAddress::Ethernet(units::EthernetAddress([2, 0, 0, 0, 0, octet]));
+    let ethernet = [
+        &[2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 5, 0x86, 0xdd],
+        &v6_packet(b"x")[..],
+    ];
+    let ethernet = of(LinkType::ETHERNET, &ethernet.concat()).unwrap();
+    assert_eq!((ethernet.src, ethernet.dst), (Some(mac(5)), Some(mac(9))));
+    assert_eq!((ethernet.pan, ethernet.channel), (None, None));
+    assert_eq!(of(LinkType::RAW, &v6_packet(b"x")), None);
+}
+
+#[test]
 fn a_frame_is_found_behind_its_preamble() {
     let link_type = LinkType::IEEE802_15_4_NONASK_PHY;
     let frame = with_fcs();

@@ -35,7 +35,9 @@ fn v4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 fn tunnelled(packet: &[u8]) -> (IpAddr, IpAddr, Vec<Header>) {
     let found = udp(LinkType::RAW, packet).unwrap();
     assert_eq!(found.payload, b"hello");
+    let bytes = packet.len();
     let packet = ip(LinkType::RAW, packet).unwrap();
+    assert_eq!(packet.header_bytes + packet.payload.length(), bytes);
     (packet.src, packet.dst, packet.outer)
 }
 

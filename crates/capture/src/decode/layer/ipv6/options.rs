@@ -8,10 +8,15 @@ use super::super::{Below, Kind, Payload, Read, State, Step};
 const HOME_ADDRESS: u8 = 201;
 const PAD1: u8 = 0;
 
-pub(in super::super) fn hop_by_hop(data: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+pub(in super::super) fn hop_by_hop(
+    data: &mut Payload<'_>,
+    below: &mut Below,
+    _: &mut State,
+) -> Read {
     const HEADER: &str = "hop-by-hop options";
     let (next, length) = super::extension(data, HEADER)?;
     data.skip(length, HEADER)?;
+    below.header_bytes += length;
     Ok(Step::Next(Kind::Protocol(next)))
 }
 
@@ -28,6 +33,7 @@ pub(in super::super) fn destination(
         below.src = home.into();
     }
     data.skip(length, HEADER)?;
+    below.header_bytes += length;
     Ok(Step::Next(Kind::Protocol(next)))
 }
 

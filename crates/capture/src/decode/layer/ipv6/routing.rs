@@ -26,6 +26,7 @@ pub(in super::super) fn read(data: &mut Payload<'_>, below: &mut Below, _: &mut 
         below.dst = last.into();
     }
     data.skip(length, HEADER)?;
+    below.header_bytes += length;
     Ok(Step::Next(Kind::Protocol(next)))
 }
 
