@@ -6,10 +6,11 @@
 //!    ([`capture::sightings`]), and for every client the one interface is chosen that is nearest
 //!    to it, so that a message seen at several interfaces of a merged capture counts once;
 //! 2. `pairing`: requests and responses become [`Exchange`]s;
-//! 3. `identity`: addresses become nodes, endpoints become clients;
-//! 4. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its gaps,
-//!    handovers and statistics.
+//! 3. `binding` and `identity`: addresses become nodes, endpoints become clients;
+//! 4. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its pauses and
+//!    statistics. Which of its pauses are handovers is the business of [`crate::attachment`].
 
+mod binding;
 mod body;
 pub mod flow;
 mod identity;
@@ -24,9 +25,11 @@ use capture::Capture;
 use capture::decode::UnreadFrames;
 use units::SimTime;
 
-pub use flow::{Edge, Flow, Gap, Notifications, Requests, Rtt};
-pub(crate) use identity::P_ADDR;
-pub(crate) use pairing::is_signalling;
+use crate::dissect;
+
+pub use binding::Rebinding;
+pub(crate) use flow::median;
+pub use flow::{Edge, Flow, Gap, Notifications, Pause, Requests, Rtt, method_name};
 pub use pairing::{Answer, Exchange, Notification, Transmission};
 
 /// How captures are read.
@@ -35,7 +38,8 @@ pub struct Options {
     /// A datagram from or to one of these UDP ports is CoAP.
     pub ports: BTreeSet<u16>,
     /// Which node has, or at some time had, an address. Without an entry, addresses are
-    /// assigned by the CoMP signalling in the capture, then by the pattern of requests.
+    /// assigned by the bindings that messages in the capture tell of, then by the pattern of
+    /// requests.
     pub nodes: BTreeMap<IpAddr, String>,
     /// Addresses of a client that moves, and the one address that stands for all of them: its
     /// requests from any of them are one client's.
@@ -48,6 +52,8 @@ pub struct Options {
     pub max_transmit_span: Duration,
     /// What the reading of frames cannot know by itself: contexts of header compression.
     pub decode: capture::decode::Options,
+    /// What tells the messages of protocols: those of [`crate::dissect::all`] by default.
+    pub dissectors: Vec<dissect::New>,
 }
 
 impl Default for Options {
@@ -59,6 +65,7 @@ impl Default for Options {
             aliases: BTreeMap::new(),
             max_transmit_span: Duration::from_secs(45),
             decode: capture::decode::Options::default(),
+            dissectors: dissect::all(),
         }
     }
 }
@@ -68,7 +75,7 @@ impl Default for Options {
 pub struct Analysis {
     /// Per client, node and resource, in the order of their first requests.
     pub flows: Vec<Flow>,
-    /// CoMP requests (`/comp`, or with an option of 2048 to 2054), which belong to no flow.
+    /// Requests that a protocol needs for itself, which belong to no flow.
     pub signalling: Vec<Exchange>,
     /// Time of the first frame.
     pub start: SimTime,
@@ -108,6 +115,8 @@ pub struct Other {
     pub stray: u64,
     /// Observe notifications (RFC 7641) after the first response.
     pub notifications: u64,
+    /// Bindings that messages told of and that were left out, because there were too many.
+    pub bindings_left_out: u64,
 }
 
 impl Analysis {
@@ -116,24 +125,29 @@ impl Analysis {
     /// Several captures may have seen the same traffic at different interfaces.
     pub fn of(captures: &[Capture], options: &Options) -> Analysis {
         let mut other = Other::default();
-        let observed = observe::observe(captures, options, &mut other);
+        let (observed, bindings) = observe::observe(captures, options, &mut other);
         let mut known = identity::Known::new(&options.nodes);
-        observed.iter().for_each(|o| known.learn(&o.message));
+        known.learn(&bindings);
 
         let (mut polls, mut signalling) = (Vec::new(), Vec::new());
         for client in observe::clients(&observed) {
             let exchanges = pairing::pair(&client, options.max_transmit_span, &mut other);
             for exchange in exchanges {
-                let kind = match exchange.signalling {
-                    true => &mut signalling,
-                    false => &mut polls,
+                let kind = match exchange.protocol {
+                    Some(_) => &mut signalling,
+                    None => &mut polls,
                 };
                 kind.push(exchange);
             }
         }
-        let mut flows: Vec<Flow> = identity::flows(polls, &known)
-            .into_iter()
-            .map(|(key, exchanges)| Flow::new(key, exchanges))
+        let mut moves = identity::rebindings(&bindings, &known);
+        let flows = identity::flows(polls, &known).into_iter();
+        let mut flows: Vec<Flow> = flows
+            .map(|(key, exchanges)| {
+                let of_node = key.node.as_ref().map(|node| moves.entry(node.clone()));
+                let of_node = of_node.map(|entry| entry.or_default().clone());
+                Flow::new(key, exchanges, of_node.unwrap_or_default())
+            })
             .collect();
         flows.sort_by_key(Flow::start);
         let frames = captures.iter().flat_map(|c| &c.packets);

@@ -13,7 +13,8 @@ use topology::plan::{CoapPlan, NodeName, NodePlan};
 use units::SimTime;
 
 use crate::air::{self, Readings};
-use crate::analysis::{self, Analysis, Gap, Options};
+use crate::analysis::{self, Analysis, Options, method_name};
+use crate::attachment::{By, Joined, Unseen, join};
 use crate::expect::{self, Evidence};
 use crate::mobility::{self, NodeHandover};
 use crate::phases::ByPhase;
@@ -135,14 +136,22 @@ struct Assembly<'p> {
     readings: Option<Readings>,
     /// Unless a capture is missing.
     traffic: Option<Traffic<'p>>,
-    /// With the time to sort by.
-    handovers: Vec<(SimTime, Handover)>,
+    /// With the time to sort by, and why there is no delay.
+    handovers: Vec<(SimTime, Handover, Option<Unseen>)>,
     exchanges: Vec<analysis::Exchange>,
     signalling: Vec<analysis::Exchange>,
     flows: Vec<Flow>,
     /// The first reason why the traffic is not known completely.
     traffic_gap: Option<String>,
     notes: Vec<String>,
+}
+
+/// Who asks whom for what, and how.
+struct Asked<'a> {
+    client: &'a NodeName,
+    node: &'a NodeName,
+    method: String,
+    resource: &'a str,
 }
 
 impl Assembly<'_> {
@@ -186,7 +195,13 @@ impl Assembly<'_> {
             if !known.iter().any(asked) {
                 let what = format!("{}{resource}", poll.node);
                 self.incomplete(format!("{name} sent no request for {what}"));
-                self.handovers_of(name, &poll.node, &resource, &[]);
+                let of = Asked {
+                    client: name,
+                    node: &poll.node,
+                    method: method_name(Code(poll.method.code())),
+                    resource: &resource,
+                };
+                self.handovers_of(&of, None);
             }
         }
         for flow in known {
@@ -203,9 +218,16 @@ impl Assembly<'_> {
 
     fn flow(&mut self, client: &NodeName, flow: &analysis::Flow) {
         let node = flow.node.clone().unwrap_or_default();
-        self.handovers_of(client, &node, &flow.resource, &flow.handovers());
+        let of = Asked {
+            client,
+            node: &node,
+            method: method_name(flow.method),
+            resource: &flow.resource,
+        };
+        self.handovers_of(&of, Some(flow));
         self.flows.push(Flow {
             client: client.clone(),
+            method: Some(of.method),
             node,
             resource: flow.resource.clone(),
             addresses: flow.addresses().into_iter().map(|(a, _)| a).collect(),
@@ -218,41 +240,31 @@ impl Assembly<'_> {
     }
 
     /// Joins what the capture shows with what the node's events tell.
-    fn handovers_of(&mut self, client: &str, node: &str, resource: &str, gaps: &[Gap]) {
-        let mut told: Vec<NodeHandover> = self.records.clone();
-        told.retain(|r| r.node == node && r.completed.is_some());
-        for gap in gaps {
-            // The handover that led to this address: the last one begun before it answered.
-            let led_here = |r: &NodeHandover| {
-                let begun = r.started.or(r.completed);
-                r.t_addr.map(IpAddr::V6) == Some(gap.after.from.ip())
-                    && begun <= Some(gap.after.received)
+    fn handovers_of(&mut self, of: &Asked<'_>, flow: Option<&analysis::Flow>) {
+        let records = self.records.iter().filter(|r| r.node == *of.node);
+        let records: Vec<&NodeHandover> = records.collect();
+        let handovers = join(flow, &records).into_iter().map(|joined| {
+            let completed = joined.record.and_then(|r| r.completed);
+            let time = match &joined.gap {
+                Ok(gap) => gap.after.received,
+                Err(_) => completed.unwrap_or_default(),
             };
-            let record = told.iter().rposition(led_here).map(|at| told.remove(at));
-            let handover = self.handover(client, node, resource, record.as_ref(), Some(gap));
-            self.handovers.push((gap.after.received, handover));
-        }
-        for record in told {
-            let handover = self.handover(client, node, resource, Some(&record), None);
-            let completed = record.completed.unwrap_or_default();
-            self.handovers.push((completed, handover));
-        }
+            (time, self.handover(of, &joined), joined.gap.err())
+        });
+        let handovers: Vec<_> = handovers.collect();
+        self.handovers.extend(handovers);
     }
 
-    fn handover(
-        &self,
-        client: &str,
-        node: &str,
-        resource: &str,
-        record: Option<&NodeHandover>,
-        gap: Option<&Gap>,
-    ) -> Handover {
+    fn handover(&self, of: &Asked<'_>, joined: &Joined<'_>) -> Handover {
+        let (record, gap) = (joined.record, joined.gap.as_ref().ok());
         let time = |t: Option<SimTime>| t.map(|t| self.scenario.seconds(t));
         let phases = record.map(NodeHandover::phases);
         Handover {
-            node: node.into(),
-            client: client.into(),
-            resource: resource.into(),
+            node: of.node.clone(),
+            client: of.client.clone(),
+            method: Some(of.method.clone()),
+            resource: of.resource.to_owned(),
+            by: joined.by,
             from: record.and_then(|r| r.from.clone()),
             to: record.and_then(|r| r.to.clone()),
             started_s: time(record.and_then(|r| r.started)),
@@ -272,7 +284,7 @@ impl Assembly<'_> {
                 .map(|readings| record.map(|r| readings.phases(r)).unwrap_or_default()),
             signalling: self.traffic.as_ref().and_then(|traffic| {
                 let record = record?;
-                Some(traffic.between(node, record.started?, record.completed?))
+                Some(traffic.between(of.node, record.started?, record.completed?))
             }),
         }
     }
@@ -308,15 +320,27 @@ impl Assembly<'_> {
                 record.number, record.node
             ));
         }
-        for (_, h) in &self.handovers {
+        for (_, h, unseen) in &self.handovers {
             let (node, client) = (&h.node, &h.client);
-            if let (Some(completed), None) = (h.completed_s, h.delay_s) {
-                self.notes.push(format!(
-                    "the handover that {node} completed at {completed} s is not in the capture of {client}: no response from its new address followed one from another"
-                ));
+            if let (Some(completed), Some(unseen)) = (h.completed_s, unseen) {
+                let what = format!("the handover that {node} completed at {completed} s");
+                self.notes.push(match unseen {
+                    Unseen::Shared(other) => {
+                        let other = self.scenario.seconds(*other);
+                        format!(
+                            "{what} lies in one pause with the one completed at {other} s in the capture of {client}, which has it"
+                        )
+                    }
+                    _ => format!("{what} is not in the capture of {client}: {unseen}"),
+                });
             } else if let (None, Some(after)) = (h.completed_s, h.first_after) {
+                let what = match h.by {
+                    By::Address | By::Events => "address",
+                    By::Binding => "binding",
+                    By::Router => "router",
+                };
                 self.notes.push(format!(
-                    "the address of {node} changed at {} s in the capture of {client} without a handover in its events",
+                    "the {what} of {node} changed at {} s in the capture of {client} without a handover in its events",
                     after.time_s
                 ));
             }
@@ -348,8 +372,8 @@ impl Assembly<'_> {
         start: Option<SimTime>,
         clients: &[&str],
     ) -> RunResult {
-        self.handovers.sort_by_key(|(time, _)| *time);
-        let handovers: Vec<Handover> = self.handovers.into_iter().map(|(_, h)| h).collect();
+        self.handovers.sort_by_key(|(time, ..)| *time);
+        let handovers: Vec<Handover> = self.handovers.into_iter().map(|(_, h, _)| h).collect();
         let requests = Requests::from(&analysis::Requests::of(&self.exchanges));
         let completed = self.records.iter().filter(|r| r.completed.is_some());
         let evidence = Evidence {

@@ -144,7 +144,9 @@ mod tests {
         Handover {
             node: "sensor".into(),
             client: "client".into(),
+            method: Some("GET".into()),
             resource: "/t".into(),
+            by: Default::default(),
             from: None,
             to: None,
             started_s: None,

@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use crate::analysis::{self, Analysis, Exchange};
+use crate::analysis::{self, Analysis, Exchange, method_name};
+use crate::attachment::{self, By, Change};
+use crate::dissect::Protocol;
 use crate::result::{Requests, Response, SCHEMA, Scenario, seconds};
 
 /// What captures show.
@@ -18,9 +20,9 @@ pub struct Report {
     pub start_unix_ns: u64,
     /// What was read of the captures, and what was not.
     pub frames: Frames,
-    /// Per client, node and resource.
+    /// Per client, node, method and resource.
     pub flows: Vec<Flow>,
-    /// CoMP requests.
+    /// Requests that protocols need for themselves.
     pub signalling: Requests,
 }
 
@@ -39,6 +41,9 @@ pub struct Frames {
     pub incomplete: u64,
     /// How many of those were given up, because too many were begun at once.
     pub dropped: u64,
+    /// Bindings that were left out, because there were too many; absent if there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bindings_left_out: Option<u64>,
     /// Frames that were not read.
     pub not_read: Vec<NotRead>,
 }
@@ -57,9 +62,9 @@ pub struct NotRead {
 pub struct Flow {
     /// The client's address.
     pub client: IpAddr,
-    /// The node's permanent address, if CoMP messages in the capture tell it.
+    /// The node's permanent address, if bindings in the capture tell it.
     pub node: Option<String>,
-    /// Request method, `0.01` for GET.
+    /// Request method, `GET`.
     pub method: String,
     /// Path and query.
     pub resource: String,
@@ -67,9 +72,9 @@ pub struct Flow {
     pub addresses: Vec<SocketAddr>,
     /// Counts.
     pub requests: Requests,
-    /// Changes of the address that answers.
-    pub handovers: Vec<Gap>,
-    /// Long pauses without such a change.
+    /// Times without responses around changes of attachment.
+    pub handovers: Vec<Handover>,
+    /// Long pauses that are none.
     pub gaps: Vec<Gap>,
     /// The Message-ID table.
     pub message_ids: Vec<Row>,
@@ -86,6 +91,47 @@ pub struct Gap {
     pub first_after: Response,
     /// Message IDs requested over the gap and never answered.
     pub lost_message_ids: Vec<u16>,
+}
+
+/// A change of attachment, and the time without responses around it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Handover {
+    /// By what it is known.
+    pub by: By,
+    /// From the last response before to the first one after; null if the flow does not show it.
+    pub delay_s: Option<f64>,
+    /// The last response before.
+    pub last_before: Option<Response>,
+    /// The first response after.
+    pub first_after: Option<Response>,
+    /// Message IDs requested over the gap and never answered.
+    pub lost_message_ids: Vec<u16>,
+    /// What the node announced; absent unless `by` is `binding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announced: Option<Announced>,
+    /// The links that responses crossed before and after; absent unless `by` is `router`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<[String; 2]>,
+    /// Why there is no delay; absent if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// An announcement of a binding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Announced {
+    /// When it was seen first.
+    pub time_s: f64,
+    /// Whose message it was.
+    pub protocol: Protocol,
+    /// Which one: `binding update`.
+    pub message: String,
+    /// The address by which the node is known.
+    pub permanent: IpAddr,
+    /// Where it was.
+    pub from: IpAddr,
+    /// Where it is.
+    pub to: IpAddr,
 }
 
 /// A request.
@@ -143,22 +189,53 @@ fn frames(other: &analysis::Other) -> Frames {
         repeated: other.repeated,
         incomplete: other.incomplete,
         dropped: other.dropped,
+        bindings_left_out: Some(other.bindings_left_out).filter(|count| *count > 0),
         not_read: not_read.collect(),
     }
 }
 
 fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
-    let gaps = |gaps: Vec<analysis::Gap>| gaps.iter().map(|g| gap(g, clock)).collect();
+    let handovers = flow.handovers();
+    let gaps = flow.gaps();
     Flow {
         client: flow.client,
         node: flow.node.clone(),
-        method: flow.method.to_string(),
+        method: method_name(flow.method),
         resource: flow.resource.clone(),
         addresses: flow.addresses().into_iter().map(|(a, _)| a).collect(),
         requests: Requests::from(&flow.requests()),
-        handovers: gaps(flow.handovers()),
-        gaps: gaps(flow.gaps()),
+        handovers: handovers.iter().map(|h| handover(h, clock)).collect(),
+        gaps: gaps.iter().map(|g| gap(g, clock)).collect(),
         message_ids: flow.exchanges.iter().map(|e| row(e, clock)).collect(),
+    }
+}
+
+fn handover(handover: &attachment::Handover, clock: &Scenario) -> Handover {
+    let gap = handover.gap.as_ref().ok();
+    let announced = match &handover.change {
+        Change::Binding(b) => Some(Announced {
+            time_s: clock.seconds(b.time),
+            protocol: b.protocol.clone(),
+            message: b.message.to_string(),
+            permanent: b.permanent,
+            from: b.from,
+            to: b.to,
+        }),
+        Change::Address | Change::Router { .. } => None,
+    };
+    let links = match &handover.change {
+        Change::Router { from, to } => Some([from, to].map(ToString::to_string)),
+        Change::Address | Change::Binding(_) => None,
+    };
+    Handover {
+        by: handover.by(),
+        delay_s: gap.map(|g| seconds(g.duration())),
+        last_before: gap.map(|g| clock.response(&g.before)),
+        first_after: gap.map(|g| clock.response(&g.after)),
+        lost_message_ids: gap.map(|g| g.lost.clone()).unwrap_or_default(),
+        announced,
+        links,
+        reason: handover.gap.as_ref().err().map(ToString::to_string),
     }
 }
 

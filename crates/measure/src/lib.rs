@@ -16,14 +16,16 @@
 //! let capture = capture::Capture::from_reader("client.eth0", &file[..])?;
 //! let analysis = Analysis::of(&[capture], &Options::default());
 //! let handovers = analysis.flows[0].handovers();
-//! assert_eq!(handovers[0].duration().as_millis(), 1540);
+//! assert_eq!(handovers[0].duration().unwrap().as_millis(), 1540);
 //! assert!(report(&analysis, Table::None).contains("handover   1540.000 ms"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`analysis`] | captures to exchanges, flows, gaps and handovers |
+//! | [`dissect`] | what packets mean: whose messages, about whom; a file for each protocol |
+//! | [`analysis`] | captures to exchanges, flows and their pauses |
+//! | [`attachment`] | which pauses are handovers |
 //! | [`result`] | the types of `result.json` |
 //! | [`assemble`] | plan, events and captures to a [`RunResult`] |
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
@@ -38,6 +40,8 @@
 mod air;
 pub mod analysis;
 pub mod assemble;
+pub mod attachment;
+pub mod dissect;
 pub mod distribution;
 mod expect;
 pub mod export;

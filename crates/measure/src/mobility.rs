@@ -31,7 +31,7 @@ pub struct NodeHandover {
     pub t_addr: Option<Ipv6Addr>,
     /// The completed spans of each phase: one that is tried again has several.
     pub spans: ByPhase<Vec<(SimTime, SimTime)>>,
-    open: ByPhase<SimTime>,
+    pub(crate) open: ByPhase<SimTime>,
 }
 
 impl NodeHandover {
@@ -401,7 +401,7 @@ mod tests {
     fn marks_tell_what_happened_and_where() {
         let marks = marks(&[
             event(1, SCENARIO, EventKind::ScenarioStarted),
-            event(1, "wmms", EventKind::Ready),
+            event(1, "client", EventKind::Ready),
             event(2, "sensor", started(1, "er1")),
             event(
                 3,

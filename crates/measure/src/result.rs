@@ -12,11 +12,12 @@ use topology::plan::{Metric, NodeName};
 use units::{Seed, SimTime};
 
 use crate::analysis::{self, Edge};
+use crate::attachment::By;
 use crate::phases::ByPhase;
 use crate::signalling::Signalling;
 
 /// Version of the format: raised when a key is removed or its meaning changes.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What a run showed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,13 +40,13 @@ pub struct RunResult {
     pub scenario: Scenario,
     /// Whether every expectation passed.
     pub passed: bool,
-    /// Every completed handover of every polled node, once per client and resource.
+    /// Every completed handover of every polled node, once per client, method and resource.
     pub handovers: Vec<Handover>,
     /// All polls of all clients together.
     pub requests: Requests,
-    /// Polls per client, node and resource.
+    /// Polls per client, node, method and resource.
     pub flows: Vec<Flow>,
-    /// CoMP requests that the clients sent or answered.
+    /// Requests that the clients sent or answered for a protocol's own sake, as for mobility.
     pub signalling: Requests,
     /// What every radio used over the scenario, by node; absent without the per-frame air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -79,8 +80,14 @@ pub struct Handover {
     pub node: NodeName,
     /// The client that asked it.
     pub client: NodeName,
+    /// Method of the requests, `GET`; absent in schema 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub method: Option<String>,
     /// What it asked for.
     pub resource: String,
+    /// By what `delay_s` was found: in schema 1 always by the address.
+    #[serde(default)]
+    pub by: By,
     /// The edge router left, from the node's events.
     pub from: Option<NodeName>,
     /// The edge router arrived at, from the node's events.
@@ -181,6 +188,9 @@ pub struct Flow {
     pub client: NodeName,
     /// The node asked.
     pub node: NodeName,
+    /// Method of the requests, `GET`; absent in schema 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub method: Option<String>,
     /// Path and query.
     pub resource: String,
     /// Addresses that answered, in the order of their first responses.

@@ -3,15 +3,18 @@
 //! The capture is written as pcapng and read back, so that the whole way from a file to a
 //! figure is tested, on the machine and with the binary that measures.
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use capture::{Capture, Interface, LinkType, Packet, ReadError, WriteError, Writer};
+use coap::message::PORT;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Request};
 use units::SimTime;
 
 use crate::analysis::{Analysis, Options};
+use crate::attachment::By;
+use crate::dissect::{Binding, Dissector, Meaning, Protocol, Seen, Subject};
 
 /// How far a measured delay may be from the true one.
 pub const TOLERANCE: Duration = Duration::from_millis(1);
@@ -19,15 +22,36 @@ pub const TOLERANCE: Duration = Duration::from_millis(1);
 const CLIENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const OLD: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
 const NEW: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 5);
+/// Where a node is whose address stays, before the gap and after it.
+const CARE_OF: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0x2001, 0xdb8, 3, 0, 0, 0, 0, 5),
+    Ipv6Addr::new(0x2001, 0xdb8, 4, 0, 0, 0, 0, 5),
+];
+/// The last byte of the link-layer addresses of the client and of two routers.
+const CLIENT_MAC: u8 = 1;
+const ROUTERS: [u8; 2] = [2, 3];
 /// After this a client sends again what it got no answer to: here one that the client, unlike the
 /// capture, did not see. A copy that comes at once would be one of the packet, not of the message.
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 const START: SimTime = SimTime::from_nanos(1_600_000_000_000_000_000);
 
+/// What is another one after the gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// The address that answers.
+    Address,
+    /// The care-of address that the node announces, in the middle of the gap.
+    Binding,
+    /// The router by way of which responses come.
+    Router,
+}
+
 /// What a synthetic capture contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
-    /// From the last response of the old address to the first one of the new.
+    /// What changes over the gap.
+    pub moved: Moved,
+    /// From the last response before the change to the first one after it.
     pub delay: Duration,
     /// Time between requests.
     pub period: Duration,
@@ -36,7 +60,7 @@ pub struct Truth {
     /// Requests answered before the gap, and as many after it; at least 1, and with
     /// [`Truth::lost`] at most 65,535 in sum.
     pub answered: u16,
-    /// Requests lost in the gap.
+    /// Requests lost in the gap; with [`Moved::Binding`] at least 1, for somebody has to wait.
     pub lost: u16,
     /// Every how many requests one is sent twice; 0: none.
     pub retransmit_every: u16,
@@ -48,6 +72,7 @@ impl Default for Truth {
     /// The CoMM paper's case: 1.54 s, two lost, and Message IDs that wrap around.
     fn default() -> Truth {
         Truth {
+            moved: Moved::Address,
             delay: Duration::from_millis(1540),
             period: Duration::from_millis(10),
             rtt: Duration::from_micros(4_321),
@@ -80,12 +105,18 @@ pub enum SelftestError {
     },
 }
 
-/// Measures the default [`Truth`].
+/// Measures the default [`Truth`], by each way in which a change of attachment is seen.
 ///
 /// # Errors
 /// A figure is wrong: nothing that this build measures can be trusted.
 pub fn selftest() -> Result<(), SelftestError> {
-    check(&Truth::default())
+    for moved in [Moved::Address, Moved::Binding, Moved::Router] {
+        check(&Truth {
+            moved,
+            ..Truth::default()
+        })?;
+    }
+    Ok(())
 }
 
 /// Writes a capture of `truth`, measures it and compares.
@@ -97,7 +128,9 @@ pub fn check(truth: &Truth) -> Result<(), SelftestError> {
     if let Some(damage) = capture.damage {
         return Err(damage.into());
     }
-    let analysis = Analysis::of(&[capture], &Options::default());
+    let mut options = Options::default();
+    options.dissectors.push(|| Box::new(Announcements));
+    let analysis = Analysis::of(&[capture], &options);
     let requests = 2 * usize::from(truth.answered) + usize::from(truth.lost);
     equal("number of flows", 1, analysis.flows.len())?;
     let flow = &analysis.flows[0];
@@ -120,7 +153,16 @@ pub fn check(truth: &Truth) -> Result<(), SelftestError> {
     )?;
     let handovers = flow.handovers();
     equal("number of handovers", 1, handovers.len())?;
-    let handover = &handovers[0];
+    let by = match truth.moved {
+        Moved::Address => By::Address,
+        Moved::Binding => By::Binding,
+        Moved::Router => By::Router,
+    };
+    equal("what shows the handover", by, handovers[0].by())?;
+    let handover = match &handovers[0].gap {
+        Ok(gap) => gap,
+        Err(unseen) => return equal("handover", "shown".to_owned(), unseen.to_string()),
+    };
     let delay = handover.duration();
     if delay.abs_diff(truth.delay) > TOLERANCE {
         equal("handover delay", truth.delay, delay)?;
@@ -185,22 +227,34 @@ impl Truth {
 /// Memory cannot be written to, which does not happen.
 pub fn synthesize(truth: &Truth) -> Result<Vec<u8>, WriteError> {
     let mut packets = Vec::new();
-    let mut add = |time, from: Ipv6Addr, to: Ipv6Addr, message: &Message| {
-        packets.push(Packet::new(0, time, frame(from, to, &message.encode())));
+    if truth.moved == Moved::Binding {
+        let last = truth.sent(truth.answered - 1) + truth.rtt;
+        let announced = [START, last + truth.delay / 2];
+        let frames = announced.into_iter().zip(CARE_OF);
+        packets.extend(frames.map(|(time, care_of)| Packet::new(0, time, announcement(care_of))));
+    }
+    let mut add = |time, link, from: Ipv6Addr, to: Ipv6Addr, message: &Message| {
+        let frame = frame(link, (from, PORT), (to, PORT), &message.encode());
+        packets.push(Packet::new(0, time, frame));
     };
     for number in 0..2 * truth.answered + truth.lost {
-        let server = if number < truth.answered + truth.lost {
-            OLD
-        } else {
-            NEW
+        let moved = number >= truth.answered + truth.lost;
+        let server = match truth.moved {
+            Moved::Address if moved => NEW,
+            _ => OLD,
+        };
+        let router = match truth.moved {
+            Moved::Router => ROUTERS[usize::from(moved)],
+            _ => ROUTERS[0],
         };
         let sent = truth.sent(number);
         let request = request(truth.first_message_id.wrapping_add(number), number);
-        add(sent, CLIENT, server, &request);
+        let to_node = [CLIENT_MAC, router];
+        add(sent, to_node, CLIENT, server, &request);
         if truth.is_retransmitted(number) {
-            add(sent + ACK_TIMEOUT, CLIENT, server, &request);
+            add(sent + ACK_TIMEOUT, to_node, CLIENT, server, &request);
         }
-        if number < truth.answered || server == NEW {
+        if number < truth.answered || moved {
             let response = Message {
                 kind: Kind::Acknowledgement,
                 code: Code::CONTENT,
@@ -208,7 +262,8 @@ pub fn synthesize(truth: &Truth) -> Result<Vec<u8>, WriteError> {
                 options: coap::Options::new(),
                 ..request
             };
-            add(sent + truth.rtt, server, CLIENT, &response);
+            let to_client = [router, CLIENT_MAC];
+            add(sent + truth.rtt, to_client, server, CLIENT, &response);
         }
     }
     packets.sort_by_key(|p| p.time);
@@ -232,10 +287,44 @@ fn request(message_id: u16, number: u16) -> Message {
     }
 }
 
-/// An Ethernet frame with a UDP datagram from and to port 5683.
-fn frame(from: Ipv6Addr, to: Ipv6Addr, payload: &[u8]) -> Vec<u8> {
-    let from = SocketAddrV6::new(from, coap::message::PORT, 0, 0);
-    let to = SocketAddrV6::new(to, coap::message::PORT, 0, 0);
+/// The node says where it is: its address and a care-of address, in the self-test's own protocol.
+fn announcement(care_of: Ipv6Addr) -> Vec<u8> {
+    let payload = [OLD.octets(), care_of.octets()].concat();
+    let link = [ROUTERS[0], CLIENT_MAC];
+    frame(link, (care_of, DISCARD), (CLIENT, DISCARD), &payload)
+}
+
+/// The port of a protocol that nobody answers (RFC 863).
+const DISCARD: u16 = 9;
+
+/// Reads what [`announcement`] makes.
+#[derive(Debug)]
+struct Announcements;
+
+impl Dissector for Announcements {
+    fn read(&mut self, packet: &Seen<'_>) -> Option<Meaning> {
+        let datagram = packet.ip.udp().filter(|d| d.dst.port() == DISCARD)?;
+        let (permanent, care_of) = datagram.payload.split_first_chunk::<16>()?;
+        let address = |octets: [u8; 16]| IpAddr::V6(Ipv6Addr::from(octets));
+        let permanent = address(*permanent);
+        Some(Meaning {
+            protocol: Protocol::new("self_test", "self-test"),
+            message: "announcement".into(),
+            subject: Subject::Node(vec![permanent]),
+            binding: Some(Binding {
+                permanent,
+                care_of: address(care_of.try_into().ok()?),
+                announced: true,
+            }),
+        })
+    }
+}
+
+/// An Ethernet frame with a UDP datagram; `link` has the last bytes of its sender's and its
+/// receiver's link-layer address.
+fn frame(link: [u8; 2], from: (Ipv6Addr, u16), to: (Ipv6Addr, u16), payload: &[u8]) -> Vec<u8> {
+    let from = SocketAddrV6::new(from.0, from.1, 0, 0);
+    let to = SocketAddrV6::new(to.0, to.1, 0, 0);
     let length = (payload.len() + 8) as u16;
     let mut udp = Vec::new();
     udp.extend(from.port().to_be_bytes());
@@ -246,7 +335,8 @@ fn frame(from: Ipv6Addr, to: Ipv6Addr, payload: &[u8]) -> Vec<u8> {
     let checksum = checksum(from.ip(), to.ip(), &udp);
     udp[6..8].copy_from_slice(&checksum.to_be_bytes());
 
-    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd];
+    let [src, dst] = link;
+    let mut frame = vec![2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 0x86, 0xdd];
     frame.extend([0x60, 0, 0, 0]);
     frame.extend(length.to_be_bytes());
     frame.extend([capture::decode::UDP, 64]);
@@ -296,7 +386,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn every_gap_is_measured_back(
+        fn every_gap_is_measured_back_by_each_method(
             delay_us in 1_000_u64..5_000_000,
             period_us in 1_000_u64..20_000,
             rtt_us in 10_u64..3_000,
@@ -304,8 +394,11 @@ mod tests {
             lost in 0_u16..20,
             retransmit_every in 0_u16..9,
             first_message_id: u16,
+            moved in prop::sample::select(vec![Moved::Address, Moved::Binding, Moved::Router]),
         ) {
+            let lost = if moved == Moved::Binding { lost.max(1) } else { lost };
             let truth = Truth {
+                moved,
                 delay: Duration::from_micros(delay_us),
                 period: Duration::from_micros(period_us),
                 rtt: Duration::from_micros(rtt_us),

@@ -1,4 +1,4 @@
-//! What a handover costs in messages: CoMP's, DHCPv6's and neighbour discovery's, counted in the
+//! What a handover costs in messages of the protocols that there is a dissector of, counted in the
 //! captures (the CoMP paper names the figure in section 4.2 and gives none).
 //!
 //! A message counts once on each side, however many links it crosses there: over the air where
@@ -7,38 +7,19 @@
 //! headers (RFC 6282) and without repetitions of the MAC.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
-use capture::decode::{Datagram, Decoder, Frame, IpPacket};
+use capture::decode::{Decoder, Frame, IpPacket};
 use capture::{Capture, Packet};
 use coap::message::PORT;
-use coap::wire::{Message, Token};
+use coap::wire::Message;
 use serde::{Deserialize, Serialize};
 use topology::Plan;
 use topology::plan::NodeName;
 use units::SimTime;
 
-use crate::analysis::{P_ADDR, is_signalling};
-
-/// Protocol number of ICMPv6.
-const ICMPV6: u8 = 58;
-/// Ports of DHCPv6 clients, and of servers and relay agents (RFC 8415 §7.2).
-const DHCPV6_PORTS: [u16; 2] = [546, 547];
-/// RELAY-FORW and RELAY-REPL (RFC 8415 §7.3), and where their peer-address is (§9).
-const RELAYED: [u8; 2] = [12, 13];
-const PEER_ADDRESS: std::ops::Range<usize> = 18..34;
-
-/// A protocol whose messages a handover needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// Requests for `/comp` or with an option of CoMP, and what answers them.
-    Comp,
-    /// RFC 8415.
-    Dhcpv6,
-    /// RFC 4861 and RFC 6775: solicitations, advertisements, duplicate address requests.
-    NeighbourDiscovery,
-}
+pub use crate::dissect::Protocol;
+use crate::dissect::{self, Dissectors, Subject};
 
 /// Messages, and the bytes of their IP packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,11 +93,11 @@ impl<'p> Traffic<'p> {
                 subjects: &subjects,
                 node,
                 mac,
-                asked: BTreeMap::new(),
+                decoder: Decoder::default(),
+                dissectors: Dissectors::new(&dissect::all()),
             };
-            let mut decoder = Decoder::default();
             let packets = capture.packets.iter();
-            sent.extend(packets.filter_map(|p| view.sent(&mut decoder, capture, p)));
+            sent.extend(packets.filter_map(|p| view.sent(capture, p)));
             Some(())
         };
         for (name, node) in &plan.nodes {
@@ -142,7 +123,7 @@ impl<'p> Traffic<'p> {
                 Side::Air => &mut signalling.air,
                 Side::Wire => &mut signalling.wired,
             };
-            let cost = side.entry(message.protocol).or_default();
+            let cost = side.entry(message.protocol.clone()).or_default();
             cost.messages += 1;
             cost.bytes += message.bytes;
         }
@@ -169,11 +150,6 @@ impl<'p> Subjects<'p> {
     fn one(&self, address: IpAddr) -> Option<&'p str> {
         self.0.get(&address.to_canonical()).copied()
     }
-
-    fn octets(&self, octets: &[u8]) -> Option<&'p str> {
-        let octets: [u8; 16] = octets.try_into().ok()?;
-        self.one(Ipv6Addr::from(octets).into())
-    }
 }
 
 /// One interface's capture.
@@ -182,27 +158,23 @@ struct View<'s, 'p> {
     node: &'p str,
     /// Of the backbone interface; frames that it did not send are in its peer's capture.
     mac: Option<[u8; 6]>,
-    /// Whom CoMP's requests so far were about, by client, server and token.
-    asked: BTreeMap<(SocketAddr, SocketAddr, Key), &'p str>,
-}
-
-/// What a response has of its request: an empty one the Message ID, another one the token.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    MessageId(u16),
-    Token(Token),
+    decoder: Decoder,
+    dissectors: Dissectors,
 }
 
 impl<'p> View<'_, 'p> {
-    fn sent(
-        &mut self,
-        decoder: &mut Decoder,
-        capture: &Capture,
-        packet: &Packet,
-    ) -> Option<Sent<'p>> {
+    fn sent(&mut self, capture: &Capture, packet: &Packet) -> Option<Sent<'p>> {
         let interface = capture.interfaces.get(packet.interface)?;
-        let ip = decoder.read(Frame::of(interface.link_type, packet))?;
-        let (protocol, node) = self.told(&ip)?;
+        let ip = self.decoder.read(Frame::of(interface.link_type, packet))?;
+        let meaning = self.dissectors.read(&ip, coap(&ip).as_ref())?;
+        let node = match &meaning.subject {
+            Subject::Node(addresses) => {
+                let mut addresses = addresses.iter();
+                addresses.find_map(|address| self.subjects.one(*address))?
+            }
+            // On the backbone, nobody in particular.
+            Subject::Link => self.mac.is_none().then_some(self.node)?,
+        };
         let own = self
             .mac
             .is_none_or(|mac| packet.data.get(6..12) == Some(&mac[..]));
@@ -214,72 +186,15 @@ impl<'p> View<'_, 'p> {
             } else {
                 Side::Air
             },
-            protocol,
-            bytes: header_length(ip.src) + ip.payload.length() as u64,
+            protocol: meaning.protocol,
+            bytes: (ip.header_bytes + ip.payload.length()) as u64,
         })
-    }
-
-    fn told(&mut self, ip: &IpPacket<'_>) -> Option<(Protocol, &'p str)> {
-        if ip.protocol == ICMPV6 {
-            // 133 to 137 of RFC 4861; 157 and 158 of RFC 6775.
-            let discovery = matches!(ip.payload.first()?, 133..=137 | 157 | 158);
-            let on_air = self.mac.is_none() && discovery;
-            return on_air.then_some((Protocol::NeighbourDiscovery, self.node));
-        }
-        let datagram = ip.udp()?;
-        let ports = [datagram.src.port(), datagram.dst.port()];
-        if ports.iter().any(|port| DHCPV6_PORTS.contains(port)) {
-            let relayed = datagram
-                .payload
-                .first()
-                .is_some_and(|t| RELAYED.contains(t));
-            let node = match relayed {
-                true => self.subjects.octets(datagram.payload.get(PEER_ADDRESS)?),
-                false => self.mac.is_none().then_some(self.node),
-            };
-            return Some((Protocol::Dhcpv6, node?));
-        }
-        let node = ports.contains(&PORT).then(|| self.comp(&datagram))??;
-        Some((Protocol::Comp, node))
-    }
-
-    fn comp(&mut self, datagram: &Datagram<'_>) -> Option<&'p str> {
-        let message = Message::decode(datagram.payload).ok()?;
-        let (from, to) = (datagram.src, datagram.dst);
-        let (id, token) = (
-            Key::MessageId(message.message_id),
-            Key::Token(message.token),
-        );
-        if message.code.is_request() {
-            if !is_signalling(&message) {
-                return None;
-            }
-            let named = message
-                .options
-                .get(P_ADDR)
-                .and_then(|p| self.subjects.octets(p));
-            let ends = || self.subjects.one(from.ip()).or(self.subjects.one(to.ip()));
-            let node = named.or_else(ends)?;
-            self.asked.insert((from, to, id), node);
-            self.asked.insert((from, to, token), node);
-            return Some(node);
-        }
-        // A response, or an empty message: to whom the request came from, or, if it
-        // acknowledges a separate response, the other way round.
-        let key = if message.code.is_response() {
-            token
-        } else {
-            id
-        };
-        let answers = self.asked.get(&(to, from, key)).copied();
-        if let Some(node) = answers.filter(|_| message.code.is_response()) {
-            self.asked.insert((from, to, id), node);
-        }
-        answers
     }
 }
 
-/// Length of an IP header without options or extensions, bytes.
-fn header_length(address: IpAddr) -> u64 {
-    if address.is_ipv4() { 20 } else { 40 }
+fn coap(packet: &IpPacket<'_>) -> Option<Message> {
+    let datagram = packet.udp()?;
+    let ports = [datagram.src.port(), datagram.dst.port()];
+    let message = ports.contains(&PORT).then_some(datagram.payload)?;
+    Message::decode(message).ok()
 }

@@ -1,11 +1,14 @@
 //! Reports as plain text, the same on every machine: no colours, no terminal width.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use units::SimTime;
 
-use crate::analysis::{Analysis, Exchange, Flow, Gap, Requests};
+use crate::analysis::{Analysis, Exchange, Flow, Gap, Requests, method_name};
+use crate::attachment::{By, Change, Handover, Unseen};
+use crate::dissect::Protocol;
 use crate::result::{self, RunResult};
 use crate::signalling::Cost;
 
@@ -50,9 +53,9 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         out.push('\n');
         report_flow(&mut out, flow, analysis.start, table);
     }
-    if !analysis.signalling.is_empty() {
-        out.push_str("\nCoMP signalling\n");
-        requests(&mut out, &Requests::of(&analysis.signalling));
+    for (protocol, exchanges) in by_protocol(&analysis.signalling) {
+        line(&mut out, format_args!("\n{protocol} signalling"));
+        requests(&mut out, &Requests::of(exchanges));
     }
     let counts = [
         (other.notifications, "Observe notifications"),
@@ -68,6 +71,10 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         (
             other.dropped,
             "of them given up, because too many were begun at once",
+        ),
+        (
+            other.bindings_left_out,
+            "bindings that were left out, because there were too many",
         ),
         (other.undecodable, "datagrams that are not CoAP"),
     ];
@@ -98,7 +105,7 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
             "{} asks{} {} {}",
             flow.client,
             to.unwrap_or_default(),
-            method(flow),
+            method_name(flow.method),
             flow.resource
         ),
     );
@@ -117,12 +124,21 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
             format_args!("  at the end {silent} requests without a response"),
         );
     }
-    for gap in flow.handovers() {
-        report_gap(out, "handover", &gap, start);
+    let handovers = flow.handovers();
+    for handover in &handovers {
+        let what = match &handover.gap {
+            Ok(gap) => gap_text(gap, start),
+            Err(Unseen::Shared(other)) => {
+                format!("in the pause of the change at {} s", since(start, *other))
+            }
+            Err(unseen) => format!("not shown: {unseen}"),
+        };
+        let by = by_text(handover, start);
+        line(out, format_args!("  handover   {what}, by {by}"));
     }
     let gaps = flow.gaps();
     for gap in &gaps {
-        report_gap(out, "gap", gap, start);
+        line(out, format_args!("  gap        {}", gap_text(gap, start)));
     }
     if let Some(largest) = flow.largest_gap().filter(|_| gaps.is_empty()) {
         let ms = milliseconds(largest.duration());
@@ -132,19 +148,6 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
         );
     }
     message_ids(out, flow, start, table);
-}
-
-fn method(flow: &Flow) -> String {
-    match flow.method.0 {
-        1 => "GET".into(),
-        2 => "POST".into(),
-        3 => "PUT".into(),
-        4 => "DELETE".into(),
-        5 => "FETCH".into(),
-        6 => "PATCH".into(),
-        7 => "iPATCH".into(),
-        _ => flow.method.to_string(),
-    }
 }
 
 fn requests(out: &mut String, r: &Requests) {
@@ -176,22 +179,48 @@ fn requests(out: &mut String, r: &Requests) {
     }
 }
 
-fn report_gap(out: &mut String, what: &str, gap: &Gap, start: SimTime) {
+fn gap_text(gap: &Gap, start: SimTime) -> String {
     let (before, after) = (&gap.before, &gap.after);
-    line(
-        out,
-        format_args!(
-            "  {what:<10} {}: from Message ID {} at {} s ({}) to {} at {} s ({}), {} lost",
-            milliseconds(gap.duration()),
-            before.message_id,
-            since(start, before.received),
-            before.from,
-            after.message_id,
-            since(start, after.received),
-            after.from,
-            gap.lost.len()
+    format!(
+        "{}: from Message ID {} at {} s ({}) to {} at {} s ({}), {} lost",
+        milliseconds(gap.duration()),
+        before.message_id,
+        since(start, before.received),
+        before.from,
+        after.message_id,
+        since(start, after.received),
+        after.from,
+        gap.lost.len()
+    )
+}
+
+/// By what a handover is known.
+fn by_text(handover: &Handover, start: SimTime) -> String {
+    let by = handover.by().name();
+    match &handover.change {
+        Change::Address => by.to_owned(),
+        Change::Binding(b) => format!(
+            "{by}: {} {} of {} at {} s, from {} to {}",
+            b.protocol,
+            b.message,
+            b.permanent,
+            since(start, b.time),
+            b.from,
+            b.to
         ),
-    );
+        Change::Router { from, to } => format!("{by}: from {from}, then {to}"),
+    }
+}
+
+/// The exchanges of each protocol, in the order of protocols.
+fn by_protocol(exchanges: &[Exchange]) -> BTreeMap<&Protocol, Vec<&Exchange>> {
+    let mut by_protocol: BTreeMap<&Protocol, Vec<&Exchange>> = BTreeMap::new();
+    for exchange in exchanges {
+        if let Some(protocol) = &exchange.protocol {
+            by_protocol.entry(protocol).or_default().push(exchange);
+        }
+    }
+    by_protocol
 }
 
 fn message_ids(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
@@ -258,7 +287,9 @@ fn row(out: &mut String, e: &Exchange, start: SimTime) {
 /// Which exchanges are worth a row.
 fn notable(flow: &Flow) -> Vec<bool> {
     let mut edges: Vec<SimTime> = Vec::new();
-    for gap in flow.handovers().iter().chain(&flow.gaps()) {
+    let handovers = flow.handovers().into_iter();
+    let gaps = handovers.filter_map(|handover| handover.gap.ok());
+    for gap in gaps.chain(flow.gaps()) {
         edges.extend([gap.before.received, gap.after.received]);
     }
     edges.sort_unstable();
@@ -359,18 +390,26 @@ fn is_duration(metric: &str) -> bool {
 
 fn summarise_handover(out: &mut String, h: &result::Handover) {
     let unknown = || "?".to_owned();
+    let by = match h.by {
+        By::Address => String::new(),
+        other => format!(", by {}", other.name()),
+    };
     let delay = match h.delay_s {
-        Some(delay) => format!("{}, {} lost", ms(delay), h.lost_message_ids.len()),
+        Some(delay) => format!("{}, {} lost{by}", ms(delay), h.lost_message_ids.len()),
         None => "not in the capture".into(),
     };
+    // A GET goes without saying.
+    let method = h.method.as_deref().filter(|method| *method != "GET");
+    let method = method.map(|method| format!("{method} "));
     line(
         out,
         format_args!(
-            "handover of {} from {} to {}, seen by {} at {}: {delay}",
+            "handover of {} from {} to {}, seen by {} at {}{}: {delay}",
             h.node,
             h.from.clone().unwrap_or_else(unknown),
             h.to.clone().unwrap_or_else(unknown),
             h.client,
+            method.unwrap_or_default(),
             h.resource
         ),
     );

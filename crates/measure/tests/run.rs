@@ -2,6 +2,8 @@
 
 #[path = "run/air.rs"]
 mod air;
+#[path = "run/attachment.rs"]
+mod attachment;
 mod common;
 #[path = "run/signalling.rs"]
 mod signalling;
@@ -340,7 +342,7 @@ fn a_handover_that_the_client_never_saw_is_reported_and_not_measured() {
     assert_eq!(
         result.notes,
         [
-            "the handover that sensor completed at 0.0885 s is not in the capture of client: no response from its new address followed one from another"
+            "the handover that sensor completed at 0.0885 s is not in the capture of client: no response came after it"
         ]
     );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use coap::Kind;
 use coap::block::{Block, BlockSize};
 use coap::message::option;
-use common::{Wire, content, get};
+use common::{Wire, content, get, handovers};
 use measure::analysis::{Analysis, Options};
 
 const CLIENT: &str = "[2001:db8::1]:5683";
@@ -94,7 +94,7 @@ fn a_handover_within_a_body_is_the_gap_between_two_of_its_blocks() {
     block(&mut wire, 304_000, 103, 3, 4, NEW);
     let analysis = analyse(&wire);
     let flow = &analysis.flows[0];
-    let handovers = flow.handovers();
+    let handovers = handovers(flow);
     assert_eq!(handovers.len(), 1);
     assert_eq!(handovers[0].duration(), ms(300));
     assert_eq!(handovers[0].before.message_id, 101);
@@ -139,7 +139,7 @@ fn missing_and_overtaken_notifications_are_counted() {
 fn notifications_from_another_address_are_a_handover() {
     let analysis = observed(&[(2, OLD), (3, OLD), (4, NEW), (5, NEW)]);
     let flow = &analysis.flows[0];
-    let handovers = flow.handovers();
+    let handovers = handovers(flow);
     assert_eq!(handovers.len(), 1);
     assert_eq!(handovers[0].duration(), ms(10));
     assert_eq!(

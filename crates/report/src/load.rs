@@ -73,7 +73,7 @@ pub struct Keys {
     pub requests: Option<Requests>,
     /// Polls per client, node and resource.
     pub flows: Option<Vec<Flow>>,
-    /// CoMP requests of the clients.
+    /// Requests of the clients for a protocol's own sake.
     pub signalling: Option<Requests>,
     /// What radios used; only with `medium: phy`.
     pub radios: Option<Vec<RadioUse>>,

@@ -1,26 +1,25 @@
 //! What one client saw of one resource of one node.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use capture::decode::Link;
 use coap::Code;
 use units::SimTime;
 
+use super::binding::Rebinding;
 use super::body::Body;
 use super::identity::Key;
 use super::pairing::{Answer, Exchange};
-
-/// A pause between two responses counts as a gap when it is longer than the usual (median)
-/// one by this factor.
-const GAP_FACTOR: u32 = 5;
 
 /// The requests of one client for one resource of one node, and what came back.
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// The client's address.
     pub client: IpAddr,
-    /// The node's name, if the caller gave one; its permanent address, if CoMP messages in the
-    /// capture tell it.
+    /// The node's name, if the caller gave one; its permanent address, if bindings in the capture
+    /// tell it.
     pub node: Option<String>,
     /// Method of the requests.
     pub method: Code,
@@ -28,6 +27,8 @@ pub struct Flow {
     pub resource: String,
     /// In the order of their first transmissions; at least one.
     pub exchanges: Vec<Exchange>,
+    /// When the node said that it is somewhere else, in the order of time.
+    pub rebindings: Arc<[Rebinding]>,
 }
 
 /// Counts of the notifications after the answers to registrations (RFC 7641).
@@ -57,6 +58,29 @@ pub struct Edge {
     /// Whether it is a further block of a body, that was asked for as soon as the block before
     /// was there.
     pub further: bool,
+    /// The link that it crossed where it was captured, if that is known.
+    pub link: Option<Link>,
+}
+
+/// The time between two responses that follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// The response before it.
+    pub before: Edge,
+    /// The response after it.
+    pub after: Edge,
+}
+
+impl Pause {
+    /// How long it is.
+    pub fn duration(&self) -> Duration {
+        self.after.received.saturating_since(self.before.received)
+    }
+
+    /// Whether another address answers after it.
+    pub fn changes_address(&self) -> bool {
+        self.before.from != self.after.from
+    }
 }
 
 /// A time without responses.
@@ -75,6 +99,21 @@ impl Gap {
     pub fn duration(&self) -> Duration {
         self.after.received.saturating_since(self.before.received)
     }
+}
+
+/// A method's name, `GET`; of one that has none its code.
+pub fn method_name(method: Code) -> String {
+    let name = match method {
+        Code::GET => "GET",
+        Code::POST => "POST",
+        Code::PUT => "PUT",
+        Code::DELETE => "DELETE",
+        Code::FETCH => "FETCH",
+        Code::PATCH => "PATCH",
+        Code::IPATCH => "iPATCH",
+        other => return other.to_string(),
+    };
+    name.to_owned()
 }
 
 /// Counts and round-trip times of requests.
@@ -130,7 +169,7 @@ impl Rtt {
 }
 
 /// Median of ascending times.
-fn median(times: &[Duration]) -> Option<Duration> {
+pub(crate) fn median(times: &[Duration]) -> Option<Duration> {
     let n = times.len();
     let upper = *times.get(n / 2)?;
     Some(if n.is_multiple_of(2) {
@@ -163,13 +202,14 @@ impl Requests {
 }
 
 impl Flow {
-    pub(super) fn new(key: Key, exchanges: Vec<Exchange>) -> Flow {
+    pub(super) fn new(key: Key, exchanges: Vec<Exchange>, rebindings: Arc<[Rebinding]>) -> Flow {
         Flow {
             client: key.client,
             node: key.node,
             method: key.method,
             resource: key.resource,
             exchanges,
+            rebindings,
         }
     }
 
@@ -231,13 +271,16 @@ impl Flow {
     /// received.
     pub fn responses(&self) -> Vec<Edge> {
         let answered = self.exchanges.iter().filter_map(|e| {
-            let Answer { time, from, .. } = e.answer?;
+            let Answer {
+                time, from, link, ..
+            } = e.answer?;
             Some(Edge {
                 message_id: e.message_id,
                 sent: e.sent_at(),
                 received: time,
                 from,
                 further: e.offset > 0,
+                link,
             })
         });
         let notified = self.exchanges.iter().flat_map(|e| &e.notifications);
@@ -247,44 +290,19 @@ impl Flow {
             received: n.time,
             from: n.from,
             further: false,
+            link: n.link,
         });
         let mut responses: Vec<Edge> = answered.chain(notified).collect();
         responses.sort_by_key(|e| e.received);
         responses
     }
 
-    /// Handovers: where the address that answers changes. Each is the gap from the last
-    /// response of the address before to the first one of the address after.
-    ///
-    /// A response from the address before that comes in after the change, to a request sent
-    /// before it, is late and no handover back.
-    pub fn handovers(&self) -> Vec<Gap> {
-        self.pauses()
-            .filter(|g| g.before.from != g.after.from)
-            .collect()
-    }
-
-    /// Pauses without a change of address that are far longer (five times) than the usual
-    /// (median) one: before the further blocks of a body compared among themselves, and before
-    /// all other responses.
-    pub fn gaps(&self) -> Vec<Gap> {
-        let usual = |further| {
-            let alike = self.pauses().filter(|g| g.after.further == further);
-            let mut usual: Vec<Duration> = alike.map(|g| g.duration()).collect();
-            usual.sort_unstable();
-            median(&usual).unwrap_or(Duration::MAX)
-        };
-        let limits = [false, true].map(|further| usual(further).saturating_mul(GAP_FACTOR));
-        let same_address = self.pauses().filter(|g| g.before.from == g.after.from);
-        same_address
-            .filter(|g| g.duration() > limits[usize::from(g.after.further)])
-            .collect()
-    }
-
     /// The longest pause between two responses of the same address.
     pub fn largest_gap(&self) -> Option<Gap> {
-        let same_address = self.pauses().filter(|g| g.before.from == g.after.from);
-        same_address.reduce(|a, b| if b.duration() > a.duration() { b } else { a })
+        let pauses = self.pauses().into_iter();
+        let same_address = pauses.filter(|p| !p.changes_address());
+        let largest = same_address.reduce(|a, b| if b.duration() > a.duration() { b } else { a });
+        largest.map(|pause| self.gap(&pause))
     }
 
     /// Requests after the last response that nobody answered.
@@ -294,33 +312,42 @@ impl Flow {
         silent.filter(|e| Some(e.sent_at()) > last).count()
     }
 
-    /// The times between responses that follow each other, late ones left out.
-    fn pauses(&self) -> impl Iterator<Item = Gap> {
+    /// The times between responses that follow each other, in the order of time.
+    ///
+    /// A response from an address before that comes in after the change, to a request sent before
+    /// it, is late, ends no pause and begins none.
+    pub fn pauses(&self) -> Vec<Pause> {
         let mut pauses = Vec::new();
         let mut responses = self.responses().into_iter();
-        if let Some(first) = responses.next() {
-            let mut before = first;
-            let mut seen = vec![first.from];
-            // Since when the present address answers.
-            let mut since = first.received;
-            for after in responses {
-                let change = after.from != before.from;
-                if change && seen.contains(&after.from) && after.sent < since {
+        let Some(mut before) = responses.next() else {
+            return pauses;
+        };
+        let mut seen = vec![before.from];
+        // Since when the present address answers.
+        let mut since = before.received;
+        for after in responses {
+            let pause = Pause { before, after };
+            if pause.changes_address() {
+                if seen.contains(&after.from) && after.sent < since {
                     continue;
                 }
-                if change {
-                    since = after.received;
-                    seen.push(after.from);
-                }
-                pauses.push((before, after));
-                before = after;
+                since = after.received;
+                seen.push(after.from);
             }
+            pauses.push(pause);
+            before = after;
         }
-        pauses.into_iter().map(|(before, after)| Gap {
+        pauses
+    }
+
+    /// A pause with what was lost over it.
+    pub fn gap(&self, pause: &Pause) -> Gap {
+        let Pause { before, after } = *pause;
+        Gap {
             before,
             after,
             lost: self.lost_between(before.sent, after.received),
-        })
+        }
     }
 
     fn lost_between(&self, sent_after: SimTime, sent_before: SimTime) -> Vec<u16> {

@@ -1,23 +1,20 @@
 //! Which addresses belong to one node, and which endpoints to one client.
 //!
 //! A handover is seen as a change of the address that answers, so the addresses of one node
-//! have to be told from those of two. In order of authority: what the caller knows; CoMP
-//! messages, which name a permanent and a temporary address side by side; a request that was
-//! sent to both; and last the pattern of requests: addresses asked one after the other are
-//! one node that moves, addresses asked in turns are two nodes.
+//! have to be told from those of two. In order of authority: what the caller knows; messages
+//! that name a permanent and a temporary address side by side; a request that was sent to both;
+//! and last the pattern of requests: addresses asked one after the other are one node that
+//! moves, addresses asked in turns are two nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use coap::Code;
-use coap::wire::Message;
 use units::SimTime;
 
+use super::binding::{Bindings, Rebinding};
 use super::pairing::Exchange;
-
-/// CoMP options with the permanent and the temporary address.
-pub(crate) const P_ADDR: u16 = 2049;
-const T_ADDR: u16 = 2050;
 
 /// Names of nodes by address.
 pub(super) struct Known(BTreeMap<IpAddr, String>);
@@ -28,27 +25,35 @@ impl Known {
         Known(nodes.clone())
     }
 
-    /// Takes permanent and temporary address out of a CoMP message. A node that the caller
-    /// did not name is called by its permanent address.
-    pub(super) fn learn(&mut self, message: &Message) {
-        let address = |number| {
-            let octets: [u8; 16] = message.options.get(number)?.try_into().ok()?;
-            Some(IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
-        };
-        let (Some(p_addr), Some(t_addr)) = (address(P_ADDR), address(T_ADDR)) else {
-            return;
-        };
-        let name = self
-            .0
-            .entry(p_addr)
-            .or_insert_with(|| p_addr.to_string())
-            .clone();
-        self.0.entry(t_addr).or_insert(name);
+    /// Takes the addresses that are bound to a permanent one. A node that the caller did not name is
+    /// called by that.
+    pub(super) fn learn(&mut self, bindings: &Bindings) {
+        for (permanent, address) in bindings.pairs() {
+            let name = self.0.entry(permanent);
+            let name = name.or_insert_with(|| permanent.to_string()).clone();
+            self.0.entry(address).or_insert(name);
+        }
     }
 
-    fn name(&self, address: SocketAddr) -> Option<&str> {
-        self.0.get(&address.ip()).map(String::as_str)
+    pub(super) fn name(&self, address: IpAddr) -> Option<&str> {
+        self.0.get(&address).map(String::as_str)
     }
+}
+
+/// Where each node went, by its name, in the order of time.
+pub(super) fn rebindings(bindings: &Bindings, known: &Known) -> BTreeMap<String, Arc<[Rebinding]>> {
+    let mut by_name: BTreeMap<String, Vec<Rebinding>> = BTreeMap::new();
+    for (permanent, changes) in bindings.changes() {
+        let name = known.name(permanent).map(String::from);
+        let name = name.unwrap_or_else(|| permanent.to_string());
+        by_name.entry(name).or_default().extend(changes);
+    }
+    let shared = |mut of_node: Vec<Rebinding>| {
+        of_node.sort_by_key(|change| change.time);
+        Arc::from(of_node)
+    };
+    let all = by_name.into_iter();
+    all.map(|(name, of_node)| (name, shared(of_node))).collect()
 }
 
 /// What a flow is about.
@@ -163,7 +168,7 @@ impl Groups {
         if self.0.iter().any(|g| g.members.contains(&address)) {
             return;
         }
-        let name = known.name(address).map(String::from);
+        let name = known.name(address.ip()).map(String::from);
         let port = address.port();
         let same = |g: &&mut Group| name.is_some() && g.name == name && g.port == port;
         match self.0.iter_mut().find(same) {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use capture::Capture;
-use capture::decode::{Decoder, Frame, IpPacket};
+use capture::decode::{Decoder, Frame, IpPacket, Link};
 use capture::sightings::{Sighting, Sightings};
 use coap::wire::Message;
 use units::SimTime;
 
+use super::binding::Bindings;
 use super::{Options, Other};
+use crate::dissect::{Dissectors, Protocol};
 
 /// Where something was seen: capture, interface in it, and interface index of SLL2.
 type Point = (usize, usize, Option<u32>);
@@ -39,6 +41,10 @@ pub(super) struct Observed {
     pub(super) src: SocketAddr,
     pub(super) dst: SocketAddr,
     pub(super) message: Message,
+    /// Whose it is, if not an application's.
+    pub(super) protocol: Option<Protocol>,
+    /// The link on which it was seen first.
+    pub(super) link: Option<Link>,
 }
 
 impl Observed {
@@ -58,9 +64,14 @@ impl Observed {
     }
 }
 
-/// All CoAP messages of `captures`, in time order.
-pub(super) fn observe(captures: &[Capture], options: &Options, other: &mut Other) -> Vec<Observed> {
+/// All CoAP messages of `captures`, in time order, and the bindings that any message tells of.
+pub(super) fn observe(
+    captures: &[Capture],
+    options: &Options,
+    other: &mut Other,
+) -> (Vec<Observed>, Bindings) {
     let mut observed = Vec::new();
+    let mut bindings = Bindings::default();
     for (index, capture) in captures.iter().enumerate() {
         let before = observed.len();
         let new = || Decoder::new(options.decode.clone());
@@ -72,6 +83,7 @@ pub(super) fn observe(captures: &[Capture], options: &Options, other: &mut Other
             reading = Reading::new(index, options, decoders, &mut observed);
             reading.read(capture);
         }
+        bindings.add(std::mem::take(&mut reading.bindings));
         let twins = reading.twins;
         reading.add_to(other);
         if twins > 0 {
@@ -79,8 +91,9 @@ pub(super) fn observe(captures: &[Capture], options: &Options, other: &mut Other
         }
     }
     other.coap_messages = observed.len() as u64;
+    other.bindings_left_out = bindings.left_out();
     observed.sort_by_key(|o| o.complete);
-    observed
+    (observed, bindings)
 }
 
 /// Takes mirrored copies out of what was observed from `start` on; returns how many. A twin is a
@@ -109,7 +122,9 @@ struct Reading<'o> {
     options: &'o Options,
     /// Of each interface.
     decoders: Vec<Decoder>,
+    dissectors: Vec<Dissectors>,
     sightings: Vec<Sightings>,
+    bindings: Bindings,
     /// Behind those of other captures.
     observed: &'o mut Vec<Observed>,
     /// Of those, how many are [`Observed::twin`]s.
@@ -127,7 +142,11 @@ impl<'o> Reading<'o> {
         Reading {
             index,
             options,
+            dissectors: (decoders.iter())
+                .map(|_| Dissectors::new(&options.dissectors))
+                .collect(),
             sightings: decoders.iter().map(|_| Sightings::default()).collect(),
+            bindings: Bindings::default(),
             decoders,
             observed,
             twins: 0,
@@ -141,24 +160,38 @@ impl<'o> Reading<'o> {
             let frame_of = Frame::of(link_type, frame);
             if let Some(packet) = self.decoders[frame.interface].read(frame_of) {
                 self.found.packets += 1;
-                self.datagram(frame.interface, &packet);
+                self.packet(frame.interface, &packet);
             }
         }
         self.found.frames = capture.packets.len() as u64;
     }
 
-    fn datagram(&mut self, interface: usize, packet: &IpPacket<'_>) {
-        let Some(datagram) = packet.udp() else {
+    /// Whose message a packet is, if a dissector knows.
+    fn dissect(
+        &mut self,
+        interface: usize,
+        packet: &IpPacket<'_>,
+        coap: Option<&Message>,
+    ) -> Option<Protocol> {
+        let meaning = self.dissectors[interface].read(packet, coap)?;
+        self.bindings.learn(packet, &meaning);
+        Some(meaning.protocol)
+    }
+
+    fn packet(&mut self, interface: usize, packet: &IpPacket<'_>) {
+        let ports = &self.options.ports;
+        let datagram = packet.udp().filter(|datagram| {
+            ports.contains(&datagram.src.port()) || ports.contains(&datagram.dst.port())
+        });
+        let Some(datagram) = datagram else {
+            self.dissect(interface, packet, None);
             return;
         };
         let (src, dst) = (datagram.src, datagram.dst);
-        let ports = &self.options.ports;
-        if !ports.contains(&src.port()) && !ports.contains(&dst.port()) {
-            return;
-        }
         let (src, dst) = (self.options.alias(src), self.options.alias(dst));
         match Message::decode(datagram.payload) {
             Ok(message) => {
+                let protocol = self.dissect(interface, packet, Some(&message));
                 let sighting = self.sightings[interface].see(packet, self.observed.len());
                 if let Sighting::Again(known) = sighting {
                     let copy = self.observed[known].seen_again(packet);
@@ -177,6 +210,8 @@ impl<'o> Reading<'o> {
                     src,
                     dst,
                     message,
+                    protocol,
+                    link: packet.link,
                 });
             }
             Err(error) => {

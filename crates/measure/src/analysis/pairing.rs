@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use capture::decode::Link;
 use coap::block::Block;
 use coap::message::option;
 use coap::wire::{Message, Token};
@@ -12,12 +13,7 @@ use units::SimTime;
 
 use super::Other;
 use super::observe::{Client, Observed, Passed};
-
-/// CoMP's options, 2048 (message type) to 2054 (sleep period).
-const COMP_OPTIONS: std::ops::RangeInclusive<u16> = 2048..=2054;
-
-/// CoMP's resource.
-const COMP_PATH: &[u8] = b"comp";
+use crate::dissect::Protocol;
 
 /// A request with everything that was seen of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +30,8 @@ pub struct Exchange {
     pub method: Code,
     /// Path and query, `/temperature?unit=K`.
     pub resource: String,
-    /// Whether it is CoMP's signalling.
-    pub signalling: bool,
+    /// The protocol that needs it for itself; none if an application asked.
+    pub protocol: Option<Protocol>,
     /// When and where to it was sent; at least once. A client that learns a new address while
     /// it retransmits sends the same message there.
     pub transmissions: Vec<Transmission>,
@@ -67,6 +63,8 @@ pub struct Notification {
     pub number: u32,
     /// Whether it is a CON.
     pub confirmable: bool,
+    /// The link that it crossed where it was captured, if that is known.
+    pub link: Option<Link>,
 }
 
 /// A transmission of a request.
@@ -93,6 +91,8 @@ pub struct Answer {
     pub continues_at: Option<usize>,
     /// The number in its Observe option (RFC 7641), if it has one.
     pub number: Option<u32>,
+    /// The link that it crossed where it was captured, if that is known.
+    pub link: Option<Link>,
 }
 
 impl Exchange {
@@ -181,8 +181,7 @@ impl<'a> Pairing<'a> {
         self.by_message_id.insert(message.message_id, index);
         self.by_token.insert(message.token, index);
         self.requests.push(message);
-        self.exchanges
-            .push(begin(self.client, message, transmission));
+        self.exchanges.push(begin(self.client, o, transmission));
     }
 
     /// Whether `message` at `time` is one more transmission of the exchange's request, and not
@@ -270,6 +269,7 @@ impl<'a> Pairing<'a> {
                     message_id: message.message_id,
                     number,
                     confirmable: message.kind == Kind::Confirmable,
+                    link: o.link,
                 });
             }
             _ => exchange.duplicates += 1,
@@ -285,6 +285,7 @@ fn answer(o: &Observed, request: &Message) -> Answer {
         from: o.src,
         code: o.message.code,
         message_id: o.message.message_id,
+        link: o.link,
     }
 }
 
@@ -314,17 +315,8 @@ fn block(message: &Message, number: u16) -> Option<Block> {
     Block::of(&message.options, number).ok().flatten()
 }
 
-/// Whether a request is CoMP's own: for `/comp`, or with one of its options.
-pub(crate) fn is_signalling(request: &Message) -> bool {
-    let options = &request.options;
-    let path = options.get_all(option::URI_PATH);
-    path.eq([COMP_PATH])
-        || options
-            .iter()
-            .any(|(number, _)| COMP_OPTIONS.contains(&number))
-}
-
-fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> Exchange {
+fn begin(client: SocketAddr, o: &Observed, transmission: Transmission) -> Exchange {
+    let message = &o.message;
     let request = Request {
         method: message.code,
         options: message.options.clone(),
@@ -344,7 +336,7 @@ fn begin(client: SocketAddr, message: &Message, transmission: Transmission) -> E
         confirmable: message.kind == Kind::Confirmable,
         method: message.code,
         resource,
-        signalling: is_signalling(message),
+        protocol: o.protocol.clone(),
         transmissions: vec![transmission],
         acknowledged: None,
         reset: None,

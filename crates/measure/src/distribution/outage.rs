@@ -63,8 +63,13 @@ impl<'r> Outages<'r> {
                 bound && event.node == handover.client
             })?;
         let flow = self.result.flows.iter().find(|flow| {
-            (&flow.client, &flow.node, &flow.resource)
-                == (&handover.client, &handover.node, &handover.resource)
+            (&flow.client, &flow.node, &flow.method, &flow.resource)
+                == (
+                    &handover.client,
+                    &handover.node,
+                    &handover.method,
+                    &handover.resource,
+                )
         })?;
         let rtt = flow.requests.rtt_s?.median;
         let backbone = self.plan.backbone.delay.as_secs_f64();

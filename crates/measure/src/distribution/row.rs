@@ -9,6 +9,7 @@ use topology::plan::NodeName;
 use units::Seed;
 
 use super::outage;
+use crate::analysis::method_name;
 use crate::phases::ByPhase;
 use crate::result::{Handover, RunResult};
 use crate::signalling::{Cost, Signalling};
@@ -136,8 +137,15 @@ impl Row {
 /// The poll's rate that a handover was seen at.
 fn rate(plan: &Plan, handover: &Handover) -> Option<f64> {
     let mut polls = plan.nodes.get(&handover.client)?.polls();
-    let poll =
-        polls.find(|poll| poll.node == handover.node && poll.resource() == handover.resource)?;
+    let asks = |method: u8| {
+        let told = handover.method.as_ref();
+        told.is_none_or(|told| *told == method_name(coap::Code(method)))
+    };
+    let poll = polls.find(|poll| {
+        poll.node == handover.node
+            && poll.resource() == handover.resource
+            && asks(poll.method.code())
+    })?;
     Some(1e9 / poll.every.as_nanos() as f64)
 }
 

@@ -7,6 +7,7 @@ use capture::{Capture, Interface, LinkType, Packet};
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Options, Request};
 use etherparse::PacketBuilder;
+use measure::analysis::{Flow, Gap};
 use units::SimTime;
 
 /// Unix time of the first instant, nanoseconds.
@@ -15,6 +16,12 @@ pub const START: u64 = 1_600_000_000_000_000_000;
 /// The instant `us` microseconds after the start.
 pub fn at(us: u64) -> SimTime {
     SimTime::from_nanos(START + us * 1000)
+}
+
+/// The times of a flow's handovers, which it shows all.
+pub fn handovers(flow: &Flow) -> Vec<Gap> {
+    let handovers = flow.handovers().into_iter();
+    handovers.map(|handover| handover.gap.unwrap()).collect()
 }
 
 /// A GET.

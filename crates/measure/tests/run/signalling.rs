@@ -188,12 +188,13 @@ fn the_messages_of_a_handover_count_once_over_the_air_and_once_on_the_wire() {
         messages,
         bytes: bytes as u64,
     };
+    let protocol = Protocol::named;
     let acknowledgement = 40 + 8 + 4 + 1;
     let air = [
-        (Protocol::Comp, cost(2, binding.len() + acknowledgement)),
-        (Protocol::Dhcpv6, cost(2, solicit.len() + 40 + 8 + 40)),
+        (protocol("comp"), cost(2, binding.len() + acknowledgement)),
+        (protocol("dhcpv6"), cost(2, solicit.len() + 40 + 8 + 40)),
         (
-            Protocol::NeighbourDiscovery,
+            protocol("neighbour_discovery"),
             cost(2, 2 * solicitation.len()),
         ),
     ];
@@ -201,8 +202,8 @@ fn the_messages_of_a_handover_count_once_over_the_air_and_once_on_the_wire() {
     let empties = 2 * (40 + 8 + 4);
     let comp = binding.len() + notice.len() + empties + 2 * acknowledgement;
     let wired = [
-        (Protocol::Comp, cost(6, comp)),
-        (Protocol::Dhcpv6, cost(2, 2 * forward.len())),
+        (protocol("comp"), cost(6, comp)),
+        (protocol("dhcpv6"), cost(2, 2 * forward.len())),
     ];
     assert_eq!(signalling.wired, wired.into());
     assert!(text::summary(&result).contains("signalling: air 6 messages, "));

@@ -294,7 +294,7 @@ mod tests {
     fn plot(points: Vec<(f64, f64)>, shape: Shape) -> Plot {
         let mut plot = Plot::new(Axis::new("time (s)"), Axis::new("delay (ms)"));
         plot.series.push(Series {
-            name: "CoMP".into(),
+            name: "measured".into(),
             shape,
             colour: 0,
             points,
@@ -312,7 +312,7 @@ mod tests {
                 .descendants()
                 .filter(|n| n.has_tag_name(("http://www.w3.org/2000/svg", "text")))
                 .collect();
-            for wanted in ["time (s)", "delay (ms)", "CoMP", "0", "250"] {
+            for wanted in ["time (s)", "delay (ms)", "measured", "0", "250"] {
                 assert!(texts.iter().any(|t| t.text() == Some(wanted)), "{wanted}");
             }
             for text in texts {

@@ -1,6 +1,6 @@
 //! The phases of handovers, and the Message IDs around them (CoMM, figures 8, 10 and 13).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use measure::mobility::NodeHandover;
 use measure::phases::{ByPhase, all_phases};
@@ -197,24 +197,21 @@ fn listing(handovers: &[Handover]) -> Block {
 /// What a handover cost in messages: the mean over those of which it is known.
 fn signalling(handovers: &[Handover]) -> Option<Block> {
     let known: Vec<&Signalling> = handovers.iter().flat_map(|h| &h.signalling).collect();
-    let row = |(what, protocol): (&str, Protocol)| {
+    let row = |protocol: &Protocol| {
         let mean = |of: &dyn Fn(&Signalling) -> Option<u64>| {
             let sum: u64 = known.iter().filter_map(|s| of(s)).sum();
             figures(sum as f64 / known.len() as f64)
         };
         [
-            what.to_owned(),
-            mean(&|s| Some(s.air.get(&protocol)?.messages)),
-            mean(&|s| Some(s.air.get(&protocol)?.bytes)),
-            mean(&|s| Some(s.wired.get(&protocol)?.messages)),
-            mean(&|s| Some(s.wired.get(&protocol)?.bytes)),
+            protocol.label().to_owned(),
+            mean(&|s| Some(s.air.get(protocol)?.messages)),
+            mean(&|s| Some(s.air.get(protocol)?.bytes)),
+            mean(&|s| Some(s.wired.get(protocol)?.messages)),
+            mean(&|s| Some(s.wired.get(protocol)?.bytes)),
         ]
     };
-    let rows = [
-        ("CoMP", Protocol::Comp),
-        ("DHCPv6", Protocol::Dhcpv6),
-        ("neighbour discovery", Protocol::NeighbourDiscovery),
-    ];
+    let sides = known.iter().flat_map(|s| [&s.air, &s.wired]);
+    let protocols: BTreeSet<&Protocol> = sides.flat_map(BTreeMap::keys).collect();
     let heads = [
         "signalling per handover (mean)",
         "messages over the air",
@@ -222,7 +219,7 @@ fn signalling(handovers: &[Handover]) -> Option<Block> {
         "messages on the backbone",
         "bytes",
     ];
-    (!known.is_empty()).then(|| table(heads, rows.map(row).into()))
+    (!known.is_empty()).then(|| table(heads, protocols.into_iter().map(row).collect()))
 }
 
 /// A timeline and the Message IDs of each handover: the slowest first if there are many.

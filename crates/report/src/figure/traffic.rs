@@ -1,8 +1,8 @@
 //! Message IDs and round-trip times, as the clients' captures show them; losses with reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use measure::analysis::{Exchange, Flow};
+use measure::analysis::{Exchange, Flow, method_name};
 use measure::result::Handover;
 use rundir::EventKind;
 
@@ -95,8 +95,12 @@ fn flow_of<'a>(run: &'a Run, handover: &Handover) -> Option<&'a Flow> {
         .clients
         .iter()
         .find(|(name, _)| *name == handover.client)?;
-    let same =
-        |f: &&Flow| f.node.as_ref() == Some(&handover.node) && f.resource == handover.resource;
+    let method = handover.method.as_ref();
+    let same = |f: &&Flow| {
+        f.node.as_ref() == Some(&handover.node)
+            && f.resource == handover.resource
+            && method.is_none_or(|method| *method == method_name(f.method))
+    };
     analysis.flows.iter().find(same)
 }
 
@@ -122,7 +126,9 @@ pub fn section(run: &Run) -> Section {
     }
     for (i, (client, flow)) in flows.iter().take(FLOWS).enumerate() {
         let node = flow.node.as_deref().unwrap_or("an unknown node");
-        let name = format!("{client} to {node}{}", flow.resource);
+        let asked = asked_for(Some(&method_name(flow.method)), &flow.resource);
+        let between = if asked == flow.resource { "" } else { ": " };
+        let name = format!("{client} to {node}{between}{asked}");
         let drawn = [message_ids(run, i, &name, flow), rtt(run, i, &name, flow)];
         if i == 0 {
             blocks.extend(drawn);
@@ -135,6 +141,14 @@ pub fn section(run: &Run) -> Section {
         id: "messages",
         title: "Requests and responses",
         blocks,
+    }
+}
+
+/// A resource, behind the method: a GET goes without saying.
+fn asked_for(method: Option<&str>, resource: &str) -> String {
+    match method {
+        None | Some("GET") => resource.to_owned(),
+        Some(method) => format!("{method} {resource}"),
     }
 }
 
@@ -253,16 +267,18 @@ fn counts(run: &Run) -> Vec<Block> {
         .iter()
         .map(|f| {
             row(
-                [f.client.clone(), f.node.clone(), f.resource.clone()],
+                [
+                    f.client.clone(),
+                    f.node.clone(),
+                    asked_for(f.method.as_deref(), &f.resource),
+                ],
                 &f.requests,
             )
         })
         .collect();
     if let Some(all) = &run.result.signalling {
-        rows.push(row(
-            ["all clients".into(), "CoMP".into(), "/comp".into()],
-            all,
-        ));
+        let [protocols, resources] = signalling(run);
+        rows.push(row(["all clients".into(), protocols, resources], all));
     }
     let heads = [
         "client",
@@ -278,6 +294,22 @@ fn counts(run: &Run) -> Vec<Block> {
         "95th percentile",
     ];
     vec![Block::Table(heads.map(str::to_owned).to_vec(), rows)]
+}
+
+/// The protocols whose own requests the clients' captures show, and what those are for.
+fn signalling(run: &Run) -> [String; 2] {
+    let exchanges = run.clients.iter().flat_map(|(_, a)| &a.signalling);
+    let (mut protocols, mut resources) = (BTreeSet::new(), BTreeSet::new());
+    for exchange in exchanges {
+        protocols.extend(exchange.protocol.as_ref());
+        resources.insert(exchange.resource.as_str());
+    }
+    let labels: Vec<&str> = protocols.iter().map(|protocol| protocol.label()).collect();
+    let name = match labels.is_empty() {
+        true => "signalling".to_owned(),
+        false => labels.join(", "),
+    };
+    [name, Vec::from_iter(resources).join(" ")]
 }
 
 /// What was lost, and why.
@@ -312,7 +344,7 @@ pub fn losses(run: &Run) -> Section {
             [
                 f.client.clone(),
                 f.node.clone(),
-                f.resource.clone(),
+                asked_for(f.method.as_deref(), &f.resource),
                 shown.join(" ") + &more,
             ]
         })

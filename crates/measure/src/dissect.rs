@@ -1,0 +1,199 @@
+//! What packets mean to the measurement: which protocol's they are, which message, whose, and which
+//! binding they tell of.
+//!
+//! A dissector knows one protocol, and nothing else here does. To add one: a file with it, and its
+//! place in the register, [`all`], which is also the order in which protocols are told.
+
+mod answers;
+mod comp;
+mod dhcpv6;
+mod neighbour_discovery;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::net::IpAddr;
+
+use capture::decode::IpPacket;
+use coap::wire::Message;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Makes a dissector that has seen no packet.
+pub type New = fn() -> Box<dyn Dissector>;
+
+/// The register: a line for each protocol.
+static REGISTER: [(Protocol, New); 3] = [
+    (comp::PROTOCOL, || Box::new(comp::Comp::default())),
+    (dhcpv6::PROTOCOL, || Box::new(dhcpv6::Dhcpv6)),
+    (neighbour_discovery::PROTOCOL, || {
+        Box::new(neighbour_discovery::NeighbourDiscovery)
+    }),
+];
+
+/// The dissectors of the register.
+pub fn all() -> Vec<New> {
+    REGISTER.iter().map(|(_, new)| *new).collect()
+}
+
+/// Tells what packets mean, of one protocol.
+pub trait Dissector {
+    /// What `packet` is, if it is this protocol's. Packets come in the order in which one capture
+    /// point saw them, so that an answer may be known by what it answers.
+    ///
+    /// Whatever a dissector keeps for that has to be bounded: a capture may have been made to fill
+    /// the memory of who reads it.
+    fn read(&mut self, packet: &Seen<'_>) -> Option<Meaning>;
+}
+
+/// A packet as a dissector gets it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'p> {
+    /// The packet. Its source is the home address where a Home Address option names one, while
+    /// [`IpPacket::header`] has what was on the wire.
+    pub ip: &'p IpPacket<'p>,
+    /// The CoAP message in it, if it is from or to one of CoAP's ports.
+    pub coap: Option<&'p Message>,
+}
+
+/// What a packet means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Whose message it is.
+    pub protocol: Protocol,
+    /// Which, in the words of its specification: `binding update`. An answer has the name of what it
+    /// answers.
+    pub message: Cow<'static, str>,
+    /// The node that it is about.
+    pub subject: Subject,
+    /// A binding that it tells of.
+    pub binding: Option<Binding>,
+}
+
+/// The node that a message is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Who has one of these addresses: the first of them that a node has.
+    Node(Vec<IpAddr>),
+    /// Whoever's link it crosses: nothing in it names a node.
+    Link,
+}
+
+/// A permanent address, by which a node is known (a home address of RFC 6275, CoMP's P_Addr), and
+/// a temporary one, where it is (a care-of address, a T_Addr).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Binding {
+    /// The permanent address.
+    pub permanent: IpAddr,
+    /// The temporary one; the permanent one of a node that is at home.
+    pub care_of: IpAddr,
+    /// Whether the message makes it known. An answer to somebody who looks the node up does not.
+    pub announced: bool,
+}
+
+/// A protocol, by the key that files have for it. Those of the register come first, in its order.
+#[derive(Clone)]
+pub struct Protocol {
+    key: Cow<'static, str>,
+    label: Cow<'static, str>,
+}
+
+impl Protocol {
+    /// The protocol with this key in files, `neighbour_discovery`, and this name for people.
+    pub const fn new(key: &'static str, label: &'static str) -> Protocol {
+        Protocol {
+            key: Cow::Borrowed(key),
+            label: Cow::Borrowed(label),
+        }
+    }
+
+    /// The protocol that a file calls so. One that the register does not have is called so by
+    /// people, too.
+    pub fn named(key: &str) -> Protocol {
+        let known = REGISTER.iter().map(|(protocol, _)| protocol);
+        let known = known.into_iter().find(|protocol| protocol.key == key);
+        known.cloned().unwrap_or_else(|| Protocol {
+            key: Cow::Owned(key.to_owned()),
+            label: Cow::Owned(key.replace('_', " ")),
+        })
+    }
+
+    /// The key in files.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The name for people.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn place(&self) -> usize {
+        let same = |(protocol, _): &(Protocol, New)| protocol.key == self.key;
+        REGISTER.iter().position(same).unwrap_or(REGISTER.len())
+    }
+}
+
+impl PartialEq for Protocol {
+    fn eq(&self, other: &Protocol) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Protocol {}
+
+impl PartialOrd for Protocol {
+    fn partial_cmp(&self, other: &Protocol) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Protocol {
+    fn cmp(&self, other: &Protocol) -> Ordering {
+        let places = self.place().cmp(&other.place());
+        places.then_with(|| self.key.cmp(&other.key))
+    }
+}
+
+impl fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+impl Serialize for Protocol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.key)
+    }
+}
+
+impl<'de> Deserialize<'de> for Protocol {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Protocol, D::Error> {
+        let key = Cow::<str>::deserialize(deserializer)?;
+        Ok(Protocol::named(&key))
+    }
+}
+
+/// The dissectors of one capture point.
+pub(crate) struct Dissectors(Vec<Box<dyn Dissector>>);
+
+impl Dissectors {
+    pub(crate) fn new(of: &[New]) -> Dissectors {
+        Dissectors(of.iter().map(|new| new()).collect())
+    }
+
+    /// What the first dissector says that knows the packet.
+    pub(crate) fn read(&mut self, ip: &IpPacket<'_>, coap: Option<&Message>) -> Option<Meaning> {
+        let packet = Seen { ip, coap };
+        let mut all = self.0.iter_mut();
+        all.find_map(|dissector| dissector.read(&packet))
+    }
+}
+
+#[cfg(test)]
+mod tests;
