@@ -1,4 +1,4 @@
-//! Analysis of a capture in twenty lines: who asked whom, what was lost, where handovers were.
+//! Analysis of a capture: who asked whom, what was lost, where handovers were.
 //!
 //!     cargo run -p wpanlab --example analyze_capture -- runs/handover-1/captures/client.eth0.pcapng
 
@@ -17,12 +17,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             flow.client, flow.resource, requests.sent, requests.answered, requests.lost
         );
         for handover in flow.handovers() {
-            println!(
-                "  handover after {:?}, from Message ID {} to {}",
-                handover.duration(),
-                handover.before.message_id,
-                handover.after.message_id
-            );
+            match &handover.gap {
+                Ok(gap) => println!(
+                    "  handover of {:?}, from Message ID {} to {}",
+                    gap.duration(),
+                    gap.before.message_id,
+                    gap.after.message_id
+                ),
+                Err(why) => println!("  handover: {why}"),
+            }
         }
     }
     Ok(())

@@ -13,10 +13,13 @@ use std::time::Duration;
 use coap::message::option;
 use coap::params::CongestionControl;
 use coap::wire::{Message, Token};
-use coap::{BlockSize, Code, Endpoint, Event, ExchangeId, Kind, Params, Reliability, Request, RequestId, Response};
-use machine::Machine;
+use coap::{
+    BlockSize, Code, Endpoint, Event, ExchangeId, Kind, Params, Reliability, Request, RequestId,
+    Response,
+};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use machine::Machine;
 use units::{Seed, SimTime};
 use wpanlab_fuzz::rfc7252::Plain;
 use wpanlab_fuzz::script::{self, World as _};

@@ -17,9 +17,9 @@ use ::comp::node::{self, Config, Node};
 use coap::message::PORT;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Params, Reliability, Request};
-use machine::Machine;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use machine::Machine;
 use units::{Seed, SimTime};
 use wpanlab_fuzz::script::World as _;
 use wpanlab_fuzz::{comp, script};
@@ -174,7 +174,10 @@ impl World {
                 continue;
             };
             if let Event::Call { call, outcome } = event {
-                assert!(!matches!(outcome, Outcome::Notified { .. }), "nothing is observed");
+                assert!(
+                    !matches!(outcome, Outcome::Notified { .. }),
+                    "nothing is observed"
+                );
                 assert!(self.calls.remove(&call), "{call:?} ended twice");
             }
         }

@@ -20,9 +20,9 @@ use coap::message::{PORT, option};
 use coap::wire::{Message, Token};
 use coap::{Code, ExchangeId, Kind, Params, Reliability, Request, Response};
 use handover::{Mobility as _, Step};
-use machine::Machine;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use machine::Machine;
 use units::{Seed, SimTime};
 use wpanlab_fuzz::script::World as _;
 use wpanlab_fuzz::{comp, script};
@@ -336,7 +336,10 @@ impl World {
                 incoming,
             } => self.exchanges.push((incoming.exchange, message_id)),
             Event::Client(client::Event::Call { call, outcome }) => {
-                assert!(!matches!(outcome, Outcome::Notified { .. }), "nothing is observed");
+                assert!(
+                    !matches!(outcome, Outcome::Notified { .. }),
+                    "nothing is observed"
+                );
                 assert!(self.calls.remove(&call), "{call:?} ended twice");
             }
             Event::Client(_)
@@ -360,8 +363,7 @@ impl World {
             }
             Step::Failed { .. } => {
                 let failed = self.procedure.take();
-                let of_handover =
-                    matches!(failed, Some(Procedure::Hold | Procedure::Bind { .. }));
+                let of_handover = matches!(failed, Some(Procedure::Hold | Procedure::Bind { .. }));
                 assert!(of_handover, "{failed:?}");
             }
             Step::Attached { .. } | Step::PhaseStarted(_) | Step::PhaseEnded(_) => {}

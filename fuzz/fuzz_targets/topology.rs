@@ -38,9 +38,9 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn load(text: &str) -> Result<Plan, Diagnostics> {
     let mut files = |name: &str| match name.rsplit('.').next() {
-        Some("csv") => Ok(CSV.to_owned()),
-        Some("tcl") => Ok(TCL.to_owned()),
-        Some("movements") => Ok(MOVEMENTS.to_owned()),
+        Some("csv") => Ok(CSV.into()),
+        Some("tcl") => Ok(TCL.into()),
+        Some("movements") => Ok(MOVEMENTS.into()),
         _ => Err("no such file".to_owned()),
     };
     load_with("fuzz.yaml", text, Overrides::default(), &mut files)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use coap::message::option;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Options};
-use machine::Machine;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use machine::Machine;
 use units::SimTime;
 
 /// Option numbers that something acts on.

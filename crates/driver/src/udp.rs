@@ -104,7 +104,7 @@ impl Socket for Udp {
     type From = SocketAddrV6;
     type To = SocketAddrV6;
 
-    /// At most [`BATCH`] datagrams, and twice as many as the last time.
+    /// At most a batch of datagrams, and twice as many as the last time.
     fn receive(&mut self, mut take: impl FnMut(SocketAddrV6, &[u8])) -> io::Result<Received> {
         let (offered, flags) = (self.offered, MsgFlags::MSG_DONTWAIT);
         let slots = &mut self.slots;

@@ -2,7 +2,7 @@
 //!
 //! A node changes its attachment when it goes to another router, and a client may see of that no
 //! more than that nothing comes for a while. What tells of a change is one of four ([`By`]); which
-//! of a flow's pauses is its own is the business of [`pauses`]. A pause belongs to one change: of
+//! of a flow's pauses is its own is the business of `pauses`. A pause belongs to one change: of
 //! several in it to the last one, for it ended the pause.
 //!
 //! Out of captures alone, [`Flow::handovers`] takes, in this order,
@@ -12,7 +12,7 @@
 //!    whose answering address stays, a home address, as long as it does;
 //! 3. every pause after which responses come over the link of another router.
 //!
-//! In a run the node's events tell which handovers there are: [`join`].
+//! In a run the node's events tell which handovers there are: `join`.
 
 pub(crate) mod pauses;
 mod run;
