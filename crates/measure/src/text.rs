@@ -60,6 +60,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     let counts = [
         (other.notifications, "Observe notifications"),
         (other.multicast, "requests to multicast groups, not paired"),
+        (other.deregistrations, "deregistrations of observers"),
         (other.pings, "pings"),
         (other.stray, "responses to no request of the capture"),
         (

@@ -106,6 +106,10 @@ fn a_handover_within_a_body_is_the_gap_between_two_of_its_blocks() {
 
 /// Registered at 0 with number 1; then each of `numbers`, 10 ms apart, from where it says.
 fn observed(numbers: &[(u64, &str)]) -> Analysis {
+    analyse(&observed_wire(numbers))
+}
+
+fn observed_wire(numbers: &[(u64, &str)]) -> Wire {
     let mut wire = Wire::new();
     let mut register = get(Kind::Confirmable, 100, 7, "/t");
     register.options.push_uint(option::OBSERVE, 0);
@@ -118,7 +122,7 @@ fn observed(numbers: &[(u64, &str)]) -> Analysis {
         state.options.push_uint(option::OBSERVE, *number);
         wire.message(10_000 + place as u64 * 10_000, from, CLIENT, &state);
     }
-    analyse(&wire)
+    wire
 }
 
 #[test]
@@ -153,19 +157,42 @@ fn notifications_from_another_address_are_a_handover() {
 }
 
 #[test]
-fn the_end_of_an_observation_is_answered_by_its_first_block() {
-    let mut wire = Wire::new();
-    let mut end = get(Kind::Confirmable, 100, 7, "/t");
-    end.options.push_uint(option::OBSERVE, 1);
-    wire.message(0, CLIENT, OLD, &end);
-    let mut first = content(Kind::Acknowledgement, 100, 7);
-    let more = Block {
-        number: 0,
-        more: true,
-        size: BlockSize::new(64).unwrap(),
+fn the_end_of_an_observation_is_no_request_that_could_be_lost() {
+    // What is still on its way when the client ends it belongs to the registration.
+    let ended = |answer: Option<Kind>| {
+        let mut wire = observed_wire(&[(2, OLD), (3, OLD)]);
+        let mut end = get(Kind::Confirmable, 101, 7, "/t");
+        end.options.push_uint(option::OBSERVE, 1);
+        wire.message(35_000, CLIENT, OLD, &end);
+        let mut late = content(Kind::NonConfirmable, 904, 7);
+        late.options.push_uint(option::OBSERVE, 4);
+        wire.message(35_100, OLD, CLIENT, &late);
+        if let Some(kind) = answer {
+            let message_id = if kind == Kind::Acknowledgement {
+                101
+            } else {
+                950
+            };
+            let mut first = content(kind, message_id, 7);
+            let more = Block {
+                number: 0,
+                more: true,
+                size: BlockSize::new(64).unwrap(),
+            };
+            first.options.push_uint(option::BLOCK2, more.value());
+            wire.message(36_000, OLD, CLIENT, &first);
+        }
+        analyse(&wire)
     };
-    first.options.push_uint(option::BLOCK2, more.value());
-    wire.message(1000, OLD, CLIENT, &first);
-    let requests = analyse(&wire).flows[0].requests();
-    assert_eq!((requests.sent, requests.answered), (1, 1));
+    for answer in [None, Some(Kind::Acknowledgement), Some(Kind::Confirmable)] {
+        let analysis = ended(answer);
+        assert_eq!(analysis.flows.len(), 1, "{answer:?}");
+        let flow = &analysis.flows[0];
+        let requests = flow.requests();
+        assert_eq!((requests.sent, requests.lost), (1, 0), "{answer:?}");
+        assert_eq!(requests.duplicates, 0, "{answer:?}");
+        assert_eq!(flow.notifications().unwrap().received, 3, "{answer:?}");
+        assert_eq!(analysis.other.deregistrations, 1);
+        assert_eq!(analysis.other.stray, 0);
+    }
 }

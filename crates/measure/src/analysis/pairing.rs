@@ -117,7 +117,8 @@ impl Exchange {
     }
 }
 
-/// The exchanges that `client` began, in the order of their first transmissions.
+/// The exchanges that `client` began, in the order of their first transmissions, without those that
+/// only end an observation.
 pub(super) fn pair(
     client: &Client<'_>,
     max_transmit_span: Duration,
@@ -130,6 +131,7 @@ pub(super) fn pair(
         requests: Vec::new(),
         by_message_id: BTreeMap::new(),
         by_token: BTreeMap::new(),
+        deregistrations: BTreeMap::new(),
         other,
     };
     for message in client.messages() {
@@ -138,7 +140,10 @@ pub(super) fn pair(
             Passed::Received(o) => pairing.received(o),
         }
     }
-    pairing.exchanges
+    let mut wanted = pairing.requests.iter().map(|request| !deregisters(request));
+    let mut exchanges = pairing.exchanges;
+    exchanges.retain(|_| wanted.next().unwrap_or(true));
+    exchanges
 }
 
 struct Pairing<'a> {
@@ -151,6 +156,8 @@ struct Pairing<'a> {
     by_message_id: BTreeMap<u16, usize>,
     /// The latest exchange with a token.
     by_token: BTreeMap<Token, usize>,
+    /// The latest deregistration with a token, which is its registration's, too.
+    deregistrations: BTreeMap<Token, usize>,
     other: &'a mut Other,
 }
 
@@ -179,7 +186,14 @@ impl<'a> Pairing<'a> {
         }
         let index = self.exchanges.len();
         self.by_message_id.insert(message.message_id, index);
-        self.by_token.insert(message.token, index);
+        let by_token = match deregisters(message) {
+            true => {
+                self.other.deregistrations += 1;
+                &mut self.deregistrations
+            }
+            false => &mut self.by_token,
+        };
+        by_token.insert(message.token, index);
         self.requests.push(message);
         self.exchanges.push(begin(self.client, o, transmission));
     }
@@ -240,9 +254,12 @@ impl<'a> Pairing<'a> {
     /// match" (RFC 7252 §5.3.2).
     fn separate(&mut self, o: &Observed) {
         let message = &o.message;
-        let index = self.by_token.get(&message.token);
-        let exchange = index.map(|i| (&mut self.exchanges[*i], self.requests[*i]));
         let number = number(message);
+        // What has no number is no notification, and answers the latest request.
+        let ended = self.deregistrations.get(&message.token);
+        let ended = ended.filter(|i| number.is_none() && self.exchanges[**i].answer.is_none());
+        let index = ended.or_else(|| self.by_token.get(&message.token));
+        let exchange = index.map(|i| (&mut self.exchanges[*i], self.requests[*i]));
         // A node that moves goes on notifying from where nothing was sent to.
         let notifies = |request: &Message| {
             number.is_some() && request.options.get_uint(option::OBSERVE) == Some(0)
@@ -292,7 +309,7 @@ fn answer(o: &Observed, request: &Message) -> Answer {
 /// Where the block after the one in `response` to `request` begins; none after the last, nor if
 /// the request only ends an observation (RFC 7641 §3.6): nobody wants that body.
 fn continues_at(request: &Message, response: &Message) -> Option<usize> {
-    if request.options.get_uint(option::OBSERVE) == Some(1) {
+    if deregisters(request) {
         return None;
     }
     match block(response, option::BLOCK2) {
@@ -303,6 +320,11 @@ fn continues_at(request: &Message, response: &Message) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// Whether a request only ends an observation (RFC 7641 §3.6).
+fn deregisters(request: &Message) -> bool {
+    request.options.get_uint(option::OBSERVE) == Some(1)
 }
 
 /// The number in the Observe option (RFC 7641 §2).
