@@ -17,6 +17,7 @@ mod identity;
 mod observe;
 mod pairing;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -41,6 +42,9 @@ pub struct Options {
     /// assigned by the bindings that messages in the capture tell of, then by the pattern of
     /// requests.
     pub nodes: BTreeMap<IpAddr, String>,
+    /// The addresses of a host whose interfaces these all are, if they are one's: together they are
+    /// one capture point, and what it only forwards is none of its own.
+    pub host: BTreeSet<IpAddr>,
     /// Addresses of a client that moves, and the one address that stands for all of them: its
     /// requests from any of them are one client's.
     pub aliases: BTreeMap<IpAddr, IpAddr>,
@@ -57,11 +61,12 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Port 5683, no known nodes, no aliases, 45 s.
+    /// Port 5683, no known nodes, no host, no aliases, 45 s.
     fn default() -> Options {
         Options {
             ports: BTreeSet::from([coap::message::PORT]),
             nodes: BTreeMap::new(),
+            host: BTreeSet::new(),
             aliases: BTreeMap::new(),
             max_transmit_span: Duration::from_secs(45),
             decode: capture::decode::Options::default(),
@@ -109,6 +114,8 @@ pub struct Other {
     pub dropped: u64,
     /// Requests to a multicast group (RFC 7252 §8), not paired.
     pub multicast: u64,
+    /// Requests that only end an observation (RFC 7641 §3.6): nobody waits for their answers.
+    pub deregistrations: u64,
     /// CoAP pings: Empty confirmable messages (RFC 7252 §4.3).
     pub pings: u64,
     /// Responses to no request that was captured.
@@ -123,7 +130,7 @@ impl Analysis {
     /// Analyses captures of one network.
     ///
     /// Several captures may have seen the same traffic at different interfaces.
-    pub fn of(captures: &[Capture], options: &Options) -> Analysis {
+    pub fn of<C: Borrow<Capture>>(captures: &[C], options: &Options) -> Analysis {
         let mut other = Other::default();
         let (observed, bindings) = observe::observe(captures, options, &mut other);
         let mut known = identity::Known::new(&options.nodes);
@@ -150,7 +157,7 @@ impl Analysis {
             })
             .collect();
         flows.sort_by_key(Flow::start);
-        let frames = captures.iter().flat_map(|c| &c.packets);
+        let frames = captures.iter().flat_map(|c| &c.borrow().packets);
         Analysis {
             flows,
             signalling,

@@ -1,5 +1,6 @@
 //! Captures, events and plan to a [`RunResult`].
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -38,14 +39,19 @@ impl InterfaceCapture {
         let same = |c: &&Self| c.node == node && c.interface == interface;
         all.iter().find(same).map(|c| &c.capture)
     }
+
+    /// Those of all interfaces of `node`, unless one is not among `all`.
+    fn of_node<'c>(all: &'c [Self], name: &str, node: &NodePlan) -> Option<Vec<&'c Capture>> {
+        let interfaces = client_interfaces(node);
+        interfaces.map(|i| Self::find(all, name, i)).collect()
+    }
 }
 
-/// The interface on which a client's requests cross.
-pub fn client_interface(node: &NodePlan) -> &'static str {
-    match node.backbone {
-        Some(_) => "eth0",
-        None => "lowpan0",
-    }
+/// The interfaces on which a client's requests cross, by the names that their captures have.
+pub fn client_interfaces(node: &NodePlan) -> impl Iterator<Item = &'static str> {
+    let wired = node.backbone.as_ref().map(|_| "eth0");
+    let radio = node.radio.as_ref().map(|_| "lowpan0");
+    wired.into_iter().chain(radio)
 }
 
 /// Puts the result of a run together.
@@ -156,15 +162,14 @@ struct Asked<'a> {
 
 impl Assembly<'_> {
     fn client(&mut self, name: &NodeName, node: &NodePlan, captures: &[InterfaceCapture]) {
-        let own = InterfaceCapture::find(captures, name, client_interface(node));
-        let Some(own) = own else {
+        let Some(own) = InterfaceCapture::of_node(captures, name, node) else {
             self.incomplete(format!("there is no capture of {name}"));
             return;
         };
-        if let Some(damage) = &own.damage {
+        for damage in own.iter().filter_map(|capture| capture.damage.as_ref()) {
             self.incomplete(format!("the capture of {name} is damaged: {damage}"));
         }
-        let analysis = analysis_with(&self.addresses, name, node, own);
+        let analysis = analysis_with(&self.addresses, name, node, &own);
         self.note_oddities(name, &analysis);
         let signalling = analysis.signalling.iter();
         let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
@@ -408,22 +413,33 @@ impl Assembly<'_> {
     }
 }
 
-/// What the capture of a client's own interface shows of its requests: the exchanges behind the
-/// figures of [`build`]. `events` tell which node had which address.
-pub fn analysis(plan: &Plan, events: &[Event], client: &NodeName, capture: &Capture) -> Analysis {
+/// What the captures of a client's own interfaces, [`client_interfaces`], show of its requests: the
+/// exchanges behind the figures of [`build`]. `events` tell which node had which address.
+pub fn analysis(
+    plan: &Plan,
+    events: &[Event],
+    client: &NodeName,
+    captures: &[Capture],
+) -> Analysis {
     let addresses = mobility::addresses(plan, events).0;
-    analysis_with(&addresses, client, &plan.nodes[client], capture)
+    analysis_with(&addresses, client, &plan.nodes[client], captures)
 }
 
-fn analysis_with(
+fn analysis_with<C: Borrow<Capture>>(
     addresses: &BTreeMap<IpAddr, NodeName>,
     name: &NodeName,
     client: &NodePlan,
-    capture: &Capture,
+    captures: &[C],
 ) -> Analysis {
     let own = addresses.iter().filter(|(_, who)| *who == name);
     let options = Options {
         nodes: addresses.clone(),
+        host: match client.is_router() {
+            true => (home(client).into_iter())
+                .chain(own.clone().map(|(address, _)| *address))
+                .collect(),
+            false => BTreeSet::new(),
+        },
         aliases: (home(client).into_iter())
             .flat_map(|home| own.clone().map(move |(address, _)| (*address, home)))
             .collect(),
@@ -434,7 +450,7 @@ fn analysis_with(
             .unwrap_or_default(),
         ..Options::default()
     };
-    Analysis::of(std::slice::from_ref(capture), &options)
+    Analysis::of(captures, &options)
 }
 
 /// MAX_TRANSMIT_SPAN of a client (RFC 7252 §4.8.2).

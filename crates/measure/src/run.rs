@@ -13,7 +13,7 @@ use topology::Plan;
 use topology::plan::NodePlan;
 
 use crate::analysis::{Analysis, Options};
-use crate::assemble::{InterfaceCapture, build, client_interface};
+use crate::assemble::{InterfaceCapture, build, client_interfaces};
 use crate::mobility;
 use crate::result::RunResult;
 
@@ -79,10 +79,11 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
 
     let captures = interface_captures(dir)?;
     for (client, node) in clients(&plan) {
-        let interface = client_interface(node);
-        if InterfaceCapture::find(&captures, client, interface).is_none() {
-            // Says what is wrong with it.
-            capture::read(dir.capture(client, interface))?;
+        for interface in client_interfaces(node) {
+            if InterfaceCapture::find(&captures, client, interface).is_none() {
+                // Says what is wrong with it.
+                capture::read(dir.capture(client, interface))?;
+            }
         }
     }
     let result = build(&plan, &facts, &events, &captures, air.as_ref());

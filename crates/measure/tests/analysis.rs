@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -288,6 +288,32 @@ fn names_that_the_caller_gives_decide() {
     let analysis = Analysis::of(&[wire.capture()], &options);
     let names: Vec<_> = analysis.flows.iter().map(|f| f.node.clone()).collect();
     assert_eq!(names, [Some("a".into()), Some("b".into())]);
+}
+
+#[test]
+fn the_interfaces_of_a_router_are_one_point_and_what_it_forwards_is_not_its_own() {
+    let (wired_end, radio_end) = ("[2001:db8::7]:5683", OLD);
+    let (mut eth0, mut lowpan0) = (Wire::new(), Wire::new());
+    eth0.poll(0, 1, 1, CLIENT, wired_end)
+        .poll(5_000, 77, 7, "[2001:db8::2]:5683", OTHER)
+        .poll(10_000, 3, 3, CLIENT, wired_end);
+    lowpan0
+        .poll(1_000, 2, 2, CLIENT, radio_end)
+        .poll(5_100, 77, 7, "[2001:db8::2]:5683", OTHER)
+        .poll(11_000, 4, 4, CLIENT, radio_end);
+    let options = Options {
+        host: BTreeSet::from(["2001:db8::1".parse().unwrap()]),
+        ..Options::default()
+    };
+    let analysis = Analysis::of(&[eth0.capture(), lowpan0.capture()], &options);
+    let asked = analysis.flows.iter().map(|f| {
+        let ids = f.exchanges.iter().map(|e| e.message_id);
+        (f.client.to_string(), ids.collect::<Vec<_>>())
+    });
+    let own = || "2001:db8::1".to_owned();
+    let expected = [(own(), vec![1, 3]), (own(), vec![2, 4])];
+    assert_eq!(asked.collect::<Vec<_>>(), expected);
+    assert_eq!(analysis.other.coap_messages, 8);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use measure::analysis::Analysis;
-use measure::assemble::analysis;
+use measure::assemble::{analysis, client_interfaces};
 use measure::mobility::{NodeHandover, handovers, scenario_start};
 use measure::result::{Expectation, Flow, Handover, RadioUse, Requests, Scenario};
 use rundir::air::Facts;
@@ -150,6 +150,14 @@ impl Run {
         self.records.iter().find(same)
     }
 
+    fn capture(&mut self, file: &Path) -> Option<capture::Capture> {
+        let capture = self.file(file, |p| capture::read(p).map_err(io::Error::other))?;
+        if let Some(damage) = &capture.damage {
+            self.problem(file, damage);
+        }
+        Some(capture)
+    }
+
     fn captures(&mut self, dir: &RunDir) {
         let Some(plan) = self.plan.take() else {
             return;
@@ -164,19 +172,10 @@ impl Run {
                 if !node.asks() {
                     continue;
                 }
-                let interface = if node.backbone.is_some() {
-                    "eth0"
-                } else {
-                    "lowpan0"
-                };
-                let file = dir.capture(name, interface);
-                if let Some(capture) =
-                    self.file(&file, |p| capture::read(p).map_err(io::Error::other))
-                {
-                    if let Some(damage) = &capture.damage {
-                        self.problem(&file, damage);
-                    }
-                    let analysis = analysis(&plan, &events, name, &capture);
+                let files = client_interfaces(node).map(|i| dir.capture(name, i));
+                let own: Option<Vec<_>> = files.map(|file| self.capture(&file)).collect();
+                if let Some(own) = own {
+                    let analysis = analysis(&plan, &events, name, &own);
                     self.clients.push((name.clone(), analysis));
                 }
             }

@@ -1,5 +1,6 @@
 //! Frames to CoAP messages, and which of several sightings of a message counts.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -23,6 +24,21 @@ impl Options {
             endpoint.set_ip(*alias);
         }
         endpoint
+    }
+
+    /// Whether what goes from `src` to `dst` is CoAP that is to be looked at.
+    fn concerns(&self, src: SocketAddr, dst: SocketAddr) -> bool {
+        let ends = [src, dst];
+        ends.iter().any(|end| self.ports.contains(&end.port()))
+            && (self.host.is_empty() || ends.iter().any(|end| self.host.contains(&end.ip())))
+    }
+
+    /// Where a packet was seen.
+    fn point(&self, capture: usize, interface: usize, packet: &IpPacket<'_>) -> Point {
+        match self.host.is_empty() {
+            true => (capture, interface, packet.interface_index),
+            false => (0, 0, None),
+        }
     }
 }
 
@@ -65,14 +81,14 @@ impl Observed {
 }
 
 /// All CoAP messages of `captures`, in time order, and the bindings that any message tells of.
-pub(super) fn observe(
-    captures: &[Capture],
+pub(super) fn observe<C: Borrow<Capture>>(
+    captures: &[C],
     options: &Options,
     other: &mut Other,
 ) -> (Vec<Observed>, Bindings) {
     let mut observed = Vec::new();
     let mut bindings = Bindings::default();
-    for (index, capture) in captures.iter().enumerate() {
+    for (index, capture) in captures.iter().map(Borrow::borrow).enumerate() {
         let before = observed.len();
         let new = || Decoder::new(options.decode.clone());
         let decoders = capture.interfaces.iter().map(|_| new()).collect();
@@ -179,16 +195,13 @@ impl<'o> Reading<'o> {
     }
 
     fn packet(&mut self, interface: usize, packet: &IpPacket<'_>) {
-        let ports = &self.options.ports;
-        let datagram = packet.udp().filter(|datagram| {
-            ports.contains(&datagram.src.port()) || ports.contains(&datagram.dst.port())
-        });
+        let datagram = (packet.udp()).filter(|d| self.options.concerns(d.src, d.dst));
         let Some(datagram) = datagram else {
             self.dissect(interface, packet, None);
             return;
         };
-        let (src, dst) = (datagram.src, datagram.dst);
-        let (src, dst) = (self.options.alias(src), self.options.alias(dst));
+        let src = self.options.alias(datagram.src);
+        let dst = self.options.alias(datagram.dst);
         match Message::decode(datagram.payload) {
             Ok(message) => {
                 let protocol = self.dissect(interface, packet, Some(&message));
@@ -201,7 +214,7 @@ impl<'o> Reading<'o> {
                 let twin = matches!(sighting, Sighting::Twin(_));
                 self.twins += usize::from(twin);
                 self.observed.push(Observed {
-                    point: (self.index, interface, packet.interface_index),
+                    point: self.options.point(self.index, interface, packet),
                     outgoing: packet.outgoing,
                     arrived: packet.received,
                     twin,
