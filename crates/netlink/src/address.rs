@@ -15,7 +15,10 @@ use tokio::time::timeout;
 
 use crate::error::{Errno, Error, Result};
 use crate::link::Links;
-use crate::rtnl::Rtnl;
+use crate::rtnl::{Events, Rtnl};
+
+/// As long the kernel is waited for to say that an optimistic address receives.
+const TOLD_WITHIN: Duration = Duration::from_millis(100);
 
 /// How an address is checked for duplicates on its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +88,11 @@ impl Links {
     /// `ip -6 address add ADDRESS dev DEV [optimistic | nodad]`.
     ///
     /// With [`Dad::Optimistic`], the kernel ignores the wish where the sysctl
-    /// `net.ipv6.conf.DEV.optimistic_dad` is 0: that is an error here, and nothing is added.
+    /// `net.ipv6.conf.DEV.optimistic_dad` is 0: that is an error here, and nothing is added. It
+    /// takes the address as a source at once, but joins its solicited-node group a moment later: a
+    /// router that has an answer for the node would ask for it in vain, and again after a second. So
+    /// this returns when the address can be asked for, which the kernel tells only where
+    /// `use_optimistic` is 1, too; elsewhere, 0.1 s later.
     pub async fn add_address(&self, ifindex: u32, address: Ipv6Net, dad: Dad) -> Result<()> {
         let operation = format!("add address {address}");
         let mut message = message(ifindex, address);
@@ -95,15 +102,21 @@ impl Links {
             Dad::Off => AddressFlags::Nodad,
         };
         message.attributes.push(AddressAttribute::Flags(flags));
+        // Subscribed before it is added, so that nothing is missed.
+        let mut told = match dad {
+            Dad::Optimistic => Some(self.changes_of(ifindex, address.addr())?),
+            Dad::Normal | Dad::Off => None,
+        };
         let request = RouteNetlinkMessage::NewAddress(message);
         let added = self.rtnl.request(request, NLM_F_CREATE | NLM_F_EXCL).await;
         if let Err(failure) = added {
             let advice = [(Errno::EACCES, "IPv6 is disabled on the interface")];
             return Err(self.explain(failure, ifindex, &operation, &advice).await);
         }
-        if dad == Dad::Optimistic
-            && self.state_of(ifindex, address.addr()).await? == Some(AddressState::Tentative)
-        {
+        let Some(changes) = &mut told else {
+            return Ok(());
+        };
+        if self.state_of(ifindex, address.addr()).await? == Some(AddressState::Tentative) {
             self.delete_address(ifindex, address).await?;
             return Err(Error::unusable(
                 format_args!("interface {ifindex}"),
@@ -111,7 +124,10 @@ impl Links {
                 "optimistic detection is off: set its sysctl optimistic_dad to 1",
             ));
         }
-        Ok(())
+        match timeout(TOLD_WITHIN, changes.next()).await {
+            Ok(told) => told.map(drop),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Removes an address. Equals `ip -6 address del ADDRESS dev DEV`.
@@ -209,40 +225,39 @@ impl Links {
         address: Ipv6Addr,
         enough: &[AddressState],
     ) -> Result<(), WaitError> {
-        // Subscribed first and looked second, so that no change falls in between.
-        let (_socket, mut events) = Rtnl::connect(&self.namespace, &[MulticastGroup::Ipv6Ifaddr])?;
         let failed = || WaitError::DadFailed { address, ifindex };
         let mut seen = self.state_of(ifindex, address).await?;
+        if seen.is_some_and(|state| enough.contains(&state)) {
+            return Ok(());
+        }
+        // Looked again after this, so that no change falls in between.
+        let mut changes = self.changes_of(ifindex, address)?;
+        seen = self.state_of(ifindex, address).await?;
         loop {
             match seen {
                 Some(state) if enough.contains(&state) => return Ok(()),
                 Some(AddressState::DadFailed) => return Err(failed()),
                 _ => {}
             }
-            let Some((event, _)) = events.next().await else {
-                let lost = std::io::Error::from(std::io::ErrorKind::NotConnected);
-                return Err(Error::io("rtnetlink", "wait for address events", lost).into());
+            seen = match changes.next().await? {
+                Change::Is(state) => Some(state),
+                // A duplicate with a lifetime is not marked as failed but removed.
+                Change::Removed(AddressState::Usable) => None,
+                Change::Removed(_) => return Err(failed()),
+                Change::Missed => self.state_of(ifindex, address).await?,
             };
-            let of = |m: &AddressMessage| {
-                decode(m).filter(|a| m.header.index == ifindex && a.address.addr() == address)
-            };
-            match &event.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(m)) => {
-                    seen = of(m).map(|a| a.state).or(seen);
-                }
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(m)) => {
-                    match of(m).map(|a| a.state) {
-                        // A duplicate with a lifetime is not marked as failed but removed.
-                        Some(AddressState::Usable) => seen = None,
-                        Some(_) => return Err(failed()),
-                        None => {}
-                    }
-                }
-                // Events were lost: look again.
-                NetlinkPayload::Overrun(_) => seen = self.state_of(ifindex, address).await?,
-                _ => {}
-            }
         }
+    }
+
+    /// What the kernel tells of an address from now on.
+    fn changes_of(&self, ifindex: u32, address: Ipv6Addr) -> Result<Changes> {
+        let (socket, events) = Rtnl::connect(&self.namespace, &[MulticastGroup::Ipv6Ifaddr])?;
+        Ok(Changes {
+            _socket: socket,
+            events,
+            ifindex,
+            address,
+        })
     }
 
     async fn state_of(&self, ifindex: u32, address: Ipv6Addr) -> Result<Option<AddressState>> {
@@ -251,6 +266,55 @@ impl Links {
             .iter()
             .find(|found| found.address.addr() == address)
             .map(|found| found.state))
+    }
+}
+
+/// Changes of an address.
+struct Changes {
+    _socket: Rtnl,
+    events: Events,
+    ifindex: u32,
+    address: Ipv6Addr,
+}
+
+/// A change of an address.
+enum Change {
+    /// It was added, or its state changed.
+    Is(AddressState),
+    /// It is no more; this was its state.
+    Removed(AddressState),
+    /// There were too many to be told.
+    Missed,
+}
+
+impl Changes {
+    /// The next one. Cancel-safe.
+    async fn next(&mut self) -> Result<Change> {
+        loop {
+            let Some((event, _)) = self.events.next().await else {
+                let lost = std::io::Error::from(std::io::ErrorKind::NotConnected);
+                return Err(Error::io("rtnetlink", "wait for address events", lost));
+            };
+            let change = match &event.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(m)) => {
+                    self.state_in(m).map(Change::Is)
+                }
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(m)) => {
+                    self.state_in(m).map(Change::Removed)
+                }
+                NetlinkPayload::Overrun(_) => Some(Change::Missed),
+                _ => None,
+            };
+            if let Some(change) = change {
+                return Ok(change);
+            }
+        }
+    }
+
+    fn state_in(&self, message: &AddressMessage) -> Option<AddressState> {
+        let found = decode(message)?;
+        let same = (message.header.index, found.address.addr()) == (self.ifindex, self.address);
+        same.then_some(found.state)
     }
 }
 
