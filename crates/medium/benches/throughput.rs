@@ -12,9 +12,9 @@ const RADIOS: u16 = 52;
 const FRAMES: usize = 200_000;
 
 /// Every radio hears every other one at the same loss.
-struct Room(f64);
+struct SameLoss(f64);
 
-impl PathLoss for Room {
+impl PathLoss for SameLoss {
     fn loss(&mut self, _: SimTime, _: RadioIndex, _: RadioIndex) -> Option<Db> {
         Some(Db(self.0))
     }
@@ -40,7 +40,7 @@ fn radio(address: u16) -> RadioConfig {
 /// how many transmissions, ACKs included, there were in a second of wall time.
 fn run(what: &str, loss: f64, senders: u16, control: u8, to: impl Fn(u16) -> u16) {
     let mut medium = Medium::new(Seed(1), SimTime::ZERO);
-    let mut room = Room(loss);
+    let mut losses = SameLoss(loss);
     for address in 0..RADIOS {
         medium.add_radio(radio(address));
     }
@@ -54,10 +54,10 @@ fn run(what: &str, loss: f64, senders: u16, control: u8, to: impl Fn(u16) -> u16
             mpdu[..5].copy_from_slice(&[control, 0x88, frames as u8, 0xcd, 0xab]);
             mpdu[5..7].copy_from_slice(&to(from as u16).to_le_bytes());
             mpdu[7..9].copy_from_slice(&(from as u16).to_le_bytes());
-            medium.handle_frame(medium.now(), &mut room, RadioIndex(from), channel, &mpdu);
+            medium.handle_frame(medium.now(), &mut losses, RadioIndex(from), channel, &mpdu);
         }
         let at = medium.poll_timeout().expect("frames are under way");
-        medium.handle_timeout(at, &mut room);
+        medium.handle_timeout(at, &mut losses);
         while let Some(output) = medium.poll_output() {
             match output {
                 Output::Done(report) => {
