@@ -21,6 +21,13 @@ KERNEL_TIMED_BYTES = 80  # of such a message, about
 INSTANTS = re.compile(r"\.(last_before|first_after)\.|\.message_id$|\.measured$")
 
 
+def identity(item):
+    """What an item of a list is about. Results of schema 1 name no method: clients could only GET."""
+    if "client" in item and "resource" in item:
+        item = {"method": "GET", **item}
+    return " ".join(str(item[key]) for key in IDENTITY if key in item)
+
+
 def leaves(value, names, merge=False):
     """Every leaf of a result as a list of values by path. Items of lists are named by what they are about; if some are
     about the same they are numbered or, with `merge`, come under one path."""
@@ -33,7 +40,7 @@ def leaves(value, names, merge=False):
         elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             count = defaultdict(int)
             for item in value:
-                name = " ".join(str(item[key]) for key in IDENTITY if key in item)
+                name = identity(item)
                 count[name] += 1
                 walk(item, f"{path}[{name}{'' if merge or count[name] == 1 else f' #{count[name]}'}]")
             for name, number in count.items():
