@@ -32,20 +32,20 @@ pub fn of_frames() {
         let host = Nl802154::connect(&here).await.unwrap();
         let links = Links::connect(&here).await.unwrap();
         let sender = Node::new(&hwsim, 1).await;
-        let ear = create_radio_with_phy(&hwsim, &host).await.unwrap();
-        links.set_address(ear.wpan_ifindex, &EUI64.0).await.unwrap();
-        host.set_pan_id(ear.wpan_ifindex, PAN).await.unwrap();
-        host.set_channel(ear.phy, channel(11)).await.unwrap();
-        links.up(ear.wpan_ifindex).await.unwrap();
-        hwsim.add_edge(sender.radio, ear.radio).await.unwrap();
+        let listener = create_radio_with_phy(&hwsim, &host).await.unwrap();
+        links.set_address(listener.wpan_ifindex, &EUI64.0).await.unwrap();
+        host.set_pan_id(listener.wpan_ifindex, PAN).await.unwrap();
+        host.set_channel(listener.phy, channel(11)).await.unwrap();
+        links.up(listener.wpan_ifindex).await.unwrap();
+        hwsim.add_edge(sender.radio, listener.radio).await.unwrap();
 
-        let socket = LqiSocket::open(&ear.name, EUI64).unwrap();
+        let socket = LqiSocket::open(&listener.name, EUI64).unwrap();
         let udp = sender.socket();
         let everybody = SocketAddrV6::new(ALL_NODES, 5683, 0, sender.lowpan);
         for lqi in [Lqi(1), Lqi(42), Lqi(255), Lqi(0)] {
-            hwsim.set_lqi(sender.radio, ear.radio, lqi).await.unwrap();
+            hwsim.set_lqi(sender.radio, listener.radio, lqi).await.unwrap();
             let radio = hwsim.radio(sender.radio).await.unwrap();
-            assert_eq!(radio.lqi_at(ear.radio), Some(lqi), "as the kernel says");
+            assert_eq!(radio.lqi_at(listener.radio), Some(lqi), "as the kernel says");
             udp.send_to(b"hello", everybody).unwrap();
             let expected = HeardFrame {
                 source: Some(MacAddress::Extended(sender.eui64)),
@@ -55,7 +55,7 @@ pub fn of_frames() {
             assert_eq!(frame_with(&socket, lqi).await, expected);
         }
         hwsim.delete_radio(sender.radio).await.unwrap();
-        hwsim.delete_radio(ear.radio).await.unwrap();
+        hwsim.delete_radio(listener.radio).await.unwrap();
     });
 }
 
