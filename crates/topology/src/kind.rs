@@ -288,6 +288,25 @@ macro_rules! mobilities {
             }
         }
 
+        impl MobilityKeys {
+            /// The mobility that these keys choose. `default` is that of a node that names none, and
+            /// `inline` what a shorthand has for the default protocol's own table.
+            pub(crate) fn choose(
+                self,
+                default: Protocol,
+                inline: Option<DefaultGiven>,
+                d: &mut Decoder,
+            ) -> Mobility {
+                match self.mobility.map_or(default, |given| given.value) {
+                    Protocol::None => Mobility::None,
+                    $( Protocol::$variant => {
+                        let given = $module::Given::of(self.$key, inline, d);
+                        Mobility::$variant(Box::new(given))
+                    } )*
+                }
+            }
+        }
+
         /// The protocol of a node with its settings, as the file has them.
         #[derive(Clone, Debug)]
         pub enum Mobility {
@@ -357,22 +376,6 @@ pub(crate) trait MobilityFacts {
 mobilities! {
     /// CoMP, and CoMM.
     "comp", comp => Comp(comp);
-}
-
-impl MobilityKeys {
-    /// The mobility that these keys choose. `default` is that of a node that names none, and
-    /// `inline` what a shorthand has for the default protocol's own table.
-    pub(crate) fn choose(
-        self,
-        default: Protocol,
-        inline: Option<DefaultGiven>,
-        d: &mut Decoder,
-    ) -> Mobility {
-        match self.mobility.map_or(default, |given| given.value) {
-            Protocol::None => Mobility::None,
-            Protocol::Comp => Mobility::Comp(Box::new(comp::Given::of(self.comp, inline, d))),
-        }
-    }
 }
 
 /// Declares the services.
