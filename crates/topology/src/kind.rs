@@ -480,6 +480,10 @@ pub(crate) trait ServiceFacts {
     fn port(&self) -> Option<u16> {
         None
     }
+    /// The paths of what it serves by the node's CoAP endpoint.
+    fn paths(&self) -> Vec<&str> {
+        Vec::new()
+    }
     /// What it is, in words for a person.
     fn describe(&self) -> Vec<String>;
 }

@@ -267,6 +267,10 @@ impl ServiceFacts for SensorsPlan {
         true
     }
 
+    fn paths(&self) -> Vec<&str> {
+        self.resources.iter().map(|r| r.path.as_str()).collect()
+    }
+
     fn describe(&self) -> Vec<String> {
         self.resources.iter().map(|r| r.path.clone()).collect()
     }
