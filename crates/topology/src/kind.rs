@@ -30,6 +30,7 @@ pub mod requester;
 pub mod role;
 pub mod router;
 pub mod sensors;
+mod served;
 pub mod wired;
 
 use std::net::Ipv6Addr;
@@ -44,6 +45,7 @@ use crate::scalar::{ScalarKind, ScalarText, not_a_word};
 use crate::tree::Tree;
 
 pub use node::NodePlan;
+pub(crate) use served::{Served, Serves};
 
 /// Paths that protocols have for themselves.
 const RESERVED_PATHS: &[&str] = &["/.well-known/core", comp::PATH];
@@ -449,25 +451,6 @@ macro_rules! services {
             }
         }
     };
-}
-
-/// A resource that a service has for others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Served<'n> {
-    /// Its path, `/temperature`.
-    pub path: &'n str,
-    /// Whether somebody can be told of its changes (RFC 7641).
-    pub observable: bool,
-    /// Whether a method that writes may be used.
-    pub writable: bool,
-}
-
-/// What the rest of the file may ask the table of a service.
-pub(crate) trait Serves {
-    /// What others may ask it for by CoAP.
-    fn served(&self) -> Vec<Served<'_>> {
-        Vec::new()
-    }
 }
 
 /// What other crates may ask the plan of a service.
