@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub type New = fn() -> Box<dyn Dissector>;
 
 /// The register: a line for each protocol.
-static REGISTER: [(Protocol, New); 3] = [
+static REGISTER: &[(Protocol, New)] = &[
     (comp::PROTOCOL, || Box::new(comp::Comp::default())),
     (dhcpv6::PROTOCOL, || Box::new(dhcpv6::Dhcpv6)),
     (neighbour_discovery::PROTOCOL, || {

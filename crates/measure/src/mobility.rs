@@ -130,8 +130,8 @@ pub fn scenario_start(events: &[Event]) -> Option<SimTime> {
     Some(SimTime::from_nanos(event.time_ns))
 }
 
-/// Every address that a node with a radio or with resources had, from the plan and the events; and,
-/// as notes, the addresses that two nodes had.
+/// Every address that a node had which has a radio or serves something, from the plan and the
+/// events; and, as notes, the addresses that two nodes had.
 pub(crate) fn addresses(
     plan: &Plan,
     events: &[Event],
@@ -139,7 +139,7 @@ pub(crate) fn addresses(
     let mut addresses: BTreeMap<IpAddr, NodeName> = BTreeMap::new();
     let mut notes = Vec::new();
     for (name, node) in &plan.nodes {
-        if node.host.is_some() || node.resources().next().is_some() {
+        if node.host.is_some() || node.paths().next().is_some() {
             addresses.insert(node.address.into(), name.clone());
         }
     }

@@ -30,6 +30,7 @@ pub mod requester;
 pub mod role;
 pub mod router;
 pub mod sensors;
+mod served;
 pub mod wired;
 
 use std::net::Ipv6Addr;
@@ -44,6 +45,7 @@ use crate::scalar::{ScalarKind, ScalarText, not_a_word};
 use crate::tree::Tree;
 
 pub use node::NodePlan;
+pub(crate) use served::{Served, Serves};
 
 /// Paths that protocols have for themselves.
 const RESERVED_PATHS: &[&str] = &["/.well-known/core", comp::PATH];
@@ -288,6 +290,25 @@ macro_rules! mobilities {
             }
         }
 
+        impl MobilityKeys {
+            /// The mobility that these keys choose. `default` is that of a node that names none, and
+            /// `inline` what a shorthand has for the default protocol's own table.
+            pub(crate) fn choose(
+                self,
+                default: Protocol,
+                inline: Option<DefaultGiven>,
+                d: &mut Decoder,
+            ) -> Mobility {
+                match self.mobility.map_or(default, |given| given.value) {
+                    Protocol::None => Mobility::None,
+                    $( Protocol::$variant => {
+                        let given = $module::Given::of(self.$key, inline, d);
+                        Mobility::$variant(Box::new(given))
+                    } )*
+                }
+            }
+        }
+
         /// The protocol of a node with its settings, as the file has them.
         #[derive(Clone, Debug)]
         pub enum Mobility {
@@ -357,22 +378,6 @@ pub(crate) trait MobilityFacts {
 mobilities! {
     /// CoMP, and CoMM.
     "comp", comp => Comp(comp);
-}
-
-impl MobilityKeys {
-    /// The mobility that these keys choose. `default` is that of a node that names none, and
-    /// `inline` what a shorthand has for the default protocol's own table.
-    pub(crate) fn choose(
-        self,
-        default: Protocol,
-        inline: Option<DefaultGiven>,
-        d: &mut Decoder,
-    ) -> Mobility {
-        match self.mobility.map_or(default, |given| given.value) {
-            Protocol::None => Mobility::None,
-            Protocol::Comp => Mobility::Comp(Box::new(comp::Given::of(self.comp, inline, d))),
-        }
-    }
 }
 
 /// Declares the services.
@@ -448,25 +453,6 @@ macro_rules! services {
     };
 }
 
-/// A resource that a service has for others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Served<'n> {
-    /// Its path, `/temperature`.
-    pub path: &'n str,
-    /// Whether somebody can be told of its changes (RFC 7641).
-    pub observable: bool,
-    /// Whether a method that writes may be used.
-    pub writable: bool,
-}
-
-/// What the rest of the file may ask the table of a service.
-pub(crate) trait Serves {
-    /// What others may ask it for by CoAP.
-    fn served(&self) -> Vec<Served<'_>> {
-        Vec::new()
-    }
-}
-
 /// What other crates may ask the plan of a service.
 pub(crate) trait ServiceFacts {
     /// Whether it runs over the node's CoAP endpoint.
@@ -476,6 +462,10 @@ pub(crate) trait ServiceFacts {
     /// The UDP port that it has for itself alone.
     fn port(&self) -> Option<u16> {
         None
+    }
+    /// The paths of what it serves by the node's CoAP endpoint.
+    fn paths(&self) -> Vec<&str> {
+        Vec::new()
     }
     /// What it is, in words for a person.
     fn describe(&self) -> Vec<String>;

@@ -219,11 +219,11 @@ impl<'t> Resolver<'t> {
             self.problem(at, message);
         }
         let mut paths = std::collections::BTreeSet::new();
-        for resource in plan.resources() {
-            if !paths.insert(&resource.path) {
+        for path in plan.paths() {
+            if !paths.insert(path) {
                 let message = format!(
-                    "`{}`: two services serve `{}`; give each resource its own path",
-                    context.path, resource.path
+                    "`{}`: two services serve `{path}`; give each resource its own path",
+                    context.path
                 );
                 self.problem(at, message);
             }

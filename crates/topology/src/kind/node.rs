@@ -11,7 +11,6 @@ use super::program::ProgramPlan;
 use super::radio::HostPlan;
 use super::requester::PollPlan;
 use super::router::RouterPlan;
-use super::sensors::ResourcePlan;
 use super::{MobilityPlan, ServicePlan};
 use crate::plan::{BackboneInterface, CoapPlan, RadioInterface};
 
@@ -119,13 +118,10 @@ impl NodePlan {
         services.any(|service| matches!(service, ServicePlan::Polls(_)))
     }
 
-    /// What it serves.
-    pub fn resources(&self) -> impl Iterator<Item = &ResourcePlan> {
-        let sensors = self.services.iter().filter_map(|service| match service {
-            ServicePlan::Sensors(plan) => Some(&plan.resources),
-            _ => None,
-        });
-        sensors.flatten()
+    /// The paths of what it serves by CoAP, service by service.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let services = self.services.iter();
+        services.flat_map(|service| service.facts().paths())
     }
 
     /// The programs of the user's that run on it.

@@ -267,6 +267,10 @@ impl ServiceFacts for SensorsPlan {
         true
     }
 
+    fn paths(&self) -> Vec<&str> {
+        self.resources.iter().map(|r| r.path.as_str()).collect()
+    }
+
     fn describe(&self) -> Vec<String> {
         self.resources.iter().map(|r| r.path.clone()).collect()
     }
@@ -303,10 +307,7 @@ impl Sensors {
         for (i, resource) in resources.iter().enumerate() {
             let path = format!("{path}[{i}]");
             let uri = &resource.path;
-            if let Some(right) = wrong_path(uri) {
-                let message = format!("`{path}.path`: `{}` {right}", uri.value);
-                r.problem(uri.span, message);
-            }
+            r.check_uri_path(&format!("{path}.path"), uri);
             if plans.iter().any(|plan| plan.path == uri.value) {
                 let message = format!(
                     "`{path}.path`: duplicate path `{}`; give each resource its own",
@@ -439,22 +440,5 @@ impl Source {
                 SourcePlan::Constant(Bytes(r.bytes(&format!("{path}.file"), file)?))
             }
         })
-    }
-}
-
-/// What a resource's path must be, if it is not.
-fn wrong_path(path: &str) -> Option<&'static str> {
-    let Some(rest) = path.strip_prefix('/') else {
-        return Some("is not a path; write `/temperature`");
-    };
-    if super::RESERVED_PATHS.contains(&path) {
-        Some("is a protocol's own resource; choose another")
-    } else if rest.split('/').any(|segment| {
-        // RFC 7252 §5.10: Uri-Path is 0 to 255 bytes; an empty segment would not be seen.
-        segment.is_empty() || segment.len() > 255 || segment.contains(['?', '#', ' '])
-    }) {
-        Some("has an empty, long or unprintable segment; write `/temperature`")
-    } else {
-        None
     }
 }

@@ -1,0 +1,49 @@
+//! What a service has for others.
+
+use crate::decode::At;
+use crate::resolve::Resolver;
+
+/// A resource that a service has for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served<'n> {
+    /// Its path, `/temperature`.
+    pub path: &'n str,
+    /// Whether somebody can be told of its changes (RFC 7641).
+    pub observable: bool,
+    /// Whether a method that writes may be used.
+    pub writable: bool,
+}
+
+/// What the rest of the file may ask the table of a service.
+pub(crate) trait Serves {
+    /// What others may ask it for by CoAP.
+    fn served(&self) -> Vec<Served<'_>> {
+        Vec::new()
+    }
+}
+
+impl Resolver<'_> {
+    /// Reports `uri` of the key at `path` if it cannot be the path of a resource.
+    pub(super) fn check_uri_path(&mut self, path: &str, uri: &At<String>) {
+        if let Some(right) = wrong_path(uri) {
+            self.problem(uri.span, format!("`{path}`: `{}` {right}", uri.value));
+        }
+    }
+}
+
+/// What a resource's path must be, if it is not.
+fn wrong_path(path: &str) -> Option<&'static str> {
+    let Some(rest) = path.strip_prefix('/') else {
+        return Some("is not a path; write `/temperature`");
+    };
+    if super::RESERVED_PATHS.contains(&path) {
+        Some("is a protocol's own resource; choose another")
+    } else if rest.split('/').any(|segment| {
+        // RFC 7252 §5.10: Uri-Path is 0 to 255 bytes; an empty segment would not be seen.
+        segment.is_empty() || segment.len() > 255 || segment.contains(['?', '#', ' '])
+    }) {
+        Some("has an empty, long or unprintable segment; write `/temperature`")
+    } else {
+        None
+    }
+}
