@@ -107,6 +107,7 @@ fn events() -> Vec<Event> {
         requested: 10,
         answered: 10,
         failed: 0,
+        reasons: Default::default(),
     };
     vec![
         event(0, "client", EventKind::Ready),

@@ -190,6 +190,7 @@ impl<A: Adapter> Application<A> {
                     requested: tally.requested,
                     answered: tally.answered,
                     failed: tally.failed,
+                    reasons: tally.reasons,
                 })?,
             }
         }
