@@ -16,12 +16,14 @@
 mod batch;
 pub mod clock;
 pub mod driver;
+mod error;
 pub mod icmpv6;
 pub mod packet;
 pub mod udp;
 
 pub use clock::{instant, now};
 pub use driver::{Driver, Ignored, Received, Socket};
+pub use error::OpenError;
 pub use icmpv6::Icmpv6;
 pub use packet::{Buffers, PacketSocket};
 pub use udp::Udp;
