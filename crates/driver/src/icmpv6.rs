@@ -14,7 +14,7 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Type};
 
 use crate::batch::Slots;
-use crate::driver::{Received, Socket};
+use crate::socket::{Received, Socket};
 
 /// The longest message that is taken, bytes.
 const SLOT_BYTES: usize = 1500;

@@ -11,7 +11,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, sendmmsg, sendto};
 use socket2::{Domain, Protocol, Type};
 
 use crate::batch::Slots;
-use crate::driver::{BATCH, Received, Socket};
+use crate::socket::{BATCH, Received, Socket};
 
 /// Slots that are offered where few datagrams come.
 const FEW: usize = 2;
