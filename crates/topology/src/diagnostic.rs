@@ -175,6 +175,17 @@ pub(crate) fn alternatives<'a>(words: impl IntoIterator<Item = &'a str>) -> Stri
     }
 }
 
+/// `` `optimist` is not `normal`, `optimistic` or `off`; did you mean `optimistic`? ``
+pub(crate) fn not_a_word(found: &str, words: &[&str]) -> String {
+    let hint = nearest(found, words.iter().copied())
+        .map(|word| format!("; did you mean `{word}`?"))
+        .unwrap_or_default();
+    format!(
+        "`{found}` is not {}{hint}",
+        alternatives(words.iter().copied())
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,9 +38,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
+use crate::diagnostic::not_a_word;
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
-use crate::scalar::{ScalarKind, ScalarText, not_a_word};
+use crate::scalar::{ScalarKind, ScalarText};
 use crate::tree::Tree;
 
 pub use node::NodePlan;

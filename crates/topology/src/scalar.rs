@@ -9,7 +9,7 @@ use units::quantity::parse_duration;
 use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, ShortAddress};
 
 use crate::decode::{Scalar, whole};
-use crate::diagnostic::{alternatives, nearest};
+use crate::diagnostic::not_a_word;
 use crate::plan::from_hex;
 use crate::plan::{AddressMode, BackboneKind, CongestionControl, DadMode, Medium};
 pub use crate::tree::{ScalarKind, ScalarText};
@@ -216,7 +216,7 @@ macro_rules! words {
                 use $crate::tree::ScalarKind::{Plain, Quoted};
                 match (scalar.kind, scalar.text.as_str()) {
                     $((Plain | Quoted, $word) => Ok($name::$value),)+
-                    (_, other) => Err($crate::scalar::not_a_word(other, &[$($word),+])),
+                    (_, other) => Err($crate::diagnostic::not_a_word(other, &[$($word),+])),
                 }
             }
             fn schema() -> serde_json::Value {
@@ -227,17 +227,6 @@ macro_rules! words {
 }
 
 pub(crate) use words;
-
-/// `` `optimist` is not `normal`, `optimistic` or `off`; did you mean `optimistic`? ``
-pub(crate) fn not_a_word(found: &str, words: &[&str]) -> String {
-    let hint = nearest(found, words.iter().copied())
-        .map(|word| format!("; did you mean `{word}`?"))
-        .unwrap_or_default();
-    format!(
-        "`{found}` is not {}{hint}",
-        alternatives(words.iter().copied())
-    )
-}
 
 words!(Medium, "edges" => Edges, "phy" => Phy);
 words!(Format, "bonnmotion" => Bonnmotion, "ns2" => Ns2);

@@ -7,9 +7,9 @@ use units::{Db, Dbm};
 
 use super::place::Pair;
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::Span;
+use crate::diagnostic::{Span, not_a_word};
 use crate::plan::Medium;
-use crate::scalar::{Hertz, Metres, Milliamperes, Volts, not_a_word};
+use crate::scalar::{Hertz, Metres, Milliamperes, Volts};
 use crate::tree::{Tree, Value};
 
 tables! {
