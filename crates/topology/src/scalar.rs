@@ -10,8 +10,6 @@ use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId,
 
 use crate::decode::{Scalar, whole};
 use crate::diagnostic::not_a_word;
-use crate::plan::from_hex;
-use crate::plan::{AddressMode, BackboneKind, CongestionControl, DadMode, Medium};
 pub use crate::tree::{ScalarKind, ScalarText};
 use propagation::import::Format;
 
@@ -228,12 +226,7 @@ macro_rules! words {
 
 pub(crate) use words;
 
-words!(Medium, "edges" => Edges, "phy" => Phy);
 words!(Format, "bonnmotion" => Bonnmotion, "ns2" => Ns2);
-words!(BackboneKind, "bridge" => Bridge, "routed" => Routed);
-words!(AddressMode, "dhcpv6" => Dhcpv6, "slaac" => Slaac);
-words!(DadMode, "normal" => Normal, "optimistic" => Optimistic, "off" => Off);
-words!(CongestionControl, "fixed" => Fixed, "cocoa" => Cocoa);
 
 /// A Content-Format (RFC 7252 §12.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +293,17 @@ impl Scalar for HexBytes {
     }
 }
 
+/// The bytes that pairs of hexadecimal digits stand for.
+pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = digits
+        .chars()
+        .map(|c| Some(u8::try_from(c.to_digit(16)?).expect("a digit is under 16")))
+        .collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    let pairs = digits.chunks_exact(2);
+    Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
 /// Whether frames can pass a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
@@ -337,6 +341,7 @@ impl Scalar for Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::DadMode;
 
     fn read<T: Scalar>(text: &str, kind: ScalarKind) -> Result<T, String> {
         T::read(&ScalarText {
