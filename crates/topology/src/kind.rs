@@ -156,7 +156,7 @@ impl JsonSchema for Node {
         "Node".into()
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        crate::schema::one_of([
+        crate::schema::parts::one_of([
             generator.subschema_for::<Role>(),
             generator.subschema_for::<AtPlace>(),
         ])
@@ -404,7 +404,7 @@ macro_rules! services {
                 "Service".into()
             }
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                crate::schema::keyed([
+                crate::schema::parts::keyed([
                     $( ($word, generator.subschema_for::<$table>()), )*
                 ])
             }
