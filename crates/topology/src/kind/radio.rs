@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 use units::{Eui64, ShortAddress};
 
-use super::handover::{HandoverPlan, Leaving};
+use super::handover::{HandoverPlan, Leaving, Moving};
 use super::{Expand, Mobility, MobilityKeys, Node, Place, Protocol, ServiceKeys};
 use crate::decode::{At, Decoder};
 use crate::file::{self, Coap, Profile};
@@ -135,15 +135,6 @@ pub struct Radio {
     pub host: Host,
     /// How it moves, if it does.
     pub handover: Option<Moving>,
-}
-
-/// A radio that moves.
-#[derive(Clone, Debug)]
-pub struct Moving {
-    /// Edge routers that it may attach to.
-    pub candidates: Option<Vec<At<String>>>,
-    /// When it leaves its router, and how it looks for others.
-    pub leaving: Option<Leaving>,
 }
 
 impl Radio {
@@ -311,7 +302,7 @@ impl Radio {
                 ),
             },
             sleep: self.sleep(r, context),
-            handover: handover.map(|moving| moving.plan(r, context, self)),
+            handover: handover.map(|moving| moving.plan(r, context, &self.attached_to)),
         }
     }
 
