@@ -12,6 +12,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`wired`], [`router`], [`radio`] | the places |
+//! | [`antenna`] | the radio of a host or a router |
 //! | [`handover`] | when a radio leaves its router, and how it looks for others |
 //! | [`comp`] | CoMP and CoMM as a node's mobility, and their server |
 //! | [`sensors`] | CoAP resources |
@@ -20,6 +21,7 @@
 //! | [`program`] | programs of the user's |
 //! | [`role`] | shorthands for combinations of these |
 
+pub mod antenna;
 pub mod comp;
 pub mod dhcpv6_server;
 pub mod handover;
@@ -44,6 +46,7 @@ use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText};
 use crate::tree::Tree;
 
+use antenna::Antenna;
 pub use node::NodePlan;
 
 /// Paths that protocols have for themselves.
@@ -200,7 +203,7 @@ impl Node {
     }
 
     /// Its radio, if it has one.
-    pub(crate) fn antenna(&self) -> Option<&radio::Antenna> {
+    pub(crate) fn antenna(&self) -> Option<&Antenna> {
         match &self.place {
             Place::Radio(radio) => Some(&radio.antenna),
             Place::Router(router) => Some(&router.antenna),
@@ -209,7 +212,7 @@ impl Node {
     }
 
     /// Its radio, to be changed.
-    pub(crate) fn antenna_mut(&mut self) -> Option<&mut radio::Antenna> {
+    pub(crate) fn antenna_mut(&mut self) -> Option<&mut Antenna> {
         match &mut self.place {
             Place::Radio(radio) => Some(&mut radio.antenna),
             Place::Router(router) => Some(&mut router.antenna),
