@@ -13,8 +13,8 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Type};
 
 use crate::batch::Slots;
-use crate::driver::{Received, Socket};
 use crate::error::OpenError;
+use crate::socket::{Received, Socket};
 
 /// The longest message that is taken, bytes.
 const SLOT_BYTES: usize = 1500;

@@ -10,8 +10,8 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, sendmmsg, sendto};
 use socket2::{Domain, Protocol, Type};
 
 use crate::batch::Slots;
-use crate::driver::{BATCH, Received, Socket};
 use crate::error::OpenError;
+use crate::socket::{BATCH, Received, Socket};
 
 /// Slots that are offered where few datagrams come.
 const FEW: usize = 2;
