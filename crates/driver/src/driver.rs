@@ -44,7 +44,7 @@ impl Ignored {
 /// and the machine's retransmission copes.
 ///
 /// ```no_run
-/// # async fn run<M>(machine: M) -> std::io::Result<()>
+/// # async fn run<M>(machine: M) -> Result<(), Box<dyn std::error::Error>>
 /// # where M: machine::Machine<
 /// #     From = std::net::SocketAddrV6, To = std::net::SocketAddrV6,
 /// #     Event = String, Ignored = std::convert::Infallible,
