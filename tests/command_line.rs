@@ -182,3 +182,27 @@ fn completions_are_printed_for_a_shell() {
             .contains("wpanlab")
     );
 }
+
+#[test]
+fn who_stops_reading_ends_no_command() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let mut command = wpanlab(&["schema"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = String::new();
+    // The schema is longer than a pipe holds, so that the rest is not written yet.
+    BufReader::with_capacity(1, child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!((first.trim(), said.as_str()), ("{", ""));
+}

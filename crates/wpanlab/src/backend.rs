@@ -200,7 +200,7 @@ fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
 pub fn fetch(show: Show) -> Result<Outcome> {
     let kernel = vm::fetch(&vm::default_cache(), |line: &str| show.stage(line))?;
     show.done();
-    println!(
+    outln!(
         "kernel {} in {}",
         kernel.release,
         vm::default_cache().display()

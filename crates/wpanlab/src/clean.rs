@@ -10,21 +10,21 @@ pub fn clean(dry_run: bool) -> Result<Outcome> {
     let root = cleanup::state_root();
     let found = cleanup::abandoned(&root).with_context(|| root.display().to_string())?;
     if found.is_empty() {
-        println!("nothing to clean in {}", root.display());
+        outln!("nothing to clean in {}", root.display());
         return Ok(Outcome::Passed);
     }
     let mut failed = Vec::new();
     for claim in found {
-        println!("run {}", claim.name());
+        outln!("run {}", claim.name());
         for object in claim.objects() {
-            println!("  {object}");
+            outln!("  {object}");
         }
         if dry_run {
             continue;
         }
         let name = claim.name();
         match claim.remove(&mut RadioRemover) {
-            Ok(()) => println!("  removed"),
+            Ok(()) => outln!("  removed"),
             Err(error) => failed.push(format!("run {name}: {error}")),
         }
     }

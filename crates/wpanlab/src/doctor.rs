@@ -41,7 +41,7 @@ pub async fn doctor(json: bool) -> Result<Outcome> {
     ];
     let able = findings[0].present;
     if json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        outln!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
         print(&findings);
     }
@@ -59,7 +59,7 @@ fn print(findings: &[Finding]) {
         let mark = if finding.present { "yes" } else { "no" };
         table.add_row([finding.ability, mark, &finding.detail]);
     }
-    println!("{table}");
+    outln!("{table}");
 }
 
 fn program(ability: &'static str, name: &str, install: &str) -> Finding {

@@ -14,7 +14,10 @@
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
 //! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
-//! | [`progress`] | progress on a terminal or as plain lines |
+//! | [`progress`], [`output`] | progress on a terminal or as plain lines; results |
+
+#[macro_use]
+mod output;
 
 mod backend;
 mod clean;
@@ -118,14 +121,14 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
             set,
         } => run::print_plan(&topology, seed, &set),
         Command::Schema => {
-            print!("{}", topology::schema());
+            out!("{}", topology::schema());
             Ok(Outcome::Passed)
         }
         Command::Analyze {
             self_test: true, ..
         } => {
             measure::selftest().context("self-test")?;
-            println!("self-test passed: a known gap was measured back to within 1 ms");
+            outln!("self-test passed: a known gap was measured back to within 1 ms");
             Ok(Outcome::Passed)
         }
         Command::Analyze {
@@ -142,12 +145,9 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Vm(VmCommand::Fetch) => backend::fetch(show),
         Command::Node(args) => node(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "wpanlab",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "wpanlab", &mut script);
+            out!("{}", String::from_utf8_lossy(&script));
             Ok(Outcome::Passed)
         }
     }

@@ -68,26 +68,26 @@ fn answer(request: &Request, quiet: bool) -> Result<()> {
         let written = write_all(model, dir)?;
         if request.format == FormatArg::Text {
             if !quiet {
-                print!("{written}");
+                out!("{written}");
             }
             return Ok(());
         }
     }
     match (request.figure, request.format) {
-        (None, FormatArg::Json) => print!("{}", document(&model.report())?),
-        (None, _) => print!("{}", comp_model::text::report(&model.report())),
+        (None, FormatArg::Json) => out!("{}", document(&model.report())?),
+        (None, _) => out!("{}", comp_model::text::report(&model.report())),
         (Some(figure), FormatArg::Json) => {
-            print!("{}", document(&model.figure_report(figure))?);
+            out!("{}", document(&model.figure_report(figure))?);
         }
         (Some(figure), FormatArg::Csv) => {
-            print!("{}", model.figure(figure).csv());
+            out!("{}", model.figure(figure).csv());
             // A comment would not be CSV: the readings go beside it.
             if !quiet {
                 eprint!("{}", comp_model::text::reading_lines(&model.readings()));
             }
         }
         (Some(figure), FormatArg::Text) => {
-            print!(
+            out!(
                 "{}",
                 comp_model::text::figure_report(&model.figure_report(figure))
             );

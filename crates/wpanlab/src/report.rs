@@ -41,7 +41,7 @@ pub fn report(args: &ReportArgs, quiet: bool) -> Result<Outcome> {
 fn write(path: &Path, text: &str, quiet: bool) -> Result<()> {
     fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     if !quiet {
-        println!("{}", path.display());
+        outln!("{}", path.display());
     }
     Ok(())
 }

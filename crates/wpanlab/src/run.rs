@@ -59,7 +59,7 @@ pub fn check(paths: &[PathBuf], set: &[Parameter]) -> Result<Outcome> {
     let mut outcome = Outcome::Passed;
     for path in paths {
         match load(path, None, &assignments)? {
-            Some(plan) => println!(
+            Some(plan) => outln!(
                 "{}: {} nodes, {} steps",
                 path.display(),
                 plan.nodes.len(),
@@ -79,7 +79,7 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter]) -> Result<O
     let Some(plan) = load(path, seed, &assignments)? else {
         return Ok(Outcome::BadTopology);
     };
-    print!("{}", plan.to_yaml());
+    out!("{}", plan.to_yaml());
     Ok(Outcome::Passed)
 }
 
@@ -94,7 +94,7 @@ pub fn analyze(
     options.decode.contexts = contexts.into_iter().collect();
     let (analysis, damage) = measure::analyze(captures, &options)?;
     if json {
-        println!(
+        outln!(
             "{}",
             serde_json::to_string_pretty(&measure::export::Report::of(&analysis))?
         );
@@ -104,7 +104,7 @@ pub fn analyze(
         } else {
             measure::text::Table::Notable
         };
-        print!("{}", measure::text::report(&analysis, table));
+        out!("{}", measure::text::report(&analysis, table));
     }
     for error in &damage {
         eprintln!("wpanlab: {error}");
@@ -137,9 +137,9 @@ pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<O
     let result =
         outcome.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&result)?);
+        outln!("{}", serde_json::to_string_pretty(&result)?);
     } else if !quiet {
-        print!("{}", measure::text::summary(&result));
+        out!("{}", measure::text::summary(&result));
         print_paths(&dir)?;
     }
     Ok(if result.passed {
@@ -210,9 +210,9 @@ fn next_free(base: &Path, name: &str) -> PathBuf {
 }
 
 fn print_paths(dir: &RunDir) -> Result<()> {
-    println!("run directory  {}", dir.root().display());
-    println!("result         {}", dir.result().display());
-    println!(
+    outln!("run directory  {}", dir.root().display());
+    outln!("result         {}", dir.result().display());
+    outln!(
         "captures       {}  (all interfaces)",
         dir.merged_capture().display()
     );
@@ -224,7 +224,7 @@ fn print_paths(dir: &RunDir) -> Result<()> {
         .iter()
         .filter(|path| **path != dir.merged_capture())
     {
-        println!("               {}", capture.display());
+        outln!("               {}", capture.display());
     }
     Ok(())
 }

@@ -89,11 +89,11 @@ pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
     )?;
     write(&sweep_dir.figures_table(), &table::figures(&distribution))?;
     if json {
-        print!("{}", distribution.to_json());
+        out!("{}", distribution.to_json());
     } else {
         let compare = args.compare.map(|delay| delay.as_secs_f64());
-        print!("{}", distribution.report(&rows, compare));
-        println!("runs in {}", sweep_dir.root().display());
+        out!("{}", distribution.report(&rows, compare));
+        outln!("runs in {}", sweep_dir.root().display());
     }
     let broken = rows.iter().filter(|row| row.error.is_some()).count();
     if broken > 0 {

@@ -38,7 +38,7 @@ pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
         };
         if let Some(difference) = first_difference(expected, &files) {
             show.done();
-            println!(
+            outln!(
                 "{}: run {number} differs from run 1: {difference}",
                 plan.name
             );
@@ -47,9 +47,10 @@ pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
     }
     show.done();
     let files = first.map_or(0, |files| files.len());
-    println!(
+    outln!(
         "{}: {} runs, {files} files each, identical",
-        plan.name, args.runs
+        plan.name,
+        args.runs
     );
     Ok(Outcome::Passed)
 }
