@@ -39,6 +39,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
+use crate::diagnostic::Span;
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText, not_a_word};
@@ -265,6 +266,14 @@ macro_rules! mobilities {
             pub(crate) const DEFAULT: Protocol = Protocol::Comp;
 
             const WORDS: &'static [&'static str] = &["none", $($word),*];
+
+            /// The word that the file has for it.
+            const fn word(self) -> &'static str {
+                match self {
+                    Protocol::None => "none",
+                    $( Protocol::$variant => $word, )*
+                }
+            }
         }
 
         impl crate::decode::Scalar for Protocol {
@@ -292,14 +301,22 @@ macro_rules! mobilities {
 
         impl MobilityKeys {
             /// The mobility that these keys choose. `default` is that of a node that names none, and
-            /// `inline` what a shorthand has for the default protocol's own table.
+            /// `inline` what a shorthand has for the default protocol's own table. Settings of
+            /// another protocol than the chosen one are reported.
             pub(crate) fn choose(
                 self,
                 default: Protocol,
                 inline: Option<DefaultGiven>,
                 d: &mut Decoder,
             ) -> Mobility {
-                match self.mobility.map_or(default, |given| given.value) {
+                let chosen = self.mobility.map_or(default, |given| given.value);
+                $( if let Some(settings) = &self.$key {
+                    chosen.check(Protocol::$variant, stringify!($key), settings.span, d);
+                } )*
+                for (key, span) in inline.iter().flat_map(DefaultGiven::keys) {
+                    chosen.check(Protocol::DEFAULT, &key, span, d);
+                }
+                match chosen {
                     Protocol::None => Mobility::None,
                     $( Protocol::$variant => {
                         let given = $module::Given::of(self.$key, inline, d);
@@ -367,6 +384,20 @@ macro_rules! mobilities {
             }
         }
     };
+}
+
+impl Protocol {
+    /// Reports `key`, a setting of the protocol `of`, if that is not this one.
+    fn check(self, of: Protocol, key: &str, span: Span, d: &mut Decoder) {
+        if self != of {
+            let (own, other) = (self.word(), of.word());
+            let message = format!(
+                "`{key}` is a setting of `mobility: {other}`, and the node has `mobility: {own}`; \
+                 write `mobility: {other}`, or remove it"
+            );
+            d.report(span, message);
+        }
+    }
 }
 
 /// What other crates may ask the plan of a protocol.
@@ -523,7 +554,7 @@ pub struct Service {
     /// Where it stands in the node's table; empty if that is the table itself.
     pub path: String,
     /// Where it stands in the file, if it is not a shorthand's.
-    pub span: Option<crate::diagnostic::Span>,
+    pub span: Option<Span>,
     /// What it is.
     pub table: ServiceTable,
 }
