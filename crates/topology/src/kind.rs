@@ -46,6 +46,8 @@ use crate::scalar::{ScalarKind, ScalarText, not_a_word};
 use crate::tree::Tree;
 
 pub use node::NodePlan;
+use program::ProgramPlan;
+use requester::PollPlan;
 pub(crate) use served::{Served, Serves};
 
 /// Paths that protocols have for themselves.
@@ -234,14 +236,8 @@ impl Node {
 
     /// Whether it asks others by itself.
     pub(crate) fn asks(&self) -> bool {
-        let polls = self
-            .services
-            .iter()
-            .filter_map(|service| match &service.table {
-                ServiceTable::Polls(polls) => Some(polls),
-                _ => None,
-            });
-        polls.into_iter().any(|polls| !polls.0.is_empty())
+        let mut services = self.services.iter();
+        services.any(|service| service.table.asks())
     }
 
     /// Whether one of its services is as `which` says.
@@ -455,6 +451,11 @@ macro_rules! services {
                 match self { $( ServiceTable::$variant(table) => table.served(), )* }
             }
 
+            /// Whether it asks others by itself.
+            fn asks(&self) -> bool {
+                match self { $( ServiceTable::$variant(table) => table.asks(), )* }
+            }
+
             fn plan<'t>(
                 &self,
                 r: &mut Resolver<'t>,
@@ -484,7 +485,8 @@ macro_rules! services {
     };
 }
 
-/// What other crates may ask the plan of a service.
+/// What other crates may ask the plan of a service. A service says what is special about it: by
+/// default it has no part in the node's CoAP endpoint, serves nothing and asks nobody.
 pub(crate) trait ServiceFacts {
     /// Whether it runs over the node's CoAP endpoint.
     fn is_coap(&self) -> bool {
@@ -494,9 +496,23 @@ pub(crate) trait ServiceFacts {
     fn port(&self) -> Option<u16> {
         None
     }
-    /// The paths of what it serves by the node's CoAP endpoint.
+    /// The paths of what it serves by the node's CoAP endpoint. The address of a node that serves
+    /// something is known to a measurement.
     fn paths(&self) -> Vec<&str> {
         Vec::new()
+    }
+    /// What it asks others: a measurement looks for each.
+    fn polls(&self) -> &[PollPlan] {
+        &[]
+    }
+    /// Whether it asks others by itself, by polls or otherwise. A node that does is a client of a
+    /// measurement, and answers that are outstanding at the end of a scenario are waited for.
+    fn asks(&self) -> bool {
+        !self.polls().is_empty()
+    }
+    /// The program of the user's that it is.
+    fn program(&self) -> Option<&ProgramPlan> {
+        None
     }
     /// What it is, in words for a person.
     fn describe(&self) -> Vec<String>;

@@ -27,7 +27,11 @@ impl Decode for Polls {
     }
 }
 
-impl Serves for Polls {}
+impl Serves for Polls {
+    fn asks(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
 
 tables! {
     /// A periodic request, or an observation.
@@ -260,6 +264,10 @@ impl PollPlan {
 impl ServiceFacts for RequesterPlan {
     fn is_coap(&self) -> bool {
         true
+    }
+
+    fn polls(&self) -> &[PollPlan] {
+        &self.polls
     }
 
     fn describe(&self) -> Vec<String> {
