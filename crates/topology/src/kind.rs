@@ -22,6 +22,7 @@
 
 pub mod comp;
 pub mod dhcpv6_server;
+mod facts;
 pub mod handover;
 mod node;
 pub mod program;
@@ -45,9 +46,8 @@ use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText, not_a_word};
 use crate::tree::Tree;
 
+pub(crate) use facts::{MobilityFacts, ServiceFacts};
 pub use node::NodePlan;
-use program::ProgramPlan;
-use requester::PollPlan;
 pub(crate) use served::{Served, Serves};
 
 /// Paths that protocols have for themselves.
@@ -347,6 +347,22 @@ macro_rules! mobilities {
                 }
             }
 
+            /// Whether it can tell others of a sleep.
+            pub(crate) fn announces_sleep(&self) -> bool {
+                match self {
+                    Mobility::None => false,
+                    $( Mobility::$variant(_) => $module::Plan::announces_sleep(), )*
+                }
+            }
+
+            /// Whether it tells others of the address that the node gets.
+            pub(crate) fn tells_address(&self) -> bool {
+                match self {
+                    Mobility::None => false,
+                    $( Mobility::$variant(_) => $module::Plan::tells_address(), )*
+                }
+            }
+
             /// Whether `other` is of the same protocol.
             pub(crate) fn is_like(&self, other: &Mobility) -> bool {
                 std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -394,12 +410,6 @@ impl Protocol {
             d.report(span, message);
         }
     }
-}
-
-/// What other crates may ask the plan of a protocol.
-pub(crate) trait MobilityFacts {
-    /// Whether correspondents keep their requests back while the node is handed over.
-    fn holds(&self) -> bool;
 }
 
 mobilities! {
@@ -483,39 +493,6 @@ macro_rules! services {
             }
         }
     };
-}
-
-/// What other crates may ask the plan of a service. A service says what is special about it: by
-/// default it has no part in the node's CoAP endpoint, serves nothing and asks nobody.
-pub(crate) trait ServiceFacts {
-    /// Whether it runs over the node's CoAP endpoint.
-    fn is_coap(&self) -> bool {
-        false
-    }
-    /// The UDP port that it has for itself alone.
-    fn port(&self) -> Option<u16> {
-        None
-    }
-    /// The paths of what it serves by the node's CoAP endpoint. The address of a node that serves
-    /// something is known to a measurement.
-    fn paths(&self) -> Vec<&str> {
-        Vec::new()
-    }
-    /// What it asks others: a measurement looks for each.
-    fn polls(&self) -> &[PollPlan] {
-        &[]
-    }
-    /// Whether it asks others by itself, by polls or otherwise. A node that does is a client of a
-    /// measurement, and answers that are outstanding at the end of a scenario are waited for.
-    fn asks(&self) -> bool {
-        !self.polls().is_empty()
-    }
-    /// The program of the user's that it is.
-    fn program(&self) -> Option<&ProgramPlan> {
-        None
-    }
-    /// What it is, in words for a person.
-    fn describe(&self) -> Vec<String>;
 }
 
 services! {

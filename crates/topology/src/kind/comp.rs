@@ -334,4 +334,20 @@ impl MobilityFacts for Plan {
     fn holds(&self) -> bool {
         self.handover.as_ref().is_some_and(|handover| handover.hold)
     }
+
+    fn speaks_coap(&self) -> bool {
+        true
+    }
+
+    fn needs_others(&self) -> bool {
+        true
+    }
+
+    fn announces_sleep() -> bool {
+        true
+    }
+
+    fn tells_address() -> bool {
+        true
+    }
 }

@@ -11,7 +11,7 @@ use super::program::ProgramPlan;
 use super::radio::HostPlan;
 use super::requester::PollPlan;
 use super::router::RouterPlan;
-use super::{MobilityPlan, ServiceFacts, ServicePlan};
+use super::{MobilityFacts, MobilityPlan, ServiceFacts, ServicePlan};
 use crate::plan::{BackboneInterface, CoapPlan, RadioInterface};
 
 /// The UDP port of `coap://` (RFC 7252 §6.1).
@@ -47,6 +47,11 @@ pub struct NodePlan {
 }
 
 impl NodePlan {
+    /// What its mobility says of itself.
+    fn mobility_facts(&self) -> Option<&dyn MobilityFacts> {
+        self.mobility.as_ref().map(MobilityPlan::facts)
+    }
+
     /// What its services say of themselves.
     fn service_facts(&self) -> impl Iterator<Item = &dyn ServiceFacts> {
         self.services.iter().map(ServicePlan::facts)
@@ -76,13 +81,14 @@ impl NodePlan {
 
     /// Whether correspondents keep their requests back while it is handed over.
     pub fn holds(&self) -> bool {
-        let mobility = self.mobility.as_ref();
-        mobility.is_some_and(|mobility| mobility.facts().holds())
+        self.mobility_facts().is_some_and(MobilityFacts::holds)
     }
 
     /// Whether it has a CoAP endpoint for its services and its mobility.
     pub fn speaks_coap(&self) -> bool {
-        self.mobility.is_some() || self.service_facts().any(ServiceFacts::is_coap)
+        let mobility = self.mobility_facts();
+        mobility.is_some_and(MobilityFacts::speaks_coap)
+            || self.service_facts().any(ServiceFacts::is_coap)
     }
 
     /// Whether a service of its own has CoAP's port.
@@ -130,7 +136,8 @@ impl NodePlan {
 
     /// Whether it is ready only when others are: it gets an address from them, or registers at them.
     pub fn needs_others(&self) -> bool {
-        self.host.is_some() || self.mobility.is_some()
+        let mobility = self.mobility_facts();
+        self.host.is_some() || mobility.is_some_and(MobilityFacts::needs_others)
     }
 
     /// What it is, in words for a person: a title, and lines with more.
@@ -174,6 +181,11 @@ mod tests {
         }
     }
 
+    /// A protocol that says nothing of itself.
+    struct Plain;
+
+    impl MobilityFacts for Plain {}
+
     fn node(services: &str) -> NodePlan {
         let text = format!(
             "version: 1\nname: node\nnodes:\n  er1: {{ role: edge-router }}\n  \
@@ -190,6 +202,13 @@ mod tests {
         assert!(!quiet.is_coap() && !quiet.asks());
         assert!(quiet.paths().is_empty() && quiet.port().is_none() && quiet.program().is_none());
         assert!(curious.asks() && curious.polls().is_empty());
+    }
+
+    #[test]
+    fn a_protocol_has_no_part_in_coap_holds_and_leases_unless_it_says_so() {
+        let plain: &dyn MobilityFacts = &Plain;
+        assert!(!plain.holds() && !plain.speaks_coap() && !plain.needs_others());
+        assert!(!Plain::announces_sleep() && !Plain::tells_address());
     }
 
     #[test]

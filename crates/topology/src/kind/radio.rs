@@ -327,7 +327,7 @@ impl Radio {
             "longer than zero and shorter than `every`, and at most 4294967.295 s",
         );
         let phase = r.phase_after(&format!("{path}.phase"), sleep.phase, every);
-        let tells = !matches!(context.node.mobility, Mobility::None);
+        let tells = context.node.mobility.announces_sleep();
         if let Some(announced) = sleep
             .announced
             .filter(|announced| announced.value && !tells)
@@ -350,9 +350,8 @@ impl Radio {
 impl<'t> Resolver<'t> {
     /// How a host gets its address at its router.
     pub(crate) fn address_mode(&self, node: &Node) -> AddressMode {
-        let told = !matches!(node.mobility, Mobility::None);
         let default = match self.dhcpv6_servers().next() {
-            Some(_) if told => AddressMode::Dhcpv6,
+            Some(_) if node.mobility.tells_address() => AddressMode::Dhcpv6,
             _ => AddressMode::Slaac,
         };
         or(node.host().and_then(|radio| radio.host.address), default)
