@@ -339,6 +339,14 @@ macro_rules! mobilities {
                 }
             }
 
+            /// The key of its permanent address.
+            pub(crate) fn address_key(&self) -> Option<&'static str> {
+                match self {
+                    Mobility::None => None,
+                    $( Mobility::$variant(_) => $module::Plan::address_key(), )*
+                }
+            }
+
             /// Whether only those find the node who speak the same protocol.
             pub(crate) fn is_located(&self) -> bool {
                 match self {

@@ -350,4 +350,8 @@ impl MobilityFacts for Plan {
     fn tells_address() -> bool {
         true
     }
+
+    fn address_key() -> Option<&'static str> {
+        Some("p_addr")
+    }
 }

@@ -34,6 +34,13 @@ pub(crate) trait MobilityFacts {
     {
         false
     }
+    /// The key by which the file may give a node its permanent address, if there is one.
+    fn address_key() -> Option<&'static str>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// What other crates may ask the plan of a service. A service says what is special about it: by

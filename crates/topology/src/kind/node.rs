@@ -209,6 +209,7 @@ mod tests {
         let plain: &dyn MobilityFacts = &Plain;
         assert!(!plain.holds() && !plain.speaks_coap() && !plain.needs_others());
         assert!(!Plain::announces_sleep() && !Plain::tells_address());
+        assert_eq!(Plain::address_key(), None);
     }
 
     #[test]
