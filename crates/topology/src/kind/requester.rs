@@ -1,5 +1,7 @@
 //! What a node asks others: CoAP requests, again and again, or once to observe.
 
+mod options;
+
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use units::quantity::{duration, format_duration};
 
 use super::{Node, Served, Serves, ServiceFacts};
 use crate::decode::{At, Decode, Decoder};
-use crate::diagnostic::alternatives;
+use crate::diagnostic::{Span, alternatives};
 use crate::plan::{Bytes, NodeName};
 use crate::resolve::timers::s;
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
@@ -119,6 +121,13 @@ impl JsonSchema for Payload {
 }
 
 impl Payload {
+    fn span(&self) -> Span {
+        match self {
+            Payload::Text(text) => text.span,
+            Payload::Hex(hex) => hex.hex.span,
+        }
+    }
+
     fn bytes(&self) -> Bytes {
         Bytes(match self {
             Payload::Text(text) => text.value.clone().into(),
@@ -353,12 +362,7 @@ impl Poll {
             located: target.mobility.is_located(),
             method,
             path: resource.path.to_owned(),
-            query: self
-                .query
-                .iter()
-                .flatten()
-                .map(|q| q.value.clone())
-                .collect(),
+            query: self.queries(r, path),
             payload: self.payload.as_ref().map(Payload::bytes),
             content_format: self.content_format.map(|format| format.value.0),
             accept: self.accept.map(|format| format.value.0),
@@ -487,27 +491,6 @@ impl Poll {
             r.problem(self.node.span, message);
         }
         address
-    }
-
-    fn options(&self, r: &mut Resolver<'_>, path: &str) -> Vec<OptionPlan> {
-        let mut options = Vec::new();
-        for (i, option) in self.options.iter().flatten().enumerate() {
-            let Ok(number) = u16::try_from(option.number.value) else {
-                let message = format!(
-                    "`{path}.options[{i}].number`: `{}` is not an option number up to 65535",
-                    option.number.value
-                );
-                r.problem(option.number.span, message);
-                continue;
-            };
-            let value = option.value.as_ref().map(Payload::bytes);
-            options.push(OptionPlan {
-                number,
-                value: value.unwrap_or_default(),
-            });
-        }
-        options.sort_by_key(|option| option.number);
-        options
     }
 
     /// Scenario time of the first request to `node`.
