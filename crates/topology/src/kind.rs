@@ -131,7 +131,7 @@ pub struct Node {
     /// What runs on it.
     pub services: Vec<Service>,
     /// CoAP parameters.
-    pub coap: Option<Coap>,
+    pub coap: Option<Block<Coap>>,
 }
 
 /// Where a node is.

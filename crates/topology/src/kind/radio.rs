@@ -8,7 +8,7 @@ use units::{Eui64, ShortAddress};
 
 use super::handover::{HandoverPlan, Leaving};
 use super::{Expand, Mobility, MobilityKeys, Node, Place, Protocol, ServiceKeys};
-use crate::decode::{At, Decoder};
+use crate::decode::{At, Block, Decoder};
 use crate::file::{self, Coap, Profile};
 use crate::plan::{AddressMode, DadMode, NodeName};
 use crate::resolve::timers::{ms, s};
@@ -66,7 +66,7 @@ tables! {
         /// When it leaves its router, and how it looks for others.
         pub handover: Option<Leaving>,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// When a radio sleeps. A sleep that falls due during a handover is left out.

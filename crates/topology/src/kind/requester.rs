@@ -58,9 +58,10 @@ tables! {
         pub options: Option<Vec<CoapOption>>,
         /// Period; default 1 s. Not with `observe`.
         pub every: Option<At<Duration>>,
-        /// Whether the period is constant (default), or the mean of exponential ones.
+        /// Whether the period is constant (default), or the mean of exponential ones. Not with
+        /// `observe`.
         pub arrivals: Option<At<Arrivals>>,
-        /// Scenario time before which nothing is asked; default 0 s.
+        /// Scenario time before which nothing is asked, before the scenario's end; default 0 s.
         pub start: Option<At<Duration>>,
         /// From `start` to the first request, less than `every`; default from the seed, so that what
         /// is asked equally often is out of step. Not with `observe`.
@@ -427,13 +428,18 @@ impl Poll {
             let message = format!("`{path}.observe`: only GET and FETCH observe (RFC 8132 §2.4)");
             r.problem(observe.span, message);
         }
-        for (key, given) in [("every", self.every), ("phase", self.phase)] {
-            if let Some(given) = given {
+        let periodic = [
+            ("every", self.every.map(|every| every.span)),
+            ("phase", self.phase.map(|phase| phase.span)),
+            ("arrivals", self.arrivals.map(|arrivals| arrivals.span)),
+        ];
+        for (key, span) in periodic {
+            if let Some(span) = span {
                 let message = format!(
                     "`{path}.{key}`: an observed resource is not asked periodically; leave \
                      `{key}` out and say `changes_every` at the resource"
                 );
-                r.problem(given.span, message);
+                r.problem(span, message);
             }
         }
         true
@@ -501,7 +507,14 @@ impl Poll {
         (node, observe): (&str, bool),
         every: Duration,
     ) -> Duration {
-        let start = or(self.start, Duration::ZERO);
+        let end = r.topology.scenario.duration.value;
+        let start = r.duration(
+            &format!("{path}.start"),
+            self.start,
+            Duration::ZERO,
+            |start| start < end,
+            &format!("before the scenario's end, {}", format_duration(end)),
+        );
         if observe {
             return start;
         }

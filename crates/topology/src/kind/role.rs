@@ -11,7 +11,7 @@ use super::{
     DefaultGiven, DefaultReached, Expand, Mobility, MobilityKeys, Node, Place, Protocol, Service,
     ServiceKeys, ServiceTable,
 };
-use crate::decode::{At, Decoder};
+use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 
 tables! {
@@ -23,7 +23,7 @@ tables! {
         with mobility: MobilityKeys,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// What a shorthand serves and asks.
@@ -47,7 +47,7 @@ tables! {
         /// Handover behaviour.
         pub handover: Option<MobileHandover>,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// CoAP node with a radio that stays where it is: no handover, no hold, no scan. Others ask it at
@@ -58,7 +58,7 @@ tables! {
         with asked: Asked,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// DHCPv6 server on the backbone (RFC 8415).
