@@ -146,6 +146,7 @@ fn size(size: ByteSize) -> usize {
 
 fn source(plan: &SourcePlan) -> Result<Source> {
     Ok(match *plan {
+        SourcePlan::Reading => Source::Reading,
         SourcePlan::Constant(ref bytes) => Source::Constant(bytes.0.clone()),
         SourcePlan::Counter { start, step } => Source::Counter(Counter {
             start,
@@ -169,19 +170,13 @@ fn source(plan: &SourcePlan) -> Result<Source> {
             step,
             min,
             max,
-        } => {
-            let walk = Walk {
-                start,
-                step,
-                low: min,
-                high: max,
-                decimals: decimals(&[start, step, min, max]),
-            };
-            match walk == Walk::reading() {
-                true => Source::Reading,
-                false => Source::Walk(walk),
-            }
-        }
+        } => Source::Walk(Walk {
+            start,
+            step,
+            low: min,
+            high: max,
+            decimals: decimals(&[start, step, min, max]),
+        }),
         SourcePlan::Replay { ref points, repeat } => {
             let end = if repeat { End::Repeat } else { End::Hold };
             let points = points
@@ -279,14 +274,19 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_that_the_plan_has_by_default_is_a_reading() {
-        let plan = SourcePlan::RandomWalk {
-            start: 21.5,
-            step: 0.1,
-            min: -40.0,
-            max: 85.0,
+    fn a_resource_that_names_no_source_is_a_reading_and_a_walk_has_a_stream_of_its_own() {
+        let text = "version: 1\nname: walks\nnodes:\n  er1: { role: edge-router }\n  \
+                    wall: { role: sensor, attached_to: er1, resources: [{ path: /a }, \
+                    { path: /b, value: { random_walk: {} } }] }\nscenario: { duration: 5 s }\n";
+        let plan = topology::load("walks.yaml", text, topology::Overrides::default());
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        let [ServicePlan::Sensors(sensors)] = plan.nodes["wall"].services.as_slice() else {
+            panic!("{plan:?}");
         };
-        assert_eq!(source(&plan).unwrap(), Source::Reading);
+        let sources = sensors.resources.iter().map(|r| source(&r.value).unwrap());
+        // The defaults of `random_walk` are what a reading is.
+        let expected = [Source::Reading, Source::Walk(Walk::reading())];
+        assert_eq!(sources.collect::<Vec<_>>(), expected);
     }
 
     #[test]
