@@ -267,6 +267,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_options_that_a_topology_may_have_are_polls() {
+        let longest = format!(
+            "{{ polls: [{{ node: wall, query: [{}], options: [{{ number: 2053, value: {} }}] }}] }}",
+            "q".repeat(255),
+            "v".repeat(1024)
+        );
+        let plan = RequesterPlan {
+            polls: polls(1, &longest).remove(0),
+        };
+        assert!(requester(&plan, |name| units::Seed(1).rng(&[name])).is_ok());
+    }
+
+    #[test]
     fn numbers_have_as_many_digits_as_the_file_gives_them() {
         assert_eq!(decimals(&[21.5, 0.1, -40.0]), 1);
         assert_eq!(decimals(&[1.0, 20.0]), 0);
