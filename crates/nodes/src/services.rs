@@ -9,7 +9,7 @@ use service::requester::{Arrivals, Ask, Poll, Requester, Timing};
 use service::sensors::{
     Changes, Counter, End, MAX_DECIMALS, Replay, Resource, Sensors, Sine, Source, Walk, Writes,
 };
-use service::{Phase, Services, Target};
+use service::{Services, Target};
 use topology::plan::{
     self, NodePlan, PollPlan, RequesterPlan, ResourcePlan, SensorsPlan, ServicePlan, SourcePlan,
 };
@@ -109,9 +109,9 @@ fn poll(name: String, plan: &PollPlan) -> Poll {
                 plan::Arrivals::Periodic => Arrivals::Periodic,
                 plan::Arrivals::Poisson => Arrivals::Poisson,
             },
-            phase: Phase::Fixed(plan.first),
+            first: plan.first,
             jitter: plan.jitter,
-            ..Timing::every(plan.every)
+            every: plan.every,
         },
     }
 }
@@ -123,7 +123,6 @@ fn sensors(plan: &SensorsPlan, stream: impl FnMut(&str) -> Rng) -> Result<Sensor
 }
 
 fn resource(plan: &ResourcePlan) -> Result<Resource> {
-    let fixed = |phase| Phase::Fixed(phase);
     Ok(Resource {
         path: plan.path.clone(),
         source: source(&plan.value).with_context(|| format!("resource {}", plan.path))?,
@@ -131,7 +130,7 @@ fn resource(plan: &ResourcePlan) -> Result<Resource> {
         size: Some(size(plan.size)),
         changes: plan.changes.as_ref().map(|changes| Changes {
             every: changes.every,
-            phase: fixed(changes.phase),
+            phase: changes.phase,
         }),
         writes: match plan.writable {
             true => Writes::ALL,
