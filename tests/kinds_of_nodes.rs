@@ -84,6 +84,13 @@ fn requests_to_who_is_gone_fail_and_the_reasons_are_told() {
     let client = drained.iter().find(|e| e["node"] == "client").unwrap();
     let count = |key: &str| client[key].as_u64().unwrap();
     assert_eq!(count("answered") + count("failed"), count("requested"));
+    let of_client = |reason: &str| {
+        let all = failed.iter().filter(|e| e["node"] == "client");
+        all.filter(|e| e["reason"] == reason).count()
+    };
+    for reason in ["timeout", "backlog timeout"] {
+        assert_eq!(client["reasons"][reason], of_client(reason), "{reason}");
+    }
     assert_eq!(
         count("failed"),
         failed.iter().filter(|e| e["node"] == "client").count() as u64

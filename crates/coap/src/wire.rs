@@ -18,7 +18,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::message::{Code, Kind, Options};
+use crate::message::{Code, Kind, Options, Response};
 
 /// The longest option value that the format can express: 269 + 65535 (RFC 7252 §3.1).
 const MAX_OPTION_LENGTH: usize = 269 + 0xffff;
@@ -150,6 +150,23 @@ impl Message {
             token: Token::EMPTY,
             options: Options::new(),
             payload: Vec::new(),
+        }
+    }
+
+    /// A response: piggybacked in an ACK, or separate in a CON or NON (RFC 7252 §5.2).
+    pub(crate) fn response(
+        kind: Kind,
+        message_id: u16,
+        token: Token,
+        response: Response,
+    ) -> Message {
+        Message {
+            kind,
+            code: response.code,
+            message_id,
+            token,
+            options: response.options,
+            payload: response.payload,
         }
     }
 

@@ -6,14 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::parameter::Value;
-use crate::reading::Figure17Axis;
-use crate::report::millionths;
-use crate::{Model, PacketRate, Parameter, Protocol, Readings, ms};
+use crate::reading::{FIGURE_15_MS, FIGURE_16_PER_S, Figure17Axis};
+use crate::{Model, PacketRate, Parameter, Protocol, Readings, millionths, ms};
 
-/// First, last and step of figure 15's wireless delay, milliseconds: ours.
-pub const FIGURE_15_MS: [u32; 3] = [10, 80, 5];
-/// First, last and step of figure 16's packet rate: ours, up to the highest of section 5.1.
-pub const FIGURE_16_PER_S: [u32; 3] = [5, 55, 5];
 /// First, last and step of figure 17's delay, milliseconds: the range is section 5.4's.
 pub const FIGURE_17_MS: [u32; 3] = [10, 80, 10];
 /// What figure 17 holds the other link's delay at (section 5.4).

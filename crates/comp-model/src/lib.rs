@@ -60,3 +60,8 @@ pub struct Model {
 pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e6
 }
+
+/// Rounded to a millionth, so that the noise of binary fractions does not reach the output.
+pub(crate) fn millionths(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}

@@ -3,7 +3,11 @@
 use serde::{Serialize, Serializer};
 
 use crate::Model;
-use crate::figure::{FIGURE_15_MS, FIGURE_16_PER_S};
+
+/// First, last and step of figure 15's wireless delay, milliseconds: ours.
+pub const FIGURE_15_MS: [u32; 3] = [10, 80, 5];
+/// First, last and step of figure 16's packet rate: ours, up to the highest of section 5.1.
+pub const FIGURE_16_PER_S: [u32; 3] = [5, 55, 5];
 
 /// Declares one ambiguity as an enum; the first choice is the default.
 macro_rules! choices {

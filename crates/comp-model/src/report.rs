@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer};
 use crate::parameter::Value;
 use crate::reading::by_name;
 use crate::{
-    Figure, FigureNumber, Model, Parameter, Parameters, Path, Protocol, Reading, Route, ms,
+    Figure, FigureNumber, Model, Parameter, Parameters, Path, Protocol, Reading, Route, millionths,
+    ms,
 };
 
 /// Raised when a key is removed or its meaning changes.
@@ -190,9 +191,4 @@ impl Model {
             lost_packets: millionths(self.lost_packets(protocol)),
         }
     }
-}
-
-/// Rounded to a millionth, so that the noise of binary fractions does not reach the output.
-pub(crate) fn millionths(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
 }

@@ -37,6 +37,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use coap::Response;
+use coap::protection::Protection;
 use coap::{Code, Endpoint, ExchangeId, Failure, Reliability, Request, RequestId};
 use handover::{BindingEvent, Phase, Step};
 use machine::Machine;
@@ -133,6 +134,19 @@ impl Node {
             sequence_number: 0,
             events: VecDeque::new(),
         }
+    }
+
+    /// The same node with a protection for its messages from now on.
+    pub fn with_protection(self, protection: impl Protection) -> Node {
+        Node {
+            endpoint: self.endpoint.with_protection(protection),
+            ..self
+        }
+    }
+
+    /// The protection, if it is a `P`: for whoever gives it its contexts.
+    pub fn protection<P: Protection>(&mut self) -> Option<&mut P> {
+        self.endpoint.protection()
     }
 
     /// Registers at the WMMS, and again before the lifetime ends: [`BindingEvent::Registered`] and

@@ -35,6 +35,7 @@ use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use coap::protection::Protection;
 use coap::{Code, Endpoint, ExchangeId, Request, RequestId, Response};
 use handover::BindingEvent;
 use machine::{Machine, Transmit};
@@ -110,6 +111,19 @@ impl Wmms {
             refusals: BTreeMap::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// The same server with a protection for its messages from now on.
+    pub fn with_protection(self, protection: impl Protection) -> Wmms {
+        Wmms {
+            endpoint: self.endpoint.with_protection(protection),
+            ..self
+        }
+    }
+
+    /// The protection, if it is a `P`: for whoever gives it its contexts.
+    pub fn protection<P: Protection>(&mut self) -> Option<&mut P> {
+        self.endpoint.protection()
     }
 
     /// The table, also to save it: "a WMMS that restarts comes back with its table".

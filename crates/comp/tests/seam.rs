@@ -385,6 +385,25 @@ fn a_sleep_is_announced_where_somebody_listens() {
 }
 
 #[test]
+fn a_handover_that_is_called_off_ends_the_sleep_that_it_interrupted() {
+    // Its announcement is under way, or has been answered.
+    for after in [2, 100] {
+        let mut net = Net::registered(Setup {
+            hold: false,
+            ..Setup::default()
+        });
+        net.node.announce_sleep(net.now, Duration::from_secs(60));
+        let now = net.now.as_nanos() / 1_000_000;
+        net.run_until(now + after);
+        net.node.prepare(net.now);
+        net.node.stay(net.now, T1);
+        net.run_until(now + after + 1000);
+        assert!(!net.node.client().is_paused(), "{after} ms");
+        assert!(!net.wmms.mmt().get(P).unwrap().held, "{after} ms");
+    }
+}
+
+#[test]
 fn steps_are_polled_among_the_events_or_by_themselves_but_once() {
     let mut net = Net::registered(Setup::default());
     net.node.bind(net.now, T2);

@@ -16,44 +16,12 @@ use tracing::{debug, warn};
 use units::SimTime;
 
 use crate::clock::now;
+use crate::socket::{BATCH, Received, Socket};
 use crate::udp::Udp;
-
-/// Messages in one system call, at most.
-pub(crate) const BATCH: usize = 64;
 
 /// Messages taken in at most before what they made the machine send goes out: a machine that
 /// writes to a disk before it answers does so once for all of them.
 const GROUP: usize = 1024;
-
-/// A socket that does not block, read and written in batches.
-pub trait Socket: AsRawFd {
-    /// Where a message comes from, and what the kernel says of its way.
-    type From;
-    /// Where a message goes to.
-    type To;
-
-    /// Gives `take` what one system call receives.
-    ///
-    /// # Errors
-    /// Those of the system call.
-    fn receive(&mut self, take: impl FnMut(Self::From, &[u8])) -> io::Result<Received>;
-
-    /// Sends the first of `messages`; returns how many were sent. One that is refused fails the
-    /// call that begins with it.
-    ///
-    /// # Errors
-    /// Those of the system call, about the first message.
-    fn send(&self, messages: &VecDeque<Transmit<Self::To>>) -> io::Result<usize>;
-}
-
-/// What one system call brought.
-#[derive(Clone, Copy, Debug)]
-pub struct Received {
-    /// Messages.
-    pub count: usize,
-    /// Whether more may wait.
-    pub more: bool,
-}
 
 /// How often messages were ignored, for a log. A line for each would let any neighbour fill the
 /// disk.

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use anyhow::{Context, Result};
 use machine::{Origin, Transmit};
 use nix::cmsg_space;
 use nix::sys::socket::{
@@ -14,7 +13,8 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Type};
 
 use crate::batch::Slots;
-use crate::driver::{Received, Socket};
+use crate::error::OpenError;
+use crate::socket::{Received, Socket};
 
 /// The longest message that is taken, bytes.
 const SLOT_BYTES: usize = 1500;
@@ -35,27 +35,36 @@ impl Icmpv6 {
     ///
     /// # Errors
     /// When the socket cannot be made (`CAP_NET_RAW`) or the interface does not exist.
-    pub fn open(interface: &str, groups: &[Ipv6Addr], accept: u8, hop_limit: u8) -> Result<Icmpv6> {
-        let what = || format!("{interface}: ICMPv6 socket");
-        let ifindex = nix::net::if_::if_nametoindex(interface).with_context(what)?;
-        let socket = socket2::Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))
-            .with_context(what)?;
-        socket
-            .bind_device(Some(interface.as_bytes()))
-            .with_context(what)?;
+    pub fn open(
+        interface: &str,
+        groups: &[Ipv6Addr],
+        accept: u8,
+        hop_limit: u8,
+    ) -> Result<Icmpv6, OpenError> {
+        let opened = Icmpv6::open_socket(interface, groups, accept, hop_limit);
+        opened.map_err(OpenError::of(format!("{interface}: ICMPv6 socket")))
+    }
+
+    fn open_socket(
+        interface: &str,
+        groups: &[Ipv6Addr],
+        accept: u8,
+        hop_limit: u8,
+    ) -> io::Result<Icmpv6> {
+        let ifindex = nix::net::if_::if_nametoindex(interface)?;
+        let socket = socket2::Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+        socket.bind_device(Some(interface.as_bytes()))?;
         let hops = u32::from(hop_limit);
-        socket.set_multicast_hops_v6(hops).with_context(what)?;
-        socket.set_unicast_hops_v6(hops).with_context(what)?;
-        socket.set_multicast_if_v6(ifindex).with_context(what)?;
-        socket.set_multicast_loop_v6(false).with_context(what)?;
-        setsockopt(&socket, Ipv6RecvHopLimit, &true).with_context(what)?;
+        socket.set_multicast_hops_v6(hops)?;
+        socket.set_unicast_hops_v6(hops)?;
+        socket.set_multicast_if_v6(ifindex)?;
+        socket.set_multicast_loop_v6(false)?;
+        setsockopt(&socket, Ipv6RecvHopLimit, &true)?;
         for group in groups {
-            socket
-                .join_multicast_v6(group, ifindex)
-                .with_context(what)?;
+            socket.join_multicast_v6(group, ifindex)?;
         }
-        accept_only(&socket, accept).with_context(what)?;
-        socket.set_nonblocking(true).with_context(what)?;
+        accept_only(&socket, accept)?;
+        socket.set_nonblocking(true)?;
         Ok(Icmpv6 {
             socket,
             slots: Slots::new(SLOTS, SLOT_BYTES, Some(cmsg_space!(i32))),

@@ -6,7 +6,8 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`mod@driver`] | [`Driver`]: a machine on a [`Socket`], in tokio |
+//! | [`mod@driver`] | [`Driver`]: a machine on a socket, in tokio |
+//! | [`socket`] | [`Socket`]: what the driver needs of one |
 //! | [`udp`] | [`Udp`]: datagrams |
 //! | [`icmpv6`] | [`Icmpv6`]: ICMPv6 messages of one type on one interface |
 //! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
@@ -16,12 +17,16 @@
 mod batch;
 pub mod clock;
 pub mod driver;
+mod error;
 pub mod icmpv6;
 pub mod packet;
+pub mod socket;
 pub mod udp;
 
 pub use clock::{instant, now};
-pub use driver::{Driver, Ignored, Received, Socket};
+pub use driver::{Driver, Ignored};
+pub use error::OpenError;
 pub use icmpv6::Icmpv6;
 pub use packet::{Buffers, PacketSocket};
+pub use socket::{Received, Socket};
 pub use udp::Udp;

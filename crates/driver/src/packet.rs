@@ -14,6 +14,7 @@ use nix::sys::time::TimeSpec;
 use units::SimTime;
 
 use crate::batch::Slots;
+use crate::error::OpenError;
 
 /// Every protocol (`linux/if_ether.h`).
 const ETH_P_ALL: u16 = 0x0003;
@@ -67,7 +68,15 @@ impl Buffers {
 impl PacketSocket {
     /// Everything that crosses `interface`, in both directions, with its link-layer header or
     /// without.
-    pub fn of_interface(interface: &str, with_header: bool) -> Result<PacketSocket, Errno> {
+    ///
+    /// # Errors
+    /// When the socket cannot be made (`CAP_NET_RAW`) or the interface does not exist.
+    pub fn of_interface(interface: &str, with_header: bool) -> Result<PacketSocket, OpenError> {
+        let opened = PacketSocket::open_at(interface, with_header);
+        opened.map_err(OpenError::of(format!("packet socket on {interface}")))
+    }
+
+    fn open_at(interface: &str, with_header: bool) -> Result<PacketSocket, Errno> {
         let kind = match with_header {
             true => SockType::Raw,
             false => SockType::Datagram,
@@ -90,8 +99,12 @@ impl PacketSocket {
     /// The frames that come in on all IEEE 802.15.4 monitor interfaces of the namespace, with
     /// their FCS. It does not see what it sends: a socket for one protocol gets no outgoing
     /// packets.
-    pub fn of_monitors() -> Result<PacketSocket, Errno> {
-        PacketSocket::open(SockType::Raw, ETH_P_IEEE802154)
+    ///
+    /// # Errors
+    /// When the socket cannot be made (`CAP_NET_RAW`).
+    pub fn of_monitors() -> Result<PacketSocket, OpenError> {
+        let opened = PacketSocket::open(SockType::Raw, ETH_P_IEEE802154);
+        opened.map_err(OpenError::of("packet socket on all monitor interfaces"))
     }
 
     fn open(kind: SockType, protocol: u16) -> Result<PacketSocket, Errno> {
@@ -143,6 +156,9 @@ impl PacketSocket {
     }
 
     /// Sends a frame, without FCS, out of a monitor interface.
+    ///
+    /// # Errors
+    /// Those of `sendto`: `ENOBUFS` where the interface's queue is full, `ENETDOWN` where it is down.
     pub fn send(&self, ifindex: u32, mpdu: &[u8]) -> Result<(), Errno> {
         let to = link_layer(ifindex, ETH_P_IEEE802154);
         // SAFETY: pointers and lengths are those of `mpdu` and `to`, which outlive the call.
@@ -159,7 +175,10 @@ impl PacketSocket {
         Errno::result(sent).map(drop)
     }
 
-    /// Packets that did not fit into the receive buffer (`PACKET_STATISTICS`).
+    /// Packets that did not fit into the receive buffer (`PACKET_STATISTICS`) since the last call.
+    ///
+    /// # Errors
+    /// Those of `getsockopt`.
     pub fn dropped(&self) -> Result<u32, Errno> {
         // SAFETY: all-zero is a valid tpacket_stats.
         let mut stats: libc::tpacket_stats = unsafe { std::mem::zeroed() };

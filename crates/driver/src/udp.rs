@@ -5,13 +5,13 @@ use std::io::{self, IoSlice};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use anyhow::Context;
 use machine::Transmit;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, sendmmsg, sendto};
 use socket2::{Domain, Protocol, Type};
 
 use crate::batch::Slots;
-use crate::driver::{BATCH, Received, Socket};
+use crate::error::OpenError;
+use crate::socket::{BATCH, Received, Socket};
 
 /// Slots that are offered where few datagrams come.
 const FEW: usize = 2;
@@ -35,31 +35,30 @@ impl Udp {
     ///
     /// # Errors
     /// When the port is taken or the interface does not exist.
-    pub fn open(port: u16, interface: Option<&str>) -> anyhow::Result<Udp> {
-        let what = || format!("UDP port {port}");
-        let socket = socket2::Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))
-            .with_context(what)?;
-        socket.set_only_v6(false).with_context(what)?;
+    pub fn open(port: u16, interface: Option<&str>) -> Result<Udp, OpenError> {
+        let on = interface.map_or_else(String::new, |interface| format!(" on {interface}"));
+        Udp::open_socket(port, interface).map_err(OpenError::of(format!("UDP port {port}{on}")))
+    }
+
+    fn open_socket(port: u16, interface: Option<&str>) -> io::Result<Udp> {
+        let socket = socket2::Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_only_v6(false)?;
         if let Some(interface) = interface {
-            socket
-                .bind_device(Some(interface.as_bytes()))
-                .with_context(what)?;
-            let ifindex = nix::net::if_::if_nametoindex(interface).with_context(what)?;
-            socket.set_multicast_if_v6(ifindex).with_context(what)?;
+            socket.bind_device(Some(interface.as_bytes()))?;
+            socket.set_multicast_if_v6(nix::net::if_::if_nametoindex(interface)?)?;
         }
         let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0);
-        socket.bind(&any.into()).with_context(what)?;
-        Udp::from_socket(socket.into()).with_context(what)
+        socket.bind(&any.into())?;
+        Udp::from_socket(socket.into())
     }
 
     /// Binds a socket; `[::]` takes IPv4 too, as IPv4-mapped addresses.
     ///
     /// # Errors
-    /// Those of `bind`, with the address in the message.
-    pub fn bind(address: SocketAddrV6) -> io::Result<Udp> {
-        let socket = std::net::UdpSocket::bind(address)
-            .map_err(|e| io::Error::new(e.kind(), format!("bind UDP {address}: {e}")))?;
-        Udp::from_socket(socket)
+    /// When the address is taken or not this host's.
+    pub fn bind(address: SocketAddrV6) -> Result<Udp, OpenError> {
+        let socket = std::net::UdpSocket::bind(address).and_then(Udp::from_socket);
+        socket.map_err(OpenError::of(format!("bind UDP {address}")))
     }
 
     /// Takes a bound IPv6 socket, for example one made in another network namespace.

@@ -27,6 +27,8 @@ pub use none::NoMobility;
 ///
 /// After each command, and whenever else the protocol may have something to tell, drain
 /// [`Mobility::poll_step`]; a protocol that waits for nobody takes its step in the command itself.
+/// A step that is taken later, when a message or an instant comes, has to be among the events of the
+/// protocol's machine, too: those wake whoever drives it. Each is polled once, in either way.
 /// A later command takes the place of an unfinished earlier one, whose steps do not come any more.
 pub trait Mobility {
     /// The node has its first address. Makes it known and keeps it known: [`Step::Attached`]. What

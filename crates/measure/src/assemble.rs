@@ -175,12 +175,10 @@ impl Assembly<'_> {
         let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
         self.signalling.extend(here.cloned().collect::<Vec<_>>());
 
-        let home = home(node);
-        let is_own = |f: &&analysis::Flow| home.is_none_or(|home| f.client == home);
         let (known, unknown): (Vec<_>, Vec<_>) = analysis
             .flows
             .iter()
-            .filter(is_own)
+            .filter(|flow| is_own(node, flow))
             .partition(|f| self.addresses.values().any(|n| f.node.as_ref() == Some(n)));
         for flow in unknown {
             let to = flow.exchanges[0].transmissions[0].to;
@@ -422,7 +420,15 @@ pub fn analysis(
     captures: &[Capture],
 ) -> Analysis {
     let addresses = mobility::addresses(plan, events).0;
-    analysis_with(&addresses, client, &plan.nodes[client], captures)
+    let node = &plan.nodes[client];
+    let mut analysis = analysis_with(&addresses, client, node, captures);
+    analysis.flows.retain(|flow| is_own(node, flow));
+    analysis
+}
+
+/// Whether the client itself asks, and is not asked.
+fn is_own(client: &NodePlan, flow: &analysis::Flow) -> bool {
+    home(client).is_none_or(|home| flow.client == home)
 }
 
 fn analysis_with<C: Borrow<Capture>>(

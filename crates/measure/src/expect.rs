@@ -261,6 +261,7 @@ mod tests {
             requested: 3,
             answered: 2,
             failed: 1,
+            reasons: Default::default(),
         });
         assert_eq!(failed(&[drained], &["client"]), Ok(1));
     }

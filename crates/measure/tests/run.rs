@@ -107,6 +107,7 @@ fn events() -> Vec<Event> {
         requested: 10,
         answered: 10,
         failed: 0,
+        reasons: Default::default(),
     };
     vec![
         event(0, "client", EventKind::Ready),
@@ -345,6 +346,21 @@ fn a_handover_that_the_client_never_saw_is_reported_and_not_measured() {
             "the handover that sensor completed at 0.0885 s is not in the capture of client: no response came after it"
         ]
     );
+}
+
+#[test]
+fn what_a_client_is_asked_itself_is_none_of_its_flows() {
+    let plan = plan();
+    let client = client_address(&plan);
+    let mut wire = polls(&client);
+    wire.poll(1_000, 900, 90, "[2001:db8::9]:5683", &client);
+    let client = "client".to_owned();
+    let analysis = measure::assemble::analysis(&plan, &events(), &client, &[wire.capture()]);
+    let flows = analysis.flows.iter();
+    let asked: Vec<_> = flows
+        .map(|f| (f.node.as_deref(), f.exchanges.len()))
+        .collect();
+    assert_eq!(asked, [(Some("sensor"), 10)]);
 }
 
 #[test]

@@ -140,6 +140,22 @@ fn missing_and_overtaken_notifications_are_counted() {
 }
 
 #[test]
+fn a_notification_whose_message_id_comes_round_is_another_one() {
+    let mut wire = observed_wire(&[(2, OLD), (3, OLD)]);
+    // 46 s after the one with the same Message ID, and one that repeats it.
+    for (us, number) in [(46_100_000, 4), (46_200_000, 4)] {
+        let mut state = content(Kind::NonConfirmable, 902, 7);
+        state.options.push_uint(option::OBSERVE, number);
+        wire.message(us, OLD, CLIENT, &state);
+    }
+    let analysis = analyse(&wire);
+    let flow = &analysis.flows[0];
+    let notifications = flow.notifications().unwrap();
+    assert_eq!((notifications.received, notifications.lost), (3, 0));
+    assert_eq!(flow.requests().duplicates, 1);
+}
+
+#[test]
 fn notifications_from_another_address_are_a_handover() {
     let analysis = observed(&[(2, OLD), (3, OLD), (4, NEW), (5, NEW)]);
     let flow = &analysis.flows[0];

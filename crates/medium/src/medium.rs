@@ -9,30 +9,8 @@ use units::{Channel, Rng, Seed, SimTime};
 
 use crate::air::Air;
 use crate::energy::Energy;
-use crate::radio::Radio;
+use crate::radio::{Radio, Step};
 use crate::{AddressFilter, FrameId, Output, PathLoss, RadioConfig, RadioIndex, Reason, phy};
-
-/// What is due at an instant, in the order in which things of one instant are done. Ends come
-/// before beginnings: a frame that ends when a CCA or another frame begins does not overlap it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
-    /// The radio's transmission ends.
-    TransmissionEnd,
-    /// The start-of-frame delimiter of the radio's transmission ends.
-    ShrEnd,
-    /// `macAckWaitDuration` is over.
-    AckTimeout,
-    /// The interframe space is over.
-    Spaced,
-    /// The backoff periods are over.
-    CcaStart,
-    /// The channel has been measured.
-    CcaEnd,
-    /// The radio's ACK begins.
-    AckStart,
-    /// The radio's frame begins.
-    Start,
-}
 
 /// The air between radios.
 ///

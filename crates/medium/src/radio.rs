@@ -1,4 +1,4 @@
-//! One radio: its MAC's phase, what it is synchronised on, what it owes.
+//! One radio: its MAC's phase, what is due for it, what it is synchronised on, what it owes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,6 +79,28 @@ pub(crate) enum Phase {
     AwaitingAck,
 }
 
+/// What is due for a radio at an instant, in the order in which things of one instant are done. Ends come
+/// before beginnings: a frame that ends when a CCA or another frame begins does not overlap it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// The radio's transmission ends.
+    TransmissionEnd,
+    /// The start-of-frame delimiter of the radio's transmission ends.
+    ShrEnd,
+    /// `macAckWaitDuration` is over.
+    AckTimeout,
+    /// The interframe space is over.
+    Spaced,
+    /// The backoff periods are over.
+    CcaStart,
+    /// The channel has been measured.
+    CcaEnd,
+    /// The radio's ACK begins.
+    AckStart,
+    /// The radio's frame begins.
+    Start,
+}
+
 /// A frame that a receiver is synchronised on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lock {
@@ -117,7 +139,7 @@ pub(crate) struct Radio {
     /// End of the interframe space.
     pub spaced: SimTime,
     /// The MAC's one entry in the agenda.
-    pub timer: Option<(SimTime, crate::medium::Step)>,
+    pub timer: Option<(SimTime, Step)>,
     pub backoff: Box<Rng>,
     /// The channel and id of its own transmission on the air.
     pub on_air: Option<(Channel, u64)>,

@@ -108,7 +108,8 @@ impl Air {
     ) -> Result<(Air, Recorder)> {
         let phy = plan.radio.phy.as_ref().context("the plan has no air")?;
         let (changes, inbox) = inbox::open().context("a pipe to the medium")?;
-        let (transmissions, recorder) = record::open(plan, phy.capture_lost, file)?;
+        let nodes = shell::nodes_with_radio(plan).map(|(name, _)| name.clone());
+        let (transmissions, recorder) = record::open(nodes.collect(), phy.capture_lost, file)?;
         let shell = shell::Shell::new(plan, phy, shadows, inbox, transmissions, on_notice)?;
         let thread = std::thread::Builder::new()
             .name("air".into())

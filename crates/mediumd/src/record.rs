@@ -15,7 +15,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use capture::{Interface, LinkType, Packet, TapHeader, Writer};
 use medium::{Fate, FrameReport, Kind, Reception, Transmission, mpdu};
-use topology::Plan;
 use topology::plan::NodeName;
 use units::SimTime;
 
@@ -45,9 +44,10 @@ pub struct Recorder {
     latest: SimTime,
 }
 
-/// The two ends: for the medium, and for whoever writes the file.
+/// The two ends: for the medium, whose radios are those of `nodes`, and for whoever writes the
+/// file.
 pub(crate) fn open(
-    plan: &Plan,
+    nodes: Vec<NodeName>,
     lost_too: bool,
     file: PathBuf,
 ) -> Result<(Sender<Entry>, Recorder)> {
@@ -61,9 +61,7 @@ pub(crate) fn open(
     let recorder = Recorder {
         entries,
         writer: Writer::new(BufWriter::new(out), &[interface])?,
-        nodes: crate::shell::nodes_with_radio(plan)
-            .map(|(name, _)| name.clone())
-            .collect(),
+        nodes,
         lost_too,
         pending: BTreeMap::new(),
         taken: 0,

@@ -46,6 +46,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`message`] | [`RouterSolicitation`], [`RouterAdvertisement`], validation of received ones |
+//! | [`error`] | [`Invalid`]: the rule that a received one breaks |
 //! | [`option`] | [`NdOption`], [`LinkLayerAddress`], [`PrefixInformation`] |
 //! | [`advertiser`] | [`Advertiser`]: the router's side |
 //! | [`solicitor`] | [`Solicitor`]: the host's side |
@@ -53,13 +54,15 @@
 use std::net::Ipv6Addr;
 
 pub mod advertiser;
+pub mod error;
 pub mod message;
 pub mod option;
 mod random;
 pub mod solicitor;
 
 pub use advertiser::Advertiser;
-pub use message::{Invalid, RouterAdvertisement, RouterSolicitation};
+pub use error::Invalid;
+pub use message::{RouterAdvertisement, RouterSolicitation};
 pub use option::{LinkLayerAddress, NdOption, PrefixInformation};
 pub use solicitor::{Advertised, Solicitor};
 

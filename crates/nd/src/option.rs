@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use units::{Eui64, ShortAddress};
 
-use crate::message::Invalid;
+use crate::error::Invalid;
 
 /// Option types (RFC 4861 §4.6).
 mod kind {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use machine::{Machine, Origin};
 use units::{Eui64, Rng, SimTime};
 
-use crate::message::{Invalid, RouterAdvertisement, RouterSolicitation};
+use crate::error::Invalid;
+use crate::message::{RouterAdvertisement, RouterSolicitation};
 use crate::option::{LinkLayerAddress, NdOption, PrefixInformation};
 use crate::random::uniform;
 use crate::{ALL_ROUTERS, ConfigError, Transmit};

@@ -9,9 +9,14 @@ use std::sync::Arc;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
+use rtnetlink::LinkUnspec;
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-use crate::error::{Error, Result};
-use crate::rtnl;
+use crate::error::{Error, Failure, Result};
 
 /// A network namespace. It lives as long as a handle, a process, a socket or a bind mount
 /// holds it; clones are the same namespace.
@@ -28,7 +33,7 @@ impl Namespace {
             unshare(CloneFlags::CLONE_NEWNET)
                 .map_err(|e| Error::io("network namespace", "create", e))?;
             let namespace = Namespace::current()?;
-            rtnl::loopback_up()?;
+            loopback_up()?;
             Ok(namespace)
         })
     }
@@ -113,4 +118,34 @@ fn and_back<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let outcome = catch_unwind(AssertUnwindSafe(f));
     home.enter_this_thread()?;
     outcome.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Takes the loopback of the calling thread's namespace up, without a runtime.
+fn loopback_up() -> Result<()> {
+    /// The loopback is the first interface of every namespace.
+    const LOOPBACK: u32 = 1;
+    let failed = |e: io::Error| Error::io("lo", "set up", e);
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
+    socket.bind_auto().map_err(failed)?;
+    let message = LinkUnspec::new_with_index(LOOPBACK).up().build();
+    let mut request = NetlinkMessage::new(
+        NetlinkHeader::default(),
+        NetlinkPayload::from(RouteNetlinkMessage::SetLink(message)),
+    );
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket
+        .send_to(&bytes, &SocketAddr::new(0, 0), 0)
+        .map_err(failed)?;
+    let (answer, _) = socket.recv_from_full().map_err(failed)?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
+        .map_err(|e| Failure::Malformed(e.to_string()).at("lo", "set up", &[]))?;
+    match answer.payload {
+        NetlinkPayload::Error(error) if error.code.is_some() => {
+            Err(Failure::refused(error.raw_code(), None).at("lo", "set up", &[]))
+        }
+        _ => Ok(()),
+    }
 }

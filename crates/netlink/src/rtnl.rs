@@ -5,13 +5,12 @@ use std::io;
 use futures_util::StreamExt;
 use nix::errno::Errno;
 use rtnetlink::packet_core::{
-    ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::proto::sys::TokioSocket;
-use rtnetlink::sys::{AsyncSocket, Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use rtnetlink::{Handle, LinkUnspec, MulticastGroup};
+use rtnetlink::sys::{AsyncSocket, SocketAddr};
+use rtnetlink::{Handle, MulticastGroup};
 
 use crate::error::{Error, Failure, Result};
 use crate::namespace::Namespace;
@@ -128,36 +127,6 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         Some((kind & !FLAGS, value))
     })
-}
-
-/// Takes the loopback of the calling thread's namespace up, without a runtime.
-pub(crate) fn loopback_up() -> Result<()> {
-    /// The loopback is the first interface of every namespace.
-    const LOOPBACK: u32 = 1;
-    let failed = |e: io::Error| Error::io("lo", "set up", e);
-    let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
-    socket.bind_auto().map_err(failed)?;
-    let message = LinkUnspec::new_with_index(LOOPBACK).up().build();
-    let mut request = NetlinkMessage::new(
-        NetlinkHeader::default(),
-        NetlinkPayload::from(RouteNetlinkMessage::SetLink(message)),
-    );
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    socket
-        .send_to(&bytes, &SocketAddr::new(0, 0), 0)
-        .map_err(failed)?;
-    let (answer, _) = socket.recv_from_full().map_err(failed)?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
-        .map_err(|e| Failure::Malformed(e.to_string()).at("lo", "set up", &[]))?;
-    match answer.payload {
-        NetlinkPayload::Error(error) if error.code.is_some() => {
-            Err(Failure::refused(error.raw_code(), None).at("lo", "set up", &[]))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// What the errnos mean with which the kernel refuses a kind of link or queueing discipline

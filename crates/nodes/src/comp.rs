@@ -14,7 +14,7 @@ use handover::Mobility;
 use topology::kind::comp::{self as plan, HoldQueuePlan};
 use units::SimTime;
 
-use crate::application::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::host::Host;
 use crate::mobility::{Adapter, Event};
 

@@ -13,8 +13,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use topology::Plan;
 use topology::plan::{MobilityPlan, NodePlan, ServicePlan};
 
-use crate::application::{Application, Endpoint};
+use crate::application::Application;
 use crate::control::{Controls, Source};
+use crate::endpoint::Endpoint;
 use crate::host::{Events, Host, Interfaces};
 use crate::mobility::{Adapter, WithoutMobility};
 use crate::radio_host::{self, LqiConfig, SignalSource};

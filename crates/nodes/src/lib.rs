@@ -30,6 +30,7 @@
 //! | `wired`, `radio_host` | the places of an application |
 //! | `radio` | radio and 6LoWPAN interface, addresses, default route |
 //! | `application` | services on a CoAP endpoint, whatever the mobility |
+//! | `endpoint` | where the CoAP endpoint is bound, and its parameters |
 //! | `services` | the plan's services in the words of their cores |
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
@@ -39,6 +40,7 @@ pub mod comp;
 mod control;
 mod daemon;
 mod dhcpv6_server;
+mod endpoint;
 mod host;
 mod mobility;
 mod radio;

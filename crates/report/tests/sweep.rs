@@ -54,6 +54,8 @@ fn row(point: usize, delay: &str, seed: u64, delays_s: &[f64]) -> Row {
     let handover = |delay_s: &f64| HandoverRow {
         node: "sensor".into(),
         client: "client".into(),
+        method: Some("GET".into()),
+        resource: Some("/t".into()),
         from: None,
         to: None,
         delay_s: Some(*delay_s),

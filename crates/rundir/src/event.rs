@@ -2,6 +2,7 @@
 
 mod embedded;
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::net::Ipv6Addr;
 
@@ -70,7 +71,7 @@ pub enum EventKind {
     SleepStarted {
         /// For how long, unless it wakes early, seconds.
         period_s: f64,
-        /// Whether the WMMS was told, and with it the correspondents.
+        /// Whether its mobility protocol was told, and with it the correspondents.
         announced: bool,
     },
     /// The node's radio is awake again.
@@ -105,6 +106,9 @@ pub enum EventKind {
         answered: u64,
         /// Requests that failed.
         failed: u64,
+        /// How many of those by reason, in the words of `request_failed`; absent if none failed.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        reasons: BTreeMap<String, u64>,
     },
 }
 

@@ -4,8 +4,7 @@
 
 use std::ops::Deref;
 
-use crate::diagnostic::{Diagnostic, Span, alternatives, nearest};
-use crate::scalar::not_a_word;
+use crate::diagnostic::{Diagnostic, Span, alternatives, nearest, not_a_word};
 use crate::tree::{Key, ScalarKind, ScalarText, Tree, Value};
 
 /// A value and where it stands.

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::assign::Assignment;
-
 /// Which text a [`Span`] is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
@@ -48,12 +46,12 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// The problems of `file`, whose text is `source`, with `assignments`. Sorts by position, and
-    /// escapes control characters: a message can quote a value of several lines.
+    /// The problems of `file`, whose text is `source`, with the texts of `assignments`. Sorts by
+    /// position, and escapes control characters: a message can quote a value of several lines.
     pub fn new(
         file: &str,
         source: &str,
-        assignments: &[Assignment],
+        assignments: Vec<String>,
         mut problems: Vec<Diagnostic>,
     ) -> Diagnostics {
         problems.sort_by_key(|problem| {
@@ -75,7 +73,7 @@ impl Diagnostics {
         Diagnostics {
             file: file.to_owned(),
             source: source.to_owned(),
-            assignments: assignments.iter().map(ToString::to_string).collect(),
+            assignments,
             problems,
         }
     }
@@ -177,6 +175,17 @@ pub(crate) fn alternatives<'a>(words: impl IntoIterator<Item = &'a str>) -> Stri
     }
 }
 
+/// `` `optimist` is not `normal`, `optimistic` or `off`; did you mean `optimistic`? ``
+pub(crate) fn not_a_word(found: &str, words: &[&str]) -> String {
+    let hint = nearest(found, words.iter().copied())
+        .map(|word| format!("; did you mean `{word}`?"))
+        .unwrap_or_default();
+    format!(
+        "`{found}` is not {}{hint}",
+        alternatives(words.iter().copied())
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +201,7 @@ mod tests {
             },
             message: "unknown key `chanel`".to_owned(),
         };
-        let all = Diagnostics::new("x.yaml", "a:\n  chanel: 1\n", &[], vec![problem]);
+        let all = Diagnostics::new("x.yaml", "a:\n  chanel: 1\n", vec![], vec![problem]);
         assert_eq!(
             all.to_string(),
             "x.yaml:2:3: error: unknown key `chanel`\n   |\n 2 |   chanel: 1\n   |   ^^^^^^\n"

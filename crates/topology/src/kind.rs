@@ -12,6 +12,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`wired`], [`router`], [`radio`] | the places |
+//! | [`antenna`] | the radio of a host or a router |
 //! | [`handover`] | when a radio leaves its router, and how it looks for others |
 //! | [`comp`] | CoMP and CoMM as a node's mobility, and their server |
 //! | [`sensors`] | CoAP resources |
@@ -20,6 +21,7 @@
 //! | [`program`] | programs of the user's |
 //! | [`role`] | shorthands for combinations of these |
 
+pub mod antenna;
 pub mod comp;
 pub mod dhcpv6_server;
 mod facts;
@@ -40,12 +42,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::Span;
+use crate::diagnostic::{Span, not_a_word};
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
-use crate::scalar::{ScalarKind, ScalarText, not_a_word};
+use crate::scalar::{ScalarKind, ScalarText};
 use crate::tree::Tree;
 
+use antenna::Antenna;
 pub(crate) use facts::{MobilityFacts, ServiceFacts};
 pub use node::NodePlan;
 pub(crate) use served::{Served, Serves};
@@ -160,7 +163,7 @@ impl JsonSchema for Node {
         "Node".into()
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        crate::schema::one_of([
+        crate::schema::parts::one_of([
             generator.subschema_for::<Role>(),
             generator.subschema_for::<AtPlace>(),
         ])
@@ -204,7 +207,7 @@ impl Node {
     }
 
     /// Its radio, if it has one.
-    pub(crate) fn antenna(&self) -> Option<&radio::Antenna> {
+    pub(crate) fn antenna(&self) -> Option<&Antenna> {
         match &self.place {
             Place::Radio(radio) => Some(&radio.antenna),
             Place::Router(router) => Some(&router.antenna),
@@ -213,7 +216,7 @@ impl Node {
     }
 
     /// Its radio, to be changed.
-    pub(crate) fn antenna_mut(&mut self) -> Option<&mut radio::Antenna> {
+    pub(crate) fn antenna_mut(&mut self) -> Option<&mut Antenna> {
         match &mut self.place {
             Place::Radio(radio) => Some(&mut radio.antenna),
             Place::Router(router) => Some(&mut router.antenna),
@@ -453,7 +456,7 @@ macro_rules! services {
                 "Service".into()
             }
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                crate::schema::keyed([
+                crate::schema::parts::keyed([
                     $( ($word, generator.subschema_for::<$table>()), )*
                 ])
             }

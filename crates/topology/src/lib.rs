@@ -118,7 +118,10 @@ pub fn load_with(
     files: &mut Loader<'_>,
 ) -> Result<Plan, Diagnostics> {
     let assignments = &overrides.assignments;
-    let failed = |problems| Diagnostics::new(path_name, text, assignments, problems);
+    let failed = |problems| {
+        let assignments = assignments.iter().map(ToString::to_string).collect();
+        Diagnostics::new(path_name, text, assignments, problems)
+    };
     let mut tree = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
     assign::assign(&mut tree, assignments).map_err(failed)?;
     let mut decoder = Decoder::default();

@@ -19,7 +19,6 @@ pub(crate) mod optional_duration;
 mod phy;
 
 pub use bytes::Bytes;
-pub(crate) use bytes::from_hex;
 pub use phy::*;
 
 pub use crate::kind::dhcpv6_server::{Dhcpv6ServerPlan, PoolPlan};
@@ -30,6 +29,8 @@ pub use crate::kind::requester::{Arrivals, Method, OptionPlan, PollPlan, Request
 pub use crate::kind::router::{RouterAdvertisementPlan, RouterPlan};
 pub use crate::kind::sensors::{ChangesPlan, ReadingPlan, ResourcePlan, SensorsPlan, SourcePlan};
 pub use crate::kind::{MobilityPlan, NodePlan, ServicePlan};
+
+use crate::scalar::words;
 
 /// A node's name: its key in the topology's `nodes` map.
 pub type NodeName = String;
@@ -149,6 +150,7 @@ pub enum Medium {
     /// The per-frame air: CSMA-CA, airtime, collisions, acknowledgements and loss.
     Phy,
 }
+words!(Medium, "edges" => Edges, "phy" => Phy);
 
 /// The wired network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,6 +175,7 @@ pub enum BackboneKind {
     /// A core router with a point-to-point link and a prefix per node.
     Routed,
 }
+words!(BackboneKind, "bridge" => Bridge, "routed" => Routed);
 
 /// `eth0` of a node in the testbed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -255,6 +258,7 @@ pub enum CongestionControl {
     /// Measured round trips (draft-ietf-core-cocoa-03).
     Cocoa,
 }
+words!(CongestionControl, "fixed" => Fixed, "cocoa" => Cocoa);
 
 /// How a host obtains its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +269,7 @@ pub enum AddressMode {
     /// RFC 4862 from the advertised prefix.
     Slaac,
 }
+words!(AddressMode, "dhcpv6" => Dhcpv6, "slaac" => Slaac);
 
 /// Duplicate address detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -277,6 +282,7 @@ pub enum DadMode {
     /// Not checked.
     Off,
 }
+words!(DadMode, "normal" => Normal, "optimistic" => Optimistic, "off" => Off);
 
 /// Attenuation between two radios.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

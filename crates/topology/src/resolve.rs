@@ -9,6 +9,7 @@
 //! | `radio` | the radio model: medium, parts, path loss, MAC |
 //! | `links` | positions and links at the start |
 //! | `scenario` | steps: repetitions and ramps expanded |
+//! | `world` | what is true while steps are expanded |
 //! | `movement` | moves: steps under `edges`, tracks under `phy` |
 //! | `expect` | expectations |
 //!
@@ -38,12 +39,13 @@ mod movement;
 mod radio;
 mod scenario;
 pub(crate) mod timers;
+mod world;
 
 pub use files::Loader;
 use groups::{Groups, expand, once};
 use identity::Network;
 use radio::RadioModel;
-use scenario::Setting;
+use world::Setting;
 
 /// The seed of a topology that names none.
 const DEFAULT_SEED: Seed = Seed(1);
@@ -354,6 +356,11 @@ impl<'t> Resolver<'t> {
                 None
             }
         }
+    }
+
+    /// The node's name with the lifetime of the topology. Unknown names have been reported.
+    fn known(&self, name: &str) -> Option<&'t str> {
+        self.nodes.get_key_value(name).map(|(key, _)| *key)
     }
 
     /// Every host with a radio, by name.

@@ -9,9 +9,7 @@ use units::quantity::parse_duration;
 use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, ShortAddress};
 
 use crate::decode::{Scalar, whole};
-use crate::diagnostic::{alternatives, nearest};
-use crate::plan::from_hex;
-use crate::plan::{AddressMode, BackboneKind, CongestionControl, DadMode, Medium};
+use crate::diagnostic::not_a_word;
 pub use crate::tree::{ScalarKind, ScalarText};
 use propagation::import::Format;
 
@@ -216,7 +214,7 @@ macro_rules! words {
                 use $crate::tree::ScalarKind::{Plain, Quoted};
                 match (scalar.kind, scalar.text.as_str()) {
                     $((Plain | Quoted, $word) => Ok($name::$value),)+
-                    (_, other) => Err($crate::scalar::not_a_word(other, &[$($word),+])),
+                    (_, other) => Err($crate::diagnostic::not_a_word(other, &[$($word),+])),
                 }
             }
             fn schema() -> serde_json::Value {
@@ -228,23 +226,7 @@ macro_rules! words {
 
 pub(crate) use words;
 
-/// `` `optimist` is not `normal`, `optimistic` or `off`; did you mean `optimistic`? ``
-pub(crate) fn not_a_word(found: &str, words: &[&str]) -> String {
-    let hint = nearest(found, words.iter().copied())
-        .map(|word| format!("; did you mean `{word}`?"))
-        .unwrap_or_default();
-    format!(
-        "`{found}` is not {}{hint}",
-        alternatives(words.iter().copied())
-    )
-}
-
-words!(Medium, "edges" => Edges, "phy" => Phy);
 words!(Format, "bonnmotion" => Bonnmotion, "ns2" => Ns2);
-words!(BackboneKind, "bridge" => Bridge, "routed" => Routed);
-words!(AddressMode, "dhcpv6" => Dhcpv6, "slaac" => Slaac);
-words!(DadMode, "normal" => Normal, "optimistic" => Optimistic, "off" => Off);
-words!(CongestionControl, "fixed" => Fixed, "cocoa" => Cocoa);
 
 /// A Content-Format (RFC 7252 §12.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,6 +293,17 @@ impl Scalar for HexBytes {
     }
 }
 
+/// The bytes that pairs of hexadecimal digits stand for.
+pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = digits
+        .chars()
+        .map(|c| Some(u8::try_from(c.to_digit(16)?).expect("a digit is under 16")))
+        .collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    let pairs = digits.chunks_exact(2);
+    Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
 /// Whether frames can pass a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
@@ -348,6 +341,7 @@ impl Scalar for Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::DadMode;
 
     fn read<T: Scalar>(text: &str, kind: ScalarKind) -> Result<T, String> {
         T::read(&ScalarText {

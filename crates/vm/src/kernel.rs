@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::modules::Tree;
-use crate::{VmError, fetch, image};
+use crate::{VmError, image, package};
 
 /// A bootable kernel with its modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Kernel {
         if let Some(kernel) = Kernel::cached(&source.cache) {
             return Ok(kernel);
         }
-        fetch::fetch(&source.cache, progress).or_else(|fetch_error| {
+        fetch(&source.cache, progress).or_else(|fetch_error| {
             host_kernel(&source.cache).map_err(|host_error| {
                 VmError::NoKernel(format!(
                     "nothing in the cache {}; the distribution's package: {fetch_error}; the \
@@ -121,9 +121,25 @@ impl Kernel {
     }
 }
 
+/// Downloads the distribution's kernel package into the cache.
+///
+/// # Errors
+/// Not a Debian or Ubuntu, no network, no such package: says which command failed and how.
+pub fn fetch(cache: &Path, mut progress: impl FnMut(&str)) -> Result<Kernel, VmError> {
+    std::fs::create_dir_all(cache).map_err(VmError::io("make", cache.display()))?;
+    // On the cache's file system, so that the modules can be moved instead of copied.
+    let work = tempfile::Builder::new()
+        .prefix(".fetch-")
+        .tempdir_in(cache)
+        .map_err(VmError::io("make a directory in", cache.display()))?;
+    let root = package::download(work.path(), &mut progress)?;
+    progress("unpacking the kernel image");
+    adopt(&root, cache)
+}
+
 /// The kernel at `ROOT/boot` and `ROOT/lib/modules` of an unpacked package, moved into the
 /// cache.
-pub(crate) fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
+fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
     let packed = newest_image(&root.join("boot")).ok_or_else(|| VmError::BadKernel {
         path: root.to_path_buf(),
         reason: "the package has no boot/vmlinuz-*".into(),

@@ -40,14 +40,13 @@
 //! | [`probe`] | whether KVM really works |
 //! | [`modules`] | kernel modules in dependency order |
 //! | [`initramfs`] | reproducible `newc` archives |
-//! | `kernel`, `fetch`, `image` | finding, downloading and unpacking a kernel |
+//! | `kernel`, `package`, `image` | finding, downloading and unpacking a kernel |
 //! | `snapshot`, `monitor` | a booted VM in a file, and how QEMU is told |
 //! | `config`, `root`, `input`, `place`, `qemu`, `process`, `running`, `run`, `results` | one run, in this order |
 
 mod config;
 mod elf;
 mod error;
-mod fetch;
 pub mod guest;
 pub mod harness;
 mod image;
@@ -56,6 +55,7 @@ mod input;
 mod kernel;
 pub mod modules;
 mod monitor;
+mod package;
 mod place;
 pub mod probe;
 mod process;
@@ -68,6 +68,5 @@ mod snapshot;
 
 pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
 pub use error::VmError;
-pub use fetch::fetch;
-pub use kernel::{Kernel, KernelSource, default_cache};
+pub use kernel::{Kernel, KernelSource, default_cache, fetch};
 pub use run::{Output, run};

@@ -147,7 +147,7 @@ pub struct RunArgs {
     pub how: HowArgs,
 }
 
-/// `A..B`, both included.
+/// `ID=PREFIX`, of header compression (RFC 6282 §3.1.2).
 fn parse_context(text: &str) -> Result<(u8, Ipv6Net), String> {
     let context = text.split_once('=').and_then(|(id, prefix)| {
         let id: u8 = id.parse().ok().filter(|id| *id < 16)?;
@@ -156,6 +156,7 @@ fn parse_context(text: &str) -> Result<(u8, Ipv6Net), String> {
     context.ok_or_else(|| "a context from 0 to 15 and a prefix, such as 1=2001:db8::/64".into())
 }
 
+/// `A..B`, both included.
 fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let wrong = || format!("`{text}` is no range of seeds such as 1..50");
     let (first, last) = text.split_once("..").ok_or_else(wrong)?;

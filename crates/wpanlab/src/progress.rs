@@ -7,8 +7,6 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use testbed::Progress;
 use units::quantity::format_duration;
 
-use crate::sweep;
-
 /// Plain lines come once per this much scenario time.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -21,6 +19,20 @@ pub enum Show {
     Lines,
     /// A bar.
     Bar(ProgressBar),
+}
+
+/// How far a sweep is.
+pub struct Runs {
+    /// Runs done.
+    pub done: usize,
+    /// Runs in all.
+    pub total: usize,
+    /// Runs of which an expectation does not hold, or which failed themselves.
+    pub failed: usize,
+    /// Runs per minute of this call.
+    pub per_minute: f64,
+    /// Time left at that rate.
+    pub left: Duration,
 }
 
 impl Show {
@@ -78,14 +90,14 @@ impl Show {
     }
 
     /// A sweep is this far.
-    pub fn runs(&self, progress: &sweep::Progress) {
-        let sweep::Progress {
+    pub fn runs(&self, runs: &Runs) {
+        let Runs {
             done,
             total,
             failed,
             per_minute,
             left,
-        } = *progress;
+        } = *runs;
         let text = format!(
             "{done} of {total} runs, {failed} failed, {per_minute:.1} a minute, {} left",
             HumanDuration(left)

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::BufReader;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use measure::distribution::{Distribution, Origin, Row, table};
@@ -24,7 +24,7 @@ use units::Seed;
 use crate::Outcome;
 use crate::backend::How;
 use crate::cli::RunArgs;
-use crate::progress::Show;
+use crate::progress::{Runs, Show};
 use crate::run::{choose_run_dir, is_occupied, load, make_run_dir, perform};
 
 mod journal;
@@ -263,20 +263,6 @@ struct Tally {
     since: Instant,
 }
 
-/// A sweep's progress, to be shown.
-pub struct Progress {
-    /// Runs done.
-    pub done: usize,
-    /// Runs in all.
-    pub total: usize,
-    /// Runs of which an expectation does not hold, or which failed themselves.
-    pub failed: usize,
-    /// Runs per minute of this call.
-    pub per_minute: f64,
-    /// Time left at that rate.
-    pub left: Duration,
-}
-
 impl Tally {
     fn new(journal: &Journal, missing: usize) -> Tally {
         Tally {
@@ -294,11 +280,11 @@ impl Tally {
         self.failed += usize::from(!row.passed);
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> Runs {
         let elapsed = self.since.elapsed();
         let each = elapsed / self.fresh.max(1);
         let missing = u32::try_from(self.total - self.done).unwrap_or(u32::MAX);
-        Progress {
+        Runs {
             done: self.done,
             total: self.total,
             failed: self.failed,

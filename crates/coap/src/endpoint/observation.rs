@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use units::SimTime;
 
-use super::outstanding::{Outstanding, Role, Stage};
+use super::outstanding::{Fetch, Notifications, Outstanding, Role, Stage};
 use super::peer::Peer;
 use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, Reliability, RequestId, Timer};
@@ -25,23 +25,6 @@ const DEFAULT_MAX_AGE_S: u64 = 60;
 /// After Max-Age a client waits "for a random amount of time between 5 and 15 seconds" more for
 /// a late notification before it registers again (RFC 7641 §3.3.1); ours is the longest.
 const LATE: Duration = Duration::from_secs(15);
-
-/// What has been heard of an observation.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Notifications {
-    /// The number of the newest notification, and when it came.
-    newest: Option<(u32, SimTime)>,
-    /// The request that fetches its further blocks.
-    fetch: Option<RequestId>,
-}
-
-/// A notification whose further blocks are fetched (RFC 7959 §3.4).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fetch {
-    pub(super) observation: RequestId,
-    sequence: u32,
-    message_id: u16,
-}
 
 /// A notification as it was received, possibly its first block only.
 pub(super) struct Notified {

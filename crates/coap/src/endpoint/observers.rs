@@ -20,12 +20,11 @@ use units::SimTime;
 
 use super::bodies::{Asked, Key};
 use super::peer::Peer;
-use super::server::encode_response;
 use super::{Endpoint, ExchangeId};
 use crate::block::Block;
 use crate::message::{Kind, Request, Response, option};
 use crate::protection::{Association, ContextId};
-use crate::wire::Token;
+use crate::wire::{Message, Token};
 
 /// Observations per peer.
 const PER_PEER: usize = 16;
@@ -297,7 +296,7 @@ impl Endpoint {
         if protected.is_err() {
             return;
         }
-        let bytes = encode_response(kind, message_id, key.1, response);
+        let bytes = Message::response(kind, message_id, key.1, response).encode();
         match kind {
             Kind::Confirmable => self.transmit_confirmable(now, to, message_id, bytes),
             _ => self.transmit(to, bytes),

@@ -5,7 +5,6 @@ use std::net::SocketAddrV6;
 
 use units::SimTime;
 
-use super::observation::{Fetch, Notifications};
 use super::peer::Peer;
 use super::transfer::Transfer;
 use super::{Reliability, RequestId};
@@ -42,6 +41,23 @@ pub(super) enum Role {
     Observation(Notifications),
     /// It is the rest of a notification.
     Fetch(Fetch),
+}
+
+/// What has been heard of an observation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notifications {
+    /// The number of the newest notification, and when it came.
+    pub(super) newest: Option<(u32, SimTime)>,
+    /// The request that fetches its further blocks.
+    pub(super) fetch: Option<RequestId>,
+}
+
+/// A notification whose further blocks are fetched (RFC 7959 §3.4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fetch {
+    pub(super) observation: RequestId,
+    pub(super) sequence: u32,
+    pub(super) message_id: u16,
 }
 
 /// How far a request has come.

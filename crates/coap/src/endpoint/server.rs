@@ -87,7 +87,7 @@ impl Endpoint {
             }
             return Err(error);
         }
-        let bytes = encode_response(kind, message_id, exchange.token, response);
+        let bytes = Message::response(kind, message_id, exchange.token, response).encode();
         match kind {
             Kind::Confirmable => {
                 self.transmit_confirmable(now, exchange.from, message_id, bytes);
@@ -258,7 +258,7 @@ impl Endpoint {
             }
             return;
         }
-        let bytes = encode_response(kind, id, message.token, response);
+        let bytes = Message::response(kind, id, message.token, response).encode();
         if kind == Kind::Acknowledgement {
             self.history
                 .set_reply((Peer::from(from), id), message.token, &bytes);
@@ -273,21 +273,4 @@ impl Endpoint {
         }
         Some(exchange)
     }
-}
-
-pub(super) fn encode_response(
-    kind: Kind,
-    message_id: u16,
-    token: Token,
-    response: Response,
-) -> Vec<u8> {
-    Message {
-        kind,
-        code: response.code,
-        message_id,
-        token,
-        options: response.options,
-        payload: response.payload,
-    }
-    .encode()
 }

@@ -51,9 +51,10 @@ impl Mobility for Node {
         self.handle_events(now);
     }
 
-    /// WMMS and correspondents take a binding for the end of a hold.
+    /// WMMS and correspondents take a binding for the end of a hold, and for that of a sleep that was
+    /// announced, or was being announced, when the handover began.
     fn stay(&mut self, now: SimTime, address: Ipv6Addr) {
-        if self.config.hold {
+        if self.config.hold || self.client.is_paused() {
             self.bind(now, address);
         }
     }

@@ -211,6 +211,7 @@ impl Groups {
         for a in 0..self.0.len() {
             for b in a + 1..self.0.len() {
                 if self.0[a].port == self.0[b].port
+                    && !self.are_distinct(a, b)
                     && self.take_turns(a, b, exchanges) == Some(false)
                 {
                     self.join(a, b);

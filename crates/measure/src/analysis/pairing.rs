@@ -273,12 +273,16 @@ impl<'a> Pairing<'a> {
             exchange.answer = Some(answer(o, request));
             return;
         };
+        // Later its Message ID is in use for another one.
+        let span = self.max_transmit_span;
+        let lately = |time: SimTime| o.complete.saturating_since(time) <= span;
         let known = &mut exchange.notifications;
-        let same = |n: &Notification| n.message_id == message.message_id;
+        let known_lately = known.iter().rev().take_while(|n| lately(n.time));
+        let mut ids = known_lately.map(|n| n.message_id);
+        let again = ids.any(|id| id == message.message_id)
+            || (lately(first.time) && first.message_id == message.message_id);
         match number {
-            Some(number)
-                if first.message_id != message.message_id && !known.iter().rev().any(same) =>
-            {
+            Some(number) if !again => {
                 self.other.notifications += 1;
                 known.push(Notification {
                     time: o.complete,

@@ -45,6 +45,12 @@ pub struct HandoverRow {
     pub node: NodeName,
     /// The client that asked it.
     pub client: NodeName,
+    /// How it asked, `GET`; absent in the tables of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub method: Option<String>,
+    /// What it asked for; absent in the tables of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resource: Option<String>,
     /// The edge router left.
     pub from: Option<NodeName>,
     /// The edge router arrived at.
@@ -53,7 +59,7 @@ pub struct HandoverRow {
     pub delay_s: Option<f64>,
     /// How long a request of the client would have found nobody: [`super::loss`].
     pub outage_s: Option<f64>,
-    /// Requests per second of the client for this resource of the node.
+    /// Requests per second of the client for this resource of the node; none if it observes it.
     pub rate_per_s: Option<f64>,
     /// Message IDs requested over the handover and never answered.
     pub lost: usize,
@@ -92,6 +98,8 @@ impl Row {
         let handover = |handover: &Handover| HandoverRow {
             node: handover.node.clone(),
             client: handover.client.clone(),
+            method: handover.method.clone(),
+            resource: Some(handover.resource.clone()),
             from: handover.from.clone(),
             to: handover.to.clone(),
             delay_s: handover.delay_s,
@@ -134,7 +142,7 @@ impl Row {
     }
 }
 
-/// The poll's rate that a handover was seen at.
+/// The poll's rate that a handover was seen at; an observation has none: it asks once.
 fn rate(plan: &Plan, handover: &Handover) -> Option<f64> {
     let mut polls = plan.nodes.get(&handover.client)?.polls();
     let asks = |method: u8| {
@@ -146,7 +154,7 @@ fn rate(plan: &Plan, handover: &Handover) -> Option<f64> {
             && poll.resource() == handover.resource
             && asks(poll.method.code())
     })?;
-    Some(1e9 / poll.every.as_nanos() as f64)
+    (!poll.observe).then(|| 1e9 / poll.every.as_nanos() as f64)
 }
 
 /// The figures of a run that are one number.
@@ -190,6 +198,8 @@ pub(super) fn test_row(point: usize, seed: u64, delays_s: &[f64]) -> Row {
     let handover = |delay: &f64| HandoverRow {
         node: "sensor".into(),
         client: "client".into(),
+        method: Some("GET".into()),
+        resource: Some("/t".into()),
         from: None,
         to: None,
         delay_s: Some(*delay),

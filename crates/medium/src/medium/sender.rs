@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use units::SimTime;
 
-use super::{Medium, Step};
+use super::Medium;
 use crate::air::OnAir;
 use crate::mpdu::{self, Header};
-use crate::radio::{Job, PendingAck, Phase};
+use crate::radio::{Job, PendingAck, Phase, Step};
 use crate::{
     FrameId, FrameReport, Kind, Outcome, Output, PathLoss, RadioIndex, Reason, SendOutcome, mac,
     phy,

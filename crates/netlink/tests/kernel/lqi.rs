@@ -33,7 +33,10 @@ pub fn of_frames() {
         let links = Links::connect(&here).await.unwrap();
         let sender = Node::new(&hwsim, 1).await;
         let listener = create_radio_with_phy(&hwsim, &host).await.unwrap();
-        links.set_address(listener.wpan_ifindex, &EUI64.0).await.unwrap();
+        links
+            .set_address(listener.wpan_ifindex, &EUI64.0)
+            .await
+            .unwrap();
         host.set_pan_id(listener.wpan_ifindex, PAN).await.unwrap();
         host.set_channel(listener.phy, channel(11)).await.unwrap();
         links.up(listener.wpan_ifindex).await.unwrap();
@@ -43,9 +46,16 @@ pub fn of_frames() {
         let udp = sender.socket();
         let everybody = SocketAddrV6::new(ALL_NODES, 5683, 0, sender.lowpan);
         for lqi in [Lqi(1), Lqi(42), Lqi(255), Lqi(0)] {
-            hwsim.set_lqi(sender.radio, listener.radio, lqi).await.unwrap();
+            hwsim
+                .set_lqi(sender.radio, listener.radio, lqi)
+                .await
+                .unwrap();
             let radio = hwsim.radio(sender.radio).await.unwrap();
-            assert_eq!(radio.lqi_at(listener.radio), Some(lqi), "as the kernel says");
+            assert_eq!(
+                radio.lqi_at(listener.radio),
+                Some(lqi),
+                "as the kernel says"
+            );
             udp.send_to(b"hello", everybody).unwrap();
             let expected = HeardFrame {
                 source: Some(MacAddress::Extended(sender.eui64)),

@@ -15,8 +15,8 @@ use wmms_store::{Durable, Journal, Store};
 
 use super::binding_mode;
 use super::writer::WriterThread;
-use crate::application::params;
 use crate::control::Controls;
+use crate::endpoint::params;
 use crate::host::{Host, now};
 
 /// Room for the datagrams that arrive while the store writes, as the kernel counts it.

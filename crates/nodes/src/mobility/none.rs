@@ -5,7 +5,7 @@ use handover::{Mobility, NoMobility};
 use units::SimTime;
 
 use super::{Adapter, Event, PlainEndpoint};
-use crate::application::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::host::{Host, now};
 
 /// A node that tells nobody where it is.

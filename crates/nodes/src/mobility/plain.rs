@@ -5,7 +5,7 @@ use driver::{Driver, Udp};
 use units::SimTime;
 
 use super::Event;
-use crate::application::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::host::Host;
 
 /// The endpoint of a node whose mobility protocol, if it has one, is not part of it.

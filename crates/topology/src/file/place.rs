@@ -1,7 +1,13 @@
 //! Pairs of nodes, and places in the plane.
 
-use crate::decode::{At, Block, Decode, Decoder};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::json;
+
+use crate::decode::{At, Block, Decode, Decoder, Scalar};
 use crate::scalar::Metres;
+use crate::schema::parts::{as_schema, list_of_two};
 use crate::tree::{Tree, Value};
 
 tables! {
@@ -105,6 +111,49 @@ impl Decode for Place {
             Value::Table(_) => Decode::decode(tree, d).map(Place::Spread),
             _ => Decode::decode(tree, d).map(Place::At),
         }
+    }
+}
+
+impl JsonSchema for Pair {
+    fn schema_name() -> Cow<'static, str> {
+        "Pair".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        list_of_two("Two node names, `[sensor, er1]`.", &String::schema())
+    }
+}
+
+impl JsonSchema for Position {
+    fn schema_name() -> Cow<'static, str> {
+        "Position".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        list_of_two("A place in the plane, `[10 m, 0 m]`.", &Metres::schema())
+    }
+}
+
+impl JsonSchema for Corners {
+    fn schema_name() -> Cow<'static, str> {
+        "Corners".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let corner = generator.subschema_for::<Position>().to_value();
+        list_of_two(
+            "Two corners of a rectangle, `[[0 m, 0 m], [50 m, 20 m]]`.",
+            &corner,
+        )
+    }
+}
+
+impl JsonSchema for Place {
+    fn schema_name() -> Cow<'static, str> {
+        "Place".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        as_schema(json!({
+            "description": "A place in the plane, or how to find one.",
+            "anyOf": [generator.subschema_for::<Position>(), generator.subschema_for::<Spread>()],
+        }))
     }
 }
 

@@ -1,15 +1,18 @@
 //! The radio model: medium, parts, loss on the way, MAC.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::json;
 use units::{Db, Dbm};
 
 use super::place::Pair;
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::Span;
+use crate::diagnostic::{Span, not_a_word};
 use crate::plan::Medium;
-use crate::scalar::{Hertz, Metres, Milliamperes, Volts, not_a_word};
+use crate::scalar::{Hertz, Metres, Milliamperes, Volts};
+use crate::schema::parts::as_schema;
 use crate::tree::{Tree, Value};
 
 tables! {
@@ -155,6 +158,21 @@ impl Decode for Profile {
                 None
             }
         }
+    }
+}
+
+impl JsonSchema for Profile {
+    fn schema_name() -> Cow<'static, str> {
+        "Profile".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        as_schema(json!({
+            "description": "A radio part: a name, or a table of its figures.",
+            "anyOf": [
+                { "type": "string", "enum": medium::Profile::NAMES },
+                generator.subschema_for::<ProfileTable>(),
+            ],
+        }))
     }
 }
 

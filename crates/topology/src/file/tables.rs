@@ -93,7 +93,7 @@ macro_rules! tagged {
                     $( $word => $crate::decode::Decode::decode(tree, d).map($name::$variant), )*
                     other => {
                         let words = [$($word),*];
-                        let right = $crate::scalar::not_a_word(other, &words);
+                        let right = $crate::diagnostic::not_a_word(other, &words);
                         d.report(given.span, format!("{} {right}", $key));
                         None
                     }

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
 use units::{Channel, Db, Dbm, PanId};
 
-use super::radio::{Host, Moving, Radio};
+use super::Node;
 use super::router::DEFAULT_MAX_INTERVAL;
-use super::{DefaultHanded, Node};
 use crate::decode::{At, Block};
 use crate::plan::{EarlyScanPlan, NodeName, ScanPlan};
 use crate::resolve::identity::Router;
@@ -27,13 +26,6 @@ tables! {
         /// signal; default three times the longest max_interval of the candidates' router
         /// advertisements.
         pub signal_timeout: Option<At<Duration>>,
-    }
-
-    /// How a mobile node hands over: when, who hears of it, and how it gets its new address.
-    pub struct MobileHandover {
-        with leaving: Leaving,
-        with handed: DefaultHanded,
-        with host: Host,
     }
 
     /// The signal condition that starts a handover. A lost link triggers at once.
@@ -75,6 +67,15 @@ pub enum ScanChannels {
     Candidates,
 }
 words!(ScanChannels, "candidates" => Candidates);
+
+/// A radio that moves.
+#[derive(Clone, Debug)]
+pub struct Moving {
+    /// Edge routers that it may attach to.
+    pub candidates: Option<Vec<At<String>>>,
+    /// When it leaves its router, and how it looks for others.
+    pub leaving: Option<Leaving>,
+}
 
 /// When a radio leaves its router, and for which others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,12 +126,12 @@ pub struct CandidatePlan {
 }
 
 impl Moving {
-    /// The plan of `context`'s node, whose radio is `radio`.
+    /// The plan of `context`'s node, which starts at the router `home`.
     pub(super) fn plan<'t>(
         &self,
         r: &mut Resolver<'t>,
         context: &Context<'_, 't>,
-        radio: &Radio,
+        home: &At<String>,
     ) -> HandoverPlan {
         let path = format!("{}.handover", context.path);
         let leaving = self.leaving.as_ref();
@@ -160,7 +161,7 @@ impl Moving {
             },
             scan,
             signal_timeout,
-            candidates: self.candidates(r, context, radio),
+            candidates: self.candidates(r, context, home),
         }
     }
 
@@ -168,7 +169,7 @@ impl Moving {
         &self,
         r: &mut Resolver<'t>,
         context: &Context<'_, 't>,
-        radio: &Radio,
+        home: &At<String>,
     ) -> Vec<CandidatePlan> {
         let routers = &context.network.routers;
         let Some(given) = &self.candidates else {
@@ -181,7 +182,6 @@ impl Moving {
             let router = found.and_then(|(name, _)| context.network.router(name));
             candidates.extend(router.map(Router::candidate));
         }
-        let home = &radio.attached_to;
         if !given.iter().any(|c| c.value == home.value) {
             let message = format!(
                 "`{}.attached_to`: `{}` is not among the candidates; add it there",

@@ -4,30 +4,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
-use units::{Eui64, ShortAddress};
 
-use super::handover::{HandoverPlan, Leaving};
+use super::antenna::Antenna;
+use super::handover::{HandoverPlan, Leaving, Moving};
 use super::{Expand, Mobility, MobilityKeys, Node, Place, Protocol, ServiceKeys};
 use crate::decode::{At, Block, Decoder};
-use crate::file::{self, Coap, Profile};
+use crate::file::Coap;
 use crate::plan::{AddressMode, DadMode, NodeName};
 use crate::resolve::timers::{ms, s};
 use crate::resolve::{Context, Resolver, or, or_default};
 
 tables! {
-    /// A radio.
-    pub struct Antenna {
-        /// Extended address of its radio; derived from the seed.
-        pub eui64: Option<At<Eui64>>,
-        /// Short address of its radio; default none.
-        pub short_address: Option<At<ShortAddress>>,
-        /// Where it stands or starts: `[x, y]` in metres; of a node that is no router also a place in
-        /// an `area`, or for a `count` a `grid`. A node that starts with an `import` needs none.
-        pub position: Option<file::Place>,
-        /// `phy`: its radio's part; default as under `radio`.
-        pub profile: Option<Profile>,
-    }
-
     /// A radio at an edge router.
     pub struct Attached {
         with antenna: Antenna,
@@ -135,15 +122,6 @@ pub struct Radio {
     pub host: Host,
     /// How it moves, if it does.
     pub handover: Option<Moving>,
-}
-
-/// A radio that moves.
-#[derive(Clone, Debug)]
-pub struct Moving {
-    /// Edge routers that it may attach to.
-    pub candidates: Option<Vec<At<String>>>,
-    /// When it leaves its router, and how it looks for others.
-    pub leaving: Option<Leaving>,
 }
 
 impl Radio {
@@ -311,7 +289,7 @@ impl Radio {
                 ),
             },
             sleep: self.sleep(r, context),
-            handover: handover.map(|moving| moving.plan(r, context, self)),
+            handover: handover.map(|moving| moving.plan(r, context, &self.attached_to)),
         }
     }
 

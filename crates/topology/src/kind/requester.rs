@@ -114,7 +114,7 @@ impl JsonSchema for Payload {
         "Payload".into()
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        crate::schema::one_of([
+        crate::schema::parts::one_of([
             generator.subschema_for::<At<String>>(),
             generator.subschema_for::<Hex>(),
         ])

@@ -1,15 +1,15 @@
 //! Shorthands for combinations of a place, a mobility and services.
 
 use super::dhcpv6_server::Dhcpv6Server;
-use super::handover::MobileHandover;
+use super::handover::{Leaving, Moving};
 use super::program::Program;
-use super::radio::{Attached, Host, Moving, Radio};
+use super::radio::{Attached, Host, Radio};
 use super::requester::{Poll, Polls};
 use super::sensors::{Resource, Sensors};
 use super::wired::Wired;
 use super::{
-    DefaultGiven, DefaultReached, Expand, Mobility, MobilityKeys, Node, Place, Protocol, Service,
-    ServiceKeys, ServiceTable,
+    DefaultGiven, DefaultHanded, DefaultReached, Expand, Mobility, MobilityKeys, Node, Place,
+    Protocol, Service, ServiceKeys, ServiceTable,
 };
 use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
@@ -48,6 +48,13 @@ tables! {
         pub handover: Option<MobileHandover>,
         /// CoAP parameters.
         pub coap: Option<Block<Coap>>,
+    }
+
+    /// How a mobile node hands over: when, who hears of it, and how it gets its new address.
+    pub struct MobileHandover {
+        with leaving: Leaving,
+        with handed: DefaultHanded,
+        with host: Host,
     }
 
     /// CoAP node with a radio that stays where it is: no handover, no hold, no scan. Others ask it at

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
 use units::{Channel, PanId};
 
+use super::antenna::Antenna;
 use super::dhcpv6_server;
-use super::radio::Antenna;
 use super::wired::Wired;
 use super::{Expand, Mobility, Node, Place, ServiceKeys};
 use crate::decode::{At, Block, Decoder};

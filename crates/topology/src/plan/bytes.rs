@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::scalar::from_hex;
+
 /// Bytes of a payload or an option. A plan has them as `text:…`, or as `hex:…` where they are no text
 /// without control characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,17 +23,6 @@ impl Bytes {
         let shown = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
         std::str::from_utf8(&self.0).is_ok_and(|text| text.chars().all(shown))
     }
-}
-
-/// The bytes that pairs of hexadecimal digits stand for.
-pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = digits
-        .chars()
-        .map(|c| Some(u8::try_from(c.to_digit(16)?).expect("a digit is under 16")))
-        .collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    let pairs = digits.chunks_exact(2);
-    Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 impl fmt::Display for Bytes {

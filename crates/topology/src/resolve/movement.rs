@@ -9,7 +9,7 @@ use units::quantity::format_duration;
 
 use super::Resolver;
 use super::links::{link, unordered};
-use super::scenario::{GRAIN, Setting, World, Wrong, free_to_change, parts};
+use super::world::{GRAIN, Setting, World, Wrong, free_to_change, parts};
 use crate::decode::At;
 use crate::file::{self, Step};
 use crate::plan::Action;

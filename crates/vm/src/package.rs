@@ -1,27 +1,21 @@
 //! The distribution's kernel package, without root: downloaded by `apt-get`, unpacked by
-//! `dpkg-deb`, pruned and put into the cache.
+//! `dpkg-deb`, pruned.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Kernel, VmError, kernel};
+use crate::VmError;
 
-/// Downloads the distribution's kernel package into the cache.
+/// Downloads the distribution's kernel package and unpacks it below `work`; gives its root.
 ///
 /// Debian's `linux-image-amd64` and Ubuntu's `linux-image-generic` are empty packages that
 /// depend on the newest image and, on Ubuntu, on packages with its modules.
 ///
 /// # Errors
 /// Not a Debian or Ubuntu, no network, no such package: says which command failed and how.
-pub fn fetch(cache: &Path, mut progress: impl FnMut(&str)) -> Result<Kernel, VmError> {
-    std::fs::create_dir_all(cache).map_err(VmError::io("make", cache.display()))?;
-    // On the cache's file system, so that the modules can be moved instead of copied.
-    let work = tempfile::Builder::new()
-        .prefix(".fetch-")
-        .tempdir_in(cache)
-        .map_err(VmError::io("make a directory in", cache.display()))?;
-    let apt = Apt::new(work.path())?;
+pub(crate) fn download(work: &Path, mut progress: impl FnMut(&str)) -> Result<PathBuf, VmError> {
+    let apt = Apt::new(work)?;
     let name = package_name();
     progress(&format!("looking for the package {name}"));
     let packages = match apt.closure(name) {
@@ -32,7 +26,7 @@ pub fn fetch(cache: &Path, mut progress: impl FnMut(&str)) -> Result<Kernel, VmE
             apt.closure(name)?
         }
     };
-    let root = work.path().join("root");
+    let root = work.join("root");
     for package in packages {
         progress(&format!("downloading {package}"));
         let deb = match apt.download(&package) {
@@ -49,8 +43,7 @@ pub fn fetch(cache: &Path, mut progress: impl FnMut(&str)) -> Result<Kernel, VmE
         std::fs::remove_file(&deb).map_err(VmError::io("remove", deb.display()))?;
     }
     prune(&root);
-    progress("unpacking the kernel image");
-    kernel::adopt(&root, cache)
+    Ok(root)
 }
 
 fn package_name() -> &'static str {

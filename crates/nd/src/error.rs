@@ -1,0 +1,52 @@
+//! Why a received message is none.
+
+use std::net::Ipv6Addr;
+
+/// Why a received message is silently discarded (RFC 4861 §6.1.1, §6.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// It was forwarded, so its sender is not on the link.
+    #[error("hop limit is {0}: expected 255, a neighbour's")]
+    HopLimit(u8),
+    /// An advertisement whose source is not a router's link-local address.
+    #[error("source of a router advertisement is {0}: expected a link-local address")]
+    Source(Ipv6Addr),
+    /// Another ICMPv6 message.
+    #[error("ICMPv6 type is {found}: expected {expected}")]
+    Type {
+        /// ICMPv6 type found.
+        found: u8,
+        /// ICMPv6 type wanted.
+        expected: u8,
+    },
+    /// A code that is not assigned.
+    #[error("ICMPv6 code is {0}: expected 0")]
+    Code(u8),
+    /// Shorter than the fixed part.
+    #[error("ICMPv6 message has {present} octets: expected at least {least}")]
+    TooShort {
+        /// Octets found.
+        present: usize,
+        /// Octets of the fixed part.
+        least: usize,
+    },
+    /// An option that has no length.
+    #[error("option {kind} has length 0: expected at least 1 unit of 8 octets")]
+    ZeroLengthOption {
+        /// Option type.
+        kind: u8,
+    },
+    /// An option that ends behind the message.
+    #[error("option {kind} has {length} octets: only {present} are left in the message")]
+    TruncatedOption {
+        /// Option type.
+        kind: u8,
+        /// Octets that it claims.
+        length: usize,
+        /// Octets that are left.
+        present: usize,
+    },
+    /// A solicitation that names a link-layer address for the unspecified address.
+    #[error("a solicitation from :: has a source link-layer address option: expected none")]
+    LinkLayerOfUnspecified,
+}
