@@ -2,15 +2,13 @@
 
 mod support;
 
-use std::time::Duration;
-
 use coap::message::option;
 use coap::{Code, Failure, Reliability, Request, Response};
 use comp::client::{self, CallFailure, CallId, Outcome, Target};
 use comp::node;
 use handover::Mobility;
 use service::requester::{Ask, Poll, Requester, Timing};
-use service::{Phase, Reach, Report, Services};
+use service::{Reach, Report, Services};
 use support::*;
 use units::{Seed, SimTime};
 
@@ -250,10 +248,7 @@ fn polls() -> Vec<Poll> {
         ask,
         reliability: CON,
         observe: false,
-        timing: Timing {
-            phase: Phase::Fixed(Duration::ZERO),
-            ..Timing::every(ms(100))
-        },
+        timing: Timing::every(ms(100)),
     };
     let put = Ask {
         method: Code::PUT,

@@ -121,7 +121,7 @@ impl Parts {
                 ServicePlan::Program(_) => {}
             }
         }
-        if node.host.is_some() || node.speaks_coap() {
+        if node.host.is_some() || node.mobility.is_some() || node.speaks_coap() {
             parts.start_application(config, node)?;
         }
         Ok(parts)

@@ -1,5 +1,6 @@
 //! The plan's services in the words of their cores.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,11 +9,11 @@ use service::requester::{Arrivals, Ask, Poll, Requester, Timing};
 use service::sensors::{
     Changes, Counter, End, MAX_DECIMALS, Replay, Resource, Sensors, Sine, Source, Walk, Writes,
 };
-use service::{Phase, Services, Target};
+use service::{Services, Target};
 use topology::plan::{
     self, NodePlan, PollPlan, RequesterPlan, ResourcePlan, SensorsPlan, ServicePlan, SourcePlan,
 };
-use units::ByteSize;
+use units::{ByteSize, Rng};
 
 use crate::host::Host;
 
@@ -25,10 +26,18 @@ const SINE_DECIMALS: u8 = 2;
 /// When the plan has one that cannot be had.
 pub(crate) fn of(host: &Host, node: &NodePlan) -> Result<Services> {
     let mut services = Services::new();
+    // Services of one kind are told apart by their place among themselves.
+    let (mut sensing, mut polling) = (0, 0);
     for plan in &node.services {
         match plan {
-            ServicePlan::Sensors(plan) => services.push(sensors(host, plan)?),
-            ServicePlan::Polls(plan) => services.push(requester(host, plan)?),
+            ServicePlan::Sensors(plan) => {
+                services.push(sensors(plan, streams(host, sensing))?);
+                sensing += 1;
+            }
+            ServicePlan::Polls(plan) => {
+                services.push(requester(plan, streams(host, polling))?);
+                polling += 1;
+            }
             // Parts of their own.
             ServicePlan::Dhcpv6Server(_) | ServicePlan::Wmms(_) | ServicePlan::Program(_) => {}
         }
@@ -36,15 +45,40 @@ pub(crate) fn of(host: &Host, node: &NodePlan) -> Result<Services> {
     Ok(services)
 }
 
-fn requester(host: &Host, plan: &RequesterPlan) -> Result<Requester> {
-    // The stream of the first poll is the one that all polls had in common once.
-    let name = |place: usize| match place {
-        0 => "polls".to_owned(),
-        _ => format!("polls {place}"),
-    };
-    let polls = plan.polls.iter().enumerate();
-    let polls = polls.map(|(place, plan)| poll(name(place), plan)).collect();
-    Requester::new(polls, |name| host.rng(name)).context("polls")
+/// The node's name for the random stream that a service calls `name`. `place` is that of the service
+/// among those of its kind.
+fn stream_name(place: usize, name: &str) -> String {
+    match place {
+        0 => name.to_owned(),
+        _ => format!("{name} of service {}", place + 1),
+    }
+}
+
+/// The random streams of a service by the names that it has for them.
+fn streams(host: &Host, place: usize) -> impl FnMut(&str) -> Rng {
+    move |name| host.rng(&stream_name(place, name))
+}
+
+fn requester(plan: &RequesterPlan, stream: impl FnMut(&str) -> Rng) -> Result<Requester> {
+    let polls = stream_names(&plan.polls).into_iter().zip(&plan.polls);
+    let polls = polls.map(|(name, plan)| poll(name, plan)).collect();
+    Requester::new(polls, stream).context("polls")
+}
+
+/// The service's names for the random streams of `polls`: whom each asks, and which of the polls of
+/// that node it is. A further poll of another node, or a further node of a group, leaves the draws
+/// of the others as they are. The first one's stream is the one that all polls had in common once.
+fn stream_names(polls: &[PollPlan]) -> Vec<String> {
+    let mut times: BTreeMap<&str, u32> = BTreeMap::new();
+    let names = polls.iter().enumerate().map(|(place, poll)| {
+        let times = times.entry(&poll.node).or_default();
+        *times += 1;
+        match place {
+            0 => "polls".to_owned(),
+            _ => format!("polls {} #{times}", poll.node),
+        }
+    });
+    names.collect()
 }
 
 fn poll(name: String, plan: &PollPlan) -> Poll {
@@ -75,21 +109,20 @@ fn poll(name: String, plan: &PollPlan) -> Poll {
                 plan::Arrivals::Periodic => Arrivals::Periodic,
                 plan::Arrivals::Poisson => Arrivals::Poisson,
             },
-            phase: Phase::Fixed(plan.first),
+            first: plan.first,
             jitter: plan.jitter,
-            ..Timing::every(plan.every)
+            every: plan.every,
         },
     }
 }
 
-fn sensors(host: &Host, plan: &SensorsPlan) -> Result<Sensors> {
+fn sensors(plan: &SensorsPlan, stream: impl FnMut(&str) -> Rng) -> Result<Sensors> {
     let resources = plan.resources.iter().map(resource);
     let resources = resources.collect::<Result<_>>()?;
-    Sensors::new(resources, |name| host.rng(name)).context("resources")
+    Sensors::new(resources, stream).context("resources")
 }
 
 fn resource(plan: &ResourcePlan) -> Result<Resource> {
-    let fixed = |phase| Phase::Fixed(phase);
     Ok(Resource {
         path: plan.path.clone(),
         source: source(&plan.value).with_context(|| format!("resource {}", plan.path))?,
@@ -97,7 +130,7 @@ fn resource(plan: &ResourcePlan) -> Result<Resource> {
         size: Some(size(plan.size)),
         changes: plan.changes.as_ref().map(|changes| Changes {
             every: changes.every,
-            phase: fixed(changes.phase),
+            phase: changes.phase,
         }),
         writes: match plan.writable {
             true => Writes::ALL,
@@ -112,6 +145,7 @@ fn size(size: ByteSize) -> usize {
 
 fn source(plan: &SourcePlan) -> Result<Source> {
     Ok(match *plan {
+        SourcePlan::Reading => Source::Reading,
         SourcePlan::Constant(ref bytes) => Source::Constant(bytes.0.clone()),
         SourcePlan::Counter { start, step } => Source::Counter(Counter {
             start,
@@ -135,19 +169,13 @@ fn source(plan: &SourcePlan) -> Result<Source> {
             step,
             min,
             max,
-        } => {
-            let walk = Walk {
-                start,
-                step,
-                low: min,
-                high: max,
-                decimals: decimals(&[start, step, min, max]),
-            };
-            match walk == Walk::reading() {
-                true => Source::Reading,
-                false => Source::Walk(walk),
-            }
-        }
+        } => Source::Walk(Walk {
+            start,
+            step,
+            low: min,
+            high: max,
+            decimals: decimals(&[start, step, min, max]),
+        }),
         SourcePlan::Replay { ref points, repeat } => {
             let end = if repeat { End::Repeat } else { End::Hold };
             let points = points
@@ -178,7 +206,77 @@ fn decimals(numbers: &[f64]) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// The polls of the node `client` in a network with a `count` of lamps, service by service.
+    fn polls(count: u32, services: &str) -> Vec<Vec<PollPlan>> {
+        let text = format!(
+            "version: 1\nname: polls\nnodes:\n  er1: {{ role: edge-router }}\n  \
+             lamp: {{ role: sensor, attached_to: er1, count: {count} }}\n  \
+             wall: {{ role: sensor, attached_to: er1 }}\n  \
+             client: {{ place: wired, services: [{services}] }}\nscenario: {{ duration: 5 s }}\n"
+        );
+        let plan = topology::load("polls.yaml", &text, topology::Overrides::default());
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        let services = plan.nodes["client"].services.iter();
+        let polls = services.filter_map(|service| match service {
+            ServicePlan::Polls(plan) => Some(plan.polls.clone()),
+            _ => None,
+        });
+        polls.collect()
+    }
+
+    /// The node that each poll asks, and the name of its stream on its node.
+    fn streams(services: &[Vec<PollPlan>]) -> Vec<(String, String)> {
+        let named = services.iter().enumerate().flat_map(|(place, polls)| {
+            let names = stream_names(polls).into_iter().zip(polls);
+            names.map(move |(name, poll)| (poll.node.clone(), stream_name(place, &name)))
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn the_first_of_all_polls_and_the_first_readings_have_the_streams_that_they_always_had() {
+        let services = "{ sensors: [{ path: /x }] }, { polls: [{ node: wall }, { node: lamp }] }";
+        assert_eq!(streams(&polls(1, services))[0].1, "polls");
+        assert_eq!(stream_name(0, "readings"), "readings");
+    }
+
+    #[test]
+    fn no_two_polls_and_no_two_services_of_a_node_share_a_stream() {
+        let two = "{ polls: [{ node: wall }, { node: wall }, { node: lamp }, { node: lamp }] }, \
+                   { polls: [{ node: wall }, { node: lamp }] }";
+        let streams = streams(&polls(3, two));
+        let names: BTreeSet<&str> = streams.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names.len(), 12);
+        assert_eq!(streams.len(), 12);
+        assert_ne!(stream_name(0, "readings"), stream_name(1, "readings"));
+    }
+
+    #[test]
+    fn a_further_node_leaves_the_streams_of_all_other_polls_as_they_are() {
+        let two = "{ polls: [{ node: lamp }, { node: wall }, { node: lamp }] }, \
+                   { polls: [{ node: lamp }, { node: wall }] }";
+        let (few, many) = (streams(&polls(2, two)), streams(&polls(5, two)));
+        let known = |(node, _): &&(String, String)| !["lamp3", "lamp4", "lamp5"].contains(&&**node);
+        let of_known: Vec<&(String, String)> = many.iter().filter(known).collect();
+        assert_eq!(of_known, few.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_longest_options_that_a_topology_may_have_are_polls() {
+        let longest = format!(
+            "{{ polls: [{{ node: wall, query: [{}], options: [{{ number: 2053, value: {} }}] }}] }}",
+            "q".repeat(255),
+            "v".repeat(1024)
+        );
+        let plan = RequesterPlan {
+            polls: polls(1, &longest).remove(0),
+        };
+        assert!(requester(&plan, |name| units::Seed(1).rng(&[name])).is_ok());
+    }
 
     #[test]
     fn numbers_have_as_many_digits_as_the_file_gives_them() {
@@ -188,14 +286,19 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_that_the_plan_has_by_default_is_a_reading() {
-        let plan = SourcePlan::RandomWalk {
-            start: 21.5,
-            step: 0.1,
-            min: -40.0,
-            max: 85.0,
+    fn a_resource_that_names_no_source_is_a_reading_and_a_walk_has_a_stream_of_its_own() {
+        let text = "version: 1\nname: walks\nnodes:\n  er1: { role: edge-router }\n  \
+                    wall: { role: sensor, attached_to: er1, resources: [{ path: /a }, \
+                    { path: /b, value: { random_walk: {} } }] }\nscenario: { duration: 5 s }\n";
+        let plan = topology::load("walks.yaml", text, topology::Overrides::default());
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        let [ServicePlan::Sensors(sensors)] = plan.nodes["wall"].services.as_slice() else {
+            panic!("{plan:?}");
         };
-        assert_eq!(source(&plan).unwrap(), Source::Reading);
+        let sources = sensors.resources.iter().map(|r| source(&r.value).unwrap());
+        // The defaults of `random_walk` are what a reading is.
+        let expected = [Source::Reading, Source::Walk(Walk::reading())];
+        assert_eq!(sources.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -62,10 +62,9 @@
 //! | [`services`] | [`Services`]: the services of one node |
 //! | [`requester`] | [`Requester`]: polls, by any method, and observations |
 //! | [`sensors`] | [`Sensors`]: resources with a representation that is generated, and may be written |
-//! | [`phase`] | [`Phase`]: what keeps nodes that do the same out of step |
 
+mod draw;
 pub mod node;
-pub mod phase;
 pub mod requester;
 pub mod sensors;
 pub mod service;
@@ -75,7 +74,6 @@ pub mod services;
 mod stub;
 
 pub use node::{CallFailure, CallId, Event, Incoming, Node, Outcome, Target};
-pub use phase::Phase;
 pub use requester::Requester;
 pub use sensors::Sensors;
 pub use service::{Reach, Report, Service, Tally};

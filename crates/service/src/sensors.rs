@@ -88,7 +88,7 @@ impl Answer {
 
 impl Sensors {
     /// Serves `resources`. `stream` makes the random stream of a name: `readings` for all
-    /// [`Source::Reading`]s, `walk /path` for a [`Source::Walk`], `phase /path` for a random phase.
+    /// [`Source::Reading`]s, `walk /path` for a [`Source::Walk`].
     ///
     /// # Errors
     /// A resource that cannot be had.

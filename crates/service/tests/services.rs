@@ -12,8 +12,8 @@ use machine::Machine;
 use service::requester::{Ask, Poll, Requester, Timing};
 use service::sensors::{Changes, Counter, Resource, Sensors, Source, Writes};
 use service::{
-    CallFailure, CallId, Event, Incoming, Node, Outcome, Phase, Reach, Report, Service, Services,
-    Tally, Target,
+    CallFailure, CallId, Event, Incoming, Node, Outcome, Reach, Report, Service, Services, Tally,
+    Target,
 };
 use units::{Rng, Seed, SimTime};
 
@@ -270,10 +270,7 @@ fn poll(name: &str, ask: Ask) -> Poll {
         ask,
         reliability: CON,
         observe: false,
-        timing: Timing {
-            phase: Phase::Fixed(Duration::ZERO),
-            ..Timing::every(Duration::from_millis(100))
-        },
+        timing: Timing::every(Duration::from_millis(100)),
     }
 }
 
@@ -418,7 +415,7 @@ fn what_is_observed_by_get_and_by_fetch_is_told_when_it_changes_and_when_it_is_w
         source: Source::Counter(Counter::up_from(0.0)),
         changes: Some(Changes {
             every: Duration::from_millis(100),
-            phase: Phase::Fixed(Duration::ZERO),
+            phase: Duration::ZERO,
         }),
         writes: Writes {
             put: true,

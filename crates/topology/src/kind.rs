@@ -24,6 +24,7 @@
 pub mod antenna;
 pub mod comp;
 pub mod dhcpv6_server;
+mod facts;
 pub mod handover;
 mod node;
 pub mod program;
@@ -41,13 +42,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::not_a_word;
+use crate::diagnostic::{Span, not_a_word};
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText};
 use crate::tree::Tree;
 
 use antenna::Antenna;
+pub(crate) use facts::{MobilityFacts, ServiceFacts};
 pub use node::NodePlan;
 pub(crate) use served::{Served, Serves};
 
@@ -132,7 +134,7 @@ pub struct Node {
     /// What runs on it.
     pub services: Vec<Service>,
     /// CoAP parameters.
-    pub coap: Option<Coap>,
+    pub coap: Option<Block<Coap>>,
 }
 
 /// Where a node is.
@@ -237,14 +239,8 @@ impl Node {
 
     /// Whether it asks others by itself.
     pub(crate) fn asks(&self) -> bool {
-        let polls = self
-            .services
-            .iter()
-            .filter_map(|service| match &service.table {
-                ServiceTable::Polls(polls) => Some(polls),
-                _ => None,
-            });
-        polls.into_iter().any(|polls| !polls.0.is_empty())
+        let mut services = self.services.iter();
+        services.any(|service| service.table.asks())
     }
 
     /// Whether one of its services is as `which` says.
@@ -269,6 +265,14 @@ macro_rules! mobilities {
             pub(crate) const DEFAULT: Protocol = Protocol::Comp;
 
             const WORDS: &'static [&'static str] = &["none", $($word),*];
+
+            /// The word that the file has for it.
+            const fn word(self) -> &'static str {
+                match self {
+                    Protocol::None => "none",
+                    $( Protocol::$variant => $word, )*
+                }
+            }
         }
 
         impl crate::decode::Scalar for Protocol {
@@ -296,14 +300,22 @@ macro_rules! mobilities {
 
         impl MobilityKeys {
             /// The mobility that these keys choose. `default` is that of a node that names none, and
-            /// `inline` what a shorthand has for the default protocol's own table.
+            /// `inline` what a shorthand has for the default protocol's own table. Settings of
+            /// another protocol than the chosen one are reported.
             pub(crate) fn choose(
                 self,
                 default: Protocol,
                 inline: Option<DefaultGiven>,
                 d: &mut Decoder,
             ) -> Mobility {
-                match self.mobility.map_or(default, |given| given.value) {
+                let chosen = self.mobility.map_or(default, |given| given.value);
+                $( if let Some(settings) = &self.$key {
+                    chosen.check(Protocol::$variant, stringify!($key), settings.span, d);
+                } )*
+                for (key, span) in inline.iter().flat_map(DefaultGiven::keys) {
+                    chosen.check(Protocol::DEFAULT, &key, span, d);
+                }
+                match chosen {
                     Protocol::None => Mobility::None,
                     $( Protocol::$variant => {
                         let given = $module::Given::of(self.$key, inline, d);
@@ -330,11 +342,35 @@ macro_rules! mobilities {
                 }
             }
 
+            /// The key of its permanent address.
+            pub(crate) fn address_key(&self) -> Option<&'static str> {
+                match self {
+                    Mobility::None => None,
+                    $( Mobility::$variant(_) => $module::Plan::address_key(), )*
+                }
+            }
+
             /// Whether only those find the node who speak the same protocol.
             pub(crate) fn is_located(&self) -> bool {
                 match self {
                     Mobility::None => false,
                     $( Mobility::$variant(_) => $module::LOCATED, )*
+                }
+            }
+
+            /// Whether it can tell others of a sleep.
+            pub(crate) fn announces_sleep(&self) -> bool {
+                match self {
+                    Mobility::None => false,
+                    $( Mobility::$variant(_) => $module::Plan::announces_sleep(), )*
+                }
+            }
+
+            /// Whether it tells others of the address that the node gets.
+            pub(crate) fn tells_address(&self) -> bool {
+                match self {
+                    Mobility::None => false,
+                    $( Mobility::$variant(_) => $module::Plan::tells_address(), )*
                 }
             }
 
@@ -373,10 +409,18 @@ macro_rules! mobilities {
     };
 }
 
-/// What other crates may ask the plan of a protocol.
-pub(crate) trait MobilityFacts {
-    /// Whether correspondents keep their requests back while the node is handed over.
-    fn holds(&self) -> bool;
+impl Protocol {
+    /// Reports `key`, a setting of the protocol `of`, if that is not this one.
+    fn check(self, of: Protocol, key: &str, span: Span, d: &mut Decoder) {
+        if self != of {
+            let (own, other) = (self.word(), of.word());
+            let message = format!(
+                "`{key}` is a setting of `mobility: {other}`, and the node has `mobility: {own}`; \
+                 write `mobility: {other}`, or remove it"
+            );
+            d.report(span, message);
+        }
+    }
 }
 
 mobilities! {
@@ -428,6 +472,11 @@ macro_rules! services {
                 match self { $( ServiceTable::$variant(table) => table.served(), )* }
             }
 
+            /// Whether it asks others by itself.
+            fn asks(&self) -> bool {
+                match self { $( ServiceTable::$variant(table) => table.asks(), )* }
+            }
+
             fn plan<'t>(
                 &self,
                 r: &mut Resolver<'t>,
@@ -455,24 +504,6 @@ macro_rules! services {
             }
         }
     };
-}
-
-/// What other crates may ask the plan of a service.
-pub(crate) trait ServiceFacts {
-    /// Whether it runs over the node's CoAP endpoint.
-    fn is_coap(&self) -> bool {
-        false
-    }
-    /// The UDP port that it has for itself alone.
-    fn port(&self) -> Option<u16> {
-        None
-    }
-    /// The paths of what it serves by the node's CoAP endpoint.
-    fn paths(&self) -> Vec<&str> {
-        Vec::new()
-    }
-    /// What it is, in words for a person.
-    fn describe(&self) -> Vec<String>;
 }
 
 services! {
@@ -527,7 +558,7 @@ pub struct Service {
     /// Where it stands in the node's table; empty if that is the table itself.
     pub path: String,
     /// Where it stands in the file, if it is not a shorthand's.
-    pub span: Option<crate::diagnostic::Span>,
+    pub span: Option<Span>,
     /// What it is.
     pub table: ServiceTable,
 }

@@ -198,8 +198,17 @@ impl<'t> Resolver<'t> {
     /// CoAP parameters of a node that speaks CoAP.
     fn coap_of(&mut self, context: &Context<'_, 't>, plan: &NodePlan) -> Option<CoapPlan> {
         let own = context.node.coap.as_ref();
-        let coap = self.coap(&format!("{}.coap", context.path), own);
-        (plan.speaks_coap() || plan.serves_coap_alone()).then_some(coap)
+        let path = format!("{}.coap", context.path);
+        let coap = self.coap(&path, own.map(|own| &own.table));
+        let speaks = plan.speaks_coap() || plan.serves_coap_alone();
+        if let Some(own) = own.filter(|_| !speaks) {
+            let message = format!(
+                "`{path}`: nothing on this node speaks CoAP; give it a service that does, or \
+                 remove it"
+            );
+            self.problem(own.span, message);
+        }
+        speaks.then_some(coap)
     }
 
     /// A node does something, and what it does fits onto it.

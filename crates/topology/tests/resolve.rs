@@ -372,3 +372,27 @@ fn a_node_in_braces_is_its_address_and_other_braces_stay() {
     let uri = format!("coap://[{}]/t?{wmms}{er1}", plan.nodes["sensor"].address);
     assert_eq!(app.command, ["x", uri.as_str(), "{}{N}{"]);
 }
+
+#[test]
+fn what_nodes_alike_do_periodically_begins_anywhere_in_the_period() {
+    let lamps = "  lamp: { role: sensor, attached_to: er1, count: 200, position: [5 m, 0 m], \
+                 resources: [{ path: /t, changes_every: 10 s }] }\n  \
+                 other: { role: client, polls: [{ node: lamp, every: 10 s }] }";
+    let plan = plan(lamps, "", "");
+    let polls = plan.nodes["other"].polls().map(|poll| poll.first);
+    let lamps = plan.nodes.values().flat_map(|node| &node.services);
+    let sensors = lamps.filter_map(|service| match service {
+        ServicePlan::Sensors(sensors) => sensors.resources[0].changes.as_ref(),
+        _ => None,
+    });
+    let changes = sensors.map(|changes| changes.phase);
+    for mut phases in [polls.collect::<Vec<_>>(), changes.collect()] {
+        phases.sort();
+        assert_eq!(phases.len(), 200);
+        assert!(phases[0] < Duration::from_millis(500));
+        assert!((9500..=10_000).contains(&phases[199].as_millis()));
+        // Five standard deviations of a mean of 200: 1.02.
+        let mean = phases.iter().sum::<Duration>().as_secs_f64() / 200.0;
+        assert!((mean - 5.0).abs() < 1.02, "{mean}");
+    }
+}

@@ -7,7 +7,6 @@ use coap::{Code, Reliability, Request};
 use thiserror::Error;
 
 use crate::node::Target;
-use crate::phase::Phase;
 
 /// A request that is made again and again, or an observation that is kept up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,17 +46,16 @@ pub struct Ask {
     pub options: Vec<(u16, Vec<u8>)>,
 }
 
-/// When the requests of a poll come: at `start + phase + n * every`, each up to `jitter` later.
+/// When the requests of a poll come: at `first + n * every`, each up to `jitter` later. Polls that
+/// are to be out of step have different `first`s: none is drawn here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// Period; of an observation it is unused but for a random phase.
+    /// Period; of an observation it is unused.
     pub every: Duration,
     /// How the period is meant.
     pub arrivals: Arrivals,
-    /// From the start of the scenario until the poll begins.
-    pub start: Duration,
-    /// By how much it is out of step with others that begin then.
-    pub phase: Phase,
+    /// From the start of the scenario to the first request.
+    pub first: Duration,
     /// By how much a request may be late, uniformly and each for itself; the ones after it are not.
     pub jitter: Duration,
 }
@@ -68,8 +66,7 @@ pub enum Arrivals {
     /// Constant.
     #[default]
     Periodic,
-    /// The mean of a Poisson process: periods are exponential and independent. With a random phase
-    /// the time until the first request is such a period.
+    /// The mean of a Poisson process: periods are exponential and independent.
     Poisson,
 }
 
@@ -110,13 +107,12 @@ impl Ask {
 }
 
 impl Timing {
-    /// Every `every` from the start of the scenario on, out of step with others.
+    /// Every `every` from the start of the scenario on.
     pub const fn every(every: Duration) -> Timing {
         Timing {
             every,
             arrivals: Arrivals::Periodic,
-            start: Duration::ZERO,
-            phase: Phase::Random,
+            first: Duration::ZERO,
             jitter: Duration::ZERO,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use units::{Rng, SimTime};
 
 use super::config::{Arrivals, Timing};
-use crate::phase::{Phase, exponential, uniform};
+use crate::draw::{exponential, uniform};
 
 /// Requests of one [`Schedule::take_due`] at most. If a node is late by more, it is due again at
 /// once.
@@ -18,7 +18,7 @@ struct Slot {
     timing: Timing,
     /// Asked once, until [`Schedule::again`].
     once: bool,
-    /// Draws phase, periods and jitter.
+    /// Draws periods and jitter.
     rng: Rng,
     /// The instant of the next request without its jitter.
     tick: SimTime,
@@ -34,18 +34,7 @@ impl Slot {
     }
 
     fn begin(&mut self, now: SimTime) -> SimTime {
-        let Timing {
-            every,
-            arrivals,
-            start,
-            phase,
-            ..
-        } = self.timing;
-        let phase = match (arrivals, phase) {
-            (Arrivals::Poisson, Phase::Random) => exponential(&mut self.rng, every),
-            _ => phase.draw(&mut self.rng, every),
-        };
-        self.tick = now + start + phase;
+        self.tick = now + self.timing.first;
         self.due()
     }
 
@@ -139,10 +128,7 @@ mod tests {
 
     /// Every 10 ms.
     fn timing() -> Timing {
-        Timing {
-            phase: Phase::Fixed(Duration::ZERO),
-            ..Timing::every(ms(10))
-        }
+        Timing::every(ms(10))
     }
 
     fn schedule(timings: &[Timing]) -> Schedule {
@@ -213,10 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn start_and_phase_are_behind_the_start_of_the_scenario() {
+    fn the_first_request_comes_at_its_instant_after_the_start_of_the_scenario() {
         let later = Timing {
-            start: ms(1000),
-            phase: Phase::Fixed(ms(3)),
+            first: ms(1003),
             ..timing()
         };
         let instants = instants(&mut schedule(&[later]), 2);
@@ -234,25 +219,6 @@ mod tests {
         let late: Vec<Duration> = (0..).zip(&instants).map(late).collect();
         assert!(late.iter().all(|late| *late < ms(4)));
         assert!(late.iter().any(|late| *late < ms(1)) && late.iter().any(|late| *late > ms(3)));
-    }
-
-    #[test]
-    fn a_random_phase_is_one_of_the_period_and_periodic_after_that() {
-        let random = Timing::every(ms(10));
-        let of_two = [0, 1].map(|place| {
-            let mut both = schedule(&[random, random]);
-            let slot = both.slots.remove(place);
-            let mut one = Schedule {
-                slots: vec![slot],
-                ..Schedule::default()
-            };
-            instants(&mut one, 3)
-        });
-        for instants in &of_two {
-            assert!((at(100)..at(110)).contains(&instants[0]));
-            assert_eq!(instants[2] - instants[0], ms(20));
-        }
-        assert_ne!(of_two[0], of_two[1], "out of step");
     }
 
     #[test]

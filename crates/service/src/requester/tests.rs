@@ -1,6 +1,5 @@
 use super::*;
 use crate::node::CallFailure;
-use crate::phase::Phase;
 use crate::stub::{Stub, Told};
 use coap::message::option;
 use coap::{Code, Failure, Response};
@@ -20,10 +19,7 @@ fn poll(name: &str) -> Poll {
         ask: Ask::get("/t"),
         reliability: Reliability::Confirmable,
         observe: false,
-        timing: Timing {
-            phase: Phase::Fixed(Duration::ZERO),
-            ..Timing::every(Duration::from_millis(10))
-        },
+        timing: Timing::every(Duration::from_millis(10)),
     }
 }
 

@@ -6,7 +6,6 @@ use coap::Code;
 use thiserror::Error;
 
 use super::replay::Replay;
-use crate::phase::Phase;
 
 /// A resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,12 +111,13 @@ impl Walk {
 pub const MAX_DECIMALS: u8 = 9;
 
 /// When a resource changes by itself: at `start of the scenario + phase + n * every`, after it.
+/// Resources that are to be out of step have different phases: none is drawn here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changes {
     /// Period.
     pub every: Duration,
-    /// By how much it is out of step with others.
-    pub phase: Phase,
+    /// From the start of the scenario to the first change; zero: a period.
+    pub phase: Duration,
 }
 
 /// The methods by which a resource may be written.

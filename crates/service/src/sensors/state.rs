@@ -38,19 +38,10 @@ impl Sensor {
     pub(super) fn new(resource: Resource, stream: &mut impl FnMut(&str) -> Rng) -> Sensor {
         let path = resource.path.clone();
         let mut generator = Generator::new(&resource.source, || stream(&format!("walk {path}")));
+        // After the start, not at it.
         let first_change = match resource.changes {
-            Some(changes) => {
-                let phase = match changes.phase {
-                    crate::Phase::Fixed(phase) => phase,
-                    random => random.draw(&mut stream(&format!("phase {path}")), changes.every),
-                };
-                // After the start, not at it.
-                if phase.is_zero() {
-                    changes.every
-                } else {
-                    phase
-                }
-            }
+            Some(changes) if changes.phase.is_zero() => changes.every,
+            Some(changes) => changes.phase,
             None => Duration::ZERO,
         };
         let observable = resource.is_observable();

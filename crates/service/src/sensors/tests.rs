@@ -1,5 +1,4 @@
 use super::*;
-use crate::phase::Phase;
 use crate::stub::{Stub, Told, exchange, incoming};
 use coap::block::entity_tag;
 use units::Seed;
@@ -13,7 +12,7 @@ fn at(s: f64) -> SimTime {
 fn every(period: Duration) -> Option<Changes> {
     Some(Changes {
         every: period,
-        phase: Phase::Fixed(Duration::ZERO),
+        phase: Duration::ZERO,
     })
 }
 
@@ -173,28 +172,21 @@ fn nothing_changes_by_itself_while_the_node_cannot_send() {
 }
 
 #[test]
-fn a_random_phase_puts_the_first_change_anywhere_into_the_first_period() {
-    let firsts: Vec<SimTime> = (0..50)
-        .map(|n| {
-            let resource = Resource {
-                changes: Some(Changes {
-                    every: SECOND,
-                    phase: Phase::Random,
-                }),
-                ..Resource::new(&format!("/{n}"))
-            };
-            let mut sensors = sensors(vec![resource]);
-            sensors.start(at(10.0), &mut Stub::default());
-            sensors.poll_timeout(Reach::FULL).unwrap()
-        })
-        .collect();
-    assert!(
-        firsts
-            .iter()
-            .all(|first| (at(10.0)..at(11.0)).contains(first))
-    );
-    assert!(firsts.iter().any(|first| *first < at(10.2)));
-    assert!(firsts.iter().any(|first| *first > at(10.8)));
+fn a_phase_is_from_the_start_to_the_first_change_and_none_is_a_period() {
+    let first = |phase: f64| {
+        let resource = Resource {
+            changes: Some(Changes {
+                every: SECOND,
+                phase: Duration::from_secs_f64(phase),
+            }),
+            ..Resource::new("/r")
+        };
+        let mut sensors = sensors(vec![resource]);
+        sensors.start(at(10.0), &mut Stub::default());
+        sensors.poll_timeout(Reach::FULL).unwrap()
+    };
+    assert_eq!(first(0.25), at(10.25));
+    assert_eq!(first(0.0), at(11.0));
 }
 
 #[test]

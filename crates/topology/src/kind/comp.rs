@@ -112,21 +112,31 @@ impl Given {
         }
     }
 
-    /// The keys that are given, and where.
-    fn keys(&self) -> Vec<(&'static str, Span)> {
+    /// The keys that are given, by their paths in the node's table, and where.
+    pub(super) fn keys(&self) -> Vec<(String, Span)> {
         let (reached, handed) = (&self.reached, &self.handed);
         let queue = reached.hold_queue.as_ref();
         let queue = queue.and_then(HoldQueue::span);
         let keys = [
-            ("p_addr", reached.p_addr.map(|v| v.span)),
-            ("wmms", reached.wmms.as_ref().map(|v| v.span)),
-            ("lifetime", reached.lifetime.map(|v| v.span)),
-            ("hold_queue", queue),
-            ("hold", handed.hold.map(|v| v.span)),
-            ("binding", handed.binding.map(|v| v.span)),
+            (self.reached_path, "p_addr", reached.p_addr.map(|v| v.span)),
+            (
+                self.reached_path,
+                "wmms",
+                reached.wmms.as_ref().map(|v| v.span),
+            ),
+            (
+                self.reached_path,
+                "lifetime",
+                reached.lifetime.map(|v| v.span),
+            ),
+            (self.reached_path, "hold_queue", queue),
+            (self.handed_path, "hold", handed.hold.map(|v| v.span)),
+            (self.handed_path, "binding", handed.binding.map(|v| v.span)),
         ];
         let given = keys.into_iter();
-        given.filter_map(|(key, span)| Some((key, span?))).collect()
+        given
+            .filter_map(|(path, key, span)| Some((format!("{path}{key}"), span?)))
+            .collect()
     }
 
     /// The permanent address that the file gives.
@@ -323,5 +333,25 @@ words!(BindingMode, "direct" => Direct, "relayed" => Relayed);
 impl MobilityFacts for Plan {
     fn holds(&self) -> bool {
         self.handover.as_ref().is_some_and(|handover| handover.hold)
+    }
+
+    fn speaks_coap(&self) -> bool {
+        true
+    }
+
+    fn needs_others(&self) -> bool {
+        true
+    }
+
+    fn announces_sleep() -> bool {
+        true
+    }
+
+    fn tells_address() -> bool {
+        true
+    }
+
+    fn address_key() -> Option<&'static str> {
+        Some("p_addr")
     }
 }

@@ -11,7 +11,7 @@ use super::program::ProgramPlan;
 use super::radio::HostPlan;
 use super::requester::PollPlan;
 use super::router::RouterPlan;
-use super::{MobilityPlan, ServicePlan};
+use super::{MobilityFacts, MobilityPlan, ServiceFacts, ServicePlan};
 use crate::plan::{BackboneInterface, CoapPlan, RadioInterface};
 
 /// The UDP port of `coap://` (RFC 7252 §6.1).
@@ -47,6 +47,16 @@ pub struct NodePlan {
 }
 
 impl NodePlan {
+    /// What its mobility says of itself.
+    fn mobility_facts(&self) -> Option<&dyn MobilityFacts> {
+        self.mobility.as_ref().map(MobilityPlan::facts)
+    }
+
+    /// What its services say of themselves.
+    fn service_facts(&self) -> impl Iterator<Item = &dyn ServiceFacts> {
+        self.services.iter().map(ServicePlan::facts)
+    }
+
     /// Whether it forwards between its interfaces.
     pub fn is_router(&self) -> bool {
         self.router.is_some()
@@ -71,77 +81,63 @@ impl NodePlan {
 
     /// Whether correspondents keep their requests back while it is handed over.
     pub fn holds(&self) -> bool {
-        let mobility = self.mobility.as_ref();
-        mobility.is_some_and(|mobility| mobility.facts().holds())
+        self.mobility_facts().is_some_and(MobilityFacts::holds)
     }
 
     /// Whether it has a CoAP endpoint for its services and its mobility.
     pub fn speaks_coap(&self) -> bool {
-        self.mobility.is_some()
-            || self
-                .services
-                .iter()
-                .any(|service| service.facts().is_coap())
+        let mobility = self.mobility_facts();
+        mobility.is_some_and(MobilityFacts::speaks_coap)
+            || self.service_facts().any(ServiceFacts::is_coap)
     }
 
     /// Whether a service of its own has CoAP's port.
     pub(crate) fn serves_coap_alone(&self) -> bool {
-        let mut ports = self.services.iter().map(|service| service.facts().port());
-        ports.any(|port| port == Some(COAP_PORT))
+        let mut ports = self.service_facts().filter_map(ServiceFacts::port);
+        ports.any(|port| port == COAP_PORT)
     }
 
     /// A UDP port that two parts of the node need.
     pub(crate) fn port_taken_twice(&self) -> Option<u16> {
         let endpoint = self.speaks_coap().then_some(COAP_PORT);
         let relay = self.router.as_ref().and_then(RouterPlan::port);
-        let services = self
-            .services
-            .iter()
-            .filter_map(|service| service.facts().port());
+        let services = self.service_facts().filter_map(ServiceFacts::port);
         let mut taken = BTreeSet::new();
         let mut ports = endpoint.into_iter().chain(relay).chain(services);
         ports.find(|port| !taken.insert(*port))
     }
 
-    /// What it asks others.
+    /// What it asks others, service by service.
     pub fn polls(&self) -> impl Iterator<Item = &PollPlan> {
-        let polls = self.services.iter().filter_map(|service| match service {
-            ServicePlan::Polls(plan) => Some(&plan.polls),
-            _ => None,
-        });
-        polls.flatten()
+        self.service_facts().flat_map(ServiceFacts::polls)
     }
 
-    /// Whether it asks others: then a measurement has what it saw.
+    /// Whether it asks others: then a measurement has what it saw, and it is waited for at the end.
     pub fn asks(&self) -> bool {
-        let mut services = self.services.iter();
-        services.any(|service| matches!(service, ServicePlan::Polls(_)))
+        self.service_facts().any(ServiceFacts::asks)
     }
 
     /// The paths of what it serves by CoAP, service by service.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let services = self.services.iter();
-        services.flat_map(|service| service.facts().paths())
+        self.service_facts().flat_map(ServiceFacts::paths)
     }
 
     /// The programs of the user's that run on it.
     pub fn programs(&self) -> impl Iterator<Item = &ProgramPlan> {
-        self.services.iter().filter_map(|service| match service {
-            ServicePlan::Program(plan) => Some(plan),
-            _ => None,
-        })
+        self.service_facts().filter_map(ServiceFacts::program)
     }
 
     /// Whether it has a daemon: something of ours runs on it.
     pub fn has_daemon(&self) -> bool {
-        let of_ours = |service: &ServicePlan| !matches!(service, ServicePlan::Program(_));
+        let of_ours = |service: &dyn ServiceFacts| service.program().is_none();
         let places = self.router.is_some() || self.host.is_some() || self.mobility.is_some();
-        places || self.services.iter().any(of_ours)
+        places || self.service_facts().any(of_ours)
     }
 
     /// Whether it is ready only when others are: it gets an address from them, or registers at them.
     pub fn needs_others(&self) -> bool {
-        self.host.is_some() || self.mobility.is_some()
+        let mobility = self.mobility_facts();
+        self.host.is_some() || mobility.is_some_and(MobilityFacts::needs_others)
     }
 
     /// What it is, in words for a person: a title, and lines with more.
@@ -155,11 +151,77 @@ impl NodePlan {
         } else if self.host.is_some() {
             lines.push("radio".to_owned());
         }
-        let services = self
-            .services
-            .iter()
-            .map(|service| service.facts().describe());
-        lines.extend(services.flatten());
+        lines.extend(self.service_facts().flat_map(ServiceFacts::describe));
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A service that says nothing but what it is.
+    struct Quiet;
+
+    impl ServiceFacts for Quiet {
+        fn describe(&self) -> Vec<String> {
+            vec!["quiet".into()]
+        }
+    }
+
+    /// A service that asks others, by no polls.
+    struct Curious;
+
+    impl ServiceFacts for Curious {
+        fn asks(&self) -> bool {
+            true
+        }
+        fn describe(&self) -> Vec<String> {
+            vec!["curious".into()]
+        }
+    }
+
+    /// A protocol that says nothing of itself.
+    struct Plain;
+
+    impl MobilityFacts for Plain {}
+
+    fn node(services: &str) -> NodePlan {
+        let text = format!(
+            "version: 1\nname: node\nnodes:\n  er1: {{ role: edge-router }}\n  \
+             wall: {{ role: sensor, attached_to: er1 }}\n  \
+             node: {{ place: wired, services: [{services}] }}\nscenario: {{ duration: 5 s }}\n"
+        );
+        let plan = crate::load("node.yaml", &text, crate::Overrides::default());
+        plan.unwrap_or_else(|error| panic!("{error}")).nodes["node"].clone()
+    }
+
+    #[test]
+    fn a_service_serves_nothing_and_asks_nobody_unless_it_says_so() {
+        let (quiet, curious): (&dyn ServiceFacts, &dyn ServiceFacts) = (&Quiet, &Curious);
+        assert!(!quiet.is_coap() && !quiet.asks());
+        assert!(quiet.paths().is_empty() && quiet.port().is_none() && quiet.program().is_none());
+        assert!(curious.asks() && curious.polls().is_empty());
+    }
+
+    #[test]
+    fn a_protocol_has_no_part_in_coap_holds_and_leases_unless_it_says_so() {
+        let plain: &dyn MobilityFacts = &Plain;
+        assert!(!plain.holds() && !plain.speaks_coap() && !plain.needs_others());
+        assert!(!Plain::announces_sleep() && !Plain::tells_address());
+        assert_eq!(Plain::address_key(), None);
+    }
+
+    #[test]
+    fn a_node_asks_serves_and_has_a_daemon_as_its_services_say() {
+        let asking = node("{ polls: [{ node: wall }] }, { sensors: [{ path: /x }] }");
+        assert!(asking.asks() && asking.has_daemon() && asking.speaks_coap());
+        assert_eq!(asking.polls().count(), 1);
+        assert_eq!(asking.paths().collect::<Vec<_>>(), ["/x"]);
+        let serving = node("{ sensors: [{ path: /x }] }");
+        assert!(!serving.asks() && serving.has_daemon());
+        let program = node("{ program: { command: [\"true\"] } }");
+        assert!(!program.asks() && !program.has_daemon() && !program.speaks_coap());
+        assert_eq!(program.programs().count(), 1);
     }
 }

@@ -38,6 +38,10 @@ pub struct ProgramPlan {
 }
 
 impl ServiceFacts for ProgramPlan {
+    fn program(&self) -> Option<&ProgramPlan> {
+        Some(self)
+    }
+
     fn describe(&self) -> Vec<String> {
         vec!["program".into()]
     }

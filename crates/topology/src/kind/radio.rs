@@ -8,7 +8,7 @@ use units::quantity::duration;
 use super::antenna::Antenna;
 use super::handover::{HandoverPlan, Leaving, Moving};
 use super::{Expand, Mobility, MobilityKeys, Node, Place, Protocol, ServiceKeys};
-use crate::decode::{At, Decoder};
+use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 use crate::plan::{AddressMode, DadMode, NodeName};
 use crate::resolve::timers::{ms, s};
@@ -53,7 +53,7 @@ tables! {
         /// When it leaves its router, and how it looks for others.
         pub handover: Option<Leaving>,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// When a radio sleeps. A sleep that falls due during a handover is left out.
@@ -305,7 +305,7 @@ impl Radio {
             "longer than zero and shorter than `every`, and at most 4294967.295 s",
         );
         let phase = r.phase_after(&format!("{path}.phase"), sleep.phase, every);
-        let tells = !matches!(context.node.mobility, Mobility::None);
+        let tells = context.node.mobility.announces_sleep();
         if let Some(announced) = sleep
             .announced
             .filter(|announced| announced.value && !tells)
@@ -328,9 +328,8 @@ impl Radio {
 impl<'t> Resolver<'t> {
     /// How a host gets its address at its router.
     pub(crate) fn address_mode(&self, node: &Node) -> AddressMode {
-        let told = !matches!(node.mobility, Mobility::None);
         let default = match self.dhcpv6_servers().next() {
-            Some(_) if told => AddressMode::Dhcpv6,
+            Some(_) if node.mobility.tells_address() => AddressMode::Dhcpv6,
             _ => AddressMode::Slaac,
         };
         or(node.host().and_then(|radio| radio.host.address), default)

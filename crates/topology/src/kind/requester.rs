@@ -1,5 +1,7 @@
 //! What a node asks others: CoAP requests, again and again, or once to observe.
 
+mod options;
+
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use units::quantity::{duration, format_duration};
 
 use super::{Node, Served, Serves, ServiceFacts};
 use crate::decode::{At, Decode, Decoder};
-use crate::diagnostic::alternatives;
+use crate::diagnostic::{Span, alternatives};
 use crate::plan::{Bytes, NodeName};
 use crate::resolve::timers::s;
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
@@ -27,7 +29,11 @@ impl Decode for Polls {
     }
 }
 
-impl Serves for Polls {}
+impl Serves for Polls {
+    fn asks(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
 
 tables! {
     /// A periodic request, or an observation.
@@ -52,9 +58,10 @@ tables! {
         pub options: Option<Vec<CoapOption>>,
         /// Period; default 1 s. Not with `observe`.
         pub every: Option<At<Duration>>,
-        /// Whether the period is constant (default), or the mean of exponential ones.
+        /// Whether the period is constant (default), or the mean of exponential ones. Not with
+        /// `observe`.
         pub arrivals: Option<At<Arrivals>>,
-        /// Scenario time before which nothing is asked; default 0 s.
+        /// Scenario time before which nothing is asked, before the scenario's end; default 0 s.
         pub start: Option<At<Duration>>,
         /// From `start` to the first request, less than `every`; default from the seed, so that what
         /// is asked equally often is out of step. Not with `observe`.
@@ -115,6 +122,13 @@ impl JsonSchema for Payload {
 }
 
 impl Payload {
+    fn span(&self) -> Span {
+        match self {
+            Payload::Text(text) => text.span,
+            Payload::Hex(hex) => hex.hex.span,
+        }
+    }
+
     fn bytes(&self) -> Bytes {
         Bytes(match self {
             Payload::Text(text) => text.value.clone().into(),
@@ -262,6 +276,10 @@ impl ServiceFacts for RequesterPlan {
         true
     }
 
+    fn polls(&self) -> &[PollPlan] {
+        &self.polls
+    }
+
     fn describe(&self) -> Vec<String> {
         let first = self.polls.first().map(|poll| match poll.observe {
             true => format!("{} observed", poll.path),
@@ -345,12 +363,7 @@ impl Poll {
             located: target.mobility.is_located(),
             method,
             path: resource.path.to_owned(),
-            query: self
-                .query
-                .iter()
-                .flatten()
-                .map(|q| q.value.clone())
-                .collect(),
+            query: self.queries(r, path),
             payload: self.payload.as_ref().map(Payload::bytes),
             content_format: self.content_format.map(|format| format.value.0),
             accept: self.accept.map(|format| format.value.0),
@@ -415,13 +428,18 @@ impl Poll {
             let message = format!("`{path}.observe`: only GET and FETCH observe (RFC 8132 §2.4)");
             r.problem(observe.span, message);
         }
-        for (key, given) in [("every", self.every), ("phase", self.phase)] {
-            if let Some(given) = given {
+        let periodic = [
+            ("every", self.every.map(|every| every.span)),
+            ("phase", self.phase.map(|phase| phase.span)),
+            ("arrivals", self.arrivals.map(|arrivals| arrivals.span)),
+        ];
+        for (key, span) in periodic {
+            if let Some(span) = span {
                 let message = format!(
                     "`{path}.{key}`: an observed resource is not asked periodically; leave \
                      `{key}` out and say `changes_every` at the resource"
                 );
-                r.problem(given.span, message);
+                r.problem(span, message);
             }
         }
         true
@@ -481,27 +499,6 @@ impl Poll {
         address
     }
 
-    fn options(&self, r: &mut Resolver<'_>, path: &str) -> Vec<OptionPlan> {
-        let mut options = Vec::new();
-        for (i, option) in self.options.iter().flatten().enumerate() {
-            let Ok(number) = u16::try_from(option.number.value) else {
-                let message = format!(
-                    "`{path}.options[{i}].number`: `{}` is not an option number up to 65535",
-                    option.number.value
-                );
-                r.problem(option.number.span, message);
-                continue;
-            };
-            let value = option.value.as_ref().map(Payload::bytes);
-            options.push(OptionPlan {
-                number,
-                value: value.unwrap_or_default(),
-            });
-        }
-        options.sort_by_key(|option| option.number);
-        options
-    }
-
     /// Scenario time of the first request to `node`.
     fn first(
         &self,
@@ -510,7 +507,14 @@ impl Poll {
         (node, observe): (&str, bool),
         every: Duration,
     ) -> Duration {
-        let start = or(self.start, Duration::ZERO);
+        let end = r.topology.scenario.duration.value;
+        let start = r.duration(
+            &format!("{path}.start"),
+            self.start,
+            Duration::ZERO,
+            |start| start < end,
+            &format!("before the scenario's end, {}", format_duration(end)),
+        );
         if observe {
             return start;
         }

@@ -11,7 +11,7 @@ use super::{
     DefaultGiven, DefaultHanded, DefaultReached, Expand, Mobility, MobilityKeys, Node, Place,
     Protocol, Service, ServiceKeys, ServiceTable,
 };
-use crate::decode::{At, Decoder};
+use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 
 tables! {
@@ -23,7 +23,7 @@ tables! {
         with mobility: MobilityKeys,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// What a shorthand serves and asks.
@@ -47,7 +47,7 @@ tables! {
         /// Handover behaviour.
         pub handover: Option<MobileHandover>,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// How a mobile node hands over: when, who hears of it, and how it gets its new address.
@@ -65,7 +65,7 @@ tables! {
         with asked: Asked,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// DHCPv6 server on the backbone (RFC 8415).

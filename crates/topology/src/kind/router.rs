@@ -12,7 +12,7 @@ use super::antenna::Antenna;
 use super::dhcpv6_server;
 use super::wired::Wired;
 use super::{Expand, Mobility, Node, Place, ServiceKeys};
-use crate::decode::{At, Decoder};
+use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 use crate::plan::AddressMode;
 use crate::resolve::timers::{in_milliseconds, ms, s};
@@ -43,7 +43,7 @@ tables! {
         with router: Router,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// An edge router with what runs on it.
@@ -51,7 +51,7 @@ tables! {
         with router: Router,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// Router configuration variables (RFC 4861 §6.2.1) and constants (§10).

@@ -51,7 +51,7 @@ tables! {
         /// From the start of the scenario to the first change, over 0 s and at most
         /// `changes_every`; default from the seed, so that nodes alike are out of step.
         pub phase: Option<At<Duration>>,
-        /// What it holds; default a random walk from 21.5 in steps of 0.1.
+        /// What it holds; default a reading, which walks as a `random_walk` without keys does.
         pub value: Option<Block<Source>>,
         /// Content-Format of its representation, by number or name; default `text/plain`, of a file
         /// that is no text `application/octet-stream`.
@@ -191,6 +191,10 @@ pub struct ChangesPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourcePlan {
+    /// A sensor's reading, of a resource that names no source: a walk as a `random_walk` without keys
+    /// is one. Those of a service that are read anew for every request share one, and all of them
+    /// draw from one stream.
+    Reading,
     /// These bytes.
     Constant(Bytes),
     /// A reading that goes up, request by request or change by change.
@@ -276,14 +280,6 @@ impl ServiceFacts for SensorsPlan {
     }
 }
 
-/// The walk of a resource that names no source.
-const WANDERING: SourcePlan = SourcePlan::RandomWalk {
-    start: 21.5,
-    step: 0.1,
-    min: -40.0,
-    max: 85.0,
-};
-
 impl Sensors {
     /// The plan of the service at `path`.
     pub(super) fn plan<'t>(
@@ -297,7 +293,7 @@ impl Sensors {
                 path: DEFAULT_PATH.to_owned(),
                 size: DEFAULT_SIZE,
                 content_format: TEXT_PLAIN,
-                value: WANDERING,
+                value: SourcePlan::Reading,
                 changes: None,
                 writable: false,
             }];
@@ -331,11 +327,9 @@ impl Resource {
 
     fn plan(&self, r: &mut Resolver<'_>, path: &str) -> ResourcePlan {
         let source = self.value.as_ref().map(|block| &block.table);
-        let value = source.map_or(Some(WANDERING), |source| {
-            source.plan(r, &format!("{path}.value"))
-        });
+        let value = source.and_then(|source| source.plan(r, &format!("{path}.value")));
         // One that cannot be read has been reported.
-        let value = value.unwrap_or(WANDERING);
+        let value = value.unwrap_or(SourcePlan::Reading);
         let (natural, is_text) = match &value {
             SourcePlan::Constant(bytes) => (ByteSize(bytes.0.len() as u64), bytes.is_text()),
             _ => (DEFAULT_SIZE, true),

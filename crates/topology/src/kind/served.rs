@@ -14,11 +14,16 @@ pub(crate) struct Served<'n> {
     pub writable: bool,
 }
 
-/// What the rest of the file may ask the table of a service.
+/// What the rest of the file may ask the table of a service. By default it serves nothing and asks
+/// nobody.
 pub(crate) trait Serves {
     /// What others may ask it for by CoAP.
     fn served(&self) -> Vec<Served<'_>> {
         Vec::new()
+    }
+    /// Whether it asks others by itself.
+    fn asks(&self) -> bool {
+        false
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use units::EthernetAddress;
 
 use super::{Expand, MobilityKeys, Node, Place, Protocol, ServiceKeys};
-use crate::decode::{At, Decoder};
+use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 
 tables! {
@@ -23,7 +23,7 @@ tables! {
         with mobility: MobilityKeys,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 }
 

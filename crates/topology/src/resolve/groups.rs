@@ -130,8 +130,9 @@ impl Expansion<'_> {
             self.problem(count.span, message);
             return false;
         }
+        let permanent = node.mobility.address_key().unwrap_or("mobility");
         let own = [
-            ("p_addr", node.mobility.address().map(|v| v.span)),
+            (permanent, node.mobility.address().map(|v| v.span)),
             ("eui64", radio.antenna.eui64.map(|v| v.span)),
             ("short_address", radio.antenna.short_address.map(|v| v.span)),
         ];

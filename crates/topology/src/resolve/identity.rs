@@ -449,26 +449,30 @@ impl<'t> Resolver<'t> {
             let mut owned = Vec::new();
             if let (Some(eth), Some(keys)) = (network.wired.get(name), node.wired()) {
                 let at = given(keys.backbone_address);
-                owned.push((eth.address.addr(), "backbone_address", at));
-                owned.extend(eth.gateway.map(|gateway| (gateway, "gateway", at)));
+                owned.push((eth.address.addr(), Some("backbone_address"), at));
+                owned.extend(eth.gateway.map(|gateway| (gateway, Some("gateway"), at)));
             }
             if let Some(file) = node.router() {
                 let derived = |r: &&Router<'_>| file.address.is_some() || !r.overlaps;
                 let router = network.router(name).filter(derived);
-                owned.extend(router.map(|r| (r.address, "address", given(file.address))));
+                let at = given(file.address);
+                owned.extend(router.map(|r| (r.address, Some("address"), at)));
             }
-            let permanent = node.mobility.address();
+            let (permanent, key) = (node.mobility.address(), node.mobility.address_key());
             if node.host().is_some() {
                 let address = network.hosts.get(name);
-                owned.extend(address.map(|address| (*address, "p_addr", given(permanent))));
+                owned.extend(address.map(|address| (*address, key, given(permanent))));
             } else {
                 // A wired node's own address may be its permanent one.
                 let own = owned.first().map(|(own, ..)| *own);
                 let permanent = permanent.filter(|p| Some(p.value) != own);
-                owned.extend(permanent.map(|p| (p.value, "p_addr", p.span)));
+                owned.extend(permanent.map(|p| (p.value, key, p.span)));
             }
             for (address, key, at) in owned {
-                let path = format!("nodes.{name}.{key}");
+                let path = match key {
+                    Some(key) => format!("nodes.{name}.{key}"),
+                    None => format!("nodes.{name}"),
+                };
                 if is_host_address(address) {
                     taken.claim(self, "address", address, path, at);
                 } else {

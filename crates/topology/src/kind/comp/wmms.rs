@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
 use super::{BindingMode, binding};
-use crate::decode::{At, Decoder};
+use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 use crate::kind::node::COAP_PORT;
 use crate::kind::wired::Wired;
@@ -32,7 +32,7 @@ tables! {
         with wmms: Wmms,
         with services: ServiceKeys,
         /// CoAP parameters.
-        pub coap: Option<Coap>,
+        pub coap: Option<Block<Coap>>,
     }
 
     /// How much a WMMS keeps, so that no peer can fill its memory. Over a limit of one source (an

@@ -1,30 +1,9 @@
-//! When something periodic happens: drawn from a stream of its own.
+//! Random durations.
 
 use std::time::Duration;
 
 use rand_core::Rng as _;
 use units::Rng;
-
-/// By how much something periodic is behind the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// By that.
-    Fixed(Duration),
-    /// By a random part of the period, uniformly: nodes that do the same thing do it at different
-    /// instants, as nodes that were switched on one by one.
-    #[default]
-    Random,
-}
-
-impl Phase {
-    /// How much that is.
-    pub(crate) fn draw(self, rng: &mut Rng, period: Duration) -> Duration {
-        match self {
-            Phase::Fixed(phase) => phase,
-            Phase::Random => uniform(rng, period),
-        }
-    }
-}
 
 /// 53 bits, all that an f64 has.
 const BITS: f64 = (1_u64 << 53) as f64;
@@ -52,11 +31,11 @@ mod tests {
     use units::Seed;
 
     #[test]
-    fn a_random_phase_lies_anywhere_in_the_period() {
-        let mut rng = Seed(1).rng(&["phase"]);
-        let period = Duration::from_secs(10);
+    fn a_uniform_duration_lies_anywhere_before_its_end() {
+        let mut rng = Seed(1).rng(&["draw"]);
+        let end = Duration::from_secs(10);
         let mut drawn: Vec<f64> = (0..1000)
-            .map(|_| Phase::Random.draw(&mut rng, period).as_secs_f64())
+            .map(|_| uniform(&mut rng, end).as_secs_f64())
             .collect();
         drawn.sort_by(f64::total_cmp);
         assert!(drawn[0] < 0.1 && (9.9..10.0).contains(&drawn[999]));
@@ -67,7 +46,7 @@ mod tests {
 
     #[test]
     fn absurd_periods_saturate_instead_of_panicking() {
-        let mut rng = Seed(1).rng(&["phase"]);
+        let mut rng = Seed(1).rng(&["draw"]);
         for _ in 0..100 {
             exponential(&mut rng, Duration::MAX);
             uniform(&mut rng, Duration::MAX);

@@ -1,0 +1,77 @@
+//! What other crates, and the rest of the file, may ask a protocol or a service. Each says what is
+//! special about it.
+
+use super::program::ProgramPlan;
+use super::requester::PollPlan;
+
+/// What a node's place, and other crates, may ask the plan of a protocol. By default it has sockets
+/// of its own, waits for nobody, and whoever asks the node knows its address beforehand.
+pub(crate) trait MobilityFacts {
+    /// Whether correspondents keep their requests back while the node is handed over.
+    fn holds(&self) -> bool {
+        false
+    }
+    /// Whether it speaks by the node's CoAP endpoint.
+    fn speaks_coap(&self) -> bool {
+        false
+    }
+    /// Whether the node is ready only when others are, at which it registers.
+    fn needs_others(&self) -> bool {
+        false
+    }
+    /// Whether it can tell others of a sleep before it, so that they keep their requests back.
+    fn announces_sleep() -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
+    /// Whether others are told which address the node gets, so that it may be leased: otherwise it
+    /// is asked at the one that it forms at its router.
+    fn tells_address() -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
+    /// The key by which the file may give a node its permanent address, if there is one.
+    fn address_key() -> Option<&'static str>
+    where
+        Self: Sized,
+    {
+        None
+    }
+}
+
+/// What other crates may ask the plan of a service. A service says what is special about it: by
+/// default it has no part in the node's CoAP endpoint, serves nothing and asks nobody.
+pub(crate) trait ServiceFacts {
+    /// Whether it runs over the node's CoAP endpoint.
+    fn is_coap(&self) -> bool {
+        false
+    }
+    /// The UDP port that it has for itself alone.
+    fn port(&self) -> Option<u16> {
+        None
+    }
+    /// The paths of what it serves by the node's CoAP endpoint. The address of a node that serves
+    /// something is known to a measurement.
+    fn paths(&self) -> Vec<&str> {
+        Vec::new()
+    }
+    /// What it asks others: a measurement looks for each.
+    fn polls(&self) -> &[PollPlan] {
+        &[]
+    }
+    /// Whether it asks others by itself, by polls or otherwise. A node that does is a client of a
+    /// measurement, and answers that are outstanding at the end of a scenario are waited for.
+    fn asks(&self) -> bool {
+        !self.polls().is_empty()
+    }
+    /// The program of the user's that it is.
+    fn program(&self) -> Option<&ProgramPlan> {
+        None
+    }
+    /// What it is, in words for a person.
+    fn describe(&self) -> Vec<String>;
+}
