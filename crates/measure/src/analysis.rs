@@ -13,6 +13,7 @@
 mod binding;
 mod body;
 pub mod flow;
+mod hop;
 mod identity;
 mod observe;
 mod pairing;
@@ -31,6 +32,7 @@ use crate::dissect;
 pub use binding::Rebinding;
 pub(crate) use flow::median;
 pub use flow::{Edge, Flow, Gap, Notifications, Pause, Requests, Rtt, method_name};
+pub use hop::Hop;
 pub use pairing::{Answer, Exchange, Notification, Transmission};
 
 /// How captures are read.

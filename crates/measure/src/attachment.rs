@@ -19,13 +19,14 @@ mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use capture::decode::Link;
 use serde::{Deserialize, Serialize};
 use units::SimTime;
 
-use crate::analysis::{Edge, Flow, Gap, Pause, Rebinding, median};
+use crate::analysis::{Edge, Flow, Gap, Hop, Pause, Rebinding, median};
 use pauses::Pauses;
 
 pub(crate) use run::{Joined, join};
@@ -135,9 +136,31 @@ impl Handover {
     }
 }
 
+/// Handovers that a flow does not show and that are told nevertheless; every flow of a node has all of
+/// its announcements.
+const MOST_UNSEEN: usize = 64;
+
 impl Flow {
-    /// The handovers that the capture tells of while this flow lasts, in the order of time.
+    /// The handovers that the capture tells of while this flow lasts, in the order of time. Of those
+    /// that the flow does not show, the first 64.
     pub fn handovers(&self) -> Vec<Handover> {
+        let mut handovers = self.all_handovers();
+        let mut unseen = 0;
+        handovers.retain(|handover| {
+            unseen += usize::from(handover.gap.is_err());
+            handover.gap.is_ok() || unseen <= MOST_UNSEEN
+        });
+        handovers
+    }
+
+    /// How many more there are that the flow does not show.
+    pub fn handovers_left_out(&self) -> usize {
+        let all = self.all_handovers();
+        let unseen = all.iter().filter(|handover| handover.gap.is_err()).count();
+        unseen.saturating_sub(MOST_UNSEEN)
+    }
+
+    fn all_handovers(&self) -> Vec<Handover> {
         let mut pauses = Pauses::of(self);
         let mut handovers = Vec::new();
         for pause in pauses.all().iter().filter(|p| p.changes_address()) {
@@ -146,7 +169,11 @@ impl Flow {
                 gap: Ok(self.gap(pause)),
             });
         }
+        let mut shown = Shown::of(pauses.all());
         for announced in self.rebindings_meanwhile().iter().rev() {
+            if shown.takes(announced) {
+                continue;
+            }
             let found = pauses.near(announced.time);
             let taken = found.and_then(|at| pauses.take(at, announced.time));
             if taken.is_ok_and(|pause| pause.changes_address()) {
@@ -211,19 +238,62 @@ fn limit(pauses: &[Pause], further: bool) -> Duration {
     usual.saturating_mul(GAP_FACTOR)
 }
 
-/// The pauses over which the router changes and the address does not.
+/// The changes of address that a flow shows, each for one announcement of it, whenever that was seen:
+/// a notification may come long after the node has told its peers, or before.
+struct Shown(Vec<(IpAddr, IpAddr, SimTime)>);
+
+impl Shown {
+    fn of(pauses: &[Pause]) -> Shown {
+        let ip = |edge: &Edge| edge.from.ip().to_canonical();
+        let changes = pauses.iter().filter(|pause| pause.changes_address());
+        let changes = changes.map(|p| (ip(&p.before), ip(&p.after), p.after.received));
+        Shown(changes.collect())
+    }
+
+    /// Whether one of those that are left is `announced`: the one that is nearest in time.
+    fn takes(&mut self, announced: &Rebinding) -> bool {
+        let same = |(from, to, _): &(IpAddr, IpAddr, SimTime)| {
+            (*from, *to) == (announced.from, announced.to)
+        };
+        let of = |(_, _, at): (IpAddr, IpAddr, SimTime)| {
+            at.saturating_since(announced.time)
+                .max(announced.time.saturating_since(at))
+        };
+        let all = self.0.iter().enumerate().filter(|(_, change)| same(change));
+        let nearest = all.min_by_key(|(_, change)| of(**change)).map(|(at, _)| at);
+        nearest.map(|at| self.0.swap_remove(at)).is_some()
+    }
+}
+
+/// The pauses over which the router changes and the address does not. Only what was seen as far on
+/// its way is compared: a capture that misses a packet's first hop may have its second.
 ///
 /// Routers that are used in turns are two ways that a network has, and no handovers.
 fn router_changes(pauses: &[Pause]) -> Vec<(usize, Link, Link)> {
-    let changes = pauses.iter().enumerate().filter_map(|(at, pause)| {
-        let (from, to) = (pause.before.link?, pause.after.link?);
-        let changes = !pause.changes_address() && is_another_routers(&from, &to);
-        changes.then_some((at, from, to))
-    });
-    let changes: Vec<_> = changes.collect();
+    let mut changes = Vec::new();
+    let mut latest: BTreeMap<u8, Hop> = BTreeMap::new();
+    let keep = |latest: &mut BTreeMap<u8, Hop>, hop: Hop| latest.insert(hop.hop_limit, hop);
+    if let Some(hop) = pauses.first().and_then(|pause| pause.before.hop) {
+        keep(&mut latest, hop);
+    }
+    for (at, pause) in pauses.iter().enumerate() {
+        if pause.changes_address() || pause.after.hop.is_none() {
+            latest.clear();
+        }
+        let Some(to) = pause.after.hop else {
+            continue;
+        };
+        let from = keep(&mut latest, to);
+        let is_another = |from: &Hop| {
+            to.is_of_another_router(from) || (to.is_on_another_channel(from) && stays(pauses, at))
+        };
+        if let Some(from) = from.filter(is_another) {
+            changes.push((at, from.link, to.link));
+        }
+    }
     let mut by_link: BTreeMap<Link, usize> = BTreeMap::new();
-    for link in pauses.iter().filter_map(|pause| pause.after.link) {
-        *by_link.entry(link).or_default() += 1;
+    for hop in pauses.iter().filter_map(|pause| pause.after.hop) {
+        *by_link.entry(hop.link).or_default() += 1;
     }
     let usual = by_link.values().max().copied().unwrap_or_default();
     let others = by_link.values().sum::<usize>() - usual;
@@ -233,18 +303,15 @@ fn router_changes(pauses: &[Pause]) -> Vec<(usize, Link, Link)> {
     }
 }
 
-/// Whether a packet that crosses `to` in place of `from` goes by way of another router: one end of
-/// the link is the same and the other is not, or it is another radio network. If both ends
-/// are others it is another hop of the way that was captured.
-fn is_another_routers(from: &Link, to: &Link) -> bool {
-    let differ = |a: Option<u32>, b: Option<u32>| a.is_some() && b.is_some() && a != b;
-    let pan = |link: &Link| link.pan.map(|pan| pan.0.into());
-    let channel = |link: &Link| link.channel.map(|channel| channel.number().into());
-    if differ(pan(from), pan(to)) || differ(channel(from), channel(to)) {
-        return true;
-    }
-    let ends = [from.src, from.dst, to.src, to.dst];
-    ends.iter().all(Option::is_some) && (from.src == to.src) != (from.dst == to.dst)
+/// Whether the links before and after a pause are used more than once.
+fn stays(pauses: &[Pause], at: usize) -> bool {
+    let link = |hop: Option<Hop>| hop.map(|hop| hop.link);
+    let before = at.checked_sub(1).and_then(|before| pauses.get(before));
+    let (Some(before), Some(after)) = (before, pauses.get(at + 1)) else {
+        return false;
+    };
+    link(before.before.hop) == link(pauses[at].before.hop)
+        && link(after.after.hop) == link(pauses[at].after.hop)
 }
 
 #[cfg(test)]

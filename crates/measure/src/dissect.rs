@@ -86,8 +86,21 @@ pub struct Binding {
     pub permanent: IpAddr,
     /// The temporary one; the permanent one of a node that is at home.
     pub care_of: IpAddr,
-    /// Whether the message makes it known. An answer to somebody who looks the node up does not.
-    pub announced: bool,
+    /// What the message says of it.
+    pub standing: Standing,
+}
+
+/// What a message says of a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It makes the binding known.
+    Announced,
+    /// It answers an announcement: the binding stands.
+    Accepted,
+    /// It answers an announcement: there is no such binding.
+    Refused,
+    /// It tells of it otherwise, as an answer to somebody who looks the node up does.
+    Told,
 }
 
 /// A protocol, by the key that files have for it. Those of the register come first, in its order.

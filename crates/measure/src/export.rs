@@ -74,6 +74,9 @@ pub struct Flow {
     pub requests: Requests,
     /// Times without responses around changes of attachment.
     pub handovers: Vec<Handover>,
+    /// Further ones that the flow does not show; absent if there are none.
+    #[serde(skip_serializing_if = "crate::result::is_zero")]
+    pub handovers_left_out: usize,
     /// Long pauses that are none.
     pub gaps: Vec<Gap>,
     /// The Message-ID table.
@@ -205,6 +208,7 @@ fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
         addresses: flow.addresses().into_iter().map(|(a, _)| a).collect(),
         requests: Requests::from(&flow.requests()),
         handovers: handovers.iter().map(|h| handover(h, clock)).collect(),
+        handovers_left_out: flow.handovers_left_out(),
         gaps: gaps.iter().map(|g| gap(g, clock)).collect(),
         message_ids: flow.exchanges.iter().map(|e| row(e, clock)).collect(),
     }

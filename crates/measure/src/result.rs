@@ -318,7 +318,7 @@ impl From<&analysis::Requests> for Requests {
 
 /// For keys that are there only where there is something to count.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_zero(count: &usize) -> bool {
+pub(crate) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 

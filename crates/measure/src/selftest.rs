@@ -14,7 +14,7 @@ use units::SimTime;
 
 use crate::analysis::{Analysis, Options};
 use crate::attachment::By;
-use crate::dissect::{Binding, Dissector, Meaning, Protocol, Seen, Subject};
+use crate::dissect::{Binding, Dissector, Meaning, Protocol, Seen, Standing, Subject};
 
 /// How far a measured delay may be from the true one.
 pub const TOLERANCE: Duration = Duration::from_millis(1);
@@ -314,7 +314,7 @@ impl Dissector for Announcements {
             binding: Some(Binding {
                 permanent,
                 care_of: address(care_of.try_into().ok()?),
-                announced: true,
+                standing: Standing::Announced,
             }),
         })
     }

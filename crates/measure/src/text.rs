@@ -137,6 +137,10 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
         let by = by_text(handover, start);
         line(out, format_args!("  handover   {what}, by {by}"));
     }
+    match flow.handovers_left_out() {
+        0 => {}
+        more => line(out, format_args!("  handover   {more} more not shown")),
+    }
     let gaps = flow.gaps();
     for gap in &gaps {
         line(out, format_args!("  gap        {}", gap_text(gap, start)));

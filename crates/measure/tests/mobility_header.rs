@@ -11,7 +11,7 @@ use coap::Kind;
 use common::{Wire, at, content, get, ip_packet};
 use measure::analysis::{Analysis, Options};
 use measure::attachment::{By, Change, Unseen};
-use measure::dissect::{Binding, Dissector, Meaning, Protocol, Seen, Subject};
+use measure::dissect::{Binding, Dissector, Meaning, Protocol, Seen, Standing, Subject};
 use measure::export::Report;
 use measure::text::{Table, report};
 
@@ -52,7 +52,7 @@ impl Dissector for MobilityHeader {
         let binding = Binding {
             permanent,
             care_of,
-            announced: true,
+            standing: Standing::Announced,
         };
         // Lifetime 0 from elsewhere than home deletes a binding and makes none.
         let deletes = fixed[10..12] == [0, 0] && care_of != permanent;

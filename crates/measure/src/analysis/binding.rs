@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use capture::decode::IpPacket;
 use units::SimTime;
 
-use crate::dissect::{Binding, Meaning, Protocol};
+use crate::dissect::{Binding, Meaning, Protocol, Standing};
 
 /// Bindings that are remembered of one capture, of those that say something new.
 const MOST_BINDINGS: usize = 1 << 14;
@@ -51,12 +51,17 @@ struct Told {
     message: Cow<'static, str>,
 }
 
+/// Of whom something is told, whether it is announced, and by whom.
+type Place = (IpAddr, bool, Teller);
+
 /// What was told, as far as it was new. How much is remembered is bounded.
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
     told: Vec<Told>,
     /// What was told last.
-    latest: BTreeMap<(IpAddr, bool, Teller), IpAddr>,
+    latest: BTreeMap<Place, IpAddr>,
+    /// What of it was accepted.
+    accepted: BTreeSet<(Place, IpAddr)>,
     left_out: u64,
 }
 
@@ -66,10 +71,22 @@ impl Bindings {
         let Some(binding) = meaning.binding else {
             return;
         };
-        let teller = match packet.header.src.to_canonical() == binding.care_of {
-            true => Teller::Node,
-            false => Teller::Other(packet.src, packet.dst),
+        // Whoever is answered told it.
+        let header = packet.header;
+        let (from, src, dst) = match binding.standing {
+            Standing::Announced | Standing::Told => (header.src, packet.src, packet.dst),
+            Standing::Accepted | Standing::Refused => (header.dst, packet.dst, packet.src),
         };
+        let teller = match from.to_canonical() == binding.care_of {
+            true => Teller::Node,
+            false => Teller::Other(src, dst),
+        };
+        let of_announced = (binding.permanent, true, teller);
+        match binding.standing {
+            Standing::Announced | Standing::Told => {}
+            Standing::Accepted => return self.accept(of_announced, binding.care_of),
+            Standing::Refused => return self.refuse(of_announced, binding.care_of),
+        }
         self.tell(Told {
             time: packet.time,
             teller,
@@ -79,9 +96,31 @@ impl Bindings {
         });
     }
 
+    /// What was announced stands.
+    fn accept(&mut self, place: Place, care_of: IpAddr) {
+        if self.latest.get(&place) == Some(&care_of) {
+            self.accepted.insert((place, care_of));
+        }
+    }
+
+    /// What was announced, and never accepted, was none.
+    fn refuse(&mut self, of: Place, care_of: IpAddr) {
+        if self.latest.get(&of) != Some(&care_of) || self.accepted.contains(&(of, care_of)) {
+            return;
+        }
+        let same = |told: &Told| place(told) == of && told.binding.care_of == care_of;
+        if let Some(at) = self.told.iter().rposition(same) {
+            self.told.remove(at);
+        }
+        match self.told.iter().rfind(|told| place(told) == of) {
+            Some(before) => self.latest.insert(of, before.binding.care_of),
+            None => self.latest.remove(&of),
+        };
+    }
+
     fn tell(&mut self, told: Told) {
         let binding = &told.binding;
-        let place = (binding.permanent, binding.announced, told.teller);
+        let place = place(&told);
         if self.latest.get(&place) == Some(&binding.care_of) {
             return;
         }
@@ -133,7 +172,7 @@ impl Bindings {
     /// several the one who tells most.
     pub(super) fn changes(&self) -> BTreeMap<IpAddr, Vec<Rebinding>> {
         let mut tellers: BTreeMap<IpAddr, BTreeMap<Teller, Vec<&Told>>> = BTreeMap::new();
-        for told in self.told.iter().filter(|told| told.binding.announced) {
+        for told in self.told.iter().filter(|told| place(told).1) {
             let of_node = tellers.entry(told.binding.permanent).or_default();
             of_node.entry(told.teller).or_default().push(told);
         }
@@ -151,6 +190,11 @@ impl Bindings {
         });
         chosen.collect()
     }
+}
+
+fn place(told: &Told) -> Place {
+    let announced = told.binding.standing == Standing::Announced;
+    (told.binding.permanent, announced, told.teller)
 }
 
 /// What the second says that the first did not.
@@ -183,7 +227,7 @@ mod tests {
             binding: Binding {
                 permanent: address(permanent),
                 care_of: address(care_of),
-                announced: true,
+                standing: Standing::Announced,
             },
             protocol: Protocol::named("made_up"),
             message: "binding update".into(),

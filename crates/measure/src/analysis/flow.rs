@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use capture::decode::Link;
 use coap::Code;
 use units::SimTime;
 
 use super::binding::Rebinding;
 use super::body::Body;
+use super::hop::Hop;
 use super::identity::Key;
 use super::pairing::{Answer, Exchange};
 
@@ -58,8 +58,8 @@ pub struct Edge {
     /// Whether it is a further block of a body, that was asked for as soon as the block before
     /// was there.
     pub further: bool,
-    /// The link that it crossed where it was captured, if that is known.
-    pub link: Option<Link>,
+    /// Where it was captured, if that is known.
+    pub hop: Option<Hop>,
 }
 
 /// The time between two responses that follow each other.
@@ -272,7 +272,7 @@ impl Flow {
     pub fn responses(&self) -> Vec<Edge> {
         let answered = self.exchanges.iter().filter_map(|e| {
             let Answer {
-                time, from, link, ..
+                time, from, hop, ..
             } = e.answer?;
             Some(Edge {
                 message_id: e.message_id,
@@ -280,7 +280,7 @@ impl Flow {
                 received: time,
                 from,
                 further: e.offset > 0,
-                link,
+                hop,
             })
         });
         let notified = self.exchanges.iter().flat_map(|e| &e.notifications);
@@ -290,7 +290,7 @@ impl Flow {
             received: n.time,
             from: n.from,
             further: false,
-            link: n.link,
+            hop: n.hop,
         });
         let mut responses: Vec<Edge> = answered.chain(notified).collect();
         responses.sort_by_key(|e| e.received);

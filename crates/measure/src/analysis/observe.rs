@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use capture::Capture;
-use capture::decode::{Decoder, Frame, IpPacket, Link};
+use capture::decode::{Decoder, Frame, IpPacket};
 use capture::sightings::{Sighting, Sightings};
 use coap::wire::Message;
 use units::SimTime;
 
 use super::binding::Bindings;
+use super::hop::Hop;
 use super::{Options, Other};
 use crate::dissect::{Dissectors, Protocol};
 
@@ -59,8 +60,8 @@ pub(super) struct Observed {
     pub(super) message: Message,
     /// Whose it is, if not an application's.
     pub(super) protocol: Option<Protocol>,
-    /// The link on which it was seen first.
-    pub(super) link: Option<Link>,
+    /// Where it was seen first.
+    pub(super) hop: Option<Hop>,
 }
 
 impl Observed {
@@ -224,7 +225,10 @@ impl<'o> Reading<'o> {
                     dst,
                     message,
                     protocol,
-                    link: packet.link,
+                    hop: packet.link.map(|link| Hop {
+                        link,
+                        hop_limit: packet.header.hop_limit,
+                    }),
                 });
             }
             Err(error) => {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use capture::decode::Link;
 use coap::block::Block;
 use coap::message::option;
 use coap::wire::{Message, Token};
@@ -12,6 +11,7 @@ use coap::{Code, Kind, Request};
 use units::SimTime;
 
 use super::Other;
+use super::hop::Hop;
 use super::observe::{Client, Observed, Passed};
 use crate::dissect::Protocol;
 
@@ -63,8 +63,8 @@ pub struct Notification {
     pub number: u32,
     /// Whether it is a CON.
     pub confirmable: bool,
-    /// The link that it crossed where it was captured, if that is known.
-    pub link: Option<Link>,
+    /// Where it was captured, if that is known.
+    pub hop: Option<Hop>,
 }
 
 /// A transmission of a request.
@@ -91,8 +91,8 @@ pub struct Answer {
     pub continues_at: Option<usize>,
     /// The number in its Observe option (RFC 7641), if it has one.
     pub number: Option<u32>,
-    /// The link that it crossed where it was captured, if that is known.
-    pub link: Option<Link>,
+    /// Where it was captured, if that is known.
+    pub hop: Option<Hop>,
 }
 
 impl Exchange {
@@ -290,7 +290,7 @@ impl<'a> Pairing<'a> {
                     message_id: message.message_id,
                     number,
                     confirmable: message.kind == Kind::Confirmable,
-                    link: o.link,
+                    hop: o.hop,
                 });
             }
             _ => exchange.duplicates += 1,
@@ -306,7 +306,7 @@ fn answer(o: &Observed, request: &Message) -> Answer {
         from: o.src,
         code: o.message.code,
         message_id: o.message.message_id,
-        link: o.link,
+        hop: o.hop,
     }
 }
 

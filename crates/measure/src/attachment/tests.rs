@@ -43,7 +43,7 @@ fn asked(sent: &[u64], answered: Option<u64>, from: &str) -> Exchange {
             message_id: id,
             continues_at: None,
             number: None,
-            link: None,
+            hop: None,
         }),
         duplicates: 0,
         offset: 0,
@@ -117,6 +117,26 @@ fn an_announced_binding_has_the_pause_that_it_lies_in() {
     }
     // Further off it is another pause's, of somebody who is answered at once.
     assert_eq!(shown(&flow(away(), &[60])), [(By::Binding, Ok(10))]);
+}
+
+#[test]
+fn a_change_of_address_is_announced_whenever_it_likes_and_is_one_handover() {
+    let (here, there) = ("[2001:db8::5]:5683", "[2001:db8:1::5]:5683");
+    let before = (0..10).map(|n| asked(&[10 * n], Some(10 * n + 2), here));
+    let after = (40..300).map(|n| asked(&[10 * n], Some(10 * n + 2), there));
+    let exchanges: Vec<_> = before.chain(after).collect();
+    for announced in [20, 250, 2_400] {
+        let flow = flow(exchanges.clone(), &[announced]);
+        assert_eq!(shown(&flow), [(By::Address, Ok(310))], "{announced}");
+    }
+}
+
+#[test]
+fn of_very_many_announcements_a_flow_tells_those_that_it_shows() {
+    let announced: Vec<u64> = (0..5_000).map(|n| 100 + n % 300).collect();
+    let flow = flow(away(), &announced);
+    assert_eq!(flow.handovers().len(), MOST_UNSEEN + 1);
+    assert_eq!(flow.handovers_left_out(), 5_000 - MOST_UNSEEN - 1);
 }
 
 #[test]
@@ -203,7 +223,7 @@ fn notifications_end_and_begin_pauses_like_responses() {
             message_id: ms as u16,
             number: ms as u32,
             confirmable: false,
-            link: None,
+            hop: None,
         })
         .collect();
     let mut observed = flow(vec![registration], &[300]);
@@ -235,9 +255,12 @@ fn by_way_of(links: &[Option<Link>]) -> Flow {
     let answers = exchanges.iter_mut().filter_map(|e| e.answer.as_mut());
     let last = links.last().copied().flatten();
     let links = links.iter().copied().chain(std::iter::repeat(last));
-    answers
-        .zip(links)
-        .for_each(|(answer, link)| answer.link = link);
+    answers.zip(links).for_each(|(answer, link)| {
+        answer.hop = link.map(|link| Hop {
+            link,
+            hop_limit: 64,
+        });
+    });
     flow(exchanges, &[])
 }
 
@@ -257,16 +280,19 @@ fn responses_by_way_of_another_router_are_a_handover() {
 
 #[test]
 fn another_radio_network_is_another_router() {
-    let radio = |pan: u16, channel: Option<u8>| {
+    let between = |src, pan: u16, channel: Option<u8>| {
         Some(Link {
             channel: channel.map(|number| units::Channel::try_from(number).unwrap()),
             pan: Some(units::PanId(pan)),
-            src: mac(5),
+            src,
             dst: mac(1),
         })
     };
+    let radio = |pan, channel| between(mac(5), pan, channel);
+    let somebodys = |channel| between(None, 1, Some(channel));
     for (before, after, changes) in [
         (radio(1, None), radio(2, None), 1),
+        (somebodys(15), somebodys(20), 1),
         (radio(1, Some(15)), radio(1, Some(20)), 1),
         (radio(1, Some(15)), radio(1, None), 0),
         (radio(1, Some(15)), radio(1, Some(15)), 0),
@@ -274,6 +300,9 @@ fn another_radio_network_is_another_router() {
         let flow = by_way_of(&[[before; 10], [after; 10]].concat());
         assert_eq!(flow.handovers().len(), changes, "{before:?} {after:?}");
     }
+    // The same two hop from channel to channel.
+    let hops = [15, 20, 25].map(|channel| radio(1, Some(channel)));
+    assert!(by_way_of(&hops).handovers().is_empty());
 }
 
 #[test]
@@ -288,6 +317,29 @@ fn other_hops_of_one_way_and_routers_in_turns_are_no_handover() {
             .handovers()
             .is_empty()
     );
+}
+
+/// The same, each as far on its way as its hop limit says.
+fn seen_at(hops: &[(Option<Link>, u8)]) -> Flow {
+    let links: Vec<_> = hops.iter().map(|(link, _)| *link).collect();
+    let mut flow = by_way_of(&links);
+    let answers = flow.exchanges.iter_mut().flat_map(|e| &mut e.answer);
+    for (answer, (_, hop_limit)) in answers.zip(hops) {
+        if let Some(hop) = &mut answer.hop {
+            hop.hop_limit = *hop_limit;
+        }
+    }
+    flow
+}
+
+#[test]
+fn a_first_hop_that_was_not_heard_is_no_router_and_hides_none() {
+    let (first, second) = ((link(5, 1), 64), (link(1, 9), 63));
+    let missed = [[first; 10].as_slice(), &[second], &[first; 9]].concat();
+    assert!(seen_at(&missed).handovers().is_empty());
+    let other = (link(5, 2), 64);
+    let moved = [[first; 9].as_slice(), &[second], &[other; 10]].concat();
+    assert_eq!(shown(&seen_at(&moved)), [(By::Router, Ok(310))]);
 }
 
 /// A handover of the node's own account, with the beginning of its link phase.

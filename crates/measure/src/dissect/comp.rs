@@ -8,7 +8,7 @@ use coap::wire::Message;
 use comp::codec::{PATH, Procedure, option};
 
 use super::answers::Answers;
-use super::{Binding, Dissector, Meaning, Protocol, Seen, Subject};
+use super::{Binding, Dissector, Meaning, Protocol, Seen, Standing, Subject};
 
 pub(super) const PROTOCOL: Protocol = Protocol::new("comp", "CoMP");
 
@@ -20,6 +20,8 @@ const OPTIONS: std::ops::RangeInclusive<u16> = option::MESSAGE_TYPE..=option::SL
 struct Asked {
     message: Cow<'static, str>,
     node: Vec<IpAddr>,
+    /// What it announces.
+    announced: Option<Binding>,
 }
 
 /// The dissector.
@@ -41,23 +43,33 @@ impl Dissector for Comp {
                 return None;
             }
             let procedure = procedure(message);
+            let looks_up = matches!(procedure, Some(Procedure::Discovery | Procedure::Hold));
+            let standing = match looks_up {
+                true => Standing::Told,
+                false => Standing::Announced,
+            };
+            let binding = binding(message, standing);
             let asked = Asked {
                 message: procedure.map_or("request".into(), |p| p.to_string().into()),
                 node: node(),
+                announced: binding.filter(|_| !looks_up),
             };
             self.requests.ask(from, to, message, asked.clone());
-            let looks_up = matches!(procedure, Some(Procedure::Discovery | Procedure::Hold));
-            return Some(asked.meaning(binding(message, !looks_up)));
+            return Some(asked.meaning(binding));
         }
         let asked = self.requests.answer(from, to, message);
-        let binding = binding(message, false);
+        let binding = binding(message, Standing::Told);
         // A capture that begins after the request has only the answer, which says where the node is.
         let alone = || Asked {
             message: Procedure::Discovery.to_string().into(),
             node: node(),
+            announced: None,
         };
         let asked = asked.or_else(|| binding.map(|_| alone()))?;
-        Some(asked.meaning(binding))
+        let of_announced = asked
+            .announced
+            .and_then(|announced| answered(announced, message));
+        Some(asked.meaning(of_announced.or(binding)))
     }
 }
 
@@ -88,11 +100,24 @@ fn address(message: &Message, number: u16) -> Option<IpAddr> {
     Some(IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
 }
 
-fn binding(message: &Message, announced: bool) -> Option<Binding> {
+/// What `answer` says of a binding that was announced, unless it only acknowledges the message.
+fn answered(announced: Binding, answer: &Message) -> Option<Binding> {
+    let standing = match answer.code.class() {
+        2 => Standing::Accepted,
+        4 | 5 => Standing::Refused,
+        _ => return None,
+    };
+    Some(Binding {
+        standing,
+        ..announced
+    })
+}
+
+fn binding(message: &Message, standing: Standing) -> Option<Binding> {
     Some(Binding {
         permanent: address(message, option::PERMANENT_ADDRESS)?,
         care_of: address(message, option::TEMPORARY_ADDRESS)?,
-        announced,
+        standing,
     })
 }
 
@@ -201,17 +226,45 @@ mod tests {
             "discovery",
         ];
         assert_eq!(names(&meanings), told);
-        let announced = meanings
-            .iter()
-            .flatten()
-            .map(|m| m.binding.map(|b| b.announced));
-        let expected = [Some(true), Some(true), None, Some(false), Some(false)];
-        assert_eq!(announced.collect::<Vec<_>>(), expected);
+        let standing = meanings.iter().flatten();
+        let standing = standing.map(|m| m.binding.map(|b| b.standing));
+        let expected = [
+            Some(Standing::Announced),
+            Some(Standing::Announced),
+            None,
+            Some(Standing::Told),
+            Some(Standing::Told),
+        ];
+        assert_eq!(standing.collect::<Vec<_>>(), expected);
         let binding = meanings[1].as_ref().unwrap().binding.unwrap();
         assert_eq!(
             (binding.permanent, binding.care_of),
             (ip(P_ADDR), ip(T_ADDR))
         );
+    }
+
+    #[test]
+    fn what_answers_an_announcement_says_whether_it_stands() {
+        let update = || Command::BindingUpdate {
+            p_addr: v6(P_ADDR),
+            t_addr: v6(T_ADDR),
+            lifetime: Lifetime(60),
+        };
+        let answered = |code| {
+            let meanings = read(&[
+                sent(NODE, PEER, &request(2, update().request())),
+                sent(
+                    PEER,
+                    NODE,
+                    &response(Kind::Acknowledgement, 2, 2, coap::Response::new(code)),
+                ),
+            ]);
+            let binding = meanings[1].as_ref().unwrap().binding.unwrap();
+            assert_eq!(binding.care_of, ip(T_ADDR));
+            binding.standing
+        };
+        assert_eq!(answered(Code::CHANGED), Standing::Accepted);
+        assert_eq!(answered(Code::FORBIDDEN), Standing::Refused);
     }
 
     #[test]
