@@ -3,6 +3,7 @@
 //! To add one: a file with its function, and a line in [`of`], or in [`OVER_UDP`] for what UDP
 //! carries. One that keeps something from frame to frame has a field in [`State`].
 
+mod acks;
 mod authentication;
 mod contexts;
 mod cooked;
@@ -21,8 +22,9 @@ mod raw;
 mod sixlowpan;
 mod udp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 use units::{Channel, EthernetAddress, PanId, SimTime};
@@ -30,6 +32,7 @@ use units::{Channel, EthernetAddress, PanId, SimTime};
 use super::{Header, IpPacket, Link, LinkAddress, Payload, Sender, Unread};
 use crate::packet::LinkType;
 use crate::reassembly::{Part, Reassembly, Whole};
+use acks::Acks;
 use contexts::Contexts;
 use mac::Repeats;
 
@@ -112,6 +115,11 @@ pub(super) type Tells = fn(&[u8]) -> bool;
 /// What layers keep from frame to frame, at one capture point.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// Frames so far.
+    frames: u64,
+    acks: Acks,
+    /// Frames by number that a reading before this one found not to have been received.
+    lost: Arc<BTreeSet<u64>>,
     repeats: Repeats,
     contexts: Contexts,
     lowpan_fragments: Reassembly<sixlowpan::FragmentKey>,
@@ -124,6 +132,16 @@ impl State {
             contexts: Contexts::new(contexts),
             ..State::default()
         }
+    }
+
+    /// Another frame begins.
+    pub(super) fn begin_frame(&mut self) {
+        self.frames += 1;
+    }
+
+    /// Whether acknowledgements tell what was not received.
+    pub(super) fn concludes(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// Packets of which fragments are missing.
@@ -146,10 +164,14 @@ impl State {
         self.contexts.learnt()
     }
 
-    /// One that begins with the contexts that this one learnt too late, if there were any.
+    /// One that begins with what this one learnt too late, if there was anything: contexts, and
+    /// which frames were not received.
     pub(super) fn with_hindsight(&self) -> Option<State> {
-        Some(State {
-            contexts: self.contexts.with_hindsight()?,
+        let contexts = self.contexts.with_hindsight();
+        let lost = self.acks.lost();
+        (contexts.is_some() || lost.is_some()).then(|| State {
+            contexts: contexts.unwrap_or_else(|| self.contexts.anew()),
+            lost: lost.unwrap_or_default(),
             ..State::default()
         })
     }

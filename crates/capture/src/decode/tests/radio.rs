@@ -16,7 +16,7 @@ fn payload() -> Vec<u8> {
 }
 
 /// A frame with this header and [`payload`].
-fn mpdu(header: &[u8]) -> Vec<u8> {
+pub(super) fn mpdu(header: &[u8]) -> Vec<u8> {
     [header, &payload()].concat()
 }
 
