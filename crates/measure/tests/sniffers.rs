@@ -316,6 +316,17 @@ fn an_answer_that_the_air_lost_ends_no_handover() {
 }
 
 #[test]
+fn an_answer_that_was_lost_on_a_later_hop_did_not_arrive() {
+    let analysis = analyse(data("sniffer-hops.pcap"));
+    let flow = &analysis.flows[0];
+    let requests = flow.requests();
+    assert_eq!((requests.sent, requests.answered), (21, 21));
+    assert_eq!((requests.retransmitted, requests.duplicates), (1, 0));
+    assert_eq!(round_trip(flow, 11), Duration::from_millis(2020));
+    assert_eq!(round_trip(flow, 10), Duration::from_millis(20));
+}
+
+#[test]
 fn an_analysis_in_which_nothing_was_readable_says_what_was_not() {
     let secured = vec![0x49, 0x88, 7, 1, 0, 9, 0, 5, 0, 0x0d];
     let mut esp = ip_packet(CLIENT, NODE, &[0; 30]);

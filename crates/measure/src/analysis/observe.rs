@@ -77,13 +77,14 @@ impl Observed {
     }
 
     /// The same message was seen again, as `packet`. Gives whether that is a copy; it is none if
-    /// what was lost over the air came through now.
+    /// what was lost over the air came through now. One that arrived and was lost then was lost on
+    /// a hop farther on its way.
     fn seen_again(&mut self, packet: &IpPacket<'_>) -> bool {
         let arrives = packet.received && !self.arrived;
         if !self.is_request() && packet.received {
             self.complete = packet.time;
         }
-        self.arrived |= packet.received;
+        self.arrived = packet.received;
         !arrives
     }
 }
