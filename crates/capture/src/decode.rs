@@ -188,8 +188,8 @@ impl Decoder {
         self.state.contexts()
     }
 
-    /// A decoder that knows from its first frame on what this one learnt too late: contexts, and
-    /// which frames were not received, as acknowledgements tell. To be given the same frames
+    /// A decoder that knows from its first frame on what this one learnt too late: contexts,
+    /// which frames were not received, as acknowledgements tell, and that all have FCSs. To be given the same frames
     /// again; none if it would find nothing else.
     pub fn again(&self) -> Option<Decoder> {
         Some(Decoder {

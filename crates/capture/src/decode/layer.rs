@@ -35,6 +35,7 @@ use crate::reassembly::{Part, Reassembly, Whole};
 use acks::Acks;
 use contexts::Contexts;
 use mac::Repeats;
+use phy::Trailers;
 
 /// A layer: takes its header off the bytes, or puts others in their place, and adds what it says
 /// to what the layers below it said.
@@ -120,6 +121,7 @@ pub(super) struct State {
     acks: Acks,
     /// Frames by number that a reading before this one found not to have been received.
     lost: Arc<BTreeSet<u64>>,
+    trailers: Trailers,
     repeats: Repeats,
     contexts: Contexts,
     lowpan_fragments: Reassembly<sixlowpan::FragmentKey>,
@@ -164,14 +166,19 @@ impl State {
         self.contexts.learnt()
     }
 
-    /// One that begins with what this one learnt too late, if there was anything: contexts, and
-    /// which frames were not received.
+    /// One that begins with what this one learnt too late, if there was anything: contexts, which
+    /// frames were not received, and that the frames have FCSs.
     pub(super) fn with_hindsight(&self) -> Option<State> {
         let contexts = self.contexts.with_hindsight();
         let lost = self.acks.lost();
-        (contexts.is_some() || lost.is_some()).then(|| State {
+        let mistaken = self.trailers.were_mistaken();
+        (contexts.is_some() || lost.is_some() || mistaken).then(|| State {
             contexts: contexts.unwrap_or_else(|| self.contexts.anew()),
             lost: lost.unwrap_or_default(),
+            trailers: match self.trailers.are_fcs() {
+                true => Trailers::of_fcs(),
+                false => Trailers::default(),
+            },
             ..State::default()
         })
     }

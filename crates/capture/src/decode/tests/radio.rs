@@ -203,6 +203,64 @@ fn an_fcs_is_taken_off_and_a_frame_with_a_wrong_one_is_not_read() {
 }
 
 #[test]
+fn a_wrong_fcs_is_not_taken_for_a_receivers_word_where_others_are_right() {
+    let good = with_fcs();
+    let mut bad = good.clone();
+    let at = bad.len() - 2;
+    bad[at..].copy_from_slice(&[0xd3, 0x80 | 105]);
+    let read = |decoder: &mut Decoder, frames: &[&Vec<u8>]| {
+        let at = |(n, bytes)| Frame {
+            // Two seconds apart they are no repetitions.
+            time: SimTime::from_nanos(n as u64 * 2_000_000_000),
+            ..frame(LinkType::IEEE802_15_4, bytes)
+        };
+        let frames = frames.iter().copied().map(|f| &f[..]).enumerate().map(at);
+        frames.filter(|f| decoder.read(*f).is_some()).count()
+    };
+    let mut decoder = Decoder::default();
+    assert_eq!(read(&mut decoder, &[&bad, &good, &bad]), 3);
+    let mut again = decoder.again().unwrap();
+    assert_eq!(read(&mut again, &[&bad, &good, &bad]), 1);
+    let wrong = Unread::Named("IEEE 802.15.4 with a wrong FCS");
+    assert_eq!(again.unread(), &BTreeMap::from([(wrong, 2)]));
+    assert!(again.again().is_none());
+
+    // One of many that is right by chance.
+    let mut decoder = Decoder::default();
+    let mut frames = vec![&bad; 40];
+    frames.push(&good);
+    assert_eq!(read(&mut decoder, &frames), 41);
+    assert!(decoder.again().is_none());
+}
+
+#[test]
+fn an_fcs_of_32_bits_is_checked() {
+    // TAP: FCS type 2. The FCS of this frame as Wireshark has it; of the acknowledgement, filled up
+    // and not.
+    let tap = |mpdu: &[u8], fcs: u32| {
+        let header = [0, 0, 12, 0, 0, 0, 1, 0, 2, 0, 0, 0];
+        [&header[..], mpdu, &fcs.to_le_bytes()].concat()
+    };
+    let mpdu = mpdu(&[0x41, 0x88, 7, 1, 0, 0xff, 0xff, 5, 0]);
+    let link_type = LinkType::IEEE802_15_4_TAP;
+    let right = tap(&mpdu, 0xd43c_6a13);
+    assert_eq!(read(link_type, &right), short(1, 5, Some(7)));
+    assert_eq!(unread(link_type, &tap(&[2, 0, 7], 0xc40c_8150)), None);
+    assert_eq!(unread(link_type, &tap(&[2, 0, 7], 0x62a1_98df)), None);
+    let wrong = Some(Unread::Named("IEEE 802.15.4 with a wrong FCS"));
+    for bit in [0, 31] {
+        assert_eq!(
+            unread(link_type, &tap(&mpdu, 0xd43c_6a13 ^ 1 << bit)),
+            wrong
+        );
+        assert_eq!(
+            unread(link_type, &tap(&[2, 0, 7], 0xc40c_8150 ^ 1 << bit)),
+            wrong
+        );
+    }
+}
+
+#[test]
 fn a_packet_tells_which_link_it_crossed() {
     let address = |octet: u8| LinkAddress::Short(ShortAddress(octet.into()));
     let link = |channel: Option<u8>| Link {
