@@ -7,7 +7,8 @@
 //!                                     mesh, fragments,          │      ^
 //!                                     IPHC, NHC                 v      │
 //!                                                extension headers, fragments,
-//!                                                tunnels (IPv4, IPv6, GRE)
+//!                                                tunnels (IPv4, IPv6, GRE),
+//!                                                UDP of a sniffer (ZEP): back to PHY
 //! ```
 //!
 //! A layer is a function over the bytes that are left and what the layers below said: it takes

@@ -20,7 +20,10 @@ mod marks;
 mod phy;
 mod raw;
 mod sixlowpan;
+mod tcp;
+mod tunnels;
 mod udp;
+mod zep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -94,6 +97,7 @@ pub(super) fn of(kind: Kind) -> Option<Layer> {
         Kind::Sixlowpan => sixlowpan::read,
         Kind::Protocol(0) => ipv6::hop_by_hop_options,
         Kind::Protocol(4) => ipv4::read,
+        Kind::Protocol(tcp::PROTOCOL) => tcp::read,
         Kind::Protocol(super::UDP) => udp::read,
         Kind::Protocol(41) => ipv6::read,
         Kind::Protocol(43) => ipv6::routing,
@@ -107,11 +111,12 @@ pub(super) fn of(kind: Kind) -> Option<Layer> {
     })
 }
 
-/// What UDP carries, told by its first bytes. Whatever else it carries is its reader's business.
-pub(super) const OVER_UDP: &[(Tells, Layer)] = &[(dtls::is, dtls::read)];
+/// What UDP carries, told by its ports and first bytes. Whatever else it carries is its reader's
+/// business.
+pub(super) const OVER_UDP: &[(Tells, Layer)] = &[(dtls::is, dtls::read), (zep::is, zep::read)];
 
-/// Whether the data of a datagram are a protocol's.
-pub(super) type Tells = fn(&[u8]) -> bool;
+/// Whether the data of a datagram with these ports are a protocol's.
+pub(super) type Tells = fn([u16; 2], &[u8]) -> bool;
 
 /// What layers keep from frame to frame, at one capture point.
 #[derive(Debug, Default)]

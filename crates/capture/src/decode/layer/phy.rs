@@ -15,6 +15,11 @@ pub(super) fn with_fcs(data: &mut Payload<'_>, _: &mut Below, state: &mut State)
     mpdu(data, Fcs::Bits16, Some(&mut state.trailers))
 }
 
+/// A frame with an FCS that nothing else stands in the place of.
+pub(super) fn strictly_with_fcs(data: &mut Payload<'_>) -> Read {
+    mpdu(data, Fcs::Bits16, None)
+}
+
 /// LINKTYPE_IEEE802_15_4_NONASK_PHY: preamble, start-of-frame delimiter, length, frame with FCS
 /// (IEEE 802.15.4-2006 §6.3).
 pub(super) fn with_preamble(data: &mut Payload<'_>, _: &mut Below, state: &mut State) -> Read {

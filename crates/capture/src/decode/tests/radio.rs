@@ -321,6 +321,57 @@ fn a_cut_frame_has_no_fcs_to_take_off() {
     assert_eq!((datagram.payload, datagram.truncated), (&b"hel"[..], true));
 }
 
+#[test]
+fn a_frame_is_found_in_zep_of_both_versions() {
+    let over_udp = |zep: &[u8]| {
+        let mut bytes = Vec::new();
+        etherparse::PacketBuilder::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64)
+            .udp(17754, 17754)
+            .write(&mut bytes, zep)
+            .unwrap();
+        bytes
+    };
+    // Channel, device ID, mode, LQI, the rest; from Wireshark's dissector.
+    let zep = |version: u8, mode: u8, frame: &[u8]| {
+        let (start, rest): (&[u8], _) = match version {
+            1 => (&[1], 7),
+            _ => (&[2, 1], 22),
+        };
+        let fields = [15, 0, 1, mode, 255];
+        let length = [frame.len() as u8];
+        over_udp(&[b"EX", start, &fields, &vec![0; rest], &length, frame].concat())
+    };
+    let good = with_fcs();
+    let mut bad = good.clone();
+    let at = bad.len() - 2;
+    bad[at..].copy_from_slice(&[0xd3, 0x80 | 105]);
+    for version in [1, 2] {
+        let bytes = zep(version, 1, &good);
+        assert_eq!(read(LinkType::RAW, &bytes), short(1, 5, Some(7)));
+        let packet = super::ip(LinkType::RAW, &bytes).unwrap();
+        // The sniffer's own addresses are no tunnel's.
+        assert_eq!((packet.outer.len(), packet.header_bytes), (0, 40));
+        let channel = packet.link.and_then(|link| link.channel);
+        assert_eq!(channel.map(Channel::number), Some(15));
+        // In CRC mode the frame has its FCS, in the other what the receiver wrote.
+        let wrong = Some(Unread::Named("IEEE 802.15.4 with a wrong FCS"));
+        assert_eq!(unread(LinkType::RAW, &zep(version, 1, &bad)), wrong);
+        assert_eq!(
+            read(LinkType::RAW, &zep(version, 0, &bad)),
+            short(1, 5, Some(7))
+        );
+    }
+    // ZEP's own acknowledgement; a version that is not known; cut.
+    assert_eq!(
+        unread(LinkType::RAW, &over_udp(b"EX\x02\x02\0\0\0\x01")),
+        None
+    );
+    let other = Some(Unread::Value("ZEP version", 3));
+    assert_eq!(unread(LinkType::RAW, &over_udp(b"EX\x03\x01")), other);
+    let short = Some(Unread::Malformed("ZEP header"));
+    assert_eq!(unread(LinkType::RAW, &over_udp(b"EX\x02\x01\x0f")), short);
+}
+
 /// At which of these milliseconds, sequence numbers, and fates a frame gives a packet.
 fn given(frames: &[(u64, u8, bool)]) -> (Vec<bool>, u64) {
     let mut decoder = Decoder::default();
