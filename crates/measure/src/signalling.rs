@@ -53,8 +53,8 @@ impl Signalling {
 
 fn total(costs: &BTreeMap<Protocol, Cost>) -> Cost {
     costs.values().fold(Cost::default(), |sum, cost| Cost {
-        messages: sum.messages + cost.messages,
-        bytes: sum.bytes + cost.bytes,
+        messages: sum.messages.saturating_add(cost.messages),
+        bytes: sum.bytes.saturating_add(cost.bytes),
     })
 }
 
