@@ -7,7 +7,8 @@
 //!                                     mesh, fragments,          │      ^
 //!                                     IPHC, NHC                 v      │
 //!                                                extension headers, fragments,
-//!                                                tunnels (IPv4, IPv6, GRE)
+//!                                                tunnels (IPv4, IPv6, GRE),
+//!                                                UDP of a sniffer (ZEP): back to PHY
 //! ```
 //!
 //! A layer is a function over the bytes that are left and what the layers below said: it takes
@@ -27,7 +28,7 @@
 //!
 //! ```
 //! use capture::decode::{Decoder, Frame};
-//! use capture::{LinkType, Packet};
+//! use capture::{Interface, LinkType, Packet};
 //! use units::SimTime;
 //!
 //! // IEEE 802.15.4: data in PAN 1, from 2 to 1. 6LoWPAN: link-local addresses elided, UDP ports
@@ -38,7 +39,7 @@
 //! let packet = Packet::new(0, SimTime::ZERO, bytes);
 //!
 //! let mut decoder = Decoder::default();
-//! let frame = Frame::of(LinkType::IEEE802_15_4_NOFCS, &packet);
+//! let frame = Frame::of(&Interface::new("wpan0", LinkType::IEEE802_15_4_NOFCS), &packet);
 //! let packet = decoder.read(frame).ok_or("an IP packet")?;
 //! let datagram = packet.udp().ok_or("a UDP datagram")?;
 //! assert_eq!(datagram.src, "[fe80::ff:fe00:2]:61618".parse()?);
@@ -56,7 +57,7 @@ use std::collections::BTreeMap;
 use ipnet::Ipv6Net;
 use units::{PanId, SimTime};
 
-use crate::packet::{LinkType, Packet};
+use crate::packet::{Interface, LinkType, Packet};
 use crate::tap;
 use layer::{Below, Kind, State, Step};
 
@@ -92,18 +93,14 @@ pub struct Frame<'f> {
 }
 
 impl<'f> Frame<'f> {
-    /// A packet of an interface with this link type.
-    pub fn of(link_type: LinkType, packet: &'f Packet) -> Frame<'f> {
-        let fates = match (link_type, &packet.comment) {
-            (LinkType::IEEE802_15_4_TAP, Some(comment)) => tap::received(comment),
-            _ => None,
-        };
+    /// A packet of this interface.
+    pub fn of(interface: &Interface, packet: &'f Packet) -> Frame<'f> {
         Frame {
             time: packet.time,
-            link_type,
+            link_type: interface.link_type,
             bytes: &packet.data,
             length: packet.original_len as usize,
-            received: fates.unwrap_or(true),
+            received: tap::received_of(interface, packet).unwrap_or(true),
         }
     }
 }
@@ -138,6 +135,7 @@ impl Decoder {
     }
 
     fn walk<'f>(&mut self, frame: Frame<'f>) -> Result<Option<IpPacket<'f>>, Unread> {
+        self.state.begin_frame();
         let mut below = Below::new(frame.time, frame.received);
         let mut kind = Kind::Link(frame.link_type);
         let mut data = Payload::new(frame.bytes, frame.length);
@@ -180,13 +178,20 @@ impl Decoder {
         self.state.repeated()
     }
 
+    /// Whether what is not received of the packets is concluded from missing acknowledgements,
+    /// which a receiver may have had no time to send; else the capture says it itself.
+    pub fn concludes(&self) -> bool {
+        self.state.concludes()
+    }
+
     /// The header compression contexts that router advertisements told (RFC 6775 §4.2), by PAN.
     pub fn contexts(&self) -> &BTreeMap<(PanId, u8), Ipv6Net> {
         self.state.contexts()
     }
 
-    /// A decoder that knows from its first frame on which contexts this one learnt too late; none
-    /// if it would read no more.
+    /// A decoder that knows from its first frame on what this one learnt too late: contexts,
+    /// which frames were not received, as acknowledgements tell, and that all have FCSs. To be given the same frames
+    /// again; none if it would find nothing else.
     pub fn again(&self) -> Option<Decoder> {
         Some(Decoder {
             state: self.state.with_hindsight()?,

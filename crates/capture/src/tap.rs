@@ -11,6 +11,8 @@
 
 use units::{Channel, Dbm, Lqi};
 
+use crate::packet::{Interface, LinkType, Packet};
+
 const FCS_TYPE: u16 = 0;
 const RSS: u16 = 1;
 const CHANNEL_ASSIGNMENT: u16 = 3;
@@ -119,6 +121,24 @@ pub(crate) fn channel(packet: &[u8]) -> Option<Channel> {
         (CHANNEL_ASSIGNMENT, [number, 0, Channel::PAGE]) => Channel::try_from(*number).ok(),
         _ => None,
     })
+}
+
+/// The description of the interface in a capture of the air by this project's medium, which writes
+/// the strength of every frame that was received and of no other.
+pub const AIR: &str = "every transmission on every channel";
+
+/// Whether a packet of this interface was received: as its comment says, or in a capture of the
+/// air by its strength. `None` if neither tells.
+pub(crate) fn received_of(interface: &Interface, packet: &Packet) -> Option<bool> {
+    if interface.link_type != LinkType::IEEE802_15_4_TAP {
+        return None;
+    }
+    if let Some(told) = packet.comment.as_deref().and_then(received) {
+        return Some(told);
+    }
+    let ours = interface.description.as_deref() == Some(AIR);
+    let (head, _) = split(&packet.data).filter(|_| ours)?;
+    Some(tlvs(head).flatten().any(|(field, _)| field == RSS))
 }
 
 /// Whether a frame in a capture of the air was received, as its comment says: the medium's

@@ -52,7 +52,7 @@ fn ours(name: &str, link_type: LinkType) -> Vec<Line> {
     let packets = capture.packets.iter();
     packets
         .map(|p| {
-            let packet = decoder.read(Frame::of(link_type, p)).unwrap();
+            let packet = decoder.read(Frame::of(&capture.interfaces[0], p)).unwrap();
             let datagram = packet.udp().unwrap();
             Line {
                 nanos: p.time.as_nanos(),

@@ -163,7 +163,7 @@ fn frames_of_every_form_read_as_tshark_reads_them() {
         })
         .collect();
     let interface = Interface::new("wpan0", LinkType::IEEE802_15_4_NOFCS);
-    let mut writer = Writer::new(Vec::new(), &[interface]).unwrap();
+    let mut writer = Writer::new(Vec::new(), std::slice::from_ref(&interface)).unwrap();
     packets.iter().for_each(|p| writer.write(p).unwrap());
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("frames.pcapng");
@@ -184,7 +184,7 @@ fn frames_of_every_form_read_as_tshark_reads_them() {
     let theirs = tshark(&file, &fields);
     assert_eq!(theirs.len(), packets.len());
     for (packet, theirs) in packets.iter().zip(theirs) {
-        let frame = Frame::of(LinkType::IEEE802_15_4_NOFCS, packet);
+        let frame = Frame::of(&interface, packet);
         let read = decoder.read(frame);
         let read = read.unwrap_or_else(|| panic!("{:02x?}: {theirs}", packet.data));
         let datagram = read.udp().unwrap();
@@ -223,9 +223,9 @@ fn packets(name: &str) -> (Found, u64) {
         .join(name);
     let capture = capture::read(path).unwrap();
     let mut decoder = Decoder::default();
-    let link_type = capture.interfaces[0].link_type;
+    let interface = &capture.interfaces[0];
     let packets = capture.packets.iter();
-    let found = packets.filter_map(|p| Some(found(&decoder.read(Frame::of(link_type, p))?)));
+    let found = packets.filter_map(|p| Some(found(&decoder.read(Frame::of(interface, p))?)));
     let found = found.collect();
     assert_eq!(decoder.unread(), &BTreeMap::new());
     assert_eq!(decoder.incomplete(), 0);

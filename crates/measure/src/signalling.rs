@@ -53,8 +53,8 @@ impl Signalling {
 
 fn total(costs: &BTreeMap<Protocol, Cost>) -> Cost {
     costs.values().fold(Cost::default(), |sum, cost| Cost {
-        messages: sum.messages + cost.messages,
-        bytes: sum.bytes + cost.bytes,
+        messages: sum.messages.saturating_add(cost.messages),
+        bytes: sum.bytes.saturating_add(cost.bytes),
     })
 }
 
@@ -165,7 +165,7 @@ struct View<'s, 'p> {
 impl<'p> View<'_, 'p> {
     fn sent(&mut self, capture: &Capture, packet: &Packet) -> Option<Sent<'p>> {
         let interface = capture.interfaces.get(packet.interface)?;
-        let ip = self.decoder.read(Frame::of(interface.link_type, packet))?;
+        let ip = self.decoder.read(Frame::of(interface, packet))?;
         let meaning = self.dissectors.read(&ip, coap(&ip).as_ref())?;
         let node = match &meaning.subject {
             Subject::Node(addresses) => {

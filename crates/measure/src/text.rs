@@ -107,7 +107,7 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
             flow.client,
             to.unwrap_or_default(),
             method_name(flow.method),
-            flow.resource
+            printable(&flow.resource)
         ),
     );
     requests(out, &flow.requests());
@@ -359,7 +359,7 @@ pub fn summary(result: &RunResult) -> String {
     }
     for flow in &result.flows {
         if let Some(n) = flow.notifications {
-            let (client, node, resource) = (&flow.client, &flow.node, &flow.resource);
+            let (client, node, resource) = (&flow.client, &flow.node, printable(&flow.resource));
             let text = format_args!(
                 "{client} observes {node}{resource}: {} notifications, {} of them CON, {} lost, {} reordered",
                 n.received, n.confirmable, n.lost, n.reordered
@@ -415,7 +415,7 @@ fn summarise_handover(out: &mut String, h: &result::Handover) {
             h.to.clone().unwrap_or_else(unknown),
             h.client,
             method.unwrap_or_default(),
-            h.resource
+            printable(&h.resource)
         ),
     );
     if !h.phases.is_empty() {
@@ -521,6 +521,15 @@ fn ms(seconds: f64) -> String {
     format!("{:.3} ms", seconds * 1e3)
 }
 
+/// A name that came over the network, with the characters escaped that a terminal would obey.
+fn printable(name: &str) -> String {
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(escaped).collect()
+}
+
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = out.write_fmt(text);
@@ -534,5 +543,12 @@ mod tests {
     #[test]
     fn ids_that_follow_each_other_are_printed_as_a_range() {
         assert_eq!(ids(&[9407, 9408, 3, 65535, 0]), "9407-9408, 3, 65535, 0");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let evil = "/\u{1b}[31mred\nfake\u{9b}0m";
+        assert_eq!(printable(evil), "/\\u{1b}[31mred\\nfake\\u{9b}0m");
+        assert_eq!(printable("/temp\\é?a=b"), "/temp\\é?a=b");
     }
 }

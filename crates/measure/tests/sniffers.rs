@@ -280,6 +280,52 @@ fn a_frame_that_the_air_lost_was_not_received() {
     assert_eq!(analysis.other.copies, 0);
 }
 
+/// When the request with this Message ID was answered, counted from when it was sent.
+fn round_trip(flow: &Flow, message_id: u16) -> Duration {
+    let mut exchanges = flow.exchanges.iter();
+    let exchange = exchanges.find(|e| e.message_id == message_id).unwrap();
+    assert_eq!(exchange.duplicates, 0);
+    exchange
+        .answer
+        .unwrap()
+        .time
+        .saturating_since(exchange.sent_at())
+}
+
+#[test]
+fn an_answer_that_the_air_lost_ends_no_handover() {
+    let air = analyse(data("air-lost.pcapng"));
+    let flow = air.flows.iter().find(|f| f.exchanges.len() == 4).unwrap();
+    let [handover] = &handovers(flow)[..] else {
+        panic!("{:?}", handovers(flow));
+    };
+    assert_eq!(handover.duration().as_millis(), 2281);
+    assert_eq!(handover.after.message_id, 24631);
+    assert_eq!(round_trip(flow, 24631).as_millis(), 2197);
+    assert!(flow.gaps().is_empty());
+    // Of a sniffer of another maker acknowledgements tell the same.
+    let mut capture = capture::read(data("air-lost.pcapng")).unwrap();
+    capture.interfaces[0].description = None;
+    let sniffer = of(capture);
+    let flow = sniffer
+        .flows
+        .iter()
+        .find(|f| f.exchanges.len() == 4)
+        .unwrap();
+    assert_eq!(handovers(flow)[0].duration().as_millis(), 2281);
+}
+
+#[test]
+fn an_answer_that_was_lost_on_a_later_hop_did_not_arrive() {
+    let analysis = analyse(data("sniffer-hops.pcap"));
+    let flow = &analysis.flows[0];
+    let requests = flow.requests();
+    assert_eq!((requests.sent, requests.answered), (21, 21));
+    assert_eq!((requests.retransmitted, requests.duplicates), (1, 0));
+    assert_eq!(round_trip(flow, 11), Duration::from_millis(2020));
+    assert_eq!(round_trip(flow, 10), Duration::from_millis(20));
+}
+
 #[test]
 fn an_analysis_in_which_nothing_was_readable_says_what_was_not() {
     let secured = vec![0x49, 0x88, 7, 1, 0, 9, 0, 5, 0, 0x0d];

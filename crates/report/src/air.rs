@@ -109,7 +109,7 @@ fn note_datagrams(capture: &Capture, seen: &mut BTreeMap<Datagram, Vec<SimTime>>
         let Some(interface) = capture.interfaces.get(packet.interface) else {
             continue;
         };
-        let Some(ip) = decoder.read(Frame::of(interface.link_type, packet)) else {
+        let Some(ip) = decoder.read(Frame::of(interface, packet)) else {
             continue;
         };
         let Some(datagram) = ip.udp().filter(|_| ip.fragments == 0) else {

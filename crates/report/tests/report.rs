@@ -161,6 +161,20 @@ fn svg_files_stand_alone_with_text_as_text() {
 }
 
 #[test]
+fn costs_that_no_run_has_are_no_reason_to_fail() {
+    let dir = run();
+    let mut result = example();
+    let cost = json!({ "messages": u64::MAX, "bytes": u64::MAX });
+    let mut handover = result["handovers"][0].clone();
+    handover["signalling"] = json!({ "air": { "comp": cost }, "wired": { "comp": cost } });
+    result["handovers"] = json!([handover, handover]);
+    fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    assert!(report.html().contains("signalling per handover"));
+}
+
+#[test]
 fn hostile_text_stays_text() {
     let evil = "</title></style><script>alert('x')</script><img src=\"http://x/\"/>&amp;\u{1}";
     let dir = run();

@@ -3,6 +3,7 @@
 //! To add one: a file with its function, and a line in [`of`], or in [`OVER_UDP`] for what UDP
 //! carries. One that keeps something from frame to frame has a field in [`State`].
 
+mod acks;
 mod authentication;
 mod contexts;
 mod cooked;
@@ -19,10 +20,14 @@ mod marks;
 mod phy;
 mod raw;
 mod sixlowpan;
+mod tcp;
+mod tunnels;
 mod udp;
+mod zep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::Ipv6Net;
 use units::{Channel, EthernetAddress, PanId, SimTime};
@@ -30,8 +35,10 @@ use units::{Channel, EthernetAddress, PanId, SimTime};
 use super::{Header, IpPacket, Link, LinkAddress, Payload, Sender, Unread};
 use crate::packet::LinkType;
 use crate::reassembly::{Part, Reassembly, Whole};
+use acks::Acks;
 use contexts::Contexts;
 use mac::Repeats;
+use phy::Trailers;
 
 /// A layer: takes its header off the bytes, or puts others in their place, and adds what it says
 /// to what the layers below it said.
@@ -90,6 +97,7 @@ pub(super) fn of(kind: Kind) -> Option<Layer> {
         Kind::Sixlowpan => sixlowpan::read,
         Kind::Protocol(0) => ipv6::hop_by_hop_options,
         Kind::Protocol(4) => ipv4::read,
+        Kind::Protocol(tcp::PROTOCOL) => tcp::read,
         Kind::Protocol(super::UDP) => udp::read,
         Kind::Protocol(41) => ipv6::read,
         Kind::Protocol(43) => ipv6::routing,
@@ -103,15 +111,22 @@ pub(super) fn of(kind: Kind) -> Option<Layer> {
     })
 }
 
-/// What UDP carries, told by its first bytes. Whatever else it carries is its reader's business.
-pub(super) const OVER_UDP: &[(Tells, Layer)] = &[(dtls::is, dtls::read)];
+/// What UDP carries, told by its ports and first bytes. Whatever else it carries is its reader's
+/// business.
+pub(super) const OVER_UDP: &[(Tells, Layer)] = &[(dtls::is, dtls::read), (zep::is, zep::read)];
 
-/// Whether the data of a datagram are a protocol's.
-pub(super) type Tells = fn(&[u8]) -> bool;
+/// Whether the data of a datagram with these ports are a protocol's.
+pub(super) type Tells = fn([u16; 2], &[u8]) -> bool;
 
 /// What layers keep from frame to frame, at one capture point.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// Frames so far.
+    frames: u64,
+    acks: Acks,
+    /// Frames by number that a reading before this one found not to have been received.
+    lost: Arc<BTreeSet<u64>>,
+    trailers: Trailers,
     repeats: Repeats,
     contexts: Contexts,
     lowpan_fragments: Reassembly<sixlowpan::FragmentKey>,
@@ -124,6 +139,16 @@ impl State {
             contexts: Contexts::new(contexts),
             ..State::default()
         }
+    }
+
+    /// Another frame begins.
+    pub(super) fn begin_frame(&mut self) {
+        self.frames += 1;
+    }
+
+    /// Whether acknowledgements tell what was not received.
+    pub(super) fn concludes(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// Packets of which fragments are missing.
@@ -146,10 +171,19 @@ impl State {
         self.contexts.learnt()
     }
 
-    /// One that begins with the contexts that this one learnt too late, if there were any.
+    /// One that begins with what this one learnt too late, if there was anything: contexts, which
+    /// frames were not received, and that the frames have FCSs.
     pub(super) fn with_hindsight(&self) -> Option<State> {
-        Some(State {
-            contexts: self.contexts.with_hindsight()?,
+        let contexts = self.contexts.with_hindsight();
+        let lost = self.acks.lost();
+        let mistaken = self.trailers.were_mistaken();
+        (contexts.is_some() || lost.is_some() || mistaken).then(|| State {
+            contexts: contexts.unwrap_or_else(|| self.contexts.anew()),
+            lost: lost.unwrap_or_default(),
+            trailers: match self.trailers.are_fcs() {
+                true => Trailers::of_fcs(),
+                false => Trailers::default(),
+            },
             ..State::default()
         })
     }

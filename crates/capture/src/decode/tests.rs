@@ -4,6 +4,7 @@ use etherparse::PacketBuilder;
 
 use super::*;
 
+mod acks;
 mod ip;
 mod radio;
 mod sixlowpan;

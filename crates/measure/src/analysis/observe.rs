@@ -3,10 +3,12 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use capture::Capture;
 use capture::decode::{Decoder, Frame, IpPacket};
 use capture::sightings::{Sighting, Sightings};
+use coap::Kind;
 use coap::wire::Message;
 use units::SimTime;
 
@@ -14,6 +16,10 @@ use super::binding::Bindings;
 use super::hop::Hop;
 use super::{Options, Other};
 use crate::dissect::{Dissectors, Protocol};
+
+/// How often a CON is sent again, and from its first transmission to its last (RFC 7252 §4.8).
+const MAX_RETRANSMIT: usize = 4;
+const MAX_TRANSMIT_SPAN: Duration = Duration::from_secs(45);
 
 /// Where something was seen: capture, interface in it, and interface index of SLL2.
 type Point = (usize, usize, Option<u32>);
@@ -49,6 +55,8 @@ pub(super) struct Observed {
     outgoing: Option<bool>,
     /// Whether the capture does not say that nobody received it.
     arrived: bool,
+    /// Whether that is only concluded ([`Decoder::concludes`]).
+    concluded: bool,
     /// Whether the same was there just before.
     twin: bool,
     /// When its first fragment was seen, on its first hop.
@@ -70,13 +78,14 @@ impl Observed {
     }
 
     /// The same message was seen again, as `packet`. Gives whether that is a copy; it is none if
-    /// what was lost over the air came through now.
+    /// what was lost over the air came through now. One that arrived and was lost then was lost on
+    /// a hop farther on its way.
     fn seen_again(&mut self, packet: &IpPacket<'_>) -> bool {
         let arrives = packet.received && !self.arrived;
         if !self.is_request() && packet.received {
             self.complete = packet.time;
         }
-        self.arrived |= packet.received;
+        self.arrived = packet.received;
         !arrives
     }
 }
@@ -173,8 +182,7 @@ impl<'o> Reading<'o> {
 
     fn read(&mut self, capture: &Capture) {
         for frame in &capture.packets {
-            let link_type = capture.interfaces[frame.interface].link_type;
-            let frame_of = Frame::of(link_type, frame);
+            let frame_of = Frame::of(&capture.interfaces[frame.interface], frame);
             if let Some(packet) = self.decoders[frame.interface].read(frame_of) {
                 self.found.packets += 1;
                 self.packet(frame.interface, &packet);
@@ -218,6 +226,7 @@ impl<'o> Reading<'o> {
                     point: self.options.point(self.index, interface, packet),
                     outgoing: packet.outgoing,
                     arrived: packet.received,
+                    concluded: self.decoders[interface].concludes(),
                     twin,
                     first: packet.began,
                     complete: packet.time,
@@ -337,13 +346,37 @@ impl<'o> Client<'o> {
         self.received = Direction::choose(responses.map(|o| o.outgoing), false);
     }
 
+    /// Whether a response without an acknowledgement of the radio arrived all the same: its client
+    /// would have sent the request again (RFC 7252 §4.2), but for the last time.
+    fn is_content_with(&self, response: &Observed) -> bool {
+        if !response.concluded || response.message.kind != Kind::Acknowledgement {
+            return false;
+        }
+        let (mut before, mut after) = (0, 0);
+        let window =
+            |o: &&Observed| o.complete.saturating_since(response.complete) < MAX_TRANSMIT_SPAN;
+        let from = (self.messages).partition_point(|o| {
+            response.complete.saturating_since(o.complete) > MAX_TRANSMIT_SPAN
+        });
+        for o in self.messages[from..].iter().copied().take_while(window) {
+            let same = o.message.message_id == response.message.message_id;
+            if same && o.is_request() && (o.src, o.dst) == (response.dst, response.src) {
+                match o.complete <= response.complete {
+                    true => before += 1,
+                    false => after += 1,
+                }
+            }
+        }
+        after == 0 && before <= MAX_RETRANSMIT
+    }
+
     /// What it sent and received, in time order.
     pub(super) fn messages(&self) -> impl Iterator<Item = Passed<'o>> {
         self.messages.iter().filter_map(|o| {
             if o.src == self.endpoint && self.sent.admits(o.outgoing) {
                 Some(Passed::Sent(o))
-            } else if o.dst == self.endpoint && o.arrived && self.received.admits(o.outgoing) {
-                Some(Passed::Received(o))
+            } else if o.dst == self.endpoint && self.received.admits(o.outgoing) {
+                (o.arrived || self.is_content_with(o)).then_some(Passed::Received(o))
             } else {
                 None
             }

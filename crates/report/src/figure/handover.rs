@@ -199,7 +199,8 @@ fn signalling(handovers: &[Handover]) -> Option<Block> {
     let known: Vec<&Signalling> = handovers.iter().flat_map(|h| &h.signalling).collect();
     let row = |protocol: &Protocol| {
         let mean = |of: &dyn Fn(&Signalling) -> Option<u64>| {
-            let sum: u64 = known.iter().filter_map(|s| of(s)).sum();
+            let all = known.iter().filter_map(|s| of(s));
+            let sum = all.fold(0, u64::saturating_add);
             figures(sum as f64 / known.len() as f64)
         };
         [

@@ -184,12 +184,12 @@ impl Sensor {
             let text = format!("allowed: {}", self.resource.writes.names());
             return Err(Response::diagnostic(Code::METHOD_NOT_ALLOWED, &text));
         }
+        if !self.fulfils(request) {
+            return Err(Response::new(Code::PRECONDITION_FAILED));
+        }
         let patches = [Code::PATCH, Code::IPATCH].contains(&method);
         if self.body.is_none() && (method.is_safe() || patches) {
             return Err(self.state());
-        }
-        if !method.is_safe() && !self.fulfils(request) {
-            return Err(Response::new(Code::PRECONDITION_FAILED));
         }
         let format = options.get_uint(option::CONTENT_FORMAT);
         if method == Code::FETCH && format.is_none() {

@@ -395,6 +395,34 @@ fn conditions_are_obeyed() {
     assert_eq!(get(&mut sensors, "/door").payload, b"shut");
 }
 
+/// "If the condition is not fulfilled, then the server MUST NOT perform the requested method", which
+/// any may be (RFC 7252 §5.10.8).
+#[test]
+fn conditions_are_obeyed_by_methods_that_only_read() {
+    let shut = entity_tag(b"shut");
+    let open = entity_tag(b"open");
+    let (failed, done) = (Code::PRECONDITION_FAILED, Code::CONTENT);
+    let get = |options: &[(u16, &[u8])]| request(Code::GET, "/door", "", options);
+    assert_eq!(door_answers(&get(&[(option::IF_MATCH, &open)])), failed);
+    assert_eq!(door_answers(&get(&[(option::IF_NONE_MATCH, b"")])), failed);
+    assert_eq!(door_answers(&get(&[(option::IF_MATCH, &shut)])), done);
+    assert_eq!(door_answers(&get(&[(option::IF_MATCH, b"")])), done);
+    let fetch = request(
+        Code::FETCH,
+        "/door",
+        "",
+        &[(option::IF_MATCH, &open), (option::CONTENT_FORMAT, b"")],
+    );
+    assert_eq!(door_answers(&fetch), failed);
+    // Where there is nothing, nothing matches.
+    let mut sensors = door();
+    ask(&mut sensors, &Request::new(Code::DELETE, "/door"));
+    let any = get(&[(option::IF_MATCH, b"")]);
+    assert_eq!(ask(&mut sensors, &any).code, failed);
+    let none = get(&[(option::IF_NONE_MATCH, b"")]);
+    assert_eq!(ask(&mut sensors, &none).code, Code::NOT_FOUND);
+}
+
 #[test]
 fn a_payload_in_another_content_format_is_unsupported_and_an_etag_that_fits_is_valid() {
     let json: (u16, &[u8]) = (option::CONTENT_FORMAT, &[50]);

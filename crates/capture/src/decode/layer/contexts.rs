@@ -24,6 +24,11 @@ impl Contexts {
         }
     }
 
+    /// Contexts of which nothing is learnt yet.
+    pub(super) fn anew(&self) -> Contexts {
+        Contexts::new(self.given.clone())
+    }
+
     /// The prefix of a context in a PAN.
     pub(super) fn get(&mut self, pan: PanId, context: u8) -> Option<Ipv6Net> {
         let learnt = || self.learnt.get(&(pan, context));

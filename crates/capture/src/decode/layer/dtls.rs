@@ -8,7 +8,7 @@ const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=25;
 
 /// Whether a datagram begins with a DTLS record: content type, version 1.0 or 1.2 in complement,
 /// epoch and sequence number (8), length.
-pub(super) fn is(datagram: &[u8]) -> bool {
+pub(super) fn is(_: [u16; 2], datagram: &[u8]) -> bool {
     let Some([kind, 0xfe, 0xff | 0xfd, ..]) = datagram.first_chunk::<13>() else {
         return false;
     };

@@ -24,11 +24,13 @@ const HEADER: &str = "IEEE 802.15.4 header";
 
 /// Frame types (IEEE 802.15.4-2015 table 7-1).
 const DATA: u16 = 1;
+const ACKNOWLEDGEMENT: u16 = 2;
 /// Beacon, data, ACK, command: what else there is has formats of its own.
 const LAST_COMMON_TYPE: u16 = 3;
 
 /// Bits of the frame control field (figure 7-2).
 const SECURITY_ENABLED: u16 = 1 << 3;
+const ACK_REQUEST: u16 = 1 << 5;
 const PAN_ID_COMPRESSION: u16 = 1 << 6;
 const SEQUENCE_SUPPRESSED: u16 = 1 << 8;
 const IES_PRESENT: u16 = 1 << 9;
@@ -47,8 +49,15 @@ enum Mode {
 pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, state: &mut State) -> Read {
     let frame = fingerprint(data);
     let control = u16::from_le_bytes(data.take(HEADER)?);
+    state.acks.tell(below.received);
     match control & 7 {
         DATA => {}
+        ACKNOWLEDGEMENT => {
+            if let Some(sequence) = sequence(data, control)? {
+                state.acks.acknowledge(sequence, below);
+            }
+            return Ok(Step::Nothing);
+        }
         kind if kind > LAST_COMMON_TYPE => {
             return Err(Unread::Value("IEEE 802.15.4 frame type", kind as u8));
         }
@@ -61,11 +70,7 @@ pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, state: &mut State)
     if version > VERSION_2015 {
         return Err(Unread::Value("IEEE 802.15.4 frame version", version as u8));
     }
-    let suppressed = version == VERSION_2015 && control & SEQUENCE_SUPPRESSED != 0;
-    let sequence = match suppressed {
-        true => None,
-        false => Some(data.take::<1>(HEADER)?[0]),
-    };
+    let sequence = sequence(data, control)?;
     let ends = addresses(data, control, version)?;
     if version == VERSION_2015 && control & IES_PRESENT != 0 {
         skip_ies(data)?;
@@ -76,6 +81,10 @@ pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, state: &mut State)
         sequence,
     });
     below.link = Some(ends);
+    if let Some(sender) = below.sender.filter(|_| control & ACK_REQUEST != 0) {
+        state.acks.ask(state.frames, frame, sender, ends, below);
+    }
+    below.received &= !state.lost.contains(&state.frames);
     let repeated = below
         .sender
         .is_some_and(|sender| state.repeats.is_repeat(sender, frame, below));
@@ -83,6 +92,15 @@ pub(super) fn read(data: &mut Payload<'_>, below: &mut Below, state: &mut State)
         return Ok(Step::Nothing);
     }
     Ok(Step::Next(Kind::Sixlowpan))
+}
+
+/// The sequence number; frames of 2015 may have none.
+fn sequence(data: &mut Payload<'_>, control: u16) -> Result<Option<u8>, Unread> {
+    let new = control >> 12 & 3 == VERSION_2015;
+    Ok(match new && control & SEQUENCE_SUPPRESSED != 0 {
+        true => None,
+        false => Some(data.take::<1>(HEADER)?[0]),
+    })
 }
 
 /// The addressing fields. The PAN is the destination's, or the source's where the frame has no
@@ -188,7 +206,7 @@ fn fingerprint(mpdu: &[u8]) -> u64 {
 /// of an attempt without an acknowledgement (macMaxFrameRetries, at most 7 of some 40 ms each),
 /// or a strobe for a receiver that sleeps (some 100 ms). Its sequence number comes round after
 /// 256 frames.
-const REPEATED_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const REPEATED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Frames that are remembered for that; far more than fit in that time on a channel.
 const MOST_FRAMES: usize = 1 << 15;

@@ -16,7 +16,7 @@ fn payload() -> Vec<u8> {
 }
 
 /// A frame with this header and [`payload`].
-fn mpdu(header: &[u8]) -> Vec<u8> {
+pub(super) fn mpdu(header: &[u8]) -> Vec<u8> {
     [header, &payload()].concat()
 }
 
@@ -203,6 +203,64 @@ fn an_fcs_is_taken_off_and_a_frame_with_a_wrong_one_is_not_read() {
 }
 
 #[test]
+fn a_wrong_fcs_is_not_taken_for_a_receivers_word_where_others_are_right() {
+    let good = with_fcs();
+    let mut bad = good.clone();
+    let at = bad.len() - 2;
+    bad[at..].copy_from_slice(&[0xd3, 0x80 | 105]);
+    let read = |decoder: &mut Decoder, frames: &[&Vec<u8>]| {
+        let at = |(n, bytes)| Frame {
+            // Two seconds apart they are no repetitions.
+            time: SimTime::from_nanos(n as u64 * 2_000_000_000),
+            ..frame(LinkType::IEEE802_15_4, bytes)
+        };
+        let frames = frames.iter().copied().map(|f| &f[..]).enumerate().map(at);
+        frames.filter(|f| decoder.read(*f).is_some()).count()
+    };
+    let mut decoder = Decoder::default();
+    assert_eq!(read(&mut decoder, &[&bad, &good, &bad]), 3);
+    let mut again = decoder.again().unwrap();
+    assert_eq!(read(&mut again, &[&bad, &good, &bad]), 1);
+    let wrong = Unread::Named("IEEE 802.15.4 with a wrong FCS");
+    assert_eq!(again.unread(), &BTreeMap::from([(wrong, 2)]));
+    assert!(again.again().is_none());
+
+    // One of many that is right by chance.
+    let mut decoder = Decoder::default();
+    let mut frames = vec![&bad; 40];
+    frames.push(&good);
+    assert_eq!(read(&mut decoder, &frames), 41);
+    assert!(decoder.again().is_none());
+}
+
+#[test]
+fn an_fcs_of_32_bits_is_checked() {
+    // TAP: FCS type 2. The FCS of this frame as Wireshark has it; of the acknowledgement, filled up
+    // and not.
+    let tap = |mpdu: &[u8], fcs: u32| {
+        let header = [0, 0, 12, 0, 0, 0, 1, 0, 2, 0, 0, 0];
+        [&header[..], mpdu, &fcs.to_le_bytes()].concat()
+    };
+    let mpdu = mpdu(&[0x41, 0x88, 7, 1, 0, 0xff, 0xff, 5, 0]);
+    let link_type = LinkType::IEEE802_15_4_TAP;
+    let right = tap(&mpdu, 0xd43c_6a13);
+    assert_eq!(read(link_type, &right), short(1, 5, Some(7)));
+    assert_eq!(unread(link_type, &tap(&[2, 0, 7], 0xc40c_8150)), None);
+    assert_eq!(unread(link_type, &tap(&[2, 0, 7], 0x62a1_98df)), None);
+    let wrong = Some(Unread::Named("IEEE 802.15.4 with a wrong FCS"));
+    for bit in [0, 31] {
+        assert_eq!(
+            unread(link_type, &tap(&mpdu, 0xd43c_6a13 ^ 1 << bit)),
+            wrong
+        );
+        assert_eq!(
+            unread(link_type, &tap(&[2, 0, 7], 0xc40c_8150 ^ 1 << bit)),
+            wrong
+        );
+    }
+}
+
+#[test]
 fn a_packet_tells_which_link_it_crossed() {
     let address = |octet: u8| LinkAddress::Short(ShortAddress(octet.into()));
     let link = |channel: Option<u8>| Link {
@@ -261,6 +319,57 @@ fn a_cut_frame_has_no_fcs_to_take_off() {
     let packet = decoder.read(cut).unwrap();
     let datagram = packet.udp().unwrap();
     assert_eq!((datagram.payload, datagram.truncated), (&b"hel"[..], true));
+}
+
+#[test]
+fn a_frame_is_found_in_zep_of_both_versions() {
+    let over_udp = |zep: &[u8]| {
+        let mut bytes = Vec::new();
+        etherparse::PacketBuilder::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64)
+            .udp(17754, 17754)
+            .write(&mut bytes, zep)
+            .unwrap();
+        bytes
+    };
+    // Channel, device ID, mode, LQI, the rest; from Wireshark's dissector.
+    let zep = |version: u8, mode: u8, frame: &[u8]| {
+        let (start, rest): (&[u8], _) = match version {
+            1 => (&[1], 7),
+            _ => (&[2, 1], 22),
+        };
+        let fields = [15, 0, 1, mode, 255];
+        let length = [frame.len() as u8];
+        over_udp(&[b"EX", start, &fields, &vec![0; rest], &length, frame].concat())
+    };
+    let good = with_fcs();
+    let mut bad = good.clone();
+    let at = bad.len() - 2;
+    bad[at..].copy_from_slice(&[0xd3, 0x80 | 105]);
+    for version in [1, 2] {
+        let bytes = zep(version, 1, &good);
+        assert_eq!(read(LinkType::RAW, &bytes), short(1, 5, Some(7)));
+        let packet = super::ip(LinkType::RAW, &bytes).unwrap();
+        // The sniffer's own addresses are no tunnel's.
+        assert_eq!((packet.outer.len(), packet.header_bytes), (0, 40));
+        let channel = packet.link.and_then(|link| link.channel);
+        assert_eq!(channel.map(Channel::number), Some(15));
+        // In CRC mode the frame has its FCS, in the other what the receiver wrote.
+        let wrong = Some(Unread::Named("IEEE 802.15.4 with a wrong FCS"));
+        assert_eq!(unread(LinkType::RAW, &zep(version, 1, &bad)), wrong);
+        assert_eq!(
+            read(LinkType::RAW, &zep(version, 0, &bad)),
+            short(1, 5, Some(7))
+        );
+    }
+    // ZEP's own acknowledgement; a version that is not known; cut.
+    assert_eq!(
+        unread(LinkType::RAW, &over_udp(b"EX\x02\x02\0\0\0\x01")),
+        None
+    );
+    let other = Some(Unread::Value("ZEP version", 3));
+    assert_eq!(unread(LinkType::RAW, &over_udp(b"EX\x03\x01")), other);
+    let short = Some(Unread::Malformed("ZEP header"));
+    assert_eq!(unread(LinkType::RAW, &over_udp(b"EX\x02\x01\x0f")), short);
 }
 
 /// At which of these milliseconds, sequence numbers, and fates a frame gives a packet.

@@ -192,3 +192,71 @@ fn a_header_that_the_capture_cut_is_told_from_a_malformed_one() {
     let unread: Vec<Unread> = decoder.unread().keys().copied().collect();
     assert_eq!(unread, [Unread::Cut("IPv6 header")]);
 }
+
+/// IPv6 and UDP with these ports.
+fn datagram(ports: [u16; 2], data: &[u8]) -> Vec<u8> {
+    let length = (8 + data.len() as u16).to_be_bytes();
+    let ports = ports.map(u16::to_be_bytes).concat();
+    v6(17, &[&ports[..], &length, &[0; 2], data].concat())
+}
+
+#[test]
+fn what_udp_carries_and_is_not_read_is_told_by_its_name() {
+    let packet = v6_packet(b"hello");
+    let over = |header: &[u8]| [header, &packet].concat();
+    for (port, data, expected) in [
+        (4789, over(&[8, 0, 0, 0, 0, 0, 1, 0]), "VXLAN"),
+        (3544, over(&[]), "Teredo"),
+        (3544, over(&[0, 0, 0, 0, 0, 0, 0, 0]), "Teredo"),
+        (2152, over(&[0x30, 0xff, 0, 53, 0, 0, 0, 1]), "GTP"),
+        (6635, over(&[0, 1, 1, 64]), "MPLS in UDP"),
+        (6081, over(&[0, 0, 0x86, 0xdd, 0, 0, 1, 0]), "Geneve"),
+        (51820, over(&[4, 0, 0, 0]), "WireGuard"),
+        (4500, over(&[0, 0, 0, 1, 0, 0, 0, 1]), "ESP"),
+    ] {
+        let bytes = datagram([55555, port], &data);
+        assert_eq!(unread(LinkType::RAW, &bytes), Some(Unread::Named(expected)));
+        // At another port it is its reader's business.
+        let bytes = datagram([55555, 5683], &data);
+        assert_eq!(unread(LinkType::RAW, &bytes), None, "{expected}");
+    }
+    // CoAP from such a port.
+    let get = [0x44, 1, 0, 1, 1, 2, 3, 4, 0xb1, b't'];
+    for port in [2152, 3544, 4789, 6081, 6635, 8472, 51820] {
+        let bytes = datagram([port, 5683], &get);
+        assert_eq!(unread(LinkType::RAW, &bytes), None, "{port}");
+    }
+}
+
+#[test]
+fn coap_over_tcp_is_told() {
+    let segment = |port: u16| {
+        let ports = [40000_u16.to_be_bytes(), port.to_be_bytes()].concat();
+        v6(6, &[&ports[..], &[0; 16]].concat())
+    };
+    let told = Some(Unread::Named("CoAP over TCP"));
+    assert_eq!(unread(LinkType::RAW, &segment(5683)), told);
+    assert_eq!(ip(LinkType::RAW, &segment(80)).unwrap().protocol, 6);
+}
+
+#[test]
+fn a_udp_header_that_is_cut_or_contradicts_itself_is_told() {
+    let packet = datagram([40000, 5683], b"hello");
+    let mut decoder = Decoder::default();
+    let cut = Frame {
+        length: packet.len(),
+        ..super::frame(LinkType::RAW, &packet[..47])
+    };
+    assert_eq!(decoder.read(cut), None);
+    assert_eq!(decoder.unread(), &[(Unread::Cut("UDP header"), 1)].into());
+    for (length, expected) in [
+        (0, None),
+        (4, Some(Unread::Malformed("UDP header"))),
+        (7, Some(Unread::Malformed("UDP header"))),
+        (8, None),
+    ] {
+        let mut packet = packet.clone();
+        packet[45] = length;
+        assert_eq!(unread(LinkType::RAW, &packet), expected, "{length}");
+    }
+}
