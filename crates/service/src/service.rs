@@ -117,7 +117,8 @@ pub enum Report {
 /// outcomes of its calls, and the time when it is due. What the service does, it does to the node
 /// that comes with every call.
 pub trait Service: fmt::Debug {
-    /// The scenario starts: its time is zero now.
+    /// The application starts, and its time is zero now: when the scenario starts, or when the node
+    /// is started again.
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         let _ = (now, node);
     }

@@ -88,7 +88,7 @@ fn identities_are_derived_in_name_order_and_skip_what_is_taken() {
 fn of_comp(node: &NodePlan) -> &comp::Plan {
     match &node.mobility {
         Some(MobilityPlan::Comp(plan)) => plan,
-        None => panic!("{node:?}"),
+        _ => panic!("{node:?}"),
     }
 }
 

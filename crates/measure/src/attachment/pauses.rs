@@ -158,13 +158,30 @@ impl<'f> Pauses<'f> {
     fn waits_in(&self, at: usize, instant: SimTime) -> bool {
         let Pause { before, after } = &self.all[at];
         let (from, to) = self.around_instant(instant);
-        let just_after = before.received + Duration::from_nanos(1);
+        let from = from.max(before.received + Duration::from_nanos(1));
+        let waits = self.is_troubled(at) || self.waits_between(from, to.min(after.received));
+        waits && self.goes_on(at)
+    }
+
+    /// Whether somebody asks on in a pause, in vain.
+    pub(crate) fn waits_in_vain(&self, at: usize) -> bool {
+        self.is_troubled(at) && self.goes_on(at)
+    }
+
+    /// Whether something that was asked in a pause was lost or sent again.
+    fn is_troubled(&self, at: usize) -> bool {
+        let Pause { before, after } = &self.all[at];
         let sent = self.sent_until(after.received);
         let begun = self.sent_until(before.sent).min(sent);
-        let waits = self.troubled[sent] > self.troubled[begun]
-            || self.waits_between(from.max(just_after), to.min(after.received));
+        self.troubled[sent] > self.troubled[begun]
+    }
+
+    /// Whether somebody asks, or waits, before a pause has gone on for long.
+    fn goes_on(&self, at: usize) -> bool {
+        let Pause { before, after } = &self.all[at];
+        let just_after = before.received + Duration::from_nanos(1);
         let half = after.received.saturating_since(before.received) / 2;
-        waits && self.waits_between(just_after, before.received + half.max(self.rest))
+        self.waits_between(just_after, before.received + half.max(self.rest))
     }
 
     /// How many exchanges began until then.

@@ -115,9 +115,11 @@ fn around(pauses: &Pauses<'_>, record: &NodeHandover) -> Found {
     let start = left.unwrap_or(end).min(end);
     let at = pauses.around(start, end);
     let of_address = at.is_ok_and(|at| pauses.all()[at].changes_address());
+    // One that was over in a moment may have left nobody who answers for longer.
+    let in_vain = || at.is_ok_and(|at| pauses.waits_in_vain(at));
     Found {
         at,
-        waited: held || of_address || pauses.waits_between(start, end),
+        waited: held || of_address || pauses.waits_between(start, end) || in_vain(),
     }
 }
 

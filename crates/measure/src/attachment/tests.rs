@@ -449,6 +449,16 @@ fn a_handover_in_which_nobody_waits_has_no_delay() {
 }
 
 #[test]
+fn a_handover_of_a_moment_has_the_pause_in_which_the_requests_were_lost() {
+    // Between two requests; from the next one on they are lost.
+    let flow = flow(away(), &[]);
+    assert_eq!(
+        joined(&flow, &[record(94, 95, HOME)]),
+        [(true, By::Events, Ok(310))]
+    );
+}
+
+#[test]
 fn a_node_that_tells_nothing_is_seen_in_the_capture_and_one_that_tells_is_believed() {
     let announced = flow(away(), &[250]);
     assert_eq!(joined(&announced, &[]), [(false, By::Binding, Ok(310))]);
