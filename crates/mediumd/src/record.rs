@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use capture::{Interface, LinkType, Packet, TapHeader, Writer};
+use capture::{Interface, LinkType, Packet, TapHeader, Writer, tap};
 use medium::{Fate, FrameReport, Kind, Reception, Transmission, mpdu};
 use topology::plan::NodeName;
 use units::SimTime;
@@ -55,7 +55,7 @@ pub(crate) fn open(
     let interface = Interface {
         name: "air".into(),
         link_type: LinkType::IEEE802_15_4_TAP,
-        description: Some("every transmission on every channel".into()),
+        description: Some(tap::AIR.into()),
     };
     let (sender, entries) = channel();
     let recorder = Recorder {
