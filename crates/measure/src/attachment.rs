@@ -144,20 +144,18 @@ impl Flow {
     /// The handovers that the capture tells of while this flow lasts, in the order of time. Of those
     /// that the flow does not show, the first 64.
     pub fn handovers(&self) -> Vec<Handover> {
+        self.told_handovers().0
+    }
+
+    /// [`Flow::handovers`], and how many more there are that the flow does not show.
+    pub fn told_handovers(&self) -> (Vec<Handover>, usize) {
         let mut handovers = self.all_handovers();
-        let mut unseen = 0;
+        let mut unseen = 0_usize;
         handovers.retain(|handover| {
             unseen += usize::from(handover.gap.is_err());
             handover.gap.is_ok() || unseen <= MOST_UNSEEN
         });
-        handovers
-    }
-
-    /// How many more there are that the flow does not show.
-    pub fn handovers_left_out(&self) -> usize {
-        let all = self.all_handovers();
-        let unseen = all.iter().filter(|handover| handover.gap.is_err()).count();
-        unseen.saturating_sub(MOST_UNSEEN)
+        (handovers, unseen.saturating_sub(MOST_UNSEEN))
     }
 
     fn all_handovers(&self) -> Vec<Handover> {

@@ -198,7 +198,7 @@ fn frames(other: &analysis::Other) -> Frames {
 }
 
 fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
-    let handovers = flow.handovers();
+    let (handovers, left_out) = flow.told_handovers();
     let gaps = flow.gaps();
     Flow {
         client: flow.client,
@@ -208,7 +208,7 @@ fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
         addresses: flow.addresses().into_iter().map(|(a, _)| a).collect(),
         requests: Requests::from(&flow.requests()),
         handovers: handovers.iter().map(|h| handover(h, clock)).collect(),
-        handovers_left_out: flow.handovers_left_out(),
+        handovers_left_out: left_out,
         gaps: gaps.iter().map(|g| gap(g, clock)).collect(),
         message_ids: flow.exchanges.iter().map(|e| row(e, clock)).collect(),
     }

@@ -125,7 +125,7 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
             format_args!("  at the end {silent} requests without a response"),
         );
     }
-    let handovers = flow.handovers();
+    let (handovers, left_out) = flow.told_handovers();
     for handover in &handovers {
         let what = match &handover.gap {
             Ok(gap) => gap_text(gap, start),
@@ -137,9 +137,8 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
         let by = by_text(handover, start);
         line(out, format_args!("  handover   {what}, by {by}"));
     }
-    match flow.handovers_left_out() {
-        0 => {}
-        more => line(out, format_args!("  handover   {more} more not shown")),
+    if left_out > 0 {
+        line(out, format_args!("  handover   {left_out} more not shown"));
     }
     let gaps = flow.gaps();
     for gap in &gaps {
