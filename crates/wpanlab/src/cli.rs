@@ -14,9 +14,9 @@ use units::Db;
 /// kernel stack.
 #[derive(Debug, Parser)]
 #[command(name = "wpanlab", version, max_term_width = 100)]
-pub struct Cli {
+pub struct Cli<C: Subcommand = Command> {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: C,
     /// Errors and the result only
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -102,6 +102,41 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// `node` without the other commands.
+#[derive(Debug, Subcommand)]
+pub enum DaemonCommand {
+    /// Run one node's daemon, in a namespace of the testbed or on a board
+    Node(NodeArgs),
+}
+
+impl Cli {
+    /// Reads this process's command line; ends the process if it is wrong.
+    ///
+    /// A testbed starts a daemon for every node, in the VM on an emulated processor: there the
+    /// description of all other commands is a large part of what a daemon's start takes, so it is
+    /// left out where the first argument says that none of them is meant.
+    pub fn of_process() -> Cli {
+        if std::env::args_os()
+            .nth(1)
+            .is_none_or(|first| first != "node")
+        {
+            return Cli::parse();
+        }
+        let Cli {
+            command: DaemonCommand::Node(args),
+            quiet,
+            verbose,
+            json,
+        } = Cli::parse();
+        Cli {
+            command: Command::Node(args),
+            quiet,
+            verbose,
+            json,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

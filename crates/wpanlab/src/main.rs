@@ -36,7 +36,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use nodes::SignalSource;
 use topology::Plan;
 
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     if vm::guest::is_guest() {
         guest::main();
     }
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     // A daemon's log is for reading later; the command's is for what went wrong.
     let base = u8::from(matches!(cli.command, Command::Node(_)));
     init_logging(cli.verbose.saturating_add(base));
@@ -146,7 +146,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Node(args) => node(args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "wpanlab", &mut script);
+            clap_complete::generate(shell, &mut <Cli>::command(), "wpanlab", &mut script);
             out!("{}", String::from_utf8_lossy(&script));
             Ok(Outcome::Passed)
         }
