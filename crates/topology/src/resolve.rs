@@ -23,6 +23,7 @@ use units::Seed;
 
 use crate::decode::At;
 use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::faults::Faults;
 use crate::file::Topology;
 use crate::kind::radio::Radio;
 use crate::kind::{Node, ServiceTable};
@@ -55,16 +56,26 @@ const MAX_NODE_NAME: usize = 15;
 /// Names that mean something else in the run directory.
 const RESERVED: [&str; 3] = ["scenario", "backbone", "all"];
 
-/// Resolves `topology`; `seed` overrides the file's, and `files` reads the files that it names.
+/// A topology resolved.
+pub(crate) struct Resolved {
+    pub plan: Plan,
+    /// Steps as the file has them, each time that they happen.
+    pub steps: usize,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Resolves `topology`; `seed` overrides the file's, `files` reads the files that it names, and
+/// `faults` says where it is not what the file says.
 ///
 /// # Errors
 /// Every contradiction found, in no particular order. A file that cannot be read, or holds
 /// something else, is one at the key that names it.
-pub fn resolve(
+pub(crate) fn resolve(
     topology: &Topology,
     seed: Option<Seed>,
     files: &mut Loader<'_>,
-) -> Result<Plan, Vec<Diagnostic>> {
+    faults: &Faults,
+) -> Result<Resolved, Vec<Diagnostic>> {
     let file_seed = topology.seed.map(|seed| Seed(seed.value));
     let seed = seed.or(file_seed).unwrap_or(DEFAULT_SEED);
     let expanded = expand(topology, seed);
@@ -80,14 +91,23 @@ pub fn resolve(
             .map(|(name, node)| (name.as_str(), (name.span, node)))
             .collect(),
         files,
+        faults,
         problems: expanded.problems,
+        steps: 0,
     };
     let plan = r.plan();
-    if r.problems.is_empty() {
-        Ok(plan)
-    } else {
-        Err(once(r.problems, &expanded.groups))
+    let (problems, steps) = (r.problems, r.steps);
+    if problems.is_empty() {
+        let warnings = Vec::new();
+        return Ok(Resolved {
+            plan,
+            steps,
+            warnings,
+        });
     }
+    let mut problems = once(problems, &expanded.groups);
+    problems.retain(|problem| !faults.explain(&problem.message));
+    Err(problems)
 }
 
 /// The state of a resolution.
@@ -98,7 +118,11 @@ pub(crate) struct Resolver<'t> {
     /// Every node by name, with the place of its name.
     pub(crate) nodes: BTreeMap<&'t str, (Span, &'t Node)>,
     files: &'t mut Loader<'t>,
+    /// Where the topology is not what the file says.
+    pub(crate) faults: &'t Faults,
     problems: Vec<Diagnostic>,
+    /// Steps that happen, as the file has them.
+    steps: usize,
 }
 
 /// What a kind knows of the node that it is resolved for.
@@ -338,6 +362,7 @@ impl<'t> Resolver<'t> {
                 self.problem(name.span, message);
                 None
             }
+            None if self.faults.is_unread(name) => None,
             None => {
                 let fitting: Vec<&str> = self
                     .nodes
@@ -356,6 +381,15 @@ impl<'t> Resolver<'t> {
                 None
             }
         }
+    }
+
+    /// Whether it is not known what `name` serves, because that could not be read.
+    pub(crate) fn serves_unread(&self, name: &str) -> bool {
+        let is_member = |members: &Vec<String>| members.iter().any(|member| member == name);
+        let group = self.groups.iter().find(|(_, members)| is_member(members));
+        let name = group.map_or(name, |(group, _)| group);
+        let serving = ["resources", "services"].map(|key| format!("nodes.{name}.{key}"));
+        serving.iter().any(|path| self.faults.below(path))
     }
 
     /// The node's name with the lifetime of the topology. Unknown names have been reported.

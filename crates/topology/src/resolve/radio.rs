@@ -119,7 +119,8 @@ impl Resolver<'_> {
 
     /// Refuses a key that `edges` has no use for.
     pub(crate) fn phy_only(&mut self, path: &str, given: Option<Span>, medium: Medium) {
-        if let (Some(span), Medium::Edges) = (given, medium) {
+        let known = !self.faults.stood_in("radio.medium");
+        if let (Some(span), Medium::Edges, true) = (given, medium, known) {
             let message = format!(
                 "`{path}` belongs to `medium: phy`: under `edges` a link is there or not, without \
                  airtime or loss; remove it, or change `radio.medium`"
