@@ -12,10 +12,11 @@
 //! | `world` | what is true while steps are expanded |
 //! | `movement` | moves: steps under `edges`, tracks under `phy` |
 //! | `expect` | expectations |
+//! | `warnings` | what can be run and will hardly do what was meant |
 //!
 //! What a node of some kind does is decided in its own file under [`crate::kind`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ mod movement;
 mod radio;
 mod scenario;
 pub(crate) mod timers;
+mod warnings;
 mod world;
 
 pub use files::Loader;
@@ -93,12 +95,17 @@ pub(crate) fn resolve(
         files,
         faults,
         problems: expanded.problems,
+        warnings: Vec::new(),
+        going: going(&expanded.topology),
         steps: 0,
     };
     let plan = r.plan();
+    if r.problems.is_empty() {
+        r.warn_of(&plan);
+    }
     let (problems, steps) = (r.problems, r.steps);
     if problems.is_empty() {
-        let warnings = Vec::new();
+        let warnings = once(r.warnings, &expanded.groups);
         return Ok(Resolved {
             plan,
             steps,
@@ -108,6 +115,18 @@ pub(crate) fn resolve(
     let mut problems = once(problems, &expanded.groups);
     problems.retain(|problem| !faults.explain(&problem.message));
     Err(problems)
+}
+
+/// The nodes that the file says to move, or whose links change.
+fn going(topology: &Topology) -> BTreeSet<&str> {
+    let steps = topology.scenario.steps.iter().flatten();
+    let traced = topology.links.iter().flatten();
+    let traced = traced.filter(|link| link.trace.is_some());
+    let changed = steps.clone().filter_map(|step| step.link.as_ref());
+    let pairs = changed.chain(traced.map(|link| &link.link));
+    let moved = steps.filter_map(|step| step.r#move.as_deref());
+    let ends = pairs.flat_map(|pair| [&*pair.a, &*pair.b]);
+    moved.chain(ends).map(String::as_str).collect()
 }
 
 /// The state of a resolution.
@@ -121,6 +140,9 @@ pub(crate) struct Resolver<'t> {
     /// Where the topology is not what the file says.
     pub(crate) faults: &'t Faults,
     problems: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    /// The nodes that the file says to move, or whose links change.
+    going: BTreeSet<&'t str>,
     /// Steps that happen, as the file has them.
     steps: usize,
 }
@@ -253,7 +275,7 @@ impl<'t> Resolver<'t> {
             );
             self.problem(at, message);
         }
-        let mut paths = std::collections::BTreeSet::new();
+        let mut paths = BTreeSet::new();
         for path in plan.paths() {
             if !paths.insert(path) {
                 let message = format!(
@@ -268,6 +290,14 @@ impl<'t> Resolver<'t> {
     /// Reports a problem.
     pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>) {
         self.problems.push(Diagnostic {
+            span,
+            message: message.into(),
+        });
+    }
+
+    /// Says what can be run and will hardly do what was meant.
+    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) {
+        self.warnings.push(Diagnostic {
             span,
             message: message.into(),
         });
@@ -395,6 +425,17 @@ impl<'t> Resolver<'t> {
     /// The node's name with the lifetime of the topology. Unknown names have been reported.
     fn known(&self, name: &str) -> Option<&'t str> {
         self.nodes.get_key_value(name).map(|(key, _)| *key)
+    }
+
+    /// Whether the file says of `name` that it moves, or that its links change.
+    pub(crate) fn goes(&self, name: &str) -> bool {
+        self.going.contains(name)
+    }
+
+    /// The nodes that move, or whose links change.
+    pub(crate) fn going(&self) -> impl Iterator<Item = &'t Node> {
+        let nodes = self.going.iter().filter_map(|name| self.nodes.get(name));
+        nodes.map(|(_, node)| *node)
     }
 
     /// Every host with a radio, by name.

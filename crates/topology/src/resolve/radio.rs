@@ -42,6 +42,11 @@ impl RadioModel {
         rounded(self.path_loss.mean_loss(from.distance_m(to)).0)
     }
 
+    /// Loss over so many metres without shadowing.
+    pub(crate) fn mean_loss(&self, metres: f64) -> Db {
+        self.path_loss.mean_loss(metres)
+    }
+
     /// Whether frames go over the per-frame air.
     pub(crate) fn is_phy(&self) -> bool {
         self.plan.medium == Medium::Phy
