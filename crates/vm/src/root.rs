@@ -74,7 +74,8 @@ fn add_modules(root: &mut Initramfs, config: &VmConfig) -> Result<(), VmError> {
 /// The program as `/init`; its loader where it asks for it, and its libraries in [`LIBRARIES`].
 fn add_program(root: &mut Initramfs, program: &Program) -> Result<(), VmError> {
     let bytes = read(&program.path)?;
-    let loaded = elf::loaded_part(&bytes).map_err(|reason| VmError::BadInit {
+    let loaded = elf::loaded_part(&bytes).and_then(elf::in_large_pages);
+    let loaded = loaded.map_err(|reason| VmError::BadInit {
         path: program.path.clone(),
         reason,
     })?;
