@@ -237,16 +237,15 @@ fn probe() {
     assert!(matches!(result, Err(VmError::BadInit { .. })), "{result:?}");
 }
 
-/// A program of the distribution that needs more than the C library lists the guest's root, and ends.
+/// A program of the distribution that needs more than the C library comes as far as its own words: the
+/// kernel gives it the parameters that it does not know itself, and `ls` has no file of such a name.
 fn dynamic_init() {
     let mut config = config("");
     config.init = "/bin/ls".into();
     config.modules.clear();
     match boot(config, |_| {}) {
         Err(VmError::Panic { console }) => {
-            let mut listed = console.lines().filter(|line| line.trim() == "wpanlab");
-            assert!(listed.next().is_some(), "{console}");
-            assert!(console.contains("exitcode=0x00000000"), "{console}");
+            assert!(console.contains("/init: cannot access"), "{console}");
         }
         other => panic!("{other:?}"),
     }
