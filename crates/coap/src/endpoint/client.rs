@@ -98,6 +98,17 @@ impl Endpoint {
         }
     }
 
+    /// The peer has said that it is at `to`, where it was before: every confirmable request (or
+    /// ping) that it has not acknowledged is sent once more at once, as [`Endpoint::retarget`]
+    /// would send it elsewhere, in place of the end of a timeout that may be half a minute away.
+    /// Ends [`Endpoint::keep_back`], too.
+    pub fn retry(&mut self, now: SimTime, to: SocketAddrV6) {
+        let peer = Peer::from(to);
+        self.kept_back.remove(&peer);
+        self.transmit_again(now, peer, |_| true);
+        self.send_queued(now, peer);
+    }
+
     fn retarget_one(&mut self, now: SimTime, id: RequestId, to: SocketAddrV6) {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
