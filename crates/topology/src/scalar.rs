@@ -6,7 +6,9 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde_json::{Value, json};
 use units::quantity::parse_duration;
-use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, ShortAddress};
+use units::{
+    ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, LossRatio, PanId, ShortAddress,
+};
 
 use crate::decode::{Scalar, whole};
 use crate::diagnostic::not_a_word;
@@ -76,6 +78,14 @@ quantity!(
     format!("^-?{NUMBER} *dBm$"),
     "-85 dBm",
     Dbm(0.0)
+);
+quantity!(
+    LossRatio,
+    "loss ratio",
+    str::parse,
+    format!("^{NUMBER} *%$"),
+    "1 %",
+    LossRatio::NONE
 );
 quantity!(
     DataRate,
