@@ -66,8 +66,8 @@ pub(super) struct Message<'t> {
     pub(super) hop: Option<Hop>,
 }
 
-/// Every endpoint that sent a request or was notified.
-pub(super) fn clients(traffic: &Traffic) -> Vec<Client<'_>> {
+/// Every endpoint that sent a request or was notified, one after the other.
+pub(super) fn clients(traffic: &Traffic) -> impl Iterator<Item = Client<'_>> {
     let mut endpoints = BTreeSet::new();
     for o in &traffic.messages {
         if o.is_request() {
@@ -91,9 +91,7 @@ pub(super) fn clients(traffic: &Traffic) -> Vec<Client<'_>> {
         }
     }
     let clients = endpoints.into_iter().zip(of);
-    clients
-        .map(|(endpoint, all)| Client::new(endpoint, traffic, all))
-        .collect()
+    clients.map(|(endpoint, all)| Client::new(endpoint, traffic, all))
 }
 
 /// Which copies count at a point that sees a packet leave and arrive, such as a router in a

@@ -19,6 +19,10 @@ use super::source::Source;
 /// Fewer messages in common tell nothing.
 const FEWEST: usize = 3;
 
+/// Messages that are one and the same come about as late each time. What a client sends again after
+/// it was started anew has the same bytes, too.
+const STEADY: Duration = Duration::from_millis(100);
+
 /// What mirrors and bridges take is no difference of clocks.
 const SLIGHT: Duration = Duration::from_millis(1);
 
@@ -168,5 +172,5 @@ fn steady(differences: &mut [i64]) -> Option<i64> {
     let at = |tenth: usize| differences.get(differences.len().saturating_sub(1) * tenth / 10);
     let (low, middle, high) = (at(1)?, at(5)?, at(9)?);
     let apart = high.wrapping_sub(*low).unsigned_abs();
-    (Duration::from_nanos(apart) < FORWARDED_WITHIN).then_some(*middle)
+    (Duration::from_nanos(apart) < STEADY).then_some(*middle)
 }

@@ -181,7 +181,6 @@ impl Clients {
 /// Splits what one client asked about one resource by node.
 fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<String>, Members)> {
     let mut groups = Groups::default();
-    let mut heard: Vec<(SimTime, SocketAddr)> = Vec::new();
     for exchange in &exchanges {
         for transmission in &exchange.transmissions {
             groups.add(transmission.to, known);
@@ -189,6 +188,16 @@ fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<Str
         for pair in exchange.transmissions.windows(2) {
             groups.join(groups.find(pair[0].to), groups.find(pair[1].to));
         }
+    }
+    for observation in &observations {
+        groups.add(observation.server, known);
+    }
+    if let [one] = &mut groups.all[..] {
+        return vec![(one.name.take(), (exchanges, observations))];
+    }
+
+    let mut heard: Vec<(SimTime, SocketAddr)> = Vec::new();
+    for exchange in &exchanges {
         let to = exchange.transmissions[0].to;
         let notified = exchange.notifications.iter().map(|n| n.time);
         heard.extend(
@@ -198,14 +207,11 @@ fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<Str
         );
     }
     for observation in &observations {
-        groups.add(observation.server, known);
         let times = observation.notifications.iter().map(|n| n.time);
         heard.extend(times.map(|time| (time, observation.server)));
     }
-    if groups.all.len() > 1 {
-        heard.sort_by_key(|(time, _)| *time);
-        groups.join_by_pattern(&heard);
-    }
+    heard.sort_by_key(|(time, _)| *time);
+    groups.join_by_pattern(&heard);
 
     let mut nodes: BTreeMap<usize, Members> = BTreeMap::new();
     for exchange in exchanges {

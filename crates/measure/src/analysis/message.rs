@@ -30,7 +30,7 @@ pub(super) struct Brief {
     pub(super) observe: Option<u32>,
     /// Path and query of a request.
     pub(super) resource: Option<Arc<str>>,
-    /// Of a message with a block of a body.
+    /// Of a message with a block of a body, or that asks for one.
     pub(super) blocks: Option<Box<Blocks>>,
 }
 
@@ -214,14 +214,15 @@ fn blocks(message: &Message) -> Option<Box<Blocks>> {
     let block = |number| Block::of(&message.options, number).ok().flatten();
     let tag = |number| message.options.get(number).and_then(Token::new);
     let (block1, block2) = (block(option::BLOCK1), block(option::BLOCK2));
-    if block1.is_none() && block2.is_none() {
+    let request_tag = tag(REQUEST_TAG);
+    if block1.is_none() && block2.is_none() && request_tag.is_none() {
         return None;
     }
     Some(Box::new(Blocks {
         block1,
         block2,
         etag: tag(option::ETAG),
-        request_tag: tag(REQUEST_TAG),
+        request_tag,
         payload: message.payload.len(),
     }))
 }

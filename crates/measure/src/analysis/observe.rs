@@ -213,7 +213,10 @@ pub(super) fn observe(
     other.coap_messages = traffic.messages.len() as u64;
     let cut = traffic.messages.iter().filter(|o| o.brief.is_cut());
     other.cut = cut.count() as u64;
-    traffic.messages.sort_by_key(|o| o.complete);
+    // Sorting takes memory, and captures of one interface are in order.
+    if !traffic.messages.is_sorted_by_key(|o| o.complete) {
+        traffic.messages.sort_by_key(|o| o.complete);
+    }
     (traffic, bindings)
 }
 
