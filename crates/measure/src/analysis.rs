@@ -195,24 +195,24 @@ impl Analysis {
         let mut known = identity::Known::new(&options.nodes);
         known.learn(&bindings);
 
-        let (mut polls, mut signalling, mut observations) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
         for client in clients::clients(&traffic) {
             let paired = pairing::pair(&client, options, &known, &mut other);
             for exchange in paired.exchanges {
-                let kind = match exchange.protocol {
-                    Some(_) => &mut signalling,
-                    None => &mut polls,
-                };
-                kind.push(exchange);
+                match exchange.protocol {
+                    Some(_) => signalling.push(exchange),
+                    None => subjects.exchange(exchange),
+                }
             }
-            observations.extend(paired.observations);
+            for observation in paired.observations {
+                other.begun_before += observation.notifications.len() as u64;
+                subjects.observation(observation);
+            }
         }
-        let begun_before = observations.iter().map(|o| o.notifications.len());
-        other.begun_before = begun_before.sum::<usize>() as u64;
         let start = traffic.streams.start().unwrap_or_default();
         drop(traffic);
         let mut moves = identity::rebindings(&bindings, &known);
-        let flows = identity::flows(polls, observations, &known).into_iter();
+        let flows = subjects.flows(&known).into_iter();
         let mut flows: Vec<Flow> = flows
             .map(|(key, members)| {
                 let of_node = key.node.as_ref().map(|node| moves.entry(node.clone()));

@@ -1,5 +1,6 @@
 //! What one client saw of one resource of one node.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -304,7 +305,7 @@ impl Flow {
         let Some(mut before) = responses.next() else {
             return pauses;
         };
-        let mut seen = vec![before.from];
+        let mut seen = BTreeSet::from([before.from]);
         // Since when the present address answers.
         let mut since = before.received;
         for after in responses {
@@ -314,7 +315,7 @@ impl Flow {
                     continue;
                 }
                 since = after.received;
-                seen.push(after.from);
+                seen.insert(after.from);
             }
             pauses.push(pause);
             before = after;

@@ -80,42 +80,75 @@ pub(super) struct Key {
 /// What is in one flow.
 pub(super) type Members = (Vec<Exchange>, Vec<Observation>);
 
-/// Groups exchanges and observations by client, node and resource.
-pub(super) fn flows(
-    exchanges: Vec<Exchange>,
-    observations: Vec<Observation>,
-    known: &Known,
-) -> Vec<(Key, Members)> {
-    let clients = Clients::of(&exchanges, &observations);
-    let mut subjects: BTreeMap<_, Members> = BTreeMap::new();
-    for exchange in exchanges {
-        let client = clients.of_endpoint(exchange.client);
+/// Exchanges and observations by endpoint and resource: what one endpoint asked is put in its place
+/// before the next one's is made, since all of them together take the most memory.
+#[derive(Default)]
+pub(super) struct Subjects {
+    all: BTreeMap<(SocketAddr, Code, Arc<str>, Option<Token>), Members>,
+    /// From when to when each endpoint was there.
+    spans: BTreeMap<SocketAddr, (SimTime, SimTime)>,
+}
+
+impl Subjects {
+    pub(super) fn exchange(&mut self, exchange: Exchange) {
+        let last = exchange.transmissions.last().map(|t| t.time);
+        let start = exchange.sent_at();
+        let end = last.max(exchange.answer.map(|a| a.time)).unwrap_or(start);
+        self.was_there(exchange.client, start, end);
         let resource = Arc::clone(&exchange.resource);
-        let subject = (client, exchange.method, resource, None);
-        subjects.entry(subject).or_default().0.push(exchange);
+        let subject = (exchange.client, exchange.method, resource, None);
+        self.all.entry(subject).or_default().0.push(exchange);
     }
-    for observation in observations {
-        let client = clients.of_endpoint(observation.client);
+
+    pub(super) fn observation(&mut self, observation: Observation) {
+        let (first, last) = (
+            observation.notifications.first(),
+            observation.notifications.last(),
+        );
+        if let (Some(first), Some(last)) = (first, last) {
+            self.was_there(observation.client, first.time, last.time);
+        }
         let token = observation.resource.is_none().then_some(observation.token);
         let resource = observation.resource.clone().unwrap_or_default();
-        let subject = (client, Code::GET, resource, token);
-        subjects.entry(subject).or_default().1.push(observation);
+        let subject = (observation.client, Code::GET, resource, token);
+        self.all.entry(subject).or_default().1.push(observation);
     }
-    let mut flows = Vec::new();
-    for ((client, method, resource, token), mut members) in subjects {
-        members.0.sort_by_key(Exchange::sent_at);
-        for (node, members) in by_node(members, known) {
-            let key = Key {
-                client: clients.address(client),
-                node,
-                method,
-                resource: resource.to_string(),
-                token,
-            };
-            flows.push((key, members));
+
+    fn was_there(&mut self, endpoint: SocketAddr, start: SimTime, end: SimTime) {
+        let span = self.spans.entry(endpoint).or_insert((start, end));
+        *span = (span.0.min(start), span.1.max(end));
+    }
+
+    /// By client, node and resource.
+    pub(super) fn flows(self, known: &Known) -> Vec<(Key, Members)> {
+        let clients = Clients::of(self.spans);
+        let mut subjects: BTreeMap<_, Members> = BTreeMap::new();
+        for ((endpoint, method, resource, token), members) in self.all {
+            let subject = (clients.of_endpoint(endpoint), method, resource, token);
+            let (exchanges, observations) = subjects.entry(subject).or_default();
+            if exchanges.is_empty() {
+                *exchanges = members.0;
+            } else {
+                exchanges.extend(members.0);
+            }
+            observations.extend(members.1);
         }
+        let mut flows = Vec::new();
+        for ((client, method, resource, token), mut members) in subjects {
+            members.0.sort_by_key(Exchange::sent_at);
+            for (node, members) in by_node(members, known) {
+                let key = Key {
+                    client: clients.address(client),
+                    node,
+                    method,
+                    resource: resource.to_string(),
+                    token,
+                };
+                flows.push((key, members));
+            }
+        }
+        flows
     }
-    flows
 }
 
 /// Endpoints of one client program: the same address, and one port after the other. A client
@@ -127,23 +160,8 @@ struct Clients {
 }
 
 impl Clients {
-    fn of(exchanges: &[Exchange], observations: &[Observation]) -> Clients {
-        let mut spans: BTreeMap<SocketAddr, (SimTime, SimTime)> = BTreeMap::new();
-        let mut is_there = |client: SocketAddr, start: SimTime, end: SimTime| {
-            let span = spans.entry(client).or_insert((start, end));
-            *span = (span.0.min(start), span.1.max(end));
-        };
-        for e in exchanges {
-            let last = e.transmissions.last().map(|t| t.time);
-            let end = last.max(e.answer.map(|a| a.time)).unwrap_or(e.sent_at());
-            is_there(e.client, e.sent_at(), end);
-        }
-        for o in observations {
-            let (first, last) = (o.notifications.first(), o.notifications.last());
-            if let (Some(first), Some(last)) = (first, last) {
-                is_there(o.client, first.time, last.time);
-            }
-        }
+    /// `spans`: from when to when each endpoint was there.
+    fn of(spans: BTreeMap<SocketAddr, (SimTime, SimTime)>) -> Clients {
         let mut spans: Vec<_> = spans.into_iter().collect();
         spans.sort_by_key(|(endpoint, (start, _))| (*start, *endpoint));
         let mut clients = Clients::default();
