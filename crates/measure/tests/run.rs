@@ -4,6 +4,8 @@
 mod air;
 #[path = "run/attachment.rs"]
 mod attachment;
+#[path = "run/calls.rs"]
+mod calls;
 mod common;
 #[path = "run/signalling.rs"]
 mod signalling;
@@ -13,8 +15,8 @@ use std::path::Path;
 use std::process::Command;
 
 use capture::{Capture, Interface, LinkType, Packet, Writer};
-use coap::Kind;
-use common::{START, Wire, get};
+use coap::{Code, Kind};
+use common::{START, Wire, content, get};
 use measure::assemble::{InterfaceCapture, build};
 use measure::result::{Outcome, RunResult};
 use measure::text;
@@ -64,6 +66,7 @@ scenario: { duration: 30 s, steps: [] }
 fn expect(metric: Metric, comparison: Comparison, value: f64, text: &str) -> Expectation {
     Expectation {
         metric,
+        of: Default::default(),
         comparison,
         value,
         text: text.into(),

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use measure::mobility::NodeHandover;
+use measure::mobility::{GivenUp, NodeHandover, given_up_text};
 use measure::phases::{ByPhase, all_phases};
 use measure::result::Handover;
 use measure::signalling::{Protocol, Signalling};
-use rundir::{EventKind, HandoverEvent, Phase};
+use rundir::Phase;
 use units::SimTime;
 
 use super::{Block, Chart, Figure, PHASES, Section, figures, ms, phase_name, phase_style, table};
@@ -99,6 +99,13 @@ fn keys(run: &Run, handovers: &[Handover]) -> Vec<(usize, String)> {
     phases.iter().map(key).collect()
 }
 
+/// The node's own number of a handover, which its events, the result and its notes have.
+fn number(handover: &Handover) -> String {
+    handover
+        .number
+        .map_or_else(|| "?".into(), |n| n.to_string())
+}
+
 fn route(handover: &Handover) -> String {
     let name = |n: &Option<String>| n.clone().unwrap_or_else(|| "?".into());
     format!("{} \u{2192} {}", name(&handover.from), name(&handover.to))
@@ -110,7 +117,7 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
         return None;
     }
     let one_node = handovers.iter().all(|h| h.node == handovers[0].node);
-    let row = |(i, handover): (usize, &Handover)| {
+    let row = |handover: &Handover| {
         let node = if one_node {
             String::new()
         } else {
@@ -125,12 +132,12 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
                 .collect()
         });
         Row {
-            name: format!("{}  {node}{}", i + 1, route(handover)),
+            name: format!("{}  {node}{}", number(handover), route(handover)),
             parts: parts.unwrap_or_default(),
             value: handover.delay_s.map_or_else(|| "not seen".into(), ms),
         }
     };
-    let rows: Vec<Row> = handovers.iter().enumerate().map(row).collect();
+    let rows: Vec<Row> = handovers.iter().map(row).collect();
     let shown = rows.len().min(DETAILED);
     let cut = match rows.len() > shown {
         true => format!(" The first {shown} of {}.", rows.len()),
@@ -153,13 +160,13 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
 }
 
 fn listing(handovers: &[Handover]) -> Block {
-    let row = |(i, h): (usize, &Handover)| {
+    let row = |h: &Handover| {
         let seconds = |t: Option<f64>| t.map_or_else(|| "not known".into(), |t| format!("{t:.3}"));
         let id = |r: &Option<measure::result::Response>| {
             r.map_or_else(|| "not seen".into(), |r| r.message_id.to_string())
         };
         [
-            (i + 1).to_string(),
+            number(h),
             h.node.clone(),
             h.client.clone(),
             route(h),
@@ -170,10 +177,10 @@ fn listing(handovers: &[Handover]) -> Block {
             h.lost_message_ids.len().to_string(),
         ]
     };
-    let rows = handovers.iter().enumerate().map(row).collect();
+    let rows = handovers.iter().map(row).collect();
     let table = table(
         [
-            "#",
+            "number",
             "node",
             "client",
             "routers",
@@ -245,7 +252,7 @@ fn details(run: &Run, handovers: &[Handover]) -> Vec<Block> {
         }
         let title = format!(
             "Handover {} of {}: {}, {}",
-            i + 1,
+            number(handover),
             handover.node,
             route(handover),
             handover
@@ -305,7 +312,7 @@ fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
         id: format!("handover-{}", i + 1),
         title: format!(
             "Handover {} of {}: {}, delay {delay}",
-            i + 1,
+            number(handover),
             handover.node,
             route(handover)
         ),
@@ -325,32 +332,29 @@ fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
 
 /// Handovers that did not complete, with the reasons that the nodes gave.
 fn given_up(run: &Run) -> Option<Block> {
-    let mut reasons: BTreeMap<(String, u32), Vec<(f64, String)>> = BTreeMap::new();
-    for event in run.events.iter().flatten() {
-        if let EventKind::Handover(HandoverEvent::Failed { handover, reason }) = &event.kind {
-            let at = run.seconds(SimTime::from_nanos(event.time_ns));
-            let of_node = reasons.entry((event.node.clone(), *handover)).or_default();
-            of_node.push((at, reason.clone()));
-        }
-    }
-    let row = |((node, number), told): (&(String, u32), &Vec<(f64, String)>)| {
-        told.iter()
-            .map(|(at, reason)| {
-                [
-                    node.clone(),
-                    number.to_string(),
-                    format!("{at:.3}"),
-                    reason.clone(),
-                ]
-            })
-            .collect::<Vec<_>>()
+    let time = |at: Option<f64>| at.map_or_else(|| "-".into(), |at| format!("{at:.3}"));
+    let row = |h: &GivenUp| {
+        [
+            h.node.clone(),
+            h.number.to_string(),
+            h.from.clone().unwrap_or_else(|| "?".into()),
+            time(h.started_s),
+            time(h.ended_s),
+            h.reason.clone(),
+        ]
     };
-    let rows: Vec<[String; 4]> = reasons.iter().flat_map(row).collect();
-    (!rows.is_empty()).then(|| {
-        let count = rows.len();
-        Block::Folded(
-            format!("{count} handovers that nodes gave up"),
-            vec![table(["node", "its number", "at (s)", "reason"], rows)],
-        )
-    })
+    let given_up = &run.result.given_up;
+    let heads = [
+        "node",
+        "its number",
+        "from",
+        "began (s)",
+        "ended (s)",
+        "reason",
+    ];
+    let rows = given_up.iter().map(row).collect();
+    Some(Block::Folded(
+        given_up_text(given_up)?,
+        vec![table(heads, rows)],
+    ))
 }
