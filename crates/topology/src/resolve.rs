@@ -20,6 +20,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use units::Seed;
+use units::quantity::format_duration;
 
 use crate::decode::At;
 use crate::diagnostic::{Diagnostic, Span, nearest};
@@ -297,13 +298,28 @@ impl<'t> Resolver<'t> {
 
     fn backbone(&mut self) -> BackbonePlan {
         let file = self.topology.backbone.as_ref();
+        let delay = file
+            .and_then(|b| b.delay)
+            .map_or(Duration::ZERO, |delay| delay.value);
+        let jitter = file.and_then(|b| b.jitter);
+        if let Some(jitter) = jitter.filter(|jitter| jitter.value > delay) {
+            self.problem(
+                jitter.span,
+                format!(
+                    "`backbone.jitter`: {} is more than `backbone.delay`, {}, and no packet \
+                     arrives before it was sent; write at most the delay",
+                    format_duration(jitter.value),
+                    format_duration(delay)
+                ),
+            );
+        }
         BackbonePlan {
             kind: file
                 .and_then(|b| b.kind)
                 .map_or(BackboneKind::Bridge, |kind| kind.value),
-            delay: file
-                .and_then(|b| b.delay)
-                .map_or(Duration::ZERO, |delay| delay.value),
+            delay,
+            jitter: jitter.map(|jitter| jitter.value),
+            loss: file.and_then(|b| b.loss).map(|loss| loss.value),
             rate: file.and_then(|b| b.rate).map(|rate| rate.value),
         }
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde_json::{Value, json};
 use units::quantity::parse_duration;
-use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, ShortAddress};
+use units::{
+    ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, LossRatio, PanId, ShortAddress,
+};
 
 use crate::decode::{Scalar, whole};
 use crate::diagnostic::not_a_word;
@@ -50,6 +52,7 @@ quantity!(
     "10 ms"
 );
 quantity!(Db, str::parse, format!("^-?{NUMBER} *dB$"), "90 dB");
+quantity!(LossRatio, str::parse, format!("^{NUMBER} *%$"), "1 %");
 quantity!(Dbm, str::parse, format!("^-?{NUMBER} *dBm$"), "-85 dBm");
 quantity!(
     DataRate,

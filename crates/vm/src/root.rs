@@ -84,7 +84,9 @@ fn init(path: &Path) -> Result<Vec<u8>, VmError> {
                 .into(),
         ));
     }
-    elf::loaded_part(&bytes).map_err(bad)
+    elf::loaded_part(&bytes)
+        .and_then(elf::in_large_pages)
+        .map_err(bad)
 }
 
 #[cfg(test)]
