@@ -401,6 +401,7 @@ impl Assembly<'_> {
             backend: facts.backend.clone(),
             clock: facts.clock.clone(),
             kernel: facts.kernel.clone(),
+            qemu: facts.qemu.clone(),
             scenario: self.scenario,
             passed: expectations.iter().all(passed),
             uncovered: evidence.uncovered(&plan.expect),

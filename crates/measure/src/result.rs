@@ -40,6 +40,9 @@ pub struct RunResult {
     pub clock: String,
     /// Kernel release.
     pub kernel: String,
+    /// Version of QEMU; absent without a VM, and in the results of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub qemu: Option<String>,
     /// The scenario's time.
     pub scenario: Scenario,
     /// Whether every expectation passed.

@@ -158,6 +158,7 @@ fn facts() -> RunFacts {
         backend: "vm".into(),
         clock: "virtual".into(),
         kernel: "6.1.0-18-amd64".into(),
+        qemu: None,
         wpanlab_version: "0.1.0".into(),
     }
 }

@@ -131,8 +131,11 @@ fn of_run(run: &Run) -> Report {
         figure::radio::signal(run),
         figure::traffic::losses(run),
         figure::radio::energy(run),
-        figure::paper::section(measured.as_ref().map(<[_; 1]>::as_slice)),
     ];
+    if run.plan.as_ref().is_none_or(figure::paper::is_about) {
+        let measured = measured.as_ref().map(<[_; 1]>::as_slice);
+        sections.push(figure::paper::section(measured));
+    }
     sections.push(plan_section(run.plan_text.as_deref()));
     let head = Head {
         title: format!("{}: run report", topology_name(run)),
@@ -248,6 +251,14 @@ fn facts(run: &Run) -> Vec<(String, String)> {
             result.kernel.clone().or(live.map(|f| f.kernel.clone())),
         ),
         (
+            "QEMU",
+            result
+                .qemu
+                .clone()
+                .or(live.and_then(|f| f.qemu.clone()))
+                .or_else(|| (result.backend.as_deref() == Some("native")).then(|| "none".into())),
+        ),
+        (
             "made by wpanlab",
             result
                 .wpanlab_version
@@ -349,9 +360,11 @@ fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
     sections.extend(figure::over::section(sweep));
     sections.push(figure::spread::phases(sweep));
     sections.push(figure::loss::section(sweep));
-    sections.push(figure::paper::section(
-        (!measured.is_empty()).then_some(&measured[..]),
-    ));
+    let mut plans = sweep.plans.values();
+    if sweep.plans.is_empty() || plans.any(figure::paper::is_about) {
+        let measured = (!measured.is_empty()).then_some(&measured[..]);
+        sections.push(figure::paper::section(measured));
+    }
     sections.push(figure::spread::runs(sweep));
     let mut plan = plan_section(sweep.plan_text.as_deref());
     if sweep.points().len() > 1 {

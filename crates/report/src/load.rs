@@ -64,6 +64,8 @@ pub struct Keys {
     pub clock: Option<String>,
     /// Kernel release.
     pub kernel: Option<String>,
+    /// Version of QEMU; absent without a VM, and in the results of before.
+    pub qemu: Option<String>,
     /// The scenario's time.
     pub scenario: Option<Scenario>,
     /// The verdict.
@@ -229,6 +231,7 @@ impl Keys {
             backend: read.key("backend"),
             clock: read.key("clock"),
             kernel: read.key("kernel"),
+            qemu: read.optional("qemu"),
             scenario: read.key("scenario"),
             passed: read.key("passed"),
             uncovered: read.optional("uncovered").unwrap_or_default(),

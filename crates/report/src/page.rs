@@ -156,12 +156,23 @@ fn render(block: &Block) -> Markup {
                 div class="scroll" {
                     table {
                         thead { tr { @for head in heads { th { (head) } } } }
-                        tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+                        tbody { @for row in rows { tr { @for cell in row { td.num[is_figure(cell)] { (cell) } } } } }
                     }
                 }
             }
         }
     }
+}
+
+/// Whether a cell is a figure, with or without a unit: those stand under each other to the last digit.
+fn is_figure(cell: &str) -> bool {
+    let number = cell
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .replace('\u{2009}', "");
+    let words = cell.split(' ').count();
+    words <= 2 && number.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 fn render_figure(figure: &Figure) -> Markup {
@@ -185,4 +196,27 @@ pub fn file_stem(id: &str) -> String {
         }
     };
     id.chars().map(safe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_figure;
+
+    #[test]
+    fn figures_are_aligned_and_words_are_not() {
+        for figure in ["12", "0.052", "50.0 ms", "-3.2", "40.00 %"] {
+            assert!(is_figure(figure), "{figure}");
+        }
+        for words in [
+            "",
+            "er1",
+            "not seen",
+            "1 of 2 runs",
+            "NaN",
+            "inf",
+            "2001:db8::1",
+        ] {
+            assert!(!is_figure(words), "{words}");
+        }
+    }
 }

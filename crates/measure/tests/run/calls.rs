@@ -134,3 +134,16 @@ fn errors_are_answers_and_told_by_their_code() {
         "{summary}"
     );
 }
+
+#[test]
+fn the_versions_that_a_run_depends_on_are_named() {
+    let plan = plan();
+    let facts = RunFacts {
+        qemu: Some("7.2.22".into()),
+        ..facts()
+    };
+    let result = build(&plan, &facts, &events(), &[], None);
+    assert_eq!(result.qemu.as_deref(), Some("7.2.22"));
+    assert_eq!(result.kernel, "6.1.0-18-amd64");
+    assert_eq!(result.wpanlab_version, "0.1.0");
+}
