@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use topology::plan::{Metric, Unit};
 use units::SimTime;
 
 use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, method_name};
 use crate::attachment::{By, Change, Handover, Unseen};
+use crate::calls::told;
 use crate::dissect::Protocol;
 use crate::result::{self, RunResult};
 use crate::signalling::Cost;
@@ -374,7 +376,11 @@ fn notable(flow: &Flow) -> Vec<bool> {
 /// The end of `wpanlab run`: what was measured, in a dozen lines.
 pub fn summary(result: &RunResult) -> String {
     let mut out = String::new();
-    let verdict = if result.passed { "passed" } else { "failed" };
+    let verdict = match (result.passed, result.uncovered.is_empty()) {
+        (true, true) => "passed",
+        (true, false) => "passed, although something failed",
+        (false, _) => "failed",
+    };
     line(
         &mut out,
         format_args!(
@@ -386,8 +392,14 @@ pub fn summary(result: &RunResult) -> String {
     if let Some(late) = &late {
         line(&mut out, format_args!("WARNING: {late}"));
     }
+    for failed in &result.uncovered {
+        line(&mut out, format_args!("WARNING: {failed}"));
+    }
     for handover in &result.handovers {
         summarise_handover(&mut out, handover);
+    }
+    for asked in told::lines(result) {
+        line(&mut out, format_args!("{}", printable(&asked)));
     }
     let r = &result.requests;
     line(
@@ -406,7 +418,7 @@ pub fn summary(result: &RunResult) -> String {
         line(
             &mut out,
             format_args!(
-                "rtt: min {}, median {}, p95 {}, max {}",
+                "rtt: min {}, median {}, p95 {}, max {} (without waiting in the client)",
                 ms(rtt.min),
                 ms(rtt.median),
                 ms(rtt.p95),
@@ -426,18 +438,16 @@ pub fn summary(result: &RunResult) -> String {
     }
     summarise_air(&mut out, result);
     for e in &result.expectations {
-        let metric = serde_json::to_value(e.metric).unwrap_or_default();
-        let metric = metric.as_str().unwrap_or_default().to_owned();
         let found = match (&e.measured, &e.reason) {
             (_, Some(reason)) => reason.clone(),
-            (Some(figure), None) if is_duration(&metric) => ms(*figure),
-            (Some(figure), None) => figure.to_string(),
+            (Some(figure), None) => measured(e.metric, *figure),
             (None, None) => String::new(),
         };
-        line(
-            &mut out,
-            format_args!("{}: {metric} {} ({found})", e.outcome.name(), e.expected),
-        );
+        let outcome = e.outcome.name();
+        line(&mut out, format_args!("{outcome}: {e} ({found})"));
+    }
+    for difference in told::differences(result) {
+        line(&mut out, format_args!("note: {difference}"));
     }
     // The warning is a note, too: once is enough.
     for note in result.notes.iter().filter(|n| Some(*n) != late.as_ref()) {
@@ -446,8 +456,14 @@ pub fn summary(result: &RunResult) -> String {
     out
 }
 
-fn is_duration(metric: &str) -> bool {
-    matches!(metric, "handover_delay" | "rtt_p95")
+/// A figure with the unit of its metric.
+pub fn measured(metric: Metric, figure: f64) -> String {
+    match metric.unit() {
+        Unit::Count => figure.to_string(),
+        Unit::Seconds => ms(figure),
+        Unit::Percent => format!("{figure:.2} %"),
+        Unit::Millijoules => format!("{figure:.3} mJ"),
+    }
 }
 
 fn summarise_handover(out: &mut String, h: &result::Handover) {

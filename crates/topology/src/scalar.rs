@@ -377,8 +377,8 @@ impl Scalar for Condition {
         json!({
             "type": ["string", "integer"],
             "minimum": 0,
-            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h))?$"),
-            "examples": [1, ">= 1", "< 100 ms"]
+            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h|%|mJ|J))?$"),
+            "examples": [1, ">= 1", "< 100 ms", ">= 99 %", "< 2 J"]
         })
     }
 }

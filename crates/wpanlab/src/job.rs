@@ -92,6 +92,7 @@ pub fn facts(backend: &str, clock: &str) -> Result<RunFacts> {
         backend: backend.into(),
         clock: clock.into(),
         kernel: system.release().to_string_lossy().into_owned(),
+        qemu: None,
         wpanlab_version: env!("CARGO_PKG_VERSION").into(),
     })
 }

@@ -1,6 +1,6 @@
 //! What one client saw of one resource of one node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +128,8 @@ pub struct Requests {
     /// Requests for or with a further block of a body (RFC 7959), which are part of the request
     /// for its first one.
     pub further_blocks: usize,
+    /// Responses with an error, 4.xx or 5.xx, by their code; they are answers.
+    pub error_responses: BTreeMap<Code, usize>,
     /// Round-trip times; absent without an answer.
     pub rtt: Option<Rtt>,
 }
@@ -139,10 +141,14 @@ pub struct Requests {
 pub struct Rtt {
     /// Shortest.
     pub min: Duration,
+    /// Mean.
+    pub mean: Duration,
     /// Median; the mean of the middle two of an even number.
     pub median: Duration,
     /// 95th percentile: the smallest that at least 95 % do not exceed (nearest rank).
     pub p95: Duration,
+    /// 99th percentile (nearest rank).
+    pub p99: Duration,
     /// Longest.
     pub max: Duration,
 }
@@ -155,8 +161,10 @@ impl Rtt {
         let (min, max) = (*times.first()?, *times.last()?);
         Some(Rtt {
             min,
+            mean: times.iter().sum::<Duration>() / u32::try_from(n).ok()?,
             median: median(&times)?,
             p95: times[(n * 95).div_ceil(100) - 1],
+            p99: times[(n * 99).div_ceil(100) - 1],
             max,
         })
     }
@@ -188,6 +196,10 @@ impl Requests {
             let duplicates = body.0.iter().map(|e| e.duplicates as usize);
             requests.duplicates += duplicates.sum::<usize>();
             requests.further_blocks += body.0.len() - 1;
+            let codes = body.0.iter().filter_map(|e| Some(e.answer?.code));
+            for code in codes.filter(|code| matches!(code.class(), 4 | 5)) {
+                *requests.error_responses.entry(code).or_default() += 1;
+            }
             let asked = body.0[0].sent_at();
             times.extend(body.answered().map(|at| at.saturating_since(asked)));
         }
