@@ -161,10 +161,12 @@ fn exchange(answered_ms: Option<u64>) -> Exchange {
             message_id: 1,
             continues_at: None,
             number: None,
+            etag: None,
             hop: None,
         }),
         duplicates: 0,
         offset: 0,
+        request_tag: None,
         notifications: Vec::new(),
     }
 }
