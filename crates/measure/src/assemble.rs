@@ -173,7 +173,9 @@ impl Assembly<'_> {
         for damage in own.iter().filter_map(|capture| capture.damage.as_ref()) {
             self.incomplete(format!("the capture of {name} is damaged: {damage}"));
         }
-        let analysis = analysis_with(&self.addresses, name, node, &own);
+        let start = SimTime::from_nanos(self.scenario.start_unix_ns);
+        let end = start + Duration::from_secs_f64(self.scenario.duration_s);
+        let analysis = analysis_with(&self.addresses, name, node, &own, Some(end));
         self.note_oddities(name, &analysis);
         let signalling = analysis.signalling.iter();
         let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
@@ -185,7 +187,10 @@ impl Assembly<'_> {
             .filter(|flow| is_own(node, flow))
             .partition(|f| self.addresses.values().any(|n| f.node.as_ref() == Some(n)));
         for flow in unknown {
-            let to = flow.exchanges[0].transmissions[0].to;
+            let Some(first) = flow.exchanges.first() else {
+                continue;
+            };
+            let to = first.transmissions[0].to;
             let sent = flow.exchanges.len();
             let resource = &flow.resource;
             self.notes.push(format!(
@@ -430,7 +435,8 @@ pub fn analysis(
 ) -> Analysis {
     let addresses = mobility::addresses(plan, events).0;
     let node = &plan.nodes[client];
-    let mut analysis = analysis_with(&addresses, client, node, captures);
+    let end = mobility::scenario_start(events).map(|start| start + plan.scenario.duration);
+    let mut analysis = analysis_with(&addresses, client, node, captures, end);
     analysis.flows.retain(|flow| is_own(node, flow));
     analysis
 }
@@ -445,6 +451,7 @@ fn analysis_with<C: Borrow<Capture>>(
     name: &NodeName,
     client: &NodePlan,
     captures: &[C],
+    end: Option<SimTime>,
 ) -> Analysis {
     let own = addresses.iter().filter(|(_, who)| *who == name);
     let options = Options {
@@ -463,6 +470,7 @@ fn analysis_with<C: Borrow<Capture>>(
             .as_ref()
             .map(max_transmit_span)
             .unwrap_or_default(),
+        end,
         ..Options::default()
     };
     Analysis::of(captures, &options)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use topology::plan::{Metric, Unit};
 use units::SimTime;
 
-use crate::analysis::{Analysis, Exchange, Flow, Gap, Requests, method_name};
+use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, method_name};
 use crate::attachment::{By, Change, Handover, Unseen};
 use crate::calls::told;
 use crate::dissect::Protocol;
@@ -45,6 +45,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
             other.frames, other.coap_messages
         ),
     );
+    warnings(&mut out, other);
     if analysis.flows.is_empty() {
         out.push_str(match other.packets {
             0 => "no CoAP requests: no frame gave an IP packet\n",
@@ -61,6 +62,10 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     }
     let counts = [
         (other.notifications, "Observe notifications"),
+        (
+            other.begun_before,
+            "of them of registrations that were not captured",
+        ),
         (other.multicast, "requests to multicast groups, not paired"),
         (other.deregistrations, "deregistrations of observers"),
         (other.pings, "pings"),
@@ -68,6 +73,14 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         (
             other.copies,
             "copies of CoAP messages: the same packet on another hop, at a mirror, around a tunnel",
+        ),
+        (
+            other.seen_elsewhere,
+            "further sightings of CoAP messages at other interfaces",
+        ),
+        (
+            other.after_end,
+            "requests after the end that were not answered",
         ),
         (other.repeated, "frames that the MAC sent again"),
         (other.incomplete, "datagrams with a missing fragment"),
@@ -100,19 +113,64 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     out
 }
 
+/// What makes figures less true than they look.
+fn warnings(out: &mut String, other: &Other) {
+    if other.cut > 0 {
+        let text = format_args!(
+            "WARNING: {} CoAP messages are cut by the capture (snap length)",
+            other.cut
+        );
+        line(out, text);
+    }
+    if other.cut_requests > 0 {
+        let text = format_args!(
+            "WARNING: {} requests are cut before the end of their options: which resources they are for is not known",
+            other.cut_requests
+        );
+        line(out, text);
+    }
+    for clock in &other.clocks {
+        let by = Duration::from_nanos(clock.ahead_ns.unsigned_abs());
+        let way = if clock.ahead_ns < 0 {
+            "behind"
+        } else {
+            "ahead"
+        };
+        line(
+            out,
+            format_args!(
+                "WARNING: the clock of {} is {} {way}, as messages tell that other captures have, too: its times are set by that",
+                clock.capture,
+                milliseconds(by)
+            ),
+        );
+    }
+}
+
 fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
     let to = flow.node.as_deref().map(|n| format!(" {n}"));
-    line(
-        out,
-        format_args!(
-            "{} asks{} {} {}",
-            flow.client,
-            to.unwrap_or_default(),
-            method_name(flow.method),
-            printable(&flow.resource)
+    let to = to.unwrap_or_default();
+    match &flow.token {
+        Some(token) => line(
+            out,
+            format_args!(
+                "{} observes{to} by token {token}: the registration was not captured, the resource is not known",
+                flow.client
+            ),
         ),
-    );
-    requests(out, &flow.requests());
+        None => line(
+            out,
+            format_args!(
+                "{} asks{to} {} {}",
+                flow.client,
+                method_name(flow.method),
+                printable(&flow.resource)
+            ),
+        ),
+    }
+    if !flow.exchanges.is_empty() {
+        requests(out, &flow.requests());
+    }
     for (address, count) in flow.addresses() {
         line(out, format_args!("  answered   {count} by {address}"));
     }

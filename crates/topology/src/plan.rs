@@ -84,6 +84,46 @@ impl Plan {
         serde_saphyr::to_string(self).expect("a plan holds only strings, numbers, lists and tables")
     }
 
+    /// The plan without what is no part of the experiment: name, summary and expectations, and what
+    /// the figures of radio parts are called and taken from. Whoever executes a plan gets this one:
+    /// under a virtual clock even the time that it takes to read a plan is an instant of the run, and
+    /// two plans that differ in nothing else are to give the same captures.
+    pub fn experiment(&self) -> Plan {
+        // All fields by name, so that a new one is thought of here.
+        let Plan {
+            version,
+            name: _,
+            summary: _,
+            seed,
+            radio,
+            backbone,
+            nodes,
+            links,
+            scenario,
+            expect: _,
+        } = self;
+        let mut plan = Plan {
+            version: *version,
+            name: "experiment".to_owned(),
+            summary: String::new(),
+            seed: *seed,
+            radio: radio.clone(),
+            backbone: backbone.clone(),
+            nodes: nodes.clone(),
+            links: links.clone(),
+            scenario: scenario.clone(),
+            expect: Vec::new(),
+        };
+        let of_medium = plan.radio.phy.iter_mut().map(|phy| &mut phy.profile);
+        let of_nodes =
+            (plan.nodes.values_mut()).filter_map(|node| node.radio.as_mut()?.profile.as_mut());
+        for profile in of_medium.chain(of_nodes) {
+            profile.part.clear();
+            profile.source.clear();
+        }
+        plan
+    }
+
     /// What the daemon of a node needs of the plan: the seed and its own node. Reading all of a
     /// plan in every daemon is most of what starting many of them costs.
     pub fn of_node(&self, name: &str) -> Plan {

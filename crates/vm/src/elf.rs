@@ -1,23 +1,41 @@
-//! What is asked of an ELF file: is it static, where does what is loaded end, and how is it mapped
-//! in large pages.
+//! What is asked of an ELF file: what processor is it for, what loads it, where does what is loaded end,
+//! and how is it mapped in large pages.
 
-use object::Endianness;
-use object::elf::{PF_W, PT_INTERP, PT_LOAD};
-use object::read::elf::{ElfFile64, ProgramHeader};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use object::elf::{EM_X86_64, FileHeader64, PF_W, PT_INTERP, PT_LOAD};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::{Endianness, ReadCache, ReadRef};
 
 type Elf<'a> = ElfFile64<'a, Endianness>;
 
-/// Whether the program asks for a dynamic loader (`PT_INTERP`).
+/// The dynamic loader that the program at `path` asks for (`PT_INTERP`); `None` if it is static. Only
+/// its headers are read.
 ///
 /// # Errors
-/// Says why the bytes are not a 64-bit ELF file.
-pub fn needs_interpreter(bytes: &[u8]) -> Result<bool, String> {
-    let elf = Elf::parse(bytes).map_err(|e| format!("not a 64-bit ELF program: {e}"))?;
-    let endian = elf.endian();
-    Ok(elf
-        .elf_program_headers()
-        .iter()
-        .any(|h| h.p_type(endian) == PT_INTERP))
+/// Says why the guest's processor, an x86-64, cannot execute the file.
+pub fn interpreter(path: &Path) -> Result<Option<PathBuf>, String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    interpreter_in(&ReadCache::new(file))
+}
+
+fn interpreter_in<'a>(data: impl ReadRef<'a>) -> Result<Option<PathBuf>, String> {
+    let bad = |e| format!("not a 64-bit ELF program: {e}");
+    let header = FileHeader64::<Endianness>::parse(data).map_err(bad)?;
+    let endian = header.endian().map_err(bad)?;
+    if header.e_machine(endian) != EM_X86_64 {
+        return Err("not a program for x86-64, which is what the guest is on every host".into());
+    }
+    for program_header in header.program_headers(endian, data).map_err(bad)? {
+        if program_header.p_type(endian) == PT_INTERP {
+            let found = program_header.interpreter(endian, data).map_err(bad)?;
+            return Ok(found.map(|path| PathBuf::from(OsStr::from_bytes(path))));
+        }
+    }
+    Ok(None)
 }
 
 /// The file without its sections that are not loaded (symbols, debug information): what a
@@ -145,11 +163,12 @@ mod tests {
 
     #[test]
     fn this_test_program_is_static_and_has_sections_to_lose() {
-        let me = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(!needs_interpreter(&me).unwrap());
+        let path = std::env::current_exe().unwrap();
+        assert_eq!(interpreter(&path).unwrap(), None);
+        let me = std::fs::read(path).unwrap();
         let loaded = loaded_part(&me).unwrap();
         assert!(loaded.len() < me.len());
-        assert!(!needs_interpreter(&loaded).unwrap());
+        assert_eq!(interpreter_in(loaded.as_slice()).unwrap(), None);
     }
 
     /// A program of these segments: offset, address, size, and whether it is written to.
@@ -221,16 +240,22 @@ mod tests {
 
     #[test]
     fn a_program_of_the_distribution_is_dynamic() {
-        let sh = std::fs::read("/bin/sh").unwrap();
-        assert!(needs_interpreter(&sh).unwrap());
+        let loader = interpreter(Path::new("/bin/sh")).unwrap().unwrap();
+        assert!(loader.is_absolute() && loader.is_file(), "{loader:?}");
     }
 
     #[test]
     fn a_script_is_not_a_program() {
-        assert!(
-            needs_interpreter(b"#!/bin/sh\n")
-                .unwrap_err()
-                .contains("ELF")
-        );
+        let error = interpreter_in(b"#!/bin/sh\n".as_slice()).unwrap_err();
+        assert!(error.contains("ELF"), "{error}");
+    }
+
+    #[test]
+    fn a_program_for_another_processor_is_refused() {
+        let mut other = std::fs::read("/bin/sh").unwrap();
+        // Elf64_Ehdr: e_machine at 18; 183 is EM_AARCH64.
+        other[18..20].copy_from_slice(&183u16.to_le_bytes());
+        let error = interpreter_in(other.as_slice()).unwrap_err();
+        assert!(error.contains("x86-64"), "{error}");
     }
 }

@@ -33,6 +33,7 @@ mod sweep;
 mod verify;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -150,7 +151,16 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
             out!("{}", String::from_utf8_lossy(&script));
             Ok(Outcome::Passed)
         }
+        Command::Man { dir } => man(&dir),
     }
+}
+
+/// `wpanlab man`.
+fn man(dir: &Path) -> Result<Outcome> {
+    let written =
+        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(<Cli>::command(), dir));
+    written.with_context(|| format!("write man pages into {}", dir.display()))?;
+    Ok(Outcome::Passed)
 }
 
 async fn node(args: NodeArgs) -> Result<Outcome> {

@@ -344,7 +344,7 @@ fn signalling(run: &Run) -> [String; 2] {
     let (mut protocols, mut resources) = (BTreeSet::new(), BTreeSet::new());
     for exchange in exchanges {
         protocols.extend(exchange.protocol.as_ref());
-        resources.insert(exchange.resource.as_str());
+        resources.insert(&*exchange.resource);
     }
     let labels: Vec<&str> = protocols.iter().map(|protocol| protocol.label()).collect();
     let name = match labels.is_empty() {
