@@ -101,6 +101,7 @@ impl Plan {
             links,
             scenario,
             expect: _,
+            expect_sweep: _,
         } = self;
         let mut plan = Plan {
             version: *version,
@@ -113,6 +114,7 @@ impl Plan {
             links: links.clone(),
             scenario: scenario.clone(),
             expect: Vec::new(),
+            expect_sweep: Vec::new(),
         };
         let of_medium = plan.radio.phy.iter_mut().map(|phy| &mut phy.profile);
         let of_nodes =
