@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | `radio` | the radio model and the links at the start |
 //! | `place` | pairs of nodes, and places in the plane |
-//! | `scenario` | the script and the expectations |
+//! | `scenario` | the script |
+//! | `expect` | the expectations |
 //!
 //! What a node is, is under [`crate::kind`].
 
@@ -22,10 +23,12 @@ use crate::plan::{BackboneKind, CongestionControl};
 
 #[macro_use]
 pub(crate) mod tables;
+mod expect;
 mod place;
 mod radio;
 mod scenario;
 
+pub use expect::*;
 pub use place::*;
 pub use radio::*;
 pub use scenario::*;
@@ -56,6 +59,8 @@ tables! {
         pub scenario: Scenario,
         /// What must hold at the end for the run to pass.
         pub expect: Option<Expect>,
+        /// What must hold over the runs of a sweep (`--seeds`) for it to pass.
+        pub expect_sweep: Option<ExpectSweep>,
     }
 
     /// The wired network.

@@ -81,7 +81,7 @@ quantity!(
 );
 quantity!(
     LossRatio,
-    "loss ratio",
+    "share",
     str::parse,
     format!("^{NUMBER} *%$"),
     "1 %",
@@ -393,8 +393,8 @@ impl Scalar for Condition {
             "title": "condition",
             "type": ["string", "integer"],
             "minimum": 0,
-            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h))?$"),
-            "examples": [1, ">= 1", "< 100 ms"]
+            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h|%|mJ|J))?$"),
+            "examples": [1, ">= 1", "< 100 ms", ">= 99 %", "< 2 J"]
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What happens, and what must hold at the end.
+//! What happens.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use units::Db;
 
 use super::place::{Pair, Position};
 use crate::decode::{At, Block};
-use crate::scalar::{Condition, LinkState, Metres, Speed};
+use crate::scalar::{LinkState, Metres, Speed};
 
 tables! {
     /// What happens, and until when.
@@ -83,23 +83,5 @@ tables! {
         pub format: At<Format>,
         /// Number of the node in it: of the line, from 0, or N in `$node_(N)`.
         pub node: At<u32>,
-    }
-
-    /// What must hold at the end: a count (`1`, `">= 1"`) or a duration (`"< 100 ms"`).
-    pub struct Expect {
-        /// Completed handovers.
-        pub handovers: Option<At<Condition>>,
-        /// Delay of every handover, from the client's capture.
-        pub handover_delay: Option<At<Condition>>,
-        /// Message IDs requested and never answered.
-        pub lost: Option<At<Condition>>,
-        /// Message IDs answered.
-        pub answered: Option<At<Condition>>,
-        /// Message IDs sent more than once.
-        pub retransmitted: Option<At<Condition>>,
-        /// Requests that the client reported as failed to its caller.
-        pub failed: Option<At<Condition>>,
-        /// 95th percentile of the round-trip time.
-        pub rtt_p95: Option<At<Condition>>,
     }
 }

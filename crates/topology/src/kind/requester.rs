@@ -229,6 +229,19 @@ words!(
 );
 
 impl Method {
+    /// Its name, `GET`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Fetch => "FETCH",
+            Method::Patch => "PATCH",
+            Method::IPatch => "iPATCH",
+        }
+    }
+
     /// Its code, `0.dd` (RFC 7252 §12.1.1, RFC 8132 §6).
     pub fn code(self) -> u8 {
         match self {
