@@ -172,7 +172,7 @@ fn quantity_in_code(default: &str) -> String {
     }
 }
 
-/// What a key holds, with an example. A table is named, and linked with where it stands.
+/// What a key holds, with examples. A table is named, and linked with where it stands.
 fn kind_of(property: &Value, definitions: &Value) -> String {
     if let Some(name) = property["$ref"]
         .as_str()
@@ -194,11 +194,13 @@ fn kind_of(property: &Value, definitions: &Value) -> String {
         return choices.collect::<Vec<_>>().join(", or ");
     }
     let title = property["title"].as_str();
-    let example = property["examples"].as_array().and_then(|all| all.last());
-    let example = example.map(|value| match value.as_str() {
-        Some(text) => format!(", {}", code(text)),
-        None => format!(", `{value}`"),
-    });
+    let examples = property["examples"].as_array().into_iter().flatten();
+    let example: String = examples
+        .map(|value| match value.as_str() {
+            Some(text) => format!(", {}", code(text)),
+            None => format!(", `{value}`"),
+        })
+        .collect();
     let kind = match property["type"].as_str() {
         _ if title.is_some() => title.unwrap_or_default(),
         Some("array") => {
@@ -218,7 +220,7 @@ fn kind_of(property: &Value, definitions: &Value) -> String {
         Some(other) => other,
         None => "any",
     };
-    format!("{kind}{}", example.unwrap_or_default())
+    format!("{kind}{example}")
 }
 
 /// `word` as code.
