@@ -429,9 +429,10 @@ pub fn summary(result: &RunResult) -> String {
     for flow in &result.flows {
         if let Some(n) = flow.notifications {
             let (client, node, resource) = (&flow.client, &flow.node, printable(&flow.resource));
+            let percent = n.lost_percent.unwrap_or_default();
             let text = format_args!(
-                "{client} observes {node}{resource}: {} notifications, {} of them CON, {} lost, {} reordered",
-                n.received, n.confirmable, n.lost, n.reordered
+                "{client} observes {node}{resource}: {} notifications sent, {} received, {} of them CON, {} lost ({percent:.2} %), {} reordered",
+                n.sent, n.received, n.confirmable, n.lost, n.reordered
             );
             line(&mut out, text);
         }
