@@ -162,7 +162,6 @@ fn exchange(answered_ms: Option<u64>) -> Exchange {
             continues_at: None,
             etag: None,
             number: None,
-            etag: None,
             hop: None,
         }),
         duplicates: 0,
