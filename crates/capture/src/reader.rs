@@ -4,18 +4,22 @@
 //! refuses packets which were longer than the snap length, interfaces with a time zone and
 //! comments that are not UTF-8, all of which occur in captures taken on real boards, and it
 //! gives no packet number with an error.
+//!
+//! A capture that gzip has compressed is read as it is; what other programs compressed is named.
 
 mod pcap;
 mod pcapng;
+mod source;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use crate::packet::{Interface, Packet};
+use source::Source;
 
-/// Largest block or packet that is believed. A longer one means that the file is damaged.
-const MAX_BLOCK: usize = 16 << 20;
+/// The word for standard input in place of a file's name.
+const STANDARD_INPUT: &str = "-";
 
 /// Why a capture, or the rest of it, cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -28,15 +32,25 @@ pub enum ReadError {
         /// The system's reason.
         source: io::Error,
     },
+    /// It is a directory.
+    #[error("{file}: it is a directory; name the capture files in it")]
+    Directory {
+        /// The directory.
+        file: String,
+    },
+    /// There is nothing in it: a file of a rotation that was just begun.
+    #[error("{file}: the file is empty")]
+    Empty {
+        /// The file.
+        file: String,
+    },
     /// It starts with none of the known magic numbers.
-    #[error(
-        "{file}: not a pcap or pcapng file (it starts with {start}); if it is compressed, unpack it first"
-    )]
+    #[error("{file}: not a pcap or pcapng file ({what})")]
     NotACapture {
         /// The file.
         file: String,
-        /// Its first bytes in hexadecimal.
-        start: String,
+        /// What it is, or what it starts with.
+        what: String,
     },
     /// The file ends inside a packet or a block.
     #[error("{file}: packet {packet}: the file ends inside it; the packets before it were kept")]
@@ -115,14 +129,18 @@ impl Capture {
     }
 }
 
-/// Reads a capture file whole.
+/// Reads a capture file whole; `-` is standard input.
 ///
 /// # Errors
 /// The file cannot be opened or is not a capture. Damage further on is in
 /// [`Capture::damage`], with what came before it kept.
 pub fn read(path: impl AsRef<Path>) -> Result<Capture, ReadError> {
-    let name = path.as_ref().display().to_string();
-    match File::open(path.as_ref()) {
+    let path = path.as_ref();
+    if path.as_os_str() == STANDARD_INPUT {
+        return Capture::from_reader("standard input", io::stdin().lock());
+    }
+    let name = path.display().to_string();
+    match File::open(path) {
         Ok(file) => Capture::from_reader(name, BufReader::new(file)),
         Err(source) => Err(ReadError::Open { file: name, source }),
     }
@@ -150,17 +168,7 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// The input is not a capture.
     pub fn new(name: impl Into<String>, input: R) -> Result<Reader<R>, ReadError> {
-        let mut source = Source {
-            file: name.into(),
-            input,
-        };
-        let not_a_capture = |source: &Source<R>, start: &[u8]| ReadError::NotACapture {
-            file: source.file.clone(),
-            start: start.iter().map(|b| format!("{b:02x}")).collect(),
-        };
-        let Ok(magic) = source.take::<4>() else {
-            return Err(not_a_capture(&source, &[]));
-        };
+        let (mut source, magic) = Source::open(name.into(), input)?;
         let mut interfaces = Vec::new();
         let format = if let Some(mut pcap) = pcap::Pcap::from_magic(magic) {
             let interface = pcap.header(&mut source).map_err(|s| source.error(s, 1))?;
@@ -170,7 +178,7 @@ impl<R: Read> Reader<R> {
             let ng = pcapng::PcapNg::start(&mut source).map_err(|s| source.error(s, 1))?;
             Format::PcapNg(ng)
         } else {
-            return Err(not_a_capture(&source, &magic));
+            return Err(source.not_a_capture(&magic));
         };
         Ok(Reader {
             source,
@@ -210,67 +218,6 @@ impl<R: Read> Iterator for Reader<R> {
                     other => Some(Err(self.source.error(other, self.packets + 1))),
                 }
             }
-        }
-    }
-}
-
-/// The input, with exact reads.
-struct Source<R> {
-    file: String,
-    input: R,
-}
-
-impl<R: Read> Source<R> {
-    /// `N` bytes; [`Stop::End`] if there is none left.
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
-        let mut bytes = [0; N];
-        let mut have = 0;
-        while have < N {
-            match self.input.read(&mut bytes[have..]) {
-                Ok(0) if have == 0 => return Err(Stop::End),
-                Ok(0) => return Err(Stop::Truncated),
-                Ok(n) => have += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Stop::Io(e)),
-            }
-        }
-        Ok(bytes)
-    }
-
-    /// `N` bytes in the middle of something: none left is a truncation.
-    fn more<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
-        self.take().map_err(|stop| match stop {
-            Stop::End => Stop::Truncated,
-            other => other,
-        })
-    }
-
-    /// `len` bytes in the middle of something.
-    fn bytes(&mut self, len: usize) -> Result<Vec<u8>, Stop> {
-        if len > MAX_BLOCK {
-            return Err(Stop::Malformed(format!(
-                "a length of {len} bytes, over the limit of {MAX_BLOCK}"
-            )));
-        }
-        let mut bytes = Vec::new();
-        // `take` grows with what is there, so that a lying length costs nothing.
-        match self.input.by_ref().take(len as u64).read_to_end(&mut bytes) {
-            Ok(n) if n == len => Ok(bytes),
-            Ok(_) => Err(Stop::Truncated),
-            Err(e) => Err(Stop::Io(e)),
-        }
-    }
-
-    fn error(&self, stop: Stop, packet: u64) -> ReadError {
-        let file = self.file.clone();
-        match stop {
-            Stop::End | Stop::Truncated => ReadError::Truncated { file, packet },
-            Stop::Malformed(what) => ReadError::Malformed { file, packet, what },
-            Stop::Io(source) => ReadError::Io {
-                file,
-                packet,
-                source,
-            },
         }
     }
 }

@@ -12,7 +12,7 @@ use rundir::{Event, RunDir, RunFacts};
 use topology::Plan;
 use topology::plan::NodePlan;
 
-use crate::analysis::{Analysis, Options};
+use crate::analysis::{Analysis, CaptureFile, Options, Source};
 use crate::assemble::{InterfaceCapture, build, client_interfaces};
 use crate::mobility;
 use crate::result::RunResult;
@@ -102,10 +102,11 @@ pub fn analyze(
     files: &[PathBuf],
     options: &Options,
 ) -> Result<(Analysis, Vec<ReadError>), ReadError> {
-    let captures = files.iter().map(capture::read);
-    let mut captures = captures.collect::<Result<Vec<Capture>, ReadError>>()?;
-    let analysis = Analysis::of(&captures, options);
-    let damage = captures.iter_mut().filter_map(|c| c.damage.take());
+    let files = files.iter().map(|file| CaptureFile::open(file));
+    let files = files.collect::<Result<Vec<CaptureFile>, ReadError>>()?;
+    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
+    let analysis = Analysis::of_sources(&sources, options);
+    let damage = files.into_iter().filter_map(CaptureFile::into_damage);
     Ok((analysis, damage.collect()))
 }
 

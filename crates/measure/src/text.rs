@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use topology::plan::{Metric, Unit};
 use units::SimTime;
 
-use crate::analysis::{Analysis, Exchange, Flow, Gap, Requests, method_name};
+use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, method_name};
 use crate::attachment::{By, Change, Handover, Unseen};
+use crate::calls::told;
 use crate::dissect::Protocol;
 use crate::result::{self, RunResult};
 use crate::signalling::Cost;
@@ -43,6 +45,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
             other.frames, other.coap_messages
         ),
     );
+    warnings(&mut out, other);
     if analysis.flows.is_empty() {
         out.push_str(match other.packets {
             0 => "no CoAP requests: no frame gave an IP packet\n",
@@ -59,6 +62,10 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     }
     let counts = [
         (other.notifications, "Observe notifications"),
+        (
+            other.begun_before,
+            "of them of registrations that were not captured",
+        ),
         (other.multicast, "requests to multicast groups, not paired"),
         (other.deregistrations, "deregistrations of observers"),
         (other.pings, "pings"),
@@ -66,6 +73,14 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         (
             other.copies,
             "copies of CoAP messages: the same packet on another hop, at a mirror, around a tunnel",
+        ),
+        (
+            other.seen_elsewhere,
+            "further sightings of CoAP messages at other interfaces",
+        ),
+        (
+            other.after_end,
+            "requests after the end that were not answered",
         ),
         (other.repeated, "frames that the MAC sent again"),
         (other.incomplete, "datagrams with a missing fragment"),
@@ -98,19 +113,64 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     out
 }
 
+/// What makes figures less true than they look.
+fn warnings(out: &mut String, other: &Other) {
+    if other.cut > 0 {
+        let text = format_args!(
+            "WARNING: {} CoAP messages are cut by the capture (snap length)",
+            other.cut
+        );
+        line(out, text);
+    }
+    if other.cut_requests > 0 {
+        let text = format_args!(
+            "WARNING: {} requests are cut before the end of their options: which resources they are for is not known",
+            other.cut_requests
+        );
+        line(out, text);
+    }
+    for clock in &other.clocks {
+        let by = Duration::from_nanos(clock.ahead_ns.unsigned_abs());
+        let way = if clock.ahead_ns < 0 {
+            "behind"
+        } else {
+            "ahead"
+        };
+        line(
+            out,
+            format_args!(
+                "WARNING: the clock of {} is {} {way}, as messages tell that other captures have, too: its times are set by that",
+                clock.capture,
+                milliseconds(by)
+            ),
+        );
+    }
+}
+
 fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
     let to = flow.node.as_deref().map(|n| format!(" {n}"));
-    line(
-        out,
-        format_args!(
-            "{} asks{} {} {}",
-            flow.client,
-            to.unwrap_or_default(),
-            method_name(flow.method),
-            printable(&flow.resource)
+    let to = to.unwrap_or_default();
+    match &flow.token {
+        Some(token) => line(
+            out,
+            format_args!(
+                "{} observes{to} by token {token}: the registration was not captured, the resource is not known",
+                flow.client
+            ),
         ),
-    );
-    requests(out, &flow.requests());
+        None => line(
+            out,
+            format_args!(
+                "{} asks{to} {} {}",
+                flow.client,
+                method_name(flow.method),
+                printable(&flow.resource)
+            ),
+        ),
+    }
+    if !flow.exchanges.is_empty() {
+        requests(out, &flow.requests());
+    }
     for (address, count) in flow.addresses() {
         line(out, format_args!("  answered   {count} by {address}"));
     }
@@ -316,7 +376,11 @@ fn notable(flow: &Flow) -> Vec<bool> {
 /// The end of `wpanlab run`: what was measured, in a dozen lines.
 pub fn summary(result: &RunResult) -> String {
     let mut out = String::new();
-    let verdict = if result.passed { "passed" } else { "failed" };
+    let verdict = match (result.passed, result.uncovered.is_empty()) {
+        (true, true) => "passed",
+        (true, false) => "passed, although something failed",
+        (false, _) => "failed",
+    };
     line(
         &mut out,
         format_args!(
@@ -328,8 +392,14 @@ pub fn summary(result: &RunResult) -> String {
     if let Some(late) = &late {
         line(&mut out, format_args!("WARNING: {late}"));
     }
+    for failed in &result.uncovered {
+        line(&mut out, format_args!("WARNING: {failed}"));
+    }
     for handover in &result.handovers {
         summarise_handover(&mut out, handover);
+    }
+    for asked in told::lines(result) {
+        line(&mut out, format_args!("{}", printable(&asked)));
     }
     let r = &result.requests;
     line(
@@ -348,7 +418,7 @@ pub fn summary(result: &RunResult) -> String {
         line(
             &mut out,
             format_args!(
-                "rtt: min {}, median {}, p95 {}, max {}",
+                "rtt: min {}, median {}, p95 {}, max {} (without waiting in the client)",
                 ms(rtt.min),
                 ms(rtt.median),
                 ms(rtt.p95),
@@ -368,18 +438,16 @@ pub fn summary(result: &RunResult) -> String {
     }
     summarise_air(&mut out, result);
     for e in &result.expectations {
-        let metric = serde_json::to_value(e.metric).unwrap_or_default();
-        let metric = metric.as_str().unwrap_or_default().to_owned();
         let found = match (&e.measured, &e.reason) {
             (_, Some(reason)) => reason.clone(),
-            (Some(figure), None) if is_duration(&metric) => ms(*figure),
-            (Some(figure), None) => figure.to_string(),
+            (Some(figure), None) => measured(e.metric, *figure),
             (None, None) => String::new(),
         };
-        line(
-            &mut out,
-            format_args!("{}: {metric} {} ({found})", e.outcome.name(), e.expected),
-        );
+        let outcome = e.outcome.name();
+        line(&mut out, format_args!("{outcome}: {e} ({found})"));
+    }
+    for difference in told::differences(result) {
+        line(&mut out, format_args!("note: {difference}"));
     }
     // The warning is a note, too: once is enough.
     for note in result.notes.iter().filter(|n| Some(*n) != late.as_ref()) {
@@ -388,8 +456,14 @@ pub fn summary(result: &RunResult) -> String {
     out
 }
 
-fn is_duration(metric: &str) -> bool {
-    matches!(metric, "handover_delay" | "rtt_p95")
+/// A figure with the unit of its metric.
+pub fn measured(metric: Metric, figure: f64) -> String {
+    match metric.unit() {
+        Unit::Count => figure.to_string(),
+        Unit::Seconds => ms(figure),
+        Unit::Percent => format!("{figure:.2} %"),
+        Unit::Millijoules => format!("{figure:.3} mJ"),
+    }
 }
 
 fn summarise_handover(out: &mut String, h: &result::Handover) {

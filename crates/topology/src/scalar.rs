@@ -6,7 +6,9 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde_json::{Value, json};
 use units::quantity::parse_duration;
-use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, ShortAddress};
+use units::{
+    ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, LossRatio, PanId, ShortAddress,
+};
 
 use crate::decode::{Scalar, whole};
 use crate::diagnostic::not_a_word;
@@ -15,6 +17,9 @@ use propagation::import::Format;
 
 /// A decimal number as quantities write it.
 const NUMBER: &str = r"[0-9]+(\.[0-9]+)?";
+
+/// Stands in for a duration that could not be read: as long as a scenario may be.
+const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// Text with a unit, parsed by `parse`.
 fn quantity<T, E: std::fmt::Display>(
@@ -31,46 +36,81 @@ fn quantity<T, E: std::fmt::Display>(
 
 /// Implements [`Scalar`] for a type with a `FromStr` whose error says what would be right.
 macro_rules! quantity {
-    ($name:ty, $parse:expr, $pattern:expr, $example:literal) => {
+    ($name:ty, $title:expr, $parse:expr, $pattern:expr, $example:literal $(, $stand_in:expr)?) => {
         impl Scalar for $name {
             fn read(scalar: &ScalarText) -> Result<Self, String> {
                 quantity(scalar, $parse)
             }
             fn schema() -> Value {
-                json!({ "type": "string", "pattern": $pattern, "examples": [$example] })
+                json!({
+                    "title": $title, "type": "string", "pattern": $pattern, "examples": [$example],
+                })
             }
+            $(
+                fn stand_in() -> Option<Self> {
+                    Some($stand_in)
+                }
+            )?
         }
     };
 }
 
 quantity!(
     Duration,
+    "duration",
     parse_duration,
     format!("^{NUMBER} *(ns|us|µs|ms|s|min|h)$"),
-    "10 ms"
+    "10 ms",
+    LONG
 );
-quantity!(Db, str::parse, format!("^-?{NUMBER} *dB$"), "90 dB");
-quantity!(Dbm, str::parse, format!("^-?{NUMBER} *dBm$"), "-85 dBm");
+quantity!(
+    Db,
+    "loss",
+    str::parse,
+    format!("^-?{NUMBER} *dB$"),
+    "90 dB",
+    Db(0.0)
+);
+quantity!(
+    Dbm,
+    "power",
+    str::parse,
+    format!("^-?{NUMBER} *dBm$"),
+    "-85 dBm",
+    Dbm(0.0)
+);
+quantity!(
+    LossRatio,
+    "share",
+    str::parse,
+    format!("^{NUMBER} *%$"),
+    "1 %",
+    LossRatio::NONE
+);
 quantity!(
     DataRate,
+    "data rate",
     str::parse,
     format!("^{NUMBER} *(bit|kbit|Mbit|Gbit)/s$"),
     "250 kbit/s"
 );
 quantity!(
     ByteSize,
+    "size",
     str::parse,
     format!("^{NUMBER} *(B|kB|KiB|MiB)$"),
     "16 B"
 );
 quantity!(
     Eui64,
+    "EUI-64",
     str::parse,
     "^([0-9a-fA-F]{2}[:-]){7}[0-9a-fA-F]{2}$",
     "02:00:5e:10:00:00:00:01"
 );
 quantity!(
     Ipv6Addr,
+    "IPv6 address",
     |text: &str| text
         .parse::<Ipv6Addr>()
         .map_err(|_| format!("`{text}` is not an IPv6 address such as `2001:db8::1`")),
@@ -79,6 +119,7 @@ quantity!(
 );
 quantity!(
     Ipv6Net,
+    "IPv6 prefix",
     |text: &str| text
         .parse::<Ipv6Net>()
         .map_err(|_| format!("`{text}` is not an IPv6 prefix such as `2001:db8:1::/64`")),
@@ -88,6 +129,7 @@ quantity!(
 
 quantity!(
     EthernetAddress,
+    "MAC address",
     str::parse,
     "^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$",
     "02:00:5e:10:00:01"
@@ -109,6 +151,7 @@ fn with_unit(text: &str, units: &[(&str, f64, f64)]) -> Option<f64> {
 pub struct Metres(pub f64);
 quantity!(
     Metres,
+    "length",
     |text: &str| with_unit(text, &[("m", 1.0, 1.0)])
         .filter(|metres| metres.abs() <= propagation::Position::LIMIT_M)
         .map(Metres)
@@ -118,7 +161,8 @@ quantity!(
             )
         }),
     format!("^-?{NUMBER} *m$"),
-    "12.5 m"
+    "12.5 m",
+    Metres(1.0)
 );
 
 /// A speed in metres per second, over 0.
@@ -126,12 +170,14 @@ quantity!(
 pub struct Speed(pub f64);
 quantity!(
     Speed,
+    "speed",
     |text: &str| with_unit(text, &[("m/s", 1.0, 1.0), ("km/h", 1.0, 3.6)])
         .filter(|speed| *speed > 0.0)
         .map(Speed)
         .ok_or_else(|| format!("`{text}` is not a speed over 0, such as `1.4 m/s` or `5 km/h`")),
     format!("^{NUMBER} *(m/s|km/h)$"),
-    "1.4 m/s"
+    "1.4 m/s",
+    Speed(1e6)
 );
 
 /// Declares a quantity that is a float, 0 or more, with these units.
@@ -142,12 +188,14 @@ macro_rules! amount {
         pub struct $name(pub f64);
         quantity!(
             $name,
+            $expected.trim_start_matches("a "),
             |text: &str| with_unit(text, &$units)
                 .filter(|value| *value >= 0.0)
                 .map($name)
                 .ok_or_else(|| format!("`{text}` is not {}, such as `{}`", $expected, $example)),
             format!(concat!("^{}", $pattern), NUMBER),
-            $example
+            $example,
+            $name(1.0)
         );
     };
 }
@@ -177,7 +225,7 @@ impl Scalar for Channel {
             .ok_or_else(|| format!("`{}` is not {expected}", scalar.text))
     }
     fn schema() -> Value {
-        json!({ "type": "integer", "minimum": 11, "maximum": 26 })
+        json!({ "title": "channel", "type": "integer", "minimum": 11, "maximum": 26 })
     }
 }
 
@@ -219,6 +267,12 @@ macro_rules! words {
             }
             fn schema() -> serde_json::Value {
                 serde_json::json!({ "type": "string", "enum": [$($word),+] })
+            }
+            fn guess(scalar: &$crate::tree::ScalarText) -> Option<Self> {
+                match $crate::diagnostic::misspelt(&scalar.text, &[$($word),+])? {
+                    $($word => Some($name::$value),)+
+                    _ => None,
+                }
             }
         }
     };
@@ -325,17 +379,41 @@ impl Scalar for Condition {
                 "`{}` is not a condition such as `1` or `\">= 1\"`",
                 scalar.text
             )),
-            _ => Ok(Condition(scalar.text.clone())),
+            _ => match misspelt_operator(&scalar.text) {
+                Some((wrong, right)) => Err(format!(
+                    "`{}`: `{wrong}` is not `<`, `<=`, `==`, `>=` or `>`; did you mean `{right}`?",
+                    scalar.text
+                )),
+                None => Ok(Condition(scalar.text.clone())),
+            },
         }
     }
     fn schema() -> Value {
         json!({
+            "title": "condition",
             "type": ["string", "integer"],
             "minimum": 0,
-            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h))?$"),
-            "examples": [1, ">= 1", "< 100 ms"]
+            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h|%|mJ|J))?$"),
+            "examples": [1, ">= 1", "< 100 ms", ">= 99 %", "< 2 J"]
         })
     }
+}
+
+/// An operator as other languages have it at the front of a condition, and ours.
+fn misspelt_operator(condition: &str) -> Option<(&'static str, &'static str)> {
+    const MISSPELT: [(&str, &str); 7] = [
+        ("=<", "<="),
+        ("=>", ">="),
+        ("===", "=="),
+        ("≤", "<="),
+        ("≥", ">="),
+        (">>", ">"),
+        ("<<", "<"),
+    ];
+    let text = condition.trim_start();
+    let found = MISSPELT.iter().find(|(wrong, _)| text.starts_with(wrong));
+    let single = text.starts_with('=') && !text.starts_with("==");
+    found.copied().or(single.then_some(("=", "==")))
 }
 
 #[cfg(test)]

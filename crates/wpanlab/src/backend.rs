@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rundir::RunDir;
+use rundir::{RunDir, RunFacts};
 use testbed::{Progress, Signals};
 use topology::Plan;
 use vm::{Accel, Clock, Kernel, KernelSource, VmConfig};
@@ -168,6 +168,7 @@ async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Resu
     .await?;
     output.unpack(dir.root())?;
     keep_plan(plan, dir)?;
+    name_qemu(dir)?;
     let error = dir.root().join(job::ERROR_FILE);
     match fs::read_to_string(&error) {
         Ok(text) => bail!("in the VM: {text}"),
@@ -178,6 +179,22 @@ async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Resu
             output.console
         ),
     }
+}
+
+/// Adds to what the guest said of itself what it ran on, which it is not told: whatever enters the
+/// guest takes a part in what happens there.
+fn name_qemu(dir: &RunDir) -> Result<()> {
+    let path = dir.facts();
+    let Ok(facts) = RunFacts::read(&path) else {
+        return Ok(()); // The run ended before it said anything, and that is told.
+    };
+    let facts = RunFacts {
+        qemu: vm::probe::qemu_version().map(str::to_owned),
+        ..facts
+    };
+    facts
+        .write(&path)
+        .with_context(|| path.display().to_string())
 }
 
 /// This program, for daemons and as the guest's `/init`.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use ipnet::Ipv6Net;
 use measure::result::RunResult;
 use rundir::{RunDir, SweepDir};
-use topology::{Assignment, Overrides, Parameter, Plan};
+use topology::{Assignment, Loaded, Overrides, Parameter, Plan};
 use units::Seed;
 
 use crate::Outcome;
@@ -17,6 +17,11 @@ use crate::progress::Show;
 
 /// Reads a topology with these assignments; diagnostics go to standard error and `None` comes back.
 pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Option<Plan>> {
+    Ok(read(path, seed, assignments)?.map(|loaded| loaded.plan))
+}
+
+/// [`load`], with what there is to say of a topology that can be run.
+fn read(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Option<Loaded>> {
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let overrides = Overrides {
         seed: seed.map(Seed),
@@ -25,8 +30,8 @@ pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Resul
     // Traces and movements are named relative to the topology's own file.
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
-    match topology::load_with(&path.display().to_string(), &text, overrides, &mut files) {
-        Ok(plan) => Ok(Some(plan)),
+    match topology::read(&path.display().to_string(), &text, overrides, &mut files) {
+        Ok(loaded) => Ok(Some(loaded)),
         Err(diagnostics) => {
             eprintln!("{diagnostics}");
             Ok(None)
@@ -51,6 +56,13 @@ pub fn single(parameters: &[Parameter]) -> Option<Vec<Assignment>> {
     Parameter::combinations(parameters).pop()
 }
 
+/// Warnings go to standard error.
+fn warn(loaded: &Loaded) {
+    if let Some(warnings) = &loaded.warnings {
+        eprintln!("{warnings}");
+    }
+}
+
 /// `wpanlab check`: every file is read, whatever the others hold.
 pub fn check(paths: &[PathBuf], set: &[Parameter]) -> Result<Outcome> {
     let Some(assignments) = single(set) else {
@@ -58,13 +70,12 @@ pub fn check(paths: &[PathBuf], set: &[Parameter]) -> Result<Outcome> {
     };
     let mut outcome = Outcome::Passed;
     for path in paths {
-        match load(path, None, &assignments)? {
-            Some(plan) => outln!(
-                "{}: {} nodes, {} steps",
-                path.display(),
-                plan.nodes.len(),
-                plan.scenario.steps.len()
-            ),
+        match read(path, None, &assignments)? {
+            Some(loaded) => {
+                warn(&loaded);
+                let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
+                outln!("{}: {nodes} nodes, {steps} steps", path.display());
+            }
             None => outcome = Outcome::BadTopology,
         }
     }
@@ -76,10 +87,11 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter]) -> Result<O
     let Some(assignments) = single(set) else {
         return Ok(Outcome::BadInput);
     };
-    let Some(plan) = load(path, seed, &assignments)? else {
+    let Some(loaded) = read(path, seed, &assignments)? else {
         return Ok(Outcome::BadTopology);
     };
-    out!("{}", plan.to_yaml());
+    warn(&loaded);
+    out!("{}", loaded.plan.to_yaml());
     Ok(Outcome::Passed)
 }
 

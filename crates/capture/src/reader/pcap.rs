@@ -4,7 +4,8 @@ use std::io::Read;
 
 use units::SimTime;
 
-use super::{Order, Source, Stop};
+use super::source::Source;
+use super::{Order, Stop};
 use crate::packet::{Interface, LinkType, Packet};
 
 /// A pcap file whose magic number was read.
@@ -36,19 +37,12 @@ impl Pcap {
     /// The next packet.
     pub(super) fn packet<R: Read>(&mut self, source: &mut Source<R>) -> Result<Packet, Stop> {
         let [seconds, fraction, captured, original] = self.words::<4, R>(source, true)?;
-        let nanos = if self.nanoseconds {
-            u64::from(fraction)
-        } else {
-            u64::from(fraction) * 1000
-        };
-        if nanos >= 1_000_000_000 {
-            return Err(Stop::Malformed(format!(
-                "a fraction of {nanos} ns in its time stamp, which is a second or more"
-            )));
-        }
+        let unit = if self.nanoseconds { 1 } else { 1000 };
+        // Some writers count on beyond a second: what is over carries into the seconds.
+        let nanos = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * unit;
         Ok(Packet {
             interface: 0,
-            time: SimTime::from_nanos(u64::from(seconds) * 1_000_000_000 + nanos),
+            time: SimTime::from_nanos(nanos),
             original_len: original,
             data: source.bytes(captured as usize)?,
             comment: None,

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use units::SimTime;
 
-use super::{MAX_BLOCK, Order, Source, Stop};
+use super::source::{MAX_BLOCK, Source};
+use super::{Order, Stop};
 use crate::packet::{Interface, LinkType, Packet};
 
 /// Type of a Section Header Block, the same in both byte orders.
