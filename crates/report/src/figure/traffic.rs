@@ -198,8 +198,9 @@ fn notifications(run: &Run, i: usize, name: &str, flow: &Flow) -> Option<Block> 
     let all = || flow.exchanges.iter().flat_map(|e| &e.notifications);
     let points = |confirmable: bool| {
         let chosen = all().filter(|n| n.confirmable == confirmable);
+        // One that ends its observation has no number.
         let mut points: Vec<(f64, f64)> = chosen
-            .map(|n| (run.seconds(n.time), f64::from(n.number)))
+            .filter_map(|n| Some((run.seconds(n.time), f64::from(n.number?))))
             .collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
