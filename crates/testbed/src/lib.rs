@@ -35,6 +35,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use cleanup::Claim;
 use netlink::Namespace;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rundir::air::Facts;
 use rundir::facts::RunFacts;
 use rundir::{Event, RunDir};
@@ -128,6 +129,7 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         .facts
         .write(&path)
         .with_context(|| format!("write {}", path.display()))?;
+    allow_descriptors(plan).context("file descriptors")?;
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
     let outcome = run_in(plan, &mut options, &mut claim, &mut signals).await;
@@ -140,6 +142,23 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         (Err(error), Ok(())) => Err(error),
         (Err(error), Err(left)) => Err(anyhow!("{error:#}; and {left:#}")),
     }
+}
+
+/// Lets this process have the file descriptors that a run of `plan` needs. The usual limit of 1024
+/// is enough for a hundred nodes; what may be had without asking is taken, and root may ask.
+fn allow_descriptors(plan: &Plan) -> Result<()> {
+    /// Namespace, pipes and process of a daemon; socket and file of three captures.
+    const PER_NODE: u64 = 12;
+    const BESIDE: u64 = 128;
+    let wanted = BESIDE + PER_NODE * plan.nodes.len() as u64;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= wanted {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).with_context(|| {
+        let nodes = plan.nodes.len();
+        format!("{nodes} nodes need {wanted} open at once, and the limit is {hard} (`ulimit -n`)")
+    })
 }
 
 /// The signals with which a user ends a run. They are remembered until they are asked for.

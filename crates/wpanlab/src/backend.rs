@@ -101,6 +101,7 @@ impl How {
                 config.clock = *clock;
                 config.accel = *accel;
                 config.seed = plan.seed.0;
+                config.memory_mib = guest_memory_mib(plan.nodes.len());
                 config.job = serde_json::to_vec(&job)?;
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
@@ -112,6 +113,17 @@ impl How {
                 }
             }
         }
+    }
+}
+
+/// Memory of a guest with so many nodes: the usual one is enough for a hundred. Of more there are
+/// few sizes, since each has a snapshot of its own.
+fn guest_memory_mib(nodes: usize) -> u32 {
+    match nodes {
+        0..=100 => 512,
+        101..=300 => 1024,
+        301..=600 => 2048,
+        _ => 4096,
     }
 }
 
