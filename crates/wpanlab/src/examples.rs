@@ -64,13 +64,20 @@ impl Example {
         EXAMPLES.iter().find(|example| example.name == name)
     }
 
-    /// What it shows, in a sentence.
-    fn summary(&self) -> &'static str {
-        let line = self
-            .text
-            .lines()
-            .find_map(|line| line.strip_prefix("summary: "));
-        line.unwrap_or_default()
+    /// What it shows, in a sentence: its summary, or else the first sentence of its comment.
+    fn summary(&self) -> String {
+        let mut lines = self.text.lines();
+        let summary = lines
+            .find_map(|line| line.strip_prefix("summary: "))
+            .map(str::to_owned);
+        let comment = || {
+            let text = self.text();
+            let lines = text.lines().map_while(|line| line.strip_prefix("# "));
+            let text = lines.collect::<Vec<_>>().join(" ");
+            let end = text.find(". ").map_or(text.len(), |end| end + 1);
+            text[..end].to_owned()
+        };
+        summary.unwrap_or_else(comment)
     }
 
     /// Its text, which may stand anywhere.
