@@ -69,4 +69,4 @@ mod snapshot;
 pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
 pub use error::VmError;
 pub use kernel::{Kernel, KernelSource, default_cache, fetch};
-pub use run::{Output, run};
+pub use run::{Output, run, run_until};
