@@ -397,6 +397,7 @@ impl Assembly<'_> {
             clock: facts.clock.clone(),
             kernel: facts.kernel.clone(),
             scenario: self.scenario,
+            partial: None,
             passed: expectations.iter().all(passed),
             requests,
             flows: self.flows,

@@ -38,7 +38,10 @@ pub struct RunResult {
     pub kernel: String,
     /// The scenario's time.
     pub scenario: Scenario,
-    /// Whether every expectation passed.
+    /// Why the run did not come to its end, and how far it came; absent if it did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partial: Option<String>,
+    /// Whether every expectation passed, and the run came to its end.
     pub passed: bool,
     /// Every completed handover of every polled node, once per client, method and resource.
     pub handovers: Vec<Handover>,

@@ -44,10 +44,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         ),
     );
     if analysis.flows.is_empty() {
-        out.push_str(match other.packets {
-            0 => "no CoAP requests: no frame gave an IP packet\n",
-            _ => "no CoAP requests (is it another UDP port?)\n",
-        });
+        line(&mut out, format_args!("{}", nothing(analysis)));
     }
     for flow in &analysis.flows {
         out.push('\n');
@@ -92,10 +89,35 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         out.push_str("\nnot read\n");
     }
     for (what, count) in &other.unread {
-        let frames = if *count == 1 { "frame" } else { "frames" };
-        line(&mut out, format_args!("  {count} {frames}: {what}"));
+        line(&mut out, format_args!("  {}", unread(what, *count)));
     }
     out
+}
+
+/// Why captures show no request, in a line.
+pub fn nothing(analysis: &Analysis) -> String {
+    let other = &analysis.other;
+    let not_read: u64 = other.unread.values().sum();
+    let why = if other.frames == 0 {
+        ": there is no frame".into()
+    } else if other.packets == 0 {
+        ": no frame gave an IP packet".into()
+    } else if other.coap_messages > 0 {
+        String::new()
+    } else if other.undecodable > 0 {
+        format!(": {} datagrams are not CoAP", other.undecodable)
+    } else if not_read > 0 {
+        format!(": {not_read} frames were not read")
+    } else {
+        " (is it another UDP port? --port names it)".into()
+    };
+    format!("no CoAP requests{why}")
+}
+
+/// What `frames` of a kind are, in a line: `12 frames: ESP`.
+fn unread(what: &impl std::fmt::Display, frames: u64) -> String {
+    let word = if frames == 1 { "frame" } else { "frames" };
+    format!("{frames} {word}: {what}")
 }
 
 fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
@@ -113,6 +135,23 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
     requests(out, &flow.requests());
     for (address, count) in flow.addresses() {
         line(out, format_args!("  answered   {count} by {address}"));
+    }
+    for (address, count) in flow.unanswered() {
+        line(out, format_args!("  unanswered {count} by {address}"));
+    }
+    if flow.is_guessed() {
+        out.push_str(
+            "  one node   by the pattern of requests alone; --node NAME=ADDR,ADDR says otherwise\n",
+        );
+    }
+    if let Some(n) = flow.notifications() {
+        line(
+            out,
+            format_args!(
+                "  notified   {} received, {} of them CON, {} lost, {} reordered",
+                n.received, n.confirmable, n.lost, n.reordered
+            ),
+        );
     }
     let lost = flow.lost();
     if !lost.is_empty() {
@@ -145,10 +184,10 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
         line(out, format_args!("  gap        {}", gap_text(gap, start)));
     }
     if let Some(largest) = flow.largest_gap().filter(|_| gaps.is_empty()) {
-        let ms = milliseconds(largest.duration());
+        let length = time(result::seconds(largest.duration()));
         line(
             out,
-            format_args!("  largest gap without a change of address {ms}"),
+            format_args!("  largest gap without a change of address {length}"),
         );
     }
     message_ids(out, flow, start, table);
@@ -174,10 +213,10 @@ fn requests(out: &mut String, r: &Requests) {
             out,
             format_args!(
                 "  rtt        min {}, median {}, p95 {}, max {}",
-                milliseconds(rtt.min),
-                milliseconds(rtt.median),
-                milliseconds(rtt.p95),
-                milliseconds(rtt.max)
+                time(result::seconds(rtt.min)),
+                time(result::seconds(rtt.median)),
+                time(result::seconds(rtt.p95)),
+                time(result::seconds(rtt.max))
             ),
         );
     }
@@ -316,7 +355,11 @@ fn notable(flow: &Flow) -> Vec<bool> {
 /// The end of `wpanlab run`: what was measured, in a dozen lines.
 pub fn summary(result: &RunResult) -> String {
     let mut out = String::new();
-    let verdict = if result.passed { "passed" } else { "failed" };
+    let verdict = match (result.passed, &result.partial) {
+        (true, _) => "passed",
+        (false, None) => "failed",
+        (false, Some(_)) => "partial",
+    };
     line(
         &mut out,
         format_args!(
@@ -324,6 +367,9 @@ pub fn summary(result: &RunResult) -> String {
             result.topology, result.seed, result.backend, result.clock, result.kernel
         ),
     );
+    if let Some(how_far) = &result.partial {
+        line(&mut out, format_args!("WARNING: {how_far}"));
+    }
     let late = lateness(result);
     if let Some(late) = &late {
         line(&mut out, format_args!("WARNING: {late}"));
@@ -349,10 +395,10 @@ pub fn summary(result: &RunResult) -> String {
             &mut out,
             format_args!(
                 "rtt: min {}, median {}, p95 {}, max {}",
-                ms(rtt.min),
-                ms(rtt.median),
-                ms(rtt.p95),
-                ms(rtt.max)
+                time(rtt.min),
+                time(rtt.median),
+                time(rtt.p95),
+                time(rtt.max)
             ),
         );
     }
@@ -372,7 +418,8 @@ pub fn summary(result: &RunResult) -> String {
         let metric = metric.as_str().unwrap_or_default().to_owned();
         let found = match (&e.measured, &e.reason) {
             (_, Some(reason)) => reason.clone(),
-            (Some(figure), None) if is_duration(&metric) => ms(*figure),
+            (Some(figure), None) if metric == "handover_delay" => ms(*figure),
+            (Some(figure), None) if is_duration(&metric) => time(*figure),
             (Some(figure), None) => figure.to_string(),
             (None, None) => String::new(),
         };
@@ -515,6 +562,15 @@ fn milliseconds(duration: Duration) -> String {
     ms(result::seconds(duration))
 }
 
+/// Seconds as people read them: with microseconds as long as those matter.
+fn time(seconds: f64) -> String {
+    if seconds < 10.0 {
+        ms(seconds)
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
 /// Seconds as milliseconds with microseconds.
 fn ms(seconds: f64) -> String {
     format!("{:.3} ms", seconds * 1e3)
@@ -538,6 +594,14 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_times_are_read_in_seconds_and_short_ones_to_the_microsecond() {
+        assert_eq!(time(31.6), "31.6 s");
+        assert_eq!(time(151.0), "151.0 s");
+        assert_eq!(time(2.844316), "2844.316 ms");
+        assert_eq!(time(0.00004), "0.040 ms");
+    }
 
     #[test]
     fn ids_that_follow_each_other_are_printed_as_a_range() {

@@ -112,6 +112,17 @@ impl Exchange {
         self.transmissions.len() - 1
     }
 
+    /// Where to it was sent, each address once.
+    pub fn destinations(&self) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for to in self.transmissions.iter().map(|t| t.to) {
+            if !addresses.contains(&to) {
+                addresses.push(to);
+            }
+        }
+        addresses
+    }
+
     fn was_sent_to(&self, server: SocketAddr) -> bool {
         self.transmissions.iter().any(|t| t.to == server)
     }
