@@ -202,9 +202,8 @@ impl Copy {
 
     /// Cargo on the copy, in the profile of this test, so that crates of others are the same.
     ///
-    /// The project's own are built without optimisation: how fast they are is not looked at here.
-    /// This also keeps them apart from those of the project, for which cargo would take them: it
-    /// knows a crate by its place in its workspace.
+    /// The project's own are optimised otherwise than the project's, which keeps them apart: cargo
+    /// knows a crate by its place in its workspace, and would take the one for the other.
     fn cargo(&self, what: &str, arguments: &[&str]) {
         self.cargo_with(&[], what, arguments);
     }
@@ -214,14 +213,14 @@ impl Copy {
         command.envs(environment.iter().copied());
         command.current_dir(&self.0).args([what, "--offline"]);
         command.arg("--target-dir").arg(target());
-        let profile = match cfg!(debug_assertions) {
-            true => "dev",
-            false => "release",
+        let (profile, other) = match cfg!(debug_assertions) {
+            true => ("dev", "opt-level=1"),
+            false => ("release", "opt-level=0"),
         };
         command.args(["--profile", profile]);
         for own in fs::read_dir(self.0.join("crates")).unwrap() {
             let own = own.unwrap().file_name().into_string().unwrap();
-            for setting in ["opt-level=0", "debug=false"] {
+            for setting in [other, "debug=false"] {
                 let setting = format!("profile.{profile}.package.{own}.{setting}");
                 command.args(["--config", &setting]);
             }

@@ -36,8 +36,7 @@ class Tools:
         if self.given:
             return self.given
         if self.built is None:
-            output("cargo", "build", "--release", "--quiet", "--package", "wpanlab")
-            self.built = ROOT / "target" / host() / "release" / "wpanlab"
+            self.built = output(ROOT / "scripts" / "build").strip()
         return self.built
 
     def wpanlab(self, *arguments, ok=(0, 1)):

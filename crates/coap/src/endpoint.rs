@@ -2,8 +2,8 @@
 //!
 //! Commands are [`Endpoint::request`], [`Endpoint::respond`], [`Endpoint::ping`],
 //! [`Endpoint::cancel`], [`Endpoint::retarget`], [`Endpoint::keep_back`],
-//! [`Endpoint::release`], [`Endpoint::recall`] and [`Endpoint::resend`]; input and output are those of
-//! [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
+//! [`Endpoint::release`], [`Endpoint::retry`], [`Endpoint::recall`] and [`Endpoint::resend`]; input and
+//! output are those of [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
 //! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
 //! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
 //! calls [`Endpoint::notify`] or [`Endpoint::notify_one`].
@@ -34,6 +34,11 @@
 //!   owner sees none before its last block. Every response in blocks has an entity tag; a
 //!   client whose blocks have different ones begins again. A block counts for NSTART like any
 //!   request, and is retransmitted and moved by [`Endpoint::retarget`] like any.
+//! * *Two transfers of one resource.* "The Block2 Option provides no way for a single endpoint to
+//!   perform multiple concurrently proceeding block-wise response payload transfer [...] operations
+//!   to the same resource" (RFC 7959 §2.4, of requests §2.5). So a request waits while another like it
+//!   is under way in blocks, and requests for something else go before it. Of two that were sent
+//!   before either was known to come in blocks, the second begins again after the first.
 //! * *Accept* (§5.10.4) is the endpoint's: a 2.05 in another Content-Format, or in none, goes out as
 //!   4.06 instead. Other responses have nothing to accept, or another error takes precedence.
 //! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
@@ -257,6 +262,8 @@ pub struct Endpoint {
     by_token: BTreeMap<Token, RequestId>,
     /// Those of `requests` that have been sent, by what their ACK or RST carries.
     by_message_id: BTreeMap<u16, RequestId>,
+    /// Those of `requests` under way in blocks: no other like one of them is sent meanwhile.
+    in_blocks: BTreeSet<RequestId>,
     /// The queue before every peer with requests queued or in flight.
     lines: BTreeMap<Peer, Line>,
     /// Confirmable messages of ours, requests and responses, still being retransmitted.
@@ -306,6 +313,7 @@ impl Endpoint {
             requests: BTreeMap::new(),
             by_token: BTreeMap::new(),
             by_message_id: BTreeMap::new(),
+            in_blocks: BTreeSet::new(),
             lines: BTreeMap::new(),
             confirmables: BTreeMap::new(),
             round_trips: BTreeMap::new(),

@@ -14,7 +14,8 @@
 //!   is dropped silently: every [`CallId`] ends in one [`Outcome::Answered`] or
 //!   [`Outcome::Failed`].
 //! * Confirmable requests on their way when a hold comes keep their schedule, and are sent to
-//!   the new T_Addr as soon as it is known.
+//!   the new T_Addr as soon as it is known. A binding to the T_Addr that the node had before has
+//!   them sent again as well: the node was away, and its answers with it.
 //! * A request that finds no answer makes the entry doubtful: the next one discovers again.
 //!   So does a hold that outlasts [`HoldQueue::timeout`], in case the binding update never
 //!   got here.
@@ -448,6 +449,8 @@ impl Client {
             sequence,
         } = *location;
         let before = (self.lbc.get(p_addr)).map(|entry| (entry.t_addr, entry.held));
+        // A binding that this client had not heard of: an answer to a discovery may be none.
+        let is_news = sequence.is_none() || self.lbc.sequence(p_addr) != sequence;
         self.lbc.bind(now, p_addr, t_addr, lifetime);
         self.lbc.set_sequence(p_addr, sequence);
         if held {
@@ -470,9 +473,11 @@ impl Client {
         if let Some(former) = self.node_mut(p_addr).sent_to.replace(there).or(known) {
             if former != there {
                 self.moves.push_back((*former.ip(), t_addr));
+                endpoint.retarget(now, former, there);
+                endpoint.release(now, former);
+            } else if is_news {
+                endpoint.retry(now, there);
             }
-            endpoint.retarget(now, former, there);
-            endpoint.release(now, former);
         }
         self.resume(now, endpoint, p_addr);
     }

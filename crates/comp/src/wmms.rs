@@ -349,8 +349,9 @@ impl Wmms {
         unserved.extend(known.iter().filter(|known| self.away.is_at(*known.ip())));
         self.mmt.bind(now, p_addr, t_addr, lifetime, *from.ip());
         self.mmt.set_sequence(p_addr, sequence);
-        if let Some(former) = former.filter(|former| *former != t_addr) {
-            self.correspondent_moves(now, former, t_addr);
+        match former {
+            Some(former) if former != t_addr => self.correspondent_moves(now, former, t_addr),
+            _ => self.correspondent_is_back(now, t_addr),
         }
         self.correspondent_returns(now, p_addr);
         unserved

@@ -444,3 +444,42 @@ fn a_hold_that_meets_a_discovery_is_not_undone_by_its_older_answer() {
     assert_eq!(net.served, [], "the client learnt of the hold");
     assert!(net.clients[0].client().lbc().get(P).unwrap().held);
 }
+
+#[test]
+fn a_client_goes_on_at_once_when_the_node_is_back_at_the_same_router() {
+    for hold in [false, true] {
+        for binding in [BindingMode::Direct, BindingMode::Relayed] {
+            let mut net = Net::registered(Setup {
+                hold,
+                binding,
+                hold_queue: HoldQueue {
+                    timeout: Duration::from_secs(60),
+                    ..HoldQueue::default()
+                },
+                ..Setup::default()
+            });
+            net.get(0);
+            net.run_until(1100);
+            // Its first retransmissions are lost, too: the next one is due 16 s later.
+            net.node_address = None;
+            let lost = net.get(0);
+            if hold {
+                net.run_until(1200);
+                net.node_address = Some(T1);
+                net.cut = Box::new(|time, d| time < at(30_000) && d.is(Code::CONTENT));
+                net.node.hold(net.now);
+            }
+            net.run_until(40_000);
+            assert_eq!(net.answered(), 1);
+            net.node_address = Some(T1);
+            net.node.bind(net.now, T1);
+            net.run_until(40_100);
+            let way = Way { hold, binding };
+            assert_eq!(answers(&net).last(), Some(&lost), "{way:?}");
+            // WMMS and node tell of one binding: what was lost goes out once for both.
+            let again = (net.sent.iter())
+                .filter(|(time, d)| *time >= at(40_000) && *d.to.ip() == T1 && d.is(Code::GET));
+            assert_eq!(again.count(), 1, "{way:?}");
+        }
+    }
+}

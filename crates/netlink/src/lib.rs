@@ -41,7 +41,7 @@
 //! | [`link`] | [`Links`]: links, and the other rtnetlink requests as further methods of it |
 //! | [`address`] | [`Dad`], [`AddressState`], waiting until an address is usable |
 //! | [`route`] | routes |
-//! | [`netem`] | delay and rate of an interface |
+//! | [`netem`] | delay, rate and loss of an interface |
 //! | [`sysctl`] | `/proc/sys` of a namespace |
 //! | [`error`] | [`Error`] |
 //! | `genl`, `rtnl` | the two connections: request, answer, kernel's text |

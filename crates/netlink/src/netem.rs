@@ -1,4 +1,4 @@
-//! Delay and rate of what an interface sends: the queueing discipline `netem`
+//! Delay, rate and loss of what an interface sends: the queueing discipline `netem`
 //! (kernel `net/sched/sch_netem.c`, `linux/pkt_sched.h`).
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rtnetlink::packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
-use units::DataRate;
+use units::{DataRate, LossRatio};
 
 use crate::error::{Failure, Result};
 use crate::link::Links;
@@ -16,6 +16,7 @@ const TCA_OPTIONS: u16 = 2;
 const TCA_NETEM_RATE: u16 = 6;
 const TCA_NETEM_RATE64: u16 = 8;
 const TCA_NETEM_LATENCY64: u16 = 10;
+const TCA_NETEM_JITTER64: u16 = 11;
 
 /// `struct tc_netem_qopt`: latency, limit, loss, gap, duplicate, jitter; each u32.
 const QOPT: usize = 24;
@@ -23,10 +24,15 @@ const QOPT: usize = 24;
 const TICK_NANOS: u128 = 64;
 
 /// What netem does with the packets that an interface sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Netem {
-    /// Each packet's delay.
+    /// The delay of each packet, or its mean.
     pub delay: Duration,
+    /// By how much a packet's delay differs at most from the mean, evenly spread. A packet may
+    /// overtake another.
+    pub jitter: Duration,
+    /// How many of the packets are lost, each by chance.
+    pub loss: LossRatio,
     /// The rate at which packets are serialised, or `None` for no limit.
     pub rate: Option<DataRate>,
     /// How many packets may wait, those that are being delayed included.
@@ -34,6 +40,17 @@ pub struct Netem {
 }
 
 impl Netem {
+    /// Delay and rate, without jitter and loss, and a queue for both.
+    pub fn new(delay: Duration, rate: Option<DataRate>) -> Netem {
+        Netem {
+            delay,
+            jitter: Duration::ZERO,
+            loss: LossRatio::NONE,
+            rate,
+            limit: Netem::limit_for(delay, rate),
+        }
+    }
+
     /// Enough queue that the delay itself never loses a packet, and with a rate, room for one
     /// second of full-size packets (1280 bytes, RFC 8200 §5) beyond it rather than minutes.
     fn limit_for(delay: Duration, rate: Option<DataRate>) -> u32 {
@@ -50,15 +67,34 @@ impl Netem {
 
     /// The payload of TCA_OPTIONS.
     fn encode(&self) -> Vec<u8> {
-        let nanos = self.delay.as_nanos();
-        let ticks = u32::try_from(nanos / TICK_NANOS).unwrap_or(u32::MAX);
-        let mut options = Vec::with_capacity(QOPT + 56);
-        for field in [ticks, self.limit, 0, 0, 0, 0] {
+        let ticks =
+            |time: Duration| u32::try_from(time.as_nanos() / TICK_NANOS).unwrap_or(u32::MAX);
+        let loss = (self.loss.probability() * f64::from(u32::MAX)) as u32;
+        let mut options = Vec::with_capacity(QOPT + 68);
+        for field in [
+            ticks(self.delay),
+            self.limit,
+            loss,
+            0,
+            0,
+            ticks(self.jitter),
+        ] {
             options.extend_from_slice(&field.to_ne_bytes());
         }
         // Exact nanoseconds, which win over the ticks.
-        let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
-        put(&mut options, TCA_NETEM_LATENCY64, &nanos.to_ne_bytes());
+        let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        put(
+            &mut options,
+            TCA_NETEM_LATENCY64,
+            &nanos(self.delay).to_ne_bytes(),
+        );
+        if !self.jitter.is_zero() {
+            put(
+                &mut options,
+                TCA_NETEM_JITTER64,
+                &nanos(self.jitter).to_ne_bytes(),
+            );
+        }
         if let Some(rate) = self.rate {
             let bytes_per_second = rate.bits_per_second.div_ceil(8);
             // A rate that does not fit its old field is all ones there and goes in RATE64.
@@ -82,11 +118,13 @@ impl Netem {
     fn decode(options: &[u8]) -> Option<Netem> {
         let qopt = options.get(..QOPT)?;
         let field = |at: usize| Some(u32::from_ne_bytes(qopt.get(at..at + 4)?.try_into().ok()?));
-        let mut nanos = u64::try_from(u128::from(field(0)?) * TICK_NANOS).ok()?;
+        let nanos = |ticks: u32| u64::from(ticks) * TICK_NANOS as u64;
+        let (mut delay, mut jitter) = (nanos(field(0)?), nanos(field(20)?));
         let (mut short, mut long) = (0, None);
         for (kind, value) in attributes(&options[QOPT..]) {
             match kind {
-                TCA_NETEM_LATENCY64 => nanos = u64::from_ne_bytes(value.try_into().ok()?),
+                TCA_NETEM_LATENCY64 => delay = u64::from_ne_bytes(value.try_into().ok()?),
+                TCA_NETEM_JITTER64 => jitter = u64::from_ne_bytes(value.try_into().ok()?),
                 TCA_NETEM_RATE => short = u32::from_ne_bytes(value.get(..4)?.try_into().ok()?),
                 TCA_NETEM_RATE64 => long = Some(u64::from_ne_bytes(value.try_into().ok()?)),
                 _ => {}
@@ -94,7 +132,9 @@ impl Netem {
         }
         let bytes_per_second = long.unwrap_or(u64::from(short));
         Some(Netem {
-            delay: Duration::from_nanos(nanos),
+            delay: Duration::from_nanos(delay),
+            jitter: Duration::from_nanos(jitter),
+            loss: LossRatio::of(f64::from(field(8)?) / f64::from(u32::MAX)),
             rate: (bytes_per_second > 0).then_some(DataRate {
                 bits_per_second: bytes_per_second.saturating_mul(8),
             }),
@@ -111,15 +151,10 @@ fn put(options: &mut Vec<u8>, kind: u16, value: &[u8]) {
 }
 
 impl Links {
-    /// Delays what an interface sends by `delay` and serialises it at `rate`, in place of the
-    /// root queueing discipline it had. One direction: do the same at the other end. Equals
-    /// `tc qdisc replace dev DEV root netem delay DELAY rate RATE limit N`.
-    pub async fn netem(&self, ifindex: u32, delay: Duration, rate: Option<DataRate>) -> Result<()> {
-        let netem = Netem {
-            delay,
-            rate,
-            limit: Netem::limit_for(delay, rate),
-        };
+    /// Delays, serialises and loses what an interface sends, in place of the root queueing
+    /// discipline it had. One direction: do the same at the other end. Equals `tc qdisc replace dev
+    /// DEV root netem delay DELAY JITTER loss LOSS rate RATE limit N`.
+    pub async fn netem(&self, ifindex: u32, netem: Netem) -> Result<()> {
         let mut message = TcMessage::with_index(ifindex as i32);
         message.header.parent = TcHandle::ROOT;
         message.attributes = vec![
@@ -136,7 +171,7 @@ impl Links {
             .explain(
                 failure,
                 ifindex,
-                format_args!("netem delay {delay:?}"),
+                format_args!("netem delay {:?}", netem.delay),
                 &advice,
             )
             .await)
@@ -207,13 +242,10 @@ mod tests {
         else {
             panic!("a queueing discipline");
         };
-        let expected = Netem {
-            delay: Duration::from_millis(20),
-            rate: Some(DataRate {
-                bits_per_second: 250_000,
-            }),
-            limit: 64,
+        let rate = DataRate {
+            bits_per_second: 250_000,
         };
+        let expected = Netem::new(Duration::from_millis(20), Some(rate));
         assert_eq!(options_of(&qdisc).unwrap(), Some(expected));
 
         // Our request has the kernel's own bytes: the fixed part, then two of its attributes.
@@ -228,12 +260,15 @@ mod tests {
     #[test]
     fn truncated_options_are_not_read() {
         let whole = Netem {
-            delay: Duration::from_millis(20),
-            rate: None,
-            limit: 64,
-        }
-        .encode();
-        assert_eq!(Netem::decode(&whole[..QOPT - 1]), None);
-        assert_eq!(Netem::decode(&whole[..QOPT]).map(|n| n.limit), Some(64));
+            jitter: Duration::from_millis(5),
+            loss: "1 %".parse().unwrap(),
+            ..Netem::new(Duration::from_millis(20), None)
+        };
+        let bytes = whole.encode();
+        assert_eq!(Netem::decode(&bytes[..QOPT - 1]), None);
+        assert_eq!(Netem::decode(&bytes[..QOPT]), Netem::decode(&bytes));
+        let read = Netem::decode(&bytes).unwrap();
+        assert_eq!(read.loss.to_string(), "1 %");
+        assert_eq!(read, whole);
     }
 }

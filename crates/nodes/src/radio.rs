@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ipnet::Ipv6Net;
-use netlink::{Dad, Links, Namespace, Nl802154, PhyIndex, sysctl};
+use netlink::{Dad, Errno, Links, Namespace, Nl802154, PhyIndex, sysctl};
 use topology::plan::{AddressMode, DadMode};
 use units::{Channel, Eui64, PanId};
 
@@ -71,8 +71,21 @@ impl Radio {
         // and our router solicitation was that.
         set("router_solicitation_delay", 0)?;
         let optimistic = u8::from(dad == DadMode::Optimistic);
-        set("optimistic_dad", optimistic)?;
-        set("use_optimistic", optimistic)?;
+        match set("optimistic_dad", optimistic) {
+            // A kernel without it has nothing to switch off.
+            Err(error) if error.errno() == Some(Errno::ENOENT) => {
+                if dad == DadMode::Optimistic {
+                    bail!(
+                        "`dad: optimistic`: this kernel was built without \
+                         CONFIG_IPV6_OPTIMISTIC_DAD, as Ubuntu's is; Debian's has it"
+                    );
+                }
+            }
+            switched => {
+                switched?;
+                set("use_optimistic", optimistic)?;
+            }
+        }
         if !retrans_timer.is_zero() {
             let name = format!("net.ipv6.neigh.{lowpan}.retrans_time_ms");
             // The kernel takes no more than 31 bits of what an advertisement has 32 bits for.

@@ -30,8 +30,9 @@ pub enum Format {
     Bonnmotion,
     /// The Tcl of ns-2: initial places (`$node_(0) set X_ 10.0`, and Y_) and destinations with a
     /// speed (`$ns_ at 2.0 "$node_(0) setdest 20.0 5.0 1.5"`). A new destination ends the leg
-    /// before it where the node is then; speed 0 stops. Z_, `$god_` and Tcl variables are passed
-    /// over.
+    /// before it where the node is then; speed 0 stops. A place at a time (`$ns_ at 5.0
+    /// "$node_(0) set X_ 200.0"`) is a jump. Z_, `$god_`, Tcl variables and what a node is told of its
+    /// colour, its name or its start are passed over.
     Ns2,
 }
 

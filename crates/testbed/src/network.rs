@@ -6,11 +6,12 @@ use anyhow::{Context, Result};
 use cleanup::{Claim, Object, Remover};
 use ipnet::Ipv6Net;
 use mediumd::Shadow;
-use netlink::{Dad, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId, sysctl};
+use netlink::{Dad, Hwsim, InterfaceKind, Links, Namespace, Netem, Nl802154, RadioId, sysctl};
 use topology::Plan;
 use topology::plan::{
     BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, RouterPlan,
 };
+use units::LossRatio;
 
 /// The namespace of the backbone's bridge or core router.
 const BACKBONE: &str = "backbone";
@@ -252,7 +253,12 @@ impl Ends<'_> {
         // The delay sits where the backbone sends to the node: both directions of a path
         // cross exactly one such queue, and the node's own capture stamps what it sends
         // before the delay and what it receives after it.
-        self.backbone.netem(port, plan.delay, plan.rate).await?;
+        let netem = Netem {
+            jitter: plan.jitter.unwrap_or_default(),
+            loss: plan.loss.unwrap_or(LossRatio::NONE),
+            ..Netem::new(plan.delay, plan.rate)
+        };
+        self.backbone.netem(port, netem).await?;
         self.backbone.up(port).await?;
         let eth0 = self.node.index("eth0").await?;
         self.node.up(eth0).await?;

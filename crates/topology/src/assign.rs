@@ -332,9 +332,14 @@ fn value(number: usize, assignment: &Assignment) -> Result<Tree, Diagnostic> {
         }
     };
     match tree::parse(&assignment.value) {
-        Ok(mut tree) => {
+        Ok((mut tree, twice)) if twice.is_empty() => {
             tree.for_each_span(&moved);
             Ok(tree)
+        }
+        Ok((_, mut twice)) => {
+            let mut problem = twice.swap_remove(0);
+            moved(&mut problem.span);
+            Err(problem)
         }
         Err(mut problem) => {
             moved(&mut problem.span);

@@ -4,7 +4,8 @@
 
 use std::ops::Deref;
 
-use crate::diagnostic::{Diagnostic, Span, alternatives, nearest, not_a_word};
+use crate::diagnostic::{Diagnostic, Span, alternatives, misspelt, nearest, not_a_word};
+use crate::faults::Faults;
 use crate::tree::{Key, ScalarKind, ScalarText, Tree, Value};
 
 /// A value and where it stands.
@@ -49,6 +50,17 @@ pub trait Scalar: Sized {
     fn read(scalar: &ScalarText) -> Result<Self, String>;
     /// Its JSON Schema.
     fn schema() -> serde_json::Value;
+
+    /// What was probably meant by a text that [`Scalar::read`] refuses.
+    fn guess(_: &ScalarText) -> Option<Self> {
+        None
+    }
+
+    /// A value for a place that has none or a wrong one, so that the rest of its table is looked at
+    /// all the same. Nothing else than the search for problems sees it.
+    fn stand_in() -> Option<Self> {
+        None
+    }
 }
 
 /// Collects problems; knows at which path it is.
@@ -56,14 +68,21 @@ pub trait Scalar: Sized {
 pub struct Decoder {
     path: Vec<String>,
     problems: Vec<Diagnostic>,
-    only_unknown_keys: Option<bool>,
+    faults: Faults,
 }
 
 impl Decoder {
     /// Reports a problem at `span`, prefixed with the path.
     pub(crate) fn report(&mut self, span: Span, message: impl AsRef<str>) {
-        self.only_unknown_keys = Some(false);
+        self.faults.note(self.path());
         self.push(span, message.as_ref());
+    }
+
+    /// Reports a problem of the key `key` of the table at the path, prefixed with that.
+    fn report_key(&mut self, span: Span, key: &str, message: &str) {
+        let faults = self.within(key.to_owned(), |d| d.path());
+        self.faults.note(faults);
+        self.push(span, message);
     }
 
     fn push(&mut self, span: Span, message: &str) {
@@ -95,62 +114,67 @@ impl Decoder {
         result
     }
 
-    /// The problems, and whether the values are whole in spite of them: then every problem
-    /// was an unknown key.
-    pub(crate) fn finish(self) -> (Vec<Diagnostic>, bool) {
-        (self.problems, self.only_unknown_keys.unwrap_or(true))
+    /// The problems, and where the values are not what the file says.
+    pub(crate) fn finish(self) -> (Vec<Diagnostic>, Faults) {
+        (self.problems, self.faults)
     }
 
-    /// The entries of a table. Keys that are not in `known` are reported.
+    /// The entries of a table. Keys that are not in `known` are reported; what stands under one that
+    /// is nearly a known key, which the table does not have, is read as that key's.
     pub(crate) fn table<'t>(&mut self, tree: &'t Tree, known: &[&str]) -> Option<Entries<'t>> {
         let Value::Table(entries) = &tree.value else {
             self.wrong_shape(tree, "a table, `{ key: value }`");
             return None;
         };
-        for (key, _) in entries {
-            if !known.contains(&key.text.as_str()) {
-                let right = match nearest(&key.text, known.iter().copied()) {
-                    Some(word) => format!("did you mean `{word}`?"),
-                    None => format!("known here: {}", alternatives(known.iter().copied())),
-                };
-                self.only_unknown_keys.get_or_insert(true);
-                self.push(key.span, &format!("unknown key `{}`; {right}", key.text));
-            }
-        }
-        Some(Entries {
+        let mut table = Entries {
             span: tree.span,
             entries,
-        })
+            meant: Vec::new(),
+        };
+        for (key, value) in entries {
+            if known.contains(&key.text.as_str()) {
+                continue;
+            }
+            let near = nearest(&key.text, known.iter().copied());
+            let is_that = misspelt(&key.text, known).is_some();
+            let right = match near {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("known here: {}", alternatives(known.iter().copied())),
+            };
+            let message = format!("unknown key `{}`; {right}", key.text);
+            self.report_key(key.span, near.unwrap_or(&key.text), &message);
+            if let Some(word) = near.filter(|word| !table.has(word)) {
+                table
+                    .meant
+                    .push((word.to_owned(), is_that.then_some(value)));
+            }
+        }
+        Some(table)
     }
 
     /// The one entry of a table whose key is one of `words`; `expected` is such a table.
     pub(crate) fn only_entry<'t>(
         &mut self,
         tree: &'t Tree,
-        words: &[&str],
+        words: &[&'static str],
         expected: &str,
-    ) -> Option<(&'t str, &'t Tree)> {
+    ) -> Option<(&'static str, &'t Tree)> {
         let Value::Table(entries) = &tree.value else {
             self.wrong_shape(tree, expected);
             return None;
         };
-        let unknown = entries
-            .iter()
-            .filter(|(key, _)| !words.contains(&key.text.as_str()));
-        let mut known = true;
-        for (key, _) in unknown {
-            known = false;
-            let right = not_a_word(&key.text, words);
-            self.report(key.span, format!("unknown key `{}`: {right}", key.text));
-        }
-        match entries.as_slice() {
-            [(key, value)] => known.then_some((key.text.as_str(), value)),
-            several => {
-                let message = format!("a table of {} keys is not {expected}", several.len());
-                self.report(tree.span, message);
-                None
+        for (key, _) in entries {
+            if !words.contains(&key.text.as_str()) {
+                let right = not_a_word(&key.text, words);
+                self.report(key.span, format!("unknown key `{}`: {right}", key.text));
             }
         }
+        let [(key, value)] = entries.as_slice() else {
+            let message = format!("a table of {} keys is not {expected}", entries.len());
+            self.report(tree.span, message);
+            return None;
+        };
+        misspelt(&key.text, words).map(|word| (word, value))
     }
 
     /// Reads one key of a table before it is known which other keys there may be.
@@ -159,8 +183,18 @@ impl Decoder {
             self.wrong_shape(tree, "a table, `{ key: value }`");
             return None;
         };
-        let span = tree.span;
-        Entries { span, entries }.field(key, self)
+        let mut table = Entries {
+            span: tree.span,
+            entries,
+            meant: Vec::new(),
+        };
+        let near = |(other, _): &&(Key, Tree)| misspelt(&other.text, &[key]).is_some();
+        if let (false, Some((other, value))) = (table.has(key), entries.iter().find(near)) {
+            let message = format!("unknown key `{}`; did you mean `{key}`?", other.text);
+            self.report_key(other.span, key, &message);
+            table.meant.push((key.to_owned(), Some(value)));
+        }
+        table.field(key, self)
     }
 
     /// Says what `tree` is and what was expected.
@@ -182,22 +216,37 @@ impl Decoder {
 pub(crate) struct Entries<'t> {
     span: Span,
     entries: &'t [(Key, Tree)],
+    /// Known keys that were probably meant by keys that are not known, and what stands there if that
+    /// is all but certain.
+    meant: Vec<(String, Option<&'t Tree>)>,
 }
 
 impl<'t> Entries<'t> {
-    /// Reads the value of `key`.
-    pub(crate) fn field<T: Decode>(&self, key: &str, d: &mut Decoder) -> Option<T> {
-        match self.get(key) {
-            Some(tree) => d.within(key.to_owned(), |d| T::decode(tree, d)),
-            None => T::absent(key, self.span, d),
+    /// A table without keys.
+    pub(crate) fn none(span: Span) -> Entries<'static> {
+        Entries {
+            span,
+            entries: &[],
+            meant: Vec::new(),
         }
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&'t Tree> {
-        self.entries
-            .iter()
-            .find(|(k, _)| k.text == key)
-            .map(|(_, tree)| tree)
+    /// Reads the value of `key`, or reports what is wrong and gives what stands in for it.
+    pub(crate) fn field<T: Decode>(&self, key: &str, d: &mut Decoder) -> Option<T> {
+        let own = self.entries.iter().find(|(k, _)| k.text == key);
+        let own = own.map(|(_, tree)| Some(tree));
+        let meant = || self.meant.iter().find(|(k, _)| k == key);
+        let read = match own.or_else(|| meant().map(|(_, tree)| *tree)) {
+            Some(Some(tree)) => d.within(key.to_owned(), |d| T::decode(tree, d)),
+            // That it is not there has been said.
+            Some(None) => None,
+            None => T::absent(key, self.span, d),
+        };
+        read.or_else(|| T::stand_in(self.span))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, _)| k.text == key) || self.meant.iter().any(|(k, _)| k == key)
     }
 }
 
@@ -208,7 +257,13 @@ pub trait Decode: Sized {
 
     /// What an absent key means: a problem, unless the type is optional.
     fn absent(key: &str, table: Span, d: &mut Decoder) -> Option<Self> {
-        d.report(table, format!("the key `{key}` is missing"));
+        d.report_key(table, key, &format!("the key `{key}` is missing"));
+        None
+    }
+
+    /// What is put in the place of a value of which a problem was reported, at `span`; `None` if
+    /// the table around it cannot do without.
+    fn stand_in(_span: Span) -> Option<Self> {
         None
     }
 }
@@ -219,16 +274,19 @@ impl<T: Scalar> Decode for At<T> {
             d.wrong_shape(tree, "a single value");
             return None;
         };
-        match T::read(scalar) {
-            Ok(value) => Some(At {
-                value,
-                span: tree.span,
-            }),
+        let span = tree.span;
+        let value = match T::read(scalar) {
+            Ok(value) => value,
             Err(message) => {
-                d.report(tree.span, message);
-                None
+                d.report(span, message);
+                T::guess(scalar)?
             }
-        }
+        };
+        Some(At { value, span })
+    }
+
+    fn stand_in(span: Span) -> Option<Self> {
+        T::stand_in().map(|value| At { value, span })
     }
 }
 
@@ -237,11 +295,19 @@ impl<T: Decode> Decode for Block<T> {
         let span = tree.span;
         T::decode(tree, d).map(|table| Block { table, span })
     }
+
+    fn stand_in(span: Span) -> Option<Self> {
+        T::stand_in(span).map(|table| Block { table, span })
+    }
 }
 
 impl<T: Decode> Decode for Box<T> {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
         T::decode(tree, d).map(Box::new)
+    }
+
+    fn stand_in(span: Span) -> Option<Self> {
+        T::stand_in(span).map(Box::new)
     }
 }
 
@@ -253,6 +319,10 @@ impl<T: Decode> Decode for Option<T> {
     fn absent(_: &str, _: Span, _: &mut Decoder) -> Option<Self> {
         Some(None)
     }
+
+    fn stand_in(_: Span) -> Option<Self> {
+        Some(None)
+    }
 }
 
 impl<T: Decode> Decode for Vec<T> {
@@ -261,13 +331,16 @@ impl<T: Decode> Decode for Vec<T> {
             d.wrong_shape(tree, "a list, `[ … ]`");
             return None;
         };
-        // All items are read before one of them ends it, so that all problems are seen.
-        let read: Vec<Option<T>> = items
-            .iter()
-            .enumerate()
-            .map(|(i, item)| d.within(format!("[{i}]"), |d| T::decode(item, d)))
-            .collect();
-        read.into_iter().collect()
+        // What stands in keeps the numbers of the others.
+        let read = items.iter().enumerate().filter_map(|(i, item)| {
+            d.within(format!("[{i}]"), |d| T::decode(item, d))
+                .or_else(|| T::stand_in(item.span))
+        });
+        Some(read.collect())
+    }
+
+    fn stand_in(_: Span) -> Option<Self> {
+        Some(Vec::new())
     }
 }
 
@@ -277,18 +350,24 @@ impl<T: Decode> Decode for Named<T> {
             d.wrong_shape(tree, "a table, `{ name: value }`");
             return None;
         };
-        let read: Vec<_> = entries
-            .iter()
-            .map(|(key, value)| {
-                let name = At {
-                    value: key.text.clone(),
-                    span: key.span,
-                };
-                let value = d.within(key.text.clone(), |d| T::decode(value, d));
-                Some((name, value?))
-            })
-            .collect();
-        read.into_iter().collect::<Option<_>>().map(Named)
+        let mut read = Vec::new();
+        for (key, value) in entries {
+            match d.within(key.text.clone(), |d| T::decode(value, d)) {
+                Some(entry) => {
+                    let name = At {
+                        value: key.text.clone(),
+                        span: key.span,
+                    };
+                    read.push((name, entry));
+                }
+                None => d.faults.note_unread(&key.text),
+            }
+        }
+        Some(Named(read))
+    }
+
+    fn stand_in(_: Span) -> Option<Self> {
+        Some(Named(Vec::new()))
     }
 }
 
@@ -309,6 +388,9 @@ impl Scalar for String {
     }
     fn schema() -> serde_json::Value {
         serde_json::json!({ "type": "string" })
+    }
+    fn stand_in() -> Option<Self> {
+        Some(String::new())
     }
 }
 
@@ -353,6 +435,9 @@ impl Scalar for u64 {
     fn schema() -> serde_json::Value {
         serde_json::json!({ "type": "integer", "minimum": 0 })
     }
+    fn stand_in() -> Option<Self> {
+        Some(1)
+    }
 }
 
 impl Scalar for u32 {
@@ -363,6 +448,9 @@ impl Scalar for u32 {
     }
     fn schema() -> serde_json::Value {
         serde_json::json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+    }
+    fn stand_in() -> Option<Self> {
+        Some(1)
     }
 }
 

@@ -25,6 +25,24 @@ pub struct Span {
     pub length: usize,
 }
 
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// There is no plan.
+    Error,
+    /// There is a plan, and it will hardly do what was meant.
+    Warning,
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
 /// One problem: what is wrong, the offending text, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -34,11 +52,12 @@ pub struct Diagnostic {
     pub message: String,
 }
 
-/// Every problem of one file, in the file's order. Prints each as
+/// Every problem of one file, or every warning, in the file's order. Prints each as
 /// `FILE:LINE:COLUMN: error: MESSAGE` and the line itself with a mark under the culprit; one of an
 /// assignment as `--set PATH=VALUE: error: MESSAGE` and the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
+    severity: Severity,
     file: String,
     source: String,
     assignments: Vec<String>,
@@ -49,6 +68,7 @@ impl Diagnostics {
     /// The problems of `file`, whose text is `source`, with the texts of `assignments`. Sorts by
     /// position, and escapes control characters: a message can quote a value of several lines.
     pub fn new(
+        severity: Severity,
         file: &str,
         source: &str,
         assignments: Vec<String>,
@@ -71,6 +91,7 @@ impl Diagnostics {
             }
         }
         Diagnostics {
+            severity,
             file: file.to_owned(),
             source: source.to_owned(),
             assignments,
@@ -94,6 +115,7 @@ fn shown(c: char) -> String {
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = self.severity.word();
         for (i, Diagnostic { span, message }) in self.problems.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
@@ -101,12 +123,12 @@ impl fmt::Display for Diagnostics {
             let text = match span.source {
                 Source::File => {
                     let (line, column) = (span.line, span.column);
-                    writeln!(f, "{}:{line}:{column}: error: {message}", self.file)?;
+                    writeln!(f, "{}:{line}:{column}: {severity}: {message}", self.file)?;
                     &self.source
                 }
                 Source::Assignment(number) => {
                     let assignment = &self.assignments[number];
-                    writeln!(f, "--set {assignment}: error: {message}")?;
+                    writeln!(f, "--set {assignment}: {severity}: {message}")?;
                     assignment
                 }
             };
@@ -138,15 +160,86 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The entry of `known` nearest to `word`, if one is near enough to be what was meant.
+/// What people write, and the words of this format for it.
+const SYNONYMS: &[(&str, &[&str])] = &[
+    ("advertisement_interval", &["max_interval"]),
+    ("bandwidth", &["rate"]),
+    ("border_router", &["edge-router"]),
+    ("description", &["summary"]),
+    ("destination", &["to"]),
+    ("events", &["steps"]),
+    ("frequency", &["channel", "every"]),
+    ("gateway", &["edge-router"]),
+    ("home", &["attached_to"]),
+    ("interval", &["every", "sample_every", "max_interval"]),
+    ("kind", &["role", "place"]),
+    ("latency", &["delay"]),
+    ("length", &["duration", "size"]),
+    ("location", &["position"]),
+    ("loss", &["attenuation"]),
+    ("parent", &["attached_to"]),
+    ("period", &["every"]),
+    ("rate", &["every"]),
+    ("requests", &["polls"]),
+    ("router", &["edge-router", "attached_to"]),
+    ("sensor", &["sensor", "mobile-node", "node"]),
+    ("server", &["node"]),
+    ("static", &["sensor"]),
+    ("target", &["node", "to"]),
+    ("time", &["at", "duration"]),
+    ("type", &["role", "place", "kind"]),
+    ("uri", &["path"]),
+    ("url", &["path"]),
+    ("velocity", &["speed"]),
+    ("when", &["at"]),
+];
+
+/// Shorter words are parts of too many others.
+const SHORTEST_PART: usize = 3;
+
+/// The entry of `known` that was probably meant by `word`, if there is one: as [`misspelt`], or else
+/// one of which `word` is a part, or the other way round.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let known: Vec<&str> = known.into_iter().collect();
+    let plain = spelt_plainly(word);
+    let part = || {
+        let parts = known.iter().filter(|known| is_part(&plain, known));
+        parts.min_by_key(|known| known.len().abs_diff(word.len()))
+    };
+    misspelt(word, &known).or_else(|| part().copied())
+}
+
+/// The entry of `known` that is all but certainly meant by `word`: `word` itself or another spelling
+/// of it, a synonym, or one with a typing error.
+pub(crate) fn misspelt<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let plain = spelt_plainly(word);
+    let same = known.iter().find(|known| spelt_plainly(known) == plain);
+    let synonyms = SYNONYMS.iter().find(|(said, _)| *said == plain);
+    let in_known = |meant: &&str| known.iter().find(|known| *known == meant);
+    let meant = || synonyms?.1.iter().find_map(in_known);
     let limit = (word.chars().count() / 3).max(1) + 1;
-    known
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
+    let typed = || {
+        let distances = known.iter().map(|known| (distance(word, known), known));
+        let near = distances.filter(|(distance, _)| *distance <= limit);
+        near.min().map(|(_, known)| known)
+    };
+    same.or_else(meant).or_else(typed).copied()
+}
+
+/// Without capitals, and with one mark between words.
+fn spelt_plainly(word: &str) -> String {
+    word.to_lowercase().replace(['-', ' ', '.'], "_")
+}
+
+/// Whether one of the two begins the other, or is one of its words.
+fn is_part(plain: &str, known: &str) -> bool {
+    let known = spelt_plainly(known);
+    let (short, long) = match plain.len() < known.len() {
+        true => (plain, known.as_str()),
+        false => (known.as_str(), plain),
+    };
+    let mut words = long.split('_');
+    short.len() >= SHORTEST_PART && (long.starts_with(short) || words.any(|word| word == short))
 }
 
 /// Levenshtein distance: insertions, deletions and substitutions from `a` to `b`.
@@ -201,7 +294,13 @@ mod tests {
             },
             message: "unknown key `chanel`".to_owned(),
         };
-        let all = Diagnostics::new("x.yaml", "a:\n  chanel: 1\n", vec![], vec![problem]);
+        let all = Diagnostics::new(
+            Severity::Error,
+            "x.yaml",
+            "a:\n  chanel: 1\n",
+            vec![],
+            vec![problem],
+        );
         assert_eq!(
             all.to_string(),
             "x.yaml:2:3: error: unknown key `chanel`\n   |\n 2 |   chanel: 1\n   |   ^^^^^^\n"
@@ -228,6 +327,20 @@ mod tests {
         assert_eq!(nearest("chanel", known), Some("channel"));
         assert_eq!(nearest("pam", known), Some("pan"));
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("Channel", known), Some("channel"));
         assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn a_synonym_and_a_part_of_a_word_find_it() {
+        let roles = ["edge-router", "sensor", "mobile-node", "client"];
+        assert_eq!(nearest("router", roles), Some("edge-router"));
+        assert_eq!(nearest("mobile", roles), Some("mobile-node"));
+        assert_eq!(nearest("sensor-node", roles), Some("sensor"));
+        let poll = ["node", "path", "every", "start"];
+        assert_eq!(nearest("interval", poll), Some("every"));
+        assert_eq!(nearest("sensor", poll), Some("node"));
+        assert_eq!(nearest("sensor", ["wall-sensor"]), Some("wall-sensor"));
+        assert_eq!(nearest("er", ["router"]), None);
     }
 }

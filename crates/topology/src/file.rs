@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
-use units::{ByteSize, DataRate};
+use units::{ByteSize, DataRate, LossRatio};
 
 use crate::decode::{At, Named};
 use crate::kind::Node;
@@ -68,6 +68,11 @@ tables! {
         pub prefix: Option<At<Ipv6Net>>,
         /// One-way delay from any wired node to any other; default 0 s.
         pub delay: Option<At<Duration>>,
+        /// By how much a packet's delay differs at most from `delay`, evenly spread: packets may
+        /// overtake each other; at most `delay`, default 0 s.
+        pub jitter: Option<At<Duration>>,
+        /// How many packets are lost by chance between any two wired nodes; default 0 %.
+        pub loss: Option<At<LossRatio>>,
         /// Rate at which each wired node receives; default unlimited.
         pub rate: Option<At<DataRate>>,
     }

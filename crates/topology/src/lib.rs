@@ -37,10 +37,12 @@
 //! | [`plan`] | the resolved plan |
 //! | [`mod@schema`] | JSON Schema of the file, for editors |
 //! | [`diagnostic`] | problems with their position |
+//! | `faults` | what could not be read, and what follows from that alone |
 
 pub mod assign;
 mod decode;
 pub mod diagnostic;
+mod faults;
 #[macro_use]
 pub mod file;
 pub mod kind;
@@ -55,9 +57,10 @@ use units::Seed;
 pub use assign::{Assignment, Parameter};
 pub use decode::{At, Block, Named};
 use decode::{Decode, Decoder};
-pub use diagnostic::{Diagnostic, Diagnostics, Source, Span};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use plan::Plan;
-pub use resolve::{Loader, resolve};
+pub use resolve::Loader;
+use resolve::resolve;
 pub use schema::schema;
 
 /// What the command line says in place of the file.
@@ -69,14 +72,26 @@ pub struct Overrides {
     pub assignments: Vec<Assignment>,
 }
 
+/// A topology that can be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The network and what happens in it.
+    pub plan: Plan,
+    /// Steps of the scenario as the file has them: of a repeated step each time, of a move and of a
+    /// change that takes its time one.
+    pub steps: usize,
+    /// What can be run and will hardly do what was meant; `None` if there is nothing to say.
+    pub warnings: Option<Diagnostics>,
+}
+
 /// Reads and resolves a topology. `path_name` is what diagnostics call the file.
 ///
 /// # Errors
-/// A YAML syntax error, alone; or every problem of form (unknown key, wrong unit, missing
-/// value); or, once the form is right, every problem of meaning. Unknown keys are reported
-/// together with problems of meaning. A topology that names other files is refused at the key
-/// that does: [`load_with`] reads them. An assignment to a place that cannot be is reported before
-/// anything else of the file but its syntax.
+/// The first error of YAML's syntax, alone; or every problem of the file: keys that stand twice or
+/// are unknown, values of the wrong form, contradictions. What only follows from another problem is
+/// left out. A topology that names other files is refused at the key that does: [`load_with`] reads
+/// them. An assignment to a place that cannot be is reported before anything else of the file but
+/// its syntax.
 pub fn load(path_name: &str, text: &str, overrides: Overrides) -> Result<Plan, Diagnostics> {
     let mut none = |_: &str| Err("no other file can be read here".to_owned());
     load_with(path_name, text, overrides, &mut none)
@@ -117,25 +132,45 @@ pub fn load_with(
     overrides: Overrides,
     files: &mut Loader<'_>,
 ) -> Result<Plan, Diagnostics> {
+    read(path_name, text, overrides, files).map(|loaded| loaded.plan)
+}
+
+/// [`load_with`], with what there is to say of a topology that can be run.
+///
+/// # Errors
+/// As [`load_with`]'s.
+pub fn read(
+    path_name: &str,
+    text: &str,
+    overrides: Overrides,
+    files: &mut Loader<'_>,
+) -> Result<Loaded, Diagnostics> {
     let assignments = &overrides.assignments;
-    let failed = |problems| {
+    let told = |severity, problems| {
         let assignments = assignments.iter().map(ToString::to_string).collect();
-        Diagnostics::new(path_name, text, assignments, problems)
+        Diagnostics::new(severity, path_name, text, assignments, problems)
     };
-    let mut tree = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
+    let failed = |problems| told(Severity::Error, problems);
+    let (mut tree, twice) = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
     assign::assign(&mut tree, assignments).map_err(failed)?;
     let mut decoder = Decoder::default();
     let topology = file::Topology::decode(&tree, &mut decoder);
-    let (mut problems, whole) = decoder.finish();
-    match topology.filter(|_| whole) {
-        Some(topology) => match resolve(&topology, overrides.seed, files) {
-            Ok(plan) if problems.is_empty() => Ok(plan),
-            Ok(_) => Err(failed(problems)),
-            Err(more) => {
-                problems.extend(more);
-                Err(failed(problems))
-            }
-        },
-        None => Err(failed(problems)),
+    let (mut problems, faults) = decoder.finish();
+    problems.extend(twice);
+    let Some(topology) = topology else {
+        return Err(failed(problems));
+    };
+    match resolve(&topology, overrides.seed, files, &faults) {
+        Ok(resolved) if problems.is_empty() => Ok(Loaded {
+            plan: resolved.plan,
+            steps: resolved.steps,
+            warnings: (!resolved.warnings.is_empty())
+                .then(|| told(Severity::Warning, resolved.warnings)),
+        }),
+        Ok(_) => Err(failed(problems)),
+        Err(more) => {
+            problems.extend(more);
+            Err(failed(problems))
+        }
     }
 }

@@ -11,7 +11,8 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 use units::{
-    ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, Seed, ShortAddress,
+    ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, LossRatio, PanId, Seed,
+    ShortAddress,
 };
 
 mod bytes;
@@ -161,6 +162,16 @@ pub struct BackbonePlan {
     /// One-way delay from any wired node to any other.
     #[serde(with = "duration")]
     pub delay: Duration,
+    /// By how much a packet's delay differs at most from `delay`; absent: by nothing.
+    #[serde(
+        default,
+        with = "optional_duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub jitter: Option<Duration>,
+    /// How many packets are lost on their way from a wired node to another; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossRatio>,
     /// Rate at which each wired node receives; absent: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<DataRate>,

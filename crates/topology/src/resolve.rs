@@ -12,17 +12,20 @@
 //! | `world` | what is true while steps are expanded |
 //! | `movement` | moves: steps under `edges`, tracks under `phy` |
 //! | `expect` | expectations |
+//! | `warnings` | what can be run and will hardly do what was meant |
 //!
 //! What a node of some kind does is decided in its own file under [`crate::kind`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use units::Seed;
+use units::quantity::format_duration;
 
 use crate::decode::At;
 use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::faults::Faults;
 use crate::file::Topology;
 use crate::kind::radio::Radio;
 use crate::kind::{Node, ServiceTable};
@@ -39,6 +42,7 @@ mod movement;
 mod radio;
 mod scenario;
 pub(crate) mod timers;
+mod warnings;
 mod world;
 
 pub use files::Loader;
@@ -55,16 +59,26 @@ const MAX_NODE_NAME: usize = 15;
 /// Names that mean something else in the run directory.
 const RESERVED: [&str; 3] = ["scenario", "backbone", "all"];
 
-/// Resolves `topology`; `seed` overrides the file's, and `files` reads the files that it names.
+/// A topology resolved.
+pub(crate) struct Resolved {
+    pub plan: Plan,
+    /// Steps as the file has them, each time that they happen.
+    pub steps: usize,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Resolves `topology`; `seed` overrides the file's, `files` reads the files that it names, and
+/// `faults` says where it is not what the file says.
 ///
 /// # Errors
 /// Every contradiction found, in no particular order. A file that cannot be read, or holds
 /// something else, is one at the key that names it.
-pub fn resolve(
+pub(crate) fn resolve(
     topology: &Topology,
     seed: Option<Seed>,
     files: &mut Loader<'_>,
-) -> Result<Plan, Vec<Diagnostic>> {
+    faults: &Faults,
+) -> Result<Resolved, Vec<Diagnostic>> {
     let file_seed = topology.seed.map(|seed| Seed(seed.value));
     let seed = seed.or(file_seed).unwrap_or(DEFAULT_SEED);
     let expanded = expand(topology, seed);
@@ -80,14 +94,40 @@ pub fn resolve(
             .map(|(name, node)| (name.as_str(), (name.span, node)))
             .collect(),
         files,
+        faults,
         problems: expanded.problems,
+        warnings: Vec::new(),
+        going: going(&expanded.topology),
+        steps: 0,
     };
     let plan = r.plan();
     if r.problems.is_empty() {
-        Ok(plan)
-    } else {
-        Err(once(r.problems, &expanded.groups))
+        r.warn_of(&plan);
     }
+    let (problems, steps) = (r.problems, r.steps);
+    if problems.is_empty() {
+        let warnings = once(r.warnings, &expanded.groups);
+        return Ok(Resolved {
+            plan,
+            steps,
+            warnings,
+        });
+    }
+    let mut problems = once(problems, &expanded.groups);
+    problems.retain(|problem| !faults.explain(&problem.message));
+    Err(problems)
+}
+
+/// The nodes that the file says to move, or whose links change.
+fn going(topology: &Topology) -> BTreeSet<&str> {
+    let steps = topology.scenario.steps.iter().flatten();
+    let traced = topology.links.iter().flatten();
+    let traced = traced.filter(|link| link.trace.is_some());
+    let changed = steps.clone().filter_map(|step| step.link.as_ref());
+    let pairs = changed.chain(traced.map(|link| &link.link));
+    let moved = steps.filter_map(|step| step.r#move.as_deref());
+    let ends = pairs.flat_map(|pair| [&*pair.a, &*pair.b]);
+    moved.chain(ends).map(String::as_str).collect()
 }
 
 /// The state of a resolution.
@@ -98,7 +138,14 @@ pub(crate) struct Resolver<'t> {
     /// Every node by name, with the place of its name.
     pub(crate) nodes: BTreeMap<&'t str, (Span, &'t Node)>,
     files: &'t mut Loader<'t>,
+    /// Where the topology is not what the file says.
+    pub(crate) faults: &'t Faults,
     problems: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    /// The nodes that the file says to move, or whose links change.
+    going: BTreeSet<&'t str>,
+    /// Steps that happen, as the file has them.
+    steps: usize,
 }
 
 /// What a kind knows of the node that it is resolved for.
@@ -229,7 +276,7 @@ impl<'t> Resolver<'t> {
             );
             self.problem(at, message);
         }
-        let mut paths = std::collections::BTreeSet::new();
+        let mut paths = BTreeSet::new();
         for path in plan.paths() {
             if !paths.insert(path) {
                 let message = format!(
@@ -244,6 +291,14 @@ impl<'t> Resolver<'t> {
     /// Reports a problem.
     pub(crate) fn problem(&mut self, span: Span, message: impl Into<String>) {
         self.problems.push(Diagnostic {
+            span,
+            message: message.into(),
+        });
+    }
+
+    /// Says what can be run and will hardly do what was meant.
+    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) {
+        self.warnings.push(Diagnostic {
             span,
             message: message.into(),
         });
@@ -295,13 +350,28 @@ impl<'t> Resolver<'t> {
 
     fn backbone(&mut self) -> BackbonePlan {
         let file = self.topology.backbone.as_ref();
+        let delay = file
+            .and_then(|b| b.delay)
+            .map_or(Duration::ZERO, |delay| delay.value);
+        let jitter = file.and_then(|b| b.jitter);
+        if let Some(jitter) = jitter.filter(|jitter| jitter.value > delay) {
+            self.problem(
+                jitter.span,
+                format!(
+                    "`backbone.jitter`: {} is more than `backbone.delay`, {}, and no packet \
+                     arrives before it was sent; write at most the delay",
+                    format_duration(jitter.value),
+                    format_duration(delay)
+                ),
+            );
+        }
         BackbonePlan {
             kind: file
                 .and_then(|b| b.kind)
                 .map_or(BackboneKind::Bridge, |kind| kind.value),
-            delay: file
-                .and_then(|b| b.delay)
-                .map_or(Duration::ZERO, |delay| delay.value),
+            delay,
+            jitter: jitter.map(|jitter| jitter.value),
+            loss: file.and_then(|b| b.loss).map(|loss| loss.value),
             rate: file.and_then(|b| b.rate).map(|rate| rate.value),
         }
     }
@@ -338,6 +408,7 @@ impl<'t> Resolver<'t> {
                 self.problem(name.span, message);
                 None
             }
+            None if self.faults.is_unread(name) => None,
             None => {
                 let fitting: Vec<&str> = self
                     .nodes
@@ -358,9 +429,29 @@ impl<'t> Resolver<'t> {
         }
     }
 
+    /// Whether it is not known what `name` serves, because that could not be read.
+    pub(crate) fn serves_unread(&self, name: &str) -> bool {
+        let is_member = |members: &Vec<String>| members.iter().any(|member| member == name);
+        let group = self.groups.iter().find(|(_, members)| is_member(members));
+        let name = group.map_or(name, |(group, _)| group);
+        let serving = ["resources", "services"].map(|key| format!("nodes.{name}.{key}"));
+        serving.iter().any(|path| self.faults.below(path))
+    }
+
     /// The node's name with the lifetime of the topology. Unknown names have been reported.
     fn known(&self, name: &str) -> Option<&'t str> {
         self.nodes.get_key_value(name).map(|(key, _)| *key)
+    }
+
+    /// Whether the file says of `name` that it moves, or that its links change.
+    pub(crate) fn goes(&self, name: &str) -> bool {
+        self.going.contains(name)
+    }
+
+    /// The nodes that move, or whose links change.
+    pub(crate) fn going(&self) -> impl Iterator<Item = &'t Node> {
+        let nodes = self.going.iter().filter_map(|name| self.nodes.get(name));
+        nodes.map(|(_, node)| *node)
     }
 
     /// Every host with a radio, by name.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde_json::{Value, json};
 use units::quantity::parse_duration;
-use units::{ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, PanId, ShortAddress};
+use units::{
+    ByteSize, Channel, DataRate, Db, Dbm, EthernetAddress, Eui64, LossRatio, PanId, ShortAddress,
+};
 
 use crate::decode::{Scalar, whole};
 use crate::diagnostic::not_a_word;
@@ -15,6 +17,9 @@ use propagation::import::Format;
 
 /// A decimal number as quantities write it.
 const NUMBER: &str = r"[0-9]+(\.[0-9]+)?";
+
+/// Stands in for a duration that could not be read: as long as a scenario may be.
+const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// Text with a unit, parsed by `parse`.
 fn quantity<T, E: std::fmt::Display>(
@@ -31,7 +36,7 @@ fn quantity<T, E: std::fmt::Display>(
 
 /// Implements [`Scalar`] for a type with a `FromStr` whose error says what would be right.
 macro_rules! quantity {
-    ($name:ty, $parse:expr, $pattern:expr, $example:literal) => {
+    ($name:ty, $parse:expr, $pattern:expr, $example:literal $(, $stand_in:expr)?) => {
         impl Scalar for $name {
             fn read(scalar: &ScalarText) -> Result<Self, String> {
                 quantity(scalar, $parse)
@@ -39,6 +44,11 @@ macro_rules! quantity {
             fn schema() -> Value {
                 json!({ "type": "string", "pattern": $pattern, "examples": [$example] })
             }
+            $(
+                fn stand_in() -> Option<Self> {
+                    Some($stand_in)
+                }
+            )?
         }
     };
 }
@@ -47,10 +57,30 @@ quantity!(
     Duration,
     parse_duration,
     format!("^{NUMBER} *(ns|us|µs|ms|s|min|h)$"),
-    "10 ms"
+    "10 ms",
+    LONG
 );
-quantity!(Db, str::parse, format!("^-?{NUMBER} *dB$"), "90 dB");
-quantity!(Dbm, str::parse, format!("^-?{NUMBER} *dBm$"), "-85 dBm");
+quantity!(
+    Db,
+    str::parse,
+    format!("^-?{NUMBER} *dB$"),
+    "90 dB",
+    Db(0.0)
+);
+quantity!(
+    Dbm,
+    str::parse,
+    format!("^-?{NUMBER} *dBm$"),
+    "-85 dBm",
+    Dbm(0.0)
+);
+quantity!(
+    LossRatio,
+    str::parse,
+    format!("^{NUMBER} *%$"),
+    "1 %",
+    LossRatio::NONE
+);
 quantity!(
     DataRate,
     str::parse,
@@ -118,7 +148,8 @@ quantity!(
             )
         }),
     format!("^-?{NUMBER} *m$"),
-    "12.5 m"
+    "12.5 m",
+    Metres(1.0)
 );
 
 /// A speed in metres per second, over 0.
@@ -131,7 +162,8 @@ quantity!(
         .map(Speed)
         .ok_or_else(|| format!("`{text}` is not a speed over 0, such as `1.4 m/s` or `5 km/h`")),
     format!("^{NUMBER} *(m/s|km/h)$"),
-    "1.4 m/s"
+    "1.4 m/s",
+    Speed(1e6)
 );
 
 /// Declares a quantity that is a float, 0 or more, with these units.
@@ -147,7 +179,8 @@ macro_rules! amount {
                 .map($name)
                 .ok_or_else(|| format!("`{text}` is not {}, such as `{}`", $expected, $example)),
             format!(concat!("^{}", $pattern), NUMBER),
-            $example
+            $example,
+            $name(1.0)
         );
     };
 }
@@ -219,6 +252,12 @@ macro_rules! words {
             }
             fn schema() -> serde_json::Value {
                 serde_json::json!({ "type": "string", "enum": [$($word),+] })
+            }
+            fn guess(scalar: &$crate::tree::ScalarText) -> Option<Self> {
+                match $crate::diagnostic::misspelt(&scalar.text, &[$($word),+])? {
+                    $($word => Some($name::$value),)+
+                    _ => None,
+                }
             }
         }
     };
@@ -325,7 +364,13 @@ impl Scalar for Condition {
                 "`{}` is not a condition such as `1` or `\">= 1\"`",
                 scalar.text
             )),
-            _ => Ok(Condition(scalar.text.clone())),
+            _ => match misspelt_operator(&scalar.text) {
+                Some((wrong, right)) => Err(format!(
+                    "`{}`: `{wrong}` is not `<`, `<=`, `==`, `>=` or `>`; did you mean `{right}`?",
+                    scalar.text
+                )),
+                None => Ok(Condition(scalar.text.clone())),
+            },
         }
     }
     fn schema() -> Value {
@@ -336,6 +381,23 @@ impl Scalar for Condition {
             "examples": [1, ">= 1", "< 100 ms"]
         })
     }
+}
+
+/// An operator as other languages have it at the front of a condition, and ours.
+fn misspelt_operator(condition: &str) -> Option<(&'static str, &'static str)> {
+    const MISSPELT: [(&str, &str); 7] = [
+        ("=<", "<="),
+        ("=>", ">="),
+        ("===", "=="),
+        ("≤", "<="),
+        ("≥", ">="),
+        (">>", ">"),
+        ("<<", "<"),
+    ];
+    let text = condition.trim_start();
+    let found = MISSPELT.iter().find(|(wrong, _)| text.starts_with(wrong));
+    let single = text.starts_with('=') && !text.starts_with("==");
+    found.copied().or(single.then_some(("=", "==")))
 }
 
 #[cfg(test)]

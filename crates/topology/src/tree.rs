@@ -1,5 +1,6 @@
 //! The file's text as a tree in which every node knows where it stands.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -82,12 +83,16 @@ pub enum ScalarKind {
     Bool,
 }
 
-/// Reads `text` as one YAML document. Syntax errors and duplicate keys stop at the first.
-pub(crate) fn parse(text: &str) -> Result<Tree, Diagnostic> {
+/// Reads `text` as one YAML document, with a problem for each key that stands twice in its table: the
+/// first one counts.
+///
+/// # Errors
+/// The first error of YAML's syntax.
+pub(crate) fn parse(text: &str) -> Result<(Tree, Vec<Diagnostic>), Diagnostic> {
     check_line_breaks(text)?;
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
-        duplicate_keys: DuplicateKeyPolicy::Error,
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Error,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         reject_unsupported_tags: true,
@@ -97,7 +102,9 @@ pub(crate) fn parse(text: &str) -> Result<Tree, Diagnostic> {
     };
     let root: Spanned<Raw> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax(&error))?;
-    tree(root, text)
+    let mut twice = Vec::new();
+    let tree = tree(root, text, &mut twice)?;
+    Ok((tree, twice))
 }
 
 /// A carriage return alone is a line break to YAML (YAML 1.2 §5.4) and none to an editor, which
@@ -123,16 +130,8 @@ fn check_line_breaks(text: &str) -> Result<(), Diagnostic> {
 
 /// A parser error as one of ours.
 fn syntax(error: &serde_saphyr::Error) -> Diagnostic {
-    let message = match error.without_snippet() {
-        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().unwrap_or("?");
-            format!("duplicate key `{key}`: a key stands once in its table; remove one of the two")
-        }
-        other => {
-            let text = other.to_string();
-            format!("not valid YAML: {}", text.lines().next().unwrap_or(""))
-        }
-    };
+    let text = error.without_snippet().to_string();
+    let message = format!("not valid YAML: {}", text.lines().next().unwrap_or(""));
     let span = error.location().map_or(
         Span {
             line: 1,
@@ -231,7 +230,8 @@ fn written(location: Location, source: &str) -> Option<&str> {
     source.get(start..start.checked_add(length)?)
 }
 
-fn tree(raw: Spanned<Raw>, source: &str) -> Result<Tree, Diagnostic> {
+/// `raw` with the places of everything in `source`; keys that stand `twice` are told.
+fn tree(raw: Spanned<Raw>, source: &str, twice: &mut Vec<Diagnostic>) -> Result<Tree, Diagnostic> {
     let written = written(raw.defined, source).unwrap_or("").trim();
     let length = written.lines().next().unwrap_or("").chars().count();
     let span = span(raw.referenced, length);
@@ -256,21 +256,40 @@ fn tree(raw: Spanned<Raw>, source: &str) -> Result<Tree, Diagnostic> {
         Raw::List(items) => Value::List(
             items
                 .into_iter()
-                .map(|item| tree(item, source))
+                .map(|item| tree(item, source, twice))
                 .collect::<Result<_, _>>()?,
         ),
-        Raw::Table(entries) => Value::Table(
-            entries
-                .into_iter()
-                .map(|(key, value)| Ok((self::key(key, source)?, tree(value, source)?)))
-                .collect::<Result<_, Diagnostic>>()?,
-        ),
+        Raw::Table(entries) => Value::Table(table(entries, source, twice)?),
     };
     Ok(Tree { span, value })
 }
 
+fn table(
+    entries: Vec<(Spanned<Raw>, Spanned<Raw>)>,
+    source: &str,
+    twice: &mut Vec<Diagnostic>,
+) -> Result<Vec<(Key, Tree)>, Diagnostic> {
+    let mut known = BTreeSet::new();
+    let mut table = Vec::new();
+    for (key, value) in entries {
+        let key = self::key(key, source)?;
+        let value = tree(value, source, twice)?;
+        if known.insert(key.text.clone()) {
+            table.push((key, value));
+        } else {
+            let message = format!(
+                "duplicate key `{}`: a key stands once in its table; remove one of the two",
+                key.text
+            );
+            let span = key.span;
+            twice.push(Diagnostic { span, message });
+        }
+    }
+    Ok(table)
+}
+
 fn key(raw: Spanned<Raw>, source: &str) -> Result<Key, Diagnostic> {
-    let Tree { span, value } = tree(raw, source)?;
+    let Tree { span, value } = tree(raw, source, &mut Vec::new())?;
     match value {
         Value::Scalar(scalar) => Ok(Key {
             span,
@@ -288,7 +307,7 @@ mod tests {
     use super::*;
 
     fn entries(text: &str) -> Vec<(Key, Tree)> {
-        match parse(text).unwrap().value {
+        match parse(text).unwrap().0.value {
             Value::Table(entries) => entries,
             other => panic!("{other:?}"),
         }
@@ -335,10 +354,23 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_key_is_an_error_at_the_second() {
-        let error = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
-        assert_eq!((error.span.line, error.span.column), (3, 1));
-        assert!(error.message.starts_with("duplicate key `a`"));
+    fn every_duplicate_key_is_an_error_at_its_place_and_the_first_one_counts() {
+        let (tree, twice) = parse("a: 1\nb: { c: 2, c: 4 }\na: 3\n").unwrap();
+        let Value::Table(entries) = tree.value else {
+            panic!()
+        };
+        assert_eq!(scalar(&entries[0].1), ("1", ScalarKind::Number));
+        let told = twice
+            .iter()
+            .map(|p| (p.span.line, p.span.column, p.message.as_str()));
+        let said = |key| {
+            format!("duplicate key `{key}`: a key stands once in its table; remove one of the two")
+        };
+        let (c, a) = (said("c"), said("a"));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [(2, 12, c.as_str()), (3, 1, a.as_str())]
+        );
     }
 
     #[test]

@@ -153,6 +153,18 @@ fn several_servers_must_be_told_apart() {
 }
 
 #[test]
+fn a_backbone_has_jitter_up_to_its_delay_and_loss() {
+    let backbone = plan(
+        "",
+        "",
+        "backbone: { delay: 20 ms, jitter: 5 ms, loss: 0.5 % }",
+    )
+    .backbone;
+    assert_eq!(backbone.jitter, Some(std::time::Duration::from_millis(5)));
+    assert_eq!(backbone.loss.unwrap().probability(), 0.005);
+}
+
+#[test]
 fn a_routed_backbone_gives_each_node_a_subnet_and_a_gateway() {
     let plan = plan("", "", "backbone: { kind: routed }");
     let client = plan.nodes["client"].backbone.clone().unwrap();

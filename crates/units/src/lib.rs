@@ -28,6 +28,6 @@ pub mod time;
 
 pub use ethernet::EthernetAddress;
 pub use ieee802154::{Channel, Eui64, Lqi, MacAddress, PanId, ShortAddress};
-pub use quantity::{ByteSize, DataRate, Db, Dbm, QuantityError};
+pub use quantity::{ByteSize, DataRate, Db, Dbm, LossRatio, QuantityError};
 pub use seed::{Rng, Seed};
 pub use time::SimTime;

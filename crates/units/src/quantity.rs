@@ -135,6 +135,50 @@ macro_rules! float_quantity {
 float_quantity!(Db, "dB", "an attenuation in dB, such as `90 dB`");
 float_quantity!(Dbm, "dBm", "a power in dBm, such as `-85 dBm`");
 
+/// What share of packets is lost, from 0 % to 100 %.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct LossRatio {
+    percent: f64,
+}
+
+impl LossRatio {
+    /// Nothing is lost.
+    pub const NONE: LossRatio = LossRatio { percent: 0.0 };
+
+    /// A probability from 0 to 1, rounded to a millionth; what is beyond is taken for the end.
+    pub fn of(probability: f64) -> LossRatio {
+        let millionths = (probability.clamp(0.0, 1.0) * 1e6).round();
+        LossRatio {
+            percent: millionths / 1e4,
+        }
+    }
+
+    /// The probability that a packet is lost, from 0 to 1.
+    pub fn probability(self) -> f64 {
+        self.percent / 100.0
+    }
+}
+
+impl fmt::Display for LossRatio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.percent)
+    }
+}
+
+impl FromStr for LossRatio {
+    type Err = QuantityError;
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let percent: Option<f64> = match split(text) {
+            Some((number, "%")) => number.parse().ok(),
+            _ => None,
+        };
+        percent
+            .filter(|percent| (0.0..=100.0).contains(percent))
+            .map(|percent| LossRatio { percent })
+            .ok_or_else(|| QuantityError::new(text, "a share from `0 %` to `100 %`"))
+    }
+}
+
 /// A data rate in bit/s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DataRate {
@@ -194,7 +238,7 @@ fn scaled(text: &str, table: &[(&str, u64)]) -> Option<u64> {
     exact(number, *scale)
 }
 
-serde_as_text!(Db, Dbm, DataRate, ByteSize);
+serde_as_text!(Db, Dbm, LossRatio, DataRate, ByteSize);
 
 const DURATIONS: [(&str, u64); 6] = [
     ("ns", 1),
@@ -262,6 +306,9 @@ mod tests {
     fn a_wrong_unit_or_a_lossy_value_is_refused() {
         assert!("90".parse::<Db>().is_err());
         assert!("90 dBm".parse::<Db>().is_err());
+        assert!("101 %".parse::<LossRatio>().is_err());
+        assert!("-1 %".parse::<LossRatio>().is_err());
+        assert!("0.1".parse::<LossRatio>().is_err());
         assert!("1.5 B".parse::<ByteSize>().is_err());
         assert!("0 bit/s".parse::<DataRate>().is_err());
         assert!(parse_duration("0.5 ns").is_err());

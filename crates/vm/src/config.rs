@@ -57,7 +57,7 @@ pub struct VmConfig {
     pub seed: u64,
     /// Size of the guest's memory in MiB.
     pub memory_mib: u32,
-    /// The program that the guest runs as `/init`; statically linked.
+    /// The program that the guest runs as `/init`; the one that starts quickest is static.
     pub init: PathBuf,
     /// Modules to load at start, beside those that they depend on.
     pub modules: Vec<String>,

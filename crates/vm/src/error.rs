@@ -78,7 +78,7 @@ pub enum VmError {
         console: String,
     },
     /// The guest's kernel panicked; most often its `/init` died.
-    #[error("the guest panicked{}", console_tail(.console))]
+    #[error("the guest panicked{}{}", unknown_instruction(.console), console_tail(.console))]
     Panic {
         /// The guest's console.
         console: String,
@@ -133,6 +133,15 @@ const TAIL_LINES: usize = 30;
 /// did its duty, what precedes are init's last words.
 const INIT_ENDED: &str = "Attempted to kill init!";
 
+/// A remedy where `/init` ended by SIGILL: it has been built for the host's own processor.
+fn unknown_instruction(console: &str) -> &'static str {
+    if console.contains("Attempted to kill init! exitcode=0x00000004") {
+        " of an instruction that its processor does not have: build the program without target-cpu=native"
+    } else {
+        ""
+    }
+}
+
 fn console_tail(console: &str) -> String {
     let mut lines: Vec<&str> = console.lines().collect();
     if lines.is_empty() {
@@ -155,6 +164,21 @@ mod tests {
         let text = VmError::Panic { console }.to_string();
         assert!(text.ends_with("line 99"));
         assert!(text.contains("line 70\n") && !text.contains("line 69\n"));
+    }
+
+    #[test]
+    fn an_instruction_that_the_guest_lacks_is_told_with_the_remedy() {
+        // What a guest's console ends with, Linux 6.1.
+        let console = "traps: init[1] trap invalid opcode ip:401234 sp:7ffe error:0 in init\n\
+                       Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000004\n";
+        let text = VmError::Panic {
+            console: console.into(),
+        }
+        .to_string();
+        assert!(text.contains("target-cpu"), "{text}");
+        let other = console.replace("0x00000004", "0x00000100");
+        let text = VmError::Panic { console: other }.to_string();
+        assert!(!text.contains("target-cpu"), "{text}");
     }
 
     #[test]

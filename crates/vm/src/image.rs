@@ -3,7 +3,10 @@
 //! QEMU enters an uncompressed kernel directly (PVH), which saves the guest the slow work of
 //! decompressing itself. The layout of a bzImage is Linux's `Documentation/arch/x86/boot.rst`.
 
-use std::io::Read;
+use crate::unpack::unpack;
+
+/// How an uncompressed kernel begins.
+const ELF: &[u8] = b"\x7fELF";
 
 /// An uncompressed kernel and what it says of itself.
 #[derive(Debug)]
@@ -19,13 +22,17 @@ pub struct Image {
 /// # Errors
 /// Says in words why the bytes are no bootable x86-64 kernel.
 pub fn read(bytes: &[u8]) -> Result<Image, String> {
-    let vmlinux = if bytes.starts_with(b"\x7fELF") {
+    let vmlinux = if bytes.starts_with(ELF) {
         bytes.to_vec()
     } else {
-        decompress(payload(bytes)?)?
+        unpack(payload(bytes)?)?.into_owned()
     };
-    if !vmlinux.starts_with(b"\x7fELF") {
-        return Err("its payload is not an ELF file".into());
+    if !vmlinux.starts_with(ELF) {
+        return Err(format!(
+            "its payload is neither xz nor zstd nor gzip (first bytes {:02x?}); unpack it to a \
+             vmlinux with the kernel's scripts/extract-vmlinux and name that",
+            &vmlinux[..vmlinux.len().min(4)]
+        ));
     }
     let release = release(&vmlinux).ok_or("no `Linux version` text in it")?;
     Ok(Image { vmlinux, release })
@@ -53,28 +60,6 @@ fn payload(bytes: &[u8]) -> Result<&[u8], String> {
     bytes
         .get(start..start.saturating_add(length))
         .ok_or_else(|| "the bzImage is cut short".into())
-}
-
-fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
-    let mut vmlinux = Vec::new();
-    if payload.starts_with(b"\xfd7zXZ\0") {
-        // One stream only: the build appends the unpacked size after it.
-        lzma_rust2::XzReader::new(payload, false)
-            .read_to_end(&mut vmlinux)
-            .map_err(|e| format!("xz: {e}"))?;
-    } else if payload.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        ruzstd::decoding::StreamingDecoder::new(payload)
-            .map_err(|e| format!("zstd: {e}"))?
-            .read_to_end(&mut vmlinux)
-            .map_err(|e| format!("zstd: {e}"))?;
-    } else {
-        return Err(format!(
-            "its payload is neither xz nor zstd (first bytes {:02x?}); unpack it to a vmlinux with \
-             the kernel's scripts/extract-vmlinux and name that",
-            &payload[..payload.len().min(4)]
-        ));
-    }
-    Ok(vmlinux)
 }
 
 fn release(vmlinux: &[u8]) -> Option<String> {
@@ -125,8 +110,7 @@ mod tests {
         bytes
     }
 
-    // printf '\177ELF Linux version %%s Linux version 6.1.0-56-amd64 (x)\0' | zstd
-    // and | xz --x86 --lzma2, of zstd 1.5.4 and xz 5.4.1.
+    // See `unpack`.
     const CONTENT: &[u8] = b"\x7fELF Linux version %s Linux version 6.1.0-56-amd64 (x)\0";
     const ZSTD: &[u8] = include_bytes!("../tests/data/vmlinux.zst");
     const XZ: &[u8] = include_bytes!("../tests/data/vmlinux.xz");
@@ -154,8 +138,8 @@ mod tests {
     #[test]
     fn what_is_no_kernel_is_refused_with_the_reason() {
         assert!(read(b"#!/bin/sh").unwrap_err().contains("HdrS"));
-        let gzip = bzimage(&[0x1f, 0x8b, 8, 0]);
-        assert!(read(&gzip).unwrap_err().contains("neither xz nor zstd"));
+        let lz4 = bzimage(&[0x02, 0x21, 0x4c, 0x18]);
+        assert!(read(&lz4).unwrap_err().contains("neither xz nor zstd"));
         let whole = bzimage(ZSTD);
         let error = read(&whole[..whole.len() - 1]).unwrap_err();
         assert!(error.contains("cut short"));

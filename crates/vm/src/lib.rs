@@ -1,6 +1,6 @@
 //! QEMU: kernel, initramfs, boot, results.
 //!
-//! Owns everything between "here is a static program and a job" and "here are the files
+//! Owns everything between "here is a program and a job" and "here are the files
 //! that it left": finding a stock distribution kernel without root, building an initial file
 //! system in memory, starting QEMU, the guest's own setup, following its progress, and
 //! telling apart all the ways in which a guest can fail. Knows nothing of topologies,
@@ -40,7 +40,8 @@
 //! | [`probe`] | whether KVM really works |
 //! | [`modules`] | kernel modules in dependency order |
 //! | [`initramfs`] | reproducible `newc` archives |
-//! | `kernel`, `package`, `image` | finding, downloading and unpacking a kernel |
+//! | `kernel`, `package`, `image`, `unpack` | finding, downloading and unpacking a kernel |
+//! | `program`, `elf` | what is executed as `/init`, and what loads it |
 //! | `snapshot`, `monitor` | a booted VM in a file, and how QEMU is told |
 //! | `config`, `root`, `input`, `place`, `qemu`, `process`, `running`, `run`, `results` | one run, in this order |
 
@@ -59,14 +60,17 @@ mod package;
 mod place;
 pub mod probe;
 mod process;
+mod program;
 mod qemu;
 mod results;
 mod root;
 mod run;
 mod running;
 mod snapshot;
+mod unpack;
 
 pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
 pub use error::VmError;
 pub use kernel::{Kernel, KernelSource, default_cache, fetch};
+pub use program::{Loader, Program};
 pub use run::{Output, run, run_until};

@@ -4,12 +4,12 @@
 //! kernel package carries no `modules.dep`, which `depmod` makes on installation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSection};
 
 use crate::VmError;
+use crate::unpack::unpack;
 
 /// What the testbed needs of the kernel: simulated radios, 6LoWPAN with its header
 /// compressions, and the links of the backbone.
@@ -138,7 +138,7 @@ fn normal(name: &str) -> String {
 }
 
 fn module_name(file: &str) -> Option<String> {
-    [".ko", ".ko.xz", ".ko.zst"]
+    [".ko", ".ko.xz", ".ko.zst", ".ko.gz"]
         .iter()
         .find_map(|end| file.strip_suffix(end))
         .map(normal)
@@ -166,21 +166,7 @@ fn read(name: &str, path: &Path) -> Result<Module, VmError> {
         path: path.to_path_buf(),
         reason,
     };
-    let mut bytes = Vec::new();
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("xz") => {
-            lzma_rust2::XzReader::new(packed.as_slice(), true)
-                .read_to_end(&mut bytes)
-                .map_err(|e| bad(format!("xz: {e}")))?;
-        }
-        Some("zst") => {
-            ruzstd::decoding::StreamingDecoder::new(packed.as_slice())
-                .map_err(|e| bad(format!("zstd: {e}")))?
-                .read_to_end(&mut bytes)
-                .map_err(|e| bad(format!("zstd: {e}")))?;
-        }
-        _ => bytes = packed,
-    }
+    let mut bytes = unpack(&packed).map_err(bad)?.into_owned();
     cut_signature(&mut bytes);
     Ok(Module {
         name: name.to_string(),
@@ -235,9 +221,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn module_files_are_known_by_their_three_endings() {
+    fn module_files_are_known_by_their_endings() {
         assert_eq!(module_name("nhc-udp.ko.xz").as_deref(), Some("nhc_udp"));
         assert_eq!(module_name("veth.ko.zst").as_deref(), Some("veth"));
+        assert_eq!(module_name("veth.ko.gz").as_deref(), Some("veth"));
         assert_eq!(module_name("veth.ko").as_deref(), Some("veth"));
         assert_eq!(module_name("modules.dep"), None);
     }

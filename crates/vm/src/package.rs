@@ -10,67 +10,112 @@ use crate::VmError;
 /// Downloads the distribution's kernel package and unpacks it below `work`; gives its root.
 ///
 /// Debian's `linux-image-amd64` and Ubuntu's `linux-image-generic` are empty packages that
-/// depend on the newest image and, on Ubuntu, on packages with its modules.
+/// depend on the newest image and, on Ubuntu, on packages with its modules. Ubuntu's kernel is built
+/// without optimistic duplicate address detection (RFC 4429), which mobile nodes want: on Ubuntu it
+/// is taken only where Debian's cannot be had.
 ///
 /// # Errors
 /// Not a Debian or Ubuntu, no network, no such package: says which command failed and how.
 pub(crate) fn download(work: &Path, mut progress: impl FnMut(&str)) -> Result<PathBuf, VmError> {
-    let apt = Apt::new(work)?;
-    let name = package_name();
-    progress(&format!("looking for the package {name}"));
-    let packages = match apt.closure(name) {
-        Ok(packages) => packages,
-        Err(_) => {
-            progress("updating a private copy of the package lists");
-            apt.update_private_lists()?;
-            apt.closure(name)?
-        }
-    };
-    let root = work.join("root");
-    for package in packages {
-        progress(&format!("downloading {package}"));
-        let deb = match apt.download(&package) {
-            Ok(deb) => deb,
-            Err(_) => {
-                // Lists that are too old name a package that the mirror no longer has.
-                progress("updating a private copy of the package lists");
-                apt.update_private_lists()?;
-                apt.download(&package)?
-            }
-        };
-        progress(&format!("unpacking {package}"));
-        run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&root))?;
-        std::fs::remove_file(&deb).map_err(VmError::io("remove", deb.display()))?;
+    // apt wants absolute paths.
+    let work = work
+        .canonicalize()
+        .map_err(VmError::io("resolve", work.display()))?;
+    if !is_ubuntu() {
+        return Apt::of_system(&work).kernel(DEBIAN, &mut progress);
     }
-    prune(&root);
-    Ok(root)
+    debian_on_ubuntu(&work, &mut progress).or_else(|error| {
+        progress(&format!(
+            "Debian's kernel cannot be had ({error}); taking Ubuntu's"
+        ));
+        Apt::of_system(&work).kernel("linux-image-generic", &mut progress)
+    })
 }
 
-fn package_name() -> &'static str {
-    let os = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let is_ubuntu = os
+/// Debian's kernel by Ubuntu's apt. Debian's keys come from Ubuntu's archive, which signs them.
+fn debian_on_ubuntu(work: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, VmError> {
+    let root = work.join("debian");
+    let keys = root.join("keys");
+    std::fs::create_dir_all(&keys).map_err(VmError::io("make", keys.display()))?;
+    Apt::of_system(&root).fetch("debian-archive-keyring", &keys, progress)?;
+    let keyring = keys.join("usr/share/keyrings/debian-archive-keyring.gpg");
+    let sources = root.join("sources.list");
+    let line = format!(
+        "deb [arch=amd64 signed-by={}] http://deb.debian.org/debian bookworm main\n",
+        keyring.display()
+    );
+    std::fs::write(&sources, line).map_err(VmError::io("write", sources.display()))?;
+    Apt {
+        work: root,
+        sources: Some(sources),
+    }
+    .kernel(DEBIAN, progress)
+}
+
+/// Debian's empty package that depends on its newest kernel.
+const DEBIAN: &str = "linux-image-amd64";
+
+fn is_ubuntu() -> bool {
+    std::fs::read_to_string("/etc/os-release")
+        .unwrap_or_default()
         .lines()
         .filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="))
-        .any(|line| line.contains("ubuntu"));
-    if is_ubuntu {
-        "linux-image-generic"
-    } else {
-        "linux-image-amd64"
-    }
+        .any(|line| line.contains("ubuntu"))
 }
 
 /// `apt-get` and `apt-cache`, with the system's lists or with our own.
 struct Apt {
     work: PathBuf,
+    /// A list of sources in place of the system's.
+    sources: Option<PathBuf>,
 }
 
 impl Apt {
-    fn new(work: &Path) -> Result<Apt, VmError> {
-        // apt wants absolute paths.
-        let work = work
-            .canonicalize()
-            .map_err(VmError::io("resolve", work.display()))?;
-        Ok(Apt { work })
+    fn of_system(work: &Path) -> Apt {
+        Apt {
+            work: work.to_path_buf(),
+            sources: None,
+        }
+    }
+
+    /// Unpacks the newest kernel that `name` depends on, without the drivers that no VM needs; gives
+    /// its root.
+    fn kernel(&self, name: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, VmError> {
+        progress(&format!("looking for the package {name}"));
+        let packages = match self.closure(name) {
+            Ok(packages) => packages,
+            Err(_) => {
+                self.update_private_lists(progress)?;
+                self.closure(name)?
+            }
+        };
+        let root = self.work.join("root");
+        for package in packages {
+            self.fetch(&package, &root, progress)?;
+        }
+        prune(&root);
+        Ok(root)
+    }
+
+    /// Downloads a package and unpacks it into `root`.
+    fn fetch(
+        &self,
+        package: &str,
+        root: &Path,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<(), VmError> {
+        progress(&format!("downloading {package}"));
+        let deb = match self.download(package) {
+            Ok(deb) => deb,
+            Err(_) => {
+                // Lists that are too old name a package that the mirror no longer has.
+                self.update_private_lists(progress)?;
+                self.download(package)?
+            }
+        };
+        progress(&format!("unpacking {package}"));
+        run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(root))?;
+        std::fs::remove_file(&deb).map_err(VmError::io("remove", deb.display()))
     }
 
     fn lists(&self) -> PathBuf {
@@ -82,6 +127,10 @@ impl Apt {
         command.current_dir(&self.work).env("LC_ALL", "C");
         // Without it, apt run by root drops to a user who may not write here.
         command.args(["-o", "APT::Sandbox::User=root"]);
+        if let Some(sources) = &self.sources {
+            let only = format!("Dir::Etc::SourceList={}", sources.display());
+            command.args(["-o", &only, "-o", "Dir::Etc::SourceParts=/dev/null"]);
+        }
         if self.lists().is_dir() {
             let option = |name: &str, path: PathBuf| format!("Dir::{name}={}", path.display());
             for option in [
@@ -95,7 +144,8 @@ impl Apt {
     }
 
     /// The lists of the system belong to root and may be absent or stale.
-    fn update_private_lists(&self) -> Result<(), VmError> {
+    fn update_private_lists(&self, progress: &mut dyn FnMut(&str)) -> Result<(), VmError> {
+        progress("updating a private copy of the package lists");
         for directory in [
             self.lists().join("partial"),
             self.work.join("apt-cache/archives/partial"),

@@ -8,7 +8,8 @@
 use std::os::fd::RawFd;
 use std::path::Path;
 
-use crate::{Accel, Clock, VmConfig};
+use crate::program::LIBRARIES;
+use crate::{Accel, Clock, VmConfig, elf};
 
 /// The emulator's name on `PATH`.
 pub(crate) const QEMU: &str = "qemu-system-x86_64";
@@ -306,5 +307,8 @@ fn kernel_parameters(config: &VmConfig, start: Start) -> String {
     let mut line = parameters.join(" ");
     // A parameter that the kernel does not know goes to init's environment.
     line += &format!(" {GUEST_MARK}=1");
+    if elf::interpreter(&config.init).is_ok_and(|loader| loader.is_some()) {
+        line += &format!(" LD_LIBRARY_PATH={LIBRARIES}");
+    }
     line
 }

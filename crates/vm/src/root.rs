@@ -1,10 +1,11 @@
-//! The guest's root: `/init`, the modules in their order.
+//! The guest's root: `/init` with what loads it, the modules in their order.
 
 use std::path::Path;
 
 use crate::config::Content;
 use crate::initramfs::Initramfs;
 use crate::modules::Tree;
+use crate::program::{LIBRARIES, Program};
 use crate::{VmConfig, VmError, elf, modules};
 
 /// Where the guest finds what the host prepared for it.
@@ -21,7 +22,7 @@ pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
     let put = |root: &mut Initramfs, path: &str, mode, bytes: &[u8]| {
         root.file(path, mode, bytes).map_err(failed(path))
     };
-    put(&mut root, "/init", 0o755, &init(&config.init)?)?;
+    add_program(&mut root, &Program::open(&config.init)?)?;
     // The kernel opens it for init's standard streams before anything is mounted.
     root.character_device("/dev/console", 5, 1)
         .map_err(failed("/dev/console"))?;
@@ -34,8 +35,7 @@ pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
         match &file.source {
             Content::Bytes(bytes) => put(&mut root, path, file.mode, bytes)?,
             Content::Host(host) => {
-                let bytes = std::fs::read(host).map_err(VmError::io("read", host.display()))?;
-                put(&mut root, path, file.mode, &bytes)?;
+                put(&mut root, path, file.mode, &read(host)?)?;
             }
         }
     }
@@ -71,33 +71,29 @@ fn add_modules(root: &mut Initramfs, config: &VmConfig) -> Result<(), VmError> {
     Ok(())
 }
 
-fn init(path: &Path) -> Result<Vec<u8>, VmError> {
-    let bytes = std::fs::read(path).map_err(VmError::io("read", path.display()))?;
-    let bad = |reason: String| VmError::BadInit {
-        path: path.to_path_buf(),
+/// The program as `/init`; its loader where it asks for it, and its libraries in [`LIBRARIES`].
+fn add_program(root: &mut Initramfs, program: &Program) -> Result<(), VmError> {
+    let bytes = read(&program.path)?;
+    let loaded = elf::loaded_part(&bytes).and_then(elf::in_large_pages);
+    let loaded = loaded.map_err(|reason| VmError::BadInit {
+        path: program.path.clone(),
         reason,
+    })?;
+    let mut put = |path: &str, bytes: &[u8]| {
+        root.file(path, 0o755, bytes)
+            .map_err(VmError::io("put into the initramfs", path))
     };
-    if elf::needs_interpreter(&bytes).map_err(bad)? {
-        return Err(bad(
-            "it is linked dynamically and the guest has no libraries; build it with \
-             RUSTFLAGS='-C target-feature=+crt-static' and an explicit --target"
-                .into(),
-        ));
+    put("/init", &loaded)?;
+    let Some(loader) = &program.loader else {
+        return Ok(());
+    };
+    put(&loader.path.to_string_lossy(), &read(&loader.path)?)?;
+    for (name, path) in &loader.libraries {
+        put(&format!("{LIBRARIES}/{name}"), &read(path)?)?;
     }
-    elf::loaded_part(&bytes).map_err(bad)
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dynamic_program_is_refused_as_init_with_the_remedy() {
-        let error = init(Path::new("/bin/sh")).unwrap_err().to_string();
-        assert!(
-            error.starts_with("/bin/sh cannot be the guest's /init"),
-            "{error}"
-        );
-        assert!(error.contains("crt-static"), "{error}");
-    }
+fn read(path: &Path) -> Result<Vec<u8>, VmError> {
+    std::fs::read(path).map_err(VmError::io("read", path.display()))
 }

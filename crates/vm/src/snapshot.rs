@@ -29,6 +29,7 @@ use crate::kernel::hex;
 use crate::monitor::Monitor;
 use crate::place::Load;
 use crate::process::Memory;
+use crate::program::Program;
 use crate::qemu::{self, Channels, QEMU, Start};
 use crate::running::Running;
 use crate::{VmConfig, VmError, root};
@@ -248,7 +249,9 @@ fn key(config: &VmConfig) -> Result<String, VmError> {
     let mut parts = qemu::arguments(config, none, start);
     parts.extend(config.modules.clone());
     let kernel = &config.kernel;
-    let mut files = vec![&config.init, &kernel.vmlinux, &kernel.modules];
+    let program = Program::open(&config.init)?;
+    let mut files: Vec<&Path> = program.files().collect();
+    files.extend([kernel.vmlinux.as_path(), &kernel.modules]);
     for file in &config.files {
         parts.push(format!("{} {:o}", file.guest_path, file.mode));
         match &file.source {

@@ -53,6 +53,10 @@ fn main() {
             "a_trial_guest_answers_and_what_is_no_program_does_not",
             probe,
         ),
+        trial(
+            "a_dynamic_program_starts_with_its_own_libraries",
+            dynamic_init,
+        ),
         trial("an_absent_module_stops_before_the_boot", absent_module),
         trial("dropping_the_run_ends_qemu", drop_ends_qemu),
         trial("qemu_dies_with_a_killed_parent", death_ends_qemu),
@@ -231,6 +235,20 @@ fn probe() {
     let not_a_guest = tempfile::NamedTempFile::new().unwrap();
     let result = runtime.block_on(vm::probe::accel_works(accel, &kernel, not_a_guest.path()));
     assert!(matches!(result, Err(VmError::BadInit { .. })), "{result:?}");
+}
+
+/// A program of the distribution that needs more than the C library comes as far as its own words: the
+/// kernel gives it the parameters that it does not know itself, and `ls` has no file of such a name.
+fn dynamic_init() {
+    let mut config = config("");
+    config.init = "/bin/ls".into();
+    config.modules.clear();
+    match boot(config, |_| {}) {
+        Err(VmError::Panic { console }) => {
+            assert!(console.contains("/init: cannot access"), "{console}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn absent_module() {

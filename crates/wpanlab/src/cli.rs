@@ -94,6 +94,11 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Write the man pages of all commands into a directory
+    Man {
+        /// The directory; it is made
+        dir: PathBuf,
+    },
 }
 
 /// `node` without the other commands.

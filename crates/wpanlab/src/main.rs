@@ -36,6 +36,7 @@ mod sweep;
 mod verify;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -149,7 +150,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Doctor => doctor::doctor(say.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run, say),
         Command::Vm(VmCommand::Fetch { again }) => backend::fetch(again, show(), say),
-        Command::Node(_) | Command::Completions { .. } if say.json => {
+        Command::Node(_) | Command::Completions { .. } | Command::Man { .. } if say.json => {
             Err(Refused("--json: this command's output is no result".into()).into())
         }
         Command::Node(args) => node(args).await,
@@ -159,7 +160,16 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
             out!("{}", String::from_utf8_lossy(&script));
             Ok(Outcome::Passed)
         }
+        Command::Man { dir } => man(&dir),
     }
+}
+
+/// `wpanlab man`.
+fn man(dir: &Path) -> Result<Outcome> {
+    let written =
+        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(<Cli>::command(), dir));
+    written.with_context(|| format!("write man pages into {}", dir.display()))?;
+    Ok(Outcome::Passed)
 }
 
 async fn node(args: NodeArgs) -> Result<Outcome> {

@@ -8,7 +8,7 @@ use measure::result::RunResult;
 use rundir::{RunDir, SweepDir};
 use serde_json::json;
 use testbed::Interrupted;
-use topology::{Assignment, Diagnostics, Overrides, Parameter, Plan};
+use topology::{Assignment, Diagnostics, Loaded, Overrides, Parameter, Plan};
 use units::Seed;
 
 use crate::backend::How;
@@ -22,6 +22,11 @@ use crate::{Outcome, Say, output, report};
 /// # Errors
 /// [`topology::Diagnostics`] if it is wrong.
 pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Plan> {
+    Ok(read(path, seed, assignments)?.plan)
+}
+
+/// [`load`], with what there is to say of a topology that can be run.
+fn read(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Loaded> {
     let text = failure::read(path)?;
     let overrides = Overrides {
         seed: seed.map(Seed),
@@ -31,7 +36,7 @@ pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Resul
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
     let name = path.display().to_string();
-    Ok(topology::load_with(&name, &text, overrides, &mut files)?)
+    Ok(topology::read(&name, &text, overrides, &mut files)?)
 }
 
 /// The assignments of a single run, of which no parameter has several values.
@@ -53,6 +58,13 @@ pub fn single(parameters: &[Parameter]) -> Result<Vec<Assignment>> {
         .unwrap_or_default())
 }
 
+/// Warnings go to standard error.
+fn warn(loaded: &Loaded) {
+    if let Some(warnings) = &loaded.warnings {
+        errln!("{warnings}");
+    }
+}
+
 /// `wpanlab check`: every file is read, whatever the others hold.
 pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> {
     let assignments = single(set)?;
@@ -60,15 +72,21 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
     let mut checked = Vec::new();
     for path in paths {
         let name = path.display().to_string();
-        match load(path, None, &assignments) {
-            Ok(plan) => {
-                let (nodes, steps) = (plan.nodes.len(), plan.scenario.steps.len());
+        match read(path, None, &assignments) {
+            Ok(loaded) => {
+                let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
                 if !say.json {
+                    warn(&loaded);
                     outln!("{name}: {nodes} nodes, {steps} steps");
                 }
-                let valid =
-                    json!({ "topology": name, "valid": true, "nodes": nodes, "steps": steps });
-                checked.push(valid);
+                let warnings = loaded.warnings.as_ref().map(failure::problems);
+                checked.push(json!({
+                    "topology": name,
+                    "valid": true,
+                    "nodes": nodes,
+                    "steps": steps,
+                    "warnings": warnings.unwrap_or_default(),
+                }));
             }
             Err(error) => {
                 outcome = Outcome::BadInput;
@@ -91,12 +109,12 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
 
 /// `wpanlab plan`.
 pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -> Result<Outcome> {
-    let plan = load(path, seed, &single(set)?)?;
+    let loaded = read(path, seed, &single(set)?)?;
     if say.json {
-        output::json(&plan)?;
-    } else {
-        out!("{}", plan.to_yaml());
+        return output::json(&loaded.plan).map(|()| Outcome::Passed);
     }
+    warn(&loaded);
+    out!("{}", loaded.plan.to_yaml());
     Ok(Outcome::Passed)
 }
 

@@ -50,16 +50,10 @@ impl Key {
         method: Code,
         options: &Options,
     ) -> Key {
-        let counts = |number: u16| {
-            // "NoCacheKey (...) bits 1-5 all 1" of the number's low byte (RFC 7252 §5.4.6).
-            let no_cache_key = number & 0x1e == 0x1c;
-            let of_transfer = [option::BLOCK1, option::BLOCK2, option::OBSERVE].contains(&number);
-            !no_cache_key && !of_transfer
-        };
         let length: usize = options.iter().map(|(_, value)| 6 + value.len()).sum();
         let mut request = Vec::with_capacity(1 + length);
         request.push(method.0);
-        for (number, value) in options.iter().filter(|(number, _)| counts(*number)) {
+        for (number, value) in of_resource(options) {
             request.extend_from_slice(&number.to_be_bytes());
             request.extend_from_slice(&(value.len() as u32).to_be_bytes());
             request.extend_from_slice(value);
@@ -85,6 +79,16 @@ impl Key {
     pub(super) fn len(&self) -> usize {
         self.request.len()
     }
+}
+
+/// The options that tell one body from another of the same method.
+pub(super) fn of_resource(options: &Options) -> impl Iterator<Item = (u16, &[u8])> {
+    options.iter().filter(|(number, _)| {
+        // "NoCacheKey (...) bits 1-5 all 1" of the number's low byte (RFC 7252 §5.4.6).
+        let no_cache_key = number & 0x1e == 0x1c;
+        let of_transfer = [option::BLOCK1, option::BLOCK2, option::OBSERVE].contains(number);
+        !no_cache_key && !of_transfer
+    })
 }
 
 /// Bodies of one kind.

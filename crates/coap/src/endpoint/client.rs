@@ -98,6 +98,17 @@ impl Endpoint {
         }
     }
 
+    /// The peer has said that it is at `to`, where it was before: every confirmable request (or
+    /// ping) that it has not acknowledged is sent once more at once, as [`Endpoint::retarget`]
+    /// would send it elsewhere, in place of the end of a timeout that may be half a minute away.
+    /// Ends [`Endpoint::keep_back`], too.
+    pub fn retry(&mut self, now: SimTime, to: SocketAddrV6) {
+        let peer = Peer::from(to);
+        self.kept_back.remove(&peer);
+        self.transmit_again(now, peer, |_| true);
+        self.send_queued(now, peer);
+    }
+
     fn retarget_one(&mut self, now: SimTime, id: RequestId, to: SocketAddrV6) {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
@@ -156,7 +167,6 @@ impl Endpoint {
 
     /// Sends what NSTART admits of a peer's line, or tries again later if Message IDs run short.
     pub(super) fn send_queued(&mut self, now: SimTime, peer: Peer) {
-        let nstart = self.params.nstart.max(1);
         let waits = |line: &Line| !line.queue.is_empty();
         if self.by_message_id.len() >= MAX_IN_FLIGHT && self.lines.get(&peer).is_some_and(waits) {
             let later = now + self.params.ack_timeout;
@@ -164,11 +174,8 @@ impl Endpoint {
             return;
         }
         while !self.kept_back.contains(&peer)
-            && let Some(line) = self.lines.get_mut(&peer)
-            && line.in_flight < nstart
-            && let Some(id) = line.queue.pop_front()
+            && let Some(id) = self.take_next(peer)
         {
-            line.in_flight += 1;
             if !self.send(now, id)
                 && let Some(line) = self.lines.get_mut(&peer)
             {
@@ -176,6 +183,43 @@ impl Endpoint {
                 self.drop_idle_line(peer);
             }
         }
+    }
+
+    /// Takes the request that goes next out of a peer's line, if NSTART admits one; it counts as
+    /// in flight then. One that would disturb a transfer in blocks waits, and others pass it.
+    fn take_next(&mut self, peer: Peer) -> Option<RequestId> {
+        let nstart = self.params.nstart.max(1);
+        let line = self.lines.get(&peer).filter(|l| l.in_flight < nstart)?;
+        let mut place = 0;
+        if !self.in_blocks.is_empty() {
+            let waiting = line.queue.iter().take_while(|id| self.has_to_wait(**id));
+            let waiting: Vec<RequestId> = waiting.copied().collect();
+            place = waiting.len();
+            for id in waiting {
+                if let Some(request) = self.requests.get_mut(&id) {
+                    request.alone = true;
+                }
+            }
+        }
+        let line = self.lines.get_mut(&peer)?;
+        let id = line.queue.remove(place)?;
+        line.in_flight += 1;
+        Some(id)
+    }
+
+    /// Whether another transfer in blocks is under way whose body a server would take for this one's
+    /// (RFC 7959 §2.4, §2.5).
+    fn has_to_wait(&self, id: RequestId) -> bool {
+        let transfer_of = |id: &RequestId| {
+            let request = self.requests.get(id)?;
+            Some((Peer::from(request.to), request.transfer.as_ref()?))
+        };
+        let Some((peer, transfer)) = transfer_of(&id) else {
+            return false;
+        };
+        let mut others = self.in_blocks.iter().filter(|other| **other != id);
+        others
+            .any(|other| transfer_of(other).is_some_and(|(p, t)| p == peer && t.is_like(transfer)))
     }
 
     /// Sends a request; `false` if it has ended instead, because it cannot be protected.
@@ -195,6 +239,9 @@ impl Endpoint {
         };
         if let Some(until) = outstanding.queued_until.take() {
             self.timers.remove(&(until, Timer::Unqueue(id)));
+        }
+        if outstanding.is_in_blocks() {
+            self.in_blocks.insert(id);
         }
         let (reliability, again) = (outstanding.reliability, outstanding.token);
         let kind = match reliability {
@@ -440,12 +487,18 @@ impl Endpoint {
         }
     }
 
-    /// Sends the next message of a request, before what is queued behind it.
+    /// Sends the next message of a request, before what is queued behind it. Where another transfer
+    /// of the resource has turned out to go in blocks meanwhile, it begins again after that.
     fn send_next_block(&mut self, now: SimTime, id: RequestId) {
+        let has_to_wait = self.has_to_wait(id);
         let Some(mut request) = self.finish(id) else {
             return;
         };
         request.stage = Stage::Queued;
+        match &mut request.transfer {
+            Some(transfer) if has_to_wait => transfer.begin(),
+            _ => drop(self.in_blocks.insert(id)),
+        }
         let peer = Peer::from(request.to);
         self.requests.insert(id, request);
         self.lines.entry(peer).or_default().queue.push_front(id);
@@ -490,6 +543,7 @@ impl Endpoint {
     /// Forgets a request and everything that refers to it.
     pub(super) fn finish(&mut self, id: RequestId) -> Option<Outstanding> {
         let finished = self.requests.remove(&id)?;
+        self.in_blocks.remove(&id);
         if let Some(sent) = finished.sent() {
             // The Message ID of an observation may be another message's by now.
             if self.by_message_id.get(&sent.message_id) == Some(&id) {

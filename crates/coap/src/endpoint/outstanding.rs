@@ -30,6 +30,8 @@ pub(super) struct Outstanding {
     pub(super) queued_until: Option<SimTime>,
     /// Taken back by [`Endpoint::recall`].
     pub(super) recalled: bool,
+    /// It had to wait for another transfer of its resource, and so is expected to go in blocks, too.
+    pub(super) alone: bool,
 }
 
 /// What becomes of the response.
@@ -107,6 +109,7 @@ impl Outstanding {
             stage: Stage::Queued,
             queued_until: None,
             recalled: false,
+            alone: false,
         }
     }
 
@@ -150,6 +153,11 @@ impl Outstanding {
             | Stage::Unanswered(sent, _)
             | Stage::Observing(sent, _) => Some(sent),
         }
+    }
+
+    /// Whether another request like it has to wait until it has ended.
+    pub(super) fn is_in_blocks(&self) -> bool {
+        self.alone || self.transfer.as_ref().is_some_and(Transfer::is_in_blocks)
     }
 
     pub(super) fn is_to(&self, from: SocketAddrV6) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use units::SimTime;
 
 use super::peer::Peer;
-use super::{Endpoint, Failure, Timer};
+use super::{Endpoint, Failure, RequestId, Timer};
 use crate::cocoa::{self, Rto, backoff_factor};
 use crate::params::CongestionControl;
 
@@ -122,19 +122,32 @@ impl Endpoint {
 
     /// Sends the requests whose timeouts ended while their peer was kept back.
     pub(super) fn retransmit_overdue(&mut self, now: SimTime, peer: Peer) {
-        let waits = |id: u16, message: &Confirmable| {
-            let timer = (message.due, Timer::Retransmit(id));
-            let request = self.by_message_id.get(&id);
+        self.transmit_again(now, peer, |runs| !runs);
+    }
+
+    /// Sends the requests to a peer that it has not acknowledged, as if for the first time: those
+    /// of which `wanted` says so, told whether their timeout runs.
+    pub(super) fn transmit_again(
+        &mut self,
+        now: SimTime,
+        peer: Peer,
+        wanted: impl Fn(bool) -> bool,
+    ) {
+        let is_wanted = |message_id: u16, message: &Confirmable| {
+            let request = self.by_message_id.get(&message_id);
             let request = request.and_then(|id| self.requests.get(id));
+            let timer = (message.due, Timer::Retransmit(message_id));
             Peer::from(message.to) == peer
-                && !self.timers.contains(&timer)
-                && !request.is_some_and(|request| request.recalled)
+                && wanted(self.timers.contains(&timer))
+                && request.is_some_and(|request| !request.recalled)
         };
-        let overdue: Vec<(u16, SocketAddrV6)> = (self.confirmables.iter())
-            .filter(|(id, message)| waits(**id, message))
-            .map(|(id, message)| (*id, message.to))
+        // In the order in which they were asked for.
+        let mut again: Vec<(RequestId, u16, SocketAddrV6)> = (self.confirmables.iter())
+            .filter(|(id, message)| is_wanted(**id, message))
+            .filter_map(|(id, message)| Some((*self.by_message_id.get(id)?, *id, message.to)))
             .collect();
-        for (message_id, to) in overdue {
+        again.sort_unstable_by_key(|(request, ..)| *request);
+        for (_, message_id, to) in again {
             self.redirect(now, message_id, to);
         }
     }

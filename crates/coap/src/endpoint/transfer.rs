@@ -5,6 +5,7 @@
 //! peers or times, so a peer that moves in the middle changes nothing for it.
 
 use super::Failure;
+use super::bodies::of_resource;
 use crate::block::{Block, BlockSize};
 use crate::message::{Code, Options, Request, Response, option};
 
@@ -81,9 +82,32 @@ impl Transfer {
             .is_some_and(|taken| self.upload_block(taken).0.more)
     }
 
+    /// Whether it goes in blocks, as far as is known: its request does, or a block of its response
+    /// has come.
+    pub(super) fn is_in_blocks(&self) -> bool {
+        self.taken.is_some() || self.download.is_some()
+    }
+
+    /// Whether a server has one place for the bodies of both (RFC 7959 §2.4, §2.5).
+    pub(super) fn is_like(&self, other: &Transfer) -> bool {
+        let (one, two) = (&self.request, &other.request);
+        // Of a FETCH the body tells, where it goes along with every block (RFC 8132 §2).
+        let told_apart = one.method == Code::FETCH
+            && one.payload != two.payload
+            && [self, other].iter().all(|t| !t.has_long_request());
+        !(self.by_hand || other.by_hand)
+            && one.method == two.method
+            && !told_apart
+            && of_resource(&one.options).eq(of_resource(&two.options))
+    }
+
+    fn has_long_request(&self) -> bool {
+        self.request.payload.len() > self.size.bytes()
+    }
+
     /// From the first message on.
     pub(super) fn begin(&mut self) {
-        let in_blocks = !self.by_hand && self.request.payload.len() > self.size.bytes();
+        let in_blocks = !self.by_hand && self.has_long_request();
         self.taken = in_blocks.then_some(0);
         self.download = None;
     }
@@ -115,7 +139,7 @@ impl Transfer {
             options.push_uint(option::BLOCK2, next.value());
             // It tells the response from others on the same path (RFC 8132 §2); one that went
             // out in blocks does not go out again (RFC 7959 §2.7).
-            if message.method == Code::FETCH && self.request.payload.len() <= self.size.bytes() {
+            if message.method == Code::FETCH && !self.has_long_request() {
                 message.payload.clone_from(&self.request.payload);
             }
             return message;

@@ -242,3 +242,50 @@ fn a_kept_back_peer_that_moves_is_asked_at_its_new_address_and_its_answer_still_
     subject.receive(1, &piggybacked(&sent));
     assert_eq!(subject.responses().len(), 1);
 }
+
+#[test]
+fn a_peer_that_is_back_where_it_was_gets_what_it_has_not_acknowledged_at_once() {
+    let mut subject = Subject::new(Params {
+        nstart: 3,
+        ..steady()
+    });
+    subject.request(1, CON, "/lost");
+    subject.request(1, CON, "/acknowledged");
+    subject.request(1, NON, "/once");
+    subject.request(1, CON, "/queued");
+    let sent = subject.sent();
+    let [lost, acknowledged, once] = [0, 1, 2].map(|n: usize| sent[n].1.clone());
+    subject.receive(1, &ack(acknowledged.message_id));
+    let queued = subject.sent_one();
+    subject.request(3, CON, "/another");
+    subject.sent();
+    subject.advance(secs(20.0));
+    subject.sent();
+    subject.endpoint.retry(subject.now, peer(1));
+    // Neither what the peer has nor what goes out once (RFC 7252 §4.3).
+    assert_eq!(
+        subject.sent(),
+        [(peer(1), lost.clone()), (peer(1), queued.clone())]
+    );
+    // The schedule starts anew.
+    subject.advance(secs(21.9));
+    assert_eq!(subject.sent(), []);
+    subject.receive(1, &piggybacked(&lost));
+    subject.receive(1, &piggybacked(&queued));
+    subject.receive(1, &separate(Kind::NonConfirmable, 9, &once));
+    assert_eq!(subject.responses().len(), 3);
+}
+
+#[test]
+fn a_peer_that_is_back_where_it_was_is_not_kept_back_any_more() {
+    let mut subject = Subject::new(steady());
+    subject.request(1, CON, "/lost");
+    let lost = subject.sent_one();
+    subject.endpoint.keep_back(peer(1));
+    subject.request(1, CON, "/kept");
+    subject.advance(secs(1.0));
+    subject.endpoint.retry(subject.now, peer(1));
+    assert_eq!(subject.sent(), [(peer(1), lost.clone())]);
+    subject.receive(1, &piggybacked(&lost));
+    assert_eq!(subject.sent().len(), 1);
+}

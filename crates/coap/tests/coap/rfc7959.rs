@@ -509,3 +509,127 @@ fn a_body_of_up_to_a_block_is_one_message_as_before() {
     assert_eq!(answer.payload, body(1024));
     assert_eq!(answer.options, Options::new());
 }
+
+/// A server's answer to a request for a block of `whole`, in blocks of 64 bytes.
+fn serve_block(asked: &Message, whole: &[u8]) -> Message {
+    let number = option_of(asked, option::BLOCK2).map_or(0, |block| block.number);
+    let from = number as usize * 64;
+    let part = &whole[from..whole.len().min(from + 64)];
+    let answer = block(number, from + part.len() < whole.len(), 64);
+    let mut answer = answers(asked, Code::CONTENT, option::BLOCK2, answer, part);
+    answer.options.push(option::ETAG, entity_tag(whole));
+    answer
+}
+
+fn three_at_a_time() -> Params {
+    Params {
+        nstart: 3,
+        ..params(64)
+    }
+}
+
+#[test]
+fn s2_4_a_second_get_of_a_resource_waits_until_the_first_has_all_its_blocks() {
+    let mut client = Subject::new(three_at_a_time());
+    let first = client.request(1, CON, "/status");
+    let mut asked = client.sent_one();
+    client.receive(1, &serve_block(&asked, &body(150)));
+    asked = client.sent_one();
+    let second = client.request(1, CON, "/status");
+    let third = client.request(1, CON, "/status");
+    assert_eq!(client.sent(), [], "wait for the first");
+    // What is no block of that resource passes them: another path, another peer.
+    client.request(1, CON, "/other");
+    client.request(2, CON, "/status");
+    assert_eq!(client.sent().len(), 2);
+    let mut ended = Vec::new();
+    for whole in [body(150), body(151), body(152)] {
+        loop {
+            client.receive(1, &serve_block(&asked, &whole));
+            ended.extend(client.responses());
+            let mut sent = client.sent();
+            assert!(sent.len() <= 1, "{sent:?}");
+            let Some((_, next)) = sent.pop() else {
+                break;
+            };
+            asked = next;
+            if option_of(&asked, option::BLOCK2).is_none_or(|block| block.number == 0) {
+                break;
+            }
+        }
+    }
+    let ended: Vec<_> = ended.iter().map(|(id, r)| (*id, r.payload.len())).collect();
+    assert_eq!(ended, [(first, 150), (second, 151), (third, 152)]);
+}
+
+#[test]
+fn s2_4_of_two_gets_that_turn_out_to_go_in_blocks_the_second_begins_again_after_the_first() {
+    let mut client = Subject::new(three_at_a_time());
+    // A server with one place for the bodies of a peer, each of its own.
+    let ids = [(); 2].map(|()| client.request(1, CON, "/status"));
+    let mut waiting: Vec<Message> = client.sent().into_iter().map(|(_, m)| m).collect();
+    assert_eq!(waiting.len(), 2);
+    let (mut place, mut made, mut ended, mut messages) = (body(150), 150, Vec::new(), 0);
+    while !waiting.is_empty() {
+        let asked = waiting.remove(0);
+        messages += 1;
+        if option_of(&asked, option::BLOCK2).is_none_or(|block| block.number == 0) {
+            made += 1;
+            place = body(made);
+        }
+        client.receive(1, &serve_block(&asked, &place));
+        ended.extend(client.responses().into_iter().map(|(id, _)| id));
+        waiting.extend(client.sent().into_iter().map(|(_, m)| m));
+    }
+    assert_eq!(ended, ids);
+    assert!(messages <= 10, "{messages} messages");
+}
+
+#[test]
+fn s2_5_a_second_put_of_a_resource_waits_until_the_first_has_gone() {
+    let mut client = Subject::new(three_at_a_time());
+    let put = |client: &mut Subject, length| {
+        let mut request = Request::new(Code::PUT, "/status");
+        request.payload = body(length);
+        client.endpoint.request(client.now, peer(1), CON, request)
+    };
+    let ids = [150, 130].map(|length| put(&mut client, length));
+    let (mut taken, mut ended) = (Vec::new(), Vec::new());
+    let mut sent = client.sent();
+    while let Some((_, asked)) = sent.pop() {
+        assert!(sent.is_empty());
+        let block1 = option_of(&asked, option::BLOCK1).unwrap();
+        taken.push((block1.number, block1.more));
+        let code = match block1.more {
+            true => Code::CONTINUE,
+            false => Code::CHANGED,
+        };
+        client.receive(1, &answers(&asked, code, option::BLOCK1, block1, b""));
+        ended.extend(client.responses().into_iter().map(|(id, _)| id));
+        sent = client.sent();
+    }
+    let blocks = [(0, true), (1, true), (2, false)];
+    assert_eq!(taken, [blocks, blocks].concat());
+    assert_eq!(ended, ids);
+}
+
+#[test]
+fn s2_4_what_waits_for_a_transfer_that_fails_or_is_cancelled_goes_on() {
+    for cancels in [true, false] {
+        let mut client = Subject::new(three_at_a_time());
+        let first = client.request(1, CON, "/status");
+        let asked = client.sent_one();
+        client.receive(1, &serve_block(&asked, &body(150)));
+        let asked = client.sent_one();
+        client.request(1, CON, "/status");
+        match cancels {
+            true => {
+                client.endpoint.cancel(first);
+                client.fire();
+            }
+            false => client.receive(1, &rst(asked.message_id)),
+        }
+        let next = option_of(&client.sent_one(), option::BLOCK2);
+        assert_eq!(next, Some(block(0, false, 64)));
+    }
+}

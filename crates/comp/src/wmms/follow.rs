@@ -93,7 +93,24 @@ impl Wmms {
     /// A node is not on hold any more, or gone: what was kept back goes out.
     pub(super) fn correspondent_returns(&mut self, now: SimTime, p_addr: Ipv6Addr) {
         for correspondent in self.away.returns(p_addr) {
-            self.endpoint.release(now, correspondent);
+            self.endpoint.retry(now, correspondent);
+        }
+    }
+
+    /// A node is where it was, and has not been on hold: what is on its way to the correspondents
+    /// there goes out once more, in case it was away without a word.
+    pub(super) fn correspondent_is_back(&mut self, now: SimTime, t_addr: Ipv6Addr) {
+        if self.away.is_at(t_addr) {
+            return;
+        }
+        let waiting: BTreeSet<SocketAddrV6> = (self.mmt.asked_by(t_addr).iter())
+            .filter_map(|node| self.forwards_of.get(node))
+            .flatten()
+            .filter_map(|id| Some(self.forwards.get(id)?.correspondent))
+            .filter(|correspondent| *correspondent.ip() == t_addr)
+            .collect();
+        for correspondent in waiting {
+            self.endpoint.retry(now, correspondent);
         }
     }
 

@@ -150,7 +150,10 @@ pub fn netem_delay() {
             let name = format!("port{number}");
             let [port, eth0] = veth(&ends, &node, [&name, "eth0"], number).await;
             core_links.set_master(port, bridge).await.unwrap();
-            core_links.netem(port, DELAY, None).await.unwrap();
+            core_links
+                .netem(port, Netem::new(DELAY, None))
+                .await
+                .unwrap();
             let address = net(&format!("fd00::{number}/64"));
             ends[1].add_address(eth0, address, Dad::Off).await.unwrap();
             sockets.push(socket(&node, global(address.addr())));
@@ -172,17 +175,20 @@ pub fn netem_settings() {
         } = Pair::new().await;
         assert_eq!(links.netem_of(eth0).await.unwrap(), None);
         let delay = Duration::from_nanos(12_345_678);
-        links.netem(eth0, delay, None).await.unwrap();
-        let expected = Netem {
-            delay,
-            rate: None,
-            limit: 10_000,
-        };
+        links.netem(eth0, Netem::new(delay, None)).await.unwrap();
+        let expected = Netem::new(delay, None);
         assert_eq!(links.netem_of(eth0).await.unwrap(), Some(expected));
+        let lossy = Netem {
+            jitter: Duration::from_nanos(2_345_678),
+            loss: "2.5 %".parse().unwrap(),
+            ..expected
+        };
+        links.netem(eth0, lossy).await.unwrap();
+        assert_eq!(links.netem_of(eth0).await.unwrap(), Some(lossy));
         // Above 2^32 bytes per second, a second attribute holds the rate.
         for bits_per_second in [250_000, 100_000_000, 80_000_000_000] {
             let rate = Some(DataRate { bits_per_second });
-            links.netem(eth0, delay, rate).await.unwrap();
+            links.netem(eth0, Netem::new(delay, rate)).await.unwrap();
             let found = links.netem_of(eth0).await.unwrap().unwrap();
             assert_eq!((found.delay, found.rate), (delay, rate));
         }

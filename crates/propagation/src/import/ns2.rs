@@ -12,22 +12,66 @@ use crate::position::Position;
 use crate::text::{ParseError, coordinate, excerpt, instant, microseconds, number};
 use crate::track::Waypoint;
 
-/// What is known of a node before the clock starts, with the line that says so.
+/// What is known of a node before the clock starts, with the line that says so. A node that is only
+/// put somewhere later is there from the start.
 #[derive(Default)]
 struct Start {
     line: usize,
     x_m: Option<f64>,
     y_m: Option<f64>,
+    later_x_m: Option<f64>,
+    later_y_m: Option<f64>,
 }
 
-/// A `setdest`.
+/// What a node does at an instant.
 struct Order {
     line: usize,
     at: Duration,
     node: u32,
-    to: Position,
-    speed_m_s: f64,
+    what: What,
 }
+
+enum What {
+    /// `setdest`.
+    Go { to: Position, speed_m_s: f64 },
+    /// `set X_` or `set Y_`: it is there at once, as in ns-3's `Ns2MobilityHelper`.
+    Jump { axis: Axis, to_m: f64 },
+}
+
+#[derive(Clone, Copy)]
+enum Axis {
+    X,
+    Y,
+    /// Height, which is passed over.
+    Z,
+}
+
+impl Axis {
+    fn read(word: &str) -> Result<Axis, String> {
+        match word {
+            "X_" => Ok(Axis::X),
+            "Y_" => Ok(Axis::Y),
+            "Z_" => Ok(Axis::Z),
+            other => Err(format!("`{}` is not X_, Y_ or Z_", excerpt(other))),
+        }
+    }
+}
+
+/// What scripts tell a node beside where it is: the colours and names of an animation, and when its
+/// parts start and stop.
+const NO_MOVEMENT: [&str; 11] = [
+    "add-mark",
+    "color",
+    "delete-mark",
+    "label",
+    "label-at",
+    "label-color",
+    "random-motion",
+    "reset",
+    "shape",
+    "start",
+    "stop",
+];
 
 pub(super) fn parse(text: &str) -> Result<BTreeMap<u32, Vec<Waypoint>>, ParseError> {
     let mut starts: BTreeMap<u32, Start> = BTreeMap::new();
@@ -40,7 +84,9 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<u32, Vec<Waypoint>>, ParseErr
         let wrong = |message| ParseError::new(number, message);
         match words.as_slice() {
             [] | ["set" | "puts" | "$god_", ..] => {}
-            [sim, "at", _, "$god_", ..] if is_simulator(sim) => {}
+            [sim, "at", _, "$god_", ..] | [sim, "initial_node_pos", ..] if is_simulator(sim) => {}
+            [node, what, ..] if is_no_movement(node, what) => {}
+            [sim, "at", _, node, what, ..] if is_simulator(sim) && is_no_movement(node, what) => {}
             [node, "set", axis, value] if node_number(node).is_some() => {
                 count.one_more(number)?;
                 let start = starts
@@ -48,14 +94,35 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<u32, Vec<Waypoint>>, ParseErr
                     .or_default();
                 start.line = number;
                 let value = coordinate(value).map_err(wrong)?;
-                match *axis {
-                    "X_" => start.x_m = Some(value),
-                    "Y_" => start.y_m = Some(value),
-                    "Z_" => {}
-                    other => {
-                        return Err(wrong(format!("`{}` is not X_, Y_ or Z_", excerpt(other))));
-                    }
+                match Axis::read(axis).map_err(wrong)? {
+                    Axis::X => start.x_m = Some(value),
+                    Axis::Y => start.y_m = Some(value),
+                    Axis::Z => {}
                 }
+            }
+            [sim, "at", at, node, "set", axis, value]
+                if is_simulator(sim) && node_number(node).is_some() =>
+            {
+                count.one_more(number)?;
+                let node = node_number(node).unwrap_or_default();
+                let start = starts.entry(node).or_default();
+                start.line = start.line.max(number);
+                let (at, to_m) = (
+                    instant(at).map_err(wrong)?,
+                    coordinate(value).map_err(wrong)?,
+                );
+                let axis = Axis::read(axis).map_err(wrong)?;
+                match axis {
+                    Axis::X => start.later_x_m = start.later_x_m.or(Some(to_m)),
+                    Axis::Y => start.later_y_m = start.later_y_m.or(Some(to_m)),
+                    Axis::Z => continue,
+                }
+                orders.push(Order {
+                    line: number,
+                    at,
+                    node,
+                    what: What::Jump { axis, to_m },
+                });
             }
             [sim, "at", at, node, "setdest", x, y, speed]
                 if is_simulator(sim) && node_number(node).is_some() =>
@@ -109,6 +176,11 @@ fn is_simulator(word: &str) -> bool {
     matches!(word, "$ns_" | "$ns")
 }
 
+/// Whether a node is told something that moves it nowhere.
+fn is_no_movement(node: &str, what: &str) -> bool {
+    node_number(node).is_some() && NO_MOVEMENT.contains(&what)
+}
+
 /// `$node_(7)` is 7.
 fn node_number(word: &str) -> Option<u32> {
     let digits = word.strip_prefix("$node_(")?.strip_suffix(')')?;
@@ -122,15 +194,15 @@ fn order(line: usize, node: u32, [at, x, y, speed]: [&str; 4]) -> Result<Order, 
     if speed_m_s < 0.0 {
         return Err(format!("`{}` is not {what}", excerpt(speed)));
     }
+    let to = Position {
+        x_m: coordinate(x)?,
+        y_m: coordinate(y)?,
+    };
     Ok(Order {
         line,
         at: instant(at)?,
         node,
-        to: Position {
-            x_m: coordinate(x)?,
-            y_m: coordinate(y)?,
-        },
-        speed_m_s,
+        what: What::Go { to, speed_m_s },
     })
 }
 
@@ -142,8 +214,8 @@ fn places(starts: BTreeMap<u32, Start>) -> Result<BTreeMap<u32, Vec<Waypoint>>, 
             ParseError::new(start.line, message)
         };
         let position = Position {
-            x_m: start.x_m.ok_or_else(|| missing("X_"))?,
-            y_m: start.y_m.ok_or_else(|| missing("Y_"))?,
+            x_m: (start.x_m.or(start.later_x_m)).ok_or_else(|| missing("X_"))?,
+            y_m: (start.y_m.or(start.later_y_m)).ok_or_else(|| missing("Y_"))?,
         };
         let at = Duration::ZERO;
         Ok((node, vec![Waypoint { at, position }]))
@@ -151,7 +223,7 @@ fn places(starts: BTreeMap<u32, Start>) -> Result<BTreeMap<u32, Vec<Waypoint>>, 
     starts.into_iter().map(place).collect()
 }
 
-/// Turns a node that is on its way, or stands, to a new destination.
+/// Turns a node that is on its way, or stands, to a new destination, or puts it there.
 fn obey(waypoints: &mut Vec<Waypoint>, order: &Order) {
     let mut here = waypoints[waypoints.len() - 1];
     if here.at > order.at {
@@ -165,13 +237,35 @@ fn obey(waypoints: &mut Vec<Waypoint>, order: &Order) {
     if waypoints.last() != Some(&here) {
         waypoints.push(here);
     }
-    let metres = here.position.distance_m(order.to);
-    if order.speed_m_s > 0.0 && metres > 0.0 {
-        waypoints.push(Waypoint {
-            at: order
-                .at
-                .saturating_add(microseconds(metres / order.speed_m_s)),
-            position: order.to,
-        });
+    match order.what {
+        What::Go { to, speed_m_s } => {
+            let metres = here.position.distance_m(to);
+            if speed_m_s > 0.0 && metres > 0.0 {
+                let takes = microseconds(metres / speed_m_s);
+                waypoints.push(Waypoint {
+                    at: order.at.saturating_add(takes),
+                    position: to,
+                });
+            }
+        }
+        What::Jump { axis, to_m } => {
+            let mut there = here;
+            match axis {
+                Axis::X => there.position.x_m = to_m,
+                Axis::Y => there.position.y_m = to_m,
+                Axis::Z => {}
+            }
+            // X and Y at one instant are one jump.
+            let before = waypoints
+                .len()
+                .checked_sub(2)
+                .map(|before| waypoints[before]);
+            if before.is_some_and(|before| before.at == order.at) {
+                waypoints.pop();
+            }
+            if waypoints.last() != Some(&there) {
+                waypoints.push(there);
+            }
+        }
     }
 }

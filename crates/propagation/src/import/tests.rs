@@ -128,6 +128,55 @@ fn an_error_in_an_ns2_file_has_its_line() {
 }
 
 #[test]
+fn a_place_at_a_time_is_a_jump_of_both_coordinates_at_once() {
+    let text = "$node_(0) set X_ 100.0\n$node_(0) set Y_ 100.0\n$node_(0) set Z_ 0\n\
+                $ns_ at 0.0 \"$node_(0) setdest 100.0 100.0 0.0\"\n\
+                $ns_ at 5.0 \"$node_(0) set X_ 200.0\"\n\
+                $ns_ at 5.0 \"$node_(0) set Y_ 250.0\"\n\
+                $ns_ at 5.0 \"$node_(0) set Z_ 3.0\"\n\
+                $ns_ at 6.0 \"$node_(0) setdest 210.0 250.0 1.0\"\n\
+                $ns_ at 8.0 \"$node_(0) set Y_ 0.0\"\n";
+    let nodes = parse(Format::Ns2, text).unwrap();
+    let track = &nodes[&0];
+    assert_eq!(at(track, 4.999), (100.0, 100.0));
+    assert_eq!(at(track, 5.0), (200.0, 250.0));
+    assert_eq!(at(track, 7.0), (201.0, 250.0));
+    assert_eq!(at(track, 8.0), (202.0, 0.0), "a jump ends the leg");
+    assert_eq!(at(track, 60.0), (202.0, 0.0));
+    let jumps = track.windows(2).filter(|pair| pair[0].at == pair[1].at);
+    assert_eq!(jumps.count(), 2, "{track:?}");
+}
+
+#[test]
+fn a_node_that_is_only_put_somewhere_later_is_there_from_the_start() {
+    let text = "$ns_ at 3.0 \"$node_(2) set X_ 7\"\n$ns_ at 3.0 \"$node_(2) set Y_ 8\"\n";
+    let nodes = parse(Format::Ns2, text).unwrap();
+    assert_eq!(at(&nodes[&2], 0.0), (7.0, 8.0));
+    let half = "$ns_ at 3.0 \"$node_(2) set X_ 7\"\n";
+    assert!(error(Format::Ns2, half).starts_with("line 1: `$node_(2)` has no"));
+}
+
+#[test]
+fn what_moves_no_node_is_passed_over() {
+    let still = "$node_(0) set X_ 1\n$node_(0) set Y_ 2\n";
+    for line in [
+        "$ns_ initial_node_pos $node_(0) 20",
+        "$ns initial_node_pos $node_(0) 20",
+        "$node_(0) start",
+        "$ns_ at 0.0 \"$node_(0) start\"",
+        "$ns_ at 90.0 \"$node_(0) stop\";",
+        "$node_(0) color red",
+        "$ns_ at 1.5 \"$node_(0) color blue\"",
+        "$ns_ at 1.5 \"$node_(0) label {a car}\"",
+        "$node_(0) random-motion 0",
+    ] {
+        let nodes = parse(Format::Ns2, &format!("{still}{line}\n"));
+        let nodes = nodes.unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(nodes[&0].len(), 1, "{line}");
+    }
+}
+
+#[test]
 fn a_trailing_comment_ends_the_line() {
     let text = "$node_(0) set X_ 1.0 ;# east\n$node_(0) set Y_ 2.0;\n";
     let nodes = parse(Format::Ns2, text).unwrap();

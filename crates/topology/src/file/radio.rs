@@ -9,7 +9,7 @@ use units::{Db, Dbm};
 
 use super::place::Pair;
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::{Span, not_a_word};
+use crate::diagnostic::{Span, misspelt, not_a_word};
 use crate::plan::Medium;
 use crate::scalar::{Hertz, Metres, Milliamperes, Volts};
 use crate::schema::parts::as_schema;
@@ -191,15 +191,17 @@ pub enum PathLoss {
 impl Decode for PathLoss {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
         let model: At<String> = d.table_key(tree, "model")?;
-        match model.as_str() {
+        let words = ["free-space", "log-distance", "two-ray"];
+        let mut word = model.as_str();
+        if !words.contains(&word) && !word.is_empty() {
+            d.report(model.span, format!("model {}", not_a_word(word, &words)));
+            word = misspelt(word, &words)?;
+        }
+        match word {
             "free-space" => Decode::decode(tree, d).map(PathLoss::FreeSpace),
             "log-distance" => Decode::decode(tree, d).map(PathLoss::LogDistance),
             "two-ray" => Decode::decode(tree, d).map(PathLoss::TwoRay),
-            other => {
-                let words = ["free-space", "log-distance", "two-ray"];
-                d.report(model.span, format!("model {}", not_a_word(other, &words)));
-                None
-            }
+            _ => None,
         }
     }
 }

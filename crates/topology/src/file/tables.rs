@@ -64,6 +64,11 @@ macro_rules! tables {
                 let entries = d.table(tree, &known)?;
                 <Self as $crate::file::tables::Table>::fields(&entries, d)
             }
+
+            fn stand_in(span: $crate::diagnostic::Span) -> Option<Self> {
+                let (none, mut unheard) = ($crate::decode::Entries::none(span), Default::default());
+                <Self as $crate::file::tables::Table>::fields(&none, &mut unheard)
+            }
         }
     )*};
 }
@@ -89,14 +94,16 @@ macro_rules! tagged {
                 d: &mut $crate::decode::Decoder,
             ) -> Option<Self> {
                 let given: $crate::decode::At<String> = d.table_key(tree, $key)?;
-                match given.as_str() {
+                let words = [$($word),*];
+                let mut word = given.as_str();
+                if !words.contains(&word) && !word.is_empty() {
+                    let right = $crate::diagnostic::not_a_word(word, &words);
+                    d.report(given.span, format!("{} {right}", $key));
+                    word = $crate::diagnostic::misspelt(word, &words)?;
+                }
+                match word {
                     $( $word => $crate::decode::Decode::decode(tree, d).map($name::$variant), )*
-                    other => {
-                        let words = [$($word),*];
-                        let right = $crate::diagnostic::not_a_word(other, &words);
-                        d.report(given.span, format!("{} {right}", $key));
-                        None
-                    }
+                    _ => None,
                 }
             }
         }

@@ -167,6 +167,7 @@ impl Given {
         let all: Vec<&str> = r.running(is_wmms).collect();
         let message = match all.as_slice() {
             [only] => return context.network.address_of(only),
+            [] if !r.faults.nodes_known() => return NO_ADDRESS,
             [] => format!(
                 "`{}` needs a wmms to register at, and there is none; add one, \
                  `wmms: {{ role: wmms }}`",

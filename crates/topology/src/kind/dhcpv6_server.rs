@@ -7,10 +7,12 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
+use super::radio::Radio;
 use super::router::Router;
 use super::{Node, Serves, ServiceFacts, ServiceTable};
 use crate::decode::At;
 use crate::diagnostic::alternatives;
+use crate::plan::AddressMode;
 use crate::resolve::identity::{self, Network};
 use crate::resolve::timers::s;
 use crate::resolve::{Context, Resolver, or};
@@ -160,6 +162,7 @@ impl Dhcpv6Server {
                 );
                 r.problem(pool.router.span, message);
             }
+            pool.warn_if_small(r, &path, router.name);
             given.extend(pool.plan(r, &path, router, network));
         }
         let named = |router: &identity::Router<'_>| {
@@ -186,6 +189,27 @@ impl Dhcpv6Server {
 }
 
 impl Pool {
+    /// Warns of a pool with fewer addresses than there are nodes that may ask for one.
+    fn warn_if_small(&self, r: &mut Resolver<'_>, path: &str, router: &str) {
+        let may_ask = |node: &Node, radio: &Radio| match &radio.handover {
+            _ if r.address_mode(node) != AddressMode::Dhcpv6 => false,
+            Some(moving) => moving.may_attach(router),
+            None => *radio.attached_to.value == *router,
+        };
+        let nodes = r.hosts().filter(|(_, node, radio)| may_ask(node, radio));
+        let nodes = nodes.count() as u128;
+        let (first, last) = (self.first.value.to_bits(), self.last.value.to_bits());
+        let addresses = (last.saturating_sub(first)).saturating_add(1);
+        if addresses < nodes {
+            let es = if addresses == 1 { "" } else { "es" };
+            let message = format!(
+                "`{path}`: the pool of {router} has {addresses} address{es} for {nodes} nodes that may \
+                 ask for one there; make it larger, or leave `pools` out"
+            );
+            r.warning(self.last.span, message);
+        }
+    }
+
     fn plan(
         &self,
         r: &mut Resolver<'_>,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use propagation::Position;
 use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
 use units::{Channel, Db, Dbm, PanId};
 
 use super::Node;
-use super::router::DEFAULT_MAX_INTERVAL;
+use super::router::{self, DEFAULT_MAX_INTERVAL};
 use crate::decode::{At, Block};
 use crate::plan::{EarlyScanPlan, NodeName, ScanPlan};
 use crate::resolve::identity::Router;
@@ -30,7 +31,9 @@ tables! {
 
     /// The signal condition that starts a handover. A lost link triggers at once.
     pub struct Trigger {
-        /// The serving router's signal must be under this …; default -75 dBm.
+        /// The serving router's signal must be under this …; default -75 dBm, under `phy` of a node
+        /// that the scenario moves less, if the next router is better by the hysteresis only farther
+        /// out.
         pub threshold: Option<At<Dbm>>,
         /// … and a candidate's must be better by this …; default 6 dB.
         pub hysteresis: Option<At<Db>>,
@@ -58,6 +61,29 @@ tables! {
         /// From the start of one scan to the start of the next, at least a dwell.
         pub every: At<Duration>,
     }
+}
+
+/// The signal under which a node leaves its router, where nothing says otherwise.
+const THRESHOLD: Dbm = Dbm(-75.0);
+/// A threshold that follows from where routers stand is at least this over the sensitivity: what is
+/// left has to last until the node has gone.
+const LEAST_OVER_SENSITIVITY: Db = Db(3.0);
+/// Into how many parts the way from one router to the next is cut when a threshold is looked for.
+const GAP_STEPS: u32 = 1000;
+
+/// The largest distance in metres from any of `places` to the one next to it; none if there are not
+/// two.
+pub(crate) fn widest_gap(places: &[Position]) -> Option<f64> {
+    let next = |(i, place): (usize, &Position)| {
+        let others = places.iter().enumerate().filter(|(j, _)| *j != i);
+        let distances = others.map(|(_, other)| place.distance_m(*other));
+        distances.min_by(f64::total_cmp)
+    };
+    places
+        .iter()
+        .enumerate()
+        .filter_map(next)
+        .max_by(f64::total_cmp)
 }
 
 /// The channels of a scan.
@@ -137,17 +163,19 @@ impl Moving {
         let leaving = self.leaving.as_ref();
         let (scan, signal_timeout) = self.search(r, &path, context);
         let trigger = leaving.and_then(|leaving| leaving.trigger.as_ref());
+        let hysteresis = r.checked(
+            &format!("{path}.trigger.hysteresis"),
+            trigger.and_then(|t| t.hysteresis),
+            Db(6.0),
+            |value| value.to_string(),
+            |value| value.0 >= 0.0,
+            "0 dB or more",
+        );
+        let threshold = trigger.and_then(|t| t.threshold);
         HandoverPlan {
             trigger: TriggerPlan {
-                threshold: or(trigger.and_then(|t| t.threshold), Dbm(-75.0)),
-                hysteresis: r.checked(
-                    &format!("{path}.trigger.hysteresis"),
-                    trigger.and_then(|t| t.hysteresis),
-                    Db(6.0),
-                    |value| value.to_string(),
-                    |value| value.0 >= 0.0,
-                    "0 dB or more",
-                ),
+                threshold: or(threshold, self.default_threshold(r, context, hysteresis)),
+                hysteresis,
                 samples: r.at_least_one(
                     &format!("{path}.trigger.samples"),
                     trigger.and_then(|t| t.samples),
@@ -163,6 +191,12 @@ impl Moving {
             signal_timeout,
             candidates: self.candidates(r, context, home),
         }
+    }
+
+    /// Whether `router` is among the candidates.
+    pub(crate) fn may_attach(&self, router: &str) -> bool {
+        let given = self.candidates.as_ref();
+        given.is_none_or(|given| given.iter().any(|candidate| *candidate.value == *router))
     }
 
     fn candidates<'t>(
@@ -209,7 +243,7 @@ impl Moving {
             r.phy_only(&format!("{path}.signal_timeout"), at, medium);
             return (None, None);
         }
-        let interval = self.longest_interval(context);
+        let interval = self.longest_interval(r, context);
         let dwell = r.positive(
             &format!("{path}.scan.dwell"),
             scan.and_then(|s| s.dwell),
@@ -235,15 +269,43 @@ impl Moving {
         (Some(ScanPlan { dwell, early }), Some(signal_timeout))
     }
 
-    /// The longest time without a router advertisement of any candidate.
-    fn longest_interval(&self, context: &Context<'_, '_>) -> Duration {
-        let is_candidate = |name: &str| {
-            let given = self.candidates.as_ref();
-            given.is_none_or(|given| given.iter().any(|candidate| *candidate.value == *name))
-        };
+    /// The signal under which a node leaves its router if the file does not say it: [`THRESHOLD`], or
+    /// what is left of it where the next router is better by the hysteresis, if that is less and the
+    /// scenario moves the node. Before that a node that looks around finds nothing to go to.
+    fn default_threshold(
+        &self,
+        r: &Resolver<'_>,
+        context: &Context<'_, '_>,
+        hysteresis: Db,
+    ) -> Dbm {
+        let model = context.model;
         let routers = context.network.routers.iter();
-        let candidates = routers.filter(|router| is_candidate(router.name));
-        let intervals = candidates.map(|router| router.file.max_interval());
+        let candidates = routers.filter(|router| self.may_attach(router.name));
+        let places: Vec<Position> = candidates
+            .filter_map(|router| r.position_of(router.name))
+            .collect();
+        let goes = model.is_phy() && r.goes(context.name);
+        let Some(gap) = widest_gap(&places).filter(|_| goes) else {
+            return THRESHOLD;
+        };
+        let radio = &model.plan;
+        let left = |metres: f64| radio.tx_power - model.mean_loss(metres);
+        let better = |metres: &f64| left(gap - metres) >= left(*metres) + hysteresis;
+        let steps = (0..=GAP_STEPS).map(|step| gap * f64::from(step) / f64::from(GAP_STEPS));
+        let least = (radio.sensitivity + LEAST_OVER_SENSITIVITY).0.ceil();
+        let there = steps.into_iter().find(better).map(left);
+        let there = there.map_or(least, |signal| signal.0.floor().max(least));
+        Dbm(THRESHOLD.0.min(there))
+    }
+
+    /// The longest time without a router advertisement of any candidate.
+    fn longest_interval(&self, r: &Resolver<'_>, context: &Context<'_, '_>) -> Duration {
+        let routers = context.network.routers.iter();
+        let candidates = routers.filter(|router| self.may_attach(router.name));
+        let intervals = candidates.map(|router| {
+            let listened_for = router::Router::is_listened_for(r, context, router.name);
+            router.file.max_interval(listened_for)
+        });
         intervals.max().unwrap_or(DEFAULT_MAX_INTERVAL)
     }
 }

@@ -244,7 +244,8 @@ impl Radio {
         let at = format!("{}.attached_to", context.path);
         r.named(&at, &self.attached_to, "an edge-router", Node::is_router);
         let address = r.address_mode(context.node);
-        if address == AddressMode::Dhcpv6 && r.dhcpv6_servers().next().is_none() {
+        let no_server = r.dhcpv6_servers().next().is_none() && r.faults.nodes_known();
+        if address == AddressMode::Dhcpv6 && no_server {
             let at = self.host.address.map(|address| address.span);
             r.problem(
                 at.unwrap_or(r.span_of(context.name)),

@@ -349,7 +349,8 @@ impl Poll {
         node: &At<String>,
     ) -> Option<PollPlan> {
         let every = r.positive(&format!("{path}.every"), self.every, s(1));
-        let fits = |node: &Node| !node.served().is_empty();
+        let unread = r.serves_unread(node);
+        let fits = |node: &Node| unread || !node.served().is_empty();
         let wanted =
             "a node that serves resources: a mobile-node, a sensor, or one with `resources`";
         let (node, target) = r.named(&format!("{path}.node"), node, wanted, fits)?;
@@ -389,7 +390,7 @@ impl Poll {
             Some(given) => served.iter().find(|served| served.path == given.value),
             None => served.first().filter(|_| served.len() == 1),
         };
-        if found.is_some() {
+        if found.is_some() || r.serves_unread(&self.node.value) {
             return found.copied();
         }
         let known = alternatives(served.iter().map(|served| served.path));

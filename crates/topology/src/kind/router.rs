@@ -10,6 +10,7 @@ use units::{Channel, PanId};
 
 use super::antenna::Antenna;
 use super::dhcpv6_server;
+use super::radio::Radio;
 use super::wired::Wired;
 use super::{Expand, Mobility, Node, Place, ServiceKeys};
 use crate::decode::{At, Block, Decoder};
@@ -58,11 +59,13 @@ tables! {
     pub struct RouterAdvertisements {
         /// MinRtrAdvInterval; default a third of max_interval (all of it under 9 s).
         pub min_interval: Option<At<Duration>>,
-        /// MaxRtrAdvInterval, 70 ms (RFC 6275 §7.5) to 1800 s; default 600 s.
+        /// MaxRtrAdvInterval, 70 ms (RFC 6275 §7.5) to 1800 s; default 600 s, under `phy` of a router
+        /// to which a node may go that the scenario moves 500 ms.
         pub max_interval: Option<At<Duration>>,
         /// MAX_RA_DELAY_TIME: longest random delay of a solicited advertisement; default 0.5 s.
         pub max_response_delay: Option<At<Duration>>,
-        /// MIN_DELAY_BETWEEN_RAS; default 3 s.
+        /// MIN_DELAY_BETWEEN_RAS; default 3 s, under `phy` of a router to which a node may go that
+        /// the scenario moves, and whose `max_interval` is shorter, 30 ms (RFC 6275 §7.5).
         pub min_delay_between: Option<At<Duration>>,
         /// AdvDefaultLifetime, whole seconds, 0 or max_interval to 9000 s; default three times
         /// max_interval.
@@ -189,15 +192,30 @@ const MAX_REACHABLE_TIME: Duration = s(3600);
 
 /// RFC 4861 §6.2.1: MaxRtrAdvInterval's default.
 pub(crate) const DEFAULT_MAX_INTERVAL: Duration = s(600);
+/// MaxRtrAdvInterval of a router that is listened for, where the file says nothing of its intervals:
+/// twice a second, so that a node need not listen long.
+const LISTENED_FOR_MAX_INTERVAL: Duration = ms(500);
+/// RFC 4861 §10: MIN_DELAY_BETWEEN_RAS.
+const MIN_DELAY_BETWEEN: Duration = s(3);
+/// RFC 6275 §7.5: MinDelayBetweenRAs of a router whose intervals are shorter than RFC 4861 allows.
+const LISTENED_FOR_MIN_DELAY_BETWEEN: Duration = ms(30);
 
 impl Router {
-    /// The longest time between its multicast advertisements.
-    pub(crate) fn max_interval(&self) -> Duration {
-        let advertisements = self.router_advertisements.as_ref();
-        or(
-            advertisements.and_then(|ra| ra.max_interval),
-            DEFAULT_MAX_INTERVAL,
-        )
+    /// The longest time between its multicast advertisements. `listened_for`: by the
+    /// per-frame air nodes that go to it find it by them.
+    pub(crate) fn max_interval(&self, listened_for: bool) -> Duration {
+        default_max_interval(self.router_advertisements.as_ref(), listened_for)
+    }
+
+    /// Whether a node whose signals change while the scenario lasts finds the router `name` by its
+    /// advertisements.
+    pub(super) fn is_listened_for(r: &Resolver<'_>, context: &Context<'_, '_>, name: &str) -> bool {
+        let mut going = r.going().filter_map(Node::host);
+        let may_attach = |radio: &Radio| {
+            let moving = radio.handover.as_ref();
+            moving.is_some_and(|moving| moving.may_attach(name))
+        };
+        context.model.is_phy() && going.any(may_attach)
     }
 
     /// The plan of `context`'s node.
@@ -235,7 +253,7 @@ impl Router {
             router_advertisements: advertisements(
                 r,
                 &ra_path,
-                ra,
+                (ra, Router::is_listened_for(r, context, context.name)),
                 !managed.is_empty(),
                 !autonomous.is_empty(),
             ),
@@ -244,15 +262,29 @@ impl Router {
     }
 }
 
+/// MaxRtrAdvInterval as given, or by default.
+fn default_max_interval(file: Option<&RouterAdvertisements>, listened_for: bool) -> Duration {
+    let says_nothing = file.is_none_or(|ra| ra.min_interval.is_none());
+    let default = match listened_for && says_nothing {
+        true => LISTENED_FOR_MAX_INTERVAL,
+        false => DEFAULT_MAX_INTERVAL,
+    };
+    or(file.and_then(|ra| ra.max_interval), default)
+}
+
 /// Router advertisements; `managed` and `autonomous` are what the nodes need.
 fn advertisements(
     r: &mut Resolver<'_>,
     path: &str,
-    file: Option<&RouterAdvertisements>,
+    (file, listened_for): (Option<&RouterAdvertisements>, bool),
     managed: bool,
     autonomous: bool,
 ) -> RouterAdvertisementPlan {
-    let (min_interval, max_interval) = intervals(r, path, file);
+    let (min_interval, max_interval) = intervals(r, path, file, listened_for);
+    let min_delay_between = match listened_for && max_interval < MIN_DELAY_BETWEEN {
+        true => LISTENED_FOR_MIN_DELAY_BETWEEN,
+        false => MIN_DELAY_BETWEEN,
+    };
     let zero = Duration::ZERO;
     let lifetime_right = format!(
         "0 s, or whole seconds from max_interval, {}, to 9000 s (RFC 4861 §6.2.1)",
@@ -267,7 +299,7 @@ fn advertisements(
         min_interval,
         max_interval,
         max_response_delay: or(file.and_then(|f| f.max_response_delay), ms(500)),
-        min_delay_between: or(file.and_then(|f| f.min_delay_between), s(3)),
+        min_delay_between: or(file.and_then(|f| f.min_delay_between), min_delay_between),
         router_lifetime: r.duration(
             &format!("{path}.router_lifetime"),
             file.and_then(|f| f.router_lifetime),
@@ -306,11 +338,12 @@ fn intervals(
     r: &mut Resolver<'_>,
     path: &str,
     file: Option<&RouterAdvertisements>,
+    listened_for: bool,
 ) -> (Duration, Duration) {
     let max = r.duration(
         &format!("{path}.max_interval"),
         file.and_then(|f| f.max_interval),
-        DEFAULT_MAX_INTERVAL,
+        default_max_interval(file, listened_for),
         |value| (MAX_INTERVAL.0..=MAX_INTERVAL.1).contains(&value),
         "from 70 ms (RFC 6275 §7.5) to 1800 s (RFC 4861 §6.2.1)",
     );

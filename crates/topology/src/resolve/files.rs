@@ -1,6 +1,7 @@
 //! What stands in other files: traces and movements.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::time::Duration;
 
 use propagation::import::{self, Format};
@@ -22,6 +23,27 @@ type Nodes = Result<BTreeMap<u32, Vec<Waypoint>>, String>;
 /// A step whose import failed, which has been reported, is not there.
 pub(super) type Imports = BTreeMap<usize, Vec<Waypoint>>;
 
+/// What a file of gzip begins with (RFC 1952 §2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Longest text of a compressed file: more than a million waypoints.
+const MAX_UNPACKED: u64 = 128 << 20;
+
+/// The bytes themselves, or what gzip made them from: BonnMotion's own files are compressed.
+fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    if !bytes.starts_with(&GZIP) {
+        return Ok(bytes);
+    }
+    let mut text = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes.as_slice()).take(MAX_UNPACKED + 1);
+    reader
+        .read_to_end(&mut text)
+        .map_err(|error| format!("not unpacked by gzip: {error}"))?;
+    if text.len() as u64 > MAX_UNPACKED {
+        return Err(format!("more than {} MiB unpacked", MAX_UNPACKED >> 20));
+    }
+    Ok(text)
+}
+
 impl Resolver<'_> {
     /// Reads the file `name`, or says what is wrong.
     fn read<T>(
@@ -30,6 +52,7 @@ impl Resolver<'_> {
         parse: impl FnOnce(&str) -> Result<T, ParseError>,
     ) -> Result<T, String> {
         let bytes = (self.files)(name).map_err(|error| format!("cannot read `{name}`: {error}"))?;
+        let bytes = unpacked(bytes).map_err(|error| format!("`{name}`: {error}"))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` is not UTF-8 text"))?;
         parse(&text).map_err(|error| format!("`{name}`: {error}"))
     }

@@ -176,7 +176,7 @@ impl<'t> Resolver<'t> {
             .iter()
             .filter_map(|(name, (span, node))| Some((*name, *span, node.router()?)))
             .collect();
-        if files.is_empty() {
+        if files.is_empty() && self.faults.nodes_known() {
             let span = self.topology.nodes.0.first().map(|(name, _)| name.span);
             self.problem(
                 span.unwrap_or(self.topology.name.span),

@@ -56,6 +56,11 @@ impl<'t> Resolver<'t> {
         places
     }
 
+    /// Where the file says that a node is when the scenario starts.
+    pub(crate) fn position_of(&self, name: &str) -> Option<Position> {
+        position_of(self.nodes.get(name)?.1)
+    }
+
     /// The two nodes of a link: both known, both with a radio, and not the same.
     pub(super) fn ends(&mut self, path: &str, pair: &Pair) -> Option<Ends<'t>> {
         let wanted = "a node with a radio: an edge-router, a mobile-node or a sensor";

@@ -31,7 +31,8 @@ impl<'t> Resolver<'t> {
         };
         let Some(from) = world.positions.get(node).copied() else {
             // The import of a node without a position has failed, which has been reported.
-            if step.import.is_some() && !setting.imports.contains_key(&index) {
+            let failed = step.import.is_some() && !setting.imports.contains_key(&index);
+            if failed || self.faults.below(&format!("nodes.{node}.position")) {
                 return Ok(());
             }
             let message = format!("`{node}` has no `position` to move from; give it one");

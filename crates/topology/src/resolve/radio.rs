@@ -42,6 +42,11 @@ impl RadioModel {
         rounded(self.path_loss.mean_loss(from.distance_m(to)).0)
     }
 
+    /// Loss over so many metres without shadowing.
+    pub(crate) fn mean_loss(&self, metres: f64) -> Db {
+        self.path_loss.mean_loss(metres)
+    }
+
     /// Whether frames go over the per-frame air.
     pub(crate) fn is_phy(&self) -> bool {
         self.plan.medium == Medium::Phy
@@ -119,7 +124,8 @@ impl Resolver<'_> {
 
     /// Refuses a key that `edges` has no use for.
     pub(crate) fn phy_only(&mut self, path: &str, given: Option<Span>, medium: Medium) {
-        if let (Some(span), Medium::Edges) = (given, medium) {
+        let known = !self.faults.stood_in("radio.medium");
+        if let (Some(span), Medium::Edges, true) = (given, medium, known) {
             let message = format!(
                 "`{path}` belongs to `medium: phy`: under `edges` a link is there or not, without \
                  airtime or loss; remove it, or change `radio.medium`"

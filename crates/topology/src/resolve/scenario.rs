@@ -34,23 +34,32 @@ impl<'t> Resolver<'t> {
             |value| !value.is_zero() && value <= MAX_DURATION,
             "longer than zero and at most 24 h",
         );
+        let end_known = !self.faults.stood_in("scenario.duration");
         let mut occurrences = Vec::new();
         for (i, step) in file.steps.iter().flatten().enumerate() {
             let path = format!("scenario.steps[{i}]");
-            let checked = check_shape(step).and_then(|()| times(step, duration));
-            match checked {
-                Ok(at) if self.nodes_fit(&path, step) => {
-                    occurrences.extend(at.into_iter().map(|at| (at, i, step)));
-                    if occurrences.len() > MAX_STEPS {
-                        self.problem(step.at.span, format!("`{path}`: {}", too_many()));
-                        break;
-                    }
-                }
-                Ok(_) => {}
-                Err((span, message)) => {
-                    self.problem(span, format!("`{path}`: {message}"));
-                    self.nodes_fit(&path, step);
-                }
+            let fits = self.nodes_fit(&path, step);
+            let shape = check_shape(step);
+            // Without an end nothing is too late.
+            let when = match end_known {
+                true => times(step, duration),
+                false => Ok(Vec::new()),
+            };
+            let right = fits && shape.is_ok();
+            for (span, message) in [shape.err(), when.as_ref().err().cloned()]
+                .into_iter()
+                .flatten()
+            {
+                self.problem(span, format!("`{path}`: {message}"));
+            }
+            let at = when.unwrap_or_default();
+            self.steps += at.len();
+            if right {
+                occurrences.extend(at.into_iter().map(|at| (at, i, step)));
+            }
+            if occurrences.len() > MAX_STEPS {
+                self.problem(step.at.span, format!("`{path}`: {}", too_many()));
+                break;
             }
         }
         // Stable: what the file says first happens first.
@@ -82,8 +91,12 @@ impl<'t> Resolver<'t> {
         };
         let mut fits = |key: &str, name: &Option<At<String>>, wanted, fits: fn(&Node) -> bool| {
             let path = format!("{path}.{key}");
-            name.as_ref()
-                .is_none_or(|name| self.named(&path, name, wanted, fits).is_some())
+            name.as_ref().is_none_or(|name| {
+                // What it would need for this may be what could not be read.
+                let sleep = format!("nodes.{}.sleep", name.value);
+                let unread = key == "wake" && self.faults.below(&sleep);
+                unread || self.named(&path, name, wanted, fits).is_some()
+            })
         };
         let is_host = |node: &Node| node.host().is_some();
         let moves = fits("move", &step.r#move, "a mobile-node or a sensor", is_host);
@@ -92,6 +105,12 @@ impl<'t> Resolver<'t> {
         let sleeps = |node: &Node| node.host().is_some_and(|host| host.sleep.is_some());
         let wakes = fits("wake", &step.wake, "a node with `sleep`", sleeps);
         links && moves && crashes && restarts && wakes
+    }
+
+    /// Whether what was before a step is what the file says, so that what is missing there is missing.
+    pub(super) fn history_known(&self) -> bool {
+        let told = ["scenario.steps", "links", "nodes", "radio"];
+        !told.iter().any(|path| self.faults.below(path))
     }
 
     /// Plays one occurrence of a step.
@@ -110,7 +129,7 @@ impl<'t> Resolver<'t> {
             let Some(node) = self.known(name) else {
                 return Ok(());
             };
-            if !world.crashed.insert(node) {
+            if !world.crashed.insert(node) && self.history_known() {
                 let message = format!("crash of `{node}`, which has crashed already; restart it");
                 return Err((name.span, message));
             }
@@ -121,7 +140,7 @@ impl<'t> Resolver<'t> {
             let Some(node) = self.known(name) else {
                 return Ok(());
             };
-            if !world.crashed.remove(node) {
+            if !world.crashed.remove(node) && self.history_known() {
                 let message = format!("restart of `{node}` without a crash before it; add one");
                 return Err((name.span, message));
             }
@@ -132,7 +151,7 @@ impl<'t> Resolver<'t> {
             let Some(node) = self.known(name) else {
                 return Ok(());
             };
-            if world.crashed.contains(node) {
+            if world.crashed.contains(node) && self.history_known() {
                 let message = format!("wake of `{node}`, which has crashed; restart it before");
                 return Err((name.span, message));
             }
@@ -163,7 +182,10 @@ impl<'t> Resolver<'t> {
         );
         if let Some(state) = step.state {
             if !world.has_path(key, model) {
-                return Err((state.span, missing));
+                return match self.history_known() {
+                    true => Err((state.span, missing)),
+                    false => Ok(()),
+                };
             }
             let up = state.value == LinkState::Up;
             let (a, b) = (a.to_owned(), b.to_owned());
@@ -180,7 +202,12 @@ impl<'t> Resolver<'t> {
         free_to_change(world, key, at, pair.a.span)?;
         let over = step.over.map_or(Duration::ZERO, |over| over.value);
         if !over.is_zero() {
-            let from = in_force.ok_or((target.span, missing))?;
+            let Some(from) = in_force else {
+                return match self.history_known() {
+                    true => Err((target.span, missing)),
+                    false => Ok(()),
+                };
+            };
             let slope = target.value.0 - from.0;
             let parts = parts(over, target.span, world.steps.len())?;
             // The last part is the target itself, exactly.

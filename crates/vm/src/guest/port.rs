@@ -5,7 +5,7 @@ use std::io;
 /// Writes bytes to an x86 I/O port, one after the other.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn write_bytes(port: u16, bytes: &[u8]) -> io::Result<()> {
-    with_access(port, 1, || {
+    with_access(|| {
         for &byte in bytes {
             // SAFETY: the port is one of QEMU's test devices, and there is access to it.
             unsafe {
@@ -19,7 +19,7 @@ pub(super) fn write_bytes(port: u16, bytes: &[u8]) -> io::Result<()> {
 /// Writes 16 bits to an x86 I/O port.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn write_u16(port: u16, value: u16) -> io::Result<()> {
-    with_access(port, 2, || {
+    with_access(|| {
         // SAFETY: the port is one of QEMU's devices, and there is access to it.
         unsafe {
             std::arch::asm!("out dx, ax", in("dx") port, in("ax") value,
@@ -31,7 +31,7 @@ pub(super) fn write_u16(port: u16, value: u16) -> io::Result<()> {
 /// Fills `bytes` from an x86 I/O port, one after the other.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn read_bytes(port: u16, bytes: &mut [u8]) -> io::Result<()> {
-    with_access(port, 1, || {
+    with_access(|| {
         for byte in bytes {
             // SAFETY: the port is one of QEMU's devices, and there is access to it.
             unsafe {
@@ -42,17 +42,17 @@ pub(super) fn read_bytes(port: u16, bytes: &mut [u8]) -> io::Result<()> {
     })
 }
 
-/// Does `work` while this thread has access to `count` ports from `first` on. It does not keep it:
-/// its children would inherit it, and each change to such a process copies a bitmap of all ports.
+/// Does `work` while this thread has access to all ports: cheaper than to a few (`ioperm`), for
+/// which the kernel copies a bitmap. It does not keep it: its children would inherit it.
 #[cfg(target_arch = "x86_64")]
-fn with_access(first: u16, count: u64, work: impl FnOnce()) -> io::Result<()> {
-    let access = |on| {
+fn with_access(work: impl FnOnce()) -> io::Result<()> {
+    let access = |level| {
         // SAFETY: changes nothing but which ports this thread has access to; refused without the
         // privilege.
-        let done = unsafe { nix::libc::ioperm(first.into(), count, on) };
+        let done = unsafe { nix::libc::iopl(level) };
         nix::errno::Errno::result(done).map_err(io::Error::from)
     };
-    access(1)?;
+    access(3)?;
     work();
     access(0).map(drop)
 }

@@ -1,0 +1,61 @@
+//! Movements of other tools, by whole topologies.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use propagation::Waypoint;
+use topology::{Overrides, load_with};
+
+/// Where `sensor` is, of a topology in `fixtures`.
+fn track(name: &str) -> Vec<Waypoint> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let text = fs::read_to_string(folder.join(name)).unwrap();
+    let mut files = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
+    let plan = load_with(name, &text, Overrides::default(), &mut files);
+    let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+    plan.nodes["sensor"].radio.as_ref().unwrap().track.clone()
+}
+
+fn ends(track: &[Waypoint]) -> [(Duration, f64, f64); 2] {
+    [track[0], track[track.len() - 1]].map(|w| (w.at, w.position.x_m, w.position.y_m))
+}
+
+#[test]
+fn movements_that_gzip_compressed_are_read() {
+    let (begin, end) = (Duration::ZERO, Duration::from_secs(20));
+    // 100 m in 50 s, of which the scenario has 20 s.
+    let wanted = [(begin, 100.0, 100.0), (end, 140.0, 140.0)];
+    assert_eq!(ends(&track("import.yaml")), wanted);
+}
+
+#[test]
+fn a_place_at_a_time_is_a_jump_in_the_plan() {
+    let track = track("set-at.yaml");
+    let jump = track
+        .windows(2)
+        .find(|pair| pair[0].at == pair[1].at)
+        .unwrap();
+    let [from, to] = [jump[0], jump[1]].map(|w| (w.at.as_secs(), w.position.x_m, w.position.y_m));
+    assert_eq!([from, to], [(5, 100.0, 100.0), (5, 200.0, 200.0)]);
+}
+
+#[test]
+fn an_animation_beside_the_movement_is_passed_over() {
+    let last = ends(&track("initial-node-pos.yaml"))[1];
+    assert_eq!(last.0, Duration::from_secs(20));
+}
+
+#[test]
+fn a_damaged_or_endless_file_is_an_error_at_its_key() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let text = fs::read_to_string(folder.join("import.yaml")).unwrap();
+    let whole = fs::read(folder.join("rwp.movements.gz")).unwrap();
+    let mut files = |_: &str| Ok(whole[..whole.len() / 2].to_vec());
+    let error = load_with("x.yaml", &text, Overrides::default(), &mut files).unwrap_err();
+    let message = &error.problems()[0].message;
+    assert!(
+        message.contains("`rwp.movements.gz`: not unpacked by gzip"),
+        "{message}"
+    );
+}
