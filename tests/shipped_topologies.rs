@@ -33,6 +33,20 @@ fn the_smallest_file_hands_over() {
     passes("minimal.yaml");
 }
 
+#[test]
+fn past_three_routers_every_handover_completes_with_defaults_and_nothing_fails() {
+    let run = Run::of(&topology("line.yaml"), &[]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    // Two handovers, each seen by two clients.
+    assert_eq!(result["handovers"].as_array().unwrap().len(), 4);
+    let events = run.read("events.jsonl");
+    let started = events
+        .lines()
+        .filter(|line| line.contains("\"handover_started\""));
+    assert_eq!(started.count(), 2, "none was given up");
+}
+
 /// The handovers go from er1 to er2 and back, in turns; how many there are.
 fn alternates(result: &serde_json::Value) -> usize {
     let handovers = result["handovers"].as_array().unwrap();

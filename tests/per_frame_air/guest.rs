@@ -139,6 +139,7 @@ pub fn play(plan: &Plan, on_scenario: &mut dyn FnMut()) -> anyhow::Result<()> {
             backend: "vm".into(),
             clock: "virtual".into(),
             kernel: "under test".into(),
+            qemu: None,
             wpanlab_version: env!("CARGO_PKG_VERSION").into(),
         },
         program_home: None,

@@ -190,7 +190,11 @@ impl Client {
         let Some(lease) = Lease::granted(message, server, self.config.iaid) else {
             // "The client MUST ignore any Advertise message that contains no addresses".
             self.state = State::Soliciting(exchange, best);
-            return Err(Ignored::NoAddress);
+            let Some(status) = refusal(message, self.config.iaid) else {
+                return Err(Ignored::NoAddress);
+            };
+            self.tell_refusal(MessageType::Solicit, status, Event::Unserved);
+            return Ok(());
         };
         if message.kind == MessageType::Reply {
             self.bind(now, lease);
@@ -219,18 +223,8 @@ impl Client {
         message: &Message,
         server: &Duid,
     ) -> Result<(), Ignored> {
-        let iaid = self.config.iaid;
-        let ia = message.ia_nas.iter().find(|ia| ia.iaid == iaid);
-        let statuses = [
-            message.status.as_ref(),
-            ia.and_then(|ia| ia.status.as_ref()),
-        ];
-        let refusal = statuses
-            .into_iter()
-            .flatten()
-            .find(|status| status.code != StatusCode::Success);
         let kind = exchange.message.kind;
-        match (refusal, held) {
+        match (refusal(message, self.config.iaid), held) {
             (None, held) => self.grant(now, exchange, held, message, server),
             // §18.2.10: after UnspecFail the client MUST limit the rate at which it tries
             // again, as the retransmission that is due does. Nothing here is sent by unicast,
@@ -296,15 +290,24 @@ impl Client {
     /// The server said no (NotOnLink, NoAddrsAvail, …): starts over, but not so fast that a
     /// client with a delay of zero and a server that always refuses keep each other busy.
     fn refuse(&mut self, now: SimTime, kind: MessageType, status: &Status, held: Option<Held>) {
-        self.events.push_back(Event::Failed(Failure::Refused {
-            kind,
-            code: status.code,
-            message: status.message.clone(),
-        }));
+        self.tell_refusal(kind, status, Event::Failed);
         if let Some(held) = held {
             self.expire(held.lease.address);
         }
         self.restart(now, self.config.solicit_timeout);
+    }
+
+    fn tell_refusal(
+        &mut self,
+        kind: MessageType,
+        status: &Status,
+        event: impl Fn(Failure) -> Event,
+    ) {
+        self.events.push_back(event(Failure::Refused {
+            kind,
+            code: status.code,
+            message: status.message.clone(),
+        }));
     }
 
     fn expire(&mut self, address: Ipv6Addr) {
@@ -553,6 +556,17 @@ fn limited(initial: Duration, count: u32) -> Parameters {
         deadline: None,
         first_above_initial: false,
     }
+}
+
+/// What a server says against granting the association, if it does.
+fn refusal(message: &Message, iaid: u32) -> Option<&Status> {
+    let ia = message.ia_nas.iter().find(|ia| ia.iaid == iaid);
+    let statuses = [
+        message.status.as_ref(),
+        ia.and_then(|ia| ia.status.as_ref()),
+    ];
+    let mut statuses = statuses.into_iter().flatten();
+    statuses.find(|status| status.code != StatusCode::Success)
 }
 
 /// Whether `ia` gives `address` a valid lifetime of zero.

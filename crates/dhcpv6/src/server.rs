@@ -8,14 +8,14 @@ use ipnet::Ipv6Net;
 use machine::{Machine, Transmit};
 use units::SimTime;
 
-use crate::message::{
-    INFINITY_S, IaAddress, IaNa, Malformed, Message, MessageType, Status, StatusCode,
-};
-use crate::relay::{Direction, HOP_COUNT_LIMIT, RELAY_FORWARD, RelayError, RelayMessage};
+use crate::message::{INFINITY_S, IaAddress, IaNa, Message, MessageType, Status, StatusCode};
+use crate::relay::{Direction, HOP_COUNT_LIMIT, RELAY_FORWARD, RelayMessage};
 use crate::{CLIENT_PORT, ConfigError, Duid, SERVER_PORT};
 
+mod event;
 mod lease;
 
+pub use event::{Event, Ignored};
 use lease::{Holder, Leases};
 
 /// Identity associations that one message may have; more would let a datagram empty a pool and
@@ -109,85 +109,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-/// What a server tells its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// An address was given to a client.
-    Leased {
-        /// The address.
-        address: Ipv6Addr,
-        /// The client.
-        duid: Duid,
-    },
-    /// A client keeps its address for another valid lifetime.
-    Renewed {
-        /// The address.
-        address: Ipv6Addr,
-        /// The client.
-        duid: Duid,
-    },
-    /// A client gave its address back.
-    Released {
-        /// The address.
-        address: Ipv6Addr,
-        /// The client.
-        duid: Duid,
-    },
-    /// A client found its address in use by another node.
-    Declined {
-        /// The address.
-        address: Ipv6Addr,
-        /// The client.
-        duid: Duid,
-    },
-    /// A lease's valid lifetime has passed.
-    Expired {
-        /// The address.
-        address: Ipv6Addr,
-        /// The client.
-        duid: Duid,
-    },
-}
-
-/// Why a datagram was not answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Ignored {
-    /// Not a message.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// Not a relay agent's message, or its answer would not fit.
-    #[error(transparent)]
-    Relay(#[from] RelayError),
-    /// Relayed more often than relay agents may.
-    #[error("relayed more than {HOP_COUNT_LIMIT} times")]
-    TooManyHops,
-    /// A message that servers do not get.
-    #[error("{0:?} is no message to a server")]
-    Kind(MessageType),
-    /// A message that must name its client and does not (RFC 8415 §16).
-    #[error("{0:?} without a Client Identifier")]
-    NoClientId(MessageType),
-    /// A message that must not name a server, but does (§16).
-    #[error("{0:?} with a Server Identifier")]
-    NamesServer(MessageType),
-    /// A message for another server, or for none where it must name one (§16).
-    #[error("{0:?} is not for this server")]
-    OtherServer(MessageType),
-    /// An Information-request that asks for addresses (§16.12), or a Confirm without any to
-    /// confirm (§18.3.3).
-    #[error("{0:?} with or without addresses where that makes no sense")]
-    Addresses(MessageType),
-    /// More associations than one client needs.
-    #[error("{0} identity associations: at most 8 are served")]
-    TooManyAssociations(usize),
-    /// A link that no pool is for.
-    #[error("link-address {0} is in no pool's link")]
-    UnknownLink(Ipv6Addr),
-    /// A message without a relay agent, and no link is configured for those.
-    #[error("not relayed, and no link is configured for unrelayed messages")]
-    NotRelayed,
 }
 
 /// A DHCPv6 server.
@@ -298,7 +219,7 @@ impl Server {
         advertise.preference = Some(self.config.preference).filter(|&p| p != 0);
         for ia in &asked.message.ia_nas {
             let holder = asked.holder(ia.iaid);
-            let address = self.leases.propose(&holder, &self.config.pools[asked.pool]);
+            let address = self.propose(asked, &holder);
             advertise.ia_nas.push(self.offer(ia.iaid, address));
         }
         advertise
@@ -319,13 +240,24 @@ impl Server {
                 continue;
             }
             let holder = asked.holder(ia.iaid);
-            let address = self.leases.propose(&holder, &pool);
+            let address = self.propose(asked, &holder);
             if let Some(address) = address {
                 self.lease(asked.now, holder, address);
             }
             reply.ia_nas.push(self.offer(ia.iaid, address));
         }
         reply
+    }
+
+    /// An address of the link for `holder`, if the pool has one left.
+    fn propose(&mut self, asked: &Asked<'_>, holder: &Holder) -> Option<Ipv6Addr> {
+        let pool = self.config.pools[asked.pool];
+        let address = self.leases.propose(holder, &pool);
+        if address.is_none() {
+            let duid = holder.duid.clone();
+            self.events.push_back(Event::Exhausted { pool, duid });
+        }
+        address
     }
 
     /// A Reply that gives the associations more time (§18.3.4, §18.3.5).

@@ -306,7 +306,20 @@ fn a_full_pool_is_said_and_the_next_client_gets_what_expires() {
     world.start(1);
     world.run(at(100_000));
     assert_eq!(world.nodes[1].lease(), None);
-    assert!(world.nodes[1].sent.len() > 4, "it keeps asking");
+    let asked = world.nodes[1].sent.len();
+    assert!(asked > 4, "it keeps asking");
+    // Both sides say why, each time.
+    let says_why = |(_, event): &(SimTime, Event)| match event {
+        Event::Unserved(Failure::Refused { kind, code, .. }) => {
+            (*kind, *code) == (MessageType::Solicit, StatusCode::NoAddrsAvail)
+        }
+        _ => false,
+    };
+    let told = world.nodes[1].events.iter().filter(|e| says_why(e));
+    assert_eq!(told.count(), asked);
+    let events: Vec<server::Event> = std::iter::from_fn(|| world.server.poll_event()).collect();
+    let exhausted = |event: &&server::Event| matches!(event, server::Event::Exhausted { pool, .. } if *pool == self::pool(1, 1));
+    assert_eq!(events.iter().filter(exhausted).count(), asked);
     world.run(at(400_000));
     assert_eq!(world.nodes[1].lease().unwrap().address, address);
 }

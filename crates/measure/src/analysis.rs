@@ -2,21 +2,29 @@
 //!
 //! Nothing here knows of a run: the input is any capture with CoAP over UDP. The steps:
 //!
-//! 1. `observe`: frames become CoAP messages, each once however often a sniffer saw it
-//!    ([`capture::sightings`]), and for every client the one interface is chosen that is nearest
-//!    to it, so that a message seen at several interfaces of a merged capture counts once;
-//! 2. `pairing`: requests and responses become [`Exchange`]s;
-//! 3. `binding` and `identity`: addresses become nodes, endpoints become clients;
-//! 4. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its pauses and
+//! 1. `observe`: the frames of all captures become CoAP messages, each once at each capture point
+//!    however often that saw it ([`capture::sightings`]);
+//! 2. `sameness` and `clients`: what several points saw becomes one message, and every client has
+//!    those that it sent and received;
+//! 3. `pairing`: requests and responses become [`Exchange`]s, notifications [`Observation`]s;
+//! 4. `binding` and `identity`: addresses become nodes, endpoints become clients;
+//! 5. [`flow`]: exchanges become a [`Flow`] per client, node and resource, with its pauses and
 //!    statistics. Which of its pauses are handovers is the business of [`crate::attachment`].
 
 mod binding;
 mod body;
+mod clients;
+mod clocks;
+mod file;
 pub mod flow;
 mod hop;
 mod identity;
+mod message;
+mod notifications;
 mod observe;
 mod pairing;
+mod sameness;
+mod source;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,10 +38,14 @@ use units::SimTime;
 use crate::dissect;
 
 pub use binding::Rebinding;
+pub use clocks::Clock;
+pub use file::CaptureFile;
 pub(crate) use flow::median;
-pub use flow::{Edge, Flow, Gap, Notifications, Pause, Requests, Rtt, method_name};
+pub use flow::{Edge, Flow, Gap, Pause, Requests, Rtt, method_name};
 pub use hop::Hop;
-pub use pairing::{Answer, Exchange, Notification, Transmission};
+pub use notifications::Notifications;
+pub use pairing::{Answer, Exchange, Notification, Observation, Transmission};
+pub use source::Source;
 
 /// How captures are read.
 #[derive(Clone, Debug)]
@@ -60,10 +72,30 @@ pub struct Options {
     pub decode: capture::decode::Options,
     /// What tells the messages of protocols: those of [`crate::dissect::all`] by default.
     pub dissectors: Vec<dissect::New>,
+    /// When what is measured ends: what is asked later and not answered is not lost.
+    pub end: Option<SimTime>,
+}
+
+/// What EXCHANGE_LIFETIME has besides MAX_TRANSMIT_SPAN: twice MAX_LATENCY, and PROCESSING_DELAY
+/// (RFC 7252 §4.8.2).
+const BACK_AND_FORTH: Duration = Duration::from_secs(100 + 100 + 2);
+/// What NON_LIFETIME has besides: MAX_LATENCY.
+const MAX_LATENCY: Duration = Duration::from_secs(100);
+
+impl Options {
+    /// For how long the Message ID of a CON is in use.
+    fn exchange_lifetime(&self) -> Duration {
+        self.max_transmit_span + BACK_AND_FORTH
+    }
+
+    /// For how long the Message ID of a NON is in use.
+    fn non_lifetime(&self) -> Duration {
+        self.max_transmit_span + MAX_LATENCY
+    }
 }
 
 impl Default for Options {
-    /// Port 5683, no known nodes, no host, no aliases, 45 s.
+    /// Port 5683, no known nodes, no host, no aliases, 45 s, no end.
     fn default() -> Options {
         Options {
             ports: BTreeSet::from([coap::message::PORT]),
@@ -73,6 +105,7 @@ impl Default for Options {
             max_transmit_span: Duration::from_secs(45),
             decode: capture::decode::Options::default(),
             dissectors: dissect::all(),
+            end: None,
         }
     }
 }
@@ -102,8 +135,17 @@ pub struct Other {
     pub unread: UnreadFrames,
     /// CoAP messages, counted once at every interface that saw them.
     pub coap_messages: u64,
-    /// Copies of those: the same packet on its next hop, at a mirror port, outside of a tunnel.
+    /// Copies of those at one interface: the same packet on its next hop, at a mirror port, outside of
+    /// a tunnel.
     pub copies: u64,
+    /// Messages among them that several interfaces saw, beyond the first sighting of each.
+    pub seen_elsewhere: u64,
+    /// Messages of which the capture cut off the end (snap length).
+    pub cut: u64,
+    /// Requests among those whose options are not all there: their resources are not known.
+    pub cut_requests: u64,
+    /// Captures whose clocks are not the others', if that can be seen.
+    pub clocks: Vec<Clock>,
     /// Frames that the MAC sent again.
     pub repeated: u64,
     /// Datagrams of a CoAP port that are not CoAP (RFC 7252 §3).
@@ -118,12 +160,16 @@ pub struct Other {
     pub multicast: u64,
     /// Requests that only end an observation (RFC 7641 §3.6): nobody waits for their answers.
     pub deregistrations: u64,
+    /// Requests that were first sent after the end ([`Options::end`]) and not answered.
+    pub after_end: u64,
     /// CoAP pings: Empty confirmable messages (RFC 7252 §4.3).
     pub pings: u64,
     /// Responses to no request that was captured.
     pub stray: u64,
     /// Observe notifications (RFC 7641) after the first response.
     pub notifications: u64,
+    /// Those among them whose registration was not captured.
+    pub begun_before: u64,
     /// Bindings that messages told of and that were left out, because there were too many.
     pub bindings_left_out: u64,
 }
@@ -131,39 +177,54 @@ pub struct Other {
 impl Analysis {
     /// Analyses captures of one network.
     ///
-    /// Several captures may have seen the same traffic at different interfaces.
+    /// Several captures may have seen the same traffic at different interfaces, or one after the
+    /// other.
     pub fn of<C: Borrow<Capture>>(captures: &[C], options: &Options) -> Analysis {
+        let captures = captures
+            .iter()
+            .map(|capture| capture.borrow() as &dyn Source);
+        Analysis::of_sources(&captures.collect::<Vec<_>>(), options)
+    }
+
+    /// Analyses captures that need not be in memory. Each is read two times, and once more if
+    /// something was learnt too late.
+    pub fn of_sources(sources: &[&dyn Source], options: &Options) -> Analysis {
         let mut other = Other::default();
-        let (observed, bindings) = observe::observe(captures, options, &mut other);
+        let (mut traffic, bindings) = observe::observe(sources, options, &mut other);
+        other.seen_elsewhere = sameness::number(&mut traffic);
         let mut known = identity::Known::new(&options.nodes);
         known.learn(&bindings);
 
-        let (mut polls, mut signalling) = (Vec::new(), Vec::new());
-        for client in observe::clients(&observed) {
-            let exchanges = pairing::pair(&client, options.max_transmit_span, &mut other);
-            for exchange in exchanges {
-                let kind = match exchange.protocol {
-                    Some(_) => &mut signalling,
-                    None => &mut polls,
-                };
-                kind.push(exchange);
+        let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
+        for client in clients::clients(&traffic) {
+            let paired = pairing::pair(&client, options, &known, &mut other);
+            for exchange in paired.exchanges {
+                match exchange.protocol {
+                    Some(_) => signalling.push(exchange),
+                    None => subjects.exchange(exchange),
+                }
+            }
+            for observation in paired.observations {
+                other.begun_before += observation.notifications.len() as u64;
+                subjects.observation(observation);
             }
         }
+        let start = traffic.streams.start().unwrap_or_default();
+        drop(traffic);
         let mut moves = identity::rebindings(&bindings, &known);
-        let flows = identity::flows(polls, &known).into_iter();
+        let flows = subjects.flows(&known).into_iter();
         let mut flows: Vec<Flow> = flows
-            .map(|(key, exchanges)| {
+            .map(|(key, members)| {
                 let of_node = key.node.as_ref().map(|node| moves.entry(node.clone()));
                 let of_node = of_node.map(|entry| entry.or_default().clone());
-                Flow::new(key, exchanges, of_node.unwrap_or_default())
+                Flow::new(key, members, of_node.unwrap_or_default())
             })
             .collect();
         flows.sort_by_key(Flow::start);
-        let frames = captures.iter().flat_map(|c| &c.borrow().packets);
         Analysis {
             flows,
             signalling,
-            start: frames.map(|p| p.time).min().unwrap_or_default(),
+            start,
             other,
         }
     }

@@ -16,8 +16,9 @@ use units::SimTime;
 use crate::air::{self, Readings};
 use crate::analysis::{self, Analysis, Options, method_name};
 use crate::attachment::{By, Joined, Unseen, join};
-use crate::expect::{self, Evidence};
-use crate::mobility::{self, NodeHandover};
+use crate::calls;
+use crate::expect::{Evidence, Failures};
+use crate::mobility::{self, GivenUp, NodeHandover};
 use crate::phases::ByPhase;
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 use crate::signalling::Traffic;
@@ -70,17 +71,20 @@ pub fn build(
     let start = mobility::scenario_start(events);
     let of_interface = |node: &str, name: &str| InterfaceCapture::find(captures, node, name);
     let traffic = Traffic::of(plan, &addresses, of_interface);
+    let scenario = Scenario {
+        start_unix_ns: start.unwrap_or_else(|| earliest(captures)).as_nanos(),
+        duration_s: seconds(plan.scenario.duration),
+    };
+    let records = mobility::handovers(events);
     let mut assembly = Assembly {
-        scenario: Scenario {
-            start_unix_ns: start.unwrap_or_else(|| earliest(captures)).as_nanos(),
-            duration_s: seconds(plan.scenario.duration),
-        },
+        scenario,
         asking: clients(plan)
             .iter()
             .map(|(name, _)| (*name).clone())
             .collect(),
         addresses,
-        records: mobility::handovers(events),
+        given_up: mobility::given_up(&records, &scenario),
+        records,
         readings: plan.radio.phy.as_ref().map(|_| Readings::of(events)),
         traffic,
         handovers: Vec::new(),
@@ -103,10 +107,8 @@ pub fn build(
     let limit = limit.map(seconds);
     let radios = assembly.radios(plan, events);
     assembly.note_lateness(air, limit);
-    let clients: Vec<&str> = clients.iter().map(|(name, _)| name.as_str()).collect();
-    let result = assembly.finish(plan, facts, events, start, &clients);
+    let result = assembly.finish(plan, facts, events, start, radios);
     RunResult {
-        radios,
         air: limit.and(air).cloned(),
         lateness_limit_s: limit,
         ..result
@@ -138,13 +140,15 @@ struct Assembly<'p> {
     asking: BTreeSet<NodeName>,
     addresses: BTreeMap<IpAddr, NodeName>,
     records: Vec<NodeHandover>,
+    given_up: Vec<GivenUp>,
     /// Of the radios on the per-frame air, if there is one.
     readings: Option<Readings>,
     /// Unless a capture is missing.
     traffic: Option<Traffic<'p>>,
     /// With the time to sort by, and why there is no delay.
     handovers: Vec<(SimTime, Handover, Option<Unseen>)>,
-    exchanges: Vec<analysis::Exchange>,
+    /// The exchanges of each of `flows`.
+    exchanges: Vec<Vec<analysis::Exchange>>,
     signalling: Vec<analysis::Exchange>,
     flows: Vec<Flow>,
     /// The first reason why the traffic is not known completely.
@@ -169,7 +173,9 @@ impl Assembly<'_> {
         for damage in own.iter().filter_map(|capture| capture.damage.as_ref()) {
             self.incomplete(format!("the capture of {name} is damaged: {damage}"));
         }
-        let analysis = analysis_with(&self.addresses, name, node, &own);
+        let start = SimTime::from_nanos(self.scenario.start_unix_ns);
+        let end = start + Duration::from_secs_f64(self.scenario.duration_s);
+        let analysis = analysis_with(&self.addresses, name, node, &own, Some(end));
         self.note_oddities(name, &analysis);
         let signalling = analysis.signalling.iter();
         let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
@@ -181,7 +187,10 @@ impl Assembly<'_> {
             .filter(|flow| is_own(node, flow))
             .partition(|f| self.addresses.values().any(|n| f.node.as_ref() == Some(n)));
         for flow in unknown {
-            let to = flow.exchanges[0].transmissions[0].to;
+            let Some(first) = flow.exchanges.first() else {
+                continue;
+            };
+            let to = first.transmissions[0].to;
             let sent = flow.exchanges.len();
             let resource = &flow.resource;
             self.notes.push(format!(
@@ -239,7 +248,7 @@ impl Assembly<'_> {
             largest_gap_s: flow.largest_gap().map(|g| seconds(g.duration())),
             notifications: flow.notifications().map(Into::into),
         });
-        self.exchanges.extend(flow.exchanges.iter().cloned());
+        self.exchanges.push(flow.exchanges.clone());
     }
 
     /// Joins what the capture shows with what the node's events tell.
@@ -264,6 +273,7 @@ impl Assembly<'_> {
         let phases = record.map(NodeHandover::phases);
         Handover {
             node: of.node.clone(),
+            number: record.map(|r| r.number),
             client: of.client.clone(),
             method: Some(of.method.clone()),
             resource: of.resource.to_owned(),
@@ -316,13 +326,7 @@ impl Assembly<'_> {
     }
 
     fn note_handovers(&mut self) {
-        let given_up = |r: &&NodeHandover| r.started.is_some() && r.completed.is_none();
-        for record in self.records.iter().filter(given_up) {
-            self.notes.push(format!(
-                "handover {} of {} did not complete",
-                record.number, record.node
-            ));
-        }
+        self.notes.extend(mobility::given_up_text(&self.given_up));
         for (_, h, unseen) in &self.handovers {
             let (node, client) = (&h.node, &h.client);
             if let (Some(completed), Some(unseen)) = (h.completed_s, unseen) {
@@ -373,17 +377,23 @@ impl Assembly<'_> {
         facts: &RunFacts,
         events: &[Event],
         start: Option<SimTime>,
-        clients: &[&str],
+        radios: Option<Vec<RadioUse>>,
     ) -> RunResult {
         self.handovers.sort_by_key(|(time, ..)| *time);
         let handovers: Vec<Handover> = self.handovers.into_iter().map(|(_, h, _)| h).collect();
-        let requests = Requests::from(&analysis::Requests::of(&self.exchanges));
-        let completed = self.records.iter().filter(|r| r.completed.is_some());
+        let requests = analysis::Requests::of(self.exchanges.iter().flatten());
+        let captured = self.traffic_gap.is_none().then_some(&self.flows[..]);
+        let calls = calls::calls(plan, events, captured);
         let evidence = Evidence {
+            plan,
             handovers: &handovers,
-            completed: start.map(|_| completed.count()),
-            requests: &requests,
-            failed: expect::failed(events, clients),
+            records: start.map(|_| &self.records[..]),
+            given_up: &self.given_up,
+            flows: &self.flows,
+            exchanges: &self.exchanges,
+            calls: &calls,
+            failures: &Failures::of(plan, events, &calls),
+            radios: radios.as_deref(),
             traffic_gap: self.traffic_gap.as_deref(),
         };
         let expectations: Vec<_> = plan.expect.iter().map(|e| evidence.judge(e)).collect();
@@ -396,14 +406,18 @@ impl Assembly<'_> {
             backend: facts.backend.clone(),
             clock: facts.clock.clone(),
             kernel: facts.kernel.clone(),
+            qemu: facts.qemu.clone(),
             scenario: self.scenario,
             partial: None,
             passed: expectations.iter().all(passed),
-            requests,
+            uncovered: evidence.uncovered(&plan.expect),
+            requests: Requests::from(&requests),
+            given_up: self.given_up,
             flows: self.flows,
             signalling: Requests::from(&analysis::Requests::of(&self.signalling)),
+            calls,
             handovers,
-            radios: None,
+            radios,
             air: None,
             lateness_limit_s: None,
             expectations,
@@ -422,7 +436,8 @@ pub fn analysis(
 ) -> Analysis {
     let addresses = mobility::addresses(plan, events).0;
     let node = &plan.nodes[client];
-    let mut analysis = analysis_with(&addresses, client, node, captures);
+    let end = mobility::scenario_start(events).map(|start| start + plan.scenario.duration);
+    let mut analysis = analysis_with(&addresses, client, node, captures, end);
     analysis.flows.retain(|flow| is_own(node, flow));
     analysis
 }
@@ -437,6 +452,7 @@ fn analysis_with<C: Borrow<Capture>>(
     name: &NodeName,
     client: &NodePlan,
     captures: &[C],
+    end: Option<SimTime>,
 ) -> Analysis {
     let own = addresses.iter().filter(|(_, who)| *who == name);
     let options = Options {
@@ -455,6 +471,7 @@ fn analysis_with<C: Borrow<Capture>>(
             .as_ref()
             .map(max_transmit_span)
             .unwrap_or_default(),
+        end,
         ..Options::default()
     };
     Analysis::of(captures, &options)

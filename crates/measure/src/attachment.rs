@@ -215,8 +215,7 @@ impl Flow {
     fn rebindings_meanwhile(&self) -> &[Rebinding] {
         let answered = self.exchanges.iter().filter_map(|e| e.answer);
         let answered = answered.map(|answer| answer.time).max();
-        let notified = self.exchanges.iter().flat_map(|e| e.notifications.last());
-        let notified = notified.map(|notification| notification.time).max();
+        let notified = self.notified().map(|notification| notification.time).max();
         let sent = self.exchanges.iter().flat_map(|e| e.transmissions.last());
         let sent = sent.map(|transmission| transmission.time).max();
         let end = answered.max(notified).max(sent).unwrap_or(self.start());

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`row`] | one run of a sweep: a line of `runs.jsonl` |
 //! | [`percentiles`] | percentiles of a sample |
+//! | [`expect`] | whether what is expected over the runs holds |
 //! | [`loss`] | lost requests beside rate by interruption |
 //! | [`table`] | `runs.csv` and `figures.csv` |
 //! | `text` | the report as text |
@@ -12,7 +13,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use topology::plan::SweepExpectation;
 
+pub mod expect;
 pub mod loss;
 mod outage;
 pub mod percentiles;
@@ -20,11 +23,13 @@ pub mod row;
 pub mod table;
 mod text;
 
+pub use expect::PointExpectation;
 pub use loss::Loss;
 pub use percentiles::Percentiles;
 pub use row::{HandoverRow, Origin, Row};
 
 use crate::phases::all_phases;
+use crate::result::Outcome;
 
 /// Version of the formats: raised when a key is removed or its meaning changes.
 pub const SCHEMA: u32 = 1;
@@ -64,6 +69,9 @@ pub struct Point {
     /// interruption is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub loss: Option<Loss>,
+    /// What the topology expects over the runs; absent if it says nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub expectations: Vec<PointExpectation>,
 }
 
 /// A figure and its distribution.
@@ -103,6 +111,27 @@ impl Distribution {
         }
     }
 
+    /// The same with what is expected over the runs, judged on the same `rows`.
+    #[must_use]
+    pub fn expecting(mut self, expected: &[SweepExpectation], rows: &[Row]) -> Distribution {
+        for point in &mut self.points {
+            let of_point = rows.iter().filter(|row| row.point == point.point);
+            let measured: Vec<&Row> = of_point.filter(|row| row.error.is_none()).collect();
+            point.expectations = expect::judge(point, &measured, expected);
+        }
+        self
+    }
+
+    /// Whether every run was measured and every expectation over them holds; without one, whether
+    /// every run passed.
+    pub fn passed(&self) -> bool {
+        self.points.iter().all(|point| {
+            let hold = (point.expectations.iter()).all(|e| e.outcome == Outcome::Passed);
+            let runs = !point.expectations.is_empty() || point.failed == 0;
+            point.broken == 0 && hold && runs
+        })
+    }
+
     /// As the text of `distribution.json`.
     pub fn to_json(&self) -> String {
         let text = serde_json::to_string_pretty(self);
@@ -119,16 +148,19 @@ impl Distribution {
 impl Point {
     fn of(point: usize, rows: &[&Row]) -> Point {
         let measured = || rows.iter().filter(|row| row.error.is_none());
-        let mut figures = of_handovers(measured().flat_map(|row| &row.handovers));
-        figures.extend(of_runs(measured().copied()));
+        let measured_rows: Vec<&Row> = measured().copied().collect();
+        let figures = samples(&measured_rows)
+            .into_iter()
+            .filter_map(Sample::figure);
         Point {
             point,
             set: rows.first().map(|row| row.set.clone()).unwrap_or_default(),
             runs: measured().count(),
             failed: measured().filter(|row| !row.passed).count(),
             broken: rows.len() - measured().count(),
-            figures,
+            figures: figures.collect(),
             loss: Loss::of(rows),
+            expectations: Vec::new(),
         }
     }
 
@@ -139,15 +171,42 @@ impl Point {
     }
 }
 
+/// The values of a figure.
+struct Sample {
+    name: String,
+    per: Per,
+    values: Vec<f64>,
+}
+
+impl Sample {
+    /// Its distribution, if there are values.
+    fn figure(self) -> Option<Figure> {
+        let percentiles = Percentiles::of(&self.values)?;
+        Some(Figure {
+            name: self.name,
+            per: self.per,
+            percentiles,
+        })
+    }
+}
+
+/// The values of all figures: handovers' first, then the runs'.
+fn samples(rows: &[&Row]) -> Vec<Sample> {
+    let mut samples = of_handovers(rows.iter().flat_map(|row| &row.handovers));
+    samples.extend(of_runs(rows));
+    samples
+}
+
 /// Delay, interruption, losses, phases, energy and signalling, of those handovers that have them.
-fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Figure> {
+fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Sample> {
     let handovers: Vec<&HandoverRow> = handovers.collect();
-    let mut samples: Vec<(String, Vec<f64>)> = Vec::new();
+    let mut samples: Vec<Sample> = Vec::new();
     let mut add = |name: &str, of: &dyn Fn(&HandoverRow) -> Option<f64>| {
-        samples.push((
-            name.to_owned(),
-            handovers.iter().filter_map(|h| of(h)).collect(),
-        ));
+        samples.push(Sample {
+            name: name.to_owned(),
+            per: Per::Handover,
+            values: handovers.iter().filter_map(|h| of(h)).collect(),
+        });
     };
     add(HANDOVER_DELAY, &|h| h.delay_s);
     add("outage_s", &|h| h.outage_s);
@@ -165,30 +224,20 @@ fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Fig
         Some(h.wired?.messages as f64)
     });
     add("wired_signalling_bytes", &|h| Some(h.wired?.bytes as f64));
-    figures(samples, Per::Handover)
+    samples
 }
 
-fn of_runs<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<Figure> {
+fn of_runs(rows: &[&Row]) -> Vec<Sample> {
     let mut samples: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, value) in rows.flat_map(|row| &row.figures) {
+    for (name, value) in rows.iter().flat_map(|row| &row.figures) {
         samples.entry(name).or_default().push(*value);
     }
-    let samples = samples
-        .into_iter()
-        .map(|(name, values)| (name.to_owned(), values));
-    figures(samples.collect(), Per::Run)
-}
-
-fn figures(samples: Vec<(String, Vec<f64>)>, per: Per) -> Vec<Figure> {
-    let figure = |(name, values): (String, Vec<f64>)| {
-        let percentiles = Percentiles::of(&values)?;
-        Some(Figure {
-            name,
-            per,
-            percentiles,
-        })
+    let sample = |(name, values): (&str, Vec<f64>)| Sample {
+        name: name.to_owned(),
+        per: Per::Run,
+        values,
     };
-    samples.into_iter().filter_map(figure).collect()
+    samples.into_iter().map(sample).collect()
 }
 
 #[cfg(test)]

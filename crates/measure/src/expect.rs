@@ -1,36 +1,104 @@
-//! Whether the topology's expectations hold.
+//! Whether the topology's expectations hold, and what fails that none of them is about.
+
+mod uncovered;
+
+use std::collections::BTreeMap;
 
 use rundir::{Event, EventKind};
-use topology::plan::{Comparison, Expectation as Expected, Metric};
+use topology::Plan;
+use topology::plan::{Comparison, Expectation as Expected, Metric, NodeName, Scope};
 
-use crate::result::{Expectation, Handover, Outcome, Requests};
+use crate::analysis::{self, Exchange, Rtt};
+use crate::calls::{Calls, is_never_sent};
+use crate::mobility::{GivenUp, NodeHandover};
+use crate::result::{Expectation, Flow, Handover, Notifications, Outcome, RadioUse};
+use crate::result::{percent, seconds};
 
 /// What expectations are compared with.
 pub(crate) struct Evidence<'a> {
+    pub(crate) plan: &'a Plan,
     pub(crate) handovers: &'a [Handover],
-    /// Handovers that nodes completed; absent without an event log of the scenario.
-    pub(crate) completed: Option<usize>,
-    pub(crate) requests: &'a Requests,
-    /// Requests that clients gave up, or why that is not known.
-    pub(crate) failed: Result<u64, String>,
+    /// Handovers by the nodes' own account; absent without an event log of the scenario.
+    pub(crate) records: Option<&'a [NodeHandover]>,
+    pub(crate) given_up: &'a [GivenUp],
+    /// What clients saw, with the exchanges of each of them.
+    pub(crate) flows: &'a [Flow],
+    pub(crate) exchanges: &'a [Vec<Exchange>],
+    pub(crate) calls: &'a Calls,
+    /// What clients told of failures as they happened.
+    pub(crate) failures: &'a Failures,
+    pub(crate) radios: Option<&'a [RadioUse]>,
     /// Why the clients' traffic is not known completely, if it is not.
     pub(crate) traffic_gap: Option<&'a str>,
 }
 
+/// Failed requests by client, node asked and reason. The node is not known if the address is none's,
+/// or the client told only how many.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(BTreeMap<(NodeName, Option<NodeName>, String), u64>);
+
+impl Failures {
+    pub(crate) fn of(plan: &Plan, events: &[Event], calls: &Calls) -> Failures {
+        let nodes: BTreeMap<_, _> = plan
+            .nodes
+            .iter()
+            .map(|(n, node)| (node.address, n))
+            .collect();
+        let mut all: BTreeMap<_, u64> = BTreeMap::new();
+        let mut logged: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for event in events {
+            if let EventKind::RequestFailed { p_addr, reason } = &event.kind {
+                let node = nodes.get(p_addr).map(|node| (*node).clone());
+                *all.entry((event.node.clone(), node, reason.clone()))
+                    .or_default() += 1;
+                *logged.entry((&event.node, reason)).or_default() += 1;
+            }
+        }
+        for client in &calls.clients {
+            for (reason, count) in &client.tally.reasons {
+                let key = (client.client.as_str(), reason.as_str());
+                let more = count.saturating_sub(logged.get(&key).copied().unwrap_or_default());
+                if more > 0 {
+                    let key = (client.client.clone(), None, reason.clone());
+                    *all.entry(key).or_default() += more;
+                }
+            }
+        }
+        Failures(all)
+    }
+
+    /// Those that may be in `scope`: of a node that is not known in each.
+    fn within(&self, scope: &Scope) -> impl Iterator<Item = (&str, u64)> {
+        let fits = |client: &str, node: &Option<NodeName>| match node {
+            Some(node) => scope.has(client, node),
+            None => scope.node.is_none() && scope.has(client, ""),
+        };
+        let within = self.0.iter().filter(move |((c, n, _), _)| fits(c, n));
+        within.map(|((_, _, reason), count)| (reason.as_str(), *count))
+    }
+}
+
 /// Figures to compare: every one of them must hold.
 type Figures = Result<Vec<f64>, String>;
+
+/// Of a part of the run: how many requests were to be asked, and answered.
+struct Delivery {
+    asked: u64,
+    answered: u64,
+}
 
 impl Evidence<'_> {
     /// Compares. What cannot be measured never passes.
     pub(crate) fn judge(&self, expected: &Expected) -> Expectation {
         let expectation = |measured, outcome, reason| Expectation {
             metric: expected.metric,
+            of: expected.of.clone(),
             expected: expected.text.clone(),
             measured,
             outcome,
             reason,
         };
-        let figures = match self.figures(expected.metric) {
+        let figures = match self.figures(expected.metric, &expected.of) {
             Ok(figures) => figures,
             Err(reason) => return expectation(None, Outcome::NotMeasured, Some(reason)),
         };
@@ -43,39 +111,171 @@ impl Evidence<'_> {
         expectation(decisive(&figures, expected), outcome, None)
     }
 
-    fn figures(&self, metric: Metric) -> Figures {
-        let count = |n: usize| Ok(vec![n as f64]);
+    fn figures(&self, metric: Metric, of: &Scope) -> Figures {
+        let one = |figure: f64| Ok(vec![figure]);
+        let traffic = |figure: fn(&analysis::Requests) -> usize| {
+            let requests = self.traffic(of)?;
+            one(figure(&requests) as f64)
+        };
+        let rtt = |figure: fn(&Rtt) -> std::time::Duration| {
+            let rtt = self.traffic(of)?.rtt.ok_or("no request was answered")?;
+            one(seconds(figure(&rtt)))
+        };
         match metric {
-            Metric::Handovers => match self.completed {
-                Some(n) => count(n),
-                None => Err("the event log has no start of the scenario".into()),
-            },
-            Metric::HandoverDelay => self.delays(),
-            Metric::Lost => self.traffic().and_then(|r| count(r.lost)),
-            Metric::Answered => self.traffic().and_then(|r| count(r.answered)),
-            Metric::Retransmitted => self.traffic().and_then(|r| count(r.retransmitted)),
-            Metric::Failed => self.failed.clone().map(|n| vec![n as f64]),
-            Metric::RttP95 => {
-                let rtt = self.traffic()?.rtt_s;
-                let rtt = rtt.ok_or("no request was answered")?;
-                Ok(vec![rtt.p95])
+            Metric::Handovers => one(self.completed(of)? as f64),
+            Metric::HandoversGivenUp => {
+                self.completed(of)?;
+                let of_node = self.given_up.iter().filter(|h| of.has("", &h.node));
+                one(of_node.count() as f64)
             }
+            Metric::HandoverDelay => self.delays(of),
+            Metric::HandoverDelayMedian => one(median(&mut self.delays(of)?)),
+            Metric::HandoverDelayP95 => one(nearest_rank(&mut self.delays(of)?, 95)),
+            Metric::Asked => one(self.delivery(of)?.asked as f64),
+            Metric::Delivery => {
+                let Delivery { asked, answered } = self.delivery(of)?;
+                match asked {
+                    0 => Err("no request was asked".into()),
+                    asked => one(100.0 * answered as f64 / asked as f64),
+                }
+            }
+            Metric::Failed => one(self.failed(of)? as f64),
+            Metric::FailedPercent => match self.delivery(of)?.asked {
+                0 => Err("no request was asked".into()),
+                asked => one(100.0 * self.failed(of)? as f64 / asked as f64),
+            },
+            Metric::NeverSent => {
+                self.failed(of)?;
+                one(self.never_sent(of) as f64)
+            }
+            Metric::Lost => traffic(|r| r.lost),
+            Metric::LostPercent => {
+                let requests = self.traffic(of)?;
+                let lost = percent(requests.lost, requests.sent);
+                one(lost.ok_or("no request was sent")?)
+            }
+            Metric::Answered => traffic(|r| r.answered),
+            Metric::Retransmitted => traffic(|r| r.retransmitted),
+            Metric::ErrorResponses => traffic(|r| r.error_responses.values().sum()),
+            Metric::RttMedian => rtt(|rtt| rtt.median),
+            Metric::RttP95 => rtt(|rtt| rtt.p95),
+            Metric::RttP99 => rtt(|rtt| rtt.p99),
+            Metric::RttMax => rtt(|rtt| rtt.max),
+            Metric::Notifications => one(self.notifications(of)?.received as f64),
+            Metric::NotificationsSent => {
+                let n = self.notifications(of)?;
+                one((n.received + n.lost) as f64)
+            }
+            Metric::NotificationsLost => one(self.notifications(of)?.lost as f64),
+            Metric::NotificationsLostPercent => {
+                let n = self.notifications(of)?;
+                let lost = percent(n.lost, n.received + n.lost);
+                one(lost.ok_or("nothing was notified")?)
+            }
+            Metric::Energy => self.energy(of),
         }
     }
 
-    fn traffic(&self) -> Result<&Requests, String> {
-        match self.traffic_gap {
-            Some(reason) => Err(reason.into()),
-            None if self.requests.sent == 0 => Err("no request was sent".into()),
-            None => Ok(self.requests),
+    fn completed(&self, of: &Scope) -> Result<usize, String> {
+        let records = self
+            .records
+            .ok_or("the event log has no start of the scenario")?;
+        let completed = records.iter().filter(|r| r.completed.is_some());
+        Ok(completed.filter(|r| of.has("", &r.node)).count())
+    }
+
+    fn flows_of(&self, of: &Scope) -> impl Iterator<Item = (&Flow, &Vec<Exchange>)> {
+        let all = self.flows.iter().zip(self.exchanges);
+        all.filter(|(flow, _)| {
+            of.has_flow(
+                &flow.client,
+                &flow.node,
+                flow.method.as_deref(),
+                &flow.resource,
+            )
+        })
+    }
+
+    fn traffic(&self, of: &Scope) -> Result<analysis::Requests, String> {
+        if let Some(reason) = self.traffic_gap {
+            return Err(reason.into());
+        }
+        let exchanges = self.flows_of(of).flat_map(|(_, exchanges)| exchanges);
+        let requests = analysis::Requests::of(exchanges);
+        match requests.sent {
+            0 => Err("no request was sent".into()),
+            _ => Ok(requests),
         }
     }
 
-    fn delays(&self) -> Figures {
-        self.traffic()?;
-        if self.handovers.is_empty() {
-            return Err("there was no handover".into());
+    /// Of the whole run, or of a client, by the client's own account; of a part of that from the
+    /// captures and what the log has of failures.
+    fn delivery(&self, of: &Scope) -> Result<Delivery, String> {
+        if of.node.is_some() {
+            let requests = match self.traffic(of) {
+                Err(_) if self.traffic_gap.is_none() => analysis::Requests::default(),
+                requests => requests?,
+            };
+            self.failed(of)?;
+            return Ok(Delivery {
+                asked: requests.sent as u64 + self.never_sent(of),
+                answered: requests.answered as u64,
+            });
         }
+        let mut sum = Delivery {
+            asked: 0,
+            answered: 0,
+        };
+        for client in self.clients_of(of)? {
+            let told = client.tally.asked.zip(client.tally.answered);
+            let (asked, answered) =
+                told.ok_or_else(|| format!("how much {} asked is not known", client.client))?;
+            sum.asked += asked;
+            sum.answered += answered;
+        }
+        Ok(sum)
+    }
+
+    /// Requests that clients reported as failed to their callers. Known only if every client lived
+    /// to say that nothing was outstanding.
+    fn failed(&self, of: &Scope) -> Result<u64, String> {
+        let mut sum = 0;
+        for client in self.clients_of(of)? {
+            let name = &client.client;
+            let drained = || format!("{name} did not report that it had drained");
+            sum += client.tally.failed.ok_or_else(drained)?;
+        }
+        Ok(match of.node {
+            Some(_) => self.failures.within(of).map(|(_, count)| count).sum(),
+            None => sum,
+        })
+    }
+
+    fn never_sent(&self, of: &Scope) -> u64 {
+        let never = self.failures.within(of).filter(|(r, _)| is_never_sent(r));
+        never.map(|(_, count)| count).sum()
+    }
+
+    fn clients_of(&self, of: &Scope) -> Result<Vec<&crate::calls::ClientCalls>, String> {
+        let clients = self.calls.clients.iter();
+        let clients: Vec<_> = clients
+            .filter(|c| of.client.as_ref().is_none_or(|wanted| *wanted == c.client))
+            .collect();
+        match clients.is_empty() {
+            true => Err("the topology has no client".into()),
+            false => Ok(clients),
+        }
+    }
+
+    fn delays(&self, of: &Scope) -> Figures {
+        self.traffic(&Scope {
+            node: None,
+            ..of.clone()
+        })?;
+        let handovers = self
+            .handovers
+            .iter()
+            .filter(|h| of.has_flow(&h.client, &h.node, h.method.as_deref(), &h.resource));
         let delay = |h: &Handover| {
             h.delay_s.ok_or_else(|| {
                 format!(
@@ -84,8 +284,61 @@ impl Evidence<'_> {
                 )
             })
         };
-        self.handovers.iter().map(delay).collect()
+        let delays = handovers.map(delay).collect::<Figures>()?;
+        match delays.is_empty() {
+            true => Err("there was no handover".into()),
+            false => Ok(delays),
+        }
     }
+
+    fn notifications(&self, of: &Scope) -> Result<Notifications, String> {
+        if let Some(reason) = self.traffic_gap {
+            return Err(reason.into());
+        }
+        let observed = self.flows_of(of).filter_map(|(flow, _)| flow.notifications);
+        let sum = observed.reduce(|a, b| Notifications {
+            received: a.received + b.received,
+            confirmable: a.confirmable + b.confirmable,
+            lost: a.lost + b.lost,
+            reordered: a.reordered + b.reordered,
+        });
+        sum.ok_or_else(|| "nothing was observed".into())
+    }
+
+    fn energy(&self, of: &Scope) -> Figures {
+        let radios = self
+            .radios
+            .ok_or("radios use energy with `medium: phy` only")?;
+        // A radio that was not read at both ends is not among those that were.
+        let planned = self
+            .plan
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.radio.is_some());
+        let mut sum = 0.0;
+        for (name, _) in planned.filter(|(name, _)| of.has("", name)) {
+            let radio = radios.iter().find(|radio| radio.node == *name);
+            let radio = radio.ok_or_else(|| format!("the radio of {name} was not read"))?;
+            sum += radio.millijoules;
+        }
+        Ok(vec![sum])
+    }
+}
+
+/// The mean of the middle two of an even number.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    match n % 2 {
+        0 => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+        _ => values[n / 2],
+    }
+}
+
+/// The smallest of `values` that at least so many percent of them do not exceed.
+fn nearest_rank(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() * percent).div_ceil(100) - 1]
 }
 
 /// Of several figures the one that decides: the one farthest on the wrong side.
@@ -101,168 +354,5 @@ fn decisive(figures: &[f64], expected: &Expected) -> Option<f64> {
     }
 }
 
-/// Requests that clients reported as failed to their callers. Known only if every client
-/// lived to say that nothing was outstanding.
-pub(crate) fn failed(events: &[Event], clients: &[&str]) -> Result<u64, String> {
-    let of = |client: &str| {
-        let own = || events.iter().filter(|e| e.node == client);
-        let drained = own().rev().find_map(|e| match e.kind {
-            EventKind::Drained { failed, .. } => Some(failed),
-            _ => None,
-        });
-        let reported = own().filter(|e| matches!(e.kind, EventKind::RequestFailed { .. }));
-        match drained {
-            // Its own count starts anew with a restarted daemon; the log's does not.
-            Some(failed) => Ok(failed.max(reported.count() as u64)),
-            None => Err(format!("{client} did not report that it had drained")),
-        }
-    };
-    if clients.is_empty() {
-        return Err("the topology has no client".into());
-    }
-    clients.iter().map(|client| of(client)).sum()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn requests(sent: usize) -> Requests {
-        Requests {
-            sent,
-            answered: sent,
-            lost: 0,
-            retransmitted: 0,
-            reset: 0,
-            duplicates: 0,
-            further_blocks: 0,
-            rtt_s: None,
-        }
-    }
-
-    fn handover(delay_s: Option<f64>) -> Handover {
-        Handover {
-            node: "sensor".into(),
-            client: "client".into(),
-            method: Some("GET".into()),
-            resource: "/t".into(),
-            by: Default::default(),
-            from: None,
-            to: None,
-            started_s: None,
-            completed_s: None,
-            delay_s,
-            last_before: None,
-            first_after: None,
-            lost_message_ids: Vec::new(),
-            phases: Default::default(),
-            energy_mj: None,
-            signalling: None,
-        }
-    }
-
-    fn judge(
-        handovers: &[Handover],
-        sent: usize,
-        gap: Option<&str>,
-        metric: Metric,
-        comparison: Comparison,
-        value: f64,
-    ) -> Expectation {
-        let evidence = Evidence {
-            handovers,
-            completed: Some(handovers.len()),
-            requests: &requests(sent),
-            failed: failed(&[], &["client"]),
-            traffic_gap: gap,
-        };
-        evidence.judge(&Expected {
-            metric,
-            comparison,
-            value,
-            text: "as written".into(),
-        })
-    }
-
-    #[test]
-    fn the_delay_of_every_handover_must_hold_and_the_worst_is_shown() {
-        let handovers = [
-            handover(Some(0.05)),
-            handover(Some(0.2)),
-            handover(Some(0.1)),
-        ];
-        let less = |value| {
-            judge(
-                &handovers,
-                9,
-                None,
-                Metric::HandoverDelay,
-                Comparison::Less,
-                value,
-            )
-        };
-        assert_eq!(less(0.3).outcome, Outcome::Passed);
-        assert_eq!(less(0.15).outcome, Outcome::Failed);
-        assert_eq!(less(0.15).measured, Some(0.2));
-        let greater = judge(
-            &handovers,
-            9,
-            None,
-            Metric::HandoverDelay,
-            Comparison::Greater,
-            0.07,
-        );
-        assert_eq!(
-            (greater.outcome, greater.measured),
-            (Outcome::Failed, Some(0.05))
-        );
-    }
-
-    #[test]
-    fn a_handover_that_the_capture_does_not_show_is_not_measured() {
-        let handovers = [handover(Some(0.05)), handover(None)];
-        let e = judge(
-            &handovers,
-            9,
-            None,
-            Metric::HandoverDelay,
-            Comparison::Less,
-            1.0,
-        );
-        assert_eq!(e.outcome, Outcome::NotMeasured);
-        let reason = "the capture of client does not show the handover of sensor";
-        assert_eq!(e.reason.as_deref(), Some(reason));
-        let e = judge(&[], 9, None, Metric::HandoverDelay, Comparison::Less, 1.0);
-        assert_eq!(e.outcome, Outcome::NotMeasured);
-    }
-
-    #[test]
-    fn nothing_lost_of_nothing_sent_is_not_measured() {
-        let e = judge(&[], 0, None, Metric::Lost, Comparison::Equal, 0.0);
-        assert_eq!(e.outcome, Outcome::NotMeasured);
-        let e = judge(&[], 5, None, Metric::Lost, Comparison::Equal, 0.0);
-        assert_eq!((e.outcome, e.measured), (Outcome::Passed, Some(0.0)));
-        let e = judge(&[], 5, Some("cut"), Metric::Lost, Comparison::Equal, 0.0);
-        assert_eq!(e.outcome, Outcome::NotMeasured);
-        let e = judge(&[], 5, None, Metric::RttP95, Comparison::Less, 1.0);
-        assert_eq!(e.outcome, Outcome::NotMeasured);
-    }
-
-    #[test]
-    fn failures_count_only_if_every_client_drained() {
-        let e = judge(&[], 5, None, Metric::Failed, Comparison::Equal, 0.0);
-        assert_eq!(e.outcome, Outcome::NotMeasured);
-        let event = |kind| Event {
-            time_ns: 0,
-            node: "client".into(),
-            kind,
-        };
-        let drained = event(EventKind::Drained {
-            requested: 3,
-            answered: 2,
-            failed: 1,
-            reasons: Default::default(),
-        });
-        assert_eq!(failed(&[drained], &["client"]), Ok(1));
-    }
-}
+mod tests;

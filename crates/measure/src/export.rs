@@ -43,11 +43,36 @@ pub struct Frames {
     pub incomplete: u64,
     /// How many of those were given up, because too many were begun at once.
     pub dropped: u64,
+    /// Sightings of CoAP messages beyond the first, at other interfaces.
+    #[serde(skip_serializing_if = "is_none")]
+    pub seen_elsewhere: u64,
+    /// CoAP messages of which the capture cut off the end.
+    #[serde(skip_serializing_if = "is_none")]
+    pub cut: u64,
+    /// Requests whose resources are not known for that.
+    #[serde(skip_serializing_if = "is_none")]
+    pub cut_requests: u64,
+    /// Captures whose clocks are not the others'.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<Clock>,
     /// Bindings that were left out, because there were too many; absent if there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bindings_left_out: Option<u64>,
     /// Frames that were not read.
     pub not_read: Vec<NotRead>,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A capture whose clock is not the others'.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Clock {
+    /// The capture.
+    pub capture: String,
+    /// How far it is ahead; its times were set by that.
+    pub ahead_s: f64,
 }
 
 /// Frames of one kind that were not read.
@@ -105,6 +130,9 @@ pub struct Flow {
     pub method: String,
     /// Path and query.
     pub resource: String,
+    /// Of an observation whose registration was not captured, its token; the resource is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// Addresses that were asked.
     pub to: Vec<SocketAddr>,
     /// Addresses that answered.
@@ -234,6 +262,10 @@ impl Report {
 }
 
 fn frames(other: &analysis::Other) -> Frames {
+    let clocks = other.clocks.iter().map(|clock| Clock {
+        capture: clock.capture.clone(),
+        ahead_s: clock.ahead_ns as f64 / 1e9,
+    });
     let not_read = other.unread.iter().map(|(what, frames)| NotRead {
         what: what.to_string(),
         frames: *frames,
@@ -245,6 +277,10 @@ fn frames(other: &analysis::Other) -> Frames {
         repeated: other.repeated,
         incomplete: other.incomplete,
         dropped: other.dropped,
+        seen_elsewhere: other.seen_elsewhere,
+        cut: other.cut,
+        cut_requests: other.cut_requests,
+        clocks: clocks.collect(),
         bindings_left_out: Some(other.bindings_left_out).filter(|count| *count > 0),
         not_read: not_read.collect(),
     }
@@ -277,6 +313,7 @@ fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
         node_guessed: flow.is_guessed(),
         method: method_name(flow.method),
         resource: flow.resource.clone(),
+        token: flow.token.map(|token| token.to_string()),
         to: flow.destinations(),
         addresses: flow.addresses().into_iter().map(|(a, _)| a).collect(),
         unanswered: unanswered

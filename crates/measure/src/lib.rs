@@ -26,6 +26,7 @@
 //! | [`dissect`] | what packets mean: whose messages, about whom; a file for each protocol |
 //! | [`analysis`] | captures to exchanges, flows and their pauses |
 //! | [`attachment`] | which pauses are handovers |
+//! | [`calls`] | what clients were to ask, by their own account |
 //! | [`result`] | the types of `result.json` |
 //! | [`assemble`] | plan, events and captures to a [`RunResult`] |
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
@@ -41,6 +42,7 @@ mod air;
 pub mod analysis;
 pub mod assemble;
 pub mod attachment;
+pub mod calls;
 pub mod dissect;
 pub mod distribution;
 mod expect;

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use rundir::event::SCENARIO;
 use rundir::{BindingEvent, Event, EventKind, HandoverEvent, Phase};
+use serde::{Deserialize, Serialize};
 use topology::Plan;
 use topology::plan::NodeName;
 use units::SimTime;
 
+use crate::calls::by_frequency;
 use crate::phases::ByPhase;
+use crate::result::Scenario;
 
 /// A handover by a node's own account.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +32,8 @@ pub struct NodeHandover {
     pub to: Option<NodeName>,
     /// The new temporary address.
     pub t_addr: Option<Ipv6Addr>,
+    /// When the node gave it up, and why.
+    pub failed: Option<(SimTime, String)>,
     /// The completed spans of each phase: one that is tried again has several.
     pub spans: ByPhase<Vec<(SimTime, SimTime)>>,
     pub(crate) open: ByPhase<SimTime>,
@@ -94,10 +99,63 @@ pub fn handovers(events: &[Event]) -> Vec<NodeHandover> {
                 handovers[at].to = Some(to.clone());
                 handovers[at].t_addr = Some(*t_addr);
             }
-            HandoverEvent::Failed { .. } => {}
+            HandoverEvent::Failed { handover, reason } => {
+                let at = record(*handover, |h| h.failed.is_some());
+                handovers[at].failed = Some((time, reason.clone()));
+            }
         }
     }
     handovers
+}
+
+/// A handover that a node began and did not complete.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// The node.
+    pub node: NodeName,
+    /// Its own number of the handover.
+    pub number: u32,
+    /// The edge router left.
+    pub from: Option<NodeName>,
+    /// When the trigger fired; null if the log does not say.
+    pub started_s: Option<f64>,
+    /// When it was given up; null if the run ended first.
+    pub ended_s: Option<f64>,
+    /// Why, in the node's words.
+    pub reason: String,
+}
+
+/// Why a handover did not complete of which the log has no end.
+const RUN_ENDED: &str = "no end in the events";
+
+/// The handovers that were begun and not completed, in the order of their ends.
+pub(crate) fn given_up(records: &[NodeHandover], scenario: &Scenario) -> Vec<GivenUp> {
+    let begun = |r: &&NodeHandover| r.started.is_some() || r.failed.is_some();
+    let mut open: Vec<&NodeHandover> = (records.iter().filter(begun))
+        .filter(|r| r.completed.is_none())
+        .collect();
+    let end = |r: &NodeHandover| r.failed.as_ref().map(|(time, _)| *time);
+    open.sort_by_key(|r| (end(r).is_none(), end(r)));
+    let told = |r: &NodeHandover| GivenUp {
+        node: r.node.clone(),
+        number: r.number,
+        from: r.from.clone(),
+        started_s: r.started.map(|time| scenario.seconds(time)),
+        ended_s: end(r).map(|time| scenario.seconds(time)),
+        reason: (r.failed.as_ref()).map_or_else(|| RUN_ENDED.into(), |(_, reason)| reason.clone()),
+    };
+    open.into_iter().map(told).collect()
+}
+
+/// `46 handovers given up: 41 er2 lost, 5 no better router heard`.
+pub fn given_up_text(given_up: &[GivenUp]) -> Option<String> {
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    for one in given_up {
+        *reasons.entry(one.reason.clone()).or_default() += 1;
+    }
+    let count = given_up.len();
+    let handovers = if count == 1 { "handover" } else { "handovers" };
+    (count > 0).then(|| format!("{count} {handovers} given up: {}", by_frequency(&reasons)))
 }
 
 /// Index of the handover `number` of `node`: the latest, or a new one if there is none or
@@ -371,6 +429,52 @@ mod tests {
         let phases = handovers[0].phases();
         let trigger = phases.get(&Phase::TRIGGER);
         assert_eq!(trigger, Some(&Duration::from_millis(20)));
+    }
+
+    #[test]
+    fn what_did_not_complete_is_told_with_its_reason_and_summed_up_in_a_line() {
+        let failed = |handover, reason: &str| {
+            EventKind::Handover(HandoverEvent::Failed {
+                handover,
+                reason: reason.into(),
+            })
+        };
+        let records = handovers(&[
+            event(0, "sensor", started(1, "er1")),
+            event(9, "sensor", failed(1, "no better router heard")),
+            event(20, "sensor", started(2, "er1")),
+            event(29, "sensor", completed(2, "er2", "2001:db8:2::5")),
+            event(30, "walker", started(1, "er1")),
+            event(35, "sensor", started(3, "er2")),
+            event(36, "sensor", failed(3, "er1 lost")),
+            event(37, "sensor", started(4, "er2")),
+            event(38, "sensor", failed(4, "er1 lost")),
+        ]);
+        let scenario = Scenario {
+            start_unix_ns: 0,
+            duration_s: 1.0,
+        };
+        let told = given_up(&records, &scenario);
+        let seen: Vec<_> = told
+            .iter()
+            .map(|h| (h.node.as_str(), h.number, h.ended_s, h.reason.as_str()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("sensor", 1, Some(0.009), "no better router heard"),
+                ("sensor", 3, Some(0.036), "er1 lost"),
+                ("sensor", 4, Some(0.038), "er1 lost"),
+                ("walker", 1, None, "no end in the events"),
+            ]
+        );
+        assert_eq!(
+            given_up_text(&told).as_deref(),
+            Some(
+                "4 handovers given up: 2 er1 lost, 1 no better router heard, 1 no end in the events"
+            )
+        );
+        assert_eq!(given_up_text(&[]), None);
     }
 
     #[test]

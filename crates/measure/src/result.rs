@@ -3,16 +3,20 @@
 //! All times are seconds. `…time_s`, `started_s` and `completed_s` count from the start of the
 //! scenario, whose Unix time is [`Scenario::start_unix_ns`].
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use rundir::air::Facts;
 use serde::{Deserialize, Serialize};
-use topology::plan::{Metric, NodeName};
+use topology::plan::{Metric, NodeName, Scope};
 use units::{Seed, SimTime};
 
 use crate::analysis::{self, Edge};
 use crate::attachment::By;
+use crate::calls::Calls;
+use crate::mobility::GivenUp;
 use crate::phases::ByPhase;
 use crate::signalling::Signalling;
 
@@ -36,6 +40,9 @@ pub struct RunResult {
     pub clock: String,
     /// Kernel release.
     pub kernel: String,
+    /// Version of QEMU; absent without a VM, and in the results of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub qemu: Option<String>,
     /// The scenario's time.
     pub scenario: Scenario,
     /// Why the run did not come to its end, and how far it came; absent if it did.
@@ -43,8 +50,18 @@ pub struct RunResult {
     pub partial: Option<String>,
     /// Whether every expectation passed, and the run came to its end.
     pub passed: bool,
+    /// What failed and no expectation is about, a sentence each; absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub uncovered: Vec<String>,
     /// Every completed handover of every polled node, once per client, method and resource.
     pub handovers: Vec<Handover>,
+    /// Handovers that nodes began and did not complete, in the order of their ends; absent if there
+    /// were none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub given_up: Vec<GivenUp>,
+    /// What the clients were to ask, by their own account.
+    #[serde(default)]
+    pub calls: Calls,
     /// All polls of all clients together.
     pub requests: Requests,
     /// Polls per client, node, method and resource.
@@ -81,6 +98,9 @@ pub struct Scenario {
 pub struct Handover {
     /// The node that moved.
     pub node: NodeName,
+    /// The node's own number of the handover, as in its events; absent if they do not explain it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub number: Option<u32>,
     /// The client that asked it.
     pub client: NodeName,
     /// Method of the requests, `GET`; absent in schema 1.
@@ -167,19 +187,33 @@ pub struct Requests {
     /// block and counted with it; absent if there were none.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub further_blocks: usize,
+    /// Responses with an error by their code, `4.04`; they are among the answered. Absent if there
+    /// were none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub error_responses: BTreeMap<String, usize>,
+    /// Answered of those sent, in percent; null if nothing was sent.
+    #[serde(default)]
+    pub delivery_percent: Option<f64>,
     /// Round-trip times; null if nothing was answered.
     pub rtt_s: Option<Rtt>,
 }
 
-/// Round-trip times, from the first transmission to the response.
+/// Round-trip times, from the first transmission to the response: how long a request had waited in
+/// its client is not in them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rtt {
     /// Shortest.
     pub min: f64,
+    /// Mean; absent in the results of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mean: Option<f64>,
     /// Median.
     pub median: f64,
     /// 95th percentile (nearest rank).
     pub p95: f64,
+    /// 99th percentile (nearest rank); absent in the results of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub p99: Option<f64>,
     /// Longest.
     pub max: f64,
 }
@@ -238,15 +272,29 @@ impl From<analysis::Notifications> for Notifications {
 pub struct Expectation {
     /// What was compared.
     pub metric: Metric,
+    /// Whose; absent if it is that of the whole run.
+    #[serde(skip_serializing_if = "Scope::is_all", default)]
+    pub of: Scope,
     /// As the topology file wrote it: `< 100 ms`.
     pub expected: String,
-    /// What was measured: a count, or seconds. Of several handovers the one that decides.
+    /// What was measured, in the metric's unit. Of several handovers the one that decides.
     pub measured: Option<f64>,
     /// Whether it holds.
     pub outcome: Outcome,
     /// Why it could not be measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+}
+
+impl fmt::Display for Expectation {
+    /// `handover_delay < 100 ms`, `lost 0 of client a, node b`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.metric.key(), self.expected)?;
+        match self.of.is_all() {
+            true => Ok(()),
+            false => write!(f, " of {}", self.of),
+        }
+    }
 }
 
 /// What became of an expectation. Only [`Outcome::Passed`] is a success.
@@ -309,10 +357,16 @@ impl From<&analysis::Requests> for Requests {
             reset: r.reset,
             duplicates: r.duplicates,
             further_blocks: r.further_blocks,
+            error_responses: (r.error_responses.iter())
+                .map(|(code, count)| (code.to_string(), *count))
+                .collect(),
+            delivery_percent: percent(r.answered, r.sent),
             rtt_s: r.rtt.map(|rtt| Rtt {
                 min: seconds(rtt.min),
+                mean: Some(seconds(rtt.mean)),
                 median: seconds(rtt.median),
                 p95: seconds(rtt.p95),
+                p99: Some(seconds(rtt.p99)),
                 max: seconds(rtt.max),
             }),
         }
@@ -323,6 +377,11 @@ impl From<&analysis::Requests> for Requests {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 pub(crate) fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+/// `part` of `whole` in percent, unless there is no whole.
+pub(crate) fn percent(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| 100.0 * part as f64 / whole as f64)
 }
 
 /// Seconds with the shortest decimal form: one rounding, unlike `Duration::as_secs_f64`.

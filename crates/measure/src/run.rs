@@ -14,7 +14,7 @@ use topology::plan::NodePlan;
 use units::SimTime;
 use units::quantity::format_duration;
 
-use crate::analysis::{Analysis, Options};
+use crate::analysis::{Analysis, CaptureFile, Options, Source};
 use crate::assemble::{InterfaceCapture, build, client_interfaces};
 use crate::mobility;
 use crate::result::RunResult;
@@ -109,15 +109,15 @@ pub fn analyze(files: &[PathBuf], options: &Options) -> (Analysis, Vec<ReadError
     let mut captures = Vec::new();
     let mut unread = Vec::new();
     for file in files {
-        match capture::read(file) {
-            Ok(mut capture) => {
-                unread.extend(capture.damage.take());
-                captures.push(capture);
-            }
+        match CaptureFile::open(file) {
+            Ok(capture) => captures.push(capture),
             Err(error) => unread.push(error),
         }
     }
-    (Analysis::of(&captures, options), unread)
+    let sources: Vec<&dyn Source> = captures.iter().map(|file| file as &dyn Source).collect();
+    let analysis = Analysis::of_sources(&sources, options);
+    unread.extend(captures.into_iter().filter_map(CaptureFile::into_damage));
+    (analysis, unread)
 }
 
 /// Why a run did not come to its end; none if it did.

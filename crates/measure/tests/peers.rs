@@ -97,12 +97,15 @@ fn a_handover_over_ipv4_is_measured_as_tshark_shows_it() {
 }
 
 #[test]
-fn a_cut_capture_says_what_it_could_not_read() {
+fn a_cut_capture_says_so_and_what_it_has_of_messages_counts() {
     let analysis = analyse("libcoap-cut.pcap");
     let other = &analysis.other;
-    assert!(other.undecodable > 0);
-    let first = other.first_undecodable.as_deref().unwrap();
-    assert!(first.contains("cut by the capture"), "{first}");
+    assert!(other.cut > 0);
+    assert_eq!((other.undecodable, other.stray), (0, 0));
+    let requests = analysis.flows[0].requests();
+    assert!(requests.answered > 0, "{requests:?}");
+    let report = report(&analysis, Table::None);
+    assert!(report.contains("cut by the capture"), "{report}");
 }
 
 #[test]

@@ -4,7 +4,11 @@
 mod air;
 #[path = "run/attachment.rs"]
 mod attachment;
+#[path = "run/calls.rs"]
+mod calls;
 mod common;
+#[path = "run/outage.rs"]
+mod outage;
 #[path = "run/signalling.rs"]
 mod signalling;
 
@@ -13,8 +17,8 @@ use std::path::Path;
 use std::process::Command;
 
 use capture::{Capture, Interface, LinkType, Packet, Writer};
-use coap::Kind;
-use common::{START, Wire, get};
+use coap::{Code, Kind};
+use common::{START, Wire, content, get};
 use measure::assemble::{InterfaceCapture, build};
 use measure::result::{Outcome, RunResult};
 use measure::text;
@@ -64,6 +68,7 @@ scenario: { duration: 30 s, steps: [] }
 fn expect(metric: Metric, comparison: Comparison, value: f64, text: &str) -> Expectation {
     Expectation {
         metric,
+        of: Default::default(),
         comparison,
         value,
         text: text.into(),
@@ -153,6 +158,7 @@ fn facts() -> RunFacts {
         backend: "vm".into(),
         clock: "virtual".into(),
         kernel: "6.1.0-18-amd64".into(),
+        qemu: None,
         wpanlab_version: "0.1.0".into(),
     }
 }

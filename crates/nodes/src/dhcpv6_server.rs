@@ -32,6 +32,10 @@ pub(crate) async fn run(host: Host, mut controls: Controls, plan: Dhcpv6ServerPl
                 Event::Leased { address, .. } => {
                     host.events.report(EventKind::Leased { address })?
                 }
+                Event::Exhausted { pool: Pool { link, first, last }, duid } => tracing::warn!(
+                    %link, %first, %last, %duid,
+                    "NoAddrsAvail: every address of the pool is leased"
+                ),
                 ended => tracing::info!(?ended, "lease"),
             },
             () = controls.stopped() => return Ok(()),

@@ -35,13 +35,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use measure::result::{Expectation, Outcome};
+use measure::calls::{Calls, Tally};
+use measure::distribution::Point;
+use measure::result::Outcome;
 use rundir::RunDir;
 
 use chart::WIDE;
 use figure::paper::Measured;
 use figure::{Block, Section, figures, median, ms};
-use junit::Suite;
+use junit::{Case, Suite};
 use load::{Keys, Run};
 use page::Head;
 use sweep::Sweep;
@@ -129,8 +131,11 @@ fn of_run(run: &Run) -> Report {
         figure::radio::signal(run),
         figure::traffic::losses(run),
         figure::radio::energy(run),
-        figure::paper::section(measured.as_ref().map(<[_; 1]>::as_slice)),
     ];
+    if run.plan.as_ref().is_none_or(figure::paper::is_about) {
+        let measured = measured.as_ref().map(<[_; 1]>::as_slice);
+        sections.push(figure::paper::section(measured));
+    }
     sections.push(plan_section(run.plan_text.as_deref()));
     let head = Head {
         title: format!("{}: run report", topology_name(run)),
@@ -138,7 +143,8 @@ fn of_run(run: &Run) -> Report {
         tiles: tiles(&run.result),
         facts: facts(run),
         expectations: run.result.expectations.clone(),
-        notes: run.result.notes.clone().unwrap_or_default(),
+        uncovered: run.result.uncovered.clone(),
+        notes: notes(&run.result),
         problems: run.problems.clone(),
     };
     Report {
@@ -184,10 +190,19 @@ fn tiles(result: &Keys) -> Vec<(String, String)> {
             tiles.push((ms(delay), name.to_owned()));
         }
     }
+    if let Some(all) = result.calls.as_ref().map(|calls| &calls.all) {
+        let of = all.asked.map(|asked| format!(" of {asked}"));
+        tiles.push((
+            all.known_failures().to_string() + &of.unwrap_or_default(),
+            "requests failed at the client".to_owned(),
+        ));
+        let delivery = all.delivery_percent.map(|p| format!("{p:.2} %"));
+        tiles.extend(delivery.map(|d| (d, "delivered of those asked".to_owned())));
+    }
     if let Some(requests) = &result.requests {
         tiles.push((
             format!("{} of {}", requests.lost, requests.sent),
-            "requests lost".to_owned(),
+            "requests lost that were sent".to_owned(),
         ));
         if let Some(rtt) = requests.rtt_s {
             tiles.push((ms(rtt.median), "median round-trip time".to_owned()));
@@ -201,6 +216,17 @@ fn tiles(result: &Keys) -> Vec<(String, String)> {
         ));
     }
     tiles
+}
+
+/// What the measurement noted, and where accounts and captures do not fit together.
+fn notes(result: &Keys) -> Vec<String> {
+    let clients = result.calls.iter().flat_map(|calls| &calls.clients);
+    let differences = clients.flat_map(|c| {
+        let of_client = c.differences.iter();
+        of_client.map(move |difference| format!("{}: {difference}", c.client))
+    });
+    let notes = result.notes.iter().flatten().cloned();
+    notes.chain(differences).collect()
 }
 
 fn facts(run: &Run) -> Vec<(String, String)> {
@@ -223,6 +249,14 @@ fn facts(run: &Run) -> Vec<(String, String)> {
         (
             "kernel",
             result.kernel.clone().or(live.map(|f| f.kernel.clone())),
+        ),
+        (
+            "QEMU",
+            result
+                .qemu
+                .clone()
+                .or(live.and_then(|f| f.qemu.clone()))
+                .or_else(|| (result.backend.as_deref() == Some("native")).then(|| "none".into())),
         ),
         (
             "made by wpanlab",
@@ -249,14 +283,47 @@ fn suite(run: &Run, topology: String) -> Suite {
             .cloned()
             .unwrap_or_else(|| "result.json does not tell the expectations".into())
     };
-    let expectations: Result<Vec<Expectation>, String> =
-        run.result.expectations.clone().ok_or_else(missing);
+    let cases = run.result.expectations.as_ref();
+    let cases = cases.map(|all| all.iter().map(Case::from).collect());
+    let mut properties = facts(run);
+    properties.extend(asked(run.result.calls.as_ref()));
     Suite {
         name: run.name.clone(),
         topology,
-        properties: facts(run),
-        expectations,
+        properties,
+        duration_s: run.duration_s(),
+        cases: cases.ok_or_else(missing),
+        uncovered: run.result.uncovered.clone(),
     }
+}
+
+/// What clients were to ask as properties: `asked`, `failed: hold timeout`; of one of several
+/// clients `asked by NAME`.
+fn asked(calls: Option<&Calls>) -> Vec<(String, String)> {
+    let mut properties = Vec::new();
+    let mut add = |tally: &Tally, by: &str| {
+        let counts = [
+            ("asked", tally.asked),
+            ("answered", tally.answered),
+            ("failed", tally.failed),
+            ("never sent", tally.never_sent),
+        ];
+        let known =
+            |count: Option<u64>| count.map_or_else(|| "not known".into(), |n| n.to_string());
+        properties.extend(counts.map(|(name, count)| (format!("{name}{by}"), known(count))));
+        let reasons = tally.reasons.iter();
+        properties.extend(reasons.map(|(r, n)| (format!("failed{by}: {r}"), n.to_string())));
+        let delivery = tally.delivery_percent;
+        properties.extend(delivery.map(|p| (format!("delivery in percent{by}"), p.to_string())));
+    };
+    let Some(calls) = calls else {
+        return properties;
+    };
+    add(&calls.all, "");
+    for client in &calls.clients {
+        add(&client.tally, &format!(" by {}", client.client));
+    }
+    properties
 }
 
 fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
@@ -266,28 +333,38 @@ fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
         let run = Run::read(&RunDir::new(dir.join(&row.dir)));
         let mut suite = suite(&run, topology_name(&run));
         suite.name.clone_from(&row.dir);
-        suite
-            .properties
-            .push(("command".into(), row.command.clone()));
+        // Cases of one name are told apart by their class.
+        suite.topology = format!("{}.point-{}.seed-{}", suite.topology, row.point, row.seed);
+        suite.properties.extend([
+            ("command".into(), row.command.clone()),
+            ("point".into(), row.point.to_string()),
+        ]);
+        let set = row.set.iter();
+        let set = set.map(|(path, value)| (path.clone(), value.clone()));
+        suite.properties.extend(set);
         if let Some(error) = &row.error {
-            suite.expectations = Err(error.clone());
+            suite.cases = Err(error.clone());
         }
         suites.push(suite);
         let of_point = wireless_delays_s.entry(row.point).or_default();
         of_point.extend(run.wireless_delays_s);
     }
+    suites.extend(sweep.points().iter().filter_map(|p| point_suite(sweep, p)));
     let measured = sweep.plans.iter().map(|(point, plan)| {
         let delays = wireless_delays_s.get(point).map_or(&[][..], Vec::as_slice);
         Measured::of(plan, sweep.handovers(*point), delays)
     });
     let measured: Vec<Measured> = measured.collect();
-    let mut sections = vec![figure::spread::delays(sweep, compare_s)];
+    let mut sections: Vec<Section> = figure::spread::expectations(sweep).into_iter().collect();
+    sections.push(figure::spread::delays(sweep, compare_s));
     sections.extend(figure::over::section(sweep));
     sections.push(figure::spread::phases(sweep));
     sections.push(figure::loss::section(sweep));
-    sections.push(figure::paper::section(
-        (!measured.is_empty()).then_some(&measured[..]),
-    ));
+    let mut plans = sweep.plans.values();
+    if sweep.plans.is_empty() || plans.any(figure::paper::is_about) {
+        let measured = (!measured.is_empty()).then_some(&measured[..]);
+        sections.push(figure::paper::section(measured));
+    }
     sections.push(figure::spread::runs(sweep));
     let mut plan = plan_section(sweep.plan_text.as_deref());
     if sweep.points().len() > 1 {
@@ -304,6 +381,7 @@ fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
         tiles: sweep_tiles(sweep),
         facts: sweep_facts(sweep, &suites),
         expectations: None,
+        uncovered: sweep_uncovered(sweep, &suites),
         notes: vec![],
         problems: sweep.problems.clone(),
     };
@@ -314,10 +392,46 @@ fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
     }
 }
 
-/// Not before the last run is it known that all passed.
+/// What is expected over the runs of a point, if anything is.
+fn point_suite(sweep: &Sweep, point: &Point) -> Option<Suite> {
+    let cases: Vec<Case> = point.expectations.iter().map(Case::from).collect();
+    let set = point.set.iter();
+    let number = [("point".to_owned(), point.point.to_string())];
+    (!cases.is_empty()).then(|| Suite {
+        name: format!("point-{}", point.point),
+        topology: format!("{}.point-{}", sweep.distribution.topology, point.point),
+        properties: (number.into_iter())
+            .chain(set.map(|(path, value)| (path.clone(), value.clone())))
+            .collect(),
+        duration_s: None,
+        cases: Ok(cases),
+        uncovered: vec![],
+    })
+}
+
+/// In how many runs something failed that no expectation is about.
+fn sweep_uncovered(sweep: &Sweep, suites: &[Suite]) -> Vec<String> {
+    let runs = suites.iter().filter(|s| !s.uncovered.is_empty());
+    let runs: Vec<&Suite> = runs.collect();
+    let first = runs.first().map(|suite| {
+        format!(
+            "in {} of {} runs, and no expectation is about that; in {}: {}",
+            runs.len(),
+            sweep.rows.len(),
+            suite.name,
+            suite.uncovered.join("; ")
+        )
+    });
+    first.into_iter().collect()
+}
+
+/// Not before the last run is it known that all passed; what holds over the runs is not known at all
+/// before.
 fn sweep_passed(sweep: &Sweep) -> Option<bool> {
-    let passed = sweep.rows.iter().all(|row| row.passed);
-    (!passed || sweep.is_complete() && !sweep.rows.is_empty()).then_some(passed)
+    let passed = sweep.distribution.passed();
+    let over_runs = sweep.points().iter().any(|p| !p.expectations.is_empty());
+    let complete = sweep.is_complete() && !sweep.rows.is_empty();
+    (complete || !passed && !over_runs).then_some(passed)
 }
 
 fn sweep_tiles(sweep: &Sweep) -> Vec<(String, String)> {
@@ -371,7 +485,7 @@ fn sweep_facts(sweep: &Sweep, suites: &[Suite]) -> Vec<(String, String)> {
     ]);
     let all = suites
         .iter()
-        .filter_map(|s| s.expectations.as_ref().ok())
+        .filter_map(|s| s.cases.as_ref().ok())
         .flatten();
     let held = all.clone().filter(|e| e.outcome == Outcome::Passed).count();
     facts.push((

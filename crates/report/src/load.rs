@@ -7,7 +7,8 @@ use std::path::Path;
 
 use measure::analysis::Analysis;
 use measure::assemble::{analysis, client_interfaces};
-use measure::mobility::{NodeHandover, handovers, scenario_start};
+use measure::calls::Calls;
+use measure::mobility::{GivenUp, NodeHandover, handovers, scenario_start};
 use measure::result::{Expectation, Flow, Handover, RadioUse, Requests, Scenario};
 use rundir::air::Facts;
 use rundir::event::read_all;
@@ -63,12 +64,20 @@ pub struct Keys {
     pub clock: Option<String>,
     /// Kernel release.
     pub kernel: Option<String>,
+    /// Version of QEMU; absent without a VM, and in the results of before.
+    pub qemu: Option<String>,
     /// The scenario's time.
     pub scenario: Option<Scenario>,
     /// The verdict.
     pub passed: Option<bool>,
+    /// What failed and no expectation is about; none in the results of before.
+    pub uncovered: Vec<String>,
     /// The handovers.
     pub handovers: Option<Vec<Handover>>,
+    /// Handovers that were begun and not completed; none in the results of before.
+    pub given_up: Vec<GivenUp>,
+    /// What clients were to ask; absent in the results of before.
+    pub calls: Option<Calls>,
     /// All polls.
     pub requests: Option<Requests>,
     /// Polls per client, node and resource.
@@ -222,9 +231,13 @@ impl Keys {
             backend: read.key("backend"),
             clock: read.key("clock"),
             kernel: read.key("kernel"),
+            qemu: read.optional("qemu"),
             scenario: read.key("scenario"),
             passed: read.key("passed"),
+            uncovered: read.optional("uncovered").unwrap_or_default(),
             handovers: read.key("handovers"),
+            given_up: read.optional("given_up").unwrap_or_default(),
+            calls: read.key("calls"),
             requests: read.key("requests"),
             flows: read.key("flows"),
             signalling: read.key("signalling"),
@@ -243,11 +256,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn key<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        let Some(value) = self.keys.get(name) else {
+        if !self.keys.contains_key(name) {
             self.problems
                 .push(format!("result.json has no key `{name}`"));
-            return None;
-        };
+        }
+        self.optional(name)
+    }
+
+    /// A key that need not be there.
+    fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let value = self.keys.get(name)?;
         match T::deserialize(value) {
             Ok(value) => Some(value),
             Err(error) => {

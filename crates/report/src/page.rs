@@ -5,7 +5,7 @@ use measure::result::{Expectation, Outcome};
 
 use crate::chart::{DARK, LIGHT, NARROW, WIDE, clean, style};
 use crate::figure::{Block, Figure, Section, ms};
-use topology::plan::Metric;
+use topology::plan::Unit;
 
 /// What stands over the sections.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Head {
     pub facts: Vec<(String, String)>,
     /// The expectations, if they are known.
     pub expectations: Option<Vec<Expectation>>,
+    /// What failed and no expectation is about.
+    pub uncovered: Vec<String>,
     /// What the measurement noted.
     pub notes: Vec<String>,
     /// What is missing.
@@ -53,6 +55,7 @@ pub fn page(head: &Head, sections: &[Section]) -> String {
                 header {
                     h1 { (head.title) }
                     (verdict(head.passed))
+                    @for failed in &head.uncovered { p class="warning" { b { "Something failed" } ": " (failed) "." } }
                 }
                 nav {
                     @for section in sections { a href={ "#" (section.id) } { (section.title) } }
@@ -109,7 +112,10 @@ fn expected(expectations: &[Expectation]) -> Markup {
                 tbody {
                     @for e in expectations {
                         tr {
-                            td { (metric(e.metric)) }
+                            td {
+                                (e.metric.key())
+                                @if !e.of.is_all() { " of " (e.of) }
+                            }
                             td { (e.expected) }
                             td { (measured(e)) }
                             td class=(if e.outcome == Outcome::Passed { "passed" } else { "failed" }) {
@@ -124,25 +130,12 @@ fn expected(expectations: &[Expectation]) -> Markup {
     }
 }
 
-/// The key of a metric in a topology.
-pub fn metric(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Handovers => "handovers",
-        Metric::HandoverDelay => "handover_delay",
-        Metric::Lost => "lost",
-        Metric::Answered => "answered",
-        Metric::Retransmitted => "retransmitted",
-        Metric::Failed => "failed",
-        Metric::RttP95 => "rtt_p95",
-    }
-}
-
 /// What was measured of an expectation, with its unit.
 pub fn measured(e: &Expectation) -> String {
-    match (e.measured, e.metric) {
+    match (e.measured, e.metric.unit()) {
         (None, _) => "not measured".into(),
-        (Some(seconds), Metric::HandoverDelay | Metric::RttP95) => ms(seconds),
-        (Some(count), _) => count.to_string(),
+        (Some(seconds), Unit::Seconds) => ms(seconds),
+        (Some(figure), _) => measure::text::measured(e.metric, figure),
     }
 }
 
@@ -163,12 +156,23 @@ fn render(block: &Block) -> Markup {
                 div class="scroll" {
                     table {
                         thead { tr { @for head in heads { th { (head) } } } }
-                        tbody { @for row in rows { tr { @for cell in row { td { (cell) } } } } }
+                        tbody { @for row in rows { tr { @for cell in row { td.num[is_figure(cell)] { (cell) } } } } }
                     }
                 }
             }
         }
     }
+}
+
+/// Whether a cell is a figure, with or without a unit: those stand under each other to the last digit.
+fn is_figure(cell: &str) -> bool {
+    let number = cell
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .replace('\u{2009}', "");
+    let words = cell.split(' ').count();
+    words <= 2 && number.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 fn render_figure(figure: &Figure) -> Markup {
@@ -192,4 +196,27 @@ pub fn file_stem(id: &str) -> String {
         }
     };
     id.chars().map(safe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_figure;
+
+    #[test]
+    fn figures_are_aligned_and_words_are_not() {
+        for figure in ["12", "0.052", "50.0 ms", "-3.2", "40.00 %"] {
+            assert!(is_figure(figure), "{figure}");
+        }
+        for words in [
+            "",
+            "er1",
+            "not seen",
+            "1 of 2 runs",
+            "NaN",
+            "inf",
+            "2001:db8::1",
+        ] {
+            assert!(!is_figure(words), "{words}");
+        }
+    }
 }

@@ -126,9 +126,12 @@ impl Sweep {
                 .map_or_else(Vec::new, |row| row.set.keys().cloned().collect()),
         };
         let topology = topology.unwrap_or_else(|| name_of(dir));
+        let expected = plans.values().next();
+        let expected = expected.map_or(&[][..], |plan| &plan.expect_sweep);
+        let distribution = Distribution::of(&topology, parameters, &rows);
         Sweep {
             name: name_of(dir),
-            distribution: Distribution::of(&topology, parameters, &rows),
+            distribution: distribution.expecting(expected, &rows),
             manifest,
             rows,
             plan_text,

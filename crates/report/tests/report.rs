@@ -356,3 +356,68 @@ fn a_run_without_a_result_is_an_error_in_junit() {
     assert_eq!(document.root_element().attribute("errors"), Some("1"));
     assert!(document.descendants().any(|n| n.has_tag_name("error")));
 }
+
+/// The verdict is about what the topology expects; what failed beside it must not be overlooked.
+#[test]
+fn what_failed_and_no_expectation_is_about_stands_at_the_top_and_is_a_skipped_case() {
+    let dir = run();
+    let mut result = example();
+    let uncovered = "15 of 25 requests failed, and no expectation is about that: 15 hold timeout";
+    result["uncovered"] = json!([uncovered]);
+    let tally = json!({
+        "asked": 25, "answered": 10, "failed": 15, "reasons": { "hold timeout": 15 },
+        "never_sent": 15, "delivery_percent": 40.0,
+    });
+    let mut client = tally.clone();
+    client["client"] = json!("client");
+    result["calls"] = json!({ "all": tally, "clients": [client] });
+    result["given_up"] = json!([
+        { "node": "sensor", "number": 2, "from": "er1", "started_s": 1.0, "ended_s": 2.0, "reason": "er2 lost" },
+    ]);
+    fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let page = report.html();
+    let document = parse(&page);
+    let header = (document.descendants())
+        .find(|n| n.tag_name().name() == "header")
+        .unwrap();
+    let told: String = header.descendants().filter_map(|n| n.text()).collect();
+    assert!(told.contains(uncovered), "{told}");
+    let text = text(&document);
+    for told in [
+        "15 of 25",
+        "40.00 %",
+        "hold timeout",
+        "1 handover given up: 1 er2 lost",
+    ] {
+        assert!(text.contains(told), "{told}");
+    }
+
+    let xml = report.junit();
+    let document = Document::parse(&xml).unwrap();
+    let suite = document.root_element().first_element_child().unwrap();
+    let counts = ["tests", "failures", "skipped", "time"].map(|name| suite.attribute(name));
+    assert_eq!(counts, [Some("6"), Some("0"), Some("1"), Some("30")]);
+    let skipped = (suite.descendants())
+        .find(|n| n.has_tag_name("skipped"))
+        .unwrap();
+    assert_eq!(skipped.attribute("message"), Some(uncovered));
+    let property = |name: &str| {
+        let mut all = suite.descendants().filter(|n| n.has_tag_name("property"));
+        let found = all.find(|n| n.attribute("name") == Some(name));
+        found.and_then(|n| n.attribute("value"))
+    };
+    for (name, value) in [
+        ("asked", "25"),
+        ("failed", "15"),
+        ("never sent", "15"),
+        ("failed: hold timeout", "15"),
+        ("failed by client: hold timeout", "15"),
+        ("delivery in percent", "40"),
+        ("delivery in percent by client", "40"),
+        ("seed", "1"),
+    ] {
+        assert_eq!(property(name), Some(value), "{name}");
+    }
+}

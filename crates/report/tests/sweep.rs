@@ -252,3 +252,68 @@ fn the_table_is_read_to_the_last_digit() {
     let dir = sweep(std::slice::from_ref(&one));
     assert_eq!(Sweep::read(dir.path()).rows, [one]);
 }
+
+#[test]
+fn what_is_expected_over_the_runs_decides_and_is_a_suite_of_each_point() {
+    let mut rows = vec![
+        row(1, "2 ms", 1, &[0.1]),
+        row(1, "2 ms", 2, &[0.3]),
+        row(1, "2 ms", 3, &[0.2]),
+    ];
+    rows[2].passed = false;
+    let dir = sweep(&rows);
+    let plan = dir.path().join("point-1/plan.yaml");
+    let expected = "\
+expect_sweep:
+- statistic: passed
+  condition: { comparison: '>=', value: 60.0, text: '>= 60 %' }
+- figure: handover_delay_s
+  statistic: max
+  condition: { comparison: '<', value: 0.5, text: '< 500 ms' }
+";
+    let text_of_plan = fs::read_to_string(&plan).unwrap() + expected;
+    fs::write(&plan, text_of_plan).unwrap();
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let page = report.html();
+    let document = parse(&page);
+    let verdict = (document.descendants()).find(|n| n.attribute("class") == Some("verdict passed"));
+    assert!(verdict.is_some(), "one of three may fail");
+    assert!(text(&document).contains("max of handover_delay_s < 500 ms"));
+
+    let xml = report.junit();
+    let document = Document::parse(&xml).unwrap();
+    let suite = |name: &str| {
+        let mut suites = document.descendants();
+        let found =
+            suites.find(|n| n.has_tag_name("testsuite") && n.attribute("name") == Some(name));
+        found.unwrap_or_else(|| panic!("no suite {name} in {xml}"))
+    };
+    let cases: Vec<_> = (suite("point-1").children())
+        .filter(|n| n.has_tag_name("testcase"))
+        .map(|n| {
+            (
+                n.attribute("classname").unwrap(),
+                n.attribute("name").unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        cases,
+        [
+            ("handover.point-1", "passed runs >= 60 %"),
+            ("handover.point-1", "max of handover_delay_s < 500 ms"),
+        ]
+    );
+    let run = suite("point-1/seed-2");
+    assert_eq!(run.attribute("time"), Some("30"));
+    let property = |name: &str| {
+        let mut all = run.descendants().filter(|n| n.has_tag_name("property"));
+        all.find(|n| n.attribute("name") == Some(name))?
+            .attribute("value")
+    };
+    assert_eq!(property("point"), Some("1"));
+    assert_eq!(property("backbone.delay"), Some("2 ms"));
+    let case = run.children().find(|n| n.has_tag_name("testcase")).unwrap();
+    assert_eq!(case.attribute("classname"), Some("handover.point-1.seed-2"));
+}

@@ -14,6 +14,9 @@ pub struct RunFacts {
     pub clock: String,
     /// Release of the kernel that the nodes ran on, `6.1.0-18-amd64`.
     pub kernel: String,
+    /// Version of QEMU, `7.2.22 (Debian 1:7.2+dfsg-7)`; absent without a VM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qemu: Option<String>,
     /// Version of the program that made the run.
     pub wpanlab_version: String,
 }
@@ -48,12 +51,13 @@ mod tests {
             backend: "vm".into(),
             clock: "virtual".into(),
             kernel: "6.1.0-18-amd64".into(),
+            qemu: Some("7.2.22".into()),
             wpanlab_version: "0.1.0".into(),
         };
         let text = serde_json::to_string(&facts).unwrap();
         assert_eq!(
             text,
-            r#"{"backend":"vm","clock":"virtual","kernel":"6.1.0-18-amd64","wpanlab_version":"0.1.0"}"#
+            r#"{"backend":"vm","clock":"virtual","kernel":"6.1.0-18-amd64","qemu":"7.2.22","wpanlab_version":"0.1.0"}"#
         );
         assert_eq!(serde_json::from_str::<RunFacts>(&text).unwrap(), facts);
     }

@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | `radio` | the radio model and the links at the start |
 //! | `place` | pairs of nodes, and places in the plane |
-//! | `scenario` | the script and the expectations |
+//! | `scenario` | the script |
+//! | `expect` | the expectations |
 //!
 //! What a node is, is under [`crate::kind`].
 
@@ -22,10 +23,12 @@ use crate::plan::{BackboneKind, CongestionControl};
 
 #[macro_use]
 pub(crate) mod tables;
+mod expect;
 mod place;
 mod radio;
 mod scenario;
 
+pub use expect::*;
 pub use place::*;
 pub use radio::*;
 pub use scenario::*;
@@ -56,22 +59,25 @@ tables! {
         pub scenario: Scenario,
         /// What must hold at the end for the run to pass.
         pub expect: Option<Expect>,
+        /// What must hold over the runs of a sweep (`--seeds`) for it to pass.
+        pub expect_sweep: Option<ExpectSweep>,
     }
 
     /// The wired network.
     pub struct Backbone {
-        /// `bridge`: one Ethernet link and one prefix (default). `routed`: a core router with
-        /// a link and a prefix per node.
+        /// `bridge`: one Ethernet link and one prefix. `routed`: a core router with a link and a
+        /// prefix per node; default `bridge`.
         pub kind: Option<At<BackboneKind>>,
-        /// Prefix: a /64 for a bridge (default 2001:db8::/64), a /48 for routed (default
-        /// 2001:db8:f000::/48).
+        /// Prefix of its addresses; a /64 of a bridge, a /48 of a routed one; default
+        /// 2001:db8::/64, of a routed one 2001:db8:f000::/48.
         pub prefix: Option<At<Ipv6Net>>,
         /// One-way delay from any wired node to any other; default 0 s.
         pub delay: Option<At<Duration>>,
         /// By how much a packet's delay differs at most from `delay`, evenly spread: packets may
-        /// overtake each other; at most `delay`, default 0 s.
+        /// overtake each other; at most `delay`; default 0 s.
         pub jitter: Option<At<Duration>>,
-        /// How many packets are lost by chance between any two wired nodes; default 0 %.
+        /// How many packets are lost by chance between any two wired nodes, neighbour solicitations
+        /// too; default 0 %.
         pub loss: Option<At<LossRatio>>,
         /// Rate at which each wired node receives; default unlimited.
         pub rate: Option<At<DataRate>>,
@@ -79,23 +85,24 @@ tables! {
 
     /// CoAP transmission parameters (RFC 7252 §4.8).
     pub struct Coap {
-        /// ACK_TIMEOUT; default 2 s.
+        /// ACK_TIMEOUT; over 0 s; default 2 s.
         pub ack_timeout: Option<At<Duration>>,
-        /// ACK_RANDOM_FACTOR, 1.0 or more; default 1.5.
+        /// ACK_RANDOM_FACTOR; from 1 to 1000; default 1.5.
         pub ack_random_factor: Option<At<f64>>,
-        /// MAX_RETRANSMIT, at most 20; default 4.
+        /// MAX_RETRANSMIT; at most 20; default 4.
         pub max_retransmit: Option<At<u32>>,
-        /// NSTART: outstanding requests to one peer; default 1.
+        /// NSTART: outstanding requests to one peer; at least 1; default 1.
         pub nstart: Option<At<u32>>,
-        /// How long a request without a response is waited for; default 10 s.
+        /// How long a request without a response is waited for; over 0 s; default 10 s.
         pub response_timeout: Option<At<Duration>>,
-        /// The retransmission timeout: `fixed`, ACK_TIMEOUT (default), or `cocoa`, from measured
-        /// round trips (draft-ietf-core-cocoa-03).
+        /// The retransmission timeout: `fixed`, ACK_TIMEOUT, or `cocoa`, from measured round trips
+        /// (draft-ietf-core-cocoa-03); default `fixed`.
         pub congestion_control: Option<At<CongestionControl>>,
-        /// The largest block of a body that is sent or asked for (RFC 7959): 16, 32, 64, 128,
-        /// 256, 512 or 1024 B; default 1024 B. A longer body crosses block by block.
+        /// The largest block of a body that is sent or asked for: a longer body crosses block by
+        /// block (RFC 7959); a power of two from 16 B to 1024 B; default 1024 B.
         pub block_size: Option<At<ByteSize>>,
-        /// Every how many notifications to an observer one is CON (RFC 7641 §4.5); default 10.
+        /// Every how many notifications to an observer one is CON (RFC 7641 §4.5); at least 1;
+        /// default 10.
         pub confirm_notifications: Option<At<u32>>,
     }
 }

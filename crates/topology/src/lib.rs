@@ -61,7 +61,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use plan::Plan;
 pub use resolve::Loader;
 use resolve::resolve;
-pub use schema::schema;
+pub use schema::{reference, schema};
 
 /// What the command line says in place of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

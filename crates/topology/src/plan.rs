@@ -16,10 +16,14 @@ use units::{
 };
 
 mod bytes;
+mod expect;
 pub(crate) mod optional_duration;
 mod phy;
 
 pub use bytes::Bytes;
+pub use expect::{
+    Comparison, Condition, Expectation, Metric, Of, Scope, Statistic, SweepExpectation, Unit,
+};
 pub use phy::*;
 
 pub use crate::kind::dhcpv6_server::{Dhcpv6ServerPlan, PoolPlan};
@@ -64,6 +68,9 @@ pub struct Plan {
     pub scenario: ScenarioPlan,
     /// What must hold for the run to pass.
     pub expect: Vec<Expectation>,
+    /// What must hold over the runs of a sweep for it to pass; absent if nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect_sweep: Vec<SweepExpectation>,
 }
 
 /// Text that is not a plan.
@@ -75,6 +82,48 @@ impl Plan {
     /// The plan as YAML: the content of `plan.yaml`. [`Plan::from_yaml`] gives it back exactly.
     pub fn to_yaml(&self) -> String {
         serde_saphyr::to_string(self).expect("a plan holds only strings, numbers, lists and tables")
+    }
+
+    /// The plan without what is no part of the experiment: name, summary and expectations, and what
+    /// the figures of radio parts are called and taken from. Whoever executes a plan gets this one:
+    /// under a virtual clock even the time that it takes to read a plan is an instant of the run, and
+    /// two plans that differ in nothing else are to give the same captures.
+    pub fn experiment(&self) -> Plan {
+        // All fields by name, so that a new one is thought of here.
+        let Plan {
+            version,
+            name: _,
+            summary: _,
+            seed,
+            radio,
+            backbone,
+            nodes,
+            links,
+            scenario,
+            expect: _,
+            expect_sweep: _,
+        } = self;
+        let mut plan = Plan {
+            version: *version,
+            name: "experiment".to_owned(),
+            summary: String::new(),
+            seed: *seed,
+            radio: radio.clone(),
+            backbone: backbone.clone(),
+            nodes: nodes.clone(),
+            links: links.clone(),
+            scenario: scenario.clone(),
+            expect: Vec::new(),
+            expect_sweep: Vec::new(),
+        };
+        let of_medium = plan.radio.phy.iter_mut().map(|phy| &mut phy.profile);
+        let of_nodes =
+            (plan.nodes.values_mut()).filter_map(|node| node.radio.as_mut()?.profile.as_mut());
+        for profile in of_medium.chain(of_nodes) {
+            profile.part.clear();
+            profile.source.clear();
+        }
+        plan
     }
 
     /// What the daemon of a node needs of the plan: the seed and its own node. Reading all of a
@@ -98,6 +147,7 @@ impl Plan {
                 steps: Vec::new(),
             },
             expect: Vec::new(),
+            expect_sweep: Vec::new(),
         }
     }
 
@@ -360,71 +410,4 @@ pub enum Action {
         /// The node.
         node: NodeName,
     },
-}
-
-/// What must hold at the end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expectation {
-    /// What is compared.
-    pub metric: Metric,
-    /// How.
-    pub comparison: Comparison,
-    /// With what: a count, or seconds for the metrics that are durations.
-    pub value: f64,
-    /// As the topology file wrote it: `< 100 ms`.
-    pub text: String,
-}
-
-/// A figure of the result that can be expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Completed handovers.
-    Handovers,
-    /// Delay of every handover, seconds.
-    HandoverDelay,
-    /// Message IDs requested and never answered.
-    Lost,
-    /// Message IDs answered.
-    Answered,
-    /// Message IDs sent more than once.
-    Retransmitted,
-    /// Requests that the client reported as failed to its caller.
-    Failed,
-    /// 95th percentile of the round-trip time, seconds.
-    RttP95,
-}
-
-/// A comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Comparison {
-    /// `<`
-    #[serde(rename = "<")]
-    Less,
-    /// `<=`
-    #[serde(rename = "<=")]
-    AtMost,
-    /// `==`, or no operator
-    #[serde(rename = "==")]
-    Equal,
-    /// `>=`
-    #[serde(rename = ">=")]
-    AtLeast,
-    /// `>`
-    #[serde(rename = ">")]
-    Greater,
-}
-
-impl Comparison {
-    /// Whether `measured` compares so with `expected`.
-    pub fn holds(self, measured: f64, expected: f64) -> bool {
-        match self {
-            Comparison::Less => measured < expected,
-            Comparison::AtMost => measured <= expected,
-            Comparison::Equal => measured == expected,
-            Comparison::AtLeast => measured >= expected,
-            Comparison::Greater => measured > expected,
-        }
-    }
 }

@@ -200,6 +200,7 @@ impl<'t> Resolver<'t> {
                 }
             }
         }
+        let expect = self.expectations(&nodes);
         Plan {
             version: PLAN_VERSION,
             name: topology.name.value.clone(),
@@ -210,7 +211,8 @@ impl<'t> Resolver<'t> {
             nodes,
             links: links.fixed.into_values().collect(),
             scenario,
-            expect: self.expectations(),
+            expect,
+            expect_sweep: self.sweep_expectations(),
         }
     }
 

@@ -36,13 +36,15 @@ fn quantity<T, E: std::fmt::Display>(
 
 /// Implements [`Scalar`] for a type with a `FromStr` whose error says what would be right.
 macro_rules! quantity {
-    ($name:ty, $parse:expr, $pattern:expr, $example:literal $(, $stand_in:expr)?) => {
+    ($name:ty, $title:expr, $parse:expr, $pattern:expr, $example:literal $(, $stand_in:expr)?) => {
         impl Scalar for $name {
             fn read(scalar: &ScalarText) -> Result<Self, String> {
                 quantity(scalar, $parse)
             }
             fn schema() -> Value {
-                json!({ "type": "string", "pattern": $pattern, "examples": [$example] })
+                json!({
+                    "title": $title, "type": "string", "pattern": $pattern, "examples": [$example],
+                })
             }
             $(
                 fn stand_in() -> Option<Self> {
@@ -55,6 +57,7 @@ macro_rules! quantity {
 
 quantity!(
     Duration,
+    "duration",
     parse_duration,
     format!("^{NUMBER} *(ns|us|µs|ms|s|min|h)$"),
     "10 ms",
@@ -62,6 +65,7 @@ quantity!(
 );
 quantity!(
     Db,
+    "loss",
     str::parse,
     format!("^-?{NUMBER} *dB$"),
     "90 dB",
@@ -69,6 +73,7 @@ quantity!(
 );
 quantity!(
     Dbm,
+    "power",
     str::parse,
     format!("^-?{NUMBER} *dBm$"),
     "-85 dBm",
@@ -76,6 +81,7 @@ quantity!(
 );
 quantity!(
     LossRatio,
+    "share",
     str::parse,
     format!("^{NUMBER} *%$"),
     "1 %",
@@ -83,24 +89,28 @@ quantity!(
 );
 quantity!(
     DataRate,
+    "data rate",
     str::parse,
     format!("^{NUMBER} *(bit|kbit|Mbit|Gbit)/s$"),
     "250 kbit/s"
 );
 quantity!(
     ByteSize,
+    "size",
     str::parse,
     format!("^{NUMBER} *(B|kB|KiB|MiB)$"),
     "16 B"
 );
 quantity!(
     Eui64,
+    "EUI-64",
     str::parse,
     "^([0-9a-fA-F]{2}[:-]){7}[0-9a-fA-F]{2}$",
     "02:00:5e:10:00:00:00:01"
 );
 quantity!(
     Ipv6Addr,
+    "IPv6 address",
     |text: &str| text
         .parse::<Ipv6Addr>()
         .map_err(|_| format!("`{text}` is not an IPv6 address such as `2001:db8::1`")),
@@ -109,6 +119,7 @@ quantity!(
 );
 quantity!(
     Ipv6Net,
+    "IPv6 prefix",
     |text: &str| text
         .parse::<Ipv6Net>()
         .map_err(|_| format!("`{text}` is not an IPv6 prefix such as `2001:db8:1::/64`")),
@@ -118,6 +129,7 @@ quantity!(
 
 quantity!(
     EthernetAddress,
+    "MAC address",
     str::parse,
     "^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$",
     "02:00:5e:10:00:01"
@@ -139,6 +151,7 @@ fn with_unit(text: &str, units: &[(&str, f64, f64)]) -> Option<f64> {
 pub struct Metres(pub f64);
 quantity!(
     Metres,
+    "length",
     |text: &str| with_unit(text, &[("m", 1.0, 1.0)])
         .filter(|metres| metres.abs() <= propagation::Position::LIMIT_M)
         .map(Metres)
@@ -157,6 +170,7 @@ quantity!(
 pub struct Speed(pub f64);
 quantity!(
     Speed,
+    "speed",
     |text: &str| with_unit(text, &[("m/s", 1.0, 1.0), ("km/h", 1.0, 3.6)])
         .filter(|speed| *speed > 0.0)
         .map(Speed)
@@ -174,6 +188,7 @@ macro_rules! amount {
         pub struct $name(pub f64);
         quantity!(
             $name,
+            $expected.trim_start_matches("a "),
             |text: &str| with_unit(text, &$units)
                 .filter(|value| *value >= 0.0)
                 .map($name)
@@ -210,7 +225,7 @@ impl Scalar for Channel {
             .ok_or_else(|| format!("`{}` is not {expected}", scalar.text))
     }
     fn schema() -> Value {
-        json!({ "type": "integer", "minimum": 11, "maximum": 26 })
+        json!({ "title": "channel", "type": "integer", "minimum": 11, "maximum": 26 })
     }
 }
 
@@ -375,10 +390,11 @@ impl Scalar for Condition {
     }
     fn schema() -> Value {
         json!({
+            "title": "condition",
             "type": ["string", "integer"],
             "minimum": 0,
-            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h))?$"),
-            "examples": [1, ">= 1", "< 100 ms"]
+            "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h|%|mJ|J))?$"),
+            "examples": [1, ">= 1", "< 100 ms", ">= 99 %", "< 2 J"]
         })
     }
 }

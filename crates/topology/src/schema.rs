@@ -6,12 +6,26 @@ use serde_json::{Map, Value};
 use crate::file::Topology;
 
 pub(crate) mod parts;
+mod reference;
+mod said;
 
-/// The schema as JSON text with a final newline: the content of `docs/topology.schema.json`.
-pub fn schema() -> String {
+fn value() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut value = generator.into_root_schema_for::<Topology>().to_value();
     tidy(&mut value);
+    reference::annotate(&mut value);
+    value
+}
+
+/// Every key with its type, default, range, medium and meaning, as Markdown: a table of
+/// `docs/topology.md` for each table of the file.
+pub fn reference() -> String {
+    reference::reference(&value())
+}
+
+/// The schema as JSON text with a final newline: the content of `docs/topology.schema.json`.
+pub fn schema() -> String {
+    let value = value();
     let mut text = serde_json::to_string_pretty(&value).expect("a JSON value prints");
     text.push('\n');
     text

@@ -70,6 +70,36 @@ fn every_example_of_the_reference_resolves() {
     assert_eq!(names.len(), plans.len(), "each has a name of its own");
 }
 
+/// The steps of the first hour: each is a file that runs, and none of them is warned of.
+#[test]
+fn every_step_of_getting_started_resolves_without_a_warning_and_the_last_one_is_shipped() {
+    let steps = examples("docs/getting-started.md");
+    assert_eq!(steps.len(), 4);
+    for step in &steps {
+        let mut none = |_: &str| Err("no file".to_owned());
+        let loaded = topology::read(&step.place, &step.text, Overrides::default(), &mut none);
+        let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+        let warnings = loaded.warnings.map(|warnings| warnings.to_string());
+        assert_eq!(warnings, None, "{}", step.place);
+    }
+    // A test runs that one, and holds it to what it expects.
+    let shipped = page("topologies/line.yaml");
+    let shipped = topology::load("line.yaml", &shipped, Overrides::default()).unwrap();
+    assert_eq!(steps[3].plan(), shipped);
+}
+
+/// A page says where the others are.
+#[test]
+fn the_index_of_the_documentation_names_every_page() {
+    let index = page("docs/README.md");
+    let folder = common::tests_folder().join("../../../docs");
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_page = name.ends_with(".md") && name != "README.md";
+        assert!(!is_page || index.contains(&format!("({name})")), "{name}");
+    }
+}
+
 #[test]
 fn the_example_of_the_readme_resolves() {
     let examples = examples("README.md");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use topology::kind::comp;
 use topology::plan::{
-    Action, AddressMode, Comparison, Metric, MobilityPlan, NodePlan, ServicePlan,
+    Action, AddressMode, Comparison, Metric, MobilityPlan, NodePlan, ServicePlan, Statistic,
 };
 use topology::{Overrides, Plan, load};
 use units::{Db, Eui64, PanId, Seed};
@@ -334,6 +334,80 @@ fn expectations_are_conditions_on_counts_or_seconds() {
     for wrong in ["-1", "1.5", "\"~ 1\"", "\">=\"", "\"< 1 s\"", "true"] {
         let error = refused("", "", &format!("expect: {{ lost: {wrong} }}"));
         assert!(error.contains("expect.lost"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_percentage_of_a_count_is_a_metric_of_its_own() {
+    let plan = plan(
+        "",
+        "",
+        "expect: { lost: \"< 1.5 %\", delivery: \">= 99 %\", energy: \"< 2 J\" }",
+    );
+    let all: Vec<_> = plan.expect.iter().map(|e| (e.metric, e.value)).collect();
+    assert_eq!(
+        all,
+        [
+            (Metric::LostPercent, 1.5),
+            (Metric::Delivery, 99.0),
+            (Metric::Energy, 2000.0),
+        ]
+    );
+    for wrong in ["\"< 101 %\"", "99", "\"< -1 %\""] {
+        let error = refused("", "", &format!("expect: {{ delivery: {wrong} }}"));
+        assert!(error.contains("expect.delivery"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_part_of_a_run_is_of_nodes_that_there_are_and_of_what_is_known_of_it() {
+    for (part, said) in [
+        ("{ client: wmms, lost: 0 }", "a node that asks"),
+        ("{ node: sensr, handovers: 1 }", "did you mean `sensor`?"),
+        ("{ lost: 0 }", "it is about nobody"),
+        ("{ client: client, handovers: 1 }", "name a `node` only"),
+        ("{ path: /temperature, failed: 0 }", "by client and node"),
+        ("{ path: /t, lost: 0 }", "no poll is of /t"),
+        (
+            "{ client: client, method: PUT, lost: 0 }",
+            "no poll is of client client, PUT",
+        ),
+    ] {
+        let error = refused("", "", &format!("expect: {{ of: [{part}] }}"));
+        assert!(error.contains(said), "{part}: {error}");
+    }
+}
+
+#[test]
+fn over_a_sweep_conditions_are_on_statistics_in_the_unit_of_the_figure() {
+    let plan = plan(
+        "",
+        "",
+        "expect_sweep: { passed: \">= 95 %\", figures: [{ figure: handover_delay_s, p95: \"< 2 s\" }, \
+         { figure: lost, mean: \"< 0.5\", holds: 0, share: \"> 90 %\" }] }",
+    );
+    let all: Vec<_> = plan
+        .expect_sweep
+        .iter()
+        .map(|e| (e.figure.as_deref(), e.statistic, e.condition.value))
+        .collect();
+    assert_eq!(
+        all,
+        [
+            (None, Statistic::Passed, 95.0),
+            (Some("handover_delay_s"), Statistic::P95, 2.0),
+            (Some("lost"), Statistic::Mean, 0.5),
+            (Some("lost"), Statistic::Share, 90.0),
+        ]
+    );
+    assert_eq!(plan.expect_sweep[3].holds.as_ref().unwrap().value, 0.0);
+    for (wrong, said) in [
+        ("{ figure: lost, share: \"> 90 %\" }", "of what?"),
+        ("{ figure: lost, holds: 0 }", "for how many?"),
+        ("{ figure: outage_s, median: \"< 2\" }", "a duration"),
+    ] {
+        let error = refused("", "", &format!("expect_sweep: {{ figures: [{wrong}] }}"));
+        assert!(error.contains(said), "{wrong}: {error}");
     }
 }
 

@@ -164,6 +164,56 @@ fn the_schema_in_docs_is_the_schema_of_the_code() {
     );
 }
 
+/// Between this line of `docs/topology.md` and its end stands what the schema says.
+const GENERATED: &str = "<!-- From here on this page is made from the schema. -->\n";
+
+#[test]
+fn the_tables_in_docs_are_those_of_the_schema() {
+    let path = root().join("docs/topology.md");
+    let stored = fs::read_to_string(&path).unwrap();
+    let (written, tables) = stored.split_once(GENERATED).unwrap();
+    let wanted = format!("\n{}", topology::reference().trim_end()) + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, format!("{written}{GENERATED}{wanted}")).unwrap();
+    } else {
+        assert!(
+            tables == wanted,
+            "docs/topology.md is not made from the schema of the code; make it anew with \
+             UPDATE_GOLDEN=1 cargo test -p topology --test valid"
+        );
+    }
+}
+
+#[test]
+fn the_schema_has_a_default_or_says_that_a_key_is_required_wherever_there_is_a_value() {
+    let text = topology::reference();
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    assert!(rows.len() > 150, "{} keys", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        assert_eq!(cells.len(), 6, "{row}");
+        assert!(
+            cells[..3].iter().all(|cell| !cell.trim().is_empty()),
+            "{row}"
+        );
+    }
+    let schema: serde_json::Value = serde_json::from_str(&topology::schema()).unwrap();
+    let of = |table: &str, key: &str| schema["$defs"][table]["properties"][key].clone();
+    assert_eq!(of("MacParameters", "max_be")["default"], 5);
+    assert_eq!(of("MacParameters", "max_be")["minimum"], 3);
+    assert_eq!(of("MacParameters", "max_be")["maximum"], 8);
+    assert_eq!(
+        of("RouterAdvertisements", "max_interval")["default"],
+        "600 s"
+    );
+    assert_eq!(of("Radio", "medium")["default"], "edges");
+    assert_eq!(of("Radio", "capture_lost")["x-medium"], "phy");
+    assert_eq!(of("Backbone", "delay")["title"], "duration");
+}
+
 #[test]
 fn every_shipped_topology_names_the_schema_for_editors() {
     for file in valid() {

@@ -1,12 +1,32 @@
-//! Whether KVM really works here.
+//! Whether KVM really works here, and which QEMU there is.
 //!
 //! `/dev/kvm` may exist and still not run a guest: nested hypervisors hang it or refuse a
 //! register. Only a guest that came up proves it.
 
 use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::qemu::QEMU;
 use crate::{Accel, Clock, Kernel, VmConfig, VmError};
+
+/// The emulator's version, `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`: what it does at which instant is
+/// a part of what a run repeats. Asked once; `None` if it does not say.
+pub fn qemu_version() -> Option<&'static str> {
+    static VERSION: OnceLock<Option<String>> = OnceLock::new();
+    let ask = || {
+        let output = Command::new(QEMU).arg("--version").output().ok()?;
+        version(&String::from_utf8_lossy(&output.stdout))
+    };
+    VERSION.get_or_init(ask).as_deref()
+}
+
+/// The version in what QEMU says of itself.
+fn version(said: &str) -> Option<String> {
+    let version = said.lines().next()?.split(" version ").nth(1)?.trim();
+    (!version.is_empty()).then(|| version.to_owned())
+}
 
 /// How long the trial guest may take, in wall time. Under KVM it needs about one second.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -48,4 +68,21 @@ pub async fn accel_works(accel: Accel, kernel: &Kernel, init: &Path) -> Result<(
             console: String::new(),
         }))
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_what_qemu_says_of_itself() {
+        let said = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)\nCopyright (c) 2003-2022\n";
+        let version_said = version(said);
+        assert_eq!(
+            version_said.as_deref(),
+            Some("7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)")
+        );
+        assert_eq!(version("command not found"), None);
+        assert_eq!(version(""), None);
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
-use rundir::RunDir;
+use rundir::{RunDir, RunFacts};
 use serde_json::json;
 use testbed::{Progress, Signals};
 use topology::Plan;
@@ -190,6 +190,7 @@ async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Resu
     };
     output.unpack(dir.root())?;
     keep_plan(plan, dir)?;
+    name_qemu(dir)?;
     match (fs::read_to_string(dir.error()), interrupted) {
         // It may have come to its end all the same.
         (Err(_), _) if output.exit_code == 0 => Ok(()),
@@ -201,6 +202,22 @@ async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Resu
             output.console
         ),
     }
+}
+
+/// Adds to what the guest said of itself what it ran on, which it is not told: whatever enters the
+/// guest takes a part in what happens there.
+fn name_qemu(dir: &RunDir) -> Result<()> {
+    let path = dir.facts();
+    let Ok(facts) = RunFacts::read(&path) else {
+        return Ok(()); // The run ended before it said anything, and that is told.
+    };
+    let facts = RunFacts {
+        qemu: vm::probe::qemu_version().map(str::to_owned),
+        ..facts
+    };
+    facts
+        .write(&path)
+        .with_context(|| path.display().to_string())
 }
 
 /// This program, for daemons and as the guest's `/init`.

@@ -38,6 +38,24 @@ pub enum Command {
     /// Exit code: 0 every expectation holds, 1 one does not, 2 the topology is wrong or not there,
     /// 3 the run itself failed, 130 it was interrupted (what it has seen is measured and kept).
     Run(RunArgs),
+    /// Write a first topology, with comments, that runs as it is
+    New {
+        /// The file; the topology is named after it
+        #[arg(default_value = "first.yaml")]
+        file: PathBuf,
+    },
+    /// List the topologies that the project ships, or write some of them
+    Examples {
+        /// Those to write, by name; none: list them
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        /// Write every one
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+        /// Where to write them
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
     /// Validate a topology; nothing is run
     Check {
         /// Topology files

@@ -14,7 +14,7 @@ use crate::cli::ClockArg;
 /// What the host wants the guest to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// The resolved plan.
+    /// The resolved plan, as far as it is the experiment: what the guest reads takes time of the run.
     #[serde(with = "plan_text")]
     pub plan: Plan,
     /// The clock's name, for the result.
@@ -51,7 +51,7 @@ impl Job {
             None
         };
         Ok(Job {
-            plan: plan.clone(),
+            plan: plan.experiment(),
             clock: clock.name().into(),
             programs,
         })
@@ -89,6 +89,7 @@ pub fn facts(backend: &str, clock: &str) -> Result<RunFacts> {
         backend: backend.into(),
         clock: clock.into(),
         kernel: system.release().to_string_lossy().into_owned(),
+        qemu: None,
         wpanlab_version: env!("CARGO_PKG_VERSION").into(),
     })
 }

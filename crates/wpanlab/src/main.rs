@@ -13,6 +13,7 @@
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
 //! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
+//! | [`mod@new`], [`examples`] | a first topology, and those that the project ships |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`mod@analyze`] | `analyze`: captures taken anywhere |
 //! | [`progress`], [`output`], [`failure`] | progress on a terminal or as plain lines; results; errors and exit codes |
@@ -25,10 +26,12 @@ mod backend;
 mod clean;
 mod cli;
 mod doctor;
+mod examples;
 mod failure;
 mod guest;
 mod job;
 mod model;
+mod new;
 mod progress;
 mod report;
 mod run;
@@ -133,6 +136,8 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Run(args) if args.seeds.is_some() => sweep::run(args, show(), say).await,
         Command::Run(args) => run::run(args, show(), say).await,
+        Command::New { file } => new::new(&file, say.json),
+        Command::Examples { names, all, out } => examples::examples(&names, all, &out, say.json),
         Command::Check { topologies, set } => run::check(&topologies, &set, say),
         Command::Plan {
             topology,

@@ -79,7 +79,8 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     show.done();
     let rows = journal.finish()?;
     let parameters: Vec<String> = args.set.iter().map(|p| p.path().to_owned()).collect();
-    let distribution = Distribution::of(name, parameters, &rows);
+    let expected = points.first().map_or(&[][..], |p| &p.plan.expect_sweep);
+    let distribution = Distribution::of(name, parameters, &rows).expecting(expected, &rows);
     write(&sweep_dir.distribution(), &distribution.to_json())?;
     write(
         &sweep_dir.runs_table(),
@@ -104,8 +105,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
             sweep_dir.runs().display()
         );
     }
-    let passed = rows.iter().all(|row| row.passed);
-    Ok(if passed {
+    Ok(if distribution.passed() {
         Outcome::Passed
     } else {
         Outcome::Failed

@@ -12,6 +12,9 @@ pub enum Event {
     Bound(Lease),
     /// An exchange came to nothing; the client starts over by itself.
     Failed(Failure),
+    /// A server has answered that it has nothing to give. The client goes on to ask, as seldom as it
+    /// sends its message again: another server may have an address, or the same one later.
+    Unserved(Failure),
     /// The address must not be used any more; the client starts over by itself.
     Expired {
         /// The address.

@@ -132,6 +132,13 @@ impl Bindings {
         self.told.push(told);
     }
 
+    /// Sets the clock by which it was told.
+    pub(super) fn shift(&mut self, to: impl Fn(SimTime) -> SimTime) {
+        for told in &mut self.told {
+            told.time = to(told.time);
+        }
+    }
+
     /// Adds what another capture tells.
     pub(super) fn add(&mut self, other: Bindings) {
         self.told.extend(other.told);

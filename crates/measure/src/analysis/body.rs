@@ -1,46 +1,118 @@
 //! The exchanges that carry one body (RFC 7959).
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use coap::Code;
+use coap::wire::Token;
 use units::SimTime;
 
 use super::pairing::Exchange;
 
+/// Bodies of one client and resource that may go on at the same byte; of more, the oldest does not.
+const MOST_AT_ONCE: usize = 8;
+
 /// The exchanges of one body, in the order asked; without blocks there is one.
-///
-/// An exchange belongs to the latest body of the same client and resource that said that it goes
-/// on at the byte from which it asks. A client that begins a body again, because the
-/// representation has changed, begins another body, and the first one is lost.
 pub(super) struct Body<'a>(pub(super) Vec<&'a Exchange>);
 
-impl<'a> Body<'a> {
-    /// The bodies of `exchanges`, in the order of their first requests.
-    pub(super) fn all(exchanges: impl IntoIterator<Item = &'a Exchange>) -> Vec<Body<'a>> {
-        let mut bodies: Vec<Body> = Vec::new();
-        // The unfinished ones per client, method and resource, by where they go on.
-        let mut unfinished: BTreeMap<(_, Code, &str, usize), usize> = BTreeMap::new();
+/// The bodies of exchanges.
+///
+/// An exchange belongs to a body of the same client and resource that said that it goes on at the byte
+/// from which it asks. Of several it is the one with the same token; else one whose Request-Tag
+/// (RFC 9175 §3) or ETag is not another one, of the same server; else the latest. A client that
+/// begins a body again, because the representation has changed, begins another body, and the first
+/// one is lost.
+#[derive(Default)]
+pub(super) struct Bodies<'a> {
+    /// Those that were asked for, in the order of their first requests.
+    pub(super) asked: Vec<Body<'a>>,
+    /// Requests for further blocks of what was notified (RFC 7959 §3.4).
+    pub(super) notified: Vec<&'a Exchange>,
+}
+
+/// Whose body: client, method, resource and where it goes on.
+type Place<'a> = (SocketAddr, Code, &'a str, usize);
+
+/// Of whom an exchange is a part.
+#[derive(Clone, Copy)]
+enum Of {
+    Asked(usize),
+    Notified,
+}
+
+/// A body that goes on.
+struct Unfinished<'a> {
+    of: Of,
+    /// Its latest exchange.
+    latest: &'a Exchange,
+}
+
+impl<'a> Bodies<'a> {
+    pub(super) fn of(exchanges: impl IntoIterator<Item = &'a Exchange>) -> Bodies<'a> {
+        let mut bodies = Bodies::default();
+        let mut unfinished: BTreeMap<Place<'a>, Vec<Unfinished<'a>>> = BTreeMap::new();
+        // When what was notified to each client of a resource had further blocks.
+        let mut notified: BTreeMap<Place<'a>, SimTime> = BTreeMap::new();
         for exchange in exchanges {
             let at = |offset| {
-                let resource = exchange.resource.as_str();
+                let resource = &*exchange.resource;
                 (exchange.client, exchange.method, resource, offset)
             };
             let begun = match exchange.offset {
                 0 => None,
-                offset => unfinished.remove(&at(offset)),
+                offset => (unfinished.get_mut(&at(offset)))
+                    .and_then(|several| take(several, exchange))
+                    .or_else(|| {
+                        let since = notified.get(&at(0))?;
+                        (*since <= exchange.sent_at()).then_some(Of::Notified)
+                    }),
             };
-            let index = begun.unwrap_or(bodies.len());
-            match bodies.get_mut(index) {
-                Some(body) => body.0.push(exchange),
-                None => bodies.push(Body(vec![exchange])),
+            let of = begun.unwrap_or_else(|| {
+                bodies.asked.push(Body(Vec::new()));
+                Of::Asked(bodies.asked.len() - 1)
+            });
+            match of {
+                Of::Asked(index) => bodies.asked[index].0.push(exchange),
+                Of::Notified => bodies.notified.push(exchange),
             }
             if let Some(next) = exchange.answer.and_then(|answer| answer.continues_at) {
-                unfinished.insert(at(next), index);
+                let several = unfinished.entry(at(next)).or_default();
+                if several.len() >= MOST_AT_ONCE {
+                    several.remove(0);
+                }
+                several.push(Unfinished {
+                    of,
+                    latest: exchange,
+                });
+            }
+            if let Some(first) = exchange.notifications.iter().find(|n| n.continues) {
+                notified.entry(at(0)).or_insert(first.time);
             }
         }
         bodies
     }
+}
 
+/// The one of `several` that goes on with `exchange`.
+fn take(several: &mut Vec<Unfinished<'_>>, exchange: &Exchange) -> Option<Of> {
+    let etag = |e: &Exchange| e.answer.and_then(|answer| answer.etag);
+    let server = |e: &Exchange| e.transmissions.last().map(|t| t.to);
+    let alike = |a: Option<Token>, b: Option<Token>| a.is_none() || b.is_none() || a == b;
+    let fit = |before: &Unfinished<'_>| {
+        let before = before.latest;
+        (
+            before.token == exchange.token && !exchange.token.as_bytes().is_empty(),
+            alike(etag(before), etag(exchange)),
+            server(before) == server(exchange),
+        )
+    };
+    let all = several.iter().enumerate();
+    let may = all.filter(|(_, before)| before.latest.request_tag == exchange.request_tag);
+    let (best, _) = may.max_by_key(|(at, before)| (fit(before), *at))?;
+    Some(several.remove(best).of)
+}
+
+impl Body<'_> {
     /// When the last block was there.
     pub(super) fn answered(&self) -> Option<SimTime> {
         let answer = self.0.last()?.answer?;

@@ -1,18 +1,19 @@
 //! What one client saw of one resource of one node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use coap::Code;
+use coap::wire::Token;
 use units::SimTime;
 
 use super::binding::Rebinding;
-use super::body::Body;
+use super::body::Bodies;
 use super::hop::Hop;
-use super::identity::Key;
-use super::pairing::{Answer, Exchange};
+use super::identity::{Key, Members};
+use super::pairing::{Answer, Exchange, Notification, Observation};
 
 /// The requests of one client for one resource of one node, and what came back.
 #[derive(Clone, Debug)]
@@ -24,25 +25,17 @@ pub struct Flow {
     pub node: Option<String>,
     /// Method of the requests.
     pub method: Code,
-    /// Path and query.
+    /// Path and query; empty if no request of the capture names it.
     pub resource: String,
-    /// In the order of their first transmissions; at least one.
+    /// The token of an observation whose registration was not captured, and which no request of
+    /// the capture names.
+    pub token: Option<Token>,
+    /// In the order of their first transmissions.
     pub exchanges: Vec<Exchange>,
+    /// Observations that were registered before the capture began; at least one, or an exchange.
+    pub observations: Vec<Observation>,
     /// When the node said that it is somewhere else, in the order of time.
     pub rebindings: Arc<[Rebinding]>,
-}
-
-/// Counts of the notifications after the answers to registrations (RFC 7641).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Notifications {
-    /// Received, each once.
-    pub received: usize,
-    /// CON among them.
-    pub confirmable: usize,
-    /// Numbers that were never received.
-    pub lost: usize,
-    /// Received after one of a higher number.
-    pub reordered: usize,
 }
 
 /// One end of a gap: a response or a notification.
@@ -135,6 +128,8 @@ pub struct Requests {
     /// Requests for or with a further block of a body (RFC 7959), which are part of the request
     /// for its first one.
     pub further_blocks: usize,
+    /// Responses with an error, 4.xx or 5.xx, by their code; they are answers.
+    pub error_responses: BTreeMap<Code, usize>,
     /// Round-trip times; absent without an answer.
     pub rtt: Option<Rtt>,
 }
@@ -146,10 +141,14 @@ pub struct Requests {
 pub struct Rtt {
     /// Shortest.
     pub min: Duration,
+    /// Mean.
+    pub mean: Duration,
     /// Median; the mean of the middle two of an even number.
     pub median: Duration,
     /// 95th percentile: the smallest that at least 95 % do not exceed (nearest rank).
     pub p95: Duration,
+    /// 99th percentile (nearest rank).
+    pub p99: Duration,
     /// Longest.
     pub max: Duration,
 }
@@ -162,8 +161,10 @@ impl Rtt {
         let (min, max) = (*times.first()?, *times.last()?);
         Some(Rtt {
             min,
+            mean: times.iter().sum::<Duration>() / u32::try_from(n).ok()?,
             median: median(&times)?,
             p95: times[(n * 95).div_ceil(100) - 1],
+            p99: times[(n * 99).div_ceil(100) - 1],
             max,
         })
     }
@@ -185,7 +186,9 @@ impl Requests {
     pub fn of<'a>(exchanges: impl IntoIterator<Item = &'a Exchange>) -> Requests {
         let mut requests = Requests::default();
         let mut times = Vec::new();
-        for body in Body::all(exchanges) {
+        let bodies = Bodies::of(exchanges);
+        requests.further_blocks = bodies.notified.len();
+        for body in bodies.asked {
             requests.sent += 1;
             requests.answered += usize::from(body.answered().is_some());
             requests.retransmitted += usize::from(body.is(|e| e.retransmissions() > 0));
@@ -193,6 +196,10 @@ impl Requests {
             let duplicates = body.0.iter().map(|e| e.duplicates as usize);
             requests.duplicates += duplicates.sum::<usize>();
             requests.further_blocks += body.0.len() - 1;
+            let codes = body.0.iter().filter_map(|e| Some(e.answer?.code));
+            for code in codes.filter(|code| matches!(code.class(), 4 | 5)) {
+                *requests.error_responses.entry(code).or_default() += 1;
+            }
             let asked = body.0[0].sent_at();
             times.extend(body.answered().map(|at| at.saturating_since(asked)));
         }
@@ -217,20 +224,33 @@ fn counted(addresses: impl Iterator<Item = SocketAddr>) -> Vec<(SocketAddr, usiz
 }
 
 impl Flow {
-    pub(super) fn new(key: Key, exchanges: Vec<Exchange>, rebindings: Arc<[Rebinding]>) -> Flow {
+    pub(super) fn new(key: Key, members: Members, rebindings: Arc<[Rebinding]>) -> Flow {
+        let (exchanges, observations) = members;
         Flow {
             client: key.client,
             node: key.node,
             method: key.method,
             resource: key.resource,
+            token: key.token,
             exchanges,
+            observations,
             rebindings,
         }
     }
 
-    /// When its first request was sent.
+    /// When its first request was sent, or the first notification received of an observation from
+    /// before.
     pub fn start(&self) -> SimTime {
-        self.exchanges[0].sent_at()
+        let asked = self.exchanges.first().map(Exchange::sent_at);
+        let observations = self.observations.iter();
+        let notified = observations.filter_map(|o| Some(o.notifications.first()?.time));
+        asked.into_iter().chain(notified).min().unwrap_or_default()
+    }
+
+    /// Everything that was notified: of each registration in the order received.
+    pub fn notified(&self) -> impl Iterator<Item = &Notification> {
+        let asked = self.exchanges.iter().flat_map(|e| &e.notifications);
+        asked.chain(self.observations.iter().flat_map(|o| &o.notifications))
     }
 
     /// Counts and round-trip times.
@@ -270,31 +290,6 @@ impl Flow {
         self.node.is_none() && asked.iter().any(|a| a.ip() != asked[0].ip())
     }
 
-    /// What was notified of an observed resource (RFC 7641); none if it was not observed.
-    ///
-    /// Lost are the numbers missing between the first and the highest of a registration: of a
-    /// server that numbers its notifications one by one, as the testbed's node does.
-    pub fn notifications(&self) -> Option<Notifications> {
-        let mut sum = Notifications::default();
-        let mut observed = false;
-        for exchange in &self.exchanges {
-            let Some(first) = exchange.answer.and_then(|answer| answer.number) else {
-                continue;
-            };
-            observed = true;
-            let mut highest = first;
-            for notification in &exchange.notifications {
-                sum.received += 1;
-                sum.confirmable += usize::from(notification.confirmable);
-                sum.reordered += usize::from(notification.number < highest);
-                highest = highest.max(notification.number);
-            }
-            let sent = (highest - first) as usize;
-            sum.lost += sent.saturating_sub(exchange.notifications.len());
-        }
-        observed.then_some(sum)
-    }
-
     /// The first response to every answered request and every notification, in the order
     /// received.
     pub fn responses(&self) -> Vec<Edge> {
@@ -311,8 +306,7 @@ impl Flow {
                 hop,
             })
         });
-        let notified = self.exchanges.iter().flat_map(|e| &e.notifications);
-        let notified = notified.map(|n| Edge {
+        let notified = self.notified().map(|n| Edge {
             message_id: n.message_id,
             sent: n.time,
             received: n.time,
@@ -350,7 +344,7 @@ impl Flow {
         let Some(mut before) = responses.next() else {
             return pauses;
         };
-        let mut seen = vec![before.from];
+        let mut seen = BTreeSet::from([before.from]);
         // Since when the present address answers.
         let mut since = before.received;
         for after in responses {
@@ -360,7 +354,7 @@ impl Flow {
                     continue;
                 }
                 since = after.received;
-                seen.push(after.from);
+                seen.insert(after.from);
             }
             pauses.push(pause);
             before = after;

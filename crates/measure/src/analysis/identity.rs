@@ -6,15 +6,16 @@
 //! and last the pattern of requests: addresses asked one after the other are one node that
 //! moves, addresses asked in turns are two nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use coap::Code;
+use coap::wire::Token;
 use units::SimTime;
 
 use super::binding::{Bindings, Rebinding};
-use super::pairing::Exchange;
+use super::pairing::{Exchange, Observation};
 
 /// Names of nodes by address.
 pub(super) struct Known(BTreeMap<IpAddr, String>);
@@ -33,6 +34,15 @@ impl Known {
             let name = name.or_insert_with(|| permanent.to_string()).clone();
             self.0.entry(address).or_insert(name);
         }
+    }
+
+    /// Whether two endpoints are one node's, if that is known.
+    pub(super) fn are_one(&self, a: SocketAddr, b: SocketAddr) -> Option<bool> {
+        if a == b {
+            return Some(true);
+        }
+        let (one, other) = (self.name(a.ip())?, self.name(b.ip())?);
+        Some(one == other && a.port() == b.port())
     }
 
     pub(super) fn name(&self, address: IpAddr) -> Option<&str> {
@@ -63,74 +73,131 @@ pub(super) struct Key {
     pub(super) node: Option<String>,
     pub(super) method: Code,
     pub(super) resource: String,
+    /// Of an observation whose registration was not captured, in place of the resource.
+    pub(super) token: Option<Token>,
 }
 
-/// Groups exchanges by client, node and resource.
-pub(super) fn flows(exchanges: Vec<Exchange>, known: &Known) -> Vec<(Key, Vec<Exchange>)> {
-    let clients = Clients::of(&exchanges);
-    let mut subjects: BTreeMap<_, Vec<Exchange>> = BTreeMap::new();
-    for exchange in exchanges {
-        let client = clients.of_endpoint(exchange.client);
-        let subject = (client, exchange.method, exchange.resource.clone());
-        subjects.entry(subject).or_default().push(exchange);
+/// What is in one flow.
+pub(super) type Members = (Vec<Exchange>, Vec<Observation>);
+
+/// Exchanges and observations by endpoint and resource: what one endpoint asked is put in its place
+/// before the next one's is made, since all of them together take the most memory.
+#[derive(Default)]
+pub(super) struct Subjects {
+    all: BTreeMap<(SocketAddr, Code, Arc<str>, Option<Token>), Members>,
+    /// From when to when each endpoint was there.
+    spans: BTreeMap<SocketAddr, (SimTime, SimTime)>,
+}
+
+impl Subjects {
+    pub(super) fn exchange(&mut self, exchange: Exchange) {
+        let last = exchange.transmissions.last().map(|t| t.time);
+        let start = exchange.sent_at();
+        let end = last.max(exchange.answer.map(|a| a.time)).unwrap_or(start);
+        self.was_there(exchange.client, start, end);
+        let resource = Arc::clone(&exchange.resource);
+        let subject = (exchange.client, exchange.method, resource, None);
+        self.all.entry(subject).or_default().0.push(exchange);
     }
-    let mut flows = Vec::new();
-    for ((_, method, resource), mut exchanges) in subjects {
-        exchanges.sort_by_key(Exchange::sent_at);
-        let client = exchanges[0].client.ip();
-        for (node, exchanges) in by_node(exchanges, known) {
-            let key = Key {
-                client,
-                node,
-                method,
-                resource: resource.clone(),
-            };
-            flows.push((key, exchanges));
+
+    pub(super) fn observation(&mut self, observation: Observation) {
+        let (first, last) = (
+            observation.notifications.first(),
+            observation.notifications.last(),
+        );
+        if let (Some(first), Some(last)) = (first, last) {
+            self.was_there(observation.client, first.time, last.time);
         }
+        let token = observation.resource.is_none().then_some(observation.token);
+        let resource = observation.resource.clone().unwrap_or_default();
+        let subject = (observation.client, Code::GET, resource, token);
+        self.all.entry(subject).or_default().1.push(observation);
     }
-    flows
+
+    fn was_there(&mut self, endpoint: SocketAddr, start: SimTime, end: SimTime) {
+        let span = self.spans.entry(endpoint).or_insert((start, end));
+        *span = (span.0.min(start), span.1.max(end));
+    }
+
+    /// By client, node and resource.
+    pub(super) fn flows(self, known: &Known) -> Vec<(Key, Members)> {
+        let clients = Clients::of(self.spans);
+        let mut subjects: BTreeMap<_, Members> = BTreeMap::new();
+        for ((endpoint, method, resource, token), members) in self.all {
+            let subject = (clients.of_endpoint(endpoint), method, resource, token);
+            let (exchanges, observations) = subjects.entry(subject).or_default();
+            if exchanges.is_empty() {
+                *exchanges = members.0;
+            } else {
+                exchanges.extend(members.0);
+            }
+            observations.extend(members.1);
+        }
+        let mut flows = Vec::new();
+        for ((client, method, resource, token), mut members) in subjects {
+            members.0.sort_by_key(Exchange::sent_at);
+            for (node, members) in by_node(members, known) {
+                let key = Key {
+                    client: clients.address(client),
+                    node,
+                    method,
+                    resource: resource.to_string(),
+                    token,
+                };
+                flows.push((key, members));
+            }
+        }
+        flows
+    }
 }
 
 /// Endpoints of one client program: the same address, and one port after the other. A client
 /// that is started anew for every request has a new port each time.
-struct Clients(BTreeMap<SocketAddr, usize>);
+#[derive(Default)]
+struct Clients {
+    of: BTreeMap<SocketAddr, usize>,
+    addresses: Vec<IpAddr>,
+}
 
 impl Clients {
-    fn of(exchanges: &[Exchange]) -> Clients {
-        let mut spans: BTreeMap<SocketAddr, (SimTime, SimTime)> = BTreeMap::new();
-        for e in exchanges {
-            let last = e.transmissions.last().map(|t| t.time);
-            let end = last.max(e.answer.map(|a| a.time)).unwrap_or(e.sent_at());
-            let span = spans.entry(e.client).or_insert((e.sent_at(), end));
-            span.0 = span.0.min(e.sent_at());
-            span.1 = span.1.max(end);
-        }
+    /// `spans`: from when to when each endpoint was there.
+    fn of(spans: BTreeMap<SocketAddr, (SimTime, SimTime)>) -> Clients {
         let mut spans: Vec<_> = spans.into_iter().collect();
         spans.sort_by_key(|(endpoint, (start, _))| (*start, *endpoint));
-        // Per client, its address and when it was last heard.
-        let mut clients: Vec<(IpAddr, SimTime)> = Vec::new();
-        let mut assigned = BTreeMap::new();
+        let mut clients = Clients::default();
+        // Per address, its clients and when each was last heard.
+        let mut at: BTreeMap<IpAddr, Vec<(usize, SimTime)>> = BTreeMap::new();
         for (endpoint, (start, end)) in spans {
-            let free = clients
-                .iter()
-                .position(|(ip, until)| *ip == endpoint.ip() && *until < start);
-            let client = free.unwrap_or(clients.len());
-            if client == clients.len() {
-                clients.push((endpoint.ip(), end));
-            }
-            clients[client].1 = end;
-            assigned.insert(endpoint, client);
+            let here = at.entry(endpoint.ip()).or_default();
+            let free = here.iter_mut().find(|(_, until)| *until < start);
+            let client = match free {
+                Some((client, until)) => {
+                    *until = end;
+                    *client
+                }
+                None => {
+                    let new = clients.addresses.len();
+                    clients.addresses.push(endpoint.ip());
+                    here.push((new, end));
+                    new
+                }
+            };
+            clients.of.insert(endpoint, client);
         }
-        Clients(assigned)
+        clients
     }
 
     fn of_endpoint(&self, endpoint: SocketAddr) -> usize {
-        self.0[&endpoint]
+        self.of[&endpoint]
+    }
+
+    fn address(&self, client: usize) -> IpAddr {
+        self.addresses[client]
     }
 }
 
-/// Splits the exchanges of one client about one resource by node.
-fn by_node(exchanges: Vec<Exchange>, known: &Known) -> Vec<(Option<String>, Vec<Exchange>)> {
+/// Splits what one client asked about one resource by node.
+fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<String>, Members)> {
     let mut groups = Groups::default();
     for exchange in &exchanges {
         for transmission in &exchange.transmissions {
@@ -140,53 +207,86 @@ fn by_node(exchanges: Vec<Exchange>, known: &Known) -> Vec<(Option<String>, Vec<
             groups.join(groups.find(pair[0].to), groups.find(pair[1].to));
         }
     }
-    groups.join_by_pattern(&exchanges);
+    for observation in &observations {
+        groups.add(observation.server, known);
+    }
+    if let [one] = &mut groups.all[..] {
+        return vec![(one.name.take(), (exchanges, observations))];
+    }
 
-    let mut nodes: BTreeMap<usize, Vec<Exchange>> = BTreeMap::new();
+    let mut heard: Vec<(SimTime, SocketAddr)> = Vec::new();
+    for exchange in &exchanges {
+        let to = exchange.transmissions[0].to;
+        let notified = exchange.notifications.iter().map(|n| n.time);
+        heard.extend(
+            std::iter::once(exchange.sent_at())
+                .chain(notified)
+                .map(|time| (time, to)),
+        );
+    }
+    for observation in &observations {
+        let times = observation.notifications.iter().map(|n| n.time);
+        heard.extend(times.map(|time| (time, observation.server)));
+    }
+    heard.sort_by_key(|(time, _)| *time);
+    groups.join_by_pattern(&heard);
+
+    let mut nodes: BTreeMap<usize, Members> = BTreeMap::new();
     for exchange in exchanges {
         let group = groups.find(exchange.transmissions[0].to);
-        nodes.entry(group).or_default().push(exchange);
+        nodes.entry(group).or_default().0.push(exchange);
+    }
+    for observation in observations {
+        let group = groups.find(observation.server);
+        nodes.entry(group).or_default().1.push(observation);
     }
     let nodes = nodes.into_iter();
     nodes
-        .map(|(group, exchanges)| (groups.0[group].name.clone(), exchanges))
+        .map(|(group, members)| (groups.all[group].name.clone(), members))
         .collect()
 }
 
 /// Sets of server addresses, one per node as far as is known.
 #[derive(Default)]
-struct Groups(Vec<Group>);
+struct Groups {
+    all: Vec<Group>,
+    of: HashMap<SocketAddr, usize>,
+    /// By name and port.
+    named: HashMap<(String, u16), usize>,
+}
 
 struct Group {
     name: Option<String>,
     port: u16,
-    members: BTreeSet<SocketAddr>,
+    members: Vec<SocketAddr>,
 }
 
 impl Groups {
     fn add(&mut self, address: SocketAddr, known: &Known) {
-        if self.0.iter().any(|g| g.members.contains(&address)) {
+        if self.of.contains_key(&address) {
             return;
         }
         let name = known.name(address.ip()).map(String::from);
         let port = address.port();
-        let same = |g: &&mut Group| name.is_some() && g.name == name && g.port == port;
-        match self.0.iter_mut().find(same) {
-            Some(group) => {
-                group.members.insert(address);
-            }
-            None => self.0.push(Group {
+        let new = self.all.len();
+        let group = match &name {
+            Some(name) => *self.named.entry((name.clone(), port)).or_insert(new),
+            None => new,
+        };
+        self.of.insert(address, group);
+        match self.all.get_mut(group) {
+            Some(group) => group.members.push(address),
+            None => self.all.push(Group {
                 name,
                 port,
-                members: BTreeSet::from([address]),
+                members: vec![address],
             }),
         }
     }
 
     /// The group of an address that was added.
     fn find(&self, address: SocketAddr) -> usize {
-        let group = self.0.iter().position(|g| g.members.contains(&address));
-        group.unwrap_or_default()
+        self.of.get(&address).copied().unwrap_or_default()
     }
 
     /// Makes one group of two, unless they are known as two nodes.
@@ -195,47 +295,71 @@ impl Groups {
         if a == b || self.are_distinct(a, b) {
             return;
         }
-        let members = std::mem::take(&mut self.0[b].members);
-        let name = self.0[b].name.take();
-        self.0[a].members.extend(members);
-        self.0[a].name = self.0[a].name.take().or(name);
+        let members = std::mem::take(&mut self.all[b].members);
+        for member in &members {
+            self.of.insert(*member, a);
+        }
+        let name = self.all[b].name.take();
+        self.all[a].members.extend(members);
+        if let (None, Some(name)) = (&self.all[a].name, name) {
+            self.named.insert((name.clone(), self.all[a].port), a);
+            self.all[a].name = Some(name);
+        }
     }
 
     fn are_distinct(&self, a: usize, b: usize) -> bool {
-        let names = (&self.0[a].name, &self.0[b].name);
+        let names = (&self.all[a].name, &self.all[b].name);
         matches!(names, (Some(a), Some(b)) if a != b)
     }
 
-    /// Joins groups whose requests come one after the other.
-    fn join_by_pattern(&mut self, exchanges: &[Exchange]) {
-        for a in 0..self.0.len() {
-            for b in a + 1..self.0.len() {
-                if self.0[a].port == self.0[b].port
+    /// Joins groups whose requests come one after the other. `heard` are the addresses that were
+    /// asked, or by whose registrations was notified, in the order of time.
+    fn join_by_pattern(&mut self, heard: &[(SimTime, SocketAddr)]) {
+        // When each group was heard, as places in `heard`.
+        let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.all.len()];
+        for (place, (_, address)) in heard.iter().enumerate() {
+            places[self.find(*address)].push(place);
+        }
+        for a in 0..self.all.len() {
+            for b in a + 1..self.all.len() {
+                if self.all[a].port == self.all[b].port
                     && !self.are_distinct(a, b)
-                    && self.take_turns(a, b, exchanges) == Some(false)
+                    && take_turns(&places[a], &places[b]) == Some(false)
                 {
+                    let of_b = std::mem::take(&mut places[b]);
+                    let in_order = places[a].last() < of_b.first();
+                    places[a].extend(of_b);
+                    if !in_order {
+                        places[a].sort_unstable();
+                    }
                     self.join(a, b);
                 }
             }
         }
     }
+}
 
-    /// Whether the two are asked in turns; nothing if one of them is not asked.
-    fn take_turns(&self, a: usize, b: usize, exchanges: &[Exchange]) -> Option<bool> {
-        let (mut counts, mut changes, mut last) = ([0_usize; 2], 0_usize, None);
-        for exchange in exchanges {
-            let group = self.find(exchange.transmissions[0].to);
-            if group != a && group != b {
-                continue;
-            }
-            counts[usize::from(group == b)] += 1;
-            changes += usize::from(last.is_some_and(|l| l != group));
-            last = Some(group);
-        }
-        let fewer = counts[0].min(counts[1]);
-        // Two nodes asked periodically: every request to the one asked less often is between
-        // requests to the other, two changes each. A node that moves is asked many times
-        // before the address changes again.
-        (fewer > 0).then_some(changes > 2 && changes * 2 > fewer)
+/// Whether two are heard in turns; nothing if one of them is not heard.
+///
+/// Two nodes asked periodically: every request to the one asked less often is between requests to
+/// the other, two changes each. A node that moves is asked many times before the address changes
+/// again.
+fn take_turns(a: &[usize], b: &[usize]) -> Option<bool> {
+    let fewer = a.len().min(b.len());
+    if fewer == 0 {
+        return None;
     }
+    let most = (fewer / 2).max(2);
+    let (mut now, mut then) = if a[0] < b[0] { (a, b) } else { (b, a) };
+    let mut changes = 0;
+    // From the first place of the one to the first place of the other after it.
+    while let Some(next) = then.first() {
+        changes += 1;
+        if changes > most {
+            return Some(true);
+        }
+        now = &now[now.partition_point(|place| place < next)..];
+        (now, then) = (then, now);
+    }
+    Some(false)
 }

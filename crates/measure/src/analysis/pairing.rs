@@ -1,19 +1,30 @@
-//! Requests to their responses (RFC 7252 §4, §5.3).
+//! Requests to their responses (RFC 7252 §4, §5.3), and notifications to their observations
+//! (RFC 7641).
+//!
+//! A Message ID is its sender's and its receiver's (RFC 7252 §4.4), and so is a token (§5.3.1):
+//! another server may have the same one at the same time. Both are used again when their lifetime is
+//! over (§4.8.2).
 
-use std::collections::BTreeMap;
+mod continued;
+mod recent;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coap::block::Block;
-use coap::message::option;
-use coap::wire::{Message, Token};
-use coap::{Code, Kind, Request};
+use coap::wire::Token;
+use coap::{Code, Kind};
 use units::SimTime;
 
-use super::Other;
+use super::clients::{Client, Message, Passed};
 use super::hop::Hop;
-use super::observe::{Client, Observed, Passed};
+use super::identity::Known;
+use super::message::Brief;
+use super::{Options, Other};
 use crate::dissect::Protocol;
+use recent::{Of, Recent};
 
 /// A request with everything that was seen of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +39,9 @@ pub struct Exchange {
     pub confirmable: bool,
     /// Method.
     pub method: Code,
-    /// Path and query, `/temperature?unit=K`.
-    pub resource: String,
+    /// Path and query, `/temperature?unit=K`. If the capture cut the request, what is left of it,
+    /// and `…`.
+    pub resource: Arc<str>,
     /// The protocol that needs it for itself; none if an application asked.
     pub protocol: Option<Protocol>,
     /// When and where to it was sent; at least once. A client that learns a new address while
@@ -46,8 +58,29 @@ pub struct Exchange {
     /// Where in a body the block begins that it asks for or carries (RFC 7959), in bytes; 0 in
     /// the first request of a body, and in every request without blocks.
     pub offset: usize,
+    /// Which of several bodies for one resource a block of a request belongs to (Request-Tag,
+    /// RFC 9175 §3), of up to eight bytes.
+    pub request_tag: Option<Token>,
     /// What a server notified after its answer (RFC 7641), in the order received.
     pub notifications: Vec<Notification>,
+}
+
+/// An observation (RFC 7641) of which the capture has notifications and no registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// Who is notified.
+    pub client: SocketAddr,
+    /// The token of the registration.
+    pub token: Token,
+    /// Who notified first.
+    pub server: SocketAddr,
+    /// What is observed, if a request with the same token names it later: one that registers again
+    /// or ends the observation.
+    pub resource: Option<Arc<str>>,
+    /// What was notified, in the order received; at least once.
+    pub notifications: Vec<Notification>,
+    /// Further copies of it.
+    pub duplicates: u32,
 }
 
 /// A notification of an observed resource, once however often it was received.
@@ -59,10 +92,13 @@ pub struct Notification {
     pub from: SocketAddr,
     /// Its own Message ID.
     pub message_id: u16,
-    /// The number in its Observe option.
-    pub number: u32,
+    /// The number in its Observe option; none in an error, which ends the observation, and if the
+    /// capture cut it off.
+    pub number: Option<u32>,
     /// Whether it is a CON.
     pub confirmable: bool,
+    /// Whether further blocks of its body (RFC 7959) are to be asked for.
+    pub continues: bool,
     /// Where it was captured, if that is known.
     pub hop: Option<Hop>,
 }
@@ -89,6 +125,8 @@ pub struct Answer {
     pub message_id: u16,
     /// Where the next block begins, in bytes, if it says that there is one (RFC 7959).
     pub continues_at: Option<usize>,
+    /// The representation that a block is of (ETag), of up to eight bytes.
+    pub etag: Option<Token>,
     /// The number in its Observe option (RFC 7641), if it has one.
     pub number: Option<u32>,
     /// Where it was captured, if that is known.
@@ -122,63 +160,81 @@ impl Exchange {
         }
         addresses
     }
-
-    fn was_sent_to(&self, server: SocketAddr) -> bool {
-        self.transmissions.iter().any(|t| t.to == server)
-    }
 }
 
-/// The exchanges that `client` began, in the order of their first transmissions, without those that
-/// only end an observation.
+/// What a client began, in the order of time.
+pub(super) struct Paired {
+    /// Without those that only end an observation.
+    pub(super) exchanges: Vec<Exchange>,
+    pub(super) observations: Vec<Observation>,
+}
+
+/// The exchanges and observations of `client`.
 pub(super) fn pair(
     client: &Client<'_>,
-    max_transmit_span: Duration,
+    options: &Options,
+    known: &Known,
     other: &mut Other,
-) -> Vec<Exchange> {
+) -> Paired {
     let mut pairing = Pairing {
         client: client.endpoint,
-        max_transmit_span,
+        options,
+        known,
         exchanges: Vec::new(),
         requests: Vec::new(),
-        by_message_id: BTreeMap::new(),
-        by_token: BTreeMap::new(),
-        deregistrations: BTreeMap::new(),
+        by_message_id: HashMap::new(),
+        latest: HashMap::new(),
+        by_token: HashMap::new(),
+        deregistrations: HashMap::new(),
+        registrations: HashMap::new(),
+        recent: Recent::default(),
+        continued: Vec::new(),
+        observations: Vec::new(),
+        by_observer: HashMap::new(),
         other,
     };
     for message in client.messages() {
         match message {
-            Passed::Sent(o) => pairing.sent(o),
-            Passed::Received(o) => pairing.received(o),
+            Passed::Sent(o) => pairing.sent(&o),
+            Passed::Received(o) => pairing.received(&o),
         }
     }
-    let mut wanted = pairing.requests.iter().map(|request| !deregisters(request));
-    let mut exchanges = pairing.exchanges;
-    exchanges.retain(|_| wanted.next().unwrap_or(true));
-    exchanges
+    pairing.end()
 }
 
 struct Pairing<'a> {
     client: SocketAddr,
-    max_transmit_span: Duration,
+    options: &'a Options,
+    known: &'a Known,
     exchanges: Vec<Exchange>,
     /// The request of each exchange.
-    requests: Vec<&'a Message>,
-    /// The latest exchange with a Message ID.
-    by_message_id: BTreeMap<u16, usize>,
-    /// The latest exchange with a token.
-    by_token: BTreeMap<Token, usize>,
-    /// The latest deregistration with a token, which is its registration's, too.
-    deregistrations: BTreeMap<Token, usize>,
+    requests: Vec<&'a Brief>,
+    /// The latest exchange with a server and a Message ID.
+    by_message_id: HashMap<(SocketAddr, u16), usize>,
+    /// The latest one with a Message ID, of any server.
+    latest: HashMap<u16, usize>,
+    /// The latest exchange with a server and a token.
+    by_token: HashMap<(SocketAddr, Token), usize>,
+    /// The latest deregistration with a server and a token, which is its registration's, too.
+    deregistrations: HashMap<(SocketAddr, Token), usize>,
+    /// All registrations with a token.
+    registrations: HashMap<Token, Vec<usize>>,
+    recent: Recent,
+    /// Requests that may be another one, sent again to another address.
+    continued: Vec<(usize, usize)>,
+    observations: Vec<Observation>,
+    /// The observation by which a server notifies with a token.
+    by_observer: HashMap<(SocketAddr, Token), usize>,
     other: &'a mut Other,
 }
 
 impl<'a> Pairing<'a> {
-    fn sent(&mut self, o: &'a Observed) {
-        let message = &o.message;
-        if message.code == Code::EMPTY && message.kind == Kind::Confirmable {
+    fn sent(&mut self, o: &Message<'a>) {
+        let brief = o.brief;
+        if brief.code == Code::EMPTY && brief.kind == Kind::Confirmable {
             self.other.pings += 1;
         }
-        if !message.code.is_request() {
+        if !brief.code.is_request() {
             return;
         }
         if o.dst.ip().is_multicast() {
@@ -189,42 +245,77 @@ impl<'a> Pairing<'a> {
             time: o.first,
             to: o.dst,
         };
-        if let Some(&index) = self.by_message_id.get(&message.message_id)
-            && self.repeats(index, message, o.first)
-        {
+        let same = self.by_message_id.get(&(o.dst, brief.message_id)).copied();
+        if let Some(index) = same.filter(|index| self.repeats(*index, o)) {
             self.exchanges[index].transmissions.push(transmission);
             return;
         }
-        let index = self.exchanges.len();
-        self.by_message_id.insert(message.message_id, index);
-        let by_token = match deregisters(message) {
-            true => {
-                self.other.deregistrations += 1;
-                &mut self.deregistrations
-            }
-            false => &mut self.by_token,
-        };
-        by_token.insert(message.token, index);
-        self.requests.push(message);
-        self.exchanges.push(begin(self.client, o, transmission));
-    }
-
-    /// Whether `message` at `time` is one more transmission of the exchange's request, and not
-    /// a new request that uses its Message ID again.
-    fn repeats(&self, index: usize, message: &Message, time: SimTime) -> bool {
-        let last = self.exchanges[index].transmissions.last();
-        *self.requests[index] == *message
-            && last.is_some_and(|t| time.saturating_since(t.time) <= self.max_transmit_span)
-    }
-
-    fn received(&mut self, o: &Observed) {
-        let message = &o.message;
-        if message.code.is_request() {
+        self.other.cut_requests += u64::from(brief.lacks_options());
+        let elsewhere = self.latest.get(&brief.message_id).copied();
+        let elsewhere = elsewhere.filter(|index| self.repeats(*index, o));
+        if let Some(index) = elsewhere.filter(|index| self.is_of_one_node(*index, o.dst)) {
+            self.exchanges[index].transmissions.push(transmission);
+            self.index(o, index);
             return;
         }
-        match message.kind {
+        let index = self.exchanges.len();
+        self.continued
+            .extend(elsewhere.map(|before| (before, index)));
+        self.requests.push(brief);
+        self.exchanges.push(begin(self.client, o, transmission));
+        self.index(o, index);
+    }
+
+    /// Where what comes back for a request that was sent, `exchange`, is looked for.
+    fn index(&mut self, o: &Message<'a>, exchange: usize) {
+        let brief = o.brief;
+        let (id, token) = ((o.dst, brief.message_id), (o.dst, brief.token));
+        self.by_message_id.insert(id, exchange);
+        self.latest.insert(brief.message_id, exchange);
+        if brief.deregisters() {
+            let new = self.deregistrations.insert(token, exchange) != Some(exchange);
+            self.other.deregistrations += u64::from(new);
+        } else {
+            self.by_token.insert(token, exchange);
+        }
+        if brief.registers() {
+            let all = self.registrations.entry(brief.token).or_default();
+            if all.last() != Some(&exchange) {
+                all.push(exchange);
+            }
+        }
+        if brief.observe.is_some()
+            && let Some(begun_before) = self.by_observer.get(&token)
+        {
+            let resource = &mut self.observations[*begun_before].resource;
+            resource.get_or_insert_with(|| brief.resource.clone().unwrap_or_default());
+        }
+    }
+
+    /// Whether `o` is one more transmission of the exchange's request, and not a new request that
+    /// uses its Message ID again.
+    fn repeats(&self, index: usize, o: &Message<'_>) -> bool {
+        let last = self.exchanges[index].transmissions.last();
+        let span = self.options.max_transmit_span;
+        self.requests[index].equals(o.brief)
+            && last.is_some_and(|t| o.first.saturating_since(t.time) <= span)
+    }
+
+    /// Whether the exchange's request went to the node that has this address.
+    fn is_of_one_node(&self, index: usize, server: SocketAddr) -> bool {
+        let transmissions = self.exchanges[index].transmissions.iter();
+        let mut servers = transmissions.map(|t| t.to);
+        servers.any(|to| to == server || self.known.are_one(to, server) == Some(true))
+    }
+
+    fn received(&mut self, o: &Message<'_>) {
+        let brief = o.brief;
+        if brief.code.is_request() {
+            return;
+        }
+        match brief.kind {
             Kind::Acknowledgement | Kind::Reset => self.acknowledged(o),
-            Kind::Confirmable | Kind::NonConfirmable if message.code != Code::EMPTY => {
+            Kind::Confirmable | Kind::NonConfirmable if brief.code != Code::EMPTY => {
                 self.separate(o);
             }
             Kind::Confirmable | Kind::NonConfirmable => {}
@@ -232,18 +323,23 @@ impl<'a> Pairing<'a> {
     }
 
     /// ACK and RST name the request by its Message ID.
-    fn acknowledged(&mut self, o: &Observed) {
-        let message = &o.message;
-        let index = self.by_message_id.get(&message.message_id);
-        let exchange = index.map(|i| (&mut self.exchanges[*i], self.requests[*i]));
-        let Some((exchange, request)) = exchange.filter(|(e, _)| e.was_sent_to(o.src)) else {
+    fn acknowledged(&mut self, o: &Message<'_>) {
+        let brief = o.brief;
+        let index = self.by_message_id.get(&(o.src, brief.message_id)).copied();
+        let lifetime = self.options.exchange_lifetime();
+        let index = index.filter(|index| {
+            let last = self.exchanges[*index].transmissions.last();
+            last.is_some_and(|t| o.complete.saturating_since(t.time) <= lifetime)
+        });
+        let Some(index) = index else {
             // An ACK or RST of something that this endpoint sent as a server.
-            if message.code != Code::EMPTY {
+            if brief.code != Code::EMPTY {
                 self.other.stray += 1;
             }
             return;
         };
-        match (message.kind, message.code) {
+        let exchange = &mut self.exchanges[index];
+        match (brief.kind, brief.code) {
             (Kind::Reset, _) => {
                 exchange.reset.get_or_insert(o.complete);
             }
@@ -253,137 +349,243 @@ impl<'a> Pairing<'a> {
             // "In a piggybacked response, the Message ID of the Confirmable request and the
             // Acknowledgement MUST match, and the tokens of the response and original request
             // MUST match" (RFC 7252 §5.3.2).
-            _ if message.token == exchange.token => match exchange.answer {
-                None => exchange.answer = Some(answer(o, request)),
-                Some(_) => exchange.duplicates += 1,
-            },
+            _ if brief.token == exchange.token
+                || brief.lacks_token()
+                || self.requests[index].lacks_token() =>
+            {
+                self.answer(index, o);
+            }
             _ => self.other.stray += 1,
+        }
+    }
+
+    fn answer(&mut self, index: usize, o: &Message<'_>) {
+        let exchange = &mut self.exchanges[index];
+        match exchange.answer {
+            None => exchange.answer = Some(answer(o, self.requests[index])),
+            Some(_) => exchange.duplicates += 1,
         }
     }
 
     /// "In a separate response, just the tokens of the response and original request MUST
     /// match" (RFC 7252 §5.3.2).
-    fn separate(&mut self, o: &Observed) {
-        let message = &o.message;
-        let number = number(message);
-        // What has no number is no notification, and answers the latest request.
-        let ended = self.deregistrations.get(&message.token);
-        let ended = ended.filter(|i| number.is_none() && self.exchanges[**i].answer.is_none());
-        let index = ended.or_else(|| self.by_token.get(&message.token));
-        let exchange = index.map(|i| (&mut self.exchanges[*i], self.requests[*i]));
-        // A node that moves goes on notifying from where nothing was sent to.
-        let notifies = |request: &Message| {
-            number.is_some() && request.options.get_uint(option::OBSERVE) == Some(0)
-        };
-        let exchange = exchange.filter(|(e, request)| e.was_sent_to(o.src) || notifies(request));
-        let Some((exchange, request)) = exchange else {
-            self.other.stray += 1;
-            return;
-        };
-        let Some(first) = exchange.answer else {
-            exchange.answer = Some(answer(o, request));
-            return;
-        };
-        // Later its Message ID is in use for another one.
-        let span = self.max_transmit_span;
-        let lately = |time: SimTime| o.complete.saturating_since(time) <= span;
-        let known = &mut exchange.notifications;
-        let known_lately = known.iter().rev().take_while(|n| lately(n.time));
-        let mut ids = known_lately.map(|n| n.message_id);
-        let again = ids.any(|id| id == message.message_id)
-            || (lately(first.time) && first.message_id == message.message_id);
-        match number {
-            Some(number) if !again => {
-                self.other.notifications += 1;
-                known.push(Notification {
-                    time: o.complete,
-                    from: o.src,
-                    message_id: message.message_id,
-                    number,
-                    confirmable: message.kind == Kind::Confirmable,
-                    hop: o.hop,
-                });
+    fn separate(&mut self, o: &Message<'_>) {
+        if let Some(of) = self.again(o) {
+            match of {
+                Of::Exchange(index) => self.exchanges[index].duplicates += 1,
+                Of::Observation(index) => self.observations[index].duplicates += 1,
             }
-            _ => exchange.duplicates += 1,
+            return;
+        }
+        let token = (o.src, o.brief.token);
+        // What has no number is no notification, and answers the latest request.
+        let ended = self.deregistrations.get(&token).copied();
+        let ended = ended
+            .filter(|index| o.brief.observe.is_none() && self.exchanges[*index].answer.is_none());
+        let of = match ended {
+            Some(index) => {
+                self.answer(index, o);
+                Some(Of::Exchange(index))
+            }
+            None => self.asked_or_observed(o),
+        };
+        match of {
+            Some(of) => self.recent.keep(o, of),
+            None => self.other.stray += 1,
+        }
+    }
+
+    fn asked_or_observed(&mut self, o: &Message<'_>) -> Option<Of> {
+        let brief = o.brief;
+        let asked = self.by_token.get(&(o.src, brief.token)).copied();
+        let registration = self.registration(o, asked);
+        if let Some(index) = registration {
+            self.notify(index, o);
+            return Some(Of::Exchange(index));
+        }
+        let begun_before = || self.by_observer.contains_key(&(o.src, brief.token));
+        let pending = asked.filter(|index| !(self.is_pending(*index) && begun_before()));
+        if let Some(index) = pending {
+            self.answer(index, o);
+            return Some(Of::Exchange(index));
+        }
+        brief.observe?;
+        Some(Of::Observation(self.begun_before(o)))
+    }
+
+    /// The registration that `o` notifies by, and does not answer. A node that moves goes on
+    /// notifying from where nothing was sent to.
+    fn registration(&self, o: &Message<'_>, asked: Option<usize>) -> Option<usize> {
+        let all = self.registrations.get(&o.brief.token);
+        let mut all = all.into_iter().flatten().rev().copied();
+        let answered = |index: usize| self.exchanges[index].answer.is_some();
+        let sent_here = |index: usize| {
+            let mut transmissions = self.exchanges[index].transmissions.iter();
+            transmissions.any(|t| t.to == o.src)
+        };
+        if let Some(asked) = asked {
+            let waits = !answered(asked) && !self.is_pending(asked);
+            if waits || !(o.brief.observe.is_some() || self.requests[asked].registers()) {
+                return None;
+            }
+            if answered(asked) && self.requests[asked].registers() {
+                return Some(asked);
+            }
+            return all.find(|index| answered(*index) && sent_here(*index));
+        }
+        o.brief.observe?;
+        let of_node = |index: &usize| {
+            let mut servers = self.servers_of(*index);
+            servers.any(|server| self.known.are_one(server, o.src) == Some(true))
+        };
+        if let Some(index) = all.clone().find(of_node) {
+            return Some(index);
+        }
+        let of_another = |index: &usize| {
+            let mut servers = self.servers_of(*index);
+            servers.any(|server| self.known.are_one(server, o.src) == Some(false))
+        };
+        // Its Message IDs go on.
+        let step = |index: &usize| {
+            let last = self.exchanges[*index].notifications.last();
+            let last = last.map_or(0, |last| last.message_id);
+            o.brief.message_id.wrapping_sub(last)
+        };
+        all.filter(|index| !of_another(index)).min_by_key(step)
+    }
+
+    /// Whether a registration waits for its ACK, which answers it. Until then the former one with its
+    /// token is notified by.
+    fn is_pending(&self, index: usize) -> bool {
+        let Exchange {
+            answer,
+            acknowledged,
+            confirmable,
+            ..
+        } = &self.exchanges[index];
+        *confirmable && answer.is_none() && acknowledged.is_none()
+    }
+
+    fn servers_of(&self, index: usize) -> impl Iterator<Item = SocketAddr> {
+        let exchange = &self.exchanges[index];
+        let asked = exchange.transmissions.first().map(|t| t.to);
+        asked
+            .into_iter()
+            .chain(exchange.notifications.last().map(|n| n.from))
+    }
+
+    fn notify(&mut self, index: usize, o: &Message<'_>) {
+        if self.exchanges[index].answer.is_none() {
+            return self.answer(index, o);
+        }
+        self.other.notifications += 1;
+        self.exchanges[index].notifications.push(notification(o));
+    }
+
+    /// The observation begun before the capture that `o` notifies by.
+    fn begun_before(&mut self, o: &Message<'_>) -> usize {
+        self.other.notifications += 1;
+        let key = (o.src, o.brief.token);
+        let new = self.observations.len();
+        let index = *self.by_observer.entry(key).or_insert(new);
+        if index == new {
+            self.observations.push(Observation {
+                client: self.client,
+                token: o.brief.token,
+                server: o.src,
+                resource: None,
+                notifications: Vec::new(),
+                duplicates: 0,
+            });
+        }
+        self.observations[index].notifications.push(notification(o));
+        index
+    }
+
+    fn end(mut self) -> Paired {
+        let mut wanted: Vec<bool> = self.requests.iter().map(|r| !r.deregisters()).collect();
+        for index in self.join_continued() {
+            wanted[index] = false;
+        }
+        for (exchange, wanted) in self.exchanges.iter().zip(&mut wanted) {
+            let after_end = self.options.end.is_some_and(|end| exchange.sent_at() > end);
+            if *wanted && after_end && exchange.answer.is_none() {
+                *wanted = false;
+                self.other.after_end += 1;
+            }
+        }
+        let mut wanted = wanted.into_iter();
+        self.exchanges.retain(|_| wanted.next().unwrap_or(true));
+        Paired {
+            exchanges: self.exchanges,
+            observations: self.observations,
         }
     }
 }
 
-fn answer(o: &Observed, request: &Message) -> Answer {
+fn answer(o: &Message<'_>, request: &Brief) -> Answer {
     Answer {
-        continues_at: continues_at(request, &o.message),
-        number: number(&o.message),
+        continues_at: continues_at(request, o.brief),
+        etag: o.brief.blocks.as_ref().and_then(|blocks| blocks.etag),
+        number: o.brief.observe,
         time: o.complete,
         from: o.src,
-        code: o.message.code,
-        message_id: o.message.message_id,
+        code: o.brief.code,
+        message_id: o.brief.message_id,
+        hop: o.hop,
+    }
+}
+
+fn notification(o: &Message<'_>) -> Notification {
+    let block = o.brief.blocks.as_ref().and_then(|blocks| blocks.block2);
+    Notification {
+        time: o.complete,
+        from: o.src,
+        message_id: o.brief.message_id,
+        number: o.brief.observe,
+        confirmable: o.brief.kind == Kind::Confirmable,
+        continues: block.is_some_and(|block| block.more),
         hop: o.hop,
     }
 }
 
 /// Where the block after the one in `response` to `request` begins; none after the last, nor if
 /// the request only ends an observation (RFC 7641 §3.6): nobody wants that body.
-fn continues_at(request: &Message, response: &Message) -> Option<usize> {
-    if deregisters(request) {
+fn continues_at(request: &Brief, response: &Brief) -> Option<usize> {
+    if request.deregisters() {
         return None;
     }
-    match block(response, option::BLOCK2) {
+    match response.blocks.as_ref().and_then(|blocks| blocks.block2) {
         Some(block) if block.more => Some(block.offset() + block.size.bytes()),
         None if response.code == Code::CONTINUE => {
-            let sent = block(request, option::BLOCK1)?;
-            Some(sent.offset() + request.payload.len())
+            let blocks = request.blocks.as_ref()?;
+            Some(blocks.block1?.offset() + blocks.payload)
         }
         _ => None,
     }
 }
 
-/// Whether a request only ends an observation (RFC 7641 §3.6).
-fn deregisters(request: &Message) -> bool {
-    request.options.get_uint(option::OBSERVE) == Some(1)
-}
-
-/// The number in the Observe option (RFC 7641 §2).
-fn number(message: &Message) -> Option<u32> {
-    let number = message.options.get_uint(option::OBSERVE)?;
-    u32::try_from(number).ok()
-}
-
-fn block(message: &Message, number: u16) -> Option<Block> {
-    Block::of(&message.options, number).ok().flatten()
-}
-
-fn begin(client: SocketAddr, o: &Observed, transmission: Transmission) -> Exchange {
-    let message = &o.message;
-    let request = Request {
-        method: message.code,
-        options: message.options.clone(),
-        payload: Vec::new(),
-    };
-    let path = request.path();
-    let mut resource = path;
-    let queries = message.options.get_all(option::URI_QUERY);
-    for (index, query) in queries.enumerate() {
-        resource.push(if index == 0 { '?' } else { '&' });
-        resource.push_str(&String::from_utf8_lossy(query));
-    }
+fn begin(client: SocketAddr, o: &Message<'_>, transmission: Transmission) -> Exchange {
+    let brief = o.brief;
+    let blocks = brief.blocks.as_ref();
+    let offsets = blocks
+        .into_iter()
+        .flat_map(|blocks| [blocks.block1, blocks.block2]);
     Exchange {
         client,
-        message_id: message.message_id,
-        token: message.token,
-        confirmable: message.kind == Kind::Confirmable,
-        method: message.code,
-        resource,
-        protocol: o.protocol.clone(),
+        message_id: brief.message_id,
+        token: brief.token,
+        confirmable: brief.kind == Kind::Confirmable,
+        method: brief.code,
+        resource: brief.resource.clone().unwrap_or_default(),
+        protocol: o.protocol.cloned(),
         transmissions: vec![transmission],
         acknowledged: None,
         reset: None,
         answer: None,
         duplicates: 0,
-        offset: [option::BLOCK1, option::BLOCK2]
-            .iter()
-            .filter_map(|number| Some(block(message, *number)?.offset()))
-            .max()
-            .unwrap_or(0),
+        offset: offsets.flatten().map(Block::offset).max().unwrap_or(0),
+        request_tag: blocks.and_then(|blocks| blocks.request_tag),
         notifications: Vec::new(),
     }
 }

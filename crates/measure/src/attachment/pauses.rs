@@ -15,7 +15,7 @@ use std::time::Duration;
 use units::SimTime;
 
 use super::{Unseen, limit};
-use crate::analysis::{Exchange, Flow, Pause, median};
+use crate::analysis::{Exchange, Flow, Observation, Pause, median};
 
 /// From an announcement to what comes of it, in round trips of the flow: by way of an agent, the
 /// client learns of it and asks.
@@ -150,8 +150,9 @@ impl<'f> Pauses<'f> {
     /// Whether somebody waits for a response at some time from `start` to `end`.
     pub(crate) fn waits_between(&self, start: SimTime, end: SimTime) -> bool {
         let sent = self.sent_until(end);
-        sent.checked_sub(1)
-            .is_some_and(|at| self.waits[at] >= start)
+        let asked = sent.checked_sub(1).map(|at| self.waits[at]);
+        let observes = |o: &Observation| o.notifications.first().is_some_and(|n| n.time <= end);
+        asked >= Some(start) || self.flow.observations.iter().any(observes)
     }
 
     /// Whether somebody asks on in a pause and waits at `instant`, or in vain.

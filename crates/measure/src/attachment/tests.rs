@@ -42,11 +42,13 @@ fn asked(sent: &[u64], answered: Option<u64>, from: &str) -> Exchange {
             code: Code::CONTENT,
             message_id: id,
             continues_at: None,
+            etag: None,
             number: None,
             hop: None,
         }),
         duplicates: 0,
         offset: 0,
+        request_tag: None,
         notifications: Vec::new(),
     }
 }
@@ -75,7 +77,9 @@ fn flow(exchanges: Vec<Exchange>, announced: &[u64]) -> Flow {
         node: Some("2001:db8:f::5".into()),
         method: Code::GET,
         resource: "/t".into(),
+        token: None,
         exchanges,
+        observations: Vec::new(),
         rebindings: announced.iter().enumerate().map(rebinding).collect(),
     }
 }
@@ -222,8 +226,9 @@ fn notifications_end_and_begin_pauses_like_responses() {
             time: at(ms),
             from: HOME.parse().unwrap(),
             message_id: ms as u16,
-            number: ms as u32,
+            number: Some(ms as u32),
             confirmable: false,
+            continues: false,
             hop: None,
         })
         .collect();

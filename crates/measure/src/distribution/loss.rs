@@ -5,7 +5,7 @@
 //! by itself how many requests were lost between them, but is taken from the events: from the
 //! instant at which the node leaves its old router to the one at which the client learns of the
 //! new address, and the time by which a request that is answered must be sent before the former
-//! (a round-trip time less the wired way of the response).
+//! (a mean round-trip time less the wired way of the response).
 
 use std::collections::BTreeMap;
 

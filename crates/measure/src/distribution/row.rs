@@ -175,11 +175,33 @@ fn figures(result: &RunResult) -> BTreeMap<String, f64> {
     ] {
         add(name, count as f64);
     }
+    let errors = requests.error_responses.values().sum::<usize>();
+    add("error_responses", errors as f64);
+    add("handovers_given_up", result.given_up.len() as f64);
+    // By the clients' own account, as far as they told it.
+    let calls = &result.calls.all;
+    for (name, count) in [
+        ("asked", calls.asked),
+        ("failed", calls.failed),
+        ("never_sent", calls.never_sent),
+    ] {
+        if let Some(count) = count {
+            add(name, count as f64);
+        }
+    }
+    if let Some(percent) = calls.delivery_percent {
+        add("delivery_percent", percent);
+    }
     if let Some(rtt) = requests.rtt_s {
         add("rtt_min_s", rtt.min);
         add("rtt_median_s", rtt.median);
         add("rtt_p95_s", rtt.p95);
         add("rtt_max_s", rtt.max);
+        for (name, time) in [("rtt_mean_s", rtt.mean), ("rtt_p99_s", rtt.p99)] {
+            if let Some(time) = time {
+                add(name, time);
+            }
+        }
     }
     if let Some(radios) = &result.radios {
         let energy = radios.iter().map(|radio| radio.millijoules).sum();

@@ -27,6 +27,7 @@ pub(super) fn report(distribution: &Distribution, rows: &[Row], compare: Option<
             compared(&mut out, rows, point, seconds);
         }
     }
+    expectations(&mut out, distribution);
     for row in rows {
         match &row.error {
             Some(error) => {
@@ -39,6 +40,25 @@ pub(super) fn report(distribution: &Distribution, rows: &[Row], compare: Option<
         }
     }
     out
+}
+
+/// What is expected over the runs, in the words of a single run.
+fn expectations(out: &mut String, distribution: &Distribution) {
+    let several = distribution.points.len() > 1;
+    for point in &distribution.points {
+        let of = match several {
+            true => format!("point {}: ", point.point),
+            false => String::new(),
+        };
+        for e in &point.expectations {
+            let found = match (&e.reason, e.measured) {
+                (Some(reason), _) => reason.clone(),
+                (None, Some(figure)) => format!("{figure:.4}"),
+                (None, None) => String::new(),
+            };
+            let _ = writeln!(out, "{}: {of}{} ({found})", e.outcome.name(), e.name());
+        }
+    }
 }
 
 fn figures(out: &mut String, point: &Point) {

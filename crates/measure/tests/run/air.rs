@@ -131,8 +131,9 @@ handover: passed (seed 1, vm backend, virtual clock, kernel 6.1.0-18-amd64)
 handover of sensor from er1 to er2, seen by client at /t: 50.000 ms, 0 lost
   phases: link 5.000 ms, binding 31.500 ms
   energy: 2.250 mJ: link 0.312 mJ, binding 1.938 mJ
+asked: 10, answered 10 (100.00 %), failed 0, never sent 0
 requests: 10 sent, 10 answered, 0 lost, 0 retransmitted
-rtt: min 1.000 ms, median 1.000 ms, p95 1.000 ms, max 1.000 ms
+rtt: min 1.000 ms, median 1.000 ms, p95 1.000 ms, max 1.000 ms (without waiting in the client)
 air: 28 frames, 31 transmissions, 33 delivered, 5 dropped (2 collision, 3 noise)
 radio of er1: 1860.000 mJ (tx 1.000 s, rx 1.000 s, listen 28.000 s, sleep 0.000 s)
 radio of er2: 1861.000 mJ (tx 0.000 s, rx 0.000 s, listen 30.000 s, sleep 0.000 s)

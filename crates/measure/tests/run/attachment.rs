@@ -4,7 +4,7 @@ use super::*;
 use measure::attachment::By;
 
 /// The events of [`events`] with another router and address arrived at.
-fn events_to(to: &str, t_addr: &str) -> Vec<Event> {
+pub(crate) fn events_to(to: &str, t_addr: &str) -> Vec<Event> {
     let mut events = events();
     for event in &mut events {
         if let EventKind::Handover(HandoverEvent::Completed {

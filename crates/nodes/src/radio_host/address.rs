@@ -95,6 +95,10 @@ impl<A: Adapter> RadioHost<A> {
                 self.step_failed(format!("DHCPv6: {reason}"));
                 Ok(())
             }
+            dhcpv6::client::Event::Unserved(reason) => {
+                tracing::warn!(%reason, "DHCPv6 gives no address; asking again");
+                Ok(())
+            }
             dhcpv6::client::Event::Expired { address } => {
                 tracing::warn!(%address, "lease expired");
                 self.drop_address(address).await

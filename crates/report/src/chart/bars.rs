@@ -77,6 +77,7 @@ impl Bars {
         let x = Scale::round(Kind::Linear, ends, ticks, (left, right));
         let bottom = top + ROW * self.rows.len() as f64;
         let ticks = x.ticks();
+        let mark = |i: usize| legend_height + 12.0 + 15.0 * i as f64;
         let body = html! {
             (legend)
             @if let Some((from, to)) = self.shade {
@@ -86,6 +87,10 @@ impl Bars {
                 path.grid d={ "M" (place(x.at(*tick))) " " (place(top)) "V" (place(bottom)) } {}
                 text.soft x=(place(x.at(*tick))) y=(place(bottom + 16.0)) text-anchor="middle" { (label) }
             }
+            @for (i, (at, _)) in self.marks.iter().enumerate() {
+                path.mark d={ "M" (place(x.at(*at))) " " (place(mark(i) - 6.0)) "V" (place(bottom)) } {}
+            }
+            // Over the lines, which would strike through the figures.
             @for (i, row) in self.rows.iter().enumerate() {
                 @let y = top + ROW * i as f64;
                 text x=(place(left - 6.0)) y=(place(y + 15.0)) text-anchor="end" { (shortened(&row.name, limit)) }
@@ -98,10 +103,8 @@ impl Bars {
                 text.soft.halo x=(place(x.at(end) + 5.0)) y=(place(y + 15.0)) { (row.value) }
             }
             @for (i, (at, text)) in self.marks.iter().enumerate() {
-                @let y = legend_height + 12.0 + 15.0 * i as f64;
-                @let x = x.at(*at);
-                path.mark d={ "M" (place(x)) " " (place(y - 6.0)) "V" (place(bottom)) } {}
-                text.soft.halo x=(place((x + 4.0).min(width - 2.0 - width_of(text)).max(2.0))) y=(place(y + 2.0)) { (text) }
+                @let x = x.at(*at) + 4.0;
+                text.soft.halo x=(place(x.min(width - 2.0 - width_of(text)).max(2.0))) y=(place(mark(i) + 2.0)) { (text) }
             }
             path.axis d={ "M" (place(left)) " " (place(top)) "V" (place(bottom)) "H" (place(right)) } {}
             text.soft x=(place((left + right) / 2.0)) y=(place(bottom + 32.0)) text-anchor="middle" { (self.title) }
@@ -148,6 +151,27 @@ mod tests {
             .map(|p| (p.from, p.to, p.hint.as_str()))
             .collect();
         assert_eq!(spans, [(0.0, 2.0, "a 2"), (2.0, 5.0, "c 3")]);
+    }
+
+    #[test]
+    fn no_line_strikes_through_a_figure() {
+        let row = Row {
+            name: "a".into(),
+            parts: stacked(&[(0, "tx", 10.0)], |_, _| String::new()),
+            value: "10 ms".into(),
+        };
+        let bars = Bars {
+            title: "ms".into(),
+            rows: vec![row],
+            keys: vec![],
+            shade: None,
+            marks: vec![(10.0, "the end".into())],
+        };
+        let file = bars.draw(crate::chart::WIDE).file("t");
+        let line = file.find("class=\"mark\"").unwrap();
+        for text in [">10 ms<", ">the end<"] {
+            assert!(line < file.find(text).unwrap(), "{text} is drawn over it");
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use measure::mobility::NodeHandover;
+use measure::assemble::client_interfaces;
+use measure::distribution::Percentiles;
+use measure::mobility::{GivenUp, NodeHandover, given_up_text};
 use measure::phases::{ByPhase, all_phases};
 use measure::result::Handover;
 use measure::signalling::{Protocol, Signalling};
-use rundir::{EventKind, HandoverEvent, Phase};
+use rundir::Phase;
 use units::SimTime;
 
 use super::{Block, Chart, Figure, PHASES, Section, figures, ms, phase_name, phase_style, table};
@@ -38,7 +40,7 @@ pub fn section(run: &Run) -> Section {
                 ));
             }
             blocks.extend(overview(run, handovers));
-            blocks.push(listing(handovers));
+            blocks.extend(listing(handovers));
             blocks.extend(signalling(handovers));
             blocks.extend(details(run, handovers));
         }
@@ -99,6 +101,13 @@ fn keys(run: &Run, handovers: &[Handover]) -> Vec<(usize, String)> {
     phases.iter().map(key).collect()
 }
 
+/// The node's own number of a handover, which its events, the result and its notes have.
+fn number(handover: &Handover) -> String {
+    handover
+        .number
+        .map_or_else(|| "?".into(), |n| n.to_string())
+}
+
 fn route(handover: &Handover) -> String {
     let name = |n: &Option<String>| n.clone().unwrap_or_else(|| "?".into());
     format!("{} \u{2192} {}", name(&handover.from), name(&handover.to))
@@ -110,7 +119,7 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
         return None;
     }
     let one_node = handovers.iter().all(|h| h.node == handovers[0].node);
-    let row = |(i, handover): (usize, &Handover)| {
+    let row = |handover: &Handover| {
         let node = if one_node {
             String::new()
         } else {
@@ -124,13 +133,17 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
                 .flat_map(|(_, _, parts, _)| parts)
                 .collect()
         });
+        let parts: Vec<Part> = parts.unwrap_or_default();
+        // A bar has its own length behind it; what the client saw is another one.
+        let end = parts.iter().map(|part| part.to).fold(0.0, f64::max);
+        let delay = handover.delay_s.map_or_else(|| "not seen".into(), ms);
         Row {
-            name: format!("{}  {node}{}", i + 1, route(handover)),
-            parts: parts.unwrap_or_default(),
-            value: handover.delay_s.map_or_else(|| "not seen".into(), ms),
+            name: format!("{}  {node}{}", number(handover), route(handover)),
+            parts,
+            value: format!("{} (delay {delay})", ms(end / 1e3)),
         }
     };
-    let rows: Vec<Row> = handovers.iter().enumerate().map(row).collect();
+    let rows: Vec<Row> = handovers.iter().map(row).collect();
     let shown = rows.len().min(DETAILED);
     let cut = match rows.len() > shown {
         true => format!(" The first {shown} of {}.", rows.len()),
@@ -140,7 +153,7 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
         id: "handovers".into(),
         title: "Phases of every handover".into(),
         caption: format!(
-            "Each row begins with its first phase or the last response before the gap, whichever is earlier. Behind it: the delay that the client saw, from the last response before to the first after.{cut}"
+            "Each row begins with its first phase or the last response before the gap, whichever is earlier. Behind it: how long it is, and the delay that the client saw, from the last response before to the first after.{cut}"
         ),
         chart: Chart::Bars(Bars {
             title: "since the handover's beginning (ms)".into(),
@@ -152,46 +165,74 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
     }))
 }
 
-fn listing(handovers: &[Handover]) -> Block {
-    let row = |(i, h): (usize, &Handover)| {
+/// The table in the order of time; of several the slowest first as well.
+fn listing(handovers: &[Handover]) -> Vec<Block> {
+    let in_time: Vec<&Handover> = handovers.iter().collect();
+    let mut slowest = in_time.clone();
+    let delay = |h: &Handover| h.delay_s.unwrap_or(f64::INFINITY);
+    slowest.sort_by(|a, b| delay(b).total_cmp(&delay(a)));
+    let table = rows(&in_time, outlier_from(handovers));
+    let count = handovers.len();
+    let mut blocks = vec![match count > 8 {
+        true => Block::Folded(
+            format!("Table of {count} handovers, in the order of time"),
+            vec![table],
+        ),
+        false => table,
+    }];
+    if count > 2 {
+        let table = rows(&slowest, outlier_from(handovers));
+        let title = format!("Table of {count} handovers, those not seen and the slowest first");
+        blocks.push(Block::Folded(title, vec![table]));
+    }
+    blocks
+}
+
+/// A delay over this is far from the others: over the third quartile by more than one and a half
+/// times what lies between the quartiles (Tukey 1977). None of a few.
+fn outlier_from(handovers: &[Handover]) -> f64 {
+    let delays: Vec<f64> = handovers.iter().filter_map(|h| h.delay_s).collect();
+    match Percentiles::of(&delays) {
+        Some(p) if p.count > 4 => p.q3 + 1.5 * (p.q3 - p.q1),
+        _ => f64::INFINITY,
+    }
+}
+
+fn rows(handovers: &[&Handover], outlier_from: f64) -> Block {
+    let row = |h: &&Handover| {
         let seconds = |t: Option<f64>| t.map_or_else(|| "not known".into(), |t| format!("{t:.3}"));
         let id = |r: &Option<measure::result::Response>| {
             r.map_or_else(|| "not seen".into(), |r| r.message_id.to_string())
         };
+        let far = h.delay_s.is_some_and(|delay| delay > outlier_from);
         [
-            (i + 1).to_string(),
+            number(h),
             h.node.clone(),
             h.client.clone(),
             route(h),
             seconds(h.started_s),
             h.delay_s.map_or_else(|| "not seen".into(), ms),
+            if far { "outlier" } else { "" }.to_owned(),
             id(&h.last_before),
             id(&h.first_after),
             h.lost_message_ids.len().to_string(),
         ]
     };
-    let rows = handovers.iter().enumerate().map(row).collect();
-    let table = table(
+    table(
         [
-            "#",
+            "number",
             "node",
             "client",
             "routers",
             "trigger at (s)",
             "delay",
+            "",
             "last Message ID before",
             "first after",
             "lost",
         ],
-        rows,
-    );
-    match handovers.len() > 8 {
-        true => Block::Folded(
-            format!("Table of {} handovers", handovers.len()),
-            vec![table],
-        ),
-        false => table,
-    }
+        handovers.iter().map(row).collect(),
+    )
 }
 
 /// What a handover cost in messages: the mean over those of which it is known.
@@ -245,7 +286,7 @@ fn details(run: &Run, handovers: &[Handover]) -> Vec<Block> {
         }
         let title = format!(
             "Handover {} of {}: {}, {}",
-            i + 1,
+            number(handover),
             handover.node,
             route(handover),
             handover
@@ -305,13 +346,14 @@ fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
         id: format!("handover-{}", i + 1),
         title: format!(
             "Handover {} of {}: {}, delay {delay}",
-            i + 1,
+            number(handover),
             handover.node,
             route(handover)
         ),
         caption: format!(
-            "Phases from the node's events; the shaded time, between the dashed lines, is the gap in the capture of {}. Time 0 is {start:.3} s of the scenario.{energy}",
-            handover.client
+            "Phases from the node's events; the shaded time, between the dashed lines, is the gap in the capture of {}. Time 0 is {start:.3} s of the scenario.{energy}{}",
+            handover.client,
+            frames(run, handover).unwrap_or_default()
         ),
         chart: Chart::Bars(Bars {
             title: "time (ms)".into(),
@@ -323,34 +365,43 @@ fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
     }))
 }
 
+/// Where to look at the packets at both ends of the gap.
+fn frames(run: &Run, handover: &Handover) -> Option<String> {
+    let (before, after) = handover.last_before.zip(handover.first_after)?;
+    let plan = run.plan.as_ref()?.nodes.get(&handover.client)?;
+    let files = client_interfaces(plan).map(|i| format!("captures/{}.{i}.pcapng", handover.client));
+    let files = files.collect::<Vec<_>>().join(" or ");
+    Some(format!(
+        " The packets: {files}, in Wireshark with the filter coap.mid == {} || coap.mid == {}.",
+        before.message_id, after.message_id
+    ))
+}
+
 /// Handovers that did not complete, with the reasons that the nodes gave.
 fn given_up(run: &Run) -> Option<Block> {
-    let mut reasons: BTreeMap<(String, u32), Vec<(f64, String)>> = BTreeMap::new();
-    for event in run.events.iter().flatten() {
-        if let EventKind::Handover(HandoverEvent::Failed { handover, reason }) = &event.kind {
-            let at = run.seconds(SimTime::from_nanos(event.time_ns));
-            let of_node = reasons.entry((event.node.clone(), *handover)).or_default();
-            of_node.push((at, reason.clone()));
-        }
-    }
-    let row = |((node, number), told): (&(String, u32), &Vec<(f64, String)>)| {
-        told.iter()
-            .map(|(at, reason)| {
-                [
-                    node.clone(),
-                    number.to_string(),
-                    format!("{at:.3}"),
-                    reason.clone(),
-                ]
-            })
-            .collect::<Vec<_>>()
+    let time = |at: Option<f64>| at.map_or_else(|| "-".into(), |at| format!("{at:.3}"));
+    let row = |h: &GivenUp| {
+        [
+            h.node.clone(),
+            h.number.to_string(),
+            h.from.clone().unwrap_or_else(|| "?".into()),
+            time(h.started_s),
+            time(h.ended_s),
+            h.reason.clone(),
+        ]
     };
-    let rows: Vec<[String; 4]> = reasons.iter().flat_map(row).collect();
-    (!rows.is_empty()).then(|| {
-        let count = rows.len();
-        Block::Folded(
-            format!("{count} handovers that nodes gave up"),
-            vec![table(["node", "its number", "at (s)", "reason"], rows)],
-        )
-    })
+    let given_up = &run.result.given_up;
+    let heads = [
+        "node",
+        "its number",
+        "from",
+        "began (s)",
+        "ended (s)",
+        "reason",
+    ];
+    let rows = given_up.iter().map(row).collect();
+    Some(Block::Folded(
+        given_up_text(given_up)?,
+        vec![table(heads, rows)],
+    ))
 }

@@ -69,6 +69,11 @@ const TERMS: [(&str, &[Phase]); 4] = [
     ("tBU", &[Phase::BINDING]),
 ];
 
+/// Whether the model is about such a topology: a node of it moves, and keeps its address known.
+pub fn is_about(plan: &Plan) -> bool {
+    (plan.nodes.values()).any(|node| node.mobility.is_some() && node.handover().is_some())
+}
+
 /// The section, for one run or for the points of a sweep. `None` stands for what has no plan or
 /// no handovers in its files.
 pub fn section(measured: Option<&[Measured]>) -> Section {

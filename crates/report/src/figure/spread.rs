@@ -14,6 +14,27 @@ use crate::sweep::Sweep;
 /// Points of which the phases are drawn.
 const DRAWN: usize = 40;
 
+/// What is expected over the runs, point by point; nothing if nothing is.
+pub fn expectations(sweep: &Sweep) -> Option<Section> {
+    let rows = sweep.points().iter().flat_map(|point| {
+        point.expectations.iter().map(|e| {
+            let found = match &e.reason {
+                Some(reason) => format!("{}: {reason}", e.outcome.name()),
+                None => e.outcome.name().to_owned(),
+            };
+            let measured = e.measured.map_or_else(|| "-".into(), figures);
+            [sweep.label(point), e.name(), measured, found]
+        })
+    });
+    let rows: Vec<[String; 4]> = rows.collect();
+    let heads = ["point", "expected over the runs", "measured", "outcome"];
+    (!rows.is_empty()).then(|| Section {
+        id: "expected",
+        title: "What is expected over the runs",
+        blocks: vec![super::table(heads, rows)],
+    })
+}
+
 /// The delays of handovers: percentiles and cumulative distribution of each point, the histogram if
 /// there is one point, and where `compare_s` falls.
 pub fn delays(sweep: &Sweep, compare_s: Option<f64>) -> Section {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use measure::analysis::{Exchange, Flow, method_name};
+use measure::calls::{Calls, Tally};
 use measure::result::Handover;
 use rundir::EventKind;
 
@@ -302,7 +303,7 @@ fn signalling(run: &Run) -> [String; 2] {
     let (mut protocols, mut resources) = (BTreeSet::new(), BTreeSet::new());
     for exchange in exchanges {
         protocols.extend(exchange.protocol.as_ref());
-        resources.insert(exchange.resource.as_str());
+        resources.insert(&*exchange.resource);
     }
     let labels: Vec<&str> = protocols.iter().map(|protocol| protocol.label()).collect();
     let name = match labels.is_empty() {
@@ -318,7 +319,7 @@ pub fn losses(run: &Run) -> Section {
     match &run.result.requests {
         None => blocks.push(Block::Missing("Lost requests: result.json does not tell them.".into())),
         Some(r) => blocks.push(Block::Text(format!(
-            "Of {} requests {} were answered and {} lost, {} of those rejected with RST. {} were sent more than once.",
+            "Of {} requests that were sent {} were answered and {} lost, {} of those rejected with RST. {} were sent more than once.",
             r.sent, r.answered, r.lost, r.reset, r.retransmitted
         ))),
     }
@@ -355,34 +356,94 @@ pub fn losses(run: &Run) -> Section {
             lost,
         ));
     }
-    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for event in run.events.iter().flatten() {
-        if let EventKind::RequestFailed { reason, .. } = &event.kind {
-            *reasons.entry((&event.node, reason)).or_default() += 1;
-        }
-    }
-    if run.events.is_none() {
-        blocks.push(Block::Missing(
-            "Reasons that clients gave: events.jsonl is not there or cannot be understood.".into(),
-        ));
-    } else if reasons.is_empty() {
-        blocks.push(Block::Text("No client reported a failed request.".into()));
-    } else {
-        let rows = reasons
-            .iter()
-            .map(|((node, reason), n)| [(*node).to_owned(), (*reason).to_owned(), n.to_string()])
-            .collect();
-        blocks.push(table(
-            ["client", "reason that it gave its caller", "requests"],
-            rows,
-        ));
-    }
+    blocks.extend(asked(run));
     blocks.extend(air(run));
     Section {
         id: "losses",
         title: "Losses and their reasons",
         blocks,
     }
+}
+
+/// What clients were to ask, and the reasons that they gave for what failed.
+fn asked(run: &Run) -> Vec<Block> {
+    let Some(calls) = &run.result.calls else {
+        return vec![Block::Missing(
+            "What clients were to ask: result.json does not tell it.".into(),
+        )];
+    };
+    let mut tallies: Vec<(&str, &Tally)> = (calls.clients.iter())
+        .map(|c| (c.client.as_str(), &c.tally))
+        .collect();
+    if tallies.len() > 1 {
+        tallies.push(("all clients", &calls.all));
+    }
+    let known = |count: Option<u64>| count.map_or_else(|| "not known".into(), |n| n.to_string());
+    let row = |(name, tally): &(&str, &Tally)| {
+        [
+            (*name).to_owned(),
+            known(tally.asked),
+            known(tally.answered),
+            known(tally.failed),
+            known(tally.never_sent),
+            (tally.delivery_percent).map_or_else(|| "-".into(), |p| format!("{p:.2} %")),
+        ]
+    };
+    let counts = tallies.iter().map(row).collect();
+    let mut blocks = vec![
+        Block::Text("By the clients' own account; what was never sent is in no capture, and how long a request waited in its client is in no round-trip time.".into()),
+        table(
+            ["client", "asked", "answered", "failed", "never sent", "delivered"],
+            counts,
+        ),
+    ];
+    let reasons = reasons(run, calls);
+    blocks.push(match reasons.is_empty() {
+        true => Block::Text("No client reported a failed request.".into()),
+        false => table(
+            ["client", "reason that it gave its caller", "requests"],
+            reasons,
+        ),
+    });
+    let errors = run.result.flows.iter().flatten().flat_map(|f| {
+        let errors = f.requests.error_responses.iter();
+        errors.map(|(code, n)| {
+            let what = asked_for(f.method.as_deref(), &f.resource);
+            [
+                f.client.clone(),
+                f.node.clone(),
+                what,
+                code.clone(),
+                n.to_string(),
+            ]
+        })
+    });
+    let errors: Vec<[String; 5]> = errors.collect();
+    if !errors.is_empty() {
+        let heads = ["client", "node", "resource", "error response", "times"];
+        blocks.push(table(heads, errors));
+    }
+    blocks
+}
+
+/// Failures by client and reason, from the client's count or the log, whichever has more.
+fn reasons(run: &Run, calls: &Calls) -> Vec<[String; 3]> {
+    let mut logged: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for event in run.events.iter().flatten() {
+        if let EventKind::RequestFailed { reason, .. } = &event.kind {
+            *logged.entry((&event.node, reason)).or_default() += 1;
+        }
+    }
+    for client in &calls.clients {
+        for (reason, count) in &client.tally.reasons {
+            let known = logged.entry((&client.client, reason)).or_default();
+            *known = (*known).max(*count);
+        }
+    }
+    let row = |((client, reason), n): (&(&str, &str), &u64)| {
+        [(*client).to_owned(), (*reason).to_owned(), n.to_string()]
+    };
+    logged.iter().map(row).collect()
 }
 
 /// What became of the frames, with the per-frame air.

@@ -18,14 +18,15 @@ use crate::tree::{Tree, Value};
 tables! {
     /// How frames get from radio to radio.
     pub struct Radio {
-        /// `edges` (default): the kernel's own hwsim edges, instant and lossless; an edge
-        /// exists while the signal is at or over the sensitivity. `phy`: the per-frame air, with
-        /// CSMA-CA, airtime, collisions, acknowledgements and loss.
+        /// `edges`: the kernel's own hwsim edges, instant and lossless: an edge exists while the
+        /// signal is at or over the sensitivity. `phy`: the per-frame air, with CSMA-CA, airtime,
+        /// collisions, acknowledgements and loss; default `edges`.
         pub medium: Option<At<Medium>>,
         /// `phy`: the part of every radio that does not name its own, by name or as a table of
         /// its figures; default cc2420.
         pub profile: Option<Profile>,
-        /// Transmit power of every radio; default 0 dBm, under `phy` that of the profile.
+        /// Transmit power of every radio; under `phy` from -60 dBm to 30 dBm; default 0 dBm, under
+        /// `phy` that of the profile.
         pub tx_power: Option<At<Dbm>>,
         /// `edges`: a frame whose power at the receiver is under this is not received; default
         /// -85 dBm, the least that IEEE 802.15.4-2006 §6.5.3.3 asks for. Under `phy` the profile
@@ -37,8 +38,8 @@ tables! {
         pub mac: Option<Block<MacParameters>>,
         /// `phy`: whether captures/air.pcapng has the frames that were lost too; default false.
         pub capture_lost: Option<At<bool>>,
-        /// `phy`: a frame that is handed over later than this after its instant makes the run
-        /// say so; default 1 ms.
+        /// `phy`: a frame that is handed over later than this after its instant makes the run say
+        /// so; over 0 s; default 1 ms.
         pub lateness_limit: Option<At<Duration>>,
     }
 
@@ -54,7 +55,7 @@ tables! {
         pub noise_figure: Option<At<Db>>,
         /// A channel with this much energy is busy.
         pub cca_threshold: At<Dbm>,
-        /// From receiving to transmitting and back, at most 192 us (default).
+        /// From receiving to transmitting and back; at most 192 us; default 192 us.
         pub turnaround: Option<At<Duration>>,
         /// Supply voltage at which the currents are drawn.
         pub supply: At<Volts>,
@@ -72,7 +73,7 @@ tables! {
 
     /// Free space: 20 log10(4 pi d f / c).
     pub struct FreeSpace also ["model"] {
-        /// Frequency; default 2.44 GHz.
+        /// Frequency; from 2.4 GHz to 2.4835 GHz; default 2.44 GHz.
         pub frequency: Option<At<Hertz>>,
         /// `phy`: loss on top.
         pub shadowing: Option<Block<Shadowing>>,
@@ -93,7 +94,7 @@ tables! {
     pub struct TwoRay also ["model"] {
         /// Height of every antenna over the ground.
         pub height: At<Metres>,
-        /// Frequency; default 2.44 GHz.
+        /// Frequency; from 2.4 GHz to 2.4835 GHz; default 2.44 GHz.
         pub frequency: Option<At<Hertz>>,
         /// `phy`: loss on top.
         pub shadowing: Option<Block<Shadowing>>,
@@ -110,13 +111,13 @@ tables! {
 
     /// Unslotted CSMA-CA and retransmission (IEEE 802.15.4-2006 table 86), and the queue.
     pub struct MacParameters {
-        /// macMinBE, first backoff exponent, up to max_be; default 3.
+        /// macMinBE, first backoff exponent; from 0 to `max_be`; default 3.
         pub min_be: Option<At<u32>>,
-        /// macMaxBE, last backoff exponent, 3 to 8; default 5.
+        /// macMaxBE, last backoff exponent; from 3 to 8; default 5.
         pub max_be: Option<At<u32>>,
-        /// macMaxCSMABackoffs, 0 to 5; default 4.
+        /// macMaxCSMABackoffs; from 0 to 5; default 4.
         pub max_csma_backoffs: Option<At<u32>>,
-        /// macMaxFrameRetries, 0 to 7; default 3.
+        /// macMaxFrameRetries; from 0 to 7; default 3.
         pub max_frame_retries: Option<At<u32>>,
         /// Frames that wait for the radio; default 300, as of the kernel's wpan interfaces.
         pub queue: Option<At<u32>>,
@@ -131,7 +132,7 @@ tables! {
     pub struct Link {
         /// The two nodes.
         pub link: Pair,
-        /// Attenuation.
+        /// Attenuation; at least 0 dB.
         pub attenuation: Option<At<Db>>,
         /// `phy`: file of its loss over time, relative to this file: lines `seconds,dB`, linear
         /// between, and `#` for comments.

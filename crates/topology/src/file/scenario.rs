@@ -1,4 +1,4 @@
-//! What happens, and what must hold at the end.
+//! What happens.
 
 use std::time::Duration;
 
@@ -7,12 +7,13 @@ use units::Db;
 
 use super::place::{Pair, Position};
 use crate::decode::{At, Block};
-use crate::scalar::{Condition, LinkState, Metres, Speed};
+use crate::scalar::{LinkState, Metres, Speed};
 
 tables! {
     /// What happens, and until when.
     pub struct Scenario {
-        /// Scenario time at which the run ends. The clock starts when every daemon is ready.
+        /// Scenario time at which the run ends. The clock starts when every daemon is ready; over
+        /// 0 s and at most 24 h.
         pub duration: At<Duration>,
         /// The script, in time order.
         pub steps: Option<Vec<Step>>,
@@ -28,8 +29,8 @@ tables! {
         pub at: At<Duration>,
         /// Repeats the step with this period, until `until`, `times` times, or to the end.
         pub every: Option<At<Duration>>,
-        /// Scenario time after which the step is not repeated; of `back_and_forth` and `circle`
-        /// the end (default: of the scenario).
+        /// Scenario time after which the step is not repeated, of `back_and_forth` and `circle`
+        /// the end; at most that of the scenario; default the end of the scenario.
         pub until: Option<At<Duration>>,
         /// How many times the step is done in all.
         pub times: Option<At<u32>>,
@@ -37,7 +38,7 @@ tables! {
         pub link: Option<Pair>,
         /// `down` takes the link away whatever its attenuation, `up` gives it back.
         pub state: Option<At<LinkState>>,
-        /// New attenuation.
+        /// New attenuation; at least 0 dB.
         pub attenuation: Option<At<Db>>,
         /// Goes linearly from the attenuation in force to the new one in this time.
         pub over: Option<At<Duration>>,
@@ -68,7 +69,7 @@ tables! {
     pub struct Circle {
         /// Its centre.
         pub centre: Position,
-        /// Its radius, over 0 m.
+        /// Its radius; over 0 m.
         pub radius: At<Metres>,
     }
 
@@ -82,23 +83,5 @@ tables! {
         pub format: At<Format>,
         /// Number of the node in it: of the line, from 0, or N in `$node_(N)`.
         pub node: At<u32>,
-    }
-
-    /// What must hold at the end: a count (`1`, `">= 1"`) or a duration (`"< 100 ms"`).
-    pub struct Expect {
-        /// Completed handovers.
-        pub handovers: Option<At<Condition>>,
-        /// Delay of every handover, from the client's capture.
-        pub handover_delay: Option<At<Condition>>,
-        /// Message IDs requested and never answered.
-        pub lost: Option<At<Condition>>,
-        /// Message IDs answered.
-        pub answered: Option<At<Condition>>,
-        /// Message IDs sent more than once.
-        pub retransmitted: Option<At<Condition>>,
-        /// Requests that the client reported as failed to its caller.
-        pub failed: Option<At<Condition>>,
-        /// 95th percentile of the round-trip time.
-        pub rtt_p95: Option<At<Condition>>,
     }
 }

@@ -8,7 +8,7 @@ use crate::file::{self, Profile};
 tables! {
     /// A radio.
     pub struct Antenna {
-        /// Extended address of its radio; derived from the seed.
+        /// Extended address of its radio; default from the seed.
         pub eui64: Option<At<Eui64>>,
         /// Short address of its radio; default none.
         pub short_address: Option<At<ShortAddress>>,

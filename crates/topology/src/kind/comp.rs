@@ -29,7 +29,8 @@ tables! {
         pub p_addr: Option<At<Ipv6Addr>>,
         /// The WMMS that it registers at; default the only one there is.
         pub wmms: Option<At<String>>,
-        /// Lifetime of its registration and bindings, whole seconds, 1 to 65535 s; default 600 s.
+        /// Lifetime of its registration and bindings; whole seconds from 1 s to 65535 s; default
+        /// 600 s.
         pub lifetime: Option<At<Duration>>,
         /// Requests kept back while a node that it asks is on hold, or it is itself.
         pub hold_queue: Option<HoldQueue>,
@@ -39,7 +40,8 @@ tables! {
     pub struct Handed {
         /// Whether the correspondents are put on hold first; default true.
         pub hold: Option<At<bool>>,
-        /// Who updates the correspondents: `direct` the node (default), `relayed` the WMMS.
+        /// Who updates the correspondents: `direct` the node, `relayed` the WMMS; default
+        /// `direct`.
         pub binding: Option<At<BindingMode>>,
     }
 
@@ -51,9 +53,9 @@ tables! {
 
     /// Bounds of the hold queue.
     pub struct HoldQueue {
-        /// Requests kept per node; one more fails at once. Default 1000.
+        /// Requests kept per node: one more fails at once; at least 1; default 1000.
         pub capacity: Option<At<u32>>,
-        /// Longest wait of a request; then it fails. Default 10 s.
+        /// Longest wait of a request, then it fails; over 0 s; default 10 s.
         pub timeout: Option<At<Duration>>,
     }
 }

@@ -22,9 +22,9 @@ tables! {
     pub struct Dhcpv6Server {
         /// Addresses leased per edge router; default PREFIX::1000 to PREFIX::1fff for each.
         pub pools: Option<Vec<Pool>>,
-        /// Valid lifetime of a lease, whole seconds; default 7200 s.
+        /// Valid lifetime of a lease; whole seconds; default 7200 s.
         pub valid_lifetime: Option<At<Duration>>,
-        /// Preferred lifetime of a lease, whole seconds; default 3600 s.
+        /// Preferred lifetime of a lease; whole seconds; default 3600 s.
         pub preferred_lifetime: Option<At<Duration>>,
         /// Whether a Solicit with Rapid Commit is answered by a Reply; default false.
         pub rapid_commit: Option<At<bool>>,

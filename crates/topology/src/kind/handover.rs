@@ -23,9 +23,8 @@ tables! {
         pub trigger: Option<Trigger>,
         /// `phy`: how it looks for routers.
         pub scan: Option<Block<Scan>>,
-        /// `phy`: a router of which nothing was heard on its channel for this long has no
-        /// signal; default three times the longest max_interval of the candidates' router
-        /// advertisements.
+        /// `phy`: a router of which nothing was heard on its channel for this long has no signal;
+        /// over 0 s; default three times the longest `max_interval` of the candidates.
         pub signal_timeout: Option<At<Duration>>,
     }
 
@@ -35,20 +34,21 @@ tables! {
         /// that the scenario moves less, if the next router is better by the hysteresis only farther
         /// out.
         pub threshold: Option<At<Dbm>>,
-        /// … and a candidate's must be better by this …; default 6 dB.
+        /// … and a candidate's must be better by this …; at least 0 dB; default 6 dB.
         pub hysteresis: Option<At<Db>>,
-        /// … in this many samples in a row; default 3.
+        /// … in this many samples in a row; at least 1; default 3. A link that is lost triggers at
+        /// once.
         pub samples: Option<At<u32>>,
-        /// Sampling period; default 100 ms.
+        /// Sampling period; over 0 s; default 100 ms.
         pub sample_every: Option<At<Duration>>,
     }
 
     /// Listening for routers, channel by channel.
     pub struct Scan {
-        /// Which channels: `candidates`, those of the candidates (default).
+        /// Which channels: those of the candidates; default `candidates`.
         pub channels: Option<At<ScanChannels>>,
-        /// How long on each; default 1.2 times the longest max_interval of the candidates'
-        /// router advertisements.
+        /// How long on each; over 0 s; default 1.2 times the longest `max_interval` of the
+        /// candidates.
         pub dwell: Option<At<Duration>>,
         /// Looking around while the serving router can still be heard; default not.
         pub early: Option<EarlyScan>,
@@ -58,7 +58,7 @@ tables! {
     pub struct EarlyScan {
         /// The serving router's signal must be under this.
         pub threshold: At<Dbm>,
-        /// From the start of one scan to the start of the next, at least a dwell.
+        /// From the start of one scan to the start of the next; at least a dwell.
         pub every: At<Duration>,
     }
 }

@@ -18,8 +18,8 @@ tables! {
     /// A radio at an edge router.
     pub struct Attached {
         with antenna: Antenna,
-        /// Makes this many nodes alike, 1 to 1000, named NAME1, NAME2, …; a poll of NAME polls
-        /// each.
+        /// Makes this many nodes alike, named NAME1, NAME2, …: a poll of NAME polls each; from 1
+        /// to 1000.
         pub count: Option<At<u32>>,
         /// The edge router that it is attached to, or starts at.
         pub attached_to: At<String>,
@@ -29,11 +29,11 @@ tables! {
 
     /// How a host gets the address at its router.
     pub struct Host {
-        /// How the address is obtained; default of a node whose mobility tells others of it
-        /// `dhcpv6` if there is a server, else `slaac`, which others can know beforehand.
+        /// How the address is obtained; default `slaac`, which others can know beforehand, of a
+        /// node whose mobility tells others of it `dhcpv6` if there is a server.
         pub address: Option<At<AddressMode>>,
-        /// Duplicate address detection: `normal` (RFC 4862, default), `optimistic` (RFC 4429),
-        /// `off`.
+        /// Duplicate address detection: `normal` (RFC 4862), `optimistic` (RFC 4429), `off`;
+        /// default `normal`.
         pub dad: Option<At<DadMode>>,
         /// Router solicitation.
         pub router_solicitation: Option<RouterSolicitation>,
@@ -58,15 +58,15 @@ tables! {
 
     /// When a radio sleeps. A sleep that falls due during a handover is left out.
     pub struct Sleep {
-        /// From the start of one sleep to the start of the next.
+        /// From the start of one sleep to the start of the next; over 0 s.
         pub every: At<Duration>,
-        /// How long it sleeps; shorter than `every`, at most 4294967.295 s.
+        /// How long it sleeps; shorter than `every`, and at most 4294967.295 s.
         pub period: At<Duration>,
-        /// From the start of the scenario to the start of the first sleep, over 0 s and at most
+        /// From the start of the scenario to the start of the first sleep; over 0 s and at most
         /// `every`; default from the seed, so that nodes that sleep alike are out of step.
         pub phase: Option<At<Duration>>,
-        /// Whether others are told first, so that they keep their requests back (default, where the
-        /// node's mobility can tell them); else its radio goes off and nobody is told.
+        /// Whether others are told first, so that they keep their requests back: else its radio
+        /// goes off and nobody is told; default whether the node's mobility can tell them.
         pub announced: Option<At<bool>>,
     }
 
@@ -74,9 +74,9 @@ tables! {
     pub struct RouterSolicitation {
         /// MAX_RTR_SOLICITATION_DELAY; default 1 s.
         pub max_delay: Option<At<Duration>>,
-        /// RTR_SOLICITATION_INTERVAL; default 4 s.
+        /// RTR_SOLICITATION_INTERVAL; over 0 s; default 4 s.
         pub interval: Option<At<Duration>>,
-        /// MAX_RTR_SOLICITATIONS; default 3.
+        /// MAX_RTR_SOLICITATIONS; at least 1; default 3.
         pub max_solicitations: Option<At<u32>>,
     }
 
@@ -86,9 +86,9 @@ tables! {
         pub rapid_commit: Option<At<bool>>,
         /// SOL_MAX_DELAY; default 1 s.
         pub solicit_max_delay: Option<At<Duration>>,
-        /// SOL_TIMEOUT; default 1 s.
+        /// SOL_TIMEOUT; over 0 s; default 1 s.
         pub solicit_timeout: Option<At<Duration>>,
-        /// REQ_TIMEOUT; default 1 s.
+        /// REQ_TIMEOUT; over 0 s; default 1 s.
         pub request_timeout: Option<At<Duration>>,
     }
 }
@@ -190,7 +190,7 @@ pub struct HostPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SleepPlan {
-    /// From the start of one sleep to the start of the next.
+    /// From the start of one sleep to the start of the next; over 0 s.
     #[serde(with = "duration")]
     pub every: Duration,
     /// From the start of the scenario to that of the first.

@@ -42,7 +42,7 @@ tables! {
         pub node: At<String>,
         /// Path of the resource; default the node's only one.
         pub path: Option<At<String>>,
-        /// Method; default GET. With `observe` GET or FETCH. Every other one needs a resource that is
+        /// Method; default GET. With `observe` GET or FETCH. All but these need a resource that is
         /// `writable`.
         pub method: Option<At<Method>>,
         /// What follows `?` in the URI, part by part: `[unit=K]`.
@@ -54,25 +54,27 @@ tables! {
         pub content_format: Option<At<ContentFormat>>,
         /// Content-Format that is asked for (Accept), by number or name; default none.
         pub accept: Option<At<ContentFormat>>,
-        /// Further options.
+        /// Further options. Not those that other keys stand for (3, 7, 35: `node`, 6: `observe`,
+        /// 11: `path`, 12: `content_format`, 15: `query`, 17: `accept`), nor blocks (23, 27),
+        /// which the node makes.
         pub options: Option<Vec<CoapOption>>,
-        /// Period; default 1 s. Not with `observe`.
+        /// Period; over 0 s; default 1 s. Not with `observe`.
         pub every: Option<At<Duration>>,
-        /// Whether the period is constant (default), or the mean of exponential ones. Not with
-        /// `observe`.
+        /// Whether the period is constant, or the mean of exponential ones; default `periodic`.
+        /// Not with `observe`.
         pub arrivals: Option<At<Arrivals>>,
-        /// Scenario time before which nothing is asked, before the scenario's end; default 0 s.
+        /// Scenario time before which nothing is asked; shorter than the scenario; default 0 s.
         pub start: Option<At<Duration>>,
-        /// From `start` to the first request, less than `every`; default from the seed, so that what
-        /// is asked equally often is out of step. Not with `observe`.
+        /// From `start` to the first request; shorter than `every`; default from the seed, so that
+        /// what is asked equally often is out of step. Not with `observe`.
         pub phase: Option<At<Duration>>,
         /// Each request comes later than its instant by a random time up to this, without drift;
         /// default 0 s.
         pub jitter: Option<At<Duration>>,
-        /// Whether the resource is observed (RFC 7641) instead of asked for again and again; it has a
-        /// `changes_every`, or is `writable`. Default false.
+        /// Whether the resource is observed (RFC 7641) instead of asked for again and again: it
+        /// has a `changes_every`, or is `writable`; default false.
         pub observe: Option<At<bool>>,
-        /// Whether requests are CON (default) or NON.
+        /// Whether requests are CON, else NON; default true.
         pub confirmable: Option<At<bool>>,
     }
 
@@ -227,6 +229,19 @@ words!(
 );
 
 impl Method {
+    /// Its name, `GET`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Fetch => "FETCH",
+            Method::Patch => "PATCH",
+            Method::IPatch => "iPATCH",
+        }
+    }
+
     /// Its code, `0.dd` (RFC 7252 §12.1.1, RFC 8132 §6).
     pub fn code(self) -> u8 {
         match self {

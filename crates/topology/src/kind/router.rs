@@ -24,12 +24,13 @@ tables! {
     pub struct Router {
         with wired: Wired,
         with antenna: Antenna,
-        /// Channel, 11 to 26; default 11, 12, … in name order.
+        /// Channel of its PAN; from 11 to 26; default 11, 12, … in name order.
         pub channel: Option<At<Channel>>,
-        /// PAN ID; default 0x0001, 0x0002, … in name order.
+        /// PAN ID: two routers on one channel need two; default `0x0001`, `0x0002`, … in name
+        /// order.
         pub pan: Option<At<PanId>>,
-        /// Prefix of its 6LoWPAN link, a /64; default 2001:db8:1::/64, 2001:db8:2::/64, … in
-        /// name order.
+        /// Prefix of its 6LoWPAN link; a /64; default 2001:db8:1::/64, 2001:db8:2::/64, … in name
+        /// order.
         pub prefix: Option<At<Ipv6Net>>,
         /// Its address in that prefix; default PREFIX::1.
         pub address: Option<At<Ipv6Addr>>,
@@ -57,18 +58,19 @@ tables! {
 
     /// Router configuration variables (RFC 4861 §6.2.1) and constants (§10).
     pub struct RouterAdvertisements {
-        /// MinRtrAdvInterval; default a third of max_interval (all of it under 9 s).
+        /// MinRtrAdvInterval; from 30 ms (RFC 6275 §7.5) to three quarters of `max_interval`,
+        /// under 9 s all of it; default a third of `max_interval`, under 9 s all of it.
         pub min_interval: Option<At<Duration>>,
-        /// MaxRtrAdvInterval, 70 ms (RFC 6275 §7.5) to 1800 s; default 600 s, under `phy` of a router
-        /// to which a node may go that the scenario moves 500 ms.
+        /// MaxRtrAdvInterval; from 70 ms (RFC 6275 §7.5) to 1800 s; default 600 s, under `phy` of
+        /// a router to which a node may go that the scenario moves 500 ms.
         pub max_interval: Option<At<Duration>>,
         /// MAX_RA_DELAY_TIME: longest random delay of a solicited advertisement; default 0.5 s.
         pub max_response_delay: Option<At<Duration>>,
         /// MIN_DELAY_BETWEEN_RAS; default 3 s, under `phy` of a router to which a node may go that
         /// the scenario moves, and whose `max_interval` is shorter, 30 ms (RFC 6275 §7.5).
         pub min_delay_between: Option<At<Duration>>,
-        /// AdvDefaultLifetime, whole seconds, 0 or max_interval to 9000 s; default three times
-        /// max_interval.
+        /// AdvDefaultLifetime; whole seconds, 0 s or from `max_interval` to 9000 s; default three
+        /// times `max_interval`, at most 9000 s.
         pub router_lifetime: Option<At<Duration>>,
         /// M flag: addresses by DHCPv6; default whether a node uses it.
         pub managed: Option<At<bool>>,
@@ -76,13 +78,13 @@ tables! {
         pub other: Option<At<bool>>,
         /// A flag of the prefix; default whether a node uses SLAAC.
         pub autonomous: Option<At<bool>>,
-        /// AdvRetransTimer, whole milliseconds; default 0 ms, unspecified.
+        /// AdvRetransTimer; whole milliseconds; default 0 ms, unspecified.
         pub retrans_timer: Option<At<Duration>>,
-        /// AdvReachableTime, whole milliseconds, at most 1 h; default 0 ms, unspecified.
+        /// AdvReachableTime; whole milliseconds, at most 1 h; default 0 ms, unspecified.
         pub reachable_time: Option<At<Duration>>,
-        /// AdvValidLifetime, whole seconds; default 30 days.
+        /// AdvValidLifetime; whole seconds; default 2592000 s, 30 days.
         pub valid_lifetime: Option<At<Duration>>,
-        /// AdvPreferredLifetime, whole seconds; default 7 days.
+        /// AdvPreferredLifetime; whole seconds; default 604800 s, 7 days.
         pub preferred_lifetime: Option<At<Duration>>,
     }
 }

@@ -39,16 +39,16 @@ impl Decode for Sensors {
 tables! {
     /// A CoAP resource.
     pub struct Resource {
-        /// Path, `/temperature`.
+        /// Path, such as `/temperature`, unique in the node.
         pub path: At<String>,
-        /// Payload size of its representation, at most 65000 B: a shorter reading is followed by
-        /// spaces, a longer one is cut. Default 16 B, of a constant and of a file as long as it is.
-        /// One longer than `block_size` crosses block by block (RFC 7959).
+        /// Payload size of its representation: a shorter reading is followed by spaces, a longer
+        /// one is cut, and one longer than `block_size` crosses block by block (RFC 7959); at most
+        /// 65000 B; default 16 B, of a constant and of a file as long as it is.
         pub size: Option<At<ByteSize>>,
-        /// It changes by itself, this often, and can be observed (RFC 7641); default: it is read
-        /// anew for every request and cannot.
+        /// It changes by itself, this often, and can be observed (RFC 7641); over 0 s; default it
+        /// is made anew for every request and cannot.
         pub changes_every: Option<At<Duration>>,
-        /// From the start of the scenario to the first change, over 0 s and at most
+        /// From the start of the scenario to the first change; over 0 s and at most
         /// `changes_every`; default from the seed, so that nodes alike are out of step.
         pub phase: Option<At<Duration>>,
         /// What it holds; default a reading, which walks as a `random_walk` without keys does.
@@ -56,8 +56,8 @@ tables! {
         /// Content-Format of its representation, by number or name; default `text/plain`, of a file
         /// that is no text `application/octet-stream`.
         pub content_format: Option<At<ContentFormat>>,
-        /// Whether PUT, POST, PATCH, iPATCH and DELETE change it; then it can be observed, too, and
-        /// what was written stays. Default false.
+        /// Whether PUT, POST, PATCH, iPATCH and DELETE change it: then it can be observed, too,
+        /// and what was written stays; default false.
         pub writable: Option<At<bool>>,
     }
 
@@ -160,7 +160,7 @@ pub struct SensorsPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourcePlan {
-    /// Path, `/temperature`.
+    /// Path, such as `/temperature`, unique in the node.
     pub path: String,
     /// Payload size of its representation.
     pub size: ByteSize,

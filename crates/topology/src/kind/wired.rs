@@ -11,9 +11,9 @@ use crate::file::Coap;
 tables! {
     /// The interface on the backbone.
     pub struct Wired {
-        /// Its address on the backbone; derived.
+        /// Its address on the backbone, in its prefix; default the next free one, in name order.
         pub backbone_address: Option<At<Ipv6Addr>>,
-        /// MAC address on the backbone; derived from the seed.
+        /// MAC address on the backbone; default from the seed.
         pub mac: Option<At<EthernetAddress>>,
     }
 

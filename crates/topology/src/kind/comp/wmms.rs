@@ -42,7 +42,7 @@ tables! {
         pub entries: Option<At<u32>>,
         /// Entries that one source registered or bound last; default 256.
         pub entries_per_source: Option<At<u32>>,
-        /// Correspondents of one node, at most 65535; default 256.
+        /// Correspondents of one node; at most 65535; default 256.
         pub correspondents_per_node: Option<At<u32>>,
         /// Nodes that one source discovered; default 1024.
         pub discoveries_per_source: Option<At<u32>>,

@@ -1,0 +1,347 @@
+//! What each client sent and received, each packet once, out of what all capture points saw.
+//!
+//! The points that saw a client are ranked: first the one that saw most of its requests, the nearest
+//! one, since a message that is lost farther on was still seen there. The times of a message are
+//! those of the best point that saw it, and what a point has missed another one may have.
+//!
+//! With one exception: a response that did not come as far as the client was lost, whoever saw it
+//! farther away. That is known where the client is watched by an interface that saw all of its
+//! requests while it recorded: such an interface, unlike a radio's sniffer, misses nothing.
+//! Elsewhere it is known if the client sends its request again.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use coap::Kind;
+use units::SimTime;
+
+use super::hop::Hop;
+use super::message::Brief;
+use super::observe::{Observed, Traffic};
+use crate::dissect::Protocol;
+
+/// How often a CON is sent again, and from its first transmission to its last (RFC 7252 §4.8).
+const MAX_RETRANSMIT: usize = 4;
+const MAX_TRANSMIT_SPAN: Duration = Duration::from_secs(45);
+
+/// An endpoint that asks, or is notified.
+pub(super) struct Client<'t> {
+    pub(super) endpoint: SocketAddr,
+    traffic: &'t Traffic,
+    /// What it sent and received, in time order.
+    messages: Vec<Seen<'t>>,
+    /// When it sent a request, by server and Message ID, if that is needed to tell what it received.
+    asked: HashMap<(SocketAddr, u16), Vec<SimTime>>,
+}
+
+/// A message of a client.
+#[derive(Clone, Copy)]
+struct Seen<'t> {
+    /// At the best point.
+    at: &'t Observed,
+    /// As the point saw it that has most of it.
+    brief: &'t Brief,
+    sent: bool,
+    /// Whether the point that watches the client then did not see it.
+    elsewhere: bool,
+}
+
+/// A message as a client has to do with it.
+pub(super) enum Passed<'t> {
+    Sent(Message<'t>),
+    Received(Message<'t>),
+}
+
+/// A message, when and where it was seen.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'t> {
+    pub(super) first: SimTime,
+    pub(super) complete: SimTime,
+    pub(super) src: SocketAddr,
+    pub(super) dst: SocketAddr,
+    pub(super) brief: &'t Brief,
+    pub(super) protocol: Option<&'t Protocol>,
+    pub(super) hop: Option<Hop>,
+}
+
+/// Every endpoint that sent a request or was notified, one after the other.
+pub(super) fn clients(traffic: &Traffic) -> impl Iterator<Item = Client<'_>> {
+    let mut endpoints = BTreeSet::new();
+    for o in &traffic.messages {
+        if o.is_request() {
+            endpoints.insert(traffic.src(o));
+        } else if o.brief.is_separate() && o.brief.observe.is_some() {
+            endpoints.insert(traffic.dst(o));
+        }
+    }
+    let endpoints: Vec<SocketAddr> = endpoints.into_iter().collect();
+    let place = |end: &SocketAddr| endpoints.binary_search(end).ok();
+    let ways = traffic.ways.all().iter();
+    let ways: Vec<_> = ways.map(|(src, dst)| (place(src), place(dst))).collect();
+    let mut of: Vec<Vec<&Observed>> = vec![Vec::new(); endpoints.len()];
+    for o in &traffic.messages {
+        let (src, dst) = ways[o.way as usize];
+        if let Some(src) = src {
+            of[src].push(o);
+        }
+        if let Some(dst) = dst.filter(|dst| Some(*dst) != src) {
+            of[dst].push(o);
+        }
+    }
+    let clients = endpoints.into_iter().zip(of);
+    clients.map(|(endpoint, all)| Client::new(endpoint, traffic, all))
+}
+
+/// Which copies count at a point that sees a packet leave and arrive, such as a router in a
+/// cooked capture of all interfaces.
+#[derive(Clone, Copy)]
+enum Direction {
+    All,
+    Only(bool),
+}
+
+impl Direction {
+    /// `preferred`, if some of the packets go that way and others do not.
+    fn choose(ways: [bool; 2], preferred: bool) -> Direction {
+        if ways == [true; 2] {
+            Direction::Only(preferred)
+        } else {
+            Direction::All
+        }
+    }
+
+    fn admits(self, outgoing: Option<bool>) -> bool {
+        match self {
+            Direction::All => true,
+            Direction::Only(way) => outgoing == Some(way),
+        }
+    }
+}
+
+/// What a point saw of a client.
+#[derive(Default)]
+struct View {
+    requests: usize,
+    notifications: usize,
+    /// When the first of either.
+    first: Option<SimTime>,
+    /// Which ways requests and responses went, if the capture says.
+    sent: [bool; 2],
+    received: [bool; 2],
+    /// The requests that anybody saw while it recorded, and those that it saw of them.
+    asked: usize,
+    seen: usize,
+    /// Who answered.
+    servers: BTreeSet<std::net::IpAddr>,
+}
+
+impl View {
+    fn add(&mut self, o: &Observed, sent: bool, server: SocketAddr) {
+        let way = |ways: &mut [bool; 2]| {
+            if let Some(outgoing) = o.outgoing {
+                ways[usize::from(outgoing)] = true;
+            }
+        };
+        match (sent, o.is_request()) {
+            (true, true) => {
+                self.requests += 1;
+                self.first.get_or_insert(o.first);
+                way(&mut self.sent);
+            }
+            (false, false) => {
+                if o.brief.is_separate() && o.brief.observe.is_some() {
+                    self.notifications += 1;
+                    self.first.get_or_insert(o.first);
+                }
+                self.servers.insert(server.ip());
+                way(&mut self.received);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The points that saw a client, the best first.
+struct Points<'t> {
+    traffic: &'t Traffic,
+    ranked: Vec<(u32, View)>,
+    ranks: HashMap<u32, usize>,
+}
+
+impl<'t> Points<'t> {
+    fn of(endpoint: SocketAddr, traffic: &'t Traffic, all: &[&Observed]) -> Points<'t> {
+        let mut views: BTreeMap<u32, View> = BTreeMap::new();
+        for o in all {
+            let sent = traffic.src(o) == endpoint;
+            let server = if sent { traffic.dst(o) } else { traffic.src(o) };
+            views.entry(o.point).or_default().add(o, sent, server);
+        }
+        let mut ranked: Vec<(u32, View)> = views.into_iter().collect();
+        ranked.sort_by_key(|(point, view)| {
+            let first = view.first.unwrap_or(SimTime::FAR_FUTURE);
+            let point = &traffic.points.all()[*point as usize];
+            let counts = (Reverse(view.requests), Reverse(view.notifications));
+            (counts, first, *point)
+        });
+        let points = ranked.iter().enumerate();
+        Points {
+            traffic,
+            ranks: points.map(|(rank, (point, _))| (*point, rank)).collect(),
+            ranked,
+        }
+    }
+
+    fn rank(&self, o: &Observed) -> usize {
+        self.ranks.get(&o.point).copied().unwrap_or(usize::MAX)
+    }
+
+    fn admits(&self, o: &Observed, sent: bool) -> bool {
+        let view = &self.ranked[self.rank(o)].1;
+        let direction = match sent {
+            true => Direction::choose(view.sent, true),
+            false => Direction::choose(view.received, false),
+        };
+        direction.admits(o.outgoing)
+    }
+
+    fn recorded(&self, rank: usize, time: SimTime) -> bool {
+        let (stream, _) = self.traffic.points.all()[self.ranked[rank].0 as usize];
+        let mut recorded = self.traffic.streams.all[stream].recorded.iter();
+        recorded.any(|(_, first, last)| (*first..=*last).contains(&time))
+    }
+
+    /// Takes note of who saw a request.
+    fn asked(&mut self, sightings: &[&Observed]) {
+        for rank in 0..self.ranked.len() {
+            let seen = sightings.iter().any(|o| self.rank(o) == rank);
+            let asked = seen || self.recorded(rank, sightings[0].complete);
+            self.ranked[rank].1.asked += usize::from(asked);
+            self.ranked[rank].1.seen += usize::from(seen);
+        }
+    }
+
+    /// Whether the client did not receive what only others saw than who watched it at that time.
+    fn misses(&self, o: &Observed) -> bool {
+        let mut ranks = 0..self.ranked.len();
+        let Some(rank) = ranks.find(|rank| self.recorded(*rank, o.complete)) else {
+            return false;
+        };
+        let (point, view) = &self.ranked[rank];
+        let (stream, _) = self.traffic.points.all()[*point as usize];
+        let server = self.traffic.src(o).ip();
+        !self.traffic.streams.all[stream].may_miss()
+            && view.requests > 0
+            && view.seen == view.asked
+            && view.servers.contains(&server)
+    }
+
+    /// Whether a better point recorded when this one saw it.
+    fn is_elsewhere(&self, o: &Observed) -> bool {
+        (0..self.rank(o)).any(|rank| self.recorded(rank, o.complete))
+    }
+}
+
+impl<'t> Client<'t> {
+    fn new(endpoint: SocketAddr, traffic: &'t Traffic, all: Vec<&'t Observed>) -> Client<'t> {
+        let mut points = Points::of(endpoint, traffic, &all);
+        let several = points.ranked.len() > 1;
+        let mut seen: Vec<&Observed> = all;
+        seen.retain(|o| points.admits(o, traffic.src(o) == endpoint));
+        if several {
+            seen.sort_by_key(|o| (o.packet, points.rank(o)));
+            let packets = seen.chunk_by(|a, b| a.packet == b.packet);
+            for packet in packets.filter(|p| p[0].is_request()) {
+                if traffic.src(packet[0]) == endpoint {
+                    points.asked(packet);
+                }
+            }
+        }
+        let packets = seen.chunk_by(|a, b| several && a.packet == b.packet);
+        let messages = packets.filter_map(|sightings| {
+            let at = sightings[0];
+            let sent = traffic.src(at) == endpoint;
+            let elsewhere = several && !sent && points.is_elsewhere(at);
+            if elsewhere && points.misses(at) {
+                return None;
+            }
+            let briefs = sightings.iter().map(|o| &o.brief);
+            let brief = briefs.max_by_key(|brief| brief.completeness());
+            Some(Seen {
+                at,
+                brief: brief.unwrap_or(&at.brief),
+                sent,
+                elsewhere,
+            })
+        });
+        let mut messages: Vec<Seen<'_>> = messages.collect();
+        messages.sort_by_key(|seen| seen.at.complete);
+        let mut asked: HashMap<_, Vec<SimTime>> = HashMap::new();
+        if messages
+            .iter()
+            .any(|seen| seen.elsewhere || !seen.at.arrived)
+        {
+            for seen in messages
+                .iter()
+                .filter(|seen| seen.sent && seen.at.is_request())
+            {
+                let key = (traffic.dst(seen.at), seen.brief.message_id);
+                asked.entry(key).or_default().push(seen.at.complete);
+            }
+        }
+        Client {
+            endpoint,
+            traffic,
+            messages,
+            asked,
+        }
+    }
+
+    /// Whether a response without an acknowledgement of the radio, or one that was seen elsewhere,
+    /// arrived all the same: its client would have sent the request again (RFC 7252 §4.2), but for
+    /// the last time.
+    fn is_content_with(&self, response: &Seen<'_>) -> bool {
+        let complete = response.at.complete;
+        let server = self.traffic.src(response.at);
+        let Some(asked) = self.asked.get(&(server, response.brief.message_id)) else {
+            return true;
+        };
+        let before = asked.partition_point(|time| *time <= complete);
+        let recent = asked[..before].iter().rev();
+        let recent =
+            recent.take_while(|time| complete.saturating_since(**time) <= MAX_TRANSMIT_SPAN);
+        let next = asked.get(before);
+        next.is_none_or(|time| time.saturating_since(complete) >= MAX_TRANSMIT_SPAN)
+            && recent.count() <= MAX_RETRANSMIT
+    }
+
+    /// Whether it came as far as the client.
+    fn received(&self, seen: &Seen<'_>) -> bool {
+        let answers = seen.brief.kind == Kind::Acknowledgement;
+        if !seen.at.arrived {
+            return seen.at.concluded && answers && self.is_content_with(seen);
+        }
+        !seen.elsewhere || !answers || self.is_content_with(seen)
+    }
+
+    /// What it sent and received, in time order.
+    pub(super) fn messages(&self) -> impl Iterator<Item = Passed<'t>> {
+        self.messages.iter().filter_map(|seen| {
+            let o = seen.at;
+            let message = Message {
+                first: o.first,
+                complete: o.complete,
+                src: self.traffic.src(o),
+                dst: self.traffic.dst(o),
+                brief: seen.brief,
+                protocol: self.traffic.protocol(o),
+                hop: self.traffic.hop(o),
+            };
+            match seen.sent {
+                true => Some(Passed::Sent(message)),
+                false => self.received(seen).then_some(Passed::Received(message)),
+            }
+        })
+    }
+}

@@ -1,0 +1,228 @@
+//! What is kept of a CoAP message: a capture has millions, and of most the payload is long.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use coap::block::Block;
+use coap::message::option;
+use coap::wire::{self, Message, Token};
+use coap::{Code, Kind, Request};
+
+/// Request-Tag (RFC 9175 §3.2.1).
+const REQUEST_TAG: u16 = 292;
+
+/// The bytes before the token (RFC 7252 §3).
+const HEADER: usize = 4;
+
+/// A message without its payload.
+#[derive(Clone, Debug)]
+pub(super) struct Brief {
+    pub(super) kind: Kind,
+    pub(super) code: Code,
+    pub(super) message_id: u16,
+    pub(super) token: Token,
+    /// Of all its bytes: a message that is sent again has the same.
+    digest: u64,
+    /// What the capture cut off.
+    cut: Cut,
+    /// The value of the Observe option (RFC 7641 §2).
+    pub(super) observe: Option<u32>,
+    /// Path and query of a request.
+    pub(super) resource: Option<Arc<str>>,
+    /// Of a message with a block of a body, or that asks for one.
+    pub(super) blocks: Option<Box<Blocks>>,
+}
+
+/// What of a message the capture did not keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cut {
+    Nothing,
+    Payload,
+    Options,
+    Token,
+}
+
+/// Which block of which body a message has (RFC 7959, RFC 9175 §3).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Blocks {
+    pub(super) block1: Option<Block>,
+    pub(super) block2: Option<Block>,
+    /// Of the representation, up to 8 bytes as a token has.
+    pub(super) etag: Option<Token>,
+    pub(super) request_tag: Option<Token>,
+    /// Bytes of the payload that were captured.
+    pub(super) payload: usize,
+}
+
+/// Resources that were asked for, each once in memory.
+#[derive(Debug, Default)]
+pub(super) struct Resources(HashSet<Arc<str>>);
+
+impl Resources {
+    fn of(&mut self, resource: String) -> Arc<str> {
+        if let Some(known) = self.0.get(resource.as_str()) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = resource.into();
+        self.0.insert(Arc::clone(&new));
+        new
+    }
+}
+
+/// The message in a datagram, and what the capture cut off of it.
+///
+/// What is left of one that was cut may end inside an option, so that its longest beginning counts
+/// that does not.
+pub(super) fn decode(
+    datagram: &[u8],
+    truncated: bool,
+) -> Result<(Message, Cut), wire::DecodeError> {
+    let error = match Message::decode(datagram) {
+        Ok(message) => {
+            let cut = match (truncated, message.payload.is_empty()) {
+                (false, _) => Cut::Nothing,
+                (true, false) => Cut::Payload,
+                (true, true) => Cut::Options,
+            };
+            return Ok((message, cut));
+        }
+        Err(error) if !truncated => return Err(error),
+        Err(error) => error,
+    };
+    let (kind, message_id) = wire::header(datagram).ok_or(error)?;
+    let mut beginnings = (HEADER..datagram.len()).rev();
+    let found = beginnings.find_map(|end| Message::decode(&datagram[..end]).ok());
+    match (found, error) {
+        (Some(message), wire::DecodeError::MarkerWithoutPayload) => Ok((message, Cut::Payload)),
+        (Some(message), _) => Ok((message, Cut::Options)),
+        (None, wire::DecodeError::TokenTruncated) => {
+            let header = Message {
+                code: Code(datagram[1]),
+                ..Message::empty(kind, message_id)
+            };
+            Ok((header, Cut::Token))
+        }
+        (None, error) => Err(error),
+    }
+}
+
+impl Brief {
+    /// Of a message that [`decode`] read from `datagram`.
+    pub(super) fn of(
+        message: &Message,
+        cut: Cut,
+        datagram: &[u8],
+        resources: &mut Resources,
+    ) -> Brief {
+        let mut hasher = DefaultHasher::new();
+        datagram.hash(&mut hasher);
+        let resource = message.code.is_request().then(|| {
+            let mut resource = resource(message);
+            if cut >= Cut::Options {
+                resource.push('…');
+            }
+            resources.of(resource)
+        });
+        let number = message.options.get_uint(option::OBSERVE);
+        Brief {
+            kind: message.kind,
+            code: message.code,
+            message_id: message.message_id,
+            token: message.token,
+            digest: hasher.finish(),
+            cut,
+            observe: number.and_then(|number| u32::try_from(number).ok()),
+            resource,
+            blocks: blocks(message),
+        }
+    }
+
+    /// Whether it is the same message, byte for byte, as far as was captured.
+    pub(super) fn equals(&self, other: &Brief) -> bool {
+        let identity = |m: &Brief| (m.kind, m.code, m.message_id);
+        let whole = (self.cut, other.cut) == (Cut::Nothing, Cut::Nothing);
+        let cut_alike = self.cut == other.cut && self.digest == other.digest;
+        // One capture may have cut what another one has whole.
+        let tokens = self.cut == Cut::Token || other.cut == Cut::Token;
+        let differ = self.cut != other.cut && (tokens || self.token == other.token);
+        identity(self) == identity(other)
+            && match whole {
+                true => self.digest == other.digest,
+                false => cut_alike || differ,
+            }
+    }
+
+    /// Of all its bytes, unless some are missing.
+    pub(super) fn whole(&self) -> Option<u64> {
+        (self.cut == Cut::Nothing).then_some(self.digest)
+    }
+
+    /// Whether it answers a request, or notifies.
+    pub(super) fn is_separate(&self) -> bool {
+        let own = matches!(self.kind, Kind::Confirmable | Kind::NonConfirmable);
+        own && self.code.is_response()
+    }
+
+    /// Whether it asks to be notified (RFC 7641 §3.1), or may: its options are not all there.
+    pub(super) fn registers(&self) -> bool {
+        self.code.is_request() && (self.observe == Some(0) || self.lacks_options())
+    }
+
+    /// Whether it only ends an observation (RFC 7641 §3.6).
+    pub(super) fn deregisters(&self) -> bool {
+        self.code.is_request() && self.observe == Some(1)
+    }
+
+    /// Whether the capture cut some of it off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut != Cut::Nothing
+    }
+
+    /// Whether some of its options may not have been captured.
+    pub(super) fn lacks_options(&self) -> bool {
+        self.cut >= Cut::Options
+    }
+
+    /// Whether its token was not captured.
+    pub(super) fn lacks_token(&self) -> bool {
+        self.cut == Cut::Token
+    }
+
+    /// How much of it was captured, to compare: more is greater.
+    pub(super) fn completeness(&self) -> impl Ord + use<> {
+        std::cmp::Reverse(self.cut)
+    }
+}
+
+fn resource(message: &Message) -> String {
+    let request = Request {
+        method: message.code,
+        options: message.options.clone(),
+        payload: Vec::new(),
+    };
+    let mut resource = request.path();
+    let queries = message.options.get_all(option::URI_QUERY);
+    for (index, query) in queries.enumerate() {
+        resource.push(if index == 0 { '?' } else { '&' });
+        resource.push_str(&String::from_utf8_lossy(query));
+    }
+    resource
+}
+
+fn blocks(message: &Message) -> Option<Box<Blocks>> {
+    let block = |number| Block::of(&message.options, number).ok().flatten();
+    let tag = |number| message.options.get(number).and_then(Token::new);
+    let (block1, block2) = (block(option::BLOCK1), block(option::BLOCK2));
+    let request_tag = tag(REQUEST_TAG);
+    if block1.is_none() && block2.is_none() && request_tag.is_none() {
+        return None;
+    }
+    Some(Box::new(Blocks {
+        block1,
+        block2,
+        etag: tag(option::ETAG),
+        request_tag,
+        payload: message.payload.len(),
+    }))
+}

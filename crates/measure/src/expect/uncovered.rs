@@ -1,0 +1,119 @@
+//! What failed and no expectation is about.
+
+use std::collections::BTreeMap;
+
+use topology::plan::{Expectation as Expected, Metric};
+
+use super::Evidence;
+use crate::calls::by_frequency;
+use crate::mobility::{GivenUp, given_up_text};
+
+/// Metrics that say something of requests which clients gave up.
+const OF_FAILURES: [Metric; 4] = [
+    Metric::Failed,
+    Metric::FailedPercent,
+    Metric::Delivery,
+    Metric::NeverSent,
+];
+/// Of requests that were sent and not answered.
+const OF_LOSSES: [Metric; 5] = [
+    Metric::Lost,
+    Metric::LostPercent,
+    Metric::Failed,
+    Metric::FailedPercent,
+    Metric::Delivery,
+];
+const OF_ERRORS: [Metric; 1] = [Metric::ErrorResponses];
+/// Of notifications that did not arrive.
+const OF_NOTIFICATIONS: [Metric; 4] = [
+    Metric::Notifications,
+    Metric::NotificationsSent,
+    Metric::NotificationsLost,
+    Metric::NotificationsLostPercent,
+];
+/// Of handovers that did not complete.
+const OF_HANDOVERS: [Metric; 2] = [Metric::Handovers, Metric::HandoversGivenUp];
+
+/// The end of each sentence.
+const SO: &str = ", and no expectation is about that";
+
+impl Evidence<'_> {
+    /// A sentence for each kind of thing that failed, with how often, of what no expectation of the
+    /// topology is about.
+    pub(crate) fn uncovered(&self, expected: &[Expected]) -> Vec<String> {
+        let sentences = [
+            self.failures_uncovered(expected),
+            self.flows_uncovered(
+                expected,
+                &OF_LOSSES,
+                "requests that were sent were lost",
+                |f| (f.requests.lost, f.requests.sent),
+            ),
+            self.flows_uncovered(expected, &OF_ERRORS, "answers were errors", |f| {
+                let errors = f.requests.error_responses.values().sum();
+                (errors, f.requests.answered)
+            }),
+            self.flows_uncovered(
+                expected,
+                &OF_NOTIFICATIONS,
+                "notifications were lost",
+                |f| {
+                    f.notifications
+                        .map_or((0, 0), |n| (n.lost, n.received + n.lost))
+                },
+            ),
+            self.handovers_uncovered(expected),
+        ];
+        sentences.into_iter().flatten().collect()
+    }
+
+    fn failures_uncovered(&self, expected: &[Expected]) -> Option<String> {
+        let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+        for ((client, node, reason), count) in &self.failures.0 {
+            let node = node.as_deref().unwrap_or_default();
+            let covered = (expected.iter())
+                .any(|e| OF_FAILURES.contains(&e.metric) && e.of.has(client, node));
+            if !covered {
+                *reasons.entry(reason.clone()).or_default() += count;
+            }
+        }
+        let sum: u64 = reasons.values().sum();
+        let of = match self.calls.all.asked {
+            Some(asked) => format!(" of {asked}"),
+            None => String::new(),
+        };
+        let reasons = by_frequency(&reasons);
+        (sum > 0).then(|| format!("{sum}{of} requests failed{SO}: {reasons}"))
+    }
+
+    /// `count` gives how many of how many failed.
+    fn flows_uncovered(
+        &self,
+        expected: &[Expected],
+        metrics: &[Metric],
+        what: &str,
+        count: fn(&crate::result::Flow) -> (usize, usize),
+    ) -> Option<String> {
+        let (mut failed, mut all) = (0, 0);
+        for flow in self.flows {
+            let covered = expected.iter().any(|e| {
+                let method = flow.method.as_deref();
+                metrics.contains(&e.metric)
+                    && e.of
+                        .has_flow(&flow.client, &flow.node, method, &flow.resource)
+            });
+            let (of_flow, of_all) = count(flow);
+            all += of_all;
+            failed += if covered { 0 } else { of_flow };
+        }
+        (failed > 0).then(|| format!("{failed} of {all} {what}{SO}"))
+    }
+
+    fn handovers_uncovered(&self, expected: &[Expected]) -> Option<String> {
+        let uncovered = |h: &&GivenUp| {
+            !(expected.iter()).any(|e| OF_HANDOVERS.contains(&e.metric) && e.of.has("", &h.node))
+        };
+        let uncovered: Vec<GivenUp> = (self.given_up.iter().filter(uncovered)).cloned().collect();
+        given_up_text(&uncovered).map(|text| format!("{text}{SO}"))
+    }
+}
