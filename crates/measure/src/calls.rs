@@ -271,9 +271,10 @@ fn beside_capture<'f>(tally: &Tally, flows: impl Iterator<Item = &'f Flow>) -> V
     let told = tally.asked.zip(tally.never_sent);
     let told = told.map(|(asked, never_sent)| asked.saturating_sub(never_sent));
     if let Some(told) = told.filter(|told| *told != sent) {
-        // An observation is asked for once, and its registration sent as often as it is renewed.
+        // An observation is asked for once. Its registration is sent as often as it is renewed, and
+        // a notification whose body has more blocks is followed by a request for them.
         let renewed = match observes && sent > told {
-            true => " (registrations that were sent anew are requests in a capture)",
+            true => " (registrations sent anew and fetches of notified bodies are requests there)",
             false => "",
         };
         differences.push(format!(

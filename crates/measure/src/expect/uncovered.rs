@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use topology::plan::{Expectation as Expected, Metric};
 
 use super::Evidence;
-use crate::calls::by_frequency;
+use crate::calls::{by_frequency, is_never_sent};
 use crate::mobility::{GivenUp, given_up_text};
 
-/// Metrics that say something of requests which clients gave up.
-const OF_FAILURES: [Metric; 4] = [
+/// Metrics that say something of requests which clients gave up before they were sent.
+const OF_NEVER_SENT: [Metric; 4] = [
     Metric::Failed,
     Metric::FailedPercent,
     Metric::Delivery,
     Metric::NeverSent,
 ];
-/// Of requests that were sent and not answered.
+/// Of requests that were sent and not answered, by the client's account or the capture's.
 const OF_LOSSES: [Metric; 5] = [
     Metric::Lost,
     Metric::LostPercent,
@@ -71,8 +71,12 @@ impl Evidence<'_> {
         let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
         for ((client, node, reason), count) in &self.failures.0 {
             let node = node.as_deref().unwrap_or_default();
-            let covered = (expected.iter())
-                .any(|e| OF_FAILURES.contains(&e.metric) && e.of.has(client, node));
+            let metrics = match is_never_sent(reason) {
+                true => &OF_NEVER_SENT[..],
+                false => &OF_LOSSES[..],
+            };
+            let covered =
+                (expected.iter()).any(|e| metrics.contains(&e.metric) && e.of.has(client, node));
             if !covered {
                 *reasons.entry(reason.clone()).or_default() += count;
             }

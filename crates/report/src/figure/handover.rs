@@ -102,7 +102,7 @@ fn keys(run: &Run, handovers: &[Handover]) -> Vec<(usize, String)> {
 }
 
 /// The node's own number of a handover, which its events, the result and its notes have.
-fn number(handover: &Handover) -> String {
+pub(super) fn number(handover: &Handover) -> String {
     handover
         .number
         .map_or_else(|| "?".into(), |n| n.to_string())

@@ -7,6 +7,7 @@ use measure::calls::{Calls, Tally};
 use measure::result::Handover;
 use rundir::EventKind;
 
+use super::handover::number;
 use super::{Block, Chart, Figure, Section, ms, table};
 use crate::chart::bars::{Bars, Part, Row};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
@@ -82,7 +83,11 @@ pub fn around(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
     plot.height = 150.0;
     Some(Block::Figure(Figure {
         id: format!("message-ids-{}", i + 1),
-        title: format!("Message IDs over handover {} of {}", i + 1, handover.node),
+        title: format!(
+            "Message IDs over handover {} of {}",
+            number(handover),
+            handover.node
+        ),
         caption: format!(
             "In the capture of {}; the gap is shaded. Responses from {} before and {} after.",
             handover.client, before.address, after.address
@@ -130,11 +135,12 @@ pub fn section(run: &Run) -> Section {
         let asked = asked_for(Some(&method_name(flow.method)), &flow.resource);
         let between = if asked == flow.resource { "" } else { ": " };
         let name = format!("{client} to {node}{between}{asked}");
-        let drawn = [message_ids(run, i, &name, flow), rtt(run, i, &name, flow)];
+        let mut drawn = vec![message_ids(run, i, &name, flow), rtt(run, i, &name, flow)];
+        drawn.extend(notifications(run, i, &name, flow));
         if i == 0 {
             blocks.extend(drawn);
         } else {
-            blocks.push(Block::Folded(name, drawn.to_vec()));
+            blocks.push(Block::Folded(name, drawn));
         }
     }
     blocks.extend(counts(run));
@@ -184,6 +190,42 @@ fn message_ids(run: &Run, i: usize, name: &str, flow: &Flow) -> Block {
         caption: "Each request at the time it was first sent, each response at the time it was received, by the Message ID of the request. Dashed: a handover's trigger.".into(),
         chart: Chart::Plot(plot),
     })
+}
+
+/// What an observer was notified of, if the flow has any.
+fn notifications(run: &Run, i: usize, name: &str, flow: &Flow) -> Option<Block> {
+    let counts = flow.notifications()?;
+    let all = || flow.exchanges.iter().flat_map(|e| &e.notifications);
+    let points = |confirmable: bool| {
+        let chosen = all().filter(|n| n.confirmable == confirmable);
+        // One that ends its observation has no number.
+        let mut points: Vec<(f64, f64)> = chosen
+            .filter_map(|n| Some((run.seconds(n.time), f64::from(n.number?))))
+            .collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+    };
+    let made = |name: &str, shape, colour, points: Vec<(f64, f64)>| Series {
+        name: format!("{name} ({})", points.len()),
+        shape,
+        colour,
+        points,
+    };
+    let mut plot = Plot::new(time_axis(run), Axis::whole("number in the Observe option"));
+    plot.series = vec![
+        made("non-confirmable", Shape::Dots, 0, points(false)),
+        made("confirmable", Shape::Rings, 1, points(true)),
+    ];
+    plot.verticals = handover_marks(run, flow.node.as_deref());
+    Some(Block::Figure(Figure {
+        id: format!("notifications-flow-{}", i + 1),
+        title: format!("Notifications over time: {name}"),
+        caption: format!(
+            "Each notification at the time it was received, by its number: {} received, {} lost, {} out of order. Dashed: a handover's trigger.",
+            counts.received, counts.lost, counts.reordered
+        ),
+        chart: Chart::Plot(plot),
+    }))
 }
 
 fn rtt(run: &Run, i: usize, name: &str, flow: &Flow) -> Block {
