@@ -91,10 +91,14 @@ pub struct Messages {
     pub coap: u64,
     /// Observe notifications.
     pub notifications: u64,
+    /// Those among them whose registration was not captured.
+    pub begun_before: u64,
     /// Requests to multicast groups, which are not paired.
     pub multicast: u64,
     /// Requests that only end an observation.
     pub deregistrations: u64,
+    /// Requests after the end of what is measured that were not answered.
+    pub after_end: u64,
     /// CoAP pings.
     pub pings: u64,
     /// Responses to no request that was captured.
@@ -290,8 +294,10 @@ fn messages(other: &analysis::Other) -> Messages {
     Messages {
         coap: other.coap_messages,
         notifications: other.notifications,
+        begun_before: other.begun_before,
         multicast: other.multicast,
         deregistrations: other.deregistrations,
+        after_end: other.after_end,
         pings: other.pings,
         stray: other.stray,
         undecodable: other.undecodable,
