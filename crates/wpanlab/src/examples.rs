@@ -165,6 +165,7 @@ pub fn write(files: &[(PathBuf, String)], json: bool) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure;
 
     /// Every YAML file below `folder`, by its path from `root` without the ending.
     fn shipped(root: &Path, folder: &Path, found: &mut Vec<String>) {
@@ -216,7 +217,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = [("a", "1"), ("b", "2")].map(|(n, t)| (dir.path().join(n), t.to_owned()));
         assert_eq!(write(&files[1..], true).unwrap(), Outcome::Passed);
-        assert_eq!(write(&files, true).unwrap(), Outcome::BadInput);
+        let refused = write(&files, true).unwrap_err();
+        assert_eq!(failure::code(&refused), failure::BAD_INPUT);
         assert!(!files[0].0.exists());
     }
 }

@@ -169,11 +169,11 @@ mod tests {
         runs.done = 2;
         runs.pace = Some(Pace {
             per_minute: 4.0,
-            left: Duration::from_secs(90),
+            left: Duration::from_secs(40),
         });
         assert_eq!(
             runs.to_string(),
-            "2 of 8 runs, 0 failed, 4.0 a minute, 90 seconds left"
+            "2 of 8 runs, 0 failed, 4.0 a minute, 40 seconds left"
         );
     }
 
