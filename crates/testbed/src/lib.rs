@@ -28,6 +28,7 @@ mod sniffer;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -183,15 +184,38 @@ impl Signals {
     }
 
     /// Ends when the user wants the run to end.
-    pub async fn interrupted(&mut self) -> anyhow::Error {
-        let name = tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hangup.recv() => "SIGHUP",
-        };
-        anyhow!("interrupted by {name}")
+    pub async fn interrupted(&mut self) -> Interrupted {
+        Interrupted(tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.hangup.recv() => SignalKind::hangup(),
+        })
     }
 }
+
+/// A user ended the run with this signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted(SignalKind);
+
+impl Interrupted {
+    /// The signal's number: 2 for SIGINT.
+    pub fn number(self) -> i32 {
+        self.0.as_raw_value()
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signal = nix::sys::signal::Signal::try_from(self.number());
+        f.write_str("interrupted by ")?;
+        match signal {
+            Ok(signal) => f.write_str(signal.as_str()),
+            Err(_) => write!(f, "signal {}", self.number()),
+        }
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A signal ends the play only: the bring-up takes a moment, and a radio that is being made
 /// is not in the claim yet.
@@ -225,7 +249,7 @@ async fn run_in(
     let mut scenario = Scenario::new(plan, medium, namespaces, launcher, inbox, claim, feed);
     let played = tokio::select! {
         biased;
-        signal = signals.interrupted() => Err(signal),
+        signal = signals.interrupted() => Err(signal.into()),
         played = scenario.play() => played,
     };
     // Whatever happened, what was seen until then is kept.
