@@ -162,14 +162,10 @@ impl Evidence<'_> {
             Metric::RttP99 => rtt(|rtt| rtt.p99),
             Metric::RttMax => rtt(|rtt| rtt.max),
             Metric::Notifications => one(self.notifications(of)?.received as f64),
-            Metric::NotificationsSent => {
-                let n = self.notifications(of)?;
-                one((n.received + n.lost) as f64)
-            }
+            Metric::NotificationsSent => one(self.notifications(of)?.sent as f64),
             Metric::NotificationsLost => one(self.notifications(of)?.lost as f64),
             Metric::NotificationsLostPercent => {
-                let n = self.notifications(of)?;
-                let lost = percent(n.lost, n.received + n.lost);
+                let lost = self.notifications(of)?.lost_percent;
                 one(lost.ok_or("nothing was notified")?)
             }
             Metric::Energy => self.energy(of),
@@ -297,9 +293,11 @@ impl Evidence<'_> {
         }
         let observed = self.flows_of(of).filter_map(|(flow, _)| flow.notifications);
         let sum = observed.reduce(|a, b| Notifications {
+            sent: a.sent + b.sent,
             received: a.received + b.received,
             confirmable: a.confirmable + b.confirmable,
             lost: a.lost + b.lost,
+            lost_percent: percent(a.lost + b.lost, a.sent + b.sent),
             reordered: a.reordered + b.reordered,
         });
         sum.ok_or_else(|| "nothing was observed".into())

@@ -45,7 +45,10 @@ pub struct RunResult {
     pub qemu: Option<String>,
     /// The scenario's time.
     pub scenario: Scenario,
-    /// Whether every expectation passed.
+    /// Why the run did not come to its end, and how far it came; absent if it did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partial: Option<String>,
+    /// Whether every expectation passed, and the run came to its end.
     pub passed: bool,
     /// What failed and no expectation is about, a sentence each; absent if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -241,14 +244,20 @@ pub struct Flow {
 }
 
 /// Counts of notifications.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Notifications {
+    /// Those received and those lost; 0 in the results of before.
+    #[serde(default)]
+    pub sent: usize,
     /// Received, each once.
     pub received: usize,
     /// CON among them.
     pub confirmable: usize,
     /// Numbers of the Observe option that were never received.
     pub lost: usize,
+    /// Those of the ones sent, in percent; null if nothing was sent, and in the results of before.
+    #[serde(default)]
+    pub lost_percent: Option<f64>,
     /// Received after one of a higher number; the client leaves them out (RFC 7641 §3.4).
     pub reordered: usize,
 }
@@ -256,9 +265,11 @@ pub struct Notifications {
 impl From<analysis::Notifications> for Notifications {
     fn from(n: analysis::Notifications) -> Notifications {
         Notifications {
+            sent: n.sent(),
             received: n.received,
             confirmable: n.confirmable,
             lost: n.lost,
+            lost_percent: percent(n.lost, n.sent()),
             reordered: n.reordered,
         }
     }

@@ -160,8 +160,8 @@ fn exchange(answered_ms: Option<u64>) -> Exchange {
             code: Code::CONTENT,
             message_id: 1,
             continues_at: None,
-            number: None,
             etag: None,
+            number: None,
             hop: None,
         }),
         duplicates: 0,
@@ -354,6 +354,8 @@ fn notifications_are_those_received_and_those_lost() {
     let e = bench.judge(Metric::NotificationsLost, "== 0");
     assert_eq!(e.reason.as_deref(), Some("nothing was observed"));
     bench.flows[0].notifications = Some(Notifications {
+        sent: 40,
+        lost_percent: Some(25.0),
         received: 30,
         confirmable: 3,
         lost: 10,
