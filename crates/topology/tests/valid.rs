@@ -200,6 +200,11 @@ fn the_schema_has_a_default_or_says_that_a_key_is_required_wherever_there_is_a_v
             "{row}"
         );
     }
+    let links = text.split("](#table-").skip(1);
+    for name in links.filter_map(|rest| rest.split(')').next()) {
+        let heading = format!("### table {name}\n");
+        assert!(text.to_lowercase().contains(&heading), "no table {name}");
+    }
     let schema: serde_json::Value = serde_json::from_str(&topology::schema()).unwrap();
     let of = |table: &str, key: &str| schema["$defs"][table]["properties"][key].clone();
     assert_eq!(of("MacParameters", "max_be")["default"], 5);

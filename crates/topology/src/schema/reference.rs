@@ -36,7 +36,9 @@ pub(super) fn reference(schema: &Value) -> String {
         .into_iter()
         .flatten()
         .filter_map(|(name, schema)| {
-            let keys = match schema["oneOf"].as_array() {
+            // A table with keys of its own may say by `oneOf` which of them it needs.
+            let kinds = schema["oneOf"].as_array();
+            let keys = match kinds.filter(|_| !schema["properties"].is_object()) {
                 Some(kinds) => keys_of_kinds(kinds),
                 None => keys_of(schema),
             };
