@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::io::Write;
+use std::process::{Output, Stdio};
+
 use common::{root, said, topology, wpanlab};
+use serde_json::Value;
 
 fn files(dir: &str) -> Vec<std::path::PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(root().join(dir))
@@ -183,10 +187,265 @@ fn completions_are_printed_for_a_shell() {
     );
 }
 
+/// A capture that the tests of `measure` have.
+fn capture(name: &str) -> String {
+    format!("crates/measure/tests/data/{name}")
+}
+
+/// A pcap file of frames of a link type.
+fn pcap(link_type: u32, frames: &[&[u8]]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, link_type] {
+        file.extend(u32::to_le_bytes(word));
+    }
+    for (second, frame) in (1_u32..).zip(frames) {
+        for word in [second, 0, frame.len() as u32, frame.len() as u32] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(*frame);
+    }
+    file
+}
+
+/// `analyze` with a file as its standard input.
+fn analyze_piped(arguments: &[&str], file: &[u8]) -> Output {
+    let mut command = wpanlab(&["analyze", "-"]);
+    command.args(arguments).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(file).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn stdout_json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}\n{}", said(output)))
+}
+
+/// Standard error, each line of which is an error in JSON.
+fn errors_json(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+    text.lines().map(parse).collect()
+}
+
+#[test]
+fn standard_input_is_a_capture_compressed_or_not() {
+    let file = std::fs::read(root().join(capture("two-routers.pcap.gz"))).unwrap();
+    let plain = std::fs::read(root().join(capture("dead-node.pcap"))).unwrap();
+    for (file, expected) in [(file, "5 sent, 5 answered"), (plain, "2 sent, 0 answered")] {
+        let output = analyze_piped(&[], &file);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(said(&output).contains(expected), "{}", said(&output));
+    }
+}
+
+#[test]
+fn captures_of_which_nothing_can_be_measured_say_what_they_hold_and_do_not_pass() {
+    // A data frame with the security bit, from 2 to 1 in PAN 1: key and counter, then ciphertext.
+    let secured = [
+        &[0x49, 0x98, 7, 1, 0, 1, 0, 2, 0, 5, 1, 0, 0, 0][..],
+        &[0x5a; 20],
+    ]
+    .concat();
+    // IPv6 with a UDP datagram from and to port 5684: a DTLS 1.2 record of application data.
+    let mut dtls = vec![0x60, 0, 0, 0, 0, 24, 17, 64];
+    dtls.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1].repeat(2));
+    dtls.extend([0x16, 0x34, 0x16, 0x34, 0, 24, 0, 0]);
+    dtls.extend([23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 3, 1, 2, 3]);
+    for (link_type, frame, named) in [
+        (230, &secured[..], "IEEE 802.15.4 without keys"),
+        (101, &dtls[..], "DTLS"),
+        (147, &[0; 8], "link type 147"),
+    ] {
+        let file = pcap(link_type, &[frame, frame]);
+        let output = analyze_piped(&[], &file);
+        assert_eq!(output.status.code(), Some(1), "{named}: {}", said(&output));
+        assert!(
+            said(&output).contains(&format!("frames: {named}")),
+            "{}",
+            said(&output)
+        );
+        assert!(
+            said(&output).contains("no CoAP requests"),
+            "{}",
+            said(&output)
+        );
+        let output = analyze_piped(&["--json"], &file);
+        assert_eq!(output.status.code(), Some(1), "{named}");
+        assert_eq!(stdout_json(&output)["frames"]["not_read"][0]["what"], named);
+        let errors = errors_json(&output);
+        assert_eq!(errors[0]["exit_code"], 1);
+        assert!(
+            errors[0]["error"]
+                .as_str()
+                .unwrap()
+                .contains("no CoAP requests")
+        );
+    }
+}
+
+#[test]
+fn an_empty_file_among_good_ones_is_said_and_the_others_are_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("newest.pcap");
+    std::fs::write(&empty, "").unwrap();
+    let output = wpanlab(&["analyze", &capture("two-routers.pcap.gz")]);
+    let output = { output }.arg(&empty).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("newest.pcap: the file is empty"));
+    assert!(said(&output).contains("5 sent, 5 answered"));
+}
+
+#[test]
+fn ports_nodes_and_the_transmit_span_can_be_given() {
+    let of = |arguments: &[&str], file: &str| {
+        let mut command = wpanlab(&["--json", "analyze", &capture(file)]);
+        stdout_json(&command.args(arguments).output().unwrap())
+    };
+    let ports = ["--port", "5685", "--port", "61616"];
+    assert_eq!(
+        of(&ports, "other-port.pcap")["flows"][0]["requests"]["answered"],
+        5
+    );
+    // Also with a family that the capture does not have.
+    let node = ["--node", "sensor=2001:db8:1::5,2001:db8:2::5,192.0.2.5"];
+    let flows = &of(&node, "node-back-and-forth.pcap")["flows"];
+    assert_eq!(flows[0]["node"], "sensor");
+    assert_eq!(flows[0]["handovers"].as_array().unwrap().len(), 4);
+    let flows = &of(&["--max-transmit-span", "225s"], "slow-ack-timeout.pcap")["flows"];
+    assert_eq!(flows[0]["requests"]["rtt_s"]["max"], 151.0);
+    for wrong in [
+        &["--port", "0"][..],
+        &["--node", "sensor"],
+        &["--node", "=::1"],
+        &["--node", "a=::1", "--node", "b=::1"],
+        &["--max-transmit-span", "9"],
+    ] {
+        let output = wpanlab(&["analyze", "x.pcap"])
+            .args(wrong)
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{wrong:?}: {}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_has_exit_code_2_and_is_named_once() {
+    for command in ["analyze", "check", "plan", "run", "verify", "report"] {
+        let output = wpanlab(&[command, "nowhere/at.all"]).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{command}: {}",
+            said(&output)
+        );
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(errors.matches("nowhere/at.all").count(), 1, "{errors}");
+        assert!(errors.matches("No such file").count() <= 1, "{errors}");
+
+        let output = wpanlab(&["--json", command, "nowhere/at.all"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{command}: {}",
+            said(&output)
+        );
+        if command == "check" {
+            let checked = stdout_json(&output);
+            assert_eq!(checked[0]["valid"], false);
+        } else {
+            assert_eq!(errors_json(&output)[0]["exit_code"], 2, "{command}");
+            assert_eq!(output.stdout, b"", "{command}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_error_is_json_if_results_are() {
+    for (arguments, code) in [
+        (&["nothing"][..], 2),
+        (&["analyze"], 2),
+        (&["plan", "topologies/invalid/duplicate-key.yaml"], 2),
+        (
+            &["plan", "topologies/handover.yaml", "--set", "seed=1,2"],
+            2,
+        ),
+        (&["model", "--format", "csv"], 2),
+        (&["completions", "bash"], 2),
+        (
+            &["run", "topologies/handover.yaml", "--kernel", "nowhere"],
+            3,
+        ),
+        (
+            &["run", "topologies/handover.yaml", "--backend", "native"],
+            3,
+        ),
+    ] {
+        let output = wpanlab(&["--json"]).args(arguments).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {}",
+            said(&output)
+        );
+        let errors = errors_json(&output);
+        assert_eq!(errors.len(), 1, "{arguments:?}: {}", said(&output));
+        assert_eq!(errors[0]["exit_code"], code, "{arguments:?}");
+        assert_ne!(errors[0]["error"], "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_topology_that_is_checked_is_json_with_its_problems() {
+    let invalid = &files("topologies/invalid")[0];
+    let output = wpanlab(&["check", "--json", "topologies/handover.yaml"]);
+    let output = { output }.arg(invalid).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let checked = stdout_json(&output);
+    assert_eq!(
+        (&checked[0]["valid"], &checked[1]["valid"]),
+        (&true.into(), &false.into())
+    );
+    assert!(checked[1]["problems"][0]["line"].as_u64().unwrap() > 0);
+    assert_eq!(output.stderr, b"", "{}", said(&output));
+}
+
+#[test]
+fn commands_that_end_at_once_show_no_progress() {
+    for arguments in [
+        &["check", "topologies/handover.yaml"][..],
+        &["plan", "topologies/handover.yaml"],
+        &["schema"],
+        &["model"],
+    ] {
+        let output = wpanlab(arguments).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn whoever_reads_no_errors_and_no_progress_ends_no_command() {
+    let mut command = wpanlab(&["plan", "nowhere.yaml"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(
+        child.wait().unwrap().code(),
+        Some(2),
+        "no panic, which is 101"
+    );
+}
+
 #[test]
 fn who_stops_reading_ends_no_command() {
     use std::io::{BufRead, BufReader, Read};
-    use std::process::Stdio;
 
     let mut command = wpanlab(&["schema"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

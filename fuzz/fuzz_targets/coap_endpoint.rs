@@ -256,7 +256,9 @@ impl World {
                 assert!(self.live.remove(&id).is_some(), "{id:?} ended twice");
                 self.ended.push(id);
             }
-            Event::Notification { id, .. } => assert_eq!(self.live.get(&id), Some(&true)),
+            Event::Notification { id, .. } | Event::NotificationLost { id, .. } => {
+                assert_eq!(self.live.get(&id), Some(&true));
+            }
             Event::Request {
                 exchange,
                 from,

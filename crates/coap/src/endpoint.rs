@@ -39,6 +39,11 @@
 //!   to the same resource" (RFC 7959 §2.4, of requests §2.5). So a request waits while another like it
 //!   is under way in blocks, and requests for something else go before it. Of two that were sent
 //!   before either was known to come in blocks, the second begins again after the first.
+//! * *An observed body that changes while it crosses.* The server has one place for it, so that a
+//!   newer state would end the transfer: an observer that fetches a body is told of the latest
+//!   state after its last block, or when it has asked for none for ACK_TIMEOUT *
+//!   ACK_RANDOM_FACTOR. A client whose server does not wait gives up the body of the older
+//!   notification, goes on with the newer one and says so: [`Event::NotificationLost`].
 //! * *Accept* (§5.10.4) is the endpoint's: a 2.05 in another Content-Format, or in none, goes out as
 //!   4.06 instead. Other responses have nothing to accept, or another error takes precedence.
 //! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
@@ -118,6 +123,9 @@ pub enum Failure {
     NotSent,
     /// The response held this critical option, which is unknown here (RFC 7252 §5.4.1).
     CriticalOption(u16),
+    /// A newer notification came before the last block of this one: what changes faster than it
+    /// crosses is not had whole each time.
+    Superseded,
     /// Max-Age of the last notification passed without another one (RFC 7641 §3.3.1).
     Silent,
     /// A block of the response is not the one that was asked for, or not of its own size
@@ -152,6 +160,7 @@ impl fmt::Display for Failure {
             Failure::BodyTooLarge => f.write_str("a body longer than is taken"),
             Failure::BodyChanges => f.write_str("changed whenever its blocks were fetched"),
             Failure::Left => f.write_str("no response before the client left its address"),
+            Failure::Superseded => f.write_str("a newer notification came before its last block"),
             Failure::Unprotectable => f.write_str("no way to protect it"),
             Failure::Cancelled => f.write_str("cancelled"),
         }
@@ -214,6 +223,18 @@ pub enum Event {
         /// The state.
         response: Response,
     },
+    /// A notification came, and its further blocks did not: of that state the owner gets nothing. The
+    /// observation goes on.
+    NotificationLost {
+        /// Names our request.
+        id: RequestId,
+        /// Message ID of the notification.
+        message_id: u16,
+        /// The number in its Observe option.
+        sequence: u32,
+        /// Why.
+        reason: Failure,
+    },
     /// A request or ping of ours ended without a response.
     Failed {
         /// Names our request.
@@ -239,6 +260,8 @@ enum Timer {
     Acknowledge(ExchangeId),
     /// Stop waiting for a request's turn.
     Unqueue(RequestId),
+    /// Stop waiting until an observer has fetched the body of its last notification.
+    Notify(ObserverKey),
     /// Retransmit the confirmable message of this Message ID or give it up (§4.2).
     Retransmit(u16),
     /// Stop waiting for the response to a request.
@@ -440,6 +463,7 @@ impl Endpoint {
             Timer::Acknowledge(exchange) => self.acknowledge_exchange(exchange),
             Timer::Retransmit(message_id) => self.retransmit(now, message_id),
             Timer::GiveUp(id) => self.fail(now, id, self.silence(id)),
+            Timer::Notify(observer) => self.stop_awaiting_fetch(now, observer),
             Timer::Unqueue(id) => self.fail(now, id, Failure::NotSent),
         }
     }

@@ -49,7 +49,6 @@ pub use api::{Config, Event};
 
 use crate::binding::BindingMode;
 use crate::client::Client;
-#[cfg(doc)]
 use crate::client::Outcome;
 use crate::codec::{self, Command, ResponseError, expect_code};
 use crate::registrar::Registrar;
@@ -347,8 +346,17 @@ impl Node {
                     response,
                     ..
                 } => {
-                    let endpoint = &mut self.endpoint;
-                    (self.client).notified(now, endpoint, id, message_id, sequence, response);
+                    let state = Outcome::Notified { sequence, response };
+                    (self.client).heard_of(now, &mut self.endpoint, id, message_id, state);
+                }
+                coap::Event::NotificationLost {
+                    id,
+                    message_id,
+                    sequence,
+                    reason,
+                } => {
+                    let lost = Outcome::NotificationLost { sequence, reason };
+                    (self.client).heard_of(now, &mut self.endpoint, id, message_id, lost);
                 }
                 coap::Event::Block { from, message_id } => {
                     self.sequence_number = message_id;

@@ -408,6 +408,7 @@ impl Assembly<'_> {
             kernel: facts.kernel.clone(),
             qemu: facts.qemu.clone(),
             scenario: self.scenario,
+            partial: None,
             passed: expectations.iter().all(passed),
             uncovered: evidence.uncovered(&plan.expect),
             requests: Requests::from(&requests),

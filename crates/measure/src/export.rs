@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::analysis::{self, Analysis, Exchange, method_name};
 use crate::attachment::{self, By, Change};
 use crate::dissect::Protocol;
-use crate::result::{Requests, Response, SCHEMA, Scenario, seconds};
+use crate::result::{Notifications, Requests, Response, SCHEMA, Scenario, seconds};
 
 /// What captures show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +20,8 @@ pub struct Report {
     pub start_unix_ns: u64,
     /// What was read of the captures, and what was not.
     pub frames: Frames,
+    /// The CoAP messages in them, and what of those belongs to no flow.
+    pub messages: Messages,
     /// Per client, node, method and resource.
     pub flows: Vec<Flow>,
     /// Requests that protocols need for themselves.
@@ -82,13 +84,52 @@ pub struct NotRead {
     pub frames: u64,
 }
 
+/// CoAP messages, and what of them belongs to no flow.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Messages {
+    /// All, each once at every interface that saw it.
+    pub coap: u64,
+    /// Observe notifications.
+    pub notifications: u64,
+    /// Those among them whose registration was not captured.
+    pub begun_before: u64,
+    /// Requests to multicast groups, which are not paired.
+    pub multicast: u64,
+    /// Requests that only end an observation.
+    pub deregistrations: u64,
+    /// Requests after the end of what is measured that were not answered.
+    pub after_end: u64,
+    /// CoAP pings.
+    pub pings: u64,
+    /// Responses to no request that was captured.
+    pub stray: u64,
+    /// Datagrams of a CoAP port that are not CoAP.
+    pub undecodable: u64,
+    /// Why the first of those is not; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_undecodable: Option<String>,
+}
+
+/// An address that was asked in vain.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unanswered {
+    /// The address.
+    pub address: SocketAddr,
+    /// Requests that were sent to it and never answered.
+    pub requests: usize,
+}
+
 /// What one client saw of one resource of one node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Flow {
     /// The client's address.
     pub client: IpAddr,
-    /// The node's permanent address, if bindings in the capture tell it.
+    /// The name that the caller gave the node, else its permanent address, if bindings in the
+    /// capture tell it.
     pub node: Option<String>,
+    /// Whether its addresses are one node by the pattern of requests alone; absent if not.
+    #[serde(skip_serializing_if = "is_false")]
+    pub node_guessed: bool,
     /// Request method, `GET`.
     pub method: String,
     /// Path and query.
@@ -96,10 +137,23 @@ pub struct Flow {
     /// Of an observation whose registration was not captured, its token; the resource is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// Addresses that were asked.
+    pub to: Vec<SocketAddr>,
     /// Addresses that answered.
     pub addresses: Vec<SocketAddr>,
+    /// Addresses that did not.
+    pub unanswered: Vec<Unanswered>,
     /// Counts.
     pub requests: Requests,
+    /// What was notified after the answers; absent if it was not observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
+    /// Message IDs requested and never answered, in the order of requests.
+    pub lost_message_ids: Vec<u16>,
+    /// The longest pause between two responses of one address.
+    pub largest_gap_s: Option<f64>,
+    /// Requests after the last response.
+    pub unanswered_at_end: usize,
     /// Times without responses around changes of attachment.
     pub handovers: Vec<Handover>,
     /// Further ones that the flow does not show; absent if there are none.
@@ -172,6 +226,8 @@ pub struct Row {
     pub message_id: u16,
     /// CON or NON.
     pub confirmable: bool,
+    /// Where to it was sent; several if the client learnt of another address meanwhile.
+    pub to: Vec<SocketAddr>,
     /// When it was first sent.
     pub sent_s: f64,
     /// How often it was sent.
@@ -202,6 +258,7 @@ impl Report {
             schema: SCHEMA,
             start_unix_ns: clock.start_unix_ns,
             frames: frames(&analysis.other),
+            messages: messages(&analysis.other),
             flows: analysis.flows.iter().map(|f| flow(f, &clock)).collect(),
             signalling: Requests::from(&signalling),
         }
@@ -233,17 +290,46 @@ fn frames(other: &analysis::Other) -> Frames {
     }
 }
 
+fn messages(other: &analysis::Other) -> Messages {
+    Messages {
+        coap: other.coap_messages,
+        notifications: other.notifications,
+        begun_before: other.begun_before,
+        multicast: other.multicast,
+        deregistrations: other.deregistrations,
+        after_end: other.after_end,
+        pings: other.pings,
+        stray: other.stray,
+        undecodable: other.undecodable,
+        first_undecodable: other.first_undecodable.clone(),
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
     let (handovers, left_out) = flow.told_handovers();
     let gaps = flow.gaps();
+    let unanswered = flow.unanswered().into_iter();
     Flow {
         client: flow.client,
         node: flow.node.clone(),
+        node_guessed: flow.is_guessed(),
         method: method_name(flow.method),
         resource: flow.resource.clone(),
         token: flow.token.map(|token| token.to_string()),
+        to: flow.destinations(),
         addresses: flow.addresses().into_iter().map(|(a, _)| a).collect(),
+        unanswered: unanswered
+            .map(|(address, requests)| Unanswered { address, requests })
+            .collect(),
         requests: Requests::from(&flow.requests()),
+        notifications: flow.notifications().map(Notifications::from),
+        lost_message_ids: flow.lost(),
+        largest_gap_s: flow.largest_gap().map(|gap| seconds(gap.duration())),
+        unanswered_at_end: flow.unanswered_at_end(),
         handovers: handovers.iter().map(|h| handover(h, clock)).collect(),
         handovers_left_out: left_out,
         gaps: gaps.iter().map(|g| gap(g, clock)).collect(),
@@ -293,6 +379,7 @@ fn row(e: &Exchange, clock: &Scenario) -> Row {
     Row {
         message_id: e.message_id,
         confirmable: e.confirmable,
+        to: e.destinations(),
         sent_s: clock.seconds(e.sent_at()),
         transmissions: e.transmissions.len(),
         answered_s: e.answer.map(|a| clock.seconds(a.time)),

@@ -45,7 +45,10 @@ pub struct RunResult {
     pub qemu: Option<String>,
     /// The scenario's time.
     pub scenario: Scenario,
-    /// Whether every expectation passed.
+    /// Why the run did not come to its end, and how far it came; absent if it did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partial: Option<String>,
+    /// Whether every expectation passed, and the run came to its end.
     pub passed: bool,
     /// What failed and no expectation is about, a sentence each; absent if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

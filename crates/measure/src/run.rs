@@ -11,6 +11,8 @@ use rundir::event::{ReadEventsError, read_all};
 use rundir::{Event, RunDir, RunFacts};
 use topology::Plan;
 use topology::plan::NodePlan;
+use units::SimTime;
+use units::quantity::format_duration;
 
 use crate::analysis::{Analysis, CaptureFile, Options, Source};
 use crate::assemble::{InterfaceCapture, build, client_interfaces};
@@ -62,6 +64,9 @@ pub enum MeasureError {
 /// `captures/all.pcapng`, and the events as comments into the captures of the interfaces.
 /// Measuring again gives the same files.
 ///
+/// A run that has an `error.txt` did not come to its end: it is measured as far as it came, did not
+/// pass, and says so.
+///
 /// # Errors
 /// A file is missing or cannot be understood, or a result cannot be written. A capture that
 /// is damaged further on is no error: the result says so, and what depends on it is not
@@ -86,28 +91,59 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
             }
         }
     }
-    let result = build(&plan, &facts, &events, &captures, air.as_ref());
+    let mut result = build(&plan, &facts, &events, &captures, air.as_ref());
+    if let Some(why) = ended_early(dir)? {
+        result.passed = false;
+        result.partial = Some(format!("{why}; {}", how_far(&plan, &events)));
+    }
     mark_captures(dir, captures, &events)?;
     let path = dir.result();
     fs::write(&path, result.to_json()).map_err(|source| MeasureError::Write { path, source })?;
     Ok(result)
 }
 
-/// Analyses capture files; several are taken as views of the same network.
-///
-/// # Errors
-/// A file cannot be opened or is not a capture. Damage further on comes back beside the
-/// analysis of what could be read.
-pub fn analyze(
-    files: &[PathBuf],
-    options: &Options,
-) -> Result<(Analysis, Vec<ReadError>), ReadError> {
-    let files = files.iter().map(|file| CaptureFile::open(file));
-    let files = files.collect::<Result<Vec<CaptureFile>, ReadError>>()?;
-    let sources: Vec<&dyn Source> = files.iter().map(|file| file as &dyn Source).collect();
+/// Analyses capture files (`-` is standard input); several are taken as views of the same network.
+/// What cannot be read, a file or the rest of one, comes back beside the analysis of everything
+/// else.
+pub fn analyze(files: &[PathBuf], options: &Options) -> (Analysis, Vec<ReadError>) {
+    let mut captures = Vec::new();
+    let mut unread = Vec::new();
+    for file in files {
+        match CaptureFile::open(file) {
+            Ok(capture) => captures.push(capture),
+            Err(error) => unread.push(error),
+        }
+    }
+    let sources: Vec<&dyn Source> = captures.iter().map(|file| file as &dyn Source).collect();
     let analysis = Analysis::of_sources(&sources, options);
-    let damage = files.into_iter().filter_map(CaptureFile::into_damage);
-    Ok((analysis, damage.collect()))
+    unread.extend(captures.into_iter().filter_map(CaptureFile::into_damage));
+    (analysis, unread)
+}
+
+/// Why a run did not come to its end; none if it did.
+fn ended_early(dir: &RunDir) -> Result<Option<String>, MeasureError> {
+    let path = dir.error();
+    match fs::read_to_string(&path) {
+        Ok(why) => Ok(Some(why.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(MeasureError::Read { path, source }),
+    }
+}
+
+/// How far the scenario came, as the events tell.
+fn how_far(plan: &Plan, events: &[Event]) -> String {
+    let of = format_duration(plan.scenario.duration);
+    let last = events
+        .iter()
+        .map(|event| SimTime::from_nanos(event.time_ns))
+        .max();
+    match (mobility::scenario_start(events), last) {
+        (Some(start), Some(last)) => {
+            let at = last.saturating_since(start).as_secs_f64();
+            format!("the last event of its {of} is at {at:.3} s")
+        }
+        _ => format!("its scenario of {of} had not begun"),
+    }
 }
 
 fn clients(plan: &Plan) -> impl Iterator<Item = (&str, &NodePlan)> {

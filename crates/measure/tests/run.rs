@@ -392,6 +392,25 @@ fn a_run_without_requests_measures_nothing() {
 }
 
 #[test]
+fn a_run_that_was_interrupted_is_measured_as_far_as_it_came_and_has_not_passed() {
+    let plan = plan();
+    let wire = polls(&client_address(&plan));
+    let (_kept, dir, whole) = measure(&plan, &events(), &wire);
+    assert_eq!(whole.partial, None);
+    std::fs::write(dir.error(), "interrupted by SIGINT\n").unwrap();
+    let result = measure::run_dir(&dir).unwrap();
+    assert!(!result.passed);
+    assert_eq!(
+        result.partial.as_deref(),
+        Some("interrupted by SIGINT; the last event of its 30 s is at 0.200 s")
+    );
+    assert_eq!(result.requests, whole.requests);
+    let text = measure::text::summary(&result);
+    assert!(text.contains(": partial ("), "{text}");
+    assert!(text.contains("WARNING: interrupted by SIGINT"), "{text}");
+}
+
+#[test]
 fn a_missing_capture_is_an_error_that_names_the_file() {
     let plan = plan();
     let root = tempfile::tempdir().unwrap();

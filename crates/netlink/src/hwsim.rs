@@ -107,7 +107,20 @@ impl Hwsim {
     }
 
     /// One radio as the kernel has it now. Equals `wpan-hwsim` for one radio.
+    ///
+    /// The kernel's answer about one radio is at most a page, which is some 180 edges. In the list
+    /// of all radios one may take 32 KiB, some 1600 edges: there one with more is read.
     pub async fn radio(&self, radio: RadioId) -> Result<Radio> {
+        match self.answer_about(radio).await {
+            Err(error) if error.errno() == Some(Errno::EMSGSIZE) => {}
+            answered => return answered,
+        }
+        let mut radios = self.radios().await?.into_iter();
+        let found = radios.find(|found| found.id == radio);
+        found.ok_or_else(|| Failure::Malformed("not in the list".into()).at(radio, "read", &[]))
+    }
+
+    async fn answer_about(&self, radio: RadioId) -> Result<Radio> {
         const ADVICE: [(Errno, &str); 1] = [(Errno::ENODEV, "no such radio")];
         let failed = |f: Failure| f.at(radio, "read", &ADVICE);
         let attrs = [attr(RADIO_ID, radio.0.to_ne_bytes())];

@@ -1,6 +1,7 @@
 //! Services on a CoAP endpoint, whatever the mobility of their node.
 
 use anyhow::Result;
+use driver::Ignored;
 use handover::{Mobility, Step};
 use rundir::EventKind;
 use service::{Outcome, Reach, Report, Services};
@@ -26,6 +27,7 @@ pub(crate) struct Application<A> {
     adapter: A,
     services: Services,
     events: Events,
+    lost: Ignored,
 }
 
 impl<A: Adapter> Application<A> {
@@ -34,6 +36,7 @@ impl<A: Adapter> Application<A> {
             adapter,
             services,
             events: host.events.clone(),
+            lost: Ignored::default(),
         }
     }
 
@@ -131,6 +134,11 @@ impl<A: Adapter> Application<A> {
                         p_addr: target.ip(),
                         reason: reason.to_string(),
                     })?;
+                }
+                Report::NotificationLost { target, reason } => {
+                    if let Some(times) = self.lost.another() {
+                        tracing::warn!(%target, %reason, times, "notification lost");
+                    }
                 }
                 Report::ObservationEnded { target, reason } => {
                     tracing::info!(%target, %reason, "observation ended");

@@ -49,6 +49,11 @@ impl RunDir {
         self.root.join("events.jsonl")
     }
 
+    /// Why the run did not come to its end, `error.txt`; absent if it did.
+    pub fn error(&self) -> PathBuf {
+        self.root.join("error.txt")
+    }
+
     /// Directory of the captures.
     pub fn captures(&self) -> PathBuf {
         self.root.join("captures")

@@ -86,7 +86,8 @@ impl fmt::Display for CallFailure {
 impl std::error::Error for CallFailure {}
 
 /// What becomes of a call. It ends in one [`Outcome::Answered`] or [`Outcome::Failed`]; an
-/// observation (RFC 7641) has any number of [`Outcome::Notified`] before.
+/// observation (RFC 7641) has any number of [`Outcome::Notified`] and [`Outcome::NotificationLost`]
+/// before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The response, be it an error; to an observation, what ends it.
@@ -98,6 +99,13 @@ pub enum Outcome {
         /// The state.
         response: Response,
     },
+    /// A state of what is observed that could not be had whole: the observation goes on.
+    NotificationLost {
+        /// The number in the Observe option.
+        sequence: u32,
+        /// Why.
+        reason: Failure,
+    },
     /// There is no response, or no further state.
     Failed(CallFailure),
 }
@@ -105,7 +113,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the call has ended with it.
     pub fn ends(&self) -> bool {
-        !matches!(self, Outcome::Notified { .. })
+        matches!(self, Outcome::Answered(_) | Outcome::Failed(_))
     }
 }
 
@@ -279,6 +287,12 @@ impl TryFrom<coap::Event> for Event {
                 response,
                 ..
             } => (id, Outcome::Notified { sequence, response }),
+            coap::Event::NotificationLost {
+                id,
+                sequence,
+                reason,
+                ..
+            } => (id, Outcome::NotificationLost { sequence, reason }),
             coap::Event::Failed { id, reason, .. } => {
                 let failure = match reason {
                     Failure::NotSent => CallFailure::BacklogTimeout,

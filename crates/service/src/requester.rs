@@ -123,7 +123,7 @@ impl Requester {
                 let reason = format!("the node answered {}", response.code);
                 self.observation_ended(target, reason);
             }
-            Outcome::Answered(_) | Outcome::Notified { .. } => {}
+            Outcome::Answered(_) | Outcome::Notified { .. } | Outcome::NotificationLost { .. } => {}
         }
     }
 
@@ -161,6 +161,12 @@ impl Service for Requester {
             return;
         };
         let first = !pending.notified;
+        if let Outcome::NotificationLost { reason, .. } = outcome
+            && let Some(target) = self.polls.get(pending.place).map(|poll| poll.target)
+        {
+            let report = Report::NotificationLost { target, reason };
+            self.reports.push_back(report);
+        }
         let answers = !matches!(outcome, Outcome::Failed(_));
         self.tally.answered += u64::from(answers && first);
         if outcome.ends() {

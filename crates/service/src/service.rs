@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use coap::Failure;
 use coap::link::Link;
 use units::SimTime;
 
@@ -98,6 +99,13 @@ pub enum Report {
         target: Target,
         /// Why.
         reason: CallFailure,
+    },
+    /// A state of something that is observed could not be had whole.
+    NotificationLost {
+        /// Who is observed.
+        target: Target,
+        /// Why.
+        reason: Failure,
     },
     /// No further states of something that was observed follow.
     ObservationEnded {

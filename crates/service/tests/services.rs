@@ -91,7 +91,9 @@ impl Service for Relay {
                 self.reports.push(Report::RequestFailed { target, reason });
                 Response::new(Code::new(5, 4))
             }
-            Outcome::Notified { .. } => panic!("it observes nothing"),
+            Outcome::Notified { .. } | Outcome::NotificationLost { .. } => {
+                panic!("it observes nothing")
+            }
         };
         node.respond(now, exchange, response);
     }

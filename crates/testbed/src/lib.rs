@@ -28,6 +28,7 @@ mod sniffer;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use cleanup::Claim;
 use netlink::Namespace;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rundir::air::Facts;
 use rundir::facts::RunFacts;
 use rundir::{Event, RunDir};
@@ -128,6 +130,7 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         .facts
         .write(&path)
         .with_context(|| format!("write {}", path.display()))?;
+    allow_descriptors(plan).context("file descriptors")?;
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
     let outcome = run_in(plan, &mut options, &mut claim, &mut signals).await;
@@ -140,6 +143,23 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         (Err(error), Ok(())) => Err(error),
         (Err(error), Err(left)) => Err(anyhow!("{error:#}; and {left:#}")),
     }
+}
+
+/// Lets this process have the file descriptors that a run of `plan` needs. The usual limit of 1024
+/// is enough for a hundred nodes; what may be had without asking is taken, and root may ask.
+fn allow_descriptors(plan: &Plan) -> Result<()> {
+    /// Namespace, pipes and process of a daemon; socket and file of three captures.
+    const PER_NODE: u64 = 12;
+    const BESIDE: u64 = 128;
+    let wanted = BESIDE + PER_NODE * plan.nodes.len() as u64;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= wanted {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).with_context(|| {
+        let nodes = plan.nodes.len();
+        format!("{nodes} nodes need {wanted} open at once, and the limit is {hard} (`ulimit -n`)")
+    })
 }
 
 /// The signals with which a user ends a run. They are remembered until they are asked for.
@@ -164,15 +184,38 @@ impl Signals {
     }
 
     /// Ends when the user wants the run to end.
-    pub async fn interrupted(&mut self) -> anyhow::Error {
-        let name = tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hangup.recv() => "SIGHUP",
-        };
-        anyhow!("interrupted by {name}")
+    pub async fn interrupted(&mut self) -> Interrupted {
+        Interrupted(tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.hangup.recv() => SignalKind::hangup(),
+        })
     }
 }
+
+/// A user ended the run with this signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted(SignalKind);
+
+impl Interrupted {
+    /// The signal's number: 2 for SIGINT.
+    pub fn number(self) -> i32 {
+        self.0.as_raw_value()
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signal = nix::sys::signal::Signal::try_from(self.number());
+        f.write_str("interrupted by ")?;
+        match signal {
+            Ok(signal) => f.write_str(signal.as_str()),
+            Err(_) => write!(f, "signal {}", self.number()),
+        }
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A signal ends the play only: the bring-up takes a moment, and a radio that is being made
 /// is not in the claim yet.
@@ -206,7 +249,7 @@ async fn run_in(
     let mut scenario = Scenario::new(plan, medium, namespaces, launcher, inbox, claim, feed);
     let played = tokio::select! {
         biased;
-        signal = signals.interrupted() => Err(signal),
+        signal = signals.interrupted() => Err(signal.into()),
         played = scenario.play() => played,
     };
     // Whatever happened, what was seen until then is kept.

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_instruction_that_the_guest_lacks_is_told_with_the_remedy() {
-        // What a guest's console ends with, Linux 6.1.
+        // In the words of Linux, arch/x86/kernel/traps.c and kernel/exit.c.
         let console = "traps: init[1] trap invalid opcode ip:401234 sp:7ffe error:0 in init\n\
                        Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000004\n";
         let text = VmError::Panic {

@@ -16,21 +16,29 @@ mod port;
 mod system;
 
 use std::fs::{File, OpenOptions};
-use std::io::BufWriter;
+use std::io::{BufWriter, Read};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::input::{self, Input, SEED_BYTES};
 use crate::qemu::{
-    EXIT_PORT, EXIT_VALUE, GUEST_MARK, HOST_ROOT_TAG, INPUT, PAUSE_PORT, PAUSE_VALUE, PROGRESS_PORT,
+    EXIT_PORT, EXIT_VALUE, GUEST_MARK, HOST_ROOT_TAG, INPUT, PAUSE_PORT, PAUSE_VALUE,
+    PROGRESS_PORT, RESULTS_PORT, STOP_PORT,
 };
 use crate::{VmError, results, root};
 
-/// How long the results' port may take to appear, in guest time.
+/// How long a virtio port may take to appear, in guest time.
 const PORT_LIMIT: Duration = Duration::from_secs(10);
+
+/// All that the thread needs which waits for the host.
+const WAITER_STACK: usize = 64 << 10;
+/// How often it interrupts a guest that is to stop.
+const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 
 /// Whether this process is the `/init` of a guest that [`crate::run`] booted.
 pub fn is_guest() -> bool {
@@ -43,6 +51,7 @@ pub struct Guest {
     job: Vec<u8>,
     port: Mutex<()>,
     results: File,
+    stop: File,
 }
 
 /// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, goes on as a copy of this program in large
@@ -65,7 +74,8 @@ pub fn setup() -> Result<Guest, VmError> {
     nix::unistd::sethostname("wpanlab").map_err(VmError::sys("set", "the host name"))?;
     system::load_modules(root::AT_START)?;
     system::load_modules(root::FOR_RESULTS)?;
-    let results = results_port()?;
+    let results = virtio_port(RESULTS_PORT, OpenOptions::new().write(true))?;
+    let stop = virtio_port(STOP_PORT, OpenOptions::new().read(true))?;
     system::loopback_up()?;
     let pause = pause()?;
     let input = fw_cfg::read(INPUT).and_then(|bytes| Input::decode(&bytes));
@@ -75,6 +85,7 @@ pub fn setup() -> Result<Guest, VmError> {
         job: input.job,
         port: Mutex::new(()),
         results,
+        stop,
     };
     if guest.job == input::TRIAL {
         guest.progress(&pause.as_nanos().to_string());
@@ -111,6 +122,31 @@ impl Guest {
         if let Err(e) = port::write_bytes(PROGRESS_PORT, &bytes) {
             eprintln!("progress port: {e}");
         }
+    }
+
+    /// From now on this process gets SIGINT when the host wants the guest to stop
+    /// ([`crate::run_until`]), again and again: `/init` ignores it while nothing handles it.
+    ///
+    /// # Errors
+    /// No thread can be started that waits for it.
+    pub fn interrupt_when_asked(&self) -> Result<(), VmError> {
+        let failed = |source| VmError::io("start", "the thread that waits for the host")(source);
+        let mut stop = self.stop.try_clone().map_err(failed)?;
+        let wait = move || {
+            // Nothing is ever sent; what ends the waiting is that the host closes the port.
+            while matches!(stop.read(&mut [0]), Ok(1..)) {}
+            loop {
+                // The process is there.
+                let _ = kill(Pid::this(), Signal::SIGINT);
+                std::thread::sleep(INTERRUPT_EVERY);
+            }
+        };
+        let thread = std::thread::Builder::new().name("stop".into());
+        thread
+            .stack_size(WAITER_STACK)
+            .spawn(wait)
+            .map(drop)
+            .map_err(failed)
     }
 
     /// Mounts the host's root, read-only, at a directory, which is made if need be.
@@ -160,13 +196,14 @@ pub fn answer_probe(guest: Guest) -> Guest {
     guest
 }
 
-/// The virtio port, for writing. The driver learns of it a while after its start, and has its
+/// A virtio port. The driver learns of it a while after its start, and has its
 /// device node made before it can be opened.
-fn results_port() -> Result<File, VmError> {
-    let failed = |source| VmError::io("open", "the results' port /dev/vport*")(source);
+fn virtio_port(number: u8, how: &OpenOptions) -> Result<File, VmError> {
+    let name = format!("/dev/vport0p{number}");
+    let failed = |source| VmError::io("open", &name)(source);
     let deadline = Instant::now() + PORT_LIMIT;
     loop {
-        let opened = open_results_port().map_err(failed)?;
+        let opened = open_port(&name, how).map_err(failed)?;
         if let Some(port) = opened {
             return Ok(port);
         }
@@ -178,17 +215,13 @@ fn results_port() -> Result<File, VmError> {
 }
 
 /// The virtio port if it is there yet.
-fn open_results_port() -> std::io::Result<Option<File>> {
-    for entry in std::fs::read_dir("/dev")? {
-        let entry = entry?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b"vport") {
-            continue;
-        }
-        let not_yet = Some(Errno::ENXIO as i32);
-        return match OpenOptions::new().write(true).open(entry.path()) {
-            Err(error) if error.raw_os_error() == not_yet => Ok(None),
-            opened => opened.map(Some),
-        };
+fn open_port(name: &str, how: &OpenOptions) -> std::io::Result<Option<File>> {
+    let not_yet = |error: &std::io::Error| {
+        error.kind() == std::io::ErrorKind::NotFound
+            || error.raw_os_error() == Some(Errno::ENXIO as i32)
+    };
+    match how.open(name) {
+        Err(error) if not_yet(&error) => Ok(None),
+        opened => opened.map(Some),
     }
-    Ok(None)
 }

@@ -73,4 +73,4 @@ pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
 pub use error::VmError;
 pub use kernel::{Kernel, KernelSource, default_cache, fetch};
 pub use program::{Loader, Program};
-pub use run::{Output, run};
+pub use run::{Output, run, run_until};

@@ -1,7 +1,7 @@
 //! QEMU as a child process that cannot outlive us.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, PipeReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -81,6 +81,7 @@ impl Qemu {
         program: &str,
         arguments: &[String],
         inherit: Vec<RawFd>,
+        stdin: PipeReader,
         stderr: &File,
         place: Option<Place>,
     ) -> Result<Qemu, VmError> {
@@ -90,7 +91,7 @@ impl Qemu {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(stderr);
         let processors = place.as_ref().and_then(Place::set);

@@ -16,6 +16,10 @@ pub(crate) const QEMU: &str = "qemu-system-x86_64";
 /// The I/O port of QEMU's debug console: what the guest writes there costs it one
 /// instruction a byte and no interrupt.
 pub(crate) const PROGRESS_PORT: u16 = 0xe9;
+/// The virtio port that takes the guest's results.
+pub(crate) const RESULTS_PORT: u8 = 1;
+/// The virtio port that the host closes when the guest shall stop.
+pub(crate) const STOP_PORT: u8 = 2;
 /// The I/O port that ends QEMU.
 pub(crate) const EXIT_PORT: u16 = 0xf4;
 /// What the guest writes to [`EXIT_PORT`] once its results are out.
@@ -209,7 +213,12 @@ fn machine(config: &VmConfig) -> Vec<String> {
     option("device", format!("pvpanic,ioport={PAUSE_PORT:#x}"));
     // With ioeventfd another thread of QEMU would take the data, whenever it is scheduled.
     option("device", "virtio-serial-pci,ioeventfd=off".into());
-    option("device", "virtserialport,chardev=results".into());
+    let port = |number, chardev| format!("virtserialport,nr={number},chardev={chardev}");
+    option("device", port(RESULTS_PORT, "results"));
+    // The end of QEMU's standard input is the host's wish that the guest stop. Bytes would not do:
+    // while it records, QEMU keeps what comes in for an instant that never comes.
+    option("chardev", "stdio,id=stop,signal=off".into());
+    option("device", port(STOP_PORT, "stop"));
     if config.share_host_root {
         option(
             "fsdev",

@@ -53,13 +53,27 @@ impl Output {
 /// start, and every way in which a guest can fail to deliver: panic, silence beyond the
 /// stall limit, an end without complete results. A guest that delivers is `Ok` whatever its
 /// exit code.
-pub async fn run(config: VmConfig, mut on_progress: impl FnMut(&str)) -> Result<Output, VmError> {
+pub async fn run(config: VmConfig, on_progress: impl FnMut(&str)) -> Result<Output, VmError> {
+    run_until(config, std::future::pending(), on_progress).await
+}
+
+/// [`run`], and when `stop` resolves the guest is asked to stop
+/// ([`Guest::interrupt_when_asked`](crate::guest::Guest::interrupt_when_asked)): it hands over what
+/// it has.
+///
+/// # Errors
+/// See [`run`]; and the guest does not stop within a minute of wall time.
+pub async fn run_until(
+    config: VmConfig,
+    stop: impl Future<Output = ()>,
+    mut on_progress: impl FnMut(&str),
+) -> Result<Output, VmError> {
     config.check()?;
     let stall_limit = config.stall_limit;
     let mut running = tokio::task::spawn_blocking(move || start(&config))
         .await
         .map_err(|e| VmError::Config(format!("the preparation panicked: {e}")))??;
-    let status = running.ended(stall_limit, &mut on_progress).await?;
+    let status = running.ended(stall_limit, stop, &mut on_progress).await?;
     judge(&running, status)
 }
 

@@ -1,5 +1,6 @@
 //! QEMU and the memory files that it writes into, from its start to its end.
 
+use std::io::PipeWriter;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,16 @@ use crate::{VmConfig, VmError};
 /// How often progress is looked for (wall time). The guest never notices.
 const POLL: Duration = Duration::from_millis(10);
 
+/// How long a guest has to stop and hand over its results (wall time). What brings the network up is
+/// not interrupted, and on a busy host takes seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
 /// A VM that was started; dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Running {
     qemu: Qemu,
+    /// The other end of QEMU's standard input; closed when the guest shall stop.
+    alive: Option<PipeWriter>,
     pub(crate) console: Memory,
     pub(crate) progress: Memory,
     pub(crate) results: Memory,
@@ -30,6 +37,7 @@ impl Running {
         let progress = Memory::new("wpanlab-progress")?;
         let results = Memory::new("wpanlab-results")?;
         let stderr = Memory::new("wpanlab-stderr")?;
+        let (stdin, alive) = std::io::pipe().map_err(VmError::io("make", "a pipe"))?;
         let channels = Channels {
             console: console.fd(),
             progress: progress.fd(),
@@ -44,9 +52,10 @@ impl Running {
         let place = (config.clock == Clock::Virtual)
             .then(|| Place::take(load))
             .flatten();
-        let qemu = Qemu::start(QEMU, &arguments, inherit, stderr.file(), place)?;
+        let qemu = Qemu::start(QEMU, &arguments, inherit, stdin, stderr.file(), place)?;
         Ok(Running {
             qemu,
+            alive: Some(alive),
             console,
             progress,
             results,
@@ -55,23 +64,42 @@ impl Running {
         })
     }
 
-    /// Waits for QEMU's end; reports each line of progress.
+    /// Waits for QEMU's end, which the guest is asked for when `stop` resolves; reports each line of
+    /// progress.
     ///
     /// # Errors
-    /// [`VmError::Stalled`] when nothing was written for `stall_limit`, and QEMU is killed.
+    /// [`VmError::Stalled`] when nothing was written for `stall_limit`, or the guest does not stop, and
+    /// QEMU is killed.
     pub(crate) async fn ended(
         &mut self,
         stall_limit: Duration,
+        stop: impl Future<Output = ()>,
         on_progress: &mut impl FnMut(&str),
     ) -> Result<ExitStatus, VmError> {
         let mut lines = Lines::default();
         let mut last_size = 0;
         let mut last_sign = Instant::now();
+        let mut stop = std::pin::pin!(stop);
+        let mut stopping: Option<Instant> = None;
         let status = loop {
-            let ended = tokio::time::timeout(POLL, &mut self.qemu.ended).await;
+            let ended = tokio::select! {
+                ended = tokio::time::timeout(POLL, &mut self.qemu.ended) => ended.ok(),
+                () = &mut stop, if stopping.is_none() => {
+                    stopping = Some(Instant::now());
+                    self.alive = None;
+                    None
+                }
+            };
             lines.drain(&self.progress, on_progress);
-            if let Ok(status) = ended {
+            if let Some(status) = ended {
                 break status;
+            }
+            if stopping.is_some_and(|since| since.elapsed() > STOP_LIMIT) {
+                self.qemu.kill();
+                return Err(VmError::Stalled {
+                    limit: STOP_LIMIT,
+                    console: self.console.text(),
+                });
             }
             let size = self.console.len() + self.progress.len() + self.results.len();
             if size != last_size {

@@ -8,6 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
+use std::future::pending;
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -125,8 +126,13 @@ impl Snapshot {
     fn pause(&self, config: &VmConfig, load: &Load) -> Result<Duration, VmError> {
         let mut trial = self.resume(config, TRIAL, load)?;
         let mut said = String::new();
-        let ended = Handle::current()
-            .block_on(trial.ended(config.stall_limit, &mut |line: &str| said = line.to_owned()))?;
+        let ended = Handle::current().block_on(trial.ended(
+            config.stall_limit,
+            pending(),
+            &mut |line: &str| {
+                said = line.to_owned();
+            },
+        ))?;
         said.parse().map(Duration::from_nanos).map_err(|_| {
             let words = trial.stderr.text();
             VmError::Qemu {

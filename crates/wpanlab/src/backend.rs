@@ -1,20 +1,22 @@
 //! Where the network of a run lives: on this machine's kernel, or in a VM.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use rundir::{RunDir, RunFacts};
+use serde_json::json;
 use testbed::{Progress, Signals};
 use topology::Plan;
 use vm::{Accel, Clock, Kernel, KernelSource, VmConfig};
 
-use crate::Outcome;
 use crate::cli::{BackendArg, ClockArg, HowArgs};
 use crate::job::{self, Job, facts};
 use crate::progress::Show;
+use crate::{Outcome, Say, output};
 
 /// Wall time without a sign of life after which a VM counts as stuck. A guest reports every
 /// second of its scenario.
@@ -101,17 +103,25 @@ impl How {
                 config.clock = *clock;
                 config.accel = *accel;
                 config.seed = plan.seed.0;
+                config.memory_mib = guest_memory_mib(plan.nodes.len());
                 config.job = serde_json::to_vec(&job)?;
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL;
-                let mut signals = Signals::listen().context("signal handlers")?;
-                tokio::select! {
-                    outcome = in_vm(config, plan, dir, show) => outcome,
-                    signal = signals.interrupted() => Err(signal),
-                }
+                in_vm(config, plan, dir, show).await
             }
         }
+    }
+}
+
+/// Memory of a guest with so many nodes: the usual one is enough for a hundred. Of more there are
+/// few sizes, since each has a snapshot of its own.
+fn guest_memory_mib(nodes: usize) -> u32 {
+    match nodes {
+        0..=100 => 512,
+        101..=300 => 1024,
+        301..=600 => 2048,
+        _ => 4096,
     }
 }
 
@@ -159,21 +169,46 @@ fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
     fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))
 }
 
+/// The first signal stops the guest, which hands over what it has; the second one ends the wait.
 async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+    let mut signals = Signals::listen().context("signal handlers")?;
+    let mut again = Signals::listen().context("signal handlers")?;
+    let interrupted = Cell::new(None);
+    let stop = async {
+        let signal = signals.interrupted().await;
+        interrupted.set(Some(signal));
+        show.stage(&format!("{signal}: stop the VM"));
+    };
+    let impatient = async {
+        let first = again.interrupted().await;
+        again.interrupted().await;
+        first
+    };
     show.stage("boot the VM");
-    let output = vm::run(config, |line: &str| match serde_json::from_str(line) {
-        Ok(progress) => show.testbed(&progress),
-        Err(_) => show.stage(line),
-    })
-    .await?;
+    let living = vm::run_until(config, stop, |line: &str| {
+        match serde_json::from_str(line) {
+            Ok(progress) => show.testbed(&progress),
+            Err(_) => show.stage(line),
+        }
+    });
+    let output = tokio::select! {
+        output = living => output,
+        signal = impatient => return Err(signal.into()),
+    };
+    let interrupted = interrupted.get();
+    let output = match (output, interrupted) {
+        (Err(error), Some(signal)) => return Err(Error::from(signal).context(error)),
+        (output, _) => output?,
+    };
     output.unpack(dir.root())?;
     keep_plan(plan, dir)?;
     name_qemu(dir)?;
-    let error = dir.root().join(job::ERROR_FILE);
-    match fs::read_to_string(&error) {
-        Ok(text) => bail!("in the VM: {text}"),
-        Err(_) if output.exit_code == 0 => Ok(()),
-        Err(_) => bail!(
+    match (fs::read_to_string(dir.error()), interrupted) {
+        // It may have come to its end all the same.
+        (Err(_), _) if output.exit_code == 0 => Ok(()),
+        (_, Some(signal)) => Err(signal.into()),
+        (Ok(text), None) => bail!("in the VM: {text}"),
+        (Err(_), None) => bail!(
             "the VM ended with {}; its console:\n{}",
             output.exit_code,
             output.console
@@ -213,15 +248,25 @@ fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
     })?)
 }
 
-/// `wpanlab vm fetch`.
-pub fn fetch(show: Show) -> Result<Outcome> {
-    let kernel = vm::fetch(&vm::default_cache(), |line: &str| show.stage(line))?;
+/// `wpanlab vm fetch`: a kernel that is there is not fetched a second time, unless `again`.
+pub fn fetch(again: bool, show: Show, say: Say) -> Result<Outcome> {
+    let cache = vm::default_cache();
+    let there = Kernel::cached(&cache).filter(|_| !again);
+    let fetched = there.is_none();
+    let kernel = match there {
+        Some(kernel) => kernel,
+        None => vm::fetch(&cache, |line: &str| show.stage(line))?,
+    };
     show.done();
-    outln!(
-        "kernel {} in {}",
-        kernel.release,
-        vm::default_cache().display()
-    );
+    let release = &kernel.release;
+    if say.json {
+        output::json(&json!({ "kernel": release, "cache": cache, "fetched": fetched }))?;
+    } else if fetched {
+        outln!("kernel {release} in {}", cache.display());
+    } else {
+        let cache = cache.display();
+        outln!("kernel {release} is in {cache} already; --again fetches the distribution's newest");
+    }
     Ok(Outcome::Passed)
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use ipnet::Ipv6Net;
 use topology::Parameter;
 use units::Db;
 
+use crate::failure::{self, Refused};
+
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.
 #[derive(Debug, Parser)]
@@ -17,13 +20,13 @@ use units::Db;
 pub struct Cli<C: Subcommand = Command> {
     #[command(subcommand)]
     pub command: C,
-    /// Errors and the result only
+    /// Errors and the result only, no progress and no paths
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// More about what happens; twice: everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Results as JSON on standard output
+    /// Results as JSON on standard output, errors as JSON on standard error
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -32,8 +35,8 @@ pub struct Cli<C: Subcommand = Command> {
 pub enum Command {
     /// Run a topology and measure its handovers
     ///
-    /// Exit code: 0 every expectation holds, 1 one does not, 2 the topology is wrong, 3 the run
-    /// itself failed.
+    /// Exit code: 0 every expectation holds, 1 one does not, 2 the topology is wrong or not there,
+    /// 3 the run itself failed, 130 it was interrupted (what it has seen is measured and kept).
     Run(RunArgs),
     /// Write a first topology, with comments, that runs as it is
     New {
@@ -76,21 +79,10 @@ pub enum Command {
     /// Print the JSON Schema of topology files
     Schema,
     /// Measure captures taken anywhere: Message IDs, gaps, losses, round-trip times
-    Analyze {
-        /// pcap or pcapng files
-        #[arg(required_unless_present = "self_test")]
-        captures: Vec<PathBuf>,
-        /// Every Message ID in the table, not only the notable ones
-        #[arg(long)]
-        all: bool,
-        /// A context of 6LoWPAN header compression and its prefix, such as `1=2001:db8::/64`, of
-        /// which the captures have no router advertisement that tells it; may be repeated
-        #[arg(long, value_name = "ID=PREFIX", value_parser = parse_context)]
-        context: Vec<(u8, Ipv6Net)>,
-        /// Measure a synthetic capture with a known gap instead
-        #[arg(long, conflicts_with = "captures")]
-        self_test: bool,
-    },
+    ///
+    /// Exit code: 0 measured, 1 the captures show no request or a file was read in part, 2 a file
+    /// is not there or is no capture. What can be read is measured in any case.
+    Analyze(AnalyzeArgs),
     /// Run a topology several times and compare every artefact byte by byte
     Verify(VerifyArgs),
     /// Print the CoMP paper's delay and loss model: tables 3 to 5, the data of figures 15 to 17
@@ -145,14 +137,14 @@ impl Cli {
             .nth(1)
             .is_none_or(|first| first != "node")
         {
-            return Cli::parse();
+            return Cli::try_parse().unwrap_or_else(|wrong| refuse(&wrong));
         }
         let Cli {
             command: DaemonCommand::Node(args),
             quiet,
             verbose,
             json,
-        } = Cli::parse();
+        } = Cli::try_parse().unwrap_or_else(|wrong| refuse(&wrong));
         Cli {
             command: Command::Node(args),
             quiet,
@@ -162,10 +154,25 @@ impl Cli {
     }
 }
 
+/// Ends the process over a wrong command line, or after the help that was asked for.
+fn refuse(wrong: &clap::Error) -> ! {
+    if wrong.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = wrong.render().to_string();
+        let text = text.trim().trim_start_matches("error: ").to_owned();
+        let code = failure::tell(&Refused(text).into(), true);
+        std::process::exit(code.into());
+    }
+    wrong.exit()
+}
+
 #[derive(Debug, Subcommand)]
 pub enum VmCommand {
-    /// Fetch the distribution's kernel into the cache, without root
-    Fetch,
+    /// Fetch the distribution's kernel into the cache, without root, unless one is there
+    Fetch {
+        /// Also if one is there: the distribution may have a newer one
+        #[arg(long)]
+        again: bool,
+    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -201,8 +208,52 @@ pub struct RunArgs {
     /// With --seeds: go on with the sweep in --out, and run only what is missing
     #[arg(long, requires = "seeds", requires = "out", conflicts_with = "force")]
     pub resume: bool,
+    /// Write the run, or the sweep, as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the expectations as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     #[command(flatten)]
     pub how: HowArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AnalyzeArgs {
+    /// pcap or pcapng files, also compressed by gzip; `-` is standard input
+    #[arg(required_unless_present = "self_test")]
+    pub captures: Vec<PathBuf>,
+    /// Every Message ID in the table, not only the notable ones
+    #[arg(long)]
+    pub all: bool,
+    /// A UDP port of CoAP besides 5683; may be repeated
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+    /// The addresses of a node, such as `sensor=2001:db8:1::5,2001:db8:2::5`, instead of what
+    /// messages or the pattern of requests say; may be repeated
+    #[arg(long, value_name = "NAME=ADDR,...", value_parser = parse_node)]
+    pub node: Vec<(String, Vec<IpAddr>)>,
+    /// The same message again within this time of its last transmission is a retransmission:
+    /// MAX_TRANSMIT_SPAN of RFC 7252, 225 s with an ACK_TIMEOUT of 10 s; default: 45 s
+    #[arg(long, value_name = "TIME", value_parser = units::quantity::parse_duration)]
+    pub max_transmit_span: Option<Duration>,
+    /// A context of 6LoWPAN header compression and its prefix, such as `1=2001:db8::/64`, of
+    /// which the captures have no router advertisement that tells it; may be repeated
+    #[arg(long, value_name = "ID=PREFIX", value_parser = parse_context)]
+    pub context: Vec<(u8, Ipv6Net)>,
+    /// Measure a synthetic capture with a known gap instead
+    #[arg(long, conflicts_with = "captures")]
+    pub self_test: bool,
+}
+
+/// `NAME=ADDR,ADDR`.
+fn parse_node(text: &str) -> Result<(String, Vec<IpAddr>), String> {
+    let node = text.split_once('=').and_then(|(name, addresses)| {
+        let addresses = addresses.split(',').map(|a| a.trim().parse().ok());
+        let addresses: Vec<IpAddr> = addresses.collect::<Option<_>>()?;
+        (!name.is_empty()).then(|| (name.to_owned(), addresses))
+    });
+    node.ok_or_else(|| "a name and its addresses, such as sensor=2001:db8::5,192.0.2.5".into())
 }
 
 /// `ID=PREFIX`, of header compression (RFC 6282 §3.1.2).

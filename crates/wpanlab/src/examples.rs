@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::Outcome;
+use crate::failure::Refused;
 
 /// A topology that the project ships.
 pub struct Example {
@@ -64,13 +65,20 @@ impl Example {
         EXAMPLES.iter().find(|example| example.name == name)
     }
 
-    /// What it shows, in a sentence.
-    fn summary(&self) -> &'static str {
-        let line = self
-            .text
-            .lines()
-            .find_map(|line| line.strip_prefix("summary: "));
-        line.unwrap_or_default()
+    /// What it shows, in a sentence: its summary, or else the first sentence of its comment.
+    fn summary(&self) -> String {
+        let mut lines = self.text.lines();
+        let summary = lines
+            .find_map(|line| line.strip_prefix("summary: "))
+            .map(str::to_owned);
+        let comment = || {
+            let text = self.text();
+            let lines = text.lines().map_while(|line| line.strip_prefix("# "));
+            let text = lines.collect::<Vec<_>>().join(" ");
+            let end = text.find(". ").map_or(text.len(), |end| end + 1);
+            text[..end].to_owned()
+        };
+        summary.unwrap_or_else(comment)
     }
 
     /// Its text, which may stand anywhere.
@@ -101,8 +109,8 @@ pub fn examples(names: &[String], all: bool, out: &Path, json: bool) -> Result<O
     let mut files = Vec::new();
     for name in names {
         let Some(example) = Example::named(name) else {
-            eprintln!("wpanlab: there is no example `{name}`; `wpanlab examples` lists them");
-            return Ok(Outcome::BadInput);
+            let text = format!("there is no example `{name}`; `wpanlab examples` lists them");
+            return Err(Refused(text).into());
         };
         files.extend(example.all());
     }
@@ -138,11 +146,8 @@ fn list(json: bool) -> Result<()> {
 /// Writes files that are not there yet, and says which; if one is there, none is written.
 pub fn write(files: &[(PathBuf, String)], json: bool) -> Result<Outcome> {
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
-        eprintln!(
-            "wpanlab: {} is there already; nothing was written",
-            path.display()
-        );
-        return Ok(Outcome::BadInput);
+        let path = path.display();
+        return Err(Refused(format!("{path} is there already; nothing was written")).into());
     }
     for (path, text) in files {
         if let Some(folder) = path.parent() {
@@ -167,6 +172,7 @@ pub fn write(files: &[(PathBuf, String)], json: bool) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure;
 
     /// Every YAML file below `folder`, by its path from `root` without the ending.
     fn shipped(root: &Path, folder: &Path, found: &mut Vec<String>) {
@@ -207,8 +213,8 @@ mod tests {
                 fs::write(path, text).unwrap();
             }
             let path = dir.path().join(format!("{}.yaml", example.name));
-            let plan = crate::run::load(&path, None, &[]).unwrap();
-            assert!(plan.is_some(), "{}", example.name);
+            let plan = crate::run::load(&path, None, &[]);
+            assert!(plan.is_ok(), "{}: {:?}", example.name, plan.err());
             assert!(!example.text().contains(SCHEMA_COMMENT), "{}", example.name);
         }
     }
@@ -218,7 +224,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = [("a", "1"), ("b", "2")].map(|(n, t)| (dir.path().join(n), t.to_owned()));
         assert_eq!(write(&files[1..], true).unwrap(), Outcome::Passed);
-        assert_eq!(write(&files, true).unwrap(), Outcome::BadInput);
+        let refused = write(&files, true).unwrap_err();
+        assert_eq!(failure::code(&refused), failure::BAD_INPUT);
         assert!(!files[0].0.exists());
     }
 }

@@ -7,7 +7,7 @@ use rundir::RunDir;
 use testbed::{ProgramHome, Progress};
 use vm::guest::Guest;
 
-use crate::job::{self, ERROR_FILE, Job};
+use crate::job::{self, Job};
 
 /// Where the guest fills its run directory.
 const RESULTS: &str = "/run/results";
@@ -26,8 +26,8 @@ pub fn main() -> ! {
             let text = format!("{error:#}");
             eprintln!("wpanlab: {text}");
             // The console has it too, should the file not be writable.
-            let _ = std::fs::write(results.join(ERROR_FILE), text);
-            i32::from(crate::RUN_FAILED)
+            let _ = std::fs::write(RunDir::new(results).error(), text);
+            i32::from(crate::failure::RUN_FAILED)
         }
     };
     guest.finish(results, code)
@@ -51,6 +51,7 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
             guest.progress(&line);
         }
     };
+    guest.interrupt_when_asked()?;
     let options = testbed::Options {
         run_dir: RunDir::new(results),
         binary: "/proc/self/exe".into(),

@@ -11,9 +11,6 @@ use vm::Clock;
 
 use crate::cli::ClockArg;
 
-/// A file of the results that says why the run failed; absent when it did not.
-pub const ERROR_FILE: &str = "error.txt";
-
 /// What the host wants the guest to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {

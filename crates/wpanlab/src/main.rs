@@ -15,16 +15,19 @@
 //! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
 //! | [`mod@new`], [`examples`] | a first topology, and those that the project ships |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
-//! | [`progress`], [`output`] | progress on a terminal or as plain lines; results |
+//! | [`mod@analyze`] | `analyze`: captures taken anywhere |
+//! | [`progress`], [`output`], [`failure`] | progress on a terminal or as plain lines; results; errors and exit codes |
 
 #[macro_use]
 mod output;
 
+mod analyze;
 mod backend;
 mod clean;
 mod cli;
 mod doctor;
 mod examples;
+mod failure;
 mod guest;
 mod job;
 mod model;
@@ -45,17 +48,16 @@ use nodes::SignalSource;
 use topology::Plan;
 
 use cli::{Cli, Command, NodeArgs, SignalArg, VmCommand};
+use failure::Refused;
 
-/// What a command's end means to whoever called it.
+/// What a command found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything holds.
     Passed,
-    /// An expectation does not hold, or two runs differ.
+    /// An expectation does not hold, two runs differ, or captures show nothing.
     Failed,
-    /// The topology is wrong.
-    BadTopology,
-    /// An argument is wrong that the command line itself could not refuse.
+    /// Something of what was given is wrong, which has been said.
     BadInput,
 }
 
@@ -64,13 +66,19 @@ impl Outcome {
         match self {
             Outcome::Passed => 0,
             Outcome::Failed => 1,
-            Outcome::BadTopology | Outcome::BadInput => 2,
+            Outcome::BadInput => failure::BAD_INPUT,
         }
     }
 }
 
-/// Exit code of a run that failed itself.
-const RUN_FAILED: u8 = 3;
+/// How a command says what it found.
+#[derive(Clone, Copy, Debug)]
+pub struct Say {
+    /// As JSON.
+    pub json: bool,
+    /// The result only.
+    pub quiet: bool,
+}
 
 fn main() -> ExitCode {
     if vm::guest::is_guest() {
@@ -80,13 +88,17 @@ fn main() -> ExitCode {
     // A daemon's log is for reading later; the command's is for what went wrong.
     let base = u8::from(matches!(cli.command, Command::Node(_)));
     init_logging(cli.verbose.saturating_add(base));
-    match runtime().and_then(|runtime| runtime.block_on(dispatch(cli))) {
-        Ok(outcome) => ExitCode::from(outcome.code()),
-        Err(error) => {
-            eprintln!("wpanlab: {error:#}");
-            ExitCode::from(RUN_FAILED)
-        }
-    }
+    let json = cli.json;
+    let ended = runtime().and_then(|runtime| {
+        let ended = runtime.block_on(dispatch(cli));
+        // What was interrupted may still be measuring.
+        runtime.shutdown_background();
+        ended
+    });
+    ExitCode::from(match ended {
+        Ok(outcome) => outcome.code(),
+        Err(error) => failure::tell(&error, json),
+    })
 }
 
 /// One thread: children are told to die with the thread that started them, and a runtime's
@@ -110,45 +122,42 @@ fn init_logging(verbose: u8) {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // It would be said on standard error, which nobody reads then.
+        .log_internal_errors(false)
         .init();
 }
 
 async fn dispatch(cli: Cli) -> Result<Outcome> {
-    let show = progress::Show::new(cli.quiet || cli.json);
+    let say = Say {
+        json: cli.json,
+        quiet: cli.quiet,
+    };
+    let show = || progress::Show::new(say.quiet || say.json);
     match cli.command {
-        Command::Run(args) if args.seeds.is_some() => sweep::run(args, show, cli.json).await,
-        Command::Run(args) => run::run(args, show, cli.json, cli.quiet).await,
-        Command::New { file } => new::new(&file, cli.json),
-        Command::Examples { names, all, out } => examples::examples(&names, all, &out, cli.json),
-        Command::Check { topologies, set } => run::check(&topologies, &set),
+        Command::Run(args) if args.seeds.is_some() => sweep::run(args, show(), say).await,
+        Command::Run(args) => run::run(args, show(), say).await,
+        Command::New { file } => new::new(&file, say.json),
+        Command::Examples { names, all, out } => examples::examples(&names, all, &out, say.json),
+        Command::Check { topologies, set } => run::check(&topologies, &set, say),
         Command::Plan {
             topology,
             seed,
             set,
-        } => run::print_plan(&topology, seed, &set),
+        } => run::print_plan(&topology, seed, &set, say),
         Command::Schema => {
             out!("{}", topology::schema());
             Ok(Outcome::Passed)
         }
-        Command::Analyze {
-            self_test: true, ..
-        } => {
-            measure::selftest().context("self-test")?;
-            outln!("self-test passed: a known gap was measured back to within 1 ms");
-            Ok(Outcome::Passed)
+        Command::Analyze(args) => analyze::analyze(&args, say),
+        Command::Verify(args) => verify::verify(args, show(), say).await,
+        Command::Model(args) => model::model(&args, say.json, say.quiet),
+        Command::Report(args) => report::report(&args, say),
+        Command::Doctor => doctor::doctor(say.json).await,
+        Command::Clean { dry_run } => clean::clean(dry_run, say),
+        Command::Vm(VmCommand::Fetch { again }) => backend::fetch(again, show(), say),
+        Command::Node(_) | Command::Completions { .. } | Command::Man { .. } if say.json => {
+            Err(Refused("--json: this command's output is no result".into()).into())
         }
-        Command::Analyze {
-            captures,
-            all,
-            context,
-            ..
-        } => run::analyze(&captures, context, all, cli.json),
-        Command::Verify(args) => verify::verify(args, show).await,
-        Command::Model(args) => model::model(&args, cli.json, cli.quiet),
-        Command::Report(args) => report::report(&args, cli.quiet || cli.json),
-        Command::Doctor => doctor::doctor(cli.json).await,
-        Command::Clean { dry_run } => clean::clean(dry_run),
-        Command::Vm(VmCommand::Fetch) => backend::fetch(show),
         Command::Node(args) => node(args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -169,8 +178,7 @@ fn man(dir: &Path) -> Result<Outcome> {
 }
 
 async fn node(args: NodeArgs) -> Result<Outcome> {
-    let text = std::fs::read_to_string(&args.plan)
-        .with_context(|| format!("read {}", args.plan.display()))?;
+    let text = failure::read(&args.plan)?;
     let plan = match args.plan.extension() {
         Some(extension) if extension == "json" => Plan::from_json(text.as_bytes()),
         _ => Plan::from_yaml(&text),

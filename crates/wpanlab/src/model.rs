@@ -9,19 +9,13 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::cli::{FormatArg, ModelArgs};
+use crate::failure::Refused;
 
 /// Prints the model's tables and figures, or one figure, or writes them into a directory.
 pub fn model(args: &ModelArgs, json: bool, quiet: bool) -> Result<Outcome> {
-    match request(args, json) {
-        Ok(request) => {
-            answer(&request, quiet)?;
-            Ok(Outcome::Passed)
-        }
-        Err(wrong) => {
-            eprintln!("wpanlab: {wrong}");
-            Ok(Outcome::BadInput)
-        }
-    }
+    let request = request(args, json).map_err(Refused)?;
+    answer(&request, quiet)?;
+    Ok(Outcome::Passed)
 }
 
 /// What was asked for, checked.
@@ -83,7 +77,8 @@ fn answer(request: &Request, quiet: bool) -> Result<()> {
             out!("{}", model.figure(figure).csv());
             // A comment would not be CSV: the readings go beside it.
             if !quiet {
-                eprint!("{}", comp_model::text::reading_lines(&model.readings()));
+                let readings = comp_model::text::reading_lines(&model.readings());
+                errln!("{}", readings.trim_end());
             }
         }
         (Some(figure), FormatArg::Text) => {

@@ -46,6 +46,7 @@ fn text(file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure;
 
     #[test]
     fn a_new_topology_is_named_after_its_file_and_resolves_without_a_warning() {
@@ -70,6 +71,7 @@ mod tests {
         let file = dir.path().join("lab");
         assert_eq!(new(&file, true).unwrap(), Outcome::Passed);
         assert!(dir.path().join("lab.yaml").exists());
-        assert_eq!(new(&file, true).unwrap(), Outcome::BadInput);
+        let refused = new(&file, true).unwrap_err();
+        assert_eq!(failure::code(&refused), failure::BAD_INPUT);
     }
 }

@@ -1,8 +1,12 @@
-//! Results on standard output. Whoever reads them may stop reading: `wpanlab schema | head -1` has
-//! what it wants, and a run whose summary nobody reads has still passed or failed.
+//! What is written: results on standard output, progress and errors on standard error. Whoever
+//! reads may stop reading: `wpanlab schema | head -1` has what it wants, and a run of which nobody
+//! reads the progress any more goes on to its end.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+
+use anyhow::Result;
+use serde::Serialize;
 
 /// `print!`, of a result.
 macro_rules! out {
@@ -14,6 +18,11 @@ macro_rules! outln {
     ($($text:tt)*) => { $crate::output::write(format_args!("{}\n", format_args!($($text)*))) };
 }
 
+/// `eprintln!` that does not panic when nobody reads.
+macro_rules! errln {
+    ($($text:tt)*) => { $crate::output::write_error(format_args!("{}\n", format_args!($($text)*))) };
+}
+
 /// Writes to standard output. What cannot be written is said on standard error, unless nobody
 /// reads any more.
 pub(crate) fn write(text: Arguments<'_>) {
@@ -22,6 +31,17 @@ pub(crate) fn write(text: Arguments<'_>) {
     match written {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        Err(error) => eprintln!("wpanlab: cannot write to standard output: {error}"),
+        Err(error) => errln!("wpanlab: cannot write to standard output: {error}"),
     }
+}
+
+/// Writes to standard error, of which there is nowhere to say that it cannot be written to.
+pub(crate) fn write_error(text: Arguments<'_>) {
+    let _ = io::stderr().lock().write_fmt(text);
+}
+
+/// Writes a result as JSON.
+pub(crate) fn json(result: &impl Serialize) -> Result<()> {
+    outln!("{}", serde_json::to_string_pretty(result)?);
+    Ok(())
 }

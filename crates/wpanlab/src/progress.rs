@@ -1,5 +1,6 @@
 //! Progress: a bar on a terminal, plain lines elsewhere.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub enum Show {
     Nothing,
     /// One line per stage.
     Lines,
-    /// A bar.
+    /// A bar where it is known how much there is to do, else a sign of life.
     Bar(ProgressBar),
 }
 
@@ -29,10 +30,38 @@ pub struct Runs {
     pub total: usize,
     /// Runs of which an expectation does not hold, or which failed themselves.
     pub failed: usize,
+    /// How fast it is; not known before the first run has ended.
+    pub pace: Option<Pace>,
+}
+
+/// How fast a sweep is.
+pub struct Pace {
     /// Runs per minute of this call.
     pub per_minute: f64,
     /// Time left at that rate.
     pub left: Duration,
+}
+
+impl fmt::Display for Runs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Runs {
+            done,
+            total,
+            failed,
+            pace,
+        } = self;
+        write!(f, "{done} of {total} runs, {failed} failed")?;
+        match pace {
+            Some(Pace { per_minute, left }) => {
+                write!(
+                    f,
+                    ", {per_minute:.1} a minute, {} left",
+                    HumanDuration(*left)
+                )
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl Show {
@@ -41,10 +70,7 @@ impl Show {
         if quiet {
             Show::Nothing
         } else if std::io::stderr().is_terminal() {
-            let style =
-                ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {wide_bar} {eta}")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(0).with_style(style);
+            let bar = ProgressBar::no_length();
             bar.enable_steady_tick(Duration::from_millis(200));
             Show::Bar(bar)
         } else {
@@ -52,14 +78,15 @@ impl Show {
         }
     }
 
-    /// A stage begins.
+    /// A stage begins, of which nobody knows how long it takes.
     pub fn stage(&self, text: &str) {
         match self {
             Show::Nothing => {}
-            Show::Lines => eprintln!("{text}"),
+            Show::Lines => errln!("{text}"),
             Show::Bar(bar) => {
+                bar.unset_length();
+                bar.set_style(style("{spinner} {msg} [{elapsed}]"));
                 bar.set_message(text.to_owned());
-                bar.set_length(0);
             }
         }
     }
@@ -74,14 +101,12 @@ impl Show {
             (Progress::Ready { ready, of }, _) if ready == of => self.stage("daemons ready"),
             (Progress::Ready { .. }, _) => {}
             (Progress::Scenario { at, of }, Show::Bar(bar)) => {
-                bar.set_message("scenario");
-                bar.set_length(of.as_secs());
-                bar.set_position(at.as_secs());
+                measured(bar, "scenario", millis(*at), millis(*of));
             }
             (Progress::Scenario { at, of }, _) => {
                 if at.as_secs().is_multiple_of(PLAIN_EVERY.as_secs()) {
-                    let (at, of) = (format_duration(*at), format_duration(*of));
-                    self.stage(&format!("scenario: {at} of {of}"));
+                    let (at, of) = (at.as_secs(), format_duration(*of));
+                    self.stage(&format!("scenario: {at} s of {of}"));
                 }
             }
             (Progress::Event(_), _) => {}
@@ -91,24 +116,11 @@ impl Show {
 
     /// A sweep is this far.
     pub fn runs(&self, runs: &Runs) {
-        let Runs {
-            done,
-            total,
-            failed,
-            per_minute,
-            left,
-        } = *runs;
-        let text = format!(
-            "{done} of {total} runs, {failed} failed, {per_minute:.1} a minute, {} left",
-            HumanDuration(left)
-        );
         match self {
             Show::Nothing => {}
-            Show::Lines => eprintln!("{text}"),
+            Show::Lines => errln!("{runs}"),
             Show::Bar(bar) => {
-                bar.set_message(text);
-                bar.set_length(total as u64);
-                bar.set_position(done as u64);
+                measured(bar, &runs.to_string(), runs.done as u64, runs.total as u64);
             }
         }
     }
@@ -118,5 +130,63 @@ impl Show {
         if let Show::Bar(bar) = self {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A bar that is `at` `of` so much. What is left is estimated from where it began.
+fn measured(bar: &ProgressBar, text: &str, at: u64, of: u64) {
+    if bar.length() != Some(of) {
+        bar.set_style(style("{spinner} {msg} [{elapsed}] {wide_bar} {eta}"));
+        bar.set_length(of);
+        bar.set_position(at);
+        bar.reset_eta();
+    }
+    bar.set_message(text.to_owned());
+    bar.set_position(at);
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_has_no_pace_before_its_first_run_has_ended() {
+        let mut runs = Runs {
+            done: 0,
+            total: 8,
+            failed: 0,
+            pace: None,
+        };
+        assert_eq!(runs.to_string(), "0 of 8 runs, 0 failed");
+        runs.done = 2;
+        runs.pace = Some(Pace {
+            per_minute: 4.0,
+            left: Duration::from_secs(40),
+        });
+        assert_eq!(
+            runs.to_string(),
+            "2 of 8 runs, 0 failed, 4.0 a minute, 40 seconds left"
+        );
+    }
+
+    #[test]
+    fn a_bar_is_as_full_as_the_scenario_is_old_and_none_where_nobody_knows() {
+        let bar = ProgressBar::hidden();
+        let show = Show::Bar(bar.clone());
+        show.stage("boot the VM");
+        assert_eq!(bar.length(), None);
+        let (at, of) = (Duration::from_millis(400), Duration::from_millis(800));
+        show.testbed(&Progress::Scenario { at, of });
+        assert_eq!((bar.position(), bar.length()), (400, Some(800)));
+        show.testbed(&Progress::Finishing);
+        assert_eq!(bar.length(), None);
     }
 }

@@ -1,47 +1,82 @@
 //! `wpanlab report`: a run or a sweep as a page, figures and JUnit XML.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use report::Report;
+use serde_json::json;
 
-use crate::Outcome;
-use crate::cli::ReportArgs;
+use crate::cli::{ReportArgs, RunArgs};
+use crate::failure::Refused;
+use crate::{Outcome, Say, output};
 
 /// Writes `report.html`, and what else was asked for.
-pub fn report(args: &ReportArgs, quiet: bool) -> Result<Outcome> {
-    let report = match Report::read(&args.dir, args.compare) {
-        Ok(report) => report,
-        Err(wrong) => {
-            eprintln!("wpanlab: {wrong}");
-            return Ok(Outcome::BadInput);
-        }
-    };
-    let page = args
-        .out
-        .clone()
-        .unwrap_or_else(|| args.dir.join("report.html"));
-    write(&page, &report.html(), quiet)?;
+pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
+    let report = Report::read(&args.dir, args.compare).map_err(|e| Refused(e.to_string()))?;
+    let page = args.out.clone();
+    let page = page.unwrap_or_else(|| args.dir.join("report.html"));
+    let mut written = Written::default();
+    written.write(&page, &report.html())?;
     if let Some(dir) = &args.svg {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         for (name, svg) in report.svgs() {
-            write(&dir.join(format!("{name}.svg")), &svg, quiet)?;
+            written.write(&dir.join(format!("{name}.svg")), &svg)?;
         }
     }
     if let Some(file) = &args.junit {
-        write(file, &report.junit(), quiet)?;
+        written.write(file, &report.junit())?;
     }
-    for problem in report.problems() {
-        eprintln!("wpanlab: the report lacks something: {problem}");
+    if say.json {
+        let problems: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
+        output::json(&json!({ "written": written.0, "problems": problems }))?;
+    } else {
+        written.print(say);
+        complain(&report);
     }
     Ok(Outcome::Passed)
 }
 
-fn write(path: &Path, text: &str, quiet: bool) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
-    if !quiet {
-        outln!("{}", path.display());
+/// Writes what `run --report` and `--junit` ask for of the run or sweep in `dir`.
+pub fn beside(dir: &Path, args: &RunArgs, say: Say) -> Result<()> {
+    if args.report.is_none() && args.junit.is_none() {
+        return Ok(());
+    }
+    let report = Report::read(dir, args.compare)?;
+    let mut written = Written::default();
+    if let Some(file) = &args.report {
+        written.write(file, &report.html())?;
+    }
+    if let Some(file) = &args.junit {
+        written.write(file, &report.junit())?;
+    }
+    if !say.json {
+        written.print(say);
+        complain(&report);
     }
     Ok(())
+}
+
+fn complain(report: &Report) {
+    for problem in report.problems() {
+        errln!("wpanlab: the report lacks something: {problem}");
+    }
+}
+
+/// The files that were written.
+#[derive(Default)]
+struct Written(Vec<PathBuf>);
+
+impl Written {
+    fn write(&mut self, path: &Path, text: &str) -> Result<()> {
+        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        self.0.push(path.to_owned());
+        Ok(())
+    }
+
+    fn print(&self, say: Say) {
+        for path in self.0.iter().filter(|_| !say.quiet) {
+            outln!("{}", path.display());
+        }
+    }
 }

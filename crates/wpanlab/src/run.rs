@@ -4,25 +4,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ipnet::Ipv6Net;
 use measure::result::RunResult;
 use rundir::{RunDir, SweepDir};
-use topology::{Assignment, Loaded, Overrides, Parameter, Plan};
+use serde_json::json;
+use testbed::Interrupted;
+use topology::{Assignment, Diagnostics, Loaded, Overrides, Parameter, Plan};
 use units::Seed;
 
-use crate::Outcome;
 use crate::backend::How;
 use crate::cli::RunArgs;
+use crate::failure::{self, Refused};
 use crate::progress::Show;
+use crate::{Outcome, Say, output, report};
 
-/// Reads a topology with these assignments; diagnostics go to standard error and `None` comes back.
-pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Option<Plan>> {
-    Ok(read(path, seed, assignments)?.map(|loaded| loaded.plan))
+/// Reads a topology with these assignments.
+///
+/// # Errors
+/// [`topology::Diagnostics`] if it is wrong.
+pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Plan> {
+    Ok(read(path, seed, assignments)?.plan)
 }
 
 /// [`load`], with what there is to say of a topology that can be run.
-fn read(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Option<Loaded>> {
-    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+fn read(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Loaded> {
+    let text = failure::read(path)?;
     let overrides = Overrides {
         seed: seed.map(Seed),
         assignments: assignments.to_vec(),
@@ -30,130 +35,120 @@ fn read(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Op
     // Traces and movements are named relative to the topology's own file.
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
-    match topology::read(&path.display().to_string(), &text, overrides, &mut files) {
-        Ok(loaded) => Ok(Some(loaded)),
-        Err(diagnostics) => {
-            eprintln!("{diagnostics}");
-            Ok(None)
-        }
-    }
+    let name = path.display().to_string();
+    Ok(topology::read(&name, &text, overrides, &mut files)?)
 }
 
-/// The assignments of a single run; `None` if a parameter has several values, which has been said.
-pub fn single(parameters: &[Parameter]) -> Option<Vec<Assignment>> {
+/// The assignments of a single run, of which no parameter has several values.
+pub fn single(parameters: &[Parameter]) -> Result<Vec<Assignment>> {
     let several = parameters
         .iter()
         .find(|parameter| parameter.values().len() > 1);
     if let Some(parameter) = several {
         let (path, values) = (parameter.path(), parameter.values());
-        eprintln!(
-            "wpanlab: --set {path}={}: {} values are a sweep's, `wpanlab run --seeds A..B`; give one",
+        let text = format!(
+            "--set {path}={}: {} values are a sweep's, `wpanlab run --seeds A..B`; give one",
             values.join(","),
             values.len()
         );
-        return None;
+        return Err(Refused(text).into());
     }
-    Parameter::combinations(parameters).pop()
+    Ok(Parameter::combinations(parameters)
+        .pop()
+        .unwrap_or_default())
 }
 
 /// Warnings go to standard error.
 fn warn(loaded: &Loaded) {
     if let Some(warnings) = &loaded.warnings {
-        eprintln!("{warnings}");
+        errln!("{warnings}");
     }
 }
 
 /// `wpanlab check`: every file is read, whatever the others hold.
-pub fn check(paths: &[PathBuf], set: &[Parameter]) -> Result<Outcome> {
-    let Some(assignments) = single(set) else {
-        return Ok(Outcome::BadInput);
-    };
+pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> {
+    let assignments = single(set)?;
     let mut outcome = Outcome::Passed;
+    let mut checked = Vec::new();
     for path in paths {
-        match read(path, None, &assignments)? {
-            Some(loaded) => {
-                warn(&loaded);
+        let name = path.display().to_string();
+        match read(path, None, &assignments) {
+            Ok(loaded) => {
                 let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
-                outln!("{}: {nodes} nodes, {steps} steps", path.display());
+                if !say.json {
+                    warn(&loaded);
+                    outln!("{name}: {nodes} nodes, {steps} steps");
+                }
+                let warnings = loaded.warnings.as_ref().map(failure::problems);
+                checked.push(json!({
+                    "topology": name,
+                    "valid": true,
+                    "nodes": nodes,
+                    "steps": steps,
+                    "warnings": warnings.unwrap_or_default(),
+                }));
             }
-            None => outcome = Outcome::BadTopology,
+            Err(error) => {
+                outcome = Outcome::BadInput;
+                if !say.json {
+                    failure::tell(&error, false);
+                }
+                let problems = match error.downcast_ref::<Diagnostics>() {
+                    Some(diagnostics) => failure::problems(diagnostics),
+                    None => vec![json!({ "message": failure::text(&error) })],
+                };
+                checked.push(json!({ "topology": name, "valid": false, "problems": problems }));
+            }
         }
+    }
+    if say.json {
+        output::json(&checked)?;
     }
     Ok(outcome)
 }
 
 /// `wpanlab plan`.
-pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter]) -> Result<Outcome> {
-    let Some(assignments) = single(set) else {
-        return Ok(Outcome::BadInput);
-    };
-    let Some(loaded) = read(path, seed, &assignments)? else {
-        return Ok(Outcome::BadTopology);
-    };
+pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -> Result<Outcome> {
+    let loaded = read(path, seed, &single(set)?)?;
+    if say.json {
+        return output::json(&loaded.plan).map(|()| Outcome::Passed);
+    }
     warn(&loaded);
     out!("{}", loaded.plan.to_yaml());
     Ok(Outcome::Passed)
 }
 
-/// `wpanlab analyze`. Damage further on in a file is said, after what could be read.
-pub fn analyze(
-    captures: &[PathBuf],
-    contexts: Vec<(u8, Ipv6Net)>,
-    all: bool,
-    json: bool,
-) -> Result<Outcome> {
-    let mut options = measure::analysis::Options::default();
-    options.decode.contexts = contexts.into_iter().collect();
-    let (analysis, damage) = measure::analyze(captures, &options)?;
-    if json {
-        outln!(
-            "{}",
-            serde_json::to_string_pretty(&measure::export::Report::of(&analysis))?
-        );
-    } else {
-        let table = if all {
-            measure::text::Table::All
-        } else {
-            measure::text::Table::Notable
-        };
-        out!("{}", measure::text::report(&analysis, table));
-    }
-    for error in &damage {
-        eprintln!("wpanlab: {error}");
-    }
-    Ok(if damage.is_empty() {
-        Outcome::Passed
-    } else {
-        Outcome::Failed
-    })
-}
-
-/// `wpanlab run`.
-pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<Outcome> {
-    let Some(assignments) = single(&args.set) else {
-        return Ok(Outcome::BadInput);
-    };
-    let Some(plan) = load(&args.topology, args.seed, &assignments)? else {
-        return Ok(Outcome::BadTopology);
-    };
+/// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.
+pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
+    let assignments = single(&args.set)?;
+    let plan = load(&args.topology, args.seed, &assignments)?;
     let dir = choose_run_dir(&plan.name, &args)?;
     let how = How::choose(&args.how, &show).await?;
     make_run_dir(&dir)?;
-    let outcome = perform(&plan, &how, &dir, &show).await;
+    let lived = how.run(&plan, &dir, &show).await;
+    if let Err(error) = lived {
+        show.done();
+        if !is_occupied(dir.root()) {
+            // Nothing was seen: an empty directory would only be in the way of the next run.
+            fs::remove_dir(dir.root())
+                .with_context(|| format!("remove {}", dir.root().display()))?;
+            return Err(error);
+        }
+        // The result says that it is not all of the run, whoever measures it.
+        fs::write(dir.error(), failure::text(&error))
+            .with_context(|| format!("write {}", dir.error().display()))?;
+        let mut place = format!("what was seen until then is in {}", dir.root().display());
+        if error.downcast_ref::<Interrupted>().is_some()
+            && let Err(why) = print_partial(&dir, &args, say).await
+        {
+            place.push_str(&format!(", not measured ({})", failure::text(&why)));
+        }
+        return Err(error.context(place));
+    }
+    let result = measure(&dir, &show).await;
     show.done();
-    if outcome.is_err() && !is_occupied(dir.root()) {
-        // Nothing was seen: an empty directory would only be in the way of the next run.
-        fs::remove_dir(dir.root()).with_context(|| format!("remove {}", dir.root().display()))?;
-        return outcome.map(|_| Outcome::Failed);
-    }
-    let result =
-        outcome.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
-    if json {
-        outln!("{}", serde_json::to_string_pretty(&result)?);
-    } else if !quiet {
-        out!("{}", measure::text::summary(&result));
-        print_paths(&dir)?;
-    }
+    let result = result.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
+    print_result(&dir, &result, &args, say)?;
     Ok(if result.passed {
         Outcome::Passed
     } else {
@@ -161,9 +156,34 @@ pub async fn run(args: RunArgs, show: Show, json: bool, quiet: bool) -> Result<O
     })
 }
 
+/// Says what a run showed that did not come to its end.
+///
+/// # Errors
+/// It was over before everything that is measured came to be, maybe.
+async fn print_partial(dir: &RunDir, args: &RunArgs, say: Say) -> Result<()> {
+    let result = measure(dir, &Show::Nothing).await?;
+    print_result(dir, &result, args, say)
+}
+
+fn print_result(dir: &RunDir, result: &RunResult, args: &RunArgs, say: Say) -> Result<()> {
+    if say.json {
+        output::json(result)?;
+    } else {
+        out!("{}", measure::text::summary(result));
+        if !say.quiet {
+            print_paths(dir)?;
+        }
+    }
+    report::beside(dir.root(), args, say)
+}
+
 /// The live half, then the measurement.
 pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Result<RunResult> {
     how.run(plan, dir, show).await?;
+    measure(dir, show).await
+}
+
+async fn measure(dir: &RunDir, show: &Show) -> Result<RunResult> {
     show.stage("measure");
     // A sweep's other runs go on meanwhile.
     let dir = dir.clone();
@@ -221,23 +241,20 @@ fn next_free(base: &Path, name: &str) -> PathBuf {
     base.join(format!("{name}-{number}"))
 }
 
+/// One line each, however many interfaces there are.
 fn print_paths(dir: &RunDir) -> Result<()> {
+    let captures = fs::read_dir(dir.captures())
+        .and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>())
+        .with_context(|| dir.captures().display().to_string())?;
+    let merged = dir.merged_capture();
+    let single = captures.iter().filter(|entry| entry.path() != merged);
     outln!("run directory  {}", dir.root().display());
     outln!("result         {}", dir.result().display());
     outln!(
-        "captures       {}  (all interfaces)",
-        dir.merged_capture().display()
+        "captures       {}  (of all interfaces; {} of single ones beside it)",
+        merged.display(),
+        single.count()
     );
-    let mut captures: Vec<PathBuf> = fs::read_dir(dir.captures())
-        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
-        .with_context(|| dir.captures().display().to_string())?;
-    captures.sort();
-    for capture in captures
-        .iter()
-        .filter(|path| **path != dir.merged_capture())
-    {
-        outln!("               {}", capture.display());
-    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use measure::distribution::{Distribution, Origin, Row, table};
 use rundir::{RunDir, SweepDir};
 use testbed::Signals;
@@ -21,11 +21,11 @@ use tokio::task::{JoinSet, LocalSet};
 use topology::{Assignment, Parameter, Plan};
 use units::Seed;
 
-use crate::Outcome;
 use crate::backend::How;
 use crate::cli::RunArgs;
-use crate::progress::{Runs, Show};
+use crate::progress::{Pace, Runs, Show};
 use crate::run::{choose_run_dir, is_occupied, load, make_run_dir, perform};
+use crate::{Outcome, Say, failure, report};
 
 mod journal;
 mod manifest;
@@ -43,13 +43,11 @@ struct Point {
 }
 
 /// Runs the topology once per point and seed. Each run is what `--seed` and `--set` alone give.
-pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
+pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let Some(seeds) = args.seeds.clone() else {
         bail!("a sweep needs --seeds A..B");
     };
-    let Some(points) = points(&args, *seeds.start())? else {
-        return Ok(Outcome::BadTopology);
-    };
+    let points = points(&args, *seeds.start())?;
     let name = points.first().map_or("", |point| point.plan.name.as_str());
     let dir = choose_run_dir(name, &args)?;
     let sweep_dir = SweepDir::new(dir.root());
@@ -89,13 +87,16 @@ pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
         &table::runs(&distribution.parameters, &rows),
     )?;
     write(&sweep_dir.figures_table(), &table::figures(&distribution))?;
-    if json {
+    if say.json {
         out!("{}", distribution.to_json());
     } else {
         let compare = args.compare.map(|delay| delay.as_secs_f64());
         out!("{}", distribution.report(&rows, compare));
-        outln!("runs in {}", sweep_dir.root().display());
+        if !say.quiet {
+            outln!("runs in {}", sweep_dir.root().display());
+        }
     }
+    report::beside(sweep_dir.root(), &args, say)?;
     let broken = rows.iter().filter(|row| row.error.is_some()).count();
     if broken > 0 {
         bail!(
@@ -111,21 +112,18 @@ pub async fn run(args: RunArgs, show: Show, json: bool) -> Result<Outcome> {
     })
 }
 
-/// Every combination of the parameters' values with its plan; `None` if one has none, which has
-/// been said.
-fn points(args: &RunArgs, seed: u64) -> Result<Option<Vec<Point>>> {
+/// Every combination of the parameters' values with its plan.
+fn points(args: &RunArgs, seed: u64) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for (index, assignments) in Parameter::combinations(&args.set).into_iter().enumerate() {
-        let Some(plan) = load(&args.topology, Some(seed), &assignments)? else {
-            return Ok(None);
-        };
+        let plan = load(&args.topology, Some(seed), &assignments)?;
         points.push(Point {
             number: index + 1,
             assignments,
             plan,
         });
     }
-    Ok(Some(points))
+    Ok(points)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -155,6 +153,7 @@ impl Sweep<'_> {
             .collect();
         let mut tally = Tally::new(journal, missing.len());
         let mut missing = missing.into_iter();
+        show.runs(&tally.progress());
         let mut signals = Signals::listen().context("signal handlers")?;
         let mut interrupted = None;
         let tasks = LocalSet::new();
@@ -180,7 +179,7 @@ impl Sweep<'_> {
                 let (origin, outcome) = ended.context("a run's task")?;
                 let row = match outcome {
                     Err(_) if interrupted.is_some() => continue,
-                    Err(error) => Row::broken(origin, format!("{error:#}")),
+                    Err(error) => Row::broken(origin, failure::text(&error)),
                     Ok(row) => row,
                 };
                 tally.count(&row);
@@ -196,7 +195,7 @@ impl Sweep<'_> {
             Some(signal) => {
                 show.done();
                 let root = self.dir.root().display();
-                Err(signal).with_context(|| {
+                Err(Error::from(signal)).with_context(|| {
                     format!("{done} of {total} runs are done; --out {root} --resume goes on")
                 })
             }
@@ -234,8 +233,8 @@ async fn measured(
     origin: &Origin,
 ) -> Result<Row> {
     // The seed decides identifiers, so each run has its own plan; the text was valid before.
-    let plan = load(&args.topology, Some(origin.seed.0), assignments)?;
-    let plan = plan.context("the topology is not valid with this seed")?;
+    let plan = load(&args.topology, Some(origin.seed.0), assignments)
+        .context("the topology is not valid with this seed")?;
     let root = dir.root();
     if root.exists() {
         // What an interrupted sweep left of it.
@@ -282,14 +281,18 @@ impl Tally {
 
     fn progress(&self) -> Runs {
         let elapsed = self.since.elapsed();
-        let each = elapsed / self.fresh.max(1);
-        let missing = u32::try_from(self.total - self.done).unwrap_or(u32::MAX);
+        let pace = elapsed.checked_div(self.fresh).map(|each| {
+            let missing = u32::try_from(self.total - self.done).unwrap_or(u32::MAX);
+            Pace {
+                per_minute: 60.0 / each.as_secs_f64().max(1e-9),
+                left: each.saturating_mul(missing),
+            }
+        });
         Runs {
             done: self.done,
             total: self.total,
             failed: self.failed,
-            per_minute: 60.0 / each.as_secs_f64().max(1e-9),
-            left: each.saturating_mul(missing),
+            pace,
         }
     }
 }

@@ -6,24 +6,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rundir::RunDir;
+use serde_json::json;
 
-use crate::Outcome;
 use crate::backend::{self, How};
 use crate::cli::VerifyArgs;
 use crate::progress::Show;
 use crate::run::{load, perform, single};
+use crate::{Outcome, Say, output};
 
 /// Runs the topology `args.runs` times and compares every artefact with the first run's.
-pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
-    let Some(assignments) = single(&args.set) else {
-        return Ok(Outcome::BadInput);
-    };
-    let Some(plan) = load(&args.topology, args.seed, &assignments)? else {
-        return Ok(Outcome::BadTopology);
-    };
+pub async fn verify(args: VerifyArgs, show: Show, say: Say) -> Result<Outcome> {
+    let plan = load(&args.topology, args.seed, &single(&args.set)?)?;
     let how = How::virtual_clock(args.kernel.as_deref(), &show)?;
     let scratch = tempfile::tempdir().context("temporary directory")?;
     let mut first: Option<BTreeMap<PathBuf, Vec<u8>>> = None;
+    let mut difference = None;
     for number in 1..=args.runs {
         show.stage(&format!("run {number} of {}", args.runs));
         let dir = RunDir::new(scratch.path().join(number.to_string()));
@@ -36,23 +33,29 @@ pub async fn verify(args: VerifyArgs, show: Show) -> Result<Outcome> {
             first = Some(files);
             continue;
         };
-        if let Some(difference) = first_difference(expected, &files) {
-            show.done();
-            outln!(
-                "{}: run {number} differs from run 1: {difference}",
-                plan.name
-            );
-            return Ok(Outcome::Failed);
+        difference = first_difference(expected, &files).map(|what| (number, what));
+        if difference.is_some() {
+            break;
         }
     }
     show.done();
+    let (name, runs) = (&plan.name, args.runs);
     let files = first.map_or(0, |files| files.len());
-    outln!(
-        "{}: {} runs, {files} files each, identical",
-        plan.name,
-        args.runs
-    );
-    Ok(Outcome::Passed)
+    match &difference {
+        _ if say.json => output::json(&json!({
+            "topology": name,
+            "runs": runs,
+            "files": files,
+            "identical": difference.is_none(),
+            "difference": difference.as_ref().map(|(run, what)| json!({ "run": run, "what": what })),
+        }))?,
+        Some((run, what)) => outln!("{name}: run {run} differs from run 1: {what}"),
+        None => outln!("{name}: {runs} runs, {files} files each, identical"),
+    }
+    Ok(match difference {
+        Some(_) => Outcome::Failed,
+        None => Outcome::Passed,
+    })
 }
 
 /// The first file that is not the same in both, and where.

@@ -75,6 +75,11 @@ impl Key {
         }
     }
 
+    /// Whether both are of one request, whatever its body.
+    pub(super) fn is_like(&self, other: &Key) -> bool {
+        (self.peer, self.context, &self.request) == (other.peer, other.context, &other.request)
+    }
+
     /// Bytes of the request that it holds.
     pub(super) fn len(&self) -> usize {
         self.request.len()
@@ -149,9 +154,7 @@ impl<T: Sized> Bodies<T> {
     /// A body, which is in use: it stays for another `lifetime`. A key without the body of its
     /// request finds what was used last.
     pub(super) fn touch(&mut self, now: SimTime, key: &Key, lifetime: Duration) -> Option<&T> {
-        let same = |(other, _): &(&Key, &mut Kept<T>)| {
-            (other.peer, other.context, &other.request) == (key.peer, key.context, &key.request)
-        };
+        let same = |(other, _): &(&Key, &mut Kept<T>)| other.is_like(key);
         let of_request = self.bodies.range_mut(key..).take_while(same);
         let fits = of_request.filter(|(other, kept)| {
             now < kept.expires && (key.body.is_none() || other.body == key.body)

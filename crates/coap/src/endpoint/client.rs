@@ -522,11 +522,10 @@ impl Endpoint {
     pub(super) fn fail(&mut self, now: SimTime, id: RequestId, reason: Failure) {
         self.forget_fetch(id);
         if let Some(failed) = self.finish_and_send(now, id) {
-            // Of a notification whose blocks cannot be had the next one tells.
-            if matches!(failed.role, Role::Fetch(_)) {
-                return;
+            match failed.role {
+                Role::Fetch(fetch) => self.notification_lost(fetch, reason),
+                Role::Request | Role::Observation(_) => self.fail_event(id, failed.to, reason),
             }
-            self.fail_event(id, failed.to, reason);
         }
     }
 

@@ -91,7 +91,9 @@ impl Endpoint {
             }
             _ => return,
         }
-        self.forget_fetch(id);
+        if let Some(fetch) = self.forget_fetch(id) {
+            self.notification_lost(fetch, Failure::Superseded);
+        }
         let lifetime = Duration::from_secs(max_age).saturating_add(LATE);
         self.keep_observing(now, id, now + lifetime);
         if more {
@@ -172,15 +174,29 @@ impl Endpoint {
         }
     }
 
-    /// Stops fetching the blocks of a notification that is not the newest any more.
-    pub(super) fn forget_fetch(&mut self, id: RequestId) {
+    /// Stops fetching the blocks of a notification; which one, if there was one.
+    pub(super) fn forget_fetch(&mut self, id: RequestId) -> Option<Fetch> {
         let observed = self.requests.get_mut(&id).map(|request| &mut request.role);
-        if let Some(Role::Observation(observation)) = observed
-            && let Some(fetch) = observation.fetch.take()
-            && let Some(stopped) = self.finish(fetch)
-        {
-            self.send_later(stopped.to.into());
+        let Some(Role::Observation(observation)) = observed else {
+            return None;
+        };
+        let fetch = observation.fetch.take()?;
+        let stopped = self.finish(fetch)?;
+        self.send_later(stopped.to.into());
+        match stopped.role {
+            Role::Fetch(fetch) => Some(fetch),
+            Role::Request | Role::Observation(_) => None,
         }
+    }
+
+    /// The blocks of a notification cannot be had.
+    pub(super) fn notification_lost(&mut self, fetch: Fetch, reason: Failure) {
+        self.events.push_back(Event::NotificationLost {
+            id: fetch.observation,
+            message_id: fetch.message_id,
+            sequence: fetch.sequence,
+            reason,
+        });
     }
 
     /// Whether a response belongs to an observation of ours and not to where it came from: a

@@ -6,7 +6,7 @@
 //! every [`Params::confirm_notifications`](crate::Params::confirm_notifications)th is CON, as is
 //! the first after [`Endpoint::release_notifications`] and the first in 24 hours (§4.5). While a
 //! CON is unacknowledged the observer gets nothing else (§4.5.1), then the latest state; states
-//! between are not sent. A Reset, a CON without answer, Observe 1 and an error state end it.
+//! between are not sent. So it is while it fetches the further blocks of one. A Reset, a CON without answer, Observe 1 and an error state end it.
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
 //! [`PER_PEER`] observations per peer, [`MAX_OBSERVERS`] in all, each by a request of no more than
@@ -20,7 +20,7 @@ use units::SimTime;
 
 use super::bodies::{Asked, Key};
 use super::peer::Peer;
-use super::{Endpoint, ExchangeId};
+use super::{Endpoint, ExchangeId, Timer};
 use crate::block::Block;
 use crate::message::{Kind, Request, Response, option};
 use crate::protection::{Association, ContextId};
@@ -82,6 +82,8 @@ pub(super) struct Observer {
     in_flight: Option<Response>,
     /// The state to send next.
     pending: Option<Response>,
+    /// It has further blocks of the last one to fetch, and is waited for until then.
+    fetches_until: Option<SimTime>,
 }
 
 /// Names an observer.
@@ -110,6 +112,7 @@ impl Endpoint {
     /// peer for [`Endpoint::notify`] of its path and [`Endpoint::notify_one`] of `id`.
     pub fn respond_observed(&mut self, now: SimTime, id: ExchangeId, mut response: Response) {
         let registered = self.register(now, id, &response);
+        let length = response.payload.len();
         if let Some((_, sequence)) = registered {
             let sequence = u64::from(sequence);
             response.options.push_uint(option::OBSERVE, sequence);
@@ -117,7 +120,10 @@ impl Endpoint {
         let answered = self.answer(now, id, response);
         if let Some((key, _)) = registered {
             match (answered, self.observers.get_mut(&key)) {
-                (Ok(association), Some(observer)) => observer.association = association,
+                (Ok(association), Some(observer)) => {
+                    observer.association = association;
+                    self.await_fetch(now, key, length);
+                }
                 _ => drop(self.observers.remove(&key)),
             }
         }
@@ -161,6 +167,7 @@ impl Endpoint {
             last: None,
             in_flight: None,
             pending: None,
+            fetches_until: None,
         };
         self.observers.insert(key, observer);
         Some((key, sequence))
@@ -253,7 +260,8 @@ impl Endpoint {
         let Some(observer) = self.observers.get_mut(&key) else {
             return;
         };
-        if !self.notifying || observer.in_flight.is_some() {
+        let waits = observer.in_flight.is_some() || observer.fetches_until.is_some();
+        if !self.notifying || waits {
             return;
         }
         let Some(state) = observer.pending.take() else {
@@ -286,6 +294,7 @@ impl Endpoint {
             observer.unconfirmed += 1;
             Kind::NonConfirmable
         };
+        let length = response.payload.len();
         let mut response = self.first_block(now, asked, response);
         let protected = self.protect_response(now, to, &mut association, &mut response);
         if ends || protected.is_err() {
@@ -296,10 +305,62 @@ impl Endpoint {
         if protected.is_err() {
             return;
         }
+        self.await_fetch(now, key, length);
         let bytes = Message::response(kind, message_id, key.1, response).encode();
         match kind {
             Kind::Confirmable => self.transmit_confirmable(now, to, message_id, bytes),
             _ => self.transmit(to, bytes),
+        }
+    }
+
+    /// An observer has got the first block of a body of `length` bytes: it fetches the others, if
+    /// there are any.
+    fn await_fetch(&mut self, now: SimTime, key: ObserverKey, length: usize) {
+        let Some(observer) = self.observers.get_mut(&key) else {
+            return;
+        };
+        let (largest, asked) = (self.params.block_size, observer.block2);
+        let size = asked.map_or(largest, |block| block.size.min(largest));
+        let params = &self.params;
+        let patience = params.ack_timeout.mul_f64(params.ack_random_factor);
+        let until = (length > size.bytes()).then_some(now + patience);
+        if let Some(former) = std::mem::replace(&mut observer.fetches_until, until) {
+            self.timers.remove(&(former, Timer::Notify(key)));
+        }
+        if let Some(until) = until {
+            self.timers.insert((until, Timer::Notify(key)));
+        }
+    }
+
+    /// A peer was given a further block of what it asked for in `message`, with `more` to come: with
+    /// the last one its observation goes on.
+    pub(super) fn block_fetched(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        context: Option<ContextId>,
+        message: &Message,
+        more: bool,
+    ) {
+        if self.observers.values().all(|o| o.fetches_until.is_none()) {
+            return;
+        }
+        let wanted = Key::new(from.into(), context, message.code, &message.options);
+        let fetching = |o: &Observer| o.fetches_until.is_some() && o.key.is_like(&wanted);
+        let fetching = self.observers.iter().filter(|(_, o)| fetching(o));
+        let keys: Vec<ObserverKey> = fetching.map(|(key, _)| *key).collect();
+        for key in keys {
+            let length = if more { usize::MAX } else { 0 };
+            self.await_fetch(now, key, length);
+            self.send_pending(now, key);
+        }
+    }
+
+    /// An observer has asked for no further block for long enough.
+    pub(super) fn stop_awaiting_fetch(&mut self, now: SimTime, key: ObserverKey) {
+        if let Some(observer) = self.observers.get_mut(&key) {
+            observer.fetches_until = None;
+            self.send_pending(now, key);
         }
     }
 

@@ -9,6 +9,7 @@ use super::bodies::Asked;
 use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
+use crate::block::Block;
 use crate::message::{Code, Kind, Request, Response, option};
 use crate::protection::{Association, Refusal, Unprotectable};
 use crate::wire::{Message, Token};
@@ -130,7 +131,11 @@ impl Endpoint {
         let (asked, payload) = match self.take_blocks(now, from, context, &message) {
             Taken::Whole(asked, payload) => (asked, payload),
             Taken::Answered(response) => {
+                let given = Block::of(&response.options, option::BLOCK2);
                 self.answer_at_once(now, from, &message, association, response);
+                if let Ok(Some(given)) = given {
+                    self.block_fetched(now, from, context, &message, given.more);
+                }
                 let message_id = message.message_id;
                 self.events.push_back(Event::Block { from, message_id });
                 return;

@@ -633,3 +633,87 @@ fn s2_4_what_waits_for_a_transfer_that_fails_or_is_cancelled_goes_on() {
         assert_eq!(next, Some(block(0, false, 64)));
     }
 }
+
+/// A GET of `/status` that registers an observation, or asks for a further block of it.
+fn observes(message_id: u16, block2: Option<u32>) -> Message {
+    let token = Token::new(b"o").unwrap();
+    let mut message = message(Kind::Confirmable, Code::GET, message_id, token);
+    message.options.push(option::URI_PATH, *b"status");
+    match block2 {
+        None => message.options.push_uint(option::OBSERVE, 0),
+        Some(number) => message
+            .options
+            .push_uint(option::BLOCK2, block(number, false, 64).value()),
+    }
+    message
+}
+
+#[test]
+fn s2_6_an_observer_hears_of_the_latest_state_when_it_has_fetched_the_one_before() {
+    let mut server = Subject::new(params(64));
+    server.receive(1, &observes(1, None));
+    let exchange = server.one_exchange();
+    let (endpoint, now) = (&mut server.endpoint, server.now);
+    endpoint.respond_observed(now, exchange, large(&body(150)));
+    server.sent_one();
+    // Two states come while the blocks of the first one cross.
+    server
+        .endpoint
+        .notify(server.now, "/status", &large(&body(151)));
+    server.receive(1, &observes(2, Some(1)));
+    server
+        .endpoint
+        .notify(server.now, "/status", &large(&body(152)));
+    assert_eq!(server.sent_one().payload, body(150)[64..128]);
+    server.receive(1, &observes(3, Some(2)));
+    let sent: Vec<Message> = server.sent().into_iter().map(|(_, m)| m).collect();
+    let [last, notification] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(last.payload, body(150)[128..]);
+    assert_eq!(notification.options.get_uint(option::SIZE2), Some(152));
+    // An observer that fetches nothing is not waited for longer than a block may take.
+    server
+        .endpoint
+        .notify(server.now, "/status", &large(&body(153)));
+    server.advance(secs(1.9));
+    assert_eq!(server.sent(), []);
+    server.advance(secs(2.1));
+    let next = server.sent_one();
+    assert_eq!(next.options.get_uint(option::SIZE2), Some(153));
+}
+
+#[test]
+fn s2_6_a_client_gives_up_the_body_that_a_newer_notification_replaces_and_says_so() {
+    let mut client = Subject::new(params(64));
+    let (now, to) = (client.now, peer(1));
+    let id = client.endpoint.observe(now, to, CON, get("/status"));
+    let asked = client.sent_one();
+    let notify = |sequence: u64, message_id, whole: &[u8]| {
+        let mut first = serve_block(&asked, whole);
+        (first.kind, first.message_id) = (Kind::NonConfirmable, message_id);
+        first.options.push_uint(option::OBSERVE, sequence);
+        first
+    };
+    let mut first = notify(1, 0, &body(150));
+    (first.kind, first.message_id) = (Kind::Acknowledgement, asked.message_id);
+    client.receive(1, &first);
+    client.sent_one();
+    client.receive(1, &notify(2, 77, &body(100)));
+    let lost = Event::NotificationLost {
+        id,
+        message_id: asked.message_id,
+        sequence: 1,
+        reason: Failure::Superseded,
+    };
+    assert_eq!(client.events(), [lost]);
+    client.fire();
+    let rest = client.sent_one();
+    client.receive(1, &serve_block(&rest, &body(100)));
+    let events = client.events();
+    let whole = |event: &Event| match event {
+        Event::Notification { response, .. } => response.payload == body(100),
+        _ => false,
+    };
+    assert!(events.len() == 1 && whole(&events[0]), "{events:?}");
+}

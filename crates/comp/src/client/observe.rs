@@ -13,15 +13,15 @@ impl Client {
         }
     }
 
-    /// A state of a resource that is observed. The first one answers the request.
-    pub(crate) fn notified(
+    /// A state of a resource that is observed, or that there was one. The first one answers the
+    /// request.
+    pub(crate) fn heard_of(
         &mut self,
         now: SimTime,
         endpoint: &mut Endpoint,
         id: RequestId,
         message_id: u16,
-        sequence: u32,
-        response: Response,
+        state: Outcome,
     ) {
         let Some(purpose) = self.requests.get_mut(&id) else {
             return;
@@ -30,7 +30,7 @@ impl Client {
             return;
         };
         let before = std::mem::replace(purpose, Purpose::Observation(call, target));
-        self.tell(call, Outcome::Notified { sequence, response });
+        self.tell(call, state);
         if matches!(before, Purpose::Call(..)) {
             self.outstanding -= 1;
             if let Some(peer) = self.peers.get_mut(&target) {

@@ -209,6 +209,20 @@ impl Requests {
     }
 }
 
+/// Each address once, in the order in which they come first, with how often it comes.
+fn counted(addresses: impl Iterator<Item = SocketAddr>) -> Vec<(SocketAddr, usize)> {
+    let mut counts: Vec<(SocketAddr, usize)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for address in addresses {
+        let place = *places.entry(address).or_insert(counts.len());
+        match counts.get_mut(place) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((address, 1)),
+        }
+    }
+    counts
+}
+
 impl Flow {
     pub(super) fn new(key: Key, members: Members, rebindings: Arc<[Rebinding]>) -> Flow {
         let (exchanges, observations) = members;
@@ -253,14 +267,27 @@ impl Flow {
     /// The addresses that answered, in the order of their first responses, with the number of
     /// requests that each answered.
     pub fn addresses(&self) -> Vec<(SocketAddr, usize)> {
-        let mut addresses: Vec<(SocketAddr, usize)> = Vec::new();
-        for edge in self.responses() {
-            match addresses.iter_mut().find(|(a, _)| *a == edge.from) {
-                Some((_, count)) => *count += 1,
-                None => addresses.push((edge.from, 1)),
-            }
-        }
-        addresses
+        counted(self.responses().into_iter().map(|edge| edge.from))
+    }
+
+    /// The addresses that did not answer, in the order of their first such requests, with the
+    /// number of requests that each was sent in vain.
+    pub fn unanswered(&self) -> Vec<(SocketAddr, usize)> {
+        let silent = self.exchanges.iter().filter(|e| e.answer.is_none());
+        counted(silent.flat_map(Exchange::destinations))
+    }
+
+    /// The addresses that were asked, each once, in the order of the first request to each.
+    pub fn destinations(&self) -> Vec<SocketAddr> {
+        let asked = counted(self.exchanges.iter().flat_map(Exchange::destinations));
+        asked.into_iter().map(|(address, _)| address).collect()
+    }
+
+    /// Whether nothing but the pattern of requests says that the addresses which were asked are
+    /// one node's: neither the caller nor a message names it.
+    pub fn is_guessed(&self) -> bool {
+        let asked = self.destinations();
+        self.node.is_none() && asked.iter().any(|a| a.ip() != asked[0].ip())
     }
 
     /// The first response to every answered request and every notification, in the order

@@ -149,6 +149,17 @@ impl Exchange {
     pub fn retransmissions(&self) -> usize {
         self.transmissions.len() - 1
     }
+
+    /// Where to it was sent, each address once.
+    pub fn destinations(&self) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for to in self.transmissions.iter().map(|t| t.to) {
+            if !addresses.contains(&to) {
+                addresses.push(to);
+            }
+        }
+        addresses
+    }
 }
 
 /// What a client began, in the order of time.

@@ -199,6 +199,16 @@ fn an_observation_is_asked_for_once_and_again_a_second_after_it_has_ended() {
         requester.handle_outcome(at(time), call, notified(sequence), &mut node);
     }
     assert_eq!(requester.tally().answered, 1, "the first state answers");
+    // One that is replaced while it crosses is told, and ends nothing.
+    let reason = Failure::Superseded;
+    let lost = Outcome::NotificationLost {
+        sequence: 4,
+        reason,
+    };
+    requester.handle_outcome(at(350), call, lost, &mut node);
+    let target = TARGET;
+    let told = Report::NotificationLost { target, reason };
+    assert_eq!(requester.poll_report(), Some(told));
     assert_eq!(requester.poll_timeout(Reach::FULL), None);
     let silent = CallFailure::Exchange(Failure::Silent);
     requester.handle_outcome(at(400), call, Outcome::Failed(silent), &mut node);

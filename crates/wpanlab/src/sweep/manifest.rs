@@ -97,7 +97,7 @@ impl Manifest {
     pub fn continue_in(
         &self,
         dir: &SweepDir,
-        points: impl FnOnce(u64) -> Result<Option<Vec<Point>>>,
+        points: impl FnOnce(u64) -> Result<Vec<Point>>,
     ) -> Result<File> {
         let path = dir.manifest();
         let text = fs::read_to_string(&path)
@@ -111,7 +111,7 @@ impl Manifest {
                 dir.root().display()
             );
         }
-        let points = points(before.seeds[0])?.unwrap_or_default();
+        let points = points(before.seeds[0])?;
         for point in &points {
             let path = dir.point(point.number).plan();
             // A sweep that was killed at once had no time to write them all.
