@@ -15,7 +15,8 @@ fn next(failure: &Failure) -> Option<Failure> {
         Failure::BadBlock => Failure::BodyTooLarge,
         Failure::BodyTooLarge => Failure::BodyChanges,
         Failure::BodyChanges => Failure::Left,
-        Failure::Left => Failure::Unprotectable,
+        Failure::Left => Failure::Superseded,
+        Failure::Superseded => Failure::Unprotectable,
         Failure::Unprotectable => Failure::Cancelled,
         Failure::Cancelled => return None,
     })
@@ -50,5 +51,5 @@ fn every_reason_is_in_the_documentation_of_results() {
         count += 1;
         failure = next_call(&one);
     }
-    assert_eq!(count, 18);
+    assert_eq!(count, 19);
 }

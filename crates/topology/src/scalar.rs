@@ -394,7 +394,7 @@ impl Scalar for Condition {
             "type": ["string", "integer"],
             "minimum": 0,
             "pattern": format!("^ *(<|<=|==|>=|>)? *{NUMBER}( *(ns|us|µs|ms|s|min|h|%|mJ|J))?$"),
-            "examples": [1, ">= 1", "< 100 ms", ">= 99 %", "< 2 J"]
+            "examples": [1, ">= 1", ">= 99 %", "< 2 J", "< 100 ms"]
         })
     }
 }

@@ -14,11 +14,10 @@ version: 1
 name: judged
 nodes:
   er1: { role: edge-router }
-  wmms: { role: wmms }
-  sensor: { role: mobile-node, attached_to: er1, resources: [{ path: /t }, { path: /u }] }
+  sensor: { role: sensor, attached_to: er1, resources: [{ path: /t }, { path: /u }] }
   other: { role: sensor, attached_to: er1, resources: [{ path: /t }] }
-  client: { role: client, polls: [{ node: sensor, path: /t }, { node: sensor, path: /u }] }
-  second: { role: client, polls: [{ node: sensor, path: /t }, { node: other, path: /t }] }
+  client: { role: client, mobility: none, polls: [{ node: sensor, path: /t }, { node: sensor, path: /u }] }
+  second: { role: client, mobility: none, polls: [{ node: sensor, path: /t }, { node: other, path: /t }] }
 scenario: { duration: 30 s }
 ";
 
