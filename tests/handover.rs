@@ -25,8 +25,8 @@ fn the_run_passes_and_prints_what_a_user_looks_for() {
         "handover",
         "lost",
         "binding",
-        "captures/client.eth0.pcapng",
         "captures/all.pcapng",
+        "11 of single ones beside it",
     ] {
         assert!(text.contains(word), "no `{word}` in {text}");
     }
