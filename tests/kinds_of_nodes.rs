@@ -66,9 +66,9 @@ fn a_resource_is_written_by_every_method_and_its_observers_are_told() {
         let flow = flows.iter().find(of);
         flow.unwrap_or_else(|| panic!("{resource}: {result:#}"))["notifications"].clone()
     };
-    // One for each of four writes. The fifth removes it, and the observation with it: that is told by
-    // a 4.04, which is no notification (RFC 7641 §4.2).
-    assert_eq!(observed("/door")["received"], 4, "{result:#}");
+    // One for each of four writes. The fifth removes it, and the observation with it: "notify the
+    // client by sending a notification with an appropriate response code" (RFC 7641 §4.2), a 4.04.
+    assert_eq!(observed("/door")["received"], 5, "{result:#}");
     assert_eq!(observed("/light")["received"], 12, "{result:#}");
     assert_eq!(observed("/light")["lost"], 0, "{result:#}");
 }

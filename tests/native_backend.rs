@@ -172,7 +172,8 @@ fn an_interrupted_run_says_so_and_keeps_what_was_seen() {
         kill(Pid::from_raw(-run.pid()), signal).unwrap();
         let dir = run.dir.clone();
         let output = run.end();
-        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let code = 128 + signal as i32;
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
         let words = format!("interrupted by {signal}");
         assert!(said(&output).contains(&words), "{}", said(&output));
         assert_eq!(Footprint::now(), before);
@@ -196,7 +197,7 @@ fn an_interruption_while_the_network_is_made_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(delay_ms));
         kill(Pid::from_raw(run.pid()), Signal::SIGINT).unwrap();
         let output = run.end();
-        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(130), "{}", said(&output));
         let said = said(&output);
         assert!(said.contains("interrupted by SIGINT"), "{said}");
         assert_eq!(Footprint::now(), before, "after {delay_ms} ms");

@@ -16,7 +16,7 @@
 //! // A radio whose phy lives in a namespace of its own, with a 6LoWPAN link on it.
 //! let here = Namespace::current()?;
 //! let hwsim = Hwsim::connect().await?;
-//! let radio = create_radio_with_phy(&hwsim, &Nl802154::connect(&here).await?).await?;
+//! let radio = create_radio_with_phy(&hwsim, &Nl802154::connect(&here).await?, |_| {}).await?;
 //! let node = Namespace::create()?;
 //! Nl802154::connect(&here).await?.move_phy(radio.phy, &node).await?;
 //!

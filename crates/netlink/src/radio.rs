@@ -28,10 +28,18 @@ pub struct NewRadio {
 /// hwsim does not say which phy belongs to a radio, so the listings of nl802154 before and
 /// after are compared; when somebody else made one in between, it is ambiguous: the radio
 /// is deleted and another is made.
-pub async fn create_radio_with_phy(hwsim: &Hwsim, nl802154: &Nl802154) -> Result<NewRadio> {
+///
+/// `made` is told of every radio as soon as it is there: who owns it has to write that down before
+/// he is killed.
+pub async fn create_radio_with_phy(
+    hwsim: &Hwsim,
+    nl802154: &Nl802154,
+    mut made: impl FnMut(RadioId),
+) -> Result<NewRadio> {
     for _ in 0..ATTEMPTS {
         let before: BTreeSet<PhyIndex> = phys(&nl802154.interfaces().await?);
         let radio = hwsim.create_radio().await?;
+        made(radio);
         let mut after = nl802154.interfaces().await?;
         after.retain(|interface| !before.contains(&interface.phy));
         match <[WpanInterface; 1]>::try_from(after) {

@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use cleanup::{Claim, Object, Remover};
 use ipnet::Ipv6Net;
 use mediumd::Shadow;
-use netlink::{Dad, Hwsim, InterfaceKind, Links, Namespace, Netem, Nl802154, RadioId, sysctl};
+use netlink::{
+    Dad, Hwsim, InterfaceKind, Links, Namespace, Netem, NewRadio, Nl802154, RadioId, sysctl,
+};
 use topology::Plan;
 use topology::plan::{
     BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, RouterPlan,
@@ -122,6 +124,19 @@ impl Builder<'_> {
         Ok(namespace)
     }
 
+    /// Makes a radio, which `claim` owns from then on.
+    async fn make_radio(&self, claim: &mut Claim) -> Result<NewRadio> {
+        let mut owned = Ok(());
+        let own = |radio: RadioId| {
+            if owned.is_ok() {
+                owned = claim.own(Object::Radio { id: radio.0 });
+            }
+        };
+        let made = netlink::create_radio_with_phy(&self.hwsim, &self.host, own).await;
+        owned?;
+        Ok(made?)
+    }
+
     /// Makes a radio, gives it the node's identity and moves it into the node's namespace.
     async fn radio(
         &mut self,
@@ -131,8 +146,7 @@ impl Builder<'_> {
         links: &Links,
         claim: &mut Claim,
     ) -> Result<()> {
-        let made = netlink::create_radio_with_phy(&self.hwsim, &self.host).await?;
-        claim.own(Object::Radio { id: made.radio.0 })?;
+        let made = self.make_radio(claim).await?;
         self.radios.insert(name.to_owned(), made.radio);
         let mark = format!("wpanlab {} {name}", claim.dir().display());
         self.host_links.set_alias(made.wpan_ifindex, &mark).await?;
@@ -176,8 +190,7 @@ impl Builder<'_> {
         let channels: BTreeSet<_> = self.plan.nodes[name].channels().collect();
         let node = self.radios[name];
         for channel in channels {
-            let made = netlink::create_radio_with_phy(&self.hwsim, &self.host).await?;
-            claim.own(Object::Radio { id: made.radio.0 })?;
+            let made = self.make_radio(claim).await?;
             self.host.delete_interface(made.wpan_ifindex).await?;
             let monitor = format!("mon{}", made.phy.0);
             let ifindex = self

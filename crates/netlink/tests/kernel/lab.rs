@@ -47,7 +47,7 @@ impl Node {
     pub async fn new(hwsim: &Hwsim, number: u8) -> Node {
         let here = Namespace::current().unwrap();
         let host = Nl802154::connect(&here).await.unwrap();
-        let made = create_radio_with_phy(hwsim, &host).await.unwrap();
+        let made = create_radio_with_phy(hwsim, &host, |_| {}).await.unwrap();
         let namespace = Namespace::create().unwrap();
         host.move_phy(made.phy, &namespace).await.unwrap();
         let nl802154 = Nl802154::connect(&namespace).await.unwrap();

@@ -32,7 +32,7 @@ pub fn of_frames() {
         let host = Nl802154::connect(&here).await.unwrap();
         let links = Links::connect(&here).await.unwrap();
         let sender = Node::new(&hwsim, 1).await;
-        let listener = create_radio_with_phy(&hwsim, &host).await.unwrap();
+        let listener = create_radio_with_phy(&hwsim, &host, |_| {}).await.unwrap();
         links
             .set_address(listener.wpan_ifindex, &EUI64.0)
             .await

@@ -98,7 +98,7 @@ pub fn pairing() {
             .unwrap();
         let mut made = Vec::new();
         for _ in 0..3 {
-            made.push(create_radio_with_phy(&hwsim, &host).await.unwrap());
+            made.push(create_radio_with_phy(&hwsim, &host, |_| {}).await.unwrap());
         }
         for radio in [made.remove(1), made.remove(0), made.remove(0)] {
             let phys = host.phys().await.unwrap();
@@ -122,7 +122,7 @@ pub fn phy_moves() {
         let hwsim = Hwsim::connect().await.unwrap();
         let here = Namespace::current().unwrap();
         let host = Nl802154::connect(&here).await.unwrap();
-        let made = create_radio_with_phy(&hwsim, &host).await.unwrap();
+        let made = create_radio_with_phy(&hwsim, &host, |_| {}).await.unwrap();
         let eui64 = Eui64([0x02, 1, 2, 3, 4, 5, 6, 7]);
         let host_links = Links::connect(&here).await.unwrap();
         host_links
@@ -271,7 +271,7 @@ pub fn monitor() {
         let hwsim = Hwsim::connect().await.unwrap();
         let here = Namespace::current().unwrap();
         let host = Nl802154::connect(&here).await.unwrap();
-        let made = create_radio_with_phy(&hwsim, &host).await.unwrap();
+        let made = create_radio_with_phy(&hwsim, &host, |_| {}).await.unwrap();
         host.delete_interface(made.wpan_ifindex).await.unwrap();
         let gone = host.delete_interface(made.wpan_ifindex).await.unwrap_err();
         assert_eq!(gone.errno(), Some(Errno::ENODEV));
