@@ -126,7 +126,7 @@ async fn board_radio(hwsim: &Hwsim, plan: &RadioInterface) -> Result<(String, Ra
     let here = Namespace::current()?;
     let host = Nl802154::connect(&here).await?;
     let links = Links::connect(&here).await?;
-    let made = create_radio_with_phy(hwsim, &host).await?;
+    let made = create_radio_with_phy(hwsim, &host, |_| {}).await?;
     links.set_address(made.wpan_ifindex, &plan.eui64.0).await?;
     host.set_pan_id(made.wpan_ifindex, plan.pan_id).await?;
     host.set_channel(made.phy, plan.channel).await?;
