@@ -59,8 +59,8 @@ pub use decode::{At, Block, Named};
 use decode::{Decode, Decoder};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};
 pub use plan::Plan;
-pub use resolve::Loader;
 use resolve::resolve;
+pub use resolve::{Loader, is_topology_name};
 pub use schema::{reference, schema};
 
 /// What the command line says in place of the file.

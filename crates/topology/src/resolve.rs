@@ -317,7 +317,7 @@ impl<'t> Resolver<'t> {
                 ),
             );
         }
-        if !is_name(&topology.name) || topology.name.len() > 63 {
+        if !is_topology_name(&topology.name) {
             self.problem(
                 topology.name.span,
                 format!(
@@ -479,6 +479,12 @@ impl<'t> Resolver<'t> {
             .get(name)
             .map_or(self.topology.name.span, |(span, _)| *span)
     }
+}
+
+/// Whether `name` can be a topology's: lower-case letters, digits and hyphens, a letter first, at
+/// most 63.
+pub fn is_topology_name(name: &str) -> bool {
+    is_name(name) && name.len() <= 63
 }
 
 /// `[a-z][a-z0-9-]*`

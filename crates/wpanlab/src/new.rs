@@ -29,12 +29,9 @@ fn text(file: &Path) -> String {
         .and_then(|stem| stem.to_str())
         .unwrap_or("");
     let name: String = stem.to_lowercase().replace(['_', ' ', '.'], "-");
-    let of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(of_name);
-    let name = if is_name && name.len() < 64 {
-        name.as_str()
-    } else {
-        FALLBACK
+    let name = match topology::is_topology_name(&name) {
+        true => name.as_str(),
+        false => FALLBACK,
     };
     let template = Example::named(TEMPLATE)
         .map(Example::text)

@@ -133,6 +133,46 @@ pub struct Answer {
     pub hop: Option<Hop>,
 }
 
+#[cfg(test)]
+impl Exchange {
+    /// A NON GET of `/t` that was sent to `to` at these times, the first one at least, and answered
+    /// from there.
+    pub(crate) fn of_test(
+        message_id: u16,
+        sent: &[SimTime],
+        to: SocketAddr,
+        answer: Option<(SimTime, SocketAddr)>,
+    ) -> Exchange {
+        let transmission = |time: &SimTime| Transmission { time: *time, to };
+        Exchange {
+            client: "[2001:db8::1]:5683".parse().unwrap(),
+            message_id,
+            token: Token::new(&message_id.to_be_bytes()).unwrap(),
+            confirmable: false,
+            method: Code::GET,
+            resource: "/t".into(),
+            protocol: None,
+            transmissions: sent.iter().map(transmission).collect(),
+            acknowledged: None,
+            reset: None,
+            answer: answer.map(|(time, from)| Answer {
+                time,
+                from,
+                code: Code::CONTENT,
+                message_id,
+                continues_at: None,
+                etag: None,
+                number: None,
+                hop: None,
+            }),
+            duplicates: 0,
+            offset: 0,
+            request_tag: None,
+            notifications: Vec::new(),
+        }
+    }
+}
+
 impl Exchange {
     /// When the request was first sent.
     pub fn sent_at(&self) -> SimTime {

@@ -1,13 +1,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use coap::Code;
-use coap::wire::Token;
 use proptest::prelude::*;
 use rundir::Phase;
 use units::EthernetAddress;
 
 use super::*;
-use crate::analysis::{Answer, Exchange, Notification, Transmission};
+use crate::analysis::{Exchange, Notification};
 use crate::dissect::Protocol;
 use crate::mobility::NodeHandover;
 use crate::phases::ByPhase;
@@ -22,35 +21,9 @@ fn at(ms: u64) -> SimTime {
 
 /// A NON request that was sent at these milliseconds and answered from `from` at that one.
 fn asked(sent: &[u64], answered: Option<u64>, from: &str) -> Exchange {
-    let to: SocketAddr = HOME.parse().unwrap();
-    let id = sent[0] as u16;
-    let transmission = |ms: &u64| Transmission { time: at(*ms), to };
-    Exchange {
-        client: "[2001:db8::1]:5683".parse().unwrap(),
-        message_id: id,
-        token: Token::new(&id.to_be_bytes()).unwrap(),
-        confirmable: false,
-        method: Code::GET,
-        resource: "/t".into(),
-        protocol: None,
-        transmissions: sent.iter().map(transmission).collect(),
-        acknowledged: None,
-        reset: None,
-        answer: answered.map(|ms| Answer {
-            time: at(ms),
-            from: from.parse().unwrap(),
-            code: Code::CONTENT,
-            message_id: id,
-            continues_at: None,
-            etag: None,
-            number: None,
-            hop: None,
-        }),
-        duplicates: 0,
-        offset: 0,
-        request_tag: None,
-        notifications: Vec::new(),
-    }
+    let times: Vec<SimTime> = sent.iter().copied().map(at).collect();
+    let answer = answered.map(|ms| (at(ms), from.parse().unwrap()));
+    Exchange::of_test(sent[0] as u16, &times, HOME.parse().unwrap(), answer)
 }
 
 /// Asked at `ms` and answered 2 ms later from the home address.

@@ -1,12 +1,9 @@
 use std::time::Duration;
 
-use coap::Code;
-use coap::wire::Token;
 use topology::plan::Unit;
 use units::SimTime;
 
 use super::*;
-use crate::analysis::{Answer, Transmission};
 use crate::calls::calls;
 
 const TOPOLOGY: &str = "\
@@ -139,34 +136,10 @@ fn expected(of: Scope, metric: Metric, condition: &str) -> Expected {
 
 fn exchange(answered_ms: Option<u64>) -> Exchange {
     let peer = "[2001:db8::1]:5683".parse().unwrap();
+    let answer = answered_ms.map(|ms| (SimTime::ZERO + Duration::from_millis(ms), peer));
     Exchange {
-        client: peer,
-        message_id: 1,
-        token: Token::new(&[1]).unwrap(),
         confirmable: true,
-        method: Code::GET,
-        resource: "/t".into(),
-        protocol: None,
-        transmissions: vec![Transmission {
-            time: SimTime::ZERO,
-            to: peer,
-        }],
-        acknowledged: None,
-        reset: None,
-        answer: answered_ms.map(|ms| Answer {
-            time: SimTime::ZERO + Duration::from_millis(ms),
-            from: peer,
-            code: Code::CONTENT,
-            message_id: 1,
-            continues_at: None,
-            etag: None,
-            number: None,
-            hop: None,
-        }),
-        duplicates: 0,
-        offset: 0,
-        request_tag: None,
-        notifications: Vec::new(),
+        ..Exchange::of_test(1, &[SimTime::ZERO], peer, answer)
     }
 }
 

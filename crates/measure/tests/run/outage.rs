@@ -24,6 +24,13 @@ fn outage_s(events: Vec<Event>, learns: &[Event]) -> Option<f64> {
     events.extend_from_slice(learns);
     events.sort_by_key(|event| event.time_ns);
     let (_root, _, result) = measure(&plan, &events, &polls(&client_address(&plan)));
+    let row = row(&plan, &events, &result);
+    assert_eq!(row.handovers.len(), 1);
+    row.handovers[0].outage_s
+}
+
+/// The row of a sweep of one run.
+fn row(plan: &Plan, events: &[Event], result: &RunResult) -> Row {
     let origin = Origin {
         point: 1,
         seed: plan.seed,
@@ -31,9 +38,7 @@ fn outage_s(events: Vec<Event>, learns: &[Event]) -> Option<f64> {
         command: String::new(),
         dir: String::new(),
     };
-    let row = Row::of(origin, &plan, &events, &result);
-    assert_eq!(row.handovers.len(), 1);
-    row.handovers[0].outage_s
+    Row::of(origin, plan, events, result)
 }
 
 const OLD_ADDRESS: &str = "2001:db8:1::5";
@@ -98,13 +103,6 @@ fn what_is_on_its_way_when_the_node_leaves_is_a_mean_round_trip_time() {
     let (_root, _, result) = measure(&plan, &events, &wire);
     let rtt = result.flows[0].requests.rtt_s.unwrap();
     assert_eq!((rtt.mean, rtt.median), (Some(0.002), 0.001));
-    let origin = Origin {
-        point: 1,
-        seed: plan.seed,
-        set: Default::default(),
-        command: String::new(),
-        dir: String::new(),
-    };
-    let row = Row::of(origin, &plan, &events, &result);
+    let row = row(&plan, &events, &result);
     assert_eq!(row.handovers[0].outage_s, Some(0.03));
 }
