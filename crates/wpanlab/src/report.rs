@@ -37,6 +37,28 @@ pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Refuses a place for `run --report` and `--junit` where nothing can be written, before the run
+/// whose result would go there. `run` is the run's own directory, which is still to be made.
+///
+/// # Errors
+/// [`Refused`].
+pub fn check_places(run: &Path, args: &RunArgs) -> Result<()> {
+    for (option, file) in [("--report", &args.report), ("--junit", &args.junit)] {
+        let Some(file) = file else { continue };
+        let folder = match file.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        // The run makes its directory, and those around it.
+        if !folder.is_dir() && !run.starts_with(folder) {
+            let (file, folder) = (file.display(), folder.display());
+            let text = format!("{option} {file}: there is no directory {folder}");
+            return Err(Refused(text).into());
+        }
+    }
+    Ok(())
+}
+
 /// Writes what `run --report` and `--junit` ask for of the run or sweep in `dir`.
 pub fn beside(dir: &Path, args: &RunArgs, say: Say) -> Result<()> {
     if args.report.is_none() && args.junit.is_none() {

@@ -58,11 +58,38 @@ pub fn single(parameters: &[Parameter]) -> Result<Vec<Assignment>> {
         .unwrap_or_default())
 }
 
+/// [`read`], with what there is to say of it said: on standard error, unless the caller wants the
+/// result only. As JSON that is an object per warning, one a line.
+pub fn load_and_warn(
+    path: &Path,
+    seed: Option<u64>,
+    assignments: &[Assignment],
+    say: Say,
+) -> Result<Plan> {
+    let loaded = read(path, seed, assignments)?;
+    match &loaded.warnings {
+        Some(warnings) if say.json && !say.quiet => {
+            for warning in failure::problems(warnings, "warning") {
+                errln!("{warning}");
+            }
+        }
+        _ if say.quiet => {}
+        _ => warn(&loaded),
+    }
+    Ok(loaded.plan)
+}
+
 /// Warnings go to standard error.
 fn warn(loaded: &Loaded) {
     if let Some(warnings) = &loaded.warnings {
         errln!("{warnings}");
     }
+}
+
+/// `1 step`, `2 steps`.
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// `wpanlab check`: every file is read, whatever the others hold.
@@ -77,9 +104,14 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                 let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
                 if !say.json {
                     warn(&loaded);
-                    outln!("{name}: {nodes} nodes, {steps} steps");
+                    outln!(
+                        "{name}: {}, {}",
+                        counted(nodes, "node"),
+                        counted(steps, "step")
+                    );
                 }
-                let warnings = loaded.warnings.as_ref().map(failure::problems);
+                let warnings = loaded.warnings.as_ref();
+                let warnings = warnings.map(|all| failure::problems(all, "message"));
                 checked.push(json!({
                     "topology": name,
                     "valid": true,
@@ -94,7 +126,7 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                     failure::tell(&error, false);
                 }
                 let problems = match error.downcast_ref::<Diagnostics>() {
-                    Some(diagnostics) => failure::problems(diagnostics),
+                    Some(diagnostics) => failure::problems(diagnostics, "message"),
                     None => vec![json!({ "message": failure::text(&error) })],
                 };
                 checked.push(json!({ "topology": name, "valid": false, "problems": problems }));
@@ -121,8 +153,9 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -
 /// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let assignments = single(&args.set)?;
-    let plan = load(&args.topology, args.seed, &assignments)?;
+    let plan = load_and_warn(&args.topology, args.seed, &assignments, say)?;
     let dir = choose_run_dir(&plan.name, &args)?;
+    report::check_places(dir.root(), &args)?;
     let how = How::choose(&args.how, &show).await?;
     make_run_dir(&dir)?;
     let lived = how.run(&plan, &dir, &show).await;

@@ -24,7 +24,7 @@ use units::Seed;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::{Pace, Runs, Show};
-use crate::run::{choose_run_dir, is_occupied, load, make_run_dir, perform};
+use crate::run::{choose_run_dir, is_occupied, load, load_and_warn, make_run_dir, perform};
 use crate::{Outcome, Say, failure, report};
 
 mod journal;
@@ -47,10 +47,11 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let Some(seeds) = args.seeds.clone() else {
         bail!("a sweep needs --seeds A..B");
     };
-    let points = points(&args, *seeds.start())?;
+    let points = points(&args, *seeds.start(), Some(say))?;
     let name = points.first().map_or("", |point| point.plan.name.as_str());
     let dir = choose_run_dir(name, &args)?;
     let sweep_dir = SweepDir::new(dir.root());
+    report::check_places(dir.root(), &args)?;
     let how = How::choose(&args.how, &show).await?;
     let manifest = Manifest::of(&args, &seeds, &how)?;
     let resumed = args.resume && is_occupied(dir.root());
@@ -59,7 +60,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     }
     // Held to the end: two sweeps in one directory would write over each other's runs.
     let _lock = if resumed {
-        manifest.continue_in(&sweep_dir, |first| self::points(&args, first))?
+        manifest.continue_in(&sweep_dir, |first| self::points(&args, first, None))?
     } else {
         manifest.begin_in(&sweep_dir)?
     };
@@ -112,11 +113,15 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     })
 }
 
-/// Every combination of the parameters' values with its plan.
-fn points(args: &RunArgs, seed: u64) -> Result<Vec<Point>> {
+/// Every combination of the parameters' values with its plan. What there is to say of them is said
+/// if it is known how.
+fn points(args: &RunArgs, seed: u64, say: Option<Say>) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for (index, assignments) in Parameter::combinations(&args.set).into_iter().enumerate() {
-        let plan = load(&args.topology, Some(seed), &assignments)?;
+        let plan = match say {
+            Some(say) => load_and_warn(&args.topology, Some(seed), &assignments, say)?,
+            None => load(&args.topology, Some(seed), &assignments)?,
+        };
         points.push(Point {
             number: index + 1,
             assignments,
