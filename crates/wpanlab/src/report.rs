@@ -17,7 +17,7 @@ pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
     let page = args.out.clone();
     let page = page.unwrap_or_else(|| args.dir.join("report.html"));
     let mut written = Written::default();
-    written.write(&page, &report.html())?;
+    written.write(&page, &report.html_at(&page, &args.dir))?;
     if let Some(dir) = &args.svg {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         for (name, svg) in report.svgs() {
@@ -67,7 +67,7 @@ pub fn beside(dir: &Path, args: &RunArgs, say: Say) -> Result<()> {
     let report = Report::read(dir, args.compare)?;
     let mut written = Written::default();
     if let Some(file) = &args.report {
-        written.write(file, &report.html())?;
+        written.write(file, &report.html_at(file, dir))?;
     }
     if let Some(file) = &args.junit {
         written.write(file, &report.junit())?;

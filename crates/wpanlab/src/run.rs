@@ -15,7 +15,7 @@ use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::failure::{self, Refused};
 use crate::progress::Show;
-use crate::{Outcome, Say, output, report};
+use crate::{Outcome, Say, made, output, report};
 
 /// Reads a topology with these assignments.
 ///
@@ -65,7 +65,7 @@ pub fn load_and_warn(
     seed: Option<u64>,
     assignments: &[Assignment],
     say: Say,
-) -> Result<Plan> {
+) -> Result<Loaded> {
     let loaded = read(path, seed, assignments)?;
     match &loaded.warnings {
         Some(warnings) if say.json && !say.quiet => {
@@ -76,7 +76,7 @@ pub fn load_and_warn(
         _ if say.quiet => {}
         _ => warn(&loaded),
     }
-    Ok(loaded.plan)
+    Ok(loaded)
 }
 
 /// Warnings go to standard error.
@@ -153,7 +153,9 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -
 /// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let assignments = single(&args.set)?;
-    let plan = load_and_warn(&args.topology, args.seed, &assignments, say)?;
+    let loaded = load_and_warn(&args.topology, args.seed, &assignments, say)?;
+    let made = made::now(loaded.warnings.as_ref());
+    let plan = loaded.plan;
     let dir = choose_run_dir(&plan.name, &args)?;
     report::check_places(dir.root(), &args)?;
     let how = How::choose(&args.how, &show).await?;
@@ -167,6 +169,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
                 .with_context(|| format!("remove {}", dir.root().display()))?;
             return Err(error);
         }
+        made::write(&made, &dir.made())?;
         // The result says that it is not all of the run, whoever measures it.
         fs::write(dir.error(), failure::text(&error))
             .with_context(|| format!("write {}", dir.error().display()))?;
@@ -178,6 +181,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
         }
         return Err(error.context(place));
     }
+    made::write(&made, &dir.made())?;
     let result = measure(&dir, &show).await;
     show.done();
     let result = result.with_context(|| format!("what was seen is in {}", dir.root().display()))?;

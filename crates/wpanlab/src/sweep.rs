@@ -25,7 +25,7 @@ use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::{Pace, Runs, Show};
 use crate::run::{choose_run_dir, is_occupied, load, load_and_warn, make_run_dir, perform};
-use crate::{Outcome, Say, failure, report};
+use crate::{Outcome, Say, failure, made, report};
 
 mod journal;
 mod manifest;
@@ -48,6 +48,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
         bail!("a sweep needs --seeds A..B");
     };
     let points = points(&args, *seeds.start(), Some(say))?;
+    let made = made::now(None);
     let name = points.first().map_or("", |point| point.plan.name.as_str());
     let dir = choose_run_dir(name, &args)?;
     let sweep_dir = SweepDir::new(dir.root());
@@ -64,6 +65,9 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     } else {
         manifest.begin_in(&sweep_dir)?
     };
+    if !resumed {
+        made::write(&made, &sweep_dir.made())?;
+    }
     for point in &points {
         let path = sweep_dir.point(point.number).plan();
         write(&path, &point.plan.to_yaml())?;
@@ -119,7 +123,7 @@ fn points(args: &RunArgs, seed: u64, say: Option<Say>) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for (index, assignments) in Parameter::combinations(&args.set).into_iter().enumerate() {
         let plan = match say {
-            Some(say) => load_and_warn(&args.topology, Some(seed), &assignments, say)?,
+            Some(say) => load_and_warn(&args.topology, Some(seed), &assignments, say)?.plan,
             None => load(&args.topology, Some(seed), &assignments)?,
         };
         points.push(Point {
