@@ -216,7 +216,7 @@ fn name_qemu(dir: &RunDir) -> Result<()> {
         return Ok(()); // The run ended before it said anything, and that is told.
     };
     let facts = RunFacts {
-        qemu: vm::probe::qemu_version().map(str::to_owned),
+        qemu: vm::probe::qemu_version(&vm::default_cache()),
         ..facts
     };
     facts
