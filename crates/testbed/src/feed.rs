@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use files::Tree;
 use rundir::{Event, event};
 use units::SimTime;
 
@@ -47,7 +48,8 @@ impl<'a> Feed<'a> {
     /// # Errors
     /// The file cannot be made.
     pub(crate) fn create(path: PathBuf, follower: Follower<'a>) -> Result<Feed<'a>> {
-        let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+        let file = Tree::holding(&path).create(&path);
+        let file = file.with_context(|| format!("create {}", path.display()))?;
         Ok(Feed {
             path,
             file: BufWriter::new(file),
@@ -134,17 +136,23 @@ impl<'a> Feed<'a> {
     /// Writes the file anew, each event in its place.
     fn put_in_order(&self) -> Result<()> {
         let path = &self.path;
-        let file = File::open(path).with_context(|| format!("read {}", path.display()))?;
+        let files = Tree::holding(path);
+        let file = files
+            .open(path)
+            .with_context(|| format!("read {}", path.display()))?;
         let mut events = event::read_all(BufReader::new(file))
             .with_context(|| format!("read {}", path.display()))?;
         events.sort_by(|a, b| (a.time_ns, &a.node).cmp(&(b.time_ns, &b.node)));
         let write = || -> std::io::Result<()> {
-            let mut out = BufWriter::new(File::create(path)?);
+            let mut ordered = files.new_file(path)?;
+            let mut out = BufWriter::new(&mut ordered);
             let lines = &mut out;
             events
                 .iter()
                 .try_for_each(|event| event::write_line(lines, event))?;
-            out.flush()
+            out.flush()?;
+            drop(out);
+            ordered.commit()
         };
         write().with_context(|| format!("write {}", path.display()))
     }

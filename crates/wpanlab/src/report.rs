@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use files::Tree;
 use report::Report;
 use serde_json::json;
 
@@ -14,14 +15,16 @@ use crate::{Outcome, Say, output};
 /// Writes `report.html`, and what else was asked for.
 pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
     let report = Report::read(&args.dir, args.compare).map_err(|e| Refused(e.to_string()))?;
-    let page = args.out.clone();
-    let page = page.unwrap_or_else(|| args.dir.join("report.html"));
     let mut written = Written::default();
-    written.write(&page, &report.html())?;
+    match &args.out {
+        Some(page) => written.write(page, &report.html())?,
+        // Nobody has named it, and the directory may have come from anywhere.
+        None => written.write_into(&args.dir, "report.html", &report.html())?,
+    }
     if let Some(dir) = &args.svg {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         for (name, svg) in report.svgs() {
-            written.write(&dir.join(format!("{name}.svg")), &svg)?;
+            written.write_into(dir, &format!("{name}.svg"), &svg)?;
         }
     }
     if let Some(file) = &args.junit {
@@ -69,8 +72,19 @@ struct Written(Vec<PathBuf>);
 
 impl Written {
     fn write(&mut self, path: &Path, text: &str) -> Result<()> {
-        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        files::write_named(path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
         self.0.push(path.to_owned());
+        Ok(())
+    }
+
+    /// Writes the file `name` of the directory `dir`.
+    fn write_into(&mut self, dir: &Path, name: &str, text: &str) -> Result<()> {
+        let path = dir.join(name);
+        Tree::new(dir)
+            .replace(&path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
+        self.0.push(path);
         Ok(())
     }
 
