@@ -103,11 +103,13 @@ impl Shell {
         let mut medium = Medium::new(plan.seed, start);
         let mut names = Vec::new();
         let mut index = Index::new();
+        let mut addresses = BTreeMap::new();
         for (name, radio) in nodes_with_radio(plan) {
             let promiscuous = plan.nodes[name].handover().is_some();
             let added = medium.add_radio(radio_config(name, radio, phy, promiscuous));
             names.push(name.clone());
             index.insert(name.clone(), added);
+            addresses.insert(radio.eui64, added);
         }
         set_losses(&mut medium, phy, &index)?;
         let path = Path {
@@ -138,7 +140,7 @@ impl Shell {
             on_notice,
             readings: Vec::new(),
             readings_due: None,
-            tally: Tally::default(),
+            tally: Tally::new(addresses),
             lateness_limit: phy.lateness_limit,
         })
     }
@@ -163,7 +165,7 @@ impl Shell {
                 self.tell_readings();
             }
             if !more {
-                return Ok(self.tally.finish(self.lateness_limit));
+                return Ok(self.tally.finish(self.lateness_limit, &self.names));
             }
             self.sleep()?;
         }

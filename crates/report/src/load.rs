@@ -14,7 +14,7 @@ use measure::read_capture;
 use measure::result::{Expectation, Flow, Handover, RadioUse, Requests, Scenario};
 use rundir::air::Facts;
 use rundir::event::read_all;
-use rundir::{Event, RunDir, RunFacts};
+use rundir::{Event, Made, RunDir, RunFacts};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use topology::Plan;
@@ -34,6 +34,10 @@ pub struct Run {
     pub plan: Option<Plan>,
     /// `run.json`.
     pub facts: Option<RunFacts>,
+    /// `made.json`; absent in the directories of before, and of the runs of a sweep.
+    pub made: Option<Made>,
+    /// Names of the files for a reader, relative to the directory: the captures first.
+    pub files: Vec<String>,
     /// `result.json`.
     pub result: Keys,
     /// `events.jsonl`.
@@ -122,6 +126,8 @@ impl Run {
             }
         }
         run.records = handovers(run.events.as_deref().unwrap_or_default());
+        run.made = made(&dir.made(), &mut run.problems);
+        run.files = files(dir);
         run.captures(dir);
         run
     }
@@ -277,6 +283,33 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What `made.json` says. That it is not there is no problem.
+pub fn made(path: &Path, problems: &mut Vec<String>) -> Option<Made> {
+    match Made::read(path) {
+        Ok(made) => Some(made),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            problems.push(format!("{} cannot be understood: {error}", name_of(path)));
+            None
+        }
+    }
+}
+
+/// The files that a reader may want to open: all captures, the merged one first, and the others
+/// that are there.
+fn files(dir: &RunDir) -> Vec<String> {
+    let captures = fs::read_dir(dir.captures()).into_iter().flatten().flatten();
+    let mut captures: Vec<String> = captures
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".pcapng"))
+        .collect();
+    captures.sort_by_key(|name| (name != "all.pcapng", name != "air.pcapng", name.clone()));
+    let captures = captures.into_iter().map(|name| format!("captures/{name}"));
+    let others = [dir.result(), dir.events(), dir.plan(), dir.error()];
+    let others = others.into_iter().filter(|path| path.exists());
+    captures.chain(others.map(|path| name_of(&path))).collect()
 }
 
 /// A JSON object. Anything else is said to be none.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use measure::distribution::{Distribution, HandoverRow, Point, Row};
-use rundir::SweepDir;
+use rundir::{Made, SweepDir};
 use serde::Deserialize;
 use topology::Plan;
 
-use crate::load::{json, name_of};
+use crate::load::{json, made, name_of};
 
 const MANIFEST: &str = SweepDir::MANIFEST;
 const RUNS: &str = SweepDir::RUNS;
@@ -59,6 +59,8 @@ pub struct Sweep {
     pub name: String,
     /// `sweep.json`.
     pub manifest: Manifest,
+    /// `made.json`; absent in the directories of before.
+    pub made: Option<Made>,
     /// Its runs, in the order of points and seeds.
     pub rows: Vec<Row>,
     /// The distribution of their figures. It is made of the rows by what makes
@@ -131,8 +133,10 @@ impl Sweep {
         let expected = plans.values().next();
         let expected = expected.map_or(&[][..], |plan| &plan.expect_sweep);
         let distribution = Distribution::of(&topology, parameters, &rows);
+        let made = made(&sweep.made(), &mut problems);
         Sweep {
             name: name_of(dir),
+            made,
             distribution: distribution.expecting(expected, &rows),
             manifest,
             rows,

@@ -42,6 +42,11 @@ impl RunDir {
         self.root.join("run.json")
     }
 
+    /// When and by which command the run was made, `made.json`.
+    pub fn made(&self) -> PathBuf {
+        self.root.join("made.json")
+    }
+
     /// What the per-frame medium counted, `air.json`; with `medium: phy` only.
     pub fn air(&self) -> PathBuf {
         self.root.join("air.json")
@@ -119,6 +124,11 @@ impl SweepDir {
     /// What is run, and by what, [`SweepDir::MANIFEST`].
     pub fn manifest(&self) -> PathBuf {
         self.root.join(SweepDir::MANIFEST)
+    }
+
+    /// When and by which command the sweep was begun, `made.json`.
+    pub fn made(&self) -> PathBuf {
+        self.root.join("made.json")
     }
 
     /// The finished runs, [`SweepDir::RUNS`].

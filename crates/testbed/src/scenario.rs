@@ -17,10 +17,10 @@ use topology::plan::{Action, NodeName, ProgramPlan, StepPlan};
 use units::SimTime;
 use units::quantity::format_duration;
 
-use crate::Progress;
 use crate::daemon::{Daemon, Launcher, Program, Report};
 use crate::feed::Feed;
 use crate::medium::RunMedium;
+use crate::{Progress, TELL_EVERY};
 
 /// How long daemons may take to get ready: more than a DHCPv6 exchange, duplicate address
 /// detection and a registration that each lose their first message.
@@ -124,6 +124,10 @@ impl<'a> Scenario<'a> {
     async fn start_group(&mut self, names: &[&NodeName], of: usize) -> Result<()> {
         for name in names {
             self.start_daemon(name)?;
+            let started = self.daemons.len();
+            if started.is_multiple_of(TELL_EVERY) {
+                self.feed.progress(Progress::Starting { started, of });
+            }
         }
         self.tell_signals().await?;
         let deadline = Instant::now() + READY;

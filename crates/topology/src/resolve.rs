@@ -24,7 +24,7 @@ use units::Seed;
 use units::quantity::format_duration;
 
 use crate::decode::At;
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::diagnostic::{Diagnostic, Span, alternatives, nearest_ones};
 use crate::faults::Faults;
 use crate::file::Topology;
 use crate::kind::radio::Radio;
@@ -419,9 +419,11 @@ impl<'t> Resolver<'t> {
                     .filter(|(_, (_, node))| fits(node))
                     .map(|(name, _)| *name)
                     .collect();
-                let right = match nearest(name, fitting.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("name {wanted}"),
+                // One that could not be read may be meant, too.
+                let known = fitting.into_iter().chain(self.faults.unread());
+                let right = match nearest_ones(name, known).as_slice() {
+                    [] => format!("name {wanted}"),
+                    near => format!("did you mean {}?", alternatives(near.iter().copied())),
                 };
                 self.problem(
                     name.span,

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use rundir::{RunDir, RunFacts};
 use serde_json::json;
 use testbed::{Progress, Signals};
 use topology::Plan;
-use vm::{Accel, Clock, Kernel, KernelSource, VmConfig};
+use vm::{Accel, Clock, Kernel, KernelSource, VmConfig, VmError};
 
 use crate::cli::{BackendArg, ClockArg, HowArgs};
+use crate::failure::Refused;
 use crate::job::{self, Job, facts};
 use crate::progress::Show;
 use crate::{Outcome, Say, output};
@@ -235,9 +237,24 @@ fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
         explicit: explicit.map(Path::to_owned),
         cache: vm::default_cache(),
     };
-    Ok(Kernel::locate_and_tell(&source, |line: &str| {
-        show.stage(line)
-    })?)
+    let found = Kernel::locate_and_tell(&source, |line: &str| show.stage(line));
+    match (found, explicit) {
+        (Ok(kernel), _) => Ok(kernel),
+        (Err(error), Some(path)) if is_of_the_path(&error) => {
+            let refused = Refused(format!("--kernel {}", path.display()));
+            Err(Error::from(error).context(refused))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Whether what the caller named is not there, or is no kernel.
+fn is_of_the_path(error: &VmError) -> bool {
+    match error {
+        VmError::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        VmError::BadKernel { .. } => true,
+        _ => false,
+    }
 }
 
 /// `wpanlab vm fetch`: a kernel that is there is not fetched a second time, unless `again`.

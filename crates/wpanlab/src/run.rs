@@ -15,10 +15,10 @@ use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::failure::{self, Refused};
 use crate::progress::Show;
-use crate::{Outcome, Say, output, report};
+use crate::{Outcome, Say, made, output, report};
 
 /// Where run directories are that nobody names.
-const RUNS: &str = "runs";
+pub const RUNS: &str = "runs";
 
 /// Reads a topology with these assignments.
 ///
@@ -61,11 +61,38 @@ pub fn single(parameters: &[Parameter]) -> Result<Vec<Assignment>> {
         .unwrap_or_default())
 }
 
+/// [`read`], with what there is to say of it said: on standard error, unless the caller wants the
+/// result only. As JSON that is an object per warning, one a line.
+pub fn load_and_warn(
+    path: &Path,
+    seed: Option<u64>,
+    assignments: &[Assignment],
+    say: Say,
+) -> Result<Loaded> {
+    let loaded = read(path, seed, assignments)?;
+    match &loaded.warnings {
+        Some(warnings) if say.json && !say.quiet => {
+            for warning in failure::problems(warnings, "warning") {
+                errln!("{warning}");
+            }
+        }
+        _ if say.quiet => {}
+        _ => warn(&loaded),
+    }
+    Ok(loaded)
+}
+
 /// Warnings go to standard error.
 fn warn(loaded: &Loaded) {
     if let Some(warnings) = &loaded.warnings {
         errln!("{warnings}");
     }
+}
+
+/// `1 step`, `2 steps`.
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// `wpanlab check`: every file is read, whatever the others hold.
@@ -80,9 +107,14 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                 let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
                 if !say.json {
                     warn(&loaded);
-                    outln!("{name}: {nodes} nodes, {steps} steps");
+                    outln!(
+                        "{name}: {}, {}",
+                        counted(nodes, "node"),
+                        counted(steps, "step")
+                    );
                 }
-                let warnings = loaded.warnings.as_ref().map(failure::problems);
+                let warnings = loaded.warnings.as_ref();
+                let warnings = warnings.map(|all| failure::problems(all, "message"));
                 checked.push(json!({
                     "topology": name,
                     "valid": true,
@@ -97,7 +129,7 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                     failure::tell(&error, false);
                 }
                 let problems = match error.downcast_ref::<Diagnostics>() {
-                    Some(diagnostics) => failure::problems(diagnostics),
+                    Some(diagnostics) => failure::problems(diagnostics, "message"),
                     None => vec![json!({ "message": failure::text(&error) })],
                 };
                 checked.push(json!({ "topology": name, "valid": false, "problems": problems }));
@@ -124,8 +156,11 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -
 /// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let assignments = single(&args.set)?;
-    let plan = load(&args.topology, args.seed, &assignments)?;
+    let loaded = load_and_warn(&args.topology, args.seed, &assignments, say)?;
+    let made = made::now(loaded.warnings.as_ref());
+    let plan = loaded.plan;
     refuse_occupied(&args)?;
+    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), &args)?;
     let how = How::choose(&args.how, &show).await?;
     let dir = make_run_dir(&plan.name, &args)?;
     keep_plan(&plan, &dir)?;
@@ -139,6 +174,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
                 .with_context(|| format!("remove {}", dir.root().display()))?;
             return Err(error);
         }
+        made::write(&made, &dir.made())?;
         // The result says that it is not all of the run, whoever measures it.
         dir.files()
             .replace(&dir.error(), failure::text(&error).as_bytes())
@@ -151,6 +187,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
         }
         return Err(error.context(place));
     }
+    made::write(&made, &dir.made())?;
     let result = measure(&dir, &show).await;
     show.done();
     let result = result.with_context(|| format!("what was seen is in {}", dir.root().display()))?;

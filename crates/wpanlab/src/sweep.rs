@@ -24,8 +24,8 @@ use units::Seed;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::{Pace, Runs, Show};
-use crate::run::{is_occupied, load, make_run_dir, perform, refuse_occupied};
-use crate::{Outcome, Say, failure, report};
+use crate::run::{RUNS, is_occupied, load, load_and_warn, make_run_dir, perform, refuse_occupied};
+use crate::{Outcome, Say, failure, made, report};
 
 mod journal;
 mod manifest;
@@ -47,9 +47,11 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let Some(seeds) = args.seeds.clone() else {
         bail!("a sweep needs --seeds A..B");
     };
-    let points = points(&args, *seeds.start())?;
+    let points = points(&args, *seeds.start(), Some(say))?;
+    let made = made::now(None);
     let name = points.first().map_or("", |point| point.plan.name.as_str());
     refuse_occupied(&args)?;
+    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), &args)?;
     let how = How::choose(&args.how, &show).await?;
     let manifest = Manifest::of(&args, &seeds, &how)?;
     let (sweep_dir, resumed) = match args.out.as_ref().filter(|_| args.resume) {
@@ -58,10 +60,13 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     };
     // Held to the end: two sweeps in one directory would write over each other's runs.
     let _lock = if resumed {
-        manifest.continue_in(&sweep_dir, |first| self::points(&args, first))?
+        manifest.continue_in(&sweep_dir, |first| self::points(&args, first, None))?
     } else {
         manifest.begin_in(&sweep_dir)?
     };
+    if !resumed {
+        made::write(&made, &sweep_dir.made())?;
+    }
     for point in &points {
         let path = sweep_dir.point(point.number).plan();
         write(&sweep_dir, &path, &point.plan.to_yaml())?;
@@ -120,11 +125,15 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     })
 }
 
-/// Every combination of the parameters' values with its plan.
-fn points(args: &RunArgs, seed: u64) -> Result<Vec<Point>> {
+/// Every combination of the parameters' values with its plan. What there is to say of them is said
+/// if it is known how.
+fn points(args: &RunArgs, seed: u64, say: Option<Say>) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for (index, assignments) in Parameter::combinations(&args.set).into_iter().enumerate() {
-        let plan = load(&args.topology, Some(seed), &assignments)?;
+        let plan = match say {
+            Some(say) => load_and_warn(&args.topology, Some(seed), &assignments, say)?.plan,
+            None => load(&args.topology, Some(seed), &assignments)?,
+        };
         points.push(Point {
             number: index + 1,
             assignments,

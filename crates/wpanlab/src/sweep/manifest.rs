@@ -14,6 +14,7 @@ use topology::Assignment;
 use super::Point;
 use crate::backend::{How, own_binary};
 use crate::cli::{HowArgs, RunArgs};
+use crate::made::command_line;
 use crate::verify;
 
 /// What a sweep runs, and by what.
@@ -245,18 +246,7 @@ pub fn command(args: &RunArgs, seed: u64, assignments: &[Assignment]) -> String 
     if let Some(kernel) = kernel {
         words.extend(["--kernel".to_owned(), kernel.display().to_string()]);
     }
-    let words: Vec<String> = words.into_iter().map(quoted).collect();
-    words.join(" ")
-}
-
-/// `word` as a shell reads it as one.
-fn quoted(word: String) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    command_line(words)
 }
 
 #[cfg(test)]
@@ -309,13 +299,5 @@ mod tests {
         assert_eq!(with([1, 9]).difference(&manifest()), None);
         let said = with([4, 5]).difference(&manifest()).unwrap();
         assert_eq!(said, "seeds 3..5 there, 4..5 now, which leaves some out");
-    }
-
-    #[test]
-    fn a_shell_reads_each_word_as_it_was() {
-        assert_eq!(quoted("a.b=10".into()), "a.b=10");
-        assert_eq!(quoted("a=10 ms".into()), "'a=10 ms'");
-        assert_eq!(quoted("a[0]='x'".into()), r"'a[0]='\''x'\'''");
-        assert_eq!(quoted(String::new()), "''");
     }
 }
