@@ -1,0 +1,179 @@
+//! Observation (RFC 7641).
+
+use super::*;
+
+#[test]
+fn a_restarted_observation_has_its_message_ids_again() {
+    let analysis = analyse(&["restart.pcap"]);
+    let flow = only(&analysis);
+    let notified = flow.notifications().unwrap();
+    // The numbers 5 to 10 are not there.
+    assert_eq!((notified.received, notified.lost), (6, 6));
+    assert_eq!(counts(flow), [1, 1, 0, 0, 0]);
+    let [handover] = &handovers(flow)[..] else {
+        panic!("{:?}", flow.handovers());
+    };
+    assert_eq!(handover.duration(), ms(1100));
+}
+
+#[test]
+fn notifications_every_millisecond_come_round_their_message_ids() {
+    // One in 16 is kept of 160,000: 160 s, and the Message IDs come round after 66 s.
+    let mut wire = Wire::new();
+    wire.message(0, CLIENT, HERE, &register(1, 9, 0)).message(
+        500,
+        HERE,
+        CLIENT,
+        &notification(Kind::Acknowledgement, 1, 9, 0),
+    );
+    for n in 1..10_000_u32 {
+        let message = notification(Kind::NonConfirmable, (n * 16) as u16, 9, n);
+        wire.message(u64::from(n) * 16_000, HERE, CLIENT, &message);
+    }
+    let began = Instant::now();
+    let analysis = of(&[wire.capture()]);
+    let notified = only(&analysis).notifications().unwrap();
+    assert_eq!((notified.received, notified.lost), (9_999, 0));
+    assert_eq!(counts(only(&analysis))[4], 0);
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_notification_sent_again_is_one_also_from_where_the_node_has_moved_to() {
+    let mut wire = Wire::new();
+    let con = |id, number| notification(Kind::Confirmable, id, 9, number);
+    wire.message(0, CLIENT, HERE, &register(1, 9, 0))
+        .message(
+            1_000,
+            HERE,
+            CLIENT,
+            &notification(Kind::Acknowledgement, 1, 9, 0),
+        )
+        .message(100_000, HERE, CLIENT, &con(40, 1))
+        .message(2_600_000, HERE, CLIENT, &con(40, 1))
+        .message(3_000_000, HERE, CLIENT, &con(41, 2))
+        .message(5_500_000, THERE, CLIENT, &con(41, 2))
+        .message(6_000_000, THERE, CLIENT, &con(42, 5));
+    let flow = of(&[wire.capture()]).flows.remove(0);
+    let notified = flow.notifications().unwrap();
+    assert_eq!(
+        (notified.received, notified.lost, notified.sent()),
+        (3, 2, 5)
+    );
+    assert_eq!(flow.requests().duplicates, 2);
+}
+
+#[test]
+fn two_observers_with_one_token_have_their_own_notifications() {
+    const OTHER: &str = "[2001:db8:1::52]:5683";
+    const SECOND: &str = "[2001:db8::c]:6000";
+    let mut wire = Wire::new();
+    for (client, server, first) in [
+        (CLIENT, HERE, 100),
+        (SECOND, HERE, 300),
+        (CLIENT, OTHER, 500),
+    ] {
+        let us = u64::from(first) * 10;
+        wire.message(us, client, server, &register(first, 9, 0));
+        let answer = notification(Kind::Acknowledgement, first, 9, 0);
+        wire.message(us + 1, server, client, &answer);
+        for n in 1..=4 {
+            let message = notification(Kind::NonConfirmable, first + n, 9, n.into());
+            wire.message(100_000 * u64::from(n) + us, server, client, &message);
+        }
+    }
+    let analysis = of(&[wire.capture()]);
+    let received = |flow: &Flow| flow.notifications().map(|n| (n.received, n.lost));
+    let all: Vec<_> = analysis.flows.iter().map(received).collect();
+    assert_eq!(all, [Some((4, 0)); 3]);
+    assert_eq!(analysis.other.stray, 0);
+}
+
+#[test]
+fn an_observation_from_before_the_capture_is_a_flow_by_its_token() {
+    let analysis = analyse(&["late.pcap"]);
+    let flow = only(&analysis);
+    assert_eq!(flow.token, Token::new(b"ob"));
+    let notified = flow.notifications().unwrap();
+    assert_eq!((notified.received, notified.lost), (6, 0));
+    assert_eq!(by_address(flow), [3, 3]);
+    let [handover] = &handovers(flow)[..] else {
+        panic!("{:?}", flow.handovers());
+    };
+    assert_eq!(handover.duration(), ms(3000));
+    assert_eq!((analysis.other.stray, analysis.other.begun_before), (0, 6));
+    let text = report(&analysis, Table::Notable);
+    assert!(text.contains("observes by token 6f62"), "{text}");
+    assert!(!text.contains("no CoAP requests"), "{text}");
+}
+
+#[test]
+fn a_later_request_with_the_token_names_what_is_observed() {
+    for observe in [0, 1] {
+        let mut wire = Wire::new();
+        for n in 0..4 {
+            let message = notification(Kind::NonConfirmable, 700 + n, 9, n.into());
+            wire.message(u64::from(n) * 10_000, HERE, CLIENT, &message);
+        }
+        wire.message(50_000, CLIENT, HERE, &register(1, 9, observe))
+            // Before the answer, and no answer.
+            .message(
+                50_500,
+                HERE,
+                CLIENT,
+                &notification(Kind::NonConfirmable, 704, 9, 4),
+            )
+            .message(
+                51_000,
+                HERE,
+                CLIENT,
+                &notification(Kind::Acknowledgement, 1, 9, 5),
+            );
+        let analysis = of(&[wire.capture()]);
+        let flow = only(&analysis);
+        assert_eq!((flow.resource.as_str(), flow.token), ("/t", None));
+        assert_eq!(flow.notifications().unwrap().received, 5);
+        let asked = if observe == 0 { 1 } else { 0 };
+        assert_eq!(counts(flow), [asked, asked, 0, 0, 0]);
+        assert_eq!(analysis.other.deregistrations, 1 - asked as u64);
+    }
+}
+
+#[test]
+fn observations_of_two_nodes_from_before_are_two_flows() {
+    const OTHER: &str = "[2001:db8:1::52]:5683";
+    let mut wire = Wire::new();
+    for n in 0..8 {
+        let us = u64::from(n) * 10_000;
+        let message = notification(Kind::NonConfirmable, 700 + n, 9, n.into());
+        wire.message(us, HERE, CLIENT, &message);
+        wire.message(us + 5_000, OTHER, CLIENT, &message);
+    }
+    let analysis = of(&[wire.capture()]);
+    assert_eq!(analysis.flows.len(), 2);
+    assert!(analysis.flows.iter().all(|flow| handovers(flow).is_empty()));
+}
+
+#[test]
+fn a_deregistration_and_what_is_asked_after_the_end_are_not_lost() {
+    let mut wire = Wire::new();
+    wire.message(0, CLIENT, HERE, &register(1, 9, 0))
+        .message(
+            1_000,
+            HERE,
+            CLIENT,
+            &notification(Kind::Acknowledgement, 1, 9, 0),
+        )
+        .poll(10_000, 2, 2, CLIENT, HERE)
+        .message(20_000, CLIENT, HERE, &register(3, 9, 1))
+        .message(30_000, CLIENT, HERE, &get(Kind::Confirmable, 4, 4, "/t"));
+    let options = Options {
+        end: Some(at(25_000)),
+        ..Options::default()
+    };
+    let analysis = Analysis::of(&[wire.capture()], &options);
+    assert_eq!(counts(only(&analysis)), [2, 2, 0, 0, 0]);
+    let other = &analysis.other;
+    assert_eq!((other.deregistrations, other.after_end), (1, 1));
+    assert_eq!(counts(only(&of(&[wire.capture()])))[2], 1);
+}
