@@ -15,6 +15,7 @@ mod binding;
 mod body;
 mod clients;
 mod clocks;
+mod exchange;
 mod file;
 pub mod flow;
 mod hop;
@@ -39,12 +40,12 @@ use crate::dissect;
 
 pub use binding::Rebinding;
 pub use clocks::Clock;
+pub use exchange::{Answer, Exchange, Notification, Observation, Transmission};
 pub use file::CaptureFile;
 pub(crate) use flow::median;
 pub use flow::{Edge, Flow, Gap, Pause, Requests, Rtt, method_name};
 pub use hop::Hop;
 pub use notifications::Notifications;
-pub use pairing::{Answer, Exchange, Notification, Observation, Transmission};
 pub use source::Source;
 
 /// How captures are read.
@@ -54,20 +55,20 @@ pub struct Options {
     pub ports: BTreeSet<u16>,
     /// Which node has, or at some time had, an address. Without an entry, addresses are
     /// assigned by the bindings that messages in the capture tell of, then by the pattern of
-    /// requests.
+    /// requests. A client is one whichever of its addresses it asks from.
     pub nodes: BTreeMap<IpAddr, String>,
     /// The addresses of a host whose interfaces these all are, if they are one's: together they are
     /// one capture point, and what it only forwards is none of its own.
     pub host: BTreeSet<IpAddr>,
-    /// Addresses of a client that moves, and the one address that stands for all of them: its
-    /// requests from any of them are one client's.
-    pub aliases: BTreeMap<IpAddr, IpAddr>,
     /// The same message again within this time of its last transmission is a retransmission;
     /// later, its Message ID is in use for a new one. MAX_TRANSMIT_SPAN (RFC 7252 §4.8.2).
     ///
     /// Not EXCHANGE_LIFETIME (247 s): a client that asks every millisecond comes round its
     /// 65,536 Message IDs in 66 s.
     pub max_transmit_span: Duration,
+    /// How often a CON is sent again at most: who has sent it as often will not, if the response does
+    /// not come. MAX_RETRANSMIT (RFC 7252 §4.8).
+    pub max_retransmit: u32,
     /// What the reading of frames cannot know by itself: contexts of header compression.
     pub decode: capture::decode::Options,
     /// What tells the messages of protocols: those of [`crate::dissect::all`] by default.
@@ -95,14 +96,14 @@ impl Options {
 }
 
 impl Default for Options {
-    /// Port 5683, no known nodes, no host, no aliases, 45 s, no end.
+    /// Port 5683, no known nodes, no host, 45 s, four times again, no end.
     fn default() -> Options {
         Options {
             ports: BTreeSet::from([coap::message::PORT]),
             nodes: BTreeMap::new(),
             host: BTreeSet::new(),
-            aliases: BTreeMap::new(),
             max_transmit_span: Duration::from_secs(45),
+            max_retransmit: 4,
             decode: capture::decode::Options::default(),
             dissectors: dissect::all(),
             end: None,
@@ -196,7 +197,7 @@ impl Analysis {
         known.learn(&bindings);
 
         let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
-        for client in clients::clients(&traffic) {
+        for client in clients::clients(&traffic, options, &known) {
             let paired = pairing::pair(&client, options, &known, &mut other);
             for exchange in paired.exchanges {
                 match exchange.protocol {

@@ -120,7 +120,7 @@ fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan)> {
     plan.nodes.iter().filter(|(_, node)| node.asks()).collect()
 }
 
-/// The address that stands for a client: of one with a radio its permanent one.
+/// The address by which a client is its plan's: of one with a radio its permanent one.
 fn home(node: &NodePlan) -> Option<IpAddr> {
     let address = match &node.host {
         Some(_) => Some(node.address),
@@ -184,7 +184,7 @@ impl Assembly<'_> {
         let (known, unknown): (Vec<_>, Vec<_>) = analysis
             .flows
             .iter()
-            .filter(|flow| is_own(node, flow))
+            .filter(|flow| is_own(name, flow))
             .partition(|f| self.addresses.values().any(|n| f.node.as_ref() == Some(n)));
         for flow in unknown {
             let Some(first) = flow.exchanges.first() else {
@@ -438,13 +438,13 @@ pub fn analysis(
     let node = &plan.nodes[client];
     let end = mobility::scenario_start(events).map(|start| start + plan.scenario.duration);
     let mut analysis = analysis_with(&addresses, client, node, captures, end);
-    analysis.flows.retain(|flow| is_own(node, flow));
+    analysis.flows.retain(|flow| is_own(client, flow));
     analysis
 }
 
 /// Whether the client itself asks, and is not asked.
-fn is_own(client: &NodePlan, flow: &analysis::Flow) -> bool {
-    home(client).is_none_or(|home| flow.client == home)
+fn is_own(client: &str, flow: &analysis::Flow) -> bool {
+    flow.client_name.as_deref() == Some(client)
 }
 
 fn analysis_with<C: Borrow<Capture>>(
@@ -454,36 +454,33 @@ fn analysis_with<C: Borrow<Capture>>(
     captures: &[C],
     end: Option<SimTime>,
 ) -> Analysis {
-    let own = addresses.iter().filter(|(_, who)| *who == name);
+    let mut nodes = addresses.clone();
+    if let Some(home) = home(client) {
+        nodes.entry(home).or_insert_with(|| name.clone());
+    }
+    let own = nodes.iter().filter(|(_, who)| *who == name);
+    let own = own.map(|(address, _)| *address);
+    let params = client.coap.as_ref().map(params).unwrap_or_default();
     let options = Options {
-        nodes: addresses.clone(),
         host: match client.is_router() {
-            true => (home(client).into_iter())
-                .chain(own.clone().map(|(address, _)| *address))
-                .collect(),
+            true => own.collect(),
             false => BTreeSet::new(),
         },
-        aliases: (home(client).into_iter())
-            .flat_map(|home| own.clone().map(move |(address, _)| (*address, home)))
-            .collect(),
-        max_transmit_span: client
-            .coap
-            .as_ref()
-            .map(max_transmit_span)
-            .unwrap_or_default(),
+        nodes,
+        max_transmit_span: params.max_transmit_span(),
+        max_retransmit: params.max_retransmit,
         end,
         ..Options::default()
     };
     Analysis::of(captures, &options)
 }
 
-/// MAX_TRANSMIT_SPAN of a client (RFC 7252 §4.8.2).
-fn max_transmit_span(coap: &CoapPlan) -> Duration {
+/// How a client sends again what is not acknowledged (RFC 7252 §4.8).
+fn params(coap: &CoapPlan) -> Params {
     Params {
         ack_timeout: coap.ack_timeout,
         ack_random_factor: coap.ack_random_factor,
         max_retransmit: coap.max_retransmit,
         ..Params::default()
     }
-    .max_transmit_span()
 }

@@ -122,8 +122,11 @@ pub struct Unanswered {
 /// What one client saw of one resource of one node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Flow {
-    /// The client's address.
+    /// The client's address; of several the one that it was seen at first.
     pub client: IpAddr,
+    /// Its name, as `node` is the node's; absent if nothing tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
     /// The name that the caller gave the node, else its permanent address, if bindings in the
     /// capture tell it.
     pub node: Option<String>,
@@ -315,6 +318,7 @@ fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
     let unanswered = flow.unanswered().into_iter();
     Flow {
         client: flow.client,
+        client_name: flow.client_name.clone(),
         node: flow.node.clone(),
         node_guessed: flow.is_guessed(),
         method: method_name(flow.method),

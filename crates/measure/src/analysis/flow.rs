@@ -11,15 +11,17 @@ use units::SimTime;
 
 use super::binding::Rebinding;
 use super::body::Bodies;
+use super::exchange::{Answer, Exchange, Notification, Observation};
 use super::hop::Hop;
 use super::identity::{Key, Members};
-use super::pairing::{Answer, Exchange, Notification, Observation};
 
 /// The requests of one client for one resource of one node, and what came back.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// The client's address.
+    /// The client's address; of several the one that it was seen at first.
     pub client: IpAddr,
+    /// The client's name, as [`Flow::node`] is its node's.
+    pub client_name: Option<String>,
     /// The node's name, if the caller gave one; its permanent address, if bindings in the capture
     /// tell it.
     pub node: Option<String>,
@@ -228,6 +230,7 @@ impl Flow {
         let (exchanges, observations) = members;
         Flow {
             client: key.client,
+            client_name: key.client_name,
             node: key.node,
             method: key.method,
             resource: key.resource,

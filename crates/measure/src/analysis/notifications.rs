@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use units::SimTime;
 
+use super::exchange::Notification;
 use super::flow::Flow;
-use super::pairing::Notification;
 
 /// Numbers in the Observe option have 24 bits (RFC 7641 §2).
 const NUMBERS: u32 = 1 << 24;

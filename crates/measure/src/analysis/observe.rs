@@ -22,14 +22,6 @@ use crate::dissect::{Dissectors, Protocol};
 pub(super) type Point = (usize, Option<u32>);
 
 impl Options {
-    /// What stands for an endpoint.
-    fn alias(&self, mut endpoint: SocketAddr) -> SocketAddr {
-        if let Some(alias) = self.aliases.get(&endpoint.ip()) {
-            endpoint.set_ip(*alias);
-        }
-        endpoint
-    }
-
     /// Whether what goes from `src` to `dst` is CoAP that is to be looked at.
     fn concerns(&self, src: SocketAddr, dst: SocketAddr) -> bool {
         let ends = [src, dst];
@@ -314,8 +306,7 @@ impl<'o> Reading<'o> {
             self.dissect(source, stream, packet, None);
             return;
         };
-        let src = self.options.alias(datagram.src);
-        let dst = self.options.alias(datagram.dst);
+        let (src, dst) = (datagram.src, datagram.dst);
         let (message, cut) = match decode(datagram.payload, datagram.truncated) {
             Ok(read) => read,
             Err(error) => {

@@ -167,19 +167,19 @@ fn warnings(out: &mut String, other: &Other) {
 fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
     let to = flow.node.as_deref().map(|n| format!(" {n}"));
     let to = to.unwrap_or_default();
+    let client = flow.client.to_string();
+    let client = flow.client_name.as_deref().unwrap_or(&client);
     match &flow.token {
         Some(token) => line(
             out,
             format_args!(
-                "{} observes{to} by token {token}: the registration was not captured, the resource is not known",
-                flow.client
+                "{client} observes{to} by token {token}: the registration was not captured, the resource is not known"
             ),
         ),
         None => line(
             out,
             format_args!(
-                "{} asks{to} {} {}",
-                flow.client,
+                "{client} asks{to} {} {}",
                 method_name(flow.method),
                 printable(&flow.resource)
             ),

@@ -85,3 +85,76 @@ fn the_time_that_many_nodes_take_grows_with_their_requests_only() {
             .all(|flow| counts(flow) == [20, 20, 0, 0, 0])
     );
 }
+
+/// Options in which these addresses are `client`'s.
+fn one_client(endpoints: &[&str]) -> Options {
+    let ip = |endpoint: &&str| endpoint.parse::<std::net::SocketAddr>().unwrap().ip();
+    let named = endpoints.iter().map(|e| (ip(e), "client".to_owned()));
+    Options {
+        nodes: named.collect(),
+        ..Options::default()
+    }
+}
+
+#[test]
+fn a_client_with_two_addresses_at_a_time_is_one_when_they_are_named() {
+    const OF_IPV4: &str = "192.0.2.1:40000";
+    const OF_IPV6: &str = "[2001:db8::c]:40001";
+    let server = |from: &str| match from {
+        OF_IPV4 => "192.0.2.5:5683",
+        _ => HERE,
+    };
+    let mut wire = Wire::new();
+    for n in 0..8 {
+        let from = [OF_IPV4, OF_IPV6][usize::from(n % 2)];
+        // Each socket counts for itself.
+        wire.poll(u64::from(n) * 10_000, n / 2, n as u8, from, server(from));
+    }
+    let analysis = of(&[wire.capture()]);
+    assert_eq!(analysis.flows.len(), 2, "nobody said that they are one");
+    let mut options = one_client(&[OF_IPV4, OF_IPV6]);
+    for server in ["192.0.2.5", "2001:db8:1::5"] {
+        options
+            .nodes
+            .insert(server.parse().unwrap(), "sensor".into());
+    }
+    let analysis = Analysis::of(&[wire.capture()], &options);
+    let flow = only(&analysis);
+    assert_eq!(counts(flow), [8, 8, 0, 0, 0]);
+    assert_eq!(flow.client_name.as_deref(), Some("client"));
+    let text = report(&analysis, Table::None);
+    assert!(text.contains("client asks sensor GET /t"), "{text}");
+    let json = serde_json::to_value(measure::export::Report::of(&analysis)).unwrap();
+    assert_eq!(json["flows"][0]["client"], "192.0.2.1");
+    assert_eq!(json["flows"][0]["client_name"], "client");
+}
+
+#[test]
+fn two_addresses_of_one_interface_may_have_the_same_message_ids_at_a_time() {
+    const OTHER: &str = "[2001:db8::d]:5683";
+    let mut wire = Wire::new();
+    for n in 0..4 {
+        let us = u64::from(n) * 100_000;
+        for (after, from, token) in [(0, CLIENT, 1), (1_000, OTHER, 101)] {
+            let get = get(Kind::Confirmable, n, n as u8 + token, "/t");
+            wire.message(us + after, from, HERE, &get);
+            let ack = content(Kind::Acknowledgement, n, n as u8 + token);
+            wire.message(us + 10_000 + after, HERE, from, &ack);
+        }
+    }
+    let options = one_client(&[CLIENT, OTHER]);
+    let analysis = Analysis::of(&[wire.capture()], &options);
+    assert_eq!(counts(only(&analysis)), [8, 8, 0, 0, 0]);
+    assert_eq!(analysis.other.stray, 0);
+    let rtt = only(&analysis).requests().rtt.unwrap();
+    assert_eq!((rtt.min, rtt.max), (ms(10), ms(10)));
+}
+
+#[test]
+fn a_client_that_asks_itself_by_its_other_address_is_answered() {
+    let mut wire = Wire::new();
+    wire.poll(0, 1, 1, CLIENT, HERE)
+        .poll(10_000, 2, 2, CLIENT, HERE);
+    let analysis = Analysis::of(&[wire.capture()], &one_client(&[CLIENT, HERE]));
+    assert_eq!(counts(only(&analysis)), [2, 2, 0, 0, 0]);
+}

@@ -186,3 +186,53 @@ fn interfaces_that_record_at_the_same_time_are_two_and_one_after_the_other_is_on
     assert_eq!(counts(only(&analysis)), [4, 4, 0, 0, 0]);
     assert_eq!(analysis.other.seen_elsewhere, 8);
 }
+
+/// Requests that leave by one interface and responses that come by another one, which sees nothing
+/// else: whether the client received one it shows by what it sends again.
+fn by_two_interfaces(asked_s: &[u64], answered_s: &[u64], options: &Options) -> [usize; 5] {
+    let (mut out, mut back) = (Wire::new(), Wire::new());
+    for s in asked_s {
+        let get = get(Kind::Confirmable, 1, 1, "/t");
+        out.message(s * 1_000_000, CLIENT, HERE, &get);
+    }
+    // Both record for as long.
+    let end = 1_000_000_000;
+    out.message(
+        end,
+        HERE,
+        "[2001:db8::d]:5683",
+        &get(Kind::Confirmable, 9, 9, "/t"),
+    );
+    for s in answered_s {
+        let ack = content(Kind::Acknowledgement, 1, 1);
+        back.message(s * 1_000_000, HERE, CLIENT, &ack);
+    }
+    let analysis = Analysis::of(&[out.capture(), back.capture()], options);
+    counts(&analysis.flows[0])
+}
+
+#[test]
+fn who_sends_again_after_a_long_ack_timeout_did_not_receive_the_response_before() {
+    let slow = Options {
+        max_transmit_span: Duration::from_secs(900),
+        ..Options::default()
+    };
+    // An ACK_TIMEOUT of 40 s, and the first response is lost on its way to the client.
+    let sent_again = by_two_interfaces(&[0, 60], &[1, 61], &slow);
+    assert_eq!(sent_again, [1, 1, 0, 1, 0], "the second one is no copy");
+    // With the usual ACK_TIMEOUT they are two requests.
+    let usual = by_two_interfaces(&[0, 60], &[1, 61], &Options::default());
+    assert_eq!(usual, [2, 2, 0, 0, 0]);
+}
+
+#[test]
+fn who_has_sent_as_often_as_he_may_does_not_show_that_he_received_the_response() {
+    let once = Options {
+        max_retransmit: 1,
+        ..Options::default()
+    };
+    assert_eq!(by_two_interfaces(&[0, 3], &[4], &once), [1, 0, 1, 1, 0]);
+    assert_eq!(by_two_interfaces(&[0], &[1], &once), [1, 1, 0, 0, 0]);
+    let usual = by_two_interfaces(&[0, 3], &[4], &Options::default());
+    assert_eq!(usual, [1, 1, 0, 1, 0]);
+}
