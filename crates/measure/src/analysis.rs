@@ -69,6 +69,9 @@ pub struct Options {
     /// How often a CON is sent again at most: who has sent it as often will not, if the response does
     /// not come. MAX_RETRANSMIT (RFC 7252 §4.8).
     pub max_retransmit: u32,
+    /// Nodes, by their names in `nodes`, that number the notifications to each observer one by one,
+    /// so that a number which is missing was lost. RFC 7641 §4.4 asks only that numbers increase.
+    pub count_by_one: BTreeSet<String>,
     /// What the reading of frames cannot know by itself: contexts of header compression.
     pub decode: capture::decode::Options,
     /// What tells the messages of protocols: those of [`crate::dissect::all`] by default.
@@ -96,7 +99,8 @@ impl Options {
 }
 
 impl Default for Options {
-    /// Port 5683, no known nodes, no host, 45 s, four times again, no end.
+    /// Port 5683, no known nodes, no host, 45 s, four times again, nobody known
+    /// to count by one, no end.
     fn default() -> Options {
         Options {
             ports: BTreeSet::from([coap::message::PORT]),
@@ -104,6 +108,7 @@ impl Default for Options {
             host: BTreeSet::new(),
             max_transmit_span: Duration::from_secs(45),
             max_retransmit: 4,
+            count_by_one: BTreeSet::new(),
             decode: capture::decode::Options::default(),
             dissectors: dissect::all(),
             end: None,
@@ -218,7 +223,7 @@ impl Analysis {
             .map(|(key, members)| {
                 let of_node = key.node.as_ref().map(|node| moves.entry(node.clone()));
                 let of_node = of_node.map(|entry| entry.or_default().clone());
-                Flow::new(key, members, of_node.unwrap_or_default())
+                Flow::new(key, members, of_node.unwrap_or_default(), options)
             })
             .collect();
         flows.sort_by_key(Flow::start);

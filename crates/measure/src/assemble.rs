@@ -77,6 +77,7 @@ pub fn build(
     };
     let records = mobility::handovers(events);
     let mut assembly = Assembly {
+        plan,
         scenario,
         asking: clients(plan)
             .iter()
@@ -135,6 +136,7 @@ fn earliest(captures: &[InterfaceCapture]) -> SimTime {
 }
 
 struct Assembly<'p> {
+    plan: &'p Plan,
     scenario: Scenario,
     /// Whose captures are read.
     asking: BTreeSet<NodeName>,
@@ -175,7 +177,7 @@ impl Assembly<'_> {
         }
         let start = SimTime::from_nanos(self.scenario.start_unix_ns);
         let end = start + Duration::from_secs_f64(self.scenario.duration_s);
-        let analysis = analysis_with(&self.addresses, name, node, &own, Some(end));
+        let analysis = analysis_with(self.plan, &self.addresses, name, &own, Some(end));
         self.note_oddities(name, &analysis);
         let signalling = analysis.signalling.iter();
         let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
@@ -435,9 +437,8 @@ pub fn analysis(
     captures: &[Capture],
 ) -> Analysis {
     let addresses = mobility::addresses(plan, events).0;
-    let node = &plan.nodes[client];
     let end = mobility::scenario_start(events).map(|start| start + plan.scenario.duration);
-    let mut analysis = analysis_with(&addresses, client, node, captures, end);
+    let mut analysis = analysis_with(plan, &addresses, client, captures, end);
     analysis.flows.retain(|flow| is_own(client, flow));
     analysis
 }
@@ -448,18 +449,22 @@ fn is_own(client: &str, flow: &analysis::Flow) -> bool {
 }
 
 fn analysis_with<C: Borrow<Capture>>(
+    plan: &Plan,
     addresses: &BTreeMap<IpAddr, NodeName>,
     name: &NodeName,
-    client: &NodePlan,
     captures: &[C],
     end: Option<SimTime>,
 ) -> Analysis {
+    let client = &plan.nodes[name];
     let mut nodes = addresses.clone();
     if let Some(home) = home(client) {
         nodes.entry(home).or_insert_with(|| name.clone());
     }
     let own = nodes.iter().filter(|(_, who)| *who == name);
     let own = own.map(|(address, _)| *address);
+    // What a node's daemon serves it numbers so; what a program serves nobody knows.
+    let served = plan.nodes.iter();
+    let served = served.filter(|(_, node)| node.paths().next().is_some());
     let params = client.coap.as_ref().map(params).unwrap_or_default();
     let options = Options {
         host: match client.is_router() {
@@ -467,6 +472,7 @@ fn analysis_with<C: Borrow<Capture>>(
             false => BTreeSet::new(),
         },
         nodes,
+        count_by_one: served.map(|(name, _)| name.clone()).collect(),
         max_transmit_span: params.max_transmit_span(),
         max_retransmit: params.max_retransmit,
         end,

@@ -9,6 +9,7 @@ use coap::Code;
 use coap::wire::Token;
 use units::SimTime;
 
+use super::Options;
 use super::binding::Rebinding;
 use super::body::Bodies;
 use super::exchange::{Answer, Exchange, Notification, Observation};
@@ -38,6 +39,8 @@ pub struct Flow {
     pub observations: Vec<Observation>,
     /// When the node said that it is somewhere else, in the order of time.
     pub rebindings: Arc<[Rebinding]>,
+    /// Whether the node is known to number its notifications one by one.
+    pub counts_by_one: bool,
 }
 
 /// One end of a gap: a response or a notification.
@@ -226,9 +229,17 @@ fn counted(addresses: impl Iterator<Item = SocketAddr>) -> Vec<(SocketAddr, usiz
 }
 
 impl Flow {
-    pub(super) fn new(key: Key, members: Members, rebindings: Arc<[Rebinding]>) -> Flow {
+    pub(super) fn new(
+        key: Key,
+        members: Members,
+        rebindings: Arc<[Rebinding]>,
+        options: &Options,
+    ) -> Flow {
         let (exchanges, observations) = members;
+        let counts_by_one =
+            (key.node.as_ref()).is_some_and(|node| options.count_by_one.contains(node));
         Flow {
+            counts_by_one,
             client: key.client,
             client_name: key.client_name,
             node: key.node,

@@ -200,11 +200,18 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
         );
     }
     if let Some(n) = flow.notifications() {
+        let lost = match (n.lost, n.missing) {
+            (Some(lost), _) => format!("{lost} lost"),
+            (None, Some(missing)) => {
+                format!("{missing} numbers missing, lost if the server counts by one")
+            }
+            (None, None) => "lost not known, since the server does not count by one".into(),
+        };
         line(
             out,
             format_args!(
-                "  notified   {} received, {} of them CON, {} lost, {} reordered",
-                n.received, n.confirmable, n.lost, n.reordered
+                "  notified   {} received, {} of them CON, {} reordered, {lost}",
+                n.received, n.confirmable, n.reordered
             ),
         );
     }
