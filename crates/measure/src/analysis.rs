@@ -24,6 +24,7 @@ mod message;
 mod notifications;
 mod observe;
 mod pairing;
+mod ports;
 mod sameness;
 mod source;
 
@@ -46,6 +47,7 @@ pub(crate) use flow::median;
 pub use flow::{Edge, Flow, Gap, Pause, Requests, Rtt, method_name};
 pub use hop::Hop;
 pub use notifications::Notifications;
+pub use ports::Port;
 pub use source::Source;
 
 /// How captures are read.
@@ -158,6 +160,11 @@ pub struct Other {
     pub undecodable: u64,
     /// Why the first of those is not.
     pub first_undecodable: Option<String>,
+    /// If there is no CoAP at all, the UDP ports that were seen: the busiest ones, those before others
+    /// whose datagrams could be CoAP.
+    pub udp_ports: Vec<Port>,
+    /// How many others there are.
+    pub other_udp_ports: usize,
     /// Fragmented packets, 6LoWPAN's and IP's, of which a fragment is missing.
     pub incomplete: u64,
     /// How many of those were given up because too many were begun at once.

@@ -43,6 +43,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     warnings(&mut out, other);
     if analysis.flows.is_empty() {
         line(&mut out, format_args!("{}", nothing(analysis)));
+        udp_ports(&mut out, other);
     }
     for flow in &analysis.flows {
         out.push('\n');
@@ -122,6 +123,26 @@ pub fn nothing(analysis: &Analysis) -> String {
         " (is it another UDP port? --port names it)".into()
     };
     format!("no CoAP requests{why}")
+}
+
+/// The UDP ports that were seen where there is no CoAP.
+fn udp_ports(out: &mut String, other: &Other) {
+    if !other.udp_ports.is_empty() {
+        out.push_str("\nUDP ports that were seen: --port N reads one as CoAP\n");
+    }
+    for port in &other.udp_ports {
+        let coap = match port.could_be_coap {
+            0 => String::new(),
+            n => format!(", {n} of them could be CoAP"),
+        };
+        line(
+            out,
+            format_args!("  {:>5}  {} datagrams{coap}", port.number, port.datagrams),
+        );
+    }
+    if other.other_udp_ports > 0 {
+        line(out, format_args!("  and {} more", other.other_udp_ports));
+    }
 }
 
 /// What `frames` of a kind are, in a line: `12 frames: ESP`.
