@@ -119,6 +119,8 @@ pub fn nothing(analysis: &Analysis) -> String {
         format!(": {} datagrams are not CoAP", other.undecodable)
     } else if not_read > 0 {
         format!(": {not_read} frames were not read")
+    } else if other.udp_ports.is_empty() {
+        format!(": no packet of {} is UDP", other.packets)
     } else {
         " (is it another UDP port? --port names it)".into()
     };
