@@ -1,11 +1,13 @@
 //! What every part of a daemon is given: events out, names, randomness, the clock.
 
 use std::cell::Cell;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use coap::Tokens;
 use rundir::{Event, EventKind};
 use units::{Seed, SimTime};
 
@@ -37,6 +39,8 @@ pub(crate) struct Host {
     pub(crate) seed: Seed,
     /// How often the node crashed before.
     pub(crate) crashes: u32,
+    /// Outside a run: what nobody knows, drawn for this life of the daemon.
+    pub(crate) entropy: Option<Seed>,
     pub(crate) events: Events,
     pub(crate) interfaces: Interfaces,
     /// Directory of what outlives the daemon.
@@ -46,14 +50,33 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// The generator of this node for `purpose`. After a crash it is another one: a Message ID
-    /// MUST NOT be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4), and a node that has
-    /// lost its state cannot know which ones it used.
+    /// The generator of this node for `purpose`, which the seed decides, also outside a run: for what
+    /// a service does. After a crash it is another one.
     pub(crate) fn rng(&self, purpose: &str) -> units::Rng {
         let life = format!("after crash {}", self.crashes);
         match self.crashes {
             0 => self.seed.rng(&["node", &self.name, purpose]),
             _ => self.seed.rng(&["node", &self.name, purpose, &life]),
+        }
+    }
+
+    /// The generator of a protocol. In a run the seed decides, for each life of the node. Outside a
+    /// run nobody counts lives, and strangers may know the plan: it is the operating system's. A
+    /// Message ID MUST NOT be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4), and a node that
+    /// has lost its state cannot know which ones it used.
+    pub(crate) fn protocol_rng(&self, purpose: &str) -> units::Rng {
+        match self.entropy {
+            None => self.rng(purpose),
+            Some(entropy) => entropy.rng(&["node", &self.name, purpose]),
+        }
+    }
+
+    /// What the tokens of CoAP requests are: outside a run, where there are strangers, what they
+    /// cannot guess; in a run as short as the papers have them.
+    pub(crate) fn tokens(&self) -> Tokens {
+        match self.entropy {
+            None => Tokens::Counted,
+            Some(_) => Tokens::Random,
         }
     }
 
@@ -69,6 +92,17 @@ impl Host {
             _ => Ok(()),
         }
     }
+}
+
+/// What the operating system's generator gives (random(4)).
+///
+/// # Errors
+/// When it is not to be had.
+pub(crate) fn entropy() -> Result<Seed> {
+    let mut bytes = [0; 8];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.context("/dev/urandom")?;
+    Ok(Seed(u64::from_be_bytes(bytes)))
 }
 
 /// Writes a node's events as JSON lines on standard output.
@@ -149,4 +183,46 @@ fn write(lines: &[u8]) -> Result<()> {
     out.write_all(lines)
         .and_then(|()| out.flush())
         .context("write an event to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_core::Rng as _;
+
+    use super::*;
+
+    fn host(crashes: u32, entropy: Option<Seed>) -> Host {
+        Host {
+            name: "wall".into(),
+            seed: Seed(7),
+            crashes,
+            entropy,
+            events: Events::new("wall"),
+            interfaces: Interfaces::default(),
+            state: PathBuf::new(),
+            unready: Rc::new(Cell::new(0)),
+        }
+    }
+
+    #[test]
+    fn in_a_run_the_seed_decides_and_every_life_has_a_stream_of_its_own() {
+        let first = |crashes| host(crashes, None).protocol_rng("coap").next_u64();
+        assert_eq!(first(0), Seed(7).rng(&["node", "wall", "coap"]).next_u64());
+        assert_eq!(first(1), first(1));
+        assert!(first(0) != first(1) && first(1) != first(2));
+        assert_eq!(host(1, None).tokens(), Tokens::Counted);
+    }
+
+    #[test]
+    fn outside_a_run_no_life_is_like_another_and_services_follow_the_seed() {
+        let lives: Vec<Host> = (0..2).map(|_| host(0, Some(entropy().unwrap()))).collect();
+        let [one, other] = lives.as_slice() else {
+            panic!("two")
+        };
+        let first = |host: &Host| host.protocol_rng("coap").next_u64();
+        assert_ne!(first(one), first(other));
+        assert_ne!(first(one), host(0, None).protocol_rng("coap").next_u64());
+        assert_eq!(one.rng("polls").next_u64(), other.rng("polls").next_u64());
+        assert_eq!(one.tokens(), Tokens::Random);
+    }
 }
