@@ -16,7 +16,7 @@
 //!   datagram has it too, and a peer that restarted or ran out of Message IDs is not answered
 //!   with another request's response.
 //! * *How much is remembered for deduplication.* Every CON for EXCHANGE_LIFETIME and every NON
-//!   for NON_LIFETIME, up to 1,024 messages of one peer and 16,384 messages and 4 MiB of replies
+//!   for NON_LIFETIME, up to 1,024 messages of one address and 16,384 messages and 4 MiB of replies
 //!   per endpoint; over that, what would expire first is forgotten early, with its exchange if
 //!   that is still open.
 //! * *NSTART.* Requests and pings, per peer, until ACK or response; a non-confirmable request

@@ -116,7 +116,7 @@ impl Endpoint {
             Err(refusal) => return self.refuse(now, from, &message, refusal),
         };
         let context = association.map(|association| association.context);
-        if let Some(number) = message.options.unrecognized(self.known_critical) {
+        if let Some(number) = (message.options).unrecognized_in_request(self.known_critical) {
             // "Unrecognized options of class 'critical' that occur in a Confirmable request
             // MUST cause the return of a 4.02 (Bad Option) response [...] SHOULD include a
             // diagnostic payload"; "in a Non-confirmable message MUST cause the message to be
@@ -127,6 +127,13 @@ impl Endpoint {
                 self.answer_at_once(now, from, &message, association, response);
             }
             return;
+        }
+        if message.options.are_for_a_proxy() {
+            // "An endpoint receiving a request with a Proxy-Uri Option that is unable or unwilling to
+            // act as a forward-proxy for the request MUST cause the return of a 5.05 (Proxying Not
+            // Supported) response" (§5.10.2).
+            let response = Response::new(Code::PROXYING_NOT_SUPPORTED);
+            return self.answer_at_once(now, from, &message, association, response);
         }
         let (asked, payload) = match self.take_blocks(now, from, context, &message) {
             Taken::Whole(asked, payload) => (asked, payload),
