@@ -36,6 +36,11 @@ impl Ignored {
         self.0 += 1;
         (self.0 == 10_u64.pow(self.0.ilog10())).then_some(self.0)
     }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Runs a [`Machine`] on a socket.

@@ -2,15 +2,16 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use coap::Tokens;
-use rundir::{Event, EventKind};
-use units::{Seed, SimTime};
+use rundir::EventKind;
+use units::Seed;
 
+pub(crate) use crate::events::Events;
 pub(crate) use driver::{instant, now};
 pub(crate) use machine::earlier;
 
@@ -103,86 +104,6 @@ pub(crate) fn entropy() -> Result<Seed> {
     let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     read.context("/dev/urandom")?;
     Ok(Seed(u64::from_be_bytes(bytes)))
-}
-
-/// Writes a node's events as JSON lines on standard output.
-#[derive(Clone, Debug)]
-pub(crate) struct Events {
-    node: String,
-    /// Lines for the next [`Events::flush`].
-    queued: Vec<u8>,
-}
-
-/// Bytes of lines that wait for each other at most: what a pipe takes at once.
-const QUEUE_BYTES: usize = 1 << 16;
-
-impl Events {
-    /// Events of `node`.
-    pub(crate) fn new(node: &str) -> Events {
-        Events {
-            node: node.to_owned(),
-            queued: Vec::new(),
-        }
-    }
-
-    /// Reports an event of this instant.
-    ///
-    /// # Errors
-    /// When standard output is closed: whoever started the daemon is gone.
-    pub(crate) fn report(&self, kind: EventKind) -> Result<()> {
-        let mut line = Vec::new();
-        let event = self.push_line(&mut line, now(), kind)?;
-        // The medium waits for some events, and nobody for the log.
-        write(&line)?;
-        tracing::info!(kind = ?event.kind);
-        Ok(())
-    }
-
-    /// Reports an event of this instant with the next [`Events::flush`], which has to come before
-    /// the part waits: one system call for all that happens at once.
-    ///
-    /// # Errors
-    /// As [`Events::report`].
-    pub(crate) fn queue(&mut self, kind: EventKind) -> Result<()> {
-        let mut lines = std::mem::take(&mut self.queued);
-        let event = self.push_line(&mut lines, now(), kind)?;
-        tracing::info!(kind = ?event.kind);
-        self.queued = lines;
-        match self.queued.len() < QUEUE_BYTES {
-            true => Ok(()),
-            false => self.flush(),
-        }
-    }
-
-    /// Writes what is queued.
-    ///
-    /// # Errors
-    /// As [`Events::report`].
-    pub(crate) fn flush(&mut self) -> Result<()> {
-        if !self.queued.is_empty() {
-            write(&self.queued)?;
-            self.queued.clear();
-        }
-        Ok(())
-    }
-
-    fn push_line(&self, lines: &mut Vec<u8>, at: SimTime, kind: EventKind) -> Result<Event> {
-        let event = Event {
-            time_ns: at.as_nanos(),
-            node: self.node.clone(),
-            kind,
-        };
-        serde_json::to_writer(&mut *lines, &event).context("event as JSON")?;
-        lines.push(b'\n');
-        Ok(event)
-    }
-}
-
-fn write(lines: &[u8]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(lines)
-        .and_then(|()| out.flush())
-        .context("write an event to standard output")
 }
 
 #[cfg(test)]
