@@ -126,6 +126,7 @@ pub mod option {
     pub const PROXY_URI: u16 = 35;
     pub const PROXY_SCHEME: u16 = 39;
     pub const SIZE1: u16 = 60;
+    pub const ECHO: u16 = 252;
 
     /// Whether an endpoint that does not know the option must refuse the message
     /// (RFC 7252 §5.4.1).

@@ -63,6 +63,9 @@ pub struct Params {
     pub max_body: usize,
     /// What tokens are; counted.
     pub tokens: Tokens,
+    /// Whether a source has to show that it is where it says before its requests change anything, or
+    /// get it more than three times the bytes that it sent (RFC 9175 §2); no.
+    pub verify_sources: bool,
 }
 
 impl Default for Params {
@@ -80,6 +83,7 @@ impl Default for Params {
             confirm_notifications: 10,
             max_body: 1 << 16,
             tokens: Tokens::Counted,
+            verify_sources: false,
         }
     }
 }

@@ -437,6 +437,11 @@ impl Endpoint {
             options: message.options,
             payload: message.payload,
         };
+        self.heard_from(now, from);
+        let transfer = self.requests.get_mut(&id).and_then(|r| r.transfer.as_mut());
+        if transfer.is_some_and(|transfer| transfer.proves(&response)) {
+            return self.send_next_block(now, id);
+        }
         let observes = |request: &Outstanding| {
             let uploads = request.transfer.as_ref().is_some_and(Transfer::uploads);
             matches!(request.role, Role::Observation(_)) && !uploads
