@@ -530,3 +530,61 @@ fn who_stops_reading_ends_no_command() {
         .unwrap();
     assert_eq!((first.trim(), said.as_str()), ("{", ""));
 }
+
+/// A run directory as somebody may have sent it: links, FIFOs and devices in the places of files.
+#[test]
+fn a_report_of_a_directory_from_anywhere_overwrites_nothing_outside_and_waits_for_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, victim) = (dir.path().join("run"), dir.path().join("victim"));
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(&victim, "precious").unwrap();
+    std::fs::write(run.join("run.json"), "{}").unwrap();
+    std::os::unix::fs::symlink(&victim, run.join("report.html")).unwrap();
+    std::os::unix::fs::symlink(&victim, run.join("plan.yaml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", run.join("result.json")).unwrap();
+    nix::unistd::mkfifo(
+        &run.join("events.jsonl"),
+        nix::sys::stat::Mode::from_bits_truncate(0o600),
+    )
+    .unwrap();
+    let run = run.to_str().unwrap();
+    let output = wpanlab(&["report", run]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    for (file, what) in [
+        ("plan.yaml", "a symbolic link"),
+        ("result.json", "a symbolic link"),
+        ("events.jsonl", "a FIFO"),
+    ] {
+        let line = format!("{file} cannot be understood: it is {what}");
+        assert!(errors.contains(&line), "{errors}");
+    }
+    let page = std::fs::read_to_string(format!("{run}/report.html")).unwrap();
+    assert!(page.contains("</html>") && !page.contains("precious"));
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn a_page_goes_where_the_user_says_also_into_a_device() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("run.json"), "{}").unwrap();
+    let run = dir.path().to_str().unwrap();
+    let report = |out: &str| {
+        let output = wpanlab(&["-q", "report", run, "--out", out]).output();
+        output.unwrap()
+    };
+    let output = report("/dev/stdout");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("</html>"));
+    assert_eq!(report("/dev/null").status.code(), Some(0));
+    // A full disk, and a directory in which nobody can make a file.
+    for (file, reason) in [("/dev/full", "No space left"), ("/proc/page.html", "")] {
+        let output = report(file);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            errors.contains(&format!("write {file}: {reason}")),
+            "{errors}"
+        );
+    }
+}

@@ -60,6 +60,16 @@ pub enum ReadError {
         /// Number of the packet as Wireshark counts, from 1.
         packet: u64,
     },
+    /// Simple Packet Blocks of pcapng have no time stamp: what they hold was left out.
+    #[error(
+        "{file}: {packets} packets have no time stamp (simple packet blocks) and were left out"
+    )]
+    Untimed {
+        /// The file.
+        file: String,
+        /// How many of its packets.
+        packets: u64,
+    },
     /// A field has an impossible value.
     #[error("{file}: packet {packet}: {what}; the packets before it were kept")]
     Malformed {
@@ -86,6 +96,8 @@ pub enum ReadError {
 enum Stop {
     /// The file ends where it may.
     End,
+    /// It ends so, and so many packets in it had no time stamp.
+    Untimed(u64),
     /// The file ends inside something.
     Truncated,
     Malformed(String),
@@ -146,7 +158,8 @@ pub fn read(path: impl AsRef<Path>) -> Result<Capture, ReadError> {
     }
 }
 
-/// Iterates over the packets of a capture.
+/// Iterates over the packets of a capture; those without a time stamp are left out, which is told at
+/// the end.
 ///
 /// After an error there are no more packets.
 pub struct Reader<R: Read> {
@@ -213,9 +226,17 @@ impl<R: Read> Iterator for Reader<R> {
             }
             Err(stop) => {
                 self.done = true;
+                let untimed = match &self.format {
+                    Format::Pcap(_) => 0,
+                    Format::PcapNg(ng) => ng.untimed(),
+                };
                 match stop {
-                    Stop::End => None,
-                    other => Some(Err(self.source.error(other, self.packets + 1))),
+                    Stop::End if untimed == 0 => None,
+                    Stop::End => Some(Err(self.source.error(Stop::Untimed(untimed), 0))),
+                    other => {
+                        let packet = self.packets + untimed + 1;
+                        Some(Err(self.source.error(other, packet)))
+                    }
                 }
             }
         }

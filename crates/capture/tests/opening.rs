@@ -105,10 +105,18 @@ fn what_another_program_compressed_is_named() {
         (&[0x28, 0xb5, 0x2f, 0xfd, 0, 0][..], "zstd"),
         (b"\xfd7zXZ\0", "xz"),
         (b"BZh91AY", "bzip2"),
+        (b"\x1f\x9d\x90\0", "compress"),
+        (b"\x5d\0\0\x80\0", "lzma"),
+        (
+            &compressed(&compressed(&bytes("libcoap-raw.pcap"))),
+            "gzip, twice,",
+        ),
     ] {
         let text = refused(start).to_string();
         assert!(text.contains(&format!("{program} compressed it")), "{text}");
     }
+    let text = refused(b"snoop\0\0\0").to_string();
+    assert!(text.contains("it is snoop; `editcap -F pcapng`"), "{text}");
     let text = refused(b"hello").to_string();
     assert_eq!(
         text,
@@ -131,4 +139,38 @@ fn a_fraction_of_more_than_a_second_carries_into_the_seconds() {
     assert_eq!(capture.packets.len(), 15);
     let later = capture.packets[0].time.saturating_since(first);
     assert_eq!(later.as_millis(), 1200);
+}
+
+#[test]
+fn packets_without_a_time_are_left_out_and_told_at_the_end() {
+    let block = |kind: u32, body: &[u8]| {
+        let length = (12 + body.len() as u32).to_le_bytes();
+        [&kind.to_le_bytes()[..], &length, body, &length].concat()
+    };
+    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX].map(u32::to_le_bytes);
+    let timed = [0_u32, 0, 5_000_000, 4, 4, 0x55aa].map(u32::to_le_bytes);
+    let simple = [4_u32, 0x55aa].map(u32::to_le_bytes).concat();
+    let file = [
+        block(0x0a0d_0d0a, section.as_flattened()),
+        block(1, &[101, 0, 0, 0, 0, 0, 0, 0]),
+        block(3, &simple),
+        block(6, timed.as_flattened()),
+        block(3, &simple),
+    ]
+    .concat();
+    let capture = Capture::from_reader("simple", &file[..]).unwrap();
+    let times: Vec<_> = capture.packets.iter().map(|p| p.time.as_nanos()).collect();
+    assert_eq!(times, [5_000_000_000]);
+    let damage = capture.damage.unwrap();
+    assert_eq!(
+        damage.to_string(),
+        "simple: 2 packets have no time stamp (simple packet blocks) and were left out"
+    );
+    // A packet has the number that Wireshark gives it.
+    let cut = Capture::from_reader("simple", &file[..file.len() - 1]).unwrap();
+    let damage = cut.damage.unwrap();
+    assert!(
+        matches!(damage, ReadError::Truncated { packet: 3, .. }),
+        "{damage}"
+    );
 }

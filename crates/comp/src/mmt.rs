@@ -8,6 +8,7 @@
 //! whoever makes it durable.
 
 mod asked;
+mod correspondents;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -18,10 +19,11 @@ use units::SimTime;
 
 use crate::binding::Expired;
 use crate::codec::Lifetime;
-use crate::limits::{Limit, Limits, Shares};
+use crate::limits::{Limit, Limits, Shares, network};
 use crate::sequence::Sequence;
 use crate::table::{self, Table};
 use asked::Asked;
+pub use correspondents::Correspondents;
 
 /// What only the WMMS keeps about a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,82 +50,25 @@ impl Default for Talk {
     }
 }
 
-/// Addresses in ascending order, in as little memory as they need: nodes are many, their
-/// correspondents few. A flow label is no part of an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Correspondents(Box<[Correspondent]>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Correspondent {
-    ip: Ipv6Addr,
-    port: u16,
-    scope: u32,
-}
-
-impl From<SocketAddrV6> for Correspondent {
-    fn from(address: SocketAddrV6) -> Correspondent {
-        Correspondent {
-            ip: *address.ip(),
-            port: address.port(),
-            scope: address.scope_id(),
-        }
-    }
-}
-
-impl Correspondents {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `address` is one.
-    pub fn contains(&self, address: SocketAddrV6) -> bool {
-        self.0.binary_search(&address.into()).is_ok()
-    }
-
-    /// All, ascending.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = SocketAddrV6> {
-        (self.0.iter()).map(|c| SocketAddrV6::new(c.ip, c.port, 0, c.scope))
-    }
-
-    /// Whether it was not there.
-    fn insert(&mut self, address: SocketAddrV6) -> bool {
-        let found = self.0.binary_search(&address.into());
-        if let Err(at) = found {
-            let mut all = std::mem::take(&mut self.0).into_vec();
-            all.reserve_exact(1);
-            all.insert(at, address.into());
-            self.0 = all.into_boxed_slice();
-        }
-        found.is_err()
-    }
-
-    /// Whether it was there.
-    fn remove(&mut self, address: SocketAddrV6) -> bool {
-        let found = self.0.binary_search(&address.into());
-        if let Ok(at) = found {
-            let mut all = std::mem::take(&mut self.0).into_vec();
-            all.remove(at);
-            self.0 = all.into_boxed_slice();
-        }
-        found.is_ok()
-    }
-}
-
-impl FromIterator<SocketAddrV6> for Correspondents {
-    fn from_iter<I: IntoIterator<Item = SocketAddrV6>>(addresses: I) -> Correspondents {
-        let sorted: BTreeSet<Correspondent> = addresses.into_iter().map(Into::into).collect();
-        Correspondents(sorted.into_iter().collect())
-    }
-}
-
 /// What the WMMS knows about one P_Addr.
 pub type Entry = table::Entry<Talk>;
+
+/// Correspondents of one node at one address, at its ports. A host has one; a few more are those of
+/// its programs, or of what it was before it restarted.
+pub const MAX_PORTS: usize = 8;
+
+/// What became of who discovered a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    /// There is no such node.
+    Nowhere,
+    /// It was a correspondent before.
+    Before,
+    /// It is one now.
+    New,
+    /// It is one now, and this one is none any more.
+    InPlaceOf(SocketAddrV6),
+}
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -132,6 +77,8 @@ pub struct Mmt {
     limits: Limits,
     /// Entries by [`Talk::source`].
     entries_of: Shares,
+    /// Entries by the network of that.
+    entries_in: Shares,
     /// Correspondents of all nodes by their addresses.
     asked: Asked,
     /// P_Addrs whose entries are not what they were at the last [`Mmt::take_changes`].
@@ -147,6 +94,7 @@ impl Mmt {
             table: Table::new(),
             limits,
             entries_of: Shares::new(),
+            entries_in: Shares::new(),
             asked: Asked::new(),
             changed: BTreeSet::new(),
             changed_last: None,
@@ -184,7 +132,7 @@ impl Mmt {
         let former = self.table.take(p_addr);
         self.give_back(p_addr, former.as_ref());
         if let Some(entry) = entry {
-            self.entries_of.take(entry.extra.source);
+            self.take_share(entry.extra.source);
             for correspondent in entry.extra.correspondents.iter() {
                 self.asked.insert(*correspondent.ip(), p_addr);
             }
@@ -221,7 +169,21 @@ impl Mmt {
         if !own && self.entries_of.of(source) >= self.limits.entries_per_source {
             return Err(Limit::EntriesPerSource);
         }
+        let in_network = self.entries_in.of(network(source));
+        if entry.is_none() && in_network >= self.limits.entries_per_network() {
+            return Err(Limit::EntriesPerNetwork);
+        }
         Ok(())
+    }
+
+    fn take_share(&mut self, source: Ipv6Addr) {
+        self.entries_of.take(source);
+        self.entries_in.take(network(source));
+    }
+
+    fn give_share_back(&mut self, source: Ipv6Addr) {
+        self.entries_of.give_back(source);
+        self.entries_in.give_back(network(source));
     }
 
     /// Stores where `p_addr` is, for the first time or again, as `source` says: T_Addr and
@@ -237,9 +199,9 @@ impl Mmt {
         let former = self.table.get(p_addr).map(|entry| entry.extra.source);
         if former != Some(source) {
             if let Some(former) = former {
-                self.entries_of.give_back(former);
+                self.give_share_back(former);
             }
-            self.entries_of.take(source);
+            self.take_share(source);
         }
         self.table.bind(now, p_addr, t_addr, lifetime);
         self.change(p_addr, |talk| talk.source = source);
@@ -255,6 +217,15 @@ impl Mmt {
         held
     }
 
+    /// Sets H_Flag 0 of a node on hold that does not sleep; whether there was such a hold.
+    pub fn release(&mut self, p_addr: Ipv6Addr) -> bool {
+        let released = self.table.release(p_addr);
+        if released {
+            self.note_change(p_addr);
+        }
+        released
+    }
+
     /// Removes an entry; its number is remembered for [`table::MEMORY`].
     pub fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Entry> {
         let entry = self.table.remove(now, p_addr)?;
@@ -263,7 +234,9 @@ impl Mmt {
         Some(entry)
     }
 
-    /// Remembers who discovered `p_addr`. False if `p_addr` is not in the table.
+    /// Remembers who discovered `p_addr`. Where there is no room, who asked longest ago leaves: at
+    /// an address with [`MAX_PORTS`] of them one of those, in a full list one at whose address
+    /// nobody has registered. Strangers so displace each other, and no node that the WMMS knows.
     ///
     /// # Errors
     /// The limit that does not allow it; a known correspondent is welcome always.
@@ -271,23 +244,41 @@ impl Mmt {
         &mut self,
         p_addr: Ipv6Addr,
         from: SocketAddrV6,
-    ) -> Result<bool, Limit> {
+    ) -> Result<Enrolled, Limit> {
         let Some(entry) = self.table.get(p_addr) else {
-            return Ok(false);
+            return Ok(Enrolled::Nowhere);
         };
         let known = &entry.extra.correspondents;
         if known.contains(from) {
-            return Ok(true);
+            if let Some(talk) = self.table.extra_mut(p_addr) {
+                talk.correspondents.insert(from);
+            }
+            return Ok(Enrolled::Before);
         }
-        if known.len() >= self.limits.correspondents_per_node as usize {
-            return Err(Limit::CorrespondentsPerNode);
-        }
-        if self.asked.count(*from.ip()) >= self.limits.discoveries_per_source as usize {
+        let displaced = match known.idlest(|ip| ip == *from.ip()) {
+            (count, idlest @ Some(_)) if count >= MAX_PORTS => idlest,
+            _ if known.len() < self.limits.correspondents_per_node as usize => None,
+            _ => {
+                let (_, idlest) = known.idlest(|ip| !self.knows(ip));
+                Some(idlest.ok_or(Limit::CorrespondentsPerNode)?)
+            }
+        };
+        let one_less = usize::from(displaced.is_some_and(|d| d.ip() == from.ip()));
+        let asked = self.asked.count(*from.ip()) - one_less;
+        if asked >= self.limits.discoveries_per_source as usize {
             return Err(Limit::DiscoveriesPerSource);
+        }
+        if let Some(displaced) = displaced {
+            self.remove_correspondent(p_addr, displaced);
         }
         self.asked.insert(*from.ip(), p_addr);
         self.change(p_addr, |talk| talk.correspondents.insert(from));
-        Ok(true)
+        Ok(displaced.map_or(Enrolled::New, Enrolled::InPlaceOf))
+    }
+
+    /// Whether `source` registered or bound what is in the table.
+    pub fn knows(&self, source: Ipv6Addr) -> bool {
+        self.entries_of.of(source) > 0
     }
 
     /// Forgets a correspondent that cannot be told.
@@ -414,7 +405,7 @@ impl Mmt {
         let Some(Entry { extra, .. }) = entry else {
             return;
         };
-        self.entries_of.give_back(extra.source);
+        self.give_share_back(extra.source);
         for correspondent in extra.correspondents.iter() {
             self.asked.remove(*correspondent.ip(), p_addr);
         }
@@ -430,6 +421,9 @@ mod tests {
     const P3: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 3);
     const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
     const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
+
+    const NEW: Result<Enrolled, Limit> = Ok(Enrolled::New);
+    const BEFORE: Result<Enrolled, Limit> = Ok(Enrolled::Before);
 
     fn at(seconds: u64) -> SimTime {
         SimTime::ZERO + Duration::from_secs(seconds)
@@ -448,7 +442,7 @@ mod tests {
     #[test]
     fn a_binding_renews_the_lifetime_clears_the_hold_and_keeps_the_correspondents() {
         let mut mmt = table(Limits::default());
-        assert_eq!(mmt.add_correspondent(P1, client(5683)), Ok(true));
+        assert_eq!(mmt.add_correspondent(P1, client(5683)), NEW);
         assert!(mmt.hold(at(1), P1, Some(Duration::from_secs(5))));
         mmt.bind(at(2), P1, T2, Lifetime(20), T2);
         let entry = mmt.get(P1).unwrap();
@@ -463,16 +457,60 @@ mod tests {
             correspondents_per_node: 2,
             ..Limits::default()
         });
-        assert_eq!(mmt.add_correspondent(P1, client(1)), Ok(true));
-        assert_eq!(mmt.add_correspondent(P1, client(0)), Ok(true));
+        // Nodes that are registered themselves.
+        mmt.bind(at(0), P2, P2, Lifetime(20), P2);
+        mmt.bind(at(0), P3, P3, Lifetime(20), P3);
+        let on = |ip| SocketAddrV6::new(ip, 5683, 0, 0);
+        assert_eq!(mmt.add_correspondent(P1, on(P2)), NEW);
+        assert_eq!(mmt.add_correspondent(P1, on(P3)), NEW);
         let full = Err(Limit::CorrespondentsPerNode);
-        assert_eq!(mmt.add_correspondent(P1, client(2)), full);
-        assert_eq!(mmt.add_correspondent(P1, client(1)), Ok(true));
-        mmt.remove_correspondent(P1, client(1));
-        assert_eq!(mmt.add_correspondent(P1, client(2)), Ok(true));
+        assert_eq!(mmt.add_correspondent(P1, on(T2)), full);
+        assert_eq!(mmt.add_correspondent(P1, on(P2)), BEFORE);
+        mmt.remove_correspondent(P1, on(P3));
+        assert_eq!(mmt.add_correspondent(P1, on(T2)), NEW);
         let kept = &mmt.get(P1).unwrap().extra.correspondents;
-        assert!(kept.iter().eq([client(0), client(2)]));
-        assert_eq!(mmt.add_correspondent(P3, client(0)), Ok(false), "unknown");
+        assert!(kept.iter().eq([on(P2), on(T2)]));
+        let unknown = mmt.add_correspondent(T1, on(P2));
+        assert_eq!(unknown, Ok(Enrolled::Nowhere));
+    }
+
+    #[test]
+    fn strangers_displace_who_of_them_asked_longest_ago_and_no_registered_node() {
+        let mut mmt = table(Limits {
+            correspondents_per_node: 3,
+            ..Limits::default()
+        });
+        mmt.bind(at(0), P2, P2, Lifetime(20), P2);
+        let stranger = |n: u16| SocketAddrV6::new(Ipv6Addr::from(n as u128), 5683, 0, 0);
+        assert_eq!(mmt.add_correspondent(P1, client(5683)), NEW);
+        assert_eq!(mmt.add_correspondent(P1, stranger(1)), NEW);
+        assert_eq!(mmt.add_correspondent(P1, stranger(2)), NEW);
+        assert_eq!(mmt.add_correspondent(P1, stranger(1)), BEFORE);
+        let displaced = |n| Ok(Enrolled::InPlaceOf(stranger(n)));
+        assert_eq!(mmt.add_correspondent(P1, stranger(3)), displaced(2));
+        for n in 4..1000 {
+            let before = if n == 4 { 1 } else { n - 2 };
+            assert_eq!(mmt.add_correspondent(P1, stranger(n)), displaced(before));
+        }
+        let kept = &mmt.get(P1).unwrap().extra.correspondents;
+        assert!(kept.contains(client(5683)) && kept.len() == 3);
+        assert_eq!(mmt.asked_by(*stranger(5).ip()).len(), 0);
+    }
+
+    #[test]
+    fn many_ports_of_one_address_are_few_correspondents() {
+        let mut mmt = table(Limits::default());
+        for port in 0..300 {
+            let enrolled = mmt.add_correspondent(P1, client(port));
+            let expected = match port.checked_sub(MAX_PORTS as u16) {
+                None => Enrolled::New,
+                Some(first) => Enrolled::InPlaceOf(client(first)),
+            };
+            assert_eq!(enrolled, Ok(expected));
+        }
+        let kept = &mmt.get(P1).unwrap().extra.correspondents;
+        assert_eq!(kept.len(), MAX_PORTS);
+        assert_eq!(mmt.asked.count(P2), MAX_PORTS);
     }
 
     #[test]
@@ -482,13 +520,42 @@ mod tests {
             ..Limits::default()
         });
         mmt.bind(at(0), P3, T2, Lifetime(20), T2);
-        assert_eq!(mmt.add_correspondent(P1, client(1)), Ok(true));
+        assert_eq!(mmt.add_correspondent(P1, client(1)), NEW);
         let much = Err(Limit::DiscoveriesPerSource);
         assert_eq!(mmt.add_correspondent(P3, client(2)), much, "another port");
         let other = SocketAddrV6::new(T2, 1, 0, 0);
-        assert_eq!(mmt.add_correspondent(P3, other), Ok(true), "another source");
+        assert_eq!(mmt.add_correspondent(P3, other), NEW, "another source");
         mmt.remove(at(0), P1);
-        assert_eq!(mmt.add_correspondent(P3, client(2)), Ok(true));
+        assert_eq!(mmt.add_correspondent(P3, client(2)), NEW);
+    }
+
+    #[test]
+    fn one_network_has_a_quarter_of_the_table_however_many_addresses_it_has() {
+        let mut mmt = Mmt::new(Limits {
+            entries: 8,
+            entries_per_source: 1,
+            ..Limits::default()
+        });
+        let host = |net: u16, n: u16| Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, n);
+        let mut join = |net, n| {
+            let admitted = mmt.admits(host(net, n), host(net, n));
+            if admitted.is_ok() {
+                mmt.bind(
+                    at(0),
+                    host(net, n),
+                    host(net, n),
+                    Lifetime(20),
+                    host(net, n),
+                );
+            }
+            admitted
+        };
+        assert_eq!((join(1, 1), join(1, 2)), (Ok(()), Ok(())));
+        assert_eq!(join(1, 3), Err(Limit::EntriesPerNetwork));
+        assert_eq!(join(2, 1), Ok(()));
+        assert_eq!(join(1, 2), Ok(()), "known");
+        assert_eq!(mmt.expire(at(20)), Some(Expired::Lifetime(host(1, 1))));
+        assert_eq!(mmt.admits(host(1, 3), host(1, 3)), Ok(()));
     }
 
     #[test]
@@ -532,7 +599,7 @@ mod tests {
         assert!(of(P1).iter().eq([there]) && of(P2).iter().eq([there]));
         // The former address has room again, the present one none.
         mmt.bind(at(0), P3, T1, Lifetime(20), T1);
-        assert_eq!(mmt.add_correspondent(P3, here), Ok(true));
+        assert_eq!(mmt.add_correspondent(P3, here), NEW);
         let full = Err(Limit::DiscoveriesPerSource);
         assert_eq!(mmt.add_correspondent(P3, there), full);
     }
@@ -547,7 +614,7 @@ mod tests {
         assert!(!mmt.has_changes());
         let changes: [fn(&mut Mmt); 7] = [
             |mmt| assert!(mmt.hold(at(1), P1, Some(Duration::from_secs(1)))),
-            |mmt| assert_eq!(mmt.add_correspondent(P1, client(0)), Ok(true)),
+            |mmt| assert_eq!(mmt.add_correspondent(P1, client(0)), NEW),
             |mmt| mmt.remove_correspondent(P1, client(0)),
             |mmt| mmt.set_sequence_number(P1, 7),
             |mmt| mmt.set_telling(P1, true),

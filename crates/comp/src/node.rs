@@ -50,7 +50,7 @@ pub use api::{Config, Event};
 use crate::binding::BindingMode;
 use crate::client::Client;
 use crate::client::Outcome;
-use crate::codec::{self, Command, ResponseError, expect_code};
+use crate::codec::{self, Command, MAX_SLEEP, ResponseError, expect_code};
 use crate::registrar::Registrar;
 use crate::resource;
 use crate::sequence::Sequence;
@@ -238,7 +238,7 @@ impl Node {
         self.endpoint.hold_notifications();
         let command = Command::Hold {
             p_addr: self.config.p_addr,
-            sleep: until.map(|until| until.saturating_since(now)),
+            sleep: until.map(|until| until.saturating_since(now).min(MAX_SLEEP)),
         };
         self.send_to_wmms(now, &command, Purpose::Hold { until });
     }

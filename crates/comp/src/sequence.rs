@@ -8,7 +8,8 @@
 //! count (a restart) goes above that and repeats (§11.7.3).
 //!
 //! A message without the number, as an implementation of the papers sends it, counts by its
-//! arrival alone, and leaves no number to compare the next one with.
+//! arrival alone, and leaves no number to compare the next one with; while there is an entry that
+//! a numbered message made it is not newer.
 
 use std::fmt;
 use std::time::Duration;

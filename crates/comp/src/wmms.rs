@@ -44,12 +44,16 @@ use units::{Rng, SimTime};
 use crate::binding::{BindingMode, Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location};
 use crate::limits::{Limit, Limits, Shares};
-use crate::mmt::Mmt;
+use crate::mmt::{Enrolled, Mmt};
 use crate::resource;
 use crate::sequence::Sequence;
 use follow::Away;
 use forward::Forward;
 use machine::Deadlines;
+
+/// The longest hold without a period: EXCHANGE_LIFETIME (RFC 7252 §4.8.2), after which no message of
+/// the handover that it was for can arrive any more. H_Flag is 0 then, until the node says more.
+pub const MAX_HOLD: Duration = Duration::from_secs(247);
 
 /// What a [`Wmms`] is told once.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +88,8 @@ pub struct Wmms {
     forwards_of: BTreeMap<Ipv6Addr, BTreeSet<RequestId>>,
     holds: BTreeMap<Ipv6Addr, PendingHold>,
     hold_deadlines: Deadlines<Ipv6Addr>,
+    /// When holds without a period end by themselves.
+    hold_ends: Deadlines<Ipv6Addr>,
     /// Unanswered holds by who sent them.
     holds_of: Shares,
     /// Correspondents on hold that a node cannot tell itself.
@@ -105,6 +111,7 @@ impl Wmms {
             forwards_of: BTreeMap::new(),
             holds: BTreeMap::new(),
             hold_deadlines: Deadlines::new(),
+            hold_ends: Deadlines::new(),
             holds_of: Shares::new(),
             unserved: BTreeMap::new(),
             away: Away::default(),
@@ -162,6 +169,9 @@ impl Wmms {
         let mut telling = Vec::new();
         for (p_addr, entry) in self.mmt.iter() {
             if entry.held {
+                if entry.sleep_ends.is_none() {
+                    self.hold_ends.set(p_addr, now + MAX_HOLD);
+                }
                 self.away.leaves(p_addr, entry.t_addr);
                 let all = entry.extra.correspondents.iter().collect();
                 self.unserved.insert(p_addr, all);
@@ -260,8 +270,10 @@ impl Wmms {
             sleep: entry.sleep_ends.map(|end| end.saturating_since(now)),
             sequence: entry.sequence,
         };
-        if let Err(limit) = self.mmt.add_correspondent(p_addr, from) {
-            return self.refuse(limit);
+        match self.mmt.add_correspondent(p_addr, from) {
+            Err(limit) => return self.refuse(limit),
+            Ok(Enrolled::InPlaceOf(displaced)) => self.stop_telling(p_addr, displaced),
+            Ok(_) => {}
         }
         if location.held {
             self.unserved.entry(p_addr).or_default().insert(from);
@@ -355,6 +367,7 @@ impl Wmms {
             _ => self.correspondent_is_back(now, t_addr),
         }
         self.correspondent_returns(now, p_addr);
+        self.hold_ends.clear(p_addr);
         unserved
     }
 
@@ -368,6 +381,7 @@ impl Wmms {
         let Some(entry) = self.mmt.remove(now, p_addr) else {
             return resource::unknown_node(p_addr);
         };
+        self.hold_ends.clear(p_addr);
         self.correspondent_returns(now, p_addr);
         self.refuse_hold(now, p_addr);
         self.forget_forwards(p_addr);
@@ -424,6 +438,10 @@ impl Wmms {
         );
         self.hold_deadlines
             .set(p_addr, now + self.config.hold_timeout);
+        match sleep {
+            None => self.hold_ends.set(p_addr, now + MAX_HOLD),
+            Some(_) => self.hold_ends.clear(p_addr),
+        }
         self.correspondent_leaves(now, p_addr);
         self.answer_hold_if_told(now, p_addr);
     }
@@ -480,9 +498,15 @@ impl Wmms {
         while let Some(p_addr) = self.hold_deadlines.take_due(now) {
             self.answer_hold(now, p_addr);
         }
+        while let Some(p_addr) = self.hold_ends.take_due(now) {
+            if self.mmt.release(p_addr) {
+                self.hold_is_over(now, p_addr);
+            }
+        }
         while let Some(expired) = self.mmt.expire(now) {
             match expired {
                 Expired::Lifetime(p_addr) => {
+                    self.hold_ends.clear(p_addr);
                     self.correspondent_returns(now, p_addr);
                     self.refuse_hold(now, p_addr);
                     self.forget_forwards(p_addr);
@@ -491,14 +515,17 @@ impl Wmms {
                         reason: Removal::LifetimeEnded.into(),
                     });
                 }
-                Expired::Sleep(p_addr) => {
-                    // The correspondents know the period and wake up by themselves.
-                    self.unserved.remove(&p_addr);
-                    self.correspondent_returns(now, p_addr);
-                    self.changed(p_addr);
-                }
+                Expired::Sleep(p_addr) => self.hold_is_over(now, p_addr),
             }
         }
+    }
+
+    /// A hold has ended without a word of its node. The correspondents know the period of a sleep,
+    /// and have their own patience with a hold that has none.
+    fn hold_is_over(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+        self.unserved.remove(&p_addr);
+        self.correspondent_returns(now, p_addr);
+        self.changed(p_addr);
     }
 }
 
@@ -536,6 +563,7 @@ impl Machine for Wmms {
             self.endpoint.poll_timeout(),
             self.mmt.next_deadline(),
             self.hold_deadlines.next(),
+            self.hold_ends.next(),
         ]
         .into_iter()
         .flatten()

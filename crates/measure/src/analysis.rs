@@ -15,6 +15,7 @@ mod binding;
 mod body;
 mod clients;
 mod clocks;
+mod exchange;
 mod file;
 pub mod flow;
 mod hop;
@@ -23,6 +24,7 @@ mod message;
 mod notifications;
 mod observe;
 mod pairing;
+mod ports;
 mod sameness;
 mod source;
 
@@ -39,12 +41,13 @@ use crate::dissect;
 
 pub use binding::Rebinding;
 pub use clocks::Clock;
+pub use exchange::{Answer, Exchange, Notification, Observation, Transmission};
 pub use file::CaptureFile;
 pub(crate) use flow::median;
 pub use flow::{Edge, Flow, Gap, Pause, Requests, Rtt, method_name};
 pub use hop::Hop;
 pub use notifications::Notifications;
-pub use pairing::{Answer, Exchange, Notification, Observation, Transmission};
+pub use ports::Port;
 pub use source::Source;
 
 /// How captures are read.
@@ -54,20 +57,23 @@ pub struct Options {
     pub ports: BTreeSet<u16>,
     /// Which node has, or at some time had, an address. Without an entry, addresses are
     /// assigned by the bindings that messages in the capture tell of, then by the pattern of
-    /// requests.
+    /// requests. A client is one whichever of its addresses it asks from.
     pub nodes: BTreeMap<IpAddr, String>,
     /// The addresses of a host whose interfaces these all are, if they are one's: together they are
     /// one capture point, and what it only forwards is none of its own.
     pub host: BTreeSet<IpAddr>,
-    /// Addresses of a client that moves, and the one address that stands for all of them: its
-    /// requests from any of them are one client's.
-    pub aliases: BTreeMap<IpAddr, IpAddr>,
     /// The same message again within this time of its last transmission is a retransmission;
     /// later, its Message ID is in use for a new one. MAX_TRANSMIT_SPAN (RFC 7252 §4.8.2).
     ///
     /// Not EXCHANGE_LIFETIME (247 s): a client that asks every millisecond comes round its
     /// 65,536 Message IDs in 66 s.
     pub max_transmit_span: Duration,
+    /// How often a CON is sent again at most: who has sent it as often will not, if the response does
+    /// not come. MAX_RETRANSMIT (RFC 7252 §4.8).
+    pub max_retransmit: u32,
+    /// Nodes, by their names in `nodes`, that number the notifications to each observer one by one,
+    /// so that a number which is missing was lost. RFC 7641 §4.4 asks only that numbers increase.
+    pub count_by_one: BTreeSet<String>,
     /// What the reading of frames cannot know by itself: contexts of header compression.
     pub decode: capture::decode::Options,
     /// What tells the messages of protocols: those of [`crate::dissect::all`] by default.
@@ -95,14 +101,16 @@ impl Options {
 }
 
 impl Default for Options {
-    /// Port 5683, no known nodes, no host, no aliases, 45 s, no end.
+    /// Port 5683, no known nodes, no host, 45 s, four times again, nobody known
+    /// to count by one, no end.
     fn default() -> Options {
         Options {
             ports: BTreeSet::from([coap::message::PORT]),
             nodes: BTreeMap::new(),
             host: BTreeSet::new(),
-            aliases: BTreeMap::new(),
             max_transmit_span: Duration::from_secs(45),
+            max_retransmit: 4,
+            count_by_one: BTreeSet::new(),
             decode: capture::decode::Options::default(),
             dissectors: dissect::all(),
             end: None,
@@ -152,6 +160,11 @@ pub struct Other {
     pub undecodable: u64,
     /// Why the first of those is not.
     pub first_undecodable: Option<String>,
+    /// If there is no CoAP at all, the UDP ports that were seen: the busiest ones, those before others
+    /// whose datagrams could be CoAP.
+    pub udp_ports: Vec<Port>,
+    /// How many others there are.
+    pub other_udp_ports: usize,
     /// Fragmented packets, 6LoWPAN's and IP's, of which a fragment is missing.
     pub incomplete: u64,
     /// How many of those were given up because too many were begun at once.
@@ -196,7 +209,7 @@ impl Analysis {
         known.learn(&bindings);
 
         let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
-        for client in clients::clients(&traffic) {
+        for client in clients::clients(&traffic, options, &known) {
             let paired = pairing::pair(&client, options, &known, &mut other);
             for exchange in paired.exchanges {
                 match exchange.protocol {
@@ -217,7 +230,7 @@ impl Analysis {
             .map(|(key, members)| {
                 let of_node = key.node.as_ref().map(|node| moves.entry(node.clone()));
                 let of_node = of_node.map(|entry| entry.or_default().clone());
-                Flow::new(key, members, of_node.unwrap_or_default())
+                Flow::new(key, members, of_node.unwrap_or_default(), options)
             })
             .collect();
         flows.sort_by_key(Flow::start);

@@ -77,6 +77,7 @@ pub fn build(
     };
     let records = mobility::handovers(events);
     let mut assembly = Assembly {
+        plan,
         scenario,
         asking: clients(plan)
             .iter()
@@ -120,7 +121,7 @@ fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan)> {
     plan.nodes.iter().filter(|(_, node)| node.asks()).collect()
 }
 
-/// The address that stands for a client: of one with a radio its permanent one.
+/// The address by which a client is its plan's: of one with a radio its permanent one.
 fn home(node: &NodePlan) -> Option<IpAddr> {
     let address = match &node.host {
         Some(_) => Some(node.address),
@@ -135,6 +136,7 @@ fn earliest(captures: &[InterfaceCapture]) -> SimTime {
 }
 
 struct Assembly<'p> {
+    plan: &'p Plan,
     scenario: Scenario,
     /// Whose captures are read.
     asking: BTreeSet<NodeName>,
@@ -175,7 +177,7 @@ impl Assembly<'_> {
         }
         let start = SimTime::from_nanos(self.scenario.start_unix_ns);
         let end = start + Duration::from_secs_f64(self.scenario.duration_s);
-        let analysis = analysis_with(&self.addresses, name, node, &own, Some(end));
+        let analysis = analysis_with(self.plan, &self.addresses, name, &own, Some(end));
         self.note_oddities(name, &analysis);
         let signalling = analysis.signalling.iter();
         let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
@@ -184,7 +186,7 @@ impl Assembly<'_> {
         let (known, unknown): (Vec<_>, Vec<_>) = analysis
             .flows
             .iter()
-            .filter(|flow| is_own(node, flow))
+            .filter(|flow| is_own(name, flow))
             .partition(|f| self.addresses.values().any(|n| f.node.as_ref() == Some(n)));
         for flow in unknown {
             let Some(first) = flow.exchanges.first() else {
@@ -435,55 +437,56 @@ pub fn analysis(
     captures: &[Capture],
 ) -> Analysis {
     let addresses = mobility::addresses(plan, events).0;
-    let node = &plan.nodes[client];
     let end = mobility::scenario_start(events).map(|start| start + plan.scenario.duration);
-    let mut analysis = analysis_with(&addresses, client, node, captures, end);
-    analysis.flows.retain(|flow| is_own(node, flow));
+    let mut analysis = analysis_with(plan, &addresses, client, captures, end);
+    analysis.flows.retain(|flow| is_own(client, flow));
     analysis
 }
 
 /// Whether the client itself asks, and is not asked.
-fn is_own(client: &NodePlan, flow: &analysis::Flow) -> bool {
-    home(client).is_none_or(|home| flow.client == home)
+fn is_own(client: &str, flow: &analysis::Flow) -> bool {
+    flow.client_name.as_deref() == Some(client)
 }
 
 fn analysis_with<C: Borrow<Capture>>(
+    plan: &Plan,
     addresses: &BTreeMap<IpAddr, NodeName>,
     name: &NodeName,
-    client: &NodePlan,
     captures: &[C],
     end: Option<SimTime>,
 ) -> Analysis {
-    let own = addresses.iter().filter(|(_, who)| *who == name);
+    let client = &plan.nodes[name];
+    let mut nodes = addresses.clone();
+    if let Some(home) = home(client) {
+        nodes.entry(home).or_insert_with(|| name.clone());
+    }
+    let own = nodes.iter().filter(|(_, who)| *who == name);
+    let own = own.map(|(address, _)| *address);
+    // What a node's daemon serves it numbers so; what a program serves nobody knows.
+    let served = plan.nodes.iter();
+    let served = served.filter(|(_, node)| node.paths().next().is_some());
+    let params = client.coap.as_ref().map(params).unwrap_or_default();
     let options = Options {
-        nodes: addresses.clone(),
         host: match client.is_router() {
-            true => (home(client).into_iter())
-                .chain(own.clone().map(|(address, _)| *address))
-                .collect(),
+            true => own.collect(),
             false => BTreeSet::new(),
         },
-        aliases: (home(client).into_iter())
-            .flat_map(|home| own.clone().map(move |(address, _)| (*address, home)))
-            .collect(),
-        max_transmit_span: client
-            .coap
-            .as_ref()
-            .map(max_transmit_span)
-            .unwrap_or_default(),
+        nodes,
+        count_by_one: served.map(|(name, _)| name.clone()).collect(),
+        max_transmit_span: params.max_transmit_span(),
+        max_retransmit: params.max_retransmit,
         end,
         ..Options::default()
     };
     Analysis::of(captures, &options)
 }
 
-/// MAX_TRANSMIT_SPAN of a client (RFC 7252 §4.8.2).
-fn max_transmit_span(coap: &CoapPlan) -> Duration {
+/// How a client sends again what is not acknowledged (RFC 7252 §4.8).
+fn params(coap: &CoapPlan) -> Params {
     Params {
         ack_timeout: coap.ack_timeout,
         ack_random_factor: coap.ack_random_factor,
         max_retransmit: coap.max_retransmit,
         ..Params::default()
     }
-    .max_transmit_span()
 }

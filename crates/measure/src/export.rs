@@ -58,8 +58,22 @@ pub struct Frames {
     /// Bindings that were left out, because there were too many; absent if there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bindings_left_out: Option<u64>,
+    /// The busiest UDP ports; absent unless there is no CoAP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub udp_ports: Vec<UdpPort>,
     /// Frames that were not read.
     pub not_read: Vec<NotRead>,
+}
+
+/// A UDP port that is none of CoAP's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UdpPort {
+    /// Its number.
+    pub port: u16,
+    /// Datagrams from it or to it.
+    pub datagrams: u64,
+    /// Those of them that would be requests or responses of CoAP.
+    pub could_be_coap: u64,
 }
 
 fn is_none(count: &u64) -> bool {
@@ -122,8 +136,11 @@ pub struct Unanswered {
 /// What one client saw of one resource of one node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Flow {
-    /// The client's address.
+    /// The client's address; of several the one that it was seen at first.
     pub client: IpAddr,
+    /// Its name, as `node` is the node's; absent if nothing tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
     /// The name that the caller gave the node, else its permanent address, if bindings in the
     /// capture tell it.
     pub node: Option<String>,
@@ -270,6 +287,11 @@ fn frames(other: &analysis::Other) -> Frames {
         capture: clock.capture.clone(),
         ahead_s: clock.ahead_ns as f64 / 1e9,
     });
+    let udp_ports = other.udp_ports.iter().map(|port| UdpPort {
+        port: port.number,
+        datagrams: port.datagrams,
+        could_be_coap: port.could_be_coap,
+    });
     let not_read = other.unread.iter().map(|(what, frames)| NotRead {
         what: what.to_string(),
         frames: *frames,
@@ -286,6 +308,7 @@ fn frames(other: &analysis::Other) -> Frames {
         cut_requests: other.cut_requests,
         clocks: clocks.collect(),
         bindings_left_out: Some(other.bindings_left_out).filter(|count| *count > 0),
+        udp_ports: udp_ports.collect(),
         not_read: not_read.collect(),
     }
 }
@@ -315,6 +338,7 @@ fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
     let unanswered = flow.unanswered().into_iter();
     Flow {
         client: flow.client,
+        client_name: flow.client_name.clone(),
         node: flow.node.clone(),
         node_guessed: flow.is_guessed(),
         method: method_name(flow.method),

@@ -246,16 +246,22 @@ pub struct Flow {
 /// Counts of notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Notifications {
-    /// Those received and those lost; 0 in the results of before.
+    /// Those received and those lost; null if that is not known, 0 in the results of before.
     #[serde(default)]
-    pub sent: usize,
+    pub sent: Option<usize>,
     /// Received, each once.
     pub received: usize,
     /// CON among them.
     pub confirmable: usize,
-    /// Numbers of the Observe option that were never received.
-    pub lost: usize,
-    /// Those of the ones sent, in percent; null if nothing was sent, and in the results of before.
+    /// Sent and never received; null if the server is not known to number them one by one, and
+    /// numbers are missing.
+    pub lost: Option<usize>,
+    /// How many numbers are missing then, which were lost if it does number them one by one; absent if
+    /// most numbers are, and if what was lost is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missing_numbers: Option<usize>,
+    /// Those lost of the ones sent, in percent; null if nothing was sent or that is not known, and in
+    /// the results of before.
     #[serde(default)]
     pub lost_percent: Option<f64>,
     /// Received after one of a higher number; the client leaves them out (RFC 7641 §3.4).
@@ -269,7 +275,8 @@ impl From<analysis::Notifications> for Notifications {
             received: n.received,
             confirmable: n.confirmable,
             lost: n.lost,
-            lost_percent: percent(n.lost, n.sent()),
+            missing_numbers: n.missing.filter(|_| n.lost.is_none()),
+            lost_percent: (n.lost.zip(n.sent())).and_then(|(lost, sent)| percent(lost, sent)),
             reordered: n.reordered,
         }
     }

@@ -80,10 +80,16 @@ pub fn summary(result: &RunResult) -> String {
     for flow in &result.flows {
         if let Some(n) = flow.notifications {
             let (client, node, resource) = (&flow.client, &flow.node, printable(&flow.resource));
-            let percent = n.lost_percent.unwrap_or_default();
+            let sent = n
+                .sent
+                .map_or_else(|| "?".to_owned(), |sent| sent.to_string());
+            let lost = match n.lost {
+                Some(lost) => format!("{lost} lost ({:.2} %)", n.lost_percent.unwrap_or_default()),
+                None => "? lost".into(),
+            };
             let text = format_args!(
-                "{client} observes {node}{resource}: {} notifications sent, {} received, {} of them CON, {} lost ({percent:.2} %), {} reordered",
-                n.sent, n.received, n.confirmable, n.lost, n.reordered
+                "{client} observes {node}{resource}: {sent} notifications sent, {} received, {} of them CON, {lost}, {} reordered",
+                n.received, n.confirmable, n.reordered
             );
             line(&mut out, text);
         }

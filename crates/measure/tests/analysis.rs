@@ -473,12 +473,14 @@ fn a_client_that_moves_is_one_client_and_what_it_sends_again_one_request() {
     let two = Analysis::of(&[wire.capture()], &options);
     assert_eq!(two.flows.len(), 2, "nobody said that they are one");
 
-    options.aliases = BTreeMap::from([(ip(MOVED), ip(CLIENT))]);
+    let client = [CLIENT, MOVED].map(|endpoint| (ip(endpoint), "client".to_owned()));
+    options.nodes.extend(client);
     let analysis = Analysis::of(&[wire.capture()], &options);
     let [flow] = &analysis.flows[..] else {
         panic!("{:?}", analysis.flows);
     };
     assert_eq!(flow.client, ip(CLIENT));
+    assert_eq!(flow.client_name.as_deref(), Some("client"));
     let requests = flow.requests();
     assert_eq!((requests.sent, requests.answered, requests.lost), (4, 4, 0));
     assert_eq!(requests.retransmitted, 1);

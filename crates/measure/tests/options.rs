@@ -40,6 +40,16 @@ fn another_port_is_read_when_it_is_named() {
     let silent = analyse("other-port.pcap", &Options::default());
     assert!(silent.flows.is_empty());
     assert!(text::nothing(&silent).contains("--port"));
+    // Who does not know which it is reads it here.
+    let seen = silent.other.udp_ports.iter();
+    let seen: Vec<_> = seen
+        .map(|p| (p.number, p.datagrams, p.could_be_coap))
+        .collect();
+    assert!(seen.contains(&(61616, 10, 10)), "{seen:?}");
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(text(&silent).contains("61616  10 datagrams, 10 of them could be CoAP"));
+    let json = serde_json::to_value(Report::of(&silent)).unwrap();
+    assert_eq!(json["frames"]["udp_ports"][1]["datagrams"], 10);
     let mut options = Options::default();
     options.ports.insert(61616);
     let analysis = analyse("other-port.pcap", &options);

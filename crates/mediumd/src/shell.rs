@@ -23,7 +23,7 @@ use propagation::{Field, Trace, Track};
 use rundir::air::Facts;
 use rundir::{Event, EventKind};
 use topology::Plan;
-use topology::plan::{NodeName, NodePlan, PhyPlan, RadioInterface};
+use topology::plan::{LossPlan, NodeName, NodePlan, PhyPlan, RadioInterface};
 use units::{Channel, SimTime};
 
 use crate::inbox::Inbox;
@@ -111,6 +111,7 @@ impl Shell {
             index.insert(name.clone(), added);
             addresses.insert(radio.eui64, added);
         }
+        set_losses(&mut medium, phy, &index)?;
         let path = Path {
             field: field(plan, phy, &index)?,
             origin: None,
@@ -387,6 +388,18 @@ fn field(plan: &Plan, phy: &PhyPlan, index: &Index) -> Result<Field> {
         field.set_attenuation(a, b, Some(link.attenuation));
     }
     Ok(field)
+}
+
+/// Has the medium lose what the plan's links lose by chance.
+fn set_losses(medium: &mut Medium, phy: &PhyPlan, index: &Index) -> Result<()> {
+    for LossPlan { a, b, loss } in &phy.losses {
+        let known = |name: &str| {
+            let radio = index.get(name).copied();
+            radio.with_context(|| format!("loss of {a} and {b}: {name} has no radio"))
+        };
+        medium.set_loss_ratio(known(a)?, known(b)?, *loss);
+    }
+    Ok(())
 }
 
 /// The registers of every node that moves: one per candidate router.

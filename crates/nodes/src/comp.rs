@@ -30,7 +30,7 @@ impl Comp {
     /// # Errors
     /// When the socket cannot be had.
     pub(crate) fn open(host: &Host, endpoint: &Endpoint, plan: &plan::Plan) -> Result<Comp> {
-        let node = Node::new(config(endpoint, plan), host.rng("coap"));
+        let node = Node::new(config(endpoint, plan), host.protocol_rng("coap"));
         Ok(Comp {
             coap: Driver::new(node, Udp::bind(endpoint.at)?)?,
         })

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
+use coap::Tokens;
 use coap::message::PORT;
 use topology::plan::{CoapPlan, CongestionControl, NodePlan};
 
@@ -18,7 +19,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// That of the plan.
-    pub(crate) fn of(node: &NodePlan) -> Endpoint {
+    pub(crate) fn of(node: &NodePlan, tokens: Tokens) -> Endpoint {
         let address = match node.is_router() {
             true => node.address,
             false => Ipv6Addr::UNSPECIFIED,
@@ -26,13 +27,15 @@ impl Endpoint {
         let port = if node.speaks_coap() { PORT } else { 0 };
         Endpoint {
             at: SocketAddrV6::new(address, port, 0, 0),
-            params: node.coap.as_ref().map(params).unwrap_or_default(),
+            params: (node.coap.as_ref())
+                .map(|coap| params(coap, tokens))
+                .unwrap_or_default(),
         }
     }
 }
 
 /// The transmission parameters of a plan for an endpoint.
-pub(crate) fn params(plan: &CoapPlan) -> coap::Params {
+pub(crate) fn params(plan: &CoapPlan, tokens: Tokens) -> coap::Params {
     coap::Params {
         ack_timeout: plan.ack_timeout,
         ack_random_factor: plan.ack_random_factor,
@@ -48,6 +51,7 @@ pub(crate) fn params(plan: &CoapPlan) -> coap::Params {
             CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
         },
         confirm_notifications: plan.confirm_notifications,
+        tokens,
         ..coap::Params::default()
     }
 }

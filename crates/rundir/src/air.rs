@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use files::Tree;
 use serde::{Deserialize, Serialize};
 
 /// Counts over a whole run, and how punctual the medium's shell was.
@@ -73,7 +74,7 @@ impl Facts {
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        std::fs::write(path, text)
+        Tree::holding(path).replace(path, text.as_bytes())
     }
 
     /// Reads `air.json`.
@@ -81,6 +82,6 @@ impl Facts {
     /// # Errors
     /// The file cannot be read, or is none of ours.
     pub fn read(path: &Path) -> std::io::Result<Facts> {
-        Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use files::Tree;
+
 /// A run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
@@ -17,6 +19,12 @@ impl RunDir {
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// How its files are read and written: whatever lies in it is taken for a regular file, or
+    /// refused.
+    pub fn files(&self) -> Tree<'_> {
+        Tree::new(&self.root)
     }
 
     /// The resolved plan, `plan.yaml`.
@@ -105,6 +113,12 @@ impl SweepDir {
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// How its files are read and written: whatever lies in it is taken for a regular file, or
+    /// refused.
+    pub fn files(&self) -> Tree<'_> {
+        Tree::new(&self.root)
     }
 
     /// What is run, and by what, [`SweepDir::MANIFEST`].

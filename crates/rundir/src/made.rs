@@ -1,9 +1,10 @@
 //! `made.json`: when and by which command a directory was made.
 
+use std::io;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
-use std::{fs, io};
+use std::time::SystemTime;
 
+use files::Tree;
 use serde::{Deserialize, Serialize};
 
 /// When and by which command a run or a sweep was made. It is the caller's, not the run's: of two
@@ -25,7 +26,7 @@ impl Made {
     /// # Errors
     /// The file cannot be read, or is not what [`Made::write`] writes.
     pub fn read(path: &Path) -> io::Result<Made> {
-        Ok(serde_json::from_slice(&fs::read(path)?)?)
+        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
     }
 
     /// Writes `made.json`.
@@ -35,35 +36,19 @@ impl Made {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        fs::write(path, text)
+        Tree::holding(path).replace(path, text.as_bytes())
     }
 }
 
 /// `time` in UTC to the second, `2026-11-29T04:05:06Z` (RFC 3339); before 1970 its beginning.
 pub fn utc(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    let seconds = since.unwrap_or(Duration::ZERO).as_secs();
-    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March end with the leap day; 400 of them have 146,097 days. Day 0 is
-    // 1 March of the year 0 (Hinnant, "chrono-compatible low-level date algorithms").
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = era * 400 + year + later;
-    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    humantime::format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

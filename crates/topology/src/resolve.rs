@@ -194,6 +194,7 @@ impl<'t> Resolver<'t> {
         let mut radio = model.plan;
         if let Some(phy) = &mut radio.phy {
             phy.traces = links.traces.into_values().collect();
+            phy.losses = links.losses.into_values().collect();
             for (name, track) in tracks {
                 if let Some(interface) = nodes.get_mut(name).and_then(|node| node.radio.as_mut()) {
                     interface.track = track;

@@ -3,23 +3,39 @@
 //! `/dev/kvm` may exist and still not run a guest: nested hypervisors hang it or refuse a
 //! register. Only a guest that came up proves it.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
+use crate::kernel::hex;
 use crate::qemu::QEMU;
-use crate::{Accel, Clock, Kernel, VmConfig, VmError};
+use crate::{Accel, Clock, Kernel, VmConfig, VmError, snapshot};
 
 /// The emulator's version, `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`: what it does at which instant is
-/// a part of what a run repeats. Asked once; `None` if it does not say.
-pub fn qemu_version() -> Option<&'static str> {
-    static VERSION: OnceLock<Option<String>> = OnceLock::new();
-    let ask = || {
-        let output = Command::new(QEMU).arg("--version").output().ok()?;
-        version(&String::from_utf8_lossy(&output.stdout))
-    };
-    VERSION.get_or_init(ask).as_deref()
+/// a part of what a run repeats. `None` if it does not say.
+///
+/// To ask it costs a hundredth of a short run, so the answer is kept in `cache`, under the identity
+/// of the program that gave it.
+pub fn qemu_version(cache: &Path) -> Option<String> {
+    let kept = snapshot::emulator().map(|identity| {
+        let digest = hex(&Sha256::digest(identity));
+        cache.join(format!("qemu-{}.version", &digest[..16]))
+    });
+    if let Some(said) = kept.as_ref().and_then(|kept| fs::read_to_string(kept).ok())
+        && let Some(version) = version(&said)
+    {
+        return Some(version);
+    }
+    let output = Command::new(QEMU).arg("--version").output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if let Some(kept) = kept {
+        // A cache that cannot be written makes the next run ask again.
+        let _ = fs::create_dir_all(cache).and_then(|()| fs::write(kept, said.as_bytes()));
+    }
+    version(&said)
 }
 
 /// The version in what QEMU says of itself.
@@ -41,7 +57,7 @@ pub(crate) const JOB: &[u8] = b"wpanlab-probe";
 /// Why KVM cannot be used: no device, no permission, or what the trial guest ran into.
 pub async fn kvm_works(kernel: &Kernel, init: &Path) -> Result<(), VmError> {
     const DEVICE: &str = "/dev/kvm";
-    std::fs::OpenOptions::new()
+    fs::OpenOptions::new()
         .read(true)
         .write(true)
         .open(DEVICE)

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use files::Tree;
+
 use crate::config::Clock;
 use crate::input::Input;
 use crate::place::Load;
@@ -29,16 +31,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes the files into a directory, which is made if need be.
+    /// Writes the files into a directory, which is there.
     ///
     /// # Errors
     /// A directory or file cannot be written.
     pub fn unpack(&self, into: &Path) -> Result<(), VmError> {
         for (name, content) in &self.files {
             let path = into.join(name);
-            let parent = path.parent().unwrap_or(into);
-            std::fs::create_dir_all(parent).map_err(VmError::io("make", parent.display()))?;
-            std::fs::write(&path, content).map_err(VmError::io("write", path.display()))?;
+            Tree::new(into)
+                .replace(&path, content)
+                .map_err(VmError::io("write", path.display()))?;
         }
         Ok(())
     }

@@ -263,11 +263,15 @@ fn key(config: &VmConfig) -> Result<String, VmError> {
         let metadata = std::fs::metadata(path).map_err(VmError::io("read", path.display()))?;
         parts.push(identity(path, &metadata));
     }
-    if let Some((path, metadata)) = on_path(QEMU, std::env::var_os("PATH")) {
-        parts.push(identity(&path, &metadata));
-    }
+    parts.extend(emulator());
     let digest = Sha256::digest(parts.join("\n"));
     Ok(hex(&digest[..16]))
+}
+
+/// What tells this machine's emulator from another one. `None` if there is none on `PATH`.
+pub(crate) fn emulator() -> Option<String> {
+    let (path, metadata) = on_path(QEMU, std::env::var_os("PATH"))?;
+    Some(identity(&path, &metadata))
 }
 
 fn identity(path: &Path, metadata: &Metadata) -> String {

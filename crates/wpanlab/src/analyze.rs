@@ -60,6 +60,9 @@ fn options(args: &AnalyzeArgs) -> Result<Options> {
     if let Some(span) = args.max_transmit_span {
         options.max_transmit_span = span;
     }
+    if let Some(times) = args.max_retransmit {
+        options.max_retransmit = times;
+    }
     options.decode.contexts = args.context.iter().copied().collect();
     Ok(options)
 }

@@ -110,7 +110,7 @@ impl How {
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL;
-                in_vm(config, plan, dir, show).await
+                in_vm(config, dir, show).await
             }
         }
     }
@@ -147,7 +147,6 @@ pub fn native_obstacle() -> Option<String> {
 }
 
 async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
-    keep_plan(plan, dir)?;
     let facts = facts("native", ClockArg::Realtime.name())?;
     let mut progress = |progress: Progress| show.testbed(&progress);
     testbed::run(
@@ -165,14 +164,8 @@ async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
     .await
 }
 
-/// The plan as it was executed, beside what the live half writes.
-fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
-    let path = dir.plan();
-    fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))
-}
-
 /// The first signal stops the guest, which hands over what it has; the second one ends the wait.
-async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut again = Signals::listen().context("signal handlers")?;
     let interrupted = Cell::new(None);
@@ -203,9 +196,8 @@ async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Resu
         (output, _) => output?,
     };
     output.unpack(dir.root())?;
-    keep_plan(plan, dir)?;
     name_qemu(dir)?;
-    match (fs::read_to_string(dir.error()), interrupted) {
+    match (dir.files().read_to_string(&dir.error()), interrupted) {
         // It may have come to its end all the same.
         (Err(_), _) if output.exit_code == 0 => Ok(()),
         (_, Some(signal)) => Err(signal.into()),
@@ -226,7 +218,7 @@ fn name_qemu(dir: &RunDir) -> Result<()> {
         return Ok(()); // The run ended before it said anything, and that is told.
     };
     let facts = RunFacts {
-        qemu: vm::probe::qemu_version().map(str::to_owned),
+        qemu: vm::probe::qemu_version(&vm::default_cache()),
         ..facts
     };
     facts

@@ -237,6 +237,10 @@ pub struct AnalyzeArgs {
     /// MAX_TRANSMIT_SPAN of RFC 7252, 225 s with an ACK_TIMEOUT of 10 s; default: 45 s
     #[arg(long, value_name = "TIME", value_parser = units::quantity::parse_duration)]
     pub max_transmit_span: Option<Duration>,
+    /// Who has sent a request again as often does not send it once more if the response does not
+    /// come: MAX_RETRANSMIT of RFC 7252; default: 4
+    #[arg(long, value_name = "N")]
+    pub max_retransmit: Option<u32>,
     /// A context of 6LoWPAN header compression and its prefix, such as `1=2001:db8::/64`, of
     /// which the captures have no router advertisement that tells it; may be repeated
     #[arg(long, value_name = "ID=PREFIX", value_parser = parse_context)]

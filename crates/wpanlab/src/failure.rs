@@ -76,6 +76,7 @@ fn unread_code(error: &ReadError) -> u8 {
         ReadError::Empty { .. }
         | ReadError::Truncated { .. }
         | ReadError::Malformed { .. }
+        | ReadError::Untimed { .. }
         | ReadError::Io { .. } => FAILED,
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use files::Tree;
 use report::Report;
 use serde_json::json;
 
@@ -11,17 +12,25 @@ use crate::cli::{ReportArgs, RunArgs};
 use crate::failure::Refused;
 use crate::{Outcome, Say, output};
 
+/// The page that nobody names.
+const PAGE: &str = "report.html";
+
 /// Writes `report.html`, and what else was asked for.
 pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
     let report = Report::read(&args.dir, args.compare).map_err(|e| Refused(e.to_string()))?;
-    let page = args.out.clone();
-    let page = page.unwrap_or_else(|| args.dir.join("report.html"));
     let mut written = Written::default();
-    written.write(&page, &report.html_at(&page, &args.dir))?;
+    match &args.out {
+        Some(page) => written.write(page, &report.html_at(page, &args.dir))?,
+        // Nobody has named it, and the directory may have come from anywhere.
+        None => {
+            let page = report.html_at(&args.dir.join(PAGE), &args.dir);
+            written.write_into(&args.dir, PAGE, &page)?;
+        }
+    }
     if let Some(dir) = &args.svg {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         for (name, svg) in report.svgs() {
-            written.write(&dir.join(format!("{name}.svg")), &svg)?;
+            written.write_into(dir, &format!("{name}.svg"), &svg)?;
         }
     }
     if let Some(file) = &args.junit {
@@ -91,8 +100,19 @@ struct Written(Vec<PathBuf>);
 
 impl Written {
     fn write(&mut self, path: &Path, text: &str) -> Result<()> {
-        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        files::write_named(path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
         self.0.push(path.to_owned());
+        Ok(())
+    }
+
+    /// Writes the file `name` of the directory `dir`.
+    fn write_into(&mut self, dir: &Path, name: &str, text: &str) -> Result<()> {
+        let path = dir.join(name);
+        Tree::new(dir)
+            .replace(&path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
+        self.0.push(path);
         Ok(())
     }
 

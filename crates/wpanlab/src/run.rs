@@ -17,6 +17,9 @@ use crate::failure::{self, Refused};
 use crate::progress::Show;
 use crate::{Outcome, Say, made, output, report};
 
+/// Where run directories are that nobody names.
+pub const RUNS: &str = "runs";
+
 /// Reads a topology with these assignments.
 ///
 /// # Errors
@@ -156,22 +159,25 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let loaded = load_and_warn(&args.topology, args.seed, &assignments, say)?;
     let made = made::now(loaded.warnings.as_ref());
     let plan = loaded.plan;
-    let dir = choose_run_dir(&plan.name, &args)?;
-    report::check_places(dir.root(), &args)?;
+    refuse_occupied(&args)?;
+    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), &args)?;
     let how = How::choose(&args.how, &show).await?;
-    make_run_dir(&dir)?;
+    let dir = make_run_dir(&plan.name, &args)?;
+    keep_plan(&plan, &dir)?;
     let lived = how.run(&plan, &dir, &show).await;
     if let Err(error) = lived {
         show.done();
-        if !is_occupied(dir.root()) {
-            // Nothing was seen: an empty directory would only be in the way of the next run.
-            fs::remove_dir(dir.root())
+        if !has_begun(&dir) {
+            // Nothing was seen: the directory would only be in the way of the next run.
+            fs::remove_file(dir.plan())
+                .and_then(|()| fs::remove_dir(dir.root()))
                 .with_context(|| format!("remove {}", dir.root().display()))?;
             return Err(error);
         }
         made::write(&made, &dir.made())?;
         // The result says that it is not all of the run, whoever measures it.
-        fs::write(dir.error(), failure::text(&error))
+        dir.files()
+            .replace(&dir.error(), failure::text(&error).as_bytes())
             .with_context(|| format!("write {}", dir.error().display()))?;
         let mut place = format!("what was seen until then is in {}", dir.root().display());
         if error.downcast_ref::<Interrupted>().is_some()
@@ -216,6 +222,7 @@ fn print_result(dir: &RunDir, result: &RunResult, args: &RunArgs, say: Say) -> R
 
 /// The live half, then the measurement.
 pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Result<RunResult> {
+    keep_plan(plan, dir)?;
     how.run(plan, dir, show).await?;
     measure(dir, show).await
 }
@@ -228,31 +235,51 @@ async fn measure(dir: &RunDir, show: &Show) -> Result<RunResult> {
     measured.context("measure")?.context("measure")
 }
 
-/// Where the run directory of the topology `name` is to be. An existing one is never overwritten
-/// without `--force`.
-pub fn choose_run_dir(name: &str, args: &RunArgs) -> Result<RunDir> {
-    let root = match &args.out {
-        Some(out) => out.clone(),
-        None => next_free(Path::new("runs"), name),
+/// The plan as it is executed, beside what the live half will write. It is the first file of a run
+/// directory, and made once: of two runs that were given the same directory one has it.
+fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
+    let path = dir.plan();
+    let kept = dir.files().write_new(&path, plan.to_yaml().as_bytes());
+    kept.with_context(|| format!("write {}", path.display()))
+}
+
+/// Whether the live half has left anything beside the plan.
+fn has_begun(dir: &RunDir) -> bool {
+    let plan = dir.plan();
+    let other = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.path() != plan);
+    fs::read_dir(dir.root()).is_ok_and(|mut entries| entries.any(other))
+}
+
+/// An existing run directory is never overwritten without `--force`.
+pub fn refuse_occupied(args: &RunArgs) -> Result<()> {
+    let Some(root) = &args.out else {
+        return Ok(());
     };
-    if is_occupied(&root) && !args.force && !args.resume {
-        let resume = if SweepDir::new(&root).manifest().exists() {
+    if is_occupied(root) && !args.force && !args.resume {
+        let resume = if SweepDir::new(root).manifest().exists() {
             "--resume continues it, "
         } else {
             ""
         };
         bail!("{} exists; {resume}--force replaces it", root.display());
     }
-    Ok(RunDir::new(root))
+    Ok(())
 }
 
-/// Makes the run directory, empty.
-pub fn make_run_dir(dir: &RunDir) -> Result<()> {
-    let root = dir.root();
+/// Makes the run directory of the topology `name`, empty: the one that was named, or one that nobody
+/// else has.
+pub fn make_run_dir(name: &str, args: &RunArgs) -> Result<RunDir> {
+    let Some(root) = &args.out else {
+        let base = Path::new(RUNS);
+        let made = files::make_numbered(base, name);
+        let root = made.with_context(|| format!("create a directory in {}", base.display()))?;
+        return Ok(RunDir::new(root));
+    };
     if is_occupied(root) {
         remove_run(root)?;
     }
-    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))
+    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))?;
+    Ok(RunDir::new(root))
 }
 
 /// Whether there is anything in the directory `root`.
@@ -270,12 +297,6 @@ fn remove_run(root: &Path) -> Result<()> {
         );
     }
     fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))
-}
-
-fn next_free(base: &Path, name: &str) -> PathBuf {
-    let taken = |number: &u32| base.join(format!("{name}-{number}")).exists();
-    let number = (1..).find(|number| !taken(number)).unwrap_or(1);
-    base.join(format!("{name}-{number}"))
 }
 
 /// One line each, however many interfaces there are.
@@ -300,17 +321,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_run_gets_the_next_free_directory() {
+    fn of_two_runs_in_one_directory_one_has_it() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topologies/minimal.yaml");
+        let plan = load(&file, None, &[]).unwrap();
         let base = tempfile::tempdir().unwrap();
-        assert_eq!(
-            next_free(base.path(), "handover"),
-            base.path().join("handover-1")
-        );
-        fs::create_dir(base.path().join("handover-1")).unwrap();
-        assert_eq!(
-            next_free(base.path(), "handover"),
-            base.path().join("handover-2")
-        );
+        let dir = RunDir::new(base.path());
+        keep_plan(&plan, &dir).unwrap();
+        assert!(!has_begun(&dir));
+        let refused = failure::text(&keep_plan(&plan, &dir).unwrap_err());
+        assert!(refused.contains("plan.yaml"), "{refused}");
+        dir.files().replace(&dir.events(), b"").unwrap();
+        assert!(has_begun(&dir));
     }
 
     #[test]

@@ -106,7 +106,11 @@ pub(super) fn of(kind: Kind) -> Option<Layer> {
         Kind::Protocol(50) => esp::read,
         Kind::Protocol(51) => authentication::read,
         Kind::Protocol(icmpv6::PROTOCOL) => icmpv6::read,
+        Kind::Protocol(55) => tunnels::minimal,
         Kind::Protocol(60) => ipv6::destination_options,
+        Kind::Protocol(97) => tunnels::ether_ip,
+        Kind::Protocol(115) => tunnels::l2tp,
+        Kind::Protocol(137) => tunnels::mpls,
         _ => return None,
     })
 }

@@ -29,18 +29,16 @@ pub(super) struct PcapNg {
     base: usize,
     /// What this section's interfaces say about their packets.
     clocks: Vec<Clock>,
-    /// Time of the packet before: a Simple Packet Block has none of its own.
-    last_time: SimTime,
+    /// Packets that have no time stamp.
+    untimed: u64,
 }
 
-/// How an interface counts time, and how much of a packet it keeps.
+/// How an interface counts time.
 struct Clock {
     /// `if_tsresol`: units of 10^-n s, or of 2^-n s if the highest bit is set.
     resolution: u8,
     /// `if_tsoffset`, seconds.
     offset: i64,
-    /// Snap length; 0: none.
-    snap_length: u32,
 }
 
 impl Clock {
@@ -68,7 +66,7 @@ impl PcapNg {
             order: Order::Little,
             base: 0,
             clocks: Vec::new(),
-            last_time: SimTime::ZERO,
+            untimed: 0,
         };
         ng.section(source, 0)?;
         Ok(ng)
@@ -99,13 +97,20 @@ impl PcapNg {
                 }
                 ENHANCED_PACKET => self.enhanced(&mut body)?,
                 OBSOLETE_PACKET => self.obsolete(&mut body)?,
-                SIMPLE_PACKET => self.simple(&mut body)?,
+                SIMPLE_PACKET => {
+                    self.untimed += 1;
+                    continue;
+                }
                 // "Readers MUST ignore blocks they do not recognise."
                 _ => continue,
             };
-            self.last_time = packet.time;
             return Ok(packet);
         }
+    }
+
+    /// How many packets had no time stamp so far.
+    pub(super) fn untimed(&self) -> u64 {
+        self.untimed
     }
 
     /// A Section Header Block after its type: byte order, then nothing that matters here.
@@ -153,8 +158,8 @@ impl PcapNg {
         let mut clock = Clock {
             resolution: 6,
             offset: 0,
-            snap_length: body.u32()?,
         };
+        body.u32()?; // Snap length.
         let mut interface = Interface::new("", link_type);
         for (code, value) in body.options() {
             match code {
@@ -206,22 +211,6 @@ impl PcapNg {
             original_len,
             data,
             comment: (!comments.is_empty()).then(|| comments.join("\n")),
-        })
-    }
-
-    fn simple(&self, body: &mut Body<'_>) -> Result<Packet, Stop> {
-        let clock = self.clock(0)?;
-        let original_len = body.u32()?;
-        let mut captured = (original_len as usize).min(body.bytes.len());
-        if clock.snap_length != 0 {
-            captured = captured.min(clock.snap_length as usize);
-        }
-        Ok(Packet {
-            interface: self.base,
-            time: self.last_time,
-            original_len,
-            data: body.bytes[..captured].to_vec(),
-            comment: None,
         })
     }
 
@@ -297,11 +286,7 @@ mod tests {
     use super::*;
 
     fn clock(resolution: u8, offset: i64) -> Clock {
-        Clock {
-            resolution,
-            offset,
-            snap_length: 0,
-        }
+        Clock { resolution, offset }
     }
 
     #[test]

@@ -12,13 +12,27 @@ pub(super) const MAX_BLOCK: usize = 16 << 20;
 /// How a file of gzip begins (RFC 1952 §2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How what other programs compressed begins. It is not unpacked here, but it can be named.
-const COMPRESSED: [(&[u8], &str); 5] = [
+/// How what other programs compressed begins, and what gzip compressed twice. It is not unpacked here,
+/// but it can be named.
+const COMPRESSED: [(&[u8], &str); 8] = [
+    (&GZIP, "gzip, twice,"),
+    (&[0x1f, 0x9d], "compress"),
+    (&[0x5d, 0, 0, 0x80], "lzma"),
     (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
     (&[0xfd, b'7', b'z', b'X'], "xz"),
     (&[0x04, 0x22, 0x4d, 0x18], "lz4"),
     (b"BZh", "bzip2"),
     (b"PK\x03\x04", "zip"),
+];
+
+/// How captures of other formats begin.
+const OTHERS: [(&[u8], &str); 6] = [
+    (b"snoo", "snoop"),
+    (b"btsn", "btsnoop"),
+    (b"GMBU", "Network Monitor 2"),
+    (b"TRSN", "Sniffer"),
+    (&[0x34, 0xcd, 0xb2, 0xa1], "a variant of pcap"),
+    (&[0xa1, 0xb2, 0xcd, 0x34], "a variant of pcap"),
 ];
 
 /// The input, with exact reads.
@@ -96,12 +110,18 @@ impl<R: Read> Source<R> {
 
     /// That a file which starts with `start` is no capture.
     pub(super) fn not_a_capture(&self, start: &[u8]) -> ReadError {
-        let known = COMPRESSED
-            .iter()
-            .find(|(magic, _)| start.starts_with(magic));
-        let what = match known {
-            Some((_, program)) => format!("{program} compressed it; unpack it first"),
-            None => {
+        let known = |names: &[(&[u8], &'static str)]| {
+            let mut names = names.iter();
+            names
+                .find(|(magic, _)| start.starts_with(magic))
+                .map(|(_, name)| *name)
+        };
+        let what = match (known(&COMPRESSED), known(&OTHERS)) {
+            (Some(program), _) => format!("{program} compressed it; unpack it first"),
+            (None, Some(format)) => {
+                format!("it is {format}; `editcap -F pcapng` writes it as pcapng")
+            }
+            (None, None) => {
                 let hex: String = start.iter().map(|b| format!("{b:02x}")).collect();
                 format!("it starts with {hex}")
             }
@@ -156,6 +176,7 @@ impl<R: Read> Source<R> {
         let file = self.file.clone();
         match stop {
             Stop::End | Stop::Truncated => ReadError::Truncated { file, packet },
+            Stop::Untimed(packets) => ReadError::Untimed { file, packets },
             Stop::Malformed(what) => ReadError::Malformed { file, packet, what },
             Stop::Io(source) => ReadError::Io {
                 file,

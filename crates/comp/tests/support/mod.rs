@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use coap::message::PORT;
 use coap::{Code, Params, Response};
+use comp::Sequence;
 use comp::client::{self, CallId, HoldQueue, Outcome, Target};
+use comp::codec::Command;
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, Removal, client::CallFailure};
@@ -487,6 +489,16 @@ impl Net {
         self.restarts += 1;
         let rng = Seed(self.restarts).rng(&["test", "restarted node"]);
         self.node = Node::new(config, rng);
+    }
+
+    /// The request of a command, newer than what the peer at `to` has accepted about its node.
+    pub fn newer(&self, to: Ipv6Addr, command: &Command) -> coap::Request {
+        let p_addr = command.p_addr();
+        let last = match self.client_addresses.iter().position(|c| *c == Some(to)) {
+            Some(client) => self.clients[client].client().lbc().sequence(p_addr),
+            None => self.wmms.mmt().sequence(p_addr),
+        };
+        command.numbered(last.map(|last| Sequence(last.0.wrapping_add(1))))
     }
 
     /// Lets an empty-handed peer send a request to `to`, and returns the response, if any.

@@ -7,7 +7,7 @@ use coap::Code;
 use coap::wire::Token;
 use units::SimTime;
 
-use super::pairing::Exchange;
+use super::exchange::Exchange;
 
 /// Bodies of one client and resource that may go on at the same byte; of more, the oldest does not.
 const MOST_AT_ONCE: usize = 8;

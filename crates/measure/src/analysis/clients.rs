@@ -12,24 +12,24 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use coap::Kind;
 use units::SimTime;
 
+use super::Options;
 use super::hop::Hop;
+use super::identity::Known;
 use super::message::Brief;
 use super::observe::{Observed, Traffic};
 use crate::dissect::Protocol;
 
-/// How often a CON is sent again, and from its first transmission to its last (RFC 7252 §4.8).
-const MAX_RETRANSMIT: usize = 4;
-const MAX_TRANSMIT_SPAN: Duration = Duration::from_secs(45);
-
-/// An endpoint that asks, or is notified.
+/// Who asks, or is notified: an endpoint, and those of its port at other addresses that are known as
+/// the same node's.
 pub(super) struct Client<'t> {
+    /// Of its endpoints the one that was seen first.
     pub(super) endpoint: SocketAddr,
     traffic: &'t Traffic,
+    options: &'t Options,
     /// What it sent and received, in time order.
     messages: Vec<Seen<'t>>,
     /// When it sent a request, by server and Message ID, if that is needed to tell what it received.
@@ -66,32 +66,59 @@ pub(super) struct Message<'t> {
     pub(super) hop: Option<Hop>,
 }
 
-/// Every endpoint that sent a request or was notified, one after the other.
-pub(super) fn clients(traffic: &Traffic) -> impl Iterator<Item = Client<'_>> {
-    let mut endpoints = BTreeSet::new();
-    for o in &traffic.messages {
-        if o.is_request() {
-            endpoints.insert(traffic.src(o));
-        } else if o.brief.is_separate() && o.brief.observe.is_some() {
-            endpoints.insert(traffic.dst(o));
-        }
-    }
-    let endpoints: Vec<SocketAddr> = endpoints.into_iter().collect();
-    let place = |end: &SocketAddr| endpoints.binary_search(end).ok();
+/// Whoever sent a request or was notified, one after the other.
+pub(super) fn clients<'t>(
+    traffic: &'t Traffic,
+    options: &'t Options,
+    known: &Known,
+) -> impl Iterator<Item = Client<'t>> {
+    let (endpoints, place) = endpoints(traffic, known);
     let ways = traffic.ways.all().iter();
+    let place = |end| place.get(end).copied();
     let ways: Vec<_> = ways.map(|(src, dst)| (place(src), place(dst))).collect();
-    let mut of: Vec<Vec<&Observed>> = vec![Vec::new(); endpoints.len()];
+    let mut of: Vec<Vec<(&Observed, bool)>> = vec![Vec::new(); endpoints.len()];
     for o in &traffic.messages {
         let (src, dst) = ways[o.way as usize];
-        if let Some(src) = src {
-            of[src].push(o);
+        // Of who asks himself the requests are sent, and the rest is received.
+        let itself = src == dst && !o.is_request();
+        if let Some(src) = src.filter(|_| !itself) {
+            of[src].push((o, true));
         }
-        if let Some(dst) = dst.filter(|dst| Some(*dst) != src) {
-            of[dst].push(o);
+        if let Some(dst) = dst.filter(|_| src != dst || itself) {
+            of[dst].push((o, false));
         }
     }
     let clients = endpoints.into_iter().zip(of);
-    clients.map(|(endpoint, all)| Client::new(endpoint, traffic, all))
+    clients.map(|(endpoint, all)| Client::new(endpoint, traffic, options, all))
+}
+
+/// For each client the endpoint that was seen first, and which client each endpoint is.
+fn endpoints(traffic: &Traffic, known: &Known) -> (Vec<SocketAddr>, BTreeMap<SocketAddr, usize>) {
+    let mut seen: BTreeMap<SocketAddr, SimTime> = BTreeMap::new();
+    for o in &traffic.messages {
+        if o.is_request() {
+            seen.entry(traffic.src(o)).or_insert(o.first);
+        } else if o.brief.is_separate() && o.brief.observe.is_some() {
+            seen.entry(traffic.dst(o)).or_insert(o.first);
+        }
+    }
+    let mut clients: Vec<(SocketAddr, SimTime)> = Vec::new();
+    let mut named = HashMap::new();
+    let mut place = BTreeMap::new();
+    for (endpoint, since) in seen {
+        let new = clients.len();
+        let at = match known.name(endpoint.ip()) {
+            Some(name) => *named.entry((name, endpoint.port())).or_insert(new),
+            None => new,
+        };
+        match clients.get_mut(at) {
+            Some(client) if since < client.1 => *client = (endpoint, since),
+            Some(_) => {}
+            None => clients.push((endpoint, since)),
+        }
+        place.insert(endpoint, at);
+    }
+    (clients.into_iter().map(|(end, _)| end).collect(), place)
 }
 
 /// Which copies count at a point that sees a packet leave and arrive, such as a router in a
@@ -171,12 +198,14 @@ struct Points<'t> {
 }
 
 impl<'t> Points<'t> {
-    fn of(endpoint: SocketAddr, traffic: &'t Traffic, all: &[&Observed]) -> Points<'t> {
+    fn of(traffic: &'t Traffic, all: &[(&Observed, bool)]) -> Points<'t> {
         let mut views: BTreeMap<u32, View> = BTreeMap::new();
-        for o in all {
-            let sent = traffic.src(o) == endpoint;
-            let server = if sent { traffic.dst(o) } else { traffic.src(o) };
-            views.entry(o.point).or_default().add(o, sent, server);
+        for (o, sent) in all {
+            let server = match sent {
+                true => traffic.dst(o),
+                false => traffic.src(o),
+            };
+            views.entry(o.point).or_default().add(o, *sent, server);
         }
         let mut ranked: Vec<(u32, View)> = views.into_iter().collect();
         ranked.sort_by_key(|(point, view)| {
@@ -213,10 +242,10 @@ impl<'t> Points<'t> {
     }
 
     /// Takes note of who saw a request.
-    fn asked(&mut self, sightings: &[&Observed]) {
+    fn asked(&mut self, sightings: &[(&Observed, bool)]) {
         for rank in 0..self.ranked.len() {
-            let seen = sightings.iter().any(|o| self.rank(o) == rank);
-            let asked = seen || self.recorded(rank, sightings[0].complete);
+            let seen = sightings.iter().any(|(o, _)| self.rank(o) == rank);
+            let asked = seen || self.recorded(rank, sightings[0].0.complete);
             self.ranked[rank].1.asked += usize::from(asked);
             self.ranked[rank].1.seen += usize::from(seen);
         }
@@ -244,29 +273,32 @@ impl<'t> Points<'t> {
 }
 
 impl<'t> Client<'t> {
-    fn new(endpoint: SocketAddr, traffic: &'t Traffic, all: Vec<&'t Observed>) -> Client<'t> {
-        let mut points = Points::of(endpoint, traffic, &all);
+    /// `all` is what it has to do with, and whether it sent that.
+    fn new(
+        endpoint: SocketAddr,
+        traffic: &'t Traffic,
+        options: &'t Options,
+        all: Vec<(&'t Observed, bool)>,
+    ) -> Client<'t> {
+        let mut points = Points::of(traffic, &all);
         let several = points.ranked.len() > 1;
-        let mut seen: Vec<&Observed> = all;
-        seen.retain(|o| points.admits(o, traffic.src(o) == endpoint));
+        let mut seen = all;
+        seen.retain(|(o, sent)| points.admits(o, *sent));
         if several {
-            seen.sort_by_key(|o| (o.packet, points.rank(o)));
-            let packets = seen.chunk_by(|a, b| a.packet == b.packet);
-            for packet in packets.filter(|p| p[0].is_request()) {
-                if traffic.src(packet[0]) == endpoint {
-                    points.asked(packet);
-                }
+            seen.sort_by_key(|(o, _)| (o.packet, points.rank(o)));
+            let packets = seen.chunk_by(|(a, _), (b, _)| a.packet == b.packet);
+            for packet in packets.filter(|p| p[0].0.is_request() && p[0].1) {
+                points.asked(packet);
             }
         }
-        let packets = seen.chunk_by(|a, b| several && a.packet == b.packet);
+        let packets = seen.chunk_by(|(a, _), (b, _)| several && a.packet == b.packet);
         let messages = packets.filter_map(|sightings| {
-            let at = sightings[0];
-            let sent = traffic.src(at) == endpoint;
+            let (at, sent) = sightings[0];
             let elsewhere = several && !sent && points.is_elsewhere(at);
             if elsewhere && points.misses(at) {
                 return None;
             }
-            let briefs = sightings.iter().map(|o| &o.brief);
+            let briefs = sightings.iter().map(|(o, _)| &o.brief);
             let brief = briefs.max_by_key(|brief| brief.completeness());
             Some(Seen {
                 at,
@@ -293,6 +325,7 @@ impl<'t> Client<'t> {
         Client {
             endpoint,
             traffic,
+            options,
             messages,
             asked,
         }
@@ -309,11 +342,11 @@ impl<'t> Client<'t> {
         };
         let before = asked.partition_point(|time| *time <= complete);
         let recent = asked[..before].iter().rev();
-        let recent =
-            recent.take_while(|time| complete.saturating_since(**time) <= MAX_TRANSMIT_SPAN);
+        let span = self.options.max_transmit_span;
+        let recent = recent.take_while(|time| complete.saturating_since(**time) <= span);
         let next = asked.get(before);
-        next.is_none_or(|time| time.saturating_since(complete) >= MAX_TRANSMIT_SPAN)
-            && recent.count() <= MAX_RETRANSMIT
+        next.is_none_or(|time| time.saturating_since(complete) >= span)
+            && recent.count() <= self.options.max_retransmit as usize
     }
 
     /// Whether it came as far as the client.

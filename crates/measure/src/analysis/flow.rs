@@ -9,17 +9,20 @@ use coap::Code;
 use coap::wire::Token;
 use units::SimTime;
 
+use super::Options;
 use super::binding::Rebinding;
 use super::body::Bodies;
+use super::exchange::{Answer, Exchange, Notification, Observation};
 use super::hop::Hop;
 use super::identity::{Key, Members};
-use super::pairing::{Answer, Exchange, Notification, Observation};
 
 /// The requests of one client for one resource of one node, and what came back.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// The client's address.
+    /// The client's address; of several the one that it was seen at first.
     pub client: IpAddr,
+    /// The client's name, as [`Flow::node`] is its node's.
+    pub client_name: Option<String>,
     /// The node's name, if the caller gave one; its permanent address, if bindings in the capture
     /// tell it.
     pub node: Option<String>,
@@ -36,6 +39,8 @@ pub struct Flow {
     pub observations: Vec<Observation>,
     /// When the node said that it is somewhere else, in the order of time.
     pub rebindings: Arc<[Rebinding]>,
+    /// Whether the node is known to number its notifications one by one.
+    pub counts_by_one: bool,
 }
 
 /// One end of a gap: a response or a notification.
@@ -224,10 +229,19 @@ fn counted(addresses: impl Iterator<Item = SocketAddr>) -> Vec<(SocketAddr, usiz
 }
 
 impl Flow {
-    pub(super) fn new(key: Key, members: Members, rebindings: Arc<[Rebinding]>) -> Flow {
+    pub(super) fn new(
+        key: Key,
+        members: Members,
+        rebindings: Arc<[Rebinding]>,
+        options: &Options,
+    ) -> Flow {
         let (exchanges, observations) = members;
+        let counts_by_one =
+            (key.node.as_ref()).is_some_and(|node| options.count_by_one.contains(node));
         Flow {
+            counts_by_one,
             client: key.client,
+            client_name: key.client_name,
             node: key.node,
             method: key.method,
             resource: key.resource,

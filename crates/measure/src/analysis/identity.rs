@@ -15,7 +15,7 @@ use coap::wire::Token;
 use units::SimTime;
 
 use super::binding::{Bindings, Rebinding};
-use super::pairing::{Exchange, Observation};
+use super::exchange::{Exchange, Observation};
 
 /// Names of nodes by address.
 pub(super) struct Known(BTreeMap<IpAddr, String>);
@@ -70,6 +70,7 @@ pub(super) fn rebindings(bindings: &Bindings, known: &Known) -> BTreeMap<String,
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) client: IpAddr,
+    pub(super) client_name: Option<String>,
     pub(super) node: Option<String>,
     pub(super) method: Code,
     pub(super) resource: String,
@@ -121,7 +122,7 @@ impl Subjects {
 
     /// By client, node and resource.
     pub(super) fn flows(self, known: &Known) -> Vec<(Key, Members)> {
-        let clients = Clients::of(self.spans);
+        let clients = Clients::of(self.spans, known);
         let mut subjects: BTreeMap<_, Members> = BTreeMap::new();
         for ((endpoint, method, resource, token), members) in self.all {
             let subject = (clients.of_endpoint(endpoint), method, resource, token);
@@ -137,8 +138,10 @@ impl Subjects {
         for ((client, method, resource, token), mut members) in subjects {
             members.0.sort_by_key(Exchange::sent_at);
             for (node, members) in by_node(members, known) {
+                let address = clients.address(client);
                 let key = Key {
-                    client: clients.address(client),
+                    client: address,
+                    client_name: known.name(address).map(String::from),
                     node,
                     method,
                     resource: resource.to_string(),
@@ -152,37 +155,45 @@ impl Subjects {
 }
 
 /// Endpoints of one client program: the same address, and one port after the other. A client
-/// that is started anew for every request has a new port each time.
+/// that is started anew for every request has a new port each time. Of a node that is known the other
+/// addresses are its, too, at any time and whatever the port.
 #[derive(Default)]
 struct Clients {
     of: BTreeMap<SocketAddr, usize>,
     addresses: Vec<IpAddr>,
 }
 
+/// A client, and when it was last heard at each of its addresses.
+struct Heard {
+    client: usize,
+    until: BTreeMap<IpAddr, SimTime>,
+}
+
 impl Clients {
     /// `spans`: from when to when each endpoint was there.
-    fn of(spans: BTreeMap<SocketAddr, (SimTime, SimTime)>) -> Clients {
+    fn of(spans: BTreeMap<SocketAddr, (SimTime, SimTime)>, known: &Known) -> Clients {
         let mut spans: Vec<_> = spans.into_iter().collect();
         spans.sort_by_key(|(endpoint, (start, _))| (*start, *endpoint));
         let mut clients = Clients::default();
-        // Per address, its clients and when each was last heard.
-        let mut at: BTreeMap<IpAddr, Vec<(usize, SimTime)>> = BTreeMap::new();
+        // Per node if it is known, else per address.
+        let mut at: HashMap<(Option<&str>, Option<IpAddr>), Vec<Heard>> = HashMap::new();
         for (endpoint, (start, end)) in spans {
-            let here = at.entry(endpoint.ip()).or_default();
-            let free = here.iter_mut().find(|(_, until)| *until < start);
-            let client = match free {
-                Some((client, until)) => {
-                    *until = end;
-                    *client
-                }
-                None => {
-                    let new = clients.addresses.len();
-                    clients.addresses.push(endpoint.ip());
-                    here.push((new, end));
-                    new
-                }
-            };
-            clients.of.insert(endpoint, client);
+            let address = endpoint.ip();
+            let name = known.name(address);
+            let here = (name, name.is_none().then_some(address));
+            let here = at.entry(here).or_default();
+            let is_free = |heard: &Heard| heard.until.get(&address).is_none_or(|t| *t < start);
+            let at = here.iter().position(is_free).unwrap_or_else(|| {
+                here.push(Heard {
+                    client: clients.addresses.len(),
+                    until: BTreeMap::new(),
+                });
+                clients.addresses.push(address);
+                here.len() - 1
+            });
+            let heard = &mut here[at];
+            heard.until.insert(address, end);
+            clients.of.insert(endpoint, heard.client);
         }
         clients
     }

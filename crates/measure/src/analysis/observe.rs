@@ -14,6 +14,7 @@ use super::binding::Bindings;
 use super::clocks;
 use super::hop::Hop;
 use super::message::{Brief, Resources, decode};
+use super::ports::Ports;
 use super::source::{Source, Streams};
 use super::{Options, Other};
 use crate::dissect::{Dissectors, Protocol};
@@ -22,18 +23,15 @@ use crate::dissect::{Dissectors, Protocol};
 pub(super) type Point = (usize, Option<u32>);
 
 impl Options {
-    /// What stands for an endpoint.
-    fn alias(&self, mut endpoint: SocketAddr) -> SocketAddr {
-        if let Some(alias) = self.aliases.get(&endpoint.ip()) {
-            endpoint.set_ip(*alias);
-        }
-        endpoint
+    /// Whether one of these ports is CoAP's.
+    fn is_coap(&self, ports: [u16; 2]) -> bool {
+        ports.iter().any(|port| self.ports.contains(port))
     }
 
     /// Whether what goes from `src` to `dst` is CoAP that is to be looked at.
     fn concerns(&self, src: SocketAddr, dst: SocketAddr) -> bool {
         let ends = [src, dst];
-        ends.iter().any(|end| self.ports.contains(&end.port()))
+        self.is_coap(ends.map(|end| end.port()))
             && (self.host.is_empty() || ends.iter().any(|end| self.host.contains(&end.ip())))
     }
 
@@ -253,6 +251,7 @@ struct Reading<'o> {
     /// Of the messages, how many are [`Observed::twin`]s.
     twins: usize,
     found: Other,
+    ports: Ports,
 }
 
 impl<'o> Reading<'o> {
@@ -271,6 +270,7 @@ impl<'o> Reading<'o> {
             },
             twins: 0,
             found: Other::default(),
+            ports: Ports::default(),
         }
     }
 
@@ -309,13 +309,19 @@ impl<'o> Reading<'o> {
     }
 
     fn packet(&mut self, source: usize, stream: usize, packet: &IpPacket<'_>) {
-        let datagram = (packet.udp()).filter(|d| self.options.concerns(d.src, d.dst));
+        let datagram = packet.udp();
+        if let Some(other) = datagram {
+            let ports = [other.src, other.dst].map(|end| end.port());
+            if !self.options.is_coap(ports) {
+                self.ports.see(ports, other.payload);
+            }
+        }
+        let datagram = datagram.filter(|d| self.options.concerns(d.src, d.dst));
         let Some(datagram) = datagram else {
             self.dissect(source, stream, packet, None);
             return;
         };
-        let src = self.options.alias(datagram.src);
-        let dst = self.options.alias(datagram.dst);
+        let (src, dst) = (datagram.src, datagram.dst);
         let (message, cut) = match decode(datagram.payload, datagram.truncated) {
             Ok(read) => read,
             Err(error) => {
@@ -374,6 +380,9 @@ impl<'o> Reading<'o> {
 
     fn add_to(&mut self, other: &mut Other) {
         *other = std::mem::take(&mut self.found);
+        if self.traffic.messages.is_empty() {
+            (other.udp_ports, other.other_udp_ports) = self.ports.busiest();
+        }
         for decoder in &self.decoders {
             other.incomplete += decoder.incomplete();
             other.dropped += decoder.dropped();

@@ -47,6 +47,8 @@ fn flow(exchanges: Vec<Exchange>, announced: &[u64]) -> Flow {
     };
     Flow {
         client: "2001:db8::1".parse().unwrap(),
+        client_name: None,
+        counts_by_one: false,
         node: Some("2001:db8:f::5".into()),
         method: Code::GET,
         resource: "/t".into(),

@@ -326,16 +326,24 @@ fn notifications_are_those_received_and_those_lost() {
     let e = bench.judge(Metric::NotificationsLost, "== 0");
     assert_eq!(e.reason.as_deref(), Some("nothing was observed"));
     bench.flows[0].notifications = Some(Notifications {
-        sent: 40,
+        sent: Some(40),
+        missing_numbers: None,
         lost_percent: Some(25.0),
         received: 30,
         confirmable: 3,
-        lost: 10,
+        lost: Some(10),
         reordered: 0,
     });
-    let figure = |metric| bench.judge(metric, "< 99").measured;
-    assert_eq!(figure(Metric::NotificationsSent), Some(40.0));
-    assert_eq!(figure(Metric::NotificationsLostPercent), Some(25.0));
+    let figure = |bench: &Bench, metric| bench.judge(metric, "< 99").measured;
+    assert_eq!(figure(&bench, Metric::NotificationsSent), Some(40.0));
+    assert_eq!(figure(&bench, Metric::NotificationsLostPercent), Some(25.0));
+    // Of a server of which nobody knows how it counts.
+    bench.flows[0].notifications.as_mut().unwrap().lost = None;
+    let e = bench.judge(Metric::NotificationsLost, "== 0");
+    assert_eq!(e.outcome, Outcome::NotMeasured);
+    assert_eq!(e.reason.as_deref(), Some(super::LOST_UNKNOWN));
+    assert_eq!(figure(&bench, Metric::NotificationsLostPercent), None);
+    assert_eq!(figure(&bench, Metric::Notifications), Some(30.0));
 }
 
 #[test]

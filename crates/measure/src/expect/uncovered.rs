@@ -58,8 +58,8 @@ impl Evidence<'_> {
                 &OF_NOTIFICATIONS,
                 "notifications were lost",
                 |f| {
-                    f.notifications
-                        .map_or((0, 0), |n| (n.lost, n.received + n.lost))
+                    let counts = f.notifications.and_then(|n| Some((n.lost?, n.sent?)));
+                    counts.unwrap_or_default()
                 },
             ),
             self.handovers_uncovered(expected),

@@ -43,6 +43,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     warnings(&mut out, other);
     if analysis.flows.is_empty() {
         line(&mut out, format_args!("{}", nothing(analysis)));
+        udp_ports(&mut out, other);
     }
     for flow in &analysis.flows {
         out.push('\n');
@@ -118,10 +119,32 @@ pub fn nothing(analysis: &Analysis) -> String {
         format!(": {} datagrams are not CoAP", other.undecodable)
     } else if not_read > 0 {
         format!(": {not_read} frames were not read")
+    } else if other.udp_ports.is_empty() {
+        format!(": no packet of {} is UDP", other.packets)
     } else {
         " (is it another UDP port? --port names it)".into()
     };
     format!("no CoAP requests{why}")
+}
+
+/// The UDP ports that were seen where there is no CoAP.
+fn udp_ports(out: &mut String, other: &Other) {
+    if !other.udp_ports.is_empty() {
+        out.push_str("\nUDP ports that were seen: --port N reads one as CoAP\n");
+    }
+    for port in &other.udp_ports {
+        let coap = match port.could_be_coap {
+            0 => String::new(),
+            n => format!(", {n} of them could be CoAP"),
+        };
+        line(
+            out,
+            format_args!("  {:>5}  {} datagrams{coap}", port.number, port.datagrams),
+        );
+    }
+    if other.other_udp_ports > 0 {
+        line(out, format_args!("  and {} more", other.other_udp_ports));
+    }
 }
 
 /// What `frames` of a kind are, in a line: `12 frames: ESP`.
@@ -167,19 +190,19 @@ fn warnings(out: &mut String, other: &Other) {
 fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
     let to = flow.node.as_deref().map(|n| format!(" {n}"));
     let to = to.unwrap_or_default();
+    let client = flow.client.to_string();
+    let client = flow.client_name.as_deref().unwrap_or(&client);
     match &flow.token {
         Some(token) => line(
             out,
             format_args!(
-                "{} observes{to} by token {token}: the registration was not captured, the resource is not known",
-                flow.client
+                "{client} observes{to} by token {token}: the registration was not captured, the resource is not known"
             ),
         ),
         None => line(
             out,
             format_args!(
-                "{} asks{to} {} {}",
-                flow.client,
+                "{client} asks{to} {} {}",
                 method_name(flow.method),
                 printable(&flow.resource)
             ),
@@ -200,11 +223,18 @@ fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
         );
     }
     if let Some(n) = flow.notifications() {
+        let lost = match (n.lost, n.missing) {
+            (Some(lost), _) => format!("{lost} lost"),
+            (None, Some(missing)) => {
+                format!("{missing} numbers missing, lost if the server counts by one")
+            }
+            (None, None) => "lost not known, since the server does not count by one".into(),
+        };
         line(
             out,
             format_args!(
-                "  notified   {} received, {} of them CON, {} lost, {} reordered",
-                n.received, n.confirmable, n.lost, n.reordered
+                "  notified   {} received, {} of them CON, {} reordered, {lost}",
+                n.received, n.confirmable, n.reordered
             ),
         );
     }

@@ -23,25 +23,31 @@ pub fn section_part(run: &Run) -> Option<Block> {
         false => String::new(),
     };
     let rows = observed.into_iter().map(|(flow, counts)| {
-        let (received, lost) = (counts.received as f64, counts.lost as f64);
+        let received = counts.received as f64;
         let part = |from, to, colour, hint| Part {
             from,
             to,
             colour,
             hint,
         };
+        let mut parts = vec![part(
+            0.0,
+            received,
+            0,
+            format!("received: {}", counts.received),
+        )];
+        // What a server that does not count by one has lost is not known.
+        if let Some(lost) = counts.lost {
+            let end = received + lost as f64;
+            parts.push(part(received, end, 1, format!("lost: {lost}")));
+        }
         Row {
             name: format!("{}: {}{}", flow.client, flow.node, flow.resource),
-            parts: vec![
-                part(0.0, received, 0, format!("received: {}", counts.received)),
-                part(
-                    received,
-                    received + lost,
-                    1,
-                    format!("lost: {}", counts.lost),
-                ),
-            ],
-            value: format!("{} of {}", counts.received, counts.sent),
+            parts,
+            value: match counts.sent {
+                Some(sent) => format!("{} of {sent}", counts.received),
+                None => format!("{}, lost: not known", counts.received),
+            },
         }
     });
     let rows: Vec<Row> = rows.collect();

@@ -212,6 +212,9 @@ fn notifications(run: &Run, i: usize, name: &str, flow: &Flow) -> Option<Block> 
         colour,
         points,
     };
+    let lost = counts
+        .lost
+        .map_or_else(|| "?".to_owned(), |lost| lost.to_string());
     let mut plot = Plot::new(time_axis(run), Axis::whole("number in the Observe option"));
     plot.series = vec![
         made("non-confirmable", Shape::Dots, 0, points(false)),
@@ -222,8 +225,8 @@ fn notifications(run: &Run, i: usize, name: &str, flow: &Flow) -> Option<Block> 
         id: format!("notifications-flow-{}", i + 1),
         title: format!("Notifications over time: {name}"),
         caption: format!(
-            "Each notification at the time it was received, by its number: {} received, {} lost, {} out of order. Dashed: a handover's trigger.",
-            counts.received, counts.lost, counts.reordered
+            "Each notification at the time it was received, by its number: {} received, {lost} lost, {} out of order. Dashed: a handover's trigger.",
+            counts.received, counts.reordered
         ),
         chart: Chart::Plot(plot),
     }))

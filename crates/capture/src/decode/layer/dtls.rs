@@ -1,4 +1,4 @@
-//! DTLS (RFC 6347): what it carries is encrypted.
+//! DTLS (RFC 6347, RFC 9147): what it carries is encrypted.
 
 use super::{Below, Payload, Read, State, Unread};
 
@@ -6,9 +6,16 @@ use super::{Below, Payload, Read, State, Unread};
 /// records with a connection ID (RFC 9146).
 const CONTENT_TYPES: std::ops::RangeInclusive<u8> = 20..=25;
 
+/// UDP port of `coaps` (RFC 7252 §6.2).
+const COAPS: u16 = 5684;
+
 /// Whether a datagram begins with a DTLS record: content type, version 1.0 or 1.2 in complement,
-/// epoch and sequence number (8), length.
-pub(super) fn is(_: [u16; 2], datagram: &[u8]) -> bool {
+/// epoch and sequence number (8), length. An encrypted record of version 1.3 begins with the bits 001
+/// (RFC 9147 §4), which alone tell nothing on other ports; CoAP begins with 01.
+pub(super) fn is(ports: [u16; 2], datagram: &[u8]) -> bool {
+    if ports.contains(&COAPS) && datagram.first().is_some_and(|first| first >> 5 == 0b001) {
+        return true;
+    }
     let Some([kind, 0xfe, 0xff | 0xfd, ..]) = datagram.first_chunk::<13>() else {
         return false;
     };

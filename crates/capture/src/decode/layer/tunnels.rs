@@ -1,4 +1,27 @@
-//! What carries packets in UDP and is not read: known by its port (IANA registry) and first bytes.
+//! What carries packets and is not read: in UDP, known by its port (IANA registry) and first bytes, or by
+//! a protocol number of IP.
+
+use super::{Below, Payload, Read, State, Unread};
+
+/// Minimal encapsulation of Mobile IPv4 (RFC 2004).
+pub(super) fn minimal(_: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+    Err(Unread::Named("minimal encapsulation"))
+}
+
+/// Ethernet in IP (RFC 3378).
+pub(super) fn ether_ip(_: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+    Err(Unread::Named("EtherIP"))
+}
+
+/// L2TP version 3 (RFC 3931).
+pub(super) fn l2tp(_: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+    Err(Unread::Named("L2TP"))
+}
+
+/// MPLS in IP (RFC 4023).
+pub(super) fn mpls(_: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read {
+    Err(Unread::Named("MPLS in IP"))
+}
 
 /// The name of what a datagram with one of these ports carries.
 pub(super) fn name(ports: [u16; 2], datagram: &[u8]) -> Option<&'static str> {

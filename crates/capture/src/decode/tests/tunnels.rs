@@ -147,6 +147,27 @@ fn what_is_encrypted_is_told_by_its_name() {
     let packet = v6_packet(&record);
     assert_eq!(udp(LinkType::RAW, &packet), None);
     assert_eq!(unread(LinkType::RAW, &packet), Some(Unread::Named("DTLS")));
+    // An encrypted record of DTLS 1.3, on the port of coaps and on another one.
+    let record = [0x2f, 1, 0, 5, 0, 3, 1, 2, 3];
+    let packet = datagram([40000, 5684], &record);
+    assert_eq!(unread(LinkType::RAW, &packet), Some(Unread::Named("DTLS")));
+    assert_eq!(
+        unread(LinkType::RAW, &datagram([40000, 5683], &record)),
+        None
+    );
+}
+
+#[test]
+fn tunnels_by_protocol_number_that_are_not_read_have_names() {
+    for (protocol, name) in [
+        (55, "minimal encapsulation"),
+        (97, "EtherIP"),
+        (115, "L2TP"),
+        (137, "MPLS in IP"),
+    ] {
+        let packet = v6(protocol, &[0; 60]);
+        assert_eq!(unread(LinkType::RAW, &packet), Some(Unread::Named(name)));
+    }
 }
 
 #[test]
@@ -237,6 +258,21 @@ fn coap_over_tcp_is_told() {
     let told = Some(Unread::Named("CoAP over TCP"));
     assert_eq!(unread(LinkType::RAW, &segment(5683)), told);
     assert_eq!(ip(LinkType::RAW, &segment(80)).unwrap().protocol, 6);
+}
+
+#[test]
+fn a_handshake_for_coap_over_web_sockets_is_told() {
+    let segment = |text: &[u8]| v6(6, &[&[0x9c, 0x40, 0, 80][..], &[0; 16], text].concat());
+    let told = Some(Unread::Named("CoAP over WebSockets (the handshake)"));
+    for handshake in [
+        "GET /.well-known/coap HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Protocol: coap\r\n\r\n",
+    ] {
+        let packet = segment(handshake.as_bytes());
+        assert_eq!(unread(LinkType::RAW, &packet), told, "{handshake}");
+    }
+    let other = segment(b"GET /.well-known/core HTTP/1.1\r\n\r\n");
+    assert_eq!(unread(LinkType::RAW, &other), None);
 }
 
 #[test]

@@ -1,0 +1,238 @@
+//! Who saw what: files, sections, interfaces, and their clocks.
+
+use super::*;
+
+fn assert_split(analysis: &Analysis, what: &str) {
+    let flow = only(analysis);
+    assert_eq!(counts(flow), [5, 5, 0, 0, 0], "{what}");
+    assert_eq!(by_address(flow), [3, 2], "{what}");
+    let [handover] = &handovers(flow)[..] else {
+        panic!("{what}");
+    };
+    assert_eq!(handover.duration(), ms(800), "{what}");
+    let ids = (handover.before.message_id, handover.after.message_id);
+    assert_eq!(ids, (3, 4), "{what}");
+    assert!(analysis.other.clocks.is_empty(), "{what}");
+}
+
+#[test]
+fn a_client_is_counted_over_all_files_sections_and_interfaces() {
+    for files in [
+        &["both.pcap"][..],
+        &["part1.pcap", "part2.pcap"],
+        &["part2.pcap", "part1.pcap"],
+        &["sections.pcapng"],
+        &["second-interface.pcapng"],
+        // And what is given twice counts once.
+        &["both.pcap", "part2.pcap"],
+        &["part1.pcap", "part2.pcap", "both.pcap"],
+    ] {
+        assert_split(&analyse(files), &format!("{files:?}"));
+    }
+}
+
+#[test]
+fn files_that_overlap_have_each_packet_once_and_so_have_sniffers_that_hear_a_part_each() {
+    let both =
+        capture::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases/both.pcap"));
+    let both = both.unwrap();
+    let parts = [0..5, 2..8, 6..10].map(|part| only_frames(&both, |n| part.contains(&n)));
+    assert_split(&of(&parts), "three files");
+    // The one misses requests and responses, the other some of each, too.
+    let heard = [[0, 1, 3, 4, 6, 8, 9], [0, 2, 3, 5, 6, 7, 9]];
+    let heard = heard.map(|heard| only_frames(&both, |n| heard.contains(&n)));
+    assert_split(&of(&heard), "two sniffers");
+    // One frame in each of the files.
+    let rotated: Vec<_> = (0..10).map(|at| only_frames(&both, |n| n == at)).collect();
+    assert_split(&of(&rotated), "ten files");
+}
+
+#[test]
+fn a_fragment_in_the_next_file_completes_what_the_last_one_began() {
+    let mut response = content(Kind::Acknowledgement, 1, 1);
+    response.payload = vec![b'x'; 2000];
+    let whole = ip_packet(HERE, CLIENT, &response.encode());
+    let (header, udp) = whole.split_at(40);
+    let fragment = |from: usize, to: usize| {
+        let mut packet = header.to_vec();
+        packet[4..6].copy_from_slice(&((to - from + 8) as u16).to_be_bytes());
+        packet[6] = 44;
+        packet.extend([17, 0]);
+        packet.extend((from as u16 | u16::from(to < udp.len())).to_be_bytes());
+        packet.extend([0, 0, 0, 7]);
+        packet.extend(&udp[from..to]);
+        packet
+    };
+    let mut wire = Wire::new();
+    wire.message(0, CLIENT, HERE, &get(Kind::Confirmable, 1, 1, "/t"));
+    wire.0.push(Packet::new(0, at(1_000), fragment(0, 1232)));
+    wire.0
+        .push(Packet::new(0, at(3_000), fragment(1232, udp.len())));
+    let all = wire.capture();
+    let files = [only_frames(&all, |n| n < 2), only_frames(&all, |n| n == 2)];
+    let analysis = of(&files);
+    assert_eq!(counts(only(&analysis)), [1, 1, 0, 0, 0]);
+    assert_eq!(analysis.other.incomplete, 0);
+}
+
+#[test]
+fn what_the_clients_own_interface_did_not_receive_was_lost_whoever_else_saw_it() {
+    let (mut client, mut router) = (Wire::new(), Wire::new());
+    for n in 0..6 {
+        let us = u64::from(n) * 10_000;
+        let (get, ack) = (
+            get(Kind::NonConfirmable, n, n as u8, "/t"),
+            content(Kind::NonConfirmable, 100 + n, n as u8),
+        );
+        client.message(us, CLIENT, HERE, &get);
+        router.message(us + 200, CLIENT, HERE, &get);
+        router.message(us + 800, HERE, CLIENT, &ack);
+        if n != 3 {
+            client.message(us + 1_000, HERE, CLIENT, &ack);
+        }
+    }
+    let analysis = of(&[router.capture(), client.capture()]);
+    assert_eq!(counts(only(&analysis)), [6, 5, 1, 0, 0]);
+    assert_eq!(only(&analysis).lost(), [3]);
+    assert_eq!(only(&analysis).requests().rtt.unwrap().median, ms(1));
+    assert_eq!(analysis.other.seen_elsewhere, 11);
+}
+
+#[test]
+fn requests_that_leave_by_one_interface_may_be_answered_by_another() {
+    let (mut out, mut back) = (Wire::new(), Wire::new());
+    for n in 0..5 {
+        let us = u64::from(n) * 10_000;
+        out.message(us, CLIENT, HERE, &get(Kind::Confirmable, n, n as u8, "/t"));
+        let ack = content(Kind::Acknowledgement, n, n as u8);
+        back.message(us + 1_000, HERE, CLIENT, &ack);
+    }
+    let analysis = of(&[out.capture(), back.capture()]);
+    assert_eq!(counts(only(&analysis)), [5, 5, 0, 0, 0]);
+}
+
+#[test]
+fn a_clock_that_is_not_the_others_is_named_and_set() {
+    let (mut client, mut server) = (Wire::new(), Wire::new());
+    for n in 0..20 {
+        let us = u64::from(n) * 100_000;
+        client.poll(us, n, n as u8, CLIENT, HERE);
+        // 3 s ahead, 200 us away.
+        let get = get(Kind::Confirmable, n, n as u8, "/t");
+        server.message(us + 3_000_200, CLIENT, HERE, &get);
+        let ack = content(Kind::Acknowledgement, n, n as u8);
+        server.message(us + 3_000_800, HERE, CLIENT, &ack);
+    }
+    let mut ahead = server.capture();
+    ahead.name = "server.pcap".into();
+    let analysis = of(&[client.capture(), ahead]);
+    assert_eq!(counts(only(&analysis)), [20, 20, 0, 0, 0]);
+    let [clock] = &analysis.other.clocks[..] else {
+        panic!("{:?}", analysis.other.clocks);
+    };
+    assert_eq!(clock.capture, "server.pcap");
+    assert_eq!(clock.ahead_ns, 3_000_000_000);
+    let text = report(&analysis, Table::None);
+    assert!(
+        text.contains("the clock of server.pcap is 3000.000 ms ahead"),
+        "{text}"
+    );
+    // The same clock, a hop away: nothing to say.
+    let mut near = server.capture();
+    for packet in &mut near.packets {
+        packet.time = units::SimTime::from_nanos(packet.time.as_nanos() - 3_000_000_000);
+    }
+    let analysis = of(&[client.capture(), near]);
+    assert!(analysis.other.clocks.is_empty());
+    assert_eq!(analysis.other.seen_elsewhere, 40);
+}
+
+#[test]
+fn a_frame_that_was_captured_twice_was_sent_once() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    for name in ["mirror.pcap", "forwarded.pcap"] {
+        let both = capture::read(dir.join(name)).unwrap();
+        let [even, odd] = [0, 1].map(|rest| only_frames(&both, |n| n % 2 == rest));
+        // On two interfaces of one file.
+        let mut two = only_frames(&both, |_| true);
+        two.interfaces.push(two.interfaces[0].clone());
+        for (n, packet) in two.packets.iter_mut().enumerate() {
+            packet.interface = n % 2;
+        }
+        for captures in [vec![both], vec![even, odd], vec![two]] {
+            let analysis = of(&captures);
+            assert_eq!(counts(only(&analysis)), [3, 3, 0, 0, 0], "{name}");
+        }
+    }
+}
+
+#[test]
+fn interfaces_that_record_at_the_same_time_are_two_and_one_after_the_other_is_one() {
+    // A mirror of each packet at the second interface, which has neither a name.
+    let mut wire = Wire::new();
+    for n in 0..4 {
+        wire.poll(u64::from(n) * 10_000, n, n as u8, CLIENT, HERE);
+    }
+    let mut capture = wire.capture();
+    capture.interfaces = vec![Interface::new("", LinkType::RAW); 2];
+    let copies = capture.packets.iter().map(|packet| Packet {
+        interface: 1,
+        ..packet.clone()
+    });
+    let copies: Vec<Packet> = copies.collect();
+    capture.packets.extend(copies);
+    capture.packets.sort_by_key(|packet| packet.time);
+    let analysis = of(&[capture]);
+    assert_eq!(counts(only(&analysis)), [4, 4, 0, 0, 0]);
+    assert_eq!(analysis.other.seen_elsewhere, 8);
+}
+
+/// Requests that leave by one interface and responses that come by another one, which sees nothing
+/// else: whether the client received one it shows by what it sends again.
+fn by_two_interfaces(asked_s: &[u64], answered_s: &[u64], options: &Options) -> [usize; 5] {
+    let (mut out, mut back) = (Wire::new(), Wire::new());
+    for s in asked_s {
+        let get = get(Kind::Confirmable, 1, 1, "/t");
+        out.message(s * 1_000_000, CLIENT, HERE, &get);
+    }
+    // Both record for as long.
+    let end = 1_000_000_000;
+    out.message(
+        end,
+        HERE,
+        "[2001:db8::d]:5683",
+        &get(Kind::Confirmable, 9, 9, "/t"),
+    );
+    for s in answered_s {
+        let ack = content(Kind::Acknowledgement, 1, 1);
+        back.message(s * 1_000_000, HERE, CLIENT, &ack);
+    }
+    let analysis = Analysis::of(&[out.capture(), back.capture()], options);
+    counts(&analysis.flows[0])
+}
+
+#[test]
+fn who_sends_again_after_a_long_ack_timeout_did_not_receive_the_response_before() {
+    let slow = Options {
+        max_transmit_span: Duration::from_secs(900),
+        ..Options::default()
+    };
+    // An ACK_TIMEOUT of 40 s, and the first response is lost on its way to the client.
+    let sent_again = by_two_interfaces(&[0, 60], &[1, 61], &slow);
+    assert_eq!(sent_again, [1, 1, 0, 1, 0], "the second one is no copy");
+    // With the usual ACK_TIMEOUT they are two requests.
+    let usual = by_two_interfaces(&[0, 60], &[1, 61], &Options::default());
+    assert_eq!(usual, [2, 2, 0, 0, 0]);
+}
+
+#[test]
+fn who_has_sent_as_often_as_he_may_does_not_show_that_he_received_the_response() {
+    let once = Options {
+        max_retransmit: 1,
+        ..Options::default()
+    };
+    assert_eq!(by_two_interfaces(&[0, 3], &[4], &once), [1, 0, 1, 1, 0]);
+    assert_eq!(by_two_interfaces(&[0], &[1], &once), [1, 1, 0, 0, 0]);
+    let usual = by_two_interfaces(&[0, 3], &[4], &Options::default());
+    assert_eq!(usual, [1, 1, 0, 1, 0]);
+}
