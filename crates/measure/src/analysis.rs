@@ -171,6 +171,18 @@ pub struct Other {
     pub dropped: u64,
     /// Requests to a multicast group (RFC 7252 §8), not paired.
     pub multicast: u64,
+    /// Responses to those.
+    pub multicast_responses: u64,
+    /// Requests that were not answered and want no response (No-Response, RFC 7967).
+    pub wants_none: u64,
+    /// Requests that repeat an unanswered one byte for byte, and count as new since
+    /// [`Options::max_transmit_span`] was over.
+    pub repeated_late: u64,
+    /// Messages whose method and resource are not known, since OSCORE (RFC 8613) protects them.
+    pub protected: u64,
+    /// Messages with a block of a body that nobody asks for block by block (Q-Block, RFC 9177): such
+    /// bodies are not put together.
+    pub q_blocks: u64,
     /// Requests that only end an observation (RFC 7641 §3.6): nobody waits for their answers.
     pub deregistrations: u64,
     /// Requests that were first sent after the end ([`Options::end`]) and not answered.

@@ -109,6 +109,21 @@ pub struct Messages {
     pub begun_before: u64,
     /// Requests to multicast groups, which are not paired.
     pub multicast: u64,
+    /// Responses to those.
+    #[serde(skip_serializing_if = "is_none")]
+    pub multicast_responses: u64,
+    /// Requests that want no response and had none; they are not among the lost.
+    #[serde(skip_serializing_if = "is_none")]
+    pub wants_none: u64,
+    /// Requests that repeat an unanswered one after MAX_TRANSMIT_SPAN, and count as new.
+    #[serde(skip_serializing_if = "is_none")]
+    pub repeated_late: u64,
+    /// Messages that OSCORE protects: their methods and resources are not known.
+    #[serde(skip_serializing_if = "is_none")]
+    pub protected: u64,
+    /// Messages with Q-Block options, whose bodies are not put together.
+    #[serde(skip_serializing_if = "is_none")]
+    pub q_blocks: u64,
     /// Requests that only end an observation.
     pub deregistrations: u64,
     /// Requests after the end of what is measured that were not answered.
@@ -319,6 +334,11 @@ fn messages(other: &analysis::Other) -> Messages {
         notifications: other.notifications,
         begun_before: other.begun_before,
         multicast: other.multicast,
+        multicast_responses: other.multicast_responses,
+        wants_none: other.wants_none,
+        repeated_late: other.repeated_late,
+        protected: other.protected,
+        q_blocks: other.q_blocks,
         deregistrations: other.deregistrations,
         after_end: other.after_end,
         pings: other.pings,

@@ -7,6 +7,8 @@ mod common;
 mod cut;
 #[path = "cases/endpoints.rs"]
 mod endpoints;
+#[path = "cases/kinds.rs"]
+mod kinds;
 #[path = "cases/observe.rs"]
 mod observe;
 #[path = "cases/points.rs"]

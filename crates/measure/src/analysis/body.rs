@@ -19,7 +19,8 @@ pub(super) struct Body<'a>(pub(super) Vec<&'a Exchange>);
 ///
 /// An exchange belongs to a body of the same client and resource that said that it goes on at the byte
 /// from which it asks. Of several it is the one with the same token; else one whose Request-Tag
-/// (RFC 9175 §3) or ETag is not another one, of the same server; else the latest. A client that
+/// (RFC 9175 §3) or ETag is not another one, of the same server; else the latest. A block that is asked
+/// for again by another message, since it did not come, is of the same body. A client that
 /// begins a body again, because the representation has changed, begins another body, and the first
 /// one is lost.
 #[derive(Default)]
@@ -75,7 +76,12 @@ impl<'a> Bodies<'a> {
                 Of::Asked(index) => bodies.asked[index].0.push(exchange),
                 Of::Notified => bodies.notified.push(exchange),
             }
-            if let Some(next) = exchange.answer.and_then(|answer| answer.continues_at) {
+            let next = match exchange.answer {
+                Some(answer) => answer.continues_at,
+                // It may be asked for again, by another message.
+                None => Some(exchange.offset).filter(|offset| *offset > 0),
+            };
+            if let Some(next) = next {
                 let several = unfinished.entry(at(next)).or_default();
                 if several.len() >= MOST_AT_ONCE {
                     several.remove(0);
@@ -113,10 +119,12 @@ fn take(several: &mut Vec<Unfinished<'_>>, exchange: &Exchange) -> Option<Of> {
 }
 
 impl Body<'_> {
-    /// When the last block was there.
+    /// When the last block was there; of a body that was asked for from its middle on, the last one
+    /// that was asked for.
     pub(super) fn answered(&self) -> Option<SimTime> {
         let answer = self.0.last()?.answer?;
-        answer.continues_at.is_none().then_some(answer.time)
+        let in_part = self.0[0].offset > 0 && answer.code != Code::CONTINUE;
+        (answer.continues_at.is_none() || in_part).then_some(answer.time)
     }
 
     /// Whether something is true of one of its exchanges.

@@ -300,8 +300,10 @@ impl Flow {
     /// Whether nothing but the pattern of requests says that the addresses which were asked are
     /// one node's: neither the caller nor a message names it.
     pub fn is_guessed(&self) -> bool {
-        let asked = self.destinations();
-        self.node.is_none() && asked.iter().any(|a| a.ip() != asked[0].ip())
+        let asked = self.destinations().into_iter();
+        let mut ends = asked.chain(self.observations.iter().map(|o| o.server));
+        let first = ends.next();
+        self.node.is_none() && ends.any(|end| Some(end.ip()) != first.map(|first| first.ip()))
     }
 
     /// The first response to every answered request and every notification, in the order

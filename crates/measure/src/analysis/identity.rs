@@ -98,7 +98,10 @@ impl Subjects {
         self.was_there(exchange.client, start, end);
         let resource = Arc::clone(&exchange.resource);
         let subject = (exchange.client, exchange.method, resource, None);
-        self.all.entry(subject).or_default().0.push(exchange);
+        // Of many there is one exchange each.
+        let of = self.all.entry(subject);
+        let of = of.or_insert_with(|| (Vec::with_capacity(1), Vec::new()));
+        of.0.push(exchange);
     }
 
     pub(super) fn observation(&mut self, observation: Observation) {
@@ -112,7 +115,9 @@ impl Subjects {
         let token = observation.resource.is_none().then_some(observation.token);
         let resource = observation.resource.clone().unwrap_or_default();
         let subject = (observation.client, Code::GET, resource, token);
-        self.all.entry(subject).or_default().1.push(observation);
+        let of = self.all.entry(subject);
+        let of = of.or_insert_with(|| (Vec::new(), Vec::with_capacity(1)));
+        of.1.push(observation);
     }
 
     fn was_there(&mut self, endpoint: SocketAddr, start: SimTime, end: SimTime) {
@@ -257,6 +262,9 @@ fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<Str
         .collect()
 }
 
+/// So many addresses are no one's that moves, and would take too long to compare each with each.
+const MOST_BY_PATTERN: usize = 1024;
+
 /// Sets of server addresses, one per node as far as is known.
 #[derive(Default)]
 struct Groups {
@@ -326,12 +334,18 @@ impl Groups {
     /// Joins groups whose requests come one after the other. `heard` are the addresses that were
     /// asked, or by whose registrations was notified, in the order of time.
     fn join_by_pattern(&mut self, heard: &[(SimTime, SocketAddr)]) {
+        if self.all.len() > MOST_BY_PATTERN {
+            return;
+        }
         // When each group was heard, as places in `heard`.
         let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.all.len()];
         for (place, (_, address)) in heard.iter().enumerate() {
             places[self.find(*address)].push(place);
         }
         for a in 0..self.all.len() {
+            if places[a].is_empty() {
+                continue;
+            }
             for b in a + 1..self.all.len() {
                 if self.all[a].port == self.all[b].port
                     && !self.are_distinct(a, b)

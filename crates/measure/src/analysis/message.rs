@@ -12,6 +12,22 @@ use coap::{Code, Kind, Request};
 /// Request-Tag (RFC 9175 §3.2.1).
 const REQUEST_TAG: u16 = 292;
 
+/// Q-Block1 and Q-Block2 (RFC 9177 §4.1).
+const Q_BLOCKS: [u16; 2] = [19, 31];
+
+/// OSCORE (RFC 8613 §2).
+const OSCORE: u16 = 9;
+
+/// No-Response (RFC 7967 §2), and its bit of successful responses.
+const NO_RESPONSE: u16 = 258;
+const NO_SUCCESS: u64 = 0b10;
+
+/// Proxy-Uri (RFC 7252 §5.10.2).
+const PROXY_URI: u16 = 35;
+
+/// Bytes of a resource that are kept; of a longer one a digest stands for the rest.
+const LONGEST_RESOURCE: usize = 1024;
+
 /// The bytes before the token (RFC 7252 §3).
 const HEADER: usize = 4;
 
@@ -32,6 +48,12 @@ pub(super) struct Brief {
     pub(super) resource: Option<Arc<str>>,
     /// Of a message with a block of a body, or that asks for one.
     pub(super) blocks: Option<Box<Blocks>>,
+    /// Whether its block is one of several that nobody asks for one by one (RFC 9177).
+    pub(super) in_q_block: bool,
+    /// Whether OSCORE protects it: what it asks for is not known.
+    pub(super) protected: bool,
+    /// Whether its sender wants no response that tells of success.
+    pub(super) wants_none: bool,
 }
 
 /// What of a message the capture did not keep.
@@ -117,9 +139,11 @@ impl Brief {
     ) -> Brief {
         let mut hasher = DefaultHasher::new();
         datagram.hash(&mut hasher);
+        let protected = message.options.get(OSCORE).is_some();
+        let wants_none = message.options.get_uint(NO_RESPONSE);
         let resource = message.code.is_request().then(|| {
-            let mut resource = resource(message);
-            if cut >= Cut::Options {
+            let mut resource = shortened(resource(message));
+            if cut >= Cut::Options || protected {
                 resource.push('…');
             }
             resources.of(resource)
@@ -135,6 +159,9 @@ impl Brief {
             observe: number.and_then(|number| u32::try_from(number).ok()),
             resource,
             blocks: blocks(message),
+            in_q_block: Q_BLOCKS.iter().any(|n| message.options.get(*n).is_some()),
+            protected,
+            wants_none: wants_none.is_some_and(|classes| classes & NO_SUCCESS != 0),
         }
     }
 
@@ -195,7 +222,21 @@ impl Brief {
     }
 }
 
+/// A resource of which no more is kept than is worth a look, but still its own.
+fn shortened(mut resource: String) -> String {
+    if resource.len() > LONGEST_RESOURCE {
+        let mut hasher = DefaultHasher::new();
+        resource.hash(&mut hasher);
+        resource.truncate(resource.floor_char_boundary(LONGEST_RESOURCE));
+        resource.push_str(&format!("…{:016x}", hasher.finish()));
+    }
+    resource
+}
+
 fn resource(message: &Message) -> String {
+    if let Some(uri) = message.options.get(PROXY_URI) {
+        return String::from_utf8_lossy(uri).into_owned();
+    }
     let request = Request {
         method: message.code,
         options: message.options.clone(),

@@ -209,8 +209,13 @@ pub(super) fn observe(
         .for_each(|of_source| bindings.add(of_source));
     other.bindings_left_out = bindings.left_out();
     other.coap_messages = traffic.messages.len() as u64;
-    let cut = traffic.messages.iter().filter(|o| o.brief.is_cut());
-    other.cut = cut.count() as u64;
+    let count = |which: fn(&Brief) -> bool| {
+        let messages = traffic.messages.iter();
+        messages.filter(|o| which(&o.brief)).count() as u64
+    };
+    other.cut = count(Brief::is_cut);
+    other.protected = count(|brief| brief.protected);
+    other.q_blocks = count(|brief| brief.in_q_block);
     // Sorting takes memory, and captures of one interface are in order.
     if !traffic.messages.is_sorted_by_key(|o| o.complete) {
         traffic.messages.sort_by_key(|o| o.complete);

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use coap::block::Block;
 use coap::wire::Token;
 use coap::{Code, Kind};
+use units::SimTime;
 
 use super::clients::{Client, Message, Passed};
 use super::exchange::{Answer, Exchange, Notification, Observation, Transmission};
@@ -21,6 +22,9 @@ use super::identity::Known;
 use super::message::Brief;
 use super::{Options, Other};
 use recent::{Of, Recent};
+
+/// Registrations with one token in which that of a notification is looked for, the latest ones.
+const MOST_REGISTRATIONS: usize = 64;
 
 /// What a client began, in the order of time.
 pub(super) struct Paired {
@@ -49,6 +53,7 @@ pub(super) fn pair(
         registrations: HashMap::new(),
         recent: Recent::default(),
         continued: Vec::new(),
+        to_groups: HashMap::new(),
         observations: Vec::new(),
         by_observer: HashMap::new(),
         other,
@@ -82,6 +87,8 @@ struct Pairing<'a> {
     recent: Recent,
     /// Requests that may be another one, sent again to another address.
     continued: Vec<(usize, usize)>,
+    /// When a token was last used for a request to a group.
+    to_groups: HashMap<Token, SimTime>,
     observations: Vec<Observation>,
     /// The observation by which a server notifies with a token.
     by_observer: HashMap<(SocketAddr, Token), usize>,
@@ -99,6 +106,7 @@ impl<'a> Pairing<'a> {
         }
         if o.dst.ip().is_multicast() {
             self.other.multicast += 1;
+            self.to_groups.insert(brief.token, o.complete);
             return;
         }
         let transmission = Transmission {
@@ -111,6 +119,8 @@ impl<'a> Pairing<'a> {
             return;
         }
         self.other.cut_requests += u64::from(brief.lacks_options());
+        let late = same.is_some_and(|index| self.is_alike_and_waits(index, brief));
+        self.other.repeated_late += u64::from(late);
         let elsewhere = self.latest.get(&brief.message_id).copied();
         let elsewhere = elsewhere.filter(|index| self.repeats(*index, o));
         if let Some(index) = elsewhere.filter(|index| self.is_of_one_node(*index, o.dst)) {
@@ -159,6 +169,18 @@ impl<'a> Pairing<'a> {
         let span = self.options.max_transmit_span;
         self.requests[index].equals(o.brief)
             && last.is_some_and(|t| o.first.saturating_since(t.time) <= span)
+    }
+
+    /// Whether `request` is the exchange's once more, which nobody answered, and its Message ID cannot
+    /// have come round.
+    fn is_alike_and_waits(&self, index: usize, request: &Brief) -> bool {
+        let exchange = &self.exchanges[index];
+        let heard = exchange.answer.is_some() || exchange.reset.is_some();
+        let since = self.exchanges.len() - index;
+        request.kind == Kind::Confirmable
+            && self.requests[index].equals(request)
+            && !heard
+            && since < usize::from(u16::MAX) / 2
     }
 
     /// Whether the exchange's request went to the node that has this address.
@@ -237,6 +259,7 @@ impl<'a> Pairing<'a> {
         let exchange = &mut self.exchanges[index];
         match exchange.answer {
             None => exchange.answer = Some(answer(o, self.requests[index])),
+            Some(_) if o.brief.in_q_block => {}
             Some(_) => exchange.duplicates += 1,
         }
     }
@@ -265,8 +288,17 @@ impl<'a> Pairing<'a> {
         };
         match of {
             Some(of) => self.recent.keep(o, of),
+            None if self.is_of_a_group(o) => self.other.multicast_responses += 1,
             None => self.other.stray += 1,
         }
+    }
+
+    /// Whether it answers a request to a group: by its token alone, since any member may
+    /// (RFC 7252 §8.2).
+    fn is_of_a_group(&self, o: &Message<'_>) -> bool {
+        let asked = self.to_groups.get(&o.brief.token);
+        let lifetime = self.options.non_lifetime();
+        asked.is_some_and(|asked| o.complete.saturating_since(*asked) <= lifetime)
     }
 
     fn asked_or_observed(&mut self, o: &Message<'_>) -> Option<Of> {
@@ -291,7 +323,8 @@ impl<'a> Pairing<'a> {
     /// notifying from where nothing was sent to.
     fn registration(&self, o: &Message<'_>, asked: Option<usize>) -> Option<usize> {
         let all = self.registrations.get(&o.brief.token);
-        let mut all = all.into_iter().flatten().rev().copied();
+        let all = all.into_iter().flatten().rev().copied();
+        let mut all = all.take(MOST_REGISTRATIONS);
         let answered = |index: usize| self.exchanges[index].answer.is_some();
         let sent_here = |index: usize| {
             let mut transmissions = self.exchanges[index].transmissions.iter();
@@ -368,7 +401,7 @@ impl<'a> Pairing<'a> {
                 token: o.brief.token,
                 server: o.src,
                 resource: None,
-                notifications: Vec::new(),
+                notifications: Vec::with_capacity(1),
                 duplicates: 0,
             });
         }
@@ -381,7 +414,14 @@ impl<'a> Pairing<'a> {
         for index in self.join_continued() {
             wanted[index] = false;
         }
-        for (exchange, wanted) in self.exchanges.iter().zip(&mut wanted) {
+        let requests = self.exchanges.iter().zip(&self.requests);
+        for ((exchange, request), wanted) in requests.zip(&mut wanted) {
+            let arrived = !exchange.confirmable || exchange.acknowledged.is_some();
+            let silent = request.wants_none && arrived && exchange.reset.is_none();
+            if *wanted && silent && exchange.answer.is_none() {
+                *wanted = false;
+                self.other.wants_none += 1;
+            }
             let after_end = self.options.end.is_some_and(|end| exchange.sent_at() > end);
             if *wanted && after_end && exchange.answer.is_none() {
                 *wanted = false;

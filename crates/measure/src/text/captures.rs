@@ -60,6 +60,11 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
             "of them of registrations that were not captured",
         ),
         (other.multicast, "requests to multicast groups, not paired"),
+        (other.multicast_responses, "responses to those"),
+        (
+            other.wants_none,
+            "requests that want no response (RFC 7967), and had none",
+        ),
         (other.deregistrations, "deregistrations of observers"),
         (other.pings, "pings"),
         (other.stray, "responses to no request of the capture"),
@@ -113,6 +118,8 @@ pub fn nothing(analysis: &Analysis) -> String {
         ": there is no frame".into()
     } else if other.packets == 0 {
         ": no frame gave an IP packet".into()
+    } else if other.multicast > 0 {
+        ": those to multicast groups are not paired".into()
     } else if other.coap_messages > 0 {
         String::new()
     } else if other.undecodable > 0 {
@@ -166,6 +173,27 @@ fn warnings(out: &mut String, other: &Other) {
         let text = format_args!(
             "WARNING: {} requests are cut before the end of their options: which resources they are for is not known",
             other.cut_requests
+        );
+        line(out, text);
+    }
+    if other.protected > 0 {
+        let text = format_args!(
+            "WARNING: {} CoAP messages are protected by OSCORE: methods and resources are not known",
+            other.protected
+        );
+        line(out, text);
+    }
+    if other.q_blocks > 0 {
+        let text = format_args!(
+            "WARNING: {} CoAP messages have Q-Block options (RFC 9177), whose bodies are not put together: each request counts for itself",
+            other.q_blocks
+        );
+        line(out, text);
+    }
+    if other.repeated_late > 0 {
+        let text = format_args!(
+            "WARNING: {} requests repeat one that was not answered, byte for byte, and count as new: if the client sends again as late, --max-transmit-span says so",
+            other.repeated_late
         );
         line(out, text);
     }

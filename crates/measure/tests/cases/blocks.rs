@@ -91,3 +91,40 @@ fn further_blocks_of_what_is_notified_are_no_requests_of_their_own() {
     assert_eq!(flow.requests().further_blocks, 2);
     assert_eq!(flow.notifications().unwrap().received, 1);
 }
+
+#[test]
+fn a_block_from_the_middle_of_a_body_may_be_all_that_is_wanted() {
+    let mut wire = Wire::new();
+    for (n, number) in [(0, 3), (1, 7)] {
+        let mut request = get(Kind::Confirmable, n, n as u8, "/t");
+        block(&mut request, option::BLOCK2, number, false);
+        let mut response = content(Kind::Acknowledgement, n, n as u8);
+        block(&mut response, option::BLOCK2, number, true);
+        let us = u64::from(n) * 100_000;
+        wire.message(us, CLIENT, HERE, &request);
+        wire.message(us + 10_000, HERE, CLIENT, &response);
+    }
+    assert_eq!(counts(only(&of(&[wire.capture()]))), [2, 2, 0, 0, 0]);
+}
+
+#[test]
+fn a_block_that_is_asked_for_again_by_another_message_is_of_the_same_body() {
+    let mut wire = Wire::new();
+    // Number and whether it is answered: the second one does not come at first.
+    let blocks = [(0, true), (1, false), (1, true), (2, true), (3, true)];
+    for (n, (number, answered)) in blocks.into_iter().enumerate() {
+        let (id, us) = (n as u16, n as u64 * 100_000);
+        let mut request = get(Kind::NonConfirmable, id, n as u8, "/t");
+        block(&mut request, option::BLOCK2, number, false);
+        wire.message(us, CLIENT, HERE, &request);
+        let mut response = content(Kind::NonConfirmable, 500 + id, n as u8);
+        block(&mut response, option::BLOCK2, number, number < 3);
+        if answered {
+            wire.message(us + 10_000, HERE, CLIENT, &response);
+        }
+    }
+    let flow = of(&[wire.capture()]).flows.remove(0);
+    assert_eq!(counts(&flow), [1, 1, 0, 0, 0]);
+    assert_eq!(flow.requests().further_blocks, 4);
+    assert_eq!(flow.requests().rtt.unwrap().max, ms(410));
+}

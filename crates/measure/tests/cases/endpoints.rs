@@ -158,3 +158,15 @@ fn a_client_that_asks_itself_by_its_other_address_is_answered() {
     let analysis = Analysis::of(&[wire.capture()], &one_client(&[CLIENT, HERE]));
     assert_eq!(counts(only(&analysis)), [2, 2, 0, 0, 0]);
 }
+
+#[test]
+fn very_many_addresses_are_no_one_node_and_take_no_longer_each() {
+    let mut wire = Wire::new();
+    for n in 0..3_000_u32 {
+        let server = format!("[2001:db8:1::{n:x}]:5683");
+        wire.poll(u64::from(n) * 100, n as u16, n as u8, CLIENT, &server);
+    }
+    let analysis = of(&[wire.capture()]);
+    assert_eq!(analysis.flows.len(), 3_000);
+    assert!(analysis.flows.iter().all(|flow| !flow.is_guessed()));
+}
