@@ -11,7 +11,7 @@ use rundir::{RunDir, RunFacts};
 use serde_json::json;
 use testbed::{Progress, Signals};
 use topology::Plan;
-use vm::{Accel, Clock, Kernel, KernelSource, VmConfig};
+use vm::{Accel, Clock, Kernel, KernelSource, VmConfig, VmError};
 
 use crate::cli::{BackendArg, ClockArg, HowArgs};
 use crate::job::{self, Job, facts};
@@ -31,6 +31,8 @@ pub enum How {
     Vm {
         /// What it boots.
         kernel: Kernel,
+        /// Where that is from.
+        source: KernelSource,
         /// What drives its clock.
         clock: Clock,
         /// What executes it.
@@ -65,15 +67,18 @@ impl How {
 
     /// The reproducible VM.
     pub fn virtual_clock(kernel: Option<&Path>, show: &Show) -> Result<How> {
+        let source = source(kernel);
         Ok(How::Vm {
-            kernel: locate(kernel, show)?,
+            kernel: locate(&source, show)?,
+            source,
             clock: Clock::Virtual,
             accel: Accel::Tcg,
         })
     }
 
     async fn realtime_vm(kernel: Option<&Path>, show: &Show) -> Result<How> {
-        let kernel = locate(kernel, show)?;
+        let source = source(kernel);
+        let kernel = locate(&source, show)?;
         show.stage("probe KVM");
         let accel = match vm::probe::kvm_works(&kernel, &own_binary()?).await {
             Ok(()) => Accel::Kvm,
@@ -84,6 +89,7 @@ impl How {
         };
         Ok(How::Vm {
             kernel,
+            source,
             clock: Clock::Realtime,
             accel,
         })
@@ -95,6 +101,7 @@ impl How {
             How::Native => native(plan, dir, show).await,
             How::Vm {
                 kernel,
+                source,
                 clock,
                 accel,
             } => {
@@ -108,6 +115,12 @@ impl How {
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL;
+                let lived = in_vm(config.clone(), dir, show).await;
+                match lived.as_ref().map_err(Error::downcast_ref) {
+                    Err(Some(damaged @ VmError::Damaged { .. })) => errln!("wpanlab: {damaged}"),
+                    _ => return lived,
+                }
+                config.kernel = locate(source, show)?;
                 in_vm(config, dir, show).await
             }
         }
@@ -229,13 +242,16 @@ pub fn own_binary() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own path")
 }
 
-fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
-    show.stage("find a kernel");
-    let source = KernelSource {
+fn source(explicit: Option<&Path>) -> KernelSource {
+    KernelSource {
         explicit: explicit.map(Path::to_owned),
         cache: vm::default_cache(),
-    };
-    Ok(Kernel::locate_and_tell(&source, |line: &str| {
+    }
+}
+
+fn locate(source: &KernelSource, show: &Show) -> Result<Kernel> {
+    show.stage("find a kernel");
+    Ok(Kernel::locate_and_tell(source, |line: &str| {
         show.stage(line)
     })?)
 }
