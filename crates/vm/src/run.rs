@@ -84,7 +84,7 @@ fn start(config: &VmConfig) -> Result<Running, VmError> {
     // A guest's clock that follows the host's, or files of the host, cannot be stopped.
     let reproducible = config.clock == Clock::Virtual && !config.share_host_root;
     if let Some(directory) = config.snapshots.as_ref().filter(|_| reproducible) {
-        return Snapshot::of(config, directory, &load)?.resume(config, &config.job, &load);
+        return Snapshot::run(config, directory, &load);
     }
     let initrd = Memory::of("wpanlab-initrd", &root::build(config)?)?;
     let input = Memory::of(

@@ -33,6 +33,8 @@ pub enum How {
     Vm {
         /// What it boots.
         kernel: Kernel,
+        /// Where that is from.
+        source: KernelSource,
         /// What drives its clock.
         clock: Clock,
         /// What executes it.
@@ -67,15 +69,18 @@ impl How {
 
     /// The reproducible VM.
     pub fn virtual_clock(kernel: Option<&Path>, show: &Show) -> Result<How> {
+        let source = source(kernel);
         Ok(How::Vm {
-            kernel: locate(kernel, show)?,
+            kernel: locate(&source, show)?,
+            source,
             clock: Clock::Virtual,
             accel: Accel::Tcg,
         })
     }
 
     async fn realtime_vm(kernel: Option<&Path>, show: &Show) -> Result<How> {
-        let kernel = locate(kernel, show)?;
+        let source = source(kernel);
+        let kernel = locate(&source, show)?;
         show.stage("probe KVM");
         let accel = match vm::probe::kvm_works(&kernel, &own_binary()?).await {
             Ok(()) => Accel::Kvm,
@@ -86,6 +91,7 @@ impl How {
         };
         Ok(How::Vm {
             kernel,
+            source,
             clock: Clock::Realtime,
             accel,
         })
@@ -97,6 +103,7 @@ impl How {
             How::Native => native(plan, dir, show).await,
             How::Vm {
                 kernel,
+                source,
                 clock,
                 accel,
             } => {
@@ -110,6 +117,12 @@ impl How {
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL;
+                let lived = in_vm(config.clone(), dir, show).await;
+                match lived.as_ref().map_err(Error::downcast_ref) {
+                    Err(Some(damaged @ VmError::Damaged { .. })) => errln!("wpanlab: {damaged}"),
+                    _ => return lived,
+                }
+                config.kernel = locate(source, show)?;
                 in_vm(config, dir, show).await
             }
         }
@@ -231,14 +244,17 @@ pub fn own_binary() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own path")
 }
 
-fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
-    show.stage("find a kernel");
-    let source = KernelSource {
+fn source(explicit: Option<&Path>) -> KernelSource {
+    KernelSource {
         explicit: explicit.map(Path::to_owned),
         cache: vm::default_cache(),
-    };
-    let found = Kernel::locate_and_tell(&source, |line: &str| show.stage(line));
-    match (found, explicit) {
+    }
+}
+
+fn locate(source: &KernelSource, show: &Show) -> Result<Kernel> {
+    show.stage("find a kernel");
+    let found = Kernel::locate_and_tell(source, |line: &str| show.stage(line));
+    match (found, &source.explicit) {
         (Ok(kernel), _) => Ok(kernel),
         (Err(error), Some(path)) if is_of_the_path(&error) => {
             let refused = Refused(format!("--kernel {}", path.display()));
