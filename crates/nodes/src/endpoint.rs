@@ -69,12 +69,12 @@ mod tests {
 
     fn plan(coap: &str) -> CoapPlan {
         let text = format!(
-            "version: 1\nname: wary\n{coap}nodes:\n  er1: {{ role: edge-router }}\n  wmms: {{ role: wmms \
-             }}\nscenario: {{ duration: 5 s }}\n"
+            "version: 1\nname: wary\n{coap}nodes:\n  er1: {{ role: edge-router }}\n  wall: {{ role: sensor, \
+             attached_to: er1 }}\nscenario: {{ duration: 5 s }}\n"
         );
         let plan = topology::load("wary.yaml", &text, topology::Overrides::default());
         let plan = plan.unwrap_or_else(|error| panic!("{error}"));
-        plan.nodes["wmms"].coap.clone().expect("it speaks CoAP")
+        plan.nodes["wall"].coap.clone().expect("it speaks CoAP")
     }
 
     #[test]

@@ -105,9 +105,8 @@ tables! {
         /// default 10.
         pub confirm_notifications: Option<At<u32>>,
         /// Whether who asks for the first time shows where it is before it changes anything or gets
-        /// more than three times what it sent (Echo, RFC 9175), and a client asks the WMMS before it
-        /// believes a binding update from an address that it does not know; default `false` in a run,
-        /// `true` outside.
+        /// more than three times what it sent (Echo, RFC 9175), and a binding is confirmed before it
+        /// is believed that came from an address not known; default `false` in a run, `true` outside.
         pub verify_sources: Option<At<bool>>,
     }
 }
