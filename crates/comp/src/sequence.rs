@@ -72,6 +72,12 @@ impl Counter {
         *self.0.insert(Sequence(next))
     }
 
+    /// Whether `last`, which a peer had accepted before, is the last number of this count, or one that
+    /// it has not reached.
+    pub(crate) fn is_behind(&self, last: Sequence) -> bool {
+        self.0.is_some_and(|count| !count.is_newer_than(last))
+    }
+
     /// A peer accepted `last` of this node. False, and nothing changes, if the count is ahead of
     /// that: then the refused message was merely overtaken by a later one.
     pub(crate) fn overtake(&mut self, last: Sequence) -> bool {

@@ -130,7 +130,7 @@ impl Parts {
 
     /// Starts the application, with the adapter of the node's mobility protocol.
     fn start_application(&mut self, config: &Config, node: &NodePlan) -> Result<()> {
-        let endpoint = Endpoint::of(node, self.host.tokens());
+        let endpoint = Endpoint::of(node, self.host.is_alone());
         match &node.mobility {
             None => {
                 let adapter = WithoutMobility::open(&self.host, &endpoint)?;

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use coap::Tokens;
 use rundir::EventKind;
 use units::Seed;
 
@@ -72,13 +71,9 @@ impl Host {
         }
     }
 
-    /// What the tokens of CoAP requests are: outside a run, where there are strangers, what they
-    /// cannot guess; in a run as short as the papers have them.
-    pub(crate) fn tokens(&self) -> Tokens {
-        match self.entropy {
-            None => Tokens::Counted,
-            Some(_) => Tokens::Random,
-        }
+    /// Whether the daemon is not part of a run: there are strangers.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.entropy.is_some()
     }
 
     /// A part is ready: to be said once by each. The node is when the last one is.
@@ -131,7 +126,6 @@ mod tests {
         assert_eq!(first(0), Seed(7).rng(&["node", "wall", "coap"]).next_u64());
         assert_eq!(first(1), first(1));
         assert!(first(0) != first(1) && first(1) != first(2));
-        assert_eq!(host(1, None).tokens(), Tokens::Counted);
     }
 
     #[test]
@@ -144,6 +138,5 @@ mod tests {
         assert_ne!(first(one), first(other));
         assert_ne!(first(one), host(0, None).protocol_rng("coap").next_u64());
         assert_eq!(one.rng("polls").next_u64(), other.rng("polls").next_u64());
-        assert_eq!(one.tokens(), Tokens::Random);
     }
 }

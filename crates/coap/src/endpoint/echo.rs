@@ -6,16 +6,18 @@
 //! came (§2.4; RFC 7252 §11.3). Owners that keep something of who asks call
 //! [`Endpoint::challenge`](super::Endpoint::challenge) themselves.
 //!
-//! An Echo value is a code over the address and the minute, so that nothing is kept of who does not
-//! come back. Who does is believed for [`PROVEN_FOR`], and so is who answers a request of ours, if its
-//! token could not be guessed.
+//! A source is an address and a port: what goes to another port of a proven address is as unwelcome
+//! there as anywhere. An Echo value is a code over both and the minute, so that nothing is kept of who
+//! does not come back. Who does is believed for [`PROVEN_FOR`], and so is who answers a request of ours,
+//! if its token could not be guessed. A loopback address needs no proof: nobody else can have it.
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::SocketAddrV6;
 use std::time::Duration;
 
 use machine::Deadlines;
 use units::{Seed, SimTime};
 
+use super::peer::Peer;
 use super::{Endpoint, ExchangeId};
 use crate::message::{Code, Options, Response, option};
 use crate::params::Tokens;
@@ -60,7 +62,7 @@ impl Asker {
 #[derive(Debug)]
 pub(super) struct Sources {
     secret: Seed,
-    proven: Deadlines<Ipv6Addr>,
+    proven: Deadlines<Peer>,
 }
 
 impl Sources {
@@ -72,30 +74,34 @@ impl Sources {
         }
     }
 
-    fn value(&self, address: Ipv6Addr, window: u64) -> [u8; VALUE_BYTES] {
-        let code = (self.secret).bytes(&["echo", &address.to_string(), &window.to_string()]);
+    fn value(&self, from: SocketAddrV6, window: u64) -> [u8; VALUE_BYTES] {
+        let (address, port) = (from.ip().to_string(), from.port().to_string());
+        let code = (self.secret).bytes(&["echo", &address, &port, &window.to_string()]);
         let mut value = [0; VALUE_BYTES];
         value.copy_from_slice(&code[..VALUE_BYTES]);
         value
     }
 
-    fn is_value(&self, now: SimTime, address: Ipv6Addr, value: &[u8]) -> bool {
+    fn is_value(&self, now: SimTime, from: SocketAddrV6, value: &[u8]) -> bool {
         let window = window(now);
-        let counts = |window| value == self.value(address, window);
+        let counts = |window| value == self.value(from, window);
         counts(window) || counts(window.wrapping_sub(1))
     }
 
-    fn believes(&self, now: SimTime, address: Ipv6Addr) -> bool {
-        self.proven.get(address).is_some_and(|until| now < until)
+    fn believes(&self, now: SimTime, from: SocketAddrV6) -> bool {
+        let mapped = from.ip().to_ipv4_mapped();
+        from.ip().is_loopback()
+            || mapped.is_some_and(|address| address.is_loopback())
+            || (self.proven.get(from.into())).is_some_and(|until| now < until)
     }
 
-    fn believe(&mut self, now: SimTime, address: Ipv6Addr) {
+    fn believe(&mut self, now: SimTime, from: SocketAddrV6) {
         while self.proven.len() >= MAX_PROVEN
             || self.proven.next().is_some_and(|until| until <= now)
         {
             self.proven.take_due(SimTime::FAR_FUTURE);
         }
-        self.proven.set(address, now + PROVEN_FOR);
+        self.proven.set(from.into(), now + PROVEN_FOR);
     }
 }
 
@@ -153,7 +159,7 @@ impl Endpoint {
 
     pub(super) fn echo(&self, now: SimTime, from: SocketAddrV6) -> Response {
         let mut response = Response::new(Code::UNAUTHORIZED);
-        let value = self.sources.value(*from.ip(), window(now));
+        let value = self.sources.value(from, window(now));
         response.options.push(option::ECHO, value);
         response
     }
@@ -168,19 +174,18 @@ impl Endpoint {
         if !self.params.verify_sources {
             return true;
         }
-        let address = *from.ip();
         let value = options.get(option::ECHO).map(<[u8]>::to_vec);
         options.remove(option::ECHO);
-        if value.is_some_and(|value| self.sources.is_value(now, address, &value)) {
-            self.sources.believe(now, address);
+        if value.is_some_and(|value| self.sources.is_value(now, from, &value)) {
+            self.sources.believe(now, from);
         }
-        self.sources.believes(now, address)
+        self.sources.believes(now, from)
     }
 
     /// A request of ours was answered from there.
     pub(super) fn heard_from(&mut self, now: SimTime, from: SocketAddrV6) {
         if self.params.verify_sources && self.params.tokens == Tokens::Random {
-            self.sources.believe(now, *from.ip());
+            self.sources.believe(now, from);
         }
     }
 

@@ -63,6 +63,13 @@ fn an_echo_of_another_source_an_old_one_and_an_invented_one_prove_nothing() {
     let echo = challenged(&mut subject);
     subject.receive(2, &post(2, Some(&echo)));
     challenged(&mut subject);
+    let mut other_port = peer(1);
+    other_port.set_port(5684);
+    let from_there = post(3, Some(&echo)).encode();
+    let Ok(()) = subject
+        .endpoint
+        .handle_datagram(subject.now, other_port, &from_there);
+    challenged(&mut subject);
     subject.receive(1, &post(3, Some(&echo[..7])));
     challenged(&mut subject);
     subject.receive(1, &post(4, Some(&[0; 8])));
@@ -277,4 +284,15 @@ fn the_owner_asks_for_a_proof_where_it_remembers_who_asks() {
     let exchange = subject.one_exchange();
     assert!(subject.endpoint.is_proven(exchange));
     assert_eq!(subject.endpoint.poll_transmit(), None);
+}
+
+#[test]
+fn a_loopback_address_needs_no_proof() {
+    let mut subject = Subject::new(wary());
+    for from in ["[::1]:7", "[::ffff:127.0.0.1]:7"] {
+        let request = post(1, None).encode();
+        let Ok(()) =
+            (subject.endpoint).handle_datagram(subject.now, from.parse().unwrap(), &request);
+        assert_eq!(subject.events().len(), 1);
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) async fn run(
         hold_timeout: plan.hold_timeout,
         binding: binding_mode(plan.binding),
         limits: limits(&plan.limits),
-        coap: params(&coap, host.tokens()),
+        coap: params(&coap, host.is_alone()),
     };
     let mut wmms = Wmms::new(config, host.protocol_rng("coap"));
     wmms.restore(now(), mmt);
