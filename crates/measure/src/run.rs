@@ -94,7 +94,7 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
     let mut result = build(&plan, &facts, &events, &captures, air.as_ref());
     if let Some(why) = ended_early(dir)? {
         result.passed = false;
-        result.partial = Some(format!("{why}; {}", how_far(&plan, &events)));
+        result.partial = Some(format!("{why}; {}", how_far(&plan, &events, &captures)));
     }
     mark_captures(dir, captures, &events)?;
     let path = dir.result();
@@ -131,8 +131,8 @@ fn ended_early(dir: &RunDir) -> Result<Option<String>, MeasureError> {
     }
 }
 
-/// How far the scenario came, as the events tell.
-fn how_far(plan: &Plan, events: &[Event]) -> String {
+/// How far the scenario came, as the last event or packet tells.
+fn how_far(plan: &Plan, events: &[Event], captures: &[InterfaceCapture]) -> String {
     let of = format_duration(plan.scenario.duration);
     let last = events
         .iter()
@@ -140,8 +140,13 @@ fn how_far(plan: &Plan, events: &[Event]) -> String {
         .max();
     match (mobility::scenario_start(events), last) {
         (Some(start), Some(last)) => {
+            let packets = captures.iter().flat_map(|c| &c.capture.packets);
+            let (what, last) = match packets.map(|packet| packet.time).max() {
+                Some(packet) if packet > last => ("packet", packet),
+                _ => ("event", last),
+            };
             let at = last.saturating_since(start).as_secs_f64();
-            format!("the last event of its {of} is at {at:.3} s")
+            format!("the last {what} of its {of} is at {at:.3} s")
         }
         _ => format!("its scenario of {of} had not begun"),
     }

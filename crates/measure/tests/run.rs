@@ -406,6 +406,15 @@ fn a_run_that_was_interrupted_is_measured_as_far_as_it_came_and_has_not_passed()
         Some("interrupted by SIGINT; the last event of its 30 s is at 0.200 s")
     );
     assert_eq!(result.requests, whole.requests);
+    // Its capture goes on after the last event.
+    let events: Vec<Event> = events().into_iter().take(3).collect();
+    let (_kept, dir, _) = measure(&plan, &events, &wire);
+    std::fs::write(dir.error(), "interrupted by SIGINT\n").unwrap();
+    let how_far = measure::run_dir(&dir).unwrap().partial.unwrap();
+    assert!(
+        how_far.ends_with("the last packet of its 30 s is at 0.131 s"),
+        "{how_far}"
+    );
     let text = measure::text::summary(&result);
     assert!(text.contains(": partial ("), "{text}");
     assert!(text.contains("WARNING: interrupted by SIGINT"), "{text}");

@@ -35,8 +35,9 @@ pub struct Cli<C: Subcommand = Command> {
 pub enum Command {
     /// Run a topology and measure its handovers
     ///
-    /// Exit code: 0 every expectation holds, 1 one does not, 2 the topology is wrong or not there,
-    /// 3 the run itself failed, 130 it was interrupted (what it has seen is measured and kept).
+    /// Exit code: 0 every expectation holds, 1 one does not, 2 the topology is wrong or a file that
+    /// was named is not there, 3 the run itself failed, 130 it was interrupted (what it has seen is
+    /// measured and kept).
     Run(RunArgs),
     /// Write a first topology, with comments, that runs as it is
     New {

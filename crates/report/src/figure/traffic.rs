@@ -113,11 +113,16 @@ fn flow_of<'a>(run: &'a Run, handover: &Handover) -> Option<&'a Flow> {
 /// Message IDs and round-trip times over the whole run.
 pub fn section(run: &Run) -> Section {
     let mut blocks = Vec::new();
-    let flows: Vec<(&String, &Flow)> = run
+    let mut flows: Vec<(&String, &Flow)> = run
         .clients
         .iter()
         .flat_map(|(name, analysis)| analysis.flows.iter().map(move |f| (name, f)))
         .collect();
+    // Those around handovers come first: of many not all are drawn.
+    let moved: BTreeSet<&str> = (run.result.handovers.iter().flatten())
+        .map(|handover| handover.node.as_str())
+        .collect();
+    flows.sort_by_key(|(_, flow)| !flow.node.as_deref().is_some_and(|n| moved.contains(n)));
     if flows.is_empty() {
         blocks.push(Block::Missing(
             "Message IDs and round-trip times over time: no capture of a client shows requests."
@@ -126,7 +131,7 @@ pub fn section(run: &Run) -> Section {
     }
     if flows.len() > FLOWS {
         blocks.push(Block::Text(format!(
-            "Of {} flows the first {FLOWS} are drawn; the table has all.",
+            "Of {} flows {FLOWS} are drawn, those of nodes that handed over first; the table has all.",
             flows.len()
         )));
     }
