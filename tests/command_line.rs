@@ -134,11 +134,76 @@ fn a_kernel_that_is_not_there_is_named() {
         .arg(topology("handover.yaml"))
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(errors.matches("No such file").count(), 1, "{errors}");
+    assert!(errors.contains("--kernel /nonexistent/vmlinuz"), "{errors}");
+}
+
+#[test]
+fn a_place_for_the_report_that_is_not_there_is_refused_before_the_run() {
+    for option in ["--report", "--junit"] {
+        let output = wpanlab(&["run", option, "/nonexistent/at/all.xml"])
+            .arg(topology("handover.yaml"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains("no directory /nonexistent/at"), "{errors}");
+    }
+}
+
+/// Before anything is run: the kernel that is to be run does not exist.
+#[test]
+fn a_run_says_what_check_warns_of_unless_only_the_result_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("idle.yaml");
+    let text = "version: 1\nname: idle\nnodes:\n  er1: { role: edge-router }\n  \
+        idle: { role: sensor, attached_to: er1 }\nscenario: { duration: 1 s }\n";
+    std::fs::write(&file, text).unwrap();
+    let errors = |more: &[&str]| {
+        let run = wpanlab(&["run", "--kernel", "/nonexistent"])
+            .arg(&file)
+            .args(more)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+        String::from_utf8(run.stderr).unwrap()
+    };
+    let warned = "warning: `nodes.idle`: nobody asks it";
+    assert_eq!(errors(&[]).matches(warned).count(), 1);
+    assert_eq!(errors(&["--seeds", "1..3"]).matches(warned).count(), 1);
+    for more in [&["-q"][..], &["-q", "--json"], &["-q", "--seeds", "1..3"]] {
+        assert!(!errors(more).contains("nobody asks it"), "{more:?}");
+    }
+    let errors = errors(&["--json"]);
+    let warning: Value = serde_json::from_str(errors.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&warning["line"], &warning["column"]),
+        (&5.into(), &3.into())
+    );
     assert!(
-        said(&output).contains("/nonexistent/vmlinuz"),
-        "{}",
-        said(&output)
+        warning["warning"]
+            .as_str()
+            .unwrap()
+            .starts_with("`nodes.idle`")
+    );
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+}
+
+#[test]
+fn one_node_and_one_step_are_no_plural() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("one.yaml");
+    let text = "version: 1\nname: one\nnodes:\n  er1: { role: edge-router }\n  \
+        wall: { role: sensor, attached_to: er1 }\nscenario:\n  duration: 2 s\n  \
+        steps: [{ at: 1 s, crash: wall }]\n";
+    std::fs::write(&file, text).unwrap();
+    let output = wpanlab(&["check"]).arg(&file).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.ends_with("one.yaml: 2 nodes, 1 step\n"),
+        "{printed}"
     );
 }
 
@@ -381,7 +446,7 @@ fn every_kind_of_error_is_json_if_results_are() {
         (&["completions", "bash"], 2),
         (
             &["run", "topologies/handover.yaml", "--kernel", "nowhere"],
-            3,
+            2,
         ),
         (
             &["run", "topologies/handover.yaml", "--backend", "native"],
@@ -464,4 +529,62 @@ fn who_stops_reading_ends_no_command() {
         .read_to_string(&mut said)
         .unwrap();
     assert_eq!((first.trim(), said.as_str()), ("{", ""));
+}
+
+/// A run directory as somebody may have sent it: links, FIFOs and devices in the places of files.
+#[test]
+fn a_report_of_a_directory_from_anywhere_overwrites_nothing_outside_and_waits_for_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, victim) = (dir.path().join("run"), dir.path().join("victim"));
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(&victim, "precious").unwrap();
+    std::fs::write(run.join("run.json"), "{}").unwrap();
+    std::os::unix::fs::symlink(&victim, run.join("report.html")).unwrap();
+    std::os::unix::fs::symlink(&victim, run.join("plan.yaml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", run.join("result.json")).unwrap();
+    nix::unistd::mkfifo(
+        &run.join("events.jsonl"),
+        nix::sys::stat::Mode::from_bits_truncate(0o600),
+    )
+    .unwrap();
+    let run = run.to_str().unwrap();
+    let output = wpanlab(&["report", run]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    for (file, what) in [
+        ("plan.yaml", "a symbolic link"),
+        ("result.json", "a symbolic link"),
+        ("events.jsonl", "a FIFO"),
+    ] {
+        let line = format!("{file} cannot be understood: it is {what}");
+        assert!(errors.contains(&line), "{errors}");
+    }
+    let page = std::fs::read_to_string(format!("{run}/report.html")).unwrap();
+    assert!(page.contains("</html>") && !page.contains("precious"));
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn a_page_goes_where_the_user_says_also_into_a_device() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("run.json"), "{}").unwrap();
+    let run = dir.path().to_str().unwrap();
+    let report = |out: &str| {
+        let output = wpanlab(&["-q", "report", run, "--out", out]).output();
+        output.unwrap()
+    };
+    let output = report("/dev/stdout");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("</html>"));
+    assert_eq!(report("/dev/null").status.code(), Some(0));
+    // A full disk, and a directory in which nobody can make a file.
+    for (file, reason) in [("/dev/full", "No space left"), ("/proc/page.html", "")] {
+        let output = report(file);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            errors.contains(&format!("write {file}: {reason}")),
+            "{errors}"
+        );
+    }
 }

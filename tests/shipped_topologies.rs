@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Run, said, topology};
+use common::{Run, root, said, topology};
 
 /// Runs `name` and returns its result, which passed.
 fn passes(name: &str) -> serde_json::Value {
@@ -224,5 +224,70 @@ fn a_sweep_over_seeds_reports_its_distribution_and_each_run_is_what_its_seed_giv
     assert_eq!(
         sweep.read("point-1/seed-4/result.json"),
         alone.read("result.json")
+    );
+}
+
+/// Frames sent and delivered over a link of the air, by the run's counters.
+fn delivered(result: &serde_json::Value, from: &str, to: &str) -> (u64, u64) {
+    let links = result["air"]["links"].as_array().unwrap();
+    let link = links.iter().find(|l| l["from"] == from && l["to"] == to);
+    let link = link.unwrap_or_else(|| panic!("{from} to {to}: {links:#?}"));
+    let count = |key: &str| link[key].as_u64().unwrap();
+    (count("frames"), count("delivered"))
+}
+
+#[test]
+fn three_routers_written_from_the_docs_alone_give_what_is_expected_and_a_whole_report() {
+    let pages = tempfile::tempdir().unwrap();
+    let page = pages.path().join("page.html");
+    let junit = pages.path().join("results.xml");
+    let files = [page.to_str().unwrap(), junit.to_str().unwrap()];
+    let topology = root().join("tests/data/corridor.yaml");
+    let run = Run::of(&topology, &["--report", files[0], "--junit", files[1]]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    assert_eq!(result["handovers"].as_array().unwrap().len(), 4);
+    for router in ["west", "middle", "east"] {
+        for (from, to) in [(router, "tag"), ("tag", router)] {
+            let (frames, delivered) = delivered(&result, from, to);
+            assert!(0 < delivered && delivered <= frames, "{from} to {to}");
+        }
+    }
+    // Of requests and responses alone each way has 20 and 5 a second.
+    assert!(delivered(&result, "west", "tag").0 > 100);
+    let made: serde_json::Value = serde_json::from_str(&run.read("made.json")).unwrap();
+    let command = made["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("wpanlab run --backend vm --out "),
+        "{command}"
+    );
+    assert!(made["started"].as_str().unwrap().ends_with('Z'));
+    let page = std::fs::read_to_string(page).unwrap();
+    for told in [
+        command,
+        made["started"].as_str().unwrap(),
+        "captures/fast.eth0.pcapng",
+    ] {
+        assert!(page.contains(told), "{told}");
+    }
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert_eq!(junit.matches("<testcase").count(), 5, "{junit}");
+}
+
+#[test]
+fn twenty_observed_sensors_and_a_node_that_moves_written_from_the_docs_alone() {
+    let run = Run::of(&root().join("tests/data/hall.yaml"), &[]);
+    let text = said(&run.output);
+    assert_eq!(run.output.status.code(), Some(0), "{text}");
+    let result = run.result();
+    let flows = result["flows"].as_array().unwrap();
+    let observed = flows
+        .iter()
+        .filter(|f| f["notifications"]["received"].as_u64() > Some(5));
+    assert_eq!(observed.count(), 21);
+    // Who follows a bring-up of many nodes hears of it meanwhile.
+    assert!(
+        text.contains("bring up the network: 20 of 25 nodes"),
+        "{text}"
     );
 }

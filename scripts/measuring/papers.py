@@ -11,6 +11,7 @@ TOPOLOGIES = "topologies"
 PAPERS = "topologies/papers"
 QUARTILES = (0, 0.25, 0.5, 0.75, 1)
 NO_HOLD = ("--set", "nodes.sensor.handover.hold=false", "--set", "nodes.client.polls[0].confirmable=false")
+POISSON = ("--set", "nodes.client.polls[0].arrivals=poisson")
 EVERY = "nodes.client.polls[0].every"
 
 
@@ -197,9 +198,9 @@ def loss_nohold(tools):
 
 def loss_lambda_d(tools):
     """Handovers without hold where the air loses nothing by itself."""
-    topology, poisson = f"{PAPERS}/comp-figures.yaml", ("--set", "nodes.client.polls[0].arrivals=poisson")
+    topology = f"{PAPERS}/comp-figures.yaml"
     axis = f"{EVERY}=100 ms,40 ms,25 ms"
-    found = tools.sweep("loss-lambda-d", topology, "1..8", "--set", axis, *poisson, *NO_HOLD)
+    found = tools.sweep("loss-lambda-d", topology, "1..8", "--set", axis, *POISSON, *NO_HOLD)
     fast = ("--set", f"{EVERY}=18182 us", "--set", "radio.mac.min_be=2", "--set", "nodes.sensor.resources[0].size=56 B,64 B")
     found += tools.sweep("loss-lambda-d-55", topology, "1..8", *fast, *NO_HOLD)
     kinds = (("10", "random"), ("25", "random"), ("40", "random"),
@@ -207,7 +208,7 @@ def loss_lambda_d(tools):
     rows = [[rate, instants, *follows(point)] for (rate, instants), point in zip(kinds, found)]
     begin = "wpanlab run topologies/papers/comp-figures.yaml --seeds 1..8"
     no_hold = f"{NO_HOLD[0]} {NO_HOLD[1]} --set '{NO_HOLD[3]}'"
-    said = [f"{begin} --set '{axis}' --set '{poisson[1]}' \\", f"    {no_hold}",
+    said = [f"{begin} --set '{axis}' --set '{POISSON[1]}' \\", f"    {no_hold}",
             f"{begin} --set '{fast[1]}' {fast[2]} {fast[3]} --set '{fast[5]}' \\", f"    {no_hold}"]
     return [tools.made_by(), *command(*said), *table(["requests/s", "instants", *FOLLOWS], rows)]
 

@@ -16,7 +16,7 @@
 //!   datagram has it too, and a peer that restarted or ran out of Message IDs is not answered
 //!   with another request's response.
 //! * *How much is remembered for deduplication.* Every CON for EXCHANGE_LIFETIME and every NON
-//!   for NON_LIFETIME, up to 1,024 messages of one peer and 16,384 messages and 4 MiB of replies
+//!   for NON_LIFETIME, up to 1,024 messages of one address and 16,384 messages and 4 MiB of replies
 //!   per endpoint; over that, what would expire first is forgotten early, with its exchange if
 //!   that is still open.
 //! * *NSTART.* Requests and pings, per peer, until ACK or response; a non-confirmable request
@@ -44,6 +44,8 @@
 //!   state after its last block, or when it has asked for none for ACK_TIMEOUT *
 //!   ACK_RANDOM_FACTOR. A client whose server does not wait gives up the body of the older
 //!   notification, goes on with the newer one and says so: [`Event::NotificationLost`].
+//! * *Who asks for the first time* may have to show where it is ([`Params::verify_sources`]): the
+//!   server's part is done before the owner sees a request, the client's without its owner.
 //! * *Accept* (§5.10.4) is the endpoint's: a 2.05 in another Content-Format, or in none, goes out as
 //!   4.06 instead. Other responses have nothing to accept, or another error takes precedence.
 //! * *A response with an unknown critical option* is rejected as §5.4.1 demands, and ends its
@@ -53,6 +55,7 @@ mod blocks;
 mod bodies;
 mod client;
 mod critical;
+mod echo;
 mod history;
 mod observation;
 mod observers;
@@ -79,6 +82,7 @@ use crate::params::Params;
 use crate::protection::{ContextId, Plain, Protection};
 use crate::wire::{self, Message, Token};
 use bodies::{Bodies, Upload};
+use echo::Sources;
 use history::History;
 use machine::{Machine, Transmit};
 pub use observers::Observation;
@@ -298,6 +302,8 @@ pub struct Endpoint {
     /// Requests of peers that are not answered yet.
     exchanges: BTreeMap<ExchangeId, Exchange>,
     history: History,
+    /// Who is known to be where it says.
+    sources: Sources,
     /// Request bodies of which blocks are missing.
     uploads: Bodies<Upload>,
     /// Responses that peers fetch block by block.
@@ -323,7 +329,8 @@ impl Endpoint {
     /// timeouts.
     pub fn new(params: Params, known_critical: &'static [u16], mut rng: Rng) -> Endpoint {
         // Of a copy: what else the generator makes does not depend on it.
-        let hash_key = rng.clone().next_u64();
+        let mut aside = rng.clone();
+        let (hash_key, secret) = (aside.next_u64(), aside.next_u64());
         Endpoint {
             params,
             known_critical,
@@ -343,6 +350,7 @@ impl Endpoint {
             kept_back: BTreeSet::new(),
             exchanges: BTreeMap::new(),
             history: History::new(hash_key),
+            sources: Sources::new(secret),
             uploads: Bodies::new(),
             downloads: Bodies::new(),
             observers: BTreeMap::new(),
@@ -395,7 +403,7 @@ impl Endpoint {
         bytes
     }
 
-    fn handle_message(&mut self, now: SimTime, from: SocketAddrV6, message: Message) {
+    fn handle_message(&mut self, now: SimTime, from: SocketAddrV6, message: Message, bytes: usize) {
         let Message {
             kind,
             code,
@@ -417,7 +425,7 @@ impl Endpoint {
                     return;
                 }
                 if code.is_request() {
-                    self.handle_request(now, from, message);
+                    self.handle_request(now, from, message, bytes);
                 } else {
                     self.handle_response(now, from, message);
                 }
@@ -482,7 +490,7 @@ impl Machine for Endpoint {
         payload: &[u8],
     ) -> Result<(), Infallible> {
         match Message::decode(payload) {
-            Ok(message) => self.handle_message(now, from, message),
+            Ok(message) => self.handle_message(now, from, message, payload.len()),
             // A confirmable message with a format error is rejected with a Reset (§4.2), any
             // other is ignored, and so is one of another version (§3).
             Err(_) => {

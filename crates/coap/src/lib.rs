@@ -63,5 +63,5 @@ pub mod wire;
 pub use block::BlockSize;
 pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Observation, Reliability, RequestId};
 pub use message::{Code, Kind, Options, Request, Response};
-pub use params::{CongestionControl, Params};
+pub use params::{CongestionControl, Params, Tokens};
 pub use protection::{ContextId, Protection};

@@ -57,6 +57,7 @@ impl Code {
     pub const TOO_MANY_REQUESTS: Code = Code::new(4, 29);
     pub const INTERNAL_SERVER_ERROR: Code = Code::new(5, 0);
     pub const SERVICE_UNAVAILABLE: Code = Code::new(5, 3);
+    pub const PROXYING_NOT_SUPPORTED: Code = Code::new(5, 5);
 }
 
 impl Code {
@@ -122,7 +123,10 @@ pub mod option {
     pub const BLOCK2: u16 = 23;
     pub const BLOCK1: u16 = 27;
     pub const SIZE2: u16 = 28;
+    pub const PROXY_URI: u16 = 35;
+    pub const PROXY_SCHEME: u16 = 39;
     pub const SIZE1: u16 = 60;
+    pub const ECHO: u16 = 252;
 
     /// Whether an endpoint that does not know the option must refuse the message
     /// (RFC 7252 §5.4.1).

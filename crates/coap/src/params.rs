@@ -20,6 +20,16 @@ pub enum CongestionControl {
     Cocoa,
 }
 
+/// What the tokens of requests are (RFC 7252 §5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// 4 bytes that go up by one from a random start: short, and guessed by whoever has seen one.
+    Counted,
+    /// 8 bytes that nobody off the path can guess (RFC 7252 §5.3.1 asks for 32 random bits), and so
+    /// many that no two in a life of the endpoint, or in several, are the same (RFC 9175 §4.2).
+    Random,
+}
+
 /// Transmission parameters of an endpoint (RFC 7252 §4.8).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
@@ -51,6 +61,11 @@ pub struct Params {
     pub confirm_notifications: u32,
     /// The longest body that is put together from blocks, in bytes; 64 KiB.
     pub max_body: usize,
+    /// What tokens are; counted.
+    pub tokens: Tokens,
+    /// Whether a source has to show that it is where it says before its requests change anything, or
+    /// get it more than three times the bytes that it sent (RFC 9175 §2); no.
+    pub verify_sources: bool,
 }
 
 impl Default for Params {
@@ -67,6 +82,8 @@ impl Default for Params {
             block_size: BlockSize::MAX,
             confirm_notifications: 10,
             max_body: 1 << 16,
+            tokens: Tokens::Counted,
+            verify_sources: false,
         }
     }
 }

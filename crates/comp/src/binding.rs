@@ -23,6 +23,10 @@ pub enum Removal {
     LifetimeEnded,
     /// The node was asked and did not answer: its T_Addr is doubtful.
     NoAnswer,
+    /// Somebody else had the WMMS forget the node.
+    DeregisteredByAnother,
+    /// Somebody else told the WMMS where the node is.
+    TakenByAnother,
     /// The hold on the node outlasted the client's patience: its state is doubtful.
     HoldOverdue,
 }
@@ -35,6 +39,8 @@ impl Removal {
             Removal::LifetimeZero => "lifetime 0",
             Removal::LifetimeEnded => "lifetime ended",
             Removal::NoAnswer => "no answer",
+            Removal::DeregisteredByAnother => "deregistered by somebody else",
+            Removal::TakenByAnother => "taken by somebody else",
             Removal::HoldOverdue => "hold overdue",
         }
     }

@@ -20,8 +20,10 @@
 //!   So does a hold that outlasts [`HoldQueue::timeout`], in case the binding update never
 //!   got here.
 //! * A hold or binding update is accepted from the WMMS and from the node itself (its T_Addr,
-//!   old or new), and only about a node that this client asks. This is no protection against
-//!   forged addresses; CoMP has none.
+//!   old or new), and only about a node that this client asks. With
+//!   [`verify_sources`](coap::Params::verify_sources) one from a T_Addr that is new is believed when
+//!   the WMMS says the same ([`claim`]). This is no protection against forged addresses; CoMP has
+//!   none.
 //! * A hold or binding update that is not newer than the last one accepted about its node
 //!   changes nothing and is answered 4.09 ([`crate::sequence`]), but the same binding update from
 //!   WMMS and node is acknowledged to both. The answer to a discovery is taken whatever its
@@ -42,6 +44,8 @@
 //!   its answer may be older than the hold. A binding update takes the place of the answer.
 
 mod api;
+mod claim;
+mod expiry;
 mod observe;
 mod pause;
 mod server;
@@ -62,6 +66,7 @@ use crate::binding::{Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location, Procedure, ResponseError};
 use crate::lbc::{self, Lbc};
 use crate::sequence::Sequence;
+use claim::Claim;
 use machine::Deadlines;
 
 /// A request that is kept back.
@@ -90,6 +95,8 @@ struct Peer {
     sequence_number: u16,
     /// Whether the client has moved since then.
     moved_since: bool,
+    /// Where somebody unknown says that the node is.
+    claim: Option<Claim>,
 }
 
 impl Peer {
@@ -129,6 +136,10 @@ pub struct Client {
     requests: BTreeMap<RequestId, Purpose>,
     /// When the first request waiting for a target has waited long enough.
     patience: Deadlines<Target>,
+    /// The WMMS is asked before a binding update from an address that is not known is believed.
+    asks_first: bool,
+    /// When the WMMS is asked again about a claim.
+    doubts: Deadlines<Ipv6Addr>,
     next_call: u64,
     outstanding: usize,
     /// The client itself is handed over or asleep.
@@ -141,7 +152,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(wmms: SocketAddrV6, hold_queue: HoldQueue, nstart: u32) -> Client {
+    pub(crate) fn new(
+        wmms: SocketAddrV6,
+        hold_queue: HoldQueue,
+        nstart: u32,
+        asks_first: bool,
+    ) -> Client {
         Client {
             wmms,
             hold_queue,
@@ -150,6 +166,8 @@ impl Client {
             peers: BTreeMap::new(),
             requests: BTreeMap::new(),
             patience: Deadlines::new(),
+            asks_first,
+            doubts: Deadlines::new(),
             next_call: 0,
             outstanding: 0,
             paused: false,
@@ -199,7 +217,11 @@ impl Client {
 
     /// When [`Client::expire`] has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<SimTime> {
-        let deadlines = [self.lbc.next_deadline(), self.patience.next()];
+        let deadlines = [
+            self.lbc.next_deadline(),
+            self.patience.next(),
+            self.doubts.next(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -409,6 +431,7 @@ impl Client {
             Ok(location) if location.lifetime == Lifetime::ZERO => CallFailure::NodeUnknown,
             Ok(location) => {
                 self.node_mut(p_addr).discovery = None;
+                self.settle(now, &location);
                 return self.locate(now, endpoint, &location);
             }
             Err(ResponseError::Refused { code, .. }) if code == Code::NOT_FOUND => {
@@ -421,6 +444,7 @@ impl Client {
 
     /// Everything that waits for a node that cannot be found fails.
     fn discovery_failed(&mut self, p_addr: Ipv6Addr, reason: &CallFailure) {
+        self.drop_claim(p_addr);
         let peer = self.node_mut(p_addr);
         peer.discovery = None;
         for waiting in std::mem::take(&mut peer.waiting) {
@@ -523,65 +547,6 @@ impl Client {
             let removed = BindingEvent::Removed { p_addr, reason };
             self.events.push_back(Event::Binding(removed));
             self.release(now, endpoint, p_addr);
-        }
-    }
-
-    /// What has ended by `now`: lifetimes, sleeps, waits.
-    pub(crate) fn expire(&mut self, now: SimTime, endpoint: &mut Endpoint) {
-        while let Some(expired) = self.lbc.expire(now) {
-            match expired {
-                Expired::Lifetime(p_addr) => {
-                    let reason = Removal::LifetimeEnded.into();
-                    let removed = BindingEvent::Removed { p_addr, reason };
-                    self.events.push_back(Event::Binding(removed));
-                    self.release(now, endpoint, p_addr);
-                    self.pump(now, endpoint, Target::Node(p_addr));
-                }
-                Expired::Sleep(p_addr) => {
-                    if let Some(entry) = self.lbc.get(p_addr) {
-                        let (t_addr, held) = (entry.t_addr, entry.held);
-                        self.events.push_back(Event::Binding(BindingEvent::Changed {
-                            p_addr,
-                            t_addr,
-                            held,
-                        }));
-                    }
-                    self.resume(now, endpoint, p_addr);
-                }
-            }
-        }
-        while let Some(target) = self.patience.take_due(now) {
-            self.fail_overdue(now, endpoint, target);
-        }
-    }
-
-    /// Fails the requests that have waited too long for a target.
-    fn fail_overdue(&mut self, now: SimTime, endpoint: &mut Endpoint, target: Target) {
-        let timeout = self.hold_queue.timeout;
-        while let Some(peer) = self.peers.get_mut(&target)
-            && let Some(overdue) = peer.waiting.pop_front_if(|w| w.since + timeout <= now)
-        {
-            let reason = match self.paused || peer.on_hold_since.is_some() {
-                true => CallFailure::HoldTimeout,
-                false => CallFailure::BacklogTimeout,
-            };
-            self.fail(overdue.call, reason);
-        }
-        self.drop_overdue_hold(now, endpoint, target);
-        self.pump(now, endpoint, target);
-    }
-
-    /// A hold that outlasts the client's patience is not trusted any more.
-    fn drop_overdue_hold(&mut self, now: SimTime, endpoint: &mut Endpoint, target: Target) {
-        let Target::Node(p_addr) = target else {
-            return;
-        };
-        let asleep = (self.lbc.get(p_addr)).is_some_and(|entry| entry.sleep_ends.is_some());
-        let hold_overdue = (self.node(p_addr))
-            .and_then(|peer| peer.on_hold_since)
-            .is_some_and(|since| since + self.hold_queue.timeout <= now);
-        if hold_overdue && !asleep {
-            self.remove(now, endpoint, p_addr, Removal::HoldOverdue);
         }
     }
 }

@@ -121,6 +121,9 @@ impl fmt::Display for Procedure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lifetime(pub u16);
 
+/// The longest sleep: as long as the longest lifetime, with which a binding ends asleep or awake.
+pub const MAX_SLEEP: Duration = Lifetime(u16::MAX).duration();
+
 impl Lifetime {
     /// Deletes the binding.
     pub const ZERO: Lifetime = Lifetime(0);

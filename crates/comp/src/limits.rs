@@ -1,6 +1,7 @@
 //! What one misbehaving peer may cost the WMMS.
 //!
-//! A source is an IPv6 address, whatever port it sends from. What belongs to a source is counted
+//! A source is an IPv6 address, whatever port it sends from; whoever has one may have all of its
+//! network, so that a network has a share, too. What belongs to a source is counted
 //! when it is taken and when it is given back, so that a check looks at one number.
 
 use std::collections::BTreeMap;
@@ -22,14 +23,32 @@ pub struct Limits {
     pub entries: u32,
     /// Entries that one source registered or bound last.
     pub entries_per_source: u32,
-    /// Correspondents of one node. One more discovery is refused, because an answered hold
-    /// promises that every correspondent was told.
+    /// Correspondents of one node. One more takes the place of a stranger's, the one who asked
+    /// longest ago; where all are nodes of the table it is refused, because an answered hold promises
+    /// that every correspondent was told.
     pub correspondents_per_node: u32,
-    /// Nodes of which one source is a correspondent, counted once for each of its ports. It
-    /// also bounds what can wait to be passed on to that source: one request per node.
+    /// Nodes of which one source is a correspondent, counted once for each of its ports, of which a
+    /// node has [`MAX_PORTS`](crate::mmt::MAX_PORTS). It also bounds what can wait to be passed on to that source: one request per node.
     pub discoveries_per_source: u32,
     /// Holds of one source that are not answered yet.
     pub holds_per_source: u32,
+}
+
+impl Limits {
+    /// Entries that the sources of one network registered or bound last: a quarter of all, but no
+    /// less than one source may have.
+    pub(crate) fn entries_per_network(&self) -> u32 {
+        (self.entries / 4).max(self.entries_per_source)
+    }
+}
+
+/// The network of an address: its /64, of an IPv4-mapped one its /24.
+pub(crate) fn network(address: Ipv6Addr) -> Ipv6Addr {
+    let host_bits = match address.to_ipv4_mapped() {
+        Some(_) => 8,
+        None => 64,
+    };
+    Ipv6Addr::from_bits(address.to_bits() >> host_bits << host_bits)
 }
 
 impl Default for Limits {
@@ -53,6 +72,8 @@ pub enum Limit {
     Entries,
     /// [`Limits::entries_per_source`].
     EntriesPerSource,
+    /// A quarter of [`Limits::entries`], by one network.
+    EntriesPerNetwork,
     /// [`Limits::correspondents_per_node`].
     CorrespondentsPerNode,
     /// [`Limits::discoveries_per_source`].
@@ -67,9 +88,10 @@ impl Limit {
     pub(crate) fn response(self) -> Response {
         let code = match self {
             Limit::Entries | Limit::CorrespondentsPerNode => Code::SERVICE_UNAVAILABLE,
-            Limit::EntriesPerSource | Limit::DiscoveriesPerSource | Limit::HoldsPerSource => {
-                Code::TOO_MANY_REQUESTS
-            }
+            Limit::EntriesPerSource
+            | Limit::EntriesPerNetwork
+            | Limit::DiscoveriesPerSource
+            | Limit::HoldsPerSource => Code::TOO_MANY_REQUESTS,
         };
         let mut response = Response::diagnostic(code, &self.to_string());
         response.options.push_uint(option::MAX_AGE, RETRY_AFTER_S);
@@ -82,6 +104,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Limit::Entries => "the table is full",
             Limit::EntriesPerSource => "too many entries from this address",
+            Limit::EntriesPerNetwork => "too many entries from this network",
             Limit::CorrespondentsPerNode => "the node has as many correspondents as can be told",
             Limit::DiscoveriesPerSource => "too many nodes discovered from this address",
             Limit::HoldsPerSource => "too many unanswered holds from this address",

@@ -8,6 +8,7 @@
 //! whoever makes it durable.
 
 mod asked;
+mod correspondents;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -18,10 +19,11 @@ use units::SimTime;
 
 use crate::binding::Expired;
 use crate::codec::Lifetime;
-use crate::limits::{Limit, Limits, Shares};
+use crate::limits::{Limit, Limits, Shares, network};
 use crate::sequence::Sequence;
 use crate::table::{self, Table};
 use asked::Asked;
+pub use correspondents::Correspondents;
 
 /// What only the WMMS keeps about a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,82 +50,25 @@ impl Default for Talk {
     }
 }
 
-/// Addresses in ascending order, in as little memory as they need: nodes are many, their
-/// correspondents few. A flow label is no part of an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Correspondents(Box<[Correspondent]>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Correspondent {
-    ip: Ipv6Addr,
-    port: u16,
-    scope: u32,
-}
-
-impl From<SocketAddrV6> for Correspondent {
-    fn from(address: SocketAddrV6) -> Correspondent {
-        Correspondent {
-            ip: *address.ip(),
-            port: address.port(),
-            scope: address.scope_id(),
-        }
-    }
-}
-
-impl Correspondents {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `address` is one.
-    pub fn contains(&self, address: SocketAddrV6) -> bool {
-        self.0.binary_search(&address.into()).is_ok()
-    }
-
-    /// All, ascending.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = SocketAddrV6> {
-        (self.0.iter()).map(|c| SocketAddrV6::new(c.ip, c.port, 0, c.scope))
-    }
-
-    /// Whether it was not there.
-    fn insert(&mut self, address: SocketAddrV6) -> bool {
-        let found = self.0.binary_search(&address.into());
-        if let Err(at) = found {
-            let mut all = std::mem::take(&mut self.0).into_vec();
-            all.reserve_exact(1);
-            all.insert(at, address.into());
-            self.0 = all.into_boxed_slice();
-        }
-        found.is_err()
-    }
-
-    /// Whether it was there.
-    fn remove(&mut self, address: SocketAddrV6) -> bool {
-        let found = self.0.binary_search(&address.into());
-        if let Ok(at) = found {
-            let mut all = std::mem::take(&mut self.0).into_vec();
-            all.remove(at);
-            self.0 = all.into_boxed_slice();
-        }
-        found.is_ok()
-    }
-}
-
-impl FromIterator<SocketAddrV6> for Correspondents {
-    fn from_iter<I: IntoIterator<Item = SocketAddrV6>>(addresses: I) -> Correspondents {
-        let sorted: BTreeSet<Correspondent> = addresses.into_iter().map(Into::into).collect();
-        Correspondents(sorted.into_iter().collect())
-    }
-}
-
 /// What the WMMS knows about one P_Addr.
 pub type Entry = table::Entry<Talk>;
+
+/// Correspondents of one node at one address, at its ports. A host has one; a few more are those of
+/// its programs, or of what it was before it restarted.
+pub const MAX_PORTS: usize = 8;
+
+/// What became of who discovered a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    /// There is no such node.
+    Nowhere,
+    /// It was a correspondent before.
+    Before,
+    /// It is one now.
+    New,
+    /// It is one now, and this one is none any more.
+    InPlaceOf(SocketAddrV6),
+}
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -132,6 +77,8 @@ pub struct Mmt {
     limits: Limits,
     /// Entries by [`Talk::source`].
     entries_of: Shares,
+    /// Entries by the network of that.
+    entries_in: Shares,
     /// Correspondents of all nodes by their addresses.
     asked: Asked,
     /// P_Addrs whose entries are not what they were at the last [`Mmt::take_changes`].
@@ -147,6 +94,7 @@ impl Mmt {
             table: Table::new(),
             limits,
             entries_of: Shares::new(),
+            entries_in: Shares::new(),
             asked: Asked::new(),
             changed: BTreeSet::new(),
             changed_last: None,
@@ -184,7 +132,7 @@ impl Mmt {
         let former = self.table.take(p_addr);
         self.give_back(p_addr, former.as_ref());
         if let Some(entry) = entry {
-            self.entries_of.take(entry.extra.source);
+            self.take_share(entry.extra.source);
             for correspondent in entry.extra.correspondents.iter() {
                 self.asked.insert(*correspondent.ip(), p_addr);
             }
@@ -221,7 +169,21 @@ impl Mmt {
         if !own && self.entries_of.of(source) >= self.limits.entries_per_source {
             return Err(Limit::EntriesPerSource);
         }
+        let in_network = self.entries_in.of(network(source));
+        if entry.is_none() && in_network >= self.limits.entries_per_network() {
+            return Err(Limit::EntriesPerNetwork);
+        }
         Ok(())
+    }
+
+    fn take_share(&mut self, source: Ipv6Addr) {
+        self.entries_of.take(source);
+        self.entries_in.take(network(source));
+    }
+
+    fn give_share_back(&mut self, source: Ipv6Addr) {
+        self.entries_of.give_back(source);
+        self.entries_in.give_back(network(source));
     }
 
     /// Stores where `p_addr` is, for the first time or again, as `source` says: T_Addr and
@@ -237,9 +199,9 @@ impl Mmt {
         let former = self.table.get(p_addr).map(|entry| entry.extra.source);
         if former != Some(source) {
             if let Some(former) = former {
-                self.entries_of.give_back(former);
+                self.give_share_back(former);
             }
-            self.entries_of.take(source);
+            self.take_share(source);
         }
         self.table.bind(now, p_addr, t_addr, lifetime);
         self.change(p_addr, |talk| talk.source = source);
@@ -255,6 +217,15 @@ impl Mmt {
         held
     }
 
+    /// Sets H_Flag 0 of a node on hold that does not sleep; whether there was such a hold.
+    pub fn release(&mut self, p_addr: Ipv6Addr) -> bool {
+        let released = self.table.release(p_addr);
+        if released {
+            self.note_change(p_addr);
+        }
+        released
+    }
+
     /// Removes an entry; its number is remembered for [`table::MEMORY`].
     pub fn remove(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Entry> {
         let entry = self.table.remove(now, p_addr)?;
@@ -263,7 +234,9 @@ impl Mmt {
         Some(entry)
     }
 
-    /// Remembers who discovered `p_addr`. False if `p_addr` is not in the table.
+    /// Remembers who discovered `p_addr`. Where there is no room, who asked longest ago leaves: at
+    /// an address with [`MAX_PORTS`] of them one of those, in a full list one at whose address
+    /// nobody has registered. Strangers so displace each other, and no node that the WMMS knows.
     ///
     /// # Errors
     /// The limit that does not allow it; a known correspondent is welcome always.
@@ -271,23 +244,41 @@ impl Mmt {
         &mut self,
         p_addr: Ipv6Addr,
         from: SocketAddrV6,
-    ) -> Result<bool, Limit> {
+    ) -> Result<Enrolled, Limit> {
         let Some(entry) = self.table.get(p_addr) else {
-            return Ok(false);
+            return Ok(Enrolled::Nowhere);
         };
         let known = &entry.extra.correspondents;
         if known.contains(from) {
-            return Ok(true);
+            if let Some(talk) = self.table.extra_mut(p_addr) {
+                talk.correspondents.insert(from);
+            }
+            return Ok(Enrolled::Before);
         }
-        if known.len() >= self.limits.correspondents_per_node as usize {
-            return Err(Limit::CorrespondentsPerNode);
-        }
-        if self.asked.count(*from.ip()) >= self.limits.discoveries_per_source as usize {
+        let displaced = match known.idlest(|ip| ip == *from.ip()) {
+            (count, idlest @ Some(_)) if count >= MAX_PORTS => idlest,
+            _ if known.len() < self.limits.correspondents_per_node as usize => None,
+            _ => {
+                let (_, idlest) = known.idlest(|ip| !self.knows(ip));
+                Some(idlest.ok_or(Limit::CorrespondentsPerNode)?)
+            }
+        };
+        let one_less = usize::from(displaced.is_some_and(|d| d.ip() == from.ip()));
+        let asked = self.asked.count(*from.ip()) - one_less;
+        if asked >= self.limits.discoveries_per_source as usize {
             return Err(Limit::DiscoveriesPerSource);
+        }
+        if let Some(displaced) = displaced {
+            self.remove_correspondent(p_addr, displaced);
         }
         self.asked.insert(*from.ip(), p_addr);
         self.change(p_addr, |talk| talk.correspondents.insert(from));
-        Ok(true)
+        Ok(displaced.map_or(Enrolled::New, Enrolled::InPlaceOf))
+    }
+
+    /// Whether `source` registered or bound what is in the table.
+    pub fn knows(&self, source: Ipv6Addr) -> bool {
+        self.entries_of.of(source) > 0
     }
 
     /// Forgets a correspondent that cannot be told.
@@ -414,7 +405,7 @@ impl Mmt {
         let Some(Entry { extra, .. }) = entry else {
             return;
         };
-        self.entries_of.give_back(extra.source);
+        self.give_share_back(extra.source);
         for correspondent in extra.correspondents.iter() {
             self.asked.remove(*correspondent.ip(), p_addr);
         }
@@ -422,164 +413,4 @@ impl Mmt {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const P1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-    const P2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
-    const P3: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 3);
-    const T1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
-    const T2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
-
-    fn at(seconds: u64) -> SimTime {
-        SimTime::ZERO + Duration::from_secs(seconds)
-    }
-
-    fn client(port: u16) -> SocketAddrV6 {
-        SocketAddrV6::new(P2, port, 0, 0)
-    }
-
-    fn table(limits: Limits) -> Mmt {
-        let mut mmt = Mmt::new(limits);
-        mmt.bind(at(0), P1, T1, Lifetime(20), T1);
-        mmt
-    }
-
-    #[test]
-    fn a_binding_renews_the_lifetime_clears_the_hold_and_keeps_the_correspondents() {
-        let mut mmt = table(Limits::default());
-        assert_eq!(mmt.add_correspondent(P1, client(5683)), Ok(true));
-        assert!(mmt.hold(at(1), P1, Some(Duration::from_secs(5))));
-        mmt.bind(at(2), P1, T2, Lifetime(20), T2);
-        let entry = mmt.get(P1).unwrap();
-        assert_eq!((entry.t_addr, entry.held), (T2, false));
-        assert!(entry.extra.correspondents.iter().eq([client(5683)]));
-        assert_eq!(mmt.next_deadline(), Some(at(22)), "the sleep's end is off");
-    }
-
-    #[test]
-    fn correspondents_are_bounded_and_known_ones_stay_welcome() {
-        let mut mmt = table(Limits {
-            correspondents_per_node: 2,
-            ..Limits::default()
-        });
-        assert_eq!(mmt.add_correspondent(P1, client(1)), Ok(true));
-        assert_eq!(mmt.add_correspondent(P1, client(0)), Ok(true));
-        let full = Err(Limit::CorrespondentsPerNode);
-        assert_eq!(mmt.add_correspondent(P1, client(2)), full);
-        assert_eq!(mmt.add_correspondent(P1, client(1)), Ok(true));
-        mmt.remove_correspondent(P1, client(1));
-        assert_eq!(mmt.add_correspondent(P1, client(2)), Ok(true));
-        let kept = &mmt.get(P1).unwrap().extra.correspondents;
-        assert!(kept.iter().eq([client(0), client(2)]));
-        assert_eq!(mmt.add_correspondent(P3, client(0)), Ok(false), "unknown");
-    }
-
-    #[test]
-    fn the_discoveries_of_a_source_are_bounded_over_all_nodes() {
-        let mut mmt = table(Limits {
-            discoveries_per_source: 1,
-            ..Limits::default()
-        });
-        mmt.bind(at(0), P3, T2, Lifetime(20), T2);
-        assert_eq!(mmt.add_correspondent(P1, client(1)), Ok(true));
-        let much = Err(Limit::DiscoveriesPerSource);
-        assert_eq!(mmt.add_correspondent(P3, client(2)), much, "another port");
-        let other = SocketAddrV6::new(T2, 1, 0, 0);
-        assert_eq!(mmt.add_correspondent(P3, other), Ok(true), "another source");
-        mmt.remove(at(0), P1);
-        assert_eq!(mmt.add_correspondent(P3, client(2)), Ok(true));
-    }
-
-    #[test]
-    fn the_entries_of_a_source_are_bounded_until_they_leave() {
-        let mut mmt = table(Limits {
-            entries_per_source: 1,
-            entries: 2,
-            ..Limits::default()
-        });
-        assert_eq!(mmt.admits(P1, T1), Ok(()), "its own");
-        assert_eq!(mmt.admits(P2, T1), Err(Limit::EntriesPerSource));
-        assert_eq!(mmt.admits(P2, T2), Ok(()));
-        mmt.bind(at(1), P1, T2, Lifetime(20), T2);
-        assert_eq!(mmt.admits(P2, T1), Ok(()), "the node has moved on");
-        assert_eq!(mmt.admits(P2, T2), Err(Limit::EntriesPerSource));
-        mmt.bind(at(1), P2, T1, Lifetime(30), T1);
-        assert_eq!(mmt.admits(P3, P3), Err(Limit::Entries));
-        assert_eq!(mmt.expire(at(21)), Some(Expired::Lifetime(P1)));
-        assert_eq!(mmt.admits(P3, T2), Ok(()));
-    }
-
-    #[test]
-    fn correspondents_that_move_are_found_and_counted_where_they_are() {
-        let mut mmt = table(Limits {
-            discoveries_per_source: 2,
-            ..Limits::default()
-        });
-        mmt.bind(at(0), P2, T2, Lifetime(20), T2);
-        let (here, mut there) = (client(0), client(0));
-        there.set_ip(T2);
-        mmt.add_correspondent(P1, here).unwrap();
-        mmt.add_correspondent(P2, here).unwrap();
-        mmt.add_correspondent(P2, there).unwrap();
-        mmt.take_changes();
-        let moved = mmt.move_correspondents(*here.ip(), T2);
-        assert_eq!(moved, [(P1, here), (P2, here)]);
-        assert!(mmt.take_changes().into_iter().eq([P1, P2]), "to be saved");
-        assert!(mmt.asked_by(*here.ip()).is_empty());
-        assert!(mmt.asked_by(T2).into_iter().eq([P1, P2]));
-        let of = |p: Ipv6Addr| mmt.get(p).unwrap().extra.correspondents.clone();
-        assert!(of(P1).iter().eq([there]) && of(P2).iter().eq([there]));
-        // The former address has room again, the present one none.
-        mmt.bind(at(0), P3, T1, Lifetime(20), T1);
-        assert_eq!(mmt.add_correspondent(P3, here), Ok(true));
-        let full = Err(Limit::DiscoveriesPerSource);
-        assert_eq!(mmt.add_correspondent(P3, there), full);
-    }
-
-    #[test]
-    fn every_change_is_reported_once_and_putting_back_is_none() {
-        let mut mmt = table(Limits::default());
-        assert!(mmt.take_changes().into_iter().eq([P1]));
-        assert!(!mmt.has_changes());
-        let entry = mmt.get(P1).unwrap().clone();
-        mmt.restore(P2, Some(entry));
-        assert!(!mmt.has_changes());
-        let changes: [fn(&mut Mmt); 7] = [
-            |mmt| assert!(mmt.hold(at(1), P1, Some(Duration::from_secs(1)))),
-            |mmt| assert_eq!(mmt.add_correspondent(P1, client(0)), Ok(true)),
-            |mmt| mmt.remove_correspondent(P1, client(0)),
-            |mmt| mmt.set_sequence_number(P1, 7),
-            |mmt| mmt.set_telling(P1, true),
-            |mmt| assert_eq!(mmt.expire(at(2)), Some(Expired::Sleep(P1))),
-            |mmt| assert!(mmt.remove(at(0), P1).is_some()),
-        ];
-        for change in changes {
-            change(&mut mmt);
-            assert!(mmt.take_changes().into_iter().eq([P1]));
-        }
-    }
-
-    #[test]
-    fn what_is_put_back_takes_the_place_and_the_share_of_what_was_there() {
-        let mut mmt = table(Limits {
-            entries_per_source: 1,
-            ..Limits::default()
-        });
-        let entry = mmt.get(P1).unwrap().clone();
-        mmt.restore(P1, Some(entry));
-        mmt.restore(P1, None);
-        assert!(mmt.is_empty());
-        assert_eq!(mmt.admits(P2, T1), Ok(()));
-        assert_eq!(mmt.next_deadline(), None);
-    }
-
-    #[test]
-    fn a_lifetime_written_by_a_clock_that_was_ahead_is_the_longest_there_is() {
-        let mut mmt = Mmt::new(Limits::default());
-        mmt.bind(at(1_000_000), P1, T1, Lifetime(20), T1);
-        mmt.correct_lifetimes(at(10));
-        // Option 2051: 16 bits of seconds.
-        assert_eq!(mmt.next_deadline(), Some(at(10 + 65_535)));
-    }
-}
+mod tests;

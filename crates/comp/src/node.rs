@@ -47,10 +47,10 @@ use units::{Rng, SimTime};
 
 pub use api::{Config, Event};
 
-use crate::binding::BindingMode;
+use crate::binding::{BindingMode, Removal};
 use crate::client::Client;
 use crate::client::Outcome;
-use crate::codec::{self, Command, ResponseError, expect_code};
+use crate::codec::{self, Command, MAX_SLEEP, ResponseError, expect_code};
 use crate::registrar::Registrar;
 use crate::resource;
 use crate::sequence::Sequence;
@@ -124,7 +124,12 @@ impl Node {
         Node {
             endpoint: Endpoint::new(config.coap.clone(), KNOWN_CRITICAL, rng),
             registrar: Registrar::new(config.p_addr, config.wmms, config.lifetime),
-            client: Client::new(config.wmms, config.hold_queue, config.coap.nstart),
+            client: Client::new(
+                config.wmms,
+                config.hold_queue,
+                config.coap.nstart,
+                config.coap.verify_sources,
+            ),
             config,
             requests: BTreeMap::new(),
             binding: None,
@@ -238,7 +243,7 @@ impl Node {
         self.endpoint.hold_notifications();
         let command = Command::Hold {
             p_addr: self.config.p_addr,
-            sleep: until.map(|until| until.saturating_since(now)),
+            sleep: until.map(|until| until.saturating_since(now).min(MAX_SLEEP)),
         };
         self.send_to_wmms(now, &command, Purpose::Hold { until });
     }
@@ -385,6 +390,12 @@ impl Node {
     }
 
     fn ended(&mut self, now: SimTime, id: RequestId, outcome: Result<&Response, String>) {
+        let of_wmms = self.registrar.owns(id)
+            || matches!(self.requests.get(&id), Some(purpose) if !matches!(purpose, Purpose::Tell(_)));
+        if of_wmms && self.registrar.is_contested(&outcome) {
+            let removal = Removal::TakenByAnother;
+            self.events.push_back(Event::Contested { removal });
+        }
         if self.registrar.owns(id) {
             return self.registration_ended(now, outcome);
         }

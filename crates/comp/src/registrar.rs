@@ -42,6 +42,8 @@ pub(crate) struct Registrar {
     pub(crate) repeats: u32,
     /// Whether the owner is to hear of a success: not for a mere refresh.
     announce: bool,
+    /// Whether the WMMS has accepted anything.
+    accepted: bool,
 }
 
 impl Registrar {
@@ -56,6 +58,7 @@ impl Registrar {
             counter: Counter::new(),
             repeats: 0,
             announce: false,
+            accepted: false,
         }
     }
 
@@ -111,6 +114,19 @@ impl Registrar {
         self.due = self.t_addr.map(|_| due.map_or(until, |due| due.max(until)));
     }
 
+    /// Where the owner has said, or is saying, that it is.
+    pub(crate) fn t_addr(&self) -> Option<Ipv6Addr> {
+        self.t_addr
+    }
+
+    /// Whether an answer says that somebody else has counted on for this node: it knows the number of
+    /// the message already, or a later one, of a node that was heard before in this life. A copy of the
+    /// message that a WMMS took before it crashed looks the same.
+    pub(crate) fn is_contested(&self, outcome: &Result<&Response, String>) -> bool {
+        let last = outcome.as_ref().ok().and_then(|r| codec::parse_outdated(r));
+        self.accepted && last.is_some_and(|last| self.counter.is_behind(last))
+    }
+
     /// Whether `id` is the exchange under way.
     pub(crate) fn owns(&self, id: RequestId) -> bool {
         self.request == Some(id)
@@ -150,6 +166,7 @@ impl Registrar {
             self.due = Some(now + rest.unwrap_or_default().max(RETRY_AFTER));
             return Err(reason);
         }
+        self.accepted = true;
         self.due = Some(now + self.lifetime.duration() / 2);
         let announce = std::mem::replace(&mut self.announce, false);
         Ok(self.t_addr.filter(|_| announce))

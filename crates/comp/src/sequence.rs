@@ -8,7 +8,8 @@
 //! count (a restart) goes above that and repeats (§11.7.3).
 //!
 //! A message without the number, as an implementation of the papers sends it, counts by its
-//! arrival alone, and leaves no number to compare the next one with.
+//! arrival alone, and leaves no number to compare the next one with; while there is an entry that
+//! a numbered message made it is not newer.
 
 use std::fmt;
 use std::time::Duration;
@@ -69,6 +70,12 @@ impl Counter {
         let ticks = u128::from(now.as_nanos()) / TICK.as_nanos();
         let next = (self.0).map_or(ticks as u16, |Sequence(last)| last.wrapping_add(1));
         *self.0.insert(Sequence(next))
+    }
+
+    /// Whether `last`, which a peer had accepted before, is the last number of this count, or one that
+    /// it has not reached.
+    pub(crate) fn is_behind(&self, last: Sequence) -> bool {
+        self.0.is_some_and(|count| !count.is_newer_than(last))
     }
 
     /// A peer accepted `last` of this node. False, and nothing changes, if the count is ahead of

@@ -162,8 +162,9 @@ impl<X> Table<X> {
         self.deadlines.insert((deadline, p_addr));
     }
 
-    /// Whether a message about `p_addr` with this number may change the table: one without a
-    /// number may, and any may if the last one accepted had none.
+    /// Whether a message about `p_addr` with this number may change the table: any may if the last
+    /// one accepted had none. One without a number may not change an entry whose node has said how
+    /// it counts: it would undo what protects the entry from old messages.
     ///
     /// # Errors
     /// The number of the last accepted message, if that is not older.
@@ -174,6 +175,7 @@ impl<X> Table<X> {
     ) -> Result<(), Sequence> {
         match (sequence, self.sequence(p_addr)) {
             (Some(sequence), Some(last)) if !sequence.is_newer_than(last) => Err(last),
+            (None, Some(last)) if self.get(p_addr).is_some() => Err(last),
             _ => Ok(()),
         }
     }
@@ -232,6 +234,15 @@ impl<X> Table<X> {
         let deadline = entry.deadline();
         self.move_deadline(p_addr, Some(former), deadline);
         true
+    }
+
+    /// Sets H_Flag 0 if it is 1 and no sleep period will do so; whether it was.
+    pub fn release(&mut self, p_addr: Ipv6Addr) -> bool {
+        let held = |entry: &&mut Entry<X>| entry.held && entry.sleep_ends.is_none();
+        match self.get_mut(p_addr).filter(held) {
+            Some(entry) => std::mem::replace(&mut entry.held, false),
+            None => false,
+        }
     }
 
     /// Removes an entry; its number is remembered for [`MEMORY`], if it is among the last

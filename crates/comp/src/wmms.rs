@@ -19,6 +19,7 @@
 //!   Otherwise they would stay on hold.
 //! * A correspondent that is a registered node itself is followed when it moves, and told when it
 //!   is back if it is on hold; it counts as one that the node cannot know.
+//! * A node hears of it when somebody else has it forgotten, or says where it is.
 //! * A registration of a node whose T_Addr or H_Flag it changes is passed on to the
 //!   correspondents in either mode: the node has restarted and knows none.
 //! * A deregistration, like Lifetime 0, is passed on as a binding update of Lifetime 0. A
@@ -29,12 +30,14 @@
 
 mod follow;
 mod forward;
+mod hold;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use coap::message::PORT;
 use coap::protection::Protection;
 use coap::{Code, Endpoint, ExchangeId, Request, RequestId, Response};
 use handover::BindingEvent;
@@ -44,11 +47,13 @@ use units::{Rng, SimTime};
 use crate::binding::{BindingMode, Expired, Removal};
 use crate::codec::{self, Command, Lifetime, Location};
 use crate::limits::{Limit, Limits, Shares};
-use crate::mmt::Mmt;
+use crate::mmt::{Enrolled, Mmt};
 use crate::resource;
 use crate::sequence::Sequence;
 use follow::Away;
 use forward::Forward;
+pub use hold::MAX_HOLD;
+use hold::PendingHold;
 use machine::Deadlines;
 
 /// What a [`Wmms`] is told once.
@@ -64,15 +69,6 @@ pub struct Config {
     pub coap: coap::Params,
 }
 
-/// A hold that is not answered yet.
-#[derive(Debug, Default)]
-struct PendingHold {
-    /// The node's request, and repeated ones, with who sent them.
-    exchanges: Vec<(ExchangeId, Ipv6Addr)>,
-    /// What has to be acknowledged first.
-    awaiting: BTreeSet<RequestId>,
-}
-
 /// The mobility server; a [`Machine`].
 #[derive(Debug)]
 pub struct Wmms {
@@ -84,6 +80,8 @@ pub struct Wmms {
     forwards_of: BTreeMap<Ipv6Addr, BTreeSet<RequestId>>,
     holds: BTreeMap<Ipv6Addr, PendingHold>,
     hold_deadlines: Deadlines<Ipv6Addr>,
+    /// When holds without a period end by themselves.
+    hold_ends: Deadlines<Ipv6Addr>,
     /// Unanswered holds by who sent them.
     holds_of: Shares,
     /// Correspondents on hold that a node cannot tell itself.
@@ -105,6 +103,7 @@ impl Wmms {
             forwards_of: BTreeMap::new(),
             holds: BTreeMap::new(),
             hold_deadlines: Deadlines::new(),
+            hold_ends: Deadlines::new(),
             holds_of: Shares::new(),
             unserved: BTreeMap::new(),
             away: Away::default(),
@@ -162,6 +161,9 @@ impl Wmms {
         let mut telling = Vec::new();
         for (p_addr, entry) in self.mmt.iter() {
             if entry.held {
+                if entry.sleep_ends.is_none() {
+                    self.hold_ends.set(p_addr, now + MAX_HOLD);
+                }
                 self.away.leaves(p_addr, entry.t_addr);
                 let all = entry.extra.correspondents.iter().collect();
                 self.unserved.insert(p_addr, all);
@@ -214,7 +216,10 @@ impl Wmms {
             Ok((Command::Hold { p_addr, sleep }, sequence)) => {
                 return self.hold(now, exchange, from, p_addr, sleep, sequence);
             }
-            Ok((Command::Discovery { p_addr }, _)) => self.discover(now, from, p_addr),
+            Ok((Command::Discovery { p_addr }, _)) => match self.is_welcome(exchange, from) {
+                Some(enrol) => self.discover(now, from, p_addr, enrol),
+                None => return self.endpoint.challenge(now, exchange),
+            },
             Ok((
                 Command::Registration {
                     p_addr,
@@ -233,7 +238,7 @@ impl Wmms {
             )) => self.bind(now, from, p_addr, t_addr, lifetime, sequence),
             Ok((Command::Deregistration { p_addr }, sequence)) => {
                 self.mmt.set_sequence(p_addr, sequence);
-                self.deregister(now, p_addr, Removal::Deregistered, Code::DELETED)
+                self.deregister(now, from, p_addr, Removal::Deregistered, Code::DELETED)
             }
         };
         self.endpoint.respond(now, exchange, response);
@@ -248,7 +253,24 @@ impl Wmms {
         Ok((command, sequence))
     }
 
-    fn discover(&mut self, now: SimTime, from: SocketAddrV6, p_addr: Ipv6Addr) -> Response {
+    /// Whether who asks where a node is becomes a correspondent, whom the WMMS sends more than it is
+    /// asked for: if it is where it says. A node that is registered shows that first: none. A stranger
+    /// is answered, and no more.
+    fn is_welcome(&self, exchange: ExchangeId, from: SocketAddrV6) -> Option<bool> {
+        match self.endpoint.is_proven(exchange) {
+            true => Some(true),
+            false if self.mmt.knows(*from.ip()) => None,
+            false => Some(false),
+        }
+    }
+
+    fn discover(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        p_addr: Ipv6Addr,
+        enrol: bool,
+    ) -> Response {
         let Some(entry) = self.mmt.get(p_addr) else {
             return resource::unknown_node(p_addr);
         };
@@ -260,8 +282,13 @@ impl Wmms {
             sleep: entry.sleep_ends.map(|end| end.saturating_since(now)),
             sequence: entry.sequence,
         };
-        if let Err(limit) = self.mmt.add_correspondent(p_addr, from) {
-            return self.refuse(limit);
+        if !enrol {
+            return location.response();
+        }
+        match self.mmt.add_correspondent(p_addr, from) {
+            Err(limit) => return self.refuse(limit),
+            Ok(Enrolled::InPlaceOf(displaced)) => self.stop_telling(p_addr, displaced),
+            Ok(_) => {}
         }
         if location.held {
             self.unserved.entry(p_addr).or_default().insert(from);
@@ -282,18 +309,20 @@ impl Wmms {
             self.mmt.set_sequence(p_addr, sequence);
             // RFC 7252 §5.8.2: a POST that "resulted in the deletion of the target resource"
             // is answered 2.02.
-            return self.deregister(now, p_addr, Removal::LifetimeZero, Code::DELETED);
+            return self.deregister(now, from, p_addr, Removal::LifetimeZero, Code::DELETED);
         }
         if let Err(limit) = self.mmt.admits(p_addr, *from.ip()) {
             return self.refuse(limit);
         }
+        let left = self.left_without_a_word(p_addr, t_addr);
         let restarted =
             (self.mmt.get(p_addr)).is_some_and(|entry| entry.held || entry.t_addr != t_addr);
         let unserved = self.update(now, from, p_addr, t_addr, lifetime, sequence);
-        let told = match restarted {
+        let mut told = match restarted {
             true => self.correspondents(p_addr),
             false => unserved,
         };
+        told.extend(left);
         self.forward_binding(now, p_addr, t_addr, lifetime, told);
         self.events
             .push_back(BindingEvent::Registered { p_addr, t_addr });
@@ -314,22 +343,33 @@ impl Wmms {
         };
         if lifetime == Lifetime::ZERO {
             self.mmt.set_sequence(p_addr, sequence);
-            return self.deregister(now, p_addr, Removal::LifetimeZero, Code::CHANGED);
+            return self.deregister(now, from, p_addr, Removal::LifetimeZero, Code::CHANGED);
         }
         let changed = entry.held || entry.t_addr != t_addr;
+        let left = self.left_without_a_word(p_addr, t_addr);
         if let Err(limit) = self.mmt.admits(p_addr, *from.ip()) {
             return self.refuse(limit);
         }
         let unserved = self.update(now, from, p_addr, t_addr, lifetime, sequence);
-        let told = match self.config.binding {
+        let mut told = match self.config.binding {
             BindingMode::Relayed => self.correspondents(p_addr),
             BindingMode::Direct => unserved,
         };
+        told.extend(left);
         self.forward_binding(now, p_addr, t_addr, lifetime, told);
         if changed {
             self.changed(p_addr);
         }
         Response::new(Code::CHANGED)
+    }
+
+    /// Where a node was that is said to be elsewhere, if it has not asked for a hold before: should it
+    /// still be there, somebody else has spoken, and it is to hear of that. Only where there are
+    /// strangers: of a node that has moved it costs what is sent to an address that nobody has.
+    fn left_without_a_word(&self, p_addr: Ipv6Addr, t_addr: Ipv6Addr) -> Option<SocketAddrV6> {
+        let entry = self.mmt.get(p_addr)?;
+        let silent = self.config.coap.verify_sources && !entry.held && entry.t_addr != t_addr;
+        silent.then(|| SocketAddrV6::new(entry.t_addr, PORT, 0, 0))
     }
 
     /// Writes a binding into the table, in place of whatever was going on; returns the
@@ -355,12 +395,14 @@ impl Wmms {
             _ => self.correspondent_is_back(now, t_addr),
         }
         self.correspondent_returns(now, p_addr);
+        self.hold_ends.clear(p_addr);
         unserved
     }
 
     fn deregister(
         &mut self,
         now: SimTime,
+        from: SocketAddrV6,
         p_addr: Ipv6Addr,
         reason: Removal,
         done: Code,
@@ -368,96 +410,20 @@ impl Wmms {
         let Some(entry) = self.mmt.remove(now, p_addr) else {
             return resource::unknown_node(p_addr);
         };
+        self.hold_ends.clear(p_addr);
         self.correspondent_returns(now, p_addr);
         self.refuse_hold(now, p_addr);
         self.forget_forwards(p_addr);
-        let told = entry.extra.correspondents.iter().collect();
+        let mut told: BTreeSet<_> = entry.extra.correspondents.iter().collect();
+        if *from.ip() != entry.t_addr {
+            told.insert(SocketAddrV6::new(entry.t_addr, PORT, 0, 0));
+        }
         self.forward_binding(now, p_addr, entry.t_addr, Lifetime::ZERO, told);
         self.events.push_back(BindingEvent::Removed {
             p_addr,
             reason: reason.into(),
         });
         Response::new(done)
-    }
-
-    fn hold(
-        &mut self,
-        now: SimTime,
-        exchange: ExchangeId,
-        from: SocketAddrV6,
-        p_addr: Ipv6Addr,
-        sleep: Option<Duration>,
-        sequence: Option<Sequence>,
-    ) {
-        if self.holds_of.of(*from.ip()) >= self.config.limits.holds_per_source {
-            let response = self.refuse(Limit::HoldsPerSource);
-            return self.endpoint.respond(now, exchange, response);
-        }
-        let was_held = self.mmt.get(p_addr).is_some_and(|entry| entry.held);
-        if !self.mmt.hold(now, p_addr, sleep) {
-            let response = resource::unknown_node(p_addr);
-            return self.endpoint.respond(now, exchange, response);
-        }
-        self.mmt.set_sequence(p_addr, sequence);
-        if !was_held {
-            self.changed(p_addr);
-        }
-        let exchanges = self.take_hold(p_addr);
-        self.forget_forwards(p_addr);
-        self.mmt.set_telling(p_addr, false);
-        let told = self.correspondents(p_addr);
-        self.unserved.insert(p_addr, told.clone());
-        let command = Command::Hold { p_addr, sleep };
-        let awaiting = self.forward(now, p_addr, &command, told);
-        let exchanges: Vec<_> = (exchanges.into_iter())
-            .chain([(exchange, *from.ip())])
-            .collect();
-        for (_, source) in &exchanges {
-            self.holds_of.take(*source);
-        }
-        self.holds.insert(
-            p_addr,
-            PendingHold {
-                exchanges,
-                awaiting,
-            },
-        );
-        self.hold_deadlines
-            .set(p_addr, now + self.config.hold_timeout);
-        self.correspondent_leaves(now, p_addr);
-        self.answer_hold_if_told(now, p_addr);
-    }
-
-    fn answer_hold_if_told(&mut self, now: SimTime, p_addr: Ipv6Addr) {
-        if (self.holds.get(&p_addr)).is_some_and(|hold| hold.awaiting.is_empty()) {
-            self.answer_hold(now, p_addr);
-        }
-    }
-
-    /// Takes a pending hold away; returns who waits for its answer.
-    fn take_hold(&mut self, p_addr: Ipv6Addr) -> Vec<(ExchangeId, Ipv6Addr)> {
-        self.hold_deadlines.clear(p_addr);
-        let exchanges = self.holds.remove(&p_addr).unwrap_or_default().exchanges;
-        for (_, source) in &exchanges {
-            self.holds_of.give_back(*source);
-        }
-        exchanges
-    }
-
-    fn answer_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
-        let sequence_number = self.mmt.get(p_addr).map_or(0, |e| e.extra.sequence_number);
-        for (exchange, _) in self.take_hold(p_addr) {
-            let response = codec::hold_response(sequence_number);
-            self.endpoint.respond(now, exchange, response);
-        }
-    }
-
-    /// The entry ended before the hold was answered.
-    fn refuse_hold(&mut self, now: SimTime, p_addr: Ipv6Addr) {
-        for (exchange, _) in self.take_hold(p_addr) {
-            let response = resource::unknown_node(p_addr);
-            self.endpoint.respond(now, exchange, response);
-        }
     }
 
     fn correspondents(&self, p_addr: Ipv6Addr) -> BTreeSet<SocketAddrV6> {
@@ -480,9 +446,15 @@ impl Wmms {
         while let Some(p_addr) = self.hold_deadlines.take_due(now) {
             self.answer_hold(now, p_addr);
         }
+        while let Some(p_addr) = self.hold_ends.take_due(now) {
+            if self.mmt.release(p_addr) {
+                self.hold_is_over(now, p_addr);
+            }
+        }
         while let Some(expired) = self.mmt.expire(now) {
             match expired {
                 Expired::Lifetime(p_addr) => {
+                    self.hold_ends.clear(p_addr);
                     self.correspondent_returns(now, p_addr);
                     self.refuse_hold(now, p_addr);
                     self.forget_forwards(p_addr);
@@ -491,12 +463,7 @@ impl Wmms {
                         reason: Removal::LifetimeEnded.into(),
                     });
                 }
-                Expired::Sleep(p_addr) => {
-                    // The correspondents know the period and wake up by themselves.
-                    self.unserved.remove(&p_addr);
-                    self.correspondent_returns(now, p_addr);
-                    self.changed(p_addr);
-                }
+                Expired::Sleep(p_addr) => self.hold_is_over(now, p_addr),
             }
         }
     }
@@ -536,6 +503,7 @@ impl Machine for Wmms {
             self.endpoint.poll_timeout(),
             self.mmt.next_deadline(),
             self.hold_deadlines.next(),
+            self.hold_ends.next(),
         ]
         .into_iter()
         .flatten()

@@ -188,7 +188,8 @@ fn a_request_after_a_hold_that_is_long_overdue_asks_the_wmms_at_once() {
         lifetime: Lifetime(600),
     };
     net.node_address = Some(T2);
-    net.ask(socket(T2), W, binding.request()).unwrap();
+    let binding = net.newer(W, &binding);
+    net.ask(socket(T2), W, binding).unwrap();
     net.run_until(60_000);
     assert_eq!(known_to(&net, 0), Some((T1, true)));
     net.get(0);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use coap::Code;
 use comp::client::{self, HoldQueue};
-use comp::codec::{Command, Lifetime};
 use comp::{BindingMode, node};
 use handover::{BindingEvent, Mobility, Step};
 use support::*;
@@ -357,12 +356,8 @@ fn a_correspondent_that_knows_no_comp_is_forgotten_and_does_not_fail_the_binding
 #[test]
 fn a_binding_at_a_wmms_that_lost_its_table_becomes_a_registration() {
     let mut net = Net::registered(Setup::default());
-    let forget = Command::BindingUpdate {
-        p_addr: P,
-        t_addr: T1,
-        lifetime: Lifetime::ZERO,
-    };
-    net.ask(socket(T1), W, forget.request()).unwrap();
+    let empty = comp::mmt::Mmt::new(comp::Limits::default());
+    net.restart_wmms(ms(500), BindingMode::Direct, empty);
     net.node_address = Some(T2);
     net.node.bind(net.now, T2);
     net.run_until(1100);

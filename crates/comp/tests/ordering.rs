@@ -218,13 +218,37 @@ fn what_is_not_newer_is_answered_with_the_last_number_and_changes_nothing() {
 }
 
 #[test]
-fn messages_without_a_number_count_by_their_arrival() {
+fn messages_without_a_number_count_by_their_arrival_until_their_node_counts() {
     let mut net = Net::new(Setup::default());
-    for number in [None, Some(9), None, Some(3)] {
+    let gone = Command::Deregistration { p_addr: P };
+    for number in [None, None, Some(9)] {
         let answer = say(&mut net, W, &REGISTRATION, number);
         assert_eq!(answer.code.to_string(), "2.01", "{number:?}");
         let entry = net.wmms.mmt().get(P).unwrap();
         assert_eq!(entry.sequence, number.map(Sequence));
+    }
+    let before = net.table();
+    for command in [&REGISTRATION, &BINDING, &HOLD, &gone] {
+        let answer = say(&mut net, W, command, None);
+        assert_eq!(codec::parse_outdated(&answer), Some(Sequence(9)));
+        assert_eq!(entries(&net.table()), entries(&before), "{command:?}");
+    }
+    // Within a lifetime.
+    assert_eq!(say(&mut net, W, &gone, Some(10)).code.to_string(), "2.02");
+    let answer = say(&mut net, W, &REGISTRATION, None);
+    assert_eq!(answer.code.to_string(), "2.01");
+}
+
+#[test]
+fn a_client_believes_no_message_without_a_number_of_a_node_that_counts() {
+    let mut net = Net::registered(Setup::default());
+    net.get(0);
+    net.run_until(1100);
+    let known = net.clients[0].client().lbc().get(P).copied();
+    for command in [&BINDING, &HOLD] {
+        let answer = say(&mut net, client_address(0), command, None);
+        assert_eq!(answer.code.to_string(), "4.09");
+        assert_eq!(net.clients[0].client().lbc().get(P).copied(), known);
     }
 }
 

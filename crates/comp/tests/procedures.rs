@@ -32,7 +32,8 @@ fn binding(t_addr: std::net::Ipv6Addr, lifetime: u16) -> Command {
 impl Net {
     /// The answer to a command from somebody at `from`.
     fn command(&mut self, from: std::net::Ipv6Addr, to: std::net::Ipv6Addr, c: Command) -> Code {
-        self.ask(socket(from), to, c.request())
+        let request = self.newer(to, &c);
+        self.ask(socket(from), to, request)
             .map_or(Code::EMPTY, |r| r.code)
     }
 

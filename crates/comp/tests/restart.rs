@@ -64,18 +64,16 @@ fn holds_that_wait_are_bounded_per_source_and_free_again_when_answered() {
     net.restart_wmms(ms(500), BindingMode::Direct, net.table());
     // The client is silent, so every hold waits for its timeout.
     net.cut = Box::new(|_, d| *d.to.ip() == client_address(0));
-    let hold = || {
-        Command::Hold {
-            p_addr: P,
-            sleep: None,
-        }
-        .request()
+    let hold = Command::Hold {
+        p_addr: P,
+        sleep: None,
     };
     let limit = Limits::default().holds_per_source as u16;
     let greedy = Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 1);
     let ask = |net: &mut Net, port| {
         let from = SocketAddrV6::new(greedy, port, 0, 0);
-        net.ask(from, W, hold()).map(|response| response.code)
+        let request = net.newer(W, &hold);
+        net.ask(from, W, request).map(|response| response.code)
     };
     for port in 0..limit {
         assert_eq!(ask(&mut net, port), None, "it waits");

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use machine::{Machine, Transmit};
+use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -35,13 +36,18 @@ impl Ignored {
         self.0 += 1;
         (self.0 == 10_u64.pow(self.0.ilog10())).then_some(self.0)
     }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Runs a [`Machine`] on a socket.
 ///
-/// A message that cannot be sent is a lost message, whatever the kernel says about it (network
-/// unreachable while a node moves, address not available, connection refused, …): it is logged,
-/// and the machine's retransmission copes.
+/// A message that cannot be sent at once is a lost message, whatever the kernel says about it (no
+/// room in the socket's buffer, network unreachable while a node moves, too long, not permitted, …):
+/// it is counted and logged, and the machine's retransmission copes. Nothing waits for it.
 ///
 /// ```no_run
 /// # async fn run<M>(machine: M) -> Result<(), Box<dyn std::error::Error>>
@@ -61,9 +67,11 @@ impl Ignored {
 pub struct Driver<M: Machine, S: AsRawFd = Udp> {
     machine: M,
     socket: AsyncFd<S>,
-    /// The next messages to send; some stay here if the socket's buffer has no room.
+    /// The next messages to send; empty between two calls.
     unsent: VecDeque<Transmit<M::To>>,
     ignored: Ignored,
+    /// Messages that were not sent.
+    lost: Ignored,
     timer: Pin<Box<Sleep>>,
     /// What `timer` is set to.
     armed: Option<SimTime>,
@@ -88,6 +96,7 @@ where
             socket: unsafe { AsyncFd::register(socket) }?,
             unsent: VecDeque::new(),
             ignored: Ignored::default(),
+            lost: Ignored::default(),
             timer: Box::pin(sleep_until(Instant::now())),
             armed: None,
         })
@@ -153,7 +162,7 @@ where
 
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
         loop {
-            while !self.flush() && self.poll_writable(cx)?.is_ready() {}
+            self.flush();
             if let Some(event) = self.machine.poll_event() {
                 return Poll::Ready(Ok(event));
             }
@@ -171,31 +180,37 @@ where
         }
     }
 
-    fn poll_writable(&self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        Ok(self.socket.poll_write_ready(cx)?.map(drop))
-    }
-
-    /// Sends until the machine has nothing more or the socket no room, which is `false`.
-    fn flush(&mut self) -> bool {
+    /// Sends what the machine has; what cannot be sent at once is lost.
+    fn flush(&mut self) {
         loop {
             while self.unsent.len() < BATCH
                 && let Some(message) = self.machine.poll_transmit()
             {
-                self.unsent.push_back(message);
+                match self.socket.get_mut().admits(&message.to) {
+                    true => self.unsent.push_back(message),
+                    false => self.lose(&message, &"too much waits for its neighbour"),
+                }
             }
             if self.unsent.is_empty() {
-                return true;
+                return;
             }
-            let send = |socket: &S| socket.send(&self.unsent);
-            match self.socket.try_io(Interest::WRITABLE, send) {
+            match self.socket.get_mut().send(&self.unsent) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
-                    if let Some(Transmit { to, payload }) = self.unsent.pop_front() {
-                        debug!(?to, bytes = payload.len(), "not sent: {e}");
+                    if let Some(message) = self.unsent.pop_front() {
+                        self.lose(&message, &e);
                     }
                 }
             }
+        }
+    }
+
+    fn lose(&mut self, message: &Transmit<M::To>, reason: &dyn Display) {
+        let Transmit { to, payload } = message;
+        debug!(?to, bytes = payload.len(), "not sent: {reason}");
+        if let Some(times) = self.lost.another() {
+            warn!(?to, bytes = payload.len(), times, "not sent: {reason}");
         }
     }
 
@@ -275,26 +290,38 @@ where
     })
 }
 
-/// Whether a receive error reports an ICMP error to an earlier message, or an interruption: the
-/// socket is fine.
+/// Whether a receive error reports what became of an earlier message (icmpv6(7), and what a
+/// firewall says), or an interruption: the socket is fine.
 fn is_about_a_former_send(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
-        NetworkUnreachable,
+    use Errno::{
+        EACCES, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EINTR, EMSGSIZE, ENETDOWN,
+        ENETUNREACH, ENOBUFS, EPERM, EPROTO,
     };
-    matches!(
-        error.kind(),
-        ConnectionRefused
-            | ConnectionReset
-            | HostUnreachable
-            | Interrupted
-            | NetworkDown
-            | NetworkUnreachable
-    )
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    errno.is_some_and(|errno| {
+        matches!(
+            errno,
+            EACCES
+                | ECONNREFUSED
+                | ECONNRESET
+                | EHOSTDOWN
+                | EHOSTUNREACH
+                | EINTR
+                | EMSGSIZE
+                | ENETDOWN
+                | ENETUNREACH
+                | ENOBUFS
+                | EPERM
+                | EPROTO
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::net::SocketAddrV6;
+
     use super::*;
 
     #[test]
@@ -302,5 +329,129 @@ mod tests {
         let mut ignored = Ignored::default();
         let logged: Vec<u64> = (0..1_000_000).filter_map(|_| ignored.another()).collect();
         assert_eq!(logged, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]);
+    }
+
+    /// Answers whatever comes with three datagrams to a port where nobody may listen.
+    #[derive(Debug, Default)]
+    struct Talker(VecDeque<Transmit>);
+
+    impl Machine for Talker {
+        type From = SocketAddrV6;
+        type To = SocketAddrV6;
+        type Event = Infallible;
+        type Ignored = Infallible;
+
+        fn handle_datagram(
+            &mut self,
+            _: SimTime,
+            to: SocketAddrV6,
+            payload: &[u8],
+        ) -> Result<(), Infallible> {
+            let payload = payload.to_vec();
+            self.0
+                .extend(std::iter::repeat_n(Transmit { to, payload }, 3));
+            Ok(())
+        }
+        fn handle_timeout(&mut self, _: SimTime) {}
+        fn poll_transmit(&mut self) -> Option<Transmit> {
+            self.0.pop_front()
+        }
+        fn poll_timeout(&self) -> Option<SimTime> {
+            None
+        }
+        fn poll_event(&mut self) -> Option<Infallible> {
+            None
+        }
+    }
+
+    /// A socket that the kernel allows nothing but what is scripted; `Ok` sends one message.
+    #[derive(Debug)]
+    struct Scripted {
+        socket: std::net::UdpSocket,
+        script: VecDeque<Result<usize, Errno>>,
+        admitted: bool,
+    }
+
+    impl AsRawFd for Scripted {
+        fn as_raw_fd(&self) -> std::os::fd::RawFd {
+            self.socket.as_raw_fd()
+        }
+    }
+
+    impl Socket for Scripted {
+        type From = SocketAddrV6;
+        type To = SocketAddrV6;
+
+        fn receive(&mut self, _: impl FnMut(SocketAddrV6, &[u8])) -> io::Result<Received> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn admits(&mut self, _: &SocketAddrV6) -> bool {
+            self.admitted
+        }
+
+        fn send(&mut self, _: &VecDeque<Transmit>) -> io::Result<usize> {
+            let next = self.script.pop_front().expect("a send that was foreseen");
+            next.map_err(io::Error::from)
+        }
+    }
+
+    /// Runs a driver until it has said what three datagrams it wants to send; returns how many were
+    /// lost and what of the script is left.
+    fn lost(script: &[Result<usize, Errno>], admitted: bool) -> (u64, usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _inside = runtime.enter();
+        let socket = std::net::UdpSocket::bind("[::1]:0").unwrap();
+        let script = script.iter().copied().collect();
+        let socket = Scripted {
+            socket,
+            script,
+            admitted,
+        };
+        let mut driver = Driver::new(Talker::default(), socket).unwrap();
+        let from = "[::1]:9".parse().unwrap();
+        let heard = driver.with(|talker, now| talker.handle_datagram(now, from, b"?"));
+        heard.unwrap();
+        assert!(driver.unsent.is_empty(), "nothing waits");
+        (driver.lost.0, driver.socket().script.len())
+    }
+
+    #[test]
+    fn whatever_the_kernel_says_about_a_datagram_it_is_lost_and_the_next_one_is_sent() {
+        use Errno::{
+            EACCES, EADDRNOTAVAIL, EAGAIN, EMSGSIZE, ENETDOWN, ENETUNREACH, ENOBUFS, ENOMEM, EPERM,
+        };
+        let refusals = [
+            EACCES,
+            EADDRNOTAVAIL,
+            EAGAIN,
+            EMSGSIZE,
+            ENETDOWN,
+            ENETUNREACH,
+            ENOBUFS,
+            ENOMEM,
+            EPERM,
+        ];
+        for refusal in refusals {
+            assert_eq!(lost(&[Err(refusal), Ok(2)], true), (1, 0), "{refusal}");
+            let all = [Err(refusal); 3];
+            assert_eq!(lost(&all, true), (3, 0), "{refusal}");
+        }
+        assert_eq!(lost(&[Err(Errno::EINTR), Ok(3)], true), (0, 0));
+    }
+
+    #[test]
+    fn what_the_socket_does_not_admit_is_lost_without_a_system_call() {
+        assert_eq!(lost(&[], false), (3, 0));
+    }
+
+    #[test]
+    fn an_error_about_a_former_datagram_ends_nothing() {
+        let about = |errno: Errno| is_about_a_former_send(&errno.into());
+        assert!(about(Errno::EPERM) && about(Errno::EMSGSIZE) && about(Errno::EHOSTUNREACH));
+        assert!(!about(Errno::EBADF) && !about(Errno::ENOTSOCK));
     }
 }

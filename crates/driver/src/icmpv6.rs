@@ -104,7 +104,7 @@ impl Socket for Icmpv6 {
         })
     }
 
-    fn send(&self, messages: &VecDeque<Transmit<Ipv6Addr>>) -> io::Result<usize> {
+    fn send(&mut self, messages: &VecDeque<Transmit<Ipv6Addr>>) -> io::Result<usize> {
         let Some(Transmit { to, payload }) = messages.front() else {
             return Ok(0);
         };

@@ -12,6 +12,7 @@
 //! | [`icmpv6`] | [`Icmpv6`]: ICMPv6 messages of one type on one interface |
 //! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
 //! | [`clock`] | [`now`], and deadlines as tokio has them |
+//! | `room` | who may fill a send buffer |
 //! | `batch` | one system call receives many messages |
 
 mod batch;
@@ -20,6 +21,7 @@ pub mod driver;
 mod error;
 pub mod icmpv6;
 pub mod packet;
+mod room;
 pub mod socket;
 pub mod udp;
 

@@ -22,12 +22,18 @@ pub trait Socket: AsRawFd {
     /// Those of the system call.
     fn receive(&mut self, take: impl FnMut(Self::From, &[u8])) -> io::Result<Received>;
 
-    /// Sends the first of `messages`; returns how many were sent. One that is refused fails the
-    /// call that begins with it.
+    /// Whether a message for `to` may be sent now, which is asked once for each. One that may not is
+    /// lost.
+    fn admits(&mut self, _to: &Self::To) -> bool {
+        true
+    }
+
+    /// Sends the first of `messages` without waiting; returns how many were sent. One that is
+    /// refused fails the call that begins with it.
     ///
     /// # Errors
     /// Those of the system call, about the first message.
-    fn send(&self, messages: &VecDeque<Transmit<Self::To>>) -> io::Result<usize>;
+    fn send(&mut self, messages: &VecDeque<Transmit<Self::To>>) -> io::Result<usize>;
 }
 
 /// What one system call brought.

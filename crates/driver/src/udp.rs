@@ -1,16 +1,21 @@
-//! UDP datagrams in batches: one system call receives or sends many.
+//! UDP datagrams in batches: one system call receives or sends many, and none waits.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::Instant;
 
 use machine::Transmit;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn6, sendmmsg, sendto};
-use socket2::{Domain, Protocol, Type};
+use nix::sys::socket::sockopt::{SndBuf, SndBufForce};
+use nix::sys::socket::{
+    MsgFlags, MultiHeaders, SockaddrIn6, getsockopt, sendmmsg, sendto, setsockopt,
+};
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::batch::Slots;
 use crate::error::OpenError;
+use crate::room::Room;
 use crate::socket::{BATCH, Received, Socket};
 
 /// Slots that are offered where few datagrams come.
@@ -20,10 +25,27 @@ const FEW: usize = 2;
 /// would begin in the same few lines of the processor's caches.
 const SLOT_BYTES: usize = (1 << 16) + 192;
 
-/// A UDP socket that does not block.
+/// Bytes of datagrams that may wait for neighbour discovery, as the kernel counts them: 768 for a
+/// short one, of twice this. As many as 1,024 neighbours, which Linux has at most (`gc_thresh3`), can
+/// have wait at 8 datagrams each, and a quarter more.
+const SEND_BUFFER: usize = 4 << 20;
+
+nix::ioctl_read_bad!(
+    /// Bytes in the send buffer (udp(7), SIOCOUTQ).
+    outq,
+    nix::libc::TIOCOUTQ,
+    nix::libc::c_int
+);
+
+/// A UDP socket that does not block. It takes what comes to the host and to the groups that it has
+/// joined itself, of which a new one has none: what comes to a group of the host, such as ff02::1,
+/// is for nobody here (RFC 7252 §8 has a server join).
 #[derive(Debug)]
 pub struct Udp {
     socket: std::net::UdpSocket,
+    room: Room,
+    /// Bytes of the send buffer.
+    send_buffer: usize,
     slots: Slots<SockaddrIn6>,
     /// Slots that the next call offers.
     offered: usize,
@@ -64,10 +86,16 @@ impl Udp {
     /// Takes a bound IPv6 socket, for example one made in another network namespace.
     ///
     /// # Errors
-    /// When it cannot be kept from blocking.
+    /// When it cannot be kept from blocking, or has no such options.
     pub fn from_socket(socket: std::net::UdpSocket) -> io::Result<Udp> {
         socket.set_nonblocking(true)?;
+        SockRef::from(&socket).set_multicast_all_v6(false)?;
+        // Without CAP_NET_ADMIN it is as much as `net.core.wmem_max` allows.
+        setsockopt(&socket, SndBufForce, &SEND_BUFFER)
+            .or_else(|_| setsockopt(&socket, SndBuf, &SEND_BUFFER))?;
         Ok(Udp {
+            send_buffer: getsockopt(&socket, SndBuf)?,
+            room: Room::default(),
             socket,
             slots: Slots::new(BATCH, SLOT_BYTES, None),
             offered: FEW,
@@ -120,7 +148,30 @@ impl Socket for Udp {
         })
     }
 
-    fn send(&self, datagrams: &VecDeque<Transmit>) -> io::Result<usize> {
+    fn admits(&mut self, to: &SocketAddrV6) -> bool {
+        self.room.admits(Instant::now(), *to.ip())
+    }
+
+    fn send(&mut self, datagrams: &VecDeque<Transmit>) -> io::Result<usize> {
+        let sent = self.send_batch(datagrams);
+        if self.room.is_curious() {
+            let used = self.waiting().unwrap_or(0);
+            self.room.look(Instant::now(), used, self.send_buffer);
+        }
+        sent
+    }
+}
+
+impl Udp {
+    /// Bytes in the send buffer.
+    fn waiting(&self) -> io::Result<usize> {
+        let mut bytes = 0;
+        // SAFETY: the descriptor is open, and the request writes an int.
+        unsafe { outq(self.socket.as_raw_fd(), &mut bytes) }?;
+        Ok(usize::try_from(bytes).unwrap_or(0))
+    }
+
+    fn send_batch(&self, datagrams: &VecDeque<Transmit>) -> io::Result<usize> {
         let fd = self.socket.as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;
         if let [Some(one), None] = [datagrams.front(), datagrams.get(1)] {

@@ -48,6 +48,21 @@ impl<K: Ord + Copy> Deadlines<K> {
         }
     }
 
+    /// The deadline of `key`.
+    pub fn get(&self, key: K) -> Option<SimTime> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<SimTime> {
         self.by_time.first().map(|(at, _)| *at)

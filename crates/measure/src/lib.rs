@@ -56,5 +56,5 @@ pub mod signalling;
 pub mod text;
 
 pub use result::RunResult;
-pub use run::{MeasureError, analyze, run_dir};
+pub use run::{MeasureError, analyze, read_capture, run_dir};
 pub use selftest::selftest;

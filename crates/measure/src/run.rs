@@ -1,7 +1,7 @@
 //! A run directory, and the files of `wpanlab analyze`.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
@@ -73,10 +73,10 @@ pub enum MeasureError {
 /// measured.
 pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
     let path = dir.plan();
-    let text = read(&path, |p| fs::read_to_string(p))?;
+    let text = read(&path, |p| dir.files().read_to_string(p))?;
     let plan = Plan::from_yaml(&text).map_err(|source| MeasureError::Plan { path, source })?;
     let facts = read(&dir.facts(), RunFacts::read)?;
-    let events = events(&dir.events())?;
+    let events = events(dir)?;
     let air = match &plan.radio.phy {
         Some(_) => Some(read(&dir.air(), Facts::read)?),
         None => None,
@@ -87,7 +87,7 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
         for interface in client_interfaces(node) {
             if InterfaceCapture::find(&captures, client, interface).is_none() {
                 // Says what is wrong with it.
-                capture::read(dir.capture(client, interface))?;
+                read_capture(dir, &dir.capture(client, interface))?;
             }
         }
     }
@@ -98,7 +98,8 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
     }
     mark_captures(dir, captures, &events)?;
     let path = dir.result();
-    fs::write(&path, result.to_json()).map_err(|source| MeasureError::Write { path, source })?;
+    let written = dir.files().replace(&path, result.to_json().as_bytes());
+    written.map_err(|source| MeasureError::Write { path, source })?;
     Ok(result)
 }
 
@@ -123,7 +124,7 @@ pub fn analyze(files: &[PathBuf], options: &Options) -> (Analysis, Vec<ReadError
 /// Why a run did not come to its end; none if it did.
 fn ended_early(dir: &RunDir) -> Result<Option<String>, MeasureError> {
     let path = dir.error();
-    match fs::read_to_string(&path) {
+    match dir.files().read_to_string(&path) {
         Ok(why) => Ok(Some(why.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(MeasureError::Read { path, source }),
@@ -153,12 +154,22 @@ fn clients(plan: &Plan) -> impl Iterator<Item = (&str, &NodePlan)> {
         .map(|(name, node)| (name.as_str(), node))
 }
 
-fn events(path: &Path) -> Result<Vec<Event>, MeasureError> {
-    let file = read(path, |p| File::open(p))?;
-    read_all(BufReader::new(file)).map_err(|source| MeasureError::Events {
-        path: path.to_owned(),
-        source,
-    })
+fn events(dir: &RunDir) -> Result<Vec<Event>, MeasureError> {
+    let path = dir.events();
+    let file = read(&path, |p| dir.files().open(p))?;
+    read_all(BufReader::new(file)).map_err(|source| MeasureError::Events { path, source })
+}
+
+/// Reads a capture of the run directory whole, see [`capture::read`].
+///
+/// # Errors
+/// It is no regular file, is not there, or is not a capture.
+pub fn read_capture(dir: &RunDir, path: &Path) -> Result<Capture, ReadError> {
+    let file = path.display().to_string();
+    match dir.files().open(path) {
+        Ok(input) => Capture::from_reader(file, BufReader::new(input)),
+        Err(source) => Err(ReadError::Open { file, source }),
+    }
 }
 
 fn read<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, MeasureError> {
@@ -178,7 +189,7 @@ fn interface_captures(dir: &RunDir) -> Result<Vec<InterfaceCapture>, MeasureErro
         let Some((node, interface)) = stem.rsplit_once('.') else {
             continue; // Of the air, or all of them merged.
         };
-        let mut capture = capture::read(&path)?;
+        let mut capture = read_capture(dir, &path)?;
         capture.name = stem.clone().into_owned();
         // The only comments in these captures are those of an earlier measurement.
         capture.packets.iter_mut().for_each(|p| p.comment = None);
@@ -203,12 +214,16 @@ fn mark_captures(
         .map(|c| dir.capture(&c.node, &c.interface))
         .collect();
     let captures: Vec<Capture> = captures.into_iter().map(|c| c.capture).collect();
-    write_capture(&dir.merged_capture(), &capture::merge(&captures, &marks))?;
+    write_capture(
+        dir,
+        &dir.merged_capture(),
+        &capture::merge(&captures, &marks),
+    )?;
     for (path, mut capture) in paths.into_iter().zip(captures) {
         // A damaged file stays as it is: evidence.
         if capture.damage.is_none() {
             capture::annotate(&mut capture.packets, &marks);
-            write_capture(&path, &capture)?;
+            write_capture(dir, &path, &capture)?;
         }
     }
     Ok(())
@@ -229,16 +244,15 @@ fn capture_files(dir: &Path) -> Result<Vec<PathBuf>, MeasureError> {
 }
 
 /// Writes a capture file, or leaves the one that is there.
-fn write_capture(path: &Path, capture: &Capture) -> Result<(), MeasureError> {
-    let new = path.with_extension("new");
-    let write = || {
-        let file = File::create(&new).map_err(WriteError::Io)?;
-        let mut writer = Writer::new(BufWriter::new(file), &capture.interfaces)?;
+fn write_capture(dir: &RunDir, path: &Path, capture: &Capture) -> Result<(), MeasureError> {
+    let write = || -> Result<(), WriteError> {
+        let mut file = dir.files().new_file(path).map_err(WriteError::Io)?;
+        let mut writer = Writer::new(BufWriter::new(&mut file), &capture.interfaces)?;
         for packet in &capture.packets {
             writer.write(packet)?;
         }
         writer.finish()?;
-        fs::rename(&new, path).map_err(WriteError::Io)
+        file.commit().map_err(WriteError::Io)
     };
     write().map_err(|error| MeasureError::Write {
         path: path.to_owned(),

@@ -13,6 +13,7 @@ mod outage;
 mod signalling;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -468,4 +469,42 @@ fn tshark_opens_the_merged_capture_and_gives_the_delay_of_the_result() {
     };
     let delay = response("105") - response("104");
     assert!((delay - result.handovers[0].delay_s.unwrap()).abs() < 1e-3);
+}
+
+/// A run directory may have come from anywhere.
+#[test]
+fn what_lies_in_a_run_directory_is_measured_as_files_and_leads_nowhere() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let victim = elsewhere.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let plan = plan();
+    let wire = polls(&client_address(&plan));
+    let dir = run_directory(root.path(), &plan, &events(), &wire);
+    // In the places of what is written.
+    symlink(&victim, dir.result()).unwrap();
+    symlink(&victim, dir.merged_capture()).unwrap();
+    measure::run_dir(&dir).unwrap();
+    for file in [dir.result(), dir.merged_capture()] {
+        assert!(fs::symlink_metadata(&file).unwrap().is_file(), "{file:?}");
+    }
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    // In the places of what is read.
+    let capture = dir.capture("sensor", "wpan0");
+    for file in [dir.plan(), dir.facts(), dir.events(), capture] {
+        let kept = root.path().join("kept");
+        fs::rename(&file, &kept).unwrap();
+        symlink(&kept, &file).unwrap();
+        let refused = measure::run_dir(&dir).unwrap_err().to_string();
+        let named = file.display().to_string();
+        assert!(refused.starts_with(&named), "{refused}");
+        assert!(refused.contains("a symbolic link"), "{refused}");
+        fs::remove_file(&file).unwrap();
+        fs::rename(&kept, &file).unwrap();
+    }
+    // And of a directory.
+    fs::rename(dir.captures(), elsewhere.path().join("captures")).unwrap();
+    symlink(elsewhere.path().join("captures"), dir.captures()).unwrap();
+    let refused = measure::run_dir(&dir).unwrap_err().to_string();
+    assert!(refused.contains("captures is no directory"), "{refused}");
 }

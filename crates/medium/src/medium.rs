@@ -5,7 +5,7 @@ mod sender;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use units::{Channel, Rng, Seed, SimTime};
+use units::{Channel, LossRatio, Rng, Seed, SimTime};
 
 use crate::air::Air;
 use crate::energy::Energy;
@@ -37,6 +37,8 @@ pub struct Medium {
     transmissions: u64,
     /// Random numbers of receptions, by transmitter and receiver; made when first needed.
     reception_draws: BTreeMap<(RadioIndex, RadioIndex), Rng>,
+    /// Loss ratios of links, by transmitter and receiver, each with its random numbers.
+    loss_ratios: BTreeMap<(RadioIndex, RadioIndex), (LossRatio, Rng)>,
     curve: phy::Curve,
 }
 
@@ -54,6 +56,7 @@ impl Medium {
             frames: 0,
             transmissions: 0,
             reception_draws: BTreeMap::new(),
+            loss_ratios: BTreeMap::new(),
             curve: phy::Curve::new(),
         }
     }
@@ -65,6 +68,18 @@ impl Medium {
         self.air_mut(config.channel).join(index);
         self.radios.push(Radio::new(config, self.seed, self.now));
         index
+    }
+
+    /// Has transmissions between two radios lost by chance, in both directions, ACKs too, beyond
+    /// what noise and other transmissions destroy. Each transmission that ends from now on is
+    /// lost by itself: nothing comes in bursts.
+    pub fn set_loss_ratio(&mut self, a: RadioIndex, b: RadioIndex, ratio: LossRatio) {
+        for (from, to) in [(a, b), (b, a)] {
+            let name = |radio: RadioIndex| self.radios[radio.0].config.name.as_str();
+            let rng = || self.seed.rng(&["medium", "loss", name(from), name(to)]);
+            let fresh = (ratio, rng());
+            self.loss_ratios.entry((from, to)).or_insert(fresh).0 = ratio;
+        }
     }
 
     /// The latest instant that the medium was brought up to.

@@ -209,6 +209,8 @@ pub enum Reason {
     Collision,
     /// It was lost, and would have been without other transmissions, too.
     Noise,
+    /// It was lost by the link's loss ratio alone ([`crate::Medium::set_loss_ratio`]).
+    LinkLoss,
     /// Every attempt was lost, and not all for the same reason.
     RetriesExhausted,
     /// The sender's queue had no place for it.
@@ -230,6 +232,7 @@ impl fmt::Display for Reason {
             Reason::ChannelAccessFailure => "channel access failure",
             Reason::Collision => "collision",
             Reason::Noise => "noise",
+            Reason::LinkLoss => "link loss",
             Reason::RetriesExhausted => "retries exhausted",
             Reason::QueueFull => "queue full",
             Reason::NotOnChannel => "not on channel",

@@ -6,7 +6,7 @@ use common::*;
 use medium::{
     Fate, Kind, MacParams, Outcome, Output, Profile, RadioConfig, RadioIndex, Reason, SendOutcome,
 };
-use units::{Db, Dbm};
+use units::{Db, Dbm, LossRatio};
 
 #[test]
 fn a_full_queue_drops_the_newest_frame() {
@@ -271,6 +271,42 @@ fn with_silent(place: Option<usize>, its_loss: Option<f64>) -> Vec<Output> {
         }
     }
     outputs
+}
+
+#[test]
+fn a_links_loss_ratio_takes_its_share_of_data_and_acks_and_leaves_the_others_alone() {
+    let run = |ratio: Option<f64>| {
+        let radios = vec![radio(1), radio(2), radio(3)];
+        let mut world = World::new(7, Losses::all(60.0), radios);
+        if let Some(ratio) = ratio {
+            let (a, b) = (RadioIndex(0), RadioIndex(1));
+            world.medium.set_loss_ratio(a, b, LossRatio::of(ratio));
+        }
+        for i in 0..4000u32 {
+            let to = if i % 2 == 0 { 2 } else { 3 };
+            let at = at_us(50_000 * u64::from(i));
+            world.hand(at, 0, &data(1, to, 60, true, i as u8));
+            world.finish();
+        }
+        world
+    };
+    let count = |world: &World, ack: bool, to: usize, fate: Fate| {
+        let of_kind = world.transmissions();
+        let of_kind = of_kind.iter().filter(|t| (t.kind == Kind::Ack) == ack);
+        let fates = of_kind.flat_map(|t| &t.receptions);
+        fates.filter(|r| r.to.0 == to && r.fate == fate).count() as f64
+    };
+    let lossy = run(Some(0.3));
+    for (ack, to) in [(false, 1), (true, 0)] {
+        let lost = count(&lossy, ack, to, Fate::Lost(Reason::LinkLoss));
+        let got = count(&lossy, ack, to, Fate::Received);
+        // ACKs of the third radio come to the first one, too, and none of them is lost.
+        let got = if ack { got - 2000.0 } else { got };
+        let share = lost / (lost + got);
+        assert!((share - 0.3).abs() < 0.02, "{share} of {}", lost + got);
+    }
+    assert_eq!(count(&lossy, false, 2, Fate::Received), 2000.0);
+    assert_eq!(run(None).outputs, run(Some(0.0)).outputs);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use capture::{Interface, LinkType, Packet, TapHeader, Writer, tap};
+use files::Tree;
 use medium::{Fate, FrameReport, Kind, Reception, Transmission, mpdu};
 use topology::plan::NodeName;
 use units::SimTime;
@@ -51,7 +52,9 @@ pub(crate) fn open(
     lost_too: bool,
     file: PathBuf,
 ) -> Result<(Sender<Entry>, Recorder)> {
-    let out = File::create(&file).with_context(|| format!("create {}", file.display()))?;
+    let out = Tree::holding(&file)
+        .create(&file)
+        .with_context(|| format!("create {}", file.display()))?;
     let interface = Interface {
         name: "air".into(),
         link_type: LinkType::IEEE802_15_4_TAP,

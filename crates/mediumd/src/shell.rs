@@ -23,7 +23,7 @@ use propagation::{Field, Trace, Track};
 use rundir::air::Facts;
 use rundir::{Event, EventKind};
 use topology::Plan;
-use topology::plan::{NodeName, NodePlan, PhyPlan, RadioInterface};
+use topology::plan::{LossPlan, NodeName, NodePlan, PhyPlan, RadioInterface};
 use units::{Channel, SimTime};
 
 use crate::inbox::Inbox;
@@ -103,12 +103,15 @@ impl Shell {
         let mut medium = Medium::new(plan.seed, start);
         let mut names = Vec::new();
         let mut index = Index::new();
+        let mut addresses = BTreeMap::new();
         for (name, radio) in nodes_with_radio(plan) {
             let promiscuous = plan.nodes[name].handover().is_some();
             let added = medium.add_radio(radio_config(name, radio, phy, promiscuous));
             names.push(name.clone());
             index.insert(name.clone(), added);
+            addresses.insert(radio.eui64, added);
         }
+        set_losses(&mut medium, phy, &index)?;
         let path = Path {
             field: field(plan, phy, &index)?,
             origin: None,
@@ -137,7 +140,7 @@ impl Shell {
             on_notice,
             readings: Vec::new(),
             readings_due: None,
-            tally: Tally::default(),
+            tally: Tally::new(addresses),
             lateness_limit: phy.lateness_limit,
         })
     }
@@ -162,7 +165,7 @@ impl Shell {
                 self.tell_readings();
             }
             if !more {
-                return Ok(self.tally.finish(self.lateness_limit));
+                return Ok(self.tally.finish(self.lateness_limit, &self.names));
             }
             self.sleep()?;
         }
@@ -385,6 +388,18 @@ fn field(plan: &Plan, phy: &PhyPlan, index: &Index) -> Result<Field> {
         field.set_attenuation(a, b, Some(link.attenuation));
     }
     Ok(field)
+}
+
+/// Has the medium lose what the plan's links lose by chance.
+fn set_losses(medium: &mut Medium, phy: &PhyPlan, index: &Index) -> Result<()> {
+    for LossPlan { a, b, loss } in &phy.losses {
+        let known = |name: &str| {
+            let radio = index.get(name).copied();
+            radio.with_context(|| format!("loss of {a} and {b}: {name} has no radio"))
+        };
+        medium.set_loss_ratio(known(a)?, known(b)?, *loss);
+    }
+    Ok(())
 }
 
 /// The registers of every node that moves: one per candidate router.

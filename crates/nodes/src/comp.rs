@@ -3,14 +3,14 @@
 pub mod wmms;
 mod writer;
 
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
 
 use ::comp::node::{self, Node};
 use ::comp::{BindingMode, client};
 use anyhow::{Context, Result};
 use coap::message::PORT;
 use driver::{Driver, Udp};
-use handover::Mobility;
+use handover::{BindingEvent, Mobility};
 use topology::kind::comp::{self as plan, HoldQueuePlan};
 use units::SimTime;
 
@@ -21,6 +21,7 @@ use crate::mobility::{Adapter, Event};
 /// A CoMP node: the protocol is part of its CoAP endpoint.
 #[derive(Debug)]
 pub(crate) struct Comp {
+    p_addr: Ipv6Addr,
     coap: Driver<Node>,
 }
 
@@ -30,8 +31,9 @@ impl Comp {
     /// # Errors
     /// When the socket cannot be had.
     pub(crate) fn open(host: &Host, endpoint: &Endpoint, plan: &plan::Plan) -> Result<Comp> {
-        let node = Node::new(config(endpoint, plan), host.rng("coap"));
+        let node = Node::new(config(endpoint, plan), host.protocol_rng("coap"));
         Ok(Comp {
+            p_addr: plan.p_addr,
             coap: Driver::new(node, Udp::bind(endpoint.at)?)?,
         })
     }
@@ -52,6 +54,11 @@ impl Adapter for Comp {
                     return Ok(Event::Binding(event));
                 }
                 node::Event::Block { .. } => return Ok(Event::Block),
+                node::Event::Contested { removal } => {
+                    tracing::warn!(p_addr = %self.p_addr, "this node's entry was {removal}");
+                    let (p_addr, reason) = (self.p_addr, removal.into());
+                    return Ok(Event::Binding(BindingEvent::Removed { p_addr, reason }));
+                }
                 node::Event::RegistrationFailed { reason } => {
                     tracing::warn!(%reason, "registration at the WMMS failed; it is repeated");
                 }

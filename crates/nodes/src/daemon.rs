@@ -16,7 +16,7 @@ use topology::plan::{MobilityPlan, NodePlan, ServicePlan};
 use crate::application::Application;
 use crate::control::{Controls, Source};
 use crate::endpoint::Endpoint;
-use crate::host::{Events, Host, Interfaces};
+use crate::host::{Events, Host, Interfaces, entropy};
 use crate::mobility::{Adapter, WithoutMobility};
 use crate::radio_host::{self, LqiConfig, SignalSource};
 use crate::{comp, dhcpv6_server, router, services, wired};
@@ -93,6 +93,7 @@ impl Parts {
                 name: config.node.clone(),
                 seed: config.plan.seed,
                 crashes: config.crashes,
+                entropy: (!config.controlled).then(entropy).transpose()?,
                 events: Events::new(&config.node),
                 interfaces: config.interfaces.clone(),
                 state: config.state.clone(),
@@ -129,7 +130,7 @@ impl Parts {
 
     /// Starts the application, with the adapter of the node's mobility protocol.
     fn start_application(&mut self, config: &Config, node: &NodePlan) -> Result<()> {
-        let endpoint = Endpoint::of(node);
+        let endpoint = Endpoint::of(node, self.host.is_alone());
         match &node.mobility {
             None => {
                 let adapter = WithoutMobility::open(&self.host, &endpoint)?;

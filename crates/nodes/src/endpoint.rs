@@ -2,6 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
+use coap::Tokens;
 use coap::message::PORT;
 use topology::plan::{CoapPlan, CongestionControl, NodePlan};
 
@@ -17,8 +18,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// That of the plan.
-    pub(crate) fn of(node: &NodePlan) -> Endpoint {
+    /// That of the plan, of a daemon in a run or alone.
+    pub(crate) fn of(node: &NodePlan, alone: bool) -> Endpoint {
         let address = match node.is_router() {
             true => node.address,
             false => Ipv6Addr::UNSPECIFIED,
@@ -26,13 +27,18 @@ impl Endpoint {
         let port = if node.speaks_coap() { PORT } else { 0 };
         Endpoint {
             at: SocketAddrV6::new(address, port, 0, 0),
-            params: node.coap.as_ref().map(params).unwrap_or_default(),
+            params: (node.coap.as_ref())
+                .map(|coap| params(coap, alone))
+                .unwrap_or_default(),
         }
     }
 }
 
-/// The transmission parameters of a plan for an endpoint.
-pub(crate) fn params(plan: &CoapPlan) -> coap::Params {
+/// The transmission parameters of a plan for an endpoint, in a run or alone. Alone, where there are
+/// strangers, tokens are what nobody can guess, and sources show where they are if the plan does not
+/// say otherwise; in a run messages are as short as the papers have them.
+pub(crate) fn params(plan: &CoapPlan, alone: bool) -> coap::Params {
+    let verify_sources = plan.verify_sources.unwrap_or(alone);
     coap::Params {
         ack_timeout: plan.ack_timeout,
         ack_random_factor: plan.ack_random_factor,
@@ -48,6 +54,40 @@ pub(crate) fn params(plan: &CoapPlan) -> coap::Params {
             CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
         },
         confirm_notifications: plan.confirm_notifications,
+        tokens: match alone || verify_sources {
+            true => Tokens::Random,
+            false => Tokens::Counted,
+        },
+        verify_sources,
         ..coap::Params::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(coap: &str) -> CoapPlan {
+        let text = format!(
+            "version: 1\nname: wary\n{coap}nodes:\n  er1: {{ role: edge-router }}\n  wall: {{ role: sensor, \
+             attached_to: er1 }}\nscenario: {{ duration: 5 s }}\n"
+        );
+        let plan = topology::load("wary.yaml", &text, topology::Overrides::default());
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        plan.nodes["wall"].coap.clone().expect("it speaks CoAP")
+    }
+
+    #[test]
+    fn strangers_are_met_outside_a_run_unless_the_plan_says_otherwise() {
+        let of = |coap: &str, alone| {
+            let params = params(&plan(coap), alone);
+            (params.verify_sources, params.tokens)
+        };
+        assert_eq!(of("", false), (false, Tokens::Counted));
+        assert_eq!(of("", true), (true, Tokens::Random));
+        let never = "coap: { verify_sources: false }\n";
+        assert_eq!(of(never, true), (false, Tokens::Random));
+        let always = "coap: { verify_sources: true }\n";
+        assert_eq!(of(always, false), (true, Tokens::Random));
     }
 }

@@ -1,14 +1,16 @@
 //! What every part of a daemon is given: events out, names, randomness, the clock.
 
 use std::cell::Cell;
-use std::io::Write;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use rundir::{Event, EventKind};
-use units::{Seed, SimTime};
+use rundir::EventKind;
+use units::Seed;
 
+pub(crate) use crate::events::Events;
 pub(crate) use driver::{instant, now};
 pub(crate) use machine::earlier;
 
@@ -37,6 +39,8 @@ pub(crate) struct Host {
     pub(crate) seed: Seed,
     /// How often the node crashed before.
     pub(crate) crashes: u32,
+    /// Outside a run: what nobody knows, drawn for this life of the daemon.
+    pub(crate) entropy: Option<Seed>,
     pub(crate) events: Events,
     pub(crate) interfaces: Interfaces,
     /// Directory of what outlives the daemon.
@@ -46,15 +50,30 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// The generator of this node for `purpose`. After a crash it is another one: a Message ID
-    /// MUST NOT be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4), and a node that has
-    /// lost its state cannot know which ones it used.
+    /// The generator of this node for `purpose`, which the seed decides, also outside a run: for what
+    /// a service does. After a crash it is another one.
     pub(crate) fn rng(&self, purpose: &str) -> units::Rng {
         let life = format!("after crash {}", self.crashes);
         match self.crashes {
             0 => self.seed.rng(&["node", &self.name, purpose]),
             _ => self.seed.rng(&["node", &self.name, purpose, &life]),
         }
+    }
+
+    /// The generator of a protocol. In a run the seed decides, for each life of the node. Outside a
+    /// run nobody counts lives, and strangers may know the plan: it is the operating system's. A
+    /// Message ID MUST NOT be used again within EXCHANGE_LIFETIME (RFC 7252 §4.4), and a node that
+    /// has lost its state cannot know which ones it used.
+    pub(crate) fn protocol_rng(&self, purpose: &str) -> units::Rng {
+        match self.entropy {
+            None => self.rng(purpose),
+            Some(entropy) => entropy.rng(&["node", &self.name, purpose]),
+        }
+    }
+
+    /// Whether the daemon is not part of a run: there are strangers.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.entropy.is_some()
     }
 
     /// A part is ready: to be said once by each. The node is when the last one is.
@@ -71,82 +90,53 @@ impl Host {
     }
 }
 
-/// Writes a node's events as JSON lines on standard output.
-#[derive(Clone, Debug)]
-pub(crate) struct Events {
-    node: String,
-    /// Lines for the next [`Events::flush`].
-    queued: Vec<u8>,
+/// What the operating system's generator gives (random(4)).
+///
+/// # Errors
+/// When it is not to be had.
+pub(crate) fn entropy() -> Result<Seed> {
+    let mut bytes = [0; 8];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.context("/dev/urandom")?;
+    Ok(Seed(u64::from_be_bytes(bytes)))
 }
 
-/// Bytes of lines that wait for each other at most: what a pipe takes at once.
-const QUEUE_BYTES: usize = 1 << 16;
+#[cfg(test)]
+mod tests {
+    use rand_core::Rng as _;
 
-impl Events {
-    /// Events of `node`.
-    pub(crate) fn new(node: &str) -> Events {
-        Events {
-            node: node.to_owned(),
-            queued: Vec::new(),
+    use super::*;
+
+    fn host(crashes: u32, entropy: Option<Seed>) -> Host {
+        Host {
+            name: "wall".into(),
+            seed: Seed(7),
+            crashes,
+            entropy,
+            events: Events::new("wall"),
+            interfaces: Interfaces::default(),
+            state: PathBuf::new(),
+            unready: Rc::new(Cell::new(0)),
         }
     }
 
-    /// Reports an event of this instant.
-    ///
-    /// # Errors
-    /// When standard output is closed: whoever started the daemon is gone.
-    pub(crate) fn report(&self, kind: EventKind) -> Result<()> {
-        let mut line = Vec::new();
-        let event = self.push_line(&mut line, now(), kind)?;
-        // The medium waits for some events, and nobody for the log.
-        write(&line)?;
-        tracing::info!(kind = ?event.kind);
-        Ok(())
+    #[test]
+    fn in_a_run_the_seed_decides_and_every_life_has_a_stream_of_its_own() {
+        let first = |crashes| host(crashes, None).protocol_rng("coap").next_u64();
+        assert_eq!(first(0), Seed(7).rng(&["node", "wall", "coap"]).next_u64());
+        assert_eq!(first(1), first(1));
+        assert!(first(0) != first(1) && first(1) != first(2));
     }
 
-    /// Reports an event of this instant with the next [`Events::flush`], which has to come before
-    /// the part waits: one system call for all that happens at once.
-    ///
-    /// # Errors
-    /// As [`Events::report`].
-    pub(crate) fn queue(&mut self, kind: EventKind) -> Result<()> {
-        let mut lines = std::mem::take(&mut self.queued);
-        let event = self.push_line(&mut lines, now(), kind)?;
-        tracing::info!(kind = ?event.kind);
-        self.queued = lines;
-        match self.queued.len() < QUEUE_BYTES {
-            true => Ok(()),
-            false => self.flush(),
-        }
-    }
-
-    /// Writes what is queued.
-    ///
-    /// # Errors
-    /// As [`Events::report`].
-    pub(crate) fn flush(&mut self) -> Result<()> {
-        if !self.queued.is_empty() {
-            write(&self.queued)?;
-            self.queued.clear();
-        }
-        Ok(())
-    }
-
-    fn push_line(&self, lines: &mut Vec<u8>, at: SimTime, kind: EventKind) -> Result<Event> {
-        let event = Event {
-            time_ns: at.as_nanos(),
-            node: self.node.clone(),
-            kind,
+    #[test]
+    fn outside_a_run_no_life_is_like_another_and_services_follow_the_seed() {
+        let lives: Vec<Host> = (0..2).map(|_| host(0, Some(entropy().unwrap()))).collect();
+        let [one, other] = lives.as_slice() else {
+            panic!("two")
         };
-        serde_json::to_writer(&mut *lines, &event).context("event as JSON")?;
-        lines.push(b'\n');
-        Ok(event)
+        let first = |host: &Host| host.protocol_rng("coap").next_u64();
+        assert_ne!(first(one), first(other));
+        assert_ne!(first(one), host(0, None).protocol_rng("coap").next_u64());
+        assert_eq!(one.rng("polls").next_u64(), other.rng("polls").next_u64());
     }
-}
-
-fn write(lines: &[u8]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(lines)
-        .and_then(|()| out.flush())
-        .context("write an event to standard output")
 }

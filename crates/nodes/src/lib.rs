@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | `daemon` | which parts a node has; control lines for all of them |
 //! | `host` | what every part is given: events out, names, randomness, the clock |
+//! | `events` | events out, and no more than anybody wants to read |
 //! | `control` | control lines in |
 //! | `router` | an edge router: advertisements, relay agent; forwarding is the kernel's |
 //! | `dhcpv6_server` | DHCPv6 server |
@@ -41,6 +42,7 @@ mod control;
 mod daemon;
 mod dhcpv6_server;
 mod endpoint;
+mod events;
 mod host;
 mod mobility;
 mod radio;

@@ -132,10 +132,10 @@ impl<A: Adapter> RadioHost<A> {
         let lowpan = &host.interfaces.lowpan;
         let solicitor = Solicitor::new(
             solicitor_config(&plan, &radio),
-            host.rng("router-solicitations"),
+            host.protocol_rng("router-solicitations"),
         )?;
         let icmpv6 = Icmpv6::open(lowpan, &[ALL_NODES], ROUTER_ADVERTISEMENT, HOP_LIMIT)?;
-        let dhcp = dhcpv6::Client::new(dhcp_config(&plan, &radio), host.rng("dhcpv6"))?;
+        let dhcp = dhcpv6::Client::new(dhcp_config(&plan, &radio), host.protocol_rng("dhcpv6"))?;
         let dhcp_socket = Udp::open(CLIENT_PORT, Some(lowpan))?;
         Ok(RadioHost {
             controls,

@@ -27,7 +27,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let lowpan = host.interfaces.lowpan.clone();
     let config = advertiser_config(&plan, eui64);
-    let advertiser = Advertiser::new(config, host.rng("router-advertisements"))?;
+    let advertiser = Advertiser::new(config, host.protocol_rng("router-advertisements"))?;
     let icmpv6 = Icmpv6::open(&lowpan, &[ALL_ROUTERS], ROUTER_SOLICITATION, HOP_LIMIT)?;
     let mut advertiser = Driver::new(advertiser, icmpv6)?;
     let mut relay = match plan.dhcpv6_server {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use capture::decode::{Decoder, Frame};
 use capture::{Capture, LinkType, TapHeader};
+use measure::read_capture;
 use medium::mpdu::{self, Header};
 use rundir::RunDir;
 use topology::Plan;
@@ -85,7 +86,7 @@ pub fn wireless_delays(plan: &Plan, dir: &RunDir) -> Vec<f64> {
             (_, Some(_)) => ("lowpan0", &mut nodes),
             _ => continue,
         };
-        if let Ok(capture) = capture::read(dir.capture(name, interface)) {
+        if let Ok(capture) = read_capture(dir, &dir.capture(name, interface)) {
             note_datagrams(&capture, seen);
         }
     }

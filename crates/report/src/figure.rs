@@ -6,15 +6,21 @@
 //! | [`map`] | the topology, and the area to scale |
 //! | [`handover`] | the phases of handovers, and the Message IDs around them |
 //! | [`traffic`] | Message IDs and round-trip times over the run; losses with reasons |
+//! | [`observers`] | who observes what |
+//! | [`links`] | delivery from radio to radio |
+//! | [`files`] | captures and other files, to be opened |
 //! | [`radio`] | signal strength with the trigger; energy; the air |
 //! | [`paper`] | figures 15 to 17 of the CoMP paper with the run in them |
 //! | [`spread`] | distributions over the runs of a sweep |
 //! | [`loss`] | losses of a sweep beside lambda * D |
 //! | [`over`] | figures of a sweep over the parameter that it varies |
 
+pub mod files;
 pub mod handover;
+pub mod links;
 pub mod loss;
 pub mod map;
+pub mod observers;
 pub mod over;
 pub mod paper;
 pub mod radio;
@@ -103,6 +109,8 @@ pub enum Block {
     Folded(String, Vec<Block>),
     /// Text in a fixed font.
     Code(String),
+    /// Files of the directory that is shown, and what is in them.
+    Links(Vec<(String, String)>),
 }
 
 /// A part of the report.

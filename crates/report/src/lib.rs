@@ -38,7 +38,7 @@ use std::time::Duration;
 use measure::calls::{Calls, Tally};
 use measure::distribution::Point;
 use measure::result::Outcome;
-use rundir::RunDir;
+use rundir::{Made, RunDir};
 
 use chart::WIDE;
 use figure::paper::Measured;
@@ -94,9 +94,16 @@ impl Report {
         Ok(of_run(&Run::read(&run_dir)))
     }
 
-    /// One self-contained HTML page, which is well-formed XML too.
+    /// One self-contained HTML page, which is well-formed XML too, to stand in the directory that it
+    /// shows.
     pub fn html(&self) -> String {
-        page::page(&self.head, &self.sections)
+        page::page(&self.head, &self.sections, "")
+    }
+
+    /// The same page to be written to `file`: its links to captures lead from there to `dir`, which
+    /// was read.
+    pub fn html_at(&self, file: &Path, dir: &Path) -> String {
+        page::page(&self.head, &self.sections, &page::way(file, dir))
     }
 
     /// Every figure: a name for its file (without `.svg`), and the file.
@@ -136,6 +143,7 @@ fn of_run(run: &Run) -> Report {
         let measured = measured.as_ref().map(<[_; 1]>::as_slice);
         sections.push(figure::paper::section(measured));
     }
+    sections.push(figure::files::section(run));
     sections.push(plan_section(run.plan_text.as_deref()));
     let head = Head {
         title: format!("{}: run report", topology_name(run)),
@@ -144,7 +152,7 @@ fn of_run(run: &Run) -> Report {
         facts: facts(run),
         expectations: run.result.expectations.clone(),
         uncovered: run.result.uncovered.clone(),
-        notes: notes(&run.result),
+        notes: notes(run),
         problems: run.problems.clone(),
     };
     Report {
@@ -219,14 +227,17 @@ fn tiles(result: &Keys) -> Vec<(String, String)> {
 }
 
 /// What the measurement noted, and where accounts and captures do not fit together.
-fn notes(result: &Keys) -> Vec<String> {
+fn notes(run: &Run) -> Vec<String> {
+    let result = &run.result;
+    let warned = run.made.iter().flat_map(|made| &made.warnings);
+    let warned = warned.map(|warning| format!("said of the topology before the run: {warning}"));
     let clients = result.calls.iter().flat_map(|calls| &calls.clients);
     let differences = clients.flat_map(|c| {
         let of_client = c.differences.iter();
         of_client.map(move |difference| format!("{}: {difference}", c.client))
     });
     let notes = result.notes.iter().flatten().cloned();
-    notes.chain(differences).collect()
+    notes.chain(differences).chain(warned).collect()
 }
 
 fn facts(run: &Run) -> Vec<(String, String)> {
@@ -273,7 +284,19 @@ fn facts(run: &Run) -> Vec<(String, String)> {
     let known = |(name, value): (&str, Option<String>)| {
         (name.to_owned(), value.unwrap_or_else(|| "not known".into()))
     };
-    facts.into_iter().map(known).collect()
+    let facts = facts.into_iter().map(known);
+    facts.chain(made(run.made.as_ref())).collect()
+}
+
+/// When and by which command it was made, if that is known.
+fn made(made: Option<&Made>) -> Vec<(String, String)> {
+    let told = |made: &Made| {
+        [
+            ("date".to_owned(), made.started.clone()),
+            ("command line".to_owned(), made.command.clone()),
+        ]
+    };
+    made.map(told).into_iter().flatten().collect()
 }
 
 fn suite(run: &Run, topology: String) -> Suite {
@@ -495,5 +518,6 @@ fn sweep_facts(sweep: &Sweep, suites: &[Suite]) -> Vec<(String, String)> {
     let known = |(name, value): (String, Option<String>)| {
         (name, value.unwrap_or_else(|| "not known".into()))
     };
-    facts.into_iter().map(known).collect()
+    let facts = facts.into_iter().map(known);
+    facts.chain(made(sweep.made.as_ref())).collect()
 }

@@ -1,18 +1,20 @@
 //! The files of a run directory. What is missing or cannot be understood becomes a sentence, and
 //! whatever else is there is used.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader};
 use std::path::Path;
 
+use files::Tree;
 use measure::analysis::Analysis;
 use measure::assemble::{analysis, client_interfaces};
 use measure::calls::Calls;
 use measure::mobility::{GivenUp, NodeHandover, handovers, scenario_start};
+use measure::read_capture;
 use measure::result::{Expectation, Flow, Handover, RadioUse, Requests, Scenario};
 use rundir::air::Facts;
 use rundir::event::read_all;
-use rundir::{Event, RunDir, RunFacts};
+use rundir::{Event, Made, RunDir, RunFacts};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use topology::Plan;
@@ -32,6 +34,10 @@ pub struct Run {
     pub plan: Option<Plan>,
     /// `run.json`.
     pub facts: Option<RunFacts>,
+    /// `made.json`; absent in the directories of before, and of the runs of a sweep.
+    pub made: Option<Made>,
+    /// Names of the files for a reader, relative to the directory: the captures first.
+    pub files: Vec<String>,
     /// `result.json`.
     pub result: Keys,
     /// `events.jsonl`.
@@ -101,7 +107,7 @@ impl Run {
             name: name_of(dir.root()),
             ..Run::default()
         };
-        run.plan_text = run.file(&dir.plan(), |p| fs::read_to_string(p));
+        run.plan_text = run.file(&dir.plan(), |p| dir.files().read_to_string(p));
         if let Some(text) = &run.plan_text {
             match Plan::from_yaml(text) {
                 Ok(plan) => run.plan = Some(plan),
@@ -109,17 +115,19 @@ impl Run {
             }
         }
         run.facts = run.file(&dir.facts(), RunFacts::read);
-        if let Some(Value::Object(keys)) = run.file(&dir.result(), json) {
+        if let Some(Value::Object(keys)) = run.file(&dir.result(), |p| json(dir.files(), p)) {
             let phy = run.plan.as_ref().is_some_and(|p| p.radio.phy.is_some());
             run.result = Keys::of(&keys, phy, &mut run.problems);
         }
-        if let Some(file) = run.file(&dir.events(), |p| File::open(p)) {
+        if let Some(file) = run.file(&dir.events(), |p| dir.files().open(p)) {
             match read_all(BufReader::new(file)) {
                 Ok(events) => run.events = Some(events),
                 Err(error) => run.problem(&dir.events(), &error),
             }
         }
         run.records = handovers(run.events.as_deref().unwrap_or_default());
+        run.made = made(&dir.made(), &mut run.problems);
+        run.files = files(dir);
         run.captures(dir);
         run
     }
@@ -159,8 +167,8 @@ impl Run {
         self.records.iter().find(same)
     }
 
-    fn capture(&mut self, file: &Path) -> Option<capture::Capture> {
-        let capture = self.file(file, |p| capture::read(p).map_err(io::Error::other))?;
+    fn capture(&mut self, dir: &RunDir, file: &Path) -> Option<capture::Capture> {
+        let capture = self.file(file, |p| read_capture(dir, p).map_err(io::Error::other))?;
         if let Some(damage) = &capture.damage {
             self.problem(file, damage);
         }
@@ -182,7 +190,7 @@ impl Run {
                     continue;
                 }
                 let files = client_interfaces(node).map(|i| dir.capture(name, i));
-                let own: Option<Vec<_>> = files.map(|file| self.capture(&file)).collect();
+                let own: Option<Vec<_>> = files.map(|file| self.capture(dir, &file)).collect();
                 if let Some(own) = own {
                     let analysis = analysis(&plan, &events, name, &own);
                     self.clients.push((name.clone(), analysis));
@@ -190,7 +198,7 @@ impl Run {
             }
             self.events = (!events.is_empty()).then_some(events);
             if plan.radio.phy.is_some() {
-                let read = |p: &Path| capture::read(p).map_err(io::Error::other);
+                let read = |p: &Path| read_capture(dir, p).map_err(io::Error::other);
                 if let Some(capture) = self.file(&dir.air_capture(), read) {
                     self.heard = air::heard(&plan, &capture, |time| self.seconds(time));
                 }
@@ -205,7 +213,7 @@ impl Run {
             Ok(value) => Some(value),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.problems
-                    .push(format!("{} is not there", name_of(path)));
+                    .push(format!("{} is not there", last_part(path)));
                 None
             }
             Err(error) => {
@@ -216,7 +224,7 @@ impl Run {
     }
 
     fn problem(&mut self, path: &Path, what: &dyn std::fmt::Display) {
-        let text = format!("{} cannot be understood: {what}", name_of(path));
+        let text = format!("{} cannot be understood: {what}", last_part(path));
         self.problems.push(text);
     }
 }
@@ -277,9 +285,36 @@ impl Reader<'_> {
     }
 }
 
+/// What `made.json` says. That it is not there is no problem.
+pub fn made(path: &Path, problems: &mut Vec<String>) -> Option<Made> {
+    match Made::read(path) {
+        Ok(made) => Some(made),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            problems.push(format!("{} cannot be understood: {error}", name_of(path)));
+            None
+        }
+    }
+}
+
+/// The files that a reader may want to open: all captures, the merged one first, and the others
+/// that are there.
+fn files(dir: &RunDir) -> Vec<String> {
+    let captures = fs::read_dir(dir.captures()).into_iter().flatten().flatten();
+    let mut captures: Vec<String> = captures
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".pcapng"))
+        .collect();
+    captures.sort_by_key(|name| (name != "all.pcapng", name != "air.pcapng", name.clone()));
+    let captures = captures.into_iter().map(|name| format!("captures/{name}"));
+    let others = [dir.result(), dir.events(), dir.plan(), dir.error()];
+    let others = others.into_iter().filter(|path| path.exists());
+    captures.chain(others.map(|path| name_of(&path))).collect()
+}
+
 /// A JSON object. Anything else is said to be none.
-pub fn json(path: &Path) -> io::Result<Value> {
-    let value: Value = serde_json::from_slice(&fs::read(path)?)?;
+pub fn json(files: Tree<'_>, path: &Path) -> io::Result<Value> {
+    let value: Value = serde_json::from_slice(&files.read(path)?)?;
     if value.is_object() {
         Ok(value)
     } else {
@@ -287,9 +322,13 @@ pub fn json(path: &Path) -> io::Result<Value> {
     }
 }
 
+/// What a directory is called, by whatever way it is reached.
+pub fn name_of(dir: &Path) -> String {
+    last_part(&fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()))
+}
+
 /// Last part of a path, for people.
-pub fn name_of(path: &Path) -> String {
-    let full = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = full.file_name().unwrap_or(full.as_os_str());
+fn last_part(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }

@@ -1,5 +1,7 @@
 //! Sections as one HTML page that needs nothing beside itself. It is well-formed XML, too.
 
+use std::path::Path;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use measure::result::{Expectation, Outcome};
 
@@ -30,10 +32,13 @@ pub struct Head {
 
 const CSS: &str = include_str!("page.css");
 /// Nothing is fetched from anywhere, whatever the page holds.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-8eqcpvzXBUYyjXCoDmjz91wfrjIQllGf9rKDZZA+r7A='";
+/// Sorts a table by a column whose head is clicked. Without it everything is legible.
+const SCRIPT: &str = include_str!("page.js");
 
-/// The page.
-pub fn page(head: &Head, sections: &[Section]) -> String {
+/// The page. `base` is the way from it to the directory that is shown, empty or with a `/` at the
+/// end.
+pub fn page(head: &Head, sections: &[Section], base: &str) -> String {
     let css = format!(
         ":root{{color-scheme:light dark;{LIGHT}}}@media screen and (prefers-color-scheme:dark){{:root{{{DARK}}}}}{CSS}{}",
         style()
@@ -65,10 +70,11 @@ pub fn page(head: &Head, sections: &[Section]) -> String {
                     @for section in sections {
                         section id=(section.id) {
                             h2 { (section.title) }
-                            @for block in &section.blocks { (render(block)) }
+                            @for block in &section.blocks { (render(block, base)) }
                         }
                     }
                 }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
@@ -139,17 +145,27 @@ pub fn measured(e: &Expectation) -> String {
     }
 }
 
-fn render(block: &Block) -> Markup {
+fn render(block: &Block, base: &str) -> Markup {
     html! {
         @match block {
             Block::Figure(figure) => { (render_figure(figure)) }
             Block::Text(text) => { p { (text) } }
             Block::Missing(text) => { p class="missing" { (text) } }
             Block::Code(text) => { pre { (text) } }
+            Block::Links(files) => {
+                ul {
+                    @for (file, about) in files {
+                        li {
+                            a href={ (base) (file) } { (file) }
+                            @if !about.is_empty() { ": " (about) }
+                        }
+                    }
+                }
+            }
             Block::Folded(title, blocks) => {
                 details {
                     summary { (title) }
-                    @for block in blocks { (render(block)) }
+                    @for block in blocks { (render(block, base)) }
                 }
             }
             Block::Table(heads, rows) => {
@@ -186,6 +202,34 @@ fn render_figure(figure: &Figure) -> Markup {
     }
 }
 
+/// The way from the page `file` to the directory `dir`, as a link begins: empty if the page stands
+/// there.
+pub fn way(file: &Path, dir: &Path) -> String {
+    let from = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (from, to) = (whole(from), whole(dir));
+    let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = from[common..].iter().map(|_| "../".to_owned());
+    let down = to[common..].iter().map(|part| {
+        let name = part.as_os_str().to_string_lossy();
+        format!("{}/", encoded(&name))
+    });
+    up.chain(down).collect()
+}
+
+/// A part of a path as a link has it (RFC 3986 §2.1).
+fn encoded(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) => char::from(b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    name.bytes().map(byte).collect()
+}
+
 /// `id` as the name of a file and of an anchor: letters, digits, `-`, `_` and `.`.
 pub fn file_stem(id: &str) -> String {
     let safe = |c: char| {
@@ -200,7 +244,51 @@ pub fn file_stem(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::is_figure;
+    use std::fs;
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// RFC 4648 §4.
+    fn base64(bytes: &[u8]) -> String {
+        let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let group = |group: &[u8]| {
+            let bits = (0..3).fold(0u32, |bits, i| {
+                bits << 8 | u32::from(group.get(i).copied().unwrap_or(0))
+            });
+            let digit = |i: usize| match i <= group.len() {
+                true => char::from(digits[(bits >> (18 - 6 * i) & 63) as usize]),
+                false => '=',
+            };
+            (0..4).map(digit).collect::<String>()
+        };
+        bytes.chunks(3).map(group).collect()
+    }
+
+    #[test]
+    fn the_policy_lets_the_pages_own_script_run_and_no_other() {
+        assert_eq!(base64(b"fo"), "Zm8=");
+        let hash = base64(&Sha256::digest(SCRIPT));
+        assert!(
+            POLICY.contains(&format!("script-src 'sha256-{hash}'")),
+            "{hash}"
+        );
+        assert!(!SCRIPT.contains(['<', '&']), "it stands in XML as it is");
+    }
+
+    #[test]
+    fn links_lead_from_the_page_to_the_run_wherever_it_stands() {
+        let base = tempfile::tempdir().unwrap();
+        let run = base.path().join("my runs/a");
+        fs::create_dir_all(&run).unwrap();
+        fs::create_dir_all(base.path().join("pages/x")).unwrap();
+        let way = |page: &str| way(&base.path().join(page), &run);
+        assert_eq!(way("my runs/a/report.html"), "");
+        assert_eq!(way("my runs/a.html"), "a/");
+        assert_eq!(way("page.html"), "my%20runs/a/");
+        assert_eq!(way("pages/x/a.html"), "../../my%20runs/a/");
+    }
 
     #[test]
     fn figures_are_aligned_and_words_are_not() {

@@ -1,15 +1,14 @@
 //! The files of a sweep: many runs of one topology over seeds, and perhaps over values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use measure::distribution::{Distribution, HandoverRow, Point, Row};
-use rundir::SweepDir;
+use rundir::{Made, SweepDir};
 use serde::Deserialize;
 use topology::Plan;
 
-use crate::load::{json, name_of};
+use crate::load::{json, made, name_of};
 
 const MANIFEST: &str = SweepDir::MANIFEST;
 const RUNS: &str = SweepDir::RUNS;
@@ -60,6 +59,8 @@ pub struct Sweep {
     pub name: String,
     /// `sweep.json`.
     pub manifest: Manifest,
+    /// `made.json`; absent in the directories of before.
+    pub made: Option<Made>,
     /// Its runs, in the order of points and seeds.
     pub rows: Vec<Row>,
     /// The distribution of their figures. It is made of the rows by what makes
@@ -84,7 +85,7 @@ impl Sweep {
     pub fn read(dir: &Path) -> Sweep {
         let sweep = SweepDir::new(dir);
         let mut problems = Vec::new();
-        let manifest = json(&sweep.manifest()).and_then(|value| {
+        let manifest = json(sweep.files(), &sweep.manifest()).and_then(|value| {
             // What serde says of a key is what a reader needs.
             Ok(serde_json::from_value(value)?)
         });
@@ -104,7 +105,10 @@ impl Sweep {
         let mut plans = BTreeMap::new();
         for point in rows.iter().map(|row| row.point).collect::<BTreeSet<_>>() {
             let file = sweep.point(point).plan();
-            let read = fs::read_to_string(&file).map_err(|error| error.to_string());
+            let read = sweep
+                .files()
+                .read_to_string(&file)
+                .map_err(|error| error.to_string());
             let plan = read.and_then(|text| {
                 let plan = Plan::from_yaml(&text).map_err(|error| error.to_string());
                 plan_text.get_or_insert(text);
@@ -129,8 +133,10 @@ impl Sweep {
         let expected = plans.values().next();
         let expected = expected.map_or(&[][..], |plan| &plan.expect_sweep);
         let distribution = Distribution::of(&topology, parameters, &rows);
+        let made = made(&sweep.made(), &mut problems);
         Sweep {
             name: name_of(dir),
+            made,
             distribution: distribution.expecting(expected, &rows),
             manifest,
             rows,
@@ -226,10 +232,13 @@ pub fn end(path: &str) -> &str {
 }
 
 fn read_rows(dir: &SweepDir, problems: &mut Vec<String>) -> Vec<Row> {
-    let text = fs::read_to_string(dir.runs()).unwrap_or_else(|error| {
-        problems.push(format!("{RUNS} cannot be read: {error}"));
-        String::new()
-    });
+    let text = dir
+        .files()
+        .read_to_string(&dir.runs())
+        .unwrap_or_else(|error| {
+            problems.push(format!("{RUNS} cannot be read: {error}"));
+            String::new()
+        });
     let mut rows: Vec<Row> = Vec::new();
     for (i, line) in text.lines().enumerate() {
         match serde_json::from_str(line) {

@@ -88,11 +88,13 @@ fn the_page_has_every_figure_for_both_widths_and_needs_nothing_else() {
         .descendants()
         .filter(|n| n.tag_name().name() == "svg");
     assert_eq!(svgs.count(), 2 * figures.len());
+    let scripts = |n: &roxmltree::Node| n.tag_name().name() == "script";
+    assert_eq!(document.descendants().filter(scripts).count(), 1, "its own");
     for node in document.descendants() {
-        assert_ne!(node.tag_name().name(), "script");
         assert_eq!(node.attribute("src"), None);
         let link = node.attribute("href").unwrap_or("#");
-        assert!(link.starts_with('#') || link == "data:,", "{link}");
+        let file = node.tag_name().name() == "a" && dir.path().join(link).exists();
+        assert!(link.starts_with('#') || link == "data:," || file, "{link}");
         if let Some(target) = link.strip_prefix('#').filter(|t| !t.is_empty()) {
             let found = document
                 .descendants()
@@ -195,11 +197,11 @@ fn hostile_text_stays_text() {
     assert_eq!(report.problems(), [] as [&str; 0]);
     let page = report.html();
     let document = parse(&page);
-    assert!(
-        !document
-            .descendants()
-            .any(|n| ["script", "img"].contains(&n.tag_name().name()))
-    );
+    let named = |name: &str| {
+        let nodes = document.descendants();
+        nodes.filter(|n| n.tag_name().name() == name).count()
+    };
+    assert_eq!((named("script"), named("img")), (1, 0), "its own script");
     assert!(text(&document).contains("<script>alert('x')</script>"));
     for (name, svg) in report.svgs() {
         assert!(!name.contains(['/', '<', ' ']), "{name}");
@@ -420,4 +422,116 @@ fn what_failed_and_no_expectation_is_about_stands_at_the_top_and_is_a_skipped_ca
     ] {
         assert_eq!(property(name), Some(value), "{name}");
     }
+}
+
+/// The texts of the cells of the rows of the table whose first head is `head`.
+fn rows_of(page: &str, head: &str) -> Vec<Vec<String>> {
+    let document = parse(page);
+    let named = |node: &roxmltree::Node, name: &str| node.tag_name().name() == name;
+    let all = |node: roxmltree::Node| -> String {
+        node.descendants()
+            .filter_map(|n| n.text().filter(|_| n.is_text()))
+            .collect()
+    };
+    let mut tables = document.descendants().filter(|n| named(n, "table"));
+    let table = tables.find(|table| {
+        let first = table.descendants().find(|n| named(n, "th"));
+        first.is_some_and(|th| all(th) == head)
+    });
+    let rows = table
+        .into_iter()
+        .flat_map(|t| t.descendants())
+        .filter(|n| named(n, "tr"));
+    let cells = rows.map(|row| row.children().filter(|n| named(n, "td")).map(all).collect());
+    cells
+        .filter(|cells: &Vec<String>| !cells.is_empty())
+        .collect()
+}
+
+#[test]
+fn the_page_says_when_and_how_the_run_was_made_and_leads_to_its_captures() {
+    let dir = run();
+    let plain = read(dir.path()).html();
+    assert!(!plain.contains("command line"), "nothing is made up");
+    let made = json!({
+        "started": "2026-11-29T04:05:06Z",
+        "command": "wpanlab run 'my walk.yaml' --seed 7",
+        "warnings": ["line 5: nobody asks it"],
+    });
+    fs::write(dir.path().join("made.json"), made.to_string()).unwrap();
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let page = report.html();
+    let text = text(&parse(&page));
+    for told in [
+        "2026-11-29T04:05:06Z",
+        "wpanlab run 'my walk.yaml' --seed 7",
+        "nobody asks it",
+    ] {
+        assert!(text.contains(told), "{told}");
+    }
+    assert!(page.contains("href=\"captures/client.eth0.pcapng\""));
+    let beside = dir.path().parent().unwrap().join("page.html");
+    let name = dir.path().file_name().unwrap().to_str().unwrap();
+    let page = report.html_at(&beside, dir.path());
+    assert!(page.contains(&format!("href=\"{name}/captures/client.eth0.pcapng\"")));
+    fs::write(dir.path().join("made.json"), "{").unwrap();
+    let report = read(dir.path());
+    assert_eq!(report.problems().len(), 1, "{:?}", report.problems());
+    assert!(report.problems()[0].starts_with("made.json cannot be understood"));
+}
+
+#[test]
+fn the_page_has_what_each_link_of_the_air_delivered_and_says_where_that_is_not_known() {
+    let dir = run();
+    let phy = plan_with(&["radio={ medium: phy }".into()]);
+    fs::write(dir.path().join("plan.yaml"), phy).unwrap();
+    let text = include_str!("../../../docs/result.md");
+    let air = text.split("would have these keys").nth(1).unwrap();
+    let air = air.split("```json\n").nth(1).unwrap();
+    let air: serde_json::Value = serde_json::from_str(air.split("```").next().unwrap()).unwrap();
+    let mut result = example();
+    result["radios"] = air["radios"].clone();
+    result["air"] = air["air"].clone();
+    let page = |result: &serde_json::Value| {
+        fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+        read(dir.path()).html()
+    };
+    assert!(page(&result).contains("`air` of result.json does not tell it"));
+    result["air"]["links"] = json!([
+        { "from": "er1", "to": "sensor", "frames": 8, "delivered": 6 },
+        { "from": "sensor", "to": "er1", "frames": 3, "delivered": 3 },
+    ]);
+    let told = rows_of(&page(&result), "from");
+    assert_eq!(
+        told,
+        [
+            ["er1", "sensor", "8", "6", "75.00 %"],
+            ["sensor", "er1", "3", "3", "100.00 %"]
+        ]
+    );
+}
+
+#[test]
+fn every_observation_is_drawn_with_what_it_received_and_lost() {
+    let dir = run();
+    let mut result = example();
+    let mut flow = result["flows"][0].clone();
+    flow["notifications"] = json!({
+        "sent": 10, "received": 9, "confirmable": 1, "lost": 1, "lost_percent": 10.0, "reordered": 0,
+    });
+    let flows: Vec<_> = (0..21)
+        .map(|i| {
+            let mut flow = flow.clone();
+            flow["node"] = json!(format!("sensor{i}"));
+            flow
+        })
+        .collect();
+    result["flows"] = json!(flows);
+    fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+    let svgs = read(dir.path()).svgs();
+    let (_, svg) = svgs.iter().find(|(name, _)| name == "observers").unwrap();
+    let drawn = text(&Document::parse(svg).unwrap());
+    assert_eq!(drawn.matches("9 of 10").count(), 21, "{drawn}");
+    assert!(drawn.contains("client: sensor20/t"), "{drawn}");
 }

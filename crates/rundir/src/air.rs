@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use files::Tree;
 use serde::{Deserialize, Serialize};
 
 /// Counts over a whole run, and how punctual the medium's shell was.
@@ -21,9 +22,34 @@ pub struct Facts {
     pub delivered: u64,
     /// Frames not delivered to a receiver that they were for, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// Frames with one destination, by sender and destination, in the order of their names; none in
+    /// the files of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// Of frames since the scenario started: from the instant at which the medium wants one
     /// delivered to the instant at which the kernel was given it.
     pub lateness: Lateness,
+}
+
+/// What became of the frames from one radio to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The node that sent.
+    pub from: String,
+    /// The node whose address they had.
+    pub to: String,
+    /// Frames that the sender's host handed to its radio, each once whatever its retries.
+    pub frames: u64,
+    /// Those that the destination's host was given.
+    pub delivered: u64,
+}
+
+impl Link {
+    /// Delivered of the frames, in percent; `None` without a frame.
+    pub fn delivery_percent(&self) -> Option<f64> {
+        (self.frames > 0).then(|| self.delivered as f64 / self.frames as f64 * 100.0)
+    }
 }
 
 /// A distribution of delays.
@@ -48,7 +74,7 @@ impl Facts {
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        std::fs::write(path, text)
+        Tree::holding(path).replace(path, text.as_bytes())
     }
 
     /// Reads `air.json`.
@@ -56,6 +82,6 @@ impl Facts {
     /// # Errors
     /// The file cannot be read, or is none of ours.
     pub fn read(path: &Path) -> std::io::Result<Facts> {
-        Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
     }
 }

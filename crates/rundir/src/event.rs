@@ -93,6 +93,11 @@ pub enum EventKind {
         /// Energy of all that, millijoules.
         millijoules: f64,
     },
+    /// So many events about bindings were not told one by one, because there were too many.
+    LeftOut {
+        /// How many.
+        events: u64,
+    },
     /// A program of the user's ended.
     ProgramExited {
         /// Its exit status; 128 and the signal's number if it was killed.

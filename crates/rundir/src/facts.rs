@@ -1,8 +1,9 @@
 //! `run.json`: what the live half knows about itself and the result repeats.
 
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
+use files::Tree;
 use serde::{Deserialize, Serialize};
 
 /// Where and how a run took place.
@@ -27,7 +28,7 @@ impl RunFacts {
     /// # Errors
     /// The file cannot be read, or is not what [`RunFacts::write`] writes.
     pub fn read(path: &Path) -> io::Result<RunFacts> {
-        Ok(serde_json::from_slice(&fs::read(path)?)?)
+        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
     }
 
     /// Writes `run.json`.
@@ -37,7 +38,7 @@ impl RunFacts {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        fs::write(path, text)
+        Tree::holding(path).replace(path, text.as_bytes())
     }
 }
 

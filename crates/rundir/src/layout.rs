@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use files::Tree;
+
 /// A run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
@@ -19,6 +21,12 @@ impl RunDir {
         &self.root
     }
 
+    /// How its files are read and written: whatever lies in it is taken for a regular file, or
+    /// refused.
+    pub fn files(&self) -> Tree<'_> {
+        Tree::new(&self.root)
+    }
+
     /// The resolved plan, `plan.yaml`.
     pub fn plan(&self) -> PathBuf {
         self.root.join("plan.yaml")
@@ -32,6 +40,11 @@ impl RunDir {
     /// Facts of the live half that the result repeats (backend, clock, kernel), `run.json`.
     pub fn facts(&self) -> PathBuf {
         self.root.join("run.json")
+    }
+
+    /// When and by which command the run was made, `made.json`.
+    pub fn made(&self) -> PathBuf {
+        self.root.join("made.json")
     }
 
     /// What the per-frame medium counted, `air.json`; with `medium: phy` only.
@@ -102,9 +115,20 @@ impl SweepDir {
         &self.root
     }
 
+    /// How its files are read and written: whatever lies in it is taken for a regular file, or
+    /// refused.
+    pub fn files(&self) -> Tree<'_> {
+        Tree::new(&self.root)
+    }
+
     /// What is run, and by what, [`SweepDir::MANIFEST`].
     pub fn manifest(&self) -> PathBuf {
         self.root.join(SweepDir::MANIFEST)
+    }
+
+    /// When and by which command the sweep was begun, `made.json`.
+    pub fn made(&self) -> PathBuf {
+        self.root.join("made.json")
     }
 
     /// The finished runs, [`SweepDir::RUNS`].

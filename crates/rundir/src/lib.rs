@@ -1,15 +1,17 @@
 //! The run directory: the only thing that the live half and the analysis share.
 //!
 //! Owns the names of its files ([`layout`]), the events that daemons and the testbed write
-//! ([`event`]), what the live half says of itself ([`facts`], [`air`]) and what a daemon is told
-//! while it runs ([`control`]). Knows nothing of namespaces, QEMU or captures. Documented for users in `docs/run-directory.md`.
+//! ([`event`]), what the live half says of itself ([`facts`], [`air`]), what the caller says of the run
+//! ([`made`]) and what a daemon is told while it runs ([`control`]). Knows nothing of namespaces, QEMU or captures. Documented for users in `docs/run-directory.md`.
 
 pub mod air;
 pub mod control;
 pub mod event;
 pub mod facts;
 pub mod layout;
+pub mod made;
 
 pub use event::{BindingEvent, Event, EventKind, HandoverEvent, Phase};
 pub use facts::RunFacts;
 pub use layout::{RunDir, SweepDir};
+pub use made::Made;

@@ -1,6 +1,6 @@
 //! One process per node, entered into its namespace, owned and watched.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -175,7 +175,7 @@ impl Launcher {
 
     fn open_log(&self, node: &str) -> Result<File> {
         let path = self.run_dir.log(node);
-        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let opened = self.run_dir.files().append(&path);
         opened.with_context(|| format!("create {}", path.display()))
     }
 

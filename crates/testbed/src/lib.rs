@@ -90,8 +90,20 @@ pub struct ProgramHome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
-    /// The network is being made.
-    BringUp,
+    /// The network is being made; so many of the nodes are.
+    BringUp {
+        /// Nodes that are.
+        made: usize,
+        /// Nodes that there are.
+        of: usize,
+    },
+    /// Daemons are being started; so many are, ready or not.
+    Starting {
+        /// Daemons that are.
+        started: usize,
+        /// Daemons that there are.
+        of: usize,
+    },
     /// Daemons start; so many of them are ready.
     Ready {
         /// Daemons that are.
@@ -112,6 +124,10 @@ pub enum Progress {
     /// The scenario is over; captures are written.
     Finishing,
 }
+
+/// A step that every node takes is told once per so many nodes. Who follows a run takes silence for
+/// its end, and a host may be so slow that all of them take minutes.
+pub(crate) const TELL_EVERY: usize = 10;
 
 /// Runs `plan` and fills the run directory. Everything made is removed again, whatever
 /// happens, unless [the kernel ends](Options::kernel_ends); what cannot be removed is an error of
@@ -225,8 +241,9 @@ async fn run_in(
     claim: &mut Claim,
     signals: &mut Signals,
 ) -> Result<()> {
-    (options.progress)(Progress::BringUp);
-    let network = Network::up(plan, claim)
+    let of = plan.nodes.len();
+    let mut made = |made| (options.progress)(Progress::BringUp { made, of });
+    let network = Network::up(plan, claim, &mut made)
         .await
         .context("bring up the network")?;
     let (reports, inbox) = unbounded_channel();

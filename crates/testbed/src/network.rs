@@ -15,6 +15,8 @@ use topology::plan::{
 };
 use units::LossRatio;
 
+use crate::TELL_EVERY;
+
 /// The namespace of the backbone's bridge or core router.
 const BACKBONE: &str = "backbone";
 const BRIDGE: &str = "br0";
@@ -32,8 +34,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Makes everything that `plan` names, recording each object in `claim`.
-    pub(crate) async fn up(plan: &Plan, claim: &mut Claim) -> Result<Network> {
+    /// Makes everything that `plan` names, recording each object in `claim`. `made` is told at times
+    /// how many nodes there are, 0 first.
+    pub(crate) async fn up(
+        plan: &Plan,
+        claim: &mut Claim,
+        made: &mut impl FnMut(usize),
+    ) -> Result<Network> {
         let mut builder = Builder {
             plan,
             hwsim: Hwsim::connect().await?,
@@ -47,6 +54,9 @@ impl Network {
         let core = Links::connect(&backbone).await?;
         let bridge = prepare_backbone(&plan.backbone, &backbone, &core).await?;
         for (port, (name, node)) in plan.nodes.iter().enumerate() {
+            if port.is_multiple_of(TELL_EVERY) {
+                made(port);
+            }
             let namespace = builder.namespace(name, claim)?;
             let links = Links::connect(&namespace).await?;
             let failed = || format!("node {name}");

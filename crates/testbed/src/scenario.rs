@@ -17,18 +17,16 @@ use topology::plan::{Action, NodeName, ProgramPlan, StepPlan};
 use units::SimTime;
 use units::quantity::format_duration;
 
-use crate::Progress;
 use crate::daemon::{Daemon, Launcher, Program, Report};
 use crate::feed::Feed;
 use crate::medium::RunMedium;
+use crate::{Progress, TELL_EVERY};
 
 /// How long daemons may take to get ready: more than a DHCPv6 exchange, duplicate address
 /// detection and a registration that each lose their first message.
 const READY: Duration = Duration::from_secs(60);
 /// How long clients may take to end what is outstanding: EXCHANGE_LIFETIME of RFC 7252 §4.8.2.
 const DRAIN: Duration = Duration::from_secs(247);
-/// After as many reports without a pause the feed is looked after.
-const REPORTS_PER_TURN: usize = 256;
 /// Scenario time between two progress reports.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -126,6 +124,10 @@ impl<'a> Scenario<'a> {
     async fn start_group(&mut self, names: &[&NodeName], of: usize) -> Result<()> {
         for name in names {
             self.start_daemon(name)?;
+            let started = self.daemons.len();
+            if started.is_multiple_of(TELL_EVERY) {
+                self.feed.progress(Progress::Starting { started, of });
+            }
         }
         self.tell_signals().await?;
         let deadline = Instant::now() + READY;
@@ -262,11 +264,8 @@ impl<'a> Scenario<'a> {
     /// The next daemon that is ready or drained; none when it is `deadline`. Every event of a
     /// daemon goes into the feed meanwhile, after the medium has heard of it: that is urgent.
     async fn next_milestone(&mut self, deadline: Instant) -> Result<Option<Milestone>> {
-        for reports in 1_usize.. {
-            // However many reports there are, the feed goes on.
-            if reports % REPORTS_PER_TURN == 0 {
-                self.feed.handle_timeout(now())?;
-            }
+        loop {
+            self.feed.handle_timeout(now())?;
             let due = driver::instant(self.feed.poll_timeout());
             tokio::select! {
                 biased;
@@ -276,10 +275,9 @@ impl<'a> Scenario<'a> {
                         return Ok(Some(milestone));
                     }
                 }
-                () = sleep_until(due) => self.feed.handle_timeout(now())?,
+                () = sleep_until(due) => {}
             }
         }
-        Ok(None)
     }
 
     async fn carry_out(&mut self, step: &StepPlan) -> Result<()> {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use capture::{Interface, LinkType, Packet, Writer};
 use driver::{Buffers, PacketSocket};
+use files::Tree;
 use mediumd::Recorder;
 use netlink::Namespace;
 use nix::libc;
@@ -91,7 +92,8 @@ impl Sniffers {
         let socket = namespace
             .run(|| PacketSocket::of_interface(interface, tap.has_header()))?
             .with_context(what)?;
-        let out = File::create(&file).with_context(|| format!("create {}", file.display()))?;
+        let out = Tree::holding(&file).create(&file);
+        let out = out.with_context(|| format!("create {}", file.display()))?;
         let described = Interface {
             name: label.clone(),
             link_type: tap.link_type(),

@@ -2,11 +2,16 @@
 //! reported, not only the first. (Derived `Deserialize` stops at the first, and loses all
 //! positions inside a tagged table such as a node.)
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::diagnostic::{Diagnostic, Span, alternatives, misspelt, nearest, not_a_word};
 use crate::faults::Faults;
 use crate::tree::{Key, ScalarKind, ScalarText, Tree, Value};
+
+/// A table with more keys than this is not explained by their list.
+const FEW_KEYS: usize = 8;
 
 /// A value and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +74,9 @@ pub struct Decoder {
     path: Vec<String>,
     problems: Vec<Diagnostic>,
     faults: Faults,
+    /// By the path of a table the first problem of a key there that stands for no other: what is
+    /// missing there was probably meant by it, and is told with it.
+    strange: BTreeMap<String, usize>,
 }
 
 impl Decoder {
@@ -83,6 +91,25 @@ impl Decoder {
         let faults = self.within(key.to_owned(), |d| d.path());
         self.faults.note(faults);
         self.push(span, message);
+    }
+
+    /// Reports that the key `key` of `table`, at the path, is missing; `right` is what it may be.
+    fn report_missing(&mut self, table: Span, key: &str, right: &str) {
+        match self.strange.get(&self.path()) {
+            None => self.report_key(table, key, &format!("the key `{key}` is missing{right}")),
+            Some(&number) => {
+                let fault = self.within(key.to_owned(), |d| d.path());
+                self.faults.note(fault);
+                let message = &mut self.problems[number].message;
+                message.push_str(&format!("; `{key}` is missing"));
+            }
+        }
+    }
+
+    /// What is missing in the table at the path belongs to the problem that was reported last.
+    fn last_is_strange(&mut self) {
+        let last = self.problems.len() - 1;
+        self.strange.entry(self.path()).or_insert(last);
     }
 
     fn push(&mut self, span: Span, message: &str) {
@@ -106,6 +133,22 @@ impl Decoder {
         path
     }
 
+    /// A table that stands where a list of them should, which has been reported, as the list's
+    /// only item. That it is no table of that kind, or lacks a key, is not said, too.
+    fn only_item<T: Decode>(&mut self, tree: &Tree) -> Option<T> {
+        let Value::Table(_) = &tree.value else {
+            return None;
+        };
+        let before = self.problems.len();
+        let item = self.within("[0]".to_owned(), |d| T::decode(tree, d));
+        let mut number = 0;
+        self.problems.retain(|problem| {
+            number += 1;
+            number <= before || problem.span != tree.span
+        });
+        item
+    }
+
     /// Runs `f` one step further down.
     pub(crate) fn within<T>(&mut self, part: String, f: impl FnOnce(&mut Decoder) -> T) -> T {
         self.path.push(part);
@@ -123,7 +166,13 @@ impl Decoder {
     /// is nearly a known key, which the table does not have, is read as that key's.
     pub(crate) fn table<'t>(&mut self, tree: &'t Tree, known: &[&str]) -> Option<Entries<'t>> {
         let Value::Table(entries) = &tree.value else {
-            self.wrong_shape(tree, "a table, `{ key: value }`");
+            let keys = match known.len() {
+                2..=FEW_KEYS if !matches!(tree.value, Value::Empty) => {
+                    format!(" of {}", alternatives(known.iter().copied()))
+                }
+                _ => String::new(),
+            };
+            self.wrong_shape(tree, &format!("a table, `{{ key: value }}`{keys}"));
             return None;
         };
         let mut table = Entries {
@@ -135,18 +184,25 @@ impl Decoder {
             if known.contains(&key.text.as_str()) {
                 continue;
             }
-            let near = nearest(&key.text, known.iter().copied());
-            let is_that = misspelt(&key.text, known).is_some();
-            let right = match near {
+            // A key that the table has was not meant by another one.
+            let free: Vec<&str> = known
+                .iter()
+                .copied()
+                .filter(|word| !table.has(word))
+                .collect();
+            let near = nearest(&key.text, free.iter().copied());
+            let is_that = misspelt(&key.text, &free).is_some();
+            let right = match near.or_else(|| misspelt(&key.text, known)) {
                 Some(word) => format!("did you mean `{word}`?"),
                 None => format!("known here: {}", alternatives(known.iter().copied())),
             };
             let message = format!("unknown key `{}`; {right}", key.text);
             self.report_key(key.span, near.unwrap_or(&key.text), &message);
-            if let Some(word) = near.filter(|word| !table.has(word)) {
-                table
+            match near {
+                Some(word) => table
                     .meant
-                    .push((word.to_owned(), is_that.then_some(value)));
+                    .push((word.to_owned(), is_that.then_some(value))),
+                None => self.last_is_strange(),
             }
         }
         Some(table)
@@ -195,6 +251,55 @@ impl Decoder {
             table.meant.push((key.to_owned(), Some(value)));
         }
         table.field(key, self)
+    }
+
+    /// The word of `words` that the key `key` of a table has, which says what the table is, and the
+    /// table. Where such a word is a key itself, `{ sensor: … }`, and none of `known`, it is that
+    /// word's table, without this key and with what stands under it.
+    pub(crate) fn tag<'t>(
+        &mut self,
+        tree: &'t Tree,
+        key: &str,
+        words: &[&'static str],
+        known: &[&str],
+    ) -> Option<(At<String>, Cow<'t, Tree>)> {
+        let is_tag = |(other, _): &(Key, Tree)| misspelt(&other.text, &[key]).is_some();
+        let meant = |(other, _): &(Key, Tree)| match known.contains(&other.text.as_str()) {
+            true => None,
+            false => misspelt(&other.text, words),
+        };
+        let Value::Table(entries) = &tree.value else {
+            return self
+                .table_key(tree, key)
+                .map(|word| (word, Cow::Borrowed(tree)));
+        };
+        if entries.iter().any(is_tag) {
+            return self
+                .table_key(tree, key)
+                .map(|word| (word, Cow::Borrowed(tree)));
+        }
+        let Some(at) = entries.iter().position(|entry| meant(entry).is_some()) else {
+            let right = format!("; write one of {}", alternatives(words.iter().copied()));
+            self.report_missing(tree.span, key, &right);
+            return None;
+        };
+        let mut entries = entries.clone();
+        let entry = entries.remove(at);
+        let value = meant(&entry).unwrap_or_default().to_owned();
+        let (found, under) = entry;
+        let message = format!("unknown key `{}`; write `{key}: {value}`", found.text);
+        self.report_key(found.span, key, &message);
+        self.last_is_strange();
+        if let Value::Table(inner) = under.value {
+            entries.extend(inner);
+        }
+        let span = found.span;
+        let value = At { value, span };
+        let table = Tree {
+            span: tree.span,
+            value: Value::Table(entries),
+        };
+        Some((value, Cow::Owned(table)))
     }
 
     /// Says what `tree` is and what was expected.
@@ -257,7 +362,7 @@ pub trait Decode: Sized {
 
     /// What an absent key means: a problem, unless the type is optional.
     fn absent(key: &str, table: Span, d: &mut Decoder) -> Option<Self> {
-        d.report_key(table, key, &format!("the key `{key}` is missing"));
+        d.report_missing(table, key, "");
         None
     }
 
@@ -329,7 +434,7 @@ impl<T: Decode> Decode for Vec<T> {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
         let Value::List(items) = &tree.value else {
             d.wrong_shape(tree, "a list, `[ … ]`");
-            return None;
+            return d.only_item(tree).map(|item| vec![item]);
         };
         // What stands in keeps the numbers of the others.
         let read = items.iter().enumerate().filter_map(|(i, item)| {

@@ -167,7 +167,9 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("border_router", &["edge-router"]),
     ("description", &["summary"]),
     ("destination", &["to"]),
+    ("end", &["last", "until", "duration"]),
     ("events", &["steps"]),
+    ("from", &["first"]),
     ("frequency", &["channel", "every"]),
     ("gateway", &["edge-router"]),
     ("home", &["attached_to"]),
@@ -176,7 +178,8 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("latency", &["delay"]),
     ("length", &["duration", "size"]),
     ("location", &["position"]),
-    ("loss", &["attenuation"]),
+    ("loss", &["attenuation", "lost"]),
+    ("losses", &["lost"]),
     ("parent", &["attached_to"]),
     ("period", &["every"]),
     ("rate", &["every"]),
@@ -184,15 +187,20 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("router", &["edge-router", "attached_to"]),
     ("sensor", &["sensor", "mobile-node", "node"]),
     ("server", &["node"]),
+    ("start", &["first", "at"]),
     ("static", &["sensor"]),
     ("target", &["node", "to"]),
     ("time", &["at", "duration"]),
+    ("to", &["last"]),
     ("type", &["role", "place", "kind"]),
     ("uri", &["path"]),
     ("url", &["path"]),
     ("velocity", &["speed"]),
     ("when", &["at"]),
 ];
+
+/// Of more words that are as near as each other one is named.
+const MOST_ALIKE: usize = 4;
 
 /// Shorter words are parts of too many others.
 const SHORTEST_PART: usize = 3;
@@ -217,13 +225,38 @@ pub(crate) fn misspelt<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let synonyms = SYNONYMS.iter().find(|(said, _)| *said == plain);
     let in_known = |meant: &&str| known.iter().find(|known| *known == meant);
     let meant = || synonyms?.1.iter().find_map(in_known);
-    let limit = (word.chars().count() / 3).max(1) + 1;
     let typed = || {
         let distances = known.iter().map(|known| (distance(word, known), known));
-        let near = distances.filter(|(distance, _)| *distance <= limit);
+        // Of a word of which every letter is another one nothing is left.
+        let near = distances.filter(|(distance, known)| {
+            *distance <= limit(word) && *distance < word.len().min(known.len())
+        });
         near.min().map(|(_, known)| known)
     };
     same.or_else(meant).or_else(typed).copied()
+}
+
+/// [`nearest`], and where that is a typing error, every other entry that is as near:
+/// of `er1` and `er2` either may be meant by `er3`.
+pub(crate) fn nearest_ones<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Vec<&'a str> {
+    let known: Vec<&str> = known.into_iter().collect();
+    let Some(near) = nearest(word, known.iter().copied()) else {
+        return Vec::new();
+    };
+    let far = distance(word, near);
+    let alike = |known: &&&str| **known == near || distance(word, known) == far;
+    match known.iter().filter(alike).count() {
+        2..=MOST_ALIKE if far <= limit(word) => known.iter().filter(alike).copied().collect(),
+        _ => vec![near],
+    }
+}
+
+/// How many letters may be wrong in `word`.
+fn limit(word: &str) -> usize {
+    word.chars().count() / 4 + 1
 }
 
 /// Without capitals, and with one mark between words.

@@ -37,6 +37,11 @@ impl Faults {
         self.unread.contains(name)
     }
 
+    /// The nodes that stand in the file and could not be read.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = &str> {
+        self.unread.iter().map(String::as_str)
+    }
+
     /// Whether every node of the file is known, so that one that is looked for is really missing.
     pub(crate) fn nodes_known(&self) -> bool {
         self.unread.is_empty() && !self.paths.contains("nodes") && !self.paths.contains("")

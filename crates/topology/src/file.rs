@@ -104,5 +104,9 @@ tables! {
         /// Every how many notifications to an observer one is CON (RFC 7641 §4.5); at least 1;
         /// default 10.
         pub confirm_notifications: Option<At<u32>>,
+        /// Whether who asks for the first time shows where it is before it changes anything or gets
+        /// more than three times what it sent (Echo, RFC 9175), and a binding is confirmed before it
+        /// is believed that came from an address not known; default `false` in a run, `true` outside.
+        pub verify_sources: Option<At<bool>>,
     }
 }

@@ -42,11 +42,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::{Span, not_a_word};
+use crate::diagnostic::{Span, misspelt, not_a_word};
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText};
-use crate::tree::Tree;
+use crate::tree::{Tree, Value};
 
 use antenna::Antenna;
 pub(crate) use facts::{MobilityFacts, ServiceFacts};
@@ -150,6 +150,16 @@ pub enum Place {
 
 impl Decode for Node {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Node> {
+        if let Value::Scalar(scalar) = &tree.value
+            && let Some(role) = misspelt(&scalar.text, Role::WORDS)
+        {
+            let text = &scalar.text;
+            d.report(
+                tree.span,
+                format!("`{text}` is not a table; write `{{ role: {role} }}`"),
+            );
+            return None;
+        }
         let place: Option<At<String>> = d.table_key(tree, "place")?;
         match place {
             Some(_) => AtPlace::decode(tree, d).map(|table| table.expand(d)),

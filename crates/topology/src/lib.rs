@@ -152,6 +152,9 @@ pub fn read(
     };
     let failed = |problems| told(Severity::Error, problems);
     let (mut tree, twice) = tree::parse(text).map_err(|problem| failed(vec![problem]))?;
+    if let Some(problem) = tree::is_a_plan(&tree) {
+        return Err(failed(vec![problem]));
+    }
     assign::assign(&mut tree, assignments).map_err(failed)?;
     let mut decoder = Decoder::default();
     let topology = file::Topology::decode(&tree, &mut decoder);

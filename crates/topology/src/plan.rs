@@ -308,6 +308,10 @@ pub struct CoapPlan {
     pub block_size: ByteSize,
     /// Every how many notifications to an observer one is CON (RFC 7641 §4.5).
     pub confirm_notifications: u32,
+    /// Whether sources show where they are before they are believed (RFC 9175 §2); none: outside a
+    /// run, where there are strangers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_sources: Option<bool>,
 }
 
 /// Where CoAP's retransmission timeout comes from.

@@ -24,7 +24,7 @@ use units::Seed;
 use units::quantity::format_duration;
 
 use crate::decode::At;
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::diagnostic::{Diagnostic, Span, alternatives, nearest_ones};
 use crate::faults::Faults;
 use crate::file::Topology;
 use crate::kind::radio::Radio;
@@ -194,6 +194,7 @@ impl<'t> Resolver<'t> {
         let mut radio = model.plan;
         if let Some(phy) = &mut radio.phy {
             phy.traces = links.traces.into_values().collect();
+            phy.losses = links.losses.into_values().collect();
             for (name, track) in tracks {
                 if let Some(interface) = nodes.get_mut(name).and_then(|node| node.radio.as_mut()) {
                     interface.track = track;
@@ -418,9 +419,11 @@ impl<'t> Resolver<'t> {
                     .filter(|(_, (_, node))| fits(node))
                     .map(|(name, _)| *name)
                     .collect();
-                let right = match nearest(name, fitting.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("name {wanted}"),
+                // One that could not be read may be meant, too.
+                let known = fitting.into_iter().chain(self.faults.unread());
+                let right = match nearest_ones(name, known).as_slice() {
+                    [] => format!("name {wanted}"),
+                    near => format!("did you mean {}?", alternatives(near.iter().copied())),
                 };
                 self.problem(
                     name.span,

@@ -1,6 +1,6 @@
 //! The file's text as a tree in which every node knows where it stands.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -153,6 +153,31 @@ fn span(location: Location, length: usize) -> Span {
     }
 }
 
+/// What is wrong with a text that is a resolved plan, as `wpanlab plan` prints it and a run keeps
+/// it: what would be said of it as a topology would not help. Only plans tell the addresses of
+/// their nodes and no roles.
+pub(crate) fn is_a_plan(tree: &Tree) -> Option<Diagnostic> {
+    let entry = |tree: &Tree, name: &str| match &tree.value {
+        Value::Table(entries) => entries.iter().find(|(key, _)| key.text == name).cloned(),
+        _ => None,
+    };
+    let (_, version) = entry(tree, "version")?;
+    let (_, nodes) = entry(tree, "nodes")?;
+    let Value::Table(nodes) = nodes.value else {
+        return None;
+    };
+    let resolved = |(_, node): &(Key, Tree)| {
+        entry(node, "address").is_some()
+            && entry(node, "role").is_none()
+            && entry(node, "place").is_none()
+    };
+    let message = "this is a resolved plan and no topology; give the topology that it was made of";
+    (!nodes.is_empty() && nodes.iter().all(resolved)).then(|| Diagnostic {
+        span: version.span,
+        message: message.to_owned(),
+    })
+}
+
 /// A node as the parser hands it over.
 enum Raw {
     Empty,
@@ -269,21 +294,22 @@ fn table(
     source: &str,
     twice: &mut Vec<Diagnostic>,
 ) -> Result<Vec<(Key, Tree)>, Diagnostic> {
-    let mut known = BTreeSet::new();
+    let mut known = BTreeMap::new();
     let mut table = Vec::new();
     for (key, value) in entries {
         let key = self::key(key, source)?;
         let value = tree(value, source, twice)?;
-        if known.insert(key.text.clone()) {
+        let Some(line) = known.get(&key.text) else {
+            known.insert(key.text.clone(), key.span.line);
             table.push((key, value));
-        } else {
-            let message = format!(
-                "duplicate key `{}`: a key stands once in its table; remove one of the two",
-                key.text
-            );
-            let span = key.span;
-            twice.push(Diagnostic { span, message });
-        }
+            continue;
+        };
+        let message = format!(
+            "duplicate key `{}`: it stands on line {line} already; rename or remove one of the two",
+            key.text
+        );
+        let span = key.span;
+        twice.push(Diagnostic { span, message });
     }
     Ok(table)
 }
@@ -363,10 +389,13 @@ mod tests {
         let told = twice
             .iter()
             .map(|p| (p.span.line, p.span.column, p.message.as_str()));
-        let said = |key| {
-            format!("duplicate key `{key}`: a key stands once in its table; remove one of the two")
+        let said = |key, line| {
+            format!(
+                "duplicate key `{key}`: it stands on line {line} already; rename or remove one of \
+                 the two"
+            )
         };
-        let (c, a) = (said("c"), said("a"));
+        let (c, a) = (said("c", 2), said("a", 1));
         assert_eq!(
             told.collect::<Vec<_>>(),
             [(2, 12, c.as_str()), (3, 1, a.as_str())]

@@ -129,6 +129,32 @@ fn what_positions_decide_is_no_link_of_the_plan() {
 }
 
 #[test]
+fn a_loss_ratio_leaves_the_attenuation_of_its_link_as_it_is() {
+    let nodes = "  near: { role: mobile-node, attached_to: er1 }
+  given: { role: mobile-node, attached_to: er1 }";
+    let attenuations = |plan: &Plan| -> Vec<_> {
+        let links = plan.links.iter();
+        links.map(|l| (l.a.clone(), l.attenuation)).collect()
+    };
+    let with = |losses: [&str; 2]| {
+        let links = format!(
+            "links: [{{ link: [near, er1]{} }}, {{ link: [er1, given], attenuation: 70 dB{} }}]",
+            losses[0], losses[1]
+        );
+        plan(PHY, nodes, "", &links)
+    };
+    let lossy = with([", loss: 12.5 %", ", loss: 3 %"]);
+    let plain = with([", attenuation: 40 dB", ""]);
+    assert_eq!(attenuations(&lossy), attenuations(&plain));
+    let losses = phy(&lossy).losses.iter();
+    let losses: Vec<_> = losses
+        .map(|l| (l.a.as_str(), l.b.as_str(), l.loss.probability()))
+        .collect();
+    assert_eq!(losses, [("er1", "given", 0.03), ("near", "er1", 0.125)]);
+    assert_eq!(phy(&plain).losses, []);
+}
+
+#[test]
 fn a_node_has_a_profile_of_its_own_only_if_it_differs_and_the_topologys_power_is_everyones() {
     let nodes = "  same: { role: mobile-node, attached_to: er1, profile: cc2420 }
   other: { role: mobile-node, attached_to: er1, profile: at86rf233 }";

@@ -253,7 +253,13 @@ const DURATIONS: [(&str, u64); 6] = [
 pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     scaled(&text.replace("µs", "us"), &DURATIONS)
         .map(Duration::from_nanos)
-        .ok_or_else(|| QuantityError::new(text, "a duration such as `1.5 s`, `10 ms` or `2 min`"))
+        .ok_or_else(|| {
+            let expected = match text.trim_start().starts_with('-') {
+                true => "a duration, which is never under 0, such as `1.5 s` or `10 ms`",
+                false => "a duration such as `1.5 s`, `10 ms` or `2 min`",
+            };
+            QuantityError::new(text, expected)
+        })
 }
 
 /// Prints a duration so that [`parse_duration`] gives it back: `1.5 s`.

@@ -50,6 +50,16 @@ pub enum VmError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of the cache is not what was put there.
+    #[error("{path} is damaged; the kernel {home} {outcome}", path = .path.display(), home = .home.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's directory.
+        home: PathBuf,
+        /// What became of it.
+        outcome: String,
+    },
     /// The program for `/init` cannot run as one.
     #[error("{path} cannot be the guest's /init: {reason}", path = .path.display())]
     BadInit {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::checksum::{IMAGES, PACKAGES, TABLE, Table};
 use crate::modules::Tree;
-use crate::{VmError, image, package};
+use crate::{VmError, cache, image, package};
 
 /// A bootable kernel with its modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,19 +25,8 @@ pub struct Kernel {
 pub struct KernelSource {
     /// A `vmlinuz` or `vmlinux` the user named, or the root of an unpacked kernel package.
     pub explicit: Option<PathBuf>,
-    /// The cache directory; see [`default_cache`].
+    /// The cache directory; see [`crate::default_cache`].
     pub cache: PathBuf,
-}
-
-/// `$XDG_CACHE_HOME/wpanlab`, else `~/.cache/wpanlab`, else a directory under the system's
-/// one for temporary files.
-pub fn default_cache() -> PathBuf {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    set("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("wpanlab")
 }
 
 impl Kernel {
@@ -69,20 +59,52 @@ impl Kernel {
         if let Some(kernel) = Kernel::cached(&source.cache) {
             return Ok(kernel);
         }
+        let cache = cache_with_room(&source.cache);
         // Tests start many of us at once: one downloads, the others find its work.
-        let _turn = lock(&source.cache)?;
-        if let Some(kernel) = Kernel::cached(&source.cache) {
+        let _turn = lock(&cache)?;
+        if let Some(kernel) = Kernel::cached(&cache) {
             return Ok(kernel);
         }
-        fetch(&source.cache, progress).or_else(|fetch_error| {
-            host_kernel(&source.cache).map_err(|host_error| {
+        fetch(&cache, progress).or_else(|fetch_error| {
+            host_kernel(&cache).map_err(|host_error| {
                 VmError::NoKernel(format!(
                     "nothing in the cache {}; the distribution's package: {fetch_error}; the \
                      host's own: {host_error}; name one with --kernel",
-                    source.cache.display()
+                    cache.display()
                 ))
             })
         })
+    }
+
+    /// The directory of its image, which has a table of checksums if it is in a cache.
+    fn home(&self) -> &Path {
+        self.vmlinux.parent().unwrap_or(&self.vmlinux)
+    }
+
+    /// Whether there is a table of checksums; one is made of a kernel that an earlier version put
+    /// into the cache, unless it is none.
+    fn is_summed(&self) -> bool {
+        let home = self.home();
+        let whole = || read_image(&self.vmlinux).is_ok_and(|image| image.release == self.release);
+        let make = || {
+            let table = Table::make(home)?;
+            files::Tree::new(home).replace(&home.join(TABLE), table.as_bytes())
+        };
+        // In a cache that cannot be written it is used as it is.
+        home.join(TABLE).is_file() || (whole() && (make().is_ok() || !cache::has_room(home)))
+    }
+
+    /// Checks that the image is what was put into the cache; one that is in none is taken as it is.
+    ///
+    /// # Errors
+    /// [`VmError::Damaged`], and it cannot be read.
+    pub(crate) fn check(&self) -> Result<(), VmError> {
+        let Some(table) = Table::of(self.home()) else {
+            return Ok(());
+        };
+        let path = &self.vmlinux;
+        let bytes = std::fs::read(path).map_err(VmError::io("read kernel", path.display()))?;
+        table.check(path, &bytes)
     }
 
     fn explicit(path: &Path, cache: &Path) -> Result<Kernel, VmError> {
@@ -119,6 +141,19 @@ impl Kernel {
             release,
         })
     }
+}
+
+/// The cache, or a private one if nothing can be put into it.
+fn cache_with_room(wanted: &Path) -> PathBuf {
+    if cache::has_room(wanted) {
+        return wanted.to_owned();
+    }
+    let instead = cache::private();
+    if instead != wanted {
+        let (wanted, instead) = (wanted.display(), instead.display());
+        tracing::warn!("the cache {wanted} is full or read-only: a kernel goes to {instead}");
+    }
+    instead
 }
 
 /// Downloads the distribution's kernel package into the cache.
@@ -179,7 +214,7 @@ fn newest(cache: &Path) -> Option<Kernel> {
     listing
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .map(|release| at_home(&packages(cache).join(&release), release))
-        .filter(|kernel| kernel.vmlinux.is_file() && kernel.modules.is_dir())
+        .filter(|kernel| kernel.vmlinux.is_file() && kernel.modules.is_dir() && kernel.is_summed())
         .max_by_key(|kernel| version_key(&kernel.release))
 }
 
@@ -201,7 +236,7 @@ fn host_kernel(cache: &Path) -> Result<Kernel, VmError> {
 }
 
 fn packages(cache: &Path) -> PathBuf {
-    cache.join("kernels")
+    cache.join(PACKAGES)
 }
 
 fn newest_image(boot: &Path) -> Option<PathBuf> {
@@ -253,20 +288,35 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Unpacks an image of the user's, once: it is known by the hash of its bytes.
 fn unpack_image(path: &Path, cache: &Path) -> Result<(PathBuf, String), VmError> {
     let bytes = std::fs::read(path).map_err(VmError::io("read kernel", path.display()))?;
-    let home = cache
-        .join("images")
-        .join(hex(&Sha256::digest(&bytes)[..12]));
-    let (vmlinux, release) = (home.join("vmlinux"), home.join("release"));
-    if !home.is_dir() {
-        let image = parse_image(path, &bytes)?;
-        place(&home, |staging| {
-            write(&staging.join("vmlinux"), &image.vmlinux)?;
-            write(&staging.join("release"), image.release.as_bytes())
-        })?;
+    let digest = hex(&Sha256::digest(&bytes)[..12]);
+    let at = |cache: &Path| cache.join(IMAGES).join(&digest);
+    if let Some(release) = unpacked_release(&at(cache)) {
+        return Ok((at(cache).join("vmlinux"), release));
     }
-    let release =
-        std::fs::read_to_string(&release).map_err(VmError::io("read", release.display()))?;
-    Ok((vmlinux, release))
+    let image = parse_image(path, &bytes)?;
+    let home = at(&cache_with_room(cache));
+    place(&home, |staging| {
+        write(&staging.join("vmlinux"), &image.vmlinux)?;
+        write(&staging.join("release"), image.release.as_bytes())
+    })?;
+    Ok((home.join("vmlinux"), image.release))
+}
+
+/// The release of an image that was unpacked into `home`. What is there and is not what was put
+/// there, or was put there without checksums, is removed, to be unpacked again.
+fn unpacked_release(home: &Path) -> Option<String> {
+    let path = home.join("release");
+    let table = Table::of(home);
+    let release = std::fs::read(&path).ok().filter(|release| {
+        let checked = table.as_ref().map(|table| table.check(&path, release));
+        checked.is_some_and(|checked| checked.is_ok())
+    });
+    if release.is_none() && home.is_dir() {
+        tracing::warn!("{} is damaged: it is made again", home.display());
+        // If it cannot be, the image is unpacked elsewhere.
+        let _ = std::fs::remove_dir_all(home);
+    }
+    String::from_utf8(release?).ok()
 }
 
 /// Makes a directory of the cache, where other processes may be doing the same: it is filled
@@ -281,6 +331,8 @@ fn place(home: &Path, fill: impl FnOnce(&Path) -> Result<(), VmError>) -> Result
     let inner = staging.path().join("whole");
     std::fs::create_dir(&inner).map_err(VmError::io("make", inner.display()))?;
     fill(&inner)?;
+    let table = Table::make(&inner).map_err(VmError::io("read", inner.display()))?;
+    write(&inner.join(TABLE), table.as_bytes())?;
     match std::fs::rename(&inner, home) {
         Ok(()) => Ok(()),
         // Somebody else was faster: theirs is as good as ours.
@@ -337,6 +389,105 @@ mod tests {
             cache: cache.path().into(),
         };
         assert_eq!(Kernel::locate(&source).unwrap(), kernel);
+    }
+
+    /// A cache with a kernel in it that has one module.
+    fn with_kernel(cache: &Path) -> Kernel {
+        let root = tempfile::tempdir().unwrap();
+        let modules = root.path().join("lib/modules/6.1.0-56-amd64");
+        std::fs::create_dir_all(root.path().join("boot")).unwrap();
+        std::fs::create_dir_all(&modules).unwrap();
+        std::fs::write(modules.join("veth.ko"), [7; 500]).unwrap();
+        std::fs::write(modules.join("modules.builtin"), "kernel/net/ipv6.ko\n").unwrap();
+        let mut image = b"\x7fELF Linux version 6.1.0-56-amd64 (x)".to_vec();
+        image.resize(700, 9);
+        std::fs::write(root.path().join("boot/vmlinuz-6.1.0-56-amd64"), image).unwrap();
+        adopt(root.path(), cache).unwrap()
+    }
+
+    /// Everything of a kernel that a boot reads.
+    fn read_all(kernel: &Kernel) -> Result<(), VmError> {
+        kernel.check()?;
+        Tree::open(&kernel.modules)?.checked("veth").map(drop)
+    }
+
+    #[test]
+    fn a_kernel_that_is_damaged_anywhere_or_cut_is_named_and_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        for attempt in 0..100 {
+            let kernel = with_kernel(cache.path());
+            read_all(&kernel).unwrap();
+            let home = kernel.home().to_owned();
+            let files = [
+                kernel.vmlinux.clone(),
+                kernel.modules.join("veth.ko"),
+                kernel.modules.join("modules.builtin"),
+            ];
+            let path = &files[attempt % 3];
+            let mut bytes = std::fs::read(path).unwrap();
+            let place = attempt * 61 % bytes.len();
+            match attempt % 4 {
+                0 => bytes.truncate(place.max(1)),
+                _ => bytes[place] ^= 0x20,
+            }
+            std::fs::write(path, bytes).unwrap();
+            let damaged = read_all(&kernel).unwrap_err().to_string();
+            let named = format!("{} is damaged", path.display());
+            assert!(damaged.starts_with(&named), "{damaged}");
+            assert!(damaged.contains("was removed from the cache"), "{damaged}");
+            assert!(!home.exists());
+            assert!(Kernel::cached(cache.path()).is_none());
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_damaged_condemns_the_kernel_and_one_that_is_not_there_is_made() {
+        let cache = tempfile::tempdir().unwrap();
+        let kernel = with_kernel(cache.path());
+        let table = kernel.home().join(TABLE);
+        std::fs::remove_file(&table).unwrap();
+        let found = Kernel::cached(cache.path()).unwrap();
+        assert!(table.is_file());
+        read_all(&found).unwrap();
+        std::fs::write(&table, "").unwrap();
+        assert!(read_all(&found).is_err());
+        assert!(Kernel::cached(cache.path()).is_none());
+        // What is no kernel gets none.
+        let kernel = with_kernel(cache.path());
+        std::fs::remove_file(kernel.home().join(TABLE)).unwrap();
+        std::fs::write(&kernel.vmlinux, "").unwrap();
+        assert!(Kernel::cached(cache.path()).is_none());
+    }
+
+    #[test]
+    fn a_copy_of_a_cached_kernel_that_is_damaged_is_not_ours_to_remove() {
+        let cache = tempfile::tempdir().unwrap();
+        let kernel = with_kernel(cache.path());
+        let copy = cache.path().join("copy");
+        std::fs::rename(kernel.home(), &copy).unwrap();
+        std::fs::write(copy.join("vmlinux"), "damage").unwrap();
+        let copied = Kernel {
+            vmlinux: copy.join("vmlinux"),
+            modules: copy.join("lib/modules/6.1.0-56-amd64"),
+            release: kernel.release,
+        };
+        assert!(copied.check().is_err());
+        assert!(copy.join("vmlinux").is_file());
+    }
+
+    #[test]
+    fn an_image_of_the_users_is_unpacked_again_if_what_it_became_is_damaged() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = cache.path().join("vmlinuz");
+        std::fs::write(&path, b"\x7fELF Linux version 1.2.3-mine (x)").unwrap();
+        let (vmlinux, release) = unpack_image(&path, cache.path()).unwrap();
+        let home = vmlinux.parent().unwrap();
+        for name in ["release", TABLE] {
+            std::fs::write(home.join(name), "").unwrap();
+            let again = unpack_image(&path, cache.path()).unwrap();
+            assert_eq!(again, (vmlinux.clone(), release.clone()));
+            assert_eq!(std::fs::read(home.join("release")).unwrap(), b"1.2.3-mine");
+        }
     }
 
     #[test]

@@ -40,11 +40,14 @@
 //! | [`probe`] | whether KVM really works |
 //! | [`modules`] | kernel modules in dependency order |
 //! | [`initramfs`] | reproducible `newc` archives |
+//! | `cache`, `checksum` | what outlives a run, and whether it is what was put there |
 //! | `kernel`, `package`, `image`, `unpack` | finding, downloading and unpacking a kernel |
 //! | `program`, `elf` | what is executed as `/init`, and what loads it |
 //! | `snapshot`, `monitor` | a booted VM in a file, and how QEMU is told |
 //! | `config`, `root`, `input`, `place`, `qemu`, `process`, `running`, `run`, `results` | one run, in this order |
 
+mod cache;
+mod checksum;
 mod config;
 mod elf;
 mod error;
@@ -69,8 +72,9 @@ mod running;
 mod snapshot;
 mod unpack;
 
+pub use cache::default_cache;
 pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
 pub use error::VmError;
-pub use kernel::{Kernel, KernelSource, default_cache, fetch};
+pub use kernel::{Kernel, KernelSource, fetch};
 pub use program::{Loader, Program};
 pub use run::{Output, run, run_until};

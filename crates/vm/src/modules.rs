@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSection};
 
 use crate::VmError;
+use crate::checksum::Table;
 use crate::unpack::unpack;
 
 /// What the testbed needs of the kernel: simulated radios, 6LoWPAN with its header
@@ -50,6 +51,8 @@ pub struct Module {
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
+    /// If the kernel is in a cache.
+    table: Option<Table>,
     files: BTreeMap<String, PathBuf>,
     builtin: BTreeSet<String>,
 }
@@ -76,13 +79,20 @@ impl Tree {
             }
         }
         // Absent in a tree that was put together by hand: then nothing counts as built in.
-        let builtin = std::fs::read_to_string(root.join("modules.builtin"))
-            .unwrap_or_default()
+        let list = root.join("modules.builtin");
+        let builtin = std::fs::read(&list).unwrap_or_default();
+        // `HOME/lib/modules/RELEASE`
+        let table = root.ancestors().nth(3).and_then(Table::of);
+        if let Some(table) = table.as_ref().filter(|_| !builtin.is_empty()) {
+            table.check(&list, &builtin)?;
+        }
+        let builtin = String::from_utf8_lossy(&builtin)
             .lines()
             .filter_map(|line| module_name(line.rsplit('/').next()?))
             .collect();
         Ok(Tree {
             root: root.to_path_buf(),
+            table,
             files,
             builtin,
         })
@@ -108,6 +118,12 @@ impl Tree {
         Ok(order)
     }
 
+    /// The module's bytes as they are in the file.
+    #[cfg(test)]
+    pub(crate) fn checked(&self, name: &str) -> Result<Module, VmError> {
+        read(name, &self.files[name], self.table.as_ref())
+    }
+
     fn visit(
         &self,
         name: &str,
@@ -124,7 +140,7 @@ impl Tree {
             tree: self.root.clone(),
             hint: package_hint(&self.root),
         })?;
-        let module = read(name, path)?;
+        let module = read(name, path, self.table.as_ref())?;
         for dependency in dependencies(path, &module.bytes)? {
             self.visit(&dependency, Some(name), seen, order)?;
         }
@@ -160,8 +176,11 @@ fn package_hint(root: &Path) -> String {
     }
 }
 
-fn read(name: &str, path: &Path) -> Result<Module, VmError> {
+fn read(name: &str, path: &Path, table: Option<&Table>) -> Result<Module, VmError> {
     let packed = std::fs::read(path).map_err(VmError::io("read module", path.display()))?;
+    if let Some(table) = table {
+        table.check(path, &packed)?;
+    }
     let bad = |reason: String| VmError::BadModule {
         path: path.to_path_buf(),
         reason,

@@ -3,24 +3,77 @@
 //! `/dev/kvm` may exist and still not run a guest: nested hypervisors hang it or refuse a
 //! register. Only a guest that came up proves it.
 
-use std::path::Path;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use files::Tree;
+use sha2::{Digest, Sha256};
+
+use crate::kernel::hex;
 use crate::qemu::QEMU;
-use crate::{Accel, Clock, Kernel, VmConfig, VmError};
+use crate::{Accel, Clock, Kernel, VmConfig, VmError, checksum, snapshot};
 
 /// The emulator's version, `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`: what it does at which instant is
-/// a part of what a run repeats. Asked once; `None` if it does not say.
-pub fn qemu_version() -> Option<&'static str> {
-    static VERSION: OnceLock<Option<String>> = OnceLock::new();
-    let ask = || {
-        let output = Command::new(QEMU).arg("--version").output().ok()?;
-        version(&String::from_utf8_lossy(&output.stdout))
+/// a part of what a run repeats. `None` if it does not say.
+///
+/// To ask it costs a hundredth of a short run, so the answer is kept in `cache`, under the identity
+/// of the program that gave it.
+pub fn qemu_version(cache: &Path) -> Option<String> {
+    let kept = snapshot::emulator().map(|identity| {
+        let digest = hex(&Sha256::digest(identity));
+        cache.join(format!("qemu-{}.version", &digest[..16]))
+    });
+    let recall = |kept: &PathBuf| {
+        let mut sealed = Vec::new();
+        let file = Tree::holding(kept).open(kept).ok()?;
+        file.take(LONGEST).read_to_end(&mut sealed).ok()?;
+        version(checksum::unsealed(&sealed)?)
     };
-    VERSION.get_or_init(ask).as_deref()
+    if let Some(version) = kept.as_ref().and_then(recall) {
+        return Some(version);
+    }
+    let output = Command::new(QEMU).arg("--version").output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = version(&said)?;
+    if let Some(kept) = kept.filter(|_| said.len() < LONGEST as usize / 2) {
+        // A cache that cannot be written makes the next run ask again.
+        let sealed = checksum::sealed(&said);
+        let _ = Tree::holding(&kept).replace(&kept, sealed.as_bytes());
+        forget(cache);
+    }
+    Some(version)
 }
+
+/// Removes the versions but those that were asked for last, of programs that are gone.
+fn forget(cache: &Path) {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let ours = name.to_string_lossy().starts_with("qemu-");
+        let asked = entry.metadata().and_then(|found| found.modified());
+        if let Ok(asked) = asked
+            && ours
+            && path.extension().is_some_and(|end| end == "version")
+        {
+            found.push((asked, path));
+        }
+    }
+    found.sort();
+    let surplus = found.len().saturating_sub(KEEP);
+    for (_, path) in &found[..surplus] {
+        // It only takes up room.
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Versions that stay.
+const KEEP: usize = 4;
+/// Bytes of a version that is kept; QEMU says 130.
+const LONGEST: u64 = 4096;
 
 /// The version in what QEMU says of itself.
 fn version(said: &str) -> Option<String> {
@@ -41,7 +94,7 @@ pub(crate) const JOB: &[u8] = b"wpanlab-probe";
 /// Why KVM cannot be used: no device, no permission, or what the trial guest ran into.
 pub async fn kvm_works(kernel: &Kernel, init: &Path) -> Result<(), VmError> {
     const DEVICE: &str = "/dev/kvm";
-    std::fs::OpenOptions::new()
+    fs::OpenOptions::new()
         .read(true)
         .write(true)
         .open(DEVICE)

@@ -17,6 +17,7 @@ pub(crate) const FOR_HOST_ROOT: &str = "/wpanlab/modules/host-root";
 
 /// Builds the archive.
 pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
+    config.kernel.check()?;
     let failed = |path: &str| VmError::io("put into the initramfs", path.to_string());
     let mut root = Initramfs::new();
     let put = |root: &mut Initramfs, path: &str, mode, bytes: &[u8]| {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use files::Tree;
+
 use crate::config::Clock;
 use crate::input::Input;
 use crate::place::Load;
@@ -29,16 +31,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes the files into a directory, which is made if need be.
+    /// Writes the files into a directory, which is there.
     ///
     /// # Errors
     /// A directory or file cannot be written.
     pub fn unpack(&self, into: &Path) -> Result<(), VmError> {
         for (name, content) in &self.files {
             let path = into.join(name);
-            let parent = path.parent().unwrap_or(into);
-            std::fs::create_dir_all(parent).map_err(VmError::io("make", parent.display()))?;
-            std::fs::write(&path, content).map_err(VmError::io("write", path.display()))?;
+            Tree::new(into)
+                .replace(&path, content)
+                .map_err(VmError::io("write", path.display()))?;
         }
         Ok(())
     }
@@ -82,7 +84,7 @@ fn start(config: &VmConfig) -> Result<Running, VmError> {
     // A guest's clock that follows the host's, or files of the host, cannot be stopped.
     let reproducible = config.clock == Clock::Virtual && !config.share_host_root;
     if let Some(directory) = config.snapshots.as_ref().filter(|_| reproducible) {
-        return Snapshot::of(config, directory, &load)?.resume(config, &config.job, &load);
+        return Snapshot::run(config, directory, &load);
     }
     let initrd = Memory::of("wpanlab-initrd", &root::build(config)?)?;
     let input = Memory::of(

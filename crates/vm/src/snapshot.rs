@@ -6,7 +6,8 @@
 //! In the file is the guest's memory, which every run maps and changes for itself alone, and
 //! behind it the state of the processor and the devices.
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::future::pending;
 use std::io::{self, Seek, SeekFrom};
@@ -14,10 +15,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::libc::O_TMPFILE;
+use nix::libc::{O_NOFOLLOW, O_TMPFILE};
 use nix::unistd::linkat;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -32,10 +35,12 @@ use crate::process::Memory;
 use crate::program::Program;
 use crate::qemu::{self, Channels, QEMU, Start};
 use crate::running::Running;
-use crate::{VmConfig, VmError, root};
+use crate::{VmConfig, VmError, checksum, root};
 
 /// Snapshots that stay: those of the last few programs and kernels, some 150 MB each.
 const KEEP: usize = 4;
+/// A snapshot that was used so shortly ago is not said to have been used again.
+const RECENTLY: Duration = Duration::from_secs(600);
 /// QEMU's main loop may see that the processor stands still before it sees that it was stopped;
 /// it takes that for idleness, and the clock skips to the next timer. Without that skip the guest
 /// knows of a pause of a few microseconds.
@@ -54,27 +59,47 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The snapshot of `config` in `directory`; made if it is not there.
-    pub(crate) fn of(
+    /// A VM that goes on from the snapshot of `config` in `directory`, which is made if it is not
+    /// there or damaged.
+    pub(crate) fn run(
         config: &VmConfig,
         directory: &Path,
         load: &Load,
-    ) -> Result<Snapshot, VmError> {
-        let path = directory.join(key(config)?).with_extension(EXTENSION);
-        let state_at = u64::from(config.memory_mib) << 20;
-        let open = OpenOptions::new().read(true).write(true).open(&path);
-        if let Ok(file) = open {
-            // The oldest go first. Where the time cannot be set, it is that of its making.
-            let _ = file.set_modified(SystemTime::now());
-            return Ok(Snapshot { file, state_at });
+    ) -> Result<Running, VmError> {
+        let key = key(config)?;
+        if let Some(kept) = Kept::open(directory, &key)
+            && let Some(running) = Snapshot::run_kept(kept, config, load)
+        {
+            return running;
         }
-        let (file, named) = match nameless(directory) {
-            Ok(file) => (file, true),
-            Err(error) => {
-                tracing::debug!("no snapshots in {}: {error}", directory.display());
-                (Memory::new("wpanlab-snapshot")?.into_file(), false)
-            }
+        let snapshot = Snapshot::of(config, load)?;
+        // The run has what it needs: the next one boots, too.
+        if let Err(error) = keep(&snapshot.file, directory, &key) {
+            let directory = directory.display();
+            tracing::warn!("the VM's snapshot cannot be kept in {directory}: {error}");
+        }
+        snapshot.resume(config, &config.job, load)
+    }
+
+    /// A VM that goes on from what was kept; none if that turns out to be damaged, which is looked for
+    /// while QEMU starts.
+    fn run_kept(kept: Kept, config: &VmConfig, load: &Load) -> Option<Result<Running, VmError>> {
+        let snapshot = Snapshot {
+            file: kept.file.try_clone().ok()?,
+            state_at: state_at(config),
         };
+        let (running, good) = std::thread::scope(|scope| {
+            let check = scope.spawn(|| kept.is_good());
+            let running = snapshot.resume(config, &config.job, load);
+            (running, check.join())
+        });
+        matches!(good, Ok(true)).then_some(running)
+    }
+
+    /// A new snapshot of `config`, in memory.
+    fn of(config: &VmConfig, load: &Load) -> Result<Snapshot, VmError> {
+        let state_at = state_at(config);
+        let file = Memory::new("wpanlab-snapshot")?.into_file();
         let snapshot = Snapshot { file, state_at };
         let mut tries = 0..TRIES;
         loop {
@@ -89,11 +114,6 @@ impl Snapshot {
                 break;
             }
             tracing::debug!(?pause, "snapshot discarded");
-        }
-        if named {
-            let failed = VmError::io("keep the snapshot", path.display());
-            snapshot.publish(&path).map_err(failed)?;
-            prune(directory).map_err(VmError::io("tidy up", directory.display()))?;
         }
         Ok(snapshot)
     }
@@ -172,17 +192,6 @@ impl Snapshot {
         };
         save().map_err(|error| failure(&error, config, &running))
     }
-
-    /// Gives the file its name, once everything in it is on the disk.
-    fn publish(&self, path: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
-        let open = PathBuf::from(qemu::path(self.file.as_raw_fd()));
-        match linkat(AT_FDCWD, &open, AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW) {
-            // Somebody else was faster, with the same snapshot.
-            Ok(()) | Err(nix::errno::Errno::EEXIST) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
 }
 
 /// Why a VM did not get as far as its job.
@@ -201,6 +210,101 @@ fn failure(error: &io::Error, config: &VmConfig, running: &Running) -> VmError {
             VmError::Qemu { reason, console }
         }
     }
+}
+
+/// Where the guest's memory ends and the state begins, bytes.
+fn state_at(config: &VmConfig) -> u64 {
+    u64::from(config.memory_mib) << 20
+}
+
+/// A snapshot that was kept, in the file `KEY-CHECKSUM.snapshot`.
+struct Kept {
+    path: PathBuf,
+    file: File,
+    key: String,
+}
+
+impl Kept {
+    /// The snapshot with this key in `directory`, if there is one.
+    fn open(directory: &Path, key: &str) -> Option<Kept> {
+        let path = named(directory, key)?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(O_NOFOLLOW)
+            .open(&path);
+        // In a cache that cannot be written it can be read.
+        let file = opened.or_else(|_| File::open(&path)).ok()?;
+        let now = SystemTime::now();
+        let used = file.metadata().and_then(|found| found.modified());
+        if used.is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age > RECENTLY)) {
+            // The oldest go first. Where the time cannot be set, it is that of its making.
+            let _ = file.set_modified(now);
+        }
+        let key = key.to_owned();
+        Some(Kept { path, file, key })
+    }
+
+    /// Whether it is what was put there. One that is not is removed.
+    fn is_good(&self) -> bool {
+        let path = self.path.display();
+        match self.is_whole() {
+            Ok(true) => return true,
+            Ok(false) => tracing::warn!("{path} is damaged: it is made again"),
+            Err(error) => tracing::warn!("{path} cannot be read ({error}): it is made again"),
+        }
+        // If it stays, the next run finds out, too.
+        let _ = std::fs::remove_file(&self.path);
+        false
+    }
+
+    /// Whether the file is what its name says. A process looks once: a sweep's runs take the same.
+    fn is_whole(&self) -> io::Result<bool> {
+        static GOOD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        // What a thread that panicked has left of a set is a set.
+        let good = || GOOD.lock().unwrap_or_else(PoisonError::into_inner);
+        let identity = identity(&self.path, &self.file.metadata()?);
+        if good().contains(&identity) {
+            return Ok(true);
+        }
+        let sum = checksum::of(&self.file)?;
+        let stem = self.path.file_stem().and_then(OsStr::to_str);
+        let whole = stem.and_then(|stem| stem.split_once('-')) == Some((&self.key, sum.as_str()));
+        if whole {
+            good().insert(identity);
+        }
+        Ok(whole)
+    }
+}
+
+/// The snapshot's file with this key.
+fn named(directory: &Path, key: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let mut paths = entries.flatten().map(|entry| entry.path());
+    paths.find(|path| path.extension() == Some(OsStr::new(EXTENSION)) && key_of(path) == Some(key))
+}
+
+fn key_of(path: &Path) -> Option<&str> {
+    Some(path.file_stem()?.to_str()?.split_once('-')?.0)
+}
+
+/// Puts a snapshot into `directory`, under its key and its checksum, once all of it is on the disk.
+fn keep(snapshot: &File, directory: &Path, key: &str) -> io::Result<()> {
+    let file = nameless(directory)?;
+    let copied = checksum::chunks(snapshot, |at, chunk| file.write_all_at(chunk, at));
+    file.set_len(copied?)?;
+    let name = format!("{key}-{}.{EXTENSION}", checksum::of(snapshot)?);
+    file.sync_all()?;
+    // Somebody else may have been faster, with another of the same.
+    if named(directory, key).is_none() {
+        let open = PathBuf::from(qemu::path(file.as_raw_fd()));
+        let path = directory.join(name);
+        match linkat(AT_FDCWD, &open, AT_FDCWD, &path, AtFlags::AT_SYMLINK_FOLLOW) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    prune(directory)
 }
 
 /// A file in `directory` that is gone when nobody has it open, unless it gets a name.
@@ -263,11 +367,15 @@ fn key(config: &VmConfig) -> Result<String, VmError> {
         let metadata = std::fs::metadata(path).map_err(VmError::io("read", path.display()))?;
         parts.push(identity(path, &metadata));
     }
-    if let Some((path, metadata)) = on_path(QEMU, std::env::var_os("PATH")) {
-        parts.push(identity(&path, &metadata));
-    }
+    parts.extend(emulator());
     let digest = Sha256::digest(parts.join("\n"));
     Ok(hex(&digest[..16]))
+}
+
+/// What tells this machine's emulator from another one. `None` if there is none on `PATH`.
+pub(crate) fn emulator() -> Option<String> {
+    let (path, metadata) = on_path(QEMU, std::env::var_os("PATH"))?;
+    Some(identity(&path, &metadata))
 }
 
 fn identity(path: &Path, metadata: &Metadata) -> String {
@@ -315,15 +423,68 @@ mod tests {
         assert_eq!(left, expected);
     }
 
+    fn kept(directory: &Path, key: &str) -> Option<File> {
+        let kept = Kept::open(directory, key)?;
+        kept.is_good().then_some(kept.file)
+    }
+
+    /// What stands for a snapshot: some data, and holes.
+    fn stopped() -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(2 << 20).unwrap();
+        for at in [0, 1 << 20, (2 << 20) - 9] {
+            file.write_all_at(b"memory", at).unwrap();
+        }
+        file
+    }
+
     #[test]
-    fn a_nameless_file_is_no_entry_of_its_directory() {
+    fn a_snapshot_is_kept_whole_with_its_holes_and_found_again() {
         let directory = tempfile::tempdir().unwrap();
         let into = directory.path().join("not/there/yet");
-        let file = nameless(&into).unwrap();
-        assert_eq!(std::fs::read_dir(&into).unwrap().count(), 0);
-        let snapshot = Snapshot { file, state_at: 0 };
-        snapshot.publish(&into.join("a")).unwrap();
-        snapshot.publish(&into.join("a")).unwrap();
+        assert!(kept(&into, "key").is_none());
+        keep(&stopped(), &into, "key").unwrap();
+        keep(&stopped(), &into, "key").unwrap();
         assert_eq!(std::fs::read_dir(&into).unwrap().count(), 1);
+        let found = kept(&into, "key").unwrap();
+        assert!(found.metadata().unwrap().blocks() * 512 < 1 << 20, "holes");
+        assert_eq!(
+            checksum::of(&found).unwrap(),
+            checksum::of(&stopped()).unwrap()
+        );
+        assert!(kept(&into, "other").is_none());
+    }
+
+    #[test]
+    fn a_snapshot_that_is_damaged_anywhere_or_cut_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let into = directory.path();
+        keep(&stopped(), into, "key").unwrap();
+        let path = named(into, "key").unwrap();
+        let good = directory.path().join("good");
+        std::fs::rename(&path, &good).unwrap();
+        let length = stopped().metadata().unwrap().len();
+        let mut place = 1u64;
+        for attempt in 0..100 {
+            std::fs::copy(&good, &path).unwrap();
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            // Places as random as they need be.
+            place = place
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1)
+                % length;
+            match attempt % 4 {
+                0 => file.set_len(place).unwrap(),
+                _ => file.write_all_at(b"damage", place).unwrap(),
+            }
+            assert!(kept(into, "key").is_none(), "at {place}");
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn where_nothing_can_be_kept_that_is_an_error_and_no_more() {
+        assert!(keep(&stopped(), Path::new("/proc/snapshots"), "key").is_err());
+        assert!(kept(Path::new("/proc/snapshots"), "key").is_none());
     }
 }

@@ -1,7 +1,8 @@
 //! Whole boots, seen from the host. This program is its own guest.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use vm::{Clock, Kernel, KernelSource, Output, VmConfig, VmError};
@@ -130,6 +131,14 @@ fn from_snapshot() {
     assert_same(&made, &used);
     assert_same(&made, &run(5, second.path()));
     assert_ne!(run(6, first.path()).files["random"], used.files["random"]);
+    // One that is damaged, in what the guest has in memory, is made again.
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path();
+    let path = kept().map(name).next().unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0x5a; 4096], 20 << 20).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert_same(&made, &run(5, first.path()));
+    assert_eq!(kept().count(), 1);
     // Its RAM is a private copy: what one run does to it, no other sees.
     assert_same(&made, &run(5, first.path()));
 }

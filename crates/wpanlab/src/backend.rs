@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use rundir::{RunDir, RunFacts};
 use serde_json::json;
 use testbed::{Progress, Signals};
 use topology::Plan;
-use vm::{Accel, Clock, Kernel, KernelSource, VmConfig};
+use vm::{Accel, Clock, Kernel, KernelSource, VmConfig, VmError};
 
 use crate::cli::{BackendArg, ClockArg, HowArgs};
+use crate::failure::Refused;
 use crate::job::{self, Job, facts};
 use crate::progress::Show;
 use crate::{Outcome, Say, output};
@@ -31,6 +33,8 @@ pub enum How {
     Vm {
         /// What it boots.
         kernel: Kernel,
+        /// Where that is from.
+        source: KernelSource,
         /// What drives its clock.
         clock: Clock,
         /// What executes it.
@@ -65,15 +69,18 @@ impl How {
 
     /// The reproducible VM.
     pub fn virtual_clock(kernel: Option<&Path>, show: &Show) -> Result<How> {
+        let source = source(kernel);
         Ok(How::Vm {
-            kernel: locate(kernel, show)?,
+            kernel: locate(&source, show)?,
+            source,
             clock: Clock::Virtual,
             accel: Accel::Tcg,
         })
     }
 
     async fn realtime_vm(kernel: Option<&Path>, show: &Show) -> Result<How> {
-        let kernel = locate(kernel, show)?;
+        let source = source(kernel);
+        let kernel = locate(&source, show)?;
         show.stage("probe KVM");
         let accel = match vm::probe::kvm_works(&kernel, &own_binary()?).await {
             Ok(()) => Accel::Kvm,
@@ -84,6 +91,7 @@ impl How {
         };
         Ok(How::Vm {
             kernel,
+            source,
             clock: Clock::Realtime,
             accel,
         })
@@ -95,6 +103,7 @@ impl How {
             How::Native => native(plan, dir, show).await,
             How::Vm {
                 kernel,
+                source,
                 clock,
                 accel,
             } => {
@@ -108,7 +117,13 @@ impl How {
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL;
-                in_vm(config, plan, dir, show).await
+                let lived = in_vm(config.clone(), dir, show).await;
+                match lived.as_ref().map_err(Error::downcast_ref) {
+                    Err(Some(damaged @ VmError::Damaged { .. })) => errln!("wpanlab: {damaged}"),
+                    _ => return lived,
+                }
+                config.kernel = locate(source, show)?;
+                in_vm(config, dir, show).await
             }
         }
     }
@@ -145,7 +160,6 @@ pub fn native_obstacle() -> Option<String> {
 }
 
 async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
-    keep_plan(plan, dir)?;
     let facts = facts("native", ClockArg::Realtime.name())?;
     let mut progress = |progress: Progress| show.testbed(&progress);
     testbed::run(
@@ -163,14 +177,8 @@ async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
     .await
 }
 
-/// The plan as it was executed, beside what the live half writes.
-fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
-    let path = dir.plan();
-    fs::write(&path, plan.to_yaml()).with_context(|| format!("write {}", path.display()))
-}
-
 /// The first signal stops the guest, which hands over what it has; the second one ends the wait.
-async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut again = Signals::listen().context("signal handlers")?;
     let interrupted = Cell::new(None);
@@ -201,9 +209,8 @@ async fn in_vm(config: VmConfig, plan: &Plan, dir: &RunDir, show: &Show) -> Resu
         (output, _) => output?,
     };
     output.unpack(dir.root())?;
-    keep_plan(plan, dir)?;
     name_qemu(dir)?;
-    match (fs::read_to_string(dir.error()), interrupted) {
+    match (dir.files().read_to_string(&dir.error()), interrupted) {
         // It may have come to its end all the same.
         (Err(_), _) if output.exit_code == 0 => Ok(()),
         (_, Some(signal)) => Err(signal.into()),
@@ -224,7 +231,7 @@ fn name_qemu(dir: &RunDir) -> Result<()> {
         return Ok(()); // The run ended before it said anything, and that is told.
     };
     let facts = RunFacts {
-        qemu: vm::probe::qemu_version().map(str::to_owned),
+        qemu: vm::probe::qemu_version(&vm::default_cache()),
         ..facts
     };
     facts
@@ -237,15 +244,33 @@ pub fn own_binary() -> Result<PathBuf> {
     std::env::current_exe().context("this program's own path")
 }
 
-fn locate(explicit: Option<&Path>, show: &Show) -> Result<Kernel> {
-    show.stage("find a kernel");
-    let source = KernelSource {
+fn source(explicit: Option<&Path>) -> KernelSource {
+    KernelSource {
         explicit: explicit.map(Path::to_owned),
         cache: vm::default_cache(),
-    };
-    Ok(Kernel::locate_and_tell(&source, |line: &str| {
-        show.stage(line)
-    })?)
+    }
+}
+
+fn locate(source: &KernelSource, show: &Show) -> Result<Kernel> {
+    show.stage("find a kernel");
+    let found = Kernel::locate_and_tell(source, |line: &str| show.stage(line));
+    match (found, &source.explicit) {
+        (Ok(kernel), _) => Ok(kernel),
+        (Err(error), Some(path)) if is_of_the_path(&error) => {
+            let refused = Refused(format!("--kernel {}", path.display()));
+            Err(Error::from(error).context(refused))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Whether what the caller named is not there, or is no kernel.
+fn is_of_the_path(error: &VmError) -> bool {
+    match error {
+        VmError::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        VmError::BadKernel { .. } => true,
+        _ => false,
+    }
 }
 
 /// `wpanlab vm fetch`: a kernel that is there is not fetched a second time, unless `again`.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use files::Tree;
 use serde_json::json;
 
 use crate::Outcome;
@@ -153,7 +154,9 @@ pub fn write(files: &[(PathBuf, String)], json: bool) -> Result<Outcome> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         }
-        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        Tree::holding(path)
+            .write_new(path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
     }
     let paths: Vec<String> = files
         .iter()

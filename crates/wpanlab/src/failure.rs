@@ -115,23 +115,24 @@ fn object(error: &Error, code: u8) -> Value {
         Some(diagnostics) => json!({
             "error": diagnostics.to_string().trim_end(),
             "exit_code": code,
-            "problems": problems(diagnostics),
+            "problems": problems(diagnostics, "message"),
         }),
     }
 }
 
-/// The problems of a topology, each with its place in the file, or in the `--set` of that number.
-pub fn problems(diagnostics: &Diagnostics) -> Vec<Value> {
+/// The problems of a topology, each with its place in the file, or in the `--set` of that number,
+/// and its sentence as `what`.
+pub fn problems(diagnostics: &Diagnostics, what: &str) -> Vec<Value> {
     let problem = |problem: &topology::Diagnostic| {
         let span = problem.span;
         let (line, column) = (span.line, span.column);
         let message = &problem.message;
         match span.source {
             topology::Source::File => {
-                json!({ "line": line, "column": column, "message": message })
+                json!({ "line": line, "column": column, what: message })
             }
             topology::Source::Assignment(number) => {
-                json!({ "set": number + 1, "column": column, "message": message })
+                json!({ "set": number + 1, "column": column, what: message })
             }
         }
     };

@@ -26,7 +26,8 @@ pub fn main() -> ! {
             let text = format!("{error:#}");
             eprintln!("wpanlab: {text}");
             // The console has it too, should the file not be writable.
-            let _ = std::fs::write(RunDir::new(results).error(), text);
+            let dir = RunDir::new(results);
+            let _ = dir.files().replace(&dir.error(), text.as_bytes());
             i32::from(crate::failure::RUN_FAILED)
         }
     };

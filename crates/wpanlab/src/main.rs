@@ -10,6 +10,7 @@
 //! | [`backend`] | native or VM, and why |
 //! | [`guest`], [`job`] | the same testbed as the first process of a VM, and what it is told |
 //! | [`sweep`] | `run --seeds`: runs over seeds and parameter values, and the distribution |
+//! | [`made`] | `made.json`: when and by which command |
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
 //! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
@@ -30,6 +31,7 @@ mod examples;
 mod failure;
 mod guest;
 mod job;
+mod made;
 mod model;
 mod new;
 mod progress;

@@ -102,7 +102,9 @@ fn write_all(model: &Model, dir: &Path) -> Result<String> {
     let mut written = String::new();
     for (name, text) in files {
         let path = dir.join(name);
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        files::Tree::new(dir)
+            .replace(&path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
         written.push_str(&format!("{}\n", path.display()));
     }
     Ok(written)

@@ -11,6 +11,10 @@ use units::quantity::format_duration;
 /// Plain lines come once per this much scenario time.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// Plain lines of the bring-up come once per this many nodes.
+const PLAIN_NODES: usize = 20;
+const BRING_UP: &str = "bring up the network";
+
 /// How progress is shown.
 #[derive(Clone, Debug)]
 pub enum Show {
@@ -94,7 +98,23 @@ impl Show {
     /// The testbed is this far.
     pub fn testbed(&self, progress: &Progress) {
         match (progress, self) {
-            (Progress::BringUp, _) => self.stage("bring up the network"),
+            (Progress::BringUp { made: 0, .. }, _) => self.stage(BRING_UP),
+            (Progress::BringUp { made, of }, Show::Bar(bar)) => {
+                measured(bar, BRING_UP, *made as u64, *of as u64);
+            }
+            (Progress::BringUp { made, of }, _) => {
+                if made.is_multiple_of(PLAIN_NODES) {
+                    self.stage(&format!("{BRING_UP}: {made} of {of} nodes"));
+                }
+            }
+            (Progress::Starting { started, of }, Show::Bar(bar)) => {
+                measured(bar, "start the daemons", *started as u64, *of as u64);
+            }
+            (Progress::Starting { started, of }, _) => {
+                if started.is_multiple_of(PLAIN_NODES) {
+                    self.stage(&format!("daemons started: {started} of {of}"));
+                }
+            }
             (Progress::Ready { ready, of }, Show::Bar(bar)) => {
                 bar.set_message(format!("daemons ready: {ready} of {of}"));
             }
@@ -183,6 +203,10 @@ mod tests {
         let show = Show::Bar(bar.clone());
         show.stage("boot the VM");
         assert_eq!(bar.length(), None);
+        show.testbed(&Progress::BringUp { made: 0, of: 400 });
+        assert_eq!(bar.length(), None);
+        show.testbed(&Progress::BringUp { made: 30, of: 400 });
+        assert_eq!((bar.position(), bar.length()), (30, Some(400)));
         let (at, of) = (Duration::from_millis(400), Duration::from_millis(800));
         show.testbed(&Progress::Scenario { at, of });
         assert_eq!((bar.position(), bar.length()), (400, Some(800)));

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use files::Tree;
 use report::Report;
 use serde_json::json;
 
@@ -11,17 +12,25 @@ use crate::cli::{ReportArgs, RunArgs};
 use crate::failure::Refused;
 use crate::{Outcome, Say, output};
 
+/// The page that nobody names.
+const PAGE: &str = "report.html";
+
 /// Writes `report.html`, and what else was asked for.
 pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
     let report = Report::read(&args.dir, args.compare).map_err(|e| Refused(e.to_string()))?;
-    let page = args.out.clone();
-    let page = page.unwrap_or_else(|| args.dir.join("report.html"));
     let mut written = Written::default();
-    written.write(&page, &report.html())?;
+    match &args.out {
+        Some(page) => written.write(page, &report.html_at(page, &args.dir))?,
+        // Nobody has named it, and the directory may have come from anywhere.
+        None => {
+            let page = report.html_at(&args.dir.join(PAGE), &args.dir);
+            written.write_into(&args.dir, PAGE, &page)?;
+        }
+    }
     if let Some(dir) = &args.svg {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         for (name, svg) in report.svgs() {
-            written.write(&dir.join(format!("{name}.svg")), &svg)?;
+            written.write_into(dir, &format!("{name}.svg"), &svg)?;
         }
     }
     if let Some(file) = &args.junit {
@@ -37,6 +46,28 @@ pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Refuses a place for `run --report` and `--junit` where nothing can be written, before the run
+/// whose result would go there. `run` is the run's own directory, which is still to be made.
+///
+/// # Errors
+/// [`Refused`].
+pub fn check_places(run: &Path, args: &RunArgs) -> Result<()> {
+    for (option, file) in [("--report", &args.report), ("--junit", &args.junit)] {
+        let Some(file) = file else { continue };
+        let folder = match file.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        // The run makes its directory, and those around it.
+        if !folder.is_dir() && !run.starts_with(folder) {
+            let (file, folder) = (file.display(), folder.display());
+            let text = format!("{option} {file}: there is no directory {folder}");
+            return Err(Refused(text).into());
+        }
+    }
+    Ok(())
+}
+
 /// Writes what `run --report` and `--junit` ask for of the run or sweep in `dir`.
 pub fn beside(dir: &Path, args: &RunArgs, say: Say) -> Result<()> {
     if args.report.is_none() && args.junit.is_none() {
@@ -45,7 +76,7 @@ pub fn beside(dir: &Path, args: &RunArgs, say: Say) -> Result<()> {
     let report = Report::read(dir, args.compare)?;
     let mut written = Written::default();
     if let Some(file) = &args.report {
-        written.write(file, &report.html())?;
+        written.write(file, &report.html_at(file, dir))?;
     }
     if let Some(file) = &args.junit {
         written.write(file, &report.junit())?;
@@ -69,8 +100,19 @@ struct Written(Vec<PathBuf>);
 
 impl Written {
     fn write(&mut self, path: &Path, text: &str) -> Result<()> {
-        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        files::write_named(path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
         self.0.push(path.to_owned());
+        Ok(())
+    }
+
+    /// Writes the file `name` of the directory `dir`.
+    fn write_into(&mut self, dir: &Path, name: &str, text: &str) -> Result<()> {
+        let path = dir.join(name);
+        Tree::new(dir)
+            .replace(&path, text.as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
+        self.0.push(path);
         Ok(())
     }
 

@@ -15,7 +15,10 @@ use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::failure::{self, Refused};
 use crate::progress::Show;
-use crate::{Outcome, Say, output, report};
+use crate::{Outcome, Say, made, output, report};
+
+/// Where run directories are that nobody names.
+pub const RUNS: &str = "runs";
 
 /// Reads a topology with these assignments.
 ///
@@ -58,11 +61,38 @@ pub fn single(parameters: &[Parameter]) -> Result<Vec<Assignment>> {
         .unwrap_or_default())
 }
 
+/// [`read`], with what there is to say of it said: on standard error, unless the caller wants the
+/// result only. As JSON that is an object per warning, one a line.
+pub fn load_and_warn(
+    path: &Path,
+    seed: Option<u64>,
+    assignments: &[Assignment],
+    say: Say,
+) -> Result<Loaded> {
+    let loaded = read(path, seed, assignments)?;
+    match &loaded.warnings {
+        Some(warnings) if say.json && !say.quiet => {
+            for warning in failure::problems(warnings, "warning") {
+                errln!("{warning}");
+            }
+        }
+        _ if say.quiet => {}
+        _ => warn(&loaded),
+    }
+    Ok(loaded)
+}
+
 /// Warnings go to standard error.
 fn warn(loaded: &Loaded) {
     if let Some(warnings) = &loaded.warnings {
         errln!("{warnings}");
     }
+}
+
+/// `1 step`, `2 steps`.
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// `wpanlab check`: every file is read, whatever the others hold.
@@ -77,9 +107,14 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                 let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
                 if !say.json {
                     warn(&loaded);
-                    outln!("{name}: {nodes} nodes, {steps} steps");
+                    outln!(
+                        "{name}: {}, {}",
+                        counted(nodes, "node"),
+                        counted(steps, "step")
+                    );
                 }
-                let warnings = loaded.warnings.as_ref().map(failure::problems);
+                let warnings = loaded.warnings.as_ref();
+                let warnings = warnings.map(|all| failure::problems(all, "message"));
                 checked.push(json!({
                     "topology": name,
                     "valid": true,
@@ -94,7 +129,7 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                     failure::tell(&error, false);
                 }
                 let problems = match error.downcast_ref::<Diagnostics>() {
-                    Some(diagnostics) => failure::problems(diagnostics),
+                    Some(diagnostics) => failure::problems(diagnostics, "message"),
                     None => vec![json!({ "message": failure::text(&error) })],
                 };
                 checked.push(json!({ "topology": name, "valid": false, "problems": problems }));
@@ -121,21 +156,28 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -
 /// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let assignments = single(&args.set)?;
-    let plan = load(&args.topology, args.seed, &assignments)?;
-    let dir = choose_run_dir(&plan.name, &args)?;
+    let loaded = load_and_warn(&args.topology, args.seed, &assignments, say)?;
+    let made = made::now(loaded.warnings.as_ref());
+    let plan = loaded.plan;
+    refuse_occupied(&args)?;
+    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), &args)?;
     let how = How::choose(&args.how, &show).await?;
-    make_run_dir(&dir)?;
+    let dir = make_run_dir(&plan.name, &args)?;
+    keep_plan(&plan, &dir)?;
     let lived = how.run(&plan, &dir, &show).await;
     if let Err(error) = lived {
         show.done();
-        if !is_occupied(dir.root()) {
-            // Nothing was seen: an empty directory would only be in the way of the next run.
-            fs::remove_dir(dir.root())
+        if !has_begun(&dir) {
+            // Nothing was seen: the directory would only be in the way of the next run.
+            fs::remove_file(dir.plan())
+                .and_then(|()| fs::remove_dir(dir.root()))
                 .with_context(|| format!("remove {}", dir.root().display()))?;
             return Err(error);
         }
+        made::write(&made, &dir.made())?;
         // The result says that it is not all of the run, whoever measures it.
-        fs::write(dir.error(), failure::text(&error))
+        dir.files()
+            .replace(&dir.error(), failure::text(&error).as_bytes())
             .with_context(|| format!("write {}", dir.error().display()))?;
         let mut place = format!("what was seen until then is in {}", dir.root().display());
         if error.downcast_ref::<Interrupted>().is_some()
@@ -145,6 +187,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
         }
         return Err(error.context(place));
     }
+    made::write(&made, &dir.made())?;
     let result = measure(&dir, &show).await;
     show.done();
     let result = result.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
@@ -179,6 +222,7 @@ fn print_result(dir: &RunDir, result: &RunResult, args: &RunArgs, say: Say) -> R
 
 /// The live half, then the measurement.
 pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Result<RunResult> {
+    keep_plan(plan, dir)?;
     how.run(plan, dir, show).await?;
     measure(dir, show).await
 }
@@ -191,31 +235,51 @@ async fn measure(dir: &RunDir, show: &Show) -> Result<RunResult> {
     measured.context("measure")?.context("measure")
 }
 
-/// Where the run directory of the topology `name` is to be. An existing one is never overwritten
-/// without `--force`.
-pub fn choose_run_dir(name: &str, args: &RunArgs) -> Result<RunDir> {
-    let root = match &args.out {
-        Some(out) => out.clone(),
-        None => next_free(Path::new("runs"), name),
+/// The plan as it is executed, beside what the live half will write. It is the first file of a run
+/// directory, and made once: of two runs that were given the same directory one has it.
+fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
+    let path = dir.plan();
+    let kept = dir.files().write_new(&path, plan.to_yaml().as_bytes());
+    kept.with_context(|| format!("write {}", path.display()))
+}
+
+/// Whether the live half has left anything beside the plan.
+fn has_begun(dir: &RunDir) -> bool {
+    let plan = dir.plan();
+    let other = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.path() != plan);
+    fs::read_dir(dir.root()).is_ok_and(|mut entries| entries.any(other))
+}
+
+/// An existing run directory is never overwritten without `--force`.
+pub fn refuse_occupied(args: &RunArgs) -> Result<()> {
+    let Some(root) = &args.out else {
+        return Ok(());
     };
-    if is_occupied(&root) && !args.force && !args.resume {
-        let resume = if SweepDir::new(&root).manifest().exists() {
+    if is_occupied(root) && !args.force && !args.resume {
+        let resume = if SweepDir::new(root).manifest().exists() {
             "--resume continues it, "
         } else {
             ""
         };
         bail!("{} exists; {resume}--force replaces it", root.display());
     }
-    Ok(RunDir::new(root))
+    Ok(())
 }
 
-/// Makes the run directory, empty.
-pub fn make_run_dir(dir: &RunDir) -> Result<()> {
-    let root = dir.root();
+/// Makes the run directory of the topology `name`, empty: the one that was named, or one that nobody
+/// else has.
+pub fn make_run_dir(name: &str, args: &RunArgs) -> Result<RunDir> {
+    let Some(root) = &args.out else {
+        let base = Path::new(RUNS);
+        let made = files::make_numbered(base, name);
+        let root = made.with_context(|| format!("create a directory in {}", base.display()))?;
+        return Ok(RunDir::new(root));
+    };
     if is_occupied(root) {
         remove_run(root)?;
     }
-    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))
+    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))?;
+    Ok(RunDir::new(root))
 }
 
 /// Whether there is anything in the directory `root`.
@@ -233,12 +297,6 @@ fn remove_run(root: &Path) -> Result<()> {
         );
     }
     fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))
-}
-
-fn next_free(base: &Path, name: &str) -> PathBuf {
-    let taken = |number: &u32| base.join(format!("{name}-{number}")).exists();
-    let number = (1..).find(|number| !taken(number)).unwrap_or(1);
-    base.join(format!("{name}-{number}"))
 }
 
 /// One line each, however many interfaces there are.
@@ -263,17 +321,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_run_gets_the_next_free_directory() {
+    fn of_two_runs_in_one_directory_one_has_it() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topologies/minimal.yaml");
+        let plan = load(&file, None, &[]).unwrap();
         let base = tempfile::tempdir().unwrap();
-        assert_eq!(
-            next_free(base.path(), "handover"),
-            base.path().join("handover-1")
-        );
-        fs::create_dir(base.path().join("handover-1")).unwrap();
-        assert_eq!(
-            next_free(base.path(), "handover"),
-            base.path().join("handover-2")
-        );
+        let dir = RunDir::new(base.path());
+        keep_plan(&plan, &dir).unwrap();
+        assert!(!has_begun(&dir));
+        let refused = failure::text(&keep_plan(&plan, &dir).unwrap_err());
+        assert!(refused.contains("plan.yaml"), "{refused}");
+        dir.files().replace(&dir.events(), b"").unwrap();
+        assert!(has_begun(&dir));
     }
 
     #[test]

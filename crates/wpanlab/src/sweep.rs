@@ -24,8 +24,8 @@ use units::Seed;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::{Pace, Runs, Show};
-use crate::run::{choose_run_dir, is_occupied, load, make_run_dir, perform};
-use crate::{Outcome, Say, failure, report};
+use crate::run::{RUNS, is_occupied, load, load_and_warn, make_run_dir, perform, refuse_occupied};
+use crate::{Outcome, Say, failure, made, report};
 
 mod journal;
 mod manifest;
@@ -47,25 +47,29 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let Some(seeds) = args.seeds.clone() else {
         bail!("a sweep needs --seeds A..B");
     };
-    let points = points(&args, *seeds.start())?;
+    let points = points(&args, *seeds.start(), Some(say))?;
+    let made = made::now(None);
     let name = points.first().map_or("", |point| point.plan.name.as_str());
-    let dir = choose_run_dir(name, &args)?;
-    let sweep_dir = SweepDir::new(dir.root());
+    refuse_occupied(&args)?;
+    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), &args)?;
     let how = How::choose(&args.how, &show).await?;
     let manifest = Manifest::of(&args, &seeds, &how)?;
-    let resumed = args.resume && is_occupied(dir.root());
-    if !resumed {
-        make_run_dir(&dir)?;
-    }
+    let (sweep_dir, resumed) = match args.out.as_ref().filter(|_| args.resume) {
+        Some(out) if is_occupied(out) => (SweepDir::new(out), true),
+        _ => (SweepDir::new(make_run_dir(name, &args)?.root()), false),
+    };
     // Held to the end: two sweeps in one directory would write over each other's runs.
     let _lock = if resumed {
-        manifest.continue_in(&sweep_dir, |first| self::points(&args, first))?
+        manifest.continue_in(&sweep_dir, |first| self::points(&args, first, None))?
     } else {
         manifest.begin_in(&sweep_dir)?
     };
+    if !resumed {
+        made::write(&made, &sweep_dir.made())?;
+    }
     for point in &points {
         let path = sweep_dir.point(point.number).plan();
-        write(&path, &point.plan.to_yaml())?;
+        write(&sweep_dir, &path, &point.plan.to_yaml())?;
     }
     let mut journal = Journal::open(&sweep_dir, &seeds, points.len())?;
     let sweep = Sweep {
@@ -81,12 +85,21 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let parameters: Vec<String> = args.set.iter().map(|p| p.path().to_owned()).collect();
     let expected = points.first().map_or(&[][..], |p| &p.plan.expect_sweep);
     let distribution = Distribution::of(name, parameters, &rows).expecting(expected, &rows);
-    write(&sweep_dir.distribution(), &distribution.to_json())?;
     write(
+        &sweep_dir,
+        &sweep_dir.distribution(),
+        &distribution.to_json(),
+    )?;
+    write(
+        &sweep_dir,
         &sweep_dir.runs_table(),
         &table::runs(&distribution.parameters, &rows),
     )?;
-    write(&sweep_dir.figures_table(), &table::figures(&distribution))?;
+    write(
+        &sweep_dir,
+        &sweep_dir.figures_table(),
+        &table::figures(&distribution),
+    )?;
     if say.json {
         out!("{}", distribution.to_json());
     } else {
@@ -112,11 +125,15 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     })
 }
 
-/// Every combination of the parameters' values with its plan.
-fn points(args: &RunArgs, seed: u64) -> Result<Vec<Point>> {
+/// Every combination of the parameters' values with its plan. What there is to say of them is said
+/// if it is known how.
+fn points(args: &RunArgs, seed: u64, say: Option<Say>) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for (index, assignments) in Parameter::combinations(&args.set).into_iter().enumerate() {
-        let plan = load(&args.topology, Some(seed), &assignments)?;
+        let plan = match say {
+            Some(say) => load_and_warn(&args.topology, Some(seed), &assignments, say)?.plan,
+            None => load(&args.topology, Some(seed), &assignments)?,
+        };
         points.push(Point {
             number: index + 1,
             assignments,
@@ -126,11 +143,9 @@ fn points(args: &RunArgs, seed: u64) -> Result<Vec<Point>> {
     Ok(points)
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-    }
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+fn write(dir: &SweepDir, path: &Path, text: &str) -> Result<()> {
+    let written = dir.files().replace(path, text.as_bytes());
+    written.with_context(|| format!("write {}", path.display()))
 }
 
 /// What is to be run.
@@ -205,6 +220,7 @@ impl Sweep<'_> {
     /// One run, from its plan to its row; the future owns what it needs.
     fn one(&self, point: &Point, seed: u64) -> impl Future<Output = (Origin, Result<Row>)> + use<> {
         let (args, how) = (self.args.clone(), self.how.clone());
+        let sweep = self.dir.clone();
         let assignments = point.assignments.clone();
         let name = SweepDir::run_name(point.number, seed);
         let dir = RunDir::new(self.dir.root().join(&name));
@@ -219,15 +235,26 @@ impl Sweep<'_> {
             dir: name,
         };
         async move {
-            let row = measured(&args, &how, &dir, &assignments, &origin).await;
+            let row = measured(&args, &how, &sweep, &dir, &assignments, &origin).await;
             (origin, row)
         }
     }
 }
 
+/// Makes the directory of a run, without what an interrupted sweep left of it.
+fn make_anew(sweep: &SweepDir, dir: &RunDir) -> Result<()> {
+    let root = dir.root();
+    let make = || sweep.files().make_folder(root);
+    make()
+        .and_then(|()| fs::remove_dir_all(root))
+        .and_then(|()| make())
+        .with_context(|| format!("create {}", root.display()))
+}
+
 async fn measured(
     args: &RunArgs,
     how: &How,
+    sweep: &SweepDir,
     dir: &RunDir,
     assignments: &[Assignment],
     origin: &Origin,
@@ -235,15 +262,13 @@ async fn measured(
     // The seed decides identifiers, so each run has its own plan; the text was valid before.
     let plan = load(&args.topology, Some(origin.seed.0), assignments)
         .context("the topology is not valid with this seed")?;
-    let root = dir.root();
-    if root.exists() {
-        // What an interrupted sweep left of it.
-        fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))?;
-    }
-    fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))?;
+    make_anew(sweep, dir)?;
     let result = perform(&plan, how, dir, &Show::Nothing).await?;
     let path = dir.events();
-    let events = fs::File::open(&path).with_context(|| path.display().to_string())?;
+    let events = dir
+        .files()
+        .open(&path)
+        .with_context(|| path.display().to_string())?;
     let events = rundir::event::read_all(BufReader::new(events))?;
     if !args.captures {
         let captures = dir.captures();

@@ -9,9 +9,9 @@
 //! does from clients that send it once, is for the response that was used last; where that is
 //! another one's, the entity tag says so.
 //!
-//! Bounded: [`PER_PEER`] bodies of each kind per peer, [`MAX_BODIES`] and [`MAX_BYTES`] in all,
-//! each for EXCHANGE_LIFETIME after its last block. A peer over its bound loses its oldest
-//! body. Where all are taken no other peer's body goes: a request body is refused, a response
+//! Bounded: [`PER_PEER`] bodies of each kind per peer and [`PER_HOST`] per address, [`MAX_BODIES`]
+//! and [`MAX_BYTES`] in all, each for EXCHANGE_LIFETIME after its last block. A peer or host over its
+//! bound loses its oldest body. Where all are taken no other peer's body goes: a request body is refused, a response
 //! body not kept; its blocks come from the owner again, and the entity tag tells whether they
 //! are of the same representation.
 
@@ -27,6 +27,8 @@ use crate::protection::ContextId;
 
 /// Bodies of each kind kept per peer.
 pub(super) const PER_PEER: usize = 4;
+/// Bodies of each kind kept for all ports of an address.
+pub(super) const PER_HOST: usize = 16 * PER_PEER;
 /// Bodies of each kind kept in all.
 pub(super) const MAX_BODIES: usize = 1024;
 /// Bytes of bodies of each kind, and of the requests they are found by, kept in all.
@@ -192,22 +194,29 @@ impl<T: Sized> Bodies<T> {
         self.bodies.len() >= MAX_BODIES || self.bytes + more > MAX_BYTES
     }
 
-    /// Drops the oldest body of a peer that has as many as it may.
+    /// Drops the oldest body of a peer, or else of a host, that has as many as it may.
     fn make_room(&mut self, peer: Peer) {
+        self.make_room_among(peer, PER_PEER, |other| other == peer);
+        self.make_room_among(peer.host(), PER_HOST, |other| other.host() == peer.host());
+    }
+
+    /// Drops the oldest body of those, from the first one's on, that are `theirs`, if they have as many
+    /// as they may.
+    fn make_room_among(&mut self, first: Peer, most: usize, theirs: impl Fn(Peer) -> bool) {
         let from = Key {
-            peer,
+            peer: first,
             context: None,
             request: Vec::new(),
             body: None,
         };
-        let of_peer = || {
+        let bodies = || {
             let bodies = self.bodies.range(&from..);
-            bodies.take_while(|(key, _)| key.peer == peer)
+            bodies.take_while(|(key, _)| theirs(key.peer))
         };
-        if of_peer().count() < PER_PEER {
+        if bodies().count() < most {
             return;
         }
-        let oldest = of_peer().min_by_key(|(_, kept)| kept.used);
+        let oldest = bodies().min_by_key(|(_, kept)| kept.used);
         if let Some(key) = oldest.map(|(key, _)| key.clone())
             && let Some(kept) = self.bodies.remove(&key)
         {

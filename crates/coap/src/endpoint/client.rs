@@ -2,6 +2,7 @@
 
 use std::net::SocketAddrV6;
 
+use rand_core::Rng as _;
 use units::SimTime;
 
 use super::observation::Notified;
@@ -10,6 +11,7 @@ use super::peer::Peer;
 use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, MAX_IN_FLIGHT, Reliability, RequestId, Timer};
 use crate::message::{Kind, Request, Response, option};
+use crate::params::Tokens;
 use crate::wire::{Message, Token};
 
 /// Former addresses remembered per request; the oldest goes first.
@@ -294,11 +296,14 @@ impl Endpoint {
         }
     }
 
-    /// The token that the counter has reached, or the next that no outstanding request uses:
-    /// tokens in use are unique (§5.3.1).
+    /// The next token that no outstanding request uses: tokens in use are unique (§5.3.1).
     fn unused_token(&mut self) -> Token {
         loop {
-            let token = Token::new(&self.next_token.to_be_bytes()).unwrap_or_default();
+            let token = match self.params.tokens {
+                Tokens::Counted => Token::new(&self.next_token.to_be_bytes()),
+                Tokens::Random => Token::new(&self.rng.next_u64().to_be_bytes()),
+            };
+            let token = token.unwrap_or_default();
             if !self.by_token.contains_key(&token) {
                 return token;
             }
@@ -432,6 +437,11 @@ impl Endpoint {
             options: message.options,
             payload: message.payload,
         };
+        self.heard_from(now, from);
+        let transfer = self.requests.get_mut(&id).and_then(|r| r.transfer.as_mut());
+        if transfer.is_some_and(|transfer| transfer.proves(&response)) {
+            return self.send_next_block(now, id);
+        }
         let observes = |request: &Outstanding| {
             let uploads = request.transfer.as_ref().is_some_and(Transfer::uploads);
             matches!(request.role, Role::Observation(_)) && !uploads

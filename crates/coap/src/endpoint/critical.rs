@@ -3,7 +3,7 @@
 use crate::message::{Options, option};
 
 /// Length in bytes and whether it may be repeated, of the critical options of RFC 7252
-/// §5.10, table 4, that are not for proxies, and of RFC 7959 §2.1.
+/// §5.10, table 4, and of RFC 7959 §2.1.
 const fn format(number: u16) -> Option<(std::ops::RangeInclusive<usize>, bool)> {
     match number {
         option::IF_MATCH => Some((0..=8, true)),
@@ -12,6 +12,8 @@ const fn format(number: u16) -> Option<(std::ops::RangeInclusive<usize>, bool)> 
         option::URI_PORT => Some((0..=2, false)),
         option::URI_PATH | option::URI_QUERY => Some((0..=255, true)),
         option::ACCEPT => Some((0..=2, false)),
+        option::PROXY_URI => Some((1..=1034, false)),
+        option::PROXY_SCHEME => Some((1..=255, false)),
         option::BLOCK1 | option::BLOCK2 => Some((0..=3, false)),
         _ => None,
     }
@@ -29,17 +31,34 @@ const KNOWN: [u16; 7] = [
     option::BLOCK2,
 ];
 
+/// What makes a request one for a proxy (§5.10.2): understood, and refused.
+const PROXY: [u16; 2] = [option::PROXY_URI, option::PROXY_SCHEME];
+
 impl Options {
+    /// As [`Options::unrecognized`], of a request: what is for proxies is no unknown option there.
+    pub(super) fn unrecognized_in_request(&self, known: &[u16]) -> Option<u16> {
+        self.first_unrecognized(|number| known.contains(&number) || PROXY.contains(&number))
+    }
+
+    /// Whether it is a proxy that is asked.
+    pub(super) fn are_for_a_proxy(&self) -> bool {
+        PROXY.iter().any(|number| self.get(*number).is_some())
+    }
+
     /// The first critical option that is neither in `known` nor known to every endpoint, or whose
     /// length or repetition is not what its definition says.
     pub fn unrecognized(&self, known: &[u16]) -> Option<u16> {
+        self.first_unrecognized(|number| known.contains(&number))
+    }
+
+    fn first_unrecognized(&self, is_known: impl Fn(u16) -> bool) -> Option<u16> {
         let mut previous = None;
         for (number, value) in self.iter() {
             let repeated = previous.replace(number) == Some(number);
             if !option::is_critical(number) {
                 continue;
             }
-            if !KNOWN.contains(&number) && !known.contains(&number) {
+            if !KNOWN.contains(&number) && !is_known(number) {
                 return Some(number);
             }
             // A length outside the defined range and a supernumerary occurrence "MUST be treated

@@ -1,12 +1,12 @@
 //! What has been received, for deduplication (RFC 7252 §4.5).
 //!
-//! Bounded by [`MAX_PER_PEER`] messages of one peer, [`MAX_ENTRIES`] messages and [`MAX_REPLY_BYTES`] bytes of cached replies; over
+//! Bounded by [`MAX_PER_HOST`] messages of one address, [`MAX_ENTRIES`] messages and [`MAX_REPLY_BYTES`] bytes of cached replies; over
 //! that the entry that would expire first goes early, and a later duplicate of it would be
 //! served as new. At the defaults (247 s) the bounds are reached by 66 confirmable messages
-//! per second, or by 17 per second with replies of 1 KiB. A peer that sends more than its share
-//! pushes out its own messages, not those of others.
+//! per second, or by 17 per second with replies of 1 KiB. Whoever sends more than the share of an
+//! address pushes out its own messages, not those of others.
 //!
-//! Every message stands in two queues, of all messages and of its peer's, each queue for one kind:
+//! Every message stands in two queues, of all messages and of its host's, each queue for one kind:
 //! those of a kind are remembered for the same time and expire in the order of arrival. No operation
 //! depends on how many there are.
 
@@ -29,8 +29,8 @@ use queue::{Links, Queue};
 
 /// Messages remembered at most.
 pub(super) const MAX_ENTRIES: usize = 16_384;
-/// Messages of one peer remembered at most.
-pub(super) const MAX_PER_PEER: usize = 1024;
+/// Messages of all ports of one address remembered at most.
+pub(super) const MAX_PER_HOST: usize = 1024;
 /// Bytes of cached replies at most.
 pub(super) const MAX_REPLY_BYTES: usize = 4 << 20;
 
@@ -58,7 +58,7 @@ struct ByAge<const SORT: usize> {
 
 /// Sort of the queues of all messages.
 const ALL: usize = 0;
-/// Sort of the queues of a peer's messages.
+/// Sort of the queues of a host's messages.
 const OWN: usize = 1;
 
 impl<const SORT: usize> ByAge<SORT> {
@@ -82,7 +82,7 @@ impl<const SORT: usize> ByAge<SORT> {
     }
 }
 
-/// What one peer has in the history.
+/// What one host has in the history.
 #[derive(Debug, Default)]
 struct Share {
     messages: usize,
@@ -100,6 +100,7 @@ pub(super) struct History {
     /// Places that are empty.
     free: Vec<u32>,
     by_age: ByAge<ALL>,
+    /// By [`Peer::host`].
     shares: HashMap<Peer, Share, Keyed>,
     reply_bytes: usize,
 }
@@ -159,7 +160,7 @@ impl History {
             reply: None,
         };
         self.by_age.of(&entry).push(&mut self.links, place);
-        let share = self.shares.entry(key.0).or_default();
+        let share = self.shares.entry(key.0.host()).or_default();
         share.messages += 1;
         share.by_age.of(&entry).push(&mut self.links, place);
         self.entries[place as usize] = Some(entry);
@@ -187,11 +188,11 @@ impl History {
         }
     }
 
-    /// Forgets one message that has expired or that the bounds have no room for, those of `peer`
+    /// Forgets one message that has expired or that the bounds have no room for, those of the host of `peer`
     /// included, and returns its exchange, if it had one; `None` when there is no such message.
     pub(super) fn forget(&mut self, now: SimTime, peer: Peer) -> Option<Option<ExchangeId>> {
-        let share = self.shares.get(&peer);
-        let own = share.filter(|share| share.messages > MAX_PER_PEER);
+        let share = self.shares.get(&peer.host());
+        let own = share.filter(|share| share.messages > MAX_PER_HOST);
         if let Some((first, _)) = own.and_then(|share| share.by_age.first(&self.entries)) {
             return Some(self.remove(first));
         }
@@ -208,12 +209,12 @@ impl History {
             found.remove();
         }
         self.by_age.of(&entry).remove(&mut self.links, place);
-        let (peer, _) = entry.key;
-        if let Some(share) = self.shares.get_mut(&peer) {
+        let host = entry.key.0.host();
+        if let Some(share) = self.shares.get_mut(&host) {
             share.by_age.of(&entry).remove(&mut self.links, place);
             share.messages -= 1;
             if share.messages == 0 {
-                self.shares.remove(&peer);
+                self.shares.remove(&host);
             }
         }
         self.reply_bytes -= entry.reply.map_or(0, |r| r.len());
@@ -269,21 +270,27 @@ mod tests {
 
     /// The `n`-th message of many peers.
     fn scattered(n: u16) -> Key {
-        let address = SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, n / 512, 0, 0);
+        let address = std::net::Ipv6Addr::from(u128::from(n / 512));
+        let address = SocketAddrV6::new(address, 5683, 0, 0);
         (address.into(), n)
     }
 
     #[test]
-    fn a_peer_over_its_share_pushes_out_its_own_messages() {
+    fn a_host_over_its_share_pushes_out_its_own_messages_whatever_its_ports() {
         let mut history = History::new(7);
         history.insert(scattered(0), CON, Token::EMPTY, at(1), None);
-        for n in 0..=MAX_PER_PEER as u16 {
-            history.insert(key(n), CON, Token::EMPTY, at(1000 + u64::from(n)), None);
+        let from_port = |n: u16| {
+            let address = SocketAddrV6::new("fd00::1".parse().unwrap(), n, 0, 0);
+            (Peer::from(address), n)
+        };
+        for n in 0..=MAX_PER_HOST as u16 {
+            let expires = at(1000 + u64::from(n));
+            history.insert(from_port(n), CON, Token::EMPTY, expires, None);
         }
         assert_eq!(history.forget(at(0), key(0).0), Some(None));
         assert_eq!(history.forget(at(0), key(0).0), None);
-        assert_eq!(history.reply(at(0), key(0), Token::EMPTY), None);
-        assert_eq!(history.reply(at(0), key(1), Token::EMPTY), Some(None));
+        assert_eq!(history.reply(at(0), from_port(0), Token::EMPTY), None);
+        assert_eq!(history.reply(at(0), from_port(1), Token::EMPTY), Some(None));
         let other = history.reply(at(0), scattered(0), Token::EMPTY);
         assert_eq!(
             other,

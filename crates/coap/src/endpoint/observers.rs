@@ -9,7 +9,7 @@
 //! between are not sent. So it is while it fetches the further blocks of one. A Reset, a CON without answer, Observe 1 and an error state end it.
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
-//! [`PER_PEER`] observations per peer, [`MAX_OBSERVERS`] in all, each by a request of no more than
+//! [`PER_HOST`] observations per address, [`MAX_OBSERVERS`] in all, each by a request of no more than
 //! [`MAX_REQUEST`] bytes; one more, or longer, is answered like a plain request, as §4.1 lets a
 //! server do.
 
@@ -26,8 +26,8 @@ use crate::message::{Kind, Request, Response, option};
 use crate::protection::{Association, ContextId};
 use crate::wire::{Message, Token};
 
-/// Observations per peer.
-const PER_PEER: usize = 16;
+/// Observations of all ports of an address.
+const PER_HOST: usize = 16;
 /// Observations in all.
 const MAX_OBSERVERS: usize = 1024;
 /// Bytes of options and payload that are kept of a registration.
@@ -174,8 +174,9 @@ impl Endpoint {
     }
 
     fn has_room_for(&self, peer: Peer) -> bool {
-        let of_peer = self.observers.keys().filter(|(p, ..)| *p == peer);
-        self.observers.len() < MAX_OBSERVERS && of_peer.count() < PER_PEER
+        let host = peer.host();
+        let of_host = self.observers.keys().filter(|(p, ..)| p.host() == host);
+        self.observers.len() < MAX_OBSERVERS && of_host.count() < PER_HOST
     }
 
     /// Sends a new state of `path` to whoever observes it, or keeps it until it may be sent. An

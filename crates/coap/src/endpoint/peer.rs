@@ -16,6 +16,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Its host, for what is bounded whatever port a peer sends from: a host has 65,535 of them.
+    pub(super) fn host(self) -> Peer {
+        Peer { port: 0, ..self }
+    }
+
     /// Whether both name the same peer; a link-local address without scope fits every scope,
     /// as on a socket that is bound to one interface.
     pub(super) fn matches(self, other: Peer) -> bool {

@@ -6,6 +6,7 @@ use units::SimTime;
 
 use super::blocks::Taken;
 use super::bodies::Asked;
+use super::echo::Asker;
 use super::observers::Wish;
 use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
@@ -13,6 +14,9 @@ use crate::block::Block;
 use crate::message::{Code, Kind, Request, Response, option};
 use crate::protection::{Association, Refusal, Unprotectable};
 use crate::wire::{Message, Token};
+
+/// Bytes of an Empty message (RFC 7252 §4.1).
+const EMPTY_BYTES: usize = 4;
 
 /// A peer's request that is not answered yet.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) struct Exchange {
     confirmable: bool,
     /// What binds its response to it; none: it came unprotected.
     pub(super) association: Option<Association>,
+    /// Who sent it.
+    pub(super) asker: Asker,
     /// What it says about blocks.
     pub(super) asked: Asked,
     /// The Content-Format that it accepts, if it says so.
@@ -73,7 +79,9 @@ impl Endpoint {
             return Ok(None);
         };
         let piggybacked = exchange.acknowledge_at.is_some();
-        let confirmable = exchange.confirmable && self.confirmables.len() < MAX_IN_FLIGHT;
+        // To a source that is not proven nothing is repeated: it may not have asked.
+        let repeatable = exchange.asker.proven && self.confirmables.len() < MAX_IN_FLIGHT;
+        let confirmable = exchange.confirmable && repeatable;
         let (kind, message_id) = match (piggybacked, confirmable) {
             (true, _) => (Kind::Acknowledgement, exchange.message_id),
             (false, true) => (Kind::Confirmable, self.message_id()),
@@ -88,7 +96,9 @@ impl Endpoint {
             }
             return Err(error);
         }
-        let bytes = Message::response(kind, message_id, exchange.token, response).encode();
+        let (token, asker) = (exchange.token, exchange.asker);
+        let encode = |response| Message::response(kind, message_id, token, response).encode();
+        let bytes = self.within_bounds(now, to, asker, response, encode);
         match kind {
             Kind::Confirmable => {
                 self.transmit_confirmable(now, exchange.from, message_id, bytes);
@@ -109,14 +119,21 @@ impl Endpoint {
         now: SimTime,
         from: SocketAddrV6,
         mut message: Message,
+        bytes: usize,
     ) {
         let confirmable = message.kind == Kind::Confirmable;
         let association = match self.verify_request(now, from, &mut message) {
             Ok(association) => association,
-            Err(refusal) => return self.refuse(now, from, &message, refusal),
+            Err(refusal) => return self.refuse(now, from, &message, bytes, refusal),
+        };
+        let proven = self.take_proof(now, from, &mut message.options) || association.is_some();
+        let asker = Asker {
+            proven,
+            bytes,
+            got: 0,
         };
         let context = association.map(|association| association.context);
-        if let Some(number) = message.options.unrecognized(self.known_critical) {
+        if let Some(number) = (message.options).unrecognized_in_request(self.known_critical) {
             // "Unrecognized options of class 'critical' that occur in a Confirmable request
             // MUST cause the return of a 4.02 (Bad Option) response [...] SHOULD include a
             // diagnostic payload"; "in a Non-confirmable message MUST cause the message to be
@@ -124,15 +141,27 @@ impl Endpoint {
             if confirmable {
                 let text = format!("unrecognized critical option {number}");
                 let response = Response::diagnostic(Code::BAD_OPTION, &text);
-                self.answer_at_once(now, from, &message, association, response);
+                self.answer_at_once(now, from, asker, &message, association, response);
             }
             return;
+        }
+        if message.options.are_for_a_proxy() {
+            // "An endpoint receiving a request with a Proxy-Uri Option that is unable or unwilling to
+            // act as a forward-proxy for the request MUST cause the return of a 5.05 (Proxying Not
+            // Supported) response" (§5.10.2).
+            let response = Response::new(Code::PROXYING_NOT_SUPPORTED);
+            return self.answer_at_once(now, from, asker, &message, association, response);
+        }
+        let observes = message.options.get_uint(option::OBSERVE) == Some(0);
+        if !proven && (observes || !message.code.is_safe()) {
+            let response = self.echo(now, from);
+            return self.answer_statelessly(now, from, asker, &message, response);
         }
         let (asked, payload) = match self.take_blocks(now, from, context, &message) {
             Taken::Whole(asked, payload) => (asked, payload),
             Taken::Answered(response) => {
                 let given = Block::of(&response.options, option::BLOCK2);
-                self.answer_at_once(now, from, &message, association, response);
+                self.answer_at_once(now, from, asker, &message, association, response);
                 if let Ok(Some(given)) = given {
                     self.block_fetched(now, from, context, &message, given.more);
                 }
@@ -168,6 +197,7 @@ impl Endpoint {
                 token: message.token,
                 confirmable,
                 association,
+                asker,
                 asked,
                 accept: request.options.get_uint(option::ACCEPT),
                 observe: (wish == Some(Wish::Register)).then(|| Box::new(request.clone())),
@@ -191,6 +221,7 @@ impl Endpoint {
             return;
         };
         exchange.acknowledge_at = None;
+        exchange.asker.got += EMPTY_BYTES;
         let (from, message_id, token) = (exchange.from, exchange.message_id, exchange.token);
         self.acknowledge(from, message_id, token);
     }
@@ -229,9 +260,22 @@ impl Endpoint {
     }
 
     /// A request that the protection refuses.
-    fn refuse(&mut self, now: SimTime, from: SocketAddrV6, message: &Message, refusal: Refusal) {
+    fn refuse(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        message: &Message,
+        bytes: usize,
+        refusal: Refusal,
+    ) {
+        let proven = !self.params.verify_sources;
+        let asker = Asker {
+            proven,
+            bytes,
+            got: 0,
+        };
         match refusal.0 {
-            Some(response) => self.answer_at_once(now, from, message, None, response),
+            Some(response) => self.answer_at_once(now, from, asker, message, None, response),
             None if message.kind == Kind::Confirmable => {
                 self.remember(now, from, message, None);
                 let reset = self.transmit_empty(from, Kind::Reset, message.message_id);
@@ -242,20 +286,41 @@ impl Endpoint {
         }
     }
 
+    /// Answers a request without the owner, and without remembering it: what changes nothing may be
+    /// answered again.
+    fn answer_statelessly(
+        &mut self,
+        now: SimTime,
+        from: SocketAddrV6,
+        asker: Asker,
+        message: &Message,
+        response: Response,
+    ) {
+        let (kind, id) = self.kind_of_answer(message);
+        let encode = |response| Message::response(kind, id, message.token, response).encode();
+        let bytes = self.within_bounds(now, from, asker, response, encode);
+        self.transmit(from, bytes);
+    }
+
+    fn kind_of_answer(&mut self, request: &Message) -> (Kind, u16) {
+        match request.kind {
+            Kind::Confirmable => (Kind::Acknowledgement, request.message_id),
+            _ => (Kind::NonConfirmable, self.message_id()),
+        }
+    }
+
     /// Answers a request without the owner.
     fn answer_at_once(
         &mut self,
         now: SimTime,
         from: SocketAddrV6,
+        asker: Asker,
         message: &Message,
         mut association: Option<Association>,
         mut response: Response,
     ) {
         self.remember(now, from, message, None);
-        let (kind, id) = match message.kind {
-            Kind::Confirmable => (Kind::Acknowledgement, message.message_id),
-            _ => (Kind::NonConfirmable, self.message_id()),
-        };
+        let (kind, id) = self.kind_of_answer(message);
         let protected = self.protect_response(now, from, &mut association, &mut response);
         if protected.is_err() {
             if kind == Kind::Acknowledgement {
@@ -263,7 +328,8 @@ impl Endpoint {
             }
             return;
         }
-        let bytes = Message::response(kind, id, message.token, response).encode();
+        let encode = |response| Message::response(kind, id, message.token, response).encode();
+        let bytes = self.within_bounds(now, from, asker, response, encode);
         if kind == Kind::Acknowledgement {
             self.history
                 .set_reply((Peer::from(from), id), message.token, &bytes);

@@ -6,6 +6,7 @@
 
 use super::Failure;
 use super::bodies::of_resource;
+use super::echo::Proof;
 use crate::block::{Block, BlockSize};
 use crate::message::{Code, Options, Request, Response, option};
 
@@ -27,6 +28,7 @@ pub(super) struct Transfer {
     download: Option<Download>,
     restarts: u32,
     max_body: usize,
+    proof: Proof,
 }
 
 /// A response that has begun to arrive.
@@ -64,6 +66,7 @@ impl Transfer {
             download: None,
             restarts: 0,
             max_body,
+            proof: Proof::default(),
         };
         transfer.begin();
         transfer
@@ -124,8 +127,24 @@ impl Transfer {
         self.begin();
     }
 
+    /// Takes a response that wants to know where the request comes from; whether it is one, after
+    /// which the request begins again with what it wants.
+    pub(super) fn proves(&mut self, response: &Response) -> bool {
+        let proves = self.proof.take(response);
+        if proves {
+            self.begin();
+        }
+        proves
+    }
+
     /// The message to send next.
     pub(super) fn message(&self) -> Request {
+        let mut message = self.next_message();
+        self.proof.push(&mut message.options);
+        message
+    }
+
+    fn next_message(&self) -> Request {
         let mut message = Request {
             payload: Vec::new(),
             ..self.request.clone()

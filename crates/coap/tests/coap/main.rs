@@ -19,6 +19,7 @@ mod retarget;
 mod rfc7641;
 mod rfc7959;
 mod rfc8132;
+mod rfc9175;
 mod s4_2_reliable;
 mod s4_3_unreliable;
 mod s4_4_correlation;

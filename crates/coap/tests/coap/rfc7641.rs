@@ -317,15 +317,18 @@ fn registering_again_takes_the_place_of_the_registration() {
 }
 
 #[test]
-fn one_peer_cannot_take_all_room() {
+fn one_host_cannot_take_all_room_whatever_its_ports() {
     let mut server = Subject::new(steady());
     for n in 0..20_u16 {
         let token = Token::new(&n.to_be_bytes()).unwrap();
         let mut request = message(Kind::Confirmable, Code::GET, n, token);
         request.options.push_uint(option::OBSERVE, 0);
-        server.receive(1, &request);
+        let (now, mut from) = (server.now, peer(1));
+        from.set_port(5683 + n / 2);
+        let Ok(()) = server
+            .endpoint
+            .handle_datagram(now, from, &request.encode());
         let exchange = server.one_exchange();
-        let now = server.now;
         server.endpoint.respond_observed(now, exchange, content(""));
         let accepted = server.sent_one().options.get(option::OBSERVE).is_some();
         assert_eq!(accepted, n < 16, "{n}");

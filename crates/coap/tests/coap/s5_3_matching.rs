@@ -1,7 +1,7 @@
 //! Matching responses to requests.
 
 use coap::wire::Token;
-use coap::{Code, Kind, Params};
+use coap::{Code, Kind, Params, Tokens};
 
 use crate::support::*;
 
@@ -67,4 +67,27 @@ fn tokens_of_every_length_are_echoed() {
         subject.respond(exchange, content(""));
         assert_eq!(subject.sent_one().token, token);
     }
+}
+
+/// §5.3.1 wants at least 32 random bits against who is not on the path.
+#[test]
+fn random_tokens_have_eight_bytes_are_matched_and_say_nothing_of_the_next() {
+    let mut subject = Subject::new(Params {
+        tokens: Tokens::Random,
+        ..steady()
+    });
+    let mut tokens = Vec::new();
+    for n in 0..64 {
+        subject.request(1, CON, "/a");
+        let request = subject.sent_one();
+        let bytes: [u8; 8] = request.token.as_bytes().try_into().expect("8 bytes");
+        tokens.push(u64::from_be_bytes(bytes));
+        subject.receive(1, &piggybacked(&request));
+        assert_eq!(subject.responses().len(), 1, "{n}");
+    }
+    let steps: std::collections::BTreeSet<u64> = tokens
+        .windows(2)
+        .map(|pair| pair[1].wrapping_sub(pair[0]))
+        .collect();
+    assert_eq!(steps.len(), 63, "no two steps are alike");
 }

@@ -107,3 +107,24 @@ fn accept_gets_its_content_format_or_4_06() {
     let missing = coap::Response::new(Code::NOT_FOUND);
     assert_eq!(answer_to(JSON, missing), Code::NOT_FOUND);
 }
+
+/// §5.10.2; what is unknown, or has a length that it cannot have, comes first.
+#[test]
+fn a_request_for_a_proxy_gets_5_05_whether_it_is_confirmable_or_not() {
+    for kind in [Kind::Confirmable, Kind::NonConfirmable] {
+        for number in [option::PROXY_URI, option::PROXY_SCHEME] {
+            let mut subject = Subject::new(steady());
+            subject.receive(1, &with_option(get_message(kind, 7), number));
+            assert_eq!(subject.sent_one().code.to_string(), "5.05");
+            assert_eq!(subject.events(), []);
+        }
+    }
+    let mut subject = Subject::new(steady());
+    let request = with_option(get_message(Kind::Confirmable, 7), option::PROXY_URI);
+    subject.receive(1, &with_option(request.clone(), 2051));
+    assert_eq!(subject.sent_one().code, Code::BAD_OPTION);
+    let mut long = get_message(Kind::Confirmable, 8);
+    long.options.push(option::PROXY_SCHEME, [b'x'; 256]);
+    subject.receive(1, &long);
+    assert_eq!(subject.sent_one().code, Code::BAD_OPTION);
+}

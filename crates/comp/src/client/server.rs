@@ -16,6 +16,8 @@ pub(crate) enum News {
     DiscoverAgain(Ipv6Addr),
     /// The node is there now.
     Located(Location),
+    /// Somebody says that the node is there now, whom only the WMMS can know.
+    Claimed(Claim),
     /// The node has left.
     Gone {
         p_addr: Ipv6Addr,
@@ -116,6 +118,9 @@ impl Client {
                 false => Err(codec::outdated_response(last)),
             };
         }
+        if self.asks_first && !self.may_speak_for(p_addr, from) {
+            return Ok((done, Some(News::Claimed(Claim::new(&location)))));
+        }
         let news = match location.lifetime {
             Lifetime::ZERO => News::Gone {
                 p_addr,
@@ -149,7 +154,9 @@ impl Client {
                     }));
                 }
             }
+            News::Claimed(claim) => self.doubt_claim(now, endpoint, claim),
             News::Located(location) => {
+                self.drop_claim(location.p_addr);
                 self.cancel_discovery(endpoint, location.p_addr);
                 self.locate(now, endpoint, &location);
             }

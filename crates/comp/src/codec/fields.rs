@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coap::Options;
 
-use super::{Command, Lifetime, OptionError, Procedure, RequestError, option};
+use super::{Command, Lifetime, MAX_SLEEP, OptionError, Procedure, RequestError, option};
 
 /// The CoMP options of a message, each checked by itself.
 pub(super) struct Fields {
@@ -27,7 +27,7 @@ impl Fields {
             lifetime: uint(options, option::LIFETIME, 2)?.map(|v| Lifetime(v as u16)),
             sequence_number: uint(options, option::SEQUENCE_NUMBER, 2)?.map(|v| v as u16),
             held: flag(options, option::HOLD_FLAG)?,
-            sleep: uint(options, option::SLEEP_PERIOD, 4)?.map(Duration::from_millis),
+            sleep: sleep(options)?,
         })
     }
 
@@ -77,6 +77,19 @@ impl Fields {
             },
             found: u8::from(found).to_string(),
         })
+    }
+}
+
+/// A sleep period that a binding can last for.
+fn sleep(options: &Options) -> Result<Option<Duration>, OptionError> {
+    let period = uint(options, option::SLEEP_PERIOD, 4)?.map(Duration::from_millis);
+    match period {
+        Some(period) if period > MAX_SLEEP => Err(OptionError::Value {
+            number: option::SLEEP_PERIOD,
+            expected: "at most 65535000 ms, the longest lifetime",
+            found: period.as_millis().to_string(),
+        }),
+        _ => Ok(period),
     }
 }
 

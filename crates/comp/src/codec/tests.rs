@@ -257,7 +257,24 @@ fn an_option_of_a_wrong_length_is_named_wherever_it_appears() {
 fn a_value_that_means_nothing_is_named() {
     let (p, t) = (P.octets(), T.octets());
     let multicast = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets();
-    let cases: [Wrong; 5] = [
+    let cases: [Wrong; 7] = [
+        (
+            Code::PUT,
+            &[(2048, &[4]), (2049, &p), (2053, &[1]), (2054, &[255; 4])],
+            "option 2054 (Sleep period) is 4294967295, expected at most 65535000 ms, the longest \
+             lifetime",
+        ),
+        (
+            Code::PUT,
+            &[
+                (2048, &[4]),
+                (2049, &p),
+                (2053, &[1]),
+                (2054, &[3, 231, 252, 25]),
+            ],
+            "option 2054 (Sleep period) is 65535001, expected at most 65535000 ms, the longest \
+             lifetime",
+        ),
         (
             Code::GET,
             &[(2048, &[]), (2049, &[0; 16])],
@@ -430,7 +447,7 @@ fn unicast() -> impl Strategy<Value = Ipv6Addr> {
 
 fn command() -> impl Strategy<Value = Command> {
     let lifetime = || any::<u16>().prop_map(Lifetime);
-    let sleep = proptest::option::of(any::<u32>().prop_map(|ms| Duration::from_millis(ms.into())));
+    let sleep = proptest::option::of((0..=65_535_000_u64).prop_map(Duration::from_millis));
     prop_oneof![
         unicast().prop_map(|p_addr| Command::Discovery { p_addr }),
         unicast().prop_map(|p_addr| Command::Deregistration { p_addr }),
@@ -463,11 +480,12 @@ proptest! {
 
     #[test]
     fn every_location_reads_back_from_its_response(
-        p_addr in unicast(), t_addr in unicast(), lifetime: u16, held: bool, sleep: Option<u32>,
+        p_addr in unicast(), t_addr in unicast(), lifetime: u16, held: bool,
+        sleep in proptest::option::of(0..=65_535_000_u64),
         sequence: Option<u16>,
     ) {
         let sequence = sequence.map(Sequence);
-        let sleep = sleep.map(|ms| Duration::from_millis(ms.into()));
+        let sleep = sleep.map(Duration::from_millis);
         let location = Location { p_addr, t_addr, lifetime: Lifetime(lifetime), held, sleep, sequence };
         prop_assert_eq!(Location::parse(&location.response()), Ok(location));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use handover::{BindingEvent, Step};
 use service::Incoming;
 
-use crate::binding::BindingMode;
+use crate::binding::{BindingMode, Removal};
 use crate::client::{self, HoldQueue};
 
 /// What a [`Node`](super::Node) is told once.
@@ -45,6 +45,11 @@ pub enum Event {
         /// The last answer that arrived, as a correspondent reported it to the WMMS; 0 if
         /// none did. Compare with [`Node::sequence_number`](super::Node::sequence_number).
         sequence_number: u16,
+    },
+    /// Somebody else has spoken for the node at the WMMS. It says again where it is.
+    Contested {
+        /// What became of its entry.
+        removal: Removal,
     },
     /// The WMMS has forgotten the node.
     Deregistered,

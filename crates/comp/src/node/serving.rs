@@ -1,6 +1,7 @@
 //! The node as a server: its application's requests, and who the correspondents are.
 
 use super::*;
+use crate::codec::Lifetime;
 
 /// Requests handed to the application and not answered yet that are remembered.
 const MAX_UNANSWERED: usize = 1024;
@@ -55,6 +56,11 @@ impl Node {
     pub(super) fn handle_request(&mut self, now: SimTime, message_id: u16, incoming: Incoming) {
         let Incoming { exchange, from, .. } = incoming;
         if resource::is_comp(&incoming.request) {
+            if let Some((removal, last)) = self.contest(from, &incoming.request) {
+                self.endpoint
+                    .respond(now, exchange, Response::new(Code::CHANGED));
+                return self.contested(now, removal, last);
+            }
             let (response, news) = self.client.serve(from, &incoming.request);
             self.endpoint.respond(now, exchange, response);
             if let Some(news) = news {
@@ -70,6 +76,43 @@ impl Node {
             message_id,
             incoming,
         });
+    }
+
+    /// What the WMMS says about this node itself that it did not say: that it has left, or is
+    /// elsewhere; with the number of the message that said so.
+    fn contest(
+        &self,
+        from: SocketAddrV6,
+        request: &Request,
+    ) -> Option<(Removal, Option<Sequence>)> {
+        let of_wmms = Some(request).filter(|_| from.ip() == self.config.wmms.ip());
+        let (command, sequence) = resource::command(of_wmms?).ok()?;
+        let Command::BindingUpdate {
+            p_addr,
+            t_addr,
+            lifetime,
+        } = command
+        else {
+            return None;
+        };
+        let removal = match lifetime {
+            Lifetime::ZERO => Removal::DeregisteredByAnother,
+            _ => Removal::TakenByAnother,
+        };
+        let elsewhere = lifetime == Lifetime::ZERO || self.registrar.t_addr() != Some(t_addr);
+        (p_addr == self.config.p_addr && elsewhere).then_some((removal, sequence))
+    }
+
+    /// Somebody else spoke for this node: it says so, and where it is, unless it is about to anyway.
+    pub(super) fn contested(&mut self, now: SimTime, removal: Removal, last: Option<Sequence>) {
+        self.events.push_back(Event::Contested { removal });
+        if let Some(last) = last {
+            self.registrar.counter.overtake(last);
+        }
+        let goes_on = self.binding.is_none() && !self.client.is_paused();
+        if let Some(t_addr) = self.registrar.t_addr().filter(|_| goes_on) {
+            self.registrar.register(now, &mut self.endpoint, t_addr);
+        }
     }
 
     /// Forgets a correspondent.

@@ -138,6 +138,18 @@ impl Wmms {
         }
     }
 
+    /// Somebody is no correspondent of a node any more: what is on its way to it is given up.
+    pub(super) fn stop_telling(&mut self, p_addr: Ipv6Addr, displaced: SocketAddrV6) {
+        let is_for = |id: &&RequestId| {
+            (self.forwards.get(id)).is_some_and(|forward| forward.correspondent == displaced)
+        };
+        let ids = self.forwards_of.get(&p_addr).into_iter().flatten();
+        for id in ids.filter(is_for).copied().collect::<Vec<_>>() {
+            self.endpoint.cancel(id);
+        }
+        self.forget_correspondent(p_addr, displaced);
+    }
+
     pub(super) fn forget_correspondent(&mut self, p_addr: Ipv6Addr, correspondent: SocketAddrV6) {
         self.mmt.remove_correspondent(p_addr, correspondent);
         if let Some(unserved) = self.unserved.get_mut(&p_addr) {

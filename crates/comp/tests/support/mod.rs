@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use coap::message::PORT;
 use coap::{Code, Params, Response};
+use comp::Sequence;
 use comp::client::{self, CallId, HoldQueue, Outcome, Target};
+use comp::codec::Command;
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
 use comp::{BindingMode, Removal, client::CallFailure};
@@ -138,6 +140,20 @@ pub struct Setup {
     pub lifetime: Duration,
     pub hold_timeout: Duration,
     pub hold_queue: HoldQueue,
+    /// Whether there are strangers: [`Params::verify_sources`].
+    pub strangers: bool,
+}
+
+/// The CoAP parameters of a network with strangers, or without.
+fn params(strangers: bool) -> Params {
+    Params {
+        verify_sources: strangers,
+        tokens: match strangers {
+            true => coap::Tokens::Random,
+            false => coap::Tokens::Counted,
+        },
+        ..Params::default()
+    }
 }
 
 impl Default for Setup {
@@ -157,6 +173,7 @@ impl Default for Setup {
                 capacity: 64,
                 timeout: Duration::from_secs(10),
             },
+            strangers: false,
         }
     }
 }
@@ -208,7 +225,7 @@ impl Net {
             hold_timeout: setup.hold_timeout,
             binding: setup.binding,
             limits: comp::Limits::default(),
-            coap: Params::default(),
+            coap: params(setup.strangers),
         };
         let node = node::Config {
             p_addr: P,
@@ -217,7 +234,7 @@ impl Net {
             binding: setup.binding,
             lifetime: setup.lifetime,
             hold_queue: setup.hold_queue,
-            coap: Params::default(),
+            coap: params(setup.strangers),
         };
         let client = |i| node::Config {
             p_addr: client_address(i),
@@ -226,7 +243,7 @@ impl Net {
             binding: setup.binding,
             lifetime: setup.lifetime,
             hold_queue: setup.hold_queue,
-            coap: Params::default(),
+            coap: params(setup.strangers),
         };
         Net {
             now: SimTime::ZERO,
@@ -489,6 +506,16 @@ impl Net {
         self.node = Node::new(config, rng);
     }
 
+    /// The request of a command, newer than what the peer at `to` has accepted about its node.
+    pub fn newer(&self, to: Ipv6Addr, command: &Command) -> coap::Request {
+        let p_addr = command.p_addr();
+        let last = match self.client_addresses.iter().position(|c| *c == Some(to)) {
+            Some(client) => self.clients[client].client().lbc().sequence(p_addr),
+            None => self.wmms.mmt().sequence(p_addr),
+        };
+        command.numbered(last.map(|last| Sequence(last.0.wrapping_add(1))))
+    }
+
     /// Lets an empty-handed peer send a request to `to`, and returns the response, if any.
     pub fn ask(
         &mut self,
@@ -503,17 +530,21 @@ impl Net {
         );
         let confirmable = coap::Reliability::Confirmable;
         peer.request(self.now, socket(to), confirmable, request);
-        let payload = peer.poll_transmit()?.payload;
         let to = socket(to);
-        self.hand_over(&Datagram { from, to, payload });
-        let before = self.sent.len();
-        self.drain();
-        let answers: Vec<Datagram> = (self.sent[before..].iter())
-            .map(|(_, datagram)| datagram.clone())
-            .filter(|datagram| datagram.to == from)
-            .collect();
-        for answer in answers {
-            peer.handle_datagram(self.now, answer.from, &answer.payload);
+        // A second time if it is to show where it is; it says nothing else.
+        while let Some(payload) = peer.poll_transmit().map(|transmit| transmit.payload)
+            && coap::wire::Message::decode(&payload).is_ok_and(|message| message.code.is_request())
+        {
+            self.hand_over(&Datagram { from, to, payload });
+            let before = self.sent.len();
+            self.drain();
+            let answers: Vec<Datagram> = (self.sent[before..].iter())
+                .map(|(_, datagram)| datagram.clone())
+                .filter(|datagram| datagram.to == from)
+                .collect();
+            for answer in answers {
+                peer.handle_datagram(self.now, answer.from, &answer.payload);
+            }
         }
         match peer.poll_event()? {
             coap::Event::Response { response, .. } => Some(response),

@@ -56,6 +56,7 @@ fn facts() -> Facts {
         dropped: [("noise", 3), ("collision", 2)]
             .map(|(why, count)| (why.to_owned(), count))
             .into(),
+        links: Vec::new(),
         lateness: Lateness {
             median_s: 0.000010317,
             p99_s: 0.00001131,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand_core::Rng as _;
-use units::{Channel, Db, Dbm, SimTime};
+use units::{Channel, Db, Dbm, Rng, SimTime};
 
 use super::{Medium, place};
 use crate::air::{OnAir, Part};
@@ -118,7 +118,10 @@ impl Medium {
         let locked = std::mem::take(&mut air.transmissions[index].locked);
         let mut decisions = Vec::with_capacity(locked.len());
         for member in locked {
-            if let Some(decision) = self.decide(path, span, member) {
+            if let Some(mut decision) = self.decide(path, span, member) {
+                if decision.fate == Fate::Received && self.link_loses(from, member) {
+                    decision.fate = Fate::Lost(Reason::LinkLoss);
+                }
                 decisions.push(decision);
                 let radio = &mut self.radios[member.0];
                 radio.lock = None;
@@ -332,6 +335,14 @@ impl Medium {
         decision(sinr, fate)
     }
 
+    /// Whether the loss ratio of the link takes a transmission that `to` would have got right.
+    fn link_loses(&mut self, from: RadioIndex, to: RadioIndex) -> bool {
+        let Some((ratio, rng)) = self.loss_ratios.get_mut(&(from, to)) else {
+            return false;
+        };
+        uniform(rng) < ratio.probability()
+    }
+
     /// The random number, from 0 to below 1, of the reception that `to` is synchronised on.
     fn draw(&mut self, from: RadioIndex, to: RadioIndex) -> f64 {
         let known = self.radios[to.0].lock.and_then(|lock| lock.draw);
@@ -345,11 +356,16 @@ impl Medium {
         let seed = self.seed;
         let stream = self.reception_draws.entry((from, to));
         let stream = stream.or_insert_with(|| seed.rng(&["medium", "reception", names.0, names.1]));
-        // The upper 53 bits: all that a double between 1/2 and 1 can hold.
-        let draw = (stream.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let draw = uniform(stream);
         if let Some(lock) = &mut self.radios[to.0].lock {
             lock.draw = Some(draw);
         }
         draw
     }
+}
+
+/// A random number from 0 to below 1.
+fn uniform(rng: &mut Rng) -> f64 {
+    // The upper 53 bits: all that a double between 1/2 and 1 can hold.
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -33,7 +33,7 @@ pub(crate) async fn run(
     store.load(&mut mmt)?;
     let lives = store.opened_before();
     tracing::info!(entries = mmt.len(), lives, "table restored");
-    // Nobody counts the crashes of a daemon on a board.
+    // Whoever keeps the directory over several runs does not count what it has seen.
     host.crashes = host
         .crashes
         .max(u32::try_from(lives).context("the store was opened 2^32 times")?);
@@ -41,9 +41,9 @@ pub(crate) async fn run(
         hold_timeout: plan.hold_timeout,
         binding: binding_mode(plan.binding),
         limits: limits(&plan.limits),
-        coap: params(&coap),
+        coap: params(&coap, host.is_alone()),
     };
-    let mut wmms = Wmms::new(config, host.rng("coap"));
+    let mut wmms = Wmms::new(config, host.protocol_rng("coap"));
     wmms.restore(now(), mmt);
     let socket = Udp::open(PORT, None)?;
     make_room(socket.get_ref())?;

@@ -25,7 +25,7 @@ impl PlainEndpoint {
             queue_timeout: Some(endpoint.params.response_timeout),
             ..endpoint.params.clone()
         };
-        let coap = coap::Endpoint::new(params, service::KNOWN_CRITICAL, host.rng("coap"));
+        let coap = coap::Endpoint::new(params, service::KNOWN_CRITICAL, host.protocol_rng("coap"));
         Ok(PlainEndpoint {
             coap: Driver::new(coap, Udp::bind(endpoint.at)?)?,
         })

@@ -70,7 +70,8 @@ pub fn isolate() {
     up.expect("take the loopback link up");
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+/// For what waits.
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,10 +1,11 @@
-//! kill -9 of the WMMS under load: no acknowledged binding is lost.
+//! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers.
 //!
 //! 30 kills; `WPANLAB_KILLS=1000 cargo test --release -p nodes --test wmms` for more.
 
 mod daemon;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
+mod strangers;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -38,7 +39,25 @@ fn main() {
             Ok(())
         },
     );
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit();
+    let beside_strangers = |name, trial: fn(&Path)| {
+        Trial::test(name, move || {
+            let directory = tempfile::tempdir()?;
+            trial(directory.path());
+            Ok(())
+        })
+    };
+    let trials = vec![
+        trial,
+        beside_strangers(
+            "answers_to_nobody_keep_nobody_waiting",
+            strangers::answers_to_nobody_keep_nobody_waiting,
+        ),
+        beside_strangers(
+            "no_life_repeats_a_message_id_or_token_of_another",
+            strangers::no_life_repeats_a_message_id_or_token_of_another,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
 /// The test's own choices.

@@ -8,7 +8,7 @@ use measure::result::Handover;
 use rundir::EventKind;
 
 use super::handover::number;
-use super::{Block, Chart, Figure, Section, ms, table};
+use super::{Block, Chart, Figure, Section, links, ms, observers, table};
 use crate::chart::bars::{Bars, Part, Row};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
 use crate::chart::scale::Kind;
@@ -130,6 +130,7 @@ pub fn section(run: &Run) -> Section {
             flows.len()
         )));
     }
+    blocks.extend(observers::section_part(run));
     for (i, (client, flow)) in flows.iter().take(FLOWS).enumerate() {
         let node = flow.node.as_deref().unwrap_or("an unknown node");
         let asked = asked_for(Some(&method_name(flow.method)), &flow.resource);
@@ -403,6 +404,7 @@ pub fn losses(run: &Run) -> Section {
     }
     blocks.extend(asked(run));
     blocks.extend(air(run));
+    blocks.extend(links::delivery(run));
     Section {
         id: "losses",
         title: "Losses and their reasons",

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::decode::{At, Block, Decode, Decoder, Scalar};
 use crate::scalar::Metres;
 use crate::schema::parts::{as_schema, list_of_two};
-use crate::tree::{Tree, Value};
+use crate::tree::{ScalarKind, Tree, Value};
 
 tables! {
     /// Places in the plane that are not written out one by one: `grid`, or `area`.
@@ -84,6 +84,33 @@ fn two<T: Decode>(tree: &Tree, expected: &str, d: &mut Decoder) -> Option<(T, T)
     Some((first?, second?))
 }
 
+/// A place whose two coordinates are mere numbers, which is reported once: probably metres.
+fn without_units(tree: &Tree, d: &mut Decoder) -> Option<Position> {
+    let Value::List(items) = &tree.value else {
+        return None;
+    };
+    let [x, y] = items.as_slice() else {
+        return None;
+    };
+    let number = |item: &Tree| match &item.value {
+        Value::Scalar(scalar) if scalar.kind == ScalarKind::Number => Some(scalar.text.clone()),
+        _ => None,
+    };
+    let (east, north) = (number(x)?, number(y)?);
+    let metres = |text: &str, span| {
+        let value = text.parse().map_or(Metres(0.0), Metres);
+        At { value, span }
+    };
+    d.report(
+        x.span,
+        format!("`[{east}, {north}]` is not a place (the units are missing); write `[{east} m, {north} m]`"),
+    );
+    Some(Position {
+        x: metres(&east, x.span),
+        y: metres(&north, y.span),
+    })
+}
+
 impl Decode for Pair {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
         let (a, b) = two(tree, "a pair of nodes, `[sensor, er1]`", d)?;
@@ -93,7 +120,10 @@ impl Decode for Pair {
 
 impl Decode for Position {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
-        let (x, y) = two(tree, "a place, `[10 m, 0 m]`", d)?;
+        if let Some(position) = without_units(tree, d) {
+            return Some(position);
+        }
+        let (x, y) = two(tree, "a place; write its coordinates, `[10 m, 0 m]`", d)?;
         Some(Position { x, y })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
-use units::{Db, Dbm};
+use units::{Db, Dbm, LossRatio};
 
 use super::place::Pair;
 use crate::decode::{At, Block, Decode, Decoder};
@@ -125,9 +125,9 @@ tables! {
         pub acks: Option<At<bool>>,
     }
 
-    /// The link of two radios at the start: `attenuation`, or `trace`.
-    #[schemars(extend("oneOf" = [
-        { "required": ["attenuation"] }, { "required": ["trace"] }
+    /// The link of two radios at the start: `attenuation`, or `trace`, and a `loss` beside them.
+    #[schemars(extend("anyOf" = [
+        { "required": ["attenuation"] }, { "required": ["trace"] }, { "required": ["loss"] }
     ]))]
     pub struct Link {
         /// The two nodes.
@@ -137,6 +137,9 @@ tables! {
         /// `phy`: file of its loss over time, relative to this file: lines `seconds,dB`, linear
         /// between, and `#` for comments.
         pub trace: Option<At<String>>,
+        /// `phy`: what share of its frames is lost by chance, in both directions, acknowledgements
+        /// too, beyond what noise and collisions destroy; default 0 %.
+        pub loss: Option<At<LossRatio>>,
     }
 }
 

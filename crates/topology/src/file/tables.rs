@@ -12,6 +12,16 @@ pub(crate) trait Table: Sized {
     fn fields(entries: &Entries<'_>, d: &mut Decoder) -> Option<Self>;
 }
 
+impl<T: Table> Table for Box<T> {
+    fn keys() -> Vec<&'static str> {
+        T::keys()
+    }
+
+    fn fields(entries: &Entries<'_>, d: &mut Decoder) -> Option<Self> {
+        T::fields(entries, d).map(Box::new)
+    }
+}
+
 /// Declares tables of the file: the struct, its decoder and its JSON Schema from one list
 /// of keys. `also [key]` are keys that the surrounding type reads, `with part: Type` are the keys of
 /// another table that stand in this one, too.
@@ -88,18 +98,25 @@ macro_rules! tagged {
             $( $(#[$word_meta])* #[serde(rename = $word)] $variant($table), )*
         }
 
+        impl $name {
+            /// The words that the key may have.
+            pub(crate) const WORDS: &'static [&'static str] = &[$($word),*];
+        }
+
         impl $crate::decode::Decode for $name {
             fn decode(
                 tree: &$crate::tree::Tree,
                 d: &mut $crate::decode::Decoder,
             ) -> Option<Self> {
-                let given: $crate::decode::At<String> = d.table_key(tree, $key)?;
-                let words = [$($word),*];
+                let words = $name::WORDS;
+                let known = [$( <$table as $crate::file::tables::Table>::keys() ),*].concat();
+                let (given, tree) = d.tag(tree, $key, words, &known)?;
+                let tree = tree.as_ref();
                 let mut word = given.as_str();
                 if !words.contains(&word) && !word.is_empty() {
-                    let right = $crate::diagnostic::not_a_word(word, &words);
+                    let right = $crate::diagnostic::not_a_word(word, words);
                     d.report(given.span, format!("{} {right}", $key));
-                    word = $crate::diagnostic::misspelt(word, &words)?;
+                    word = $crate::diagnostic::misspelt(word, words)?;
                 }
                 match word {
                     $( $word => $crate::decode::Decode::decode(tree, d).map($name::$variant), )*

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use propagation::{Model, TracePoint};
 use serde::{Deserialize, Serialize};
-use units::Dbm;
 use units::quantity::duration;
+use units::{Dbm, LossRatio};
 
 use super::NodeName;
 
@@ -28,6 +28,9 @@ pub struct PhyPlan {
     /// Links whose loss over time comes from a file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<TracePlan>,
+    /// Links that lose frames by chance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<LossPlan>,
 }
 
 /// Unslotted CSMA-CA and retransmission (IEEE 802.15.4-2006 table 86), and the queue before it.
@@ -58,6 +61,18 @@ pub struct TracePlan {
     pub b: NodeName,
     /// Loss at instants, in time order; linear between, and held at the ends.
     pub points: Vec<TracePoint>,
+}
+
+/// What one link loses by chance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossPlan {
+    /// One end.
+    pub a: NodeName,
+    /// The other.
+    pub b: NodeName,
+    /// The share of its frames, acknowledgements too, that is lost beside noise and collisions.
+    pub loss: LossRatio,
 }
 
 /// How a mobile node looks for a router: it listens on each candidate's channel in turn.

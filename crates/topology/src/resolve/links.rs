@@ -1,6 +1,6 @@
 //! Who hears whom when the scenario starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use propagation::Position;
 use units::Db;
@@ -11,7 +11,7 @@ use super::radio::RadioModel;
 use crate::decode::At;
 use crate::file::{Link, Pair, Place};
 use crate::kind::Node;
-use crate::plan::{LinkPlan, TracePlan};
+use crate::plan::{LinkPlan, LossPlan, TracePlan};
 
 /// Attenuation between a mobile node and the edge router that it starts at.
 const AT_HOME: Db = Db(40.0);
@@ -29,6 +29,8 @@ pub(super) struct Links<'t> {
     pub fixed: BTreeMap<Ends<'t>, LinkPlan>,
     /// Losses from files.
     pub traces: BTreeMap<Ends<'t>, TracePlan>,
+    /// Losses by chance.
+    pub losses: BTreeMap<Ends<'t>, LossPlan>,
 }
 
 impl<'t> Resolver<'t> {
@@ -78,7 +80,7 @@ impl<'t> Resolver<'t> {
     /// The links at the start: from positions, 40 dB at home, and as `links` says. Under `phy`
     /// those between positions are left to the path loss.
     pub(super) fn links(&mut self, model: &RadioModel, places: &Places<'t>) -> Links<'t> {
-        let given = self.given_links(model);
+        let mut given = self.given_links(model);
         let mut fixed = BTreeMap::new();
         for (name, _, host) in self.hosts() {
             // An unknown router has been reported; its links should not be reported as missing.
@@ -98,31 +100,36 @@ impl<'t> Resolver<'t> {
                 fixed.insert(unordered(ends), link(ends, attenuation));
             }
         }
-        fixed.extend(given.fixed);
-        Links {
-            fixed,
-            traces: given.traces,
-        }
+        fixed.extend(std::mem::take(&mut given.fixed));
+        Links { fixed, ..given }
     }
 
     /// The links that the file gives.
     fn given_links(&mut self, model: &RadioModel) -> Links<'t> {
         let topology = self.topology;
         let mut links = Links::default();
+        let mut seen = BTreeSet::new();
         for (i, file) in topology.links.iter().flatten().enumerate() {
             let path = format!("links[{i}]");
             let Some(ends) = self.ends(&format!("{path}.link"), &file.link) else {
                 continue;
             };
             let key = unordered(ends);
-            if links.fixed.contains_key(&key) || links.traces.contains_key(&key) {
+            if !seen.insert(key) {
                 let (a, b) = ends;
                 let message = format!(
                     "`{path}.link`: the link of `{a}` and `{b}` is given twice; remove one"
                 );
                 self.problem(file.link.a.span, message);
             }
+            if let Some(loss) = file.loss {
+                self.phy_only(&format!("{path}.loss"), Some(loss.span), model.plan.medium);
+                let (a, b, loss) = (ends.0.to_owned(), ends.1.to_owned(), loss.value);
+                links.losses.insert(key, LossPlan { a, b, loss });
+            }
             match (file.attenuation, &file.trace) {
+                // Attenuation is as without this entry.
+                (None, None) if file.loss.is_some() => {}
                 (Some(attenuation), None) => {
                     self.check_attenuation(&format!("{path}.attenuation"), attenuation);
                     links.fixed.insert(key, link(ends, attenuation.value));
@@ -155,8 +162,8 @@ impl<'t> Resolver<'t> {
             None => self.problem(
                 file.link.a.span,
                 format!(
-                    "`{path}`: what is lost on the way? add `attenuation: 50 dB` or \
-                     `trace: loss.csv`"
+                    "`{path}`: what is lost on the way? add `attenuation: 50 dB`, \
+                     `trace: loss.csv` or `loss: 10 %`"
                 ),
             ),
         }

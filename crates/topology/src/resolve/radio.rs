@@ -158,6 +158,7 @@ impl Resolver<'_> {
                 LATENESS_LIMIT,
             ),
             traces: Vec::new(),
+            losses: Vec::new(),
         }
     }
 

@@ -151,6 +151,7 @@ impl Resolver<'_> {
         let block_size = self.checked(&at, given, largest, |v| v.to_string(), holds, right);
         let (at, given) = source.get("confirm_notifications", |c| c.confirm_notifications);
         let confirm_notifications = self.at_least_one(&at, given, 10);
+        let (_, verify_sources) = source.get("verify_sources", |c| c.verify_sources);
         CoapPlan {
             ack_timeout,
             ack_random_factor,
@@ -160,6 +161,7 @@ impl Resolver<'_> {
             congestion_control: or(congestion_control, CongestionControl::Fixed),
             block_size,
             confirm_notifications,
+            verify_sources: verify_sources.map(|given| given.value),
         }
     }
 

@@ -1,9 +1,9 @@
 //! `runs.jsonl`: one line per finished run, written as it ends.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use measure::distribution::Row;
@@ -11,6 +11,7 @@ use rundir::SweepDir;
 
 /// The runs that are done.
 pub struct Journal {
+    dir: SweepDir,
     path: PathBuf,
     file: File,
     rows: Vec<Row>,
@@ -25,7 +26,7 @@ impl Journal {
     /// A file cannot be read or written, or another line than the last is no run.
     pub fn open(dir: &SweepDir, seeds: &RangeInclusive<u64>, points: usize) -> Result<Journal> {
         let path = dir.runs();
-        let text = match fs::read_to_string(&path) {
+        let text = match dir.files().read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
@@ -47,10 +48,15 @@ impl Journal {
                 rows.push(row);
             }
         }
-        replace(&path, &rows)?;
-        let file = OpenOptions::new().append(true).open(&path);
+        replace(dir, &rows)?;
+        let file = dir.files().append(&path);
         let file = file.with_context(|| format!("open {}", path.display()))?;
-        Ok(Journal { path, file, rows })
+        Ok(Journal {
+            dir: dir.clone(),
+            path,
+            file,
+            rows,
+        })
     }
 
     /// Whether the run is done.
@@ -77,27 +83,28 @@ impl Journal {
     /// ended first; gives the rows in that order.
     pub fn finish(mut self) -> Result<Vec<Row>> {
         self.rows.sort_by_key(|row| (row.point, row.seed));
-        replace(&self.path, &self.rows)?;
+        replace(&self.dir, &self.rows)?;
         Ok(self.rows)
     }
 }
 
 /// Writes the file anew, in one step.
-fn replace(path: &Path, rows: &[Row]) -> Result<()> {
+fn replace(dir: &SweepDir, rows: &[Row]) -> Result<()> {
     let mut text = String::new();
     for row in rows {
         text.push_str(&serde_json::to_string(row)?);
         text.push('\n');
     }
-    let new = path.with_extension("jsonl.new");
-    fs::write(&new, text).with_context(|| format!("write {}", new.display()))?;
-    fs::rename(&new, path).with_context(|| format!("write {}", path.display()))
+    let path = dir.runs();
+    let written = dir.files().replace(&path, text.as_bytes());
+    written.with_context(|| format!("write {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use measure::distribution::Origin;
+    use std::fs::{self, OpenOptions};
     use units::Seed;
 
     fn row(point: usize, seed: u64) -> Row {

@@ -1,6 +1,6 @@
 //! `sweep.json`: what a sweep runs, and by what, so that nobody continues another one.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -14,6 +14,7 @@ use topology::Assignment;
 use super::Point;
 use crate::backend::{How, own_binary};
 use crate::cli::{HowArgs, RunArgs};
+use crate::made::command_line;
 use crate::verify;
 
 /// What a sweep runs, and by what.
@@ -87,8 +88,11 @@ impl Manifest {
 
     /// Writes it into an empty directory; gives the lock on the sweep.
     pub fn begin_in(&self, dir: &SweepDir) -> Result<File> {
-        self.write(dir)?;
-        lock(dir)
+        let lock = lock(dir)?;
+        let (path, text) = (dir.manifest(), self.text()?);
+        let written = dir.files().write_new(&path, text.as_bytes());
+        written.with_context(|| format!("write {}", path.display()))?;
+        Ok(lock)
     }
 
     /// Compares it with the one of `dir`, and the plans of the points there with those that
@@ -100,7 +104,9 @@ impl Manifest {
         points: impl FnOnce(u64) -> Result<Vec<Point>>,
     ) -> Result<File> {
         let path = dir.manifest();
-        let text = fs::read_to_string(&path)
+        let text = dir
+            .files()
+            .read_to_string(&path)
             .with_context(|| format!("{}: is no sweep to resume", dir.root().display()))?;
         let before: Manifest = serde_json::from_str(&text)
             .with_context(|| format!("{}: --force starts over", path.display()))?;
@@ -115,7 +121,7 @@ impl Manifest {
         for point in &points {
             let path = dir.point(point.number).plan();
             // A sweep that was killed at once had no time to write them all.
-            let Ok(stored) = fs::read(&path) else {
+            let Ok(stored) = dir.files().read(&path) else {
                 continue;
             };
             let now = point.plan.to_yaml();
@@ -129,14 +135,13 @@ impl Manifest {
                 );
             }
         }
-        self.write(dir)?;
+        let written = dir.files().replace(&path, self.text()?.as_bytes());
+        written.with_context(|| format!("write {}", path.display()))?;
         Ok(lock)
     }
 
-    fn write(&self, dir: &SweepDir) -> Result<()> {
-        let path = dir.manifest();
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+    fn text(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// What is not the same, in words.
@@ -185,8 +190,9 @@ impl Manifest {
 
 /// Locks `dir` against a second sweep.
 fn lock(dir: &SweepDir) -> Result<File> {
-    let path = dir.manifest();
-    let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+    // The directory, since its files are replaced by others.
+    let path = dir.root();
+    let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -240,18 +246,7 @@ pub fn command(args: &RunArgs, seed: u64, assignments: &[Assignment]) -> String 
     if let Some(kernel) = kernel {
         words.extend(["--kernel".to_owned(), kernel.display().to_string()]);
     }
-    let words: Vec<String> = words.into_iter().map(quoted).collect();
-    words.join(" ")
-}
-
-/// `word` as a shell reads it as one.
-fn quoted(word: String) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    command_line(words)
 }
 
 #[cfg(test)]
@@ -304,13 +299,5 @@ mod tests {
         assert_eq!(with([1, 9]).difference(&manifest()), None);
         let said = with([4, 5]).difference(&manifest()).unwrap();
         assert_eq!(said, "seeds 3..5 there, 4..5 now, which leaves some out");
-    }
-
-    #[test]
-    fn a_shell_reads_each_word_as_it_was() {
-        assert_eq!(quoted("a.b=10".into()), "a.b=10");
-        assert_eq!(quoted("a=10 ms".into()), "'a=10 ms'");
-        assert_eq!(quoted("a[0]='x'".into()), r"'a[0]='\''x'\'''");
-        assert_eq!(quoted(String::new()), "''");
     }
 }

@@ -1,0 +1,151 @@
+//! The WMMS beside strangers: what nobody takes in keeps nobody waiting, and a life of the daemon
+//! repeats nothing of another. Its own network namespace, with a link to this one.
+
+use std::net::{Ipv6Addr, UdpSocket};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use netlink::{Dad, Links, Namespace, sysctl};
+
+use crate::daemon::{Daemon, runtime};
+
+/// The WMMS on the link, and this end.
+const WMMS: &str = "2001:db8::4";
+const HERE: &str = "2001:db8::1";
+
+/// Longer than an answer takes on a busy machine, and shorter than what was waited for when answers
+/// to nobody held up all others: 70 s.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A WMMS in a namespace of its own.
+struct Beside {
+    there: Namespace,
+}
+
+impl Beside {
+    fn new() -> Beside {
+        let there = Namespace::create().expect("a namespace");
+        Beside { there }
+    }
+
+    /// Makes the link, of which there is one.
+    fn join(&self) {
+        sysctl::write("net.ipv6.ip_nonlocal_bind", 1).expect("foreign sources");
+        runtime().block_on(join(&self.there)).expect("a link");
+    }
+
+    /// Starts the daemon and waits until it answers.
+    fn start(&self, state: &Path) -> Daemon {
+        let started = self.there.run(|| {
+            let mut daemon = Daemon::start(state);
+            daemon.ready();
+            daemon
+        });
+        started.expect("a daemon")
+    }
+
+    /// A socket on the WMMS's own host.
+    fn local(&self) -> UdpSocket {
+        let socket = self.there.run(|| UdpSocket::bind("[::1]:0"));
+        let socket = socket.expect("its namespace").expect("bind");
+        socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        socket
+    }
+}
+
+async fn join(there: &Namespace) -> netlink::Result<()> {
+    let here = Links::connect(&Namespace::current()?).await?;
+    let links = Links::connect(there).await?;
+    let mac = |end| [0x02, 0, 0x5e, 0, 0, end];
+    let ours = here.add_veth("eth0", "eth0", there, mac(1), mac(2)).await?;
+    let theirs = links.index("eth0").await?;
+    for (links, index, address) in [(&here, ours, HERE), (&links, theirs, WMMS)] {
+        links.up(index).await?;
+        let address = format!("{address}/64").parse().expect("an address");
+        links.add_address(index, address, Dad::Off).await?;
+    }
+    Ok(())
+}
+
+/// 6,000 pings from 60 addresses of the link that nobody has: who is there is answered all the same.
+pub fn answers_to_nobody_keep_nobody_waiting(state: &Path) {
+    let beside = Beside::new();
+    beside.join();
+    let _daemon = beside.start(state);
+    for n in 1..=60 {
+        let nobody = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0xdead, n);
+        let socket = UdpSocket::bind((nobody, 7777)).expect("a foreign source");
+        for id in 0..100_u16 {
+            let [high, low] = id.to_be_bytes();
+            // What the link does not take is not what this is about.
+            let _ = socket.send_to(&[0x40, 0, high, low], (WMMS, 5683));
+        }
+    }
+    let socket = UdpSocket::bind((HERE, 0)).expect("bind");
+    socket.connect((WMMS, 5683)).expect("connect");
+    let second = Some(Duration::from_secs(1));
+    socket.set_read_timeout(second).expect("timeout");
+    let began = Instant::now();
+    loop {
+        socket.send(&[0x40, 0, 0, 1]).expect("send");
+        if socket.recv(&mut [0; 16]).is_ok() {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "nobody is answered");
+    }
+}
+
+/// A CoMP request, unnumbered, and what it is answered with first.
+fn ask(socket: &UdpSocket, id: u8, method: u8, kind: u8, options: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut message = vec![0x40, method, 0, id];
+    message.extend(b"\xb4comp");
+    // 2048 is 2037 above 11: 269 and 1768.
+    message.extend([0xe1, 0x06, 0xe8, kind]);
+    for (delta, value) in options {
+        match value.len() {
+            length @ 0..13 => message.push(delta << 4 | length as u8),
+            length => message.extend([delta << 4 | 13, length as u8 - 13]),
+        }
+        message.extend(*value);
+    }
+    socket.send_to(&message, "[::1]:5683").expect("send");
+    receive(socket)
+}
+
+fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut bytes = [0; 2048];
+    let length = socket.recv(&mut bytes).expect("a message");
+    bytes[..length].to_vec()
+}
+
+/// Message IDs and tokens of what the WMMS sends by itself, in two lives of it.
+pub fn no_life_repeats_a_message_id_or_token_of_another(state: &Path) {
+    let beside = Beside::new();
+    let p = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 5).octets();
+    let mut said = Vec::new();
+    for life in 0..2 {
+        let _daemon = beside.start(state);
+        let (node, client) = (beside.local(), beside.local());
+        let lifetime = [0xff, 0xff];
+        for (id, t) in [(1, 7), (2, 8), (3, 9)] {
+            let t = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, life, 0, t).octets();
+            let to_register = [(1, &p[..]), (1, &t[..]), (1, &lifetime[..])];
+            assert_eq!(ask(&node, id, 2, 2, &to_register)[1], 0x41, "2.01");
+            if id == 1 {
+                let found = ask(&client, 1, 1, 0, &[(1, &p)]);
+                assert_eq!(found[1], 0x45, "2.05");
+                continue;
+            }
+            // Whoever discovered the node hears of every move.
+            let told = receive(&client);
+            assert_eq!(told[0] & 0x0f, 8, "bytes of the token");
+            client
+                .send_to(&[0x60, 0, told[2], told[3]], "[::1]:5683")
+                .expect("send");
+            said.push((told[2..4].to_vec(), told[4..12].to_vec()));
+        }
+    }
+    let tokens: std::collections::BTreeSet<_> = said.iter().map(|(_, token)| token).collect();
+    assert_eq!(tokens.len(), said.len(), "{said:?}");
+    assert_eq!(said.len(), 4);
+}

@@ -1,0 +1,87 @@
+//! `made.json`: when and by which command a directory was made.
+
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use files::Tree;
+use serde::{Deserialize, Serialize};
+
+/// When and by which command a run or a sweep was made. It is the caller's, not the run's: of two
+/// runs that agree to the byte it is the one file that differs, and nothing is measured by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// When the command began, UTC: `2026-11-29T04:05:06Z` (RFC 3339).
+    pub started: String,
+    /// The command line, as a shell reads it.
+    pub command: String,
+    /// What was said of the topology before the run: `FILE:LINE: MESSAGE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl Made {
+    /// Reads `made.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not what [`Made::write`] writes.
+    pub fn read(path: &Path) -> io::Result<Made> {
+        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
+    }
+
+    /// Writes `made.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Tree::holding(path).replace(path, text.as_bytes())
+    }
+}
+
+/// `time` in UTC to the second, `2026-11-29T04:05:06Z` (RFC 3339); before 1970 its beginning.
+pub fn utc(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_date_does() {
+        // By `date -u -d @SECONDS +%FT%TZ`.
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (1_795_925_106, "2026-11-29T04:05:06Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(utc(time), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_has_the_documented_form() {
+        let mut made = Made {
+            started: "2026-11-29T04:05:06Z".into(),
+            command: "wpanlab run x.yaml".into(),
+            warnings: vec![],
+        };
+        let text = serde_json::to_string(&made).unwrap();
+        assert_eq!(
+            text,
+            r#"{"started":"2026-11-29T04:05:06Z","command":"wpanlab run x.yaml"}"#
+        );
+        made.warnings.push("x.yaml:5: nobody asks it".into());
+        let text = serde_json::to_string(&made).unwrap();
+        assert_eq!(serde_json::from_str::<Made>(&text).unwrap(), made);
+    }
+}

@@ -1,0 +1,17 @@
+//! The measured figures in the documentation still hold for this program.
+
+mod common;
+
+use std::process::Command;
+
+use common::{root, said};
+
+#[test]
+fn a_cheap_row_of_each_of_the_papers_tables_lies_where_its_page_says() {
+    let output = Command::new(root().join("scripts/figures"))
+        .arg("--rows")
+        .env("WPANLAB", env!("CARGO_BIN_EXE_wpanlab"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
