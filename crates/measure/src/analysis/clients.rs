@@ -1,7 +1,8 @@
 //! What each client sent and received, each packet once, out of what all capture points saw.
 //!
 //! The points that saw a client are ranked: first the one that saw most of its requests, the nearest
-//! one, since a message that is lost farther on was still seen there. The times of a message are
+//! one, since a message that is lost farther on was still seen there; of those that saw the same the
+//! one with the longest round trips. The times of a message are
 //! those of the best point that saw it, and what a point has missed another one may have.
 //!
 //! With one exception: a response that did not come as far as the client was lost, whoever saw it
@@ -152,7 +153,11 @@ impl Direction {
 struct View {
     requests: usize,
     notifications: usize,
-    /// When the first of either.
+    /// What it received, and the sums of the times of that and of the requests, nanoseconds.
+    responses: usize,
+    received_ns: u128,
+    requested_ns: u128,
+    /// When the first request or notification.
     first: Option<SimTime>,
     /// Which ways requests and responses went, if the capture says.
     sent: [bool; 2],
@@ -174,6 +179,7 @@ impl View {
         match (sent, o.is_request()) {
             (true, true) => {
                 self.requests += 1;
+                self.requested_ns += u128::from(o.complete.as_nanos());
                 self.first.get_or_insert(o.first);
                 way(&mut self.sent);
             }
@@ -182,11 +188,23 @@ impl View {
                     self.notifications += 1;
                     self.first.get_or_insert(o.first);
                 }
+                self.responses += 1;
+                self.received_ns += u128::from(o.complete.as_nanos());
                 self.servers.insert(server.ip());
                 way(&mut self.received);
             }
             _ => {}
         }
+    }
+}
+
+impl View {
+    /// From requests to responses on the average, nanoseconds: the longer the nearer to the client, as
+    /// far as the same ones were seen. Whether the clock is right does not matter.
+    fn round_trip(&self) -> u128 {
+        let mean = |sum: u128, of: usize| sum.checked_div(of as u128).unwrap_or_default();
+        let received = mean(self.received_ns, self.responses);
+        received.saturating_sub(mean(self.requested_ns, self.requests))
     }
 }
 
@@ -208,11 +226,17 @@ impl<'t> Points<'t> {
             views.entry(o.point).or_default().add(o, *sent, server);
         }
         let mut ranked: Vec<(u32, View)> = views.into_iter().collect();
+        let seen = |view: &View| (view.requests, view.notifications);
+        let most = ranked.iter().map(|(_, view)| seen(view)).max();
+        let mut best = ranked.iter().filter(|(_, view)| Some(seen(view)) == most);
+        let responses = best.next().map(|(_, view)| view.responses);
+        let alike = best.all(|(_, view)| Some(view.responses) == responses);
         ranked.sort_by_key(|(point, view)| {
             let first = view.first.unwrap_or(SimTime::FAR_FUTURE);
             let point = &traffic.points.all()[*point as usize];
             let counts = (Reverse(view.requests), Reverse(view.notifications));
-            (counts, first, *point)
+            let round_trip = Some(view.round_trip()).filter(|_| alike);
+            (counts, Reverse(round_trip), first, *point)
         });
         let points = ranked.iter().enumerate();
         Points {

@@ -272,26 +272,3 @@ fn a_server_that_was_started_again_counts_anew() {
     wire.message(11_000_000, HERE, CLIENT, &next);
     assert_eq!(received_and_lost(&wire)[1], (3, Some(0), Some(0)));
 }
-
-#[test]
-fn a_token_that_registers_again_and_again_takes_no_longer_each_time() {
-    let mut wire = Wire::new();
-    for n in 0..10_000_u16 {
-        let us = u64::from(n) * 1_000;
-        wire.message(us, CLIENT, HERE, &register(n, 9, 0));
-        let answer = notification(Kind::Acknowledgement, n, 9, n.into());
-        wire.message(us + 300, HERE, CLIENT, &answer);
-    }
-    // From elsewhere, and of none of these.
-    for n in 0..10_000_u16 {
-        let server = format!("[2001:db8:7::{n:x}]:5683");
-        let us = 20_000_000 + u64::from(n) * 100;
-        let message = notification(Kind::NonConfirmable, n, 9, n.into());
-        wire.message(us, &server, CLIENT, &message);
-    }
-    let capture = wire.capture();
-    let began = Instant::now();
-    let analysis = of(&[capture]);
-    assert!(began.elapsed() < Duration::from_secs(10));
-    assert_eq!(analysis.other.coap_messages, 30_000);
-}

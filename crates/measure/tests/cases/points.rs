@@ -236,3 +236,25 @@ fn who_has_sent_as_often_as_he_may_does_not_show_that_he_received_the_response()
     let usual = by_two_interfaces(&[0, 3], &[4], &Options::default());
     assert_eq!(usual, [1, 1, 0, 1, 0]);
 }
+
+#[test]
+fn the_clients_round_trip_is_measured_also_beside_a_clock_that_drifts() {
+    // The server's capture has a round trip of 600 us, and a clock that gains 1 ms over the capture:
+    // set by its middle it has the first requests before the client has them.
+    let (mut client, mut server) = (Wire::new(), Wire::new());
+    for n in 0..20 {
+        let us = u64::from(n) * 100_000;
+        client.poll(us, n, n as u8, CLIENT, HERE);
+        let ahead = 3_000_000 + u64::from(n) * 50;
+        let get = get(Kind::Confirmable, n, n as u8, "/t");
+        server.message(us + ahead + 200, CLIENT, HERE, &get);
+        let ack = content(Kind::Acknowledgement, n, n as u8);
+        server.message(us + ahead + 800, HERE, CLIENT, &ack);
+    }
+    for captures in [[&client, &server], [&server, &client]] {
+        let analysis = of(&captures.map(Wire::capture));
+        assert_eq!(counts(only(&analysis)), [20, 20, 0, 0, 0]);
+        let rtt = only(&analysis).requests().rtt.unwrap();
+        assert_eq!((rtt.min, rtt.max), (ms(1), ms(1)));
+    }
+}
