@@ -254,12 +254,12 @@ impl Wmms {
     }
 
     /// Whether who asks where a node is becomes a correspondent, whom the WMMS sends more than it is
-    /// asked for: if it is where it says. A node that is registered shows that first: none. A stranger
-    /// is answered, and no more.
+    /// asked for: if it is where it says. A node that is registered, which speaks from CoAP's port, shows
+    /// that first: none. A stranger is answered, and no more.
     fn is_welcome(&self, exchange: ExchangeId, from: SocketAddrV6) -> Option<bool> {
         match self.endpoint.is_proven(exchange) {
             true => Some(true),
-            false if self.mmt.knows(*from.ip()) => None,
+            false if from.port() == PORT && self.mmt.knows(*from.ip()) => None,
             false => Some(false),
         }
     }

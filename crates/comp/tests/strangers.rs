@@ -386,3 +386,27 @@ fn only_the_wmms_tells_a_node_that_it_was_taken() {
     assert_eq!(contests(&net), []);
     assert_eq!(net.count_sent(W, Code::POST), 0);
 }
+
+#[test]
+fn a_wmms_that_has_forgotten_who_is_where_asks_its_nodes_again_and_strangers_nothing() {
+    let mut net = asked(wary(BindingMode::Relayed));
+    let (node, other_port) = (
+        socket(client_address(0)),
+        SocketAddrV6::new(client_address(0), 7, 0, 0),
+    );
+    net.sent.clear();
+    // Forged: neither enrols anybody under the port of a node that has one.
+    net.run_until(3_700_000);
+    forge(&mut net, node, W, &DISCOVERY);
+    forge(&mut net, other_port, W, &DISCOVERY);
+    net.run_until(3_700_100);
+    let codes: Vec<Code> = (net.sent.iter())
+        .filter(|(time, d)| *time >= support::at(3_700_000) && [node, other_port].contains(&d.to))
+        .map(|(_, d)| d.message().code)
+        .filter(|code| code.is_response())
+        .collect();
+    assert_eq!(codes.len(), 2, "{codes:?}");
+    assert!(codes.contains(&Code::CONTENT));
+    let known = &net.wmms.mmt().get(P).unwrap().extra.correspondents;
+    assert!(!known.contains(other_port));
+}

@@ -132,7 +132,7 @@ pub fn no_life_repeats_a_message_id_or_token_of_another(state: &Path) {
             let to_register = [(1, &p[..]), (1, &t[..]), (1, &lifetime[..])];
             assert_eq!(ask(&node, id, 2, 2, &to_register)[1], 0x41, "2.01");
             if id == 1 {
-                let found = ask(&client, 1, 1, 0, &[(1, &p)]);
+                let found = ask(&client, 1, 1, 0, &[(1, &p[..])]);
                 assert_eq!(found[1], 0x45, "2.05");
                 continue;
             }
