@@ -30,6 +30,8 @@
 //! | [`sightings`] | which packets are one that was seen several times |
 //! | [`tap`] | [`TapHeader`]: the pseudo-header of a frame captured on the air |
 
+#![forbid(unsafe_code)]
+
 pub mod decode;
 mod hash;
 pub mod merge;

@@ -20,6 +20,8 @@
 //! assert!(!scratch.exists());
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod claim;
 mod object;
 

@@ -51,6 +51,8 @@
 //! EXCHANGE_LIFETIME, 247 s) holds up to 265 messages per second in sum. Beyond that our own
 //! receiver still tells a reused ID from a duplicate, by its token ([`endpoint`]).
 
+#![forbid(unsafe_code)]
+
 pub mod block;
 pub mod cocoa;
 pub mod endpoint;

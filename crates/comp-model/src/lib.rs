@@ -25,6 +25,8 @@
 //! | [`report`] | [`Report`]: everything, as a document |
 //! | [`text`] | the same as plain text |
 
+#![forbid(unsafe_code)]
+
 pub mod assign;
 pub mod figure;
 pub mod handover;

@@ -73,6 +73,8 @@
 //! direct mode, before a client asks it again does not know that client, and the WMMS does not
 //! know so: the client finds out when its patience with the hold ends.
 
+#![forbid(unsafe_code)]
+
 pub mod binding;
 pub mod client;
 pub mod codec;

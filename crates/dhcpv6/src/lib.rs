@@ -63,6 +63,8 @@
 //! | [`retransmission`] | constants and timing of a client's exchanges |
 //! | [`duid`] | [`Duid`] |
 
+#![forbid(unsafe_code)]
+
 use std::net::Ipv6Addr;
 
 pub mod client;

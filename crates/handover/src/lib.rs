@@ -78,6 +78,8 @@
 //! | [`binding`] | [`BindingEvent`]: what becomes known of where a node is |
 //! | [`signal`] | [`signal::Registers`]: what a node hears of each router |
 
+#![forbid(unsafe_code)]
+
 pub mod binding;
 pub mod event;
 pub mod mobility;

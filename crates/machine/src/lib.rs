@@ -50,6 +50,8 @@
 //! | --- | --- |
 //! | [`deadlines`] | [`Deadlines`]: deadlines by key, ordered by instant |
 
+#![forbid(unsafe_code)]
+
 pub mod deadlines;
 
 use std::net::{Ipv6Addr, SocketAddrV6};

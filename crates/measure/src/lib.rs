@@ -38,6 +38,8 @@
 //! | [`distribution`] | a figure's distribution over runs with different seeds |
 //! | [`mod@selftest`] | a capture with known figures, measured back |
 
+#![forbid(unsafe_code)]
+
 mod air;
 pub mod analysis;
 pub mod assemble;

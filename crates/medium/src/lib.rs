@@ -73,6 +73,8 @@
 //! | [`output`] | what comes out of it |
 //! | [`energy`] | [`Energy`]: time and energy of a radio in each of its states |
 
+#![forbid(unsafe_code)]
+
 mod air;
 pub mod config;
 pub mod energy;

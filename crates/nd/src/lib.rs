@@ -51,6 +51,8 @@
 //! | [`advertiser`] | [`Advertiser`]: the router's side |
 //! | [`solicitor`] | [`Solicitor`]: the host's side |
 
+#![forbid(unsafe_code)]
+
 use std::net::Ipv6Addr;
 
 pub mod advertiser;

@@ -36,6 +36,8 @@
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
 
+#![forbid(unsafe_code)]
+
 mod application;
 pub mod comp;
 mod control;

@@ -32,6 +32,8 @@
 //! | [`mod@trace`] | [`Trace`]: the loss of one link over time, from a file |
 //! | [`field`] | [`Field`]: all of it together |
 
+#![forbid(unsafe_code)]
+
 pub mod field;
 pub mod import;
 pub mod model;

@@ -23,6 +23,8 @@
 //! | [`page`] | sections as a page |
 //! | [`junit`] | expectations as JUnit XML |
 
+#![forbid(unsafe_code)]
+
 pub mod air;
 pub mod chart;
 pub mod figure;

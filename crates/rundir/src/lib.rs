@@ -4,6 +4,8 @@
 //! ([`event`]), what the live half says of itself ([`facts`], [`air`]), what the caller says of the run
 //! ([`made`]) and what a daemon is told while it runs ([`control`]). Knows nothing of namespaces, QEMU or captures. Documented for users in `docs/run-directory.md`.
 
+#![forbid(unsafe_code)]
+
 pub mod air;
 pub mod control;
 pub mod event;

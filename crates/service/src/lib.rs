@@ -63,6 +63,8 @@
 //! | [`requester`] | [`Requester`]: polls, by any method, and observations |
 //! | [`sensors`] | [`Sensors`]: resources with a representation that is generated, and may be written |
 
+#![forbid(unsafe_code)]
+
 mod draw;
 pub mod node;
 pub mod requester;

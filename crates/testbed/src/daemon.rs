@@ -15,7 +15,7 @@ use driver::now;
 use netlink::Namespace;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 use rundir::control::Control;
@@ -198,6 +198,8 @@ impl Launcher {
             command.pre_exec(move || {
                 // Die with the testbed, however it dies.
                 set_pdeathsig(Signal::SIGKILL)?;
+                // Nothing that it executes, and no file that it is given, makes it more than it is.
+                set_no_new_privs()?;
                 if getppid() != parent {
                     return Err(Errno::ESRCH.into()); // it died before that
                 }

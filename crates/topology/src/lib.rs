@@ -39,6 +39,8 @@
 //! | [`diagnostic`] | problems with their position |
 //! | `faults` | what could not be read, and what follows from that alone |
 
+#![forbid(unsafe_code)]
+
 pub mod assign;
 mod decode;
 pub mod diagnostic;

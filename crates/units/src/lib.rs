@@ -20,6 +20,8 @@
 //! | [`ethernet`] | [`MacAddress`] |
 //! | [`seed`] | [`Seed`] and [`Rng`]: one root seed, a derived stream per purpose |
 
+#![forbid(unsafe_code)]
+
 pub mod ethernet;
 pub mod ieee802154;
 pub mod quantity;

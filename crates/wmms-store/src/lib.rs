@@ -37,6 +37,8 @@
 //! | [`Durable`] | a [`Wmms`](comp::wmms::Wmms) whose answers wait for its [`Store`] |
 //! | `record` | an entry as bytes |
 
+#![forbid(unsafe_code)]
+
 mod durable;
 mod journal;
 mod record;

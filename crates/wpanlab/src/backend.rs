@@ -18,11 +18,14 @@ use crate::cli::{BackendArg, ClockArg, HowArgs};
 use crate::failure::Refused;
 use crate::job::{self, Job, facts};
 use crate::progress::Show;
-use crate::{Outcome, Say, output};
+use crate::{Outcome, Say, memory, output};
 
 /// Wall time without a sign of life after which a VM counts as stuck. A guest reports every
 /// second of its scenario.
 const STALL: Duration = Duration::from_secs(120);
+/// And for each node: a guest says nothing of its network until that is up, which on a busy machine took
+/// 400 nodes longer.
+const PER_NODE: Duration = Duration::from_secs(2);
 
 /// Where and how a run takes place.
 #[derive(Clone, Debug)]
@@ -112,11 +115,11 @@ impl How {
                 config.clock = *clock;
                 config.accel = *accel;
                 config.seed = plan.seed.0;
-                config.memory_mib = guest_memory_mib(plan.nodes.len());
+                config.memory_mib = memory::of_guest(plan).map_err(Refused)?;
                 config.job = serde_json::to_vec(&job)?;
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
-                config.stall_limit = STALL;
+                config.stall_limit = STALL + PER_NODE.saturating_mul(plan.nodes.len() as u32);
                 let lived = in_vm(config.clone(), dir, show).await;
                 match lived.as_ref().map_err(Error::downcast_ref) {
                     Err(Some(damaged @ VmError::Damaged { .. })) => errln!("wpanlab: {damaged}"),
@@ -126,17 +129,6 @@ impl How {
                 in_vm(config, dir, show).await
             }
         }
-    }
-}
-
-/// Memory of a guest with so many nodes: the usual one is enough for a hundred. Of more there are
-/// few sizes, since each has a snapshot of its own.
-fn guest_memory_mib(nodes: usize) -> u32 {
-    match nodes {
-        0..=100 => 512,
-        101..=300 => 1024,
-        301..=600 => 2048,
-        _ => 4096,
     }
 }
 

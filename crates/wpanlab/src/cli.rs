@@ -194,7 +194,7 @@ pub struct RunArgs {
     /// `PATH=VALUE,VALUE` or `PATH=10..80:10 ms`: every combination is run
     #[arg(long, value_name = "PATH=VALUE")]
     pub set: Vec<Parameter>,
-    /// Run once per seed of A..B, both included, and report the distribution
+    /// Run once per seed of A..B, both included, at most 100000, and report the distribution
     #[arg(long, value_name = "A..B", value_parser = parse_seeds, conflicts_with = "seed")]
     pub seeds: Option<RangeInclusive<u64>>,
     /// With --seeds: runs at the same time
@@ -270,16 +270,21 @@ fn parse_context(text: &str) -> Result<(u8, Ipv6Net), String> {
     context.ok_or_else(|| "a context from 0 to 15 and a prefix, such as 1=2001:db8::/64".into())
 }
 
+/// Most seeds of a sweep: days of runs.
+const MAX_SEEDS: u64 = 100_000;
+
 /// `A..B`, both included.
 fn parse_seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let wrong = || format!("`{text}` is no range of seeds such as 1..50");
     let (first, last) = text.split_once("..").ok_or_else(wrong)?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
     let range = number(first)?..=number(last)?;
-    if range.is_empty() {
-        Err(wrong())
-    } else {
-        Ok(range)
+    match range.end().checked_sub(*range.start()) {
+        None => Err(wrong()),
+        Some(more) if more >= MAX_SEEDS => Err(format!(
+            "`{text}` is more than {MAX_SEEDS} seeds; a run takes a second or more"
+        )),
+        Some(_) => Ok(range),
     }
 }
 

@@ -2,7 +2,6 @@
 //! the exit code.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Error, Result};
@@ -44,9 +43,51 @@ impl fmt::Display for NothingSeen {
 
 impl std::error::Error for NothingSeen {}
 
+/// Most bytes of a topology or a plan: a thousand nodes written one by one come to 1 MiB.
+const LONGEST: u64 = 16 << 20;
+
 /// The text of a file that the caller named.
+///
+/// # Errors
+/// [`Refused`]: it cannot be read, is too long, or is no text in UTF-8.
 pub fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| Refused(format!("cannot read {}", path.display())))
+    let refused = || Refused(format!("cannot read {}", path.display()));
+    let bytes = files::read_named(path, LONGEST).with_context(refused)?;
+    text_of(bytes).map_err(|what| Refused(format!("{}: {what}", path.display())).into())
+}
+
+/// Bytes as text. A byte order mark of UTF-8 says nothing and is left out.
+///
+/// # Errors
+/// What they are instead, in words.
+fn text_of(mut bytes: Vec<u8>) -> Result<String, String> {
+    const UTF8: &[u8] = b"\xef\xbb\xbf";
+    // The longer ones first: that of UTF-32, little-endian, begins as that of UTF-16.
+    const OTHERS: [(&[u8], &str); 4] = [
+        (b"\xff\xfe\0\0", "UTF-32, little-endian"),
+        (b"\0\0\xfe\xff", "UTF-32, big-endian"),
+        (b"\xff\xfe", "UTF-16, little-endian"),
+        (b"\xfe\xff", "UTF-16, big-endian"),
+    ];
+    let other = OTHERS.iter().find(|(mark, _)| bytes.starts_with(mark));
+    if let Some((_, what)) = other {
+        return Err(format!(
+            "it is {what}, as its byte order mark (BOM) says; save it as UTF-8"
+        ));
+    }
+    if bytes.starts_with(UTF8) {
+        bytes.drain(..UTF8.len());
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(format!(
+            "byte {} is NUL: it is no text, or UTF-16 without a byte order mark; save it as UTF-8",
+            at + 1
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to() + 1;
+        format!("byte {at} is not UTF-8; save it as UTF-8")
+    })
 }
 
 /// The exit code of an error.
@@ -174,6 +215,50 @@ mod tests {
         let cut = ReadError::Truncated { file, packet: 3 };
         assert_eq!(code(&Error::from(cut)), FAILED);
         assert_eq!(code(&anyhow::anyhow!("QEMU died")), RUN_FAILED);
+    }
+
+    #[test]
+    fn what_a_file_is_instead_of_text_is_named() {
+        let text = "version: 1\n";
+        let wide = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
+            let units = text.encode_utf16().flat_map(bytes);
+            mark.iter().copied().chain(units).collect::<Vec<u8>>()
+        };
+        assert_eq!(text_of(text.into()).unwrap(), text);
+        let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+        assert_eq!(text_of(marked).unwrap(), text);
+        for (bytes, what) in [
+            (wide(b"\xff\xfe", u16::to_le_bytes), "UTF-16, little-endian"),
+            (wide(b"\xfe\xff", u16::to_be_bytes), "UTF-16, big-endian"),
+            (wide(b"", u16::to_le_bytes), "byte 2 is NUL"),
+            (wide(b"", u16::to_be_bytes), "byte 1 is NUL"),
+            (b"\xff\xfe\0\0v\0\0\0".to_vec(), "UTF-32, little-endian"),
+            (b"name: caf\xe9\n".to_vec(), "byte 10 is not UTF-8"),
+        ] {
+            let said = text_of(bytes).unwrap_err();
+            assert!(said.contains(what) && said.contains("as UTF-8"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_topology_that_is_too_long_or_no_file_is_the_callers_mistake() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = dir.path().join("long.yaml");
+        std::fs::File::create(&long)
+            .unwrap()
+            .set_len(1 << 30)
+            .unwrap();
+        for (path, what) in [
+            (long.as_path(), "more than 16 MiB"),
+            (dir.path(), "a directory"),
+            (Path::new("/dev/zero"), "more than 16 MiB"),
+        ] {
+            let refused = read(path).unwrap_err();
+            assert_eq!(code(&refused), BAD_INPUT);
+            let said = super::text(&refused);
+            assert!(said.contains(&path.display().to_string()), "{said}");
+            assert!(said.contains(what), "{said}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | [`cli`] | the command line |
 //! | [`run`] | `run`: plan, backend, measurement, summary |
 //! | [`backend`] | native or VM, and why |
+//! | [`memory`] | how large a VM a run needs |
 //! | [`guest`], [`job`] | the same testbed as the first process of a VM, and what it is told |
 //! | [`sweep`] | `run --seeds`: runs over seeds and parameter values, and the distribution |
 //! | [`made`] | `made.json`: when and by which command |
@@ -18,6 +19,8 @@
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`mod@analyze`] | `analyze`: captures taken anywhere |
 //! | [`progress`], [`output`], [`failure`] | progress on a terminal or as plain lines; results; errors and exit codes |
+
+#![forbid(unsafe_code)]
 
 #[macro_use]
 mod output;
@@ -32,6 +35,7 @@ mod failure;
 mod guest;
 mod job;
 mod made;
+mod memory;
 mod model;
 mod new;
 mod progress;

@@ -15,8 +15,10 @@ use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::failure::{self, Refused};
 use crate::progress::Show;
-use crate::{Outcome, Say, made, output, report};
+use crate::{Outcome, Say, made, memory, output, report};
 
+/// Most bytes of a trace or a movement file that a topology names.
+const LONGEST_TRACE: u64 = 256 << 20;
 /// Where run directories are that nobody names.
 pub const RUNS: &str = "runs";
 
@@ -37,7 +39,10 @@ fn read(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Lo
     };
     // Traces and movements are named relative to the topology's own file.
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut files = |name: &str| fs::read(folder.join(name)).map_err(|error| error.to_string());
+    let mut files = |name: &str| {
+        let read = files::read_named(&folder.join(name), LONGEST_TRACE);
+        read.map_err(|error| error.to_string())
+    };
     let name = path.display().to_string();
     Ok(topology::read(&name, &text, overrides, &mut files)?)
 }
@@ -105,8 +110,12 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
         match read(path, None, &assignments) {
             Ok(loaded) => {
                 let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
+                let too_large = memory::of_guest(&loaded.plan).err();
                 if !say.json {
                     warn(&loaded);
+                    if let Some(why) = &too_large {
+                        errln!("{name}: no VM can run it: {why}");
+                    }
                     outln!(
                         "{name}: {}, {}",
                         counted(nodes, "node"),
@@ -120,6 +129,7 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                     "valid": true,
                     "nodes": nodes,
                     "steps": steps,
+                    "too_large": too_large,
                     "warnings": warnings.unwrap_or_default(),
                 }));
             }

@@ -6,7 +6,7 @@
 //! | [`manifest`] | `sweep.json`: what is run, and by what |
 //! | [`journal`] | `runs.jsonl`: which runs are done |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::BufReader;
 use std::ops::RangeInclusive;
@@ -161,10 +161,12 @@ impl Sweep<'_> {
     /// Runs what the journal does not have. A run that fails itself becomes a row that says so; a
     /// signal ends the sweep when the runs in progress have ended.
     async fn run_missing(&self, journal: &mut Journal, show: &Show) -> Result<()> {
+        let rows = journal.rows().iter();
+        let done: BTreeSet<(usize, u64)> = rows.map(|row| (row.point, row.seed.0)).collect();
         let of_point = |point| self.seeds.clone().map(move |seed| (point, seed));
         let all = self.points.iter().flat_map(of_point);
         let missing: Vec<(&Point, u64)> = all
-            .filter(|(point, seed)| !journal.has(point.number, *seed))
+            .filter(|(point, seed)| !done.contains(&(point.number, *seed)))
             .collect();
         let mut tally = Tally::new(journal, missing.len());
         let mut missing = missing.into_iter();

@@ -13,7 +13,9 @@ use crate::resolve::identity::Network;
 use crate::resolve::{Context, Resolver, is_name};
 
 tables! {
-    /// A program of the user's, in the node's namespace.
+    /// A program of the user's, in the node's namespace. It is code that runs as root: of the guest in
+    /// a VM, which sees the host's files and cannot change them, and of this machine with the native
+    /// backend. Read a topology of somebody else's before you run it.
     pub struct Program {
         /// Program and arguments, without a shell. `{sensor}` stands for the address of the
         /// node `sensor`: the permanent address of a node with a radio, the backbone address of any

@@ -59,12 +59,6 @@ impl Journal {
         })
     }
 
-    /// Whether the run is done.
-    pub fn has(&self, point: usize, seed: u64) -> bool {
-        let same = |row: &Row| row.point == point && row.seed.0 == seed;
-        self.rows.iter().any(same)
-    }
-
     /// The runs that are done.
     pub fn rows(&self) -> &[Row] {
         &self.rows
@@ -148,7 +142,6 @@ mod tests {
 
         let mut journal = Journal::open(&dir, &(1..=9), 2).unwrap();
         assert_eq!(done(&journal), [(2, 1), (1, 4)]);
-        assert!(journal.has(1, 4) && !journal.has(1, 5) && !journal.has(1, 6));
         journal.add(row(1, 6)).unwrap();
         let rows = journal.finish().unwrap();
         let order: Vec<(usize, u64)> = rows.iter().map(|r| (r.point, r.seed.0)).collect();
