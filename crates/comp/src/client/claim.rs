@@ -45,8 +45,8 @@ impl Client {
     /// [`MAX_ASKS`] after the last one.
     pub(super) fn doubt_claim(&mut self, now: SimTime, endpoint: &mut Endpoint, claim: Claim) {
         let p_addr = claim.p_addr;
-        let known = self.node_mut(p_addr).claim.replace(claim);
-        match (known, self.paused) {
+        self.node_mut(p_addr).claim = Some(claim);
+        match (self.doubts.get(p_addr), self.paused) {
             (Some(_), _) => {}
             (None, true) => self.doubts.set(p_addr, now + ASK_AGAIN),
             (None, false) => self.discover(now, endpoint, p_addr),
