@@ -345,6 +345,7 @@ impl World {
             Event::Client(_)
             | Event::Binding(_)
             | Event::HoldAnswered { .. }
+            | Event::Contested { .. }
             | Event::RegistrationFailed { .. }
             | Event::Block { .. } => {}
         }
