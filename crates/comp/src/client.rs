@@ -22,7 +22,7 @@
 //! * A hold or binding update is accepted from the WMMS and from the node itself (its T_Addr,
 //!   old or new), and only about a node that this client asks. With
 //!   [`verify_sources`](coap::Params::verify_sources) one from a T_Addr that is new is believed when
-//!   the WMMS says the same ([`claim`]). This is no protection against forged addresses; CoMP has
+//!   the WMMS says the same (`client/claim.rs`). This is no protection against forged addresses; CoMP has
 //!   none.
 //! * A hold or binding update that is not newer than the last one accepted about its node
 //!   changes nothing and is answered 4.09 ([`crate::sequence`]), but the same binding update from
