@@ -7,7 +7,7 @@ use std::process::Command;
 use common::{root, said};
 
 #[test]
-fn a_cheap_row_of_each_of_the_papers_tables_lies_where_its_page_says() {
+fn a_row_of_each_of_the_papers_tables_that_is_cheap_lies_where_its_page_says() {
     let output = Command::new(root().join("scripts/figures"))
         .arg("--rows")
         .env("WPANLAB", env!("CARGO_BIN_EXE_wpanlab"))
