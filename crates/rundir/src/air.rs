@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use files::Tree;
 use serde::{Deserialize, Serialize};
+
+use crate::json;
 
 /// Counts over a whole run, and how punctual the medium's shell was.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,9 +73,7 @@ impl Facts {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Tree::holding(path).replace(path, text.as_bytes())
+        json::write(self, path)
     }
 
     /// Reads `air.json`.
@@ -82,6 +81,6 @@ impl Facts {
     /// # Errors
     /// The file cannot be read, or is none of ours.
     pub fn read(path: &Path) -> std::io::Result<Facts> {
-        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
+        json::read(path)
     }
 }

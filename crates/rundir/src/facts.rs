@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use files::Tree;
 use serde::{Deserialize, Serialize};
+
+use crate::json;
 
 /// Where and how a run took place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ impl RunFacts {
     /// # Errors
     /// The file cannot be read, or is not what [`RunFacts::write`] writes.
     pub fn read(path: &Path) -> io::Result<RunFacts> {
-        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
+        json::read(path)
     }
 
     /// Writes `run.json`.
@@ -36,9 +37,7 @@ impl RunFacts {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Tree::holding(path).replace(path, text.as_bytes())
+        json::write(self, path)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod air;
 pub mod control;
 pub mod event;
 pub mod facts;
+mod json;
 pub mod layout;
 pub mod made;
 

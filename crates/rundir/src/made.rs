@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use files::Tree;
 use serde::{Deserialize, Serialize};
+
+use crate::json;
 
 /// When and by which command a run or a sweep was made. It is the caller's, not the run's: of two
 /// runs that agree to the byte it is the one file that differs, and nothing is measured by it.
@@ -26,7 +27,7 @@ impl Made {
     /// # Errors
     /// The file cannot be read, or is not what [`Made::write`] writes.
     pub fn read(path: &Path) -> io::Result<Made> {
-        Ok(serde_json::from_slice(&Tree::holding(path).read(path)?)?)
+        json::read(path)
     }
 
     /// Writes `made.json`.
@@ -34,9 +35,7 @@ impl Made {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Tree::holding(path).replace(path, text.as_bytes())
+        json::write(self, path)
     }
 }
 
