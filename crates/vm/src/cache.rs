@@ -117,6 +117,27 @@ fn trust(path: &Path, depth: u32) -> Result<(), String> {
     Ok(())
 }
 
+/// Removes all but the `keep` latest of the files in `directory` that are of one sort.
+pub(crate) fn keep_latest(
+    directory: &Path,
+    keep: usize,
+    is_of_sort: impl Fn(&Path) -> bool,
+) -> io::Result<()> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if is_of_sort(&path) {
+            found.push((entry.metadata()?.modified()?, path));
+        }
+    }
+    found.sort();
+    let surplus = found.len().saturating_sub(keep);
+    found[..surplus]
+        .iter()
+        .try_for_each(|(_, path)| fs::remove_file(path))
+}
+
 /// Whether a kernel can be put into the cache.
 pub(crate) fn has_room(cache: &Path) -> bool {
     let free = || {

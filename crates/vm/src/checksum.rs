@@ -49,16 +49,32 @@ pub(crate) fn chunks(
     Ok(length)
 }
 
-/// A file's checksum, in 32 hexadecimal digits. Whether zeros are a hole makes no difference.
+/// A file's checksum on the way, of [`chunks`] in their order. Whether zeros are a hole makes no
+/// difference.
+#[derive(Default)]
+pub(crate) struct Sum(Sha256);
+
+impl Sum {
+    pub(crate) fn add(&mut self, at: u64, chunk: &[u8]) {
+        self.0.update(at.to_le_bytes());
+        self.0.update(crc32fast::hash(chunk).to_le_bytes());
+    }
+
+    /// That of a file of this length, in 32 hexadecimal digits.
+    pub(crate) fn finish(mut self, length: u64) -> String {
+        self.0.update(length.to_le_bytes());
+        hex(&self.0.finalize()[..16])
+    }
+}
+
+/// A file's checksum, see [`Sum`].
 pub(crate) fn of(file: &File) -> io::Result<String> {
-    let mut sum = Sha256::new();
+    let mut sum = Sum::default();
     let length = chunks(file, |at, chunk| {
-        sum.update(at.to_le_bytes());
-        sum.update(crc32fast::hash(chunk).to_le_bytes());
+        sum.add(at, chunk);
         Ok(())
     })?;
-    sum.update(length.to_le_bytes());
-    Ok(hex(&sum.finalize()[..16]))
+    Ok(sum.finish(length))
 }
 
 /// Name of the table in the directory of a kernel.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::kernel::hex;
 use crate::qemu::QEMU;
-use crate::{Accel, Clock, Kernel, VmConfig, VmError, checksum, snapshot};
+use crate::{Accel, Clock, Kernel, VmConfig, VmError, cache, checksum, snapshot};
 
 /// The emulator's version, `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`: what it does at which instant is
 /// a part of what a run repeats. `None` if it does not say.
@@ -49,25 +49,12 @@ pub fn qemu_version(cache: &Path) -> Option<String> {
 
 /// Removes the versions but those that were asked for last, of programs that are gone.
 fn forget(cache: &Path) {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
-        let ours = name.to_string_lossy().starts_with("qemu-");
-        let asked = entry.metadata().and_then(|found| found.modified());
-        if let Ok(asked) = asked
-            && ours
-            && path.extension().is_some_and(|end| end == "version")
-        {
-            found.push((asked, path));
-        }
-    }
-    found.sort();
-    let surplus = found.len().saturating_sub(KEEP);
-    for (_, path) in &found[..surplus] {
-        // It only takes up room.
-        let _ = fs::remove_file(path);
-    }
+    let is_version = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("qemu-") && name.ends_with(".version")
+    };
+    // They only take up room.
+    let _ = cache::keep_latest(cache, KEEP, is_version);
 }
 
 /// Versions that stay.

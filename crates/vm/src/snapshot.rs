@@ -35,7 +35,7 @@ use crate::process::Memory;
 use crate::program::Program;
 use crate::qemu::{self, Channels, QEMU, Start};
 use crate::running::Running;
-use crate::{VmConfig, VmError, checksum, root};
+use crate::{VmConfig, VmError, cache, checksum, root};
 
 /// Snapshots that stay: those of the last few programs and kernels, some 150 MB each.
 const KEEP: usize = 4;
@@ -291,9 +291,13 @@ fn key_of(path: &Path) -> Option<&str> {
 /// Puts a snapshot into `directory`, under its key and its checksum, once all of it is on the disk.
 fn keep(snapshot: &File, directory: &Path, key: &str) -> io::Result<()> {
     let file = nameless(directory)?;
-    let copied = checksum::chunks(snapshot, |at, chunk| file.write_all_at(chunk, at));
-    file.set_len(copied?)?;
-    let name = format!("{key}-{}.{EXTENSION}", checksum::of(snapshot)?);
+    let mut sum = checksum::Sum::default();
+    let length = checksum::chunks(snapshot, |at, chunk| {
+        sum.add(at, chunk);
+        file.write_all_at(chunk, at)
+    })?;
+    file.set_len(length)?;
+    let name = format!("{key}-{}.{EXTENSION}", sum.finish(length));
     file.sync_all()?;
     // Somebody else may have been faster, with another of the same.
     if named(directory, key).is_none() {
@@ -320,19 +324,9 @@ fn nameless(directory: &Path) -> io::Result<File> {
 
 /// Removes all but the [`KEEP`] snapshots that were used last.
 fn prune(directory: &Path) -> io::Result<()> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        let path = entry.path();
-        if path.extension().is_some_and(|end| end == EXTENSION) {
-            found.push((entry.metadata()?.modified()?, path));
-        }
-    }
-    found.sort();
-    let surplus = found.len().saturating_sub(KEEP);
-    found[..surplus]
-        .iter()
-        .try_for_each(|(_, path)| std::fs::remove_file(path))
+    cache::keep_latest(directory, KEEP, |path| {
+        path.extension() == Some(OsStr::new(EXTENSION))
+    })
 }
 
 /// A name for what the VM is at its job: everything that it was made of. Large files are known by
