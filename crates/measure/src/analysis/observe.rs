@@ -315,7 +315,8 @@ impl<'o> Reading<'o> {
 
     fn packet(&mut self, source: usize, stream: usize, packet: &IpPacket<'_>) {
         let datagram = packet.udp();
-        if let Some(other) = datagram {
+        // They are told only where there is no CoAP.
+        if let Some(other) = datagram.filter(|_| self.traffic.messages.is_empty()) {
             let ports = [other.src, other.dst].map(|end| end.port());
             if !self.options.is_coap(ports) {
                 self.ports.see(ports, other.payload);

@@ -162,40 +162,30 @@ fn unread(what: &impl std::fmt::Display, frames: u64) -> String {
 
 /// What makes figures less true than they look.
 fn warnings(out: &mut String, other: &Other) {
-    if other.cut > 0 {
-        let text = format_args!(
-            "WARNING: {} CoAP messages are cut by the capture (snap length)",
-            other.cut
-        );
-        line(out, text);
-    }
-    if other.cut_requests > 0 {
-        let text = format_args!(
-            "WARNING: {} requests are cut before the end of their options: which resources they are for is not known",
-            other.cut_requests
-        );
-        line(out, text);
-    }
-    if other.protected > 0 {
-        let text = format_args!(
-            "WARNING: {} CoAP messages are protected by OSCORE: methods and resources are not known",
-            other.protected
-        );
-        line(out, text);
-    }
-    if other.q_blocks > 0 {
-        let text = format_args!(
-            "WARNING: {} CoAP messages have Q-Block options (RFC 9177), whose bodies are not put together: each request counts for itself",
-            other.q_blocks
-        );
-        line(out, text);
-    }
-    if other.repeated_late > 0 {
-        let text = format_args!(
-            "WARNING: {} requests repeat one that was not answered, byte for byte, and count as new: if the client sends again as late, --max-transmit-span says so",
-            other.repeated_late
-        );
-        line(out, text);
+    let counted = [
+        (
+            other.cut,
+            "CoAP messages are cut by the capture (snap length)",
+        ),
+        (
+            other.cut_requests,
+            "requests are cut before the end of their options: which resources they are for is not known",
+        ),
+        (
+            other.protected,
+            "CoAP messages are protected by OSCORE: methods and resources are not known",
+        ),
+        (
+            other.q_blocks,
+            "CoAP messages have Q-Block options (RFC 9177), whose bodies are not put together: each request counts for itself",
+        ),
+        (
+            other.repeated_late,
+            "requests repeat one that was not answered, byte for byte, and count as new: if the client sends again as late, --max-transmit-span says so",
+        ),
+    ];
+    for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
+        line(out, format_args!("WARNING: {count} {what}"));
     }
     for clock in &other.clocks {
         let by = Duration::from_nanos(clock.ahead_ns.unsigned_abs());
