@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand_core::Rng as _;
 use units::Rng;
+use units::seed::unit_interval;
 
 use crate::block::BlockSize;
 
@@ -129,7 +130,7 @@ impl Params {
     /// seconds) between ACK_TIMEOUT and (ACK_TIMEOUT * ACK_RANDOM_FACTOR)" (§4.2); `rto` is
     /// ACK_TIMEOUT or an estimate in its place.
     pub(crate) fn dithered(&self, rto: Duration, rng: &mut Rng) -> Duration {
-        let unit = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = unit_interval(rng.next_u64());
         scale(rto, 1.0 + (self.random_factor() - 1.0) * unit)
     }
 

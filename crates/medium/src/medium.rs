@@ -76,9 +76,9 @@ impl Medium {
     pub fn set_loss_ratio(&mut self, a: RadioIndex, b: RadioIndex, ratio: LossRatio) {
         for (from, to) in [(a, b), (b, a)] {
             let name = |radio: RadioIndex| self.radios[radio.0].config.name.as_str();
-            let rng = || self.seed.rng(&["medium", "loss", name(from), name(to)]);
-            let fresh = (ratio, rng());
-            self.loss_ratios.entry((from, to)).or_insert(fresh).0 = ratio;
+            let rng = self.seed.rng(&["medium", "loss", name(from), name(to)]);
+            let of_link = self.loss_ratios.entry((from, to));
+            of_link.or_insert((ratio, rng)).0 = ratio;
         }
     }
 

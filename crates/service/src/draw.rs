@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use rand_core::Rng as _;
 use units::Rng;
+use units::seed::unit_interval;
 
 /// 53 bits, all that an f64 has.
 const BITS: f64 = (1_u64 << 53) as f64;
 
 /// A duration from zero up to, and without, `end`.
 pub(crate) fn uniform(rng: &mut Rng, end: Duration) -> Duration {
-    let unit = (rng.next_u64() >> 11) as f64 / BITS;
-    scaled(end, unit)
+    scaled(end, unit_interval(rng.next_u64()))
 }
 
 /// The time until the next event of a Poisson process with that mean.

@@ -38,6 +38,12 @@ impl Seed {
     }
 }
 
+/// A random word as a number from 0 to below 1: its upper 53 bits, all that a double between 1/2 and 1
+/// can hold.
+pub fn unit_interval(word: u64) -> f64 {
+    (word >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 impl fmt::Display for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

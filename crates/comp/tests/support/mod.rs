@@ -482,7 +482,7 @@ impl Net {
 
     /// Uniform in 0 to 1.
     fn draw(&mut self) -> f64 {
-        (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+        units::seed::unit_interval(self.rng.next_u64())
     }
 
     /// The same datagrams from now on neither lost, doubled nor late.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rand_core::Rng as _;
-use units::{Channel, Db, Dbm, Rng, SimTime};
+use units::seed::unit_interval;
+use units::{Channel, Db, Dbm, SimTime};
 
 use super::{Medium, place};
 use crate::air::{OnAir, Part};
@@ -340,7 +341,7 @@ impl Medium {
         let Some((ratio, rng)) = self.loss_ratios.get_mut(&(from, to)) else {
             return false;
         };
-        uniform(rng) < ratio.probability()
+        unit_interval(rng.next_u64()) < ratio.probability()
     }
 
     /// The random number, from 0 to below 1, of the reception that `to` is synchronised on.
@@ -356,16 +357,10 @@ impl Medium {
         let seed = self.seed;
         let stream = self.reception_draws.entry((from, to));
         let stream = stream.or_insert_with(|| seed.rng(&["medium", "reception", names.0, names.1]));
-        let draw = uniform(stream);
+        let draw = unit_interval(stream.next_u64());
         if let Some(lock) = &mut self.radios[to.0].lock {
             lock.draw = Some(draw);
         }
         draw
     }
-}
-
-/// A random number from 0 to below 1.
-fn uniform(rng: &mut Rng) -> f64 {
-    // The upper 53 bits: all that a double between 1/2 and 1 can hold.
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use units::Seed;
+use units::seed::unit_interval;
 
 use super::{MAX_NODE_NAME, is_name};
 use crate::decode::{At, Block, Named};
@@ -228,7 +229,7 @@ impl Expansion<'_> {
             let word = bytes
                 .iter()
                 .fold(0u64, |word, byte| word << 8 | u64::from(*byte));
-            (word >> 11) as f64 / (1u64 << 53) as f64
+            unit_interval(word)
         };
         let (first, second) = (coordinates(&area.first), coordinates(&area.second));
         let between = |a: f64, b: f64, share: f64| ((a + (b - a) * share) * 100.0).round() / 100.0;
