@@ -370,34 +370,33 @@ fn field(plan: &Plan, phy: &PhyPlan, index: &Index) -> Result<Field> {
         };
         field.add_radio(name, track);
     }
-    let ends = |a: &str, b: &str| -> Result<(usize, usize)> {
-        let known = |name: &str| {
-            let radio = index.get(name).map(|radio| radio.0);
-            radio.with_context(|| format!("link of {a} and {b}: {name} has no radio"))
-        };
-        Ok((known(a)?, known(b)?))
-    };
     for trace in &phy.traces {
-        let (a, b) = ends(&trace.a, &trace.b)?;
+        let (a, b) = ends(index, &trace.a, &trace.b)?;
         let of_link = Trace::new(trace.points.clone())
             .with_context(|| format!("trace of {} and {}", trace.a, trace.b))?;
-        field.set_trace(a, b, Some(of_link));
+        field.set_trace(a.0, b.0, Some(of_link));
     }
     for link in &plan.links {
-        let (a, b) = ends(&link.a, &link.b)?;
-        field.set_attenuation(a, b, Some(link.attenuation));
+        let (a, b) = ends(index, &link.a, &link.b)?;
+        field.set_attenuation(a.0, b.0, Some(link.attenuation));
     }
     Ok(field)
+}
+
+/// The radios of a link's two nodes.
+fn ends(index: &Index, a: &str, b: &str) -> Result<(RadioIndex, RadioIndex)> {
+    let known = |name: &str| {
+        let radio = index.get(name).copied();
+        radio.with_context(|| format!("link of {a} and {b}: {name} has no radio"))
+    };
+    Ok((known(a)?, known(b)?))
 }
 
 /// Has the medium lose what the plan's links lose by chance.
 fn set_losses(medium: &mut Medium, phy: &PhyPlan, index: &Index) -> Result<()> {
     for LossPlan { a, b, loss } in &phy.losses {
-        let known = |name: &str| {
-            let radio = index.get(name).copied();
-            radio.with_context(|| format!("loss of {a} and {b}: {name} has no radio"))
-        };
-        medium.set_loss_ratio(known(a)?, known(b)?, *loss);
+        let (a, b) = ends(index, a, b)?;
+        medium.set_loss_ratio(a, b, *loss);
     }
     Ok(())
 }

@@ -268,16 +268,13 @@ impl Decoder {
             true => None,
             false => misspelt(&other.text, words),
         };
-        let Value::Table(entries) = &tree.value else {
-            return self
-                .table_key(tree, key)
-                .map(|word| (word, Cow::Borrowed(tree)));
+        let entries = match &tree.value {
+            Value::Table(entries) if !entries.iter().any(is_tag) => entries,
+            _ => {
+                let word = self.table_key(tree, key)?;
+                return Some((word, Cow::Borrowed(tree)));
+            }
         };
-        if entries.iter().any(is_tag) {
-            return self
-                .table_key(tree, key)
-                .map(|word| (word, Cow::Borrowed(tree)));
-        }
         let Some(at) = entries.iter().position(|entry| meant(entry).is_some()) else {
             let right = format!("; write one of {}", alternatives(words.iter().copied()));
             self.report_missing(tree.span, key, &right);

@@ -20,7 +20,7 @@ use crate::{Outcome, Say, made, memory, output, report};
 /// Most bytes of a trace or a movement file that a topology names.
 const LONGEST_TRACE: u64 = 256 << 20;
 /// Where run directories are that nobody names.
-pub const RUNS: &str = "runs";
+const RUNS: &str = "runs";
 
 /// Reads a topology with these assignments.
 ///
@@ -169,8 +169,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let loaded = load_and_warn(&args.topology, args.seed, &assignments, say)?;
     let made = made::now(loaded.warnings.as_ref());
     let plan = loaded.plan;
-    refuse_occupied(&args)?;
-    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), &args)?;
+    refuse_places(&args)?;
     let how = How::choose(&args.how, &show).await?;
     let dir = make_run_dir(&plan.name, &args)?;
     keep_plan(&plan, &dir)?;
@@ -260,8 +259,14 @@ fn has_begun(dir: &RunDir) -> bool {
     fs::read_dir(dir.root()).is_ok_and(|mut entries| entries.any(other))
 }
 
+/// Refuses places for the run and what is written beside it that cannot be those.
+pub fn refuse_places(args: &RunArgs) -> Result<()> {
+    refuse_occupied(args)?;
+    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), args)
+}
+
 /// An existing run directory is never overwritten without `--force`.
-pub fn refuse_occupied(args: &RunArgs) -> Result<()> {
+fn refuse_occupied(args: &RunArgs) -> Result<()> {
     let Some(root) = &args.out else {
         return Ok(());
     };

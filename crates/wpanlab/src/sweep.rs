@@ -24,7 +24,7 @@ use units::Seed;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::{Pace, Runs, Show};
-use crate::run::{RUNS, is_occupied, load, load_and_warn, make_run_dir, perform, refuse_occupied};
+use crate::run::{is_occupied, load, load_and_warn, make_run_dir, perform, refuse_places};
 use crate::{Outcome, Say, failure, made, report};
 
 mod journal;
@@ -50,8 +50,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let points = points(&args, *seeds.start(), Some(say))?;
     let made = made::now(None);
     let name = points.first().map_or("", |point| point.plan.name.as_str());
-    refuse_occupied(&args)?;
-    report::check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), &args)?;
+    refuse_places(&args)?;
     let how = How::choose(&args.how, &show).await?;
     let manifest = Manifest::of(&args, &seeds, &how)?;
     let (sweep_dir, resumed) = match args.out.as_ref().filter(|_| args.resume) {

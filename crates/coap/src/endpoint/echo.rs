@@ -52,6 +52,15 @@ pub(super) struct Asker {
 }
 
 impl Asker {
+    /// Who has sent so many bytes and got none.
+    pub(super) fn new(proven: bool, bytes: usize) -> Asker {
+        Asker {
+            proven,
+            bytes,
+            got: 0,
+        }
+    }
+
     /// Whether it may get so many bytes.
     pub(super) fn may_get(self, bytes: usize) -> bool {
         self.proven || self.got + bytes <= AMPLIFICATION * self.bytes

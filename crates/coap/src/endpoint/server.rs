@@ -127,11 +127,7 @@ impl Endpoint {
             Err(refusal) => return self.refuse(now, from, &message, bytes, refusal),
         };
         let proven = self.take_proof(now, from, &mut message.options) || association.is_some();
-        let asker = Asker {
-            proven,
-            bytes,
-            got: 0,
-        };
+        let asker = Asker::new(proven, bytes);
         let context = association.map(|association| association.context);
         if let Some(number) = (message.options).unrecognized_in_request(self.known_critical) {
             // "Unrecognized options of class 'critical' that occur in a Confirmable request
@@ -268,12 +264,7 @@ impl Endpoint {
         bytes: usize,
         refusal: Refusal,
     ) {
-        let proven = !self.params.verify_sources;
-        let asker = Asker {
-            proven,
-            bytes,
-            got: 0,
-        };
+        let asker = Asker::new(!self.params.verify_sources, bytes);
         match refusal.0 {
             Some(response) => self.answer_at_once(now, from, asker, message, None, response),
             None if message.kind == Kind::Confirmable => {
