@@ -1,6 +1,6 @@
 //! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers.
 //!
-//! 30 kills; `WPANLAB_KILLS=1000 cargo test --release -p nodes --test wmms` for more.
+//! 30 kills; `WPANLAB_KILLS=1000 cargo test --profile quick -p nodes --test wmms` for more.
 
 mod daemon;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
