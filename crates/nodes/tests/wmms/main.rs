@@ -1,8 +1,10 @@
-//! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers.
+//! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers, and on a
+//! full disk.
 //!
 //! 30 kills; `WPANLAB_KILLS=1000 cargo test --profile quick -p nodes --test wmms` for more.
 
 mod daemon;
+mod full_disk;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
 mod strangers;
@@ -39,7 +41,7 @@ fn main() {
             Ok(())
         },
     );
-    let beside_strangers = |name, trial: fn(&Path)| {
+    let in_a_directory = |name, trial: fn(&Path)| {
         Trial::test(name, move || {
             let directory = tempfile::tempdir()?;
             trial(directory.path());
@@ -48,11 +50,15 @@ fn main() {
     };
     let trials = vec![
         trial,
-        beside_strangers(
+        in_a_directory(
             "answers_to_nobody_keep_nobody_waiting",
             strangers::answers_to_nobody_keep_nobody_waiting,
         ),
-        beside_strangers(
+        in_a_directory(
+            "a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile",
+            full_disk::a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile,
+        ),
+        in_a_directory(
             "no_life_repeats_a_message_id_or_token_of_another",
             strangers::no_life_repeats_a_message_id_or_token_of_another,
         ),

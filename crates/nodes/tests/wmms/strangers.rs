@@ -18,12 +18,12 @@ const HERE: &str = "2001:db8::1";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A WMMS in a namespace of its own.
-struct Beside {
+pub struct Beside {
     there: Namespace,
 }
 
 impl Beside {
-    fn new() -> Beside {
+    pub fn new() -> Beside {
         let there = Namespace::create().expect("a namespace");
         Beside { there }
     }
@@ -35,7 +35,7 @@ impl Beside {
     }
 
     /// Starts the daemon and waits until it answers.
-    fn start(&self, state: &Path) -> Daemon {
+    pub fn start(&self, state: &Path) -> Daemon {
         let started = self.there.run(|| {
             let mut daemon = Daemon::start(state);
             daemon.ready();
@@ -45,7 +45,7 @@ impl Beside {
     }
 
     /// A socket on the WMMS's own host.
-    fn local(&self) -> UdpSocket {
+    pub fn local(&self) -> UdpSocket {
         let socket = self.there.run(|| UdpSocket::bind("[::1]:0"));
         let socket = socket.expect("its namespace").expect("bind");
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
