@@ -12,6 +12,7 @@
 //! | [`icmpv6`] | [`Icmpv6`]: ICMPv6 messages of one type on one interface |
 //! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
 //! | [`clock`] | [`now`], and deadlines as tokio has them |
+//! | [`outlet`] | [`Outlet`]: lines out, without waiting for who reads them |
 //! | `room` | who may fill a send buffer |
 //! | `batch` | one system call receives many messages |
 
@@ -20,6 +21,7 @@ pub mod clock;
 pub mod driver;
 mod error;
 pub mod icmpv6;
+pub mod outlet;
 pub mod packet;
 mod room;
 pub mod socket;
@@ -29,6 +31,7 @@ pub use clock::{instant, now};
 pub use driver::{Driver, Ignored};
 pub use error::OpenError;
 pub use icmpv6::Icmpv6;
+pub use outlet::Outlet;
 pub use packet::{Buffers, PacketSocket};
 pub use socket::{Received, Socket};
 pub use udp::Udp;
