@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use driver::{Ignored, Outlet, now};
+use driver::{Ignored, Outlet, now, stamp};
 use rundir::{Event, EventKind};
 use units::SimTime;
 
@@ -46,7 +46,7 @@ impl Events {
         let left_out = move |events| {
             let mut line = Vec::new();
             // An event always has a line, and a vector always room.
-            let _ = push_line(&mut line, &of, now(), EventKind::LeftOut { events });
+            let _ = push_line(&mut line, &of, stamp(), EventKind::LeftOut { events });
             line
         };
         Ok(Events {
@@ -128,10 +128,10 @@ impl Events {
 
     /// Appends an event, or counts it if there are too many like it; returns what was appended.
     fn push_lines(&self, lines: &mut Vec<u8>, kind: EventKind) -> Result<Vec<EventKind>> {
-        let at = now();
+        let at = stamp();
         let mut told = Vec::new();
         if matches!(kind, EventKind::Binding(_)) {
-            match self.gate.borrow_mut().admit(at) {
+            match self.gate.borrow_mut().admit(now()) {
                 Admitted::No => return Ok(told),
                 Admitted::Yes => {}
                 Admitted::After(events) => told.push(EventKind::LeftOut { events }),
