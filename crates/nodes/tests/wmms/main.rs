@@ -1,11 +1,16 @@
-//! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers.
+//! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers, and
+//! lives of a daemon that nobody counts.
 //!
-//! 30 kills; `WPANLAB_KILLS=1000 cargo test --release -p nodes --test wmms` for more.
+//! 30 kills; `WPANLAB_KILLS=1000 cargo test --release -p nodes --test wmms` for more. As many lives as
+//! `WPANLAB_LIVES` says, and a flood as `WPANLAB_FLOOD` says (`scripts/flood`).
 
 mod daemon;
+mod flood;
+mod lives;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
 mod strangers;
+mod unread;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -55,6 +60,18 @@ fn main() {
         beside_strangers(
             "no_life_repeats_a_message_id_or_token_of_another",
             strangers::no_life_repeats_a_message_id_or_token_of_another,
+        ),
+        beside_strangers(
+            "no_life_of_a_client_repeats_a_message_id_with_its_token",
+            lives::no_life_of_a_client_repeats_a_message_id_with_its_token,
+        ),
+        beside_strangers(
+            "a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind",
+            flood::a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind,
+        ),
+        beside_strangers(
+            "a_daemon_whose_events_nobody_reads_answers_all_the_same",
+            unread::a_daemon_whose_events_nobody_reads_answers_all_the_same,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
