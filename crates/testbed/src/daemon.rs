@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cleanup::{Claim, Object};
-use driver::now;
+use driver::stamp;
 use netlink::Namespace;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
@@ -162,7 +162,7 @@ impl Launcher {
             };
             let status = status_number(status);
             let event = Event {
-                time_ns: now().as_nanos(),
+                time_ns: stamp().as_nanos(),
                 node: daemon.node,
                 kind: EventKind::ProgramExited { status },
             };

@@ -147,6 +147,8 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         .write(&path)
         .with_context(|| format!("write {}", path.display()))?;
     allow_descriptors(plan).context("file descriptors")?;
+    // From here on it is noticed when the host's clock is set.
+    driver::now();
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
     let outcome = run_in(plan, &mut options, &mut claim, &mut signals).await;
@@ -280,7 +282,20 @@ async fn run_in(
         Some(facts) => keep_air(plan, options, &facts),
     });
     let captured = sniffers.finish();
-    played.and(processes).and(aired).and(captured).and(fed)
+    let on_one_clock = match driver::was_set_by() {
+        None => Ok(()),
+        Some(by) => Err(anyhow!(
+            "the host's clock was set by {} during the run, and its captures and events have two \
+             clocks: run it again",
+            format_duration(by)
+        )),
+    };
+    played
+        .and(processes)
+        .and(aired)
+        .and(captured)
+        .and(fed)
+        .and(on_one_clock)
 }
 
 /// Writes what the air counted. Under the virtual clock the air is as punctual in every run of
