@@ -1,6 +1,7 @@
 //! The MAP option of router advertisements (RFC 5380 §5).
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use units::Eui64;
 
@@ -117,6 +118,15 @@ impl MapOption {
         let prefix = self.address.to_bits() >> 64 << 64;
         eui64.address_in(Ipv6Addr::from_bits(prefix))
     }
+
+    /// How a node registers there.
+    pub fn map(&self, eui64: Eui64) -> crate::mobile::Map {
+        crate::mobile::Map {
+            address: self.address,
+            regional: self.regional_address(eui64),
+            valid_lifetime: Duration::from_secs(self.valid_lifetime_s.into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +207,8 @@ mod tests {
     #[test]
     fn the_regional_address_has_the_prefix_of_the_anchor_and_the_nodes_identifier() {
         let eui64 = Eui64([0x02, 0, 0x5e, 0x10, 0, 0, 0, 5]);
-        let regional = option().regional_address(eui64);
-        assert_eq!(regional.to_string(), "2001:db8:a::5e10:0:5");
+        let map = option().map(eui64);
+        assert_eq!(map.regional.to_string(), "2001:db8:a::5e10:0:5");
+        assert_eq!(map.valid_lifetime, Duration::from_secs(3600));
     }
 }
