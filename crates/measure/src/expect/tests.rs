@@ -110,6 +110,7 @@ impl Bench {
             answered,
             failed,
             reasons: BTreeMap::new(),
+            waited: None,
         };
         self.event(client, kind);
     }

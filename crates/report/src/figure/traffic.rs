@@ -439,13 +439,22 @@ fn asked(run: &Run) -> Vec<Block> {
             known(tally.failed),
             known(tally.never_sent),
             (tally.delivery_percent).map_or_else(|| "-".into(), |p| format!("{p:.2} %")),
+            (tally.waited).map_or_else(|| "-".into(), |waited| waited.to_string()),
         ]
     };
     let counts = tallies.iter().map(row).collect();
     let mut blocks = vec![
         Block::Text("By the clients' own account; what was never sent is in no capture, and how long a request waited in its client is in no round-trip time.".into()),
         table(
-            ["client", "asked", "answered", "failed", "never sent", "delivered"],
+            [
+                "client",
+                "asked",
+                "answered",
+                "failed",
+                "never sent",
+                "delivered",
+                "waited before they were sent",
+            ],
             counts,
         ),
     ];
