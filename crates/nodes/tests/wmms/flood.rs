@@ -288,7 +288,7 @@ fn source(n: u32) -> Ipv6Addr {
 }
 
 /// Gives the CoAP message in a packet the next Message ID.
-fn number_anew(packet: &mut Vec<u8>) {
+fn number_anew(packet: &mut [u8]) {
     let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
     let (checksum, id) = (word(46), word(50));
     let next = id.wrapping_add(1);
