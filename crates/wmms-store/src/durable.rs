@@ -26,6 +26,10 @@ pub enum Event<G> {
 /// more then, and goes on when it is written again; who asked asks again.
 pub const MAX_HELD: usize = 1 << 16;
 
+/// Changes for which nobody waits that are written all the same. Of a million lifetimes that end at
+/// once, whoever asks next would otherwise wait for all of them.
+const UNASKED: usize = 1024;
+
 /// A [`Wmms`] that sends nothing before the store has what has changed; a [`Machine`].
 ///
 /// What changes while a group is being written is the next group, and is taken when that one is
@@ -101,11 +105,11 @@ impl<S: Store> Durable<S> {
         }
     }
 
-    /// The next group, if somebody waits for it and none is being written.
+    /// The next group, if somebody waits for it or it has become large, and none is being written.
     fn poll_group(&mut self) -> Option<S::Group> {
         self.hold_back();
-        let &(wanted, _) = self.held.back()?;
-        (wanted > self.taken && self.taken == self.written).then(|| self.take_group())
+        let wanted = self.has_waiting() || self.wmms.changes() >= UNASKED;
+        (wanted && self.taken == self.written).then(|| self.take_group())
     }
 }
 

@@ -171,7 +171,8 @@ impl Mark {
         }
     }
 
-    /// Begins a life: `record` is all that the mark says then, on the disk when this returns.
+    /// Begins a life: `record` is all that the mark says then, and on the disk when this returns. After a
+    /// power cut former records may be there again, which it outdates.
     pub(crate) fn begin(&mut self, record: Record) -> io::Result<()> {
         self.place = 0;
         self.write(record)?;
@@ -182,7 +183,7 @@ impl Mark {
             }
         }
         self.damaged = false;
-        self.sync()
+        Ok(())
     }
 
     /// Something is acknowledged from now on.
