@@ -245,7 +245,7 @@ async fn run_in(
 ) -> Result<()> {
     let of = plan.nodes.len();
     let mut made = |made| (options.progress)(Progress::BringUp { made, of });
-    let network = Network::up(plan, claim, &mut made)
+    let network = Network::up(plan, claim, options.kernel_ends, &mut made)
         .await
         .context("bring up the network")?;
     let (reports, inbox) = unbounded_channel();
@@ -285,9 +285,9 @@ async fn run_in(
     let on_one_clock = match driver::was_set_by() {
         None => Ok(()),
         Some(by) => Err(anyhow!(
-            "the host's clock was set by {} during the run, and its captures and events have two \
-             clocks: run it again",
-            format_duration(by)
+            "the host's clock was set by {:.1} s during the run, and its captures and events have \
+             two clocks: run it again",
+            by.as_secs_f64()
         )),
     };
     played
