@@ -14,6 +14,7 @@
 //! | `medium` | which medium carries the frames |
 //! | `edges` | the `edges` medium: attenuation to edges, LQI, signal registers |
 //! | `daemon` | one process per node |
+//! | [`privileges`] | what such a process may do |
 //! | `feed` | events on their way out, in time order |
 //! | `scenario` | the clock, the steps, and the watch over the processes |
 //! | `sniffer` | one capture per interface |
@@ -23,6 +24,7 @@ mod edges;
 mod feed;
 mod medium;
 mod network;
+pub mod privileges;
 mod scenario;
 mod sniffer;
 
