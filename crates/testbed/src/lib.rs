@@ -14,6 +14,7 @@
 //! | `medium` | which medium carries the frames |
 //! | `edges` | the `edges` medium: attenuation to edges, LQI, signal registers |
 //! | `daemon` | one process per node |
+//! | [`privileges`] | what such a process may do |
 //! | `feed` | events on their way out, in time order |
 //! | `scenario` | the clock, the steps, and the watch over the processes |
 //! | `sniffer` | one capture per interface |
@@ -23,6 +24,7 @@ mod edges;
 mod feed;
 mod medium;
 mod network;
+pub mod privileges;
 mod scenario;
 mod sniffer;
 
@@ -245,7 +247,7 @@ async fn run_in(
 ) -> Result<()> {
     let of = plan.nodes.len();
     let mut made = |made| (options.progress)(Progress::BringUp { made, of });
-    let network = Network::up(plan, claim, &mut made)
+    let network = Network::up(plan, claim, options.kernel_ends, &mut made)
         .await
         .context("bring up the network")?;
     let (reports, inbox) = unbounded_channel();
@@ -285,9 +287,9 @@ async fn run_in(
     let on_one_clock = match driver::was_set_by() {
         None => Ok(()),
         Some(by) => Err(anyhow!(
-            "the host's clock was set by {} during the run, and its captures and events have two \
-             clocks: run it again",
-            format_duration(by)
+            "the host's clock was set by {:.1} s during the run, and its captures and events have \
+             two clocks: run it again",
+            by.as_secs_f64()
         )),
     };
     played

@@ -53,6 +53,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use nodes::SignalSource;
+use testbed::privileges;
 use topology::Plan;
 
 use cli::{Cli, Command, NodeArgs, SignalArg, VmCommand};
@@ -197,6 +198,8 @@ fn man(dir: &Path) -> Result<Outcome> {
 }
 
 async fn node(args: NodeArgs) -> Result<Outcome> {
+    // In a run the testbed has left it less.
+    privileges::keep_only(privileges::OF_DAEMON_ALONE).context("give up privileges")?;
     let text = failure::read(&args.plan)?;
     let plan = match args.plan.extension() {
         Some(extension) if extension == "json" => Plan::from_json(text.as_bytes()),
