@@ -21,13 +21,13 @@ impl MobileNode {
     /// A correspondent is to know where the node is, from now on and after every move: "the mobile
     /// node MAY initiate a correspondent registration at any time after sending the Binding Update to
     /// its home agent" (§11.7.2), for instance when one of its packets has come through the tunnel.
-    /// One that has refused is asked again. Returns whether there is room for it in the Binding Update
-    /// List.
+    /// One that has refused is asked again. Returns whether it is in the Binding Update List now: there
+    /// may be no room, and the home agent is no correspondent.
     pub fn correspond(&mut self, now: SimTime, correspondent: Ipv6Addr) -> bool {
         let room = self.correspondents.len() < self.config.max_correspondents;
         let known = self.correspondents.contains_key(&correspondent);
-        let is_other = correspondent != self.config.home_address;
-        if !(room || known) || !is_unicast_routable(correspondent) || !is_other {
+        let is_own = [self.config.home_address, self.config.home_agent].contains(&correspondent);
+        if !(room || known) || !is_unicast_routable(correspondent) || is_own {
             return false;
         }
         let entry = self.correspondents.entry(correspondent).or_default();
