@@ -269,7 +269,7 @@ where
         }
         let fired = self.timer.as_mut().poll(cx);
         if fired.is_ready() {
-            // Armed again if CLOCK_REALTIME was set back and the deadline has not come.
+            // Armed again should the deadline not have come.
             self.armed = None;
         }
         fired
