@@ -1,5 +1,6 @@
-//! The power goes while a store is written on ext4, by a record of what reached the device: for
-//! `scripts/power-cut vm`, as root in a VM.
+//! The power goes while a store is written on ext4, by a record of what reached the device: what
+//! `scripts/power-cut vm` starts. With no arguments, or libtest's, it boots a VM, with itself in it, where
+//! the script's other half makes the devices and starts it twice:
 //!
 //! `write DIR DEVICE UPDATES` writes a load into the store in `DIR`, and after each group, the number of
 //! groups that are acknowledged into the last 4 KiB of `DEVICE`, on which `DIR` is and whose writes
@@ -13,12 +14,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use comp::Limits;
 use comp::mmt::Mmt;
 use nix::libc::O_DIRECT;
 use nix::mount::{MsFlags, mount, umount};
+use nix::unistd::chroot;
 use units::Seed;
+use vm::harness::{HOST_ROOT, Harness};
 use wmms_store::{Journal, Store};
 
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -31,6 +36,10 @@ mod load;
 use disk::Disk;
 use load::{Contents, contents};
 
+/// Names the variable with the script and its arguments in it, a line each.
+const SCRIPT: &str = "WPANLAB_POWER_CUT";
+/// What ten thousand updates may take.
+const LIMIT: Duration = Duration::from_secs(7200);
 const SEED: Seed = Seed(13);
 /// The store, and its mark.
 const FILES: [&str; 2] = ["wmms.redb", "wmms.redb.mark"];
@@ -46,10 +55,32 @@ fn main() -> io::Result<()> {
         ["replay", log, device, directory, updates, every] => {
             replay(log, device, directory, number(updates)?, number(every)?)
         }
-        _ => Err(io::Error::other(
-            "write DIR DEVICE UPDATES, or replay LOG DEVICE DIR UPDATES EVERY",
-        )),
+        _ => Harness {
+            memory_mib: 1024,
+            share_host_root: true,
+            environment: vec![SCRIPT.to_owned()],
+            test_limit: LIMIT,
+            stall_limit: LIMIT,
+            ..Harness::default()
+        }
+        .main(&[(
+            "no_power_cut_under_ext4_loses_or_invents_a_binding",
+            in_the_vm,
+        )]),
     }
+}
+
+/// The script's other half, among the host's files.
+fn in_the_vm() {
+    let script = std::env::var(SCRIPT).expect("started by scripts/power-cut");
+    let mut words = script.lines();
+    chroot(HOST_ROOT).expect("the host's files");
+    std::env::set_current_dir("/").expect("its root");
+    let done = Command::new(words.next().expect("the script"))
+        .args(words)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .status();
+    assert!(done.expect("it can be started").success());
 }
 
 fn write(directory: &str, device: &str, updates: usize) -> io::Result<()> {
