@@ -264,7 +264,9 @@ impl Flooder {
             }
             let first = (self.sent % self.packets.len() as u64) as usize;
             let last = (first + BATCH).min(self.packets.len());
-            self.packets[first..last].iter_mut().for_each(number_anew);
+            self.packets[first..last]
+                .iter_mut()
+                .for_each(|packet| number_anew(packet));
             let batch = self.packets[first..last].iter();
             let slices: Vec<_> = batch.map(|packet| [IoSlice::new(packet)]).collect();
             self.sent += slices.len() as u64;
@@ -288,7 +290,7 @@ fn source(n: u32) -> Ipv6Addr {
 }
 
 /// Gives the CoAP message in a packet the next Message ID.
-fn number_anew(packet: &mut Vec<u8>) {
+fn number_anew(packet: &mut [u8]) {
     let word = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
     let (checksum, id) = (word(46), word(50));
     let next = id.wrapping_add(1);
