@@ -66,6 +66,7 @@ mod recall;
 mod retransmission;
 mod server;
 mod transfer;
+mod waits;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -91,6 +92,7 @@ use outstanding::{Line, Outstanding, Stage};
 use peer::Peer;
 use retransmission::Confirmable;
 use server::Exchange;
+pub use waits::Waits;
 
 /// Whether a request is sent until acknowledged (RFC 7252 §4.2) or once (§4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -315,6 +317,7 @@ pub struct Endpoint {
     timers: BTreeSet<(SimTime, Timer)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
+    waits: Waits,
 }
 
 impl Endpoint {
@@ -358,6 +361,7 @@ impl Endpoint {
             timers: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            waits: Waits::default(),
         }
     }
 

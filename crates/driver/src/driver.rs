@@ -169,6 +169,11 @@ where
             let now = now();
             if self.machine.poll_timeout().is_some_and(|due| due <= now) {
                 self.machine.handle_timeout(now);
+                // A machine with much to do at one instant does it bit by bit: messages come in
+                // between.
+                if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+                    self.take_in()?;
+                }
                 continue;
             }
             match self.poll_receive(cx) {

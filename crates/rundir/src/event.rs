@@ -115,7 +115,22 @@ pub enum EventKind {
         /// How many of those by reason, in the words of `request_failed`; absent if none failed.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         reasons: BTreeMap<String, u64>,
+        /// What had to wait in the client before it was sent; absent if nothing had to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited: Option<Waited>,
     },
+}
+
+/// The requests that were sent, and not at once: the node asked, or the client, was away, or others
+/// were to be answered first.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waited {
+    /// How many.
+    pub requests: u64,
+    /// How long all of them together, seconds.
+    pub total_s: f64,
+    /// How long the one that waited longest, seconds.
+    pub longest_s: f64,
 }
 
 /// Writes one event as a line.

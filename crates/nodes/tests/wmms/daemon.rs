@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use netlink::{Links, Namespace};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 /// The daemon's address.
@@ -58,15 +59,30 @@ pub fn plan() -> topology::Plan {
     topology::load("store.yaml", TOPOLOGY, topology::Overrides::default()).expect("a plan")
 }
 
-/// Moves this process, which has one thread, into a network namespace of its own: port 5683 is
-/// free there, and nobody else's load disturbs it.
+/// Moves this process, which has one thread, into namespaces of its own: port 5683 is free there,
+/// nobody else's load disturbs it, and what it mounts nobody else sees.
 pub fn isolate() {
-    let user = match nix::unistd::geteuid().is_root() {
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let other = match user.is_root() {
         true => CloneFlags::empty(),
         false => CloneFlags::CLONE_NEWUSER,
     };
-    unshare(user | CloneFlags::CLONE_NEWNET)
-        .expect("a network namespace: run as root, or allow unprivileged user namespaces");
+    unshare(other | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .expect("namespaces: run as root, or allow unprivileged user namespaces");
+    if !user.is_root() {
+        // Files need an owner.
+        let maps = [
+            ("setgroups", "deny".to_owned()),
+            ("uid_map", format!("0 {user} 1")),
+            ("gid_map", format!("0 {group} 1")),
+        ];
+        for (file, map) in maps {
+            fs::write(format!("/proc/self/{file}"), map).expect("a user namespace");
+        }
+    }
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    let none: Option<&str> = None;
+    mount(none, "/", none, private, none).expect("mounts of its own");
     let loopback_up = async {
         let links = Links::connect(&Namespace::current()?).await?;
         links.up(links.index("lo").await?).await

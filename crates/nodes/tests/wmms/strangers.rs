@@ -108,7 +108,7 @@ impl Beside {
     }
 
     /// A socket on the WMMS's own host.
-    fn local(&self) -> UdpSocket {
+    pub fn local(&self) -> UdpSocket {
         let socket = self.there.run(|| UdpSocket::bind("[::1]:0"));
         let socket = socket.expect("its namespace").expect("bind");
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
