@@ -241,6 +241,24 @@ fn the_update_to_a_correspondent_waits_for_the_home_agent() {
 }
 
 #[test]
+fn an_update_to_a_correspondent_rests_while_the_home_agent_has_forgotten_the_node() {
+    let mut net = optimised(RouteOptimization::default());
+    net.lost = vec![(Party::Correspondent, Kind::BindingAcknowledgement)];
+    net.move_to(away(2));
+    net.run(ms(500));
+    forget(&mut net);
+    net.lost = vec![(Party::Agent, Kind::BindingAcknowledgement); 2];
+    let headers = Headers::between(AGENT, at_router(2));
+    forge(&mut net, headers, &error(ErrorStatus::UNKNOWN_BINDING)).unwrap();
+    let start = net.elapsed();
+    net.run(secs(20));
+    let updates = net.sent(Party::Node, Kind::BindingUpdate);
+    let waits = to(&updates, CORRESPONDENT)[0].at - start;
+    assert_eq!(waits, ms(4540), "after the third answer of the home agent");
+    assert_eq!(net.node.bound_at(CN), Some(at_router(2)));
+}
+
+#[test]
 fn a_test_that_is_lost_is_repeated_with_a_new_cookie() {
     let mut net = optimised(RouteOptimization::default());
     net.lost = vec![

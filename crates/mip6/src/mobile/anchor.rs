@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use units::{Sequence, SimTime};
 
-use super::backoff::INITIAL_BINDACK_TIMEOUT;
 use super::correspondence::MAX_RO_FAILURE;
 use super::registration::{Registration, Verdict};
 use super::{Attachment, Event, Map, MobileNode, Peer, Reason};
+use crate::backoff::INITIAL_BINDACK_TIMEOUT;
 use crate::codec::{BindingAcknowledgement, BindingUpdate, Lifetime, Message};
 use crate::headers::Headers;
 use crate::ignored::Ignored;

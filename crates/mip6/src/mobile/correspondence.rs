@@ -5,10 +5,10 @@ use std::net::Ipv6Addr;
 use machine::earlier;
 use units::SimTime;
 
-use super::backoff::INITIAL_BINDACK_TIMEOUT;
 use super::registration::Registration;
 use super::test::Test;
 use super::{Order, RouteOptimization};
+use crate::backoff::INITIAL_BINDACK_TIMEOUT;
 use crate::rr::{Authorization, BindingKey, NonceIndex};
 
 /// MAX_RO_FAILURE (RFC 6275 §12): retransmissions of a message that a correspondent does not answer.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use units::SimTime;
 
-use super::backoff::INITIAL_BINDACK_TIMEOUT;
 use super::correspondence::{Aim, Correspondence};
 use super::registration::Verdict;
 use super::{Event, MobileNode, Peer, Place, Reason, RouteOptimization, Start};
+use crate::backoff::INITIAL_BINDACK_TIMEOUT;
 use crate::codec::{
     BindingAcknowledgement, BindingUpdate, ErrorStatus, Lifetime, Message, MobilityOption, Status,
 };
@@ -240,7 +240,12 @@ impl MobileNode {
         if may && !entry.registration.backoff.is_running() && !entry.registration.is_outstanding() {
             entry.start_update(now);
         }
-        if !may || !entry.registration.backoff.is_due(now) {
+        if !entry.registration.backoff.is_due(now) {
+            return;
+        }
+        if !may {
+            // The home agent has forgotten the node meanwhile: it waits for that.
+            entry.registration.give_up();
             return;
         }
         let authorization = Authorization {
