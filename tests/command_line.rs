@@ -116,7 +116,7 @@ fn an_existing_run_directory_is_never_overwritten_without_force() {
             .unwrap()
     };
     let output = run(&[]);
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(
         said(&output).contains("--force replaces it"),
         "{}",

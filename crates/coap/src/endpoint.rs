@@ -66,6 +66,7 @@ mod recall;
 mod retransmission;
 mod server;
 mod transfer;
+mod waits;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -87,10 +88,11 @@ use history::History;
 use machine::{Machine, Transmit};
 pub use observers::Observation;
 use observers::{Observer, ObserverKey};
-use outstanding::{Line, Outstanding};
+use outstanding::{Line, Outstanding, Stage};
 use peer::Peer;
 use retransmission::Confirmable;
 use server::Exchange;
+pub use waits::Waits;
 
 /// Whether a request is sent until acknowledged (RFC 7252 §4.2) or once (§4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -315,6 +317,7 @@ pub struct Endpoint {
     timers: BTreeSet<(SimTime, Timer)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
+    waits: Waits,
 }
 
 impl Endpoint {
@@ -358,6 +361,7 @@ impl Endpoint {
             timers: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
+            waits: Waits::default(),
         }
     }
 
@@ -378,6 +382,16 @@ impl Endpoint {
     /// Requests and pings of ours without an answer, queued ones and observations included.
     pub fn outstanding(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Whether the peer has acknowledged a confirmable request whose response is still to come (§5.2.2):
+    /// it lives, and works on it.
+    pub fn is_acknowledged(&self, id: RequestId) -> bool {
+        let request = self.requests.get(&id);
+        request.is_some_and(|request| {
+            request.reliability == Reliability::Confirmable
+                && matches!(request.stage, Stage::Unanswered(..))
+        })
     }
 
     /// The next Message ID that no unfinished message of ours uses (§4.4); [`MAX_IN_FLIGHT`] leaves

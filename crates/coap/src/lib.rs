@@ -63,7 +63,9 @@ pub mod protection;
 pub mod wire;
 
 pub use block::BlockSize;
-pub use endpoint::{Endpoint, Event, ExchangeId, Failure, Observation, Reliability, RequestId};
+pub use endpoint::{
+    Endpoint, Event, ExchangeId, Failure, Observation, Reliability, RequestId, Waits,
+};
 pub use message::{Code, Kind, Options, Request, Response};
 pub use params::{CongestionControl, Params, Tokens};
 pub use protection::{ContextId, Protection};

@@ -279,15 +279,12 @@ impl Client {
             peer.sent_to = Some(to);
             let Waiting {
                 call,
+                since,
                 reliability,
                 request,
                 observe,
-                ..
             } = waiting;
-            let id = match observe {
-                true => endpoint.observe(now, to, reliability, request),
-                false => endpoint.request(now, to, reliability, request),
-            };
+            let id = endpoint.ask(now, since, to, reliability, request, observe);
             self.requests.insert(id, Purpose::Call(call, target));
         }
         self.arm_patience(target);

@@ -143,6 +143,10 @@ fn what_is_kept_back_during_a_sleep_goes_out_in_order_after_it() {
         .filter_map(|(_, _, event)| response_of(event).map(|(call, _)| call))
         .collect();
     assert_eq!(answered[1..], calls);
+    let waits = service::Node::waits(&net.clients[0]);
+    assert!(waits.longest > ms(1500), "{waits:?}");
+    // The first call, too: until it was known where the node is.
+    assert_eq!(waits.requests, 21);
 }
 
 #[test]

@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod left_over;
 mod named;
 mod new_file;
 mod place;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::renameat;
 
+use crate::left_over;
 use crate::place::Place;
 
 /// How many names to try: others may be taken by a process of the same number elsewhere.
@@ -25,11 +26,15 @@ pub struct NewFile {
 impl NewFile {
     pub(crate) fn at(place: Place) -> io::Result<NewFile> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
+        left_over::remove_from(&place);
         for _ in 0..TRIES {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let name = OsString::from(format!(".new-{}-{number}", std::process::id()));
+            let name = left_over::name(std::process::id(), number);
             match place.create(&name) {
                 Ok(file) => {
+                    // Whoever sees it knows by that that it is not left over; where there are no
+                    // locks, by its age.
+                    let _ = file.try_lock();
                     let temporary = Some(name);
                     return Ok(NewFile {
                         place,

@@ -24,6 +24,8 @@ mod message;
 mod notifications;
 mod observe;
 mod pairing;
+mod passing;
+mod pause;
 mod ports;
 mod sameness;
 mod source;
@@ -38,15 +40,18 @@ use capture::decode::UnreadFrames;
 use units::SimTime;
 
 use crate::dissect;
+use pairing::Paired;
+use passing::Live;
 
 pub use binding::Rebinding;
 pub use clocks::Clock;
 pub use exchange::{Answer, Exchange, Notification, Observation, Transmission};
 pub use file::CaptureFile;
 pub(crate) use flow::median;
-pub use flow::{Edge, Flow, Gap, Pause, Requests, Rtt, method_name};
+pub use flow::{Flow, Gap, Requests, Rtt, method_name};
 pub use hop::Hop;
 pub use notifications::Notifications;
+pub use pause::{AllPauses, Edge, Pause};
 pub use ports::Port;
 pub use source::Source;
 
@@ -80,6 +85,9 @@ pub struct Options {
     pub dissectors: Vec<dissect::New>,
     /// When what is measured ends: what is asked later and not answered is not lost.
     pub end: Option<SimTime>,
+    /// Of one source with more CoAP messages these are not all kept in memory, if it can be read once
+    /// more instead: if one interface saw each packet once.
+    pub most_kept: usize,
 }
 
 /// What EXCHANGE_LIFETIME has besides MAX_TRANSMIT_SPAN: twice MAX_LATENCY, and PROCESSING_DELAY
@@ -102,7 +110,8 @@ impl Options {
 
 impl Default for Options {
     /// Port 5683, no known nodes, no host, 45 s, four times again, nobody known
-    /// to count by one, no end.
+    /// to count by one, no end,
+    /// 131,072 messages.
     fn default() -> Options {
         Options {
             ports: BTreeSet::from([coap::message::PORT]),
@@ -114,6 +123,7 @@ impl Default for Options {
             decode: capture::decode::Options::default(),
             dissectors: dissect::all(),
             end: None,
+            most_kept: 1 << 17,
         }
     }
 }
@@ -212,30 +222,47 @@ impl Analysis {
     }
 
     /// Analyses captures that need not be in memory. Each is read two times, and once more if
-    /// something was learnt too late.
+    /// something was learnt too late, or if there are too many messages to keep.
     pub fn of_sources(sources: &[&dyn Source], options: &Options) -> Analysis {
         let mut other = Other::default();
-        let (mut traffic, bindings) = observe::observe(sources, options, &mut other);
-        other.seen_elsewhere = sameness::number(&mut traffic);
+        let observe::Seen {
+            mut traffic,
+            bindings,
+            passing,
+        } = observe::observe(sources, options, &mut other);
         let mut known = identity::Known::new(&options.nodes);
         known.learn(&bindings);
+        let start = traffic.streams.start().unwrap_or_default();
 
         let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
-        for client in clients::clients(&traffic, options, &known) {
-            let paired = pairing::pair(&client, options, &known, &mut other);
+        let mut begun_before = 0;
+        let mut take = |paired: Paired| {
             for exchange in paired.exchanges {
-                match exchange.protocol {
+                match exchange.protocol() {
                     Some(_) => signalling.push(exchange),
                     None => subjects.exchange(exchange),
                 }
             }
             for observation in paired.observations {
-                other.begun_before += observation.notifications.len() as u64;
+                begun_before += observation.notifications.len() as u64;
                 subjects.observation(observation);
             }
+        };
+        match passing {
+            None => {
+                other.seen_elsewhere = sameness::number(&mut traffic);
+                for client in clients::clients(&traffic, options, &known) {
+                    take(pairing::pair(&client, options, &known, &mut other));
+                }
+            }
+            Some(endpoints) => {
+                let live = Live::new(endpoints, options, &known);
+                let live = observe::pass(sources, options, traffic.streams, live);
+                live.into_iter()
+                    .for_each(|live| live.end(&mut take, &mut other));
+            }
         }
-        let start = traffic.streams.start().unwrap_or_default();
-        drop(traffic);
+        other.begun_before = begun_before;
         let mut moves = identity::rebindings(&bindings, &known);
         let flows = subjects.flows(&known).into_iter();
         let mut flows: Vec<Flow> = flows

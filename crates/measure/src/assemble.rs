@@ -192,7 +192,7 @@ impl Assembly<'_> {
             let Some(first) = flow.exchanges.first() else {
                 continue;
             };
-            let to = first.transmissions[0].to;
+            let to = first.first().to;
             let sent = flow.exchanges.len();
             let resource = &flow.resource;
             self.notes.push(format!(
@@ -226,7 +226,7 @@ impl Assembly<'_> {
     /// Whether what the capture of `name` has was begun by another one that asks, whose own capture
     /// has it, too.
     fn is_in_another_capture(&self, name: &str, exchange: &analysis::Exchange) -> bool {
-        let who = self.addresses.get(&exchange.client.ip());
+        let who = self.addresses.get(&exchange.client().ip());
         who.is_some_and(|who| who != name && self.asking.contains(who))
     }
 

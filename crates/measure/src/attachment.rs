@@ -26,7 +26,7 @@ use capture::decode::Link;
 use serde::{Deserialize, Serialize};
 use units::SimTime;
 
-use crate::analysis::{Edge, Flow, Gap, Hop, Pause, Rebinding, median};
+use crate::analysis::{AllPauses, Edge, Exchange, Flow, Gap, Hop, Pause, Rebinding, median};
 use pauses::Pauses;
 
 pub(crate) use run::{Joined, join};
@@ -161,10 +161,10 @@ impl Flow {
     fn all_handovers(&self) -> Vec<Handover> {
         let mut pauses = Pauses::of(self);
         let mut handovers = Vec::new();
-        for pause in pauses.all().iter().filter(|p| p.changes_address()) {
+        for pause in pauses.all().iter().filter(Pause::changes_address) {
             handovers.push(Handover {
                 change: Change::Address,
-                gap: Ok(self.gap(pause)),
+                gap: Ok(self.gap(&pause)),
             });
         }
         let mut shown = Shown::of(pauses.all());
@@ -183,7 +183,7 @@ impl Flow {
             });
         }
         for (at, from, to) in router_changes(pauses.all()) {
-            if let Ok(pause) = pauses.take(at, pauses.all()[at].after.received) {
+            if let Ok(pause) = pauses.take(at, pauses.all().at(at).after.received) {
                 handovers.push(Handover {
                     change: Change::Router { from, to },
                     gap: Ok(self.gap(&pause)),
@@ -208,16 +208,18 @@ impl Flow {
             pause.duration() > limits[usize::from(pause.after.further)]
                 && !ends.contains(&end(&pause.after))
         });
-        long.map(|pause| self.gap(pause)).collect()
+        long.map(|pause| self.gap(&pause)).collect()
     }
 
     /// What the node announced from this flow's first request to its end.
     fn rebindings_meanwhile(&self) -> &[Rebinding] {
-        let answered = self.exchanges.iter().filter_map(|e| e.answer);
-        let answered = answered.map(|answer| answer.time).max();
+        let answered = self
+            .exchanges
+            .iter()
+            .filter_map(Exchange::answered_at)
+            .max();
         let notified = self.notified().map(|notification| notification.time).max();
-        let sent = self.exchanges.iter().flat_map(|e| e.transmissions.last());
-        let sent = sent.map(|transmission| transmission.time).max();
+        let sent = self.exchanges.iter().map(|e| e.last().time).max();
         let end = answered.max(notified).max(sent).unwrap_or(self.start());
         let all = &self.rebindings;
         let from = all.partition_point(|change| change.time < self.start());
@@ -227,9 +229,9 @@ impl Flow {
 }
 
 /// How long a pause before a response, or before a further block of a body, is at most usual.
-fn limit(pauses: &[Pause], further: bool) -> Duration {
+fn limit(pauses: &AllPauses<'_>, further: bool) -> Duration {
     let alike = pauses.iter().filter(|p| p.after.further == further);
-    let mut usual: Vec<Duration> = alike.map(Pause::duration).collect();
+    let mut usual: Vec<Duration> = alike.map(|pause| pause.duration()).collect();
     usual.sort_unstable();
     let usual = median(&usual).unwrap_or(Duration::MAX);
     usual.saturating_mul(GAP_FACTOR)
@@ -240,9 +242,9 @@ fn limit(pauses: &[Pause], further: bool) -> Duration {
 struct Shown(Vec<(IpAddr, IpAddr, SimTime)>);
 
 impl Shown {
-    fn of(pauses: &[Pause]) -> Shown {
+    fn of(pauses: &AllPauses<'_>) -> Shown {
         let ip = |edge: &Edge| edge.from.ip().to_canonical();
-        let changes = pauses.iter().filter(|pause| pause.changes_address());
+        let changes = pauses.iter().filter(Pause::changes_address);
         let changes = changes.map(|p| (ip(&p.before), ip(&p.after), p.after.received));
         Shown(changes.collect())
     }
@@ -266,11 +268,11 @@ impl Shown {
 /// its way is compared: a capture that misses a packet's first hop may have its second.
 ///
 /// Routers that are used in turns are two ways that a network has, and no handovers.
-fn router_changes(pauses: &[Pause]) -> Vec<(usize, Link, Link)> {
+fn router_changes(pauses: &AllPauses<'_>) -> Vec<(usize, Link, Link)> {
     let mut changes = Vec::new();
     let mut latest: BTreeMap<u8, Hop> = BTreeMap::new();
     let keep = |latest: &mut BTreeMap<u8, Hop>, hop: Hop| latest.insert(hop.hop_limit, hop);
-    if let Some(hop) = pauses.first().and_then(|pause| pause.before.hop) {
+    if let Some(hop) = pauses.iter().next().and_then(|pause| pause.before.hop) {
         keep(&mut latest, hop);
     }
     for (at, pause) in pauses.iter().enumerate() {
@@ -301,14 +303,14 @@ fn router_changes(pauses: &[Pause]) -> Vec<(usize, Link, Link)> {
 }
 
 /// Whether the links before and after a pause are used more than once.
-fn stays(pauses: &[Pause], at: usize) -> bool {
+fn stays(pauses: &AllPauses<'_>, at: usize) -> bool {
     let link = |hop: Option<Hop>| hop.map(|hop| hop.link);
-    let before = at.checked_sub(1).and_then(|before| pauses.get(before));
-    let (Some(before), Some(after)) = (before, pauses.get(at + 1)) else {
+    if at == 0 || at + 1 >= pauses.len() {
         return false;
-    };
-    link(before.before.hop) == link(pauses[at].before.hop)
-        && link(after.after.hop) == link(pauses[at].after.hop)
+    }
+    let [before, here, after] = [at - 1, at, at + 1].map(|place| pauses.at(place));
+    link(before.before.hop) == link(here.before.hop)
+        && link(after.after.hop) == link(here.after.hop)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub(crate) mod told;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rundir::{Event, EventKind};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use topology::Plan;
 use topology::plan::NodeName;
 
 use crate::result::Flow;
+use crate::text::time;
 
 pub use told::tally as tally_text;
 
@@ -51,6 +53,14 @@ pub struct ClientCalls {
     pub differences: Vec<String>,
 }
 
+/// `12 (mean 80.000 ms, longest 12.5 s)`
+impl fmt::Display for Waited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mean, longest) = (time(self.mean_s), time(self.longest_s));
+        write!(f, "{} (mean {mean}, longest {longest})", self.requests)
+    }
+}
+
 /// Counts of requests by the account of whoever asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
@@ -67,6 +77,41 @@ pub struct Tally {
     pub never_sent: Option<u64>,
     /// Answered of those asked, in percent; absent if nothing was asked.
     pub delivery_percent: Option<f64>,
+    /// Those that waited in the client before they were sent; absent if none did, or that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waited: Option<Waited>,
+}
+
+/// Requests that were sent, and not at once.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waited {
+    /// How many.
+    pub requests: u64,
+    /// Mean of them, seconds.
+    pub mean_s: f64,
+    /// The longest, seconds.
+    pub longest_s: f64,
+}
+
+impl Waited {
+    fn of(told: &rundir::event::Waited) -> Option<Waited> {
+        let known = told.requests > 0 && told.total_s.is_finite() && told.longest_s.is_finite();
+        known.then(|| Waited {
+            requests: told.requests,
+            mean_s: told.total_s / told.requests as f64,
+            longest_s: told.longest_s,
+        })
+    }
+
+    fn and(self, other: Waited) -> Waited {
+        let total = |w: Waited| w.mean_s * w.requests as f64;
+        let requests = self.requests.saturating_add(other.requests);
+        Waited {
+            requests,
+            mean_s: (total(self) + total(other)) / requests as f64,
+            longest_s: self.longest_s.max(other.longest_s),
+        }
+    }
 }
 
 impl Tally {
@@ -84,6 +129,7 @@ impl Tally {
             reasons,
             never_sent: own.drained.map(|_| never_sent),
             delivery_percent: None,
+            waited: last.and_then(|drained| Waited::of(drained.waited?)),
         }
         .with_delivery()
     }
@@ -102,6 +148,10 @@ impl Tally {
         sum(&mut self.answered, other.answered);
         sum(&mut self.failed, other.failed);
         sum(&mut self.never_sent, other.never_sent);
+        self.waited = match (self.waited, other.waited) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
         for (reason, count) in &other.reasons {
             *self.reasons.entry(reason.clone()).or_default() += count;
         }
@@ -140,6 +190,7 @@ struct Drained<'e> {
     answered: u64,
     failed: u64,
     reasons: &'e BTreeMap<String, u64>,
+    waited: Option<&'e rundir::event::Waited>,
 }
 
 /// What the log has of a client's requests.
@@ -170,12 +221,14 @@ impl<'e> Account<'e> {
                     answered,
                     failed,
                     reasons,
+                    waited,
                 } => {
                     own.drained = Some(Drained {
                         requested: *requested,
                         answered: *answered,
                         failed: *failed,
                         reasons,
+                        waited: waited.as_ref(),
                     });
                 }
                 _ => {}
@@ -314,6 +367,7 @@ mod tests {
             answered,
             failed: reasons.iter().map(|(_, count)| count).sum(),
             reasons: reasons.iter().map(|(r, n)| ((*r).into(), *n)).collect(),
+            waited: None,
         })
     }
 
@@ -346,6 +400,38 @@ mod tests {
             "2 hold timeout, 1 backlog timeout, 1 timeout"
         );
         assert!((tally.delivery_percent.unwrap() - 500.0 / 9.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_waited_in_the_client_and_was_sent_is_told_with_mean_and_longest() {
+        let told = |requests, total_s, longest_s| {
+            let mut drained = drained(9, 9, &[]);
+            if let EventKind::Drained { waited, .. } = &mut drained.kind {
+                *waited = Some(rundir::event::Waited {
+                    requests,
+                    total_s,
+                    longest_s,
+                });
+            }
+            of(&[event(EventKind::Ready), drained]).0
+        };
+        let (one, other) = (told(4, 2.0, 1.5), told(1, 0.5, 0.5));
+        let waited = one.waited.unwrap();
+        assert_eq!(
+            (waited.requests, waited.mean_s, waited.longest_s),
+            (4, 0.5, 1.5)
+        );
+        assert!(tally_text(&one).ends_with(", waited 4 (mean 500.000 ms, longest 1500.000 ms)"));
+        let mut sum = one;
+        sum.add(&other);
+        let waited = sum.waited.unwrap();
+        assert_eq!(
+            (waited.requests, waited.mean_s, waited.longest_s),
+            (5, 0.5, 1.5)
+        );
+        // Nobody's file makes a figure that is none.
+        assert_eq!(told(0, 1.0, 1.0).waited, None);
+        assert_eq!(told(2, f64::INFINITY, 1.0).waited, None);
     }
 
     #[test]

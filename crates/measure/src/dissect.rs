@@ -12,6 +12,7 @@ mod neighbour_discovery;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use capture::decode::IpPacket;
@@ -153,6 +154,12 @@ impl PartialEq for Protocol {
 }
 
 impl Eq for Protocol {}
+
+impl Hash for Protocol {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
 
 impl PartialOrd for Protocol {
     fn partial_cmp(&self, other: &Protocol) -> Option<Ordering> {

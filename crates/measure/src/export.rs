@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::analysis::{self, Analysis, Exchange, method_name};
 use crate::attachment::{self, By, Change};
@@ -13,7 +13,7 @@ use crate::result::{Notifications, Requests, Response, SCHEMA, Scenario, seconds
 
 /// What captures show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct Report<'a> {
     /// [`SCHEMA`], common with `result.json`.
     pub schema: u32,
     /// Unix time of the first frame, nanoseconds.
@@ -23,7 +23,7 @@ pub struct Report {
     /// The CoAP messages in them, and what of those belongs to no flow.
     pub messages: Messages,
     /// Per client, node, method and resource.
-    pub flows: Vec<Flow>,
+    pub flows: Vec<Flow<'a>>,
     /// Requests that protocols need for themselves.
     pub signalling: Requests,
 }
@@ -150,7 +150,7 @@ pub struct Unanswered {
 
 /// What one client saw of one resource of one node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Flow {
+pub struct Flow<'a> {
     /// The client's address; of several the one that it was seen at first.
     pub client: IpAddr,
     /// Its name, as `node` is the node's; absent if nothing tells it.
@@ -194,7 +194,7 @@ pub struct Flow {
     /// Long pauses that are none.
     pub gaps: Vec<Gap>,
     /// The Message-ID table.
-    pub message_ids: Vec<Row>,
+    pub message_ids: Rows<'a>,
 }
 
 /// A time without responses.
@@ -251,6 +251,26 @@ pub struct Announced {
     pub to: IpAddr,
 }
 
+/// The requests of a flow: a list of [`Row`]s, each made when it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows<'a> {
+    exchanges: &'a [Exchange],
+    clock: Scenario,
+}
+
+impl Rows<'_> {
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = Row> {
+        self.exchanges.iter().map(|e| row(e, &self.clock))
+    }
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
@@ -278,9 +298,9 @@ pub struct Row {
     pub duplicates: u32,
 }
 
-impl Report {
+impl Report<'_> {
     /// The report of an analysis.
-    pub fn of(analysis: &Analysis) -> Report {
+    pub fn of(analysis: &Analysis) -> Report<'_> {
         let clock = Scenario {
             start_unix_ns: analysis.start.as_nanos(),
             duration_s: 0.0,
@@ -352,7 +372,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
+fn flow<'a>(flow: &'a analysis::Flow, clock: &Scenario) -> Flow<'a> {
     let (handovers, left_out) = flow.told_handovers();
     let gaps = flow.gaps();
     let unanswered = flow.unanswered().into_iter();
@@ -377,7 +397,10 @@ fn flow(flow: &analysis::Flow, clock: &Scenario) -> Flow {
         handovers: handovers.iter().map(|h| handover(h, clock)).collect(),
         handovers_left_out: left_out,
         gaps: gaps.iter().map(|g| gap(g, clock)).collect(),
-        message_ids: flow.exchanges.iter().map(|e| row(e, clock)).collect(),
+        message_ids: Rows {
+            exchanges: &flow.exchanges,
+            clock: *clock,
+        },
     }
 }
 
@@ -421,16 +444,16 @@ fn gap(gap: &analysis::Gap, clock: &Scenario) -> Gap {
 
 fn row(e: &Exchange, clock: &Scenario) -> Row {
     Row {
-        message_id: e.message_id,
-        confirmable: e.confirmable,
+        message_id: e.message_id(),
+        confirmable: e.confirmable(),
         to: e.destinations(),
         sent_s: clock.seconds(e.sent_at()),
-        transmissions: e.transmissions.len(),
-        answered_s: e.answer.map(|a| clock.seconds(a.time)),
+        transmissions: 1 + e.retransmissions(),
+        answered_s: e.answered_at().map(|time| clock.seconds(time)),
         rtt_s: e.rtt().map(seconds),
-        address: e.answer.map(|a| a.from),
-        code: e.answer.map(|a| a.code.to_string()),
-        reset: e.reset.is_some(),
-        duplicates: e.duplicates,
+        address: e.answer().map(|a| a.from),
+        code: e.answer().map(|a| a.code.to_string()),
+        reset: e.reset().is_some(),
+        duplicates: e.duplicates(),
     }
 }

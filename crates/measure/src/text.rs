@@ -224,7 +224,7 @@ fn summarise_air(out: &mut String, result: &RunResult) {
 }
 
 /// Seconds as people read them: with microseconds as long as those matter.
-fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     if seconds < 10.0 {
         ms(seconds)
     } else {

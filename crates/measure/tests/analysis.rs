@@ -145,7 +145,7 @@ fn a_request_sent_again_to_the_new_address_is_one_request() {
         (requests.sent, requests.lost, requests.retransmitted),
         (2, 0, 1)
     );
-    assert_eq!(flow.exchanges[1].transmissions.len(), 3);
+    assert_eq!(flow.exchanges[1].retransmissions(), 2);
     assert_eq!(flow.exchanges[1].rtt(), Some(ms(2991)));
     assert_eq!(handovers(flow).len(), 1);
 }
@@ -170,10 +170,10 @@ fn a_separate_response_is_matched_by_its_token() {
         )
         .message(2_500_000, OLD, CLIENT, &content(Kind::Confirmable, 4711, 9));
     let exchange = &analyse(&wire).flows[0].exchanges[0];
-    assert_eq!(exchange.acknowledged, Some(at(1_000)));
-    let answer = exchange.answer.unwrap();
+    assert_eq!(exchange.acknowledged(), Some(at(1_000)));
+    let answer = exchange.answer().unwrap();
     assert_eq!((answer.time, answer.message_id), (at(500_000), 4711));
-    assert_eq!(exchange.duplicates, 1);
+    assert_eq!(exchange.duplicates(), 1);
     assert_eq!(exchange.rtt(), Some(ms(500)));
 }
 
@@ -218,7 +218,7 @@ fn a_message_id_in_use_again_within_the_span_is_told_apart_by_its_token() {
     let flow = &analyse(&wire).flows[0];
     assert_eq!(flow.exchanges.len(), 2);
     assert_eq!(flow.lost(), [7]);
-    assert!(flow.exchanges[1].answer.is_some());
+    assert!(flow.exchanges[1].is_answered());
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn comp_messages_tell_which_addresses_are_one_node_and_are_counted_apart() {
     assert_eq!(handovers(&analysis.flows[0]).len(), 1);
     assert_eq!(analysis.flows[1].exchanges.len(), 1);
     assert_eq!(analysis.signalling.len(), 3);
-    let answered = analysis.signalling.iter().filter(|e| e.answer.is_some());
+    let answered = analysis.signalling.iter().filter(|e| e.is_answered());
     assert_eq!(answered.count(), 1);
 }
 
@@ -307,7 +307,7 @@ fn the_interfaces_of_a_router_are_one_point_and_what_it_forwards_is_not_its_own(
     };
     let analysis = Analysis::of(&[eth0.capture(), lowpan0.capture()], &options);
     let asked = analysis.flows.iter().map(|f| {
-        let ids = f.exchanges.iter().map(|e| e.message_id);
+        let ids = f.exchanges.iter().map(|e| e.message_id());
         (f.client.to_string(), ids.collect::<Vec<_>>())
     });
     let own = || "2001:db8::1".to_owned();
@@ -446,7 +446,7 @@ fn what_is_not_paired_is_counted() {
     assert_eq!(other.undecodable, 1);
     assert_eq!(analysis.flows.len(), 1);
     assert_eq!(
-        analysis.flows[0].exchanges[0].answer.unwrap().code,
+        analysis.flows[0].exchanges[0].answer().unwrap().code,
         Code::CONTENT
     );
 }

@@ -114,6 +114,7 @@ fn events() -> Vec<Event> {
         answered: 10,
         failed: 0,
         reasons: Default::default(),
+        waited: None,
     };
     vec![
         event(0, "client", EventKind::Ready),

@@ -1,9 +1,11 @@
 //! Services on a CoAP endpoint, whatever the mobility of their node.
 
 use anyhow::Result;
+use coap::Waits;
 use driver::Ignored;
 use handover::{Mobility, Step};
 use rundir::EventKind;
+use rundir::event::Waited;
 use service::{Outcome, Reach, Report, Services};
 use units::SimTime;
 
@@ -143,16 +145,29 @@ impl<A: Adapter> Application<A> {
                 Report::ObservationEnded { target, reason } => {
                     tracing::info!(%target, %reason, "observation ended");
                 }
-                Report::Drained(tally) => self.events.report(EventKind::Drained {
-                    requested: tally.requested,
-                    answered: tally.answered,
-                    failed: tally.failed,
-                    reasons: tally.reasons,
-                })?,
+                Report::Drained(tally) => {
+                    let waits = self.adapter.with_node(|node, _| node.waits());
+                    self.events.report(EventKind::Drained {
+                        requested: tally.requested,
+                        answered: tally.answered,
+                        failed: tally.failed,
+                        reasons: tally.reasons,
+                        waited: waited(&waits),
+                    })?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// What had to wait, if anything had to.
+fn waited(waits: &Waits) -> Option<Waited> {
+    (waits.requests > 0).then_some(Waited {
+        requests: waits.requests,
+        total_s: waits.total.as_secs_f64(),
+        longest_s: waits.longest.as_secs_f64(),
+    })
 }
 
 /// Whether an event shows that messages get through: what others ask, and what they answer.

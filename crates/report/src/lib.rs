@@ -340,6 +340,8 @@ fn asked(calls: Option<&Calls>) -> Vec<(String, String)> {
         properties.extend(reasons.map(|(r, n)| (format!("failed{by}: {r}"), n.to_string())));
         let delivery = tally.delivery_percent;
         properties.extend(delivery.map(|p| (format!("delivery in percent{by}"), p.to_string())));
+        let waited = tally.waited;
+        properties.extend(waited.map(|w| (format!("waited{by}"), w.to_string())));
     };
     let Some(calls) = calls else {
         return properties;

@@ -93,7 +93,8 @@ pub enum EventKind {
         /// Energy of all that, millijoules.
         millijoules: f64,
     },
-    /// So many events about bindings were not told one by one, because there were too many.
+    /// So many events were not told one by one: there were too many about bindings, or nobody read
+    /// what the daemon wrote.
     LeftOut {
         /// How many.
         events: u64,
@@ -114,7 +115,22 @@ pub enum EventKind {
         /// How many of those by reason, in the words of `request_failed`; absent if none failed.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         reasons: BTreeMap<String, u64>,
+        /// What had to wait in the client before it was sent; absent if nothing had to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited: Option<Waited>,
     },
+}
+
+/// The requests that were sent, and not at once: the node asked, or the client, was away, or others
+/// were to be answered first.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waited {
+    /// How many.
+    pub requests: u64,
+    /// How long all of them together, seconds.
+    pub total_s: f64,
+    /// How long the one that waited longest, seconds.
+    pub longest_s: f64,
 }
 
 /// Writes one event as a line.

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use coap::link::Link;
 use coap::{
-    ContextId, ExchangeId, Failure, Observation, Reliability, Request, RequestId, Response,
+    ContextId, ExchangeId, Failure, Observation, Reliability, Request, RequestId, Response, Waits,
 };
 use units::SimTime;
 
@@ -192,6 +192,9 @@ pub trait Node {
 
     /// What the node serves itself, for `/.well-known/core`.
     fn links(&self) -> Vec<Link>;
+
+    /// What was asked and could not be sent at once, of that which was sent.
+    fn waits(&self) -> Waits;
 }
 
 /// A node without mobility: it is where it is, and [`Target::Node`] is an address like any other.
@@ -203,8 +206,16 @@ impl Node for coap::Endpoint {
         reliability: Reliability,
         request: Request,
     ) -> CallId {
-        let id = self.request(now, address(target), reliability, request);
-        call(id)
+        let to = address(target);
+        call(coap::Endpoint::ask(
+            self,
+            now,
+            now,
+            to,
+            reliability,
+            request,
+            false,
+        ))
     }
 
     fn observe(
@@ -214,8 +225,16 @@ impl Node for coap::Endpoint {
         reliability: Reliability,
         request: Request,
     ) -> CallId {
-        let id = coap::Endpoint::observe(self, now, address(target), reliability, request);
-        call(id)
+        let to = address(target);
+        call(coap::Endpoint::ask(
+            self,
+            now,
+            now,
+            to,
+            reliability,
+            request,
+            true,
+        ))
     }
 
     fn stop_observing(&mut self, now: SimTime, call: CallId) {
@@ -244,6 +263,10 @@ impl Node for coap::Endpoint {
 
     fn links(&self) -> Vec<Link> {
         Vec::new()
+    }
+
+    fn waits(&self) -> Waits {
+        coap::Endpoint::waits(self)
     }
 }
 

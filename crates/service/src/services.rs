@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use coap::link::{self, Link, WELL_KNOWN_CORE};
-use coap::{Code, ExchangeId, Observation, Reliability, Request, Response};
+use coap::{Code, ExchangeId, Observation, Reliability, Request, Response, Waits};
 use machine::earlier;
 use units::SimTime;
 
@@ -227,5 +227,9 @@ impl Node for Caller<'_> {
 
     fn links(&self) -> Vec<Link> {
         self.node.links()
+    }
+
+    fn waits(&self) -> Waits {
+        self.node.waits()
     }
 }

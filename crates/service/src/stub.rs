@@ -128,4 +128,8 @@ impl Node for Stub {
     fn links(&self) -> Vec<Link> {
         vec![Link::new("/node")]
     }
+
+    fn waits(&self) -> coap::Waits {
+        coap::Waits::default()
+    }
 }

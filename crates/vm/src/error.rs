@@ -88,7 +88,7 @@ pub enum VmError {
         console: String,
     },
     /// The guest's kernel panicked; most often its `/init` died.
-    #[error("the guest panicked{}{}", unknown_instruction(.console), console_tail(.console))]
+    #[error("the guest panicked{}{}{}", panic_reason(.console), unknown_instruction(.console), console_tail(.console))]
     Panic {
         /// The guest's console.
         console: String,
@@ -143,6 +143,41 @@ const TAIL_LINES: usize = 30;
 /// did its duty, what precedes are init's last words.
 const INIT_ENDED: &str = "Attempted to kill init!";
 
+/// Words of the kernel that stand in front of what has gone wrong, the last of them before it panics
+/// (Linux, `arch/x86/mm/fault.c`, `arch/x86/kernel/dumpstack.c`, `mm/oom_kill.c`, `kernel/watchdog.c`).
+const FAULTS: [&str; 6] = [
+    "BUG: ",
+    "Oops: ",
+    "kernel BUG at ",
+    "Out of memory",
+    "general protection fault",
+    "rcu_sched self-detected stall",
+];
+
+/// Why the kernel panicked, in its own words: `: Kernel panic - not syncing: Fatal exception, after BUG:
+/// …`.
+fn panic_reason(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().map(without_stamp).collect();
+    let Some(at) = lines.iter().rposition(|line| line.contains("Kernel panic")) else {
+        return String::new();
+    };
+    let is_fault = |line: &&&str| FAULTS.iter().any(|fault| line.contains(fault));
+    match lines[..at].iter().rev().find(is_fault) {
+        Some(fault) => format!(": {}, after {fault}", lines[at]),
+        None => format!(": {}", lines[at]),
+    }
+}
+
+/// A line of the console without the time in front of it, `[   90.971688] `.
+fn without_stamp(line: &str) -> &str {
+    let stamped = line.trim_start().strip_prefix('[');
+    let rest = stamped.and_then(|rest| rest.split_once("] "));
+    match rest {
+        Some((stamp, text)) if stamp.trim().parse::<f64>().is_ok() => text.trim(),
+        _ => line.trim(),
+    }
+}
+
 /// A remedy where `/init` ended by SIGILL: it has been built for the host's own processor.
 fn unknown_instruction(console: &str) -> &'static str {
     if console.contains("Attempted to kill init! exitcode=0x00000004") {
@@ -174,6 +209,30 @@ mod tests {
         let text = VmError::Panic { console }.to_string();
         assert!(text.ends_with("line 99"));
         assert!(text.contains("line 70\n") && !text.contains("line 69\n"));
+    }
+
+    #[test]
+    fn a_panic_is_told_with_the_kernels_reason_however_long_the_trace_is_after_it() {
+        let trace: String = (0..100)
+            .map(|n| format!("[   90.97{n:04}]  do_syscall_64+0x5d/0xb0\n"))
+            .collect();
+        let console = format!(
+            "[   90.900000] BUG: kernel NULL pointer dereference, address: 0000000000000008\n\
+             [   90.900001] #PF: supervisor read access in kernel mode\n{trace}\
+             [   90.980000] Kernel panic - not syncing: Fatal exception in interrupt\n{trace}"
+        );
+        let text = VmError::Panic { console }.to_string();
+        assert!(
+            text.starts_with(
+                "the guest panicked: Kernel panic - not syncing: Fatal exception in interrupt, after \
+                 BUG: kernel NULL pointer dereference, address: 0000000000000008; "
+            ),
+            "{text}"
+        );
+        let console =
+            "[    1.0] Kernel panic - not syncing: System is deadlocked on memory\n".into();
+        let text = VmError::Panic { console }.to_string();
+        assert!(text.starts_with("the guest panicked: Kernel panic - not syncing: System is"));
     }
 
     #[test]

@@ -5,14 +5,16 @@
 //! is an interrupt to a core that has gone to sleep. A run of `handover.yaml`, which idles
 //! some ten thousand times, takes a fifth to a third less wall time on one.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
-/// Processors that VMs of this process have.
-static TAKEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+/// Who has a processor has the socket of this name and its number, in the abstract namespace: there
+/// is one of each name on a host, and it is gone with whoever had it, however he ends.
+const CLAIM: &str = "wpanlab-vm-processor";
 
 /// What each processor has done since the host started, in clock ticks.
 #[derive(Debug)]
@@ -45,47 +47,50 @@ fn parse(stat: &str) -> BTreeMap<usize, u64> {
     stat.lines().filter_map(busy).collect()
 }
 
-/// A processor that a VM has; others of this process keep off it until it is dropped.
+/// A processor that a VM has; others keep off it until it is dropped, those of other processes, too.
 #[derive(Debug)]
-pub(crate) struct Place(usize);
+pub(crate) struct Place {
+    cpu: usize,
+    _claim: UnixDatagram,
+}
 
 impl Place {
-    /// Of the processors that this process may use and none of its VMs has, the one that was
-    /// least busy since `before`. `None` when all are taken: the scheduler decides then.
+    /// Of the processors that this process may use and no VM has, the one that was least busy since
+    /// `before`. `None` when all are taken: the scheduler decides then.
     pub(crate) fn take(before: &Load) -> Option<Place> {
+        Place::take_of(CLAIM, before)
+    }
+
+    fn take_of(claim: &str, before: &Load) -> Option<Place> {
         let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
-        let after = Load::now();
-        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = after
-            .0
-            .iter()
-            .filter(|(cpu, _)| allowed.is_set(**cpu).unwrap_or(false) && !taken.contains(*cpu));
-        let since =
-            |cpu: &usize, ticks: u64| ticks - before.0.get(cpu).copied().unwrap_or(0).min(ticks);
-        let cpu = free.map(|(cpu, ticks)| (since(cpu, *ticks), *cpu)).min()?.1;
-        taken.insert(cpu);
-        Some(Place(cpu))
+        let since = |cpu: usize, ticks: u64| {
+            ticks.saturating_sub(before.0.get(&cpu).copied().unwrap_or_default())
+        };
+        let all = Load::now().0.into_iter();
+        let mut all: Vec<(u64, usize)> = all
+            .filter(|(cpu, _)| allowed.is_set(*cpu).unwrap_or(false))
+            .map(|(cpu, ticks)| (since(cpu, ticks), cpu))
+            .collect();
+        all.sort_unstable();
+        all.into_iter().find_map(|(_, cpu)| {
+            let name = SocketAddr::from_abstract_name(format!("{claim}-{cpu}")).ok()?;
+            let _claim = UnixDatagram::bind_addr(&name).ok()?;
+            Some(Place { cpu, _claim })
+        })
     }
 
     /// The set with this processor alone.
     pub(crate) fn set(&self) -> Option<CpuSet> {
         let mut set = CpuSet::new();
-        set.set(self.0).ok()?;
+        set.set(self.cpu).ok()?;
         Some(set)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        TAKEN
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -97,16 +102,16 @@ mod tests {
     }
 
     #[test]
-    fn no_two_vms_of_a_process_have_the_same_processor() {
+    fn no_two_vms_have_the_same_processor_whoever_started_them() {
+        // Of this test's own: others may run VMs meanwhile.
+        let claim = format!("wpanlab-test-{}", std::process::id());
         let before = Load::now();
-        let places: Vec<Place> = std::iter::from_fn(|| Place::take(&before)).collect();
-        let distinct: BTreeSet<usize> = places.iter().map(|place| place.0).collect();
+        let take = || Place::take_of(&claim, &before);
+        let places: Vec<Place> = std::iter::from_fn(take).collect();
+        let distinct: BTreeSet<usize> = places.iter().map(|place| place.cpu).collect();
         assert!(!places.is_empty());
         assert_eq!(distinct.len(), places.len());
         drop(places);
-        assert!(
-            Place::take(&before).is_some(),
-            "dropped places are free again"
-        );
+        assert!(take().is_some(), "dropped places are free again");
     }
 }

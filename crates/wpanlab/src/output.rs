@@ -3,7 +3,7 @@
 //! reads the progress any more goes on to its end.
 
 use std::fmt::Arguments;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -40,8 +40,19 @@ pub(crate) fn write_error(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
-/// Writes a result as JSON.
+/// Writes a result as JSON, piece by piece: of a large capture it is larger than that.
 pub(crate) fn json(result: &impl Serialize) -> Result<()> {
-    outln!("{}", serde_json::to_string_pretty(result)?);
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let written = match serde_json::to_writer_pretty(&mut stdout, result) {
+        Err(error) if !error.is_io() => return Err(error.into()),
+        written => written.map_err(io::Error::from),
+    };
+    let written = written.and_then(|()| writeln!(stdout));
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            errln!("wpanlab: cannot write to standard output: {error}");
+        }
+        _ => {}
+    }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use measure::result::RunResult;
 use rundir::{RunDir, SweepDir};
 use serde_json::json;
@@ -276,7 +276,8 @@ fn refuse_occupied(args: &RunArgs) -> Result<()> {
         } else {
             ""
         };
-        bail!("{} exists; {resume}--force replaces it", root.display());
+        let text = format!("{} exists; {resume}--force replaces it", root.display());
+        return Err(Refused(text).into());
     }
     Ok(())
 }
@@ -305,11 +306,12 @@ pub fn is_occupied(root: &Path) -> bool {
 /// Removes an earlier run, and refuses to remove anything else.
 fn remove_run(root: &Path) -> Result<()> {
     if !RunDir::new(root).plan().exists() && !SweepDir::new(root).manifest().exists() {
-        bail!(
+        let text = format!(
             "{} is no run directory (it has no plan.yaml, and no {}): not removed",
             root.display(),
             SweepDir::MANIFEST
         );
+        return Err(Refused(text).into());
     }
     fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))
 }

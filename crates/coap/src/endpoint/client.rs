@@ -27,14 +27,14 @@ impl Endpoint {
         reliability: Reliability,
         request: Request,
     ) -> RequestId {
-        self.enqueue(now, to, reliability, Some(request), Role::Request)
+        self.enqueue(now, to, reliability, Some(request), Role::Request, None)
     }
 
     /// Asks whether a peer lives, by an Empty confirmable message that it must reject
     /// (RFC 7252 §1.2, "CoAP ping"): [`Event::Pong`] or [`Event::Failed`]. Queued and
     /// retransmitted like a request.
     pub fn ping(&mut self, now: SimTime, to: SocketAddrV6) -> RequestId {
-        self.enqueue(now, to, Reliability::Confirmable, None, Role::Request)
+        self.enqueue(now, to, Reliability::Confirmable, None, Role::Request, None)
     }
 
     /// Stops a request or ping; it ends in [`Failure::Cancelled`]. Ignored if it has ended.
@@ -147,12 +147,13 @@ impl Endpoint {
         reliability: Reliability,
         request: Option<Request>,
         role: Role,
+        since: Option<SimTime>,
     ) -> RequestId {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         let (size, max_body) = (self.params.block_size, self.params.max_body);
         let transfer = request.map(|request| Transfer::new(request, size, max_body));
-        let outstanding = Outstanding::new(to, reliability, transfer, role);
+        let outstanding = Outstanding::new(to, reliability, transfer, role, since);
         self.requests.insert(id, outstanding);
         let peer = Peer::from(to);
         self.lines.entry(peer).or_default().queue.push_back(id);
@@ -246,6 +247,9 @@ impl Endpoint {
             self.in_blocks.insert(id);
         }
         let (reliability, again) = (outstanding.reliability, outstanding.token);
+        if let Some(since) = outstanding.since.take() {
+            self.waited(now, since);
+        }
         let kind = match reliability {
             Reliability::Confirmable => Kind::Confirmable,
             Reliability::NonConfirmable => Kind::NonConfirmable,

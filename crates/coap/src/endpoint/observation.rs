@@ -48,7 +48,7 @@ impl Endpoint {
         request.options.remove(option::OBSERVE);
         request.options.push_uint(option::OBSERVE, 0);
         let role = Role::Observation(Notifications::default());
-        self.enqueue(now, to, reliability, Some(request), role)
+        self.enqueue(now, to, reliability, Some(request), role, None)
     }
 
     /// Ends an observation by its request with Observe 1 and its token (RFC 7641 §3.6), which ends
@@ -152,7 +152,13 @@ impl Endpoint {
             sequence,
             message_id: notified.message_id,
         });
-        let request = Outstanding::new(observed.to, Reliability::Confirmable, Some(transfer), role);
+        let request = Outstanding::new(
+            observed.to,
+            Reliability::Confirmable,
+            Some(transfer),
+            role,
+            None,
+        );
         self.requests.insert(fetch, request);
         self.lines.entry(peer).or_default().queue.push_front(fetch);
         self.send_queued(now, peer);

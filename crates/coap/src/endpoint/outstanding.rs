@@ -28,6 +28,8 @@ pub(super) struct Outstanding {
     pub(super) stage: Stage,
     /// When it fails if its turn has not come for the first time.
     pub(super) queued_until: Option<SimTime>,
+    /// Since when somebody waits for it to be sent for the first time, if that is of interest.
+    pub(super) since: Option<SimTime>,
     /// Taken back by [`Endpoint::recall`].
     pub(super) recalled: bool,
     /// It had to wait for another transfer of its resource, and so is expected to go in blocks, too.
@@ -97,6 +99,7 @@ impl Outstanding {
         reliability: Reliability,
         transfer: Option<Transfer>,
         role: Role,
+        since: Option<SimTime>,
     ) -> Outstanding {
         Outstanding {
             to,
@@ -108,6 +111,7 @@ impl Outstanding {
             token: None,
             stage: Stage::Queued,
             queued_until: None,
+            since,
             recalled: false,
             alone: false,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coap::{Failure, Kind, Params};
+use coap::{Failure, Kind, Params, Waits};
 
 use crate::support::*;
 
@@ -27,6 +27,35 @@ fn a_second_request_waits_for_the_response_to_the_first_in_order() {
     subject.receive(1, &piggybacked(&second));
     assert_eq!(paths(&mut subject), ["c"]);
     assert_eq!(subject.endpoint.outstanding(), 1);
+}
+
+#[test]
+fn how_long_requests_waited_for_their_turn_is_known_when_they_are_sent() {
+    let mut subject = Subject::new(steady());
+    let ask = |subject: &mut Subject, since, path| {
+        let now = subject.now;
+        (subject.endpoint).ask(now, since, peer(1), CON, get(path), false)
+    };
+    subject.advance(secs(1.0));
+    let now = subject.now;
+    ask(&mut subject, now, "/a");
+    // Its caller has kept it back for half a second already.
+    ask(&mut subject, secs(0.5), "/b");
+    subject.request(1, CON, "/nobody-asks-how-long");
+    let first = subject.sent_one();
+    assert_eq!(subject.endpoint.waits(), Waits::default());
+    subject.advance(secs(1.5));
+    subject.receive(1, &piggybacked(&first));
+    assert_eq!(paths(&mut subject), ["b"]);
+    // Sent once more, it has not waited once more.
+    subject.advance(secs(20.0));
+    assert!(paths(&mut subject).contains(&"b".to_owned()));
+    let waits = Waits {
+        requests: 1,
+        total: Duration::from_secs(1),
+        longest: Duration::from_secs(1),
+    };
+    assert_eq!(subject.endpoint.waits(), waits);
 }
 
 #[test]

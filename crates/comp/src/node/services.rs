@@ -1,7 +1,7 @@
 //! The node as its services see it.
 
 use coap::link::Link;
-use coap::{ExchangeId, Observation, Reliability, Request, Response};
+use coap::{ExchangeId, Observation, Reliability, Request, Response, Waits};
 use service::{CallId, Target};
 use units::SimTime;
 
@@ -58,6 +58,10 @@ impl service::Node for Node {
 
     fn links(&self) -> Vec<Link> {
         vec![comp_link()]
+    }
+
+    fn waits(&self) -> Waits {
+        self.endpoint.waits()
     }
 }
 

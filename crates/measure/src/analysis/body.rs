@@ -13,7 +13,10 @@ use super::exchange::Exchange;
 const MOST_AT_ONCE: usize = 8;
 
 /// The exchanges of one body, in the order asked; without blocks there is one.
-pub(super) struct Body<'a>(pub(super) Vec<&'a Exchange>);
+pub(super) struct Body<'a, 'b> {
+    pub(super) first: &'a Exchange,
+    pub(super) further: &'b [&'a Exchange],
+}
 
 /// The bodies of exchanges.
 ///
@@ -25,8 +28,10 @@ pub(super) struct Body<'a>(pub(super) Vec<&'a Exchange>);
 /// one is lost.
 #[derive(Default)]
 pub(super) struct Bodies<'a> {
-    /// Those that were asked for, in the order of their first requests.
-    pub(super) asked: Vec<Body<'a>>,
+    /// The first exchanges of those that were asked for, in their order.
+    asked: Vec<&'a Exchange>,
+    /// The further ones of those that have some.
+    further: BTreeMap<usize, Vec<&'a Exchange>>,
     /// Requests for further blocks of what was notified (RFC 7959 §3.4).
     pub(super) notified: Vec<&'a Exchange>,
 }
@@ -56,10 +61,10 @@ impl<'a> Bodies<'a> {
         let mut notified: BTreeMap<Place<'a>, SimTime> = BTreeMap::new();
         for exchange in exchanges {
             let at = |offset| {
-                let resource = &*exchange.resource;
-                (exchange.client, exchange.method, resource, offset)
+                let resource = &**exchange.resource();
+                (exchange.client(), exchange.method(), resource, offset)
             };
-            let begun = match exchange.offset {
+            let begun = match exchange.offset() {
                 0 => None,
                 offset => (unfinished.get_mut(&at(offset)))
                     .and_then(|several| take(several, exchange))
@@ -68,18 +73,16 @@ impl<'a> Bodies<'a> {
                         (*since <= exchange.sent_at()).then_some(Of::Notified)
                     }),
             };
-            let of = begun.unwrap_or_else(|| {
-                bodies.asked.push(Body(Vec::new()));
-                Of::Asked(bodies.asked.len() - 1)
-            });
-            match of {
-                Of::Asked(index) => bodies.asked[index].0.push(exchange),
-                Of::Notified => bodies.notified.push(exchange),
+            match begun {
+                Some(Of::Asked(index)) => bodies.further.entry(index).or_default().push(exchange),
+                Some(Of::Notified) => bodies.notified.push(exchange),
+                None => bodies.asked.push(exchange),
             }
-            let next = match exchange.answer {
+            let of = begun.unwrap_or(Of::Asked(bodies.asked.len().saturating_sub(1)));
+            let next = match exchange.answer() {
                 Some(answer) => answer.continues_at,
                 // It may be asked for again, by another message.
-                None => Some(exchange.offset).filter(|offset| *offset > 0),
+                None => Some(exchange.offset()).filter(|offset| *offset > 0),
             };
             if let Some(next) = next {
                 let several = unfinished.entry(at(next)).or_default();
@@ -91,44 +94,58 @@ impl<'a> Bodies<'a> {
                     latest: exchange,
                 });
             }
-            if let Some(first) = exchange.notifications.iter().find(|n| n.continues) {
+            if let Some(first) = exchange.notifications().iter().find(|n| n.continues) {
                 notified.entry(at(0)).or_insert(first.time);
             }
         }
         bodies
     }
+
+    /// Those that were asked for, in the order of their first requests.
+    pub(super) fn asked(&self) -> impl Iterator<Item = Body<'a, '_>> {
+        let all = self.asked.iter().enumerate();
+        all.map(|(index, first)| Body {
+            first,
+            further: self.further.get(&index).map_or(&[], |all| all),
+        })
+    }
 }
 
 /// The one of `several` that goes on with `exchange`.
 fn take(several: &mut Vec<Unfinished<'_>>, exchange: &Exchange) -> Option<Of> {
-    let etag = |e: &Exchange| e.answer.and_then(|answer| answer.etag);
-    let server = |e: &Exchange| e.transmissions.last().map(|t| t.to);
+    let etag = |e: &Exchange| e.answer().and_then(|answer| answer.etag);
+    let server = |e: &Exchange| e.last().to;
     let alike = |a: Option<Token>, b: Option<Token>| a.is_none() || b.is_none() || a == b;
     let fit = |before: &Unfinished<'_>| {
         let before = before.latest;
         (
-            before.token == exchange.token && !exchange.token.as_bytes().is_empty(),
+            before.token() == exchange.token() && !exchange.token().as_bytes().is_empty(),
             alike(etag(before), etag(exchange)),
             server(before) == server(exchange),
         )
     };
     let all = several.iter().enumerate();
-    let may = all.filter(|(_, before)| before.latest.request_tag == exchange.request_tag);
+    let may = all.filter(|(_, before)| before.latest.request_tag() == exchange.request_tag());
     let (best, _) = may.max_by_key(|(at, before)| (fit(before), *at))?;
     Some(several.remove(best).of)
 }
 
-impl Body<'_> {
+impl<'a> Body<'a, '_> {
     /// When the last block was there; of a body that was asked for from its middle on, the last one
     /// that was asked for.
     pub(super) fn answered(&self) -> Option<SimTime> {
-        let answer = self.0.last()?.answer?;
-        let in_part = self.0[0].offset > 0 && answer.code != Code::CONTINUE;
+        let answer = self.further.last().unwrap_or(&self.first).answer()?;
+        let in_part = self.first.offset() > 0 && answer.code != Code::CONTINUE;
         (answer.continues_at.is_none() || in_part).then_some(answer.time)
     }
 
     /// Whether something is true of one of its exchanges.
     pub(super) fn is(&self, what: impl Fn(&Exchange) -> bool) -> bool {
-        self.0.iter().any(|e| what(e))
+        self.all().any(what)
+    }
+
+    /// Its exchanges.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'a Exchange> {
+        std::iter::once(self.first).chain(self.further.iter().copied())
     }
 }

@@ -13,6 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use coap::Kind;
 use units::SimTime;
@@ -22,6 +23,7 @@ use super::hop::Hop;
 use super::identity::Known;
 use super::message::Brief;
 use super::observe::{Observed, Traffic};
+use super::passing::Endpoints;
 use crate::dissect::Protocol;
 
 /// Who asks, or is notified: an endpoint, and those of its port at other addresses that are known as
@@ -35,6 +37,13 @@ pub(super) struct Client<'t> {
     messages: Vec<Seen<'t>>,
     /// When it sent a request, by server and Message ID, if that is needed to tell what it received.
     asked: HashMap<(SocketAddr, u16), Vec<SimTime>>,
+}
+
+/// A message that a client has to do with, by its place among all, and whether it sent it.
+#[derive(Clone, Copy)]
+struct Part {
+    message: u32,
+    sent: bool,
 }
 
 /// A message of a client.
@@ -63,6 +72,8 @@ pub(super) struct Message<'t> {
     pub(super) src: SocketAddr,
     pub(super) dst: SocketAddr,
     pub(super) brief: &'t Brief,
+    /// Path and query of a request.
+    pub(super) resource: Option<&'t Arc<str>>,
     pub(super) protocol: Option<&'t Protocol>,
     pub(super) hop: Option<Hop>,
 }
@@ -73,36 +84,55 @@ pub(super) fn clients<'t>(
     options: &'t Options,
     known: &Known,
 ) -> impl Iterator<Item = Client<'t>> {
-    let (endpoints, place) = endpoints(traffic, known);
-    let ways = traffic.ways.all().iter();
-    let place = |end| place.get(end).copied();
-    let ways: Vec<_> = ways.map(|(src, dst)| (place(src), place(dst))).collect();
-    let mut of: Vec<Vec<(&Observed, bool)>> = vec![Vec::new(); endpoints.len()];
+    let mut seen = Endpoints::default();
     for o in &traffic.messages {
-        let (src, dst) = ways[o.way as usize];
-        // Of who asks himself the requests are sent, and the rest is received.
-        let itself = src == dst && !o.is_request();
-        if let Some(src) = src.filter(|_| !itself) {
-            of[src].push((o, true));
-        }
-        if let Some(dst) = dst.filter(|_| src != dst || itself) {
-            of[dst].push((o, false));
+        seen.see(traffic, o);
+    }
+    let (endpoints, place) = distinct(seen, known);
+    let ways = traffic.ways.all().iter();
+    let ways: Vec<Sides> = ways.map(|way| sides(way, &place)).collect();
+    let mut of: Vec<Vec<Part>> = vec![Vec::new(); endpoints.len()];
+    // No memory holds more messages.
+    for (message, o) in (0_u32..).zip(&traffic.messages) {
+        let (sender, receiver) = roles(ways[o.way as usize], o);
+        let parts = [(sender, true), (receiver, false)];
+        for (client, sent) in parts {
+            if let Some(client) = client {
+                of[client].push(Part { message, sent });
+            }
         }
     }
     let clients = endpoints.into_iter().zip(of);
-    clients.map(|(endpoint, all)| Client::new(endpoint, traffic, options, all))
+    clients.map(|(endpoint, parts)| {
+        let all = parts.into_iter();
+        let all = all.map(|part| (&traffic.messages[part.message as usize], part.sent));
+        Client::new(endpoint, traffic, options, all.collect())
+    })
+}
+
+/// Which clients the ends of a way are.
+pub(super) type Sides = (Option<usize>, Option<usize>);
+
+/// The sides of a way.
+pub(super) fn sides(way: &(SocketAddr, SocketAddr), of: &BTreeMap<SocketAddr, usize>) -> Sides {
+    (of.get(&way.0).copied(), of.get(&way.1).copied())
+}
+
+/// Which clients a message was sent by, and received by.
+pub(super) fn roles((src, dst): Sides, o: &Observed) -> Sides {
+    // Of who asks himself the requests are sent, and the rest is received.
+    let itself = src == dst && !o.is_request();
+    (
+        src.filter(|_| !itself),
+        dst.filter(|_| src != dst || itself),
+    )
 }
 
 /// For each client the endpoint that was seen first, and which client each endpoint is.
-fn endpoints(traffic: &Traffic, known: &Known) -> (Vec<SocketAddr>, BTreeMap<SocketAddr, usize>) {
-    let mut seen: BTreeMap<SocketAddr, SimTime> = BTreeMap::new();
-    for o in &traffic.messages {
-        if o.is_request() {
-            seen.entry(traffic.src(o)).or_insert(o.first);
-        } else if o.brief.is_separate() && o.brief.observe.is_some() {
-            seen.entry(traffic.dst(o)).or_insert(o.first);
-        }
-    }
+pub(super) fn distinct(
+    seen: Endpoints,
+    known: &Known,
+) -> (Vec<SocketAddr>, BTreeMap<SocketAddr, usize>) {
     let mut clients: Vec<(SocketAddr, SimTime)> = Vec::new();
     let mut named = HashMap::new();
     let mut place = BTreeMap::new();
@@ -385,16 +415,7 @@ impl<'t> Client<'t> {
     /// What it sent and received, in time order.
     pub(super) fn messages(&self) -> impl Iterator<Item = Passed<'t>> {
         self.messages.iter().filter_map(|seen| {
-            let o = seen.at;
-            let message = Message {
-                first: o.first,
-                complete: o.complete,
-                src: self.traffic.src(o),
-                dst: self.traffic.dst(o),
-                brief: seen.brief,
-                protocol: self.traffic.protocol(o),
-                hop: self.traffic.hop(o),
-            };
+            let message = self.traffic.message(seen.at, seen.brief);
             match seen.sent {
                 true => Some(Passed::Sent(message)),
                 false => self.received(seen).then_some(Passed::Received(message)),

@@ -1,6 +1,6 @@
 //! What one client saw of one resource of one node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use units::SimTime;
 use super::Options;
 use super::binding::Rebinding;
 use super::body::Bodies;
-use super::exchange::{Answer, Exchange, Notification, Observation};
-use super::hop::Hop;
+use super::exchange::{Exchange, Notification, Observation};
 use super::identity::{Key, Members};
+use super::pause::{Edge, Pause, Response};
 
 /// The requests of one client for one resource of one node, and what came back.
 #[derive(Clone, Debug)]
@@ -41,45 +41,6 @@ pub struct Flow {
     pub rebindings: Arc<[Rebinding]>,
     /// Whether the node is known to number its notifications one by one.
     pub counts_by_one: bool,
-}
-
-/// One end of a gap: a response or a notification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// Message ID of the request that it answers; of a notification, its own.
-    pub message_id: u16,
-    /// When the request was first sent; of a notification, when it was received.
-    pub sent: SimTime,
-    /// When the response was received.
-    pub received: SimTime,
-    /// Who answered.
-    pub from: SocketAddr,
-    /// Whether it is a further block of a body, that was asked for as soon as the block before
-    /// was there.
-    pub further: bool,
-    /// Where it was captured, if that is known.
-    pub hop: Option<Hop>,
-}
-
-/// The time between two responses that follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// The response before it.
-    pub before: Edge,
-    /// The response after it.
-    pub after: Edge,
-}
-
-impl Pause {
-    /// How long it is.
-    pub fn duration(&self) -> Duration {
-        self.after.received.saturating_since(self.before.received)
-    }
-
-    /// Whether another address answers after it.
-    pub fn changes_address(&self) -> bool {
-        self.before.from != self.after.from
-    }
 }
 
 /// A time without responses.
@@ -193,19 +154,19 @@ impl Requests {
         let mut times = Vec::new();
         let bodies = Bodies::of(exchanges);
         requests.further_blocks = bodies.notified.len();
-        for body in bodies.asked {
+        for body in bodies.asked() {
             requests.sent += 1;
             requests.answered += usize::from(body.answered().is_some());
             requests.retransmitted += usize::from(body.is(|e| e.retransmissions() > 0));
-            requests.reset += usize::from(body.is(|e| e.reset.is_some() && e.answer.is_none()));
-            let duplicates = body.0.iter().map(|e| e.duplicates as usize);
+            requests.reset += usize::from(body.is(|e| e.reset().is_some() && !e.is_answered()));
+            let duplicates = body.all().map(|e| e.duplicates() as usize);
             requests.duplicates += duplicates.sum::<usize>();
-            requests.further_blocks += body.0.len() - 1;
-            let codes = body.0.iter().filter_map(|e| Some(e.answer?.code));
+            requests.further_blocks += body.further.len();
+            let codes = body.all().filter_map(|e| Some(e.answer()?.code));
             for code in codes.filter(|code| matches!(code.class(), 4 | 5)) {
                 *requests.error_responses.entry(code).or_default() += 1;
             }
-            let asked = body.0[0].sent_at();
+            let asked = body.first.sent_at();
             times.extend(body.answered().map(|at| at.saturating_since(asked)));
         }
         requests.lost = requests.sent - requests.answered;
@@ -263,7 +224,7 @@ impl Flow {
 
     /// Everything that was notified: of each registration in the order received.
     pub fn notified(&self) -> impl Iterator<Item = &Notification> {
-        let asked = self.exchanges.iter().flat_map(|e| &e.notifications);
+        let asked = self.exchanges.iter().flat_map(|e| e.notifications());
         asked.chain(self.observations.iter().flat_map(|o| &o.notifications))
     }
 
@@ -274,20 +235,20 @@ impl Flow {
 
     /// Message IDs requested and never answered, in the order of requests.
     pub fn lost(&self) -> Vec<u16> {
-        let lost = self.exchanges.iter().filter(|e| e.answer.is_none());
-        lost.map(|e| e.message_id).collect()
+        let lost = self.exchanges.iter().filter(|e| !e.is_answered());
+        lost.map(Exchange::message_id).collect()
     }
 
     /// The addresses that answered, in the order of their first responses, with the number of
     /// requests that each answered.
     pub fn addresses(&self) -> Vec<(SocketAddr, usize)> {
-        counted(self.responses().into_iter().map(|edge| edge.from))
+        counted(self.responses().iter().map(Response::from))
     }
 
     /// The addresses that did not answer, in the order of their first such requests, with the
     /// number of requests that each was sent in vain.
     pub fn unanswered(&self) -> Vec<(SocketAddr, usize)> {
-        let silent = self.exchanges.iter().filter(|e| e.answer.is_none());
+        let silent = self.exchanges.iter().filter(|e| !e.is_answered());
         counted(silent.flat_map(Exchange::destinations))
     }
 
@@ -306,76 +267,19 @@ impl Flow {
         self.node.is_none() && ends.any(|end| Some(end.ip()) != first.map(|first| first.ip()))
     }
 
-    /// The first response to every answered request and every notification, in the order
-    /// received.
-    pub fn responses(&self) -> Vec<Edge> {
-        let answered = self.exchanges.iter().filter_map(|e| {
-            let Answer {
-                time, from, hop, ..
-            } = e.answer?;
-            Some(Edge {
-                message_id: e.message_id,
-                sent: e.sent_at(),
-                received: time,
-                from,
-                further: e.offset > 0,
-                hop,
-            })
-        });
-        let notified = self.notified().map(|n| Edge {
-            message_id: n.message_id,
-            sent: n.time,
-            received: n.time,
-            from: n.from,
-            further: false,
-            hop: n.hop,
-        });
-        let mut responses: Vec<Edge> = answered.chain(notified).collect();
-        responses.sort_by_key(|e| e.received);
-        responses
-    }
-
     /// The longest pause between two responses of the same address.
     pub fn largest_gap(&self) -> Option<Gap> {
-        let pauses = self.pauses().into_iter();
-        let same_address = pauses.filter(|p| !p.changes_address());
+        let pauses = self.pauses();
+        let same_address = pauses.iter().filter(|p| !p.changes_address());
         let largest = same_address.reduce(|a, b| if b.duration() > a.duration() { b } else { a });
         largest.map(|pause| self.gap(&pause))
     }
 
     /// Requests after the last response that nobody answered.
     pub fn unanswered_at_end(&self) -> usize {
-        let last = self.responses().last().map(|e| e.received);
-        let silent = self.exchanges.iter().filter(|e| e.answer.is_none());
+        let last = self.responses().last().map(Response::received);
+        let silent = self.exchanges.iter().filter(|e| !e.is_answered());
         silent.filter(|e| Some(e.sent_at()) > last).count()
-    }
-
-    /// The times between responses that follow each other, in the order of time.
-    ///
-    /// A response from an address before that comes in after the change, to a request sent before
-    /// it, is late, ends no pause and begins none.
-    pub fn pauses(&self) -> Vec<Pause> {
-        let mut pauses = Vec::new();
-        let mut responses = self.responses().into_iter();
-        let Some(mut before) = responses.next() else {
-            return pauses;
-        };
-        let mut seen = BTreeSet::from([before.from]);
-        // Since when the present address answers.
-        let mut since = before.received;
-        for after in responses {
-            let pause = Pause { before, after };
-            if pause.changes_address() {
-                if seen.contains(&after.from) && after.sent < since {
-                    continue;
-                }
-                since = after.received;
-                seen.insert(after.from);
-            }
-            pauses.push(pause);
-            before = after;
-        }
-        pauses
     }
 
     /// A pause with what was lost over it.
@@ -394,7 +298,7 @@ impl Flow {
             .partition_point(|e| e.sent_at() <= sent_after);
         let asked = self.exchanges[from..].iter();
         let asked = asked.take_while(|e| e.sent_at() < sent_before);
-        let lost = asked.filter(|e| e.answer.is_none());
-        lost.map(|e| e.message_id).collect()
+        let lost = asked.filter(|e| !e.is_answered());
+        lost.map(Exchange::message_id).collect()
     }
 }

@@ -92,12 +92,12 @@ pub(super) struct Subjects {
 
 impl Subjects {
     pub(super) fn exchange(&mut self, exchange: Exchange) {
-        let last = exchange.transmissions.last().map(|t| t.time);
         let start = exchange.sent_at();
-        let end = last.max(exchange.answer.map(|a| a.time)).unwrap_or(start);
-        self.was_there(exchange.client, start, end);
-        let resource = Arc::clone(&exchange.resource);
-        let subject = (exchange.client, exchange.method, resource, None);
+        let last = exchange.last().time;
+        let end = exchange.answered_at().map_or(last, |time| time.max(last));
+        self.was_there(exchange.client(), start, end);
+        let resource = Arc::clone(exchange.resource());
+        let subject = (exchange.client(), exchange.method(), resource, None);
         // Of many there is one exchange each.
         let of = self.all.entry(subject);
         let of = of.or_insert_with(|| (Vec::with_capacity(1), Vec::new()));
@@ -216,11 +216,11 @@ impl Clients {
 fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<String>, Members)> {
     let mut groups = Groups::default();
     for exchange in &exchanges {
-        for transmission in &exchange.transmissions {
+        for transmission in exchange.transmissions() {
             groups.add(transmission.to, known);
         }
-        for pair in exchange.transmissions.windows(2) {
-            groups.join(groups.find(pair[0].to), groups.find(pair[1].to));
+        for (before, after) in exchange.transmissions().zip(exchange.again()) {
+            groups.join(groups.find(before.to), groups.find(after.to));
         }
     }
     for observation in &observations {
@@ -232,8 +232,8 @@ fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<Str
 
     let mut heard: Vec<(SimTime, SocketAddr)> = Vec::new();
     for exchange in &exchanges {
-        let to = exchange.transmissions[0].to;
-        let notified = exchange.notifications.iter().map(|n| n.time);
+        let to = exchange.first().to;
+        let notified = exchange.notifications().iter().map(|n| n.time);
         heard.extend(
             std::iter::once(exchange.sent_at())
                 .chain(notified)
@@ -249,7 +249,7 @@ fn by_node((exchanges, observations): Members, known: &Known) -> Vec<(Option<Str
 
     let mut nodes: BTreeMap<usize, Members> = BTreeMap::new();
     for exchange in exchanges {
-        let group = groups.find(exchange.transmissions[0].to);
+        let group = groups.find(exchange.first().to);
         nodes.entry(group).or_default().0.push(exchange);
     }
     for observation in observations {

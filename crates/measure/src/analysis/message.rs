@@ -1,7 +1,8 @@
 //! What is kept of a CoAP message: a capture has millions, and of most the payload is long.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use coap::block::Block;
@@ -44,8 +45,8 @@ pub(super) struct Brief {
     cut: Cut,
     /// The value of the Observe option (RFC 7641 §2).
     pub(super) observe: Option<u32>,
-    /// Path and query of a request.
-    pub(super) resource: Option<Arc<str>>,
+    /// Path and query of a request, by its place in [`Resources`].
+    pub(super) resource: Option<Rare>,
     /// Of a message with a block of a body, or that asks for one.
     pub(super) blocks: Option<Box<Blocks>>,
     /// Whether its block is one of several that nobody asks for one by one (RFC 9177).
@@ -54,6 +55,34 @@ pub(super) struct Brief {
     pub(super) protected: bool,
     /// Whether its sender wants no response that tells of success.
     pub(super) wants_none: bool,
+}
+
+/// By what a message is known when it is seen again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    kind: Kind,
+    code: Code,
+    message_id: u16,
+    token: Token,
+    digest: u64,
+    cut: Cut,
+}
+
+impl Identity {
+    /// Whether it is the same message, byte for byte, as far as was captured.
+    pub(super) fn equals(&self, other: &Identity) -> bool {
+        let identity = |m: &Identity| (m.kind, m.code, m.message_id);
+        let whole = (self.cut, other.cut) == (Cut::Nothing, Cut::Nothing);
+        let cut_alike = self.cut == other.cut && self.digest == other.digest;
+        // One capture may have cut what another one has whole.
+        let tokens = self.cut == Cut::Token || other.cut == Cut::Token;
+        let differ = self.cut != other.cut && (tokens || self.token == other.token);
+        identity(self) == identity(other)
+            && match whole {
+                true => self.digest == other.digest,
+                false => cut_alike || differ,
+            }
+    }
 }
 
 /// What of a message the capture did not keep.
@@ -77,18 +106,44 @@ pub(super) struct Blocks {
     pub(super) payload: usize,
 }
 
+/// A place in a table, of what not every message has: four bytes, also if it is optional.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rare(NonZeroU32);
+
+impl Rare {
+    /// The place `at`; there are no more of them than messages, of which no memory holds as many.
+    pub(super) fn new(at: usize) -> Rare {
+        let after = u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1);
+        Rare(NonZeroU32::new(after).unwrap_or(NonZeroU32::MAX))
+    }
+
+    /// The place.
+    pub(super) fn at(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
 /// Resources that were asked for, each once in memory.
 #[derive(Debug, Default)]
-pub(super) struct Resources(HashSet<Arc<str>>);
+pub(super) struct Resources {
+    all: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, Rare>,
+}
 
 impl Resources {
-    fn of(&mut self, resource: String) -> Arc<str> {
-        if let Some(known) = self.0.get(resource.as_str()) {
-            return Arc::clone(known);
+    fn of(&mut self, resource: String) -> Rare {
+        if let Some(known) = self.places.get(resource.as_str()) {
+            return *known;
         }
-        let new: Arc<str> = resource.into();
-        self.0.insert(Arc::clone(&new));
-        new
+        let (new, place): (Arc<str>, Rare) = (resource.into(), Rare::new(self.all.len()));
+        self.all.push(Arc::clone(&new));
+        self.places.insert(new, place);
+        place
+    }
+
+    /// The one at a place.
+    pub(super) fn get(&self, place: Rare) -> &Arc<str> {
+        &self.all[place.at()]
     }
 }
 
@@ -165,19 +220,21 @@ impl Brief {
         }
     }
 
+    /// By what it is known when it is seen again.
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            kind: self.kind,
+            code: self.code,
+            message_id: self.message_id,
+            token: self.token,
+            digest: self.digest,
+            cut: self.cut,
+        }
+    }
+
     /// Whether it is the same message, byte for byte, as far as was captured.
     pub(super) fn equals(&self, other: &Brief) -> bool {
-        let identity = |m: &Brief| (m.kind, m.code, m.message_id);
-        let whole = (self.cut, other.cut) == (Cut::Nothing, Cut::Nothing);
-        let cut_alike = self.cut == other.cut && self.digest == other.digest;
-        // One capture may have cut what another one has whole.
-        let tokens = self.cut == Cut::Token || other.cut == Cut::Token;
-        let differ = self.cut != other.cut && (tokens || self.token == other.token);
-        identity(self) == identity(other)
-            && match whole {
-                true => self.digest == other.digest,
-                false => cut_alike || differ,
-            }
+        self.identity().equals(&other.identity())
     }
 
     /// Of all its bytes, unless some are missing.

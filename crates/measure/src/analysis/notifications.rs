@@ -55,15 +55,15 @@ impl Flow {
         let mut observed = false;
         let mut newest: BTreeMap<Token, Newest> = BTreeMap::new();
         for exchange in &self.exchanges {
-            let answer = exchange.answer;
+            let answer = exchange.answer();
             let first = answer.and_then(|answer| Some((answer.number?, answer.time)));
-            if first.is_none() && exchange.notifications.is_empty() {
+            if first.is_none() && exchange.notifications().is_empty() {
                 continue;
             }
             observed = true;
-            let before = newest.get(&exchange.token).copied();
-            let last = counts.add(before, first, &exchange.notifications);
-            newest.extend(last.map(|last| (exchange.token, last)));
+            let before = newest.get(&exchange.token()).copied();
+            let last = counts.add(before, first, exchange.notifications());
+            newest.extend(last.map(|last| (exchange.token(), last)));
         }
         for observation in &self.observations {
             observed = true;

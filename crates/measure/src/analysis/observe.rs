@@ -11,9 +11,11 @@ use coap::wire::Message;
 use units::SimTime;
 
 use super::binding::Bindings;
+use super::clients::Message as Passing;
 use super::clocks;
 use super::hop::Hop;
-use super::message::{Brief, Resources, decode};
+use super::message::{Brief, Rare, Resources, decode};
+use super::passing::{Endpoints, Live, Survey};
 use super::ports::Ports;
 use super::source::{Source, Streams};
 use super::{Options, Other};
@@ -91,8 +93,8 @@ pub(super) struct Observed {
     /// Source and destination, point, hop and protocol by their places in the tables of [`Traffic`].
     pub(super) way: u32,
     pub(super) point: u32,
-    hop: Option<u32>,
-    protocol: Option<u32>,
+    hop: Option<Rare>,
+    protocol: Option<Rare>,
     /// Which packet it is, of those that several points saw.
     pub(super) packet: u32,
     /// The source that has it.
@@ -103,7 +105,7 @@ pub(super) struct Observed {
     /// Whether that is only concluded ([`Decoder::concludes`]).
     pub(super) concluded: bool,
     /// Whether the same was there just before.
-    twin: bool,
+    pub(super) twin: bool,
 }
 
 impl Observed {
@@ -163,30 +165,45 @@ impl Traffic {
         }
     }
 
-    /// Whose it is, if not an application's.
-    pub(super) fn protocol(&self, o: &Observed) -> Option<&Protocol> {
-        o.protocol.map(|place| self.protocols.get(place))
-    }
-
-    /// Where it was seen first.
-    pub(super) fn hop(&self, o: &Observed) -> Option<Hop> {
-        o.hop.map(|place| *self.hops.get(place))
+    /// `o`, of which a point has seen most of what `brief` has.
+    pub(super) fn message<'t>(&'t self, o: &Observed, brief: &'t Brief) -> Passing<'t> {
+        Passing {
+            first: o.first,
+            complete: o.complete,
+            src: self.src(o),
+            dst: self.dst(o),
+            brief,
+            resource: brief.resource.map(|place| self.resources.get(place)),
+            protocol: o.protocol.map(|place| &self.protocols.all[place.at()]),
+            hop: o.hop.map(|place| self.hops.all[place.at()]),
+        }
     }
 }
 
+/// What captures have.
+pub(super) struct Seen {
+    /// Without messages, if there are too many to be kept.
+    pub(super) traffic: Traffic,
+    /// What any message tells of.
+    pub(super) bindings: Bindings,
+    /// Who asks, if messages are not kept: they are to be read once more, by [`pass`].
+    pub(super) passing: Option<Endpoints>,
+}
+
 /// All CoAP messages of `sources`, in time order, and the bindings that any message tells of.
-pub(super) fn observe(
-    sources: &[&dyn Source],
-    options: &Options,
-    other: &mut Other,
-) -> (Traffic, Bindings) {
-    let streams = Streams::of(sources);
-    let new = || Decoder::new(options.decode.clone());
-    let decoders = streams.all.iter().map(|_| new()).collect();
-    let mut reading = Reading::new(options, streams, decoders);
+pub(super) fn observe(sources: &[&dyn Source], options: &Options, other: &mut Other) -> Seen {
+    let mut reading = Reading::new(options, Streams::of(sources));
+    // Of several the clocks are compared, message by message.
+    if sources.len() == 1 {
+        reading.most_kept = options.most_kept;
+    }
     reading.read(sources);
-    if let Some(decoders) = reading.again() {
-        reading = Reading::new(options, reading.traffic.streams, decoders);
+    let hindsight = reading.again();
+    if hindsight.is_some() || (reading.dropped && !reading.survey.is_steady()) {
+        reading = Reading::new(options, reading.traffic.streams);
+        if let Some(decoders) = hindsight {
+            reading.decoders = decoders;
+        }
         reading.read(sources);
     }
     reading.add_to(other);
@@ -194,9 +211,21 @@ pub(super) fn observe(
         mut traffic,
         twins,
         bindings: mut told,
+        survey,
+        dropped,
         ..
     } = reading;
     other.frames = traffic.streams.frames;
+    if dropped {
+        let bindings = all(told, other);
+        traffic.messages = Vec::new();
+        let passing = Some(survey.end(other));
+        return Seen {
+            traffic,
+            bindings,
+            passing,
+        };
+    }
     if twins > 0 {
         other.copies += leave_out_mirrored(&mut traffic);
     }
@@ -204,10 +233,7 @@ pub(super) fn observe(
     if options.host.is_empty() {
         other.clocks = clocks::set(&mut traffic, &mut told, sources);
     }
-    let mut bindings = Bindings::default();
-    told.into_iter()
-        .for_each(|of_source| bindings.add(of_source));
-    other.bindings_left_out = bindings.left_out();
+    let bindings = all(told, other);
     other.coap_messages = traffic.messages.len() as u64;
     let count = |which: fn(&Brief) -> bool| {
         let messages = traffic.messages.iter();
@@ -220,7 +246,33 @@ pub(super) fn observe(
     if !traffic.messages.is_sorted_by_key(|o| o.complete) {
         traffic.messages.sort_by_key(|o| o.complete);
     }
-    (traffic, bindings)
+    Seen {
+        traffic,
+        bindings,
+        passing: None,
+    }
+}
+
+/// Gives the messages of `sources`, which were read once and not kept, to `live`.
+pub(super) fn pass<'o>(
+    sources: &[&dyn Source],
+    options: &'o Options,
+    streams: Streams,
+    live: Live<'o>,
+) -> Option<Live<'o>> {
+    let mut reading = Reading::new(options, streams);
+    reading.live = Some(live);
+    reading.read(sources);
+    reading.live
+}
+
+/// The bindings of all sources.
+fn all(told: Vec<Bindings>, other: &mut Other) -> Bindings {
+    let mut bindings = Bindings::default();
+    told.into_iter()
+        .for_each(|of_source| bindings.add(of_source));
+    other.bindings_left_out = bindings.left_out();
+    bindings
 }
 
 /// Takes mirrored copies out; returns how many. A twin is a copy where most of the messages that
@@ -253,6 +305,15 @@ struct Reading<'o> {
     /// Of each source.
     bindings: Vec<Bindings>,
     traffic: Traffic,
+    /// How many messages were read.
+    messages: usize,
+    /// As many are kept at most, if the rest can be read once more.
+    most_kept: usize,
+    survey: Survey,
+    /// Whether some were not kept.
+    dropped: bool,
+    /// Who takes the messages in place of `traffic`.
+    live: Option<Live<'o>>,
     /// Of the messages, how many are [`Observed::twin`]s.
     twins: usize,
     found: Other,
@@ -260,15 +321,23 @@ struct Reading<'o> {
 }
 
 impl<'o> Reading<'o> {
-    fn new(options: &'o Options, streams: Streams, decoders: Vec<Decoder>) -> Reading<'o> {
+    fn new(options: &'o Options, streams: Streams) -> Reading<'o> {
+        let all = || streams.all.iter();
         Reading {
             options,
-            dissectors: (decoders.iter())
+            dissectors: all()
                 .map(|_| Dissectors::new(&options.dissectors))
                 .collect(),
-            sightings: decoders.iter().map(|_| Sightings::default()).collect(),
+            sightings: all().map(|_| Sightings::default()).collect(),
             bindings: Vec::new(),
-            decoders,
+            decoders: all()
+                .map(|_| Decoder::new(options.decode.clone()))
+                .collect(),
+            messages: 0,
+            most_kept: usize::MAX,
+            survey: Survey::default(),
+            dropped: false,
+            live: None,
             traffic: Traffic {
                 streams,
                 ..Traffic::default()
@@ -316,7 +385,7 @@ impl<'o> Reading<'o> {
     fn packet(&mut self, source: usize, stream: usize, packet: &IpPacket<'_>) {
         let datagram = packet.udp();
         // They are told only where there is no CoAP.
-        if let Some(other) = datagram.filter(|_| self.traffic.messages.is_empty()) {
+        if let Some(other) = datagram.filter(|_| self.messages == 0) {
             let ports = [other.src, other.dst].map(|end| end.port());
             if !self.options.is_coap(ports) {
                 self.ports.see(ports, other.payload);
@@ -344,10 +413,14 @@ impl<'o> Reading<'o> {
             }
         };
         let protocol = self.dissect(source, stream, packet, Some(&message));
-        let sighting = self.sightings[stream].see(packet, self.traffic.messages.len());
+        let sighting = self.sightings[stream].see(packet, self.messages);
         if let Sighting::Again(known) = sighting {
-            let copy = self.traffic.messages[known].seen_again(packet);
-            self.found.copies += u64::from(copy);
+            self.survey.is_seen_again();
+            // Of those that were not kept all are read anew.
+            if let Some(known) = self.traffic.messages.get_mut(known) {
+                let copy = known.seen_again(packet);
+                self.found.copies += u64::from(copy);
+            }
             return;
         }
         let twin = matches!(sighting, Sighting::Twin(_));
@@ -363,8 +436,8 @@ impl<'o> Reading<'o> {
             brief: Brief::of(&message, cut, datagram.payload, &mut traffic.resources),
             way: traffic.ways.place((src, dst)),
             point: traffic.points.place(self.options.point(stream, packet)),
-            hop: hop.map(|hop| traffic.hops.place(hop)),
-            protocol: protocol.map(|protocol| traffic.protocols.place(protocol)),
+            hop: hop.map(|hop| Rare::new(traffic.hops.place(hop) as usize)),
+            protocol: protocol.map(|p| Rare::new(traffic.protocols.place(p) as usize)),
             packet: 0,
             source: u32::try_from(source).unwrap_or(u32::MAX),
             outgoing: packet.outgoing,
@@ -372,7 +445,23 @@ impl<'o> Reading<'o> {
             concluded: self.decoders[stream].concludes(),
             twin,
         };
-        traffic.messages.push(observed);
+        self.take(observed);
+    }
+
+    fn take(&mut self, observed: Observed) {
+        self.messages += 1;
+        if let Some(live) = &mut self.live {
+            return live.take(&self.traffic, &observed);
+        }
+        if self.most_kept < usize::MAX {
+            self.survey.see(&self.traffic, &observed);
+        }
+        self.traffic.messages.push(observed);
+        let may_drop = self.dropped || self.survey.is_steady();
+        if self.traffic.messages.len() > self.most_kept && may_drop {
+            self.traffic.messages.clear();
+            self.dropped = true;
+        }
     }
 
     /// Decoders that would read more, if there are any: header compression contexts may be told
@@ -386,7 +475,7 @@ impl<'o> Reading<'o> {
 
     fn add_to(&mut self, other: &mut Other) {
         *other = std::mem::take(&mut self.found);
-        if self.traffic.messages.is_empty() {
+        if self.messages == 0 {
             (other.udp_ports, other.other_udp_ports) = self.ports.busiest();
         }
         for decoder in &self.decoders {

@@ -6,6 +6,7 @@
 //! over (§4.8.2).
 
 mod continued;
+mod counts;
 mod recent;
 
 use std::collections::HashMap;
@@ -17,14 +18,18 @@ use coap::{Code, Kind};
 use units::SimTime;
 
 use super::clients::{Client, Message, Passed};
-use super::exchange::{Answer, Exchange, Notification, Observation, Transmission};
+use super::exchange::{AllEnds, Answer, Ends, Exchange, Notification, Observation, Transmission};
 use super::identity::Known;
-use super::message::Brief;
+use super::message::{Brief, Identity};
 use super::{Options, Other};
+use counts::Counts;
 use recent::{Of, Recent};
 
 /// Registrations with one token in which that of a notification is looked for, the latest ones.
 const MOST_REGISTRATIONS: usize = 64;
+
+/// After so many requests what nothing can belong to any more is forgotten.
+const SWEEP: usize = 1 << 16;
 
 /// What a client began, in the order of time.
 pub(super) struct Paired {
@@ -40,48 +45,50 @@ pub(super) fn pair(
     known: &Known,
     other: &mut Other,
 ) -> Paired {
-    let mut pairing = Pairing {
-        client: client.endpoint,
-        options,
-        known,
-        exchanges: Vec::new(),
-        requests: Vec::new(),
-        by_message_id: HashMap::new(),
-        latest: HashMap::new(),
-        by_token: HashMap::new(),
-        deregistrations: HashMap::new(),
-        registrations: HashMap::new(),
-        recent: Recent::default(),
-        continued: Vec::new(),
-        to_groups: HashMap::new(),
-        observations: Vec::new(),
-        by_observer: HashMap::new(),
-        other,
-    };
-    for message in client.messages() {
-        match message {
-            Passed::Sent(o) => pairing.sent(&o),
-            Passed::Received(o) => pairing.received(&o),
-        }
-    }
-    pairing.end()
+    let mut pairing = Pairing::new(client.endpoint, options, known);
+    client.messages().for_each(|message| pairing.take(&message));
+    pairing.end(other)
 }
 
-struct Pairing<'a> {
+/// A server's endpoint, by its place in [`Pairing::peers`].
+type Peer = u32;
+
+/// A request that a Message ID stands for.
+#[derive(Clone, Copy)]
+struct Sent {
+    exchange: usize,
+    identity: Identity,
+}
+
+/// What of an exchange's request matters until the end.
+#[derive(Clone, Copy)]
+struct Asked {
+    registers: bool,
+    deregisters: bool,
+    lacks_token: bool,
+    wants_none: bool,
+}
+
+/// The pairing of what a client sent and received, message by message.
+pub(super) struct Pairing<'a> {
     client: SocketAddr,
     options: &'a Options,
     known: &'a Known,
     exchanges: Vec<Exchange>,
+    ends: AllEnds,
     /// The request of each exchange.
-    requests: Vec<&'a Brief>,
+    requests: Vec<Asked>,
+    /// Where the next block of a request's body begins (Block1), by exchange.
+    further: HashMap<usize, usize>,
+    peers: HashMap<SocketAddr, Peer>,
     /// The latest exchange with a server and a Message ID.
-    by_message_id: HashMap<(SocketAddr, u16), usize>,
+    by_message_id: HashMap<(Peer, u16), Sent>,
     /// The latest one with a Message ID, of any server.
-    latest: HashMap<u16, usize>,
+    latest: HashMap<u16, Sent>,
     /// The latest exchange with a server and a token.
-    by_token: HashMap<(SocketAddr, Token), usize>,
+    by_token: HashMap<(Peer, Token), usize>,
     /// The latest deregistration with a server and a token, which is its registration's, too.
-    deregistrations: HashMap<(SocketAddr, Token), usize>,
+    deregistrations: HashMap<(Peer, Token), usize>,
     /// All registrations with a token.
     registrations: HashMap<Token, Vec<usize>>,
     recent: Recent,
@@ -91,21 +98,60 @@ struct Pairing<'a> {
     to_groups: HashMap<Token, SimTime>,
     observations: Vec<Observation>,
     /// The observation by which a server notifies with a token.
-    by_observer: HashMap<(SocketAddr, Token), usize>,
-    other: &'a mut Other,
+    by_observer: HashMap<(Peer, Token), usize>,
+    counts: Counts,
 }
 
 impl<'a> Pairing<'a> {
-    fn sent(&mut self, o: &Message<'a>) {
+    /// Of the client at `endpoint`, which has sent and received nothing yet.
+    pub(super) fn new(endpoint: SocketAddr, options: &'a Options, known: &'a Known) -> Pairing<'a> {
+        Pairing {
+            client: endpoint,
+            options,
+            known,
+            exchanges: Vec::new(),
+            ends: AllEnds::default(),
+            requests: Vec::new(),
+            further: HashMap::new(),
+            peers: HashMap::new(),
+            by_message_id: HashMap::new(),
+            latest: HashMap::new(),
+            by_token: HashMap::new(),
+            deregistrations: HashMap::new(),
+            registrations: HashMap::new(),
+            recent: Recent::default(),
+            continued: Vec::new(),
+            to_groups: HashMap::new(),
+            observations: Vec::new(),
+            by_observer: HashMap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes what it sent or received next.
+    pub(super) fn take(&mut self, message: &Passed<'_>) {
+        match message {
+            Passed::Sent(o) => self.sent(o),
+            Passed::Received(o) => self.received(o),
+        }
+    }
+
+    fn peer(&mut self, endpoint: SocketAddr) -> Peer {
+        // There are no more of them than messages, of which no memory holds as many.
+        let new = Peer::try_from(self.peers.len()).unwrap_or(Peer::MAX);
+        *self.peers.entry(endpoint).or_insert(new)
+    }
+
+    fn sent(&mut self, o: &Message<'_>) {
         let brief = o.brief;
         if brief.code == Code::EMPTY && brief.kind == Kind::Confirmable {
-            self.other.pings += 1;
+            self.counts.pings += 1;
         }
         if !brief.code.is_request() {
             return;
         }
         if o.dst.ip().is_multicast() {
-            self.other.multicast += 1;
+            self.counts.multicast += 1;
             self.to_groups.insert(brief.token, o.complete);
             return;
         }
@@ -113,38 +159,74 @@ impl<'a> Pairing<'a> {
             time: o.first,
             to: o.dst,
         };
-        let same = self.by_message_id.get(&(o.dst, brief.message_id)).copied();
-        if let Some(index) = same.filter(|index| self.repeats(*index, o)) {
-            self.exchanges[index].transmissions.push(transmission);
+        let server = self.peer(o.dst);
+        let same = self.by_message_id.get(&(server, brief.message_id)).copied();
+        if let Some(sent) = same.filter(|sent| self.repeats(sent, o)) {
+            self.exchanges[sent.exchange].send_again(transmission);
             return;
         }
-        self.other.cut_requests += u64::from(brief.lacks_options());
-        let late = same.is_some_and(|index| self.is_alike_and_waits(index, brief));
-        self.other.repeated_late += u64::from(late);
+        self.counts.cut_requests += u64::from(brief.lacks_options());
+        let late = same.is_some_and(|sent| self.is_alike_and_waits(&sent, brief));
+        self.counts.repeated_late += u64::from(late);
         let elsewhere = self.latest.get(&brief.message_id).copied();
-        let elsewhere = elsewhere.filter(|index| self.repeats(*index, o));
+        let elsewhere = elsewhere.filter(|sent| self.repeats(sent, o));
+        let elsewhere = elsewhere.map(|sent| sent.exchange);
         if let Some(index) = elsewhere.filter(|index| self.is_of_one_node(*index, o.dst)) {
-            self.exchanges[index].transmissions.push(transmission);
-            self.index(o, index);
+            self.exchanges[index].send_again(transmission);
+            self.index(server, o, index);
             return;
         }
         let index = self.exchanges.len();
+        if index % SWEEP == SWEEP - 1 {
+            self.forget(o.first);
+        }
         self.continued
             .extend(elsewhere.map(|before| (before, index)));
-        self.requests.push(brief);
-        self.exchanges.push(begin(self.client, o, transmission));
-        self.index(o, index);
+        self.begin(o, index);
+        self.index(server, o, index);
+    }
+
+    fn begin(&mut self, o: &Message<'_>, index: usize) {
+        let brief = o.brief;
+        let ends = self.ends.one(Ends {
+            client: self.client,
+            to: o.dst,
+            confirmable: brief.kind == Kind::Confirmable,
+            method: brief.code,
+            resource: o.resource.cloned().unwrap_or_default(),
+            protocol: o.protocol.cloned(),
+            answered: None,
+        });
+        let mut exchange = Exchange::new(ends, o.first, brief.message_id, brief.token);
+        if let Some(blocks) = &brief.blocks {
+            let offsets = [blocks.block1, blocks.block2].into_iter().flatten();
+            let offset = offsets.map(Block::offset).max().unwrap_or(0);
+            exchange.set_block(offset, blocks.request_tag);
+            let next = blocks.block1.map(|block| block.offset() + blocks.payload);
+            self.further.extend(next.map(|next| (index, next)));
+        }
+        self.exchanges.push(exchange);
+        self.requests.push(Asked {
+            registers: brief.registers(),
+            deregisters: brief.deregisters(),
+            lacks_token: brief.lacks_token(),
+            wants_none: brief.wants_none,
+        });
     }
 
     /// Where what comes back for a request that was sent, `exchange`, is looked for.
-    fn index(&mut self, o: &Message<'a>, exchange: usize) {
+    fn index(&mut self, server: Peer, o: &Message<'_>, exchange: usize) {
         let brief = o.brief;
-        let (id, token) = ((o.dst, brief.message_id), (o.dst, brief.token));
-        self.by_message_id.insert(id, exchange);
-        self.latest.insert(brief.message_id, exchange);
+        let (id, token) = ((server, brief.message_id), (server, brief.token));
+        let sent = Sent {
+            exchange,
+            identity: brief.identity(),
+        };
+        self.by_message_id.insert(id, sent);
+        self.latest.insert(brief.message_id, sent);
         if brief.deregisters() {
             let new = self.deregistrations.insert(token, exchange) != Some(exchange);
-            self.other.deregistrations += u64::from(new);
+            self.counts.deregistrations += u64::from(new);
         } else {
             self.by_token.insert(token, exchange);
         }
@@ -158,34 +240,61 @@ impl<'a> Pairing<'a> {
             && let Some(begun_before) = self.by_observer.get(&token)
         {
             let resource = &mut self.observations[*begun_before].resource;
-            resource.get_or_insert_with(|| brief.resource.clone().unwrap_or_default());
+            resource.get_or_insert_with(|| o.resource.cloned().unwrap_or_default());
         }
+    }
+
+    /// Whether nothing belongs to the exchange any more: it was answered or rejected, and longer ago
+    /// than its Message ID and token are in use.
+    fn is_over(&self, index: usize, now: SimTime) -> bool {
+        let exchange = &self.exchanges[index];
+        let heard = exchange.answered_at().or(exchange.reset());
+        let lifetime = self.options.exchange_lifetime();
+        let is_past = |time: SimTime| now.saturating_since(time) > lifetime;
+        heard.is_some_and(is_past)
+            && is_past(exchange.last().time)
+            && !self.requests[index].registers
+    }
+
+    /// Forgets where nothing is looked for any more.
+    fn forget(&mut self, now: SimTime) {
+        let mut by_message_id = std::mem::take(&mut self.by_message_id);
+        by_message_id.retain(|_, sent| !self.is_over(sent.exchange, now));
+        let mut by_token = std::mem::take(&mut self.by_token);
+        by_token.retain(|_, index| !self.is_over(*index, now));
+        (self.by_message_id, self.by_token) = (by_message_id, by_token);
+        self.recent.forget(now, self.options.exchange_lifetime());
+    }
+
+    /// The exchange that a separate response of `server` with a token answers.
+    fn of_token(&self, server: Peer, o: &Message<'_>) -> Option<usize> {
+        let asked = self.by_token.get(&(server, o.brief.token)).copied();
+        asked.filter(|index| !self.is_over(*index, o.complete))
     }
 
     /// Whether `o` is one more transmission of the exchange's request, and not a new request that
     /// uses its Message ID again.
-    fn repeats(&self, index: usize, o: &Message<'_>) -> bool {
-        let last = self.exchanges[index].transmissions.last();
+    fn repeats(&self, sent: &Sent, o: &Message<'_>) -> bool {
+        let last = self.exchanges[sent.exchange].last().time;
         let span = self.options.max_transmit_span;
-        self.requests[index].equals(o.brief)
-            && last.is_some_and(|t| o.first.saturating_since(t.time) <= span)
+        sent.identity.equals(&o.brief.identity()) && o.first.saturating_since(last) <= span
     }
 
     /// Whether `request` is the exchange's once more, which nobody answered, and its Message ID cannot
     /// have come round.
-    fn is_alike_and_waits(&self, index: usize, request: &Brief) -> bool {
-        let exchange = &self.exchanges[index];
-        let heard = exchange.answer.is_some() || exchange.reset.is_some();
-        let since = self.exchanges.len() - index;
+    fn is_alike_and_waits(&self, sent: &Sent, request: &Brief) -> bool {
+        let exchange = &self.exchanges[sent.exchange];
+        let heard = exchange.is_answered() || exchange.reset().is_some();
+        let since = self.exchanges.len() - sent.exchange;
         request.kind == Kind::Confirmable
-            && self.requests[index].equals(request)
+            && sent.identity.equals(&request.identity())
             && !heard
             && since < usize::from(u16::MAX) / 2
     }
 
     /// Whether the exchange's request went to the node that has this address.
     fn is_of_one_node(&self, index: usize, server: SocketAddr) -> bool {
-        let transmissions = self.exchanges[index].transmissions.iter();
+        let transmissions = self.exchanges[index].transmissions();
         let mut servers = transmissions.map(|t| t.to);
         servers.any(|to| to == server || self.known.are_one(to, server) == Some(true))
     }
@@ -195,10 +304,11 @@ impl<'a> Pairing<'a> {
         if brief.code.is_request() {
             return;
         }
+        let server = self.peer(o.src);
         match brief.kind {
-            Kind::Acknowledgement | Kind::Reset => self.acknowledged(o),
+            Kind::Acknowledgement | Kind::Reset => self.acknowledged(server, o),
             Kind::Confirmable | Kind::NonConfirmable if brief.code != Code::EMPTY => {
-                self.separate(o);
+                self.separate(server, o);
             }
             Kind::Confirmable | Kind::NonConfirmable => {}
         }
@@ -206,90 +316,95 @@ impl<'a> Pairing<'a> {
 
     /// The request that an ACK or RST names by its Message ID, and a response by its token, too. A client
     /// has as many with the same one as it has addresses.
-    fn named_by(&self, o: &Message<'_>) -> Option<usize> {
-        let latest = self.by_message_id.get(&(o.src, o.brief.message_id));
-        let latest = latest.copied();
-        let fits = |index: &usize| self.exchanges[*index].token == o.brief.token;
+    fn named_by(&self, server: Peer, o: &Message<'_>) -> Option<usize> {
+        let latest = self.by_message_id.get(&(server, o.brief.message_id));
+        let latest = latest.map(|sent| sent.exchange);
+        let fits = |index: &usize| self.exchanges[*index].token() == o.brief.token;
         if o.brief.code == Code::EMPTY || latest.is_none_or(|index| fits(&index)) {
             return latest;
         }
-        let other = self.by_token.get(&(o.src, o.brief.token)).copied();
-        let same_id = |index: &usize| self.exchanges[*index].message_id == o.brief.message_id;
+        let other = self.of_token(server, o);
+        let same_id = |index: &usize| self.exchanges[*index].message_id() == o.brief.message_id;
         other.filter(same_id).or(latest)
     }
 
     /// ACK and RST name the request by its Message ID.
-    fn acknowledged(&mut self, o: &Message<'_>) {
+    fn acknowledged(&mut self, server: Peer, o: &Message<'_>) {
         let brief = o.brief;
-        let index = self.named_by(o);
+        let index = self.named_by(server, o);
         let lifetime = self.options.exchange_lifetime();
         let index = index.filter(|index| {
-            let last = self.exchanges[*index].transmissions.last();
-            last.is_some_and(|t| o.complete.saturating_since(t.time) <= lifetime)
+            let last = self.exchanges[*index].last().time;
+            o.complete.saturating_since(last) <= lifetime
         });
         let Some(index) = index else {
             // An ACK or RST of something that this endpoint sent as a server.
             if brief.code != Code::EMPTY {
-                self.other.stray += 1;
+                self.counts.stray += 1;
             }
             return;
         };
         let exchange = &mut self.exchanges[index];
         match (brief.kind, brief.code) {
             (Kind::Reset, _) => {
-                exchange.reset.get_or_insert(o.complete);
+                exchange.reject(o.complete);
             }
             (_, Code::EMPTY) => {
-                exchange.acknowledged.get_or_insert(o.complete);
+                exchange.acknowledge(o.complete);
             }
             // "In a piggybacked response, the Message ID of the Confirmable request and the
             // Acknowledgement MUST match, and the tokens of the response and original request
             // MUST match" (RFC 7252 §5.3.2).
-            _ if brief.token == exchange.token
+            _ if brief.token == exchange.token()
                 || brief.lacks_token()
-                || self.requests[index].lacks_token() =>
+                || self.requests[index].lacks_token =>
             {
                 self.answer(index, o);
             }
-            _ => self.other.stray += 1,
+            _ => self.counts.stray += 1,
         }
     }
 
     fn answer(&mut self, index: usize, o: &Message<'_>) {
         let exchange = &mut self.exchanges[index];
-        match exchange.answer {
-            None => exchange.answer = Some(answer(o, self.requests[index])),
-            Some(_) if o.brief.in_q_block => {}
-            Some(_) => exchange.duplicates += 1,
+        match exchange.is_answered() {
+            false => {
+                let further = self.further.get(&index).copied();
+                let deregisters = self.requests[index].deregisters;
+                let continues_at = continues_at(o.brief, further).filter(|_| !deregisters);
+                exchange.set_answer(&answer(o, continues_at), &mut self.ends);
+            }
+            true if o.brief.in_q_block => {}
+            true => exchange.duplicate(),
         }
     }
 
     /// "In a separate response, just the tokens of the response and original request MUST
     /// match" (RFC 7252 §5.3.2).
-    fn separate(&mut self, o: &Message<'_>) {
-        if let Some(of) = self.again(o) {
+    fn separate(&mut self, server: Peer, o: &Message<'_>) {
+        if let Some(of) = self.again(server, o) {
             match of {
-                Of::Exchange(index) => self.exchanges[index].duplicates += 1,
+                Of::Exchange(index) => self.exchanges[index].duplicate(),
                 Of::Observation(index) => self.observations[index].duplicates += 1,
             }
             return;
         }
-        let token = (o.src, o.brief.token);
+        let token = (server, o.brief.token);
         // What has no number is no notification, and answers the latest request.
         let ended = self.deregistrations.get(&token).copied();
         let ended = ended
-            .filter(|index| o.brief.observe.is_none() && self.exchanges[*index].answer.is_none());
+            .filter(|index| o.brief.observe.is_none() && !self.exchanges[*index].is_answered());
         let of = match ended {
             Some(index) => {
                 self.answer(index, o);
                 Some(Of::Exchange(index))
             }
-            None => self.asked_or_observed(o),
+            None => self.asked_or_observed(server, o),
         };
         match of {
-            Some(of) => self.recent.keep(o, of),
-            None if self.is_of_a_group(o) => self.other.multicast_responses += 1,
-            None => self.other.stray += 1,
+            Some(of) => self.recent.keep(server, o, of),
+            None if self.is_of_a_group(o) => self.counts.multicast_responses += 1,
+            None => self.counts.stray += 1,
         }
     }
 
@@ -301,22 +416,22 @@ impl<'a> Pairing<'a> {
         asked.is_some_and(|asked| o.complete.saturating_since(*asked) <= lifetime)
     }
 
-    fn asked_or_observed(&mut self, o: &Message<'_>) -> Option<Of> {
+    fn asked_or_observed(&mut self, server: Peer, o: &Message<'_>) -> Option<Of> {
         let brief = o.brief;
-        let asked = self.by_token.get(&(o.src, brief.token)).copied();
+        let asked = self.of_token(server, o);
         let registration = self.registration(o, asked);
         if let Some(index) = registration {
             self.notify(index, o);
             return Some(Of::Exchange(index));
         }
-        let begun_before = || self.by_observer.contains_key(&(o.src, brief.token));
+        let begun_before = || self.by_observer.contains_key(&(server, brief.token));
         let pending = asked.filter(|index| !(self.is_pending(*index) && begun_before()));
         if let Some(index) = pending {
             self.answer(index, o);
             return Some(Of::Exchange(index));
         }
         brief.observe?;
-        Some(Of::Observation(self.begun_before(o)))
+        Some(Of::Observation(self.begun_before(server, o)))
     }
 
     /// The registration that `o` notifies by, and does not answer. A node that moves goes on
@@ -325,17 +440,17 @@ impl<'a> Pairing<'a> {
         let all = self.registrations.get(&o.brief.token);
         let all = all.into_iter().flatten().rev().copied();
         let mut all = all.take(MOST_REGISTRATIONS);
-        let answered = |index: usize| self.exchanges[index].answer.is_some();
+        let answered = |index: usize| self.exchanges[index].is_answered();
         let sent_here = |index: usize| {
-            let mut transmissions = self.exchanges[index].transmissions.iter();
+            let mut transmissions = self.exchanges[index].transmissions();
             transmissions.any(|t| t.to == o.src)
         };
         if let Some(asked) = asked {
             let waits = !answered(asked) && !self.is_pending(asked);
-            if waits || !(o.brief.observe.is_some() || self.requests[asked].registers()) {
+            if waits || !(o.brief.observe.is_some() || self.requests[asked].registers) {
                 return None;
             }
-            if answered(asked) && self.requests[asked].registers() {
+            if answered(asked) && self.requests[asked].registers {
                 return Some(asked);
             }
             return all.find(|index| answered(*index) && sent_here(*index));
@@ -354,7 +469,7 @@ impl<'a> Pairing<'a> {
         };
         // Its Message IDs go on.
         let step = |index: &usize| {
-            let last = self.exchanges[*index].notifications.last();
+            let last = self.exchanges[*index].notifications().last();
             let last = last.map_or(0, |last| last.message_id);
             o.brief.message_id.wrapping_sub(last)
         };
@@ -364,35 +479,28 @@ impl<'a> Pairing<'a> {
     /// Whether a registration waits for its ACK, which answers it. Until then the former one with its
     /// token is notified by.
     fn is_pending(&self, index: usize) -> bool {
-        let Exchange {
-            answer,
-            acknowledged,
-            confirmable,
-            ..
-        } = &self.exchanges[index];
-        *confirmable && answer.is_none() && acknowledged.is_none()
+        let exchange = &self.exchanges[index];
+        exchange.confirmable() && !exchange.is_answered() && exchange.acknowledged().is_none()
     }
 
     fn servers_of(&self, index: usize) -> impl Iterator<Item = SocketAddr> {
         let exchange = &self.exchanges[index];
-        let asked = exchange.transmissions.first().map(|t| t.to);
-        asked
-            .into_iter()
-            .chain(exchange.notifications.last().map(|n| n.from))
+        let notified = exchange.notifications().last().map(|n| n.from);
+        std::iter::once(exchange.first().to).chain(notified)
     }
 
     fn notify(&mut self, index: usize, o: &Message<'_>) {
-        if self.exchanges[index].answer.is_none() {
+        if !self.exchanges[index].is_answered() {
             return self.answer(index, o);
         }
-        self.other.notifications += 1;
-        self.exchanges[index].notifications.push(notification(o));
+        self.counts.notifications += 1;
+        self.exchanges[index].notify(notification(o));
     }
 
     /// The observation begun before the capture that `o` notifies by.
-    fn begun_before(&mut self, o: &Message<'_>) -> usize {
-        self.other.notifications += 1;
-        let key = (o.src, o.brief.token);
+    fn begun_before(&mut self, server: Peer, o: &Message<'_>) -> usize {
+        self.counts.notifications += 1;
+        let key = (server, o.brief.token);
         let new = self.observations.len();
         let index = *self.by_observer.entry(key).or_insert(new);
         if index == new {
@@ -409,27 +517,29 @@ impl<'a> Pairing<'a> {
         index
     }
 
-    fn end(mut self) -> Paired {
-        let mut wanted: Vec<bool> = self.requests.iter().map(|r| !r.deregisters()).collect();
+    /// What there was, when everything was taken; what was counted beside it goes to `other`.
+    pub(super) fn end(mut self, other: &mut Other) -> Paired {
+        let mut wanted: Vec<bool> = self.requests.iter().map(|r| !r.deregisters).collect();
         for index in self.join_continued() {
             wanted[index] = false;
         }
         let requests = self.exchanges.iter().zip(&self.requests);
         for ((exchange, request), wanted) in requests.zip(&mut wanted) {
-            let arrived = !exchange.confirmable || exchange.acknowledged.is_some();
-            let silent = request.wants_none && arrived && exchange.reset.is_none();
-            if *wanted && silent && exchange.answer.is_none() {
+            let arrived = !exchange.confirmable() || exchange.acknowledged().is_some();
+            let silent = request.wants_none && arrived && exchange.reset().is_none();
+            if *wanted && silent && !exchange.is_answered() {
                 *wanted = false;
-                self.other.wants_none += 1;
+                self.counts.wants_none += 1;
             }
             let after_end = self.options.end.is_some_and(|end| exchange.sent_at() > end);
-            if *wanted && after_end && exchange.answer.is_none() {
+            if *wanted && after_end && !exchange.is_answered() {
                 *wanted = false;
-                self.other.after_end += 1;
+                self.counts.after_end += 1;
             }
         }
         let mut wanted = wanted.into_iter();
         self.exchanges.retain(|_| wanted.next().unwrap_or(true));
+        self.counts.add_to(other);
         Paired {
             exchanges: self.exchanges,
             observations: self.observations,
@@ -437,9 +547,9 @@ impl<'a> Pairing<'a> {
     }
 }
 
-fn answer(o: &Message<'_>, request: &Brief) -> Answer {
+fn answer(o: &Message<'_>, continues_at: Option<usize>) -> Answer {
     Answer {
-        continues_at: continues_at(request, o.brief),
+        continues_at,
         etag: o.brief.blocks.as_ref().and_then(|blocks| blocks.etag),
         number: o.brief.observe,
         time: o.complete,
@@ -463,43 +573,13 @@ fn notification(o: &Message<'_>) -> Notification {
     }
 }
 
-/// Where the block after the one in `response` to `request` begins; none after the last, nor if
-/// the request only ends an observation (RFC 7641 §3.6): nobody wants that body.
-fn continues_at(request: &Brief, response: &Brief) -> Option<usize> {
-    if request.deregisters() {
-        return None;
-    }
+/// Where the block after the one in `response` begins; none after the last. `further` is where the one
+/// after that of its request begins. Who only ends an observation (RFC 7641 §3.6) does not want
+/// that body.
+fn continues_at(response: &Brief, further: Option<usize>) -> Option<usize> {
     match response.blocks.as_ref().and_then(|blocks| blocks.block2) {
         Some(block) if block.more => Some(block.offset() + block.size.bytes()),
-        None if response.code == Code::CONTINUE => {
-            let blocks = request.blocks.as_ref()?;
-            Some(blocks.block1?.offset() + blocks.payload)
-        }
+        None if response.code == Code::CONTINUE => further,
         _ => None,
-    }
-}
-
-fn begin(client: SocketAddr, o: &Message<'_>, transmission: Transmission) -> Exchange {
-    let brief = o.brief;
-    let blocks = brief.blocks.as_ref();
-    let offsets = blocks
-        .into_iter()
-        .flat_map(|blocks| [blocks.block1, blocks.block2]);
-    Exchange {
-        client,
-        message_id: brief.message_id,
-        token: brief.token,
-        confirmable: brief.kind == Kind::Confirmable,
-        method: brief.code,
-        resource: brief.resource.clone().unwrap_or_default(),
-        protocol: o.protocol.cloned(),
-        transmissions: vec![transmission],
-        acknowledged: None,
-        reset: None,
-        answer: None,
-        duplicates: 0,
-        offset: offsets.flatten().map(Block::offset).max().unwrap_or(0),
-        request_tag: blocks.and_then(|blocks| blocks.request_tag),
-        notifications: Vec::new(),
     }
 }

@@ -10,12 +10,14 @@
 //! than half of the pause pass, and five usual ones, before it asked.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use units::SimTime;
 
 use super::{Unseen, limit};
-use crate::analysis::{Exchange, Flow, Observation, Pause, median};
+use crate::analysis::{AllPauses, Exchange, Flow, Observation, Pause, median};
 
 /// From an announcement to what comes of it, in round trips of the flow: by way of an agent, the
 /// client learns of it and asks.
@@ -27,15 +29,13 @@ const MOST_NEAR: usize = 64;
 /// The pauses of a flow.
 pub(crate) struct Pauses<'f> {
     flow: &'f Flow,
-    all: Vec<Pause>,
-    /// By each, of which instant the change is that has it.
-    taken: Vec<Option<SimTime>>,
-    /// When the first and the last response were received.
-    ends: Option<(SimTime, SimTime)>,
+    all: AllPauses<'f>,
+    /// Of those that a change has, of which instant that is.
+    taken: BTreeMap<usize, SimTime>,
     /// Until when somebody waits, of the exchanges up to each.
     waits: Vec<SimTime>,
     /// How many exchanges before each were lost or sent again.
-    troubled: Vec<usize>,
+    troubled: Vec<u32>,
     /// How far apart are seen what happens at once.
     tolerance: Duration,
     /// For how long at most a client that goes on asking asks nothing.
@@ -45,24 +45,24 @@ pub(crate) struct Pauses<'f> {
 impl<'f> Pauses<'f> {
     pub(crate) fn of(flow: &'f Flow) -> Pauses<'f> {
         let all = flow.pauses();
-        let mut times: Vec<Duration> = flow.exchanges.iter().filter_map(Exchange::rtt).collect();
-        times.sort_unstable();
-        let tolerance = median(&times).unwrap_or_default() * ROUND_TRIPS;
+        let tolerance = {
+            let mut times: Vec<Duration> =
+                flow.exchanges.iter().filter_map(Exchange::rtt).collect();
+            times.sort_unstable();
+            median(&times).unwrap_or_default() * ROUND_TRIPS
+        };
         let (mut waits, mut troubled) = (Vec::new(), vec![0]);
-        let (mut latest, mut count) = (SimTime::ZERO, 0);
+        let (mut latest, mut count) = (SimTime::ZERO, 0_u32);
         for exchange in &flow.exchanges {
             latest = latest.max(waits_until(exchange, tolerance));
-            count += usize::from(is_troubled(exchange));
+            count += u32::from(is_troubled(exchange));
             waits.push(latest);
             troubled.push(count);
         }
         let rest = limit(&all, false);
-        let responses = flow.responses();
-        let ends = responses.first().zip(responses.last());
         Pauses {
             flow,
-            taken: vec![None; all.len()],
-            ends: ends.map(|(first, last)| (first.received, last.received)),
+            taken: BTreeMap::new(),
             all,
             waits,
             troubled,
@@ -71,33 +71,36 @@ impl<'f> Pauses<'f> {
         }
     }
 
-    pub(crate) fn all(&self) -> &[Pause] {
+    pub(crate) fn all(&self) -> &AllPauses<'f> {
         &self.all
     }
 
     pub(crate) fn is_taken(&self, at: usize) -> bool {
-        self.taken[at].is_some()
+        self.taken.contains_key(&at)
     }
 
     /// Gives a pause to the change of `instant`, unless another one has it.
     pub(crate) fn take(&mut self, at: usize, instant: SimTime) -> Result<Pause, Unseen> {
-        match self.taken[at] {
-            Some(other) => Err(Unseen::Shared(other)),
-            None => {
-                self.taken[at] = Some(instant);
-                Ok(self.all[at])
+        match self.taken.entry(at) {
+            Entry::Occupied(other) => Err(Unseen::Shared(*other.get())),
+            Entry::Vacant(free) => {
+                free.insert(instant);
+                Ok(self.all.at(at))
             }
         }
     }
 
     /// The pause of a change that lasts from `start` to `end`, whether or not somebody waits in it.
     pub(crate) fn around(&self, start: SimTime, end: SimTime) -> Result<usize, Unseen> {
-        let (first, last) = self.ends.ok_or(Unseen::NoneAfter)?;
+        let (first, last) = self.all.span().ok_or(Unseen::NoneAfter)?;
         let shared = |from: SimTime, to: SimTime| to.min(end).saturating_since(from.max(start));
-        let of = |at: usize| shared(self.all[at].before.received, self.all[at].after.received);
-        let from = self.all.partition_point(|p| p.after.received < start);
-        let touching = from..self.all.partition_point(|p| p.before.received <= end);
-        let best = touching.max_by_key(|at| (of(*at), self.all[*at].duration(), Reverse(*at)));
+        let of = |at: usize| {
+            let pause = self.all.at(at);
+            shared(pause.before.received, pause.after.received)
+        };
+        let from = self.all.ended_while(|time| time < start);
+        let touching = from..self.all.begun_while(|time| time <= end);
+        let best = touching.max_by_key(|at| (of(*at), self.all.at(*at).duration(), Reverse(*at)));
         let most = best.map(of).unwrap_or_default();
         // What comes before the first response and after the last one is no pause.
         if shared(start, first) > most || end < first {
@@ -111,22 +114,22 @@ impl<'f> Pauses<'f> {
 
     /// The pause of a change that is seen at `instant`.
     pub(crate) fn near(&self, instant: SimTime) -> Result<usize, Unseen> {
-        let (first, last) = self.ends.ok_or(Unseen::NoneAfter)?;
+        let (first, last) = self.all.span().ok_or(Unseen::NoneAfter)?;
         let (from, to) = self.around_instant(instant);
         if to < first {
             return Err(Unseen::NoneBefore);
         }
-        let here = self.all.partition_point(|p| p.after.received < instant);
+        let here = self.all.ended_while(|time| time < instant);
         let behind = (0..here).rev().take(MOST_NEAR);
-        let behind = behind.take_while(|at| self.all[*at].after.received >= from);
+        let behind = behind.take_while(|at| self.all.at(*at).after.received >= from);
         let ahead = (here..self.all.len()).take(MOST_NEAR);
-        let ahead = ahead.take_while(|at| self.all[*at].before.received <= to);
+        let ahead = ahead.take_while(|at| self.all.at(*at).before.received <= to);
         let candidates: Vec<usize> = ahead.chain(behind).collect();
         let apart = |at: &usize| match *at < here {
             true => here - at,
             false => at - here,
         };
-        let changes_address = |at: &&usize| self.all[**at].changes_address();
+        let changes_address = |at: &&usize| self.all.at(**at).changes_address();
         let of_address = candidates.iter().filter(changes_address);
         if let Some(at) = of_address.min_by_key(|at| apart(at)) {
             return Ok(*at);
@@ -136,7 +139,7 @@ impl<'f> Pauses<'f> {
             return Err(Unseen::NoneAfter);
         }
         let waited = candidates.iter().filter(|at| self.waits_in(**at, instant));
-        let longest = waited.max_by_key(|at| (self.all[**at].duration(), Reverse(apart(at))));
+        let longest = waited.max_by_key(|at| (self.all.at(**at).duration(), Reverse(apart(at))));
         longest.copied().ok_or(Unseen::NotAsked)
     }
 
@@ -157,7 +160,7 @@ impl<'f> Pauses<'f> {
 
     /// Whether somebody asks on in a pause and waits at `instant`, or in vain.
     fn waits_in(&self, at: usize, instant: SimTime) -> bool {
-        let Pause { before, after } = &self.all[at];
+        let Pause { before, after } = self.all.at(at);
         let (from, to) = self.around_instant(instant);
         let from = from.max(before.received + Duration::from_nanos(1));
         let waits = self.is_troubled(at) || self.waits_between(from, to.min(after.received));
@@ -171,7 +174,7 @@ impl<'f> Pauses<'f> {
 
     /// Whether something that was asked in a pause was lost or sent again.
     fn is_troubled(&self, at: usize) -> bool {
-        let Pause { before, after } = &self.all[at];
+        let Pause { before, after } = self.all.at(at);
         let sent = self.sent_until(after.received);
         let begun = self.sent_until(before.sent).min(sent);
         self.troubled[sent] > self.troubled[begun]
@@ -179,7 +182,7 @@ impl<'f> Pauses<'f> {
 
     /// Whether somebody asks, or waits, before a pause has gone on for long.
     fn goes_on(&self, at: usize) -> bool {
-        let Pause { before, after } = &self.all[at];
+        let Pause { before, after } = self.all.at(at);
         let just_after = before.received + Duration::from_nanos(1);
         let half = after.received.saturating_since(before.received) / 2;
         self.waits_between(just_after, before.received + half.max(self.rest))
@@ -195,16 +198,16 @@ impl<'f> Pauses<'f> {
 /// Until when somebody waits for a response: of a registered observation (RFC 7641) for good, to
 /// a request without a response for a while after it was sent last.
 fn waits_until(exchange: &Exchange, tolerance: Duration) -> SimTime {
-    let answered = exchange.answer.map(|answer| match answer.number {
+    let answered = exchange.answer().map(|answer| match answer.number {
         Some(_) => SimTime::FAR_FUTURE,
         None => answer.time,
     });
-    let sent = exchange.transmissions.last().map(|t| t.time);
-    let given_up = exchange.reset.or(sent.map(|sent| sent + tolerance));
-    answered.or(given_up).unwrap_or(exchange.sent_at())
+    let given_up = exchange.reset();
+    let given_up = given_up.unwrap_or_else(|| exchange.last().time + tolerance);
+    answered.unwrap_or(given_up)
 }
 
 /// Whether a request was lost or had to be sent again.
 fn is_troubled(exchange: &Exchange) -> bool {
-    exchange.answer.is_none() || exchange.retransmissions() > 0
+    !exchange.is_answered() || exchange.retransmissions() > 0
 }

@@ -46,7 +46,7 @@ pub(crate) fn join<'r>(flow: Option<&Flow>, records: &[&'r NodeHandover]) -> Vec
     let mut pauses = Pauses::of(flow);
     let mut joined = Vec::new();
     for at in 0..pauses.all().len() {
-        let pause = pauses.all()[at];
+        let pause = pauses.all().at(at);
         if !pause.changes_address() {
             continue;
         }
@@ -75,12 +75,12 @@ pub(crate) fn join<'r>(flow: Option<&Flow>, records: &[&'r NodeHandover]) -> Vec
         by_events.push(given(flow, &mut pauses, record, at));
     }
     joined.extend(by_events.into_iter().rev());
-    let unexplained = |at: &usize| pauses.all()[*at].changes_address() && !pauses.is_taken(*at);
+    let unexplained = |at: &usize| pauses.all().at(*at).changes_address() && !pauses.is_taken(*at);
     let unexplained = (0..pauses.all().len()).filter(unexplained);
     joined.extend(unexplained.map(|at| Joined {
         record: None,
         by: By::Address,
-        gap: Ok(flow.gap(&pauses.all()[at])),
+        gap: Ok(flow.gap(&pauses.all().at(at))),
     }));
     joined
 }
@@ -114,7 +114,7 @@ fn around(pauses: &Pauses<'_>, record: &NodeHandover) -> Found {
     let held = record.spans.get(&Phase::HOLD).is_some();
     let start = left.unwrap_or(end).min(end);
     let at = pauses.around(start, end);
-    let of_address = at.is_ok_and(|at| pauses.all()[at].changes_address());
+    let of_address = at.is_ok_and(|at| pauses.all().at(at).changes_address());
     // One that was over in a moment may have left nobody who answers for longer.
     let in_vain = || at.is_ok_and(|at| pauses.waits_in_vain(at));
     Found {

@@ -133,7 +133,7 @@ fn of_two_changes_in_one_pause_the_later_one_has_it() {
 fn a_change_of_address_and_its_announcement_are_one_handover() {
     let mut exchanges = away();
     for exchange in &mut exchanges[40..] {
-        exchange.answer.as_mut().unwrap().from = THERE.parse().unwrap();
+        exchange.change_answer(|answer| answer.from = THERE.parse().unwrap());
     }
     assert_eq!(
         shown(&flow(exchanges.clone(), &[])),
@@ -194,22 +194,21 @@ fn a_confirmable_request_that_was_sent_again_waits() {
 #[test]
 fn notifications_end_and_begin_pauses_like_responses() {
     let mut registration = poll(0);
-    registration.answer.as_mut().unwrap().number = Some(1);
+    registration.change_answer(|answer| answer.number = Some(1));
     let times = (1..10).chain(50..60).map(|n| 10 * n);
-    registration.notifications = times
-        .map(|ms| Notification {
-            time: at(ms),
-            from: HOME.parse().unwrap(),
-            message_id: ms as u16,
-            number: Some(ms as u32),
-            confirmable: false,
-            continues: false,
-            hop: None,
-        })
-        .collect();
+    let notified = times.map(|ms| Notification {
+        time: at(ms),
+        from: HOME.parse().unwrap(),
+        message_id: ms as u16,
+        number: Some(ms as u32),
+        confirmable: false,
+        continues: false,
+        hop: None,
+    });
+    registration.notifications_mut().extend(notified);
     let mut observed = flow(vec![registration], &[300]);
     assert_eq!(shown(&observed), [(By::Binding, Ok(410))]);
-    observed.exchanges[0].notifications.truncate(9);
+    observed.exchanges[0].notifications_mut().truncate(9);
     // It goes on to be observed: a poll of the same resource shows that.
     observed.exchanges.push(lost(400));
     assert_eq!(shown(&observed), [(By::Binding, Err(Unseen::NoneAfter))]);
@@ -233,14 +232,15 @@ fn link(src: u8, dst: u8) -> Option<Link> {
 /// The flow of [`away`] whose responses cross these links, one by one, then the last one.
 fn by_way_of(links: &[Option<Link>]) -> Flow {
     let mut exchanges = away();
-    let answers = exchanges.iter_mut().filter_map(|e| e.answer.as_mut());
+    let answered = exchanges.iter_mut().filter(|e| e.is_answered());
     let last = links.last().copied().flatten();
     let links = links.iter().copied().chain(std::iter::repeat(last));
-    answers.zip(links).for_each(|(answer, link)| {
-        answer.hop = link.map(|link| Hop {
+    answered.zip(links).for_each(|(exchange, link)| {
+        let hop = link.map(|link| Hop {
             link,
             hop_limit: 64,
         });
+        exchange.change_answer(|answer| answer.hop = hop);
     });
     flow(exchanges, &[])
 }
@@ -304,11 +304,13 @@ fn other_hops_of_one_way_and_routers_in_turns_are_no_handover() {
 fn seen_at(hops: &[(Option<Link>, u8)]) -> Flow {
     let links: Vec<_> = hops.iter().map(|(link, _)| *link).collect();
     let mut flow = by_way_of(&links);
-    let answers = flow.exchanges.iter_mut().flat_map(|e| &mut e.answer);
-    for (answer, (_, hop_limit)) in answers.zip(hops) {
-        if let Some(hop) = &mut answer.hop {
-            hop.hop_limit = *hop_limit;
-        }
+    let answered = flow.exchanges.iter_mut().filter(|e| e.is_answered());
+    for (exchange, (_, hop_limit)) in answered.zip(hops) {
+        exchange.change_answer(|answer| {
+            if let Some(hop) = &mut answer.hop {
+                hop.hop_limit = *hop_limit;
+            }
+        });
     }
     flow
 }
@@ -386,7 +388,7 @@ fn of_two_handovers_in_one_pause_the_events_of_the_later_one_have_it() {
     // And over to a third router, whose address answers.
     let mut exchanges = away();
     for exchange in &mut exchanges[40..] {
-        exchange.answer.as_mut().unwrap().from = THERE.parse().unwrap();
+        exchange.change_answer(|answer| answer.from = THERE.parse().unwrap());
     }
     let records = [record(95, 200, HOME), record(210, 399, THERE)];
     let onwards = joined(&flow(exchanges, &[]), &records);
@@ -398,7 +400,7 @@ fn of_two_handovers_in_one_pause_the_events_of_the_later_one_have_it() {
 fn a_change_of_address_that_no_record_led_to_belongs_to_the_one_it_lies_in() {
     let mut exchanges = away();
     for exchange in &mut exchanges[40..] {
-        exchange.answer.as_mut().unwrap().from = THERE.parse().unwrap();
+        exchange.change_answer(|answer| answer.from = THERE.parse().unwrap());
     }
     let flow = flow(exchanges, &[]);
     let within = joined(&flow, &[record(95, 399, HOME)]);
@@ -472,8 +474,8 @@ fn apart(flow: &Flow, gaps: Vec<&Gap>) -> Result<(), TestCaseError> {
     let pauses = flow.pauses();
     let mut ends: Vec<(SimTime, SimTime)> = Vec::new();
     for gap in gaps {
-        let pause = |p: &&Pause| p.before == gap.before && p.after == gap.after;
-        prop_assert!(pauses.iter().any(|p| pause(&p)));
+        let pause = |p: Pause| p.before == gap.before && p.after == gap.after;
+        prop_assert!(pauses.iter().any(pause));
         ends.push((gap.before.received, gap.after.received));
     }
     ends.sort_unstable();
@@ -495,7 +497,7 @@ proptest! {
         let flow = flow(exchanges, &announced);
         let handovers = flow.handovers();
         apart(&flow, handovers.iter().filter_map(|h| h.gap.as_ref().ok()).collect())?;
-        let addresses = flow.pauses().iter().filter(|p| p.changes_address()).count();
+        let addresses = flow.pauses().iter().filter(Pause::changes_address).count();
         prop_assert_eq!(handovers.iter().filter(|h| h.by() == By::Address).count(), addresses);
         let gaps = flow.gaps();
         let shown = handovers.iter().filter_map(|h| h.gap.as_ref().ok());

@@ -110,6 +110,7 @@ impl Bench {
             answered,
             failed,
             reasons: BTreeMap::new(),
+            waited: None,
         };
         self.event(client, kind);
     }
@@ -137,10 +138,7 @@ fn expected(of: Scope, metric: Metric, condition: &str) -> Expected {
 fn exchange(answered_ms: Option<u64>) -> Exchange {
     let peer = "[2001:db8::1]:5683".parse().unwrap();
     let answer = answered_ms.map(|ms| (SimTime::ZERO + Duration::from_millis(ms), peer));
-    Exchange {
-        confirmable: true,
-        ..Exchange::of_test(1, &[SimTime::ZERO], peer, answer)
-    }
+    Exchange::of_test(1, &[SimTime::ZERO], peer, answer).made_confirmable()
 }
 
 fn handover(delay_s: Option<f64>) -> Handover {

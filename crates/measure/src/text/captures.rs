@@ -362,7 +362,7 @@ fn by_text(handover: &Handover, start: SimTime) -> String {
 fn by_protocol(exchanges: &[Exchange]) -> BTreeMap<&Protocol, Vec<&Exchange>> {
     let mut by_protocol: BTreeMap<&Protocol, Vec<&Exchange>> = BTreeMap::new();
     for exchange in exchanges {
-        if let Some(protocol) = &exchange.protocol {
+        if let Some(protocol) = exchange.protocol() {
             by_protocol.entry(protocol).or_default().push(exchange);
         }
     }
@@ -405,16 +405,16 @@ fn skipped(out: &mut String, hidden: &mut usize) {
 }
 
 fn row(out: &mut String, e: &Exchange, start: SimTime) {
-    let (answered, rtt, by) = match (&e.answer, e.rtt()) {
+    let (answered, rtt, by) = match (e.answer(), e.rtt()) {
         (Some(a), Some(rtt)) => (
             since(start, a.time),
             milliseconds(rtt),
             format!("{} {}", a.from, a.code),
         ),
-        _ if e.reset.is_some() => ("-".into(), "-".into(), "nobody: rejected (RST)".into()),
+        _ if e.reset().is_some() => ("-".into(), "-".into(), "nobody: rejected (RST)".into()),
         _ => ("-".into(), "-".into(), "nobody: lost".into()),
     };
-    let again = match e.duplicates {
+    let again = match e.duplicates() {
         0 => String::new(),
         n => format!(", {n} more copies"),
     };
@@ -422,10 +422,10 @@ fn row(out: &mut String, e: &Exchange, start: SimTime) {
         out,
         format_args!(
             "  {:>10} {:>4} {:>14} {answered:>14} {rtt:>12} {:>5}  {by}{again}",
-            e.message_id,
-            if e.confirmable { "CON" } else { "NON" },
+            e.message_id(),
+            if e.confirmable() { "CON" } else { "NON" },
             since(start, e.sent_at()),
-            e.transmissions.len(),
+            1 + e.retransmissions(),
         ),
     );
 }
@@ -440,10 +440,10 @@ fn notable(flow: &Flow) -> Vec<bool> {
     }
     edges.sort_unstable();
     let marked = |e: &Exchange| {
-        let answer = e.answer.map(|a| a.time);
+        let answer = e.answered_at();
         answer.is_none_or(|time| edges.binary_search(&time).is_ok())
             || e.retransmissions() > 0
-            || e.duplicates > 0
+            || e.duplicates() > 0
     };
     let mut shown = vec![false; flow.exchanges.len()];
     for (index, exchange) in flow.exchanges.iter().enumerate() {

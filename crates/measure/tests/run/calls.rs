@@ -27,6 +27,7 @@ fn events_with(asked: u64, reasons: &[(&str, u64)]) -> Vec<Event> {
         answered: asked - count,
         failed: count,
         reasons: reasons.collect(),
+        waited: None,
     };
     events.push(event(200_000, "client", drained));
     events

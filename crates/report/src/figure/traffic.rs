@@ -24,7 +24,7 @@ fn series<'a>(
     at: impl Fn(&Run, units::SimTime) -> f64,
     run: &Run,
 ) -> Vec<Series> {
-    let id = |e: &Exchange| f64::from(e.message_id);
+    let id = |e: &Exchange| f64::from(e.message_id());
     let made = |name: &str, shape, colour, mut points: Vec<(f64, f64)>| {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         Series {
@@ -38,12 +38,12 @@ fn series<'a>(
     let requests = all.map(|e| (at(run, e.sent_at()), id(e))).collect();
     let answered = exchanges
         .clone()
-        .filter_map(|e| Some((at(run, e.answer?.time), id(e))));
+        .filter_map(|e| Some((at(run, e.answered_at()?), id(e))));
     let again = exchanges
         .clone()
-        .flat_map(|e| e.transmissions[1..].iter().map(move |t| (t.time, id(e))));
+        .flat_map(|e| e.again().iter().map(move |t| (t.time, id(e))));
     let again = again.map(|(time, id)| (at(run, time), id)).collect();
-    let lost = exchanges.filter(|e| e.answer.is_none());
+    let lost = exchanges.filter(|e| !e.is_answered());
     let lost = lost.map(|e| (at(run, e.sent_at()), id(e))).collect();
     vec![
         made("request", Shape::Dots, 0, requests),
@@ -60,7 +60,7 @@ pub fn around(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
     let pad = (after.time_s - before.time_s).max(0.02) * 0.35;
     let (from, to) = (before.time_s - pad, after.time_s + pad);
     let inside = |e: &&Exchange| {
-        let end = e.answer.map_or(e.sent_at(), |a| a.time);
+        let end = e.answered_at().unwrap_or(e.sent_at());
         run.seconds(end) >= from && run.seconds(e.sent_at()) <= to
     };
     let near = flow.exchanges.iter().filter(inside);
@@ -201,7 +201,7 @@ fn message_ids(run: &Run, i: usize, name: &str, flow: &Flow) -> Block {
 /// What an observer was notified of, if the flow has any.
 fn notifications(run: &Run, i: usize, name: &str, flow: &Flow) -> Option<Block> {
     let counts = flow.notifications()?;
-    let all = || flow.exchanges.iter().flat_map(|e| &e.notifications);
+    let all = || flow.exchanges.iter().flat_map(|e| e.notifications());
     let points = |confirmable: bool| {
         let chosen = all().filter(|n| n.confirmable == confirmable);
         // One that ends its observation has no number.
@@ -242,7 +242,7 @@ fn rtt(run: &Run, i: usize, name: &str, flow: &Flow) -> Block {
         let chosen = flow
             .exchanges
             .iter()
-            .filter(move |e| (e.transmissions.len() > 1) == again);
+            .filter(move |e| (e.retransmissions() > 0) == again);
         let points =
             chosen.filter_map(|e| Some((run.seconds(e.sent_at()), e.rtt()?.as_secs_f64() * 1e3)));
         let mut points: Vec<(f64, f64)> = points.collect();
@@ -353,8 +353,8 @@ fn signalling(run: &Run) -> [String; 2] {
     let exchanges = run.clients.iter().flat_map(|(_, a)| &a.signalling);
     let (mut protocols, mut resources) = (BTreeSet::new(), BTreeSet::new());
     for exchange in exchanges {
-        protocols.extend(exchange.protocol.as_ref());
-        resources.insert(&*exchange.resource);
+        protocols.extend(exchange.protocol());
+        resources.insert(&**exchange.resource());
     }
     let labels: Vec<&str> = protocols.iter().map(|protocol| protocol.label()).collect();
     let name = match labels.is_empty() {
@@ -439,13 +439,22 @@ fn asked(run: &Run) -> Vec<Block> {
             known(tally.failed),
             known(tally.never_sent),
             (tally.delivery_percent).map_or_else(|| "-".into(), |p| format!("{p:.2} %")),
+            (tally.waited).map_or_else(|| "-".into(), |waited| waited.to_string()),
         ]
     };
     let counts = tallies.iter().map(row).collect();
     let mut blocks = vec![
         Block::Text("By the clients' own account; what was never sent is in no capture, and how long a request waited in its client is in no round-trip time.".into()),
         table(
-            ["client", "asked", "answered", "failed", "never sent", "delivered"],
+            [
+                "client",
+                "asked",
+                "answered",
+                "failed",
+                "never sent",
+                "delivered",
+                "waited before they were sent",
+            ],
             counts,
         ),
     ];

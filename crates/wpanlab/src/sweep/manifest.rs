@@ -14,6 +14,7 @@ use topology::Assignment;
 use super::Point;
 use crate::backend::{How, own_binary};
 use crate::cli::{HowArgs, RunArgs};
+use crate::failure::Refused;
 use crate::made::command_line;
 use crate::verify;
 
@@ -107,15 +108,14 @@ impl Manifest {
         let text = dir
             .files()
             .read_to_string(&path)
-            .with_context(|| format!("{}: is no sweep to resume", dir.root().display()))?;
+            .with_context(|| Refused(format!("{}: is no sweep to resume", dir.root().display())))?;
         let before: Manifest = serde_json::from_str(&text)
             .with_context(|| format!("{}: --force starts over", path.display()))?;
         let lock = lock(dir)?;
         if let Some(difference) = self.difference(&before) {
-            bail!(
-                "{} is of another sweep: {difference}; --force starts over",
-                dir.root().display()
-            );
+            let root = dir.root().display();
+            let text = format!("{root} is of another sweep: {difference}; --force starts over");
+            return Err(Refused(text).into());
         }
         let points = points(before.seeds[0])?;
         for point in &points {
@@ -127,12 +127,13 @@ impl Manifest {
             let now = point.plan.to_yaml();
             if stored != now.as_bytes() {
                 let place = verify::place(&path, &stored, now.as_bytes());
-                bail!(
+                let text = format!(
                     "{} is of another topology: {} differs {place}\nfirst there, then now; --force \
                      starts over",
                     dir.root().display(),
                     path.display()
                 );
+                return Err(Refused(text).into());
             }
         }
         let written = dir.files().replace(&path, self.text()?.as_bytes());

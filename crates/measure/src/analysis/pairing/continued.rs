@@ -18,7 +18,7 @@ impl Pairing<'_> {
         }
         let mut asked: HashMap<SocketAddr, Vec<usize>> = HashMap::new();
         for (index, exchange) in self.exchanges.iter().enumerate() {
-            let to = exchange.transmissions[0].to;
+            let to = exchange.first().to;
             asked.entry(to).or_default().push(index);
         }
         let mut joined = Vec::new();
@@ -40,8 +40,8 @@ impl Pairing<'_> {
     ) -> bool {
         let (before, after) = (&self.exchanges[from], &self.exchanges[to]);
         let heard =
-            before.answer.is_some() || before.reset.is_some() || before.acknowledged.is_some();
-        let servers = [before, after].map(|exchange| exchange.transmissions[0].to);
+            before.is_answered() || before.reset().is_some() || before.acknowledged().is_some();
+        let servers = [before, after].map(|exchange| exchange.first().to);
         if heard || self.known.are_one(servers[0], servers[1]) == Some(false) {
             return false;
         }
@@ -66,13 +66,6 @@ impl Pairing<'_> {
 
     fn join(&mut self, from: usize, to: usize) {
         let after = self.exchanges[to].clone();
-        let before = &mut self.exchanges[from];
-        before.transmissions.extend(after.transmissions);
-        before.transmissions.sort_by_key(|t| t.time);
-        before.acknowledged = after.acknowledged;
-        before.reset = after.reset;
-        before.answer = after.answer;
-        before.duplicates += after.duplicates;
-        before.notifications.extend(after.notifications);
+        self.exchanges[from].join(&after, &mut self.ends);
     }
 }

@@ -6,14 +6,14 @@
 //! again from where its node has moved to.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::time::Duration;
 
 use coap::Kind;
 use units::SimTime;
 
 use super::super::clients::Message;
-use super::super::message::Brief;
-use super::Pairing;
+use super::super::message::Identity;
+use super::{Pairing, Peer};
 
 /// What a message was taken for.
 #[derive(Clone, Copy, Debug)]
@@ -24,26 +24,33 @@ pub(super) enum Of {
 
 /// The latest message of each server with each Message ID.
 #[derive(Debug, Default)]
-pub(super) struct Recent(HashMap<(SocketAddr, u16), (Brief, SimTime, Of)>);
+pub(super) struct Recent(HashMap<(Peer, u16), (Identity, SimTime, Of)>);
 
 impl Recent {
-    pub(super) fn keep(&mut self, o: &Message<'_>, of: Of) {
-        let key = (o.src, o.brief.message_id);
-        self.0.insert(key, (o.brief.clone(), o.complete, of));
+    pub(super) fn keep(&mut self, server: Peer, o: &Message<'_>, of: Of) {
+        let key = (server, o.brief.message_id);
+        self.0.insert(key, (o.brief.identity(), o.complete, of));
+    }
+
+    /// Forgets those that were received longer ago than `lifetime`.
+    pub(super) fn forget(&mut self, now: SimTime, lifetime: Duration) {
+        self.0
+            .retain(|_, (_, time, _)| now.saturating_since(*time) <= lifetime);
     }
 }
 
 impl Pairing<'_> {
     /// What `o` was taken for when it was received before.
-    pub(super) fn again(&mut self, o: &Message<'_>) -> Option<Of> {
+    pub(super) fn again(&self, server: Peer, o: &Message<'_>) -> Option<Of> {
         let lifetime = match o.brief.kind {
             Kind::Confirmable => self.options.exchange_lifetime(),
             _ => self.options.non_lifetime(),
         };
-        let same = |(brief, time, _): &&(Brief, SimTime, Of), within| {
-            brief.equals(o.brief) && o.complete.saturating_since(*time) <= within
+        let identity = o.brief.identity();
+        let same = |(known, time, _): &&(Identity, SimTime, Of), within| {
+            known.equals(&identity) && o.complete.saturating_since(*time) <= within
         };
-        let here = self.recent.0.get(&(o.src, o.brief.message_id));
+        let here = self.recent.0.get(&(server, o.brief.message_id));
         if let Some((_, _, of)) = here.filter(|known| same(known, lifetime)) {
             return Some(*of);
         }
@@ -52,9 +59,10 @@ impl Pairing<'_> {
         }
         // It was the last thing that the observer received.
         let all = self.registrations.get(&o.brief.token)?.iter().rev();
-        let mut last = all.filter_map(|index| self.exchanges[*index].notifications.last());
+        let mut last = all.filter_map(|index| self.exchanges[*index].notifications().last());
         let last = last.find(|last| last.message_id == o.brief.message_id && last.confirmable)?;
-        let before = self.recent.0.get(&(last.from, last.message_id));
+        let from = self.peers.get(&last.from)?;
+        let before = self.recent.0.get(&(*from, last.message_id));
         let before = before.filter(|known| same(known, self.options.max_transmit_span));
         before.map(|(_, _, of)| *of)
     }
