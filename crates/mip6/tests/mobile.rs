@@ -681,7 +681,8 @@ fn a_correspondent_without_route_optimization_is_left_alone() {
         } else {
             net.node.unsupported(CORRESPONDENT);
         }
-        net.run(secs(100));
+        // Longer than its binding lasts.
+        net.run(secs(500));
         assert_eq!(net.sent(Party::Node, Kind::CareOfTestInit).len(), 0);
         let expected = Event::Removed {
             peer: CN,
@@ -714,6 +715,23 @@ fn a_refresh_request_begins_the_tests() {
             .iter()
             .all(|event| !matches!(event, Event::Removed { .. }))
     );
+}
+
+#[test]
+fn a_refresh_that_comes_due_while_nobody_answers_is_not_begun_behind_the_last_attempt() {
+    let mut net = optimised(RouteOptimization::default());
+    net.run(secs(380));
+    assert!(net.log.is_empty());
+    // Due at 388 s; this attempt lasts until 395 s.
+    net.correspondent.request_refresh(HOME);
+    net.lost = vec![(Party::Correspondent, Kind::CareOfTest); 100];
+    net.run(secs(35));
+    assert_eq!(net.sent(Party::Node, Kind::CareOfTestInit).len(), 4);
+    let silent = Event::Removed {
+        peer: CN,
+        reason: Reason::Silent,
+    };
+    assert!(events(&net).contains(&silent));
 }
 
 #[test]

@@ -176,6 +176,8 @@ impl MobileNode {
         if entry.is_exhausted(now) {
             entry.stop();
             entry.stale = 0;
+            // What came due meanwhile has been tried just now.
+            entry.registration.take_refresh(now);
             match entry.unwanted {
                 true => self.drop_correspondent(correspondent, Reason::Silent),
                 // "The mobile node MUST revert to sending packets ... through its home agent" (§5.2.9).
@@ -389,6 +391,7 @@ impl MobileNode {
             Verdict::Rejected(status) => {
                 entry.refused = true;
                 entry.stop();
+                entry.registration.cease_refreshing();
                 let peer = Peer::Correspondent(from);
                 self.events.push_back(Event::Rejected { peer, status });
                 if let Some(entry) = self.correspondents.get_mut(&from) {
@@ -483,8 +486,9 @@ impl MobileNode {
         if let Some(entry) = self.correspondents.get_mut(&correspondent) {
             entry.refused = true;
             entry.stop();
-            let peer = Peer::Correspondent(correspondent);
+            entry.registration.cease_refreshing();
             entry.registration.take_named();
+            let peer = Peer::Correspondent(correspondent);
             self.removed(peer, reason);
         }
     }
