@@ -8,7 +8,6 @@ use units::SimTime;
 use super::registration::Registration;
 use super::test::Test;
 use super::{Order, RouteOptimization};
-use crate::backoff::INITIAL_BINDACK_TIMEOUT;
 use crate::rr::{Authorization, BindingKey, NonceIndex};
 
 /// MAX_RO_FAILURE (RFC 6275 §12): retransmissions of a message that a correspondent does not answer.
@@ -107,11 +106,6 @@ impl Correspondence {
             && !self.home_test.backoff.is_running()
             && !self.care_of_test.backoff.is_running()
             && self.material(now, home).is_none()
-    }
-
-    /// Starts to send the update.
-    pub(super) fn start_update(&mut self, now: SimTime) {
-        (self.registration.backoff).start(now, INITIAL_BINDACK_TIMEOUT);
     }
 
     /// Whether one of its messages has stayed without an answer for too often: "if Return Routability

@@ -224,9 +224,9 @@ impl MobileNode {
     /// "Upon successfully completing the return routability procedure, and after receiving a
     /// successful Binding Acknowledgement from the home agent, a Binding Update MAY be sent" (§11.7.2).
     fn send_update(&mut self, now: SimTime, correspondent: Ipv6Addr) {
-        let (home, options) = (self.config.home_address, self.options());
-        let (here, longest) = (self.care_of(), self.correspondent_lifetime(now));
-        let home_knows = self.home_knows(here);
+        let home = self.config.home_address;
+        let longest = self.correspondent_lifetime(now);
+        let home_knows = self.home_knows(self.care_of());
         let Some(entry) = self.correspondents.get_mut(&correspondent) else {
             return;
         };
@@ -239,15 +239,16 @@ impl MobileNode {
             Aim::Delete => (home, Lifetime::ZERO),
         };
         let may = home_knows && (aim == Aim::Delete || lifetime != Lifetime::ZERO);
-        if may && !entry.registration.backoff.is_running() && !entry.registration.is_outstanding() {
-            entry.start_update(now);
+        let registration = &mut entry.registration;
+        if may && !registration.backoff.is_running() && !registration.is_outstanding() {
+            registration.backoff.start(now, INITIAL_BINDACK_TIMEOUT);
         }
-        if !entry.registration.backoff.is_due(now) {
+        if !registration.backoff.is_due(now) {
             return;
         }
         if !may {
             // The home agent has forgotten the node meanwhile: it waits for that.
-            entry.registration.give_up();
+            registration.give_up();
             return;
         }
         let authorization = Authorization {
@@ -259,6 +260,26 @@ impl MobileNode {
             home: material.home,
             care_of: material.care_of,
         };
+        self.tell(now, &authorization, lifetime, nonces);
+    }
+
+    /// Sends a Binding Update to a correspondent (§11.7.2).
+    fn tell(
+        &mut self,
+        now: SimTime,
+        authorization: &Authorization,
+        lifetime: Lifetime,
+        nonces: MobilityOption,
+    ) {
+        let (home, here, options) = (self.config.home_address, self.care_of(), self.options());
+        let Authorization {
+            care_of,
+            correspondent,
+            ..
+        } = *authorization;
+        let Some(entry) = self.correspondents.get_mut(&correspondent) else {
+            return;
+        };
         let mut message = Message::BindingUpdate(BindingUpdate {
             sequence: entry.registration.next_sequence(&mut self.rng),
             acknowledge: options.acknowledge,
@@ -267,23 +288,24 @@ impl MobileNode {
         if authorization.sign(&mut message).is_err() {
             return;
         }
-        entry.authorization = Some(authorization);
-        let source = here.unwrap_or(home);
-        let headers = Headers {
-            home_address: here.map(|_| home),
-            ..Headers::between(source, correspondent)
-        };
+        entry.authorization = Some(*authorization);
         entry.registration.sent(now, care_of, lifetime);
-        let first = aim != Aim::Delete && entry.registration.name(care_of);
+        let deletes = entry.aim == Some(Aim::Delete);
+        let first = !deletes && entry.registration.name(care_of);
         if !options.acknowledge {
             entry.registration.take_for_granted();
             entry.aim = None;
         }
+        // "... in a Home Address destination option, unless the Source Address is the home address."
+        let headers = Headers {
+            home_address: here.map(|_| home),
+            ..Headers::between(here.unwrap_or(home), correspondent)
+        };
         self.outbox.push(headers, &message);
-        match aim {
-            _ if first => self.sent(Peer::Correspondent(correspondent), care_of),
-            Aim::Delete if !options.acknowledge => self.deleted(correspondent),
-            _ => {}
+        if first {
+            self.sent(Peer::Correspondent(correspondent), care_of);
+        } else if deletes && !options.acknowledge {
+            self.deleted(correspondent);
         }
     }
 
