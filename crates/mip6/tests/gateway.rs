@@ -313,6 +313,13 @@ fn an_acknowledgement_with_other_values_is_ignored_and_nothing_is_repeated() {
     domain.run(secs(100));
     assert_eq!(domain.updates().len(), 1);
     assert_eq!(domain.gateways[0].served(&node()), None);
+    // Nor with an acceptance that gives it no prefix.
+    domain.loses = 1;
+    domain.attach(0, attached(right));
+    let (_, _, update) = domain.updates()[1].clone();
+    let nothing = hear(&mut domain, update.sequence, right);
+    assert_eq!(nothing, Err(Ignored::NotEchoed));
+    assert_eq!(domain.gateways[0].served(&node()), None);
 }
 
 #[test]

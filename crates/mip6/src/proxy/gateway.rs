@@ -288,8 +288,14 @@ impl Gateway {
         let (_, sent, asked) = outstanding.ok_or(Ignored::NotOutstanding)?;
         entry.outstanding = None;
         entry.backoff.stop();
-        if !entry.is_echoed(answer, self.config.access_technology) {
-            // "The mobile access gateway MUST NOT retransmit ... until an administrative action."
+        let names_one = answer
+            .prefixes()
+            .any(|prefix| !prefix.network().is_unspecified());
+        let serves = answer.status.is_accepted() && matches!(entry.stage, Stage::Serving);
+        let is_complete = names_one || !serves;
+        if !is_complete || !entry.is_echoed(answer, self.config.access_technology) {
+            // "The mobile access gateway MUST NOT retransmit ... until an administrative action." Nor is
+            // there anything to do with an acceptance without a prefix (§5.3.6).
             return Err(Ignored::NotEchoed);
         }
         if let Stage::Leaving(_) = entry.stage {
