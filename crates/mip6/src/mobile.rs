@@ -2,7 +2,6 @@
 //! and at correspondents where it is.
 
 mod anchor;
-pub mod backoff;
 mod correspondence;
 mod correspondents;
 mod home;
