@@ -58,7 +58,7 @@ impl Backoff {
         self.sent
     }
 
-    /// It was sent: "the timeout period is doubled upon each retransmission, until ... [it] reaches the
+    /// It was sent: "the timeout period is doubled upon each retransmission, until ... the timeout period reaches the
     /// value MAX_BINDACK_TIMEOUT. The mobile node MAY continue to send these messages at this slower
     /// rate indefinitely."
     pub(crate) fn sent(&mut self, now: SimTime) {

@@ -333,7 +333,7 @@ impl Anchor {
     }
 
     /// The last number of a session, if an update without a timestamp is not newer: "it MUST process the
-    /// sequence number field as specified in [RFC3775]" (§5.5).
+    /// sequence number field as specified in" RFC 3775 (§5.5).
     fn outdated(&self, request: &Request<'_>, prefix: Ipv6Net) -> Option<Sequence> {
         let session = self.sessions.get(&prefix)?;
         let counts = request.update.time_sent().is_none();
