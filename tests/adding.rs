@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use common::{Run, root, said};
+use common::{Run, profile, root, said};
 use serde_json::Value;
 
 /// Contents by path from the project's root.
@@ -213,11 +213,12 @@ impl Copy {
         command.envs(environment.iter().copied());
         command.current_dir(&self.0).args([what, "--offline"]);
         command.arg("--target-dir").arg(target());
-        let (profile, other) = match cfg!(debug_assertions) {
-            true => ("dev", "opt-level=1"),
-            false => ("release", "opt-level=0"),
+        let profile = profile();
+        let other = match cfg!(debug_assertions) {
+            true => "opt-level=1",
+            false => "opt-level=0",
         };
-        command.args(["--profile", profile]);
+        command.args(["--profile", &profile]);
         for own in fs::read_dir(self.0.join("crates")).unwrap() {
             let own = own.unwrap().file_name().into_string().unwrap();
             for setting in [other, "debug=false"] {

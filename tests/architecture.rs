@@ -151,3 +151,46 @@ fn pure_crates_are_linked_with_no_runtime_and_no_system_calls() {
         }
     }
 }
+
+/// Where the wall clock is read, which may be set at any time, and what for.
+const WALL_CLOCK: [(&str, &str); 8] = [
+    ("driver/src/clock.rs", "has it"),
+    ("mediumd/src/shell.rs", "the kernel's stamps of frames"),
+    ("nodes/src/events.rs", "events stand beside captures"),
+    ("testbed/src/daemon.rs", "events"),
+    ("testbed/src/scenario.rs", "events"),
+    ("vm/src/snapshot.rs", "the age of files"),
+    ("wpanlab/src/made.rs", "the date of a run"),
+    ("rundir/src/made.rs", "the date of a run"),
+];
+
+#[test]
+fn the_wall_clock_is_read_only_where_a_date_or_a_stamp_is_meant() {
+    let words = ["SystemTime", "CLOCK_REALTIME", "stamp()"];
+    let mut read = BTreeSet::new();
+    let mut to_visit = vec![root().join("crates")];
+    while let Some(dir) = to_visit.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                to_visit.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root().join("crates")).unwrap();
+            let name = name.to_string_lossy().into_owned();
+            if !name.contains("/src/") || !name.ends_with(".rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = (text.lines()).filter(|line| !line.trim_start().starts_with("//"));
+            if code
+                .flat_map(|line| words.map(|word| line.contains(word)))
+                .any(|is| is)
+            {
+                read.insert(name);
+            }
+        }
+    }
+    let meant = WALL_CLOCK.map(|(file, _)| file.to_owned());
+    assert_eq!(read, BTreeSet::from(meant));
+}

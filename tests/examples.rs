@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use common::{root, said};
+use common::{profile, root, said};
 
 /// The directory of the examples, built.
 static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", "wpanlab", "--examples"]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
+    cargo.args(["--profile", &profile()]);
     let output = cargo.current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     Path::new(env!("CARGO_BIN_EXE_wpanlab")).with_file_name("examples")

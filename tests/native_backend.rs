@@ -3,6 +3,11 @@
 
 mod common;
 
+#[path = "native_backend/clock.rs"]
+mod clock;
+#[path = "native_backend/disk.rs"]
+mod disk;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +19,7 @@ use common::{block_on, said};
 use netlink::{Hwsim, Links, Namespace, Nl802154, Radio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rand_core::Rng as _;
 use rundir::{Event, EventKind, HandoverEvent, RunDir};
 use serde_json::Value;
 use vm::harness::{HOST_ROOT, Harness};
@@ -23,6 +29,8 @@ const RESTARTS: &str = include_str!("data/restarts.yaml");
 const PROGRAM: &str = include_str!("data/program.yaml");
 const STATE: &str = "/run/wpanlab";
 const CLAIMS_OF_RUNS: &str = "/run/wpanlab/";
+/// How many runs more to kill, and the seed of the instants: `scripts/kill-test`.
+const KILLS: &str = "WPANLAB_KILLS";
 /// What a process of a killed run may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -37,6 +45,12 @@ fn main() {
     Harness {
         share_host_root: true,
         memory_mib: 1024,
+        environment: vec![KILLS.to_owned()],
+        stall_limit: match std::env::var_os(KILLS) {
+            None => Harness::default().stall_limit,
+            // Many kills are one test, which says nothing meanwhile.
+            Some(_) => Duration::from_secs(3600),
+        },
         ..Harness::default()
     }
     .main(&[
@@ -51,6 +65,10 @@ fn main() {
         (
             "a_run_killed_while_it_makes_its_network_is_cleaned_too",
             a_run_killed_while_it_makes_its_network_is_cleaned_too,
+        ),
+        (
+            "a_run_killed_at_any_instant_is_cleaned_and_nothing_else",
+            a_run_killed_at_any_instant_is_cleaned_and_nothing_else,
         ),
         (
             "an_interrupted_run_says_so_and_keeps_what_was_seen",
@@ -71,6 +89,18 @@ fn main() {
         (
             "crashed_nodes_come_back_wherever_they_are",
             crashed_nodes_come_back_wherever_they_are,
+        ),
+        (
+            "a_daemon_on_a_host_whose_clock_is_set_ends_no_lifetime_early_or_late",
+            clock::a_daemon_on_a_host_whose_clock_is_set_ends_no_lifetime_early_or_late,
+        ),
+        (
+            "a_run_during_which_the_hosts_clock_is_set_says_so",
+            clock::a_run_during_which_the_hosts_clock_is_set_says_so,
+        ),
+        (
+            "a_run_whose_disk_is_full_or_read_only_fails_with_a_file_and_leaves_nothing",
+            disk::a_run_whose_disk_is_full_or_read_only_fails_with_a_file_and_leaves_nothing,
         ),
         (
             "what_a_program_started_goes_with_the_run",
@@ -108,6 +138,10 @@ fn clean_removes_what_a_killed_run_left_and_nothing_else() {
     std::thread::sleep(Duration::from_millis(2500));
     let daemons = daemons();
     assert_eq!(daemons.len(), 6, "{daemons:?}");
+    for pid in &daemons {
+        let net = "CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE";
+        assert_eq!(bounding_set(*pid), 1 << 12 | 1 << 13 | 1 << 10, "{net}");
+    }
     run.child.kill().unwrap();
     run.child.wait().unwrap();
     wait_until("the daemons die with their run", || {
@@ -144,22 +178,31 @@ fn a_run_killed_while_it_makes_its_network_is_cleaned_too() {
         let mut run = Run::start("killed-early", NATIVE);
         run.wait_for("bring up");
         std::thread::sleep(Duration::from_millis(delay_ms));
-        run.child.kill().unwrap();
-        run.child.wait().unwrap();
-        let mut cleaned = None;
-        wait_until("clean finds nothing more", || {
-            let output = wpanlab(&["clean"]);
-            assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-            let done = said(&output).contains("nothing to clean");
-            cleaned.get_or_insert(output);
-            done
-        });
-        wait_until("the processes are gone", || {
-            Footprint::now().processes == before.processes
-        });
-        let said = said(&cleaned.unwrap());
-        assert_eq!(Footprint::now(), before, "after {delay_ms} ms: {said}");
+        run.kill_and_clean(&before);
     }
+}
+
+/// And at any instant from before it begins to after it has ended, most of them in the bring-up.
+fn a_run_killed_at_any_instant_is_cleaned_and_nothing_else() {
+    let wanted = std::env::var(KILLS).unwrap_or_else(|_| "3 1".to_owned());
+    let (kills, seed) = wanted.split_once(' ').expect("how many, and a seed");
+    let mut chance = units::Seed(seed.parse().unwrap()).rng(&["kills"]);
+    let mut below = |limit: u64| chance.next_u64() % limit;
+    let foreign = Foreign::make();
+    let before = Footprint::now();
+    for _ in 0..kills.parse().unwrap() {
+        let span_us = match below(4) {
+            0 => 9_000_000,
+            _ => 1_000_000,
+        };
+        let delay = Duration::from_micros(below(span_us));
+        let run = Run::start("killed-anywhere", NATIVE);
+        std::thread::sleep(delay);
+        run.kill_and_clean(&before);
+        foreign.is_still_there();
+    }
+    println!("{kills} kills, nothing left");
+    foreign.remove();
 }
 
 fn an_interrupted_run_says_so_and_keeps_what_was_seen() {
@@ -312,12 +355,15 @@ struct Run {
 
 impl Run {
     fn start(name: &str, topology: &str) -> Run {
+        Run::start_in(name, topology, Path::new(&format!("/tmp/{name}")))
+    }
+
+    fn start_in(name: &str, topology: &str, out: &Path) -> Run {
         let file = PathBuf::from(format!("/tmp/{name}.yaml"));
         fs::write(&file, topology).unwrap();
-        let out = PathBuf::from(format!("/tmp/{name}"));
         let mut child = command(&["run", "--backend", "native", "--clock", "realtime"])
             .args(["--force", "--out"])
-            .args([&out, &file])
+            .args([out, &file])
             .env("WPANLAB_LOG", "warn,nodes=debug,coap=debug")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -334,6 +380,30 @@ impl Run {
 
     fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// kill -9; then `clean` leaves what there was `before` the run.
+    fn kill_and_clean(mut self, before: &Footprint) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let began = Instant::now();
+        let mut heard = String::new();
+        // What is still being made is written down before it can be cleaned.
+        loop {
+            let cleaned = wpanlab(&["clean"]);
+            assert_eq!(cleaned.status.code(), Some(0), "{}", said(&cleaned));
+            heard += &said(&cleaned);
+            let left = Footprint::now();
+            if left == *before {
+                return;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "left: {left:#?}\nbefore: {before:#?}\n{heard}\n{}",
+                self.heard
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn wait_until_it_plays(&mut self) {
@@ -504,6 +574,13 @@ fn running() -> Vec<(i32, String)> {
 
 fn is_running(pid: i32) -> bool {
     running().iter().any(|(found, _)| *found == pid)
+}
+
+/// The capabilities that a process and what it executes can have (proc(5), `CapBnd`).
+fn bounding_set(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
 }
 
 fn daemons() -> Vec<i32> {

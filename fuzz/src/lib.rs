@@ -1,5 +1,6 @@
 //! What the fuzz targets share.
 
 pub mod comp;
+pub mod mip6;
 pub mod rfc7252;
 pub mod script;

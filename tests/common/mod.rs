@@ -6,6 +6,17 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+/// The profile that cargo built this test in, by the name of its directory.
+pub fn profile() -> String {
+    // This test stands in `deps`, and programs beside that.
+    let own = std::env::current_exe().unwrap();
+    let folder = own.parent().and_then(Path::parent).unwrap();
+    match folder.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev".into(),
+        profile => profile.into(),
+    }
+}
+
 /// The project's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -2,8 +2,8 @@
 //! fills its log, all still answer, and the handovers that follow succeed.
 //!
 //! 600 to each port, over the radio where that is how they come. `WPANLAB_DATAGRAMS=1000000 cargo
-//! test --release -p wpanlab --test malformed` sends as many; then no radio is on their way, and
-//! nothing captures them, which is what takes the time and the memory. With `WPANLAB_NATIVE=1`, as
+//! test --profile quick -p wpanlab --test malformed_datagrams` sends as many; then no radio is on
+//! their way, and nothing captures them, which is what takes the time and the memory. With `WPANLAB_NATIVE=1`, as
 //! root, the daemons that need no radio get theirs on this machine, and only the mobile node in the
 //! guest. `WPANLAB_PORT=sensor` takes the ports with that in their names.
 

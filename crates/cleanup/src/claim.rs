@@ -97,6 +97,24 @@ impl Claim {
         Ok(())
     }
 
+    /// Writes down that the run owns a radio, for a child process that made it: by one system call,
+    /// and without memory of its own. The claim lives as long as the child does. The owner then takes
+    /// the radio with [`Claim::adopt_radio`].
+    pub fn write_radio(&self, id: u32) {
+        let mut line = [0; 64];
+        let mut rest = &mut line[..];
+        // It fits.
+        let _ = writeln!(rest, "{{\"object\":\"radio\",\"id\":{id}}}");
+        let left = rest.len();
+        // Whoever could be told is the owner, who finds no line in the journal and has the number.
+        let _ = (&self.journal).write_all(&line[..line.len() - left]);
+    }
+
+    /// The run owns radio `id`, which a child process has written down.
+    pub fn adopt_radio(&mut self, id: u32) {
+        self.objects.push(Object::Radio { id });
+    }
+
     /// Removes everything that was made without radios.
     ///
     /// # Errors
@@ -186,7 +204,15 @@ pub fn abandoned(root: &Path) -> Result<Vec<Abandoned>, CustodyError> {
         let dir = entry.map_err(CustodyError::io("read", root))?.path();
         let journal = dir.join(JOURNAL);
         if !journal.exists() {
-            continue; // not a claim of ours
+            // Not a claim of ours, unless its owner died when it had just made the directory.
+            if is_nothing_yet(&dir) {
+                found.push(Abandoned {
+                    dir,
+                    objects: Vec::new(),
+                    _lock: None,
+                });
+            }
+            continue;
         }
         let Some(lock) = lock_if_abandoned(&dir)? else {
             continue;
@@ -212,11 +238,7 @@ fn lock_if_abandoned(dir: &Path) -> Result<Option<Option<Flock<File>>>, CustodyE
             .ok()
             .map(Some)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let pid = dir
-                .to_string_lossy()
-                .rsplit_once('-')
-                .and_then(|(_, rest)| rest.split('.').next()?.parse().ok());
-            Ok(if pid.is_some_and(is_running) {
+            Ok(if owner(dir).is_some_and(is_running) {
                 None
             } else {
                 Some(None)
@@ -224,6 +246,19 @@ fn lock_if_abandoned(dir: &Path) -> Result<Option<Option<Flock<File>>>, CustodyE
         }
         Err(error) => Err(CustodyError::io("open", &path)(error)),
     }
+}
+
+/// The process that made a claim's directory, by its name.
+fn owner(dir: &Path) -> Option<i32> {
+    let name = dir.to_string_lossy();
+    let (_, rest) = name.rsplit_once('-')?;
+    rest.split('.').next()?.parse().ok()
+}
+
+/// Whether a directory is empty and its owner, whom its name tells, is gone.
+fn is_nothing_yet(dir: &Path) -> bool {
+    let is_empty = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    is_empty && owner(dir).is_some_and(|pid| !is_running(pid))
 }
 
 /// Reads the journal, if there is one; a last line cut short by the owner's death is left out.
@@ -352,6 +387,36 @@ mod tests {
             abandoned(root.path()).unwrap()[0].objects(),
             [Object::Radio { id: 1 }]
         );
+    }
+
+    #[test]
+    fn a_radio_that_a_child_wrote_down_is_owned_like_any_other() {
+        let root = tempfile::tempdir().unwrap();
+        let mut claim = Claim::new(root.path(), "dead").unwrap();
+        for id in [7, u32::MAX] {
+            claim.write_radio(id);
+            claim.adopt_radio(id);
+        }
+        let owned = claim.objects.clone();
+        drop(claim);
+        assert_eq!(abandoned(root.path()).unwrap()[0].objects(), owned);
+    }
+
+    #[test]
+    fn an_owner_that_died_when_it_had_just_made_its_directory_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let mut gone = Command::new("true").spawn().unwrap();
+        let dir = root.path().join(format!("dead-{}.2", gone.id()));
+        gone.wait().unwrap();
+        fs::create_dir(&dir).unwrap();
+        fs::create_dir(root.path().join("alive-1")).unwrap();
+        let [one] = <[Abandoned; 1]>::try_from(abandoned(root.path()).unwrap()).unwrap();
+        one.remove(&mut RemoveNoRadios).unwrap();
+        assert!(!dir.exists() && root.path().join("alive-1").exists());
+        // What has something in it is somebody's.
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("mine"), "x").unwrap();
+        assert!(abandoned(root.path()).unwrap().is_empty());
     }
 
     #[test]

@@ -88,7 +88,7 @@ use history::History;
 use machine::{Machine, Transmit};
 pub use observers::Observation;
 use observers::{Observer, ObserverKey};
-use outstanding::{Line, Outstanding};
+use outstanding::{Line, Outstanding, Stage};
 use peer::Peer;
 use retransmission::Confirmable;
 use server::Exchange;
@@ -382,6 +382,16 @@ impl Endpoint {
     /// Requests and pings of ours without an answer, queued ones and observations included.
     pub fn outstanding(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Whether the peer has acknowledged a confirmable request whose response is still to come (§5.2.2):
+    /// it lives, and works on it.
+    pub fn is_acknowledged(&self, id: RequestId) -> bool {
+        let request = self.requests.get(&id);
+        request.is_some_and(|request| {
+            request.reliability == Reliability::Confirmable
+                && matches!(request.stage, Stage::Unanswered(..))
+        })
     }
 
     /// The next Message ID that no unfinished message of ours uses (§4.4); [`MAX_IN_FLIGHT`] leaves

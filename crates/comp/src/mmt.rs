@@ -370,16 +370,34 @@ impl Mmt {
 
     /// Takes one deadline that has come, the earliest first.
     pub fn expire(&mut self, now: SimTime) -> Option<Expired<Ipv6Addr>> {
-        let (expired, entry) = self.table.take_due(now)?;
+        let due = self.table.take_due(now)?;
+        Some(self.expired(due))
+    }
+
+    /// As [`Mmt::expire`], of one P_Addr, whatever else is due.
+    pub fn expire_of(&mut self, now: SimTime, p_addr: Ipv6Addr) -> Option<Expired<Ipv6Addr>> {
+        let due = self.table.take_due_of(now, p_addr)?;
+        Some(self.expired(due))
+    }
+
+    fn expired(
+        &mut self,
+        (expired, entry): (Expired<Ipv6Addr>, Option<Entry>),
+    ) -> Expired<Ipv6Addr> {
         let (Expired::Lifetime(p_addr) | Expired::Sleep(p_addr)) = expired;
         self.give_back(p_addr, entry.as_ref());
         self.note_change(p_addr);
-        Some(expired)
+        expired
     }
 
     /// Whether [`Mmt::take_changes`] has something to give.
     pub fn has_changes(&self) -> bool {
         !self.changed.is_empty()
+    }
+
+    /// How many P_Addrs [`Mmt::take_changes`] has to give.
+    pub fn changes(&self) -> usize {
+        self.changed.len()
     }
 
     /// The P_Addrs whose entries were made, changed or removed since the last call.

@@ -9,7 +9,7 @@
 //! What the papers leave open:
 //!
 //! * *Correspondents* are the last [`MAX_CORRESPONDENTS`] peers whose requests the node
-//!   answered. One that refuses a binding update or stays silent is forgotten and does not
+//!   answered; where there are more, the network that most of them are of has fewer. One that refuses a binding update or stays silent is forgotten and does not
 //!   fail the binding: a peer that knows nothing of CoMP may ask the node too.
 //! * The binding waits for silent correspondents no longer than [`patience`], though they go
 //!   on being told; and not for those that the node knows to be on hold, nor for those that
@@ -19,6 +19,10 @@
 //! * What the node asks others is kept back from the moment at which it asks for a hold, or
 //!   leaves, until the WMMS has acknowledged its binding: no longer, because a correspondent may
 //!   be silent, and not shorter, so that the WMMS follows the node before it discovers anybody.
+//! * A WMMS that is silent keeps nobody: a hold that it has not acknowledged after [`patience`] has
+//!   failed, and so has one that it acknowledged and has not answered when clients trust no hold any
+//!   more ([`HoldQueue::timeout`](crate::client::HoldQueue::timeout)). What is kept back for a binding
+//!   that it has not acknowledged after [`patience`] is sent, while the binding goes on being told.
 //! * A WMMS that answers a binding update 4.04 has lost the entry, and with it whom to pass it
 //!   on to; the node registers instead, and tells its correspondents itself in either mode.
 //! * A binding that fails is registered when the next refresh would be due, unless the owner
@@ -30,6 +34,7 @@ mod api;
 mod mobility;
 mod services;
 mod serving;
+mod silence;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -54,9 +59,10 @@ use crate::codec::{self, Command, MAX_SLEEP, ResponseError, expect_code};
 use crate::registrar::Registrar;
 use crate::resource;
 use crate::sequence::Sequence;
+use silence::AskedHold;
 
-/// Correspondents remembered; the one not heard for longest is forgotten first. As many as the
-/// WMMS keeps, which in direct mode leaves those to the node that it has served.
+/// Correspondents remembered; the one not heard for longest is forgotten first, of the network (/64)
+/// that has most of them. As many as the WMMS keeps, which in direct mode leaves those to the node that it has served.
 pub const MAX_CORRESPONDENTS: usize = 256;
 
 /// Critical options that are let in: CoMP's, and those of services.
@@ -68,9 +74,9 @@ const KNOWN_CRITICAL: &[u16] = &{
     all
 };
 
-/// How long a binding waits for correspondents after it was sent: 2.5 ACK_TIMEOUT, 5 s by
-/// default, within which a first copy that was lost is repeated (RFC 7252 §4.2: after at most
-/// 1.5 ACK_TIMEOUT) and acknowledged.
+/// How long a binding waits for correspondents after it was sent, and a node for a WMMS that says
+/// nothing: 2.5 ACK_TIMEOUT, 5 s by default, within which a first copy that was lost is repeated
+/// (RFC 7252 §4.2: after at most 1.5 ACK_TIMEOUT) and acknowledged.
 pub fn patience(params: &coap::Params) -> Duration {
     params.ack_timeout.saturating_mul(5) / 2
 }
@@ -97,8 +103,10 @@ struct Binding {
     mode: BindingMode,
     /// Whether the WMMS acknowledged it.
     acknowledged: bool,
-    /// When to stop waiting for correspondents.
+    /// When to stop waiting for correspondents, and for a WMMS that says nothing.
     until: SimTime,
+    /// Whether what the node asks and tells others waits for the WMMS.
+    keeps_back: bool,
 }
 
 /// The mobile node; a [`Machine`].
@@ -109,6 +117,8 @@ pub struct Node {
     registrar: Registrar,
     client: Client,
     requests: BTreeMap<RequestId, Purpose>,
+    /// The hold that is asked for.
+    asked_hold: Option<AskedHold>,
     binding: Option<Binding>,
     /// Whose requests were answered, and when last; the latest last.
     correspondents: VecDeque<(SocketAddrV6, SimTime)>,
@@ -132,6 +142,7 @@ impl Node {
             ),
             config,
             requests: BTreeMap::new(),
+            asked_hold: None,
             binding: None,
             correspondents: VecDeque::new(),
             unanswered: BTreeMap::new(),
@@ -245,7 +256,8 @@ impl Node {
             p_addr: self.config.p_addr,
             sleep: until.map(|until| until.saturating_since(now).min(MAX_SLEEP)),
         };
-        self.send_to_wmms(now, &command, Purpose::Hold { until });
+        let request = self.send_to_wmms(now, &command, Purpose::Hold { until });
+        self.hold_asked(now, request, until);
     }
 
     /// Sends a binding update, or a registration in its place, to the WMMS, and in direct mode a
@@ -287,9 +299,9 @@ impl Node {
         self.send_to_wmms(now, &command, Purpose::Deregister);
     }
 
-    fn send_to_wmms(&mut self, now: SimTime, command: &Command, purpose: Purpose) {
+    fn send_to_wmms(&mut self, now: SimTime, command: &Command, purpose: Purpose) -> RequestId {
         let sequence = self.registrar.counter.next(now);
-        self.send(now, self.config.wmms, command, purpose, sequence);
+        self.send(now, self.config.wmms, command, purpose, sequence)
     }
 
     fn send(
@@ -299,14 +311,16 @@ impl Node {
         command: &Command,
         purpose: Purpose,
         sequence: Sequence,
-    ) {
+    ) -> RequestId {
         let id = command.send(now, &mut self.endpoint, to, Some(sequence));
         self.requests.insert(id, purpose);
+        id
     }
 
     /// What is overtaken must not arrive any more.
     fn abandon_procedures(&mut self) {
         self.binding = None;
+        self.asked_hold = None;
         self.registrar.repeats = 0;
         self.abandon_requests();
     }
@@ -407,6 +421,7 @@ impl Node {
         }
         match purpose {
             Purpose::Hold { until } => {
+                self.asked_hold = None;
                 let answer =
                     outcome.and_then(|response| text(codec::parse_hold_response(response)));
                 self.hold_ended(until.is_some(), answer);
@@ -534,6 +549,7 @@ impl Machine for Node {
         self.handle_events(now);
         self.registrar.handle_timeout(now, &mut self.endpoint);
         self.client.expire(now, &mut self.endpoint);
+        self.give_up_waiting(now);
         self.complete_binding(now);
         self.handle_events(now);
     }
@@ -543,11 +559,13 @@ impl Machine for Node {
     }
 
     fn poll_timeout(&self) -> Option<SimTime> {
-        let binding = self.binding.filter(|binding| binding.acknowledged);
+        let waits = |binding: &Binding| binding.acknowledged || binding.keeps_back;
+        let binding = self.binding.filter(waits);
         [
             self.endpoint.poll_timeout(),
             self.registrar.poll_timeout(),
             self.client.poll_timeout(),
+            self.hold_ends(),
             binding.map(|binding| binding.until),
         ]
         .into_iter()

@@ -300,10 +300,27 @@ impl<X> Table<X> {
             self.gone.remove(&forgotten);
         }
         let &(at, p_addr) = self.deadlines.first()?;
-        if at > now {
-            return None;
-        }
+        (at <= now).then(|| self.end(now, p_addr))?
+    }
+
+    /// As [`Table::take_due`], of one P_Addr, whatever else is due.
+    pub(crate) fn take_due_of(
+        &mut self,
+        now: SimTime,
+        p_addr: Ipv6Addr,
+    ) -> Option<(Expired<Ipv6Addr>, Option<Entry<X>>)> {
+        let at = self.get(p_addr)?.deadline();
+        (at <= now).then(|| self.end(now, p_addr))?
+    }
+
+    /// Ends what has come to its end of an entry whose deadline has come.
+    fn end(
+        &mut self,
+        now: SimTime,
+        p_addr: Ipv6Addr,
+    ) -> Option<(Expired<Ipv6Addr>, Option<Entry<X>>)> {
         let entry = self.get_mut(p_addr)?;
+        let at = entry.deadline();
         if entry.lifetime_ends <= now {
             return Some((Expired::Lifetime(p_addr), self.remove(now, p_addr)));
         }

@@ -56,6 +56,10 @@ pub use hold::MAX_HOLD;
 use hold::PendingHold;
 use machine::Deadlines;
 
+/// Entries that leave at one call at most when their ends have come. A million may end at the same
+/// instant, and requests are answered in between; the next deadline stays the one that is due.
+pub const EXPIRED_AT_ONCE: usize = 32;
+
 /// What a [`Wmms`] is told once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -142,6 +146,11 @@ impl Wmms {
         self.mmt.has_changes()
     }
 
+    /// How many P_Addrs [`Wmms::take_changes`] has to give.
+    pub fn changes(&self) -> usize {
+        self.mmt.changes()
+    }
+
     /// How often each limit has refused a request.
     pub fn refusals(&self) -> &BTreeMap<Limit, u64> {
         &self.refusals
@@ -211,7 +220,7 @@ impl Wmms {
         from: SocketAddrV6,
         request: &Request,
     ) {
-        let response = match self.checked(request) {
+        let response = match self.checked(now, request) {
             Err(refusal) => refusal,
             Ok((Command::Hold { p_addr, sleep }, sequence)) => {
                 return self.hold(now, exchange, from, p_addr, sleep, sequence);
@@ -245,8 +254,13 @@ impl Wmms {
     }
 
     /// The command in a request and its number, if it is in order, or the answer to it.
-    fn checked(&self, request: &Request) -> Result<(Command, Option<Sequence>), Response> {
+    fn checked(
+        &mut self,
+        now: SimTime,
+        request: &Request,
+    ) -> Result<(Command, Option<Sequence>), Response> {
         let (command, sequence) = resource::command(request)?;
+        self.expire_of(now, command.p_addr());
         if !matches!(command, Command::Discovery { .. }) {
             (self.mmt.check_order(command.p_addr(), sequence)).map_err(codec::outdated_response)?;
         }
@@ -451,20 +465,34 @@ impl Wmms {
                 self.hold_is_over(now, p_addr);
             }
         }
-        while let Some(expired) = self.mmt.expire(now) {
-            match expired {
-                Expired::Lifetime(p_addr) => {
-                    self.hold_ends.clear(p_addr);
-                    self.correspondent_returns(now, p_addr);
-                    self.refuse_hold(now, p_addr);
-                    self.forget_forwards(p_addr);
-                    self.events.push_back(BindingEvent::Removed {
-                        p_addr,
-                        reason: Removal::LifetimeEnded.into(),
-                    });
-                }
-                Expired::Sleep(p_addr) => self.hold_is_over(now, p_addr),
+        for _ in 0..EXPIRED_AT_ONCE {
+            let Some(expired) = self.mmt.expire(now) else {
+                return;
+            };
+            self.expired(now, expired);
+        }
+    }
+
+    /// Whatever else is due: an entry whose end has come is none for a request about it.
+    fn expire_of(&mut self, now: SimTime, p_addr: Ipv6Addr) {
+        while let Some(expired) = self.mmt.expire_of(now, p_addr) {
+            self.expired(now, expired);
+        }
+    }
+
+    fn expired(&mut self, now: SimTime, expired: Expired<Ipv6Addr>) {
+        match expired {
+            Expired::Lifetime(p_addr) => {
+                self.hold_ends.clear(p_addr);
+                self.correspondent_returns(now, p_addr);
+                self.refuse_hold(now, p_addr);
+                self.forget_forwards(p_addr);
+                self.events.push_back(BindingEvent::Removed {
+                    p_addr,
+                    reason: Removal::LifetimeEnded.into(),
+                });
             }
+            Expired::Sleep(p_addr) => self.hold_is_over(now, p_addr),
         }
     }
 }

@@ -327,6 +327,23 @@ fn requests_across_a_walk_are_all_answered_and_the_first_one_ends_the_resume_pha
     assert_eq!((net.answered(), net.failures()), (asked, vec![]));
 }
 
+#[test]
+fn a_router_that_is_hardly_heard_is_left_in_seconds_though_the_wmms_is_dead() {
+    let mut net = Net::new(Setup::default());
+    let mut walk = Walk::new(&mut net, None);
+    walk.party.cut = Box::new(|_, d| *d.from.ip() == W || *d.to.ip() == W);
+    walk.run(1001, 1999);
+    walk.hear(2000, 2, Some(-60.0));
+    walk.hear(2000, 1, Some(-90.0));
+    walk.run(2000, 9000);
+    let link = |(_, event): &&(u64, Event)| match event {
+        Event::PhaseStarted { phase, .. } => *phase == Phase::LINK,
+        _ => false,
+    };
+    let left = walk.events.iter().find(link).map(|(ms, _)| *ms);
+    assert_eq!(left, Some(2200 + 5000), "the trigger, and the hold");
+}
+
 /// The node hears one channel at a time.
 fn scan() -> Option<Scan> {
     let dwell = ms(500);

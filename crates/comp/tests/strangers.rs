@@ -410,3 +410,44 @@ fn a_wmms_that_has_forgotten_who_is_where_asks_its_nodes_again_and_strangers_not
     let known = &net.wmms.mmt().get(P).unwrap().extra.correspondents;
     assert!(!known.contains(other_port));
 }
+
+/// As many requests as a channel carries in some seconds, each from another address of the node's PAN,
+/// and as many again at its new one.
+#[test]
+fn a_mobile_node_that_is_flooded_from_its_own_pan_stays_reachable() {
+    let mut net = asked(Setup::default());
+    let flood = |net: &mut Net, pan: u16, at: Ipv6Addr| {
+        for n in 0..1000 {
+            let neighbour = Ipv6Addr::new(0x2001, 0xdb8, pan, 0, 0, 0, 0xf, n);
+            net.ask(socket(neighbour), at, support::get("/temperature"));
+        }
+    };
+    flood(&mut net, 1, T1);
+    assert_eq!(net.node.correspondents().count(), node::MAX_CORRESPONDENTS);
+    net.get(0);
+    net.run_until(1200);
+    assert_eq!(net.answered(), 2);
+    flood(&mut net, 1, T1);
+    net.node.prepare(net.now);
+    net.run_until(1800);
+    assert!(prepared(&net), "within the hold's time-out");
+    net.get(0);
+    net.node.leave(net.now);
+    net.node_address = Some(T2);
+    net.node.bind(net.now, T2);
+    flood(&mut net, 2, T2);
+    net.run_until(1900);
+    assert_eq!(known(&net), Some(T2));
+    assert_eq!(net.answered(), 3);
+    net.run_until(8000);
+    let bound = handover::Step::Bound { address: T2 };
+    assert!(
+        net.node_took(&bound).is_some(),
+        "nobody silent is waited for"
+    );
+    assert!(
+        net.node
+            .correspondents()
+            .any(|c| *c.ip() == client_address(0))
+    );
+}

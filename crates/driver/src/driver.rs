@@ -169,6 +169,11 @@ where
             let now = now();
             if self.machine.poll_timeout().is_some_and(|due| due <= now) {
                 self.machine.handle_timeout(now);
+                // A machine with much to do at one instant does it bit by bit: messages come in
+                // between.
+                if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+                    self.take_in()?;
+                }
                 continue;
             }
             match self.poll_receive(cx) {
@@ -264,7 +269,7 @@ where
         }
         let fired = self.timer.as_mut().poll(cx);
         if fired.is_ready() {
-            // Armed again if CLOCK_REALTIME was set back and the deadline has not come.
+            // Armed again should the deadline not have come.
             self.armed = None;
         }
         fired

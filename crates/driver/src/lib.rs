@@ -1,7 +1,7 @@
 //! Sockets and the clock: what stands between a pure [`Machine`](machine::Machine) and the kernel.
 //!
-//! Owns the sockets that daemons and sniffers use, reading and writing them in batches, and the
-//! one clock of events and captures. Must not know any protocol: what a message means is the
+//! Owns the sockets that daemons and sniffers use, reading and writing them in batches, the clock of
+//! timers and the one of events and captures. Must not know any protocol: what a message means is the
 //! machine's business.
 //!
 //! | module | holds |
@@ -11,7 +11,8 @@
 //! | [`udp`] | [`Udp`]: datagrams |
 //! | [`icmpv6`] | [`Icmpv6`]: ICMPv6 messages of one type on one interface |
 //! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
-//! | [`clock`] | [`now`], and deadlines as tokio has them |
+//! | [`clock`] | [`now`] and [`stamp`], and deadlines as tokio has them |
+//! | [`outlet`] | [`Outlet`]: lines out, without waiting for who reads them |
 //! | `room` | who may fill a send buffer |
 //! | `batch` | one system call receives many messages |
 
@@ -20,15 +21,17 @@ pub mod clock;
 pub mod driver;
 mod error;
 pub mod icmpv6;
+pub mod outlet;
 pub mod packet;
 mod room;
 pub mod socket;
 pub mod udp;
 
-pub use clock::{instant, now};
+pub use clock::{instant, now, stamp, was_set_ahead_ns};
 pub use driver::{Driver, Ignored};
 pub use error::OpenError;
 pub use icmpv6::Icmpv6;
+pub use outlet::Outlet;
 pub use packet::{Buffers, PacketSocket};
 pub use socket::{Received, Socket};
 pub use udp::Udp;

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use driver::now;
+use driver::stamp;
 use driver::{Buffers, PacketSocket};
 use handover::signal::Router;
 use medium::mpdu::{FCS_BYTES, Header};
@@ -99,7 +99,7 @@ impl Shell {
         transmissions: Sender<Entry>,
         on_notice: OnNotice,
     ) -> Result<Shell> {
-        let start = now();
+        let start = stamp();
         let mut medium = Medium::new(plan.seed, start);
         let mut names = Vec::new();
         let mut index = Index::new();
@@ -155,13 +155,13 @@ impl Shell {
                 self.apply(change)?;
             }
             self.take_frames().context("frames of the shadow radios")?;
-            self.medium.handle_timeout(now(), &mut self.path);
+            self.medium.handle_timeout(stamp(), &mut self.path);
             self.hand_over()?;
-            for (radio, signal) in self.registers.poll(now()) {
+            for (radio, signal) in self.registers.poll(stamp()) {
                 let node = self.names[radio.0].clone();
                 (self.on_notice)(Notice::Signal(node, signal));
             }
-            if !more || self.readings_due.is_some_and(|due| due <= now()) {
+            if !more || self.readings_due.is_some_and(|due| due <= stamp()) {
                 self.tell_readings();
             }
             if !more {
@@ -179,7 +179,7 @@ impl Shell {
             self.readings_due,
         ];
         let timeout = due.into_iter().flatten().min().map(|at| {
-            let left = at.saturating_since(now());
+            let left = at.saturating_since(stamp());
             TimeSpec::from_duration(left)
         });
         let mut sources = [
@@ -193,7 +193,7 @@ impl Shell {
     }
 
     fn apply(&mut self, change: Change) -> Result<()> {
-        let now = now();
+        let now = stamp();
         // The medium's past is decided by how things were.
         self.medium.handle_timeout(now, &mut self.path);
         match change {
@@ -294,7 +294,7 @@ impl Shell {
         let Some(&ifindex) = self.sinks.get(&(delivery.to, delivery.channel)) else {
             return Ok(()); // a radio on a channel that no plan gives it
         };
-        self.tally.late(now().saturating_since(delivery.at));
+        self.tally.late(stamp().saturating_since(delivery.at));
         match self.monitors.send(ifindex, &delivery.mpdu) {
             // Its receiver is down, as while it retunes: the frame is lost there, as in life.
             Ok(()) | Err(Errno::ENETDOWN) => Ok(()),

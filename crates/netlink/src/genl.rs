@@ -99,6 +99,17 @@ impl Family {
             .await
     }
 
+    /// Sends a command without attributes in a process that outlives this one, and gives `answered`
+    /// there what the acknowledgement says ([`apart`](crate::apart)).
+    pub(crate) fn request_apart(
+        &self,
+        command: u8,
+        answered: impl Fn(u32),
+    ) -> Result<u32, Failure> {
+        let code = crate::apart::request(self.id, command, answered).map_err(Failure::Io)?;
+        u32::try_from(code).map_err(|_| Failure::refused(code, None))
+    }
+
     /// Sends a dump command and collects all its messages.
     pub(crate) async fn dump(&self, command: u8) -> Result<Vec<Message>, Failure> {
         let answer = self

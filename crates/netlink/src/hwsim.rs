@@ -89,6 +89,17 @@ impl Hwsim {
             .map_err(|f| f.at("hwsim", "create radio", &[]))
     }
 
+    /// As [`Hwsim::create_radio`], in a process of its own, which tells `made` and ends: a caller that is
+    /// killed meanwhile has its radio written down all the same. `made` may make system calls only: other
+    /// threads are not there to give back what they hold.
+    pub fn create_radio_apart(&self, made: impl Fn(RadioId)) -> Result<RadioId> {
+        let answered = |code| made(RadioId(code));
+        let answer = self.family.request_apart(NEW_RADIO, answered);
+        answer
+            .map(RadioId)
+            .map_err(|f| f.at("hwsim", "create radio", &[]))
+    }
+
     /// Deletes a radio with its phy and interfaces, wherever these are. Equals
     /// `wpan-hwsim del ID`.
     pub async fn delete_radio(&self, radio: RadioId) -> Result<()> {

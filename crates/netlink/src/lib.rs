@@ -45,11 +45,13 @@
 //! | [`sysctl`] | `/proc/sys` of a namespace |
 //! | [`error`] | [`Error`] |
 //! | `genl`, `rtnl` | the two connections: request, answer, kernel's text |
+//! | `apart` | a request that outlives its caller |
 //!
 //! Sockets are opened by a thread that has entered the namespace and then used from the
 //! caller's tokio runtime, which may be a current-thread one with I/O and time enabled.
 
 pub mod address;
+mod apart;
 pub mod error;
 mod genl;
 #[cfg(test)]
@@ -73,4 +75,4 @@ pub use lqi::{HeardFrame, LqiSocket};
 pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};
-pub use radio::{NewRadio, create_radio_with_phy};
+pub use radio::{NewRadio, create_radio_apart_with_phy, create_radio_with_phy};

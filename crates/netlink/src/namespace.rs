@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::fstat;
 use rtnetlink::LinkUnspec;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -29,7 +30,7 @@ impl Namespace {
     /// A new namespace, its loopback up. Equals `ip netns add` without a name. Needs
     /// CAP_SYS_ADMIN.
     pub fn create() -> Result<Namespace> {
-        and_back(|| {
+        Namespace::current()?.and_back(|| {
             unshare(CloneFlags::CLONE_NEWNET)
                 .map_err(|e| Error::io("network namespace", "create", e))?;
             let namespace = Namespace::current()?;
@@ -88,9 +89,13 @@ impl Namespace {
 
     /// Runs `f` inside the namespace, on the calling thread, which is back in its own namespace
     /// afterwards, also when `f` panics. Sockets made by `f` stay in the namespace; threads that it
-    /// starts, too.
+    /// starts, too. Needs CAP_SYS_ADMIN, unless the thread is there already.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R> {
-        and_back(|| {
+        let home = Namespace::current()?;
+        if home.identity()? == self.identity()? {
+            return Ok(f());
+        }
+        home.and_back(|| {
             self.enter_this_thread()?;
             Ok(f())
         })
@@ -102,22 +107,27 @@ impl Namespace {
         setns(&self.fd, CloneFlags::CLONE_NEWNET)
             .map_err(|e| Error::io("network namespace", "enter", e))
     }
+
+    /// What it has and no other one (namespaces(7)).
+    fn identity(&self) -> Result<(u64, u64)> {
+        let file = fstat(&self.fd).map_err(|e| Error::io("network namespace", "stat", e))?;
+        Ok((file.st_dev, file.st_ino))
+    }
+
+    /// Runs `f`, which may change the calling thread's namespace, and takes the thread back to this
+    /// one. A thread of its own for `f` would cost several times as much, and there are some ten calls
+    /// for each node.
+    fn and_back<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R> {
+        let outcome = catch_unwind(AssertUnwindSafe(f));
+        self.enter_this_thread()?;
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
 }
 
 impl AsFd for Namespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-}
-
-/// Runs `f`, which may change the calling thread's namespace, and takes the thread back to where it
-/// was. A thread of its own for `f` would cost several times as much, and there are some ten calls
-/// for each node.
-fn and_back<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    let home = Namespace::current()?;
-    let outcome = catch_unwind(AssertUnwindSafe(f));
-    home.enter_this_thread()?;
-    outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Takes the loopback of the calling thread's namespace up, without a runtime.

@@ -36,10 +36,38 @@ pub async fn create_radio_with_phy(
     nl802154: &Nl802154,
     mut made: impl FnMut(RadioId),
 ) -> Result<NewRadio> {
-    for _ in 0..ATTEMPTS {
-        let before: BTreeSet<PhyIndex> = phys(&nl802154.interfaces().await?);
+    find_phy(hwsim, nl802154, async || {
         let radio = hwsim.create_radio().await?;
         made(radio);
+        Ok(radio)
+    })
+    .await
+}
+
+/// As [`create_radio_with_phy`], by [`Hwsim::create_radio_apart`], for an owner that may be killed.
+/// `made` is told in this process.
+pub async fn create_radio_apart_with_phy(
+    hwsim: &Hwsim,
+    nl802154: &Nl802154,
+    write_down: impl Fn(RadioId),
+    mut made: impl FnMut(RadioId),
+) -> Result<NewRadio> {
+    find_phy(hwsim, nl802154, async || {
+        let radio = hwsim.create_radio_apart(&write_down)?;
+        made(radio);
+        Ok(radio)
+    })
+    .await
+}
+
+async fn find_phy(
+    hwsim: &Hwsim,
+    nl802154: &Nl802154,
+    mut create: impl AsyncFnMut() -> Result<RadioId>,
+) -> Result<NewRadio> {
+    for _ in 0..ATTEMPTS {
+        let before: BTreeSet<PhyIndex> = phys(&nl802154.interfaces().await?);
+        let radio = create().await?;
         let mut after = nl802154.interfaces().await?;
         after.retain(|interface| !before.contains(&interface.phy));
         match <[WpanInterface; 1]>::try_from(after) {

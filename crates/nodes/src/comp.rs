@@ -1,5 +1,6 @@
 //! CoMP's adapter, and its server.
 
+mod patience;
 pub mod wmms;
 mod writer;
 

@@ -61,6 +61,14 @@ async fn run_parts(config: Config) -> Result<()> {
     );
     let mut source = Source::new(config.controlled)?;
     let mut parts = Parts::of(&config, own)?;
+    let ended = run_told(&mut source, &mut parts).await;
+    parts.host.events.finish().await;
+    ended
+}
+
+/// Runs the parts, which hear what `source` says, until they end.
+async fn run_told(source: &mut Source, parts: &mut Parts) -> Result<()> {
+    let events = parts.host.events.clone();
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -70,6 +78,7 @@ async fn run_parts(config: Config) -> Result<()> {
                 parts.tell(&control);
             }
             ended = parts.ended() => return ended,
+            failed = events.keep_up() => return failed,
         }
     }
 }
@@ -94,7 +103,7 @@ impl Parts {
                 seed: config.plan.seed,
                 crashes: config.crashes,
                 entropy: (!config.controlled).then(entropy).transpose()?,
-                events: Events::new(&config.node),
+                events: Events::new(&config.node)?,
                 interfaces: config.interfaces.clone(),
                 state: config.state.clone(),
                 unready: Rc::new(Cell::new(0)),

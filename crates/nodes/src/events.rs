@@ -1,35 +1,60 @@
 //! Events out: JSON lines on standard output, and in the log.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::future::poll_fn;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use driver::{Ignored, now};
+use driver::{Ignored, Outlet, now, stamp};
 use rundir::{Event, EventKind};
 use units::SimTime;
 
-/// Writes a node's events as JSON lines on standard output.
+/// Writes a node's events as JSON lines on standard output. Nobody waits for who reads them: what he
+/// does not take is kept back, and beyond [`KEPT_BYTES`] counted ([`EventKind::LeftOut`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
     node: String,
     /// Lines for the next [`Events::flush`].
     queued: Vec<u8>,
     gate: Rc<RefCell<Gate>>,
+    outlet: Rc<RefCell<Outlet>>,
 }
 
 /// Bytes of lines that wait for each other at most: what a pipe takes at once.
 const QUEUE_BYTES: usize = 1 << 16;
 
+/// Bytes of lines that are kept back for a reader at most: twice those of the [`BURST`] that comes at
+/// once.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// How long a daemon that ends waits for who reads its last events.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 impl Events {
-    /// Events of `node`.
-    pub(crate) fn new(node: &str) -> Events {
-        Events {
+    /// Events of `node` on standard output.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub(crate) fn new(node: &str) -> Result<Events> {
+        Events::on(std::io::stdout().as_fd(), node).context("standard output")
+    }
+
+    fn on(out: BorrowedFd<'_>, node: &str) -> std::io::Result<Events> {
+        let of = node.to_owned();
+        let left_out = move |events| {
+            let mut line = Vec::new();
+            // An event always has a line, and a vector always room.
+            let _ = push_line(&mut line, &of, stamp(), EventKind::LeftOut { events });
+            line
+        };
+        Ok(Events {
             node: node.to_owned(),
             queued: Vec::new(),
             gate: Rc::new(RefCell::new(Gate::new(now()))),
-        }
+            outlet: Rc::new(RefCell::new(Outlet::open(out, KEPT_BYTES, left_out)?)),
+        })
     }
 
     /// Reports an event of this instant.
@@ -40,7 +65,7 @@ impl Events {
         let mut lines = Vec::new();
         let events = self.push_lines(&mut lines, kind)?;
         // The medium waits for some events, and nobody for the log.
-        write(&lines)?;
+        self.write(&lines)?;
         log(&events);
         Ok(())
     }
@@ -66,18 +91,47 @@ impl Events {
     /// As [`Events::report`].
     pub(crate) fn flush(&mut self) -> Result<()> {
         if !self.queued.is_empty() {
-            write(&self.queued)?;
+            self.write(&self.queued)?;
             self.queued.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes what is kept back as soon as there is room, for ever.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub(crate) async fn keep_up(&self) -> Result<()> {
+        let outlet = &self.outlet;
+        written(poll_fn(|cx| outlet.borrow_mut().poll_flush(cx)).await)
+    }
+
+    /// Waits a moment for who reads the last events.
+    pub(crate) async fn finish(&self) {
+        let outlet = &self.outlet;
+        let caught_up = poll_fn(|cx| outlet.borrow_mut().poll_caught_up(cx));
+        let left = tokio::time::timeout(LAST_WORDS, caught_up).await;
+        if !matches!(left, Ok(Ok(()))) {
+            tracing::warn!("the last events found no reader");
+        }
+    }
+
+    fn write(&self, lines: &[u8]) -> Result<()> {
+        let mut outlet = self.outlet.borrow_mut();
+        let before = outlet.lost();
+        written(outlet.write_lines(lines))?;
+        if before == 0 && outlet.lost() > 0 {
+            tracing::warn!("nobody reads the events: from now on they are left out");
         }
         Ok(())
     }
 
     /// Appends an event, or counts it if there are too many like it; returns what was appended.
     fn push_lines(&self, lines: &mut Vec<u8>, kind: EventKind) -> Result<Vec<EventKind>> {
-        let at = now();
+        let at = stamp();
         let mut told = Vec::new();
         if matches!(kind, EventKind::Binding(_)) {
-            match self.gate.borrow_mut().admit(at) {
+            match self.gate.borrow_mut().admit(now()) {
                 Admitted::No => return Ok(told),
                 Admitted::Yes => {}
                 Admitted::After(events) => told.push(EventKind::LeftOut { events }),
@@ -85,16 +139,23 @@ impl Events {
         }
         told.push(kind);
         for kind in &told {
-            let event = Event {
-                time_ns: at.as_nanos(),
-                node: self.node.clone(),
-                kind: kind.clone(),
-            };
-            serde_json::to_writer(&mut *lines, &event).context("event as JSON")?;
-            lines.push(b'\n');
+            push_line(lines, &self.node, at, kind.clone()).context("event as JSON")?;
         }
         Ok(told)
     }
+}
+
+fn push_line(lines: &mut Vec<u8>, node: &str, at: SimTime, kind: EventKind) -> std::io::Result<()> {
+    let event = Event {
+        time_ns: at.as_nanos(),
+        node: node.to_owned(),
+        kind,
+    };
+    rundir::event::write_line(lines, &event)
+}
+
+fn written(outcome: std::io::Result<()>) -> Result<()> {
+    outcome.context("write an event to standard output")
 }
 
 fn log(events: &[EventKind]) {
@@ -158,13 +219,6 @@ impl Gate {
     }
 }
 
-fn write(lines: &[u8]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(lines)
-        .and_then(|()| out.flush())
-        .context("write an event to standard output")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,5 +246,30 @@ mod tests {
         assert!(told.count() < 8 * 86_400 + BURST as usize);
         while gate.admit(at(0)) != Admitted::No {}
         assert!(gate.admit(at(250)) != Admitted::No);
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_hears_at_the_end_how_many_events_it_missed() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let events = Events::on(writer.as_fd(), "wall").unwrap();
+        let total = 100_000;
+        for _ in 0..total {
+            events.report(EventKind::Ready).unwrap();
+        }
+        let read = std::thread::spawn(move || {
+            rundir::event::read_all(std::io::BufReader::new(reader)).unwrap()
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(events.finish());
+        drop((events, writer));
+        let read = read.join().unwrap();
+        let (last, ready) = read.split_last().unwrap();
+        assert!(ready.iter().all(|event| event.kind == EventKind::Ready));
+        assert!(ready.len() > KEPT_BYTES / 100, "{}", ready.len());
+        let events = (total - ready.len()) as u64;
+        assert_eq!(last.kind, EventKind::LeftOut { events });
     }
 }

@@ -113,7 +113,7 @@ mod tests {
             seed: Seed(7),
             crashes,
             entropy,
-            events: Events::new("wall"),
+            events: Events::new("wall").unwrap(),
             interfaces: Interfaces::default(),
             state: PathBuf::new(),
             unready: Rc::new(Cell::new(0)),

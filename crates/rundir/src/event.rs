@@ -93,7 +93,8 @@ pub enum EventKind {
         /// Energy of all that, millijoules.
         millijoules: f64,
     },
-    /// So many events about bindings were not told one by one, because there were too many.
+    /// So many events were not told one by one: there were too many about bindings, or nobody read
+    /// what the daemon wrote.
     LeftOut {
         /// How many.
         events: u64,

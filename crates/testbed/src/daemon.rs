@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cleanup::{Claim, Object};
-use driver::now;
+use driver::stamp;
 use netlink::Namespace;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 use rundir::control::Control;
 use rundir::{Event, EventKind, RunDir};
+use rustix::thread::CapabilitySet;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 use topology::Plan;
 
 use crate::ProgramHome;
+use crate::privileges::{OF_DAEMON, OF_PROGRAM, keep_only};
 
 /// Lines of a log that an error shows.
 const LOG_TAIL: usize = 20;
@@ -61,6 +63,14 @@ pub(crate) struct Daemon {
     /// Passes on what a daemon reports, until its output ends.
     reader: Option<JoinHandle<()>>,
     log: PathBuf,
+}
+
+/// Where a process runs, and what it may do there.
+struct Place<'a> {
+    namespace: &'a Namespace,
+    /// Where it lives; none: where this process does.
+    home: Option<&'a ProgramHome>,
+    capabilities: CapabilitySet,
 }
 
 /// How to start the processes of a run.
@@ -98,7 +108,12 @@ impl Launcher {
             .arg(claim.dir())
             .arg(node);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut daemon = self.spawn(node, command, namespace, None, claim)?;
+        let place = Place {
+            namespace,
+            home: None,
+            capabilities: OF_DAEMON,
+        };
+        let mut daemon = self.spawn(node, command, place, claim)?;
         let out = daemon
             .child
             .stdout
@@ -145,7 +160,12 @@ impl Launcher {
         if let Some(home) = &self.program_home {
             command.env("PATH", &home.path);
         }
-        let mut daemon = self.spawn(node, command, namespace, self.program_home.as_ref(), claim)?;
+        let place = Place {
+            namespace,
+            home: self.program_home.as_ref(),
+            capabilities: OF_PROGRAM,
+        };
+        let mut daemon = self.spawn(node, command, place, claim)?;
         let (reports, stop) = (self.reports.clone(), Arc::new(Notify::new()));
         let stopped = Arc::clone(&stop);
         let task = tokio::spawn(async move {
@@ -162,7 +182,7 @@ impl Launcher {
             };
             let status = status_number(status);
             let event = Event {
-                time_ns: now().as_nanos(),
+                time_ns: stamp().as_nanos(),
                 node: daemon.node,
                 kind: EventKind::ProgramExited { status },
             };
@@ -183,23 +203,20 @@ impl Launcher {
         &self,
         node: &str,
         mut command: Command,
-        namespace: &Namespace,
-        home: Option<&ProgramHome>,
+        place: Place<'_>,
         claim: &mut Claim,
     ) -> Result<Daemon> {
         command.stderr(self.open_log(node)?).kill_on_drop(true);
         // A terminal's SIGINT is for the testbed, which ends its children in order.
         command.process_group(0);
         let parent = Pid::this();
-        let fd: OwnedFd = namespace.as_fd().try_clone_to_owned()?;
-        let home = home.cloned();
+        let fd: OwnedFd = place.namespace.as_fd().try_clone_to_owned()?;
+        let (home, capabilities) = (place.home.cloned(), place.capabilities);
         // SAFETY: between fork and exec only system calls are made, no allocation and no lock.
         unsafe {
             command.pre_exec(move || {
                 // Die with the testbed, however it dies.
                 set_pdeathsig(Signal::SIGKILL)?;
-                // Nothing that it executes, and no file that it is given, makes it more than it is.
-                set_no_new_privs()?;
                 if getppid() != parent {
                     return Err(Errno::ESRCH.into()); // it died before that
                 }
@@ -208,7 +225,7 @@ impl Launcher {
                     nix::unistd::chroot(&home.root)?;
                     nix::unistd::chdir(&home.directory)?;
                 }
-                Ok(())
+                keep_only(capabilities)
             });
         }
         let mut child = command

@@ -14,6 +14,7 @@
 //! | `medium` | which medium carries the frames |
 //! | `edges` | the `edges` medium: attenuation to edges, LQI, signal registers |
 //! | `daemon` | one process per node |
+//! | [`privileges`] | what such a process may do |
 //! | `feed` | events on their way out, in time order |
 //! | `scenario` | the clock, the steps, and the watch over the processes |
 //! | `sniffer` | one capture per interface |
@@ -23,6 +24,7 @@ mod edges;
 mod feed;
 mod medium;
 mod network;
+pub mod privileges;
 mod scenario;
 mod sniffer;
 
@@ -147,6 +149,8 @@ pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         .write(&path)
         .with_context(|| format!("write {}", path.display()))?;
     allow_descriptors(plan).context("file descriptors")?;
+    // From here on it is noticed when the host's clock is set.
+    driver::now();
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
     let outcome = run_in(plan, &mut options, &mut claim, &mut signals).await;
@@ -243,7 +247,7 @@ async fn run_in(
 ) -> Result<()> {
     let of = plan.nodes.len();
     let mut made = |made| (options.progress)(Progress::BringUp { made, of });
-    let network = Network::up(plan, claim, &mut made)
+    let network = Network::up(plan, claim, options.kernel_ends, &mut made)
         .await
         .context("bring up the network")?;
     let (reports, inbox) = unbounded_channel();
@@ -280,7 +284,20 @@ async fn run_in(
         Some(facts) => keep_air(plan, options, &facts),
     });
     let captured = sniffers.finish();
-    played.and(processes).and(aired).and(captured).and(fed)
+    let on_one_clock = match driver::was_set_ahead_ns() {
+        0 => Ok(()),
+        by => Err(anyhow!(
+            "the host's clock was set by {:.1} s during the run, and its captures and events have \
+             two clocks: run it again",
+            Duration::from_nanos(by.unsigned_abs()).as_secs_f64()
+        )),
+    };
+    played
+        .and(processes)
+        .and(aired)
+        .and(captured)
+        .and(fed)
+        .and(on_one_clock)
 }
 
 /// Writes what the air counted. Under the virtual clock the air is as punctual in every run of

@@ -35,14 +35,17 @@ pub(crate) struct Network {
 
 impl Network {
     /// Makes everything that `plan` names, recording each object in `claim`. `made` is told at times
-    /// how many nodes there are, 0 first.
+    /// how many nodes there are, 0 first. With `kernel_ends` nothing has to be written down before it
+    /// is there.
     pub(crate) async fn up(
         plan: &Plan,
         claim: &mut Claim,
+        kernel_ends: bool,
         made: &mut impl FnMut(usize),
     ) -> Result<Network> {
         let mut builder = Builder {
             plan,
+            kernel_ends,
             hwsim: Hwsim::connect().await?,
             host: Nl802154::connect(&Namespace::current()?).await?,
             host_links: Links::connect(&Namespace::current()?).await?,
@@ -110,6 +113,8 @@ impl Network {
 
 struct Builder<'a> {
     plan: &'a Plan,
+    /// Whether radios go with the kernel: nobody cleans up.
+    kernel_ends: bool,
     hwsim: Hwsim,
     host: Nl802154,
     host_links: Links,
@@ -134,17 +139,21 @@ impl Builder<'_> {
         Ok(namespace)
     }
 
-    /// Makes a radio, which `claim` owns from then on.
+    /// Makes a radio, which `claim` owns from then on, also if this process is killed meanwhile.
     async fn make_radio(&self, claim: &mut Claim) -> Result<NewRadio> {
-        let mut owned = Ok(());
-        let own = |radio: RadioId| {
-            if owned.is_ok() {
-                owned = claim.own(Object::Radio { id: radio.0 });
+        let mut made = Vec::new();
+        let radio = match self.kernel_ends {
+            true => netlink::create_radio_with_phy(&self.hwsim, &self.host, |_| {}).await,
+            false => {
+                let write_down = |radio: RadioId| claim.write_radio(radio.0);
+                let own = |radio: RadioId| made.push(radio);
+                netlink::create_radio_apart_with_phy(&self.hwsim, &self.host, write_down, own).await
             }
         };
-        let made = netlink::create_radio_with_phy(&self.hwsim, &self.host, own).await;
-        owned?;
-        Ok(made?)
+        for RadioId(id) in made {
+            claim.adopt_radio(id);
+        }
+        Ok(radio?)
     }
 
     /// Makes a radio, gives it the node's identity and moves it into the node's namespace.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cleanup::Claim;
-use driver::now;
+use driver::stamp;
 use netlink::Namespace;
 use rundir::air::Facts;
 use rundir::control::Control;
@@ -265,7 +265,7 @@ impl<'a> Scenario<'a> {
     /// daemon goes into the feed meanwhile, after the medium has heard of it: that is urgent.
     async fn next_milestone(&mut self, deadline: Instant) -> Result<Option<Milestone>> {
         loop {
-            self.feed.handle_timeout(now())?;
+            self.feed.handle_timeout(stamp())?;
             let due = driver::instant(self.feed.poll_timeout());
             tokio::select! {
                 biased;
@@ -400,7 +400,7 @@ impl<'a> Scenario<'a> {
 
     /// Keeps an event of the testbed's own; says when it was.
     fn record(&mut self, kind: EventKind) -> SimTime {
-        let at = now();
+        let at = stamp();
         self.feed.push(Event {
             time_ns: at.as_nanos(),
             node: SCENARIO.into(),

@@ -18,6 +18,7 @@
 //! | [`quantity`] | [`Db`], [`Dbm`], [`DataRate`], [`ByteSize`], and durations as text |
 //! | [`ieee802154`] | [`Eui64`], [`PanId`], [`ShortAddress`], [`Channel`], [`Lqi`] |
 //! | [`ethernet`] | [`MacAddress`] |
+//! | [`sequence`] | [`Sequence`]: which of two messages is the newer one |
 //! | [`seed`] | [`Seed`] and [`Rng`]: one root seed, a derived stream per purpose |
 
 #![forbid(unsafe_code)]
@@ -26,10 +27,12 @@ pub mod ethernet;
 pub mod ieee802154;
 pub mod quantity;
 pub mod seed;
+pub mod sequence;
 pub mod time;
 
 pub use ethernet::EthernetAddress;
 pub use ieee802154::{Channel, Eui64, Lqi, MacAddress, PanId, ShortAddress};
 pub use quantity::{ByteSize, DataRate, Db, Dbm, LossRatio, QuantityError};
 pub use seed::{Rng, Seed};
+pub use sequence::Sequence;
 pub use time::SimTime;

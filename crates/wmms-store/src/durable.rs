@@ -22,6 +22,14 @@ pub enum Event<G> {
     Write(G),
 }
 
+/// Datagrams that wait for the store at most. A WMMS whose store has come to a stop takes in nothing
+/// more then, and goes on when it is written again; who asked asks again.
+pub const MAX_HELD: usize = 1 << 16;
+
+/// Changes for which nobody waits that are written all the same. Of a million lifetimes that end at
+/// once, whoever asks next would otherwise wait for all of them.
+const UNASKED: usize = 1024;
+
 /// A [`Wmms`] that sends nothing before the store has what has changed; a [`Machine`].
 ///
 /// What changes while a group is being written is the next group, and is taken when that one is
@@ -37,6 +45,8 @@ pub struct Durable<S: Store> {
     taken: u64,
     /// Number of the last group that is written.
     written: u64,
+    /// Datagrams that were not taken in.
+    passed_over: u64,
 }
 
 impl<S: Store> Durable<S> {
@@ -48,12 +58,18 @@ impl<S: Store> Durable<S> {
             held: VecDeque::new(),
             taken: 0,
             written: 0,
+            passed_over: 0,
         }
     }
 
     /// The WMMS, to look at.
     pub fn wmms(&self) -> &Wmms {
         &self.wmms
+    }
+
+    /// How many datagrams were not taken in because [`MAX_HELD`] waited for the store.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// The group of the last [`Event::Write`] is written.
@@ -89,11 +105,11 @@ impl<S: Store> Durable<S> {
         }
     }
 
-    /// The next group, if somebody waits for it and none is being written.
+    /// The next group, if somebody waits for it or it has become large, and none is being written.
     fn poll_group(&mut self) -> Option<S::Group> {
         self.hold_back();
-        let &(wanted, _) = self.held.back()?;
-        (wanted > self.taken && self.taken == self.written).then(|| self.take_group())
+        let wanted = self.has_waiting() || self.wmms.changes() >= UNASKED;
+        (wanted && self.taken == self.written).then(|| self.take_group())
     }
 }
 
@@ -109,6 +125,10 @@ impl<S: Store> Machine for Durable<S> {
         from: SocketAddrV6,
         payload: &[u8],
     ) -> Result<(), Infallible> {
+        if self.held.len() >= MAX_HELD {
+            self.passed_over += 1;
+            return Ok(());
+        }
         self.wmms.handle_datagram(now, from, payload)
     }
 

@@ -13,16 +13,27 @@
 //!
 //! *What comes back.* Of each P_Addr the record in the youngest segment that has one.
 //! The oldest segment goes first, so that no removal goes before what it removes.
+//!
+//! *What does not come back without a word.* A [`mark`] beside the file says what was acknowledged last.
 
 use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::net::Ipv6Addr;
 use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use comp::mmt::Mmt;
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::backends::FileBackend;
+use redb::{
+    BackendError, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend,
+    TableDefinition,
+};
 
+use crate::error::{JournalError, Notice, damaged, opening, other};
+use crate::mark::{self, Mark};
+use crate::patient::{Asked, Patience, Patient};
 use crate::{Store, Writer, record};
 
 /// Version of the file's content. Another one is refused.
@@ -33,6 +44,8 @@ const CACHE_BYTES: usize = 4 << 20;
 /// Obsolete segments that one commit removes at most; a commit makes one.
 const REMOVED_PER_COMMIT: u64 = 8;
 
+/// Bytes of redb's magic number, with which a file begins.
+const MAGIC_BYTES: u64 = 9;
 /// Bytes of a segment before its records.
 const HEADER_BYTES: usize = 8 + 1 + 16;
 
@@ -40,55 +53,8 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SEGMENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("segments");
 const VERSION_KEY: &str = "version";
 const OPENED_KEY: &str = "opened";
-
-/// Why a [`Journal`] cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The file or its directory cannot be made or opened.
-    #[error("{path}: cannot open the store: {reason}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// Another process has it open.
-    #[error("{path}: another daemon uses this store: stop it, or give this one another --state")]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It was written by another version of this program.
-    #[error(
-        "{path}: the store has version {found}, this program reads version {VERSION}: use the \
-         program that wrote it, or move the file away and the nodes will register again"
-    )]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u64,
-    },
-    /// It is not what was written.
-    #[error(
-        "{path}: the store is damaged: {reason}; put a copy in its place, or move the file away \
-         and the nodes will register again"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// It cannot be written or read: disk full, input or output error.
-    #[error("{path}: {reason}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the store or the system says.
-        reason: String,
-    },
-}
+/// There is, once it has a mark.
+const MARKED_KEY: &str = "marked";
 
 /// The sweep over the table, as it stands after a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,24 +71,40 @@ pub struct Segment {
     number: u64,
     bytes: Vec<u8>,
     obsolete: Range<u64>,
+    /// How many entries it changes, and some of them: for the mark.
+    changed: usize,
+    named: Vec<Ipv6Addr>,
 }
 
-/// The file.
+/// The file, and its mark.
 #[derive(Debug)]
 struct File {
     path: PathBuf,
     database: Database,
+    mark: Mutex<Mark>,
+    asked: Asked,
+}
+
+/// Who has opened the file, and what he has found.
+#[derive(Debug)]
+struct SignedIn {
+    opened_before: u64,
+    notice: Option<Notice>,
 }
 
 /// Appends the segments of a [`Journal`] to its file.
 #[derive(Debug)]
-pub struct JournalWriter(Arc<File>);
+pub struct JournalWriter {
+    file: Arc<File>,
+    life: u64,
+}
 
 /// A table's journal on disk: segments of records, the young ones replace the old.
 #[derive(Debug)]
 pub struct Journal {
     file: Arc<File>,
     opened_before: u64,
+    notice: Option<Notice>,
     /// The first segment there is.
     oldest: u64,
     /// The next segment to write.
@@ -130,34 +112,84 @@ pub struct Journal {
     /// Segments before this one hold nothing that counts.
     obsolete_before: u64,
     sweep: Sweep,
+    /// Nanoseconds that Unix time is ahead of the clock of the table.
+    ahead: fn() -> i64,
 }
 
 impl Journal {
-    /// Opens the store in the file `path`, or makes it and its directory.
+    /// Opens the store in the file `path`, or makes it and its directory; its mark is the file
+    /// `path` with `.mark` behind it.
     ///
     /// # Errors
     /// When it cannot be opened, is in use, damaged, or of another version.
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|error| JournalError::Open {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?;
+        let cannot = |path: &Path, error: &dyn ToString| JournalError::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let directory = match path.parent() {
+            Some(named) if named != Path::new("") => named,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(directory).map_err(|error| cannot(path, &error))?;
+        let open = |path: &Path| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let file = options.open(path).map_err(|error| cannot(path, &error))?;
+            FileBackend::new(file).map_err(|error| cannot(path, &error))
+        };
+        let (database, mark) = (open(path)?, open(&mark_path(path))?);
+        // A file whose name a power cut takes away is lost, whatever is written in it.
+        (fs::File::open(directory).and_then(|directory| directory.sync_all()))
+            .map_err(|error| cannot(directory, &error))?;
+        Journal::open_on(path, database, mark)
+    }
+
+    /// Opens the store that `database` and `mark` hold; both may be empty. For whoever keeps them
+    /// elsewhere than in two files of a directory; what is said of the store calls it `path`.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(
+        path: &Path,
+        database: impl StorageBackend,
+        mark: impl StorageBackend,
+    ) -> Result<Journal, JournalError> {
+        let asked = Asked::default();
+        let database = Patient::new(database, asked.clone());
+        let mark = Patient::new(mark, asked.clone());
+        // For as long as it is open, and before anything is looked at.
+        match mark.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
+            Ok(true) | Err(BackendError::Unsupported) => {}
+            Ok(false) => {
+                return Err(JournalError::InUse {
+                    path: path.to_owned(),
+                });
+            }
+            Err(error) => return Err(of_mark(path, &error.into())),
         }
+        let mark = Mark::open(mark).map_err(|error| of_mark(path, &error))?;
+        begin_anew_if_unfinished(&database).map_err(|error| other(path, error.into()))?;
         let database = redb::Builder::new()
             .set_cache_size(CACHE_BYTES)
             // The check and the repair after a crash are one pass then.
             .set_check_integrity_on_open(true)
-            .create(path)
+            .create_with_backend(database)
             .map_err(|error| opening(path, error))?;
         let file = File {
             path: path.to_owned(),
             database,
+            mark: Mutex::new(mark),
+            asked,
         };
-        let opened_before = file.sign_in()?;
+        let SignedIn {
+            opened_before,
+            notice,
+        } = file.sign_in()?;
         Ok(Journal {
             file: Arc::new(file),
             opened_before,
+            notice,
             oldest: 0,
             next: 0,
             obsolete_before: 0,
@@ -165,7 +197,25 @@ impl Journal {
                 began: 0,
                 last: None,
             },
+            ahead: || 0,
         })
+    }
+
+    /// Has instants written as Unix time, which is as many nanoseconds ahead of the clock of the table as
+    /// `ahead` says whenever a group is made: somebody may have set it, and the next life begins with it.
+    pub fn write_unix_time(&mut self, ahead: fn() -> i64) {
+        self.ahead = ahead;
+    }
+
+    /// From now on `patience` is asked whenever the disk refuses something, and what it refused is
+    /// tried again as long as the answer is yes. Who is named first stays.
+    pub fn have_patience(&self, patience: Patience) {
+        self.file.asked.ask(patience);
+    }
+
+    /// What was wrong with the store when it was opened.
+    pub fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref()
     }
 
     /// How often this store was opened before: 0 for a new one. A WMMS that has lost its
@@ -192,8 +242,9 @@ impl Journal {
         let usual = 2 * changed.len() * record::USUAL_BYTES;
         let mut segment = Vec::with_capacity(HEADER_BYTES + usual);
         segment.resize(HEADER_BYTES, 0);
+        let ahead = (self.ahead)();
         for p_addr in changed {
-            record::write(&mut segment, *p_addr, table.get(*p_addr));
+            record::write(&mut segment, *p_addr, table.get(*p_addr), ahead);
         }
         let start = self.sweep.last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut sweep = self.sweep;
@@ -202,7 +253,7 @@ impl Journal {
             left -= 1;
             sweep.last = Some(p_addr);
             if !changed.contains(&p_addr) {
-                record::write(&mut segment, p_addr, Some(entry));
+                record::write(&mut segment, p_addr, Some(entry), ahead);
             }
         }
         if left > 0 {
@@ -217,34 +268,103 @@ impl Journal {
 }
 
 impl File {
-    /// Checks the version, counts the openings.
-    fn sign_in(&self) -> Result<u64, JournalError> {
+    /// Checks the version and the mark, counts the openings.
+    fn sign_in(&self) -> Result<SignedIn, JournalError> {
         let transaction = self.database.begin_write().map_err(|e| self.io(e))?;
-        let opened = {
+        let next = {
+            let segments = transaction.open_table(SEGMENTS).map_err(|e| self.io(e))?;
+            let last = segments.last().map_err(|e| self.io(e))?;
+            last.map_or(0, |(number, _)| number.value().saturating_add(1))
+        };
+        let mut mark = self.mark();
+        let (opened_before, notice, is_marked) = {
             let mut meta = transaction.open_table(META).map_err(|e| self.io(e))?;
             let value = |key| -> Result<Option<u64>, JournalError> {
                 let value = meta.get(key).map_err(|e| self.io(e))?;
                 Ok(value.map(|value| value.value()))
             };
-            let (version, opened) = (value(VERSION_KEY)?, value(OPENED_KEY)?);
-            let found = version.unwrap_or(VERSION);
+            let found = value(VERSION_KEY)?.unwrap_or(VERSION);
             if found != VERSION {
                 let path = self.path.clone();
                 return Err(JournalError::Version { path, found });
             }
-            let opened = opened.unwrap_or(0);
-            for (key, value) in [(VERSION_KEY, VERSION), (OPENED_KEY, opened + 1)] {
+            let opened = value(OPENED_KEY)?.unwrap_or(0);
+            let is_marked = value(MARKED_KEY)?.is_some();
+            let notice = self.compare(&mark, opened, next, is_marked);
+            // A life that the store has forgotten was one.
+            let opened_before = mark
+                .latest()
+                .map_or(opened, |latest| opened.max(latest.life));
+            let opened = opened_before.saturating_add(1);
+            for (key, value) in [(VERSION_KEY, VERSION), (OPENED_KEY, opened)] {
                 meta.insert(key, value).map_err(|e| self.io(e))?;
             }
-            opened
+            (opened_before, notice, is_marked)
         };
-        (transaction.open_table(SEGMENTS)).map_err(|e| self.io(e))?;
         transaction.commit().map_err(|e| self.io(e))?;
-        Ok(opened)
+        mark.begin(mark::Record {
+            life: opened_before.saturating_add(1),
+            next,
+            changed: 0,
+            p_addrs: Vec::new(),
+        })
+        .map_err(|error| of_mark(&self.path, &error))?;
+        if !is_marked {
+            self.note_marked()?;
+        }
+        Ok(SignedIn {
+            opened_before,
+            notice,
+        })
+    }
+
+    /// The store has a mark from now on. Not before: a crash between the two is no loss.
+    fn note_marked(&self) -> Result<(), JournalError> {
+        let transaction = self.database.begin_write().map_err(|e| self.io(e))?;
+        {
+            let mut meta = transaction.open_table(META).map_err(|e| self.io(e))?;
+            meta.insert(MARKED_KEY, 1).map_err(|e| self.io(e))?;
+        }
+        transaction.commit().map_err(|e| self.io(e))
+    }
+
+    /// What is wrong with a store that was opened so often and whose next segment is `next`.
+    fn compare(&self, mark: &Mark, opened: u64, next: u64, is_marked: bool) -> Option<Notice> {
+        let path = self.path.clone();
+        let went_back = |latest: &mark::Record| latest.next > next || latest.life > opened;
+        if mark.latest().is_some_and(went_back) {
+            let missing = mark.missing_from(next);
+            return Some(Notice::WentBack {
+                path,
+                groups: missing.groups,
+                nodes: missing.named,
+                complete: missing.complete,
+                empty: opened == 0,
+            });
+        }
+        let is_gone = is_marked && mark.latest().is_none();
+        (is_gone || mark.is_damaged()).then(|| Notice::Unmarked {
+            mark: mark_path(&path),
+            path,
+            damaged: mark.is_damaged(),
+        })
+    }
+
+    fn mark(&self) -> MutexGuard<'_, Mark> {
+        // It is whole between two statements.
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn io(&self, error: impl Into<redb::Error>) -> JournalError {
         other(&self.path, error.into())
+    }
+}
+
+/// A store that is closed has a mark that outlives a power cut.
+impl Drop for File {
+    fn drop(&mut self) {
+        // What is lost with it is at most what a power cut would have taken.
+        let _ = self.mark().sync();
     }
 }
 
@@ -298,6 +418,8 @@ impl Store for Journal {
             number: self.next,
             bytes,
             obsolete: self.oldest..kept_from,
+            changed: changed.len(),
+            named: changed.iter().take(mark::NAMED).copied().collect(),
         };
         self.oldest = kept_from;
         self.next += 1;
@@ -306,7 +428,10 @@ impl Store for Journal {
     }
 
     fn writer(&self) -> JournalWriter {
-        JournalWriter(self.file.clone())
+        JournalWriter {
+            file: self.file.clone(),
+            life: self.opened_before.saturating_add(1),
+        }
     }
 }
 
@@ -315,7 +440,7 @@ impl Writer for JournalWriter {
     type Error = JournalError;
 
     fn commit(&mut self, segment: Segment) -> Result<(), JournalError> {
-        let file = &*self.0;
+        let file = &*self.file;
         let transaction = file.database.begin_write().map_err(|e| file.io(e))?;
         {
             let mut segments = transaction.open_table(SEGMENTS).map_err(|e| file.io(e))?;
@@ -327,7 +452,15 @@ impl Writer for JournalWriter {
                 .map_err(|e| file.io(e))?;
         }
         // Returns after fsync: redb's default durability.
-        transaction.commit().map_err(|e| file.io(e))
+        transaction.commit().map_err(|e| file.io(e))?;
+        let record = mark::Record {
+            life: self.life,
+            next: segment.number + 1,
+            changed: u32::try_from(segment.changed).unwrap_or(u32::MAX),
+            p_addrs: segment.named,
+        };
+        let mut mark = file.mark();
+        mark.write(record).map_err(|e| of_mark(&file.path, &e))
     }
 }
 
@@ -350,34 +483,38 @@ fn read_header(bytes: &mut &[u8]) -> Option<Sweep> {
     })
 }
 
-fn damaged(path: &Path, reason: &str) -> JournalError {
-    JournalError::Damaged {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
+/// Empties a file whose making was cut off: redb gives it its length, then all but the magic number
+/// in the first page, then that. Without it the file is refused, although nothing was in it ever.
+fn begin_anew_if_unfinished(file: &Patient) -> io::Result<()> {
+    const FIRST_PAGE: u64 = 4096;
+    const CHUNK: u64 = 1 << 16;
+    let length = file.len()?;
+    let is_zero = |from: u64, to: u64| {
+        let mut bytes = vec![0; (to - from) as usize];
+        file.read(from, &mut bytes)?;
+        Ok::<_, io::Error>(bytes.iter().all(|byte| *byte == 0))
+    };
+    if length < FIRST_PAGE || !is_zero(0, MAGIC_BYTES)? {
+        return Ok(());
     }
-}
-
-fn opening(path: &Path, error: redb::DatabaseError) -> JournalError {
-    match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse {
-            path: path.to_owned(),
-        },
-        error => other(path, error.into()),
-    }
-}
-
-fn other(path: &Path, error: redb::Error) -> JournalError {
-    match error {
-        redb::Error::Corrupted(_)
-        | redb::Error::UpgradeRequired(_)
-        | redb::Error::TableTypeMismatch { .. }
-        | redb::Error::RepairAborted => damaged(path, &error.to_string()),
-        redb::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
-            damaged(path, "it is no database of this program")
+    for from in (FIRST_PAGE..length).step_by(CHUNK as usize) {
+        if !is_zero(from, length.min(from + CHUNK))? {
+            return Ok(());
         }
-        error => JournalError::Io {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        },
+    }
+    file.set_len(0)
+}
+
+/// The mark of the store in `path`.
+fn mark_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".mark");
+    PathBuf::from(name)
+}
+
+fn of_mark(path: &Path, error: &io::Error) -> JournalError {
+    JournalError::Io {
+        path: mark_path(path),
+        reason: error.to_string(),
     }
 }

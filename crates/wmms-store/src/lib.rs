@@ -35,12 +35,18 @@
 //! | --- | --- |
 //! | [`Journal`] | the store of a WMMS on one machine: a journal in one crash-safe file |
 //! | [`Durable`] | a [`Wmms`](comp::wmms::Wmms) whose answers wait for its [`Store`] |
+//! | [`Notice`] | what is wrong with a store that can be used all the same |
+//! | `mark` | what was acknowledged last, beside the store |
+//! | `patient` | a disk that refuses is asked again |
 //! | `record` | an entry as bytes |
 
 #![forbid(unsafe_code)]
 
 mod durable;
+mod error;
 mod journal;
+mod mark;
+mod patient;
 mod record;
 
 use std::collections::BTreeSet;
@@ -48,8 +54,10 @@ use std::net::Ipv6Addr;
 
 use comp::mmt::Mmt;
 
-pub use durable::{Durable, Event};
-pub use journal::{Journal, JournalError, JournalWriter, Segment, VERSION};
+pub use durable::{Durable, Event, MAX_HELD};
+pub use error::{JournalError, Notice};
+pub use journal::{Journal, JournalWriter, Segment, VERSION};
+pub use patient::Patience;
 
 /// Where a WMMS keeps its table. One writer; what was committed survives the writer.
 ///

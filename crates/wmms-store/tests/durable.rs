@@ -167,3 +167,28 @@ fn what_nobody_waits_for_is_written_at_the_end() {
     assert_eq!(machine.take_rest(), Some(BTreeSet::from([p(1)])));
     assert_eq!(machine.take_rest(), None);
 }
+
+#[test]
+fn of_many_lifetimes_that_end_at_once_the_store_hears_bit_by_bit() {
+    let mut machine = durable();
+    for node in 1..=5000 {
+        register(&mut machine, node);
+    }
+    assert!(poll_group(&mut machine).is_some());
+    machine.written();
+    let end = SimTime::ZERO + Duration::from_secs(61);
+    let mut removed = 0;
+    while machine.poll_timeout().is_some_and(|due| due <= end) {
+        machine.handle_timeout(end);
+        if let Some(group) = poll_group(&mut machine) {
+            assert!(group.len() < 1100, "{} in a group", group.len());
+            removed += group.len();
+            machine.written();
+        }
+    }
+    assert!(removed > 3900, "{removed}");
+    assert_eq!(
+        machine.take_rest().map(|rest| rest.len() + removed),
+        Some(5000)
+    );
+}

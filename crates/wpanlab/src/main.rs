@@ -45,12 +45,15 @@ mod sweep;
 mod verify;
 
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use nodes::SignalSource;
+use testbed::privileges;
 use topology::Plan;
 
 use cli::{Cli, Command, NodeArgs, SignalArg, VmCommand};
@@ -92,8 +95,8 @@ fn main() -> ExitCode {
     }
     let cli = Cli::of_process();
     // A daemon's log is for reading later; the command's is for what went wrong.
-    let base = u8::from(matches!(cli.command, Command::Node(_)));
-    init_logging(cli.verbose.saturating_add(base));
+    let of_daemon = matches!(cli.command, Command::Node(_));
+    init_logging(cli.verbose.saturating_add(u8::from(of_daemon)), of_daemon);
     let json = cli.json;
     let ended = runtime().and_then(|runtime| {
         let ended = runtime.block_on(dispatch(cli));
@@ -116,18 +119,29 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("tokio runtime")
 }
 
-fn init_logging(verbose: u8) {
+/// Bytes of its log that a daemon keeps back while nobody reads it.
+const LOG_BYTES: usize = 1 << 16;
+
+/// A daemon's log keeps nobody waiting, whoever reads it.
+fn init_logging(verbose: u8, of_daemon: bool) {
     use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::fmt::writer::BoxMakeWriter;
     let level = match verbose {
         0 => "warn",
         1 => "info",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("WPANLAB_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let lost = |lines| format!("{lines} lines of the log lost: nobody read them\n").into_bytes();
+    let outlet = || driver::Outlet::open(std::io::stderr().as_fd(), LOG_BYTES, lost).ok();
+    let writer = match of_daemon.then(outlet).flatten() {
+        Some(outlet) => BoxMakeWriter::new(Mutex::new(outlet)),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         // It would be said on standard error, which nobody reads then.
         .log_internal_errors(false)
         .init();
@@ -184,6 +198,8 @@ fn man(dir: &Path) -> Result<Outcome> {
 }
 
 async fn node(args: NodeArgs) -> Result<Outcome> {
+    // In a run the testbed has left it less.
+    privileges::keep_only(privileges::OF_DAEMON_ALONE).context("give up privileges")?;
     let text = failure::read(&args.plan)?;
     let plan = match args.plan.extension() {
         Some(extension) if extension == "json" => Plan::from_json(text.as_bytes()),

@@ -45,6 +45,7 @@ impl Mobility for Node {
             mode,
             acknowledged: false,
             until: now + patience(&self.config.coap),
+            keeps_back: true,
         });
         self.step(Step::PhaseStarted(Phase::BINDING));
         self.send_binding(now, &self.binding_update(address), mode);

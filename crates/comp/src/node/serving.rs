@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::codec::Lifetime;
+use crate::limits::network;
 
 /// Requests handed to the application and not answered yet that are remembered.
 const MAX_UNANSWERED: usize = 1024;
@@ -18,13 +19,32 @@ impl Node {
         if let Some((from, message_id)) = self.unanswered.remove(&exchange) {
             self.sequence_number = message_id;
             self.forget(from);
-            if self.correspondents.len() == MAX_CORRESPONDENTS {
-                self.correspondents.pop_front();
-            }
             if from != self.config.wmms {
+                if self.correspondents.len() == MAX_CORRESPONDENTS {
+                    self.displace();
+                }
                 self.correspondents.push_back((from, now));
             }
         }
+    }
+
+    /// Forgets the correspondent not heard for longest of the network that has most of them: whoever
+    /// asks from all addresses of one network displaces nobody of another.
+    fn displace(&mut self) {
+        let mut of: BTreeMap<Ipv6Addr, usize> = BTreeMap::new();
+        for address in self.correspondents() {
+            *of.entry(network(*address.ip())).or_default() += 1;
+        }
+        let crowded = of
+            .into_iter()
+            .max_by_key(|(_, correspondents)| *correspondents);
+        let Some((crowded, _)) = crowded else {
+            return;
+        };
+        let there = self
+            .correspondents()
+            .position(|c| network(*c.ip()) == crowded);
+        self.correspondents.remove(there.unwrap_or_default());
     }
 
     /// Answers like [`Node::respond`], and registers whoever asked to observe (RFC 7641) for

@@ -14,6 +14,7 @@ use topology::plan::CoapPlan;
 use wmms_store::{Durable, Journal, Store};
 
 use super::binding_mode;
+use super::patience::patience;
 use super::writer::WriterThread;
 use crate::control::Controls;
 use crate::endpoint::params;
@@ -28,7 +29,11 @@ pub(crate) async fn run(
     plan: WmmsPlan,
     coap: CoapPlan,
 ) -> Result<()> {
-    let mut store = Journal::open(&host.state.join(format!("{}.redb", host.name)))?;
+    let path = host.state.join(format!("{}.redb", host.name));
+    let mut store = Journal::open(&path)?;
+    if let Some(notice) = store.notice() {
+        tracing::warn!("{notice}");
+    }
     let mut mmt = Mmt::new(limits(&plan.limits));
     store.load(&mut mmt)?;
     let lives = store.opened_before();
@@ -47,6 +52,9 @@ pub(crate) async fn run(
     wmms.restore(now(), mmt);
     let socket = Udp::open(PORT, None)?;
     make_room(socket.get_ref())?;
+    let (patience, stop) = patience(path);
+    store.have_patience(patience);
+    store.write_unix_time(driver::was_set_ahead_ns);
     let mut writer = WriterThread::start(store.writer())?;
     let mut coap = Driver::new(Durable::new(wmms, store), socket)?;
     host.part_is_ready()?;
@@ -55,6 +63,7 @@ pub(crate) async fn run(
             biased;
             written = writer.written() => {
                 written?;
+                stop.written();
                 coap.with(|durable, _| durable.written());
                 // The next group is worth its `fsync` the more, the larger it is.
                 if coap.machine().has_waiting() {
@@ -75,6 +84,7 @@ pub(crate) async fn run(
             }
         }
     }
+    drop(stop);
     if let Some(rest) = coap.with(|durable, _| durable.take_rest()) {
         writer.write(rest)?;
     }
@@ -82,6 +92,10 @@ pub(crate) async fn run(
     coap.with(|durable, _| durable.written());
     for (limit, times) in coap.machine().wmms().refusals() {
         tracing::warn!(times, "requests refused: {limit}");
+    }
+    match coap.machine().passed_over() {
+        0 => {}
+        times => tracing::warn!(times, "datagrams passed over: the store was not written"),
     }
     Ok(())
 }

@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use netlink::{Links, Namespace};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 /// The daemon's address.
@@ -25,10 +26,11 @@ nodes:
       entries_per_source: 4000000
       discoveries_per_source: 4000000
   sensor: { role: mobile-node, attached_to: er1 }
+  client: { role: client, polls: [{ node: sensor, every: 20 ms }] }
 scenario: { duration: 1 s }
 ";
 
-/// First argument of a process that is to be the daemon; the second is its directory.
+/// First argument of a process that is to be the daemon; then come its directory and its node.
 const ROLE: &str = "be-the-wmms";
 
 /// Runs the daemon, as `wpanlab node` does, if this process was started for that.
@@ -38,11 +40,10 @@ pub fn be_daemon() {
         return;
     }
     let state = PathBuf::from(arguments.next().expect("a directory"));
-    let plan =
-        topology::load("store.yaml", TOPOLOGY, topology::Overrides::default()).expect("a plan");
+    let node = arguments.next().expect("a node");
     let ended = runtime().block_on(nodes::run(nodes::Config {
-        plan,
-        node: "wmms".to_owned(),
+        plan: plan(),
+        node,
         controlled: false,
         crashes: 0,
         interfaces: nodes::Interfaces::default(),
@@ -53,15 +54,35 @@ pub fn be_daemon() {
     std::process::exit(1);
 }
 
-/// Moves this process, which has one thread, into a network namespace of its own: port 5683 is
-/// free there, and nobody else's load disturbs it.
+/// The plan of all daemons.
+pub fn plan() -> topology::Plan {
+    topology::load("store.yaml", TOPOLOGY, topology::Overrides::default()).expect("a plan")
+}
+
+/// Moves this process, which has one thread, into namespaces of its own: port 5683 is free there,
+/// nobody else's load disturbs it, and what it mounts nobody else sees.
 pub fn isolate() {
-    let user = match nix::unistd::geteuid().is_root() {
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let other = match user.is_root() {
         true => CloneFlags::empty(),
         false => CloneFlags::CLONE_NEWUSER,
     };
-    unshare(user | CloneFlags::CLONE_NEWNET)
-        .expect("a network namespace: run as root, or allow unprivileged user namespaces");
+    unshare(other | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .expect("namespaces: run as root, or allow unprivileged user namespaces");
+    if !user.is_root() {
+        // Files need an owner.
+        let maps = [
+            ("setgroups", "deny".to_owned()),
+            ("uid_map", format!("0 {user} 1")),
+            ("gid_map", format!("0 {group} 1")),
+        ];
+        for (file, map) in maps {
+            fs::write(format!("/proc/self/{file}"), map).expect("a user namespace");
+        }
+    }
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    let none: Option<&str> = None;
+    mount(none, "/", none, private, none).expect("mounts of its own");
     let loopback_up = async {
         let links = Links::connect(&Namespace::current()?).await?;
         links.up(links.index("lo").await?).await
@@ -120,21 +141,62 @@ pub fn cpu(process: u32) -> Duration {
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    events: PathBuf,
 }
 
 impl Daemon {
-    /// Starts a daemon whose store is in `directory`: this program again, see [`be_daemon`].
+    /// Starts the WMMS with its store in `directory`.
     pub fn start(directory: &Path) -> Daemon {
+        Daemon::of("wmms", directory)
+    }
+
+    /// Starts the daemon of `node`, its events in a file.
+    pub fn of(node: &str, directory: &Path) -> Daemon {
+        let events = File::create(directory.join("events")).expect("create a file for events");
+        Daemon::spawn(node, directory, events.into())
+    }
+
+    /// Starts the WMMS with its events in a pipe.
+    #[allow(dead_code, reason = "the test's")]
+    pub fn start_unread(directory: &Path) -> (Daemon, ChildStdout) {
+        let mut daemon = Daemon::spawn("wmms", directory, Stdio::piped());
+        let events = daemon.child.stdout.take().expect("it is piped");
+        (daemon, events)
+    }
+
+    /// This program again, see [`be_daemon`], or the `wpanlab` that `WPANLAB_PROGRAM` names.
+    fn spawn(node: &str, directory: &Path, events: Stdio) -> Daemon {
         let log = directory.join("log");
-        let child = Command::new(std::env::current_exe().expect("this program"))
-            .arg(ROLE)
-            .arg(directory)
+        let mut command = match std::env::var_os("WPANLAB_PROGRAM") {
+            None => {
+                let mut own = Command::new(std::env::current_exe().expect("this program"));
+                own.arg(ROLE).arg(directory);
+                own
+            }
+            Some(program) => {
+                let plan_file = directory.join("plan.json");
+                fs::write(&plan_file, plan().to_json()).expect("write the plan");
+                let mut other = Command::new(program);
+                other.arg("node").arg("--plan").arg(plan_file);
+                other.arg("--state").arg(directory);
+                other
+            }
+        };
+        let child = command
+            .arg(node)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(events)
             .stderr(File::create(&log).expect("create the log"))
             .spawn()
             .expect("start the daemon");
-        Daemon { child, log }
+        let events = directory.join("events");
+        Daemon { child, log, events }
+    }
+
+    /// Bytes of its log and of its events.
+    #[allow(dead_code, reason = "the test's")]
+    pub fn said(&self) -> [u64; 2] {
+        [&self.log, &self.events].map(|path| fs::metadata(path).expect("its output").len())
     }
 
     /// Waits until it answers.
@@ -162,7 +224,6 @@ impl Daemon {
     }
 
     /// Resident memory, bytes (`VmRSS`).
-    #[allow(dead_code, reason = "the benchmark's")]
     pub fn resident(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(status).expect("its status");

@@ -1,11 +1,17 @@
-//! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers.
+//! kill -9 of the WMMS under load: no acknowledged binding is lost. And the WMMS beside strangers, on a full
+//! disk, and lives of a daemon that nobody counts.
 //!
-//! 30 kills; `WPANLAB_KILLS=1000 cargo test --release -p nodes --test wmms` for more.
+//! 30 kills; `WPANLAB_KILLS=1000 cargo test --profile quick -p nodes --test wmms` for more. As many lives as
+//! `WPANLAB_LIVES` says, and a flood as `WPANLAB_FLOOD` says (`scripts/flood`).
 
 mod daemon;
+mod flood;
+mod full_disk;
+mod lives;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
 mod strangers;
+mod unread;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,7 +45,7 @@ fn main() {
             Ok(())
         },
     );
-    let beside_strangers = |name, trial: fn(&Path)| {
+    let in_a_directory = |name, trial: fn(&Path)| {
         Trial::test(name, move || {
             let directory = tempfile::tempdir()?;
             trial(directory.path());
@@ -48,13 +54,29 @@ fn main() {
     };
     let trials = vec![
         trial,
-        beside_strangers(
+        in_a_directory(
             "answers_to_nobody_keep_nobody_waiting",
             strangers::answers_to_nobody_keep_nobody_waiting,
         ),
-        beside_strangers(
+        in_a_directory(
+            "a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile",
+            full_disk::a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile,
+        ),
+        in_a_directory(
             "no_life_repeats_a_message_id_or_token_of_another",
             strangers::no_life_repeats_a_message_id_or_token_of_another,
+        ),
+        in_a_directory(
+            "no_life_of_a_client_repeats_a_message_id_with_its_token",
+            lives::no_life_of_a_client_repeats_a_message_id_with_its_token,
+        ),
+        in_a_directory(
+            "a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind",
+            flood::a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind,
+        ),
+        in_a_directory(
+            "a_daemon_whose_events_nobody_reads_answers_all_the_same",
+            unread::a_daemon_whose_events_nobody_reads_answers_all_the_same,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

@@ -1,8 +1,9 @@
 //! The WMMS beside strangers: what nobody takes in keeps nobody waiting, and a life of the daemon
 //! repeats nothing of another. Its own network namespace, with a link to this one.
 
-use std::net::{Ipv6Addr, UdpSocket};
+use std::net::{Ipv6Addr, ToSocketAddrs, UdpSocket};
 use std::path::Path;
+use std::process::ChildStdout;
 use std::time::{Duration, Instant};
 
 use netlink::{Dad, Links, Namespace, sysctl};
@@ -10,42 +11,104 @@ use netlink::{Dad, Links, Namespace, sysctl};
 use crate::daemon::{Daemon, runtime};
 
 /// The WMMS on the link, and this end.
-const WMMS: &str = "2001:db8::4";
+pub const WMMS: &str = "2001:db8::4";
 const HERE: &str = "2001:db8::1";
 
 /// Longer than an answer takes on a busy machine, and shorter than what was waited for when answers
 /// to nobody held up all others: 70 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A WMMS in a namespace of its own.
-struct Beside {
-    there: Namespace,
+/// A daemon and whoever is beside it, in a namespace each.
+pub struct Beside {
+    pub there: Namespace,
+    pub here: Namespace,
 }
 
 impl Beside {
-    fn new() -> Beside {
-        let there = Namespace::create().expect("a namespace");
-        Beside { there }
+    pub fn new() -> Beside {
+        let [there, here] = [(); 2].map(|()| Namespace::create().expect("a namespace"));
+        Beside { there, here }
     }
 
-    /// Makes the link, of which there is one.
-    fn join(&self) {
-        sysctl::write("net.ipv6.ip_nonlocal_bind", 1).expect("foreign sources");
-        runtime().block_on(join(&self.there)).expect("a link");
+    /// Makes a link between the two with these addresses at its ends. From here one may send under any
+    /// address.
+    pub fn join(&self, here: Ipv6Addr, there: Ipv6Addr) {
+        let foreign = || sysctl::write("net.ipv6.ip_nonlocal_bind", 1);
+        let allowed = self.here.run(foreign).expect("its namespace");
+        allowed.expect("foreign sources");
+        let joined = runtime().block_on(join([&self.here, &self.there], [here, there]));
+        joined.expect("a link");
     }
 
-    /// Starts the daemon and waits until it answers.
-    fn start(&self, state: &Path) -> Daemon {
+    /// [`Beside::join`] at [`HERE`] and [`WMMS`].
+    pub fn join_wmms(&self) {
+        let [here, there] = [HERE, WMMS].map(|text| text.parse().expect("an address"));
+        self.join(here, there);
+    }
+
+    /// Pings the WMMS until it answers: the two are neighbours.
+    pub fn meet(&self) {
+        let socket = self.socket((HERE, 0));
+        let connect = || socket.connect((WMMS, 5683));
+        let connected = self.here.run(connect).expect("its namespace");
+        connected.expect("connect");
+        let second = Some(Duration::from_secs(1));
+        socket.set_read_timeout(second).expect("timeout");
+        let began = Instant::now();
+        loop {
+            socket.send(&[0x40, 0, 0, 1]).expect("send");
+            if socket.recv(&mut [0; 16]).is_ok() {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "nobody is answered");
+        }
+    }
+
+    /// A socket on this side.
+    pub fn socket(&self, address: impl ToSocketAddrs) -> UdpSocket {
+        let socket = self.here.run(|| UdpSocket::bind(address));
+        socket.expect("its namespace").expect("bind")
+    }
+
+    /// Has the WMMS answer a network by way of this end.
+    pub fn lead_to(&self, network: Ipv6Addr, length: u8) {
+        let via = HERE.parse().expect("an address");
+        let to = format!("{network}/{length}").parse().expect("a network");
+        let route = async {
+            let links = Links::connect(&self.there).await?;
+            links.add_route(to, via, links.index("eth0").await?).await
+        };
+        let added: netlink::Result<()> = runtime().block_on(route);
+        added.expect("a route");
+    }
+
+    /// Starts the WMMS and waits until it answers.
+    pub fn start(&self, state: &Path) -> Daemon {
+        self.start_node("wmms", state)
+    }
+
+    /// Starts the daemon of a node and waits until it answers.
+    pub fn start_node(&self, node: &str, state: &Path) -> Daemon {
         let started = self.there.run(|| {
-            let mut daemon = Daemon::start(state);
+            let mut daemon = Daemon::of(node, state);
             daemon.ready();
             daemon
         });
         started.expect("a daemon")
     }
 
+    /// As [`Beside::start`], with the events in a pipe.
+    pub fn start_unread(&self, state: &Path) -> (Daemon, ChildStdout) {
+        let started = self.there.run(|| {
+            let (mut daemon, events) = Daemon::start_unread(state);
+            daemon.ready();
+            (daemon, events)
+        });
+        started.expect("a daemon")
+    }
+
     /// A socket on the WMMS's own host.
-    fn local(&self) -> UdpSocket {
+    pub fn local(&self) -> UdpSocket {
         let socket = self.there.run(|| UdpSocket::bind("[::1]:0"));
         let socket = socket.expect("its namespace").expect("bind");
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
@@ -53,13 +116,14 @@ impl Beside {
     }
 }
 
-async fn join(there: &Namespace) -> netlink::Result<()> {
-    let here = Links::connect(&Namespace::current()?).await?;
-    let links = Links::connect(there).await?;
+async fn join(sides: [&Namespace; 2], ends: [Ipv6Addr; 2]) -> netlink::Result<()> {
     let mac = |end| [0x02, 0, 0x5e, 0, 0, end];
-    let ours = here.add_veth("eth0", "eth0", there, mac(1), mac(2)).await?;
-    let theirs = links.index("eth0").await?;
-    for (links, index, address) in [(&here, ours, HERE), (&links, theirs, WMMS)] {
+    let here = Links::connect(sides[0]).await?;
+    let there = Links::connect(sides[1]).await?;
+    here.add_veth("eth0", "eth0", sides[1], mac(1), mac(2))
+        .await?;
+    for (links, address) in [(&here, ends[0]), (&there, ends[1])] {
+        let index = links.index("eth0").await?;
         links.up(index).await?;
         let address = format!("{address}/64").parse().expect("an address");
         links.add_address(index, address, Dad::Off).await?;
@@ -70,29 +134,18 @@ async fn join(there: &Namespace) -> netlink::Result<()> {
 /// 6,000 pings from 60 addresses of the link that nobody has: who is there is answered all the same.
 pub fn answers_to_nobody_keep_nobody_waiting(state: &Path) {
     let beside = Beside::new();
-    beside.join();
+    beside.join_wmms();
     let _daemon = beside.start(state);
     for n in 1..=60 {
         let nobody = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0xdead, n);
-        let socket = UdpSocket::bind((nobody, 7777)).expect("a foreign source");
+        let socket = beside.socket((nobody, 7777));
         for id in 0..100_u16 {
             let [high, low] = id.to_be_bytes();
             // What the link does not take is not what this is about.
             let _ = socket.send_to(&[0x40, 0, high, low], (WMMS, 5683));
         }
     }
-    let socket = UdpSocket::bind((HERE, 0)).expect("bind");
-    socket.connect((WMMS, 5683)).expect("connect");
-    let second = Some(Duration::from_secs(1));
-    socket.set_read_timeout(second).expect("timeout");
-    let began = Instant::now();
-    loop {
-        socket.send(&[0x40, 0, 0, 1]).expect("send");
-        if socket.recv(&mut [0; 16]).is_ok() {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "nobody is answered");
-    }
+    beside.meet();
 }
 
 /// A CoMP request, unnumbered, and what it is answered with first.
@@ -118,12 +171,19 @@ fn receive(socket: &UdpSocket) -> Vec<u8> {
     bytes[..length].to_vec()
 }
 
-/// Message IDs and tokens of what the WMMS sends by itself, in two lives of it.
+/// How many lives a daemon has.
+pub fn lives() -> u16 {
+    std::env::var("WPANLAB_LIVES").map_or(10, |lives| {
+        lives.parse().expect("WPANLAB_LIVES is a number")
+    })
+}
+
+/// Message IDs and tokens of what the WMMS sends by itself, in all its lives.
 pub fn no_life_repeats_a_message_id_or_token_of_another(state: &Path) {
     let beside = Beside::new();
     let p = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 5).octets();
     let mut said = Vec::new();
-    for life in 0..2 {
+    for life in 0..lives() {
         let _daemon = beside.start(state);
         let (node, client) = (beside.local(), beside.local());
         let lifetime = [0xff, 0xff];
@@ -147,5 +207,5 @@ pub fn no_life_repeats_a_message_id_or_token_of_another(state: &Path) {
     }
     let tokens: std::collections::BTreeSet<_> = said.iter().map(|(_, token)| token).collect();
     assert_eq!(tokens.len(), said.len(), "{said:?}");
-    assert_eq!(said.len(), 4);
+    assert_eq!(said.len(), 2 * usize::from(lives()));
 }
