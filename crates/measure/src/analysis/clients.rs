@@ -195,8 +195,9 @@ struct View {
     /// The requests that anybody saw while it recorded, and those that it saw of them.
     asked: usize,
     seen: usize,
-    /// Who answered.
+    /// Who answered, and who was asked.
     servers: BTreeSet<std::net::IpAddr>,
+    asked_of: BTreeSet<std::net::IpAddr>,
 }
 
 impl View {
@@ -211,6 +212,7 @@ impl View {
                 self.requests += 1;
                 self.requested_ns += u128::from(o.complete.as_nanos());
                 self.first.get_or_insert(o.first);
+                self.asked_of.insert(server.ip());
                 way(&mut self.sent);
             }
             (false, false) => {
@@ -313,11 +315,13 @@ impl<'t> Points<'t> {
         };
         let (point, view) = &self.ranked[rank];
         let (stream, _) = self.traffic.points.all()[*point as usize];
+        // A tap of one direction has no response at all; one of both has those of all that it saw asked.
         let server = self.traffic.src(o).ip();
+        let watched = view.responses > 0 && view.asked_of.contains(&server);
         !self.traffic.streams.all[stream].may_miss()
             && view.requests > 0
             && view.seen == view.asked
-            && view.servers.contains(&server)
+            && (watched || view.servers.contains(&server))
     }
 
     /// Whether a better point recorded when this one saw it.
