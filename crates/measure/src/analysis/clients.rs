@@ -204,8 +204,9 @@ struct View {
     hop_limit: Option<u8>,
     /// When it saw the last frame, and when the client sent something next.
     silent: Option<(SimTime, SimTime)>,
-    /// Who answered.
+    /// Who answered, and who was asked.
     servers: BTreeSet<std::net::IpAddr>,
+    asked_of: BTreeSet<std::net::IpAddr>,
 }
 
 impl View {
@@ -223,6 +224,7 @@ impl View {
                 self.requests += 1;
                 self.requested_ns += u128::from(o.complete.as_nanos());
                 self.first.get_or_insert(o.first);
+                self.asked_of.insert(server.ip());
                 way(&mut self.sent);
             }
             (false, false) => {
@@ -360,10 +362,12 @@ impl<'t> Points<'t> {
     fn misses(&self, o: &Observed, watcher: usize) -> bool {
         let view = &self.ranked[watcher].1;
         let server = self.traffic.src(o).ip();
+        // A tap of one direction has no response at all; one of both has those of all that it saw asked.
+        let watched = view.responses > 0 && view.asked_of.contains(&server);
         !self.may_miss(watcher)
             && view.requests > 0
             && view.seen == view.asked
-            && (view.servers.contains(&server) || self.is_farther(o, watcher))
+            && (watched || view.servers.contains(&server) || self.is_farther(o, watcher))
     }
 }
 

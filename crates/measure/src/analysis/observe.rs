@@ -209,49 +209,9 @@ pub(super) fn observe(sources: &[&dyn Source], options: &Options, other: &mut Ot
         reading.read(sources);
     }
     reading.add_to(other);
-    let Reading {
-        mut traffic,
-        twins,
-        bindings: mut told,
-        survey,
-        dropped,
-        ..
-    } = reading;
-    other.frames = traffic.streams.frames;
-    if dropped {
-        let bindings = all(told, other);
-        traffic.messages = Vec::new();
-        let passing = Some(survey.end(other));
-        return Seen {
-            traffic,
-            bindings,
-            passing,
-        };
-    }
-    if twins > 0 {
-        other.copies += leave_out_mirrored(&mut traffic);
-    }
-    // A host has one clock.
-    if options.host.is_empty() {
-        other.clocks = clocks::set(&mut traffic, &mut told, sources);
-    }
-    let bindings = all(told, other);
-    other.coap_messages = traffic.messages.len() as u64;
-    let count = |which: fn(&Brief) -> bool| {
-        let messages = traffic.messages.iter();
-        messages.filter(|o| which(&o.brief)).count() as u64
-    };
-    other.cut = count(Brief::is_cut);
-    other.protected = count(|brief| brief.protected);
-    other.q_blocks = count(|brief| brief.in_q_block);
-    // Sorting takes memory, and captures of one interface are in order.
-    if !traffic.messages.is_sorted_by_key(|o| o.complete) {
-        traffic.messages.sort_by_key(|o| o.complete);
-    }
-    Seen {
-        traffic,
-        bindings,
-        passing: None,
+    match reading.dropped {
+        true => reading.passing(other),
+        false => reading.kept(sources, other),
     }
 }
 
@@ -476,8 +436,49 @@ impl<'o> Reading<'o> {
         any.then(|| again.into_iter().map(|d| d.unwrap_or_else(new)).collect())
     }
 
+    /// What is seen of messages that are to be read once more.
+    fn passing(self, other: &mut Other) -> Seen {
+        let mut traffic = self.traffic;
+        traffic.messages = Vec::new();
+        Seen {
+            traffic,
+            bindings: all(self.bindings, other),
+            passing: Some(self.survey.end(other)),
+        }
+    }
+
+    /// The messages, each once and in the order of time.
+    fn kept(self, sources: &[&dyn Source], other: &mut Other) -> Seen {
+        let (mut traffic, mut told) = (self.traffic, self.bindings);
+        if self.twins > 0 {
+            other.copies += leave_out_mirrored(&mut traffic);
+        }
+        // A host has one clock.
+        if self.options.host.is_empty() {
+            other.clocks = clocks::set(&mut traffic, &mut told, sources);
+        }
+        other.coap_messages = traffic.messages.len() as u64;
+        let count = |which: fn(&Brief) -> bool| {
+            let messages = traffic.messages.iter();
+            messages.filter(|o| which(&o.brief)).count() as u64
+        };
+        other.cut = count(Brief::is_cut);
+        other.protected = count(|brief| brief.protected);
+        other.q_blocks = count(|brief| brief.in_q_block);
+        // Sorting takes memory, and captures of one interface are in order.
+        if !traffic.messages.is_sorted_by_key(|o| o.complete) {
+            traffic.messages.sort_by_key(|o| o.complete);
+        }
+        Seen {
+            traffic,
+            bindings: all(told, other),
+            passing: None,
+        }
+    }
+
     fn add_to(&mut self, other: &mut Other) {
         *other = std::mem::take(&mut self.found);
+        other.frames = self.traffic.streams.frames;
         if self.messages == 0 {
             (other.udp_ports, other.other_udp_ports) = self.ports.busiest();
         }

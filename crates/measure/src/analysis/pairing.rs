@@ -31,7 +31,7 @@ use recent::{Of, Recent};
 const MOST_REGISTRATIONS: usize = 64;
 
 /// After so many requests what nothing can belong to any more is forgotten.
-const SWEEP: usize = 1 << 16;
+const SWEEP: usize = 1 << 14;
 
 /// What a client began, in the order of time.
 pub(super) struct Paired {

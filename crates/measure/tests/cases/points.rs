@@ -258,3 +258,32 @@ fn the_clients_round_trip_is_measured_also_beside_a_clock_that_drifts() {
         assert_eq!((rtt.min, rtt.max), (ms(1), ms(1)));
     }
 }
+
+/// A node that is asked at an address from which it never answered before; its only answer was lost
+/// on the way.
+#[test]
+fn what_did_not_come_as_far_as_its_client_is_lost_also_of_a_node_that_never_answered_there() {
+    let (mut own, mut far) = (Wire::new(), Wire::new());
+    let asked = get(Kind::NonConfirmable, 2, 2, "/t");
+    for (wire, later) in [(&mut own, 0), (&mut far, 100)] {
+        wire.poll(later, 1, 1, CLIENT, HERE);
+        wire.message(10_000 + later, CLIENT, THERE, &asked);
+        wire.poll(20_000 + later, 3, 3, CLIENT, HERE);
+    }
+    let answer = content(Kind::NonConfirmable, 7, 2);
+    far.message(10_500, THERE, CLIENT, &answer);
+    let lost = |captures: &[Capture]| {
+        let flows = of(captures).flows;
+        let counts = flows.iter().map(counts);
+        counts
+            .map(|[sent, answered, ..]| sent - answered)
+            .sum::<usize>()
+    };
+    assert_eq!(lost(&[own.capture()]), 1);
+    assert_eq!(lost(&[own.capture(), far.capture()]), 1);
+    // Who sees no response at all watches one direction.
+    let mut one_way = own.capture();
+    one_way.packets.retain(|packet| packet.data[23] == 0xc);
+    assert!(!one_way.packets.is_empty());
+    assert_eq!(lost(&[one_way, far.capture()]), 0);
+}
