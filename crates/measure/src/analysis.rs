@@ -252,7 +252,7 @@ impl Analysis {
         };
         match passing {
             None => {
-                other.seen_elsewhere = sameness::number(&mut traffic);
+                other.seen_elsewhere = sameness::number(&mut traffic, options.max_transmit_span);
                 for client in clients::clients(&traffic, options, &known) {
                     take(pairing::pair(&client, options, &known, &mut other));
                 }

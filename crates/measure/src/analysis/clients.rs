@@ -202,6 +202,8 @@ struct View {
     /// The highest hop limit of what it saw of what the client sent, none if that was nothing: at the
     /// client itself it is higher than farther along.
     hop_limit: Option<u8>,
+    /// The lowest one of what it saw of what goes to the client, which is lower the nearer it is.
+    left: Option<u8>,
     /// When it saw the last frame, and when the client sent something next.
     silent: Option<(SimTime, SimTime)>,
     /// Who answered.
@@ -217,6 +219,9 @@ impl View {
         };
         if sent {
             self.hop_limit = self.hop_limit.max(Some(o.hop_limit));
+        } else {
+            let left = self.left.unwrap_or(u8::MAX);
+            self.left = Some(left.min(o.hop_limit));
         }
         match (sent, o.is_request()) {
             (true, true) => {
@@ -276,8 +281,13 @@ impl<'t> Points<'t> {
         ranked.sort_by_key(|(point, view)| {
             let first = view.first.unwrap_or(SimTime::FAR_FUTURE);
             let point = &traffic.points.all()[*point as usize];
-            let counts = (Reverse(view.requests), Reverse(view.notifications));
+            let nearness = (Reverse(view.hop_limit), view.left.unwrap_or(u8::MAX));
             let round_trip = Some(view.round_trip()).filter(|_| alike);
+            let counts = (
+                Reverse(view.requests),
+                nearness,
+                Reverse(view.notifications),
+            );
             (counts, Reverse(round_trip), first, *point)
         });
         let points = ranked.iter().enumerate();
@@ -337,10 +347,12 @@ impl<'t> Points<'t> {
 
     /// Whether the point of `o` is farther from the client than the one of `rank`.
     fn is_farther(&self, o: &Observed, rank: usize) -> bool {
-        let limit = |rank: usize| self.ranked[rank].1.hop_limit;
-        limit(self.rank(o))
-            .zip(limit(rank))
-            .is_some_and(|(there, here)| there < here)
+        let (there, here) = (&self.ranked[self.rank(o)].1, &self.ranked[rank].1);
+        match (there.hop_limit, here.hop_limit) {
+            (Some(there), Some(here)) => there < here,
+            (None, None) => there.left > here.left,
+            _ => false,
+        }
     }
 
     /// The best point that watched the client when this one, which is not as good, saw `o`. A capture
@@ -360,10 +372,8 @@ impl<'t> Points<'t> {
     fn misses(&self, o: &Observed, watcher: usize) -> bool {
         let view = &self.ranked[watcher].1;
         let server = self.traffic.src(o).ip();
-        !self.may_miss(watcher)
-            && view.requests > 0
-            && view.seen == view.asked
-            && (view.servers.contains(&server) || self.is_farther(o, watcher))
+        let knows = view.requests > 0 && view.servers.contains(&server);
+        !self.may_miss(watcher) && view.seen == view.asked && (knows || self.is_farther(o, watcher))
     }
 }
 

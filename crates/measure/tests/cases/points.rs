@@ -258,3 +258,72 @@ fn the_clients_round_trip_is_measured_also_beside_a_clock_that_drifts() {
         assert_eq!((rtt.min, rtt.max), (ms(1), ms(1)));
     }
 }
+
+/// What a client, a router and a node have of a request every ten seconds. A router holds each first
+/// transmission to its node for 1.44 s (RFC 4861 §7.2.2), and the one of every third response for
+/// 1.2 s; the second transmission goes at once. Of the last three requests the node's responses do not
+/// come as far as the client, so that it sends them three times.
+fn held_on_their_way() -> [Wire; 3] {
+    let (mut client, mut router, mut node) = (Wire::new(), Wire::new(), Wire::new());
+    for n in 0..9_u16 {
+        let us = u64::from(n) * 30_000_000;
+        let get = get(Kind::Confirmable, n, n as u8, "/t");
+        let ack = content(Kind::Acknowledgement, n, n as u8);
+        let is_lost = n >= 6;
+        let times = if is_lost { 3 } else { 1 };
+        for again in 0..times {
+            let us = us + [0, 2_300_000, 7_000_000][again];
+            let held = if again == 0 { 1_440_000 } else { 0 };
+            client.message_at(64, us, CLIENT, HERE, &get);
+            router.message_at(63, us + held + 1_000, CLIENT, HERE, &get);
+            node.message_at(63, us + held + 4_000, CLIENT, HERE, &get);
+            node.message_at(64, us + held + 5_000, HERE, CLIENT, &ack);
+            let back = if n % 3 == 2 { 1_200_000 } else { 0 };
+            router.message_at(64, us + held + back + 8_000, HERE, CLIENT, &ack);
+            if !is_lost {
+                client.message_at(63, us + held + back + 9_000, HERE, CLIENT, &ack);
+            }
+        }
+    }
+    [client, router, node]
+}
+
+#[test]
+fn a_packet_that_a_router_held_was_not_sent_again() {
+    let [client, router, node] = held_on_their_way();
+    let alone = of(&[client.capture()]);
+    let expected = only(&alone).requests();
+    assert_eq!(counts(only(&alone)), [9, 6, 3, 3, 0]);
+    for points in [
+        vec![&client, &router],
+        vec![&node, &client],
+        vec![&node, &router, &client],
+    ] {
+        let captures: Vec<_> = points.into_iter().map(Wire::capture).collect();
+        let analysis = of(&captures);
+        assert_eq!(only(&analysis).requests(), expected);
+        // All of them as the interfaces of one file.
+        let mut merged = capture::merge(&captures, &[]);
+        for (n, interface) in merged.interfaces.iter_mut().enumerate() {
+            interface.name = format!("if{n}");
+        }
+        assert_eq!(only(&of(&[merged])).requests(), expected);
+    }
+}
+
+#[test]
+fn a_response_that_only_others_saw_did_not_come_also_if_none_of_that_node_came() {
+    let (mut client, mut node) = (Wire::new(), Wire::new());
+    for n in 0..5_u16 {
+        let us = u64::from(n) * 1_000_000;
+        let get = get(Kind::NonConfirmable, n, n as u8, "/t");
+        client.message_at(64, us, CLIENT, HERE, &get);
+        node.message_at(62, us + 1_000, CLIENT, HERE, &get);
+        let answer = content(Kind::NonConfirmable, 100 + n, n as u8);
+        node.message_at(64, us + 2_000, HERE, CLIENT, &answer);
+    }
+    for captures in [[&client, &node], [&node, &client]] {
+        let analysis = of(&captures.map(Wire::capture));
+        assert_eq!(counts(only(&analysis)), [5, 0, 5, 0, 0]);
+    }
+}
