@@ -204,7 +204,7 @@ struct View {
     hop_limit: Option<u8>,
     /// The lowest one of what it saw of what goes to the client, which is lower the nearer it is.
     left: Option<u8>,
-    /// When it saw the last frame, and when the client sent something next.
+    /// When it saw the last frame, and when the client sent something after that which only others saw.
     silent: Option<(SimTime, SimTime)>,
     /// Who answered.
     servers: BTreeSet<std::net::IpAddr>,
@@ -272,6 +272,12 @@ impl<'t> Points<'t> {
             };
             views.entry(o.point).or_default().add(o, *sent, server);
         }
+        for (point, view) in &mut views {
+            let (stream, _) = traffic.points.all()[*point as usize];
+            let recorded = traffic.streams.all[stream].recorded.iter();
+            let last = recorded.map(|(_, _, last)| *last).max();
+            view.silent = last.map(|last| (last, SimTime::FAR_FUTURE));
+        }
         let mut ranked: Vec<(u32, View)> = views.into_iter().collect();
         let seen = |view: &View| (view.requests, view.notifications);
         let most = ranked.iter().map(|(_, view)| seen(view)).max();
@@ -332,16 +338,18 @@ impl<'t> Points<'t> {
         self.traffic.streams.all[stream].may_miss()
     }
 
-    /// Takes note of until when points can have recorded that saw nothing any more: `sent` is what the
-    /// client sent, in the order of time.
-    fn set_ends(&mut self, sent: &[SimTime]) {
+    /// Takes note of who saw something that the client sent. A point that did not see it, and nothing
+    /// after it, did not record any more then.
+    fn sent(&mut self, sightings: &[(&Observed, bool)]) {
+        let time = sightings[0].0.complete;
         for rank in 0..self.ranked.len() {
-            let (stream, _) = self.traffic.points.all()[self.ranked[rank].0 as usize];
-            let recorded = self.traffic.streams.all[stream].recorded.iter();
-            let last = recorded.map(|(_, _, last)| *last).max();
-            let next = sent.partition_point(|time| Some(*time) <= last);
-            let until = sent.get(next).copied().unwrap_or(SimTime::FAR_FUTURE);
-            self.ranked[rank].1.silent = last.map(|last| (last, until));
+            if !sightings.iter().any(|(o, _)| self.rank(o) == rank) {
+                let silent = &mut self.ranked[rank].1.silent;
+                let until = silent.as_mut().filter(|(last, _)| *last < time);
+                until
+                    .into_iter()
+                    .for_each(|(_, until)| *until = time.min(*until));
+            }
         }
     }
 
@@ -390,14 +398,13 @@ impl<'t> Client<'t> {
         let mut seen = all;
         seen.retain(|(o, sent)| points.admits(o, *sent));
         if several {
-            let sent = seen.iter().filter(|(_, sent)| *sent);
-            let mut sent: Vec<SimTime> = sent.map(|(o, _)| o.complete).collect();
-            sent.sort_unstable();
-            points.set_ends(&sent);
             seen.sort_by_key(|(o, _)| (o.packet, points.rank(o)));
             let packets = seen.chunk_by(|(a, _), (b, _)| a.packet == b.packet);
-            for packet in packets.filter(|p| p[0].0.is_request() && p[0].1) {
-                points.asked(packet);
+            for packet in packets.filter(|p| p[0].1) {
+                points.sent(packet);
+                if packet[0].0.is_request() {
+                    points.asked(packet);
+                }
             }
         }
         let packets = seen.chunk_by(|(a, _), (b, _)| several && a.packet == b.packet);
