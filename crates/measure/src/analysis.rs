@@ -85,7 +85,8 @@ pub struct Options {
     pub decode: capture::decode::Options,
     /// What tells the messages of protocols: those of [`crate::dissect::all`] by default.
     pub dissectors: Vec<dissect::New>,
-    /// When what is measured ends: what is asked later and not answered is not lost.
+    /// When what is measured ends: what is asked later counts like everything else, and how much of that
+    /// was lost is told.
     pub end: Option<SimTime>,
     /// Of one source with more CoAP messages these are not all kept in memory, if it can be read once
     /// more instead: if one interface saw each packet once.
@@ -197,7 +198,7 @@ pub struct Other {
     pub q_blocks: u64,
     /// Requests that only end an observation (RFC 7641 §3.6): nobody waits for their answers.
     pub deregistrations: u64,
-    /// Requests that were first sent after the end ([`Options::end`]) and not answered.
+    /// Of the lost requests those that were first sent after the end ([`Options::end`]).
     pub after_end: u64,
     /// CoAP pings: Empty confirmable messages (RFC 7252 §4.3).
     pub pings: u64,

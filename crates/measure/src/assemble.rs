@@ -356,6 +356,10 @@ impl Assembly<'_> {
         };
         note(other.incomplete, "datagrams with a missing fragment");
         note(other.stray, "responses to no request of the capture");
+        note(
+            other.after_end,
+            "of the lost requests were first sent after the end of the scenario",
+        );
         let first = other.first_undecodable.as_deref().unwrap_or_default();
         note(
             other.undecodable,

@@ -126,7 +126,7 @@ pub struct Messages {
     pub q_blocks: u64,
     /// Requests that only end an observation.
     pub deregistrations: u64,
-    /// Requests after the end of what is measured that were not answered.
+    /// Of the lost requests those that were first sent after the end of what is measured.
     pub after_end: u64,
     /// CoAP pings.
     pub pings: u64,

@@ -554,10 +554,8 @@ impl<'a> Pairing<'a> {
                 self.counts.wants_none += 1;
             }
             let after_end = self.options.end.is_some_and(|end| exchange.sent_at() > end);
-            if *wanted && after_end && !exchange.is_answered() {
-                *wanted = false;
-                self.counts.after_end += 1;
-            }
+            let lost_after_end = *wanted && after_end && !exchange.is_answered();
+            self.counts.after_end += u64::from(lost_after_end);
         }
         let mut wanted = wanted.into_iter();
         self.exchanges.retain(|_| wanted.next().unwrap_or(true));

@@ -78,7 +78,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         ),
         (
             other.after_end,
-            "requests after the end that were not answered",
+            "of the lost requests were first sent after the end",
         ),
         (other.repeated, "frames that the MAC sent again"),
         (other.incomplete, "datagrams with a missing fragment"),
