@@ -29,6 +29,7 @@ mod pause;
 mod ports;
 mod sameness;
 mod source;
+mod steps;
 mod told;
 
 use std::borrow::Borrow;
@@ -55,6 +56,7 @@ pub use notifications::Notifications;
 pub use pause::{AllPauses, Edge, Pause};
 pub use ports::Port;
 pub use source::Source;
+pub use steps::Stepped;
 pub use told::{Notified, notified};
 
 /// How captures are read.
@@ -167,6 +169,8 @@ pub struct Other {
     pub cut_requests: u64,
     /// Captures whose clocks are not the others', if that can be seen.
     pub clocks: Vec<Clock>,
+    /// Captures whose clock stepped back in between.
+    pub stepped: Vec<Stepped>,
     /// Frames that the MAC sent again.
     pub repeated: u64,
     /// Datagrams of a CoAP port that are not CoAP (RFC 7252 §3).

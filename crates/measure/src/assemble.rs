@@ -22,6 +22,7 @@ use crate::mobility::{self, GivenUp, NodeHandover};
 use crate::phases::ByPhase;
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 use crate::signalling::Traffic;
+use crate::text;
 
 /// The capture of an interface.
 #[derive(Debug)]
@@ -348,6 +349,8 @@ impl Assembly<'_> {
 
     fn note_oddities(&mut self, client: &str, analysis: &Analysis) {
         let other = &analysis.other;
+        self.notes
+            .extend(other.stepped.iter().map(text::stepped_text));
         let mut note = |count: u64, what: &str| {
             if count > 0 {
                 self.notes

@@ -55,6 +55,9 @@ pub struct Frames {
     /// Captures whose clocks are not the others'.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clocks: Vec<Clock>,
+    /// Captures whose clock stepped back in between.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clock_steps: Vec<ClockSteps>,
     /// Bindings that were left out, because there were too many; absent if there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bindings_left_out: Option<u64>,
@@ -87,6 +90,21 @@ pub struct Clock {
     pub capture: String,
     /// How far it is ahead; its times were set by that.
     pub ahead_s: f64,
+}
+
+/// A capture whose clock stepped back in between.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClockSteps {
+    /// The capture.
+    pub capture: String,
+    /// How often.
+    pub times: u32,
+    /// By how much, the first time.
+    pub back_s: f64,
+    /// The frame before which it was first.
+    pub frame: u64,
+    /// Whether times go on from the frame before; else they are as they were stamped.
+    pub set: bool,
 }
 
 /// Frames of one kind that were not read.
@@ -322,6 +340,13 @@ fn frames(other: &analysis::Other) -> Frames {
         capture: clock.capture.clone(),
         ahead_s: clock.ahead_ns as f64 / 1e9,
     });
+    let stepped = other.stepped.iter().map(|stepped| ClockSteps {
+        capture: stepped.capture.clone(),
+        times: stepped.times,
+        back_s: seconds(stepped.back),
+        frame: stepped.frame,
+        set: stepped.set,
+    });
     let udp_ports = other.udp_ports.iter().map(|port| UdpPort {
         port: port.number,
         datagrams: port.datagrams,
@@ -342,6 +367,7 @@ fn frames(other: &analysis::Other) -> Frames {
         cut: other.cut,
         cut_requests: other.cut_requests,
         clocks: clocks.collect(),
+        clock_steps: stepped.collect(),
         bindings_left_out: Some(other.bindings_left_out).filter(|count| *count > 0),
         udp_ports: udp_ports.collect(),
         not_read: not_read.collect(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use units::SimTime;
 
 use super::{line, ms, printable, time};
-use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, method_name};
+use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, Stepped, method_name};
 use crate::attachment::{Change, Handover, Unseen};
 use crate::dissect::Protocol;
 use crate::result;
@@ -187,6 +187,9 @@ fn warnings(out: &mut String, other: &Other) {
     for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
         line(out, format_args!("WARNING: {count} {what}"));
     }
+    for stepped in &other.stepped {
+        line(out, format_args!("WARNING: {}", stepped_text(stepped)));
+    }
     for clock in &other.clocks {
         let by = Duration::from_nanos(clock.ahead_ns.unsigned_abs());
         let way = if clock.ahead_ns < 0 {
@@ -203,6 +206,24 @@ fn warnings(out: &mut String, other: &Other) {
             ),
         );
     }
+}
+
+/// What is to be known of a clock that stepped back.
+pub(crate) fn stepped_text(stepped: &Stepped) -> String {
+    let often = match stepped.times {
+        1 => String::new(),
+        n => format!(", and {} times more", n - 1),
+    };
+    let so = match stepped.set {
+        true => "what comes next counts from the frame before, by its place in the file",
+        false => "its times are taken as they are, and figures may be wrong",
+    };
+    format!(
+        "the clock of {} steps back by {} at frame {}{often}: {so}",
+        stepped.capture,
+        milliseconds(stepped.back),
+        stepped.frame
+    )
 }
 
 fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {

@@ -327,3 +327,83 @@ fn a_response_that_only_others_saw_did_not_come_also_if_none_of_that_node_came()
         assert_eq!(counts(only(&analysis)), [5, 0, 5, 0, 0]);
     }
 }
+
+/// Twenty polls as a client has them, and as an interface 200 us away whose clock is ahead by so much.
+fn with_another_clock(ahead_us: i64) -> [Capture; 2] {
+    let (mut client, mut server) = (Wire::new(), Wire::new());
+    for n in 0..20 {
+        let us = 200_000_000 + u64::from(n) * 100_000;
+        let there = us.saturating_add_signed(ahead_us);
+        client.poll(us, n, n as u8, CLIENT, HERE);
+        let get = get(Kind::Confirmable, n, n as u8, "/t");
+        server.message_at(63, there + 200, CLIENT, HERE, &get);
+        let ack = content(Kind::Acknowledgement, n, n as u8);
+        server.message_at(64, there + 800, HERE, CLIENT, &ack);
+    }
+    [client.capture(), server.capture()]
+}
+
+#[test]
+fn the_interfaces_of_one_file_may_have_clocks_of_their_own() {
+    for ahead_us in [3_000_000, -100_000_000, 40_000] {
+        let merged = capture::merge(&with_another_clock(ahead_us), &[]);
+        // Of the same name, of none, and of different ones.
+        for names in [["eth0", "eth0"], ["", ""], ["eth0", "lowpan0"]] {
+            let mut file = Capture {
+                name: "all.pcapng".into(),
+                interfaces: merged.interfaces.clone(),
+                packets: merged.packets.clone(),
+                damage: None,
+            };
+            for (interface, name) in file.interfaces.iter_mut().zip(names) {
+                interface.name = name.into();
+            }
+            let analysis = of(&[file]);
+            assert_eq!(counts(only(&analysis)), [20, 20, 0, 0, 0], "{names:?}");
+            let rtt = only(&analysis).requests().rtt.unwrap();
+            assert_eq!((rtt.min, rtt.max), (ms(1), ms(1)), "{names:?}");
+            let [clock] = &analysis.other.clocks[..] else {
+                panic!("{names:?} {:?}", analysis.other.clocks);
+            };
+            assert_eq!(clock.ahead_ns.abs(), ahead_us.abs() * 1000);
+            assert!(clock.capture.starts_with("all.pcapng (interface "));
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_in_a_file_does_not_change_what_was_answered() {
+    let mut wire = Wire::new();
+    for n in 0..20 {
+        let us = 1_000_000_000 + u64::from(n) * 1_000_000;
+        wire.message(us, CLIENT, HERE, &get(Kind::Confirmable, n, n as u8, "/t"));
+        if n % 9 != 4 {
+            let ack = content(Kind::Acknowledgement, n, n as u8);
+            wire.message(us + 1_000, HERE, CLIENT, &ack);
+        }
+    }
+    let straight = of(&[wire.capture()]);
+    assert_eq!(counts(only(&straight)), [20, 18, 2, 0, 0]);
+    assert!(straight.other.stepped.is_empty());
+    for back_ms in [200_u64, 5_000, 100_000, 900_000] {
+        // Between a request and its response, and between a response and a request.
+        for from in [24, 25] {
+            let mut file = wire.capture();
+            for packet in &mut file.packets[from..] {
+                let earlier = packet.time.as_nanos() - back_ms * 1_000_000;
+                packet.time = units::SimTime::from_nanos(earlier);
+            }
+            let analysis = of(&[file]);
+            let found = counts(only(&analysis));
+            // Less than a pause between two requests is no step there.
+            let is_seen = back_ms > 1_000 || !analysis.other.stepped.is_empty();
+            assert_eq!(found, [20, 18, 2, 0, 0], "{back_ms} {from}");
+            assert_eq!(analysis.other.stray, 0);
+            let text = report(&analysis, Table::None);
+            assert_eq!(
+                text.contains("WARNING: the clock of wire steps back"),
+                is_seen
+            );
+        }
+    }
+}
