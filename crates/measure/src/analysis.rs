@@ -177,6 +177,9 @@ pub struct Other {
     pub undecodable: u64,
     /// Why the first of those is not.
     pub first_undecodable: Option<String>,
+    /// Messages with a code that is reserved, or that their type must not have: they are neither requests
+    /// nor responses (RFC 7252 §4.2, §12.1).
+    pub reserved: u64,
     /// If there is no CoAP at all, the UDP ports that were seen: the busiest ones, those before others
     /// whose datagrams could be CoAP.
     pub udp_ports: Vec<Port>,

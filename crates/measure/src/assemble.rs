@@ -363,6 +363,10 @@ impl Assembly<'_> {
             other.after_end,
             "of the lost requests were first sent after the end of the scenario",
         );
+        note(
+            other.reserved,
+            "messages with a code that is reserved, or that their type must not have",
+        );
         let first = other.first_undecodable.as_deref().unwrap_or_default();
         note(
             other.undecodable,

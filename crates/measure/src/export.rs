@@ -150,6 +150,9 @@ pub struct Messages {
     pub pings: u64,
     /// Responses to no request that was captured.
     pub stray: u64,
+    /// Messages with a code that is reserved, or that their type must not have.
+    #[serde(skip_serializing_if = "is_none")]
+    pub reserved: u64,
     /// Datagrams of a CoAP port that are not CoAP.
     pub undecodable: u64,
     /// Why the first of those is not; absent if there is none.
@@ -389,6 +392,7 @@ fn messages(other: &analysis::Other) -> Messages {
         after_end: other.after_end,
         pings: other.pings,
         stray: other.stray,
+        reserved: other.reserved,
         undecodable: other.undecodable,
         first_undecodable: other.first_undecodable.clone(),
     }

@@ -14,7 +14,7 @@ use super::binding::Bindings;
 use super::clients::Message as Passing;
 use super::clocks;
 use super::hop::Hop;
-use super::message::{Brief, Rare, Resources, decode};
+use super::message::{Brief, Rare, Resources, decode, is_reserved};
 use super::passing::{Endpoints, Live, Survey};
 use super::ports::Ports;
 use super::source::{Source, Streams};
@@ -428,6 +428,10 @@ impl<'o> Reading<'o> {
                 return;
             }
         };
+        if is_reserved(&message) {
+            self.found.reserved += 1;
+            return;
+        }
         let protocol = self.dissect(piece, stream, packet, Some(&message));
         let sighting = self.sightings[stream].see(packet, self.messages);
         if let Sighting::Again(known) = sighting {
@@ -449,7 +453,7 @@ impl<'o> Reading<'o> {
         let observed = Observed {
             first: packet.began,
             complete: packet.time,
-            brief: Brief::of(&message, cut, datagram.payload, &mut traffic.resources),
+            brief: Brief::of(&message, cut, datagram.payload, dst, &mut traffic.resources),
             way: traffic.ways.place((src, dst)),
             point: traffic.points.place(self.options.point(stream, packet)),
             hop: hop.map(|hop| Rare::new(traffic.hops.place(hop) as usize)),

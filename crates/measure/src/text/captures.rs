@@ -8,6 +8,7 @@ use units::SimTime;
 use super::{line, ms, printable, time};
 use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, Stepped, method_name};
 use crate::attachment::{Change, Handover, Unseen};
+use crate::calls::by_frequency;
 use crate::dissect::Protocol;
 use crate::result;
 
@@ -89,6 +90,10 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         (
             other.bindings_left_out,
             "bindings that were left out, because there were too many",
+        ),
+        (
+            other.reserved,
+            "messages with a code that is reserved, or that their type must not have, which are no responses",
         ),
         (other.undecodable, "datagrams that are not CoAP"),
     ];
@@ -325,6 +330,16 @@ fn requests(out: &mut String, r: &Requests) {
             r.sent, r.answered, r.lost, r.retransmitted, r.reset, r.duplicates
         ),
     );
+    if !r.error_responses.is_empty() {
+        let count: usize = r.error_responses.values().sum();
+        let errors = r.error_responses.iter();
+        let errors = errors.map(|(code, n)| (code.to_string(), *n as u64));
+        let errors = by_frequency(&errors.collect());
+        line(
+            out,
+            format_args!("  errors     {count} of the answers: {errors}"),
+        );
+    }
     if r.further_blocks > 0 {
         let text = format_args!(
             "  blocks     {} more requests for further blocks",
