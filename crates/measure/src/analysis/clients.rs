@@ -394,11 +394,18 @@ impl<'t> Client<'t> {
         all: Vec<(&'t Observed, bool)>,
     ) -> Client<'t> {
         let mut points = Points::of(traffic, &all);
-        let several = points.ranked.len() > 1;
         let mut seen = all;
         seen.retain(|(o, sent)| points.admits(o, *sent));
+        // Packets are numbered in the order of time, but for those that were seen again.
+        let again = !seen.is_sorted_by(|(a, _), (b, _)| a.packet < b.packet);
+        let several = points.ranked.len() > 1 || again;
         if several {
-            seen.sort_by_key(|(o, _)| (o.packet, points.rank(o)));
+            // At one point a request counts from its first hop, and a response from its last.
+            let passed = |o: &Observed| match o.is_request() {
+                true => u8::MAX - o.hop_limit,
+                false => o.hop_limit,
+            };
+            seen.sort_by_key(|(o, _)| (o.packet, points.rank(o), passed(o)));
             let packets = seen.chunk_by(|(a, _), (b, _)| a.packet == b.packet);
             for packet in packets.filter(|p| p[0].1) {
                 points.sent(packet);

@@ -9,6 +9,7 @@
 //! sent, the one that sees it with the highest hop limit, if it misses none of those that others see:
 //! what comes later farther along is one of those on its way.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use units::SimTime;
 
 use super::observe::{Observed, Traffic};
 
-/// Point and direction.
-type Place = (u32, Option<bool>);
+/// Point, direction, and how far on its way something was there.
+type Place = (u32, Option<bool>, u8);
 
 /// What all sightings of a packet have, whatever the capture cut off.
 type Key = (u32, u8, Code, u16);
@@ -29,7 +30,7 @@ fn key(o: &Observed) -> Key {
 }
 
 fn place(o: &Observed) -> Place {
-    (o.point, o.outgoing)
+    (o.point, o.outgoing, o.hop_limit)
 }
 
 /// A packet that may be seen again.
@@ -47,9 +48,7 @@ struct Open {
 pub(super) fn number(traffic: &mut Traffic, span: Duration) -> u64 {
     // No memory holds more messages.
     let all = 0..u32::try_from(traffic.messages.len()).unwrap_or(u32::MAX);
-    let several = traffic.points.all().len() > 1;
-    let cooked = traffic.messages.iter().any(|o| o.outgoing.is_some());
-    if !several && !cooked {
+    if !can_be_seen_again(traffic) {
         for (o, number) in traffic.messages.iter_mut().zip(all) {
             o.packet = number;
         }
@@ -70,53 +69,47 @@ pub(super) fn number(traffic: &mut Traffic, span: Duration) -> u64 {
     further
 }
 
+/// Whether there are several places at which a packet may be seen.
+fn can_be_seen_again(traffic: &Traffic) -> bool {
+    let mut hop_limits: Vec<Option<u8>> = vec![None; traffic.ways.all().len()];
+    let mut moves_on = |o: &Observed| {
+        let before = hop_limits[o.way as usize].replace(o.hop_limit);
+        before.is_some_and(|before| before != o.hop_limit)
+    };
+    let mut messages = traffic.messages.iter();
+    traffic.points.all().len() > 1 || messages.any(|o| o.outgoing.is_some() || moves_on(o))
+}
+
 /// Those of `order` that have one key, in the order of time.
 fn alike<'o>(order: &'o [u32], traffic: &Traffic) -> Vec<&'o [u32]> {
     let key = |at: &u32| key(&traffic.messages[*at as usize]);
     order.chunk_by(|a, b| key(a) == key(b)).collect()
 }
 
-/// Where what goes one way was sent, as far as it was captured.
-#[derive(Clone, Copy)]
-struct Origin {
-    place: Place,
-    hop_limit: u8,
-}
-
-/// The origin of each way that has one.
-struct Origins(HashMap<u32, Origin>);
+/// Where what goes one way was sent, as far as it was captured, of each way of which that is known.
+struct Origins(HashMap<u32, Place>);
 
 impl Origins {
     fn of(traffic: &Traffic, order: &[u32]) -> Origins {
-        // Of each way and place the highest hop limit, and how often it saw something.
-        let mut seen: HashMap<(u32, Place), (u8, u32)> = HashMap::new();
+        // How often each place saw something of each way.
+        let mut seen: HashMap<(u32, Place), u32> = HashMap::new();
         for o in &traffic.messages {
-            let (hop_limit, count) = seen.entry((o.way, place(o))).or_default();
-            *hop_limit = (*hop_limit).max(o.hop_limit);
-            *count += 1;
+            *seen.entry((o.way, place(o))).or_default() += 1;
         }
-        let may_miss = |point: u32| {
-            let (stream, _) = traffic.points.all()[point as usize];
+        let may_miss = |place: Place| {
+            let (stream, _) = traffic.points.all()[place.0 as usize];
             traffic.streams.all[stream].may_miss()
         };
-        let mut best: HashMap<u32, (_, Origin)> = HashMap::new();
-        for ((way, place), (hop_limit, count)) in seen {
-            let rank = (
-                hop_limit,
-                !may_miss(place.0),
-                place.1 == Some(true),
-                count,
-                std::cmp::Reverse(place),
-            );
-            let origin = Origin { place, hop_limit };
-            let known = best.entry(way).or_insert((rank, origin));
-            if known.0 < rank {
-                *known = (rank, origin);
-            }
+        let mut best: HashMap<u32, _> = HashMap::new();
+        for ((way, place), count) in seen {
+            let (_, outgoing, hop_limit) = place;
+            let leaves = outgoing == Some(true);
+            let rank = (hop_limit, !may_miss(place), leaves, count, Reverse(place));
+            let known = best.entry(way).or_insert(rank);
+            *known = rank.max(*known);
         }
-        best.retain(|_, (_, origin)| !may_miss(origin.place.0));
-        let best = best.into_iter();
-        let mut origins = Origins(best.map(|(way, (_, origin))| (way, origin)).collect());
+        let best = best.into_iter().map(|(way, rank)| (way, rank.4.0));
+        let mut origins = Origins(best.filter(|(_, place)| !may_miss(*place)).collect());
         origins.leave_out_who_misses(traffic, order);
         origins
     }
@@ -130,10 +123,10 @@ impl Origins {
             let Some(origin) = self.of_way(way) else {
                 continue;
             };
-            if messages().any(|o| place(o) == origin.place) {
+            if messages().any(|o| place(o) == origin) {
                 continue;
             }
-            let (stream, _) = traffic.points.all()[origin.place.0 as usize];
+            let (stream, _) = traffic.points.all()[origin.0 as usize];
             let recorded = &traffic.streams.all[stream].recorded;
             let was_there = |o: &Observed| {
                 let mut recorded = recorded.iter();
@@ -145,7 +138,7 @@ impl Origins {
         }
     }
 
-    fn of_way(&self, way: u32) -> Option<Origin> {
+    fn of_way(&self, way: u32) -> Option<Place> {
         self.0.get(&way).copied()
     }
 }
@@ -153,7 +146,7 @@ impl Origins {
 /// The packets among messages of one key.
 struct Packets<'t> {
     traffic: &'t Traffic,
-    origin: Option<Origin>,
+    origin: Option<Place>,
     span: Duration,
     open: Vec<Open>,
     /// Of each message the first one of its packet.
@@ -161,7 +154,7 @@ struct Packets<'t> {
 }
 
 impl<'t> Packets<'t> {
-    fn of(traffic: &'t Traffic, all: &[u32], origin: Option<Origin>, span: Duration) -> Self {
+    fn of(traffic: &'t Traffic, all: &[u32], origin: Option<Place>, span: Duration) -> Self {
         let mut packets = Packets {
             traffic,
             origin,
@@ -171,7 +164,7 @@ impl<'t> Packets<'t> {
         };
         let is_sent = |at: &&u32| {
             let here = place(&traffic.messages[**at as usize]);
-            origin.is_some_and(|origin| origin.place == here)
+            origin == Some(here)
         };
         for at in all.iter().filter(is_sent) {
             packets.begin(*at, true);
@@ -227,14 +220,14 @@ impl<'t> Packets<'t> {
     /// The one that was sent at the origin before, and comes farther along only now: the latest that
     /// this place has not seen. A request that it has seen as often as it was sent is none more.
     fn held(&self, o: &Observed) -> Option<usize> {
-        let origin = self.origin?;
+        let (_, _, hop_limit) = self.origin?;
         let before = |open: &Open| {
             open.sent.is_some_and(|sent| {
                 sent <= o.complete && o.complete.saturating_since(sent) <= self.span
             })
         };
         let is = |open: &Open| before(open) && self.is(open, o);
-        if o.hop_limit >= origin.hop_limit {
+        if o.hop_limit >= hop_limit {
             return None;
         }
         let new = |open: &Open| is(open) && !open.places.contains(&place(o));
