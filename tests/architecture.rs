@@ -166,7 +166,8 @@ const WALL_CLOCK: [(&str, &str); 8] = [
 
 #[test]
 fn the_wall_clock_is_read_only_where_a_date_or_a_stamp_is_meant() {
-    let words = ["SystemTime", "CLOCK_REALTIME", "stamp()"];
+    let words = ["SystemTime", "CLOCK_REALTIME"];
+    let pure = pure();
     let mut read = BTreeSet::new();
     let mut to_visit = vec![root().join("crates")];
     while let Some(dir) = to_visit.pop() {
@@ -182,11 +183,18 @@ fn the_wall_clock_is_read_only_where_a_date_or_a_stamp_is_meant() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let code = (text.lines()).filter(|line| !line.trim_start().starts_with("//"));
-            if code
-                .flat_map(|line| words.map(|word| line.contains(word)))
-                .any(|is| is)
-            {
+            // A pure crate has no clock, and may have stamps of its protocol's.
+            let of_driver = !pure
+                .iter()
+                .any(|pure| name.starts_with(&format!("{pure}/")));
+            let reads = |line: &str| {
+                words.iter().any(|word| line.contains(word))
+                    || (of_driver && line.contains("stamp()"))
+            };
+            let mut code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            if code.any(reads) {
                 read.insert(name);
             }
         }
