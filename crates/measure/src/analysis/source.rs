@@ -132,8 +132,8 @@ impl Streams {
             (piece.first, piece.last) = piece.stamps;
         }
         pieces.sort_by_key(|piece| (piece.first, piece.source, piece.interface));
-        for at in 0..pieces.len() {
-            streams.add(at, &pieces[at]);
+        for (at, piece) in pieces.iter().enumerate() {
+            streams.add(at, piece);
         }
         streams.pieces = pieces;
         streams

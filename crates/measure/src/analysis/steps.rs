@@ -3,7 +3,8 @@
 //! What comes later in the file was captured later. Some of it may be stamped a little earlier: several
 //! queues of an interface are written one after the other. Where the stamps jump back by more than that
 //! the clock was set, and the place in the file tells what the stamps do not: what comes next comes at
-//! once, so that times on the two sides of a step are apart by as much at least.
+//! once, so that times on the two sides of a step are apart by as much at least. Less than a second may
+//! be either: that is told, and the stamps stay as they are.
 //!
 //! Stamps that jump back again and again are no clock that is set: two captures were written into one
 //! another. They stay as they are, and that is told.
@@ -14,6 +15,9 @@ use units::SimTime;
 
 /// Frames of one interface are written in another order by less than that.
 const REORDERED: Duration = Duration::from_millis(100);
+
+/// By as much at least a clock was set.
+const SET: Duration = Duration::from_secs(1);
 
 /// A clock is not set more often.
 const MOST: u32 = 8;
@@ -33,7 +37,8 @@ pub struct Stepped {
     pub back: Duration,
     /// The frame before which it was first, as it is counted in the file, from 1.
     pub frame: u64,
-    /// Whether times go on from there. They do not if it was too often for a clock that is set.
+    /// Whether times go on from there each time. They do not if it was too often for a clock that is set,
+    /// or by too little.
     pub set: bool,
 }
 
@@ -45,6 +50,8 @@ pub(super) struct Steps {
     added: Duration,
     last: Duration,
     times: u32,
+    /// How often it was set of those times.
+    set: u32,
     first: Option<(Duration, u64)>,
 }
 
@@ -57,6 +64,9 @@ impl Steps {
         if back > REORDERED {
             self.times += 1;
             self.first.get_or_insert((back, frame));
+        }
+        if back >= SET {
+            self.set += 1;
             self.added += back;
             self.last = back;
             time = stamp + self.added;
@@ -69,9 +79,9 @@ impl Steps {
         time
     }
 
-    /// Whether there were steps, and times follow from them.
+    /// Whether the clock was set, and times follow from that.
     pub(super) fn are_set(&self) -> bool {
-        (1..=MOST).contains(&self.times)
+        (1..=MOST).contains(&self.set)
     }
 
     /// What is to be told of `capture`.
@@ -82,7 +92,7 @@ impl Steps {
             times: self.times,
             back,
             frame,
-            set: self.are_set(),
+            set: self.are_set() && self.set == self.times,
         })
     }
 }
@@ -127,6 +137,11 @@ mod tests {
             assert_eq!(steps.time(stamp, ms), stamp);
         }
         assert_eq!(steps.told("c".into()), None);
+        let short = SimTime::from_nanos(4_000_000_000);
+        steps.time(short + Duration::from_millis(700), 5);
+        assert_eq!(steps.time(short, 6), short);
+        let told = steps.told("c".into()).unwrap();
+        assert_eq!((told.times, told.frame, told.set), (1, 6, false));
         let stamps: Vec<u64> = (0..40).map(|n| 1000 + n - n % 2 * 500).collect();
         let (_, steps) = times(&stamps);
         assert!(!steps.are_set() && !steps.told("c".into()).unwrap().set);

@@ -247,10 +247,13 @@ fn errors_are_told_by_their_code() {
     assert!(text.contains(errors), "{text}");
 }
 
+/// The options of a request.
+type Asked<'a> = &'a [(u16, &'a [u8])];
+
 #[test]
 fn what_differs_in_host_port_or_the_parting_of_segments_is_another_resource() {
     let mut wire = Wire::new();
-    let ask = |wire: &mut Wire, n: u16, options: &[(u16, &[u8])]| {
+    let ask = |wire: &mut Wire, n: u16, options: Asked<'_>| {
         let mut request = get(Kind::Confirmable, n, n as u8, "");
         for (number, value) in options {
             request.options.push(*number, value);
@@ -270,7 +273,7 @@ fn what_differs_in_host_port_or_the_parting_of_segments_is_another_resource() {
         option::URI_PORT,
         option::URI_QUERY,
     );
-    let asked: [(&[(u16, &[u8])], &str); 10] = [
+    let asked: [(Asked<'_>, &str); 10] = [
         (&[(path, b"a"), (path, b"b")], "/a/b"),
         (&[(path, b"a/b")], "/a%2Fb"),
         (&[(path, b"a%2Fb")], "/a%252Fb"),
