@@ -60,15 +60,14 @@ pub enum ReadError {
         /// Number of the packet as Wireshark counts, from 1.
         packet: u64,
     },
-    /// Simple Packet Blocks of pcapng have no time stamp: what they hold was left out.
-    #[error(
-        "{file}: {packets} packets have no time stamp (simple packet blocks) and were left out"
-    )]
+    /// Some packets were left out, since it is not known when they were captured: Simple Packet Blocks of
+    /// pcapng have no time stamp, and others have one that is no time.
+    #[error("{file}: {what} and were left out")]
     Untimed {
         /// The file.
         file: String,
-        /// How many of its packets.
-        packets: u64,
+        /// How many packets have no time stamp, and how many one out of range.
+        what: String,
     },
     /// A field has an impossible value.
     #[error("{file}: packet {packet}: {what}; the packets before it were kept")]
@@ -96,8 +95,8 @@ pub enum ReadError {
 enum Stop {
     /// The file ends where it may.
     End,
-    /// It ends so, and so many packets in it had no time stamp.
-    Untimed(u64),
+    /// It ends so, and some packets in it had no time, as the words say.
+    Untimed(String),
     /// The file ends inside something.
     Truncated,
     Malformed(String),
@@ -226,20 +225,48 @@ impl<R: Read> Iterator for Reader<R> {
             }
             Err(stop) => {
                 self.done = true;
-                let untimed = match &self.format {
-                    Format::Pcap(_) => 0,
-                    Format::PcapNg(ng) => ng.untimed(),
+                let left_out = match &self.format {
+                    Format::Pcap(_) => LeftOut::default(),
+                    Format::PcapNg(ng) => ng.left_out(),
                 };
                 match stop {
-                    Stop::End if untimed == 0 => None,
-                    Stop::End => Some(Err(self.source.error(Stop::Untimed(untimed), 0))),
+                    Stop::End => {
+                        let what = left_out.words()?;
+                        Some(Err(self.source.error(Stop::Untimed(what), 0)))
+                    }
                     other => {
-                        let packet = self.packets + untimed + 1;
+                        let packet = self.packets + left_out.packets() + 1;
                         Some(Err(self.source.error(other, packet)))
                     }
                 }
             }
         }
+    }
+}
+
+/// Packets that were left out.
+#[derive(Clone, Copy, Default)]
+struct LeftOut {
+    /// Without a time stamp.
+    untimed: u64,
+    /// With one that is out of range.
+    mistimed: u64,
+}
+
+impl LeftOut {
+    fn packets(self) -> u64 {
+        self.untimed + self.mistimed
+    }
+
+    /// How many there are, if there are any.
+    fn words(self) -> Option<String> {
+        let untimed = (self.untimed, "have no time stamp (simple packet blocks)");
+        let mistimed = (self.mistimed, "have a time stamp that is out of range");
+        let some = [untimed, mistimed].into_iter().filter(|(n, _)| *n > 0);
+        let words: Vec<String> = some
+            .map(|(n, what)| format!("{n} packets {what}"))
+            .collect();
+        (!words.is_empty()).then(|| words.join(", "))
     }
 }
 

@@ -174,3 +174,31 @@ fn packets_without_a_time_are_left_out_and_told_at_the_end() {
         "{damage}"
     );
 }
+
+#[test]
+fn a_packet_with_an_impossible_time_stamp_is_left_out_and_told() {
+    let block = |kind: u32, body: &[u8]| {
+        let length = (12 + body.len() as u32).to_le_bytes();
+        [&kind.to_le_bytes()[..], &length, body, &length].concat()
+    };
+    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX].map(u32::to_le_bytes);
+    let timed = |high: u32, low: u32| {
+        let words = [0_u32, high, low, 4, 4, 0x55aa].map(u32::to_le_bytes);
+        block(6, words.as_flattened())
+    };
+    let file = [
+        block(0x0a0d_0d0a, section.as_flattened()),
+        block(1, &[101, 0, 0, 0, 0, 0, 0, 0]),
+        timed(0, 5_000_000),
+        timed(u32::MAX, u32::MAX),
+        timed(0, 6_000_000),
+    ]
+    .concat();
+    let capture = Capture::from_reader("file", &file[..]).unwrap();
+    let times: Vec<_> = capture.packets.iter().map(|p| p.time.as_nanos()).collect();
+    assert_eq!(times, [5_000_000_000, 6_000_000_000]);
+    assert_eq!(
+        capture.damage.unwrap().to_string(),
+        "file: 1 packets have a time stamp that is out of range and were left out"
+    );
+}

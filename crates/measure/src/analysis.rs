@@ -29,6 +29,7 @@ mod pause;
 mod ports;
 mod sameness;
 mod source;
+mod steps;
 mod told;
 
 use std::borrow::Borrow;
@@ -55,6 +56,7 @@ pub use notifications::Notifications;
 pub use pause::{AllPauses, Edge, Pause};
 pub use ports::Port;
 pub use source::Source;
+pub use steps::Stepped;
 pub use told::{Notified, notified};
 
 /// How captures are read.
@@ -85,7 +87,8 @@ pub struct Options {
     pub decode: capture::decode::Options,
     /// What tells the messages of protocols: those of [`crate::dissect::all`] by default.
     pub dissectors: Vec<dissect::New>,
-    /// When what is measured ends: what is asked later and not answered is not lost.
+    /// When what is measured ends: what is asked later counts like everything else, and how much of that
+    /// was lost is told.
     pub end: Option<SimTime>,
     /// Of one source with more CoAP messages these are not all kept in memory, if it can be read once
     /// more instead: if one interface saw each packet once.
@@ -166,12 +169,17 @@ pub struct Other {
     pub cut_requests: u64,
     /// Captures whose clocks are not the others', if that can be seen.
     pub clocks: Vec<Clock>,
+    /// Captures whose clock stepped back in between.
+    pub stepped: Vec<Stepped>,
     /// Frames that the MAC sent again.
     pub repeated: u64,
     /// Datagrams of a CoAP port that are not CoAP (RFC 7252 §3).
     pub undecodable: u64,
     /// Why the first of those is not.
     pub first_undecodable: Option<String>,
+    /// Messages with a code that is reserved, or that their type must not have: they are neither requests
+    /// nor responses (RFC 7252 §4.2, §12.1).
+    pub reserved: u64,
     /// If there is no CoAP at all, the UDP ports that were seen: the busiest ones, those before others
     /// whose datagrams could be CoAP.
     pub udp_ports: Vec<Port>,
@@ -197,7 +205,7 @@ pub struct Other {
     pub q_blocks: u64,
     /// Requests that only end an observation (RFC 7641 §3.6): nobody waits for their answers.
     pub deregistrations: u64,
-    /// Requests that were first sent after the end ([`Options::end`]) and not answered.
+    /// Of the lost requests those that were first sent after the end ([`Options::end`]).
     pub after_end: u64,
     /// CoAP pings: Empty confirmable messages (RFC 7252 §4.3).
     pub pings: u64,
@@ -252,7 +260,7 @@ impl Analysis {
         };
         match passing {
             None => {
-                other.seen_elsewhere = sameness::number(&mut traffic);
+                other.seen_elsewhere = sameness::number(&mut traffic, options.max_transmit_span);
                 for client in clients::clients(&traffic, options, &known) {
                     take(pairing::pair(&client, options, &known, &mut other));
                 }

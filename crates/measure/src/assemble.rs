@@ -22,6 +22,7 @@ use crate::mobility::{self, GivenUp, NodeHandover};
 use crate::phases::ByPhase;
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 use crate::signalling::Traffic;
+use crate::text;
 
 /// The capture of an interface.
 #[derive(Debug)]
@@ -348,6 +349,8 @@ impl Assembly<'_> {
 
     fn note_oddities(&mut self, client: &str, analysis: &Analysis) {
         let other = &analysis.other;
+        self.notes
+            .extend(other.stepped.iter().map(text::stepped_text));
         let mut note = |count: u64, what: &str| {
             if count > 0 {
                 self.notes
@@ -356,6 +359,14 @@ impl Assembly<'_> {
         };
         note(other.incomplete, "datagrams with a missing fragment");
         note(other.stray, "responses to no request of the capture");
+        note(
+            other.after_end,
+            "of the lost requests were first sent after the end of the scenario",
+        );
+        note(
+            other.reserved,
+            "messages with a code that is reserved, or that their type must not have",
+        );
         let first = other.first_undecodable.as_deref().unwrap_or_default();
         note(
             other.undecodable,

@@ -55,6 +55,9 @@ pub struct Frames {
     /// Captures whose clocks are not the others'.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clocks: Vec<Clock>,
+    /// Captures whose clock stepped back in between.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clock_steps: Vec<ClockSteps>,
     /// Bindings that were left out, because there were too many; absent if there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bindings_left_out: Option<u64>,
@@ -87,6 +90,21 @@ pub struct Clock {
     pub capture: String,
     /// How far it is ahead; its times were set by that.
     pub ahead_s: f64,
+}
+
+/// A capture whose clock stepped back in between.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClockSteps {
+    /// The capture.
+    pub capture: String,
+    /// How often.
+    pub times: u32,
+    /// By how much, the first time.
+    pub back_s: f64,
+    /// The frame before which it was first.
+    pub frame: u64,
+    /// Whether times go on from the frame before; else they are as they were stamped.
+    pub set: bool,
 }
 
 /// Frames of one kind that were not read.
@@ -126,12 +144,15 @@ pub struct Messages {
     pub q_blocks: u64,
     /// Requests that only end an observation.
     pub deregistrations: u64,
-    /// Requests after the end of what is measured that were not answered.
+    /// Of the lost requests those that were first sent after the end of what is measured.
     pub after_end: u64,
     /// CoAP pings.
     pub pings: u64,
     /// Responses to no request that was captured.
     pub stray: u64,
+    /// Messages with a code that is reserved, or that their type must not have.
+    #[serde(skip_serializing_if = "is_none")]
+    pub reserved: u64,
     /// Datagrams of a CoAP port that are not CoAP.
     pub undecodable: u64,
     /// Why the first of those is not; absent if there is none.
@@ -322,6 +343,13 @@ fn frames(other: &analysis::Other) -> Frames {
         capture: clock.capture.clone(),
         ahead_s: clock.ahead_ns as f64 / 1e9,
     });
+    let stepped = other.stepped.iter().map(|stepped| ClockSteps {
+        capture: stepped.capture.clone(),
+        times: stepped.times,
+        back_s: seconds(stepped.back),
+        frame: stepped.frame,
+        set: stepped.set,
+    });
     let udp_ports = other.udp_ports.iter().map(|port| UdpPort {
         port: port.number,
         datagrams: port.datagrams,
@@ -342,6 +370,7 @@ fn frames(other: &analysis::Other) -> Frames {
         cut: other.cut,
         cut_requests: other.cut_requests,
         clocks: clocks.collect(),
+        clock_steps: stepped.collect(),
         bindings_left_out: Some(other.bindings_left_out).filter(|count| *count > 0),
         udp_ports: udp_ports.collect(),
         not_read: not_read.collect(),
@@ -363,6 +392,7 @@ fn messages(other: &analysis::Other) -> Messages {
         after_end: other.after_end,
         pings: other.pings,
         stray: other.stray,
+        reserved: other.reserved,
         undecodable: other.undecodable,
         first_undecodable: other.first_undecodable.clone(),
     }

@@ -15,6 +15,7 @@ use crate::calls::told;
 use crate::result::{self, RunResult};
 use crate::signalling::Cost;
 
+pub(crate) use captures::stepped_text;
 pub use captures::{Table, nothing, report};
 
 /// With more radios than this a run's summary does not list them.

@@ -25,7 +25,7 @@ use measure::result::{Outcome, RunResult};
 use measure::text;
 use rundir::event::{Reason, SCENARIO, write_line};
 use rundir::{BindingEvent, Event, EventKind, HandoverEvent, Phase, RunDir, RunFacts};
-use topology::plan::{Comparison, Expectation, Metric, Plan};
+use topology::plan::{Comparison, Expectation, Metric, Plan, Scope};
 
 const P_ADDR: &str = "fd00:f::5";
 const OLD: &str = "[2001:db8:1::5]:5683";

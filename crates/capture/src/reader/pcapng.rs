@@ -5,7 +5,7 @@ use std::io::Read;
 use units::SimTime;
 
 use super::source::{MAX_BLOCK, Source};
-use super::{Order, Stop};
+use super::{LeftOut, Order, Stop};
 use crate::packet::{Interface, LinkType, Packet};
 
 /// Type of a Section Header Block, the same in both byte orders.
@@ -29,8 +29,7 @@ pub(super) struct PcapNg {
     base: usize,
     /// What this section's interfaces say about their packets.
     clocks: Vec<Clock>,
-    /// Packets that have no time stamp.
-    untimed: u64,
+    left_out: LeftOut,
 }
 
 /// How an interface counts time.
@@ -66,7 +65,7 @@ impl PcapNg {
             order: Order::Little,
             base: 0,
             clocks: Vec::new(),
-            untimed: 0,
+            left_out: LeftOut::default(),
         };
         ng.section(source, 0)?;
         Ok(ng)
@@ -98,19 +97,22 @@ impl PcapNg {
                 ENHANCED_PACKET => self.enhanced(&mut body)?,
                 OBSOLETE_PACKET => self.obsolete(&mut body)?,
                 SIMPLE_PACKET => {
-                    self.untimed += 1;
+                    self.left_out.untimed += 1;
                     continue;
                 }
                 // "Readers MUST ignore blocks they do not recognise."
                 _ => continue,
             };
-            return Ok(packet);
+            match packet {
+                Some(packet) => return Ok(packet),
+                None => self.left_out.mistimed += 1,
+            }
         }
     }
 
-    /// How many packets had no time stamp so far.
-    pub(super) fn untimed(&self) -> u64 {
-        self.untimed
+    /// The packets without a time so far.
+    pub(super) fn left_out(&self) -> LeftOut {
+        self.left_out
     }
 
     /// A Section Header Block after its type: byte order, then nothing that matters here.
@@ -179,24 +181,24 @@ impl PcapNg {
         Ok(interface)
     }
 
-    fn enhanced(&self, body: &mut Body<'_>) -> Result<Packet, Stop> {
+    fn enhanced(&self, body: &mut Body<'_>) -> Result<Option<Packet>, Stop> {
         let interface = body.u32()?;
         self.timed(body, interface)
     }
 
-    fn obsolete(&self, body: &mut Body<'_>) -> Result<Packet, Stop> {
+    fn obsolete(&self, body: &mut Body<'_>) -> Result<Option<Packet>, Stop> {
         let interface = body.u16()?;
         body.u16()?; // Drop count.
         self.timed(body, u32::from(interface))
     }
 
-    /// What both packet blocks with a time have in common.
-    fn timed(&self, body: &mut Body<'_>, interface: u32) -> Result<Packet, Stop> {
+    /// What both packet blocks with a time have in common; none if the time is out of range.
+    fn timed(&self, body: &mut Body<'_>, interface: u32) -> Result<Option<Packet>, Stop> {
         let clock = self.clock(interface)?;
         let ticks = u64::from(body.u32()?) << 32 | u64::from(body.u32()?);
-        let time = clock.time(ticks).ok_or_else(|| {
-            Stop::Malformed(format!("a time stamp of {ticks} units, out of range"))
-        })?;
+        let Some(time) = clock.time(ticks) else {
+            return Ok(None);
+        };
         let captured = body.u32()? as usize;
         let original_len = body.u32()?;
         let data = body.padded(captured)?.to_vec();
@@ -205,13 +207,13 @@ impl PcapNg {
             .filter(|(code, _)| *code == OPT_COMMENT)
             .map(|(_, value)| text(value))
             .collect();
-        Ok(Packet {
+        Ok(Some(Packet {
             interface: self.base + interface as usize,
             time,
             original_len,
             data,
             comment: (!comments.is_empty()).then(|| comments.join("\n")),
-        })
+        }))
     }
 
     fn clock(&self, interface: u32) -> Result<&Clock, Stop> {

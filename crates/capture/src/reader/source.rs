@@ -176,7 +176,7 @@ impl<R: Read> Source<R> {
         let file = self.file.clone();
         match stop {
             Stop::End | Stop::Truncated => ReadError::Truncated { file, packet },
-            Stop::Untimed(packets) => ReadError::Untimed { file, packets },
+            Stop::Untimed(what) => ReadError::Untimed { file, what },
             Stop::Malformed(what) => ReadError::Malformed { file, packet, what },
             Stop::Io(source) => ReadError::Io {
                 file,

@@ -202,7 +202,9 @@ struct View {
     /// The highest hop limit of what it saw of what the client sent, none if that was nothing: at the
     /// client itself it is higher than farther along.
     hop_limit: Option<u8>,
-    /// When it saw the last frame, and when the client sent something next.
+    /// The lowest one of what it saw of what goes to the client, which is lower the nearer it is.
+    left: Option<u8>,
+    /// When it saw the last frame, and when the client sent something after that which only others saw.
     silent: Option<(SimTime, SimTime)>,
     /// Who answered, and who was asked.
     servers: BTreeSet<std::net::IpAddr>,
@@ -218,6 +220,9 @@ impl View {
         };
         if sent {
             self.hop_limit = self.hop_limit.max(Some(o.hop_limit));
+        } else {
+            let left = self.left.unwrap_or(u8::MAX);
+            self.left = Some(left.min(o.hop_limit));
         }
         match (sent, o.is_request()) {
             (true, true) => {
@@ -269,6 +274,12 @@ impl<'t> Points<'t> {
             };
             views.entry(o.point).or_default().add(o, *sent, server);
         }
+        for (point, view) in &mut views {
+            let (stream, _) = traffic.points.all()[*point as usize];
+            let recorded = traffic.streams.all[stream].recorded.iter();
+            let last = recorded.map(|(_, _, last)| *last).max();
+            view.silent = last.map(|last| (last, SimTime::FAR_FUTURE));
+        }
         let mut ranked: Vec<(u32, View)> = views.into_iter().collect();
         let seen = |view: &View| (view.requests, view.notifications);
         let most = ranked.iter().map(|(_, view)| seen(view)).max();
@@ -278,8 +289,13 @@ impl<'t> Points<'t> {
         ranked.sort_by_key(|(point, view)| {
             let first = view.first.unwrap_or(SimTime::FAR_FUTURE);
             let point = &traffic.points.all()[*point as usize];
-            let counts = (Reverse(view.requests), Reverse(view.notifications));
+            let nearness = (Reverse(view.hop_limit), view.left.unwrap_or(u8::MAX));
             let round_trip = Some(view.round_trip()).filter(|_| alike);
+            let counts = (
+                Reverse(view.requests),
+                nearness,
+                Reverse(view.notifications),
+            );
             (counts, Reverse(round_trip), first, *point)
         });
         let points = ranked.iter().enumerate();
@@ -324,25 +340,29 @@ impl<'t> Points<'t> {
         self.traffic.streams.all[stream].may_miss()
     }
 
-    /// Takes note of until when points can have recorded that saw nothing any more: `sent` is what the
-    /// client sent, in the order of time.
-    fn set_ends(&mut self, sent: &[SimTime]) {
+    /// Takes note of who saw something that the client sent. A point that did not see it, and nothing
+    /// after it, did not record any more then.
+    fn sent(&mut self, sightings: &[(&Observed, bool)]) {
+        let time = sightings[0].0.complete;
         for rank in 0..self.ranked.len() {
-            let (stream, _) = self.traffic.points.all()[self.ranked[rank].0 as usize];
-            let recorded = self.traffic.streams.all[stream].recorded.iter();
-            let last = recorded.map(|(_, _, last)| *last).max();
-            let next = sent.partition_point(|time| Some(*time) <= last);
-            let until = sent.get(next).copied().unwrap_or(SimTime::FAR_FUTURE);
-            self.ranked[rank].1.silent = last.map(|last| (last, until));
+            if !sightings.iter().any(|(o, _)| self.rank(o) == rank) {
+                let silent = &mut self.ranked[rank].1.silent;
+                let until = silent.as_mut().filter(|(last, _)| *last < time);
+                until
+                    .into_iter()
+                    .for_each(|(_, until)| *until = time.min(*until));
+            }
         }
     }
 
     /// Whether the point of `o` is farther from the client than the one of `rank`.
     fn is_farther(&self, o: &Observed, rank: usize) -> bool {
-        let limit = |rank: usize| self.ranked[rank].1.hop_limit;
-        limit(self.rank(o))
-            .zip(limit(rank))
-            .is_some_and(|(there, here)| there < here)
+        let (there, here) = (&self.ranked[self.rank(o)].1, &self.ranked[rank].1);
+        match (there.hop_limit, here.hop_limit) {
+            (Some(there), Some(here)) => there < here,
+            (None, None) => there.left > here.left,
+            _ => false,
+        }
     }
 
     /// The best point that watched the client when this one, which is not as good, saw `o`. A capture
@@ -364,10 +384,8 @@ impl<'t> Points<'t> {
         let server = self.traffic.src(o).ip();
         // A tap of one direction has no response at all; one of both has those of all that it saw asked.
         let watched = view.responses > 0 && view.asked_of.contains(&server);
-        !self.may_miss(watcher)
-            && view.requests > 0
-            && view.seen == view.asked
-            && (watched || view.servers.contains(&server) || self.is_farther(o, watcher))
+        let knows = view.requests > 0 && (watched || view.servers.contains(&server));
+        !self.may_miss(watcher) && view.seen == view.asked && (knows || self.is_farther(o, watcher))
     }
 }
 
@@ -380,18 +398,24 @@ impl<'t> Client<'t> {
         all: Vec<(&'t Observed, bool)>,
     ) -> Client<'t> {
         let mut points = Points::of(traffic, &all);
-        let several = points.ranked.len() > 1;
         let mut seen = all;
         seen.retain(|(o, sent)| points.admits(o, *sent));
+        // Packets are numbered in the order of time, but for those that were seen again.
+        let again = !seen.is_sorted_by(|(a, _), (b, _)| a.packet < b.packet);
+        let several = points.ranked.len() > 1 || again;
         if several {
-            let sent = seen.iter().filter(|(_, sent)| *sent);
-            let mut sent: Vec<SimTime> = sent.map(|(o, _)| o.complete).collect();
-            sent.sort_unstable();
-            points.set_ends(&sent);
-            seen.sort_by_key(|(o, _)| (o.packet, points.rank(o)));
+            // At one point a request counts from its first hop, and a response from its last.
+            let passed = |o: &Observed| match o.is_request() {
+                true => u8::MAX - o.hop_limit,
+                false => o.hop_limit,
+            };
+            seen.sort_by_key(|(o, _)| (o.packet, points.rank(o), passed(o)));
             let packets = seen.chunk_by(|(a, _), (b, _)| a.packet == b.packet);
-            for packet in packets.filter(|p| p[0].0.is_request() && p[0].1) {
-                points.asked(packet);
+            for packet in packets.filter(|p| p[0].1) {
+                points.sent(packet);
+                if packet[0].0.is_request() {
+                    points.asked(packet);
+                }
             }
         }
         let packets = seen.chunk_by(|(a, _), (b, _)| several && a.packet == b.packet);

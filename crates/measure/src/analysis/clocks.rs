@@ -1,12 +1,12 @@
-//! Whether the clocks of captures differ.
+//! Whether the clocks of captures differ, and of the interfaces in one: who merges captures of several
+//! machines into one file merges their clocks, too.
 //!
 //! Two captures that have the same messages tell it: what goes from the one to the other, requests
 //! or responses, comes later there, and what goes the other way comes earlier. If it comes later
 //! both ways, the clock of the one is ahead. By how much is known but for half of the difference
 //! between the two ways. Where nothing is in both captures, nothing is known, and nothing is set.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use capture::sightings::FORWARDED_WITHIN;
@@ -22,6 +22,9 @@ const FEWEST: usize = 3;
 /// As many messages are compared, about.
 const ENOUGH: usize = 1 << 16;
 
+/// Points that saw a message whose times are compared, each with each.
+const MOST_POINTS: usize = 32;
+
 /// Messages that are one and the same come about as late each time. What a client sends again after
 /// it was started anew has the same bytes, too.
 const STEADY: Duration = Duration::from_millis(100);
@@ -32,7 +35,7 @@ const SLIGHT: Duration = Duration::from_millis(1);
 /// A capture whose clock is not the others'. Its times were set by that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// The capture.
+    /// The capture, and the interface if it has several.
     pub capture: String,
     /// How far it is ahead of the capture that was begun first, in nanoseconds; negative if behind.
     pub ahead_ns: i64,
@@ -45,31 +48,31 @@ struct Differences {
     of_others: Vec<i64>,
 }
 
-/// Sets the clocks of `traffic`, of the bindings in each source and of what was recorded when to
-/// that of the source begun first, and says which.
+/// Sets the clocks of `traffic`, of the bindings in each piece and of what was recorded when to
+/// that of the piece begun first, and says which.
 pub(super) fn set(
     traffic: &mut Traffic,
     bindings: &mut [Bindings],
     sources: &[&dyn Source],
 ) -> Vec<Clock> {
-    let ahead = match traffic.streams.order.len() {
+    let ahead = match traffic.streams.pieces.len() {
         0 | 1 => return Vec::new(),
         _ => ahead(traffic),
     };
     for o in &mut traffic.messages {
-        if let Some(ahead) = ahead.get(&o.source) {
+        if let Some(ahead) = ahead.get(&o.piece) {
             o.first = earlier(o.first, *ahead);
             o.complete = earlier(o.complete, *ahead);
         }
     }
     let mut clocks = Vec::new();
-    for (source, ahead_ns) in ahead {
-        let at = source as usize;
+    for (piece, ahead_ns) in ahead {
+        let at = piece as usize;
         bindings[at].shift(|time| earlier(time, ahead_ns));
         traffic.set_apart(at);
         traffic.streams.shift(at, |time| earlier(time, ahead_ns));
         clocks.push(Clock {
-            capture: sources[at].name().to_owned(),
+            capture: traffic.streams.called(at, sources),
             ahead_ns,
         });
     }
@@ -81,69 +84,53 @@ fn earlier(time: SimTime, ahead_ns: i64) -> SimTime {
     SimTime::from_nanos(time.as_nanos().saturating_add_signed(-ahead_ns))
 }
 
-/// How far each source is ahead of the first, of those that are.
+/// How far each piece is ahead of the first, of those that are.
 fn ahead(traffic: &Traffic) -> HashMap<u32, i64> {
-    let times = in_several(traffic);
-    let mut known: Vec<u32> = Vec::new();
+    let mut compared: BTreeMap<u32, Vec<(u32, Differences)>> = BTreeMap::new();
+    for ((from, to), differences) in differences(traffic) {
+        compared.entry(to).or_default().push((from, differences));
+    }
     let mut ahead = HashMap::new();
-    for &source in &traffic.streams.order {
-        let source = source as u32;
+    // Pieces are numbered in the order in which they were begun.
+    for (piece, others) in compared {
         let of = |other: u32| ahead.get(&other).copied().unwrap_or_default();
-        let compared = known.iter().map(|other| {
-            let differences = differences(&times, *other, source);
-            (differences.count(), differences.median(), of(*other))
-        });
+        let others = others.into_iter();
+        let compared = others
+            .map(|(other, differences)| (differences.count(), differences.median(), of(other)));
         let best = compared.max_by_key(|(count, ..)| *count);
         if let Some((_, Some(difference), of_other)) = best {
-            ahead.insert(source, difference + of_other);
+            ahead.insert(piece, difference + of_other);
         }
-        known.push(source);
     }
     ahead.retain(|_, ahead| *ahead != 0);
     ahead
 }
 
-/// When each source saw a message.
-type Times = Vec<(bool, Vec<(u32, SimTime)>)>;
-
-/// When the sources saw the messages that several have, and none of them twice.
-fn in_several(traffic: &Traffic) -> Times {
-    let mut all: HashMap<(u32, u64), Vec<(u32, &Observed)>> = HashMap::new();
-    // Of very many messages some tell as much, the same ones of each source.
+/// Between pieces, of which the one was begun before the other, the differences of the messages that
+/// both have, and none of them twice.
+fn differences(traffic: &Traffic) -> BTreeMap<(u32, u32), Differences> {
+    let mut all: HashMap<(u32, u64), Vec<&Observed>> = HashMap::new();
+    // Of very many messages some tell as much, the same ones of each piece.
     let one_of = (traffic.messages.len() / ENOUGH).max(1) as u64;
     for o in &traffic.messages {
-        let digest = o.brief.whole().filter(|digest| digest % one_of == 0);
-        let Some(digest) = digest else {
-            continue;
-        };
-        match all.entry((o.way, digest)) {
-            Entry::Occupied(mut known) => known.get_mut().push((o.source, o)),
-            Entry::Vacant(new) => _ = new.insert(vec![(o.source, o)]),
+        if let Some(digest) = o.brief.whole().filter(|digest| digest % one_of == 0) {
+            all.entry((o.way, digest)).or_default().push(o);
         }
     }
-    let all = all.into_values().filter(|seen| {
-        let mut sources: Vec<u32> = seen.iter().map(|(source, _)| *source).collect();
-        sources.sort_unstable();
-        sources.dedup();
-        sources.len() == seen.len() && seen.len() > 1
-    });
-    let times = all.map(|seen| {
-        let is_request = seen[0].1.is_request();
-        let times = seen.into_iter().map(|(source, o)| (source, o.first));
-        (is_request, times.collect())
-    });
-    times.collect()
-}
-
-fn differences(times: &Times, from: u32, to: u32) -> Differences {
-    let mut differences = Differences::default();
-    for (is_request, seen) in times {
-        let at = |source: u32| seen.iter().find(|(s, _)| *s == source).map(|(_, at)| *at);
-        if let (Some(from), Some(to)) = (at(from), at(to)) {
-            let difference = to.as_nanos().wrapping_sub(from.as_nanos()).cast_signed();
-            match is_request {
-                true => differences.of_requests.push(difference),
-                false => differences.of_others.push(difference),
+    let mut differences: BTreeMap<(u32, u32), Differences> = BTreeMap::new();
+    for mut seen in all.into_values() {
+        seen.sort_by_key(|o| o.piece);
+        let is_once = seen.windows(2).all(|pair| pair[0].piece < pair[1].piece);
+        // So many do not make it truer.
+        seen.truncate(MOST_POINTS);
+        for (at, from) in seen.iter().enumerate().filter(|_| is_once) {
+            for to in &seen[at + 1..] {
+                let difference = to.first.as_nanos().wrapping_sub(from.first.as_nanos());
+                let of = differences.entry((from.piece, to.piece)).or_default();
+                match from.is_request() {
+                    true => of.of_requests.push(difference.cast_signed()),
+                    false => of.of_others.push(difference.cast_signed()),
+                }
             }
         }
     }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use coap::block::Block;
 use coap::message::option;
 use coap::wire::{self, Message, Token};
-use coap::{Code, Kind, Request};
+use coap::{Code, Kind};
 
 /// Request-Tag (RFC 9175 §3.2.1).
 const REQUEST_TAG: u16 = 292;
@@ -147,6 +148,17 @@ impl Resources {
     }
 }
 
+/// Whether a message has a code that nobody may send in it: of a class that is reserved (RFC 7252
+/// §12.1), a method in an ACK, or any in an RST (§4.2, §4.3). Whoever receives it takes no notice of it.
+pub(super) fn is_reserved(message: &Message) -> bool {
+    let code = message.code;
+    match message.kind {
+        Kind::Reset => code != Code::EMPTY,
+        Kind::Acknowledgement => code != Code::EMPTY && !code.is_response(),
+        Kind::Confirmable | Kind::NonConfirmable => !matches!(code.class(), 0 | 2 | 4 | 5),
+    }
+}
+
 /// The message in a datagram, and what the capture cut off of it.
 ///
 /// What is left of one that was cut may end inside an option, so that its longest beginning counts
@@ -185,11 +197,12 @@ pub(super) fn decode(
 }
 
 impl Brief {
-    /// Of a message that [`decode`] read from `datagram`.
+    /// Of a message that [`decode`] read from `datagram`, and that goes `to` an endpoint.
     pub(super) fn of(
         message: &Message,
         cut: Cut,
         datagram: &[u8],
+        to: SocketAddr,
         resources: &mut Resources,
     ) -> Brief {
         let mut hasher = DefaultHasher::new();
@@ -197,7 +210,7 @@ impl Brief {
         let protected = message.options.get(OSCORE).is_some();
         let wants_none = message.options.get_uint(NO_RESPONSE);
         let resource = message.code.is_request().then(|| {
-            let mut resource = shortened(resource(message));
+            let mut resource = shortened(resource(message, to));
             if cut >= Cut::Options || protected {
                 resource.push('…');
             }
@@ -295,22 +308,69 @@ fn shortened(mut resource: String) -> String {
     resource
 }
 
-fn resource(message: &Message) -> String {
+/// What a request `to` a server asks for, as RFC 7252 §6.5 composes a URI of it, without the scheme, and
+/// without the host and the port if they are those of the server.
+fn resource(message: &Message, to: SocketAddr) -> String {
     if let Some(uri) = message.options.get(PROXY_URI) {
         return String::from_utf8_lossy(uri).into_owned();
     }
-    let request = Request {
-        method: message.code,
-        options: message.options.clone(),
-        payload: Vec::new(),
-    };
-    let mut resource = request.path();
-    let queries = message.options.get_all(option::URI_QUERY);
-    for (index, query) in queries.enumerate() {
+    let mut resource = authority(message, to).unwrap_or_default();
+    let before = resource.len();
+    for segment in message.options.get_all(option::URI_PATH) {
+        resource.push('/');
+        encode(segment, &['/', '?'], &mut resource);
+    }
+    if resource.len() == before {
+        resource.push('/');
+    }
+    for (index, query) in message.options.get_all(option::URI_QUERY).enumerate() {
         resource.push(if index == 0 { '?' } else { '&' });
-        resource.push_str(&String::from_utf8_lossy(query));
+        encode(query, &['&'], &mut resource);
     }
     resource
+}
+
+/// `//example.org:5700`, if a request names another host than the address, or another port, than it is
+/// sent to.
+fn authority(message: &Message, to: SocketAddr) -> Option<String> {
+    let address = to.ip().to_string();
+    let host = message.options.get(option::URI_HOST);
+    let host = host.map(|host| String::from_utf8_lossy(host).to_ascii_lowercase());
+    let host = host.filter(|host| host.trim_matches(['[', ']']) != address);
+    let port = message.options.get_uint(option::URI_PORT);
+    let port = port.filter(|port| *port != u64::from(to.port()));
+    if host.is_none() && port.is_none() {
+        return None;
+    }
+    let mut authority = "//".to_owned();
+    match (host, to.ip()) {
+        (Some(host), _) if host.starts_with('[') => authority.push_str(&host),
+        (Some(host), _) => encode(host.as_bytes(), &['/', '?', ':', '@'], &mut authority),
+        (None, IpAddr::V4(_)) => authority.push_str(&address),
+        (None, IpAddr::V6(_)) => authority.push_str(&format!("[{address}]")),
+    }
+    if let Some(port) = port {
+        authority.push_str(&format!(":{port}"));
+    }
+    Some(authority)
+}
+
+/// Adds what an option has to a URI. What would part the URI otherwise there, `ends`, is percent-encoded,
+/// and what is no text; other characters stay as people read them.
+fn encode(value: &[u8], ends: &[char], uri: &mut String) {
+    for chunk in value.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c == '%' || c == '#' || c.is_control() || ends.contains(&c) {
+                true => c
+                    .encode_utf8(&mut [0; 4])
+                    .bytes()
+                    .for_each(|byte| uri.push_str(&format!("%{byte:02X}"))),
+                false => uri.push(c),
+            }
+        }
+        let others = chunk.invalid().iter();
+        others.for_each(|byte| uri.push_str(&format!("%{byte:02X}")));
+    }
 }
 
 fn blocks(message: &Message) -> Option<Box<Blocks>> {

@@ -1,6 +1,6 @@
 //! Frames to CoAP messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
@@ -14,10 +14,11 @@ use super::binding::Bindings;
 use super::clients::Message as Passing;
 use super::clocks;
 use super::hop::Hop;
-use super::message::{Brief, Rare, Resources, decode};
+use super::message::{Brief, Rare, Resources, decode, is_reserved};
 use super::passing::{Endpoints, Live, Survey};
 use super::ports::Ports;
 use super::source::{Source, Streams};
+use super::steps::Steps;
 use super::{Options, Other};
 use crate::dissect::{Dissectors, Protocol};
 
@@ -97,8 +98,8 @@ pub(super) struct Observed {
     protocol: Option<Rare>,
     /// Which packet it is, of those that several points saw.
     pub(super) packet: u32,
-    /// The source that has it.
-    pub(super) source: u32,
+    /// The piece of a source that has it.
+    pub(super) piece: u32,
     pub(super) outgoing: Option<bool>,
     /// How far on its way it was, where it was seen first.
     pub(super) hop_limit: u8,
@@ -150,14 +151,14 @@ impl Traffic {
         self.ways.get(o.way).1
     }
 
-    /// Makes capture points of a source's own of what seemed to be a part of others: its clock is
+    /// Makes capture points of a piece's own of what seemed to be a part of others: its clock is
     /// another one.
-    pub(super) fn set_apart(&mut self, source: usize) {
-        for (stream, own) in self.streams.set_apart(source) {
+    pub(super) fn set_apart(&mut self, piece: usize) {
+        for (stream, own) in self.streams.set_apart(piece) {
             for o in self
                 .messages
                 .iter_mut()
-                .filter(|o| o.source as usize == source)
+                .filter(|o| o.piece as usize == piece)
             {
                 let (of, interface) = self.points.all[o.point as usize];
                 if of == stream {
@@ -209,6 +210,7 @@ pub(super) fn observe(sources: &[&dyn Source], options: &Options, other: &mut Ot
         reading.read(sources);
     }
     reading.add_to(other);
+    other.stepped = reading.traffic.streams.stepped(sources);
     match reading.dropped {
         true => reading.passing(other),
         false => reading.kept(sources, other),
@@ -264,8 +266,10 @@ struct Reading<'o> {
     decoders: Vec<Decoder>,
     dissectors: Vec<Dissectors>,
     sightings: Vec<Sightings>,
-    /// Of each source.
+    /// Of each piece of a source.
     bindings: Vec<Bindings>,
+    /// Of those pieces whose clock steps back.
+    steps: HashMap<usize, Steps>,
     traffic: Traffic,
     /// How many messages were read.
     messages: usize,
@@ -292,6 +296,7 @@ impl<'o> Reading<'o> {
                 .collect(),
             sightings: all().map(|_| Sightings::default()).collect(),
             bindings: Vec::new(),
+            steps: HashMap::new(),
             decoders: all()
                 .map(|_| Decoder::new(options.decode.clone()))
                 .collect(),
@@ -311,40 +316,49 @@ impl<'o> Reading<'o> {
     }
 
     fn read(&mut self, sources: &[&dyn Source]) {
-        self.bindings = sources.iter().map(|_| Bindings::default()).collect();
+        let pieces = self.traffic.streams.pieces.iter();
+        self.bindings = pieces.map(|_| Bindings::default()).collect();
+        self.steps = self.traffic.streams.steps();
         for source in self.traffic.streams.order.clone() {
+            let mut number = 0;
             sources[source].frames(&mut |interfaces, packet| {
-                self.frame(source, interfaces, packet);
+                number += 1;
+                self.frame(source, number, interfaces, packet);
                 ControlFlow::Continue(())
             });
         }
     }
 
-    fn frame(&mut self, source: usize, interfaces: &[Interface], packet: &Packet) {
-        let Some(stream) = self.traffic.streams.find(source, packet.interface) else {
+    fn frame(&mut self, source: usize, number: u64, interfaces: &[Interface], packet: &Packet) {
+        let Some((stream, piece)) = self.traffic.streams.find(source, packet.interface) else {
             return; // It was written since its source was looked through.
         };
+        let stepped = self.steps.get_mut(&piece).map(|steps| Packet {
+            time: steps.time(packet.time, number),
+            ..packet.clone()
+        });
+        let packet = stepped.as_ref().unwrap_or(packet);
         let frame = Frame::of(&interfaces[packet.interface], packet);
         if let Some(packet) = self.decoders[stream].read(frame) {
             self.found.packets += 1;
-            self.packet(source, stream, &packet);
+            self.packet(piece, stream, &packet);
         }
     }
 
     /// Whose message a packet is, if a dissector knows.
     fn dissect(
         &mut self,
-        source: usize,
+        piece: usize,
         stream: usize,
         packet: &IpPacket<'_>,
         coap: Option<&Message>,
     ) -> Option<Protocol> {
         let meaning = self.dissectors[stream].read(packet, coap)?;
-        self.bindings[source].learn(packet, &meaning);
+        self.bindings[piece].learn(packet, &meaning);
         Some(meaning.protocol)
     }
 
-    fn packet(&mut self, source: usize, stream: usize, packet: &IpPacket<'_>) {
+    fn packet(&mut self, piece: usize, stream: usize, packet: &IpPacket<'_>) {
         let datagram = packet.udp();
         // They are told only where there is no CoAP.
         if let Some(other) = datagram.filter(|_| self.messages == 0) {
@@ -355,7 +369,7 @@ impl<'o> Reading<'o> {
         }
         let datagram = datagram.filter(|d| self.options.concerns(d.src, d.dst));
         let Some(datagram) = datagram else {
-            self.dissect(source, stream, packet, None);
+            self.dissect(piece, stream, packet, None);
             return;
         };
         let (src, dst) = (datagram.src, datagram.dst);
@@ -374,7 +388,11 @@ impl<'o> Reading<'o> {
                 return;
             }
         };
-        let protocol = self.dissect(source, stream, packet, Some(&message));
+        if is_reserved(&message) {
+            self.found.reserved += 1;
+            return;
+        }
+        let protocol = self.dissect(piece, stream, packet, Some(&message));
         let sighting = self.sightings[stream].see(packet, self.messages);
         if let Sighting::Again(known) = sighting {
             self.survey.is_seen_again();
@@ -395,13 +413,13 @@ impl<'o> Reading<'o> {
         let observed = Observed {
             first: packet.began,
             complete: packet.time,
-            brief: Brief::of(&message, cut, datagram.payload, &mut traffic.resources),
+            brief: Brief::of(&message, cut, datagram.payload, dst, &mut traffic.resources),
             way: traffic.ways.place((src, dst)),
             point: traffic.points.place(self.options.point(stream, packet)),
             hop: hop.map(|hop| Rare::new(traffic.hops.place(hop) as usize)),
             protocol: protocol.map(|p| Rare::new(traffic.protocols.place(p) as usize)),
             packet: 0,
-            source: u32::try_from(source).unwrap_or(u32::MAX),
+            piece: u32::try_from(piece).unwrap_or(u32::MAX),
             outgoing: packet.outgoing,
             hop_limit: packet.header.hop_limit,
             arrived: packet.received,

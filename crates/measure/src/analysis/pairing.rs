@@ -11,6 +11,7 @@ mod recent;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use coap::block::Block;
 use coap::wire::Token;
@@ -272,7 +273,15 @@ impl<'a> Pairing<'a> {
     /// The exchange that a separate response of `server` with a token answers.
     fn of_token(&self, server: Peer, o: &Message<'_>) -> Option<usize> {
         let asked = self.by_token.get(&(server, o.brief.token)).copied();
-        asked.filter(|index| !self.is_over(*index, o.complete))
+        asked.filter(|index| !self.is_over(*index, o.complete) && !self.is_late(*index, o.complete))
+    }
+
+    /// Whether a first response comes so late that it belongs to none: nobody waits for it, and its
+    /// Message ID and token may be another request's (RFC 7252 §4.8.2).
+    fn is_late(&self, index: usize, now: SimTime) -> bool {
+        let exchange = &self.exchanges[index];
+        let lifetime = self.options.exchange_lifetime();
+        !exchange.is_answered() && now.saturating_since(exchange.last().time) > lifetime
     }
 
     /// Whether `o` is one more transmission of the exchange's request, and not a new request that
@@ -396,7 +405,8 @@ impl<'a> Pairing<'a> {
         // What has no number is no notification, and answers the latest request.
         let ended = self.deregistrations.get(&token).copied();
         let ended = ended
-            .filter(|index| o.brief.observe.is_none() && !self.exchanges[*index].is_answered());
+            .filter(|index| o.brief.observe.is_none() && !self.exchanges[*index].is_answered())
+            .filter(|index| !self.is_late(*index, o.complete));
         let of = match ended {
             Some(index) => {
                 self.answer(index, o);
@@ -442,7 +452,8 @@ impl<'a> Pairing<'a> {
     fn registration(&self, o: &Message<'_>, asked: Option<usize>) -> Option<usize> {
         let all = self.registrations.get(&o.brief.token);
         let all = all.into_iter().flatten().rev().copied();
-        let mut all = all.take(MOST_REGISTRATIONS);
+        let all = all.take(MOST_REGISTRATIONS);
+        let mut all = all.filter(|index| !self.is_late(*index, o.complete));
         let answered = |index: usize| self.exchanges[index].is_answered();
         let sent_here = |index: usize| {
             let mut transmissions = self.exchanges[index].transmissions();
@@ -518,9 +529,13 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    /// The observation begun before the capture that `o` notifies by.
+    /// The observation that `o` notifies by, and of which no answer to a registration was captured.
     fn begun_before(&mut self, server: Peer, o: &Message<'_>) -> usize {
         self.counts.notifications += 1;
+        // A registration that was not answered in time names it all the same.
+        let registration = self.registrations.get(&o.brief.token);
+        let registration = registration.into_iter().flatten().last();
+        let resource = registration.map(|index| Arc::clone(self.exchanges[*index].resource()));
         let key = (server, o.brief.token);
         let new = self.observations.len();
         let index = *self.by_observer.entry(key).or_insert(new);
@@ -529,7 +544,7 @@ impl<'a> Pairing<'a> {
                 client: self.client,
                 token: o.brief.token,
                 server: o.src,
-                resource: None,
+                resource,
                 notifications: Vec::with_capacity(1),
                 missed: Vec::new(),
                 duplicates: 0,
@@ -554,10 +569,8 @@ impl<'a> Pairing<'a> {
                 self.counts.wants_none += 1;
             }
             let after_end = self.options.end.is_some_and(|end| exchange.sent_at() > end);
-            if *wanted && after_end && !exchange.is_answered() {
-                *wanted = false;
-                self.counts.after_end += 1;
-            }
+            let lost_after_end = *wanted && after_end && !exchange.is_answered();
+            self.counts.after_end += u64::from(lost_after_end);
         }
         let mut wanted = wanted.into_iter();
         self.exchanges.retain(|_| wanted.next().unwrap_or(true));

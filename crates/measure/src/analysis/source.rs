@@ -1,9 +1,12 @@
 //! Where frames come from, and which of them one capture point saw.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use capture::{Capture, Interface, LinkType, Packet};
 use units::SimTime;
+
+use super::steps::{Stepped, Steps};
 
 /// Frames in the order in which they were captured, as often as they are asked for.
 ///
@@ -30,15 +33,18 @@ impl Source for Capture {
     }
 }
 
-/// The frames of one interface in one source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Piece {
-    source: usize,
+/// The frames of one interface in one source, which have one clock.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) source: usize,
     interface: usize,
     name: String,
     link_type: LinkType,
     first: SimTime,
     last: SimTime,
+    /// The same by the stamps.
+    stamps: (SimTime, SimTime),
+    steps: Steps,
 }
 
 /// Which interfaces of which sources are one capture point.
@@ -48,13 +54,25 @@ struct Piece {
 /// other is over. Two that record at the same time are two.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// By source and interface.
-    of: Vec<Vec<Option<usize>>>,
+    /// By source and interface, the stream and the piece.
+    of: Vec<Vec<Option<(usize, usize)>>>,
     pub(super) all: Vec<Stream>,
+    /// In the order of their first frames.
+    pub(super) pieces: Vec<Piece>,
     /// The sources in the order of their first frames.
     pub(super) order: Vec<usize>,
     /// All frames.
     pub(super) frames: u64,
+}
+
+impl Piece {
+    /// A frame with this stamp, and its number in the source.
+    fn see(&mut self, stamp: SimTime, frame: u64) {
+        let time = self.steps.time(stamp, frame);
+        (self.first, self.last) = (self.first.min(time), self.last.max(time));
+        let (first, last) = self.stamps;
+        self.stamps = (first.min(stamp), last.max(stamp));
+    }
 }
 
 /// What one capture point recorded.
@@ -63,7 +81,7 @@ pub(super) struct Stream {
     name: String,
     link_type: LinkType,
     last: SimTime,
-    /// By source, from when to when.
+    /// By piece, from when to when.
     pub(super) recorded: Vec<(usize, SimTime, SimTime)>,
 }
 
@@ -87,8 +105,9 @@ impl Streams {
         let mut pieces = Vec::new();
         for (index, source) in sources.iter().enumerate() {
             let mut of_source: Vec<Option<Piece>> = Vec::new();
+            let mut frame = 0;
             source.frames(&mut |interfaces, packet| {
-                streams.frames += 1;
+                frame += 1;
                 if of_source.len() <= packet.interface {
                     of_source.resize(packet.interface + 1, None);
                 }
@@ -99,27 +118,33 @@ impl Streams {
                     link_type: interfaces[packet.interface].link_type,
                     first: packet.time,
                     last: packet.time,
+                    stamps: (packet.time, packet.time),
+                    steps: Steps::default(),
                 });
-                piece.first = piece.first.min(packet.time);
-                piece.last = piece.last.max(packet.time);
+                piece.see(packet.time, frame);
                 ControlFlow::Continue(())
             });
+            streams.frames += frame;
             streams.of.push(vec![None; of_source.len()]);
             pieces.extend(of_source.into_iter().flatten());
         }
-        pieces.sort_by_key(|piece| (piece.first, piece.source, piece.interface));
-        for piece in pieces {
-            streams.add(piece);
+        for piece in pieces.iter_mut().filter(|piece| !piece.steps.are_set()) {
+            (piece.first, piece.last) = piece.stamps;
         }
+        pieces.sort_by_key(|piece| (piece.first, piece.source, piece.interface));
+        for (at, piece) in pieces.iter().enumerate() {
+            streams.add(at, piece);
+        }
+        streams.pieces = pieces;
         streams
     }
 
-    fn add(&mut self, piece: Piece) {
+    fn add(&mut self, at: usize, piece: &Piece) {
         if !self.order.contains(&piece.source) {
             self.order.push(piece.source);
         }
         let goes_on = |stream: &&(usize, &Stream)| {
-            let Piece { name, first, .. } = &piece;
+            let Piece { name, first, .. } = piece;
             stream.1.link_type == piece.link_type
                 && stream.1.name == *name
                 && stream.1.last < *first
@@ -129,35 +154,64 @@ impl Streams {
         let before = before
             .max_by_key(|(_, stream)| stream.last)
             .map(|(at, _)| at);
-        let at = before.unwrap_or(self.all.len());
-        if at == self.all.len() {
+        let stream = before.unwrap_or(self.all.len());
+        if stream == self.all.len() {
             self.all.push(Stream {
-                name: piece.name,
+                name: piece.name.clone(),
                 link_type: piece.link_type,
                 last: piece.last,
                 recorded: Vec::new(),
             });
         }
-        let stream = &mut self.all[at];
-        stream.last = piece.last;
-        let recorded = (piece.source, piece.first, piece.last);
-        stream.recorded.push(recorded);
-        self.of[piece.source][piece.interface] = Some(at);
+        self.all[stream].last = piece.last;
+        self.all[stream]
+            .recorded
+            .push((at, piece.first, piece.last));
+        self.of[piece.source][piece.interface] = Some((stream, at));
     }
 
-    /// The one that an interface of a source is, or a part of.
-    pub(super) fn find(&self, source: usize, interface: usize) -> Option<usize> {
+    /// The one that an interface of a source is, or a part of, and which part.
+    pub(super) fn find(&self, source: usize, interface: usize) -> Option<(usize, usize)> {
         *self.of.get(source)?.get(interface)?
     }
 
-    /// Makes streams of a source's own of its parts of those that others are a part of, too; gives
-    /// each and its own one.
-    pub(super) fn set_apart(&mut self, source: usize) -> Vec<(usize, usize)> {
+    /// Fresh clocks of those pieces whose stamps are not their times.
+    pub(super) fn steps(&self) -> HashMap<usize, Steps> {
+        let pieces = self.pieces.iter().enumerate();
+        let stepped = pieces.filter(|(_, piece)| piece.steps.are_set());
+        stepped.map(|(at, _)| (at, Steps::default())).collect()
+    }
+
+    /// The clocks that stepped back.
+    pub(super) fn stepped(&self, sources: &[&dyn Source]) -> Vec<Stepped> {
+        let pieces = self.pieces.iter().enumerate();
+        let told = pieces.filter_map(|(at, piece)| piece.steps.told(self.called(at, sources)));
+        told.collect()
+    }
+
+    /// What a piece is called: the source, and which interface of several.
+    pub(super) fn called(&self, at: usize, sources: &[&dyn Source]) -> String {
+        let piece = &self.pieces[at];
+        let of_source = self.pieces.iter().filter(|p| p.source == piece.source);
+        let source = sources[piece.source].name();
+        match (of_source.count(), piece.name.as_str()) {
+            (1, _) => source.to_owned(),
+            (_, "") => format!("{source} (interface {})", piece.interface),
+            (_, name) => format!("{source} (interface {}, {name})", piece.interface),
+        }
+    }
+
+    /// Makes streams of a piece's own of those that others are a part of, too; gives each and its own
+    /// one.
+    pub(super) fn set_apart(&mut self, piece: usize) -> Vec<(usize, usize)> {
         let mut apart = Vec::new();
         for at in 0..self.all.len() {
-            let of_source = |(of, ..): &(usize, SimTime, SimTime)| *of == source;
+            let of_piece = |(of, ..): &(usize, SimTime, SimTime)| *of == piece;
             let stream = &mut self.all[at];
-            let (own, others) = stream.recorded.iter().partition(|piece| of_source(piece));
+            let (own, others) = stream
+                .recorded
+                .iter()
+                .partition(|recorded| of_piece(recorded));
             let (own, others): (Vec<_>, Vec<_>) = (own, others);
             if own.is_empty() || others.is_empty() {
                 continue;
@@ -175,10 +229,10 @@ impl Streams {
         apart
     }
 
-    /// Sets the clock of a source.
-    pub(super) fn shift(&mut self, source: usize, to: impl Fn(SimTime) -> SimTime) {
+    /// Sets the clock of a piece.
+    pub(super) fn shift(&mut self, piece: usize, to: impl Fn(SimTime) -> SimTime) {
         let recorded = self.all.iter_mut().flat_map(|stream| &mut stream.recorded);
-        for (_, first, last) in recorded.filter(|(of, ..)| *of == source) {
+        for (_, first, last) in recorded.filter(|(of, ..)| *of == piece) {
             (*first, *last) = (to(*first), to(*last));
         }
     }

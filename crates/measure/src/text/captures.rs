@@ -6,8 +6,9 @@ use std::time::Duration;
 use units::SimTime;
 
 use super::{line, ms, printable, time};
-use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, method_name};
+use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, Stepped, method_name};
 use crate::attachment::{Change, Handover, Unseen};
+use crate::calls::by_frequency;
 use crate::dissect::Protocol;
 use crate::result;
 
@@ -78,7 +79,7 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         ),
         (
             other.after_end,
-            "requests after the end that were not answered",
+            "of the lost requests were first sent after the end",
         ),
         (other.repeated, "frames that the MAC sent again"),
         (other.incomplete, "datagrams with a missing fragment"),
@@ -89,6 +90,10 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         (
             other.bindings_left_out,
             "bindings that were left out, because there were too many",
+        ),
+        (
+            other.reserved,
+            "messages with a code that is reserved, or that their type must not have, which are no responses",
         ),
         (other.undecodable, "datagrams that are not CoAP"),
     ];
@@ -187,6 +192,9 @@ fn warnings(out: &mut String, other: &Other) {
     for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
         line(out, format_args!("WARNING: {count} {what}"));
     }
+    for stepped in &other.stepped {
+        line(out, format_args!("WARNING: {}", stepped_text(stepped)));
+    }
     for clock in &other.clocks {
         let by = Duration::from_nanos(clock.ahead_ns.unsigned_abs());
         let way = if clock.ahead_ns < 0 {
@@ -203,6 +211,24 @@ fn warnings(out: &mut String, other: &Other) {
             ),
         );
     }
+}
+
+/// What is to be known of a clock that stepped back.
+pub(crate) fn stepped_text(stepped: &Stepped) -> String {
+    let often = match stepped.times {
+        1 => String::new(),
+        n => format!(", and {} times more", n - 1),
+    };
+    let so = match stepped.set {
+        true => "what comes next counts from the frame before, by its place in the file",
+        false => "its times are taken as they are, and figures may be wrong",
+    };
+    format!(
+        "the clock of {} steps back by {} at frame {}{often}: {so}",
+        stepped.capture,
+        milliseconds(stepped.back),
+        stepped.frame
+    )
 }
 
 fn report_flow(out: &mut String, flow: &Flow, start: SimTime, table: Table) {
@@ -304,6 +330,16 @@ fn requests(out: &mut String, r: &Requests) {
             r.sent, r.answered, r.lost, r.retransmitted, r.reset, r.duplicates
         ),
     );
+    if !r.error_responses.is_empty() {
+        let count: usize = r.error_responses.values().sum();
+        let errors = r.error_responses.iter();
+        let errors = errors.map(|(code, n)| (code.to_string(), *n as u64));
+        let errors = by_frequency(&errors.collect());
+        line(
+            out,
+            format_args!("  errors     {count} of the answers: {errors}"),
+        );
+    }
     if r.further_blocks > 0 {
         let text = format_args!(
             "  blocks     {} more requests for further blocks",

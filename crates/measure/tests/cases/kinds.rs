@@ -163,3 +163,147 @@ fn a_resource_of_any_length_takes_little_memory_and_stays_its_own() {
         assert!(flow.resource.len() < 1_100, "{}", flow.resource.len());
     }
 }
+
+#[test]
+fn a_response_comes_too_late_by_whatever_message() {
+    for (kind, id) in [
+        (Kind::Acknowledgement, 1),
+        (Kind::Confirmable, 700),
+        (Kind::NonConfirmable, 701),
+    ] {
+        for (after_s, answered) in [(200, 1), (300, 0), (1000, 0)] {
+            let mut wire = Wire::new();
+            wire.message(0, CLIENT, HERE, &get(Kind::Confirmable, 1, 1, "/t"))
+                .message(after_s * 1_000_000, HERE, CLIENT, &content(kind, id, 1));
+            let analysis = of(&[wire.capture()]);
+            let expected = [1, answered, 1 - answered, 0, 0];
+            assert_eq!(counts(only(&analysis)), expected, "{kind:?} {after_s}");
+        }
+    }
+    // And notifies, if the registration was not answered before.
+    let mut wire = Wire::new();
+    wire.message(0, CLIENT, HERE, &register(1, 9, 0));
+    for n in 0..3 {
+        let message = notification(Kind::NonConfirmable, 50 + n, 9, n.into());
+        wire.message(
+            300_000_000 + u64::from(n) * 1_000_000,
+            HERE,
+            CLIENT,
+            &message,
+        );
+    }
+    let analysis = of(&[wire.capture()]);
+    assert_eq!(counts(only(&analysis)), [1, 0, 1, 0, 0]);
+    assert_eq!(only(&analysis).notifications().unwrap().received, 3);
+}
+
+#[test]
+fn a_reserved_code_is_no_answer_and_a_method_in_an_ack_no_request() {
+    let mut wire = Wire::new();
+    wire.poll(0, 1, 1, CLIENT, HERE);
+    let codes = [
+        Code::new(3, 0),
+        Code::new(6, 1),
+        Code::new(7, 2),
+        Code::new(1, 1),
+        Code::GET,
+    ];
+    for (n, code) in (10..).zip(codes) {
+        let us = u64::from(n) * 1_000_000;
+        wire.message(us, CLIENT, HERE, &get(Kind::Confirmable, n, n as u8, "/t"));
+        let mut answer = content(Kind::Acknowledgement, n, n as u8);
+        answer.code = code;
+        wire.message(us + 1_000, HERE, CLIENT, &answer);
+    }
+    let mut separate = content(Kind::NonConfirmable, 800, 10);
+    separate.code = Code::new(3, 1);
+    wire.message(20_000_000, HERE, CLIENT, &separate);
+    let analysis = of(&[wire.capture()]);
+    assert_eq!(counts(only(&analysis)), [6, 1, 5, 0, 0]);
+    let other = &analysis.other;
+    assert_eq!((other.reserved, other.stray), (6, 0));
+    let text = report(&analysis, Table::None);
+    assert!(
+        text.contains("6 messages with a code that is reserved"),
+        "{text}"
+    );
+    let json = serde_json::to_value(measure::export::Report::of(&analysis)).unwrap();
+    assert_eq!(json["messages"]["reserved"], 6);
+}
+
+#[test]
+fn errors_are_told_by_their_code() {
+    let mut wire = Wire::new();
+    let codes = [(4, 4), (5, 3), (4, 4), (4, 31), (2, 5)];
+    for (n, (class, detail)) in (1..).zip(codes) {
+        let us = u64::from(n) * 1_000_000;
+        wire.message(us, CLIENT, HERE, &get(Kind::Confirmable, n, n as u8, "/t"));
+        let mut answer = content(Kind::Acknowledgement, n, n as u8);
+        answer.code = Code::new(class, detail);
+        wire.message(us + 1_000, HERE, CLIENT, &answer);
+    }
+    let text = report(&of(&[wire.capture()]), Table::None);
+    let errors = "\n  errors     4 of the answers: 2 4.04, 1 4.31, 1 5.03\n";
+    assert!(text.contains(errors), "{text}");
+}
+
+/// The options of a request.
+type Asked<'a> = &'a [(u16, &'a [u8])];
+
+#[test]
+fn what_differs_in_host_port_or_the_parting_of_segments_is_another_resource() {
+    let mut wire = Wire::new();
+    let ask = |wire: &mut Wire, n: u16, options: Asked<'_>| {
+        let mut request = get(Kind::Confirmable, n, n as u8, "");
+        for (number, value) in options {
+            request.options.push(*number, value);
+        }
+        let us = u64::from(n) * 10_000;
+        wire.message(us, CLIENT, HERE, &request);
+        wire.message(
+            us + 500,
+            HERE,
+            CLIENT,
+            &content(Kind::Acknowledgement, n, n as u8),
+        );
+    };
+    let (host, path, port, query) = (
+        option::URI_HOST,
+        option::URI_PATH,
+        option::URI_PORT,
+        option::URI_QUERY,
+    );
+    let asked: [(Asked<'_>, &str); 10] = [
+        (&[(path, b"a"), (path, b"b")], "/a/b"),
+        (&[(path, b"a/b")], "/a%2Fb"),
+        (&[(path, b"a%2Fb")], "/a%252Fb"),
+        (&[(path, "é t".as_bytes())], "/é t"),
+        (&[(path, b"\xff")], "/%FF"),
+        (&[(query, b"x&y")], "/?x%26y"),
+        (&[(query, b"x"), (query, b"y/?")], "/?x&y/?"),
+        (&[(host, b"One.example"), (path, b"t")], "//one.example/t"),
+        (
+            &[(host, b"one.example"), (port, &[0x16, 0x44]), (path, b"t")],
+            "//one.example:5700/t",
+        ),
+        // They are where the request goes to.
+        (
+            &[
+                (host, b"[2001:db8:1::5]"),
+                (port, &[0x16, 0x33]),
+                (path, b"t"),
+            ],
+            "/t",
+        ),
+    ];
+    for (n, (options, _)) in (1..).zip(asked) {
+        ask(&mut wire, n, options);
+    }
+    let analysis = of(&[wire.capture()]);
+    let flows = analysis.flows.iter();
+    let mut found: Vec<_> = flows.map(|flow| flow.resource.as_str()).collect();
+    let mut expected = asked.map(|(_, resource)| resource);
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}

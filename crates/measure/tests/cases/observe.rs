@@ -169,7 +169,7 @@ fn observations_of_two_nodes_from_before_are_two_flows() {
 }
 
 #[test]
-fn a_deregistration_and_what_is_asked_after_the_end_are_not_lost() {
+fn a_deregistration_is_not_lost_and_what_is_asked_after_the_end_is() {
     let mut wire = Wire::new();
     wire.message(0, CLIENT, HERE, &register(1, 9, 0))
         .message(
@@ -180,13 +180,14 @@ fn a_deregistration_and_what_is_asked_after_the_end_are_not_lost() {
         )
         .poll(10_000, 2, 2, CLIENT, HERE)
         .message(20_000, CLIENT, HERE, &register(3, 9, 1))
+        .poll(28_000, 5, 5, CLIENT, HERE)
         .message(30_000, CLIENT, HERE, &get(Kind::Confirmable, 4, 4, "/t"));
     let options = Options {
         end: Some(at(25_000)),
         ..Options::default()
     };
     let analysis = Analysis::of(&[wire.capture()], &options);
-    assert_eq!(counts(only(&analysis)), [2, 2, 0, 0, 0]);
+    assert_eq!(counts(only(&analysis)), [4, 3, 1, 0, 0]);
     let other = &analysis.other;
     assert_eq!((other.deregistrations, other.after_end), (1, 1));
     assert_eq!(counts(only(&of(&[wire.capture()])))[2], 1);

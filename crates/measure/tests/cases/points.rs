@@ -287,3 +287,162 @@ fn what_did_not_come_as_far_as_its_client_is_lost_also_of_a_node_that_never_answ
     assert!(!one_way.packets.is_empty());
     assert_eq!(lost(&[one_way, far.capture()]), 0);
 }
+
+/// What a client, a router and a node have of a request every ten seconds. A router holds each first
+/// transmission to its node for 1.44 s (RFC 4861 §7.2.2), and the one of every third response for
+/// 1.2 s; the second transmission goes at once. Of the last three requests the node's responses do not
+/// come as far as the client, so that it sends them three times.
+fn held_on_their_way() -> [Wire; 3] {
+    let (mut client, mut router, mut node) = (Wire::new(), Wire::new(), Wire::new());
+    for n in 0..9_u16 {
+        let us = u64::from(n) * 30_000_000;
+        let get = get(Kind::Confirmable, n, n as u8, "/t");
+        let ack = content(Kind::Acknowledgement, n, n as u8);
+        let is_lost = n >= 6;
+        let times = if is_lost { 3 } else { 1 };
+        for again in 0..times {
+            let us = us + [0, 2_300_000, 7_000_000][again];
+            let held = if again == 0 { 1_440_000 } else { 0 };
+            client.message_at(64, us, CLIENT, HERE, &get);
+            router.message_at(63, us + held + 1_000, CLIENT, HERE, &get);
+            node.message_at(63, us + held + 4_000, CLIENT, HERE, &get);
+            node.message_at(64, us + held + 5_000, HERE, CLIENT, &ack);
+            let back = if n % 3 == 2 { 1_200_000 } else { 0 };
+            router.message_at(64, us + held + back + 8_000, HERE, CLIENT, &ack);
+            if !is_lost {
+                client.message_at(63, us + held + back + 9_000, HERE, CLIENT, &ack);
+            }
+        }
+    }
+    [client, router, node]
+}
+
+#[test]
+fn a_packet_that_a_router_held_was_not_sent_again() {
+    let [client, router, node] = held_on_their_way();
+    let alone = of(&[client.capture()]);
+    let expected = only(&alone).requests();
+    assert_eq!(counts(only(&alone)), [9, 6, 3, 3, 0]);
+    for points in [
+        vec![&client, &router],
+        vec![&node, &client],
+        vec![&node, &router, &client],
+    ] {
+        // All at one point, such as a mirror of several ports, that sees the client's link.
+        let all = points.iter().flat_map(|wire| wire.0.iter().cloned());
+        if points.len() == 2 {
+            // It saw the responses that were lost afterwards.
+            let mirror = of(&[Wire(all.collect()).capture()]);
+            assert_eq!(counts(only(&mirror)), [9, 9, 0, 3, 6]);
+        }
+        let captures: Vec<_> = points.into_iter().map(Wire::capture).collect();
+        let analysis = of(&captures);
+        assert_eq!(only(&analysis).requests(), expected);
+        // All of them as the interfaces of one file.
+        let mut merged = capture::merge(&captures, &[]);
+        for (n, interface) in merged.interfaces.iter_mut().enumerate() {
+            interface.name = format!("if{n}");
+        }
+        assert_eq!(only(&of(&[merged])).requests(), expected);
+    }
+}
+
+#[test]
+fn a_response_that_only_others_saw_did_not_come_also_if_none_of_that_node_came() {
+    let (mut client, mut node) = (Wire::new(), Wire::new());
+    for n in 0..5_u16 {
+        let us = u64::from(n) * 1_000_000;
+        let get = get(Kind::NonConfirmable, n, n as u8, "/t");
+        client.message_at(64, us, CLIENT, HERE, &get);
+        node.message_at(62, us + 1_000, CLIENT, HERE, &get);
+        let answer = content(Kind::NonConfirmable, 100 + n, n as u8);
+        node.message_at(64, us + 2_000, HERE, CLIENT, &answer);
+    }
+    for captures in [[&client, &node], [&node, &client]] {
+        let analysis = of(&captures.map(Wire::capture));
+        assert_eq!(counts(only(&analysis)), [5, 0, 5, 0, 0]);
+    }
+}
+
+/// Twenty polls as a client has them, and as an interface 200 us away whose clock is ahead by so much.
+fn with_another_clock(ahead_us: i64) -> [Capture; 2] {
+    let (mut client, mut server) = (Wire::new(), Wire::new());
+    for n in 0..20 {
+        let us = 200_000_000 + u64::from(n) * 100_000;
+        let there = us.saturating_add_signed(ahead_us);
+        client.poll(us, n, n as u8, CLIENT, HERE);
+        let get = get(Kind::Confirmable, n, n as u8, "/t");
+        server.message_at(63, there + 200, CLIENT, HERE, &get);
+        let ack = content(Kind::Acknowledgement, n, n as u8);
+        server.message_at(64, there + 800, HERE, CLIENT, &ack);
+    }
+    [client.capture(), server.capture()]
+}
+
+#[test]
+fn the_interfaces_of_one_file_may_have_clocks_of_their_own() {
+    for ahead_us in [3_000_000, -100_000_000, 40_000] {
+        let merged = capture::merge(&with_another_clock(ahead_us), &[]);
+        // Of the same name, of none, and of different ones.
+        for names in [["eth0", "eth0"], ["", ""], ["eth0", "lowpan0"]] {
+            let mut file = Capture {
+                name: "all.pcapng".into(),
+                interfaces: merged.interfaces.clone(),
+                packets: merged.packets.clone(),
+                damage: None,
+            };
+            for (interface, name) in file.interfaces.iter_mut().zip(names) {
+                interface.name = name.into();
+            }
+            let analysis = of(&[file]);
+            assert_eq!(counts(only(&analysis)), [20, 20, 0, 0, 0], "{names:?}");
+            let rtt = only(&analysis).requests().rtt.unwrap();
+            assert_eq!((rtt.min, rtt.max), (ms(1), ms(1)), "{names:?}");
+            let [clock] = &analysis.other.clocks[..] else {
+                panic!("{names:?} {:?}", analysis.other.clocks);
+            };
+            assert_eq!(clock.ahead_ns.abs(), ahead_us.abs() * 1000);
+            assert!(clock.capture.starts_with("all.pcapng (interface "));
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_in_a_file_does_not_change_what_was_answered() {
+    let mut wire = Wire::new();
+    for n in 0..20 {
+        let us = 1_000_000_000 + u64::from(n) * 1_000_000;
+        wire.message(us, CLIENT, HERE, &get(Kind::Confirmable, n, n as u8, "/t"));
+        if n % 9 != 4 {
+            let ack = content(Kind::Acknowledgement, n, n as u8);
+            wire.message(us + 1_000, HERE, CLIENT, &ack);
+        }
+    }
+    let straight = of(&[wire.capture()]);
+    assert_eq!(counts(only(&straight)), [20, 18, 2, 0, 0]);
+    assert!(straight.other.stepped.is_empty());
+    for back_ms in [2_000_u64, 5_000, 100_000, 900_000] {
+        // Between a request and its response, and between a response and a request.
+        for from in [24, 25] {
+            let mut file = wire.capture();
+            for packet in &mut file.packets[from..] {
+                let earlier = packet.time.as_nanos() - back_ms * 1_000_000;
+                packet.time = units::SimTime::from_nanos(earlier);
+            }
+            let analysis = of(&[file]);
+            let found = counts(only(&analysis));
+            assert_eq!(found, [20, 18, 2, 0, 0], "{back_ms} {from}");
+            assert_eq!(analysis.other.stray, 0);
+            let text = report(&analysis, Table::None);
+            assert!(text.contains("WARNING: the clock of wire steps back"));
+        }
+    }
+    // So little may be frames in another order: it is told.
+    let mut file = wire.capture();
+    for packet in &mut file.packets[24..] {
+        packet.time = units::SimTime::from_nanos(packet.time.as_nanos() - 200_000_000);
+    }
+    let text = report(&of(&[file]), Table::None);
+    let told = "steps back by 199.000 ms at frame 25: its times are taken as they are";
+    assert!(text.contains(told), "{text}");
+}

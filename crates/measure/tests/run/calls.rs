@@ -201,3 +201,35 @@ fn what_a_node_notified_to_the_end_of_a_run_was_sent() {
     assert_eq!(lost(&[client()]), (3, Some(0), Outcome::Passed));
     assert_eq!(lost(&[client(), sensor]), (3, Some(6), Outcome::Failed));
 }
+
+/// One poll is sent a second after the end and never answered, another one is.
+#[test]
+fn what_a_client_asked_after_the_end_counts_in_its_account_and_in_its_capture() {
+    let mut plan = plan();
+    let of_sensor = |metric| Expectation {
+        of: Scope {
+            node: Some("sensor".into()),
+            ..Scope::default()
+        },
+        ..expect(metric, Comparison::Equal, 12.0, "12")
+    };
+    plan.expect = vec![
+        expect(Metric::Asked, Comparison::Equal, 12.0, "12"),
+        of_sensor(Metric::Asked),
+    ];
+    let client = client_address(&plan);
+    let mut wire = polls(&client);
+    wire.poll(31_000_000, 300, 30, &client, NEW);
+    let unanswered = get(Kind::Confirmable, 301, 31, "/t");
+    wire.message(31_500_000, &client, NEW, &unanswered);
+    let (_root, _, result) = measure(&plan, &events_with(12, &[("timeout", 1)]), &wire);
+    assert_eq!((result.requests.sent, result.requests.lost), (12, 1));
+    assert_eq!(result.flows[0].lost_message_ids, [301]);
+    let asked = result.expectations.iter().map(|e| e.measured);
+    assert_eq!(asked.collect::<Vec<_>>(), [Some(12.0); 2]);
+    assert_eq!(result.calls.clients[0].differences, Vec::<String>::new());
+    assert_eq!(
+        result.notes,
+        ["capture of client: 1 of the lost requests were first sent after the end of the scenario"]
+    );
+}
