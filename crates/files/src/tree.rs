@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::unistd::UnlinkatFlags;
 
 use crate::new_file::NewFile;
 use crate::place::{Folders, Place};
@@ -104,6 +105,22 @@ impl<'a> Tree<'a> {
             place.remove(&place.name);
         }
         written
+    }
+
+    /// Removes a file. A symbolic link itself is removed, never what it leads to.
+    ///
+    /// # Errors
+    /// It is a directory or not there, a folder is a symbolic link, or the system refuses.
+    pub fn remove_file(self, path: &Path) -> io::Result<()> {
+        Place::below(self.root, path, Folders::Expected)?.unlink(UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// Removes a folder in which nothing is.
+    ///
+    /// # Errors
+    /// There is something in it, it is no directory, or the system refuses.
+    pub fn remove_empty_folder(self, path: &Path) -> io::Result<()> {
+        Place::below(self.root, path, Folders::Expected)?.unlink(UnlinkatFlags::RemoveDir)
     }
 
     /// Opens a regular file to write at its end; it is made if it is not there.

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use files::Tree;
 use report::Report;
+use rundir::written::PAGE;
 use serde_json::json;
 
 use crate::cli::{ReportArgs, RunArgs};
 use crate::failure::Refused;
 use crate::{Outcome, Say, output};
-
-/// The page that nobody names.
-const PAGE: &str = "report.html";
 
 /// Writes `report.html`, and what else was asked for.
 pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
