@@ -142,7 +142,15 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                     Some(diagnostics) => failure::problems(diagnostics, "message"),
                     None => vec![json!({ "message": failure::text(&error) })],
                 };
-                checked.push(json!({ "topology": name, "valid": false, "problems": problems }));
+                let more = error
+                    .downcast_ref::<Diagnostics>()
+                    .map_or(0, Diagnostics::more);
+                checked.push(json!({
+                    "topology": name,
+                    "valid": false,
+                    "problems": problems,
+                    "more": more,
+                }));
             }
         }
     }
