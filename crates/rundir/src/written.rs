@@ -72,6 +72,26 @@ impl Folder {
     }
 }
 
+/// Whether a run or a sweep in a directory writes the file `inside`, a path from there. The page of a
+/// report is written over by every other one, and is none of its figures.
+pub fn is_figure(inside: &Path) -> bool {
+    let is_one = |folder: Folder| {
+        let mut known = Some(Known::Folder(folder));
+        for name in inside {
+            known = match known {
+                Some(Known::Folder(folder)) => folder.known(name),
+                _ => None,
+            };
+        }
+        known.is_some()
+    };
+    let is_page = inside.file_name() == Some(OsStr::new(PAGE));
+    !is_page
+        && [Folder::Run, Folder::Sweep, Folder::Point]
+            .into_iter()
+            .any(is_one)
+}
+
 /// What a run or a sweep has written below a directory, and what else is there.
 #[derive(Debug, Default)]
 pub struct Written {
@@ -227,6 +247,28 @@ mod tests {
             put(dir.path(), names);
             let written = Written::by_run_or_sweep(dir.path()).unwrap();
             assert!(written.is_none(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn the_figures_of_a_run_and_of_a_sweep_are_known_by_their_names() {
+        for name in [
+            "plan.yaml",
+            "captures/er1.eth0.pcapng",
+            "sweep.json",
+            "point-1/seed-7/result.json",
+            "log",
+            "",
+        ] {
+            assert!(is_figure(Path::new(name)), "{name}");
+        }
+        for name in [
+            "report.html",
+            "junit.xml",
+            "seed-1/report.html",
+            "plan.yaml/x",
+        ] {
+            assert!(!is_figure(Path::new(name)), "{name}");
         }
     }
 
