@@ -285,6 +285,23 @@ impl Sequencer {
         }
     }
 
+    /// The radio went to sleep, and nothing is sampled any more: a trigger is called off. To be given
+    /// while attached; signals wait until [`Sequencer::awake`].
+    pub fn asleep(&mut self, _now: SimTime) {
+        if let State::Attached { decide_at: Some(_) } = self.state {
+            self.call_off_trigger();
+        }
+    }
+
+    /// The radio is on again. What the registers hold is older than the sleep: however few samples
+    /// the trigger wants, the first one is taken [`Trigger::sample_every`] later.
+    pub fn awake(&mut self, now: SimTime) {
+        let of_sleep = State::Attached { decide_at: None };
+        if self.state == of_sleep && self.condition_holds(now) {
+            self.sample(now, 1);
+        }
+    }
+
     /// The radio is tuned to the channel that the last [`Command::Listen`] named. Any other
     /// channel is late and is ignored.
     pub fn listening(&mut self, now: SimTime, channel: Channel) {
@@ -388,21 +405,29 @@ impl Sequencer {
         };
         match (self.condition_holds(now), decide_at) {
             (true, None) => {
-                self.start_trigger();
-                let trigger = &self.config.trigger;
-                let more = trigger.samples.saturating_sub(1);
-                let decide_at = Some(now + trigger.sample_every.saturating_mul(more));
-                self.state = State::Attached { decide_at };
+                let more = self.sample(now, 0);
                 if more == 0 && self.tuning() == Tuning::Settled {
                     self.decide();
                 }
             }
-            (false, Some(_)) => {
-                self.push_ended(self.count + 1, Phase::TRIGGER);
-                self.state = State::Attached { decide_at: None };
-            }
+            (false, Some(_)) => self.call_off_trigger(),
             (true, Some(_)) | (false, None) => {}
         }
+    }
+
+    /// Starts the trigger phase; how many samples are taken after now, `at_least` so many.
+    fn sample(&mut self, now: SimTime, at_least: u32) -> u32 {
+        self.start_trigger();
+        let trigger = &self.config.trigger;
+        let more = trigger.samples.saturating_sub(1).max(at_least);
+        let decide_at = Some(now + trigger.sample_every.saturating_mul(more));
+        self.state = State::Attached { decide_at };
+        more
+    }
+
+    fn call_off_trigger(&mut self) {
+        self.push_ended(self.count + 1, Phase::TRIGGER);
+        self.state = State::Attached { decide_at: None };
     }
 
     fn condition_holds(&self, now: SimTime) -> bool {

@@ -108,7 +108,7 @@ impl Correspondent {
     }
 
     /// Removes a binding: "if the correspondent node receives persistent ICMP Destination Unreachable
-    /// messages ... [it] SHOULD delete this Binding Cache entry" (§9.3.4).
+    /// messages ... the correspondent node SHOULD delete this Binding Cache entry" (§9.3.4).
     pub fn unreachable(&mut self, now: SimTime, home_address: Ipv6Addr) {
         let reason = Removal::Unreachable;
         let change = (self.cache).unbind(now, home_address, None, Duration::ZERO, reason);

@@ -374,7 +374,7 @@ impl MobileNode {
         }
     }
 
-    /// Binding Error (§11.3.6): "if the mobile node does not have [an] entry, it MUST ignore the
+    /// Binding Error (§11.3.6): "if the mobile node does not have such an entry, it MUST ignore the
     /// message".
     fn error(
         &mut self,

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use mip6::codec::{BindingAcknowledgement, Kind, Lifetime, Message};
 use mip6::mobile::{Event, Peer};
 use mip6::{Headers, Ignored};
@@ -108,4 +110,31 @@ fn bindings_through_an_anchor_point_are_kept_up() {
     }
     let lost = |event: &Event| matches!(event, Event::Removed { .. });
     assert!(!events(&net).iter().any(lost));
+}
+
+#[test]
+fn an_anchor_point_whose_option_has_no_lifetime_is_not_asked() {
+    let mut net = Net::plain();
+    let mut attachment = below_map(1);
+    attachment.map.as_mut().unwrap().valid_lifetime = Duration::ZERO;
+    net.move_to(attachment);
+    net.run(secs(100));
+    assert!(net.log.is_empty());
+}
+
+#[test]
+fn a_node_that_comes_back_to_a_domain_goes_on_with_its_numbers() {
+    let mut net = Net::plain();
+    for at in [below_map(1), away(3), below_map(2), away(3), below_map(1)] {
+        net.move_to(at);
+        net.run(secs(1));
+    }
+    let answers = net.sent(Party::Map, Kind::BindingAcknowledgement);
+    assert_eq!(answers.len(), 5, "two of them to the node that had left");
+    let is_accepted = |message: &Message| match message {
+        Message::BindingAcknowledgement(answer) => answer.status.is_accepted(),
+        _ => false,
+    };
+    assert!(answers.iter().all(|sent| is_accepted(&sent.message)));
+    assert_eq!(net.agent.binding(HOME).unwrap().care_of, REGIONAL);
 }

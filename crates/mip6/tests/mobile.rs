@@ -147,6 +147,32 @@ fn the_home_agents_advice_is_taken() {
 }
 
 #[test]
+fn an_acceptance_that_wants_prefix_discovery_is_not_refreshed() {
+    let mut net = Net::plain();
+    net.lost = vec![(Party::Agent, Kind::BindingAcknowledgement)];
+    net.move_to(away(1));
+    net.run(ms(500));
+    let sequence = update_of(net.sent(Party::Node, Kind::BindingUpdate)[0]).sequence;
+    let answer = Message::BindingAcknowledgement(BindingAcknowledgement {
+        status: Status::PREFIX_DISCOVERY,
+        sequence,
+        lifetime: Lifetime(100),
+        ..BindingAcknowledgement::default()
+    });
+    let headers = Headers::between(AGENT, at_router(1)).to_home(HOME);
+    forge(&mut net, headers, &answer).unwrap();
+    assert_eq!(net.node.bound_at(Peer::HomeAgent), Some(at_router(1)));
+    forget(&mut net);
+    net.run(secs(1000));
+    assert!(net.log.is_empty());
+    let expired = Event::Removed {
+        peer: Peer::HomeAgent,
+        reason: Reason::Expired,
+    };
+    assert_eq!(events(&net), [expired]);
+}
+
+#[test]
 fn a_node_that_lost_its_count_goes_on_above_the_agents() {
     let mut net = Net::plain();
     net.move_to(away(1));

@@ -473,3 +473,25 @@ fn an_acknowledgement_counts_only_with_its_number_and_its_authenticator() {
     let result = forge(&mut net, home, &answer(sequence, None));
     assert_eq!(result, Err(Ignored::NotOutstanding));
 }
+
+#[test]
+fn the_list_has_room_for_so_many_and_none_that_is_no_correspondent() {
+    let mut net = Net::new(mobile::Config {
+        max_correspondents: 2,
+        ..mobile::Config::new(HOME, AGENT)
+    });
+    net.move_to(away(1));
+    let now = net.now;
+    for nobody in ["ff02::1", "fe80::1", "::", "2001:db8:f::5", "2001:db8:f::1"] {
+        assert!(
+            !net.node.correspond(now, nobody.parse().unwrap()),
+            "{nobody}"
+        );
+    }
+    let of = |number: u16| std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, number);
+    assert!(net.node.correspond(now, of(1)) && net.node.correspond(now, of(2)));
+    assert!(!net.node.correspond(now, of(3)) && net.node.correspond(now, of(2)));
+    // One that has no binding is forgotten at once.
+    net.node.forget(now, of(2));
+    assert!(net.node.correspond(now, of(3)));
+}

@@ -213,9 +213,10 @@ impl<A: Adapter> RadioHost<A> {
         self.application.handle_timeout(reach)
     }
 
-    /// A signal register changed, if one did.
+    /// A signal register changed, if one did. A node that sleeps hears of it when it is awake.
     fn on_signal(&mut self, now: SimTime, signal: Option<Signal>) {
-        if let (Some(signal), Some(sequencer)) = (signal, self.attachment.sequencer()) {
+        let counts = signal.and_then(|signal| self.sleep.measured(signal));
+        if let (Some(signal), Some(sequencer)) = (counts, self.attachment.sequencer()) {
             sequencer.handle_signal(now, signal);
         }
     }

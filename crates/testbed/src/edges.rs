@@ -22,13 +22,19 @@ fn pair(a: &str, b: &str) -> Pair {
     }
 }
 
-/// What links there are, whatever the kernel knows of them.
+/// What links there are, whatever the kernel knows of them, and what is measured over its edges.
 #[derive(Debug)]
 struct EdgeState {
     radio: RadioPlan,
     links: BTreeMap<Pair, Link>,
     /// Nodes whose radio neither sends nor hears.
     asleep: BTreeSet<NodeName>,
+    /// LQI of the edges that the kernel has, as it says itself: of the first one's frames at the
+    /// second.
+    edges: BTreeMap<(NodeName, NodeName), Lqi>,
+    /// The PAN of each edge router, and which nodes listen for it.
+    routers: BTreeMap<NodeName, (Channel, PanId)>,
+    listeners: Vec<NodeName>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +67,38 @@ impl EdgeState {
         let rssi = self.radio.tx_power - link.attenuation?;
         (rssi >= self.radio.sensitivity).then_some(rssi)
     }
+
+    /// What the register of `listener` says of `router`.
+    fn register(&self, router: &str, listener: &str) -> Option<Dbm> {
+        let edge = (router.to_owned(), listener.to_owned());
+        let lqi = self.edges.get(&edge)?;
+        lqi.to_rssi(self.radio.sensitivity, Lqi::SPAN)
+    }
+
+    /// The registers of every node that listens and is awake.
+    fn signals(&self) -> Vec<(NodeName, Control)> {
+        let of_node = |listener: &NodeName| self.signals_of(listener);
+        self.listeners.iter().flat_map(of_node).collect()
+    }
+
+    /// The registers of `node`: none if it does not listen. A radio that sleeps has no edges, and
+    /// measures nothing: to say that it hears nobody would be to say that its links are lost.
+    fn signals_of(&self, node: &str) -> Vec<(NodeName, Control)> {
+        let listens = self.listeners.iter().any(|listener| listener == node);
+        if !listens || self.asleep.contains(node) {
+            return Vec::new();
+        }
+        let of_router = |(router, &(channel, pan_id)): (&NodeName, &(Channel, PanId))| {
+            let rssi = self.register(router, node);
+            let signal = Signal {
+                channel,
+                pan_id,
+                rssi,
+            };
+            (node.to_owned(), Control::Signal(signal))
+        };
+        self.routers.iter().map(of_router).collect()
+    }
 }
 
 /// The medium on the kernel's own edges.
@@ -70,12 +108,6 @@ pub(crate) struct EdgeMedium {
     state: EdgeState,
     /// The LQI that was set for each pair that has edges.
     set: BTreeMap<Pair, Lqi>,
-    /// LQI of the edges that the kernel has, as it says itself: of the first one's frames at the
-    /// second.
-    edges: BTreeMap<(NodeName, NodeName), Lqi>,
-    /// The PAN of each edge router, and which nodes listen for it.
-    routers: BTreeMap<NodeName, (Channel, PanId)>,
-    listeners: Vec<NodeName>,
 }
 
 impl EdgeMedium {
@@ -99,15 +131,15 @@ impl EdgeMedium {
             radio: plan.radio.clone(),
             links: BTreeMap::new(),
             asleep: BTreeSet::new(),
+            edges: BTreeMap::new(),
+            routers,
+            listeners,
         };
         let mut medium = EdgeMedium {
             hwsim,
             radios,
             state,
             set: BTreeMap::new(),
-            edges: BTreeMap::new(),
-            routers,
-            listeners,
         };
         for link in &plan.links {
             medium.attenuate(link).await?;
@@ -128,7 +160,8 @@ impl EdgeMedium {
         self.apply(a, b).await
     }
 
-    /// Puts a node's radio to sleep, or wakes it. Its signal registers stay as they are.
+    /// Puts a node's radio to sleep, or wakes it. What it measures then is in
+    /// [`EdgeMedium::signals_of`].
     pub(crate) async fn set_awake(&mut self, node: &str, awake: bool) -> Result<()> {
         match awake {
             true => self.state.asleep.remove(node),
@@ -156,7 +189,7 @@ impl EdgeMedium {
             let edge = (from_name.to_owned(), to_name.to_owned());
             let Some(lqi) = lqi else {
                 self.hwsim.delete_edge(from, to).await?;
-                self.edges.remove(&edge);
+                self.state.edges.remove(&edge);
                 continue;
             };
             if before.is_none() {
@@ -167,20 +200,13 @@ impl EdgeMedium {
             let held = held.with_context(|| {
                 format!("the kernel lists no edge from {from_name} to {to_name}, just made")
             })?;
-            self.edges.insert(edge, held);
+            self.state.edges.insert(edge, held);
         }
         match lqi {
             Some(lqi) => self.set.insert(key, lqi),
             None => self.set.remove(&key),
         };
         Ok(())
-    }
-
-    /// What the register of `listener` says of `router`.
-    fn register(&self, router: &str, listener: &str) -> Option<Dbm> {
-        let edge = (router.to_owned(), listener.to_owned());
-        let lqi = self.edges.get(&edge)?;
-        lqi.to_rssi(self.state.radio.sensitivity, Lqi::SPAN)
     }
 
     fn radio(&self, node: &str) -> Result<RadioId> {
@@ -190,21 +216,14 @@ impl EdgeMedium {
             .with_context(|| format!("node {node} has no radio"))
     }
 
-    /// The registers of every listening node: who is told what.
+    /// The registers of every listening node that is awake: who is told what.
     pub(crate) fn signals(&self) -> Vec<(NodeName, Control)> {
-        let mut signals = Vec::new();
-        for listener in &self.listeners {
-            for (router, &(channel, pan_id)) in &self.routers {
-                let rssi = self.register(router, listener);
-                let signal = Signal {
-                    channel,
-                    pan_id,
-                    rssi,
-                };
-                signals.push((listener.clone(), Control::Signal(signal)));
-            }
-        }
-        signals
+        self.state.signals()
+    }
+
+    /// The registers of one node, as [`EdgeMedium::signals`].
+    pub(crate) fn signals_of(&self, node: &str) -> Vec<(NodeName, Control)> {
+        self.state.signals_of(node)
     }
 }
 
@@ -224,11 +243,50 @@ mod tests {
             radio,
             links: BTreeMap::new(),
             asleep: BTreeSet::new(),
+            edges: BTreeMap::new(),
+            routers: BTreeMap::new(),
+            listeners: Vec::new(),
         }
     }
 
+    /// What each node is told.
+    fn told(signals: Vec<(NodeName, Control)>) -> Vec<(String, Option<Dbm>)> {
+        let rssi = |(node, control)| match control {
+            Control::Signal(signal) => (node, signal.rssi.map(|rssi| Dbm(rssi.0.round()))),
+            other => panic!("{other:?}"),
+        };
+        signals.into_iter().map(rssi).collect()
+    }
+
     #[test]
-    fn a_sleeping_radio_has_no_link_and_keeps_its_registers() {
+    fn a_sleeping_radio_measures_nothing_and_then_what_the_link_is() {
+        let mut state = state();
+        let channel = Channel::try_from(15).unwrap();
+        state.routers.insert("er1".into(), (channel, PanId(1)));
+        state.listeners = vec!["m".into(), "n".into()];
+        let lqi = |rssi| Lqi::from_rssi(Dbm(rssi), Dbm(-85.0));
+        for listener in ["m", "n"] {
+            let edge = ("er1".into(), listener.into());
+            state.edges.insert(edge, lqi(-50.0));
+        }
+        let heard = |node: &str, rssi| (node.to_owned(), Some(Dbm(rssi)));
+        let both = [heard("m", -50.0), heard("n", -50.0)];
+        assert_eq!(told(state.signals()), both);
+
+        state.asleep.insert("m".into());
+        state.edges.remove(&("er1".into(), "m".into()));
+        assert_eq!(told(state.signals()), [heard("n", -50.0)]);
+        assert_eq!(state.signals_of("m"), []);
+
+        state.asleep.remove("m");
+        assert_eq!(told(state.signals_of("m")), [("m".to_owned(), None)]);
+        state.edges.insert(("er1".into(), "m".into()), lqi(-60.0));
+        assert_eq!(told(state.signals_of("m")), [heard("m", -60.0)]);
+        assert_eq!(state.signals_of("er1"), [], "routers do not listen");
+    }
+
+    #[test]
+    fn a_sleeping_radio_has_no_link_and_its_attenuation_stays() {
         let mut state = state();
         state.set_attenuation("a", "b", Db(50.0));
         state.asleep.insert("b".into());

@@ -95,7 +95,8 @@ impl RunMedium {
         }
     }
 
-    /// The registers that the medium knows without a frame: who is told what.
+    /// The registers that the medium knows without a frame, of nodes that are awake: who is told
+    /// what.
     pub(crate) fn signals(&self) -> Vec<(NodeName, Control)> {
         match self {
             RunMedium::Edges(edges) => edges.signals(),
@@ -103,15 +104,20 @@ impl RunMedium {
         }
     }
 
-    /// A node's event, where the air has to know of it.
-    pub(crate) async fn handle_event(&mut self, event: &Event) -> Result<()> {
+    /// A node's event, where the medium has to know of it: who is told what because of it.
+    pub(crate) async fn handle_event(&mut self, event: &Event) -> Result<Vec<(NodeName, Control)>> {
         match event.kind {
             EventKind::SleepStarted { .. } => self.set_awake(&event.node, false).await?,
             EventKind::SleepEnded { .. } => self.set_awake(&event.node, true).await?,
             _ => {}
         }
-        let RunMedium::Phy(air) = self else {
-            return Ok(());
+        let air = match self {
+            // Its links may be others than when it fell asleep.
+            RunMedium::Edges(edges) if matches!(event.kind, EventKind::SleepEnded { .. }) => {
+                return Ok(edges.signals_of(&event.node));
+            }
+            RunMedium::Edges(_) => return Ok(Vec::new()),
+            RunMedium::Phy(air) => air,
         };
         match &event.kind {
             EventKind::Tuned { channel, pan_id } => {
@@ -125,7 +131,7 @@ impl RunMedium {
             }
             _ => {}
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Reads what every radio of `plan` has used by now.

@@ -180,7 +180,8 @@ impl<'a> Scenario<'a> {
     async fn handle(&mut self, report: Option<Report>) -> Result<Option<Milestone>> {
         match report.context("all daemons are gone")? {
             Report::Event(event) => {
-                self.medium.handle_event(&event).await?;
+                let signals = self.medium.handle_event(&event).await?;
+                self.tell(signals).await?;
                 let milestone = Milestone::of(&event);
                 self.feed.push(event);
                 return Ok(milestone);
@@ -321,9 +322,13 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Brings the signal registers of all mobile nodes up to date.
+    /// Brings the signal registers of all mobile nodes that are awake up to date.
     async fn tell_signals(&mut self) -> Result<()> {
-        for (node, register) in self.medium.signals() {
+        self.tell(self.medium.signals()).await
+    }
+
+    async fn tell(&mut self, signals: Vec<(NodeName, Control)>) -> Result<()> {
+        for (node, register) in signals {
             if let Some(daemon) = self.daemons.get_mut(&node) {
                 daemon.tell(&register).await?;
             }

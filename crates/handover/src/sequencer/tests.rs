@@ -134,6 +134,37 @@ fn without_hold_and_dad_their_phases_and_commands_do_not_appear() {
 }
 
 #[test]
+fn a_sleep_calls_the_trigger_off_and_it_is_sampled_anew_after_it() {
+    for samples in [1, 2] {
+        let mut bench = Bench::new(config());
+        bench.signal(0, 2, Some(-60.0));
+        bench.signal(0, 1, Some(-90.0));
+        bench.0.asleep(at(50));
+        assert_eq!(
+            bench.events(),
+            [started(1, Phase::TRIGGER), ended(1, Phase::TRIGGER)]
+        );
+        assert_eq!(bench.0.poll_timeout(), None);
+        bench.0.config.trigger.samples = samples;
+
+        let mut recovers = bench.clone();
+        recovers.0.awake(at(4000));
+        recovers.signal(4000, 1, Some(-60.0));
+        recovers.0.handle_timeout(at(4500));
+        assert_eq!(
+            recovers.events(),
+            [started(1, Phase::TRIGGER), ended(1, Phase::TRIGGER)]
+        );
+        assert_eq!(recovers.commands(), []);
+
+        bench.0.awake(at(4000));
+        assert_eq!(bench.0.poll_timeout(), Some(at(4100)));
+        bench.0.handle_timeout(at(4100));
+        assert_eq!(bench.commands(), [Command::Prepare]);
+    }
+}
+
+#[test]
 fn a_signal_that_recovers_before_the_last_sample_calls_the_trigger_off() {
     let mut bench = Bench::new(config());
     bench.signal(0, 2, Some(-60.0));

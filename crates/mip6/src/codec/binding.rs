@@ -136,7 +136,7 @@ pub(crate) trait ProxyOptions {
     }
 
     /// When the update was sent.
-    fn timestamp(&self) -> Option<Timestamp> {
+    fn time_sent(&self) -> Option<Timestamp> {
         first!(self.options(), MobilityOption::Timestamp(value) => *value)
     }
 }

@@ -193,7 +193,7 @@ impl Anchor {
         if !self.policy(node).ok_or(Status::NOT_ANCHOR)?.enabled {
             return Err(Status::PROXY_NOT_ENABLED);
         }
-        if let Some(timestamp) = update.timestamp() {
+        if let Some(timestamp) = update.time_sent() {
             self.check_time(now, node, timestamp)?;
         }
         update.prefixes().next().ok_or(Status::NO_PREFIX)?;
@@ -333,10 +333,10 @@ impl Anchor {
     }
 
     /// The last number of a session, if an update without a timestamp is not newer: "it MUST process the
-    /// sequence number field as specified in [RFC3775]" (§5.5).
+    /// sequence number field as specified in" RFC 3775 (§5.5).
     fn outdated(&self, request: &Request<'_>, prefix: Ipv6Net) -> Option<Sequence> {
         let session = self.sessions.get(&prefix)?;
-        let counts = request.update.timestamp().is_none();
+        let counts = request.update.time_sent().is_none();
         let is_newer = request.update.sequence.is_newer_than(session.sequence);
         (counts && !is_newer).then_some(session.sequence)
     }
@@ -362,7 +362,7 @@ impl Anchor {
             ends: now + lifetime.duration(),
             is_leaving: false,
             sequence: update.sequence,
-            timestamp: (update.timestamp()).max(before.and_then(|session| session.timestamp)),
+            timestamp: (update.time_sent()).max(before.and_then(|session| session.timestamp)),
         };
         self.events.push_back(Event::Bound {
             node: session.node.clone(),
@@ -380,7 +380,7 @@ impl Anchor {
                 Status::ACCEPTED,
                 vec![prefix],
                 link_local,
-                update.timestamp(),
+                update.time_sent(),
             )
         };
         self.send(headers, answer);
@@ -405,7 +405,7 @@ impl Anchor {
         let session = session.filter(|session| session.gateway == request.gateway);
         let session = session.ok_or(Ignored::NoSession)?;
         session.sequence = update.sequence;
-        session.timestamp = update.timestamp();
+        session.timestamp = update.time_sent();
         if !session.is_leaving {
             session.is_leaving = true;
             session.ends = now + self.config.min_delay_before_delete;
@@ -419,7 +419,7 @@ impl Anchor {
             Status::ACCEPTED,
             vec![prefix],
             link_local,
-            update.timestamp(),
+            update.time_sent(),
         );
         self.send(headers, answer);
         if let Some((headers, update)) = self.waiting.remove(&prefix) {
@@ -486,7 +486,7 @@ impl Anchor {
         let by_time = [Status::TIMESTAMP_LOWER, Status::TIMESTAMP_MISMATCH].contains(&status);
         let timestamp = match by_time {
             true => Some(Timestamp::of(now)),
-            false => update.timestamp(),
+            false => update.time_sent(),
         };
         self.answer_to(update, status, prefixes, update.link_local(), timestamp)
     }

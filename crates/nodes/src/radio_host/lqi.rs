@@ -179,6 +179,11 @@ impl LqiSource {
         self.registers.registers.tuned(now, channel);
     }
 
+    /// The node went to sleep, or woke up: routers that are not heard meanwhile are not silent.
+    pub(super) fn awake(&mut self, now: SimTime, awake: bool) {
+        self.registers.registers.awake(now, awake);
+    }
+
     /// When [`LqiSource::handle_timeout`] wants to be called.
     pub(super) fn poll_timeout(&self) -> Option<SimTime> {
         self.registers.registers.poll_timeout()

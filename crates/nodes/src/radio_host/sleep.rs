@@ -5,8 +5,13 @@
 //! correspondents keep their requests back, and comes on when the period is over, counted from the
 //! announcement: no later than those count it who heard of it after that. Meanwhile the daemon is mute, as it is while the radio is
 //! on another channel. What cannot wait, a handover, wakes the radio early.
+//!
+//! A radio that sleeps measures nothing: its links are neither lost nor gained meanwhile. What its
+//! registers are told during a sleep was measured before, or is what it will find: it counts when
+//! the radio is on again.
 
 use anyhow::Result;
+use handover::Signal;
 use rundir::EventKind;
 use topology::plan::SleepPlan;
 use units::SimTime;
@@ -31,6 +36,8 @@ pub(super) struct Sleep {
     /// When the next one is due, from the start of the scenario on.
     next: Option<SimTime>,
     state: State,
+    /// What came for the signal registers during a sleep, the latest of each PAN.
+    kept: Vec<Signal>,
 }
 
 impl Sleep {
@@ -40,6 +47,7 @@ impl Sleep {
             plan,
             next: None,
             state: State::Awake,
+            kept: Vec::new(),
         }
     }
 
@@ -51,6 +59,23 @@ impl Sleep {
     /// Whether the radio is off.
     pub(super) fn is_asleep(&self) -> bool {
         matches!(self.state, State::Asleep(_))
+    }
+
+    /// A register changed: what counts now.
+    pub(super) fn measured(&mut self, signal: Signal) -> Option<Signal> {
+        if !self.is_asleep() {
+            return Some(signal);
+        }
+        let pan = |signal: &Signal| (signal.channel, signal.pan_id);
+        self.kept.retain(|kept| pan(kept) != pan(&signal));
+        self.kept.push(signal);
+        None
+    }
+
+    /// The radio is on again: what the registers were told meanwhile.
+    fn end(&mut self) -> Vec<Signal> {
+        self.state = State::Awake;
+        std::mem::take(&mut self.kept)
     }
 
     /// When the node is to fall asleep or wake up.
@@ -163,6 +188,7 @@ impl<A: Adapter> RadioHost<A> {
         self.sleep.state = State::Asleep(until);
         self.application
             .with_mobility(|mobility, now| mobility.leave(now));
+        self.measure(false);
         self.host.events.report(EventKind::SleepStarted {
             period_s: until.saturating_since(now()).as_secs_f64(),
             announced,
@@ -170,18 +196,38 @@ impl<A: Adapter> RadioHost<A> {
     }
 
     fn wake(&mut self, early: bool) -> Result<()> {
-        self.sleep.state = State::Awake;
+        let kept = self.sleep.end();
         if !early {
             self.application
                 .with_mobility(|mobility, now| mobility.awake(now));
         }
-        self.host.events.report(EventKind::SleepEnded { early })
+        self.host.events.report(EventKind::SleepEnded { early })?;
+        self.measure(true);
+        for signal in kept {
+            self.on_signal(now(), Some(signal));
+        }
+        Ok(())
+    }
+
+    /// The radio measures its links from now on, or does not.
+    fn measure(&mut self, awake: bool) {
+        let now = now();
+        if let Some(lqi) = &mut self.lqi {
+            lqi.awake(now, awake);
+        }
+        match self.attachment.sequencer() {
+            Some(sequencer) if awake => sequencer.awake(now),
+            Some(sequencer) => sequencer.asleep(now),
+            None => {}
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use units::{Channel, Dbm, PanId};
 
     use super::*;
 
@@ -200,6 +246,25 @@ mod tests {
         assert!(sleep.take_due(at(3499)).is_none());
         assert!(sleep.take_due(at(3900)).is_some());
         assert_eq!(sleep.poll_timeout(), Some(at(13_500)));
+    }
+
+    #[test]
+    fn what_is_measured_in_a_sleep_counts_when_it_is_over() {
+        let signal = |pan, rssi: Option<f64>| Signal {
+            channel: Channel::try_from(15).unwrap(),
+            pan_id: PanId(pan),
+            rssi: rssi.map(Dbm),
+        };
+        let mut sleep = Sleep::new(None);
+        let awake = signal(1, Some(-50.0));
+        assert_eq!(sleep.measured(awake), Some(awake));
+        sleep.state = State::Asleep(SimTime::FAR_FUTURE);
+        for kept in [signal(1, None), signal(2, None), signal(1, Some(-60.0))] {
+            assert_eq!(sleep.measured(kept), None);
+        }
+        assert_eq!(sleep.end(), [signal(2, None), signal(1, Some(-60.0))]);
+        assert_eq!(sleep.end(), []);
+        assert_eq!(sleep.measured(awake), Some(awake));
     }
 
     #[test]

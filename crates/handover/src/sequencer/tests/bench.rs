@@ -60,8 +60,10 @@ pub(super) fn config() -> Config {
 
 /// A sequencer beside a mobility protocol with two phases: a hold before the node leaves, if there
 /// is to be one, and a binding.
+#[derive(Clone)]
 pub(super) struct Bench(pub(super) Sequencer, pub(super) Protocol);
 
+#[derive(Clone)]
 pub(super) struct Protocol {
     pub(super) holds: bool,
     now: SimTime,
