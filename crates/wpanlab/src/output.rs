@@ -2,7 +2,6 @@
 //! reads may stop reading: `wpanlab schema | head -1` has what it wants, and a run of which nobody
 //! reads the progress any more goes on to its end.
 
-use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{self, BufWriter, ErrorKind, Write};
 
@@ -28,7 +27,7 @@ macro_rules! errln {
 /// reads any more.
 pub(crate) fn write(text: Arguments<'_>) {
     let mut stdout = io::stdout().lock();
-    let text = shown(&text.to_string());
+    let text = shown(text.to_string());
     let written = stdout.write_all(text.as_bytes());
     match written.and_then(|()| stdout.flush()) {
         Ok(()) => {}
@@ -39,16 +38,16 @@ pub(crate) fn write(text: Arguments<'_>) {
 
 /// Writes to standard error, of which there is nowhere to say that it cannot be written to.
 pub(crate) fn write_error(text: Arguments<'_>) {
-    let text = shown(&text.to_string());
+    let text = shown(text.to_string());
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// `text` without what a terminal would obey: names of files and what they hold are anybody's. Control
 /// characters are escaped; lines and tabs stay.
-fn shown(text: &str) -> Cow<'_, str> {
+fn shown(text: String) -> String {
     let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.contains(obeyed) {
-        return text.into();
+        return text;
     }
     let mut shown = String::new();
     for c in text.chars() {
@@ -57,7 +56,7 @@ fn shown(text: &str) -> Cow<'_, str> {
             false => shown.push(c),
         }
     }
-    shown.into()
+    shown
 }
 
 /// Writes a result as JSON, piece by piece: of a large capture it is larger than that.
@@ -83,9 +82,9 @@ mod tests {
 
     #[test]
     fn a_terminal_is_told_text_and_nothing_that_it_obeys() {
-        assert_eq!(shown("a\tb\n\u{e9}"), "a\tb\n\u{e9}");
+        assert_eq!(shown("a\tb\n\u{e9}".into()), "a\tb\n\u{e9}");
         assert_eq!(
-            shown("\u{1b}]0;x\u{7}\r\u{9b}1m\n"),
+            shown("\u{1b}]0;x\u{7}\r\u{9b}1m\n".into()),
             "\\u{1b}]0;x\\u{7}\\r\\u{9b}1m\n"
         );
     }
