@@ -22,6 +22,9 @@ use lease::{Holder, Leases};
 /// its answer outgrow one.
 const MAX_ASSOCIATIONS: usize = 8;
 
+/// Addresses that one client may have on one link, for associations of all its messages.
+pub const MAX_LEASES: usize = MAX_ASSOCIATIONS;
+
 /// The addresses leased on one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -252,6 +255,12 @@ impl Server {
     /// An address of the link for `holder`, if the pool has one left.
     fn propose(&mut self, asked: &Asked<'_>, holder: &Holder) -> Option<Ipv6Addr> {
         let pool = self.config.pools[asked.pool];
+        let has = self.leases.find(holder);
+        if has.is_none() && self.leases.held_by_client(holder) >= MAX_LEASES {
+            let duid = holder.duid.clone();
+            self.events.push_back(Event::Refused { pool, duid });
+            return None;
+        }
         let address = self.leases.propose(holder, &pool);
         if address.is_none() {
             let duid = holder.duid.clone();

@@ -7,7 +7,7 @@ use std::net::SocketAddrV6;
 use common::{answer, at, client_config, eui64, pool, server_config, tell};
 use dhcpv6::message::{IaAddress, IaNa, Malformed, MessageType, Status, StatusCode};
 use dhcpv6::relay::{self, Direction, RelayError, RelayMessage};
-use dhcpv6::server::Ignored;
+use dhcpv6::server::{Event, Ignored, MAX_LEASES};
 use dhcpv6::{Client, Duid, Message, Relay, Server, client};
 use machine::Machine;
 use proptest::collection::vec;
@@ -94,6 +94,29 @@ fn section_16_says_which_messages_a_server_discards() {
         ask(&mut server, &many),
         Err(Ignored::TooManyAssociations(9))
     );
+}
+
+#[test]
+fn one_client_has_so_many_addresses_and_leaves_the_rest_to_others() {
+    let mut config = server_config(vec![pool(1, 20)]);
+    config.direct_link = Some(pool(1, 20).first);
+    let mut server = Server::new(config).unwrap();
+    let mut solicit = |client: u8, iaid: u32| {
+        let mut message = message(MessageType::Solicit, &[]);
+        message.client_id = Some(Duid::link_layer(eui64(client)));
+        message.rapid_commit = true;
+        message.ia_nas[0].iaid = iaid;
+        let reply = ask(&mut server, &message).unwrap();
+        let events: Vec<Event> = std::iter::from_fn(|| server.poll_event()).collect();
+        let is_refused = matches!(events[..], [Event::Refused { .. }]);
+        assert_eq!(reply.ia_nas[0].addresses.is_empty(), is_refused);
+        is_refused
+    };
+    let refused: Vec<bool> = (0..100).map(|iaid| solicit(1, iaid)).collect();
+    let expected = (0..100).map(|iaid| iaid >= MAX_LEASES);
+    assert_eq!(refused, expected.collect::<Vec<_>>());
+    // What it has it keeps.
+    assert!(!solicit(1, 0) && !solicit(2, 0));
 }
 
 #[test]

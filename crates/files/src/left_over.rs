@@ -21,14 +21,14 @@ pub(crate) fn name(process: u32, number: u64) -> OsString {
     format!(".new-{process}-{number}").into()
 }
 
-/// Whether [`name`] gives names like this one.
-fn is_name(name: &OsStr) -> bool {
+/// Whether `name` is that of a file of our making that is not whole yet, or never became so.
+pub fn is_left_over(name: impl AsRef<OsStr>) -> bool {
     let numbers = |rest: &[u8]| {
         let mut parts = rest.splitn(2, |byte| *byte == b'-');
         let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
         parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number)
     };
-    (name.as_bytes().strip_prefix(b".new-")).is_some_and(numbers)
+    (name.as_ref().as_bytes().strip_prefix(b".new-")).is_some_and(numbers)
 }
 
 /// Removes them from the folder of `place`, once in the life of this process: those that nobody has
@@ -54,7 +54,7 @@ fn remove_older(place: &Place, age: Duration) {
             let name = name.clone();
             Some(Place { folder, name })
         };
-        if is_name(&name)
+        if is_left_over(&name)
             && let Some(beside) = beside()
             && let Ok(file) = beside.open(OFlag::O_RDONLY)
             && let Ok(found) = file.metadata()
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn names_of_files_that_are_not_whole_are_known_and_others_are_let_alone() {
-        assert!(is_name(&name(12, 345)));
+        assert!(is_left_over(name(12, 345)));
         for other in [
             ".new-",
             ".new-1",
@@ -82,7 +82,7 @@ mod tests {
             "new-1-2",
             ".new-1-x",
         ] {
-            assert!(!is_name(OsStr::new(other)), "{other}");
+            assert!(!is_left_over(other), "{other}");
         }
     }
 

@@ -25,6 +25,7 @@ mod new_file;
 mod place;
 mod tree;
 
+pub use left_over::is_left_over;
 pub use named::{read_named, write_named};
 pub use new_file::NewFile;
-pub use tree::{Tree, make_numbered};
+pub use tree::{MOST_BYTES, Tree, make_numbered};

@@ -90,7 +90,7 @@ pub fn read_named(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn too_large(limit: u64) -> io::Error {
+pub(crate) fn too_large(limit: u64) -> io::Error {
     let text = format!("it has more than {} MiB", limit >> 20);
     io::Error::new(io::ErrorKind::FileTooLarge, text)
 }

@@ -86,6 +86,11 @@ impl Place {
         openat(&self.folder, name, how, FILE_MODE).map(File::from)
     }
 
+    /// Removes what is here.
+    pub(crate) fn unlink(&self, what: UnlinkatFlags) -> io::Result<()> {
+        Ok(unlinkat(&self.folder, self.name.as_os_str(), what)?)
+    }
+
     /// Removes the file `name`, of our making, that is not wanted after all.
     pub(crate) fn remove(&self, name: &OsStr) {
         // Nothing is lost if it stays, and why it is not wanted is told already.

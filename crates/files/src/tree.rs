@@ -5,9 +5,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::unistd::UnlinkatFlags;
 
+use crate::named::too_large;
 use crate::new_file::NewFile;
 use crate::place::{Folders, Place};
+
+/// Most bytes of a file that is read whole: some hundred thousand runs of a sweep have fewer.
+pub const MOST_BYTES: u64 = 512 << 20;
 
 /// The files below a directory. The directory itself may be reached by symbolic links; below it
 /// none is followed. Every path that is given begins with the directory's.
@@ -36,24 +41,31 @@ impl<'a> Tree<'a> {
         Place::below(self.root, path, Folders::Expected)?.open(OFlag::O_RDONLY)
     }
 
-    /// The bytes of a regular file.
+    /// The bytes of a regular file, of which there may be [`MOST_BYTES`].
     ///
     /// # Errors
-    /// See [`Tree::open`].
+    /// See [`Tree::open`]; and it has more bytes.
     pub fn read(self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open(path)?;
+        // A sparse file has a length and takes no room.
+        if file.metadata()?.len() > MOST_BYTES {
+            return Err(too_large(MOST_BYTES));
+        }
         let mut bytes = Vec::new();
-        self.open(path)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        match bytes.len() as u64 > MOST_BYTES {
+            true => Err(too_large(MOST_BYTES)),
+            false => Ok(bytes),
+        }
     }
 
     /// The text of a regular file.
     ///
     /// # Errors
-    /// See [`Tree::open`]; and it is not UTF-8.
+    /// See [`Tree::read`]; and it is not UTF-8.
     pub fn read_to_string(self, path: &Path) -> io::Result<String> {
-        let mut text = String::new();
-        self.open(path)?.read_to_string(&mut text)?;
-        Ok(text)
+        let text = String::from_utf8(self.read(path)?);
+        text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
     /// Begins a file that takes its place, over whatever is there, once it is whole. Folders that are
@@ -104,6 +116,22 @@ impl<'a> Tree<'a> {
             place.remove(&place.name);
         }
         written
+    }
+
+    /// Removes a file. A symbolic link itself is removed, never what it leads to.
+    ///
+    /// # Errors
+    /// It is a directory or not there, a folder is a symbolic link, or the system refuses.
+    pub fn remove_file(self, path: &Path) -> io::Result<()> {
+        Place::below(self.root, path, Folders::Expected)?.unlink(UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// Removes a folder in which nothing is.
+    ///
+    /// # Errors
+    /// There is something in it, it is no directory, or the system refuses.
+    pub fn remove_empty_folder(self, path: &Path) -> io::Result<()> {
+        Place::below(self.root, path, Folders::Expected)?.unlink(UnlinkatFlags::RemoveDir)
     }
 
     /// Opens a regular file to write at its end; it is made if it is not there.

@@ -92,3 +92,20 @@ fn what_is_not_kept_is_read_once_more_and_what_is_not_in_its_place_is_kept() {
     assert_eq!(told(&of(10)), told(&of(usize::MAX)));
     assert_eq!(of(10).other.copies, 40);
 }
+
+#[test]
+fn one_message_to_many_addresses_takes_as_much_as_as_many_messages() {
+    // What was kept of each once more for every one before it would fill any memory.
+    const MANY: u32 = 20_000;
+    let request = common::get(coap::Kind::NonConfirmable, 7, 1, "/t");
+    let mut wire = Wire::new();
+    for n in 0..MANY {
+        let server = format!("[2001:db8:1::{:x}:{:x}]:5683", n >> 16, n & 0xffff);
+        wire.message(u64::from(n), "[2001:db8::c]:5683", &server, &request);
+    }
+    let analysis = Analysis::of(&[wire.capture()], &Options::default());
+    let exchanges = || analysis.flows.iter().flat_map(|flow| &flow.exchanges);
+    let sent: usize = exchanges().map(|e| e.transmissions().count()).sum();
+    assert_eq!(sent, MANY as usize);
+    assert!(exchanges().all(|e| e.transmissions().count() <= 65));
+}

@@ -18,7 +18,7 @@ pub(crate) struct Events {
     node: String,
     /// Lines for the next [`Events::flush`].
     queued: Vec<u8>,
-    gate: Rc<RefCell<Gate>>,
+    gates: Rc<RefCell<Gates>>,
     outlet: Rc<RefCell<Outlet>>,
 }
 
@@ -52,7 +52,7 @@ impl Events {
         Ok(Events {
             node: node.to_owned(),
             queued: Vec::new(),
-            gate: Rc::new(RefCell::new(Gate::new(now()))),
+            gates: Rc::new(RefCell::new(Gates::new(now()))),
             outlet: Rc::new(RefCell::new(Outlet::open(out, KEPT_BYTES, left_out)?)),
         })
     }
@@ -130,8 +130,8 @@ impl Events {
     fn push_lines(&self, lines: &mut Vec<u8>, kind: EventKind) -> Result<Vec<EventKind>> {
         let at = stamp();
         let mut told = Vec::new();
-        if matches!(kind, EventKind::Binding(_)) {
-            match self.gate.borrow_mut().admit(now()) {
+        if let Some(gate) = self.gates.borrow_mut().of(&kind) {
+            match gate.admit(now()) {
                 Admitted::No => return Ok(told),
                 Admitted::Yes => {}
                 Admitted::After(events) => told.push(EventKind::LeftOut { events }),
@@ -164,16 +164,42 @@ fn log(events: &[EventKind]) {
     }
 }
 
-/// Events about bindings that are told one by one before they are summed up: anybody can cause one
-/// by a datagram, and whoever sends a million is not to fill a disk.
+/// Events of a kind that anybody can cause by a datagram, as many as are told one by one before they are
+/// summed up: whoever sends a million is not to fill a disk.
 const BURST: u64 = 8192;
 
 /// In this time one more is told.
 const INTERVAL: Duration = Duration::from_millis(125);
 
+/// A gate for each kind of event that anybody can cause by a datagram, so that a flood of the one
+/// hides no other. What a node does by itself, however often, is always told: it is measured.
+#[derive(Debug)]
+struct Gates {
+    bindings: Gate,
+    leases: Gate,
+}
+
+impl Gates {
+    fn new(now: SimTime) -> Gates {
+        Gates {
+            bindings: Gate::new(now, "bindings"),
+            leases: Gate::new(now, "leases"),
+        }
+    }
+
+    fn of(&mut self, kind: &EventKind) -> Option<&mut Gate> {
+        match kind {
+            EventKind::Binding(_) => Some(&mut self.bindings),
+            EventKind::Leased { .. } => Some(&mut self.leases),
+            _ => None,
+        }
+    }
+}
+
 /// Lets events through at a rate.
 #[derive(Debug)]
-struct Gate {
+pub(crate) struct Gate {
+    about: &'static str,
     credit: u64,
     since: SimTime,
     left_out: Ignored,
@@ -181,23 +207,28 @@ struct Gate {
 
 /// Whether an event is told.
 #[derive(Debug, PartialEq, Eq)]
-enum Admitted {
+pub(crate) enum Admitted {
+    /// It is.
     Yes,
+    /// It is not.
     No,
     /// It is, after so many that were not.
     After(u64),
 }
 
 impl Gate {
-    fn new(now: SimTime) -> Gate {
+    /// For events `about` something, which the log says.
+    pub(crate) fn new(now: SimTime, about: &'static str) -> Gate {
         Gate {
+            about,
             credit: BURST,
             since: now,
             left_out: Ignored::default(),
         }
     }
 
-    fn admit(&mut self, now: SimTime) -> Admitted {
+    /// Whether an event of this instant is told.
+    pub(crate) fn admit(&mut self, now: SimTime) -> Admitted {
         let passed = now.saturating_since(self.since).as_nanos() / INTERVAL.as_nanos();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
         // Also after the clock was set back.
@@ -207,7 +238,7 @@ impl Gate {
         }
         if self.credit == 0 {
             if let Some(events) = self.left_out.another() {
-                tracing::warn!(events, "events about bindings left out");
+                tracing::warn!(events, about = self.about, "events left out");
             }
             return Admitted::No;
         }
@@ -226,7 +257,7 @@ mod tests {
     #[test]
     fn a_flood_of_events_is_summed_up_and_told_when_it_is_over() {
         let start = SimTime::ZERO + Duration::from_secs(9);
-        let mut gate = Gate::new(start);
+        let mut gate = Gate::new(start, "bindings");
         let told = (0..1_000_000).filter(|_| gate.admit(start) != Admitted::No);
         assert_eq!(told.count() as u64, BURST);
         let later = start + INTERVAL;
@@ -240,12 +271,51 @@ mod tests {
     #[test]
     fn a_day_of_a_flood_is_bounded_and_a_clock_that_is_set_back_closes_nothing() {
         let start = SimTime::ZERO + Duration::from_secs(100);
-        let mut gate = Gate::new(start);
+        let mut gate = Gate::new(start, "bindings");
         let at = |ms: u64| start + Duration::from_millis(ms);
         let told = (0..864_000).filter(|n| gate.admit(at(n * 100)) != Admitted::No);
         assert!(told.count() < 8 * 86_400 + BURST as usize);
         while gate.admit(at(0)) != Admitted::No {}
         assert!(gate.admit(at(250)) != Admitted::No);
+    }
+
+    #[test]
+    fn what_a_datagram_can_cause_is_summed_up_each_kind_alone_and_what_is_measured_is_told() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut events = Events::on(writer.as_fd(), "dhcp").unwrap();
+        let read = std::thread::spawn(move || {
+            rundir::event::read_all(std::io::BufReader::new(reader)).unwrap()
+        });
+        let address = "2001:db8::1".parse().unwrap();
+        for _ in 0..3 * BURST {
+            events.queue(EventKind::Leased { address }).unwrap();
+        }
+        let unknown = rundir::BindingEvent::Removed {
+            p_addr: address,
+            reason: "left".into(),
+        };
+        events.queue(EventKind::Binding(unknown)).unwrap();
+        for _ in 0..2 * BURST {
+            events.queue(EventKind::ScenarioStarted).unwrap();
+        }
+        events.flush().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(events.finish());
+        drop((events, writer));
+        let read = read.join().unwrap();
+        let count = |of: fn(&EventKind) -> bool| {
+            let of_kind = read.iter().filter(|event| of(&event.kind));
+            of_kind.count() as u64
+        };
+        let leased = count(|kind| matches!(kind, EventKind::Leased { .. }));
+        // Some more while the test lasts.
+        assert!((BURST..2 * BURST).contains(&leased), "{leased}");
+        assert_eq!(count(|kind| matches!(kind, EventKind::Binding(_))), 1);
+        let measured = count(|kind| *kind == EventKind::ScenarioStarted);
+        assert_eq!(measured, 2 * BURST);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod embedded;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::Ipv6Addr;
 
 pub use handover::{BindingEvent, Event as HandoverEvent, Phase, Reason};
@@ -93,7 +93,7 @@ pub enum EventKind {
         /// Energy of all that, millijoules.
         millijoules: f64,
     },
-    /// So many events were not told one by one: there were too many about bindings, or nobody read
+    /// So many events were not told one by one: there were too many that a datagram can cause, or nobody read
     /// what the daemon wrote.
     LeftOut {
         /// How many.
@@ -149,6 +149,18 @@ pub enum ReadEventsError {
     /// The input failed.
     #[error("cannot read the events: {0}")]
     Io(#[from] io::Error),
+    /// A line is too long to be an event.
+    #[error("line {line} has more than {} KiB and is no event", LONGEST_LINE >> 10)]
+    LongLine {
+        /// Number of the line, from 1.
+        line: usize,
+    },
+    /// There are too many lines.
+    #[error("they have more than {} MiB", limit >> 20)]
+    TooLong {
+        /// How many bytes all lines may have.
+        limit: u64,
+    },
     /// A line is not an event.
     #[error("line {line} is not an event: {source}")]
     Line {
@@ -159,24 +171,47 @@ pub enum ReadEventsError {
     },
 }
 
-/// Reads all events, one a line; empty lines are passed over.
+/// Most bytes of a line; an event has some hundred.
+pub const LONGEST_LINE: u64 = 1 << 20;
+
+/// Most bytes of all lines together: some five million events.
+pub const MOST_BYTES: u64 = 512 << 20;
+
+/// Reads all events, one a line of at most [`LONGEST_LINE`], [`MOST_BYTES`] together; empty lines are
+/// passed over.
 ///
 /// # Errors
-/// The input failed, or a line is not an event.
+/// The input failed, is too long, or a line is not an event.
 pub fn read_all(input: impl BufRead) -> Result<Vec<Event>, ReadEventsError> {
-    let mut events = Vec::new();
-    for (index, line) in input.lines().enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
+    read_at_most(input, MOST_BYTES)
+}
+
+fn read_at_most(mut input: impl BufRead, limit: u64) -> Result<Vec<Event>, ReadEventsError> {
+    let (mut events, mut bytes) = (Vec::new(), Vec::new());
+    let (mut line, mut total) = (0, 0);
+    loop {
+        bytes.clear();
+        // One more than allowed shows that there are more.
+        let read = (&mut input)
+            .take(LONGEST_LINE + 1)
+            .read_until(b'\n', &mut bytes)?;
+        if read == 0 {
+            return Ok(events);
+        }
+        line += 1;
+        total += read as u64;
+        if read as u64 > LONGEST_LINE {
+            return Err(ReadEventsError::LongLine { line });
+        }
+        if total > limit {
+            return Err(ReadEventsError::TooLong { limit });
+        }
+        if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let event = serde_json::from_str(&line).map_err(|source| ReadEventsError::Line {
-            line: index + 1,
-            source,
-        })?;
-        events.push(event);
+        let event = serde_json::from_slice(&bytes);
+        events.push(event.map_err(|source| ReadEventsError::Line { line, source })?);
     }
-    Ok(events)
 }
 
 #[cfg(test)]
@@ -239,5 +274,19 @@ mod tests {
                 .to_string()
                 .starts_with("line 2 is not an event: missing field")
         );
+    }
+    #[test]
+    fn a_line_without_an_end_and_lines_without_one_are_refused() {
+        let endless = io::BufReader::new(io::repeat(0));
+        let error = read_all(endless).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 1 has more than 1024 KiB and is no event"
+        );
+        let line = "{\"time_ns\":1,\"node\":\"wall\",\"event\":\"ready\"}\n\n".repeat(9);
+        let length = line.len() as u64;
+        assert_eq!(read_at_most(line.as_bytes(), length).unwrap().len(), 9);
+        let error = read_at_most(line.as_bytes(), length - 1).unwrap_err();
+        assert!(matches!(error, ReadEventsError::TooLong { .. }), "{error}");
     }
 }

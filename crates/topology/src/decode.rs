@@ -141,11 +141,9 @@ impl Decoder {
         };
         let before = self.problems.len();
         let item = self.within("[0]".to_owned(), |d| T::decode(tree, d));
-        let mut number = 0;
-        self.problems.retain(|problem| {
-            number += 1;
-            number <= before || problem.span != tree.span
-        });
+        let added = self.problems.split_off(before);
+        let others = added.into_iter().filter(|p| p.span != tree.span);
+        self.problems.extend(others);
         item
     }
 
@@ -180,16 +178,13 @@ impl Decoder {
             entries,
             meant: Vec::new(),
         };
+        // A key that the table has was not meant by another one.
+        let mut free: Vec<&str> = known.to_vec();
+        free.retain(|word| !table.has(word));
         for (key, value) in entries {
             if known.contains(&key.text.as_str()) {
                 continue;
             }
-            // A key that the table has was not meant by another one.
-            let free: Vec<&str> = known
-                .iter()
-                .copied()
-                .filter(|word| !table.has(word))
-                .collect();
             let near = nearest(&key.text, free.iter().copied());
             let is_that = misspelt(&key.text, &free).is_some();
             let right = match near.or_else(|| misspelt(&key.text, known)) {
@@ -199,9 +194,12 @@ impl Decoder {
             let message = format!("unknown key `{}`; {right}", key.text);
             self.report_key(key.span, near.unwrap_or(&key.text), &message);
             match near {
-                Some(word) => table
-                    .meant
-                    .push((word.to_owned(), is_that.then_some(value))),
+                Some(word) => {
+                    free.retain(|other| *other != word);
+                    table
+                        .meant
+                        .push((word.to_owned(), is_that.then_some(value)));
+                }
                 None => self.last_is_strange(),
             }
         }

@@ -62,11 +62,26 @@ pub struct Diagnostics {
     source: String,
     assignments: Vec<String>,
     problems: Vec<Diagnostic>,
+    more: usize,
 }
+
+/// Problems that are told; of more the first ones, and how many others there are.
+const MOST_PROBLEMS: usize = 100;
+
+/// Characters of a message that are told. A message can quote a value, and that a file.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// Characters of a line that are shown, and of those at most before the culprit.
+const LONGEST_LINE: usize = 200;
+const MOST_BEFORE: usize = 80;
+
+/// In the place of what is left out of a line.
+const LEFT_OUT: char = '\u{2026}';
 
 impl Diagnostics {
     /// The problems of `file`, whose text is `source`, with the texts of `assignments`. Sorts by
-    /// position, and escapes control characters: a message can quote a value of several lines.
+    /// position, keeps a hundred, and escapes control characters: a message can quote a value of
+    /// several lines.
     pub fn new(
         severity: Severity,
         file: &str,
@@ -85,74 +100,165 @@ impl Diagnostics {
         });
         // A table that several nodes share is checked once for each.
         problems.dedup();
+        let more = problems.len().saturating_sub(MOST_PROBLEMS);
+        problems.truncate(MOST_PROBLEMS);
         for Diagnostic { message, .. } in &mut problems {
-            if message.contains(char::is_control) {
-                *message = message.chars().map(shown).collect();
+            if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+                message.truncate(end);
+                message.push(LEFT_OUT);
             }
+            *message = printable(message);
         }
         Diagnostics {
             severity,
-            file: file.to_owned(),
+            file: printable(file),
             source: source.to_owned(),
             assignments,
             problems,
+            more,
         }
     }
 
-    /// The problems in the file's order; never empty.
+    /// The problems in the file's order, the first hundred; never empty.
     pub fn problems(&self) -> &[Diagnostic] {
         &self.problems
     }
+
+    /// How many others there are.
+    pub fn more(&self) -> usize {
+        self.more
+    }
 }
 
-/// A character as it can stand in one line of a terminal.
-fn shown(c: char) -> String {
-    match c.is_control() {
+/// `text` as it can stand in one line of a terminal: control characters are escaped.
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| match c.is_control() {
         true => c.escape_default().collect(),
-        false => c.into(),
+        false => c.to_string(),
+    };
+    match text.contains(char::is_control) {
+        true => text.chars().map(shown).collect(),
+        false => text.to_owned(),
+    }
+}
+
+/// The stretch of `line` around the culprit at `column`, of `length` characters, as a terminal can
+/// show it, with what stands under it: blanks and a mark.
+fn quoted(line: &str, column: usize, length: usize) -> (String, String) {
+    let before = column.saturating_sub(1);
+    let from = match line.chars().nth(LONGEST_LINE) {
+        Some(_) => before.saturating_sub(MOST_BEFORE),
+        None => 0,
+    };
+    let mut rest = line.chars().skip(from);
+    let (mut text, mut mark) = (String::new(), String::new());
+    if from > 0 {
+        text.push(LEFT_OUT);
+        mark.push(' ');
+    }
+    for (at, c) in rest
+        .by_ref()
+        .take(LONGEST_LINE)
+        .enumerate()
+        .map(|(i, c)| (from + i, c))
+    {
+        let is_marked = (before..before + length.max(1)).contains(&at);
+        // Tabs are kept so that the mark stays under its text.
+        let shown = if c == '\t' {
+            c.to_string()
+        } else {
+            printable(c.encode_utf8(&mut [0; 4]))
+        };
+        match (is_marked, c) {
+            (true, _) => mark.extend(shown.chars().map(|_| '^')),
+            (false, '\t') if at < before => mark.push('\t'),
+            (false, _) if at < before => mark.extend(shown.chars().map(|_| ' ')),
+            (false, _) => {}
+        }
+        text.push_str(&shown);
+    }
+    if rest.next().is_some() {
+        text.push(LEFT_OUT);
+    }
+    if !mark.contains('^') {
+        mark.push('^');
+    }
+    (text, mark)
+}
+
+/// The lines of the file that are to be shown, each found once.
+struct Lines<'a> {
+    rest: std::str::Lines<'a>,
+    number: usize,
+    line: Option<&'a str>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Lines<'a> {
+        Lines {
+            rest: text.lines(),
+            number: 0,
+            line: None,
+        }
+    }
+
+    /// The line `number`, from 1; none before one that was asked for.
+    fn line(&mut self, number: usize) -> Option<&'a str> {
+        let number = number.max(1);
+        if number > self.number {
+            self.line = self.rest.nth(number - self.number - 1);
+            self.number = number;
+        }
+        self.line
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = self.severity.word();
+        let mut lines = Lines::of(&self.source);
         for (i, Diagnostic { span, message }) in self.problems.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
             }
-            let text = match span.source {
+            let line = match span.source {
                 Source::File => {
                     let (line, column) = (span.line, span.column);
                     writeln!(f, "{}:{line}:{column}: {severity}: {message}", self.file)?;
-                    &self.source
+                    // They are in the file's order.
+                    lines.line(line)
                 }
                 Source::Assignment(number) => {
                     let assignment = &self.assignments[number];
-                    writeln!(f, "--set {assignment}: {severity}: {message}")?;
-                    assignment
+                    writeln!(f, "--set {}: {severity}: {message}", printable(assignment))?;
+                    assignment.lines().nth(span.line.saturating_sub(1))
                 }
             };
-            if let Some(line) = text.lines().nth(span.line.saturating_sub(1)) {
+            if let Some(line) = line {
                 let number = span.line.to_string();
                 let margin = " ".repeat(number.len());
-                let before = span.column.saturating_sub(1);
-                // Tabs are kept so that the mark stays under its text.
-                let blank: String = line
-                    .chars()
-                    .take(before)
-                    .map(|c| if c == '\t' { '\t' } else { ' ' })
-                    .collect();
-                let rest = line.chars().count().saturating_sub(before);
-                let mark = "^".repeat(span.length.min(rest).max(1));
+                let (line, mark) = quoted(line, span.column, span.length);
                 writeln!(f, " {margin} |")?;
                 writeln!(f, " {number} | {line}")?;
-                writeln!(f, " {margin} | {blank}{mark}")?;
+                writeln!(f, " {margin} | {mark}")?;
             }
+        }
+        if self.more > 0 {
+            let plural = if self.more == 1 { "" } else { "s" };
+            writeln!(
+                f,
+                "\n{}: and {} more {severity}{plural}",
+                self.file, self.more
+            )?;
         }
         // What is wrong in the file may be so only with what was set.
         let in_file = |problem: &Diagnostic| problem.span.source == Source::File;
         if !self.assignments.is_empty() && self.problems.iter().any(in_file) {
-            writeln!(f, "with --set {}", self.assignments.join(" --set "))?;
+            writeln!(
+                f,
+                "with --set {}",
+                printable(&self.assignments.join(" --set "))
+            )?;
         }
         Ok(())
     }
@@ -202,6 +308,9 @@ const SYNONYMS: &[(&str, &[&str])] = &[
 /// Of more words that are as near as each other one is named.
 const MOST_ALIKE: usize = 4;
 
+/// Longer ones are no word that anybody meant.
+const LONGEST_WORD: usize = 256;
+
 /// Shorter words are parts of too many others.
 const SHORTEST_PART: usize = 3;
 
@@ -209,6 +318,9 @@ const SHORTEST_PART: usize = 3;
 /// one of which `word` is a part, or the other way round.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let known: Vec<&str> = known.into_iter().collect();
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let plain = spelt_plainly(word);
     let part = || {
         let parts = known.iter().filter(|known| is_part(&plain, known));
@@ -220,6 +332,9 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 /// The entry of `known` that is all but certainly meant by `word`: `word` itself or another spelling
 /// of it, a synonym, or one with a typing error.
 pub(crate) fn misspelt<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let plain = spelt_plainly(word);
     let same = known.iter().find(|known| spelt_plainly(known) == plain);
     let synonyms = SYNONYMS.iter().find(|(said, _)| *said == plain);
@@ -375,5 +490,58 @@ mod tests {
         assert_eq!(nearest("sensor", poll), Some("node"));
         assert_eq!(nearest("sensor", ["wall-sensor"]), Some("wall-sensor"));
         assert_eq!(nearest("er", ["router"]), None);
+    }
+    #[test]
+    fn of_many_problems_a_hundred_are_told_and_how_many_there_are() {
+        let twice = "version: 1\n".repeat(5_000);
+        let unknown: String = (0..5_000).map(|n| format!("k{n}: 1\n")).collect();
+        for text in [twice, unknown] {
+            let error = crate::load("x.yaml", &text, crate::Overrides::default()).unwrap_err();
+            let said = error.to_string();
+            assert_eq!(error.problems().len(), MOST_PROBLEMS);
+            assert!(
+                error.more() > 4_800 && said.len() < 40_000,
+                "{}",
+                said.len()
+            );
+            assert!(said.contains(&format!("x.yaml: and {} more errors", error.more())));
+        }
+    }
+
+    #[test]
+    fn of_a_long_line_and_a_long_value_a_part_is_shown() {
+        let long = "x".repeat(1 << 20);
+        for text in [
+            format!("version: 1 #{long}"),
+            format!("version: {long}"),
+            format!("{long}: 1"),
+            format!("#\n{{ version: '{long}', oops: 1 }}"),
+        ] {
+            let error = crate::load("x.yaml", &text, crate::Overrides::default()).unwrap_err();
+            let said = error.to_string();
+            let each = 2 * LONGEST_MESSAGE;
+            assert!(said.len() < each * error.problems().len(), "{}", said.len());
+            assert!(said.contains(LEFT_OUT));
+        }
+        let line = format!("{}oops{}", "a".repeat(500), "b".repeat(500));
+        let (text, mark) = quoted(&line, 501, 4);
+        let at = mark.chars().position(|c| c == '^').unwrap();
+        assert_eq!(text.chars().skip(at).take(5).collect::<String>(), "oopsb");
+        assert_eq!(mark.trim_start(), "^^^^");
+    }
+
+    #[test]
+    fn nothing_of_a_file_reaches_the_terminal_but_text() {
+        let text = "version: 1\nname: \u{9b}31m\u{7f}X\n\u{1b}]0;a\u{7}: 1\n";
+        let error = crate::load("e\u{1b}[31m.yaml", text, crate::Overrides::default());
+        let said = error.unwrap_err().to_string();
+        let raw = |c: char| c.is_control() && c != '\n';
+        assert!(!said.contains(raw), "{said:?}");
+        assert!(said.contains("e\\u{1b}[31m.yaml:"), "{said}");
+        let (line, mark) = quoted("\t\u{1b}a: b", 3, 1);
+        assert_eq!(
+            (line.as_str(), mark.as_str()),
+            ("\t\\u{1b}a: b", "\t      ^")
+        );
     }
 }

@@ -183,7 +183,7 @@ pub struct RunArgs {
     /// Run directory; default: runs/NAME-N with the next free N
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Replace the run directory if it exists
+    /// Replace the run or sweep in --out if there is one; other files there stay
     #[arg(long)]
     pub force: bool,
     /// Root seed, instead of the topology's

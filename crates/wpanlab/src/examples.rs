@@ -118,9 +118,7 @@ pub fn examples(names: &[String], all: bool, out: &Path, json: bool) -> Result<O
     if all {
         files = EXAMPLES.iter().flat_map(Example::all).collect();
     }
-    let files = files.into_iter().map(|(path, text)| (out.join(path), text));
-    let files: Vec<(PathBuf, String)> = files.collect();
-    write(&files, json)
+    write(out, &files, json)
 }
 
 fn list(json: bool) -> Result<()> {
@@ -144,17 +142,31 @@ fn list(json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes files that are not there yet, and says which; if one is there, none is written.
-pub fn write(files: &[(PathBuf, String)], json: bool) -> Result<Outcome> {
-    if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
-        let path = path.display();
-        return Err(Refused(format!("{path} is there already; nothing was written")).into());
-    }
-    for (path, text) in files {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+/// Writes files that are not there yet, by their paths below `folder`, and says which; if one is there,
+/// none is written. `folder` may be a symbolic link; below it none is followed.
+pub fn write(folder: &Path, files: &[(String, String)], json: bool) -> Result<Outcome> {
+    let files = files.iter().map(|(path, text)| (folder.join(path), text));
+    let files: Vec<(PathBuf, &String)> = files.collect();
+    for (path, _) in &files {
+        if fs::symlink_metadata(path).is_ok() {
+            let path = path.display();
+            return Err(Refused(format!("{path} is there already; nothing was written")).into());
         }
-        Tree::holding(path)
+        let above = path.ancestors().skip(1);
+        let below = above.take_while(|above| *above != folder);
+        let is_other = |above: &&Path| fs::symlink_metadata(above).is_ok_and(|f| !f.is_dir());
+        if let Some(other) = below
+            .filter(|above| !above.as_os_str().is_empty())
+            .find(is_other)
+        {
+            let other = other.display();
+            let text = format!("{other} is no directory of its own; nothing was written");
+            return Err(Refused(text).into());
+        }
+    }
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    for (path, text) in &files {
+        Tree::new(folder)
             .write_new(path, text.as_bytes())
             .with_context(|| format!("write {}", path.display()))?;
     }
@@ -225,10 +237,23 @@ mod tests {
     #[test]
     fn what_is_there_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
-        let files = [("a", "1"), ("b", "2")].map(|(n, t)| (dir.path().join(n), t.to_owned()));
-        assert_eq!(write(&files[1..], true).unwrap(), Outcome::Passed);
-        let refused = write(&files, true).unwrap_err();
+        let files = [("a", "1"), ("b", "2")].map(|(n, t)| (n.to_owned(), t.to_owned()));
+        assert_eq!(
+            write(dir.path(), &files[1..], true).unwrap(),
+            Outcome::Passed
+        );
+        let refused = write(dir.path(), &files, true).unwrap_err();
         assert_eq!(failure::code(&refused), failure::BAD_INPUT);
-        assert!(!files[0].0.exists());
+        assert!(!dir.path().join("a").exists());
+    }
+
+    #[test]
+    fn no_example_is_written_through_a_link() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("traces")).unwrap();
+        let refused = examples(&[], true, dir.path(), true).unwrap_err();
+        assert_eq!(failure::code(&refused), failure::BAD_INPUT);
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

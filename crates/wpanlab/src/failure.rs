@@ -157,6 +157,7 @@ fn object(error: &Error, code: u8) -> Value {
             "error": diagnostics.to_string().trim_end(),
             "exit_code": code,
             "problems": problems(diagnostics, "message"),
+            "more": diagnostics.more(),
         }),
     }
 }

@@ -189,12 +189,25 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
     }
 }
 
-/// `wpanlab man`.
+/// `wpanlab man`: a page per command, written as everything is that may have something in the way.
 fn man(dir: &Path) -> Result<Outcome> {
-    let written =
-        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(<Cli>::command(), dir));
-    written.with_context(|| format!("write man pages into {}", dir.display()))?;
+    let mut command = <Cli>::command().disable_help_subcommand(true);
+    command.build();
+    std::fs::create_dir_all(dir)
+        .and_then(|()| man_pages(&command, dir))
+        .with_context(|| format!("write man pages into {}", dir.display()))?;
     Ok(Outcome::Passed)
+}
+
+fn man_pages(command: &clap::Command, dir: &Path) -> std::io::Result<()> {
+    let shown = command.get_subcommands().filter(|c| !c.is_hide_set());
+    for command in shown {
+        man_pages(command, dir)?;
+    }
+    let page = clap_mangen::Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    files::Tree::new(dir).replace(&dir.join(page.get_filename()), &text)
 }
 
 async fn node(args: NodeArgs) -> Result<Outcome> {
@@ -225,4 +238,25 @@ async fn node(args: NodeArgs) -> Result<Outcome> {
     })
     .await?;
     Ok(Outcome::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_man_page_takes_the_place_of_a_link_or_a_fifo_and_follows_none() {
+        let base = tempfile::tempdir().unwrap();
+        let (dir, precious) = (base.path().join("man"), base.path().join("precious"));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(&precious, "mine").unwrap();
+        std::os::unix::fs::symlink(&precious, dir.join("wpanlab.1")).unwrap();
+        let mode = nix::sys::stat::Mode::S_IRUSR;
+        nix::unistd::mkfifo(&dir.join("wpanlab-run.1"), mode).unwrap();
+        assert_eq!(man(&dir).unwrap(), Outcome::Passed);
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
+        for name in ["wpanlab.1", "wpanlab-run.1"] {
+            assert!(std::fs::symlink_metadata(dir.join(name)).unwrap().is_file());
+        }
+    }
 }

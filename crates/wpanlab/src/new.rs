@@ -1,25 +1,41 @@
 //! `wpanlab new`: a first topology, with comments, that runs as it is.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 
 use crate::Outcome;
 use crate::examples::{Example, write};
+use crate::failure::Refused;
 
 /// The example that a new topology begins as.
 const TEMPLATE: &str = "line";
 /// What a file without a name that a topology can have is called.
 const FALLBACK: &str = "first";
 
-/// `wpanlab new FILE`.
+/// `wpanlab new FILE`. Without an ending FILE gets one, unless it is the name of something that is there
+/// and no directory.
 pub fn new(file: &Path, json: bool) -> Result<Outcome> {
+    let is_there = fs::symlink_metadata(file).is_ok_and(|found| !found.is_dir());
     let file = match file.extension() {
-        Some(_) => file.to_owned(),
-        None => file.with_extension("yaml"),
+        None if !is_there => file.with_extension("yaml"),
+        _ => file.to_owned(),
     };
-    let files: [(PathBuf, String); 1] = [(file.clone(), text(&file))];
-    write(&files, json)
+    let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
+        return Err(Refused(format!(
+            "{}: it has no file's name in UTF-8",
+            file.display()
+        ))
+        .into());
+    };
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let folder = if folder == Path::new("") {
+        Path::new(".")
+    } else {
+        folder
+    };
+    write(folder, &[(name.to_owned(), text(&file))], json)
 }
 
 /// A topology named after `file`.
@@ -70,5 +86,17 @@ mod tests {
         assert!(dir.path().join("lab.yaml").exists());
         let refused = new(&file, true).unwrap_err();
         assert_eq!(failure::code(&refused), failure::BAD_INPUT);
+    }
+    #[test]
+    fn a_name_that_is_taken_is_refused_whatever_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("dangling");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("dangling.yaml")).unwrap();
+        for file in [&link, &link.with_extension("yaml"), Path::new("/dev/null")] {
+            let refused = new(file, true).unwrap_err();
+            assert_eq!(failure::code(&refused), failure::BAD_INPUT, "{refused:#}");
+        }
+        assert!(!Path::new("/dev/null.yaml").exists());
     }
 }

@@ -27,8 +27,9 @@ macro_rules! errln {
 /// reads any more.
 pub(crate) fn write(text: Arguments<'_>) {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_fmt(text).and_then(|()| stdout.flush());
-    match written {
+    let text = shown(text.to_string());
+    let written = stdout.write_all(text.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => errln!("wpanlab: cannot write to standard output: {error}"),
@@ -37,7 +38,25 @@ pub(crate) fn write(text: Arguments<'_>) {
 
 /// Writes to standard error, of which there is nowhere to say that it cannot be written to.
 pub(crate) fn write_error(text: Arguments<'_>) {
-    let _ = io::stderr().lock().write_fmt(text);
+    let text = shown(text.to_string());
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `text` without what a terminal would obey: names of files and what they hold are anybody's. Control
+/// characters are escaped; lines and tabs stay.
+fn shown(text: String) -> String {
+    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(obeyed) {
+        return text;
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        match obeyed(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// Writes a result as JSON, piece by piece: of a large capture it is larger than that.
@@ -55,4 +74,18 @@ pub(crate) fn json(result: &impl Serialize) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_told_text_and_nothing_that_it_obeys() {
+        assert_eq!(shown("a\tb\n\u{e9}".into()), "a\tb\n\u{e9}");
+        assert_eq!(
+            shown("\u{1b}]0;x\u{7}\r\u{9b}1m\n".into()),
+            "\\u{1b}]0;x\\u{7}\\r\\u{9b}1m\n"
+        );
+    }
 }

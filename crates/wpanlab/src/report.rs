@@ -6,17 +6,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use files::Tree;
 use report::Report;
+use rundir::written::PAGE;
 use serde_json::json;
 
 use crate::cli::{ReportArgs, RunArgs};
 use crate::failure::Refused;
 use crate::{Outcome, Say, output};
 
-/// The page that nobody names.
-const PAGE: &str = "report.html";
-
 /// Writes `report.html`, and what else was asked for.
 pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
+    for (option, file) in [("--out", &args.out), ("--junit", &args.junit)] {
+        if let Some(file) = file {
+            refuse_place(option, file, &args.dir, None)?;
+        }
+    }
     let report = Report::read(&args.dir, args.compare).map_err(|e| Refused(e.to_string()))?;
     let mut written = Written::default();
     match &args.out {
@@ -64,8 +67,52 @@ pub fn check_places(run: &Path, args: &RunArgs) -> Result<()> {
             let text = format!("{option} {file}: there is no directory {folder}");
             return Err(Refused(text).into());
         }
+        refuse_place(option, file, run, Some(&args.topology))?;
     }
     Ok(())
+}
+
+/// Refuses to write into the place of a directory, or over what was given: a file of the run or the
+/// sweep in `dir`, or the topology.
+fn refuse_place(option: &str, file: &Path, dir: &Path, topology: Option<&PathBuf>) -> Result<()> {
+    let refused = |why: &str| {
+        let text = format!("{option} {}: {why}", file.display());
+        Err(Refused(text).into())
+    };
+    if file.is_dir() || file.file_name().is_none() {
+        return refused("it is a directory, no file");
+    }
+    let place = place_of(file);
+    let is_topology = |topology: &PathBuf| {
+        let led_to = topology.canonicalize().ok();
+        place == place_of(topology) || led_to.is_some_and(|led_to| led_to == place)
+    };
+    if topology.is_some_and(is_topology) {
+        return refused("it is the topology");
+    }
+    let inside = place.strip_prefix(
+        place_of(dir)
+            .canonicalize()
+            .unwrap_or_else(|_| place_of(dir)),
+    );
+    if inside.is_ok_and(rundir::written::is_figure) {
+        return refused("the run or the sweep has that file");
+    }
+    Ok(())
+}
+
+/// Where a file is, or is to be, whatever links lead there; one that is itself a link is replaced.
+fn place_of(file: &Path) -> PathBuf {
+    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let (Some(folder), Some(name)) = (whole.parent(), whole.file_name()) else {
+        return whole;
+    };
+    // Of a folder that is still to be made those around it are there.
+    let around = folder.ancestors().find_map(|around| {
+        let rest = folder.strip_prefix(around).ok()?;
+        Some(around.canonicalize().ok()?.join(rest))
+    });
+    around.unwrap_or_else(|| folder.to_owned()).join(name)
 }
 
 /// Writes what `run --report` and `--junit` ask for of the run or sweep in `dir`.
@@ -119,6 +166,44 @@ impl Written {
     fn print(&self, say: Say) {
         for path in self.0.iter().filter(|_| !say.quiet) {
             outln!("{}", path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure;
+
+    #[test]
+    fn nothing_is_written_over_what_was_given() {
+        let base = tempfile::tempdir().unwrap();
+        let at = |name: &str| base.path().join(name);
+        fs::create_dir(at("run")).unwrap();
+        fs::write(at("x.yaml"), "").unwrap();
+        std::os::unix::fs::symlink("run", at("latest")).unwrap();
+        std::os::unix::fs::symlink("x.yaml", at("link.yaml")).unwrap();
+        for (file, dir, topology) in [
+            (Path::new("."), "run", "x.yaml"),
+            (&at("run"), "run", "x.yaml"),
+            (&at("x.yaml"), "run", "x.yaml"),
+            (&at("run/../x.yaml"), "run", "link.yaml"),
+            (&at("link.yaml"), "run", "link.yaml"),
+            (&at("run/plan.yaml"), "latest", "x.yaml"),
+            (&at("latest/result.json"), "run", "x.yaml"),
+            (&at("new/log/er1.log"), "new", "x.yaml"),
+        ] {
+            let refused = refuse_place("--report", file, &at(dir), Some(&at(topology)));
+            let refused = refused.expect_err(&file.display().to_string());
+            assert_eq!(failure::code(&refused), failure::BAD_INPUT);
+        }
+        for file in [
+            "run/report.html",
+            "run/junit.xml",
+            "page.html",
+            "new/page.html",
+        ] {
+            refuse_place("--report", &at(file), &at("run"), Some(&at("x.yaml"))).unwrap();
         }
     }
 }

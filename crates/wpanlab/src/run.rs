@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use measure::result::RunResult;
-use rundir::{RunDir, SweepDir};
+use rundir::{RunDir, SweepDir, Written};
 use serde_json::json;
 use testbed::Interrupted;
 use topology::{Assignment, Diagnostics, Loaded, Overrides, Parameter, Plan};
@@ -142,7 +142,15 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
                     Some(diagnostics) => failure::problems(diagnostics, "message"),
                     None => vec![json!({ "message": failure::text(&error) })],
                 };
-                checked.push(json!({ "topology": name, "valid": false, "problems": problems }));
+                let more = error
+                    .downcast_ref::<Diagnostics>()
+                    .map_or(0, Diagnostics::more);
+                checked.push(json!({
+                    "topology": name,
+                    "valid": false,
+                    "problems": problems,
+                    "more": more,
+                }));
             }
         }
     }
@@ -186,17 +194,16 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let how = How::choose(&args.how, &show).await?;
     let dir = make_run_dir(&plan.name, &args)?;
     keep_plan(&plan, &dir)?;
+    // A run that is killed has left a directory that is known for one.
+    made::write(&made, &dir.made())?;
     let lived = how.run(&plan, &dir, &show).await;
     if let Err(error) = lived {
         show.done();
         if !has_begun(&dir) {
             // Nothing was seen: the directory would only be in the way of the next run.
-            fs::remove_file(dir.plan())
-                .and_then(|()| fs::remove_dir(dir.root()))
-                .with_context(|| format!("remove {}", dir.root().display()))?;
+            remove_unbegun(&dir).with_context(|| format!("remove {}", dir.root().display()))?;
             return Err(error);
         }
-        made::write(&made, &dir.made())?;
         // The result says that it is not all of the run, whoever measures it.
         dir.files()
             .replace(&dir.error(), failure::text(&error).as_bytes())
@@ -209,7 +216,6 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
         }
         return Err(error.context(place));
     }
-    made::write(&made, &dir.made())?;
     let result = measure(&dir, &show).await;
     show.done();
     let result = result.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
@@ -265,11 +271,29 @@ fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
     kept.with_context(|| format!("write {}", path.display()))
 }
 
-/// Whether the live half has left anything beside the plan.
+/// Whether the live half has left anything beside what was there before it, or an earlier run could not
+/// remove.
 fn has_begun(dir: &RunDir) -> bool {
-    let plan = dir.plan();
-    let other = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.path() != plan);
-    fs::read_dir(dir.root()).is_ok_and(|mut entries| entries.any(other))
+    [
+        dir.events(),
+        dir.facts(),
+        dir.error(),
+        dir.logs(),
+        dir.captures(),
+    ]
+    .iter()
+    .any(|path| path.exists())
+}
+
+/// Removes what is in a run directory before the live half begins, and the directory if nothing else
+/// is there.
+fn remove_unbegun(dir: &RunDir) -> std::io::Result<()> {
+    dir.files().remove_file(&dir.plan())?;
+    dir.files().remove_file(&dir.made())?;
+    match fs::remove_dir(dir.root()) {
+        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Refuses places for the run and what is written beside it that cannot be those.
@@ -283,7 +307,10 @@ fn refuse_occupied(args: &RunArgs) -> Result<()> {
     let Some(root) = &args.out else {
         return Ok(());
     };
-    if is_occupied(root) && !args.force && !args.resume {
+    if is_occupied(root) && args.force {
+        return removable(root, &args.topology).map(drop);
+    }
+    if is_occupied(root) && !args.resume {
         let resume = if SweepDir::new(root).manifest().exists() {
             "--resume continues it, "
         } else {
@@ -305,7 +332,7 @@ pub fn make_run_dir(name: &str, args: &RunArgs) -> Result<RunDir> {
         return Ok(RunDir::new(root));
     };
     if is_occupied(root) {
-        remove_run(root)?;
+        remove_run(root, &args.topology)?;
     }
     fs::create_dir_all(root).with_context(|| format!("create {}", root.display()))?;
     Ok(RunDir::new(root))
@@ -316,17 +343,38 @@ pub fn is_occupied(root: &Path) -> bool {
     fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Removes an earlier run, and refuses to remove anything else.
-fn remove_run(root: &Path) -> Result<()> {
-    if !RunDir::new(root).plan().exists() && !SweepDir::new(root).manifest().exists() {
-        let text = format!(
-            "{} is no run directory (it has no plan.yaml, and no {}): not removed",
-            root.display(),
+/// What an earlier run or sweep wrote into `root`, if that may be removed to run `topology` there.
+fn removable(root: &Path, topology: &Path) -> Result<Written> {
+    let refused = |why: &str| Refused(format!("{} {why}: not removed", root.display()));
+    let place = root.display().to_string();
+    let whole = root.canonicalize().with_context(|| place.clone())?;
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    if here.is_ok_and(|here| here.starts_with(&whole)) {
+        return Err(refused("is the working directory, or holds it").into());
+    }
+    if (topology.canonicalize()).is_ok_and(|topology| topology.starts_with(&whole)) {
+        return Err(refused("holds the topology").into());
+    }
+    let Some(written) = Written::by_run_or_sweep(root).with_context(|| place)? else {
+        let why = format!(
+            "is no run directory (it has no plan.yaml, and no {}, with a made.json beside it)",
             SweepDir::MANIFEST
         );
-        return Err(Refused(text).into());
+        return Err(refused(&why).into());
+    };
+    match written.in_the_way() {
+        Some(path) => Err(refused(&format!("is not as a run left it ({})", path.display())).into()),
+        None => Ok(written),
     }
-    fs::remove_dir_all(root).with_context(|| format!("remove {}", root.display()))
+}
+
+/// Removes what an earlier run or sweep wrote into `root`, and names what stays there.
+fn remove_run(root: &Path, topology: &Path) -> Result<()> {
+    let removed = removable(root, topology)?.remove();
+    for path in removed.with_context(|| format!("remove {}", root.display()))? {
+        errln!("wpanlab: {} is not of a run: it stays", path.display());
+    }
+    Ok(())
 }
 
 /// One line each, however many interfaces there are.
@@ -367,13 +415,35 @@ mod tests {
     #[test]
     fn force_removes_runs_only() {
         let base = tempfile::tempdir().unwrap();
-        fs::write(base.path().join("precious"), "x").unwrap();
-        assert!(
-            remove_run(base.path())
-                .unwrap_err()
-                .to_string()
-                .contains("no run directory")
-        );
-        assert!(base.path().join("precious").exists());
+        let (root, topology) = (base.path().join("run"), base.path().join("x.yaml"));
+        let refused = |why: &str| {
+            let error = remove_run(&root, &topology).unwrap_err();
+            assert_eq!(failure::code(&error), failure::BAD_INPUT);
+            assert!(failure::text(&error).contains(why), "{error:#}");
+        };
+        fs::create_dir(&root).unwrap();
+        for name in ["precious", "plan.yaml"] {
+            fs::write(root.join(name), "x").unwrap();
+            refused("no run directory");
+        }
+        made::write(&made::now(None), &root.join("made.json")).unwrap();
+        fs::write(root.join("x.yaml"), "x").unwrap();
+        std::os::unix::fs::symlink("run/x.yaml", &topology).unwrap();
+        refused("holds the topology");
+        fs::remove_file(&topology).unwrap();
+        remove_run(&root, &topology).unwrap();
+        assert!(root.join("precious").exists() && root.join("x.yaml").exists());
+        assert!(!root.join("plan.yaml").exists() && !root.join("made.json").exists());
+    }
+
+    #[test]
+    fn force_never_removes_from_the_working_directory_or_one_around_it() {
+        for root in [".", "..", "/", "../wpanlab"] {
+            let error = remove_run(Path::new(root), Path::new("/x.yaml")).unwrap_err();
+            assert!(
+                failure::text(&error).contains("working directory"),
+                "{root}"
+            );
+        }
     }
 }

@@ -7,7 +7,6 @@
 //! | [`journal`] | `runs.jsonl`: which runs are done |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::BufReader;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -15,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Error, Result, bail};
 use measure::distribution::{Distribution, Origin, Row, table};
-use rundir::{RunDir, SweepDir};
+use rundir::{RunDir, SweepDir, Written};
 use testbed::Signals;
 use tokio::task::{JoinSet, LocalSet};
 use topology::{Assignment, Parameter, Plan};
@@ -244,12 +243,10 @@ impl Sweep<'_> {
 
 /// Makes the directory of a run, without what an interrupted sweep left of it.
 fn make_anew(sweep: &SweepDir, dir: &RunDir) -> Result<()> {
-    let root = dir.root();
-    let make = || sweep.files().make_folder(root);
-    make()
-        .and_then(|()| fs::remove_dir_all(root))
-        .and_then(|()| make())
-        .with_context(|| format!("create {}", root.display()))
+    let made = sweep.files().make_folder(dir.root());
+    made.and_then(|()| Written::by_run(dir)?.remove())
+        .map(drop)
+        .with_context(|| format!("create {}", dir.root().display()))
 }
 
 async fn measured(
@@ -272,8 +269,8 @@ async fn measured(
         .with_context(|| path.display().to_string())?;
     let events = rundir::event::read_all(BufReader::new(events))?;
     if !args.captures {
-        let captures = dir.captures();
-        fs::remove_dir_all(&captures).with_context(|| format!("remove {}", captures.display()))?;
+        let removed = Written::captures(dir).and_then(Written::remove);
+        removed.with_context(|| format!("remove {}", dir.captures().display()))?;
     }
     Ok(Row::of(origin.clone(), &plan, &events, &result))
 }

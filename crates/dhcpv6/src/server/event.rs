@@ -45,6 +45,14 @@ pub enum Event {
         /// The client.
         duid: Duid,
     },
+    /// A client that has [`super::MAX_LEASES`] addresses of a pool asked for another one, and was
+    /// answered NoAddrsAvail.
+    Refused {
+        /// The pool of its link.
+        pool: Pool,
+        /// The client.
+        duid: Duid,
+    },
     /// A lease's valid lifetime has passed.
     Expired {
         /// The address.

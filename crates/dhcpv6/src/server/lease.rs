@@ -56,23 +56,42 @@ impl Leases {
         if let Some(address) = self.find(holder) {
             return Some(address);
         }
-        let first = u128::from(pool.first);
-        // One less than the pool's size, which may be 2^128.
-        let last = u128::from(pool.last) - first;
-        let mut offset = match last.checked_add(1) {
-            Some(size) => u128::from(place(holder)) % size,
-            None => u128::from(place(holder)),
+        let (first, last) = (u128::from(pool.first), u128::from(pool.last));
+        let place = u128::from(place(holder));
+        // The pool's size may be 2^128.
+        let start = match (last - first).checked_add(1) {
+            Some(size) => first + place % size,
+            None => place,
         };
-        // Among one more than are taken, one is free, unless the pool has no more.
-        let tries = last.min(self.taken.len() as u128);
-        for _ in 0..=tries {
-            let address = Ipv6Addr::from(first + offset);
-            if !self.taken.contains_key(&address) {
-                return Some(address);
+        let before = || self.first_free(first, start.checked_sub(1).filter(|end| *end >= first)?);
+        self.first_free(start, last).or_else(before)
+    }
+
+    /// The first address from `from` to `to` that is free.
+    fn first_free(&self, from: u128, to: u128) -> Option<Ipv6Addr> {
+        let mut next = from;
+        let taken = (self.taken).range(Ipv6Addr::from(from)..=Ipv6Addr::from(to));
+        for (address, _) in taken {
+            if u128::from(*address) != next {
+                return Some(next.into());
             }
-            offset = if offset == last { 0 } else { offset + 1 };
+            next = next.checked_add(1)?;
         }
-        None
+        (next <= to).then(|| next.into())
+    }
+
+    /// How many addresses of a pool the client of `holder` has for all of its associations.
+    pub fn held_by_client(&self, holder: &Holder) -> usize {
+        let first = Holder {
+            iaid: 0,
+            pool: 0,
+            ..holder.clone()
+        };
+        let of_client = (self.held).range(first..);
+        let of_client = of_client.take_while(|(held, _)| held.duid == holder.duid);
+        of_client
+            .filter(|(held, _)| held.pool == holder.pool)
+            .count()
     }
 
     /// Gives `address`, which [`Leases::propose`] returned, to `holder` until then.
@@ -201,6 +220,32 @@ mod tests {
             last: Ipv6Addr::from(u128::MAX),
         };
         assert!(Leases::default().propose(&holder(1), &pool).is_some());
+    }
+
+    #[test]
+    fn a_pool_is_given_out_to_its_last_address_from_any_place() {
+        let pool = pool(300);
+        let mut leases = Leases::default();
+        for client in 0..=u8::MAX {
+            let address = leases.propose(&holder(client), &pool).unwrap();
+            leases.give(holder(client), address, SimTime::FAR_FUTURE);
+        }
+        for iaid in 2..46 {
+            let other = Holder { iaid, ..holder(1) };
+            let address = leases.propose(&other, &pool).unwrap();
+            leases.give(other, address, SimTime::FAR_FUTURE);
+        }
+        let other = Holder {
+            iaid: 99,
+            ..holder(7)
+        };
+        assert_eq!(
+            (leases.taken.len(), leases.propose(&other, &pool)),
+            (300, None)
+        );
+        assert_eq!(leases.held_by_client(&holder(1)), 45);
+        let freed = leases.release(&holder(200)).unwrap();
+        assert_eq!(leases.propose(&other, &pool), Some(freed));
     }
 
     #[test]

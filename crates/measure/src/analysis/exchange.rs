@@ -307,11 +307,9 @@ impl Exchange {
     /// Where to it was sent, each address once.
     pub fn destinations(&self) -> Vec<SocketAddr> {
         let mut addresses = vec![self.ends.to];
-        for to in self.again().iter().map(|t| t.to) {
-            if !addresses.contains(&to) {
-                addresses.push(to);
-            }
-        }
+        let mut seen = HashSet::from([self.ends.to]);
+        let again = self.again().iter().map(|t| t.to);
+        addresses.extend(again.filter(|to| seen.insert(*to)));
         addresses
     }
 }
@@ -381,8 +379,8 @@ impl Exchange {
         }
     }
 
-    /// `later` is the same request, sent again to another address.
-    pub(super) fn join(&mut self, later: &Exchange, all: &mut AllEnds) {
+    /// `later` is the same request, sent again to another address; it is of no use any more.
+    pub(super) fn join(&mut self, later: &mut Exchange, all: &mut AllEnds) {
         let mut sent: Vec<Transmission> = self.transmissions().collect();
         sent.extend(later.transmissions());
         sent.sort_by_key(|t| t.time);
@@ -394,7 +392,7 @@ impl Exchange {
         self.ends = all.one(ends);
         self.sent = sent[0].time;
         (self.received, self.answer_id) = (later.received, later.answer_id);
-        let of_later = later.rare.as_deref().cloned().unwrap_or_default();
+        let of_later = later.rare.take().map_or_else(Rare::default, |rare| *rare);
         let rare = self.rare();
         rare.again = sent.split_off(1);
         rare.acknowledged = of_later.acknowledged;

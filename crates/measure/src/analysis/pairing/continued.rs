@@ -10,6 +10,10 @@ use std::net::SocketAddr;
 
 use super::Pairing;
 
+/// Nobody sends a request as often while a node moves; who has sent it to as many addresses asks as many
+/// nodes.
+const MOST_SENT: usize = 64;
+
 impl Pairing<'_> {
     /// Joins them to those that they continue; returns which.
     pub(super) fn join_continued(&mut self) -> Vec<usize> {
@@ -24,7 +28,8 @@ impl Pairing<'_> {
         let mut joined = Vec::new();
         // The last first: of one that was sent to a third address both are joined to the first.
         for (from, to) in std::mem::take(&mut self.continued).into_iter().rev() {
-            if self.is_continued(from, to, &asked) {
+            let often = self.exchanges[to].retransmissions() >= MOST_SENT;
+            if !often && self.is_continued(from, to, &asked) {
                 self.join(from, to);
                 joined.push(to);
             }
@@ -65,7 +70,8 @@ impl Pairing<'_> {
     }
 
     fn join(&mut self, from: usize, to: usize) {
-        let after = self.exchanges[to].clone();
-        self.exchanges[from].join(&after, &mut self.ends);
+        // What begins later stands later.
+        let (before, after) = self.exchanges.split_at_mut(to);
+        before[from].join(&mut after[0], &mut self.ends);
     }
 }
