@@ -173,7 +173,9 @@ impl Wmms {
                 if entry.sleep_ends.is_none() {
                     self.hold_ends.set(p_addr, now + MAX_HOLD);
                 }
-                self.away.leaves(p_addr, entry.t_addr);
+                if let Some(place) = self.place_of(p_addr) {
+                    self.away.leaves(p_addr, place);
+                }
                 let all = entry.extra.correspondents.iter().collect();
                 self.unserved.insert(p_addr, all);
             } else if entry.extra.telling && entry.lifetime_ends > now {
@@ -397,15 +399,18 @@ impl Wmms {
         lifetime: Lifetime,
         sequence: Option<Sequence>,
     ) -> BTreeSet<SocketAddrV6> {
-        let former = self.mmt.get(p_addr).map(|entry| entry.t_addr);
+        let former = self.place_of(p_addr);
+        let is_there = self.is_there(*from.ip(), t_addr);
         let known = self.correspondents(p_addr);
         let mut unserved = self.forget_forwards(p_addr);
         unserved.retain(|correspondent| known.contains(correspondent));
         unserved.extend(known.iter().filter(|known| self.away.is_at(*known.ip())));
         self.mmt.bind(now, p_addr, t_addr, lifetime, *from.ip());
         self.mmt.set_sequence(p_addr, sequence);
+        let present = SocketAddrV6::new(t_addr, from.port(), 0, 0);
         match former {
-            Some(former) if former != t_addr => self.correspondent_moves(now, former, t_addr),
+            _ if !is_there => {}
+            Some(former) if former != t_addr => self.correspondent_moves(now, former, present),
             _ => self.correspondent_is_back(now, t_addr),
         }
         self.correspondent_returns(now, p_addr);

@@ -176,8 +176,9 @@ fn correspondents_that_move_are_found_and_counted_where_they_are() {
     mmt.add_correspondent(P2, here).unwrap();
     mmt.add_correspondent(P2, there).unwrap();
     mmt.take_changes();
-    let moved = mmt.move_correspondents(*here.ip(), T2);
-    assert_eq!(moved, [(P1, here), (P2, here)]);
+    assert_eq!(mmt.move_correspondents(*here.ip(), T2, Some(7)), []);
+    let moved = mmt.move_correspondents(*here.ip(), T2, None);
+    assert_eq!(moved, [(P1, here, true), (P2, here, true)]);
     assert!(mmt.take_changes().into_iter().eq([P1, P2]), "to be saved");
     assert!(mmt.asked_by(*here.ip()).is_empty());
     assert!(mmt.asked_by(T2).into_iter().eq([P1, P2]));

@@ -40,7 +40,9 @@ impl Wmms {
             let response = self.refuse(Limit::HoldsPerSource);
             return self.endpoint.respond(now, exchange, response);
         }
-        let was_held = self.mmt.get(p_addr).is_some_and(|entry| entry.held);
+        let entry = self.mmt.get(p_addr);
+        let was_held = entry.is_some_and(|entry| entry.held);
+        let is_own = entry.is_some_and(|entry| self.is_there(*from.ip(), entry.t_addr));
         if !self.mmt.hold(now, p_addr, sleep) {
             let response = resource::unknown_node(p_addr);
             return self.endpoint.respond(now, exchange, response);
@@ -75,7 +77,9 @@ impl Wmms {
             None => self.hold_ends.set(p_addr, now + MAX_HOLD),
             Some(_) => self.hold_ends.clear(p_addr),
         }
-        self.correspondent_leaves(now, p_addr);
+        if is_own {
+            self.correspondent_leaves(now, p_addr);
+        }
         self.answer_hold_if_told(now, p_addr);
     }
 
