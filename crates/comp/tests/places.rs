@@ -6,7 +6,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use coap::Code;
 use comp::codec::{Command, Lifetime};
-use comp::{BindingMode, Sequence};
+use comp::{BindingMode, Removal, Sequence, node};
 use handover::Mobility;
 use support::{Net, P, Setup, T1, T2, W, at, client_address, socket};
 
@@ -133,4 +133,119 @@ fn who_takes_a_client_gives_it_nothing_of_its_own_at_other_ports() {
 /// Where client 0 takes the node to be.
 fn known_at(net: &Net) -> Ipv6Addr {
     net.clients[0].client().lbc().get(P).expect("known").t_addr
+}
+
+/// What the node says of others who spoke for it.
+fn contests(net: &Net) -> Vec<Removal> {
+    let removal = |(_, event): &(_, node::Event)| match event {
+        node::Event::Contested { removal } => Some(*removal),
+        _ => None,
+    };
+    net.node_events.iter().filter_map(removal).collect()
+}
+
+/// A stranger says this of the node under the next number.
+fn speak(net: &mut Net, command: &Command) -> Option<Code> {
+    let request = net.newer(W, command);
+    let answer = net.ask(socket(stranger(1)), W, request);
+    answer.map(|response| response.code)
+}
+
+const fn update(t_addr: Ipv6Addr, lifetime: u16) -> Command {
+    Command::BindingUpdate {
+        p_addr: P,
+        t_addr,
+        lifetime: Lifetime(lifetime),
+    }
+}
+
+#[test]
+fn a_node_that_somebody_puts_on_hold_or_to_sleep_hears_of_it_and_is_back() {
+    for sleep in [None, Some(comp::codec::MAX_SLEEP)] {
+        let mut net = asked(BindingMode::Direct);
+        speak(&mut net, &Command::Hold { p_addr: P, sleep });
+        net.run_until(1200);
+        assert_eq!(contests(&net), [Removal::HeldByAnother], "{sleep:?}");
+        assert!(!net.wmms.mmt().get(P).unwrap().held);
+        net.get(0);
+        net.run_until(1300);
+        assert_eq!(net.answered(), 2, "{sleep:?}");
+    }
+}
+
+#[test]
+fn a_node_that_is_put_on_hold_and_taken_at_once_hears_of_it_and_is_back() {
+    let mut net = asked(BindingMode::Relayed);
+    // What it is told of the hold is lost.
+    net.cut = Box::new(|_, d| *d.to.ip() == T1 && d.message().options.get(2053) == Some(&[1]));
+    speak(&mut net, &hold(P));
+    assert_eq!(
+        speak(&mut net, &update(stranger(1), 600)),
+        Some(Code::CHANGED)
+    );
+    net.run_until(1200);
+    assert_eq!(contests(&net), [Removal::TakenByAnother]);
+    assert_eq!(net.wmms.mmt().get(P).unwrap().t_addr, T1);
+    assert_eq!(known_at(&net), T1);
+}
+
+#[test]
+fn a_node_whose_lifetime_somebody_shortens_hears_of_it_and_lives_on() {
+    let mut net = asked(BindingMode::Direct);
+    assert_eq!(speak(&mut net, &update(T1, 1)), Some(Code::CHANGED));
+    net.run_until(5000);
+    assert_eq!(contests(&net), [Removal::TakenByAnother]);
+    assert_eq!(net.wmms.mmt().get(P).unwrap().t_addr, T1);
+}
+
+#[test]
+fn a_node_that_speaks_from_another_address_than_its_own_contests_nothing() {
+    let mut net = asked(BindingMode::Direct);
+    let number = net.wmms.mmt().sequence(P).expect("it counts");
+    // As if the node had said it.
+    let own = Sequence(number.0);
+    let request = update(T1, 600).numbered(Some(own));
+    net.ask(socket(W), T1, request);
+    net.run_until(1200);
+    assert_eq!(contests(&net), []);
+}
+
+#[test]
+fn an_address_that_has_shown_nothing_gets_one_message_for_each_that_names_it() {
+    let mut net = asked(BindingMode::Direct);
+    let (victim, own) = (stranger(0x99), stranger(2));
+    for n in 0..10 {
+        code(&mut net, stranger(1), &registration(own, victim));
+        code(&mut net, stranger(1), &registration(own, stranger(20 + n)));
+    }
+    code(&mut net, stranger(1), &registration(own, victim));
+    code(&mut net, stranger(1), &hold(own));
+    code(
+        &mut net,
+        stranger(1),
+        &Command::Deregistration { p_addr: own },
+    );
+    net.run_until(200_000);
+    assert_eq!(told(&net, victim), 12);
+    let to_it = net.sent.iter().filter(|(_, d)| *d.to.ip() == victim);
+    assert!(
+        to_it
+            .into_iter()
+            .all(|(_, d)| d.message().kind == coap::Kind::NonConfirmable)
+    );
+}
+
+#[test]
+fn the_wmms_is_no_place_for_a_node() {
+    let mut net = asked(BindingMode::Direct);
+    let fresh = Net::new(Setup {
+        strangers: true,
+        ..Setup::default()
+    });
+    net.wmms = fresh.wmms.at(W);
+    let own = stranger(2);
+    let refused = code(&mut net, stranger(1), &registration(own, W));
+    assert_eq!(refused, Some(Code::BAD_REQUEST));
+    let taken = code(&mut net, stranger(1), &registration(own, stranger(1)));
+    assert_eq!(taken, Some(Code::CREATED));
 }

@@ -157,6 +157,11 @@ impl Endpoint {
         (self.exchanges.get(&exchange)).is_none_or(|exchange| exchange.asker.proven)
     }
 
+    /// Whether somebody at `address` has shown, within the hour, that it gets what is sent there.
+    pub fn has_proved(&self, now: SimTime, address: SocketAddrV6) -> bool {
+        self.sources.believes(now, address)
+    }
+
     /// Answers a peer's request 4.01 with an Echo option: it is to come again and show that its
     /// source is where it says (RFC 9175 §2.3).
     pub fn challenge(&mut self, now: SimTime, exchange: ExchangeId) {

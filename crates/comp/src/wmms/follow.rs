@@ -39,6 +39,11 @@ impl Away {
         self.at.entry(t_addr).or_default().nodes.insert(p_addr);
     }
 
+    /// Whether `p_addr` is on hold.
+    pub(super) fn has_left(&self, p_addr: Ipv6Addr) -> bool {
+        self.places.contains_key(&p_addr)
+    }
+
     /// Whether a node at `t_addr` is on hold.
     pub(super) fn is_at(&self, t_addr: Ipv6Addr) -> bool {
         self.at.contains_key(&t_addr)

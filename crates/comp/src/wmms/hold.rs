@@ -43,6 +43,7 @@ impl Wmms {
         let entry = self.mmt.get(p_addr);
         let was_held = entry.is_some_and(|entry| entry.held);
         let is_own = entry.is_some_and(|entry| self.is_there(*from.ip(), entry.t_addr));
+        let notice = self.overheard(now, from, p_addr, None);
         if !self.mmt.hold(now, p_addr, sleep) {
             let response = resource::unknown_node(p_addr);
             return self.endpoint.respond(now, exchange, response);
@@ -77,9 +78,11 @@ impl Wmms {
             None => self.hold_ends.set(p_addr, now + MAX_HOLD),
             Some(_) => self.hold_ends.clear(p_addr),
         }
-        if is_own {
-            self.correspondent_leaves(now, p_addr);
+        match is_own {
+            true => self.correspondent_leaves(now, p_addr),
+            false => self.correspondent_returns(now, p_addr),
         }
+        self.give_notice(now, p_addr, notice, &command);
         self.answer_hold_if_told(now, p_addr);
     }
 
