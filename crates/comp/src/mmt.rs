@@ -236,7 +236,9 @@ impl Mmt {
 
     /// Remembers who discovered `p_addr`. Where there is no room, who asked longest ago leaves: at
     /// an address with [`MAX_PORTS`] of them one of those, in a full list one at whose address
-    /// nobody has registered. Strangers so displace each other, and no node that the WMMS knows.
+    /// nobody has registered, and where all are registered one of the network that has most.
+    /// Strangers so displace each other, and no node that the WMMS knows; and whoever registers
+    /// all addresses of a network displaces its own.
     ///
     /// # Errors
     /// The limit that does not allow it; a known correspondent is welcome always.
@@ -259,7 +261,8 @@ impl Mmt {
             (count, idlest @ Some(_)) if count >= MAX_PORTS => idlest,
             _ if known.len() < self.limits.correspondents_per_node as usize => None,
             _ => {
-                let (_, idlest) = known.idlest(|ip| !self.knows(ip));
+                let (_, stranger) = known.idlest(|ip| !self.knows(ip));
+                let idlest = stranger.or_else(|| known.idlest_of_crowd());
                 Some(idlest.ok_or(Limit::CorrespondentsPerNode)?)
             }
         };
