@@ -199,6 +199,17 @@ fn a_node_whose_lifetime_somebody_shortens_hears_of_it_and_lives_on() {
 }
 
 #[test]
+fn a_node_that_is_moved_from_its_own_address_hears_of_it_and_is_back() {
+    let mut net = asked(BindingMode::Direct);
+    // By somebody who forges it, within the hour for which it is believed.
+    let request = net.newer(W, &update(stranger(1), 600));
+    net.ask(socket(T1), W, request);
+    net.run_until(1200);
+    assert_eq!(contests(&net), [Removal::TakenByAnother]);
+    assert_eq!(net.wmms.mmt().get(P).unwrap().t_addr, T1);
+}
+
+#[test]
 fn a_node_that_speaks_from_another_address_than_its_own_contests_nothing() {
     let mut net = asked(BindingMode::Direct);
     let number = net.wmms.mmt().sequence(P).expect("it counts");

@@ -24,9 +24,10 @@ pub(super) struct Notice {
 }
 
 impl Wmms {
-    /// Whether a node is to hear what `from` says of it, at its T_Addr as it is before. Not if it has
-    /// said from there, by a hold, that it leaves, and `from` is `present`, where it is now; a sleep is
-    /// no such hold.
+    /// Whether a node is to hear what `from` says of it, at its T_Addr as it is before. Not if `from` is
+    /// there, unless it says that the node is elsewhere, at `present`: a node says so from its new
+    /// address. Nor if it has said, by a hold from there, that it leaves, and `from` is where it is
+    /// now; a sleep is no such hold.
     pub(super) fn overheard(
         &self,
         now: SimTime,
@@ -37,7 +38,9 @@ impl Wmms {
         let entry = self.mmt.get(p_addr)?;
         let source = *from.ip();
         let left = self.away.has_left(p_addr) && entry.sleep_ends.is_none();
-        if self.is_there(source, entry.t_addr) || left && present == Some(source) {
+        let is_own = source == entry.t_addr && present.is_none_or(|present| present == source);
+        let is_expected = is_own || left && present == Some(source);
+        if !self.config.coap.verify_sources || is_expected {
             return None;
         }
         let to = SocketAddrV6::new(entry.t_addr, PORT, 0, 0);
