@@ -27,6 +27,8 @@ pub enum Removal {
     DeregisteredByAnother,
     /// Somebody else told the WMMS where the node is.
     TakenByAnother,
+    /// Somebody else told the WMMS that the node cannot receive.
+    HeldByAnother,
     /// The hold on the node outlasted the client's patience: its state is doubtful.
     HoldOverdue,
 }
@@ -41,6 +43,7 @@ impl Removal {
             Removal::NoAnswer => "no answer",
             Removal::DeregisteredByAnother => "deregistered by somebody else",
             Removal::TakenByAnother => "taken by somebody else",
+            Removal::HeldByAnother => "put on hold by somebody else",
             Removal::HoldOverdue => "hold overdue",
         }
     }

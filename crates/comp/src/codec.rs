@@ -228,6 +228,16 @@ impl Command {
         }
     }
 
+    /// Whether it says that its node is at `address`.
+    pub(crate) fn is_at(&self, address: Ipv6Addr) -> bool {
+        match self {
+            Command::BindingUpdate { t_addr, .. } | Command::Registration { t_addr, .. } => {
+                *t_addr == address
+            }
+            _ => false,
+        }
+    }
+
     /// Whom it is about.
     pub const fn p_addr(&self) -> Ipv6Addr {
         match self {

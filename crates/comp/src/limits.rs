@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv6Addr;
 
+pub(crate) use coap::endpoint::network;
 use coap::message::option;
 use coap::{Code, Response};
 
@@ -24,8 +25,7 @@ pub struct Limits {
     /// Entries that one source registered or bound last.
     pub entries_per_source: u32,
     /// Correspondents of one node. One more takes the place of a stranger's, the one who asked
-    /// longest ago; where all are nodes of the table it is refused, because an answered hold promises
-    /// that every correspondent was told.
+    /// longest ago; where all are nodes of the table, of one of the network that has most.
     pub correspondents_per_node: u32,
     /// Nodes of which one source is a correspondent, counted once for each of its ports, of which a
     /// node has [`MAX_PORTS`](crate::mmt::MAX_PORTS). It also bounds what can wait to be passed on to that source: one request per node.
@@ -40,15 +40,6 @@ impl Limits {
     pub(crate) fn entries_per_network(&self) -> u32 {
         (self.entries / 4).max(self.entries_per_source)
     }
-}
-
-/// The network of an address: its /64, of an IPv4-mapped one its /24.
-pub(crate) fn network(address: Ipv6Addr) -> Ipv6Addr {
-    let host_bits = match address.to_ipv4_mapped() {
-        Some(_) => 8,
-        None => 64,
-    };
-    Ipv6Addr::from_bits(address.to_bits() >> host_bits << host_bits)
 }
 
 impl Default for Limits {

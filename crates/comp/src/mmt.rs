@@ -236,7 +236,9 @@ impl Mmt {
 
     /// Remembers who discovered `p_addr`. Where there is no room, who asked longest ago leaves: at
     /// an address with [`MAX_PORTS`] of them one of those, in a full list one at whose address
-    /// nobody has registered. Strangers so displace each other, and no node that the WMMS knows.
+    /// nobody has registered, and where all are registered one of the network that has most.
+    /// Strangers so displace each other, and no node that the WMMS knows; and whoever registers
+    /// all addresses of a network displaces its own.
     ///
     /// # Errors
     /// The limit that does not allow it; a known correspondent is welcome always.
@@ -259,7 +261,8 @@ impl Mmt {
             (count, idlest @ Some(_)) if count >= MAX_PORTS => idlest,
             _ if known.len() < self.limits.correspondents_per_node as usize => None,
             _ => {
-                let (_, idlest) = known.idlest(|ip| !self.knows(ip));
+                let (_, stranger) = known.idlest(|ip| !self.knows(ip));
+                let idlest = stranger.or_else(|| known.idlest_of_crowd());
                 Some(idlest.ok_or(Limit::CorrespondentsPerNode)?)
             }
         };
@@ -294,13 +297,15 @@ impl Mmt {
         self.asked.by(address)
     }
 
-    /// Who was at `former` is at `present` now, as a correspondent of any node; no limit applies.
-    /// Returns the nodes, each with the correspondent as it was.
+    /// Who was at `former`, at one port or at all, is at `present` now, as a correspondent of any
+    /// node: as long as the limits of that address allow, otherwise it is none any more. Returns
+    /// the nodes, each with the correspondent as it was and whether it still is one.
     pub(crate) fn move_correspondents(
         &mut self,
         former: Ipv6Addr,
         present: Ipv6Addr,
-    ) -> Vec<(Ipv6Addr, SocketAddrV6)> {
+        port: Option<u16>,
+    ) -> Vec<(Ipv6Addr, SocketAddrV6, bool)> {
         let mut moved = Vec::new();
         for p_addr in self.asked_by(former) {
             let of = self
@@ -309,19 +314,31 @@ impl Mmt {
                 .map(|entry| &entry.extra.correspondents);
             let there: Vec<SocketAddrV6> = (of.into_iter().flat_map(Correspondents::iter))
                 .filter(|correspondent| *correspondent.ip() == former)
+                .filter(|correspondent| port.is_none_or(|port| correspondent.port() == port))
                 .collect();
             for correspondent in there {
                 self.remove_correspondent(p_addr, correspondent);
                 let mut here = correspondent;
                 here.set_ip(present);
-                let new = self.change(p_addr, |talk| talk.correspondents.insert(here));
-                if new == Some(true) {
+                let there = self.table.get(p_addr).map(|e| &e.extra.correspondents);
+                let known = there.is_some_and(|there| there.contains(here));
+                let room = !known && self.has_room_at(p_addr, present);
+                if room {
+                    self.change(p_addr, |talk| talk.correspondents.insert(here));
                     self.asked.insert(present, p_addr);
                 }
-                moved.push((p_addr, correspondent));
+                moved.push((p_addr, correspondent, known || room));
             }
         }
         moved
+    }
+
+    /// Whether one more at `address` may be a correspondent of `p_addr`.
+    fn has_room_at(&self, p_addr: Ipv6Addr, address: Ipv6Addr) -> bool {
+        let entry = self.table.get(p_addr);
+        let there = entry.map_or(0, |e| e.extra.correspondents.idlest(|ip| ip == address).0);
+        let asked = self.asked.count(address);
+        there < MAX_PORTS && asked < self.limits.discoveries_per_source as usize
     }
 
     /// Whether a message about `p_addr` with this number may change the table:

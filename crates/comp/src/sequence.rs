@@ -52,6 +52,11 @@ impl Counter {
         self.0.is_some_and(|count| !count.is_newer_than(last))
     }
 
+    /// Whether this count has not reached `last`: somebody else has counted on.
+    pub(crate) fn is_passed_by(&self, last: Sequence) -> bool {
+        self.0.is_none_or(|count| last.is_newer_than(count))
+    }
+
     /// A peer accepted `last` of this node. False, and nothing changes, if the count is ahead of
     /// that: then the refused message was merely overtaken by a later one.
     pub(crate) fn overtake(&mut self, last: Sequence) -> bool {

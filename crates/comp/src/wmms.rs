@@ -31,6 +31,7 @@
 mod follow;
 mod forward;
 mod hold;
+mod notice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -92,6 +93,8 @@ pub struct Wmms {
     unserved: BTreeMap<Ipv6Addr, BTreeSet<SocketAddrV6>>,
     /// Nodes on hold, which may be correspondents of others.
     away: Away,
+    /// Where this server is: no node is there.
+    address: Option<Ipv6Addr>,
     refusals: BTreeMap<Limit, u64>,
     events: VecDeque<BindingEvent>,
 }
@@ -111,6 +114,7 @@ impl Wmms {
             holds_of: Shares::new(),
             unserved: BTreeMap::new(),
             away: Away::default(),
+            address: None,
             refusals: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -120,6 +124,14 @@ impl Wmms {
     pub fn with_protection(self, protection: impl Protection) -> Wmms {
         Wmms {
             endpoint: self.endpoint.with_protection(protection),
+            ..self
+        }
+    }
+
+    /// The same server, which knows its address: among strangers it refuses it as a T_Addr.
+    pub fn at(self, address: Ipv6Addr) -> Wmms {
+        Wmms {
+            address: Some(address),
             ..self
         }
     }
@@ -173,7 +185,9 @@ impl Wmms {
                 if entry.sleep_ends.is_none() {
                     self.hold_ends.set(p_addr, now + MAX_HOLD);
                 }
-                self.away.leaves(p_addr, entry.t_addr);
+                if let Some(place) = self.place_of(p_addr) {
+                    self.away.leaves(p_addr, place);
+                }
                 let all = entry.extra.correspondents.iter().collect();
                 self.unserved.insert(p_addr, all);
             } else if entry.extra.telling && entry.lifetime_ends > now {
@@ -260,6 +274,10 @@ impl Wmms {
         request: &Request,
     ) -> Result<(Command, Option<Sequence>), Response> {
         let (command, sequence) = resource::command(request)?;
+        if self.config.coap.verify_sources && self.address.is_some_and(|own| command.is_at(own)) {
+            let text = "option 2050 (Temporary address) is that of this server";
+            return Err(Response::diagnostic(Code::BAD_REQUEST, text));
+        }
         self.expire_of(now, command.p_addr());
         if !matches!(command, Command::Discovery { .. }) {
             (self.mmt.check_order(command.p_addr(), sequence)).map_err(codec::outdated_response)?;
@@ -328,16 +346,16 @@ impl Wmms {
         if let Err(limit) = self.mmt.admits(p_addr, *from.ip()) {
             return self.refuse(limit);
         }
-        let left = self.left_without_a_word(p_addr, t_addr);
+        let notice = self.overheard(now, from, p_addr, Some(t_addr));
         let restarted =
             (self.mmt.get(p_addr)).is_some_and(|entry| entry.held || entry.t_addr != t_addr);
         let unserved = self.update(now, from, p_addr, t_addr, lifetime, sequence);
-        let mut told = match restarted {
+        let told = match restarted {
             true => self.correspondents(p_addr),
             false => unserved,
         };
-        told.extend(left);
-        self.forward_binding(now, p_addr, t_addr, lifetime, told);
+        let command = self.forward_binding(now, p_addr, t_addr, lifetime, told);
+        self.give_notice(now, p_addr, notice, &command);
         self.events
             .push_back(BindingEvent::Registered { p_addr, t_addr });
         Response::new(Code::CREATED)
@@ -360,30 +378,21 @@ impl Wmms {
             return self.deregister(now, from, p_addr, Removal::LifetimeZero, Code::CHANGED);
         }
         let changed = entry.held || entry.t_addr != t_addr;
-        let left = self.left_without_a_word(p_addr, t_addr);
+        let notice = self.overheard(now, from, p_addr, Some(t_addr));
         if let Err(limit) = self.mmt.admits(p_addr, *from.ip()) {
             return self.refuse(limit);
         }
         let unserved = self.update(now, from, p_addr, t_addr, lifetime, sequence);
-        let mut told = match self.config.binding {
+        let told = match self.config.binding {
             BindingMode::Relayed => self.correspondents(p_addr),
             BindingMode::Direct => unserved,
         };
-        told.extend(left);
-        self.forward_binding(now, p_addr, t_addr, lifetime, told);
+        let command = self.forward_binding(now, p_addr, t_addr, lifetime, told);
+        self.give_notice(now, p_addr, notice, &command);
         if changed {
             self.changed(p_addr);
         }
         Response::new(Code::CHANGED)
-    }
-
-    /// Where a node was that is said to be elsewhere, if it has not asked for a hold before: should it
-    /// still be there, somebody else has spoken, and it is to hear of that. Only where there are
-    /// strangers: of a node that has moved it costs what is sent to an address that nobody has.
-    fn left_without_a_word(&self, p_addr: Ipv6Addr, t_addr: Ipv6Addr) -> Option<SocketAddrV6> {
-        let entry = self.mmt.get(p_addr)?;
-        let silent = self.config.coap.verify_sources && !entry.held && entry.t_addr != t_addr;
-        silent.then(|| SocketAddrV6::new(entry.t_addr, PORT, 0, 0))
     }
 
     /// Writes a binding into the table, in place of whatever was going on; returns the
@@ -397,15 +406,18 @@ impl Wmms {
         lifetime: Lifetime,
         sequence: Option<Sequence>,
     ) -> BTreeSet<SocketAddrV6> {
-        let former = self.mmt.get(p_addr).map(|entry| entry.t_addr);
+        let former = self.place_of(p_addr);
+        let is_there = self.is_there(*from.ip(), t_addr);
         let known = self.correspondents(p_addr);
         let mut unserved = self.forget_forwards(p_addr);
         unserved.retain(|correspondent| known.contains(correspondent));
         unserved.extend(known.iter().filter(|known| self.away.is_at(*known.ip())));
         self.mmt.bind(now, p_addr, t_addr, lifetime, *from.ip());
         self.mmt.set_sequence(p_addr, sequence);
+        let present = SocketAddrV6::new(t_addr, from.port(), 0, 0);
         match former {
-            Some(former) if former != t_addr => self.correspondent_moves(now, former, t_addr),
+            _ if !is_there => {}
+            Some(former) if former != t_addr => self.correspondent_moves(now, former, present),
             _ => self.correspondent_is_back(now, t_addr),
         }
         self.correspondent_returns(now, p_addr);
@@ -421,6 +433,7 @@ impl Wmms {
         reason: Removal,
         done: Code,
     ) -> Response {
+        let notice = self.overheard(now, from, p_addr, None);
         let Some(entry) = self.mmt.remove(now, p_addr) else {
             return resource::unknown_node(p_addr);
         };
@@ -429,10 +442,11 @@ impl Wmms {
         self.refuse_hold(now, p_addr);
         self.forget_forwards(p_addr);
         let mut told: BTreeSet<_> = entry.extra.correspondents.iter().collect();
-        if *from.ip() != entry.t_addr {
+        if *from.ip() != entry.t_addr && notice.is_none() {
             told.insert(SocketAddrV6::new(entry.t_addr, PORT, 0, 0));
         }
-        self.forward_binding(now, p_addr, entry.t_addr, Lifetime::ZERO, told);
+        let command = self.forward_binding(now, p_addr, entry.t_addr, Lifetime::ZERO, told);
+        self.give_notice(now, p_addr, notice, &command);
         self.events.push_back(BindingEvent::Removed {
             p_addr,
             reason: reason.into(),

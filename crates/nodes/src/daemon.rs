@@ -123,7 +123,10 @@ impl Parts {
                 }
                 ServicePlan::Wmms(plan) => {
                     let coap = node.coap.clone().context("a WMMS speaks CoAP")?;
-                    parts.start(|host, controls| comp::wmms::run(host, controls, plan, coap));
+                    let address = node.address;
+                    parts.start(|host, controls| {
+                        comp::wmms::run(host, controls, plan, coap, address)
+                    });
                 }
                 // The application's.
                 ServicePlan::Sensors(_) | ServicePlan::Polls(_) => {}

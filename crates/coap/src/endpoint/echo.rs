@@ -1,7 +1,7 @@
 //! Whether a source is where it says that it is (RFC 9175 §2), and how much it gets before.
 //!
 //! With [`Params::verify_sources`](crate::Params::verify_sources) a request that changes something, or
-//! asks to be observed, is answered 4.01 with an Echo option until its source has shown that it gets
+//! asks to be observed, or begins a body in blocks, is answered 4.01 with an Echo option until its source has shown that it gets
 //! what is sent there. What only asks is answered, with no more than three times the bytes that
 //! came (§2.4; RFC 7252 §11.3). Owners that keep something of who asks call
 //! [`Endpoint::challenge`](super::Endpoint::challenge) themselves.
@@ -155,6 +155,11 @@ impl Endpoint {
     /// [`Params::verify_sources`](crate::Params::verify_sources) is off.
     pub fn is_proven(&self, exchange: ExchangeId) -> bool {
         (self.exchanges.get(&exchange)).is_none_or(|exchange| exchange.asker.proven)
+    }
+
+    /// Whether somebody at `address` has shown, within the hour, that it gets what is sent there.
+    pub fn has_proved(&self, now: SimTime, address: SocketAddrV6) -> bool {
+        self.sources.believes(now, address)
     }
 
     /// Answers a peer's request 4.01 with an Echo option: it is to come again and show that its

@@ -9,17 +9,18 @@
 //! between are not sent. So it is while it fetches the further blocks of one. A Reset, a CON without answer, Observe 1 and an error state end it.
 //!
 //! Numbers are consecutive per observer, so that a client can count what was lost. Bounded:
-//! [`PER_HOST`] observations per address, [`MAX_OBSERVERS`] in all, each by a request of no more than
-//! [`MAX_REQUEST`] bytes; one more, or longer, is answered like a plain request, as §4.1 lets a
-//! server do.
+//! [`PER_HOST`] observations per address, each by a request of no more than [`MAX_REQUEST`] bytes; one
+//! more, or longer, is answered like a plain request, as §4.1 lets a server do. There are
+//! [`MAX_OBSERVERS`] in all; one more displaces one of the network that has most.
 
-use std::net::SocketAddrV6;
+use std::collections::BTreeMap;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use units::SimTime;
 
 use super::bodies::{Asked, Key};
-use super::peer::Peer;
+use super::peer::{Peer, network};
 use super::{Endpoint, ExchangeId, Timer};
 use crate::block::Block;
 use crate::message::{Kind, Request, Response, option};
@@ -148,7 +149,7 @@ impl Endpoint {
         let (to, asked) = (exchange.from, exchange.asked.clone());
         let short = asked.key.len() + request.payload.len() <= MAX_REQUEST;
         let former = self.observers.remove(&key);
-        if !short || !self.has_room_for(key.0) {
+        if !short || !self.make_room_for(key.0) {
             return None;
         }
         let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
@@ -173,10 +174,28 @@ impl Endpoint {
         Some((key, sequence))
     }
 
-    fn has_room_for(&self, peer: Peer) -> bool {
+    /// Whether a peer may observe one thing more. Where all room is taken, whoever registered longest ago
+    /// of the networks that have most of it leaves: whoever has all addresses of one displaces its own.
+    fn make_room_for(&mut self, peer: Peer) -> bool {
         let host = peer.host();
         let of_host = self.observers.keys().filter(|(p, ..)| p.host() == host);
-        self.observers.len() < MAX_OBSERVERS && of_host.count() < PER_HOST
+        if of_host.count() >= PER_HOST {
+            return false;
+        }
+        if self.observers.len() >= MAX_OBSERVERS {
+            let mut of: BTreeMap<Ipv6Addr, usize> = BTreeMap::new();
+            for observer in self.observers.values() {
+                *of.entry(network(*observer.address())).or_default() += 1;
+            }
+            let most = of.values().max().copied();
+            let crowded = |o: &Observer| of.get(&network(*o.address())).copied() == most;
+            let them = self.observers.iter().filter(|(_, o)| crowded(o));
+            let oldest = them.min_by_key(|(_, o)| o.id).map(|(key, _)| *key);
+            if let Some(oldest) = oldest {
+                self.observers.remove(&oldest);
+            }
+        }
+        true
     }
 
     /// Sends a new state of `path` to whoever observes it, or keeps it until it may be sent. An

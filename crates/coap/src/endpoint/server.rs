@@ -55,6 +55,15 @@ impl Exchange {
     }
 }
 
+/// Whether something is kept of a request, by us or by the owner: it changes something, is to be told of
+/// changes, or is a part of a body that has more.
+fn is_kept(request: &Message) -> bool {
+    let observes = request.options.get_uint(option::OBSERVE) == Some(0);
+    let block = Block::of(&request.options, option::BLOCK1);
+    let is_part = block.is_ok_and(|block| block.is_some_and(|block| block.more));
+    observes || is_part || !request.code.is_safe()
+}
+
 impl Endpoint {
     /// Answers a peer's request, once; piggy-backed on the ACK of a confirmable request if
     /// [`Params::acknowledgement_delay`](crate::Params::acknowledgement_delay) has not
@@ -148,8 +157,7 @@ impl Endpoint {
             let response = Response::new(Code::PROXYING_NOT_SUPPORTED);
             return self.answer_at_once(now, from, asker, &message, association, response);
         }
-        let observes = message.options.get_uint(option::OBSERVE) == Some(0);
-        if !proven && (observes || !message.code.is_safe()) {
+        if !proven && is_kept(&message) {
             let response = self.echo(now, from);
             return self.answer_statelessly(now, from, asker, &message, response);
         }

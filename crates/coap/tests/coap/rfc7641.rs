@@ -1,5 +1,7 @@
 //! Observe (RFC 7641), at both ends.
 
+use std::net::{Ipv6Addr, SocketAddrV6};
+
 use coap::block::{Block, BlockSize};
 use coap::message::option;
 use coap::wire::{Message, Token};
@@ -335,4 +337,36 @@ fn one_host_cannot_take_all_room_whatever_its_ports() {
     }
     assert_eq!(server.endpoint.observers().count(), 16);
     assert_eq!(server.endpoint.poll_event(), None);
+}
+
+#[test]
+fn a_network_that_fills_all_room_displaces_its_own_and_hides_nothing_from_others() {
+    let mut server = Subject::new(steady());
+    let mut observe = |net: u16, host: u16, n: u16| {
+        let token = Token::new(&n.to_be_bytes()).unwrap();
+        let mut request = message(Kind::Confirmable, Code::GET, n, token);
+        request.options.push_uint(option::OBSERVE, 0);
+        let address = Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, host);
+        let from = SocketAddrV6::new(address, 5683, 0, 0);
+        let now = server.now;
+        let Ok(()) = (server.endpoint).handle_datagram(now, from, &request.encode());
+        let exchange = server.one_exchange();
+        server.endpoint.respond_observed(now, exchange, content(""));
+        let accepted = server.sent_one().options.get(option::OBSERVE).is_some();
+        assert!(accepted, "{n}");
+        let observers: Vec<_> = server.endpoint.observers().collect();
+        observers
+    };
+    let honest = observe(1, 1, 0);
+    // 16 of each of 65 addresses are 1,040; there is room for 1,024.
+    for n in 0..1040 {
+        observe(2, n / 16, n);
+    }
+    let all = observe(1, 2, 0);
+    assert_eq!(all.len(), 1024);
+    assert!(all.contains(&honest[0]));
+    assert!(
+        all.iter()
+            .any(|observer| observer.ip().segments()[7] == 2 && observer.ip().segments()[2] == 1)
+    );
 }

@@ -296,3 +296,21 @@ fn a_loopback_address_needs_no_proof() {
         assert_eq!(subject.events().len(), 1);
     }
 }
+
+#[test]
+fn nobody_fills_the_room_for_bodies_under_sources_that_it_does_not_have() {
+    for method in [Code::FETCH, Code::POST] {
+        let mut subject = Subject::new(wary());
+        let token = Token::new(&[1]).unwrap();
+        let mut first = message(Kind::Confirmable, method, 1, token);
+        first.payload = vec![0; 64];
+        // Block 0 of 64 bytes, with more to come.
+        first.options.push_uint(option::BLOCK1, 0x0a);
+        subject.receive(1, &first);
+        let echo = challenged(&mut subject);
+        first.message_id = 2;
+        first.options.push(option::ECHO, echo.as_slice());
+        subject.receive(1, &first);
+        assert_eq!(subject.sent_one().code, Code::CONTINUE);
+    }
+}

@@ -1,6 +1,6 @@
 //! The options of CoMP as values.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use coap::Options;
@@ -134,7 +134,8 @@ fn flag(options: &Options, number: u16) -> Result<Option<bool>, OptionError> {
     }
 }
 
-/// An address that a single node can have: neither `::` nor multicast.
+/// An address that a single node can have and others reach: an IPv4 one is as good as what it is mapped
+/// from.
 fn address(options: &Options, number: u16) -> Result<Option<Ipv6Addr>, OptionError> {
     let Some(value) = options.get(number) else {
         return Ok(None);
@@ -145,12 +146,24 @@ fn address(options: &Options, number: u16) -> Result<Option<Ipv6Addr>, OptionErr
         found: value.len(),
     })?;
     let address = Ipv6Addr::from(octets);
-    if address.is_unspecified() || address.is_multicast() {
-        return Err(OptionError::Value {
-            number,
-            expected: "a unicast address",
-            found: address.to_string(),
-        });
-    }
-    Ok(Some(address))
+    let mapped = address.to_ipv4_mapped();
+    // 0.0.0.0/8 is "this network", 224.0.0.0/4 multicast, 240.0.0.0/4 reserved and broadcast (RFC 6890).
+    let is_many = |v4: Ipv4Addr| matches!(v4.octets()[0], 0 | 224..);
+    let is_local = |v4: Ipv4Addr| v4.is_loopback() || v4.is_link_local();
+    let expected =
+        if address.is_unspecified() || address.is_multicast() || mapped.is_some_and(is_many) {
+            "a unicast address"
+        } else if address.is_loopback()
+            || address.is_unicast_link_local()
+            || mapped.is_some_and(is_local)
+        {
+            "an address that is reached from other links"
+        } else {
+            return Ok(Some(address));
+        };
+    Err(OptionError::Value {
+        number,
+        expected,
+        found: address.to_string(),
+    })
 }

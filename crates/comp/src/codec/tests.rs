@@ -439,10 +439,55 @@ fn a_lifetime_covers_the_fraction_of_its_last_second() {
     );
 }
 
+#[test]
+fn an_address_that_is_many_nodes_or_reached_from_nowhere_else_is_refused() {
+    let refused = [
+        "::",
+        "::1",
+        "fe80::1",
+        "febf::1",
+        "ff02::1",
+        "ff0e::1",
+        "::ffff:0.0.0.0",
+        "::ffff:127.0.0.1",
+        "::ffff:127.255.0.1",
+        "::ffff:169.254.1.1",
+        "::ffff:224.0.0.1",
+        "::ffff:239.1.2.3",
+        "::ffff:255.255.255.255",
+    ];
+    let register = |p_addr, t_addr| {
+        let lifetime = Lifetime(600);
+        let command = Command::Registration {
+            p_addr,
+            t_addr,
+            lifetime,
+        };
+        Command::parse(&command.request())
+    };
+    for address in refused {
+        let address = address.parse().unwrap();
+        for (p_addr, t_addr) in [(P, address), (address, T)] {
+            let error = register(p_addr, t_addr).unwrap_err();
+            assert_eq!(error.code(), Code::BAD_REQUEST, "{address}");
+        }
+    }
+    for address in [
+        "2001:db8::1",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "::ffff:192.0.2.255",
+    ] {
+        let address = address.parse().unwrap();
+        assert!(register(P, address).is_ok(), "{address}");
+    }
+}
+
 fn unicast() -> impl Strategy<Value = Ipv6Addr> {
     any::<u128>()
         .prop_map(Ipv6Addr::from)
         .prop_filter("unicast", |a| !a.is_unspecified() && !a.is_multicast())
+        .prop_filter("reached", |a| !a.is_unicast_link_local())
 }
 
 fn command() -> impl Strategy<Value = Command> {

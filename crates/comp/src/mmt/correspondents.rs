@@ -1,7 +1,9 @@
 //! Who discovered a node, and who of them has not asked for longest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddrV6};
+
+use crate::limits::network;
 
 /// Addresses in ascending order, in as little memory as they need: nodes are many, their
 /// correspondents few. A flow label is no part of an address.
@@ -68,6 +70,17 @@ impl Correspondents {
         let them = || self.0.iter().filter(|c| wanted(c.ip));
         let idlest = them().min_by_key(|c| c.turn);
         (them().count(), idlest.map(Correspondent::address))
+    }
+
+    /// Of those in the networks that have most of them, who asked longest ago.
+    pub(super) fn idlest_of_crowd(&self) -> Option<SocketAddrV6> {
+        let mut of: BTreeMap<Ipv6Addr, usize> = BTreeMap::new();
+        for correspondent in &self.0 {
+            *of.entry(network(correspondent.ip)).or_default() += 1;
+        }
+        let most = of.values().max().copied();
+        let is_crowded = |ip| of.get(&network(ip)).copied() == most;
+        self.idlest(is_crowded).1
     }
 
     fn find(&self, address: SocketAddrV6) -> Result<usize, usize> {

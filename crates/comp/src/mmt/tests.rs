@@ -49,15 +49,47 @@ fn correspondents_are_bounded_and_known_ones_stay_welcome() {
     let on = |ip| SocketAddrV6::new(ip, 5683, 0, 0);
     assert_eq!(mmt.add_correspondent(P1, on(P2)), NEW);
     assert_eq!(mmt.add_correspondent(P1, on(P3)), NEW);
-    let full = Err(Limit::CorrespondentsPerNode);
-    assert_eq!(mmt.add_correspondent(P1, on(T2)), full);
     assert_eq!(mmt.add_correspondent(P1, on(P2)), BEFORE);
-    mmt.remove_correspondent(P1, on(P3));
-    assert_eq!(mmt.add_correspondent(P1, on(T2)), NEW);
+    let displaced = Ok(Enrolled::InPlaceOf(on(P3)));
+    assert_eq!(mmt.add_correspondent(P1, on(T2)), displaced);
+    mmt.remove_correspondent(P1, on(P2));
+    assert_eq!(mmt.add_correspondent(P1, on(P3)), NEW);
     let kept = &mmt.get(P1).unwrap().extra.correspondents;
-    assert!(kept.iter().eq([on(P2), on(T2)]));
+    assert!(kept.iter().eq([on(P3), on(T2)]));
     let unknown = mmt.add_correspondent(T1, on(P2));
     assert_eq!(unknown, Ok(Enrolled::Nowhere));
+}
+
+#[test]
+fn registered_nodes_of_one_network_displace_each_other_and_nobody_else() {
+    let limit = 256;
+    let mut mmt = table(Limits::default());
+    let host = |net: u16, n: u16| {
+        let ip = Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, n);
+        SocketAddrV6::new(ip, 5683, 0, 0)
+    };
+    let mut join = |net, n| {
+        let from = host(net, n);
+        mmt.bind(at(0), *from.ip(), *from.ip(), Lifetime(20), *from.ip());
+        mmt.add_correspondent(P1, from)
+    };
+    assert_eq!(join(7, 1), NEW);
+    for n in 1..limit {
+        assert_eq!(join(8, n), NEW);
+    }
+    for n in limit..3 * limit {
+        let displaced = Ok(Enrolled::InPlaceOf(host(8, n + 1 - limit)));
+        assert_eq!(join(8, n), displaced);
+    }
+    for n in 2..100 {
+        let Ok(Enrolled::InPlaceOf(displaced)) = join(7, n) else {
+            panic!("{n} is refused");
+        };
+        assert_eq!(displaced.ip().segments()[2], 8, "{n}");
+    }
+    let kept = &mmt.get(P1).unwrap().extra.correspondents;
+    assert!((1..100).all(|n| kept.contains(host(7, n))));
+    assert_eq!(kept.len(), usize::from(limit));
 }
 
 #[test]
@@ -176,8 +208,9 @@ fn correspondents_that_move_are_found_and_counted_where_they_are() {
     mmt.add_correspondent(P2, here).unwrap();
     mmt.add_correspondent(P2, there).unwrap();
     mmt.take_changes();
-    let moved = mmt.move_correspondents(*here.ip(), T2);
-    assert_eq!(moved, [(P1, here), (P2, here)]);
+    assert_eq!(mmt.move_correspondents(*here.ip(), T2, Some(7)), []);
+    let moved = mmt.move_correspondents(*here.ip(), T2, None);
+    assert_eq!(moved, [(P1, here, true), (P2, here, true)]);
     assert!(mmt.take_changes().into_iter().eq([P1, P2]), "to be saved");
     assert!(mmt.asked_by(*here.ip()).is_empty());
     assert!(mmt.asked_by(T2).into_iter().eq([P1, P2]));

@@ -98,8 +98,9 @@ impl Node {
         });
     }
 
-    /// What the WMMS says about this node itself that it did not say: that it has left, or is
-    /// elsewhere; with the number of the message that said so.
+    /// What the WMMS says about this node itself that it did not say: that it has left, is elsewhere or
+    /// on hold, or here for another time, which is its own word under its own number; with the number
+    /// of the message that said so.
     fn contest(
         &self,
         from: SocketAddrV6,
@@ -107,20 +108,20 @@ impl Node {
     ) -> Option<(Removal, Option<Sequence>)> {
         let of_wmms = Some(request).filter(|_| from.ip() == self.config.wmms.ip());
         let (command, sequence) = resource::command(of_wmms?).ok()?;
-        let Command::BindingUpdate {
-            p_addr,
-            t_addr,
-            lifetime,
-        } = command
-        else {
-            return None;
+        let others = sequence.is_none_or(|last| self.registrar.counter.is_passed_by(last));
+        let (removal, contested) = match command {
+            Command::BindingUpdate {
+                lifetime: Lifetime::ZERO,
+                ..
+            } => (Removal::DeregisteredByAnother, true),
+            Command::BindingUpdate { t_addr, .. } => {
+                let elsewhere = self.registrar.t_addr() != Some(t_addr);
+                (Removal::TakenByAnother, elsewhere || others)
+            }
+            Command::Hold { .. } => (Removal::HeldByAnother, others),
+            _ => return None,
         };
-        let removal = match lifetime {
-            Lifetime::ZERO => Removal::DeregisteredByAnother,
-            _ => Removal::TakenByAnother,
-        };
-        let elsewhere = lifetime == Lifetime::ZERO || self.registrar.t_addr() != Some(t_addr);
-        (p_addr == self.config.p_addr && elsewhere).then_some((removal, sequence))
+        (command.p_addr() == self.config.p_addr && contested).then_some((removal, sequence))
     }
 
     /// Somebody else spoke for this node: it says so, and where it is, unless it is about to anyway.

@@ -5,6 +5,10 @@
 //! is on hold nothing is passed on before it is back, when it is told at once, of bindings in either
 //! mode, because the node that it asks cannot reach it; and nobody's hold waits for it, since a
 //! node on hold sends no requests.
+//!
+//! Among strangers ([`coap::Params::verify_sources`]) only its source has shown where it is. A T_Addr that
+//! is another address is somebody else's for all that is known: what is said of the node there moves
+//! nobody, keeps nothing back, and has nothing sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -35,6 +39,11 @@ impl Away {
         self.at.entry(t_addr).or_default().nodes.insert(p_addr);
     }
 
+    /// Whether `p_addr` is on hold.
+    pub(super) fn has_left(&self, p_addr: Ipv6Addr) -> bool {
+        self.places.contains_key(&p_addr)
+    }
+
     /// Whether a node at `t_addr` is on hold.
     pub(super) fn is_at(&self, t_addr: Ipv6Addr) -> bool {
         self.at.contains_key(&t_addr)
@@ -58,6 +67,17 @@ impl Away {
 }
 
 impl Wmms {
+    /// Whether what `from` says of a node at `t_addr` is said of the correspondents there, too.
+    pub(super) fn is_there(&self, from: Ipv6Addr, t_addr: Ipv6Addr) -> bool {
+        !self.config.coap.verify_sources || from == t_addr
+    }
+
+    /// Where an entry's node is as a correspondent, too: [`Wmms::is_there`] of who said so last.
+    pub(super) fn place_of(&self, p_addr: Ipv6Addr) -> Option<Ipv6Addr> {
+        let entry = self.mmt.get(p_addr)?;
+        (self.is_there(entry.extra.source, entry.t_addr)).then_some(entry.t_addr)
+    }
+
     /// A node is on hold: nothing is passed on to it, and no hold waits for it.
     pub(super) fn correspondent_leaves(&mut self, now: SimTime, p_addr: Ipv6Addr) {
         let Some(t_addr) = self.mmt.get(p_addr).map(|entry| entry.t_addr) else {
@@ -115,14 +135,21 @@ impl Wmms {
     }
 
     /// A node has moved: so have the correspondents at its T_Addr, and what is on its way to them.
-    /// The nodes that they ask may not know them where they are now.
+    /// The nodes that they ask may not know them where they are now. Among strangers it is the one at
+    /// the port from which the node speaks: there it has shown that it is.
     pub(super) fn correspondent_moves(
         &mut self,
         now: SimTime,
         former: Ipv6Addr,
-        present: Ipv6Addr,
+        present: SocketAddrV6,
     ) {
-        for (node, correspondent) in self.mmt.move_correspondents(former, present) {
+        let port = (self.config.coap.verify_sources).then_some(present.port());
+        let present = *present.ip();
+        for (node, correspondent, enrolled) in self.mmt.move_correspondents(former, present, port) {
+            if !enrolled {
+                self.stop_telling(node, correspondent);
+                continue;
+            }
             let mut moved = correspondent;
             moved.set_ip(present);
             let unserved = self.unserved.entry(node).or_default();

@@ -18,6 +18,7 @@ pub(super) struct Forward {
 }
 
 impl Wmms {
+    /// Passes a binding on; returns it.
     pub(super) fn forward_binding(
         &mut self,
         now: SimTime,
@@ -25,7 +26,7 @@ impl Wmms {
         t_addr: Ipv6Addr,
         lifetime: Lifetime,
         told: BTreeSet<SocketAddrV6>,
-    ) {
+    ) -> Command {
         self.mmt.set_telling(p_addr, !told.is_empty());
         let command = Command::BindingUpdate {
             p_addr,
@@ -33,6 +34,7 @@ impl Wmms {
             lifetime,
         };
         self.forward(now, p_addr, &command, told);
+        command
     }
 
     /// Passes a command on to correspondents, with the number of the message that caused it.

@@ -40,7 +40,10 @@ impl Wmms {
             let response = self.refuse(Limit::HoldsPerSource);
             return self.endpoint.respond(now, exchange, response);
         }
-        let was_held = self.mmt.get(p_addr).is_some_and(|entry| entry.held);
+        let entry = self.mmt.get(p_addr);
+        let was_held = entry.is_some_and(|entry| entry.held);
+        let is_own = entry.is_some_and(|entry| self.is_there(*from.ip(), entry.t_addr));
+        let notice = self.overheard(now, from, p_addr, None);
         if !self.mmt.hold(now, p_addr, sleep) {
             let response = resource::unknown_node(p_addr);
             return self.endpoint.respond(now, exchange, response);
@@ -75,7 +78,11 @@ impl Wmms {
             None => self.hold_ends.set(p_addr, now + MAX_HOLD),
             Some(_) => self.hold_ends.clear(p_addr),
         }
-        self.correspondent_leaves(now, p_addr);
+        match is_own {
+            true => self.correspondent_leaves(now, p_addr),
+            false => self.correspondent_returns(now, p_addr),
+        }
+        self.give_notice(now, p_addr, notice, &command);
         self.answer_hold_if_told(now, p_addr);
     }
 

@@ -1,6 +1,6 @@
 //! The mobility server: [`::comp::wmms`] on a socket, its table on disk.
 
-use std::net::UdpSocket;
+use std::net::{Ipv6Addr, UdpSocket};
 
 use ::comp::Limits;
 use ::comp::mmt::Mmt;
@@ -28,6 +28,7 @@ pub(crate) async fn run(
     mut controls: Controls,
     plan: WmmsPlan,
     coap: CoapPlan,
+    address: Ipv6Addr,
 ) -> Result<()> {
     let path = host.state.join(format!("{}.redb", host.name));
     let mut store = Journal::open(&path)?;
@@ -48,7 +49,7 @@ pub(crate) async fn run(
         limits: limits(&plan.limits),
         coap: params(&coap, host.is_alone()),
     };
-    let mut wmms = Wmms::new(config, host.protocol_rng("coap"));
+    let mut wmms = Wmms::new(config, host.protocol_rng("coap")).at(address);
     wmms.restore(now(), mmt);
     let socket = Udp::open(PORT, None)?;
     make_room(socket.get_ref())?;
