@@ -101,8 +101,13 @@ pub fn summary(result: &RunResult) -> String {
             (Some(figure), None) => measured(e.metric, *figure),
             (None, None) => String::new(),
         };
+        // What held until then need not hold to the end.
+        let so_far = match result.partial {
+            Some(_) => " so far",
+            None => "",
+        };
         let outcome = e.outcome.name();
-        line(&mut out, format_args!("{outcome}: {e} ({found})"));
+        line(&mut out, format_args!("{outcome}{so_far}: {e} ({found})"));
     }
     for difference in told::differences(result) {
         line(&mut out, format_args!("note: {difference}"));
