@@ -22,6 +22,7 @@ use crate::mobility::{self, GivenUp, NodeHandover};
 use crate::phases::ByPhase;
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 use crate::signalling::Traffic;
+use crate::text::counted;
 
 /// The capture of an interface.
 #[derive(Debug)]
@@ -312,19 +313,20 @@ impl Assembly<'_> {
 
     fn note_oddities(&mut self, client: &str, analysis: &Analysis) {
         let other = &analysis.other;
-        let mut note = |count: u64, what: &str| {
+        let mut note = |count: u64, what: &str, more: &str| {
             if count > 0 {
+                let what = counted(count, what);
                 self.notes
-                    .push(format!("capture of {client}: {count} {what}"));
+                    .push(format!("capture of {client}: {count} {what}{more}"));
             }
         };
-        note(other.incomplete, "datagrams with a missing fragment");
-        note(other.stray, "responses to no request of the capture");
+        let fragments = "{datagrams|datagram} with a missing fragment";
+        note(other.incomplete, fragments, "");
+        let stray = "{responses|response} to no request of the capture";
+        note(other.stray, stray, "");
         let first = other.first_undecodable.as_deref().unwrap_or_default();
-        note(
-            other.undecodable,
-            &format!("datagrams that are not CoAP, the first {first}"),
-        );
+        let not_coap = "{datagrams that are|datagram that is} not CoAP";
+        note(other.undecodable, not_coap, &format!(", the first {first}"));
     }
 
     fn note_handovers(&mut self) {
