@@ -54,6 +54,21 @@ impl Wmms {
         }
     }
 
+    /// kill -9, and another life.
+    fn restart(self) -> Wmms {
+        drop(self);
+        Wmms::start()
+    }
+
+    fn register(&mut self) {
+        let registered = self.ask(&codec::Command::Registration {
+            p_addr: P,
+            t_addr: T,
+            lifetime: Lifetime(60),
+        });
+        assert_eq!(registered.code, Code::CREATED);
+    }
+
     /// Asks until it is answered.
     fn ask(&mut self, command: &codec::Command) -> Message {
         self.message_id += 1;
@@ -101,14 +116,14 @@ impl Drop for Wmms {
 
 pub fn a_daemon_on_a_host_whose_clock_is_set_ends_no_lifetime_early_or_late() {
     let mut wmms = Wmms::start();
-    let registered = wmms.ask(&codec::Command::Registration {
-        p_addr: P,
-        t_addr: T,
-        lifetime: Lifetime(60),
-    });
-    assert_eq!(registered.code, Code::CREATED);
+    wmms.register();
     let origin = wall();
     set_wall(origin + DAY);
+    let left = wmms.lifetime().expect("it has not ended");
+    assert!((50..=60).contains(&left.0), "{left:?}");
+    // What is written from now on another life reads by the clock as it is.
+    wmms.register();
+    let mut wmms = wmms.restart();
     let left = wmms.lifetime().expect("it has not ended");
     assert!((50..=60).contains(&left.0), "{left:?}");
     set_wall(origin - DAY);

@@ -36,16 +36,21 @@ pub fn stamp() -> SimTime {
     SimTime::ZERO + since_epoch.unwrap_or_default()
 }
 
-/// By how much the wall clock was set since the process first asked for the time, if it was: the
-/// stamps before and after that have not the same clock.
-pub fn was_set_by() -> Option<Duration> {
+/// How many nanoseconds [`stamp`] is ahead of [`now`], or behind it: by how much the wall clock was set
+/// since the process first asked for the time. 0 if it was not.
+pub fn was_set_ahead_ns() -> i64 {
     // The wall clock stands between the two, however long the process does not run in between.
     let before = now();
     let wall = stamp();
     let after = now();
     let ahead = wall.saturating_since(after);
     let behind = before.saturating_since(wall);
-    Some(ahead.max(behind)).filter(|by| *by > SET)
+    let nanos = |by: Duration| i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+    match (ahead > SET, behind > SET) {
+        (true, _) => nanos(ahead),
+        (_, true) => -nanos(behind),
+        _ => 0,
+    }
 }
 
 /// The instant at which `tokio` reaches `at`; far away where there is no deadline.
@@ -66,7 +71,7 @@ mod tests {
             assert!(next >= last);
             last = next;
         }
-        assert_eq!(was_set_by(), None);
+        assert_eq!(was_set_ahead_ns(), 0);
         let apart = stamp().saturating_since(last) + last.saturating_since(stamp());
         assert!(apart < Duration::from_secs(5), "{apart:?}");
     }

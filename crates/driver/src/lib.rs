@@ -27,7 +27,7 @@ mod room;
 pub mod socket;
 pub mod udp;
 
-pub use clock::{instant, now, stamp, was_set_by};
+pub use clock::{instant, now, stamp, was_set_ahead_ns};
 pub use driver::{Driver, Ignored};
 pub use error::OpenError;
 pub use icmpv6::Icmpv6;

@@ -29,6 +29,7 @@ mod pause;
 mod ports;
 mod sameness;
 mod source;
+mod told;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,7 @@ use passing::Live;
 
 pub use binding::Rebinding;
 pub use clocks::Clock;
-pub use exchange::{Answer, Exchange, Notification, Observation, Transmission};
+pub use exchange::{Answer, Exchange, Missed, Notification, Observation, Transmission};
 pub use file::CaptureFile;
 pub(crate) use flow::median;
 pub use flow::{Flow, Gap, Requests, Rtt, method_name};
@@ -54,6 +55,7 @@ pub use notifications::Notifications;
 pub use pause::{AllPauses, Edge, Pause};
 pub use ports::Port;
 pub use source::Source;
+pub use told::{Notified, notified};
 
 /// How captures are read.
 #[derive(Clone, Debug)]

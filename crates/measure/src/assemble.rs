@@ -14,7 +14,7 @@ use topology::plan::{CoapPlan, NodeName, NodePlan};
 use units::SimTime;
 
 use crate::air::{self, Readings};
-use crate::analysis::{self, Analysis, Options, method_name};
+use crate::analysis::{self, Analysis, Notified, Options, method_name, notified};
 use crate::attachment::{By, Joined, Unseen, join};
 use crate::calls;
 use crate::expect::{Evidence, Failures};
@@ -85,6 +85,7 @@ pub fn build(
             .map(|(name, _)| (*name).clone())
             .collect(),
         addresses,
+        notified: BTreeMap::new(),
         given_up: mobility::given_up(&records, &scenario),
         records,
         readings: plan.radio.phy.as_ref().map(|_| Readings::of(events)),
@@ -142,6 +143,8 @@ struct Assembly<'p> {
     /// Whose captures are read.
     asking: BTreeSet<NodeName>,
     addresses: BTreeMap<IpAddr, NodeName>,
+    /// What nodes notified, of those that were looked at.
+    notified: BTreeMap<NodeName, Vec<Notified>>,
     records: Vec<NodeHandover>,
     given_up: Vec<GivenUp>,
     /// Of the radios on the per-frame air, if there is one.
@@ -178,8 +181,9 @@ impl Assembly<'_> {
         }
         let start = SimTime::from_nanos(self.scenario.start_unix_ns);
         let end = start + Duration::from_secs_f64(self.scenario.duration_s);
-        let analysis = analysis_with(self.plan, &self.addresses, name, &own, Some(end));
+        let mut analysis = analysis_with(self.plan, &self.addresses, name, &own, Some(end));
         self.note_oddities(name, &analysis);
+        self.learn_tails(name, &mut analysis, captures, end);
         let signalling = analysis.signalling.iter();
         let here = signalling.filter(|exchange| !self.is_in_another_capture(name, exchange));
         self.signalling.extend(here.cloned().collect::<Vec<_>>());
@@ -221,6 +225,38 @@ impl Assembly<'_> {
         }
         for flow in known {
             self.flow(name, flow);
+        }
+    }
+
+    /// Tells the observations of `client` what their nodes sent until `end`, which the nodes' own captures
+    /// have: what a client received last does not say what was sent after it.
+    fn learn_tails(
+        &mut self,
+        client: &NodeName,
+        analysis: &mut Analysis,
+        captures: &[InterfaceCapture],
+        end: SimTime,
+    ) {
+        for flow in &mut analysis.flows {
+            let node = flow
+                .node
+                .as_ref()
+                .filter(|_| flow.notifications().is_some());
+            let Some((name, node)) = node.and_then(|node| self.plan.nodes.get_key_value(node))
+            else {
+                continue;
+            };
+            let addresses = &self.addresses;
+            let is_of = |address: IpAddr, who: &NodeName| {
+                let home = || self.plan.nodes.get(who).and_then(home);
+                addresses.get(&address) == Some(who) || home() == Some(address)
+            };
+            let sent = self.notified.entry(name.clone()).or_insert_with(|| {
+                let own = InterfaceCapture::of_node(captures, name, node).unwrap_or_default();
+                notified(&own, &Options::default(), |from| is_of(from, name))
+            });
+            let sent = sent.iter().filter(|n| n.sent.time <= end);
+            flow.learn_of(sent.filter(|n| is_of(n.to.ip(), client)));
         }
     }
 

@@ -14,6 +14,9 @@ use measure::attachment::{By, Change, Unseen};
 use measure::dissect::{Binding, Dissector, Meaning, Protocol, Seen, Standing, Subject};
 use measure::export::Report;
 use measure::text::{Table, report};
+use mip6::Headers;
+use mip6::codec::{Lifetime, Message, checksum};
+use mip6::headers::MOBILITY_HEADER;
 
 /// A Binding Update is known by its type (RFC 6275 §6.1.7).
 #[derive(Debug)]
@@ -23,39 +26,29 @@ const PROTOCOL: Protocol = Protocol::new("mobility_header", "Mobile IPv6");
 
 impl Dissector for MobilityHeader {
     fn read(&mut self, packet: &Seen<'_>) -> Option<Meaning> {
-        const NEXT_HEADER: u8 = 135;
-        const BINDING_UPDATE: u8 = 5;
-        const ALTERNATE_CARE_OF_ADDRESS: u8 = 3;
-        if packet.ip.protocol != NEXT_HEADER {
+        let (IpAddr::V6(home), IpAddr::V6(receiver)) = (packet.ip.src, packet.ip.dst) else {
+            return None;
+        };
+        if packet.ip.protocol != MOBILITY_HEADER {
             return None;
         }
-        // Payload Proto, Header Len, MH Type, reserved, checksum, sequence, flags, lifetime.
-        let (fixed, mut options) = packet.ip.payload.split_first_chunk::<12>()?;
-        if fixed[2] != BINDING_UPDATE {
+        let headers = Headers::between(home, receiver);
+        let Ok(Message::BindingUpdate(update)) = Message::decode(&headers, &packet.ip.payload)
+        else {
             return None;
-        }
+        };
         // "the home address of the mobile node" is in the Home Address option, the care-of address in
         // "the Source Address field in the IPv6 header or ... the Alternate Care-of Address option".
         let permanent = packet.ip.src;
-        let mut care_of = packet.ip.header.src;
-        while let [kind, length, rest @ ..] = options {
-            if *kind == 0 {
-                options = &options[1..]; // Pad1
-                continue;
-            }
-            let (value, rest) = rest.split_at_checked((*length).into())?;
-            if *kind == ALTERNATE_CARE_OF_ADDRESS {
-                care_of = Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into();
-            }
-            options = rest;
-        }
+        let alternate = update.alternate_care_of().map(IpAddr::V6);
+        let care_of = alternate.unwrap_or(packet.ip.header.src);
         let binding = Binding {
             permanent,
             care_of,
             standing: Standing::Announced,
         };
         // Lifetime 0 from elsewhere than home deletes a binding and makes none.
-        let deletes = fixed[10..12] == [0, 0] && care_of != permanent;
+        let deletes = update.lifetime == Lifetime::ZERO && care_of != permanent;
         Some(Meaning {
             protocol: PROTOCOL,
             message: "binding update".into(),
@@ -88,6 +81,12 @@ fn home_address(next: u8) -> Vec<u8> {
     [&[next, 2, 1, 2, 0, 0, 201, 16][..], &home().octets()].concat()
 }
 
+/// Gives a Mobility Header from the home address to the home agent its checksum.
+fn sum(mobility: &mut [u8]) {
+    let sum = checksum(home(), octets(AGENT).into(), mobility);
+    mobility[4..6].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// A Binding Update from a care-of address to the home agent: 96 bytes.
 fn binding_update(care_of: &str, sequence: u16, lifetime: u16) -> Vec<u8> {
     let mut mobility = vec![59, 3, 5, 0, 0xab, 0xcd];
@@ -96,6 +95,7 @@ fn binding_update(care_of: &str, sequence: u16, lifetime: u16) -> Vec<u8> {
     mobility.extend(lifetime.to_be_bytes());
     mobility.extend([1, 0, 3, 16]); // PadN, Alternate Care-of Address at 8n+6
     mobility.extend(octets(care_of));
+    sum(&mut mobility);
     let payload = [home_address(135), mobility].concat();
     let mut packet = vec![0x60, 0, 0, 0, 0, payload.len() as u8, 60, 64];
     packet.extend(octets(care_of));
@@ -238,7 +238,8 @@ fn a_node_that_returns_home_has_changed_its_attachment() {
         );
     }
     // From its home address, with lifetime 0 (RFC 6275 §11.5.5); a deletion from elsewhere is no move.
-    let mobility = [59, 1, 5, 0, 0xab, 0xcd, 0, 4, 0xc0, 0, 0, 0, 1, 2, 0, 0];
+    let mut mobility = [59, 1, 5, 0, 0xab, 0xcd, 0, 4, 0xc0, 0, 0, 0, 1, 2, 0, 0];
+    sum(&mut mobility);
     let mut packet = vec![0x60, 0, 0, 0, 0, 16, 135, 64];
     packet.extend(home().octets());
     packet.extend(octets(AGENT));

@@ -18,6 +18,7 @@ use units::Sequence;
 
 use crate::headers::{Headers, MOBILITY_HEADER};
 use crate::rr::{Cookie, KeygenToken, NonceIndex};
+pub(crate) use binding::ProxyOptions;
 pub use binding::{BindingAcknowledgement, BindingUpdate, Lifetime, Status};
 pub use error::{Invalid, TooLong};
 pub use option::MobilityOption;

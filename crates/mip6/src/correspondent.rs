@@ -18,7 +18,8 @@ use crate::headers::{Headers, is_unicast_routable};
 use crate::ignored::Ignored;
 use crate::outbox::{BindingErrors, Outbox, Transmit};
 use crate::rr::{
-    Authorization, BindingKey, Cookie, MAX_NONCE_LIFETIME, MAX_RR_BINDING_LIFETIME, Nonces, Proof,
+    Authorization, BindingKey, Cookie, MAX_NONCE_LIFETIME, MAX_RR_BINDING_LIFETIME, NonceIndex,
+    Nonces, Proof,
 };
 
 /// What a [`Correspondent`] is told once.
@@ -107,7 +108,7 @@ impl Correspondent {
     }
 
     /// Removes a binding: "if the correspondent node receives persistent ICMP Destination Unreachable
-    /// messages ... [it] SHOULD delete this Binding Cache entry" (§9.3.4).
+    /// messages ... the correspondent node SHOULD delete this Binding Cache entry" (§9.3.4).
     pub fn unreachable(&mut self, now: SimTime, home_address: Ipv6Addr) {
         let reason = Removal::Unreachable;
         let change = (self.cache).unbind(now, home_address, None, Duration::ZERO, reason);
@@ -191,21 +192,7 @@ impl Correspondent {
         if update.authenticator.is_none() {
             return Err(Ignored::NotAuthorized);
         }
-        let (home_nonce, care_of_nonce) = indices;
-        let home_token = (self.nonces).token_again(now, Proof::Home, home, home_nonce);
-        // "The care-of nonce index MUST be ignored" where a binding is deleted.
-        let care_of_token = (self.nonces).token_again(now, Proof::CareOf, care_of, care_of_nonce);
-        let key = match (home_token, care_of_token) {
-            (Some(home_token), _) if deletes => Ok(BindingKey::of_deletion(home_token)),
-            (Some(home_token), Some(care_of_token)) => {
-                Ok(BindingKey::new(home_token, care_of_token))
-            }
-            (Some(_), None) => Err(Status::CARE_OF_NONCE),
-            (None, Some(_)) => Err(Status::HOME_NONCE),
-            (None, None) if deletes => Err(Status::HOME_NONCE),
-            (None, None) => Err(Status::NONCES),
-        };
-        let key = match key {
+        let key = match self.key(now, home, care_of, indices, deletes) {
             Ok(key) => key,
             Err(status) => {
                 self.answer(headers, status, update.sequence, Lifetime::ZERO, None);
@@ -229,6 +216,34 @@ impl Correspondent {
         };
         self.authorized(now, headers, &authorized);
         Ok(())
+    }
+
+    /// The key that an update must be signed with, from the tokens that its sender was given: "the
+    /// correspondent node MUST re-generate the home keygen token and the care-of keygen token"; or the
+    /// status that says which nonce is too old.
+    fn key(
+        &self,
+        now: SimTime,
+        home: Ipv6Addr,
+        care_of: Ipv6Addr,
+        (home_nonce, care_of_nonce): (NonceIndex, NonceIndex),
+        deletes: bool,
+    ) -> Result<BindingKey, Status> {
+        let home_token = (self.nonces).token_again(now, Proof::Home, home, home_nonce);
+        if deletes {
+            // "The care-of nonce index MUST be ignored."
+            let home_token = home_token.ok_or(Status::HOME_NONCE)?;
+            return Ok(BindingKey::of_deletion(home_token));
+        }
+        let care_of_token = (self.nonces).token_again(now, Proof::CareOf, care_of, care_of_nonce);
+        match (home_token, care_of_token) {
+            (Some(home_token), Some(care_of_token)) => {
+                Ok(BindingKey::new(home_token, care_of_token))
+            }
+            (Some(_), None) => Err(Status::CARE_OF_NONCE),
+            (None, Some(_)) => Err(Status::HOME_NONCE),
+            (None, None) => Err(Status::NONCES),
+        }
     }
 
     /// Does what an update asks for (§9.5.2, §9.5.3), and answers it where that is due (§9.5.4): "if

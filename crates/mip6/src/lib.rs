@@ -3,8 +3,8 @@
 //!
 //! Owns the messages (Mobility Headers and their options, the Home Address option, the type 2 routing
 //! header, the MAP option), return routability, and the behaviour of the parties, each a
-//! [`machine::Machine`]: [`MobileNode`], [`Agent`] (home agent, or mobility anchor point) and
-//! [`Correspondent`].
+//! [`machine::Machine`]: [`MobileNode`], [`Agent`] (home agent, or mobility anchor point),
+//! [`Correspondent`], [`Gateway`] (mobile access gateway) and [`Anchor`] (local mobility anchor).
 //!
 //! It must not know of sockets, clocks, kernels, radios, neighbour discovery or the testbed: time, a
 //! seeded generator and Mobility Headers with the addresses around them ([`Headers`]) come in, the same,
@@ -60,6 +60,8 @@
 //! | [`mobile`] | [`MobileNode`] |
 //! | [`agent`] | [`Agent`]: home agent, mobility anchor point |
 //! | [`correspondent`] | [`Correspondent`] |
+//! | [`backoff`] | when a message is sent again, and the constants of that |
+//! | [`proxy`] | [`Gateway`], [`Anchor`]: the parties of Proxy Mobile IPv6 |
 //! | [`cache`] | what a binding cache tells: [`cache::Change`] |
 //! | [`ignored`] | [`Ignored`]: why a message changed nothing |
 //!
@@ -74,12 +76,15 @@
 //! - Dynamic home agent address discovery and mobile prefix discovery (§6.5 to §6.8, §11.4): home agent
 //!   and prefix are configured, and the prefix does not end. The L and K flags are read and written and
 //!   mean nothing.
+//! - Of Proxy Mobile IPv6: more than one prefix for a session, IPv4, local routing, and the router
+//!   advertisements to the node, which the owner of a [`Gateway`] sends.
 //! - More than one home address or regional address at a time; several care-of addresses for one home
 //!   address; a correspondent that is mobile itself; multicast; NEMO (RFC 3963).
 
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod backoff;
 pub mod cache;
 pub mod codec;
 pub mod correspondent;
@@ -88,6 +93,7 @@ pub mod ignored;
 pub mod map_option;
 pub mod mobile;
 mod outbox;
+pub mod proxy;
 pub mod rr;
 
 pub use agent::Agent;
@@ -97,3 +103,4 @@ pub use ignored::Ignored;
 pub use map_option::MapOption;
 pub use mobile::MobileNode;
 pub use outbox::Transmit;
+pub use proxy::{Anchor, Gateway};

@@ -2,7 +2,6 @@
 //! and at correspondents where it is.
 
 mod anchor;
-pub mod backoff;
 mod correspondence;
 mod correspondents;
 mod home;
@@ -375,7 +374,7 @@ impl MobileNode {
         }
     }
 
-    /// Binding Error (§11.3.6): "if the mobile node does not have [an] entry, it MUST ignore the
+    /// Binding Error (§11.3.6): "if the mobile node does not have such an entry, it MUST ignore the
     /// message".
     fn error(
         &mut self,

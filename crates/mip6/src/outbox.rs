@@ -57,8 +57,8 @@ impl BindingErrors {
     }
 
     /// "A Binding Error message is sent directly to the address that appeared in the IPv6 Source
-    /// Address field of the offending packet. If [it] does not contain a unicast address, the
-    /// Binding Error message MUST NOT be sent."
+    /// Address field of the offending packet. If the Source Address field does not contain a unicast
+    /// address, the Binding Error message MUST NOT be sent."
     pub(crate) fn send(
         &mut self,
         now: SimTime,

@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_reader_that_stands_still_hears_at_the_end_how_many_events_it_missed() {
         let (reader, writer) = std::io::pipe().unwrap();
-        let events = Events::on(writer.as_fd(), "wmms").unwrap();
+        let events = Events::on(writer.as_fd(), "wall").unwrap();
         let total = 100_000;
         for _ in 0..total {
             events.report(EventKind::Ready).unwrap();

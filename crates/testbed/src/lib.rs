@@ -284,12 +284,12 @@ async fn run_in(
         Some(facts) => keep_air(plan, options, &facts),
     });
     let captured = sniffers.finish();
-    let on_one_clock = match driver::was_set_by() {
-        None => Ok(()),
-        Some(by) => Err(anyhow!(
+    let on_one_clock = match driver::was_set_ahead_ns() {
+        0 => Ok(()),
+        by => Err(anyhow!(
             "the host's clock was set by {:.1} s during the run, and its captures and events have \
              two clocks: run it again",
-            by.as_secs_f64()
+            Duration::from_nanos(by.unsigned_abs()).as_secs_f64()
         )),
     };
     played

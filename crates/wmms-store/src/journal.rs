@@ -112,6 +112,8 @@ pub struct Journal {
     /// Segments before this one hold nothing that counts.
     obsolete_before: u64,
     sweep: Sweep,
+    /// Nanoseconds that Unix time is ahead of the clock of the table.
+    ahead: fn() -> i64,
 }
 
 impl Journal {
@@ -195,7 +197,14 @@ impl Journal {
                 began: 0,
                 last: None,
             },
+            ahead: || 0,
         })
+    }
+
+    /// Has instants written as Unix time, which is as many nanoseconds ahead of the clock of the table as
+    /// `ahead` says whenever a group is made: somebody may have set it, and the next life begins with it.
+    pub fn write_unix_time(&mut self, ahead: fn() -> i64) {
+        self.ahead = ahead;
     }
 
     /// From now on `patience` is asked whenever the disk refuses something, and what it refused is
@@ -233,8 +242,9 @@ impl Journal {
         let usual = 2 * changed.len() * record::USUAL_BYTES;
         let mut segment = Vec::with_capacity(HEADER_BYTES + usual);
         segment.resize(HEADER_BYTES, 0);
+        let ahead = (self.ahead)();
         for p_addr in changed {
-            record::write(&mut segment, *p_addr, table.get(*p_addr));
+            record::write(&mut segment, *p_addr, table.get(*p_addr), ahead);
         }
         let start = self.sweep.last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut sweep = self.sweep;
@@ -243,7 +253,7 @@ impl Journal {
             left -= 1;
             sweep.last = Some(p_addr);
             if !changed.contains(&p_addr) {
-                record::write(&mut segment, p_addr, Some(entry));
+                record::write(&mut segment, p_addr, Some(entry), ahead);
             }
         }
         if left > 0 {

@@ -26,8 +26,9 @@ const SLEEPS: u8 = 4;
 const TELLING: u8 = 8;
 const NUMBERED: u8 = 16;
 
-/// Appends what a table holds for `p_addr`; `None` removes it.
-pub(crate) fn write(bytes: &mut Vec<u8>, p_addr: Ipv6Addr, entry: Option<&Entry>) {
+/// Appends what a table holds for `p_addr`; `None` removes it. Unix time is `ahead` nanoseconds of the
+/// clock of the table.
+pub(crate) fn write(bytes: &mut Vec<u8>, p_addr: Ipv6Addr, entry: Option<&Entry>, ahead: i64) {
     bytes.extend(p_addr.octets());
     let Some(entry) = entry else {
         bytes.push(0);
@@ -43,9 +44,10 @@ pub(crate) fn write(bytes: &mut Vec<u8>, p_addr: Ipv6Addr, entry: Option<&Entry>
     );
     bytes.extend(entry.t_addr.octets());
     bytes.extend(entry.extra.source.octets());
-    bytes.extend(entry.lifetime_ends.as_nanos().to_be_bytes());
+    let unix = |at: SimTime| at.as_nanos().saturating_add_signed(ahead).to_be_bytes();
+    bytes.extend(unix(entry.lifetime_ends));
     if let Some(end) = entry.sleep_ends {
-        bytes.extend(end.as_nanos().to_be_bytes());
+        bytes.extend(unix(end));
     }
     if let Some(sequence) = entry.sequence {
         bytes.extend(sequence.0.to_be_bytes());
@@ -170,7 +172,7 @@ mod tests {
     fn an_entry_is_the_bytes_of_the_documentation() {
         let p_addr = "2001:db8::5".parse().unwrap();
         let mut bytes = Vec::new();
-        write(&mut bytes, p_addr, Some(&entry()));
+        write(&mut bytes, p_addr, Some(&entry()), 0);
         assert_eq!(bytes, BYTES);
         assert_eq!(read(&mut &BYTES[..]), Some((p_addr, Some(entry()))));
     }
@@ -179,7 +181,7 @@ mod tests {
     fn a_removal_is_the_address_and_a_zero() {
         let p_addr = "2001:db8::5".parse().unwrap();
         let mut bytes = Vec::new();
-        write(&mut bytes, p_addr, None);
+        write(&mut bytes, p_addr, None, 0);
         assert_eq!(bytes, [&BYTES[..16], &[0]].concat());
         assert_eq!(read(&mut &bytes[..]), Some((p_addr, None)));
     }
@@ -206,7 +208,7 @@ mod tests {
                     e.extra.correspondents.len() < 2
                 });
                 let mut again = Vec::new();
-                write(&mut again, p_addr, entry.as_ref());
+                write(&mut again, p_addr, entry.as_ref(), 0);
                 if sorted {
                     prop_assert_eq!(&again[..], &bytes[..bytes.len() - rest.len()]);
                 }

@@ -80,6 +80,31 @@ proptest! {
 }
 
 #[test]
+fn instants_are_written_as_unix_time_also_when_that_is_not_the_tables_clock() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("table.redb");
+    let mut journal = Journal::open(&path).unwrap();
+    let mut table = empty();
+    let hour = 3600;
+    let bind = |table: &mut Mmt, n| table.bind(at(2 * hour), p(n), t(n), Lifetime(600), t(n));
+    for (n, ahead) in [
+        (1, (|| 0) as fn() -> i64),
+        (2, || 3_600_000_000_000),
+        (3, || -3_600_000_000_000),
+    ] {
+        journal.write_unix_time(ahead);
+        bind(&mut table, n);
+        commit(&mut journal, &mut table);
+        drop(journal);
+        journal = Journal::open(&path).unwrap();
+        let ends = loaded(&mut journal).get(p(n)).unwrap().lifetime_ends;
+        let here = at(2 * hour + 600);
+        let unix = here.as_nanos().checked_add_signed(ahead()).unwrap();
+        assert_eq!(ends.as_nanos(), unix);
+    }
+}
+
+#[test]
 fn updates_without_end_leave_the_file_at_a_few_records_per_entry() {
     let directory = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&directory.path().join("table.redb")).unwrap();

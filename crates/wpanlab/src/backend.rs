@@ -117,6 +117,9 @@ impl How {
                 config.accel = *accel;
                 config.seed = plan.seed.0;
                 config.memory_mib = memory::of_guest(plan).map_err(Refused)?;
+                if let Some(why) = memory::overload(plan).filter(|_| *clock == Clock::Virtual) {
+                    return Err(Refused(why).into());
+                }
                 config.job = serde_json::to_vec(&job)?;
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);

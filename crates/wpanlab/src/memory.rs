@@ -1,11 +1,18 @@
-//! How much memory a VM needs for a run.
+//! How much memory a VM needs for a run, and what its one processor can do.
 //!
 //! A guest keeps its captures in memory until it hands them over, beside what its nodes take. A
 //! snapshot belongs to one size, so there are few sizes, and small plans all have the smallest.
+//!
+//! Packets that nobody had time to write into a capture wait in the kernel, up to 32 MiB for each
+//! interface: captures are written in what time the nodes leave. So a guest whose processor never
+//! idles runs out of memory, of whatever size it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use topology::Plan;
+use topology::plan::Medium;
+use units::Channel;
 use units::quantity::format_duration;
 
 /// What a guest may have, MiB.
@@ -23,8 +30,24 @@ const PER_REQUEST: u64 = 4_000;
 const PER_REQUEST_AND_NODE: u64 = 150;
 /// For a node, each second, of what it and its router say by themselves.
 const PER_NODE_SECOND: u64 = 300;
+/// Frames that a guest's processor gets through in a second of virtual time, by radios that hear each.
+/// 301 radios of which 300 were asked once a second (90,300) had their answers within 1.3 ms; with 401
+/// (160,400) the processor had no time left to write captures.
+const MOST_HEARD: u64 = 100_000;
+
 /// For each pair of nodes: what one says to all when it comes up.
 const PER_PAIR: u64 = 600;
+
+// What a guest takes besides, measured as what QEMU had touched of its memory, itself included, when
+// all daemons were ready: 137 MB with 53 nodes, 310 MB with 153, 1,076 MB with 403, each attached by
+// SLAAC to one router. A parabola through the three.
+
+/// Bytes of a guest without nodes.
+const OF_SYSTEM: u64 = 80_000_000;
+/// For each node: daemon, namespace, radio, three captures.
+const OF_NODE: u64 = 1_250_000;
+/// For each pair of nodes: what waits of what one says to all, and the edge between their radios.
+const OF_PAIR: u64 = 3_300;
 
 /// Memory of the guest in which `plan` is run, MiB.
 ///
@@ -32,15 +55,10 @@ const PER_PAIR: u64 = 600;
 /// No guest is that large; says what the plan comes to, and what to change.
 pub fn of_guest(plan: &Plan) -> Result<u32, String> {
     let nodes = plan.nodes.len() as u64;
-    let captures = captures_bytes(plan) >> 20;
-    // 512 MiB are enough for a hundred nodes.
-    let of_nodes = match nodes {
-        0..=100 => 512,
-        101..=300 => 1024,
-        301..=600 => 2048,
-        _ => 4096,
-    };
-    let fits = |size: &&u64| **size >= of_nodes && **size / SHARE >= captures;
+    let captures = captures_bytes(plan);
+    let besides = OF_SYSTEM + nodes * (OF_NODE + nodes * OF_PAIR);
+    let (all, captures) = ((captures.saturating_add(besides)) >> 20, captures >> 20);
+    let fits = |size: &&u64| **size >= all && **size / SHARE >= captures;
     let size = SIZES.iter().find(fits);
     size.and_then(|size| u32::try_from(*size).ok())
         .ok_or_else(|| {
@@ -53,6 +71,33 @@ pub fn of_guest(plan: &Plan) -> Result<u32, String> {
                 last / SHARE
             )
         })
+}
+
+/// What of `plan` is more than the processor of a guest with virtual time can do, an instruction each
+/// nanosecond; none if it may be done.
+///
+/// Under `edges` every radio on a channel hears what its router sends to any of them, and each takes
+/// the frame in and has it captured.
+pub fn overload(plan: &Plan) -> Option<String> {
+    let mut on_channel: BTreeMap<Channel, u64> = BTreeMap::new();
+    for radio in plan.nodes.values().filter_map(|node| node.radio.as_ref()) {
+        *on_channel.entry(radio.channel).or_default() += 1;
+    }
+    let polls = plan.nodes.values().flat_map(|node| node.polls());
+    let heard = polls.filter(|poll| !poll.observe).map(|poll| {
+        let asked = plan.nodes.get(&poll.node).and_then(|n| n.radio.as_ref());
+        let radios = asked.and_then(|radio| on_channel.get(&radio.channel));
+        let radios = radios.copied().unwrap_or_default();
+        per(Duration::from_secs(1000), poll.every).saturating_mul(radios)
+    });
+    let heard = heard.fold(0u64, u64::saturating_add) / 1000;
+    (plan.radio.medium == Medium::Edges && heard > MOST_HEARD).then(|| {
+        format!(
+            "its requests come to {heard} frames a second, each counted once for every radio on the \
+             channel, which all hear it; the processor of a VM with virtual time has time for \
+             {MOST_HEARD}: ask less often, or spread the nodes over routers on several channels"
+        )
+    })
 }
 
 /// What the captures of a run come to, bytes, roughly.
@@ -112,7 +157,21 @@ mod tests {
         assert_eq!(of_guest(&plan(400, "1 s", "20 s")), Ok(2048));
         assert_eq!(of_guest(&plan(1, "10 ms", "30 min")), Ok(4096));
         assert_eq!(of_guest(&plan(1, "1 s", "24 h")), Ok(2048));
-        assert_eq!(of_guest(&plan(1000, "10 s", "20 s")), Ok(4096));
+        assert_eq!(of_guest(&plan(1000, "10 s", "20 s")), Ok(8192));
+    }
+
+    #[test]
+    fn what_a_guests_processor_has_no_time_for_is_told_with_the_figures() {
+        for (count, every) in [(300, "1 s"), (1000, "11 s"), (1, "10 ms"), (50, "100 ms")] {
+            assert_eq!(
+                overload(&plan(count, every, "20 s")),
+                None,
+                "{count} {every}"
+            );
+        }
+        // The guest ran out of memory 18 s after all 403 daemons were ready, whatever it had.
+        let said = overload(&plan(400, "1 s", "20 s")).unwrap();
+        assert!(said.contains("160400 frames a second"), "{said}");
     }
 
     #[test]

@@ -111,11 +111,11 @@ pub fn check(paths: &[PathBuf], set: &[Parameter], say: Say) -> Result<Outcome> 
         match read(path, None, &assignments) {
             Ok(loaded) => {
                 let (nodes, steps) = (loaded.plan.nodes.len(), loaded.steps);
-                let too_large = memory::of_guest(&loaded.plan).err();
+                let too_large = no_vm(&loaded.plan);
                 if !say.json {
                     warn(&loaded);
                     if let Some(why) = &too_large {
-                        errln!("{name}: no VM can run it: {why}");
+                        errln!("{name}: {why}");
                     }
                     outln!(
                         "{name}: {}, {}",
@@ -160,8 +160,21 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -
         return output::json(&loaded.plan).map(|()| Outcome::Passed);
     }
     warn(&loaded);
+    if let Some(why) = no_vm(&loaded.plan) {
+        errln!("{why}");
+    }
     out!("{}", loaded.plan.to_yaml());
     Ok(Outcome::Passed)
+}
+
+/// Why no VM can run a plan, if none can.
+fn no_vm(plan: &Plan) -> Option<String> {
+    let too_large = memory::of_guest(plan).err();
+    let too_large = too_large.map(|why| format!("no VM can run it: {why}"));
+    too_large.or_else(|| {
+        let why = memory::overload(plan)?;
+        Some(format!("no VM with virtual time can run it: {why}"))
+    })
 }
 
 /// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.

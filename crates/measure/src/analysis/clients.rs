@@ -56,12 +56,16 @@ struct Seen<'t> {
     sent: bool,
     /// Whether the point that watches the client then did not see it.
     elsewhere: bool,
+    /// Whether that one would have.
+    missed: bool,
 }
 
 /// A message as a client has to do with it.
 pub(super) enum Passed<'t> {
     Sent(Message<'t>),
     Received(Message<'t>),
+    /// A notification that was sent to it, and which it did not receive.
+    Missed(Message<'t>),
 }
 
 /// A message, when and where it was seen.
@@ -195,6 +199,11 @@ struct View {
     /// The requests that anybody saw while it recorded, and those that it saw of them.
     asked: usize,
     seen: usize,
+    /// The highest hop limit of what it saw of what the client sent, none if that was nothing: at the
+    /// client itself it is higher than farther along.
+    hop_limit: Option<u8>,
+    /// When it saw the last frame, and when the client sent something next.
+    silent: Option<(SimTime, SimTime)>,
     /// Who answered.
     servers: BTreeSet<std::net::IpAddr>,
 }
@@ -206,6 +215,9 @@ impl View {
                 ways[usize::from(outgoing)] = true;
             }
         };
+        if sent {
+            self.hop_limit = self.hop_limit.max(Some(o.hop_limit));
+        }
         match (sent, o.is_request()) {
             (true, true) => {
                 self.requests += 1;
@@ -214,7 +226,7 @@ impl View {
                 way(&mut self.sent);
             }
             (false, false) => {
-                if o.brief.is_separate() && o.brief.observe.is_some() {
+                if o.brief.notifies() {
                     self.notifications += 1;
                     self.first.get_or_insert(o.first);
                 }
@@ -305,24 +317,53 @@ impl<'t> Points<'t> {
         }
     }
 
-    /// Whether the client did not receive what only others saw than who watched it at that time.
-    fn misses(&self, o: &Observed) -> bool {
-        let mut ranks = 0..self.ranked.len();
-        let Some(rank) = ranks.find(|rank| self.recorded(*rank, o.complete)) else {
-            return false;
-        };
-        let (point, view) = &self.ranked[rank];
-        let (stream, _) = self.traffic.points.all()[*point as usize];
-        let server = self.traffic.src(o).ip();
-        !self.traffic.streams.all[stream].may_miss()
-            && view.requests > 0
-            && view.seen == view.asked
-            && view.servers.contains(&server)
+    fn may_miss(&self, rank: usize) -> bool {
+        let (stream, _) = self.traffic.points.all()[self.ranked[rank].0 as usize];
+        self.traffic.streams.all[stream].may_miss()
     }
 
-    /// Whether a better point recorded when this one saw it.
-    fn is_elsewhere(&self, o: &Observed) -> bool {
-        (0..self.rank(o)).any(|rank| self.recorded(rank, o.complete))
+    /// Takes note of until when points can have recorded that saw nothing any more: `sent` is what the
+    /// client sent, in the order of time.
+    fn set_ends(&mut self, sent: &[SimTime]) {
+        for rank in 0..self.ranked.len() {
+            let (stream, _) = self.traffic.points.all()[self.ranked[rank].0 as usize];
+            let recorded = self.traffic.streams.all[stream].recorded.iter();
+            let last = recorded.map(|(_, _, last)| *last).max();
+            let next = sent.partition_point(|time| Some(*time) <= last);
+            let until = sent.get(next).copied().unwrap_or(SimTime::FAR_FUTURE);
+            self.ranked[rank].1.silent = last.map(|last| (last, until));
+        }
+    }
+
+    /// Whether the point of `o` is farther from the client than the one of `rank`.
+    fn is_farther(&self, o: &Observed, rank: usize) -> bool {
+        let limit = |rank: usize| self.ranked[rank].1.hop_limit;
+        limit(self.rank(o))
+            .zip(limit(rank))
+            .is_some_and(|(there, here)| there < here)
+    }
+
+    /// The best point that watched the client when this one, which is not as good, saw `o`. A capture
+    /// that is silent to its end does not say when that was; but it had begun to record what the client
+    /// sent, and missed none of that so far.
+    fn watcher(&self, o: &Observed) -> Option<usize> {
+        (0..self.rank(o)).find(|rank| {
+            let silent = self.ranked[*rank].1.silent;
+            let silent =
+                silent.is_some_and(|(last, until)| last < o.complete && o.complete < until);
+            self.recorded(*rank, o.complete)
+                || (silent && !self.may_miss(*rank) && self.is_farther(o, *rank))
+        })
+    }
+
+    /// Whether the client did not receive what only others saw than the one who watched it.
+    fn misses(&self, o: &Observed, watcher: usize) -> bool {
+        let view = &self.ranked[watcher].1;
+        let server = self.traffic.src(o).ip();
+        !self.may_miss(watcher)
+            && view.requests > 0
+            && view.seen == view.asked
+            && (view.servers.contains(&server) || self.is_farther(o, watcher))
     }
 }
 
@@ -339,6 +380,10 @@ impl<'t> Client<'t> {
         let mut seen = all;
         seen.retain(|(o, sent)| points.admits(o, *sent));
         if several {
+            let sent = seen.iter().filter(|(_, sent)| *sent);
+            let mut sent: Vec<SimTime> = sent.map(|(o, _)| o.complete).collect();
+            sent.sort_unstable();
+            points.set_ends(&sent);
             seen.sort_by_key(|(o, _)| (o.packet, points.rank(o)));
             let packets = seen.chunk_by(|(a, _), (b, _)| a.packet == b.packet);
             for packet in packets.filter(|p| p[0].0.is_request() && p[0].1) {
@@ -348,8 +393,9 @@ impl<'t> Client<'t> {
         let packets = seen.chunk_by(|(a, _), (b, _)| several && a.packet == b.packet);
         let messages = packets.filter_map(|sightings| {
             let (at, sent) = sightings[0];
-            let elsewhere = several && !sent && points.is_elsewhere(at);
-            if elsewhere && points.misses(at) {
+            let watcher = points.watcher(at).filter(|_| several && !sent);
+            let missed = watcher.is_some_and(|watcher| points.misses(at, watcher));
+            if missed && !at.brief.notifies() {
                 return None;
             }
             let briefs = sightings.iter().map(|(o, _)| &o.brief);
@@ -358,7 +404,8 @@ impl<'t> Client<'t> {
                 at,
                 brief: brief.unwrap_or(&at.brief),
                 sent,
-                elsewhere,
+                elsewhere: watcher.is_some(),
+                missed,
             })
         });
         let mut messages: Vec<Seen<'_>> = messages.collect();
@@ -405,6 +452,9 @@ impl<'t> Client<'t> {
 
     /// Whether it came as far as the client.
     fn received(&self, seen: &Seen<'_>) -> bool {
+        if seen.missed {
+            return false;
+        }
         let answers = seen.brief.kind == Kind::Acknowledgement;
         if !seen.at.arrived {
             return seen.at.concluded && answers && self.is_content_with(seen);
@@ -418,7 +468,8 @@ impl<'t> Client<'t> {
             let message = self.traffic.message(seen.at, seen.brief);
             match seen.sent {
                 true => Some(Passed::Sent(message)),
-                false => self.received(seen).then_some(Passed::Received(message)),
+                false if self.received(seen) => Some(Passed::Received(message)),
+                false => seen.brief.notifies().then_some(Passed::Missed(message)),
             }
         })
     }

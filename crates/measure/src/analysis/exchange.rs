@@ -64,6 +64,7 @@ struct Rare {
     etag: Option<Token>,
     number: Option<u32>,
     notifications: Vec<Notification>,
+    missed: Vec<Missed>,
 }
 
 /// An observation (RFC 7641) of which the capture has notifications and no registration.
@@ -80,8 +81,19 @@ pub struct Observation {
     pub resource: Option<Arc<str>>,
     /// What was notified, in the order received; at least once.
     pub notifications: Vec<Notification>,
+    /// What was notified and not received, as far as others saw it.
+    pub missed: Vec<Missed>,
     /// Further copies of it.
     pub duplicates: u32,
+}
+
+/// A notification that its server sent, and the client did not receive there and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// When it was sent.
+    pub time: SimTime,
+    /// The number in its Observe option (RFC 7641 §2).
+    pub number: u32,
 }
 
 /// A notification of an observed resource, once however often it was received.
@@ -271,6 +283,12 @@ impl Exchange {
         self.rare.as_ref().map_or(&[], |rare| &rare.notifications)
     }
 
+    /// What was notified after its answer and not received, as far as others saw it, in the order
+    /// sent.
+    pub fn missed(&self) -> &[Missed] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.missed)
+    }
+
     /// When the request was first sent.
     pub fn sent_at(&self) -> SimTime {
         self.sent
@@ -350,6 +368,11 @@ impl Exchange {
         self.rare().notifications.push(notification);
     }
 
+    /// Something was notified, and not received.
+    pub(super) fn miss(&mut self, missed: Missed) {
+        self.rare().missed.push(missed);
+    }
+
     /// It asks for a block.
     pub(super) fn set_block(&mut self, offset: usize, request_tag: Option<Token>) {
         if offset > 0 || request_tag.is_some() {
@@ -381,6 +404,7 @@ impl Exchange {
         rare.etag = of_later.etag;
         rare.number = of_later.number;
         rare.notifications.extend(of_later.notifications);
+        rare.missed.extend(of_later.missed);
     }
 }
 

@@ -248,6 +248,11 @@ impl Brief {
         own && self.code.is_response()
     }
 
+    /// Whether it notifies (RFC 7641 §4.2), or answers a registration by a message of its own.
+    pub(super) fn notifies(&self) -> bool {
+        self.is_separate() && self.observe.is_some()
+    }
+
     /// Whether it asks to be notified (RFC 7641 §3.1), or may: its options are not all there.
     pub(super) fn registers(&self) -> bool {
         self.code.is_request() && (self.observe == Some(0) || self.lacks_options())

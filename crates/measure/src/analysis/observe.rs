@@ -100,6 +100,8 @@ pub(super) struct Observed {
     /// The source that has it.
     pub(super) source: u32,
     pub(super) outgoing: Option<bool>,
+    /// How far on its way it was, where it was seen first.
+    pub(super) hop_limit: u8,
     /// Whether the capture does not say that nobody received it.
     pub(super) arrived: bool,
     /// Whether that is only concluded ([`Decoder::concludes`]).
@@ -441,6 +443,7 @@ impl<'o> Reading<'o> {
             packet: 0,
             source: u32::try_from(source).unwrap_or(u32::MAX),
             outgoing: packet.outgoing,
+            hop_limit: packet.header.hop_limit,
             arrived: packet.received,
             concluded: self.decoders[stream].concludes(),
             twin,

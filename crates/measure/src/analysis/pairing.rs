@@ -18,7 +18,9 @@ use coap::{Code, Kind};
 use units::SimTime;
 
 use super::clients::{Client, Message, Passed};
-use super::exchange::{AllEnds, Answer, Ends, Exchange, Notification, Observation, Transmission};
+use super::exchange::{
+    AllEnds, Answer, Ends, Exchange, Missed, Notification, Observation, Transmission,
+};
 use super::identity::Known;
 use super::message::{Brief, Identity};
 use super::{Options, Other};
@@ -133,6 +135,7 @@ impl<'a> Pairing<'a> {
         match message {
             Passed::Sent(o) => self.sent(o),
             Passed::Received(o) => self.received(o),
+            Passed::Missed(o) => self.missed(o),
         }
     }
 
@@ -497,6 +500,24 @@ impl<'a> Pairing<'a> {
         self.exchanges[index].notify(notification(o));
     }
 
+    /// The client did not receive `o`, which notifies by a registration of which it knows.
+    fn missed(&mut self, o: &Message<'_>) {
+        let Some(number) = o.brief.observe else {
+            return;
+        };
+        let server = self.peer(o.src);
+        let missed = Missed {
+            time: o.complete,
+            number,
+        };
+        let asked = self.of_token(server, o);
+        if let Some(index) = self.registration(o, asked) {
+            self.exchanges[index].miss(missed);
+        } else if let Some(index) = self.by_observer.get(&(server, o.brief.token)) {
+            self.observations[*index].missed.push(missed);
+        }
+    }
+
     /// The observation begun before the capture that `o` notifies by.
     fn begun_before(&mut self, server: Peer, o: &Message<'_>) -> usize {
         self.counts.notifications += 1;
@@ -510,6 +531,7 @@ impl<'a> Pairing<'a> {
                 server: o.src,
                 resource: None,
                 notifications: Vec::with_capacity(1),
+                missed: Vec::new(),
                 duplicates: 0,
             });
         }

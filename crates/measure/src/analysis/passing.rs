@@ -29,7 +29,7 @@ impl Endpoints {
     pub(super) fn see(&mut self, traffic: &Traffic, o: &Observed) {
         if o.is_request() {
             self.0.entry(traffic.src(o)).or_insert(o.first);
-        } else if o.brief.is_separate() && o.brief.observe.is_some() {
+        } else if o.brief.notifies() {
             self.0.entry(traffic.dst(o)).or_insert(o.first);
         }
     }

@@ -272,3 +272,55 @@ fn a_server_that_was_started_again_counts_anew() {
     wire.message(11_000_000, HERE, CLIENT, &next);
     assert_eq!(received_and_lost(&wire)[1], (3, Some(0), Some(0)));
 }
+
+/// What a client and a server have of an observation whose notifications are lost on their way from
+/// the fourth on, and whether the client asks for something afterwards.
+fn lost_at_the_end(steps: u32, asks_afterwards: bool) -> [Wire; 2] {
+    let (mut client, mut server) = (Wire::new(), Wire::new());
+    let register = register(1, 9, 0);
+    let answer = notification(Kind::Acknowledgement, 1, 9, 100);
+    client.message_at(64, 0, CLIENT, HERE, &register);
+    server.message_at(62, 2_000, CLIENT, HERE, &register);
+    server.message_at(64, 3_000, HERE, CLIENT, &answer);
+    client.message_at(62, 5_000, HERE, CLIENT, &answer);
+    for n in 1..=8_u16 {
+        let us = u64::from(n) * 1_000_000;
+        let number = 100 + u32::from(n) * steps;
+        let message = notification(Kind::Confirmable, 500 + n, 9, number);
+        server.message_at(64, us, HERE, CLIENT, &message);
+        if n < 4 {
+            client.message_at(62, us + 2_000, HERE, CLIENT, &message);
+        } else {
+            server.message_at(64, us + 2_500_000, HERE, CLIENT, &message);
+        }
+    }
+    if asks_afterwards {
+        let get = get(Kind::NonConfirmable, 7, 7, "/t");
+        client.message_at(64, 30_000_000, CLIENT, HERE, &get);
+    }
+    [client, server]
+}
+
+#[test]
+fn what_was_notified_after_the_last_one_received_was_sent_and_lost() {
+    for asks_afterwards in [false, true] {
+        let [client, server] = lost_at_the_end(1, asks_afterwards);
+        let alone = of(&[client.capture()]);
+        let notified = alone.flows[0].notifications().unwrap();
+        assert_eq!((notified.received, notified.lost), (3, Some(0)));
+        for captures in [[&client, &server], [&server, &client]] {
+            let analysis = of(&captures.map(Wire::capture));
+            let notified = only(&analysis).notifications().unwrap();
+            assert_eq!((notified.received, notified.lost), (3, Some(5)));
+            assert_eq!(notified.sent(), Some(8));
+            assert_eq!(only(&analysis).requests().duplicates, 0);
+        }
+    }
+    // A server that counts otherwise: how many are missing between two numbers is not known.
+    let analysis = of(&lost_at_the_end(1000, true).map(|wire| wire.capture()));
+    let notified = only(&analysis).notifications().unwrap();
+    assert_eq!(
+        (notified.received, notified.lost, notified.missing),
+        (3, None, None)
+    );
+}

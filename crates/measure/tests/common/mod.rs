@@ -51,10 +51,15 @@ pub fn content(kind: Kind, message_id: u16, token: u8) -> Message {
 
 /// An IP packet with a message in a UDP datagram.
 pub fn ip_packet(from: &str, to: &str, payload: &[u8]) -> Vec<u8> {
+    ip_packet_at(64, from, to, payload)
+}
+
+/// The same with its hop limit.
+pub fn ip_packet_at(hop_limit: u8, from: &str, to: &str, payload: &[u8]) -> Vec<u8> {
     let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
     let builder = match (from.ip(), to.ip()) {
-        (IpAddr::V6(a), IpAddr::V6(b)) => PacketBuilder::ipv6(a.octets(), b.octets(), 64),
-        (IpAddr::V4(a), IpAddr::V4(b)) => PacketBuilder::ipv4(a.octets(), b.octets(), 64),
+        (IpAddr::V6(a), IpAddr::V6(b)) => PacketBuilder::ipv6(a.octets(), b.octets(), hop_limit),
+        (IpAddr::V4(a), IpAddr::V4(b)) => PacketBuilder::ipv4(a.octets(), b.octets(), hop_limit),
         _ => panic!("{from} and {to} are of different families"),
     };
     let mut packet = Vec::new();
@@ -74,6 +79,20 @@ impl Wire {
     /// A message at `us` microseconds.
     pub fn message(&mut self, us: u64, from: &str, to: &str, message: &Message) -> &mut Wire {
         let packet = ip_packet(from, to, &message.encode());
+        self.0.push(Packet::new(0, at(us), packet));
+        self
+    }
+
+    /// A message at `us` microseconds that has come as far as its hop limit says.
+    pub fn message_at(
+        &mut self,
+        hop_limit: u8,
+        us: u64,
+        from: &str,
+        to: &str,
+        message: &Message,
+    ) -> &mut Wire {
+        let packet = ip_packet_at(hop_limit, from, to, &message.encode());
         self.0.push(Packet::new(0, at(us), packet));
         self
     }

@@ -148,3 +148,56 @@ fn the_versions_that_a_run_depends_on_are_named() {
     assert_eq!(result.kernel, "6.1.0-18-amd64");
     assert_eq!(result.wpanlab_version, "0.1.0");
 }
+
+/// The registration and the first notifications cross, the others leave the sensor only.
+#[test]
+fn what_a_node_notified_to_the_end_of_a_run_was_sent() {
+    let mut plan = plan();
+    plan.expect = vec![expect(
+        Metric::NotificationsLost,
+        Comparison::Equal,
+        0.0,
+        "0",
+    )];
+    let client = client_address(&plan);
+    let (mut here, mut there) = (polls(&client), Wire::new());
+    let mut register = get(Kind::Confirmable, 7, 77, "/t");
+    register.options.push_uint(6, 0);
+    let notification = |kind, id, number: u64| {
+        let mut message = content(kind, id, 77);
+        message.options.push_uint(6, number);
+        message
+    };
+    let answer = notification(Kind::Acknowledgement, 7, 1);
+    here.message(200_000, &client, NEW, &register)
+        .message(201_000, NEW, &client, &answer);
+    for n in 2..=10 {
+        let us = 200_000 + n * 100_000;
+        let message = notification(Kind::NonConfirmable, 800 + n as u16, n);
+        there.message(us, NEW, &client, &message);
+        if n <= 4 {
+            here.message(us + 500, NEW, &client, &message);
+        }
+    }
+    // What is sent when the scenario is over is not waited for.
+    let late = notification(Kind::NonConfirmable, 900, 11);
+    there.message(31_000_000, NEW, &client, &late);
+    let own = |node: &str, interface: &str, wire: &Wire| InterfaceCapture {
+        node: node.into(),
+        interface: interface.into(),
+        capture: wire.capture(),
+    };
+    let lost = |captures: &[InterfaceCapture]| {
+        let result = build(&plan, &facts(), &events(), captures, None);
+        let notified = result.flows[0].notifications.unwrap();
+        (
+            notified.received,
+            notified.lost,
+            result.expectations[0].outcome,
+        )
+    };
+    let client = || own("client", "eth0", &here);
+    let sensor = own("sensor", "lowpan0", &there);
+    assert_eq!(lost(&[client()]), (3, Some(0), Outcome::Passed));
+    assert_eq!(lost(&[client(), sensor]), (3, Some(6), Outcome::Failed));
+}

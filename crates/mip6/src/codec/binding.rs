@@ -5,9 +5,11 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
 use units::Sequence;
 
 use super::option::MobilityOption;
+use super::proxy::{AccessTechnology, HandoffIndicator, LinkLayerId, NodeId, Timestamp};
 use crate::rr::{Authenticator, NonceIndex};
 
 /// A lifetime in units of 4 seconds (RFC 6275 §6.1.7).
@@ -92,6 +94,62 @@ impl BindingUpdate {
     /// Home and care-of nonce index.
     pub fn nonce_indices(&self) -> Option<(NonceIndex, NonceIndex)> {
         first!(self.options, MobilityOption::NonceIndices { home, care_of } => (*home, *care_of))
+    }
+}
+
+/// What both messages of Proxy Mobile IPv6 carry.
+pub(crate) trait ProxyOptions {
+    /// All options.
+    fn options(&self) -> &[MobilityOption];
+
+    /// Of whom it is.
+    fn node_id(&self) -> Option<&NodeId> {
+        first!(self.options(), MobilityOption::NodeId(id) => id)
+    }
+
+    /// Home network prefixes, in the order of the message.
+    fn prefixes(&self) -> impl Iterator<Item = Ipv6Net> {
+        self.options().iter().filter_map(|option| match option {
+            MobilityOption::HomeNetworkPrefix(prefix) => Some(*prefix),
+            _ => None,
+        })
+    }
+
+    /// How the node came.
+    fn handoff(&self) -> Option<HandoffIndicator> {
+        first!(self.options(), MobilityOption::Handoff(value) => *value)
+    }
+
+    /// What it is attached by.
+    fn access_technology(&self) -> Option<AccessTechnology> {
+        first!(self.options(), MobilityOption::AccessTechnology(value) => *value)
+    }
+
+    /// Which interface it is attached by.
+    fn link_layer_id(&self) -> Option<&LinkLayerId> {
+        first!(self.options(), MobilityOption::LinkLayerId(id) => id)
+    }
+
+    /// The gateway's link-local address.
+    fn link_local(&self) -> Option<Ipv6Addr> {
+        first!(self.options(), MobilityOption::LinkLocal(address) => *address)
+    }
+
+    /// When the update was sent.
+    fn time_sent(&self) -> Option<Timestamp> {
+        first!(self.options(), MobilityOption::Timestamp(value) => *value)
+    }
+}
+
+impl ProxyOptions for BindingUpdate {
+    fn options(&self) -> &[MobilityOption] {
+        &self.options
+    }
+}
+
+impl ProxyOptions for BindingAcknowledgement {
+    fn options(&self) -> &[MobilityOption] {
+        &self.options
     }
 }
 

@@ -64,7 +64,7 @@ impl AccessTechnology {
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The timestamp of an instant, whose epoch is 1970 as it is in everything that is live.
+    /// The timestamp of an instant, whose epoch has to be 1970, as that of the shells' is.
     pub fn of(now: SimTime) -> Timestamp {
         let nanos = u128::from(now.as_nanos());
         // 64 bits of nanoseconds are 34 bits of seconds.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use units::{Sequence, SimTime};
 
-use super::backoff::INITIAL_BINDACK_TIMEOUT;
 use super::correspondence::MAX_RO_FAILURE;
 use super::registration::{Registration, Verdict};
 use super::{Attachment, Event, Map, MobileNode, Peer, Reason};
+use crate::backoff::INITIAL_BINDACK_TIMEOUT;
 use crate::codec::{BindingAcknowledgement, BindingUpdate, Lifetime, Message};
 use crate::headers::Headers;
 use crate::ignored::Ignored;
@@ -101,39 +101,43 @@ impl MobileNode {
         let Some(Attachment { address, .. }) = self.attachment() else {
             return;
         };
-        let wanted = self.config.lifetime;
-        if let Some(anchored) = &mut self.map {
-            let peer = Peer::MobilityAnchorPoint(anchored.map);
-            if anchored.registration.take_expired(now) {
-                anchored.registration.take_named();
-                let reason = Reason::Expired;
-                self.events.push_back(Event::Removed { peer, reason });
-            }
-            if anchored.registration.take_refresh(now) {
-                anchored.start(now, INITIAL_BINDACK_TIMEOUT);
-            }
-            let valid = anchored.valid_until.saturating_since(now);
-            let lifetime = Lifetime::within(wanted.min(valid));
-            if anchored.registration.backoff.is_due(now) {
-                if lifetime == Lifetime::ZERO {
-                    // "A MAP option containing a valid lifetime value of zero means that this MAP MUST
-                    // NOT be selected" (§7.1).
-                    anchored.registration.give_up();
-                } else {
-                    let sequence = anchored.registration.next_sequence(&mut self.rng);
-                    let message = Anchored::update(lifetime, sequence);
-                    let headers = Headers::between(address, anchored.map);
-                    self.outbox
-                        .push(headers.from_home(anchored.regional), &message);
-                    anchored.registration.sent(now, address, lifetime);
-                    if anchored.registration.name(address) {
-                        let care_of = address;
-                        self.events.push_back(Event::Sent { peer, care_of });
-                    }
-                }
-            }
-        }
+        self.run_anchor(now, address);
         self.run_previous_anchor(now, address);
+    }
+
+    fn run_anchor(&mut self, now: SimTime, address: Ipv6Addr) {
+        let Some(anchored) = &mut self.map else {
+            return;
+        };
+        let peer = Peer::MobilityAnchorPoint(anchored.map);
+        let registration = &mut anchored.registration;
+        if registration.take_expired(now) {
+            registration.take_named();
+            let reason = Reason::Expired;
+            self.events.push_back(Event::Removed { peer, reason });
+        }
+        if registration.take_refresh(now) {
+            registration.backoff.start(now, INITIAL_BINDACK_TIMEOUT);
+        }
+        if !registration.backoff.is_due(now) {
+            return;
+        }
+        let valid = anchored.valid_until.saturating_since(now);
+        let lifetime = Lifetime::within(self.config.lifetime.min(valid));
+        if lifetime == Lifetime::ZERO {
+            // "A MAP option containing a valid lifetime value of zero means that this MAP MUST NOT be
+            // selected" (§7.1).
+            registration.give_up();
+            return;
+        }
+        let message = Anchored::update(lifetime, registration.next_sequence(&mut self.rng));
+        registration.sent(now, address, lifetime);
+        if registration.name(address) {
+            let care_of = address;
+            self.events.push_back(Event::Sent { peer, care_of });
+        }
+        let headers = Headers::between(address, anchored.map).from_home(anchored.regional);
+        self.outbox.push(headers, &message);
     }
 
     /// The anchor point before this one forwards what comes until its binding ends; it is not asked for

@@ -5,7 +5,6 @@ use std::net::Ipv6Addr;
 use machine::earlier;
 use units::SimTime;
 
-use super::backoff::INITIAL_BINDACK_TIMEOUT;
 use super::registration::Registration;
 use super::test::Test;
 use super::{Order, RouteOptimization};
@@ -107,11 +106,6 @@ impl Correspondence {
             && !self.home_test.backoff.is_running()
             && !self.care_of_test.backoff.is_running()
             && self.material(now, home).is_none()
-    }
-
-    /// Starts to send the update.
-    pub(super) fn start_update(&mut self, now: SimTime) {
-        (self.registration.backoff).start(now, INITIAL_BINDACK_TIMEOUT);
     }
 
     /// Whether one of its messages has stayed without an answer for too often: "if Return Routability

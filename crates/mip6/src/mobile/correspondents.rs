@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use units::SimTime;
 
-use super::backoff::INITIAL_BINDACK_TIMEOUT;
 use super::correspondence::{Aim, Correspondence};
 use super::registration::Verdict;
 use super::{Event, MobileNode, Peer, Place, Reason, RouteOptimization, Start};
+use crate::backoff::INITIAL_BINDACK_TIMEOUT;
 use crate::codec::{
     BindingAcknowledgement, BindingUpdate, ErrorStatus, Lifetime, Message, MobilityOption, Status,
 };
@@ -176,6 +176,8 @@ impl MobileNode {
         if entry.is_exhausted(now) {
             entry.stop();
             entry.stale = 0;
+            // What came due meanwhile has been tried just now.
+            entry.registration.take_refresh(now);
             match entry.unwanted {
                 true => self.drop_correspondent(correspondent, Reason::Silent),
                 // "The mobile node MUST revert to sending packets ... through its home agent" (§5.2.9).
@@ -222,9 +224,9 @@ impl MobileNode {
     /// "Upon successfully completing the return routability procedure, and after receiving a
     /// successful Binding Acknowledgement from the home agent, a Binding Update MAY be sent" (§11.7.2).
     fn send_update(&mut self, now: SimTime, correspondent: Ipv6Addr) {
-        let (home, options) = (self.config.home_address, self.options());
-        let (here, longest) = (self.care_of(), self.correspondent_lifetime(now));
-        let home_knows = self.home_knows(here);
+        let home = self.config.home_address;
+        let longest = self.correspondent_lifetime(now);
+        let home_knows = self.home_knows(self.care_of());
         let Some(entry) = self.correspondents.get_mut(&correspondent) else {
             return;
         };
@@ -237,10 +239,16 @@ impl MobileNode {
             Aim::Delete => (home, Lifetime::ZERO),
         };
         let may = home_knows && (aim == Aim::Delete || lifetime != Lifetime::ZERO);
-        if may && !entry.registration.backoff.is_running() && !entry.registration.is_outstanding() {
-            entry.start_update(now);
+        let registration = &mut entry.registration;
+        if may && !registration.backoff.is_running() && !registration.is_outstanding() {
+            registration.backoff.start(now, INITIAL_BINDACK_TIMEOUT);
         }
-        if !may || !entry.registration.backoff.is_due(now) {
+        if !registration.backoff.is_due(now) {
+            return;
+        }
+        if !may {
+            // The home agent has forgotten the node meanwhile: it waits for that.
+            registration.give_up();
             return;
         }
         let authorization = Authorization {
@@ -252,6 +260,26 @@ impl MobileNode {
             home: material.home,
             care_of: material.care_of,
         };
+        self.tell(now, &authorization, lifetime, nonces);
+    }
+
+    /// Sends a Binding Update to a correspondent (§11.7.2).
+    fn tell(
+        &mut self,
+        now: SimTime,
+        authorization: &Authorization,
+        lifetime: Lifetime,
+        nonces: MobilityOption,
+    ) {
+        let (home, here, options) = (self.config.home_address, self.care_of(), self.options());
+        let Authorization {
+            care_of,
+            correspondent,
+            ..
+        } = *authorization;
+        let Some(entry) = self.correspondents.get_mut(&correspondent) else {
+            return;
+        };
         let mut message = Message::BindingUpdate(BindingUpdate {
             sequence: entry.registration.next_sequence(&mut self.rng),
             acknowledge: options.acknowledge,
@@ -260,23 +288,24 @@ impl MobileNode {
         if authorization.sign(&mut message).is_err() {
             return;
         }
-        entry.authorization = Some(authorization);
-        let source = here.unwrap_or(home);
-        let headers = Headers {
-            home_address: here.map(|_| home),
-            ..Headers::between(source, correspondent)
-        };
+        entry.authorization = Some(*authorization);
         entry.registration.sent(now, care_of, lifetime);
-        let first = aim != Aim::Delete && entry.registration.name(care_of);
+        let deletes = entry.aim == Some(Aim::Delete);
+        let first = !deletes && entry.registration.name(care_of);
         if !options.acknowledge {
             entry.registration.take_for_granted();
             entry.aim = None;
         }
+        // "... in a Home Address destination option, unless the Source Address is the home address."
+        let headers = Headers {
+            home_address: here.map(|_| home),
+            ..Headers::between(here.unwrap_or(home), correspondent)
+        };
         self.outbox.push(headers, &message);
-        match aim {
-            _ if first => self.sent(Peer::Correspondent(correspondent), care_of),
-            Aim::Delete if !options.acknowledge => self.deleted(correspondent),
-            _ => {}
+        if first {
+            self.sent(Peer::Correspondent(correspondent), care_of);
+        } else if deletes && !options.acknowledge {
+            self.deleted(correspondent);
         }
     }
 
@@ -384,6 +413,7 @@ impl MobileNode {
             Verdict::Rejected(status) => {
                 entry.refused = true;
                 entry.stop();
+                entry.registration.cease_refreshing();
                 let peer = Peer::Correspondent(from);
                 self.events.push_back(Event::Rejected { peer, status });
                 if let Some(entry) = self.correspondents.get_mut(&from) {
@@ -478,8 +508,9 @@ impl MobileNode {
         if let Some(entry) = self.correspondents.get_mut(&correspondent) {
             entry.refused = true;
             entry.stop();
-            let peer = Peer::Correspondent(correspondent);
+            entry.registration.cease_refreshing();
             entry.registration.take_named();
+            let peer = Peer::Correspondent(correspondent);
             self.removed(peer, reason);
         }
     }

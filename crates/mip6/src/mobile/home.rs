@@ -4,9 +4,9 @@ use std::net::Ipv6Addr;
 
 use units::SimTime;
 
-use super::backoff::INITIAL_BINDACK_TIMEOUT;
 use super::registration::Verdict;
 use super::{Event, MobileNode, Peer, Place, Reason, Start};
+use crate::backoff::INITIAL_BINDACK_TIMEOUT;
 use crate::codec::{
     BindingAcknowledgement, BindingUpdate, Lifetime, Message, MobilityOption, Status,
 };

@@ -8,7 +8,7 @@ use machine::earlier;
 use rand_core::Rng as _;
 use units::{Rng, Sequence, SimTime};
 
-use super::backoff::{Backoff, MAX_BINDACK_TIMEOUT};
+use crate::backoff::{Backoff, MAX_BINDACK_TIMEOUT};
 use crate::codec::{BindingAcknowledgement, Lifetime, Status};
 use crate::ignored::Ignored;
 

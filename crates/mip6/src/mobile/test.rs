@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use units::{Rng, SimTime};
 
-use super::backoff::{Backoff, INITIAL_BINDACK_TIMEOUT};
+use crate::backoff::{Backoff, INITIAL_BINDACK_TIMEOUT};
 use crate::rr::{Cookie, KeygenToken, MAX_TOKEN_LIFETIME, NonceIndex};
 
 /// A token that came back.

@@ -2,6 +2,9 @@
 //! message takes as long as the way between two of them, and goes where tunnels and bindings lead it.
 #![allow(dead_code)] // each test program uses a part of it
 
+pub mod node;
+pub mod proxy;
+
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;

@@ -54,6 +54,7 @@ pub(crate) async fn run(
     make_room(socket.get_ref())?;
     let (patience, stop) = patience(path);
     store.have_patience(patience);
+    store.write_unix_time(driver::was_set_ahead_ns);
     let mut writer = WriterThread::start(store.writer())?;
     let mut coap = Driver::new(Durable::new(wmms, store), socket)?;
     host.part_is_ready()?;

@@ -264,7 +264,9 @@ impl Flooder {
             }
             let first = (self.sent % self.packets.len() as u64) as usize;
             let last = (first + BATCH).min(self.packets.len());
-            self.packets[first..last].iter_mut().for_each(number_anew);
+            self.packets[first..last]
+                .iter_mut()
+                .for_each(|packet| number_anew(packet));
             let batch = self.packets[first..last].iter();
             let slices: Vec<_> = batch.map(|packet| [IoSlice::new(packet)]).collect();
             self.sent += slices.len() as u64;

@@ -113,9 +113,8 @@ fn refuse(disk: &Disk, file: usize, attempt: Attempt, errno: i32, times: usize) 
     );
 }
 
-/// What is on the disk if the power goes now, of a disk that was empty.
-fn after_power_cut(disk: &Disk) -> Image {
-    let mut playback = Playback::default();
+/// What is on the disk if the power goes now; `playback` has what was done with it before.
+fn after_power_cut(disk: &Disk, playback: &mut Playback) -> Image {
     disk.take_steps()
         .iter()
         .for_each(|step| playback.play(step));
@@ -133,6 +132,7 @@ fn what_a_full_or_broken_disk_refused_is_stored_before_it_is_acknowledged() {
     ] {
         for file in [DATABASE, MARK] {
             let disk = Disk::default();
+            let mut playback = Playback::default();
             let mut server = Server::new(&disk, usize::MAX);
             refuse(&disk, file, attempt, errno, 5);
             // The mark has a barrier for every 64 groups.
@@ -143,12 +143,15 @@ fn what_a_full_or_broken_disk_refused_is_stored_before_it_is_acknowledged() {
                 server.commit(group).unwrap();
                 server.machine.written();
                 assert_eq!(server.transmits(), 1);
+                let image = after_power_cut(&disk, &mut playback);
+                // What was refused, in the first group or, of the mark, at its barrier.
+                if matches!(node, 1 | 63..) {
+                    let wanted = contents(server.machine.wmms().mmt());
+                    let (journal, table) = load::open(&Disk::with(image)).unwrap();
+                    assert_eq!(contents(&table), wanted, "{attempt:?} {errno} {file}");
+                    assert_eq!(journal.notice(), None);
+                }
             }
-            let wanted = contents(server.machine.wmms().mmt());
-            let image = after_power_cut(&disk);
-            let (journal, table) = load::open(&Disk::with(image)).unwrap();
-            assert_eq!(contents(&table), wanted, "{attempt:?} {errno} {file}");
-            assert_eq!(journal.notice(), None);
         }
     }
 }
@@ -161,6 +164,7 @@ fn a_daemon_that_ends_beside_a_broken_disk_has_acknowledged_nothing() {
         (Attempt::Write, MARK),
     ] {
         let disk = Disk::default();
+        let mut playback = Playback::default();
         let mut server = Server::new(&disk, 3);
         server.register(1);
         let group = server.poll_group().expect("a change");
@@ -177,7 +181,8 @@ fn a_daemon_that_ends_beside_a_broken_disk_has_acknowledged_nothing() {
         assert_eq!(server.transmits(), 0);
         let asked = contents(server.machine.wmms().mmt());
         drop(server);
-        let (journal, table) = load::open(&Disk::with(after_power_cut(&disk))).unwrap();
+        let (journal, table) =
+            load::open(&Disk::with(after_power_cut(&disk, &mut playback))).unwrap();
         let found = contents(&table);
         assert!(found == acknowledged || found == asked, "{found:#?}");
         assert_eq!(journal.notice(), None);

@@ -58,9 +58,9 @@ impl Backoff {
         self.sent
     }
 
-    /// It was sent: "the timeout period is doubled upon each retransmission, until ... [it] reaches the
-    /// value MAX_BINDACK_TIMEOUT. The mobile node MAY continue to send these messages at this slower
-    /// rate indefinitely."
+    /// It was sent: "the timeout period is doubled upon each retransmission, until ... the timeout
+    /// period reaches the value MAX_BINDACK_TIMEOUT. The mobile node MAY continue to send these messages
+    /// at this slower rate indefinitely."
     pub(crate) fn sent(&mut self, now: SimTime) {
         if self.recent.len() == MAX_UPDATE_RATE {
             self.recent.pop_front();
