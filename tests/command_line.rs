@@ -638,9 +638,12 @@ fn results_that_cannot_be_written_to_standard_output_are_a_failure_unless_nobody
         &["--version"],
     ];
     for command in commands {
-        let full = std::fs::File::create("/dev/full").unwrap();
-        let output = wpanlab(command).stdout(full).stderr(Stdio::piped());
-        let output = output.spawn().unwrap().wait_with_output().unwrap();
+        let run = |stdout: Stdio| {
+            let mut command = wpanlab(command);
+            command.stdout(stdout).stderr(Stdio::piped());
+            command.spawn().unwrap().wait_with_output().unwrap()
+        };
+        let output = run(std::fs::File::create("/dev/full").unwrap().into());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(3), "{command:?}: {said}");
         let line = "wpanlab: cannot write to standard output: No space left";
@@ -648,8 +651,7 @@ fn results_that_cannot_be_written_to_standard_output_are_a_failure_unless_nobody
 
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = wpanlab(command).stdout(writer).stderr(Stdio::piped());
-        let output = output.spawn().unwrap().wait_with_output().unwrap();
+        let output = run(writer.into());
         assert_eq!(output.status.code(), Some(0), "{command:?}: nobody reads");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
     }
