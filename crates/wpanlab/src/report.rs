@@ -112,17 +112,16 @@ pub fn beside_failed(left: &Left, args: &RunArgs, error: &Error) {
     };
     let topology = args.topology.file_stem().unwrap_or_default();
     let report = report.unwrap_or_else(|| Report::of_nothing(&topology.to_string_lossy(), &why));
-    let page = |file: &Path| match left {
-        Left::Part(dir) => report.html_at(file, dir),
-        _ => report.html(),
-    };
-    let junit = |_: &Path| report.junit();
-    let texts: [(_, &dyn Fn(&Path) -> String); 2] = [(&args.report, &page), (&args.junit, &junit)];
-    for (file, text) in texts {
+    for (file, is_page) in [(&args.report, true), (&args.junit, false)] {
         let Some(file) = file.as_deref().filter(|file| may_write(file, left, args)) else {
             continue;
         };
-        if let Err(error) = Written::default().write(file, &text(file)) {
+        let text = match left {
+            _ if !is_page => report.junit(),
+            Left::Part(dir) => report.html_at(file, dir),
+            Left::Nothing | Left::Written => report.html(),
+        };
+        if let Err(error) = Written::default().write(file, &text) {
             errln!("wpanlab: {}", failure::text(&error));
         }
     }
