@@ -234,7 +234,7 @@ fn virtual_time_on_the_native_backend_is_refused() {
         .arg(topology("handover.yaml"))
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         said(&output).contains("--clock realtime"),
         "{}",
@@ -450,8 +450,9 @@ fn every_kind_of_error_is_json_if_results_are() {
         ),
         (
             &["run", "topologies/handover.yaml", "--backend", "native"],
-            3,
+            2,
         ),
+        (&["model", "--out", "/proc/none"], 3),
     ] {
         let output = wpanlab(&["--json"]).args(arguments).output().unwrap();
         assert_eq!(
@@ -562,6 +563,99 @@ fn a_report_of_a_directory_from_anywhere_overwrites_nothing_outside_and_waits_fo
     let page = std::fs::read_to_string(format!("{run}/report.html")).unwrap();
     assert!(page.contains("</html>") && !page.contains("precious"));
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+/// Whoever reads the files of CI must not find those of an earlier run that passed.
+#[test]
+fn a_run_that_does_not_begin_leaves_an_error_in_its_junit_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (xml, page) = (path("ci.xml"), path("ci.html"));
+    let walk = topology("handover.yaml").to_str().unwrap().to_owned();
+    let wrong = root().join("topologies/invalid/sleep-too-long.yaml");
+    let wrong = wrong.to_str().unwrap().to_owned();
+    let earlier = path("earlier");
+    std::fs::create_dir(&earlier).unwrap();
+    std::fs::write(path("earlier/plan.yaml"), "x").unwrap();
+    let kernel = path("no-kernel");
+    for (arguments, code, why) in [
+        (vec![&*wrong], 2, "sleep"),
+        (vec![&*wrong, "--seeds", "1..2"], 2, "sleep"),
+        (vec![&*walk, "--out", &earlier], 2, "--force replaces it"),
+        (vec![&*walk, "--kernel", &kernel], 2, "no-kernel"),
+        (
+            vec![&*walk, "--kernel", &kernel, "--seeds", "1..2"],
+            2,
+            "no-kernel",
+        ),
+        (vec![&*walk, "--backend", "native"], 2, "--clock realtime"),
+    ] {
+        for file in [&xml, &page] {
+            std::fs::write(file, "of an earlier run, which passed").unwrap();
+        }
+        let mut command = wpanlab(&["run", "--junit", &xml, "--report", &page]);
+        let output = command.args(&arguments).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {}",
+            said(&output)
+        );
+        let text = std::fs::read_to_string(&xml).unwrap();
+        assert!(
+            text.contains(r#"errors="1""#) && text.contains("<error message="),
+            "{text}"
+        );
+        assert!(text.contains(why), "{text}");
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(
+            text.contains(">partial</span>") && text.contains(why),
+            "{text}"
+        );
+    }
+    // What is in a run's own directory stays as it is with the run.
+    let own = path("earlier/ci.xml");
+    std::fs::write(&own, "its own").unwrap();
+    let refused = wpanlab(&["run", &walk, "--out", &earlier, "--junit", &own]).output();
+    assert_eq!(refused.unwrap().status.code(), Some(2));
+    assert_eq!(std::fs::read_to_string(&own).unwrap(), "its own");
+}
+
+#[test]
+fn results_that_cannot_be_written_to_standard_output_are_a_failure_unless_nobody_reads() {
+    let walk = topology("handover.yaml").to_str().unwrap().to_owned();
+    let commands: [&[&str]; 12] = [
+        &["schema"],
+        &["check", &walk],
+        &["--json", "check", &walk],
+        &["plan", &walk],
+        &["--json", "plan", &walk],
+        &["examples"],
+        &["analyze", "--self-test"],
+        &["--json", "analyze", "--self-test"],
+        &["completions", "bash"],
+        &["--help"],
+        &["run", "--help"],
+        &["--version"],
+    ];
+    for command in commands {
+        let run = |stdout: Stdio| {
+            let mut command = wpanlab(command);
+            command.stdout(stdout).stderr(Stdio::piped());
+            command.spawn().unwrap().wait_with_output().unwrap()
+        };
+        let output = run(std::fs::File::create("/dev/full").unwrap().into());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{command:?}: {said}");
+        let line = "wpanlab: cannot write to standard output: No space left";
+        assert_eq!(said.matches(line).count(), 1, "{command:?}: {said}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = run(writer.into());
+        assert_eq!(output.status.code(), Some(0), "{command:?}: nobody reads");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
+    }
 }
 
 #[test]

@@ -39,6 +39,11 @@ fn a_run_that_is_interrupted_leaves_what_it_has_though_nobody_reads_on() {
     let longer = ["--backend", "vm", "--set", "scenario.duration=1 h"];
     let mut command = wpanlab(&["run"]);
     command.args(longer).arg("--out").arg(&out);
+    for (option, file) in [("--junit", "ci.xml"), ("--report", "ci.html")] {
+        let file = dir.path().join(file);
+        std::fs::write(&file, "of an earlier run, which passed").unwrap();
+        command.arg(option).arg(file);
+    }
     command.arg(topology("handover.yaml"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -58,4 +63,11 @@ fn a_run_that_is_interrupted_leaves_what_it_has_though_nobody_reads_on() {
     assert!(partial.starts_with("interrupted by SIGINT; "), "{partial}");
     let capture = capture::read(out.join("captures/client.eth0.pcapng")).unwrap();
     assert!(capture.damage.is_none() && !capture.packets.is_empty());
+    let beside = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let xml = beside("ci.xml");
+    assert!(
+        xml.contains("<error message=\"interrupted by SIGINT; "),
+        "{xml}"
+    );
+    assert!(beside("ci.html").contains(">partial</span>"));
 }

@@ -22,7 +22,7 @@ use crate::mobility::{self, GivenUp, NodeHandover};
 use crate::phases::ByPhase;
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 use crate::signalling::Traffic;
-use crate::text;
+use crate::text::{self, counted};
 
 /// The capture of an interface.
 #[derive(Debug)]
@@ -351,27 +351,24 @@ impl Assembly<'_> {
         let other = &analysis.other;
         self.notes
             .extend(other.stepped.iter().map(text::stepped_text));
-        let mut note = |count: u64, what: &str| {
+        let mut note = |count: u64, what: &str, more: &str| {
             if count > 0 {
+                let what = counted(count, what);
                 self.notes
-                    .push(format!("capture of {client}: {count} {what}"));
+                    .push(format!("capture of {client}: {count} {what}{more}"));
             }
         };
-        note(other.incomplete, "datagrams with a missing fragment");
-        note(other.stray, "responses to no request of the capture");
-        note(
-            other.after_end,
-            "of the lost requests were first sent after the end of the scenario",
-        );
-        note(
-            other.reserved,
-            "messages with a code that is reserved, or that their type must not have",
-        );
+        let fragments = "{datagrams|datagram} with a missing fragment";
+        note(other.incomplete, fragments, "");
+        let stray = "{responses|response} to no request of the capture";
+        note(other.stray, stray, "");
+        let after = "of the lost requests {were|was} first sent after the end of the scenario";
+        note(other.after_end, after, "");
+        let reserved = "{messages|message} with a code that is reserved, or that {their|its} type must not have";
+        note(other.reserved, reserved, "");
         let first = other.first_undecodable.as_deref().unwrap_or_default();
-        note(
-            other.undecodable,
-            &format!("datagrams that are not CoAP, the first {first}"),
-        );
+        let not_coap = "{datagrams that are|datagram that is} not CoAP";
+        note(other.undecodable, not_coap, &format!(", the first {first}"));
     }
 
     fn note_handovers(&mut self) {

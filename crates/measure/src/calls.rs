@@ -14,7 +14,7 @@ use topology::Plan;
 use topology::plan::NodeName;
 
 use crate::result::Flow;
-use crate::text::time;
+use crate::text::times;
 
 pub use told::tally as tally_text;
 
@@ -53,10 +53,10 @@ pub struct ClientCalls {
     pub differences: Vec<String>,
 }
 
-/// `12 (mean 80.000 ms, longest 12.5 s)`
+/// `12 (mean 80.000 ms, longest 12500.000 ms)`
 impl fmt::Display for Waited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mean, longest) = (time(self.mean_s), time(self.longest_s));
+        let [mean, longest] = times([self.mean_s, self.longest_s]);
         write!(f, "{} (mean {mean}, longest {longest})", self.requests)
     }
 }

@@ -81,8 +81,23 @@ pub struct Figure {
     pub name: String,
     /// What has one value each: a handover as a client saw it, or a run.
     pub per: Per,
+    /// Measured runs that have no value; absent if there are none.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub runs_without: usize,
     /// Its distribution.
     pub percentiles: Percentiles,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// `of 1 of 4 runs; 3 have none`: which of `runs` runs a figure is of that so many have not; none if
+/// all have it.
+fn coverage(runs: usize, without: usize) -> Option<String> {
+    let have = if without == 1 { "has" } else { "have" };
+    let of = runs.saturating_sub(without);
+    (without > 0).then(|| format!("of {of} of {runs} runs; {without} {have} none"))
 }
 
 /// What has one value of a figure.
@@ -149,13 +164,13 @@ impl Point {
     fn of(point: usize, rows: &[&Row]) -> Point {
         let measured = || rows.iter().filter(|row| row.error.is_none());
         let measured_rows: Vec<&Row> = measured().copied().collect();
-        let figures = samples(&measured_rows)
-            .into_iter()
-            .filter_map(Sample::figure);
+        let runs = measured_rows.len();
+        let figures = samples(&measured_rows).into_iter();
+        let figures = figures.filter_map(|sample| sample.figure(runs));
         Point {
             point,
             set: rows.first().map(|row| row.set.clone()).unwrap_or_default(),
-            runs: measured().count(),
+            runs,
             failed: measured().filter(|row| !row.passed).count(),
             broken: rows.len() - measured().count(),
             figures: figures.collect(),
@@ -176,15 +191,18 @@ struct Sample {
     name: String,
     per: Per,
     values: Vec<f64>,
+    /// Runs that have one or more of the values.
+    runs: usize,
 }
 
 impl Sample {
-    /// Its distribution, if there are values.
-    fn figure(self) -> Option<Figure> {
+    /// Its distribution over so many runs, if there are values.
+    fn figure(self, runs: usize) -> Option<Figure> {
         let percentiles = Percentiles::of(&self.values)?;
         Some(Figure {
             name: self.name,
             per: self.per,
+            runs_without: runs.saturating_sub(self.runs),
             percentiles,
         })
     }
@@ -192,27 +210,30 @@ impl Sample {
 
 /// The values of all figures: handovers' first, then the runs'.
 fn samples(rows: &[&Row]) -> Vec<Sample> {
-    let mut samples = of_handovers(rows.iter().flat_map(|row| &row.handovers));
+    let mut samples = of_handovers(rows);
     samples.extend(of_runs(rows));
     samples
 }
 
 /// Delay, interruption, losses, phases, energy and signalling, of those handovers that have them.
-fn of_handovers<'r>(handovers: impl Iterator<Item = &'r HandoverRow>) -> Vec<Sample> {
-    let handovers: Vec<&HandoverRow> = handovers.collect();
+fn of_handovers(rows: &[&Row]) -> Vec<Sample> {
+    let handovers = || rows.iter().flat_map(|row| &row.handovers);
     let mut samples: Vec<Sample> = Vec::new();
     let mut add = |name: &str, of: &dyn Fn(&HandoverRow) -> Option<f64>| {
         samples.push(Sample {
             name: name.to_owned(),
             per: Per::Handover,
-            values: handovers.iter().filter_map(|h| of(h)).collect(),
+            values: handovers().filter_map(of).collect(),
+            runs: (rows.iter())
+                .filter(|row| row.handovers.iter().any(|h| of(h).is_some()))
+                .count(),
         });
     };
     add(HANDOVER_DELAY, &|h| h.delay_s);
     add("outage_s", &|h| h.outage_s);
     add("lambda_d", &|h| Some(h.rate_per_s? * h.outage_s?));
     add("lost_per_handover", &|h| Some(h.lost as f64));
-    for phase in all_phases(handovers.iter().map(|h| &h.phases)) {
+    for phase in all_phases(handovers().map(|h| &h.phases)) {
         add(&format!("{}_s", phase.name()), &|h| {
             h.phases.get(&phase).copied()
         });
@@ -235,6 +256,7 @@ fn of_runs(rows: &[&Row]) -> Vec<Sample> {
     let sample = |(name, values): (&str, Vec<f64>)| Sample {
         name: name.to_owned(),
         per: Per::Run,
+        runs: values.len(),
         values,
     };
     samples.into_iter().map(sample).collect()

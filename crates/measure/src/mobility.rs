@@ -34,6 +34,8 @@ pub struct NodeHandover {
     pub t_addr: Option<Ipv6Addr>,
     /// When the node gave it up, and why.
     pub failed: Option<(SimTime, String)>,
+    /// What keeps it from its end, as the DHCPv6 server said.
+    pub unserved: Option<String>,
     /// The completed spans of each phase: one that is tried again has several.
     pub spans: ByPhase<Vec<(SimTime, SimTime)>>,
     pub(crate) open: ByPhase<SimTime>,
@@ -54,8 +56,17 @@ impl NodeHandover {
 pub fn handovers(events: &[Event]) -> Vec<NodeHandover> {
     let mut handovers: Vec<NodeHandover> = Vec::new();
     for event in events {
-        let EventKind::Handover(of_handover) = &event.kind else {
-            continue;
+        let of_handover = match &event.kind {
+            EventKind::Handover(of_handover) => of_handover,
+            EventKind::Unserved { reason } => {
+                let last = handovers.iter_mut().rfind(|h| h.node == event.node);
+                let open = last.filter(|h| h.completed.is_none() && h.failed.is_none());
+                if let Some(handover) = open {
+                    handover.unserved = Some(reason.clone());
+                }
+                continue;
+            }
+            _ => continue,
         };
         let time = SimTime::from_nanos(event.time_ns);
         let mut record = |number, begins: fn(&NodeHandover) -> bool| {
@@ -142,7 +153,11 @@ pub(crate) fn given_up(records: &[NodeHandover], scenario: &Scenario) -> Vec<Giv
         from: r.from.clone(),
         started_s: r.started.map(|time| scenario.seconds(time)),
         ended_s: end(r).map(|time| scenario.seconds(time)),
-        reason: (r.failed.as_ref()).map_or_else(|| RUN_ENDED.into(), |(_, reason)| reason.clone()),
+        reason: match (&r.failed, &r.unserved) {
+            (Some((_, reason)), _) => reason.clone(),
+            (None, Some(unserved)) => format!("{RUN_ENDED}: {unserved}"),
+            (None, None) => RUN_ENDED.into(),
+        },
     };
     open.into_iter().map(told).collect()
 }
@@ -256,6 +271,7 @@ fn describe(kind: &EventKind) -> Option<String> {
         EventKind::Handover(event) => describe_handover(event),
         EventKind::Binding(event) => describe_binding(event),
         EventKind::Leased { address } => format!("leased {address}"),
+        EventKind::Unserved { reason } => format!("no address: {reason}"),
         EventKind::SleepStarted {
             period_s,
             announced,
@@ -439,12 +455,22 @@ mod tests {
                 reason: reason.into(),
             })
         };
+        let unserved = |reason: &str| EventKind::Unserved {
+            reason: reason.into(),
+        };
         let records = handovers(&[
             event(0, "sensor", started(1, "er1")),
             event(9, "sensor", failed(1, "no better router heard")),
             event(20, "sensor", started(2, "er1")),
             event(29, "sensor", completed(2, "er2", "2001:db8:2::5")),
             event(30, "walker", started(1, "er1")),
+            event(31, "late", unserved("before it")),
+            event(32, "late", started(1, "er1")),
+            event(
+                33,
+                "late",
+                unserved("Solicit refused with NoAddrsAvail: none"),
+            ),
             event(35, "sensor", started(3, "er2")),
             event(36, "sensor", failed(3, "er1 lost")),
             event(37, "sensor", started(4, "er2")),
@@ -466,12 +492,19 @@ mod tests {
                 ("sensor", 3, Some(0.036), "er1 lost"),
                 ("sensor", 4, Some(0.038), "er1 lost"),
                 ("walker", 1, None, "no end in the events"),
+                (
+                    "late",
+                    1,
+                    None,
+                    "no end in the events: Solicit refused with NoAddrsAvail: none"
+                ),
             ]
         );
         assert_eq!(
             given_up_text(&told).as_deref(),
             Some(
-                "4 handovers given up: 2 er1 lost, 1 no better router heard, 1 no end in the events"
+                "5 handovers given up: 2 er1 lost, 1 no better router heard, 1 no end in the events, \
+                 1 no end in the events: Solicit refused with NoAddrsAvail: none"
             )
         );
         assert_eq!(given_up_text(&[]), None);

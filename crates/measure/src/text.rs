@@ -67,14 +67,11 @@ pub fn summary(result: &RunResult) -> String {
         line(&mut out, text);
     }
     if let Some(rtt) = r.rtt_s {
+        let [min, median, p95, max] = times([rtt.min, rtt.median, rtt.p95, rtt.max]);
         line(
             &mut out,
             format_args!(
-                "rtt: min {}, median {}, p95 {}, max {} (without waiting in the client)",
-                time(rtt.min),
-                time(rtt.median),
-                time(rtt.p95),
-                time(rtt.max)
+                "rtt: min {min}, median {median}, p95 {p95}, max {max} (without waiting in the client)"
             ),
         );
     }
@@ -102,8 +99,13 @@ pub fn summary(result: &RunResult) -> String {
             (Some(figure), None) => measured(e.metric, *figure),
             (None, None) => String::new(),
         };
+        // What held until then need not hold to the end.
+        let so_far = match result.partial {
+            Some(_) => " so far",
+            None => "",
+        };
         let outcome = e.outcome.name();
-        line(&mut out, format_args!("{outcome}: {e} ({found})"));
+        line(&mut out, format_args!("{outcome}{so_far}: {e} ({found})"));
     }
     for difference in told::differences(result) {
         line(&mut out, format_args!("note: {difference}"));
@@ -226,16 +228,33 @@ fn summarise_air(out: &mut String, result: &RunResult) {
 
 /// Seconds as people read them: with microseconds as long as those matter.
 pub(crate) fn time(seconds: f64) -> String {
-    if seconds < 10.0 {
-        ms(seconds)
-    } else {
-        format!("{seconds:.1} s")
-    }
+    let [time] = times([seconds]);
+    time
+}
+
+/// The times of one line, all in the unit of the shortest: they are there to be compared.
+pub(crate) fn times<const N: usize>(seconds: [f64; N]) -> [String; N] {
+    let long = seconds.iter().all(|seconds| *seconds >= 10.0);
+    seconds.map(|seconds| match long {
+        true => format!("{seconds:.1} s"),
+        false => ms(seconds),
+    })
 }
 
 /// Seconds as milliseconds with microseconds.
 fn ms(seconds: f64) -> String {
     format!("{:.3} ms", seconds * 1e3)
+}
+
+/// `text` of so many: of every `{several|one}` the one that fits.
+pub(crate) fn counted(count: u64, text: &str) -> String {
+    let mut parts = text.split(['{', '|', '}']);
+    let mut counted = parts.next().unwrap_or_default().to_owned();
+    while let (Some(several), Some(one), Some(rest)) = (parts.next(), parts.next(), parts.next()) {
+        counted.push_str(if count == 1 { one } else { several });
+        counted.push_str(rest);
+    }
+    counted
 }
 
 /// A name that came over the network, with the characters escaped that a terminal would obey.
@@ -263,6 +282,20 @@ mod tests {
         assert_eq!(time(151.0), "151.0 s");
         assert_eq!(time(2.844316), "2844.316 ms");
         assert_eq!(time(0.00004), "0.040 ms");
+    }
+
+    #[test]
+    fn one_is_counted_as_one() {
+        let text = "{requests|request} that {were|was} lost";
+        assert_eq!(counted(1, text), "request that was lost");
+        assert_eq!(counted(2, text), "requests that were lost");
+        assert_eq!(counted(1, "further"), "further");
+    }
+
+    #[test]
+    fn the_times_of_a_line_have_one_unit() {
+        assert_eq!(times([7.6, 44.3]), ["7600.000 ms", "44300.000 ms"]);
+        assert_eq!(times([10.0, 44.3]), ["10.0 s", "44.3 s"]);
     }
 
     #[test]

@@ -88,14 +88,17 @@ impl<A: Adapter> Application<A> {
         self.report()
     }
 
-    /// The scenario is over: nothing new is asked; what is outstanding ends.
+    /// The scenario is over: what was due is done, if it can be, and nothing new is asked; what is
+    /// outstanding ends.
     ///
     /// # Errors
     /// As [`Events::report`].
-    pub(crate) fn drain(&mut self) -> Result<()> {
+    pub(crate) fn drain(&mut self, reach: Reach) -> Result<()> {
         let services = &mut self.services;
-        self.adapter
-            .with_node(|node, now| services.drain(now, node));
+        self.adapter.with_node(|node, now| {
+            services.handle_timeout(now, reach, node);
+            services.drain(now, node);
+        });
         self.report()
     }
 

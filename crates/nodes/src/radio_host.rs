@@ -160,10 +160,7 @@ impl<A: Adapter> RadioHost<A> {
     /// Waits for one input and handles it; `false` when told to leave.
     async fn step(&mut self) -> Result<bool> {
         let here = self.is_here();
-        let reach = Reach {
-            sends: here,
-            asks: self.may_ask(),
-        };
+        let reach = self.reach();
         let deadline = self.deadline(reach);
         tokio::select! {
             event = self.application.next_event(), if here => self.on_event(event?)?,
@@ -189,6 +186,14 @@ impl<A: Adapter> RadioHost<A> {
             control = self.controls.next() => return self.on_control(control),
         }
         Ok(true)
+    }
+
+    /// What the application can do now.
+    fn reach(&self) -> Reach {
+        Reach {
+            sends: self.is_here(),
+            asks: self.may_ask(),
+        }
     }
 
     /// When [`RadioHost::on_timeout`] has something to do.
@@ -231,7 +236,7 @@ impl<A: Adapter> RadioHost<A> {
                 self.application.start()?;
             }
             Control::Wake => self.wake_early()?,
-            Control::Drain => self.application.drain()?,
+            Control::Drain => self.application.drain(self.reach())?,
         }
         Ok(true)
     }

@@ -20,11 +20,11 @@ use crate::host::Host;
 /// Digits after the point of a sine whose mean and amplitude have fewer.
 const SINE_DECIMALS: u8 = 2;
 
-/// The CoAP services of `node`.
+/// The CoAP services of `node`, in a scenario that lasts so long, if that is known.
 ///
 /// # Errors
 /// When the plan has one that cannot be had.
-pub(crate) fn of(host: &Host, node: &NodePlan) -> Result<Services> {
+pub(crate) fn of(host: &Host, node: &NodePlan, lasts: Option<Duration>) -> Result<Services> {
     let mut services = Services::new();
     // Services of one kind are told apart by their place among themselves.
     let (mut sensing, mut polling) = (0, 0);
@@ -35,7 +35,11 @@ pub(crate) fn of(host: &Host, node: &NodePlan) -> Result<Services> {
                 sensing += 1;
             }
             ServicePlan::Polls(plan) => {
-                services.push(requester(plan, streams(host, polling))?);
+                let requester = requester(plan, streams(host, polling))?;
+                services.push(match lasts {
+                    Some(duration) => requester.lasting(duration),
+                    None => requester,
+                });
                 polling += 1;
             }
             // Parts of their own.

@@ -38,7 +38,7 @@ pub(crate) async fn run<A: Adapter>(
             }
             control = controls.next() => match control {
                 Control::Start => application.start()?,
-                Control::Drain => application.drain()?,
+                Control::Drain => application.drain(Reach::FULL)?,
                 Control::Signal(_) | Control::Wake => {}
                 Control::Stop => return Ok(()),
             },

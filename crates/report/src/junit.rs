@@ -52,15 +52,14 @@ impl From<&Expectation> for Case {
 
 impl From<&PointExpectation> for Case {
     fn from(e: &PointExpectation) -> Case {
-        let measured = e.measured.map(|figure| figure.to_string());
+        let told = match e.measured {
+            Some(_) => format!("expected {}, measured {}", e.expected, e.found()),
+            None => told(&e.expected, e.reason.as_deref(), ""),
+        };
         Case {
             name: e.name(),
             outcome: e.outcome,
-            told: told(
-                &e.expected,
-                e.reason.as_deref(),
-                &measured.unwrap_or_default(),
-            ),
+            told,
             exact: e.measured,
         }
     }

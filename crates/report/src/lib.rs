@@ -77,9 +77,48 @@ impl Report {
     /// # Errors
     /// [`ReportError::NoRun`]. A file that is missing or damaged is no error: the report says so.
     pub fn read(dir: &Path, compare: Option<Duration>) -> Result<Report, ReportError> {
+        Report::read_as(dir, compare, None)
+    }
+
+    /// [`Report::read`] of what did not come to its end, and `why`: no expectation has passed then,
+    /// and the JUnit file has an error.
+    ///
+    /// # Errors
+    /// As [`Report::read`].
+    pub fn read_unfinished(
+        dir: &Path,
+        compare: Option<Duration>,
+        why: &str,
+    ) -> Result<Report, ReportError> {
+        Report::read_as(dir, compare, Some(why))
+    }
+
+    /// The report of a run that left nothing: what was to run, and `why` it was not.
+    pub fn of_nothing(topology: &str, why: &str) -> Report {
+        Report {
+            head: Head {
+                title: format!("{topology}: run report"),
+                unfinished: Some(why.to_owned()),
+                ..Head::default()
+            },
+            sections: Vec::new(),
+            suites: vec![unfinished_suite(topology, why)],
+        }
+    }
+
+    fn read_as(
+        dir: &Path,
+        compare: Option<Duration>,
+        why: Option<&str>,
+    ) -> Result<Report, ReportError> {
         if Sweep::is_at(dir) {
             let sweep = Sweep::read(dir);
-            return Ok(of_sweep(dir, &sweep, compare.map(|d| d.as_secs_f64())));
+            let mut report = of_sweep(dir, &sweep, compare.map(|d| d.as_secs_f64()));
+            if let Some(why) = why {
+                report.head.unfinished = Some(why.to_owned());
+                report.suites.push(unfinished_suite(&sweep.name, why));
+            }
+            return Ok(report);
         }
         let run_dir = RunDir::new(dir);
         let files = [
@@ -93,7 +132,10 @@ impl Report {
                 dir: dir.to_owned(),
             });
         }
-        Ok(of_run(&Run::read(&run_dir)))
+        let mut run = Run::read(&run_dir);
+        let told = why.map(str::to_owned);
+        run.unfinished = run.unfinished.or(told);
+        Ok(of_run(&run))
     }
 
     /// One self-contained HTML page, which is well-formed XML too, to stand in the directory that it
@@ -149,6 +191,7 @@ fn of_run(run: &Run) -> Report {
     sections.push(plan_section(run.plan_text.as_deref()));
     let head = Head {
         title: format!("{}: run report", topology_name(run)),
+        unfinished: run.unfinished.clone(),
         passed: run.result.passed,
         tiles: tiles(&run.result),
         facts: facts(run),
@@ -310,6 +353,11 @@ fn suite(run: &Run, topology: String) -> Suite {
     };
     let cases = run.result.expectations.as_ref();
     let cases = cases.map(|all| all.iter().map(Case::from).collect());
+    let cases = match &run.unfinished {
+        // What held until then need not hold to the end.
+        Some(why) => Err(why.clone()),
+        None => cases.ok_or_else(missing),
+    };
     let mut properties = facts(run);
     properties.extend(asked(run.result.calls.as_ref()));
     Suite {
@@ -317,8 +365,20 @@ fn suite(run: &Run, topology: String) -> Suite {
         topology,
         properties,
         duration_s: run.duration_s(),
-        cases: cases.ok_or_else(missing),
+        cases,
         uncovered: run.result.uncovered.clone(),
+    }
+}
+
+/// That something did not come to its end, and why.
+fn unfinished_suite(name: &str, why: &str) -> Suite {
+    Suite {
+        name: name.to_owned(),
+        topology: name.to_owned(),
+        properties: vec![],
+        duration_s: None,
+        cases: Err(why.to_owned()),
+        uncovered: vec![],
     }
 }
 
@@ -404,6 +464,7 @@ fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
     let topology = &sweep.distribution.topology;
     let head = Head {
         title: format!("{topology}: report of {} runs", sweep.rows.len()),
+        unfinished: None,
         passed: sweep_passed(sweep),
         tiles: sweep_tiles(sweep),
         facts: sweep_facts(sweep, &suites),

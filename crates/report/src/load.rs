@@ -38,6 +38,8 @@ pub struct Run {
     pub made: Option<Made>,
     /// Names of the files for a reader, relative to the directory: the captures first.
     pub files: Vec<String>,
+    /// Why it did not come to its end, if it did not: what its result or `error.txt` says.
+    pub unfinished: Option<String>,
     /// `result.json`.
     pub result: Keys,
     /// `events.jsonl`.
@@ -74,6 +76,8 @@ pub struct Keys {
     pub qemu: Option<String>,
     /// The scenario's time.
     pub scenario: Option<Scenario>,
+    /// Why the run did not come to its end, and how far it came; absent if it did.
+    pub partial: Option<String>,
     /// The verdict.
     pub passed: Option<bool>,
     /// What failed and no expectation is about; none in the results of before.
@@ -119,6 +123,9 @@ impl Run {
             let phy = run.plan.as_ref().is_some_and(|p| p.radio.phy.is_some());
             run.result = Keys::of(&keys, phy, &mut run.problems);
         }
+        let told = || dir.files().read_to_string(&dir.error()).ok();
+        let partial = run.result.partial.clone().or_else(told);
+        run.unfinished = partial.map(|why| why.trim().to_owned());
         if let Some(file) = run.file(&dir.events(), |p| dir.files().open(p)) {
             match read_all(BufReader::new(file)) {
                 Ok(events) => run.events = Some(events),
@@ -241,6 +248,7 @@ impl Keys {
             kernel: read.key("kernel"),
             qemu: read.optional("qemu"),
             scenario: read.key("scenario"),
+            partial: read.optional("partial"),
             passed: read.key("passed"),
             uncovered: read.optional("uncovered").unwrap_or_default(),
             handovers: read.key("handovers"),

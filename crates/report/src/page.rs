@@ -14,6 +14,8 @@ use topology::plan::Unit;
 pub struct Head {
     /// Of the page.
     pub title: String,
+    /// Why it did not come to its end; absent if it did.
+    pub unfinished: Option<String>,
     /// Whether it passed, if that is known.
     pub passed: Option<bool>,
     /// Figures to see first: value, what it is.
@@ -59,7 +61,8 @@ pub fn page(head: &Head, sections: &[Section], base: &str) -> String {
             body {
                 header {
                     h1 { (head.title) }
-                    (verdict(head.passed))
+                    (verdict(head))
+                    @if let Some(why) = &head.unfinished { p class="warning" { b { "This did not come to its end" } ": " (why) ". What is shown here is what was seen until then." } }
                     @for failed in &head.uncovered { p class="warning" { b { "Something failed" } ": " (failed) "." } }
                 }
                 nav {
@@ -81,9 +84,10 @@ pub fn page(head: &Head, sections: &[Section], base: &str) -> String {
     clean(&page.into_string())
 }
 
-fn verdict(passed: Option<bool>) -> Markup {
+fn verdict(head: &Head) -> Markup {
     html! {
-        @match passed {
+        @match head.passed {
+            _ if head.unfinished.is_some() => { p { span class="verdict failed" { "partial" } } }
             Some(true) => { p { span class="verdict passed" { "passed" } } }
             Some(false) => { p { span class="verdict failed" { "failed" } } }
             None => { p { span class="verdict" { "verdict not known" } } }
@@ -98,7 +102,7 @@ fn top(head: &Head) -> Markup {
                 @for (value, name) in &head.tiles { div { b { (value) } span { (name) } } }
             }
         }
-        @if let Some(expectations) = &head.expectations { (expected(expectations)) }
+        @if let Some(expectations) = &head.expectations { (expected(expectations, head.unfinished.is_some())) }
         @for problem in &head.problems { p class="missing" { "Missing: " (problem) "." } }
         @for note in &head.notes { p class="missing" { "Note: " (note) "." } }
         dl {
@@ -107,7 +111,8 @@ fn top(head: &Head) -> Markup {
     }
 }
 
-fn expected(expectations: &[Expectation]) -> Markup {
+/// `so_far`: what held need not hold to the end.
+fn expected(expectations: &[Expectation], so_far: bool) -> Markup {
     if expectations.is_empty() {
         return html! { p { "The topology expects nothing in particular." } };
     }
@@ -124,8 +129,8 @@ fn expected(expectations: &[Expectation]) -> Markup {
                             }
                             td { (e.expected) }
                             td { (measured(e)) }
-                            td class=(if e.outcome == Outcome::Passed { "passed" } else { "failed" }) {
-                                b { (e.outcome.name()) }
+                            td class=[outcome_class(e.outcome, so_far)] {
+                                @if so_far { "so far: " (e.outcome.name()) } @else { b { (e.outcome.name()) } }
                                 @if let Some(reason) = &e.reason { ": " (reason) }
                             }
                         }
@@ -133,6 +138,14 @@ fn expected(expectations: &[Expectation]) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn outcome_class(outcome: Outcome, so_far: bool) -> Option<&'static str> {
+    match outcome {
+        Outcome::Passed if so_far => None,
+        Outcome::Passed => Some("passed"),
+        _ => Some("failed"),
     }
 }
 

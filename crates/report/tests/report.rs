@@ -359,6 +359,43 @@ fn a_run_without_a_result_is_an_error_in_junit() {
     assert!(document.descendants().any(|n| n.has_tag_name("error")));
 }
 
+#[test]
+fn a_run_that_did_not_come_to_its_end_is_an_error_in_junit_and_partial_on_the_page() {
+    let dir = run();
+    let mut result = example();
+    let why = "interrupted by SIGINT; the last event of its 5 s is at 2.000 s";
+    result["partial"] = json!(why);
+    result["passed"] = json!(false);
+    fs::write(dir.path().join("result.json"), result.to_string()).unwrap();
+    let of_result = read(dir.path());
+    fs::remove_file(dir.path().join("result.json")).unwrap();
+    fs::write(dir.path().join("error.txt"), "the VM ended\n").unwrap();
+    let of_error = read(dir.path());
+    fs::remove_file(dir.path().join("error.txt")).unwrap();
+    let told = Report::read_unfinished(dir.path(), None, "the disk is full").unwrap();
+    let nothing = Report::of_nothing("walk", "walk.yaml:3:1: unknown key");
+    for (report, why) in [
+        (of_result, why),
+        (of_error, "the VM ended"),
+        (told, "the disk is full"),
+        (nothing, "walk.yaml:3:1: unknown key"),
+    ] {
+        let xml = report.junit();
+        let document = Document::parse(&xml).unwrap();
+        let root = document.root_element();
+        for (count, expected) in [("tests", "1"), ("failures", "0"), ("errors", "1")] {
+            assert_eq!(root.attribute(count), Some(expected), "{xml}");
+        }
+        let error = document.descendants().find(|n| n.has_tag_name("error"));
+        assert_eq!(error.unwrap().attribute("message"), Some(why));
+        let page = report.html();
+        let top = page.split_once("<nav>").unwrap().0;
+        assert!(top.contains(r#"<span class="verdict failed">partial</span>"#));
+        assert!(top.contains(&format!("did not come to its end</b>: {why}.")));
+        assert!(!page.contains("<b>passed</b>"), "{page}");
+    }
+}
+
 /// The verdict is about what the topology expects; what failed beside it must not be overlooked.
 #[test]
 fn what_failed_and_no_expectation_is_about_stands_at_the_top_and_is_a_skipped_case() {

@@ -59,6 +59,11 @@ pub enum EventKind {
         /// The address.
         address: Ipv6Addr,
     },
+    /// A node asked for an address by DHCPv6 and was given none; it goes on to ask.
+    Unserved {
+        /// What the server said: `Solicit refused with NoAddrsAvail: …`.
+        reason: String,
+    },
     /// The node tuned its radio, or found it tuned so when it came up. What its signal registers
     /// said of PANs on other channels is void from here on.
     Tuned {

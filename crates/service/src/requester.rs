@@ -87,6 +87,13 @@ impl Requester {
         Ok(requester)
     }
 
+    /// Of a scenario that lasts so long: what is due at its end or later is not asked, whenever the
+    /// requester is told of the end.
+    pub fn lasting(mut self, duration: Duration) -> Requester {
+        self.schedule.last(duration);
+        self
+    }
+
     fn ask(&mut self, now: SimTime, place: usize, node: &mut dyn Node) {
         let Some(poll) = self.polls.get(place) else {
             return;
@@ -139,12 +146,15 @@ impl Service for Requester {
     }
 
     fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
-        self.schedule.next_due().filter(|_| reach.asks)
+        let goes_on = reach.asks || self.schedule.is_stopped();
+        self.schedule.next_due().filter(|_| goes_on)
     }
 
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
-        if reach.asks {
-            for place in self.schedule.take_due(now) {
+        // When the scenario is over what cannot be asked is waited for no more.
+        if reach.asks || self.schedule.is_stopped() {
+            let due = self.schedule.take_due(now);
+            for place in due.into_iter().filter(|_| reach.asks) {
                 self.ask(now, place, node);
             }
         }
@@ -182,10 +192,14 @@ impl Service for Requester {
     }
 
     fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
-        self.schedule.stop();
+        self.schedule.stop(now);
         for (call, _) in self.calls.iter().filter(|(_, pending)| pending.notified) {
             node.stop_observing(now, *call);
         }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.schedule.next_due().is_none() && self.tally.outstanding() == 0
     }
 
     fn tally(&self) -> Tally {

@@ -50,7 +50,8 @@ impl How {
     pub async fn choose(args: &HowArgs, show: &Show) -> Result<How> {
         match (args.backend, args.clock) {
             (BackendArg::Native, ClockArg::Virtual) => {
-                bail!("virtual time needs the VM: give --clock realtime with --backend native")
+                let text = "virtual time needs the VM: give --clock realtime with --backend native";
+                Err(Refused(text.into()).into())
             }
             (BackendArg::Native, ClockArg::Realtime) => native_obstacle()
                 .map_or(Ok(How::Native), |obstacle| {

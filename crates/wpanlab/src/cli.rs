@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use topology::Parameter;
 use units::Db;
 
 use crate::failure::{self, Refused};
+use crate::output;
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.
@@ -162,6 +164,14 @@ fn refuse(wrong: &clap::Error) -> ! {
         let text = text.trim().trim_start_matches("error: ").to_owned();
         let code = failure::tell(&Refused(text).into(), true);
         std::process::exit(code.into());
+    }
+    if !wrong.use_stderr() {
+        // The help that was asked for is a result.
+        output::note(wrong.print().and_then(|()| io::stdout().flush()));
+        if output::is_unwritten() {
+            std::process::exit(failure::RUN_FAILED.into());
+        }
+        std::process::exit(0);
     }
     wrong.exit()
 }

@@ -105,6 +105,7 @@ fn main() -> ExitCode {
         ended
     });
     ExitCode::from(match ended {
+        Ok(_) if output::is_unwritten() => failure::RUN_FAILED,
         Ok(outcome) => outcome.code(),
         Err(error) => failure::tell(&error, json),
     })

@@ -4,6 +4,7 @@
 
 use std::fmt::Arguments;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -23,17 +24,32 @@ macro_rules! errln {
     ($($text:tt)*) => { $crate::output::write_error(format_args!("{}\n", format_args!($($text)*))) };
 }
 
+/// Whether something could not be written to standard output that somebody was to read.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether the results that were to go to standard output are not all there: the command has failed
+/// then, whatever it found.
+pub(crate) fn is_unwritten() -> bool {
+    UNWRITTEN.load(Ordering::Relaxed)
+}
+
+/// Says once what went wrong, unless nobody reads any more.
+pub(crate) fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+        && !UNWRITTEN.swap(true, Ordering::Relaxed)
+    {
+        errln!("wpanlab: cannot write to standard output: {error}");
+    }
+}
+
 /// Writes to standard output. What cannot be written is said on standard error, unless nobody
 /// reads any more.
 pub(crate) fn write(text: Arguments<'_>) {
     let mut stdout = io::stdout().lock();
     let text = shown(text.to_string());
     let written = stdout.write_all(text.as_bytes());
-    match written.and_then(|()| stdout.flush()) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        Err(error) => errln!("wpanlab: cannot write to standard output: {error}"),
-    }
+    note(written.and_then(|()| stdout.flush()));
 }
 
 /// Writes to standard error, of which there is nowhere to say that it cannot be written to.
@@ -67,12 +83,7 @@ pub(crate) fn json(result: &impl Serialize) -> Result<()> {
         written => written.map_err(io::Error::from),
     };
     let written = written.and_then(|()| writeln!(stdout));
-    match written.and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            errln!("wpanlab: cannot write to standard output: {error}");
-        }
-        _ => {}
-    }
+    note(written.and_then(|()| stdout.flush()));
     Ok(())
 }
 

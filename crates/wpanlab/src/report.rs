@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use files::Tree;
 use report::Report;
 use rundir::written::PAGE;
 use serde_json::json;
+use topology::Diagnostics;
 
 use crate::cli::{ReportArgs, RunArgs};
-use crate::failure::Refused;
+use crate::failure::{self, Refused};
 use crate::{Outcome, Say, output};
 
 /// Writes `report.html`, and what else was asked for.
@@ -57,10 +58,7 @@ pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
 pub fn check_places(run: &Path, args: &RunArgs) -> Result<()> {
     for (option, file) in [("--report", &args.report), ("--junit", &args.junit)] {
         let Some(file) = file else { continue };
-        let folder = match file.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder(file);
         // The run makes its directory, and those around it.
         if !folder.is_dir() && !run.starts_with(folder) {
             let (file, folder) = (file.display(), folder.display());
@@ -133,6 +131,63 @@ pub fn beside(dir: &Path, args: &RunArgs, say: Say) -> Result<()> {
         complain(&report);
     }
     Ok(())
+}
+
+/// What a run or a sweep that failed leaves for its page and its JUnit file.
+#[derive(Debug, Default)]
+pub enum Left {
+    /// Nothing was run.
+    #[default]
+    Nothing,
+    /// A directory of what was seen until then.
+    Part(PathBuf),
+    /// They have been written.
+    Written,
+}
+
+/// Writes what `run --report` and `--junit` ask for of what did not come to its end: an earlier run's
+/// files would tell whoever reads them that all is well. What cannot be written is said.
+pub fn beside_failed(left: &Left, args: &RunArgs, error: &Error) {
+    let why = match error.downcast_ref::<Diagnostics>() {
+        Some(diagnostics) => diagnostics.to_string().trim_end().to_owned(),
+        None => failure::text(error),
+    };
+    let report = match left {
+        Left::Written => return,
+        Left::Part(dir) => Report::read_unfinished(dir, args.compare, &why).ok(),
+        Left::Nothing => None,
+    };
+    let topology = args.topology.file_stem().unwrap_or_default();
+    let report = report.unwrap_or_else(|| Report::of_nothing(&topology.to_string_lossy(), &why));
+    for (file, is_page) in [(&args.report, true), (&args.junit, false)] {
+        let Some(file) = file.as_deref().filter(|file| may_write(file, left, args)) else {
+            continue;
+        };
+        let text = match left {
+            _ if !is_page => report.junit(),
+            Left::Part(dir) => report.html_at(file, dir),
+            Left::Nothing | Left::Written => report.html(),
+        };
+        if let Err(error) = Written::default().write(file, &text) {
+            errln!("wpanlab: {}", failure::text(&error));
+        }
+    }
+}
+
+/// Whether `file` has a place where it may be written: not in an earlier run that was not to be
+/// replaced.
+fn may_write(file: &Path, left: &Left, args: &RunArgs) -> bool {
+    let nothing = matches!(left, Left::Nothing);
+    let of_earlier = args.out.as_deref().filter(|_| nothing && !args.force);
+    folder(file).is_dir() && !of_earlier.is_some_and(|out| file.starts_with(out))
+}
+
+/// The directory in which `file` is.
+fn folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn complain(report: &Report) {

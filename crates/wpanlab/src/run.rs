@@ -15,6 +15,7 @@ use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::failure::{self, Refused};
 use crate::progress::Show;
+use crate::report::Left;
 use crate::{Outcome, Say, made, memory, output, report};
 
 /// Most bytes of a trace or a movement file that a topology names.
@@ -186,13 +187,23 @@ fn no_vm(plan: &Plan) -> Option<String> {
 
 /// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
+    let mut left = Left::default();
+    let ended = to_its_end(&args, show, say, &mut left).await;
+    if let Err(error) = &ended {
+        report::beside_failed(&left, &args, error);
+    }
+    ended
+}
+
+/// Tells by `left` what there is of the run if it fails.
+async fn to_its_end(args: &RunArgs, show: Show, say: Say, left: &mut Left) -> Result<Outcome> {
     let assignments = single(&args.set)?;
     let loaded = load_and_warn(&args.topology, args.seed, &assignments, say)?;
     let made = made::now(loaded.warnings.as_ref());
     let plan = loaded.plan;
-    refuse_places(&args)?;
+    refuse_places(args)?;
     let how = How::choose(&args.how, &show).await?;
-    let dir = make_run_dir(&plan.name, &args)?;
+    let dir = make_run_dir(&plan.name, args)?;
     keep_plan(&plan, &dir)?;
     // A run that is killed has left a directory that is known for one.
     made::write(&made, &dir.made())?;
@@ -204,22 +215,26 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
             remove_unbegun(&dir).with_context(|| format!("remove {}", dir.root().display()))?;
             return Err(error);
         }
+        *left = Left::Part(dir.root().to_owned());
         // The result says that it is not all of the run, whoever measures it.
         dir.files()
             .replace(&dir.error(), failure::text(&error).as_bytes())
             .with_context(|| format!("write {}", dir.error().display()))?;
         let mut place = format!("what was seen until then is in {}", dir.root().display());
         if error.downcast_ref::<Interrupted>().is_some()
-            && let Err(why) = print_partial(&dir, &args, say).await
+            && let Err(why) = print_partial(&dir, say).await
         {
             place.push_str(&format!(", not measured ({})", failure::text(&why)));
         }
         return Err(error.context(place));
     }
+    *left = Left::Part(dir.root().to_owned());
     let result = measure(&dir, &show).await;
     show.done();
     let result = result.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
-    print_result(&dir, &result, &args, say)?;
+    print_result(&dir, &result, say)?;
+    report::beside(dir.root(), args, say)?;
+    *left = Left::Written;
     Ok(if result.passed {
         Outcome::Passed
     } else {
@@ -231,12 +246,12 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
 ///
 /// # Errors
 /// It was over before everything that is measured came to be, maybe.
-async fn print_partial(dir: &RunDir, args: &RunArgs, say: Say) -> Result<()> {
+async fn print_partial(dir: &RunDir, say: Say) -> Result<()> {
     let result = measure(dir, &Show::Nothing).await?;
-    print_result(dir, &result, args, say)
+    print_result(dir, &result, say)
 }
 
-fn print_result(dir: &RunDir, result: &RunResult, args: &RunArgs, say: Say) -> Result<()> {
+fn print_result(dir: &RunDir, result: &RunResult, say: Say) -> Result<()> {
     if say.json {
         output::json(result)?;
     } else {
@@ -245,7 +260,7 @@ fn print_result(dir: &RunDir, result: &RunResult, args: &RunArgs, say: Say) -> R
             print_paths(dir)?;
         }
     }
-    report::beside(dir.root(), args, say)
+    Ok(())
 }
 
 /// The live half, then the measurement.

@@ -23,6 +23,7 @@ use units::Seed;
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::progress::{Pace, Runs, Show};
+use crate::report::Left;
 use crate::run::{is_occupied, load, load_and_warn, make_run_dir, perform, refuse_places};
 use crate::{Outcome, Say, failure, made, report};
 
@@ -43,25 +44,36 @@ struct Point {
 
 /// Runs the topology once per point and seed. Each run is what `--seed` and `--set` alone give.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
+    let mut left = Left::default();
+    let ended = to_its_end(&args, show, say, &mut left).await;
+    if let Err(error) = &ended {
+        report::beside_failed(&left, &args, error);
+    }
+    ended
+}
+
+/// Tells by `left` what there is of the sweep if it fails.
+async fn to_its_end(args: &RunArgs, show: Show, say: Say, left: &mut Left) -> Result<Outcome> {
     let Some(seeds) = args.seeds.clone() else {
         bail!("a sweep needs --seeds A..B");
     };
-    let points = points(&args, *seeds.start(), Some(say))?;
+    let points = points(args, *seeds.start(), Some(say))?;
     let made = made::now(None);
     let name = points.first().map_or("", |point| point.plan.name.as_str());
-    refuse_places(&args)?;
+    refuse_places(args)?;
     let how = How::choose(&args.how, &show).await?;
-    let manifest = Manifest::of(&args, &seeds, &how)?;
+    let manifest = Manifest::of(args, &seeds, &how)?;
     let (sweep_dir, resumed) = match args.out.as_ref().filter(|_| args.resume) {
         Some(out) if is_occupied(out) => (SweepDir::new(out), true),
-        _ => (SweepDir::new(make_run_dir(name, &args)?.root()), false),
+        _ => (SweepDir::new(make_run_dir(name, args)?.root()), false),
     };
     // Held to the end: two sweeps in one directory would write over each other's runs.
     let _lock = if resumed {
-        manifest.continue_in(&sweep_dir, |first| self::points(&args, first, None))?
+        manifest.continue_in(&sweep_dir, |first| self::points(args, first, None))?
     } else {
         manifest.begin_in(&sweep_dir)?
     };
+    *left = Left::Part(sweep_dir.root().to_owned());
     if !resumed {
         made::write(&made, &sweep_dir.made())?;
     }
@@ -71,7 +83,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     }
     let mut journal = Journal::open(&sweep_dir, &seeds, points.len())?;
     let sweep = Sweep {
-        args: &args,
+        args,
         how: &how,
         dir: &sweep_dir,
         points: &points,
@@ -107,7 +119,8 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
             outln!("runs in {}", sweep_dir.root().display());
         }
     }
-    report::beside(sweep_dir.root(), &args, say)?;
+    report::beside(sweep_dir.root(), args, say)?;
+    *left = Left::Written;
     let broken = rows.iter().filter(|row| row.error.is_some()).count();
     if broken > 0 {
         bail!(

@@ -38,7 +38,7 @@ pub(crate) fn differences(result: &RunResult) -> impl Iterator<Item = String> {
 }
 
 /// `2252, answered 904 (40.14 %), failed 1348 (1300 hold timeout, 48 timeout), never sent 1300`, and if
-/// some waited `, waited 12 (mean 80.000 ms, longest 12.5 s)`
+/// some waited `, waited 12 (mean 80.000 ms, longest 12500.000 ms)`
 pub fn tally(tally: &Tally) -> String {
     let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let delivery = match tally.delivery_percent {

@@ -23,20 +23,43 @@ pub struct PointExpectation {
     pub measured: Option<f64>,
     /// Whether it holds.
     pub outcome: Outcome,
-    /// Why it could not be measured.
+    /// Why it could not be measured, or not in all runs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
 
 impl PointExpectation {
-    /// `p95 of handover_delay_s < 2 s`, `share of lost 0 >= 95 %`, `passed runs >= 90 %`.
+    /// `p95 of handover_delay_s < 2 s`, `share with lost <= 5: >= 95 %`, `passed runs >= 90 %`.
     pub fn name(&self) -> String {
         let of = match (&self.figure, &self.holds) {
             (None, _) => "passed runs".to_owned(),
-            (Some(figure), Some(holds)) => format!("share of {figure} {holds}"),
+            (Some(figure), Some(holds)) => format!("share with {figure} {holds}:"),
             (Some(figure), None) => format!("{} of {figure}", self.statistic.key()),
         };
         format!("{of} {}", self.expected)
+    }
+
+    /// What was measured, with its unit, and of which runs if not of all: `100.00 %`, `0.0119 s of 1
+    /// of 4 runs; 3 have none`, or why nothing was.
+    pub fn found(&self) -> String {
+        let parts = [self.measured_text(), self.reason.clone()];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        parts.join(" ")
+    }
+
+    /// What was measured, with its unit.
+    pub fn measured_text(&self) -> Option<String> {
+        let name = match self.statistic {
+            Statistic::Share | Statistic::Passed => "_percent",
+            _ => self.figure.as_deref().unwrap_or_default(),
+        };
+        let measured = self.measured?;
+        Some(match name.rsplit_once('_') {
+            Some((_, "percent")) => format!("{measured:.2} %"),
+            Some((_, "s")) => format!("{measured:.4} s"),
+            Some((_, "mj")) => format!("{measured:.4} mJ"),
+            _ => ((measured * 1e4).round() / 1e4).to_string(),
+        })
     }
 }
 
@@ -48,8 +71,14 @@ pub(super) fn judge(
 ) -> Vec<PointExpectation> {
     let one = |expected: &SweepExpectation| {
         let measured = measured(point, rows, expected);
+        let uncovered = uncovered(rows, expected);
+        // As in a single run: what is not measured never passes. The runs without a value may be those
+        // in which nothing worked.
         let outcome = match &measured {
             Err(_) => Outcome::NotMeasured,
+            Ok(figure) if uncovered.is_some() && holds(&expected.condition, *figure) => {
+                Outcome::NotMeasured
+            }
             Ok(figure) if holds(&expected.condition, *figure) => Outcome::Passed,
             Ok(_) => Outcome::Failed,
         };
@@ -60,7 +89,7 @@ pub(super) fn judge(
             expected: expected.condition.text.clone(),
             measured: measured.as_ref().ok().copied(),
             outcome,
-            reason: measured.err(),
+            reason: measured.err().or(uncovered),
         }
     };
     expected.iter().map(one).collect()
@@ -68,6 +97,14 @@ pub(super) fn judge(
 
 fn holds(condition: &Condition, figure: f64) -> bool {
     condition.comparison.holds(figure, condition.value)
+}
+
+/// Of which runs the figure is, if not of all.
+fn uncovered(rows: &[&Row], expected: &SweepExpectation) -> Option<String> {
+    let name = expected.figure.as_ref()?;
+    let samples = samples(rows);
+    let sample = samples.iter().find(|sample| sample.name == *name)?;
+    super::coverage(rows.len(), rows.len() - sample.runs)
 }
 
 fn measured(point: &Point, rows: &[&Row], expected: &SweepExpectation) -> Result<f64, String> {
@@ -190,6 +227,50 @@ mod tests {
             ]
         );
         assert!(judged.passed());
+    }
+
+    /// The runs without a round-trip time may be those in which nobody answered.
+    #[test]
+    fn a_figure_that_some_runs_have_not_is_told_with_how_many_and_never_passes() {
+        let mut rows: Vec<Row> = (0..4).map(|seed| test_row(1, seed, &[])).collect();
+        rows[0].figures.insert("rtt_median_s".into(), 0.0119);
+        rows[1].handovers = test_row(1, 1, &[2.0, 4.0]).handovers;
+        let max =
+            |figure, value| expectation(Some(figure), Statistic::Max, Comparison::Less, value);
+        let mut share = max("rtt_median_s", 50.0);
+        share.statistic = Statistic::Share;
+        share.holds = Some(share.condition.clone());
+        share.condition.comparison = Comparison::AtLeast;
+        let expected = [
+            max("rtt_median_s", 1.0),
+            max("handover_delay_s", 9.0),
+            max("handover_delay_s", 3.0),
+            share,
+            max("lost", 1.0),
+        ];
+        let judged = Distribution::of("x", vec![], &rows).expecting(&expected, &rows);
+        let found: Vec<_> = (judged.points[0].expectations.iter())
+            .map(|e| (e.outcome, e.found()))
+            .collect();
+        let of_one = |figure: &str| format!("{figure} of 1 of 4 runs; 3 have none");
+        assert_eq!(
+            found,
+            [
+                (Outcome::NotMeasured, of_one("0.0119 s")),
+                (Outcome::NotMeasured, of_one("4.0000 s")),
+                (Outcome::Failed, of_one("4.0000 s")),
+                (Outcome::NotMeasured, of_one("100.00 %")),
+                (Outcome::Passed, "0".into()),
+            ]
+        );
+        let text = judged.report(&rows, None);
+        let line = text
+            .lines()
+            .find(|l| l.starts_with("rtt_median_s"))
+            .unwrap();
+        assert!(line.ends_with(" of 1 of 4 runs; 3 have none"), "{text}");
+        let line = "not measured: max of rtt_median_s 1 (0.0119 s of 1 of 4 runs; 3 have none)\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

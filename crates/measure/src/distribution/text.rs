@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Distribution, HANDOVER_DELAY, Per, Point, Row};
+use super::{Distribution, HANDOVER_DELAY, Per, Point, Row, coverage};
 use crate::result::Outcome;
 
 /// One point with a line per figure; several with a line each.
@@ -51,12 +51,8 @@ fn expectations(out: &mut String, distribution: &Distribution) {
             false => String::new(),
         };
         for e in &point.expectations {
-            let found = match (&e.reason, e.measured) {
-                (Some(reason), _) => reason.clone(),
-                (None, Some(figure)) => format!("{figure:.4}"),
-                (None, None) => String::new(),
-            };
-            let _ = writeln!(out, "{}: {of}{} ({found})", e.outcome.name(), e.name());
+            let (outcome, name, found) = (e.outcome.name(), e.name(), e.found());
+            let _ = writeln!(out, "{outcome}: {of}{name} ({found})");
         }
     }
 }
@@ -77,6 +73,9 @@ fn figures(out: &mut String, point: &Point) {
         let _ = write!(out, "{:<25}", figure.name);
         for value in [p.min, p.p5, p.q1, p.median, p.q3, p.p95, p.max] {
             let _ = write!(out, " {value:>9.digits$}");
+        }
+        if let Some(of) = coverage(point.runs, figure.runs_without) {
+            let _ = write!(out, "  {of}");
         }
         out.push('\n');
     }
@@ -122,6 +121,12 @@ fn lines(out: &mut String, points: &[Point]) {
         );
     }
     out.push_str("delays in seconds; lost and lambda*D per handover, mean\n");
+    for point in points {
+        let delay = point.figures.iter().find(|f| f.name == HANDOVER_DELAY);
+        if let Some(of) = delay.and_then(|f| coverage(point.runs, f.runs_without)) {
+            let _ = writeln!(out, "point {}: delays {of}", point.point);
+        }
+    }
 }
 
 fn compared(out: &mut String, rows: &[Row], point: &Point, seconds: f64) {

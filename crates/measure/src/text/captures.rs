@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use units::SimTime;
 
-use super::{line, ms, printable, time};
+use super::{counted, line, ms, printable, time, times};
 use crate::analysis::{Analysis, Exchange, Flow, Gap, Other, Requests, Stepped, method_name};
 use crate::attachment::{Change, Handover, Unseen};
 use crate::calls::by_frequency;
@@ -55,53 +55,71 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
         requests(&mut out, &Requests::of(exchanges));
     }
     let counts = [
-        (other.notifications, "Observe notifications"),
+        (other.notifications, "Observe {notifications|notification}"),
         (
             other.begun_before,
-            "of them of registrations that were not captured",
+            "of them of {registrations|a registration} that {were|was} not captured",
         ),
-        (other.multicast, "requests to multicast groups, not paired"),
-        (other.multicast_responses, "responses to those"),
+        (
+            other.multicast,
+            "{requests to multicast groups|request to a multicast group}, not paired",
+        ),
+        (other.multicast_responses, "{responses|response} to those"),
         (
             other.wants_none,
-            "requests that want no response (RFC 7967), and had none",
+            "{requests that want|request that wants} no response (RFC 7967), and had none",
         ),
-        (other.deregistrations, "deregistrations of observers"),
-        (other.pings, "pings"),
-        (other.stray, "responses to no request of the capture"),
+        (
+            other.deregistrations,
+            "{deregistrations of observers|deregistration of an observer}",
+        ),
+        (other.pings, "{pings|ping}"),
+        (
+            other.stray,
+            "{responses|response} to no request of the capture",
+        ),
         (
             other.copies,
-            "copies of CoAP messages: the same packet on another hop, at a mirror, around a tunnel",
+            "{copies of CoAP messages|copy of a CoAP message}: the same packet on another hop, at a mirror, around a tunnel",
         ),
         (
             other.seen_elsewhere,
-            "further sightings of CoAP messages at other interfaces",
+            "further {sightings of CoAP messages at other interfaces|sighting of a CoAP message at another interface}",
         ),
         (
             other.after_end,
-            "of the lost requests were first sent after the end",
+            "of the lost requests {were|was} first sent after the end",
         ),
-        (other.repeated, "frames that the MAC sent again"),
-        (other.incomplete, "datagrams with a missing fragment"),
+        (other.repeated, "{frames|frame} that the MAC sent again"),
+        (
+            other.incomplete,
+            "{datagrams|datagram} with a missing fragment",
+        ),
         (
             other.dropped,
             "of them given up, because too many were begun at once",
         ),
         (
             other.bindings_left_out,
-            "bindings that were left out, because there were too many",
+            "{bindings|binding} that {were|was} left out, because there were too many",
+        ),
+        (
+            other.undecodable,
+            "{datagrams that are|datagram that is} not CoAP",
         ),
         (
             other.reserved,
-            "messages with a code that is reserved, or that their type must not have, which are no responses",
+            "{messages|message} with a code that is reserved, or that {their|its} type must not have, which {are no responses|is no response}",
         ),
-        (other.undecodable, "datagrams that are not CoAP"),
     ];
     if counts.iter().any(|(count, _)| *count > 0) {
         out.push_str("\nbesides\n");
     }
     for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
-        line(&mut out, format_args!("  {count} {what}"));
+        line(
+            &mut out,
+            format_args!("  {count} {}", counted(*count, what)),
+        );
     }
     if let Some(first) = &other.first_undecodable {
         line(&mut out, format_args!("    the first: {first}"));
@@ -348,16 +366,10 @@ fn requests(out: &mut String, r: &Requests) {
         line(out, text);
     }
     if let Some(rtt) = r.rtt {
-        line(
-            out,
-            format_args!(
-                "  rtt        min {}, median {}, p95 {}, max {}",
-                time(result::seconds(rtt.min)),
-                time(result::seconds(rtt.median)),
-                time(result::seconds(rtt.p95)),
-                time(result::seconds(rtt.max))
-            ),
-        );
+        let all = [rtt.min, rtt.median, rtt.p95, rtt.max].map(result::seconds);
+        let [min, median, p95, max] = times(all);
+        let text = format_args!("  rtt        min {min}, median {median}, p95 {p95}, max {max}");
+        line(out, text);
     }
 }
 

@@ -97,7 +97,8 @@ impl<A: Adapter> RadioHost<A> {
             }
             dhcpv6::client::Event::Unserved(reason) => {
                 tracing::warn!(%reason, "DHCPv6 gives no address; asking again");
-                Ok(())
+                let reason = reason.to_string();
+                self.host.events.report(EventKind::Unserved { reason })
             }
             dhcpv6::client::Event::Expired { address } => {
                 tracing::warn!(%address, "lease expired");

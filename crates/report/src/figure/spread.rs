@@ -22,7 +22,7 @@ pub fn expectations(sweep: &Sweep) -> Option<Section> {
                 Some(reason) => format!("{}: {reason}", e.outcome.name()),
                 None => e.outcome.name().to_owned(),
             };
-            let measured = e.measured.map_or_else(|| "-".into(), figures);
+            let measured = e.measured_text().unwrap_or_else(|| "-".into());
             [sweep.label(point), e.name(), measured, found]
         })
     });

@@ -54,6 +54,9 @@ pub(super) struct Schedule {
     slots: Vec<Slot>,
     /// Next instant of each poll, and its place.
     due: BTreeSet<(SimTime, usize)>,
+    /// How long the scenario lasts, if that is known, and when it ends.
+    lasts: Option<Duration>,
+    end: Option<SimTime>,
     stopped: bool,
 }
 
@@ -68,15 +71,25 @@ impl Schedule {
         });
     }
 
+    /// The scenario lasts so long from its start on: nothing is due at its end or later.
+    pub(super) fn last(&mut self, duration: Duration) {
+        self.lasts = Some(duration);
+    }
+
     pub(super) fn start(&mut self, now: SimTime) {
+        self.end = self.lasts.map(|duration| now + duration);
         let slots = self.slots.iter_mut().enumerate();
         self.due = slots
             .map(|(place, slot)| (slot.begin(now), place))
             .collect();
     }
 
-    pub(super) fn stop(&mut self) {
-        self.due.clear();
+    /// The scenario is over, as somebody says at `now`. What is due before its end by this schedule's
+    /// own count, which began a moment after that one's, is due still.
+    pub(super) fn stop(&mut self, now: SimTime) {
+        let end = self.end.unwrap_or(now);
+        self.due.retain(|(at, _)| *at > now && *at < end);
+        self.end = Some(end);
         self.stopped = true;
     }
 
@@ -85,7 +98,8 @@ impl Schedule {
     }
 
     pub(super) fn next_due(&self) -> Option<SimTime> {
-        self.due.first().map(|(at, _)| *at)
+        let (at, _) = self.due.first()?;
+        Some(*at).filter(|at| self.end.is_none_or(|end| *at < end))
     }
 
     /// Has a poll that is asked once be due at `at`, unless the schedule has been stopped.
@@ -100,9 +114,9 @@ impl Schedule {
     pub(super) fn take_due(&mut self, now: SimTime) -> Vec<usize> {
         let mut taken = Vec::new();
         while taken.len() < MAX_AT_ONCE
-            && let Some(&(at, place)) = self.due.first().filter(|(at, _)| *at <= now)
+            && self.next_due().is_some_and(|due| due <= now)
+            && let Some((_, place)) = self.due.pop_first()
         {
-            self.due.remove(&(at, place));
             if let Some(slot) = self.slots.get_mut(place).filter(|slot| !slot.once) {
                 let next = slot.next();
                 self.due.insert((next, place));
@@ -164,7 +178,34 @@ mod tests {
             "late by two periods: nothing is left out"
         );
         assert_eq!(schedule.next_due(), Some(at(140)));
-        schedule.stop();
+        schedule.stop(at(139));
+        assert_eq!(schedule.next_due(), None);
+    }
+
+    #[test]
+    fn what_is_due_at_the_end_of_the_scenario_or_later_is_not_asked_and_what_is_late_is() {
+        for (first, asked) in [(0, 5), (1, 5), (9, 5), (10, 4)] {
+            let later = Timing {
+                first: ms(first),
+                ..timing()
+            };
+            let mut schedule = schedule(&[later]);
+            schedule.last(ms(50));
+            schedule.start(at(100));
+            assert_eq!(schedule.take_due(at(999)).len(), asked, "{first}");
+            assert_eq!(schedule.next_due(), None);
+        }
+    }
+
+    #[test]
+    fn who_is_told_early_that_the_scenario_is_over_goes_by_its_own_count() {
+        let mut schedule = schedule(&[timing(), timing()]);
+        schedule.last(ms(41));
+        schedule.start(at(100));
+        assert_eq!(schedule.take_due(at(135)).len(), 8);
+        schedule.stop(at(136));
+        assert_eq!(schedule.next_due(), Some(at(140)));
+        assert_eq!(schedule.take_due(at(140)), [0, 1]);
         assert_eq!(schedule.next_due(), None);
     }
 

@@ -257,6 +257,32 @@ fn after_the_scenario_nothing_is_begun_and_observations_are_ended() {
 }
 
 #[test]
+fn a_request_that_is_due_before_the_end_is_asked_though_the_end_was_told_or_dropped_if_it_cannot() {
+    let away = Reach {
+        sends: false,
+        asks: false,
+    };
+    for (reach, asked) in [(Reach::FULL, 3), (away, 2)] {
+        let mut requester = requester(vec![poll("p")]).lasting(Duration::from_millis(21));
+        let mut node = Stub::default();
+        requester.start(at(0), &mut node);
+        let calls = run(&mut requester, &mut node, at(15));
+        for (_, call) in calls {
+            requester.handle_outcome(at(15), call, answered(), &mut node);
+        }
+        requester.drain(at(19), &mut node);
+        assert!(!requester.is_drained(), "one is due at 20 ms");
+        assert_eq!(requester.poll_timeout(reach), Some(at(20)));
+        requester.handle_timeout(at(20), reach, &mut node);
+        assert_eq!(requester.tally().requested, asked);
+        for call in node.calls() {
+            requester.handle_outcome(at(21), call, answered(), &mut node);
+        }
+        assert!(requester.is_drained());
+    }
+}
+
+#[test]
 fn polls_that_do_not_fit_are_refused() {
     let error = |poll: Poll| Requester::new(vec![poll], |name| Seed(1).rng(&[name])).unwrap_err();
     let of = |ask: Ask| Poll { ask, ..poll("p") };
