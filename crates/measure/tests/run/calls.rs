@@ -230,6 +230,6 @@ fn what_a_client_asked_after_the_end_counts_in_its_account_and_in_its_capture() 
     assert_eq!(result.calls.clients[0].differences, Vec::<String>::new());
     assert_eq!(
         result.notes,
-        ["capture of client: 1 of the lost requests were first sent after the end of the scenario"]
+        ["capture of client: 1 of the lost requests was first sent after the end of the scenario"]
     );
 }
