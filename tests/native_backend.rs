@@ -503,6 +503,13 @@ impl Foreign {
         let binary = "/tmp/wpanlab-foreign";
         fs::copy(std::env::current_exe().unwrap(), binary).unwrap();
         let process = Command::new(binary).arg("sleeper").spawn().unwrap();
+        // It has our arguments until it has begun.
+        let own = |(pid, arguments): &(i32, String)| {
+            *pid == process.id() as i32 && arguments.starts_with(binary)
+        };
+        while !running().iter().any(own) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let dir = Path::new(STATE).join("native-77777");
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("mine"), "x").unwrap();
