@@ -11,7 +11,8 @@ use common::{profile, root, said};
 /// The directory of the examples, built.
 static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "wpanlab", "--examples"]);
+    // Of all crates: with the features of all, as this test was built, and nothing is built twice.
+    cargo.args(["build", "--quiet", "--workspace", "--examples"]);
     cargo.args(["--profile", &profile()]);
     let output = cargo.current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
