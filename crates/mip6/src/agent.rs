@@ -11,12 +11,11 @@ use units::{Sequence, SimTime};
 
 use crate::cache::{Binding, Cache, Change, Removal};
 use crate::codec::{
-    BindingAcknowledgement, BindingUpdate, ErrorStatus, Invalid, Lifetime, Message, MobilityOption,
-    Status,
+    BindingAcknowledgement, BindingUpdate, ErrorStatus, Lifetime, Message, MobilityOption, Status,
 };
 use crate::headers::{Headers, is_unicast_routable};
 use crate::ignored::Ignored;
-use crate::outbox::{BindingErrors, Outbox, Transmit};
+use crate::outbox::{Outbox, Transmit};
 
 /// MAX_DELETE_BCE_TIMEOUT (RFC 6275 §12): how long an entry that was deregistered is known.
 pub const MAX_DELETE_BCE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,7 +100,6 @@ pub struct Agent {
     cache: Cache,
     pending: BTreeMap<Ipv6Addr, Pending>,
     checks: Deadlines<Ipv6Addr>,
-    errors: BindingErrors,
     outbox: Outbox,
     events: VecDeque<Event>,
 }
@@ -114,7 +112,6 @@ impl Agent {
             config,
             pending: BTreeMap::new(),
             checks: Deadlines::new(),
-            errors: BindingErrors::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
         }
@@ -149,7 +146,7 @@ impl Agent {
     /// (§9.3.1).
     pub fn dropped_for_want_of_binding(&mut self, now: SimTime, packet: &Headers) {
         let status = ErrorStatus::UNKNOWN_BINDING;
-        self.errors.send(now, &mut self.outbox, packet, status);
+        self.outbox.error(now, packet, status);
     }
 
     fn update(
@@ -331,13 +328,8 @@ impl Agent {
         self.answer(headers, answer);
     }
 
-    /// To the Source Address of the update, by way of a type 2 routing header if that had a Home
-    /// Address option (§9.5.4).
     fn answer(&mut self, update: &Headers, answer: BindingAcknowledgement) {
-        let headers = Headers {
-            routing: update.home_address,
-            ..Headers::between(self.config.address, update.source)
-        };
+        let headers = Headers::answering(update, self.config.address);
         self.outbox
             .push(headers, &Message::BindingAcknowledgement(answer));
     }
@@ -358,16 +350,9 @@ impl Machine for Agent {
         if headers.receiver() != self.config.address {
             return Err(Ignored::Receiver(headers.receiver()));
         }
-        match Message::decode(&headers, payload) {
-            Ok(Message::BindingUpdate(update)) => self.update(now, &headers, &update),
-            Ok(other) => Err(Ignored::Role(other.kind())),
-            Err(invalid) => {
-                if let Invalid::Type(_) = invalid {
-                    let status = ErrorStatus::UNKNOWN_TYPE;
-                    self.errors.send(now, &mut self.outbox, &headers, status);
-                }
-                Err(invalid.into())
-            }
+        match self.outbox.read(now, &headers, payload)? {
+            Message::BindingUpdate(update) => self.update(now, &headers, &update),
+            other => Err(Ignored::Role(other.kind())),
         }
     }
 

@@ -11,12 +11,10 @@ use machine::Machine;
 use units::{Rng, Sequence, SimTime};
 
 use crate::cache::{Binding, Cache, Change, Removal};
-use crate::codec::{
-    BindingAcknowledgement, BindingUpdate, ErrorStatus, Invalid, Lifetime, Message, Status,
-};
+use crate::codec::{BindingAcknowledgement, BindingUpdate, ErrorStatus, Lifetime, Message, Status};
 use crate::headers::{Headers, is_unicast_routable};
 use crate::ignored::Ignored;
-use crate::outbox::{BindingErrors, Outbox, Transmit};
+use crate::outbox::{Outbox, Transmit};
 use crate::rr::{
     Authorization, BindingKey, Cookie, MAX_NONCE_LIFETIME, MAX_RR_BINDING_LIFETIME, NonceIndex,
     Nonces, Proof,
@@ -51,7 +49,6 @@ pub struct Correspondent {
     config: Config,
     nonces: Nonces,
     cache: Cache,
-    errors: BindingErrors,
     outbox: Outbox,
     events: VecDeque<Change>,
 }
@@ -75,7 +72,6 @@ impl Correspondent {
             // valid" (§5.2.8). They were made before the update.
             cache: Cache::new(config.max_bindings, MAX_NONCE_LIFETIME),
             config,
-            errors: BindingErrors::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
         }
@@ -119,7 +115,7 @@ impl Correspondent {
     /// "the correspondent node MUST send the Binding Error message" (§9.3.1).
     pub fn dropped_for_want_of_binding(&mut self, now: SimTime, packet: &Headers) {
         let status = ErrorStatus::UNKNOWN_BINDING;
-        self.errors.send(now, &mut self.outbox, packet, status);
+        self.outbox.error(now, packet, status);
     }
 
     /// Home Test Init and Care-of Test Init (§9.4): an answer to where it came from.
@@ -315,10 +311,7 @@ impl Correspondent {
         if authorization.is_some_and(|authorization| authorization.sign(&mut message).is_err()) {
             return;
         }
-        let headers = Headers {
-            routing: update.home_address,
-            ..Headers::between(self.config.address, update.source)
-        };
+        let headers = Headers::answering(update, self.config.address);
         self.outbox.push(headers, &message);
     }
 }
@@ -338,20 +331,11 @@ impl Machine for Correspondent {
         if headers.receiver() != self.config.address {
             return Err(Ignored::Receiver(headers.receiver()));
         }
-        match Message::decode(&headers, payload) {
-            Ok(Message::HomeTestInit { cookie }) => self.test(now, &headers, Proof::Home, cookie),
-            Ok(Message::CareOfTestInit { cookie }) => {
-                self.test(now, &headers, Proof::CareOf, cookie)
-            }
-            Ok(Message::BindingUpdate(update)) => self.update(now, &headers, update, payload),
-            Ok(other) => Err(Ignored::Role(other.kind())),
-            Err(invalid) => {
-                if let Invalid::Type(_) = invalid {
-                    let status = ErrorStatus::UNKNOWN_TYPE;
-                    self.errors.send(now, &mut self.outbox, &headers, status);
-                }
-                Err(invalid.into())
-            }
+        match self.outbox.read(now, &headers, payload)? {
+            Message::HomeTestInit { cookie } => self.test(now, &headers, Proof::Home, cookie),
+            Message::CareOfTestInit { cookie } => self.test(now, &headers, Proof::CareOf, cookie),
+            Message::BindingUpdate(update) => self.update(now, &headers, update, payload),
+            other => Err(Ignored::Role(other.kind())),
         }
     }
 

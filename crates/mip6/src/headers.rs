@@ -57,6 +57,15 @@ impl Headers {
         }
     }
 
+    /// Of an answer to a Binding Update: to its Source Address, by way of a type 2 routing header if it had
+    /// a Home Address option (RFC 6275 §9.5.4).
+    pub(crate) const fn answering(update: &Headers, source: Ipv6Addr) -> Headers {
+        Headers {
+            routing: update.home_address,
+            ..Headers::between(source, update.source)
+        }
+    }
+
     /// The same with a Home Address option.
     pub const fn from_home(self, home_address: Ipv6Addr) -> Headers {
         Headers {

@@ -16,12 +16,11 @@ use machine::{Machine, earlier};
 use units::{Rng, SimTime};
 
 use crate::codec::{
-    BindingAcknowledgement, BindingUpdate, ErrorStatus, Invalid, Lifetime, Message, MobilityOption,
-    Status,
+    BindingAcknowledgement, BindingUpdate, ErrorStatus, Lifetime, Message, MobilityOption, Status,
 };
 use crate::headers::Headers;
 use crate::ignored::Ignored;
-use crate::outbox::{BindingErrors, Outbox, Transmit};
+use crate::outbox::{Outbox, Transmit};
 use crate::rr::MAX_RR_BINDING_LIFETIME;
 use anchor::Anchored;
 use correspondence::Correspondence;
@@ -234,7 +233,6 @@ pub struct MobileNode {
     map: Option<Anchored>,
     previous_map: Option<Anchored>,
     correspondents: BTreeMap<Ipv6Addr, Correspondence>,
-    errors: BindingErrors,
     outbox: Outbox,
     events: VecDeque<Event>,
 }
@@ -252,7 +250,6 @@ impl MobileNode {
             map: None,
             previous_map: None,
             correspondents: BTreeMap::new(),
-            errors: BindingErrors::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
         }
@@ -426,34 +423,28 @@ impl Machine for MobileNode {
             return Err(Ignored::Receiver(to));
         }
         let from = headers.source;
-        let result = match Message::decode(&headers, payload) {
-            Ok(Message::BindingAcknowledgement(answer)) => {
+        let read = self.outbox.read(now, &headers, payload);
+        let result = read.and_then(|message| match message {
+            Message::BindingAcknowledgement(answer) => {
                 self.acknowledged(now, &headers, &answer, payload)
             }
-            Ok(Message::HomeTest {
+            Message::HomeTest {
                 nonce,
                 cookie,
                 token,
-            }) => self.home_tested(now, &headers, cookie, nonce, token),
-            Ok(Message::CareOfTest {
+            } => self.home_tested(now, &headers, cookie, nonce, token),
+            Message::CareOfTest {
                 nonce,
                 cookie,
                 token,
-            }) => self.care_of_tested(&headers, cookie, nonce, token),
-            Ok(Message::BindingError {
+            } => self.care_of_tested(&headers, cookie, nonce, token),
+            Message::BindingError {
                 status,
                 home_address,
-            }) => self.error(now, from, status, home_address),
-            Ok(Message::BindingRefreshRequest) => self.refresh_requested(now, &headers),
-            Ok(other) => Err(Ignored::Role(other.kind())),
-            Err(invalid) => {
-                if let Invalid::Type(_) = invalid {
-                    let status = ErrorStatus::UNKNOWN_TYPE;
-                    self.errors.send(now, &mut self.outbox, &headers, status);
-                }
-                Err(invalid.into())
-            }
-        };
+            } => self.error(now, from, status, home_address),
+            Message::BindingRefreshRequest => self.refresh_requested(now, &headers),
+            other => Err(Ignored::Role(other.kind())),
+        });
         self.run(now);
         result
     }

@@ -6,30 +6,67 @@ use std::time::Duration;
 
 use units::SimTime;
 
-use crate::codec::{ErrorStatus, Message};
+use crate::codec::{ErrorStatus, Invalid, Message};
 use crate::headers::Headers;
+use crate::ignored::Ignored;
 
 /// A message to send: a Mobility Header with its checksum, and the headers around it.
 pub type Transmit = machine::Transmit<Headers>;
 
 /// What is to be sent.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outbox(VecDeque<Transmit>);
+pub(crate) struct Outbox {
+    queue: VecDeque<Transmit>,
+    errors: Errors,
+}
 
 impl Outbox {
+    /// Reads a message that came. "The MH Type field MUST have a known value. Otherwise, the node MUST
+    /// discard the message and issue a Binding Error message" (RFC 6275 §9.2).
+    pub(crate) fn read(
+        &mut self,
+        now: SimTime,
+        headers: &Headers,
+        payload: &[u8],
+    ) -> Result<Message, Ignored> {
+        Message::decode(headers, payload).map_err(|invalid| {
+            if let Invalid::Type(_) = invalid {
+                self.error(now, headers, ErrorStatus::UNKNOWN_TYPE);
+            }
+            invalid.into()
+        })
+    }
+
     /// Queues a message. None that a machine makes is too long: it has few options, and of those
     /// that it repeats the lengths are bounded.
     pub(crate) fn push(&mut self, headers: Headers, message: &Message) {
         if let Ok(payload) = message.encode(&headers) {
-            self.0.push_back(Transmit {
+            self.queue.push_back(Transmit {
                 to: headers,
                 payload,
             });
         }
     }
 
+    /// "A Binding Error message is sent directly to the address that appeared in the IPv6 Source
+    /// Address field of the offending packet. If the Source Address field does not contain a unicast
+    /// address, the Binding Error message MUST NOT be sent."
+    pub(crate) fn error(&mut self, now: SimTime, offending: &Headers, status: ErrorStatus) {
+        let to = offending.source;
+        if to.is_multicast() || to.is_unspecified() || !self.errors.take(now) {
+            return;
+        }
+        // "... or set to the unspecified address if no such option appeared in the packet."
+        let home_address = offending.home_address.unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let error = Message::BindingError {
+            status,
+            home_address,
+        };
+        self.push(Headers::between(offending.receiver(), to), &error);
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Transmit> {
-        self.0.pop_front()
+        self.queue.pop_front()
     }
 }
 
@@ -39,46 +76,25 @@ impl Outbox {
 const BURST: u32 = 10;
 const BETWEEN: Duration = Duration::from_millis(100);
 
-/// Who answers with a Binding Error (RFC 6275 §9.3.3).
+/// How many Binding Errors may leave.
 #[derive(Clone, Debug)]
-pub(crate) struct BindingErrors {
+struct Errors {
     /// How many may be sent now.
     tokens: u32,
     /// When there was one more.
     counted: SimTime,
 }
 
-impl BindingErrors {
-    pub(crate) const fn new() -> BindingErrors {
-        BindingErrors {
+impl Default for Errors {
+    fn default() -> Errors {
+        Errors {
             tokens: BURST,
             counted: SimTime::ZERO,
         }
     }
+}
 
-    /// "A Binding Error message is sent directly to the address that appeared in the IPv6 Source
-    /// Address field of the offending packet. If the Source Address field does not contain a unicast
-    /// address, the Binding Error message MUST NOT be sent."
-    pub(crate) fn send(
-        &mut self,
-        now: SimTime,
-        outbox: &mut Outbox,
-        offending: &Headers,
-        status: ErrorStatus,
-    ) {
-        let to = offending.source;
-        if to.is_multicast() || to.is_unspecified() || !self.take(now) {
-            return;
-        }
-        // "... or set to the unspecified address if no such option appeared in the packet."
-        let home_address = offending.home_address.unwrap_or(Ipv6Addr::UNSPECIFIED);
-        let error = Message::BindingError {
-            status,
-            home_address,
-        };
-        outbox.push(Headers::between(offending.receiver(), to), &error);
-    }
-
+impl Errors {
     fn take(&mut self, now: SimTime) -> bool {
         let passed = now.saturating_since(self.counted).as_nanos() / BETWEEN.as_nanos();
         if passed > 0 {
@@ -99,26 +115,26 @@ mod tests {
     #[test]
     fn a_flood_is_answered_ten_times_at_once_and_ten_times_a_second() {
         let offending = Headers::between("2001:db8::1".parse().unwrap(), Ipv6Addr::LOCALHOST);
-        let (mut errors, mut outbox) = (BindingErrors::new(), Outbox::default());
+        let mut outbox = Outbox::default();
         let count = |outbox: &mut Outbox| std::iter::from_fn(|| outbox.pop()).count();
         let start = SimTime::ZERO + Duration::from_secs(5);
         for _ in 0..1000 {
-            errors.send(start, &mut outbox, &offending, ErrorStatus::UNKNOWN_TYPE);
+            outbox.error(start, &offending, ErrorStatus::UNKNOWN_TYPE);
         }
         assert_eq!(count(&mut outbox), 10);
         for millis in 0..2000 {
             let now = start + Duration::from_millis(millis);
-            errors.send(now, &mut outbox, &offending, ErrorStatus::UNKNOWN_TYPE);
+            outbox.error(now, &offending, ErrorStatus::UNKNOWN_TYPE);
         }
         assert_eq!(count(&mut outbox), 19, "at 100 ms, 200 ms, ..., 1900 ms");
     }
 
     #[test]
     fn nobody_is_answered_who_has_no_unicast_address() {
-        let (mut errors, mut outbox) = (BindingErrors::new(), Outbox::default());
+        let mut outbox = Outbox::default();
         for source in ["::", "ff02::1"] {
             let offending = Headers::between(source.parse().unwrap(), Ipv6Addr::LOCALHOST);
-            errors.send(SimTime::ZERO, &mut outbox, &offending, ErrorStatus(1));
+            outbox.error(SimTime::ZERO, &offending, ErrorStatus(1));
         }
         assert_eq!(outbox.pop(), None);
     }

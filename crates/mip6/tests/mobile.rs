@@ -191,14 +191,7 @@ fn a_node_that_lost_its_count_goes_on_above_the_agents() {
     forget(&mut net);
     net.move_to(away(2));
     net.run(secs(1));
-    let answers = net.sent(Party::Agent, Kind::BindingAcknowledgement);
-    let statuses: Vec<Status> = answers
-        .iter()
-        .map(|sent| match &sent.message {
-            Message::BindingAcknowledgement(answer) => answer.status,
-            _ => unreachable!(),
-        })
-        .collect();
+    let statuses = net.statuses(Party::Agent);
     assert_eq!(statuses, [Status::SEQUENCE, Status::ACCEPTED]);
     let updates = net.sent(Party::Node, Kind::BindingUpdate);
     assert_eq!(update_of(updates[1]).sequence, before.next());

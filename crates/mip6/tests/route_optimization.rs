@@ -265,14 +265,7 @@ fn nonces_that_are_too_old_are_got_anew_and_no_others() {
     net.correspondent = mip6::Correspondent::new(config, rng);
     net.move_to(away(2));
     net.run(secs(2));
-    let answers = net.sent(Party::Correspondent, Kind::BindingAcknowledgement);
-    let statuses: Vec<Status> = answers
-        .iter()
-        .map(|sent| match &sent.message {
-            Message::BindingAcknowledgement(answer) => answer.status,
-            _ => unreachable!(),
-        })
-        .collect();
+    let statuses = net.statuses(Party::Correspondent);
     assert_eq!(statuses, [Status::HOME_NONCE, Status::ACCEPTED]);
     assert_eq!(net.sent(Party::Node, Kind::HomeTestInit).len(), 1);
     assert_eq!(net.sent(Party::Node, Kind::CareOfTestInit).len(), 1);

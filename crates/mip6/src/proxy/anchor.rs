@@ -10,12 +10,12 @@ use units::{Sequence, SimTime};
 
 use super::session::{About, Request, Session, Sessions};
 use crate::codec::{
-    AccessTechnology, BindingAcknowledgement, BindingUpdate, ErrorStatus, HandoffIndicator,
-    Invalid, Lifetime, Message, MobilityOption, NodeId, ProxyOptions, Status, Timestamp,
+    AccessTechnology, BindingAcknowledgement, BindingUpdate, HandoffIndicator, Lifetime, Message,
+    MobilityOption, NodeId, ProxyOptions, Status, Timestamp,
 };
 use crate::headers::{Headers, is_unicast_routable};
 use crate::ignored::Ignored;
-use crate::outbox::{BindingErrors, Outbox, Transmit};
+use crate::outbox::{Outbox, Transmit};
 
 /// MinDelayBeforeBCEDelete (RFC 5213 §9.1).
 pub const MIN_DELAY_BEFORE_DELETE: Duration = Duration::from_secs(10);
@@ -126,7 +126,6 @@ pub struct Anchor {
     /// Updates that wait for the session of that prefix to be deregistered, one for each.
     waiting: BTreeMap<Ipv6Net, (Headers, BindingUpdate)>,
     waits: Deadlines<Ipv6Net>,
-    errors: BindingErrors,
     outbox: Outbox,
     events: VecDeque<Event>,
 }
@@ -140,7 +139,6 @@ impl Anchor {
             ends: Deadlines::new(),
             waiting: BTreeMap::new(),
             waits: Deadlines::new(),
-            errors: BindingErrors::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
         }
@@ -547,16 +545,9 @@ impl Machine for Anchor {
         if headers.receiver() != self.config.address {
             return Err(Ignored::Receiver(headers.receiver()));
         }
-        match Message::decode(&headers, payload) {
-            Ok(Message::BindingUpdate(update)) => self.update(now, &headers, &update),
-            Ok(other) => Err(Ignored::Role(other.kind())),
-            Err(invalid) => {
-                if let Invalid::Type(_) = invalid {
-                    let status = ErrorStatus::UNKNOWN_TYPE;
-                    self.errors.send(now, &mut self.outbox, &headers, status);
-                }
-                Err(invalid.into())
-            }
+        match self.outbox.read(now, &headers, payload)? {
+            Message::BindingUpdate(update) => self.update(now, &headers, &update),
+            other => Err(Ignored::Role(other.kind())),
         }
     }
 

@@ -10,13 +10,12 @@ use units::{Sequence, SimTime};
 
 use crate::backoff::{Backoff, INITIAL_BINDACK_TIMEOUT, MAX_BINDACK_TIMEOUT};
 use crate::codec::{
-    AccessTechnology, BindingAcknowledgement, BindingUpdate, ErrorStatus, HandoffIndicator,
-    Invalid, Lifetime, LinkLayerId, Message, MobilityOption, NodeId, ProxyOptions, Status,
-    Timestamp,
+    AccessTechnology, BindingAcknowledgement, BindingUpdate, HandoffIndicator, Lifetime,
+    LinkLayerId, Message, MobilityOption, NodeId, ProxyOptions, Status, Timestamp,
 };
 use crate::headers::Headers;
 use crate::ignored::Ignored;
-use crate::outbox::{BindingErrors, Outbox, Transmit};
+use crate::outbox::{Outbox, Transmit};
 
 /// ALL_ZERO.
 const ANY_PREFIX: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0);
@@ -137,7 +136,6 @@ pub struct Gateway {
     entries: BTreeMap<NodeId, Entry>,
     /// "A monotonically increasing counter (maintained at each mobile access gateway ...)" (§6.9.1.1).
     counter: Sequence,
-    errors: BindingErrors,
     outbox: Outbox,
     events: VecDeque<Event>,
 }
@@ -149,7 +147,6 @@ impl Gateway {
             config,
             entries: BTreeMap::new(),
             counter: Sequence(0),
-            errors: BindingErrors::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
         }
@@ -438,17 +435,11 @@ impl Machine for Gateway {
         if headers.receiver() != self.config.address {
             return Err(Ignored::Receiver(headers.receiver()));
         }
-        let result = match Message::decode(&headers, payload) {
-            Ok(Message::BindingAcknowledgement(answer)) => self.answered(now, &headers, &answer),
-            Ok(other) => Err(Ignored::Role(other.kind())),
-            Err(invalid) => {
-                if let Invalid::Type(_) = invalid {
-                    let status = ErrorStatus::UNKNOWN_TYPE;
-                    self.errors.send(now, &mut self.outbox, &headers, status);
-                }
-                Err(invalid.into())
-            }
-        };
+        let read = self.outbox.read(now, &headers, payload);
+        let result = read.and_then(|message| match message {
+            Message::BindingAcknowledgement(answer) => self.answered(now, &headers, &answer),
+            other => Err(Ignored::Role(other.kind())),
+        });
         self.run(now);
         result
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use machine::Machine;
 use mip6::agent::{self, Role};
 use mip6::cache::Change;
-use mip6::codec::{Kind, Message};
+use mip6::codec::{Kind, Message, Status};
 use mip6::headers::Tunnel;
 use mip6::mobile::{self, Attachment, Map};
 use mip6::{Agent, Correspondent, Headers, Ignored, MobileNode, correspondent};
@@ -374,6 +374,16 @@ impl Net {
         let all = self.log.iter();
         all.filter(|sent| sent.by == by && sent.message.kind() == kind)
             .collect()
+    }
+
+    /// How somebody answered Binding Updates.
+    pub fn statuses(&self, by: Party) -> Vec<Status> {
+        let answers = self.sent(by, Kind::BindingAcknowledgement).into_iter();
+        let status = |sent: &Sent| match &sent.message {
+            Message::BindingAcknowledgement(answer) => answer.status,
+            _ => unreachable!(),
+        };
+        answers.map(status).collect()
     }
 
     /// Milliseconds at which somebody sent messages of a type.
