@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv6Addr, UdpSocket};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coap::wire::{Message, Token};
 use coap::{Code, Kind};
@@ -15,6 +15,8 @@ use super::{NATIVE, Run, command, said, wait_until, wpanlab};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const P: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 5);
+/// Of a node that registers for a few seconds.
+const SHORT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 6);
 const T: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
 
 fn wall() -> Duration {
@@ -60,11 +62,11 @@ impl Wmms {
         Wmms::start()
     }
 
-    fn register(&mut self) {
+    fn register(&mut self, p_addr: Ipv6Addr, lifetime: Lifetime) {
         let registered = self.ask(&codec::Command::Registration {
-            p_addr: P,
+            p_addr,
             t_addr: T,
-            lifetime: Lifetime(60),
+            lifetime,
         });
         assert_eq!(registered.code, Code::CREATED);
     }
@@ -93,9 +95,9 @@ impl Wmms {
         answer.unwrap()
     }
 
-    /// What is left of the node's lifetime.
-    fn lifetime(&mut self) -> Option<Lifetime> {
-        let found = self.ask(&codec::Command::Discovery { p_addr: P });
+    /// What is left of a node's lifetime.
+    fn lifetime(&mut self, p_addr: Ipv6Addr) -> Option<Lifetime> {
+        let found = self.ask(&codec::Command::Discovery { p_addr });
         let response = coap::Response {
             options: found.options,
             ..coap::Response::new(found.code)
@@ -116,22 +118,27 @@ impl Drop for Wmms {
 
 pub fn a_daemon_on_a_host_whose_clock_is_set_ends_no_lifetime_early_or_late() {
     let mut wmms = Wmms::start();
-    wmms.register();
-    let origin = wall();
+    wmms.register(P, Lifetime(60));
+    let (origin, began) = (wall(), Instant::now());
     set_wall(origin + DAY);
-    let left = wmms.lifetime().expect("it has not ended");
+    let left = wmms.lifetime(P).expect("it has not ended");
     assert!((50..=60).contains(&left.0), "{left:?}");
     // What is written from now on another life reads by the clock as it is.
-    wmms.register();
+    wmms.register(P, Lifetime(60));
     let mut wmms = wmms.restart();
-    let left = wmms.lifetime().expect("it has not ended");
+    let left = wmms.lifetime(P).expect("it has not ended");
     assert!((50..=60).contains(&left.0), "{left:?}");
+    let lifetime = Duration::from_secs(5);
+    wmms.register(SHORT, Lifetime(5));
+    let registered = Instant::now();
     set_wall(origin - DAY);
-    let left = wmms.lifetime().expect("it has not ended");
+    let left = wmms.lifetime(P).expect("it has not ended");
     assert!((50..=60).contains(&left.0), "{left:?}");
-    std::thread::sleep(Duration::from_secs(61));
-    assert_eq!(wmms.lifetime(), None, "it has");
-    set_wall(origin + Duration::from_secs(61));
+    wait_until("the lifetime ends", || wmms.lifetime(SHORT).is_none());
+    // It was registered some milliseconds before that was answered.
+    assert!(registered.elapsed() > lifetime - Duration::from_secs(1));
+    assert!(wmms.lifetime(P).is_some(), "it has not ended");
+    set_wall(origin + began.elapsed());
 }
 
 pub fn a_run_during_which_the_hosts_clock_is_set_says_so() {
