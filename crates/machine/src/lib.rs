@@ -48,16 +48,19 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`allowance`] | [`Allowance`]: how often something may happen |
 //! | [`deadlines`] | [`Deadlines`]: deadlines by key, ordered by instant |
 
 #![forbid(unsafe_code)]
 
+pub mod allowance;
 pub mod deadlines;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use units::SimTime;
 
+pub use allowance::Allowance;
 pub use deadlines::{Deadlines, earlier};
 
 /// A message to send.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use machine::Allowance;
 use units::SimTime;
 
 use crate::codec::{ErrorStatus, Invalid, Message};
@@ -14,10 +15,20 @@ use crate::ignored::Ignored;
 pub type Transmit = machine::Transmit<Headers>;
 
 /// What is to be sent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     queue: VecDeque<Transmit>,
-    errors: Errors,
+    /// How many Binding Errors may leave.
+    errors: Allowance,
+}
+
+impl Default for Outbox {
+    fn default() -> Outbox {
+        Outbox {
+            queue: VecDeque::new(),
+            errors: Allowance::new(SimTime::ZERO, BURST, BETWEEN),
+        }
+    }
 }
 
 impl Outbox {
@@ -50,7 +61,7 @@ impl Outbox {
 
     /// "A Binding Error message is sent directly to the address that appeared in the IPv6 Source
     /// Address field of the offending packet. If the Source Address field does not contain a unicast
-    /// address, the Binding Error message MUST NOT be sent."
+    /// address, the Binding Error message MUST NOT be sent" (RFC 6275 §9.3.3).
     pub(crate) fn error(&mut self, now: SimTime, offending: &Headers, status: ErrorStatus) {
         let to = offending.source;
         if to.is_multicast() || to.is_unspecified() || !self.errors.take(now) {
@@ -73,40 +84,8 @@ impl Outbox {
 /// How many Binding Errors leave at once, and in a second: "subject to rate limiting in the same
 /// manner as is done for ICMPv6 messages" (RFC 6275 §9.3.3), of which RFC 4443 §2.4 f has 10 as an
 /// example of both.
-const BURST: u32 = 10;
+const BURST: u64 = 10;
 const BETWEEN: Duration = Duration::from_millis(100);
-
-/// How many Binding Errors may leave.
-#[derive(Clone, Debug)]
-struct Errors {
-    /// How many may be sent now.
-    tokens: u32,
-    /// When there was one more.
-    counted: SimTime,
-}
-
-impl Default for Errors {
-    fn default() -> Errors {
-        Errors {
-            tokens: BURST,
-            counted: SimTime::ZERO,
-        }
-    }
-}
-
-impl Errors {
-    fn take(&mut self, now: SimTime) -> bool {
-        let passed = now.saturating_since(self.counted).as_nanos() / BETWEEN.as_nanos();
-        if passed > 0 {
-            let more = u32::try_from(passed).unwrap_or(BURST);
-            self.tokens = self.tokens.saturating_add(more).min(BURST);
-            self.counted = now;
-        }
-        let has_one = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        has_one
-    }
-}
 
 #[cfg(test)]
 mod tests {

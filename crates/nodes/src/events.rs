@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use driver::{Ignored, Outlet, now, stamp};
+use machine::Allowance;
 use rundir::{Event, EventKind};
 use units::SimTime;
 
@@ -200,8 +201,7 @@ impl Gates {
 #[derive(Debug)]
 pub(crate) struct Gate {
     about: &'static str,
-    credit: u64,
-    since: SimTime,
+    allowance: Allowance,
     left_out: Ignored,
 }
 
@@ -221,28 +221,19 @@ impl Gate {
     pub(crate) fn new(now: SimTime, about: &'static str) -> Gate {
         Gate {
             about,
-            credit: BURST,
-            since: now,
+            allowance: Allowance::new(now, BURST, INTERVAL),
             left_out: Ignored::default(),
         }
     }
 
     /// Whether an event of this instant is told.
     pub(crate) fn admit(&mut self, now: SimTime) -> Admitted {
-        let passed = now.saturating_since(self.since).as_nanos() / INTERVAL.as_nanos();
-        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        // Also after the clock was set back.
-        if passed > 0 || now < self.since {
-            self.credit = self.credit.saturating_add(passed).min(BURST);
-            self.since = now;
-        }
-        if self.credit == 0 {
+        if !self.allowance.take(now) {
             if let Some(events) = self.left_out.another() {
                 tracing::warn!(events, about = self.about, "events left out");
             }
             return Admitted::No;
         }
-        self.credit -= 1;
         match std::mem::take(&mut self.left_out).count() {
             0 => Admitted::Yes,
             events => Admitted::After(events),
