@@ -219,21 +219,6 @@ pub struct Other {
     pub bindings_left_out: u64,
 }
 
-/// After so many items of a list its memory is given back.
-const GIVEN_BACK: usize = 1 << 16;
-
-/// Does `take` with each item, in their order. The memory of what was taken is given back meanwhile: of a long
-/// list there are no two copies at any time.
-fn each_given_back<T>(mut items: Vec<T>, mut take: impl FnMut(T)) {
-    items.reverse();
-    while let Some(item) = items.pop() {
-        if items.len().is_multiple_of(GIVEN_BACK) {
-            items.shrink_to_fit();
-        }
-        take(item);
-    }
-}
-
 impl Analysis {
     /// Analyses captures of one network.
     ///
@@ -262,10 +247,9 @@ impl Analysis {
         let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
         let mut begun_before = 0;
         let mut take = |paired: Paired| {
-            each_given_back(paired.exchanges, |exchange| match exchange.protocol() {
-                Some(_) => signalling.push(exchange),
-                None => subjects.exchange(exchange),
-            });
+            let mut exchanges = paired.exchanges;
+            signalling.extend(exchanges.extract_if(.., |e| e.protocol().is_some()));
+            subjects.exchanges(exchanges);
             for observation in paired.observations {
                 begun_before += observation.notifications.len() as u64;
                 subjects.observation(observation);

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use daemon::{Daemon, SERVER};
 use load::{Ask, Load, p_addr, t_addr};
-use netlink::{Links, Namespace};
+use netlink::{Links, Namespace, sysctl};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
@@ -235,6 +235,7 @@ fn memory(directory: &Path, entries: u64) {
 
 /// Has this namespace be at every address of a network.
 async fn be_at_all_of(network: &str) -> netlink::Result<()> {
+    sysctl::write("net.ipv6.ip_nonlocal_bind", 1)?;
     let links = Links::connect(&Namespace::current()?).await?;
     let network = network.parse().expect("a network");
     links
