@@ -41,6 +41,7 @@
 //! | [`link`] | [`Links`]: links, and the other rtnetlink requests as further methods of it |
 //! | [`address`] | [`Dad`], [`AddressState`], waiting until an address is usable |
 //! | [`route`] | routes |
+//! | [`neighbour`] | link-layer addresses of neighbours |
 //! | [`netem`] | delay, rate and loss of an interface |
 //! | [`sysctl`] | `/proc/sys` of a namespace |
 //! | [`error`] | [`Error`] |
@@ -60,6 +61,7 @@ pub mod hwsim;
 pub mod link;
 pub mod lqi;
 pub mod namespace;
+pub mod neighbour;
 pub mod netem;
 pub mod nl802154;
 pub mod radio;
