@@ -33,6 +33,10 @@ impl Serves for Polls {
     fn asks(&self) -> bool {
         !self.0.is_empty()
     }
+
+    fn asked(&self) -> Vec<&str> {
+        self.0.iter().map(|poll| poll.node.as_str()).collect()
+    }
 }
 
 tables! {
