@@ -29,6 +29,7 @@ const KERNEL_MODULES: &[&str] = &["ip6_tunnel", "xfrm_user"];
 tables! {
     /// Mobile IPv6 (RFC 6275) and Hierarchical Mobile IPv6 (RFC 5380): where a node is at home, and
     /// whom it tells where it is.
+    #[schemars(rename = "MobileIpv6")]
     pub struct Settings {
         /// Its home agent; default the only one there is.
         pub home_agent: Option<At<String>>,
