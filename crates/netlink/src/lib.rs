@@ -41,6 +41,7 @@
 //! | [`link`] | [`Links`]: links, and the other rtnetlink requests as further methods of it |
 //! | [`address`] | [`Dad`], [`AddressState`], waiting until an address is usable |
 //! | [`route`] | routes |
+//! | [`neighbour`] | neighbours that need no discovery |
 //! | [`data_plane`] | [`DataPlane`]: tunnels, routes by source and home addresses, between two messages |
 //! | [`xfrm`] | [`Xfrm`]: Home Address option and type 2 routing header on a node's packets |
 //! | [`netem`] | delay, rate and loss of an interface |
@@ -65,6 +66,7 @@ pub mod hwsim;
 pub mod link;
 pub mod lqi;
 pub mod namespace;
+pub mod neighbour;
 pub mod netem;
 pub mod nl802154;
 pub mod radio;

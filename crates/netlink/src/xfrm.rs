@@ -17,11 +17,11 @@
 mod message;
 
 use std::net::Ipv6Addr;
-use std::os::fd::{AsRawFd, RawFd};
 
 use ipnet::Ipv6Net;
 use rtnetlink::sys::protocols::NETLINK_XFRM;
 use rtnetlink::sys::{Socket, SocketAddr};
+use tokio::io::unix::AsyncFd;
 
 use crate::direct::Direct;
 use crate::error::{Errno, Error, Failure, Result};
@@ -188,48 +188,54 @@ impl Xfrm {
 /// Headers: the kernel has dropped them.
 #[derive(Debug)]
 pub struct Reports {
-    socket: Socket,
+    socket: AsyncFd<Socket>,
 }
 
 /// A packet that the kernel dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Who sent it: the address in the Home Address option.
+    /// Who sent it: the home address.
     pub source: Ipv6Addr,
+    /// Where it came from: its source address on the wire.
+    pub care_of: Ipv6Addr,
     /// Who should have got it.
     pub destination: Ipv6Addr,
 }
 
 impl Reports {
-    /// Listens in the calling thread's namespace, without blocking.
+    /// Listens in the calling thread's namespace. Must run inside a tokio runtime.
     ///
     /// # Errors
     /// When there is no such socket: the module `xfrm_user` is not loaded.
     pub fn open() -> Result<Reports> {
-        let open = || {
+        let open = || -> std::io::Result<_> {
             let mut socket = Socket::new(NETLINK_XFRM)?;
             socket.bind(&SocketAddr::new(0, 0))?;
             socket.add_membership(REPORTS)?;
             socket.set_non_blocking(true)?;
-            Ok(socket)
+            // SAFETY: the descriptor is the socket's own; it is open and the same until both go.
+            Ok(unsafe { AsyncFd::register(socket) }?)
         };
         let socket = open().map_err(not_opened)?;
         Ok(Reports { socket })
     }
 
-    /// The next report; one that cannot be read is none.
+    /// Waits for the next report; messages that are none are skipped. Cancel-safe.
     ///
     /// # Errors
-    /// Those of the socket; `WouldBlock` if there is none.
-    pub fn receive(&mut self) -> std::io::Result<Option<Report>> {
-        let (message, _) = self.socket.recv_from_full()?;
-        Ok(message::report(&message))
-    }
-}
-
-impl AsRawFd for Reports {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    /// Those of the socket.
+    pub async fn next(&mut self) -> std::io::Result<Report> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match ready.try_io(|socket| socket.get_ref().recv_from_full()) {
+                Ok(received) => {
+                    if let Some(report) = message::report(&received?.0) {
+                        return Ok(report);
+                    }
+                }
+                Err(_would_block) => {}
+            }
+        }
     }
 }
 

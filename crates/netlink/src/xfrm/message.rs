@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::{Direction, Extension, Policy, Report, Selector, State, Upper};
+use crate::rtnl::attributes;
 
 const NEWSA: u16 = 0x10;
 const DELSA: u16 = 0x11;
@@ -139,7 +140,8 @@ fn direction(direction: Direction) -> u8 {
     }
 }
 
-/// Reads `struct xfrm_user_report`: the protocol, padding, a selector with the packet's addresses.
+/// Reads `struct xfrm_user_report`: the protocol, padding, a selector with the packet's addresses; the
+/// care-of address is an attribute.
 pub(super) fn report(message: &[u8]) -> Option<Report> {
     let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
     let body = message.get(HEADER..)?;
@@ -151,9 +153,13 @@ pub(super) fn report(message: &[u8]) -> Option<Report> {
         let octets: [u8; 16] = selector.get(at..at + 16)?.try_into().ok()?;
         Some(octets.into())
     };
+    let mut attributes = attributes(body.get(4 + SELECTOR..)?);
+    let (_, care_of) = attributes.find(|(kind, _)| *kind == XFRMA_COADDR)?;
+    let care_of: [u8; 16] = care_of.try_into().ok()?;
     Some(Report {
         destination: address(0)?,
         source: address(16)?,
+        care_of: care_of.into(),
     })
 }
 
@@ -309,9 +315,12 @@ mod tests {
         body.extend(&[IPPROTO_DSTOPTS, 0, 0, 0]);
         let (source, destination) = (address("2001:db8:f::5"), address("2001:db8::7"));
         body.selector(&Selector::between(source, destination));
+        let care_of = address("2001:db8:1::5");
+        body.attribute(XFRMA_COADDR, &care_of.octets());
         let message = crate::direct::message(REPORT, 0, 0, &body.0);
         let expected = Report {
             source,
+            care_of,
             destination,
         };
         assert_eq!(report(&message), Some(expected));

@@ -194,9 +194,10 @@ pub fn extension_headers() {
         assert!(exchange(&ours, &theirs, global(PEER)).is_none());
         let told = Report {
             source: HOME,
+            care_of: CARE_OF[1],
             destination: PEER,
         };
-        assert_eq!(reports.receive().unwrap(), Some(told));
+        assert_eq!(reports.next().await.unwrap(), told);
         peer.put_state(&option(CARE_OF[1])).unwrap();
         peer.put_state(&routing(CARE_OF[1])).unwrap();
         assert!(exchange(&ours, &theirs, global(PEER)).is_some());

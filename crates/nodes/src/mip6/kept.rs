@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 use driver::raw::{Arrival, Departure};
 use driver::{Driver, Raw};
 use handover::BindingEvent;
 use machine::{Machine, Transmit};
 use mip6::headers::MOBILITY_HEADER;
-use mip6::{Headers, Ignored};
-use netlink::Xfrm;
-use netlink::xfrm::{Direction, Extension, Policy, Selector, State, Upper};
+use mip6::{Agent, Correspondent, Headers, Ignored};
+use netlink::xfrm::{Direction, Extension, Policy, Report, Selector, State, Upper};
+use netlink::{Reports, Xfrm};
 use units::SimTime;
 
 use super::around::{arrived, departing};
@@ -24,6 +24,25 @@ const BINDING_UPDATE: u8 = 5;
 pub(super) const OF_SIGNALLING: u32 = 1;
 pub(super) const OF_BINDINGS: u32 = 10;
 pub(super) const OF_THE_REST: u32 = 100;
+
+/// A party that has a binding cache.
+pub(super) trait Party: Machine<From = Headers, To = Headers, Ignored = Ignored> {
+    /// The kernel dropped a packet with a Home Address option for which there is no binding (RFC 6275
+    /// §9.3.1): a Binding Error says so.
+    fn dropped(&mut self, now: SimTime, packet: &Headers);
+}
+
+impl Party for Agent {
+    fn dropped(&mut self, now: SimTime, packet: &Headers) {
+        self.dropped_for_want_of_binding(now, packet);
+    }
+}
+
+impl Party for Correspondent {
+    fn dropped(&mut self, now: SimTime, packet: &Headers) {
+        self.dropped_for_want_of_binding(now, packet);
+    }
+}
 
 /// Changes the way of packets to and from mobile nodes.
 pub(super) trait Keeper<E> {
@@ -41,7 +60,7 @@ pub(super) struct Kept<M, K> {
 
 impl<M, K> Kept<M, K>
 where
-    M: Machine<From = Headers, To = Headers, Ignored = Ignored>,
+    M: Party,
     K: Keeper<M::Event>,
 {
     pub(super) fn new(machine: M, keeper: K) -> Kept<M, K> {
@@ -64,10 +83,16 @@ where
     /// When a socket fails, or the kernel refuses a change.
     pub(super) async fn run(self, host: Host, mut controls: Controls) -> Result<()> {
         let mut driver = Driver::new(self, Raw::open(MOBILITY_HEADER)?)?;
+        let mut reports = Reports::open()?;
         host.part_is_ready()?;
         loop {
             tokio::select! {
                 told = driver.next_event() => host.events.report(told??.into())?,
+                dropped = reports.next() => {
+                    let Report { source, care_of, destination } = dropped.context("xfrm")?;
+                    let packet = Headers::between(care_of, destination).from_home(source);
+                    driver.with(|kept, now| kept.machine.dropped(now, &packet));
+                }
                 () = controls.stopped() => return Ok(()),
             }
         }
@@ -76,7 +101,7 @@ where
 
 impl<M, K> Machine for Kept<M, K>
 where
-    M: Machine<From = Headers, To = Headers, Ignored = Ignored>,
+    M: Party,
     K: Keeper<M::Event>,
 {
     type From = Arrival;

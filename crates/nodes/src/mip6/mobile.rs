@@ -27,6 +27,7 @@ use units::{Rng, SimTime};
 
 use super::around::{arrived, departing};
 use super::way::Way;
+use crate::host::now;
 
 /// At the mobility anchor point.
 const MAP_REGISTRATION: Phase = Phase::named("map_registration");
@@ -40,6 +41,12 @@ const CORRESPONDENT_REGISTRATION: Phase = Phase::named("correspondent_registrati
 /// How long a handover waits: for an update, and three repetitions after 1, 2 and 4 s (RFC 6275 §11.8),
 /// of which the last one is given 8 s. The machine goes on longer.
 const WITHIN: Duration = Duration::from_secs(15);
+
+/// How much later than an update to the home agent what comes after it leaves. The kernel of a home agent
+/// drops what comes out of a tunnel from another care-of address than the one that it has (§10.4.5),
+/// and takes packets up faster than its daemon: a Home Test Init right behind the update would be lost,
+/// and sent again after a second.
+const BEHIND_AN_UPDATE: Duration = Duration::from_millis(2);
 
 /// How long after a refusal the first registration is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(4);
@@ -79,6 +86,7 @@ pub(super) struct Mobile {
     node: MobileNode,
     way: Way,
     home: Ipv6Addr,
+    home_agent: Ipv6Addr,
     map: Option<AnchorPlan>,
     correspondents: Vec<Ipv6Addr>,
     /// Whether correspondents acknowledge updates.
@@ -92,6 +100,8 @@ pub(super) struct Mobile {
     address: Option<Ipv6Addr>,
     /// Whether it has left its link: nothing is sent.
     is_away: bool,
+    /// Until when what comes after an update to the home agent waits.
+    pause: Option<SimTime>,
     /// Whether the home agent has had a binding before.
     is_known: bool,
     steps: VecDeque<Step>,
@@ -116,6 +126,7 @@ impl Mobile {
             node,
             way,
             home: plan.home_address,
+            home_agent: plan.home_agent,
             map: plan.map.clone(),
             correspondents: plan.correspondents.clone(),
             acknowledged: optimization.is_none_or(|options| options.acknowledge),
@@ -124,6 +135,7 @@ impl Mobile {
             again: None,
             address: None,
             is_away: false,
+            pause: None,
             is_known: false,
             steps: VecDeque::new(),
             told: VecDeque::new(),
@@ -142,6 +154,7 @@ impl Mobile {
             valid_lifetime: Duration::from_secs(u64::from(u32::MAX)),
         });
         // What was to be said from elsewhere.
+        self.pause = None;
         while self.node.poll_transmit().is_some() {}
         self.node.move_to(now, Attachment { address, map });
         let care_of = self.node.care_of();
@@ -433,6 +446,7 @@ impl Machine for Mobile {
     }
 
     fn handle_timeout(&mut self, now: SimTime) {
+        self.pause.take_if(|until| *until <= now);
         self.node.handle_timeout(now);
         self.try_again(now);
         self.give_up(now);
@@ -440,10 +454,13 @@ impl Machine for Mobile {
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit<Departure>> {
-        if self.is_away {
+        if self.is_away || self.pause.is_some() {
             return None;
         }
         let Transmit { to, payload } = self.node.poll_transmit()?;
+        if to.destination == self.home_agent {
+            self.pause = Some(now() + BEHIND_AN_UPDATE);
+        }
         let to = departing(&to);
         Some(Transmit { to, payload })
     }
@@ -452,7 +469,7 @@ impl Machine for Mobile {
     fn poll_timeout(&self) -> Option<SimTime> {
         let own = self.command.as_ref().map(|command| command.until);
         let due = earlier(earlier(own, self.again), self.node.poll_timeout());
-        due.filter(|_| !self.is_away)
+        earlier(due, self.pause).filter(|_| !self.is_away)
     }
 
     fn poll_event(&mut self) -> Option<Told> {
