@@ -215,6 +215,8 @@ pub struct Other {
     pub notifications: u64,
     /// Those among them whose registration was not captured.
     pub begun_before: u64,
+    /// Messages of protocols that their receivers have to drop, by what is wrong with them.
+    pub faults: dissect::Faults,
     /// Bindings that messages told of and that were left out, because there were too many.
     pub bindings_left_out: u64,
 }
@@ -247,12 +249,9 @@ impl Analysis {
         let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
         let mut begun_before = 0;
         let mut take = |paired: Paired| {
-            for exchange in paired.exchanges {
-                match exchange.protocol() {
-                    Some(_) => signalling.push(exchange),
-                    None => subjects.exchange(exchange),
-                }
-            }
+            let mut exchanges = paired.exchanges;
+            signalling.extend(exchanges.extract_if(.., |e| e.protocol().is_some()));
+            subjects.exchanges(exchanges);
             for observation in paired.observations {
                 begun_before += observation.notifications.len() as u64;
                 subjects.observation(observation);
