@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_nameindex, if_nametoindex};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::address::{AddressFlags, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{
@@ -66,13 +66,9 @@ impl DataPlane {
         Ok(DataPlane { rtnl })
     }
 
-    /// Makes an IPv6-in-IPv6 tunnel, up; returns its number. A link of that name which a former daemon
-    /// left is replaced. Equals `ip link add NAME type ip6tnl mode ip6ip6 local LOCAL remote REMOTE
+    /// Makes an IPv6-in-IPv6 tunnel, up; returns its number. Equals `ip link add NAME type ip6tnl mode ip6ip6 local LOCAL remote REMOTE
     /// encaplimit none hoplimit 64` and `ip link set NAME up`.
     pub fn add_tunnel(&mut self, name: &str, ends: TunnelEnds) -> Result<u32> {
-        if let Ok(left) = if_nametoindex(name) {
-            self.delete_link(left)?;
-        }
         let advice = module_advice("load the kernel module ip6_tunnel");
         let request = RouteNetlinkMessage::NewLink(tunnel(Some(name), 0, ends));
         let made = self.rtnl.route(&request, NLM_F_CREATE | NLM_F_EXCL);
@@ -94,6 +90,20 @@ impl DataPlane {
         let advice = [(Errno::EEXIST, "there is another tunnel with these ends")];
         let moved = self.rtnl.route(&request, 0);
         moved.map_err(|failure| at(failure, ifindex, operation, &advice))
+    }
+
+    /// Deletes the links whose names are those that a former daemon of this node gave its own.
+    ///
+    /// # Errors
+    /// When links cannot be listed, or one of them cannot be deleted.
+    pub fn delete_left(&mut self, is_own: impl Fn(&str) -> bool) -> Result<()> {
+        let links = if_nameindex().map_err(|errno| Error::io("links", "list", errno))?;
+        for link in &links {
+            if link.name().to_str().is_ok_and(&is_own) {
+                self.delete_link(link.index())?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes a virtual link, and with it the routes over it. Equals `ip link del DEV`.

@@ -96,14 +96,16 @@ pub fn tunnel() {
         let near = near.unwrap().unwrap();
         let (namespace, plane) = &mut pair.peer;
         let far = run(namespace, plane, ends(PEER, CARE_OF[0]), to_home);
-        let far = far.unwrap().unwrap();
+        far.unwrap().unwrap();
         assert!(exchange(&ours, &theirs, to).is_some());
 
-        // What a former daemon left is replaced.
+        // What a former daemon left.
         let (namespace, plane) = &mut pair.peer;
-        let again = run(namespace, plane, ends(PEER, CARE_OF[0]), to_home);
-        let (left, far) = (far, again.unwrap().unwrap());
-        assert_ne!(left, far);
+        let left = namespace.run(|| plane.delete_left(|name| name == "mip0"));
+        left.unwrap().unwrap();
+        assert!(exchange(&ours, &theirs, to).is_none());
+        let far = run(namespace, plane, ends(PEER, CARE_OF[0]), to_home);
+        let far = far.unwrap().unwrap();
         assert!(exchange(&ours, &theirs, to).is_some());
 
         pair.node.1.stop_routing(Packets::From(HOME), near).unwrap();

@@ -62,6 +62,16 @@ async fn run(host: Host, controls: Controls, config: agent::Config) -> Result<()
     agent.run(host, controls).await
 }
 
+/// The name of an agent's tunnel.
+fn tunnel_name(number: usize) -> String {
+    format!("mip6.{number}")
+}
+
+fn is_tunnel(name: &str) -> bool {
+    let number = name.strip_prefix("mip6.").map(str::parse::<usize>);
+    matches!(number, Some(Ok(_)))
+}
+
 /// A tunnel and a route for each binding.
 #[derive(Debug)]
 struct Tunnels {
@@ -76,6 +86,8 @@ impl Tunnels {
     fn open(config: &agent::Config) -> Result<Tunnels> {
         let_updates_in(&mut Xfrm::open()?)?;
         let mut plane = DataPlane::open()?;
+        // Nobody knows any more whose they are.
+        plane.delete_left(is_tunnel)?;
         // Who has no binding is nowhere: not by the default route, which may lead back (inet #483).
         plane.drop_otherwise(Packets::To(config.prefix))?;
         Ok(Tunnels {
@@ -96,7 +108,7 @@ impl Tunnels {
         let taken = |number: &usize| self.tunnels.values().any(|(taken, _)| taken == number);
         let number = (0..).find(|number| !taken(number));
         let number = number.context("more tunnels than numbers")?;
-        let tunnel = self.plane.add_tunnel(&format!("mip6.{number}"), ends)?;
+        let tunnel = self.plane.add_tunnel(&tunnel_name(number), ends)?;
         self.tunnels.insert(home, (number, tunnel));
         Ok(self.plane.route_by(Packets::To(home.into()), tunnel)?)
     }
@@ -127,5 +139,18 @@ impl Keeper<agent::Event> for Tunnels {
             Change::Removed { home_address, .. } => self.unbind(home_address)?,
         }
         Ok(Some(binding_event(change)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_knows_its_own_tunnels() {
+        assert!((0..300).all(|number| is_tunnel(&tunnel_name(number))));
+        for other in ["eth0", "ip6tnl0", "mip6", "mip6-map", "mip6.", "mip6.x"] {
+            assert!(!is_tunnel(other), "{other}");
+        }
     }
 }

@@ -19,6 +19,10 @@ use super::kept::{OF_THE_REST, between, leave_signalling_alone};
 /// The loopback: it is up wherever the node is.
 const LOOPBACK: u32 = 1;
 
+/// Names of the tunnels to a home agent, and to a mobility anchor point.
+const TO_HOME: &str = "mip6";
+const TO_MAP: &str = "mip6-map";
+
 /// A tunnel for everything from one address.
 #[derive(Debug)]
 struct Channel {
@@ -87,17 +91,19 @@ impl Way {
     pub(super) fn open(plan: &Plan) -> Result<Way> {
         let (mut plane, mut xfrm) = (DataPlane::open()?, Xfrm::open()?);
         let regional = plan.map.as_ref().map(|map: &AnchorPlan| Channel {
-            name: "mip6-map",
+            name: TO_MAP,
             inner: map.regional_address,
             remote: map.address,
             made: None,
         });
         let home = Channel {
-            name: "mip6",
+            name: TO_HOME,
             inner: plan.home_address,
             remote: plan.home_agent,
             made: None,
         };
+        // What a former daemon of this node left.
+        plane.delete_left(|name| [TO_HOME, TO_MAP].contains(&name))?;
         for channel in [Some(&home), regional.as_ref()].into_iter().flatten() {
             plane.drop_otherwise(Packets::From(channel.inner))?;
             plane.add_home_address(LOOPBACK, channel.inner)?;
@@ -117,7 +123,6 @@ impl Way {
             regional,
             optimized: plan.correspondents.iter().copied().collect(),
         };
-        // What a former daemon of this node left.
         for correspondent in &plan.correspondents {
             way.through_home(*correspondent)?;
         }
