@@ -45,8 +45,6 @@ pub enum Packets {
     To(Ipv6Net),
     /// Those from an address, whose destination is not on a link (`IPV6_SUBTREES`).
     From(Ipv6Addr),
-    /// Those from one address to another.
-    Between(Ipv6Addr, Ipv6Addr),
 }
 
 /// A connection to rtnetlink in the calling thread's namespace, which stays in it.
@@ -192,9 +190,6 @@ fn route(packets: Packets) -> RouteMessageBuilder<Ipv6Addr> {
         Packets::To(prefix) => builder.destination_prefix(prefix.network(), prefix.prefix_len()),
         Packets::From(source) => {
             (builder.destination_prefix(Ipv6Addr::UNSPECIFIED, 0)).source_prefix(source, 128)
-        }
-        Packets::Between(source, destination) => {
-            (builder.destination_prefix(destination, 128)).source_prefix(source, 128)
         }
     }
 }
