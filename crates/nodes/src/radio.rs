@@ -182,7 +182,7 @@ impl Radio {
 
     /// Takes it that a neighbour has this link-layer address, until it says otherwise.
     pub(crate) async fn learn_neighbour(&self, address: Ipv6Addr, link_layer: Eui64) -> Result<()> {
-        let learnt = self.links.learn_neighbour(address, link_layer, self.lowpan);
+        let learnt = self.links.learn_neighbour(self.lowpan, address, link_layer);
         Ok(learnt.await?)
     }
 
