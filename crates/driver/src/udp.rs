@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Instant;
 
 use machine::Transmit;
-use nix::sys::socket::sockopt::{SndBuf, SndBufForce};
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce, SndBuf, SndBufForce};
 use nix::sys::socket::{
     MsgFlags, MultiHeaders, SockaddrIn6, getsockopt, sendmmsg, sendto, setsockopt,
 };
@@ -29,6 +29,10 @@ const SLOT_BYTES: usize = (1 << 16) + 192;
 /// short one, of twice this. As many as 1,024 neighbours, which Linux has at most (`gc_thresh3`), can
 /// have wait at 8 datagrams each, and a quarter more.
 const SEND_BUFFER: usize = 4 << 20;
+
+/// Bytes of datagrams that may wait to be received, as the kernel counts them, of twice this: some ten thousand
+/// short ones, a tenth of a second of a flood of 10^5 a second. They take memory only while they wait.
+pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 nix::ioctl_read_bad!(
     /// Bytes in the send buffer (udp(7), SIOCOUTQ).
@@ -90,9 +94,11 @@ impl Udp {
     pub fn from_socket(socket: std::net::UdpSocket) -> io::Result<Udp> {
         socket.set_nonblocking(true)?;
         SockRef::from(&socket).set_multicast_all_v6(false)?;
-        // Without CAP_NET_ADMIN it is as much as `net.core.wmem_max` allows.
+        // Without CAP_NET_ADMIN it is as much as `net.core.wmem_max` and `rmem_max` allow.
         setsockopt(&socket, SndBufForce, &SEND_BUFFER)
             .or_else(|_| setsockopt(&socket, SndBuf, &SEND_BUFFER))?;
+        setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)
+            .or_else(|_| setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER))?;
         Ok(Udp {
             send_buffer: getsockopt(&socket, SndBuf)?,
             room: Room::default(),
@@ -130,6 +136,10 @@ impl AsRawFd for Udp {
 impl Socket for Udp {
     type From = SocketAddrV6;
     type To = SocketAddrV6;
+
+    fn source(from: &SocketAddrV6) -> Ipv6Addr {
+        *from.ip()
+    }
 
     /// At most a batch of datagrams, and twice as many as the last time.
     fn receive(&mut self, mut take: impl FnMut(SocketAddrV6, &[u8])) -> io::Result<Received> {

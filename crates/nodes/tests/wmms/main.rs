@@ -7,6 +7,7 @@
 mod daemon;
 mod flood;
 mod full_disk;
+mod known;
 mod lives;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
@@ -73,6 +74,10 @@ fn main() {
         in_a_directory(
             "a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind",
             flood::a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind,
+        ),
+        in_a_directory(
+            "whom_the_wmms_knows_it_hears_before_a_flood_that_was_there_first",
+            known::whom_the_wmms_knows_it_hears_before_a_flood_that_was_there_first,
         ),
         in_a_directory(
             "a_daemon_whose_events_nobody_reads_answers_all_the_same",
