@@ -48,7 +48,7 @@ pub(crate) async fn run(
     };
     let mut wmms = Wmms::new(config, host.protocol_rng("coap")).at(address);
     wmms.restore(now(), mmt);
-    let socket = Udp::open(PORT, None)?;
+    let socket = host.socket(Udp::open(PORT, None)?)?;
     let (patience, stop) = patience(path);
     store.have_patience(patience);
     store.write_unix_time(driver::was_set_ahead_ns);

@@ -225,10 +225,8 @@ pub struct Flooder {
 
 impl Flooder {
     pub fn new(sources: u32) -> Flooder {
-        // IPPROTO_RAW: the IPv6 header is ours (raw(7)).
-        let raw = Protocol::from(nix::libc::IPPROTO_RAW);
         let mut flooder = Flooder {
-            socket: Socket::new(Domain::IPV6, Type::RAW, Some(raw)).expect("a raw socket"),
+            socket: raw_socket(),
             rng: Seed(9).rng(&["flood"]),
             packets: Vec::new(),
             sent: 0,
@@ -302,6 +300,21 @@ impl Flooder {
         let sent = sendmmsg(fd, headers, &slices, addresses, [], flags);
         self.accepted += sent.map_or(0, |sent| sent.count() as u64);
     }
+}
+
+/// One that sends what has an IPv6 header already.
+fn raw_socket() -> Socket {
+    // IPPROTO_RAW: the header is ours (raw(7)).
+    let raw = Protocol::from(nix::libc::IPPROTO_RAW);
+    Socket::new(Domain::IPV6, Type::RAW, Some(raw)).expect("a raw socket")
+}
+
+/// Sends one message to the WMMS under any source.
+pub fn forge(from: Ipv6Addr, message: &[u8]) {
+    let to: Ipv6Addr = WMMS.parse().expect("an address");
+    let packet = packet(from, to, message);
+    let to = std::net::SocketAddrV6::new(to, 0, 0, 0);
+    raw_socket().send_to(&packet, &to.into()).expect("send");
 }
 
 /// Source `n` of the flood.

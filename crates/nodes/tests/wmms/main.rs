@@ -60,6 +60,14 @@ fn main() {
             strangers::answers_to_nobody_keep_nobody_waiting,
         ),
         in_a_directory(
+            "what_is_sent_to_all_is_answered_by_nobody",
+            strangers::what_is_sent_to_all_is_answered_by_nobody,
+        ),
+        in_a_directory(
+            "nobody_is_this_host_but_this_host",
+            strangers::nobody_is_this_host_but_this_host,
+        ),
+        in_a_directory(
             "a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile",
             full_disk::a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile,
         ),
