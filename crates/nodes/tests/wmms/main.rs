@@ -5,6 +5,7 @@
 //! `WPANLAB_LIVES` says, and a flood as `WPANLAB_FLOOD` says (`scripts/flood`).
 
 mod daemon;
+mod expiry;
 mod flood;
 mod full_disk;
 mod known;
@@ -86,6 +87,10 @@ fn main() {
         in_a_directory(
             "whom_the_wmms_knows_it_hears_before_a_flood_that_was_there_first",
             known::whom_the_wmms_knows_it_hears_before_a_flood_that_was_there_first,
+        ),
+        in_a_directory(
+            "whoever_asks_while_lifetimes_end_by_the_thousand_is_served",
+            expiry::whoever_asks_while_lifetimes_end_by_the_thousand_is_served,
         ),
         in_a_directory(
             "a_daemon_whose_events_nobody_reads_answers_all_the_same",
