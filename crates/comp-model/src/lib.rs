@@ -21,6 +21,7 @@
 //! | [`assign`] | [`SetError`]: `NAME=VALUE` onto a model |
 //! | [`path`](mod@path) | [`Path`] and equation 1 |
 //! | [`handover`] | [`Protocol`], [`Sum`]: table 3 and table 4 |
+//! | [`variant`] | [`Variant`]: what the protocols take as their specifications have them |
 //! | [`figure`] | [`Figure`]: the data of figures 15, 16 and 17 |
 //! | [`report`] | [`Report`]: everything, as a document |
 //! | [`text`] | the same as plain text |
@@ -35,6 +36,7 @@ pub mod path;
 pub mod reading;
 pub mod report;
 pub mod text;
+pub mod variant;
 
 pub use assign::SetError;
 pub use figure::{Figure, FigureNumber};
@@ -43,6 +45,7 @@ pub use parameter::{PacketRate, Parameter, Parameters};
 pub use path::{Path, Route};
 pub use reading::{Reading, Readings};
 pub use report::Report;
+pub use variant::Variant;
 
 use std::time::Duration;
 

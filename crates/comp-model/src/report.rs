@@ -4,9 +4,10 @@ use serde::{Serialize, Serializer};
 
 use crate::parameter::Value;
 use crate::reading::by_name;
+use crate::variant::VariantRow;
 use crate::{
-    Figure, FigureNumber, Model, Parameter, Parameters, Path, Protocol, Reading, Route, millionths,
-    ms,
+    Figure, FigureNumber, Model, Parameter, Parameters, Path, Protocol, Reading, Route, Variant,
+    millionths, ms,
 };
 
 /// Raised when a key is removed or its meaning changes.
@@ -31,6 +32,8 @@ pub struct Report {
     pub table_3: Vec<DelayRow>,
     /// Packet loss.
     pub table_4: Vec<LossRow>,
+    /// What the protocols take as their specifications have them, which is in no table of the paper.
+    pub variants: Vec<VariantRow>,
     /// Figures 15, 16 and 17.
     pub figures: Vec<Figure>,
 }
@@ -131,6 +134,7 @@ impl Model {
                 .map(|protocol| self.delay_row(protocol))
                 .into(),
             table_4: Protocol::ALL.map(|protocol| self.loss_row(protocol)).into(),
+            variants: Variant::ALL.map(|variant| self.variant_row(variant)).into(),
             figures: FigureNumber::ALL.map(|figure| self.figure(figure)).into(),
         }
     }

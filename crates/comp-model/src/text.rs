@@ -4,7 +4,7 @@ use crate::figure::Figure;
 use crate::reading::Reading;
 use crate::report::{FigureReport, ParameterRow, Report};
 
-/// The text of everything: parameters, readings, equation 1, tables 3 and 4, figures 15 to 17.
+/// The text of everything: parameters, readings, equation 1, tables 3 and 4, variants, figures 15 to 17.
 pub fn report(report: &Report) -> String {
     let mut out = String::new();
     heading(&mut out, "Table 5: parameters");
@@ -20,6 +20,12 @@ pub fn report(report: &Report) -> String {
     out.push('\n');
     heading(&mut out, "Table 4: packets lost in a handover");
     losses(&mut out, report);
+    out.push('\n');
+    heading(
+        &mut out,
+        "Not in the paper: handover delay as the protocols' specifications have it",
+    );
+    variants(&mut out, report);
     for data in &report.figures {
         out.push('\n');
         figure(&mut out, data);
@@ -128,6 +134,17 @@ fn losses(out: &mut String, report: &Report) {
         [row.protocol.to_owned(), lost, row.formula.to_owned()]
     });
     table(out, ["protocol", "packets", "formula"], cells.collect());
+}
+
+fn variants(out: &mut String, report: &Report) {
+    let cells = report.variants.iter().map(|row| {
+        [
+            row.variant.to_owned(),
+            row.delay_ms.to_string(),
+            row.formula.to_owned(),
+        ]
+    });
+    table(out, ["protocol", "ms", "formula"], cells.collect());
 }
 
 fn figure(out: &mut String, data: &Figure) {

@@ -247,12 +247,9 @@ impl Analysis {
         let (mut subjects, mut signalling) = (identity::Subjects::default(), Vec::new());
         let mut begun_before = 0;
         let mut take = |paired: Paired| {
-            for exchange in paired.exchanges {
-                match exchange.protocol() {
-                    Some(_) => signalling.push(exchange),
-                    None => subjects.exchange(exchange),
-                }
-            }
+            let mut exchanges = paired.exchanges;
+            signalling.extend(exchanges.extract_if(.., |e| e.protocol().is_some()));
+            subjects.exchanges(exchanges);
             for observation in paired.observations {
                 begun_before += observation.notifications.len() as u64;
                 subjects.observation(observation);

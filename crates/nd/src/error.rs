@@ -2,14 +2,14 @@
 
 use std::net::Ipv6Addr;
 
-/// Why a received message is silently discarded (RFC 4861 §6.1.1, §6.1.2).
+/// Why a received message is silently discarded (RFC 4861 §6.1.1, §6.1.2; RFC 5568 §6.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// It was forwarded, so its sender is not on the link.
     #[error("hop limit is {0}: expected 255, a neighbour's")]
     HopLimit(u8),
-    /// An advertisement whose source is not a router's link-local address.
-    #[error("source of a router advertisement is {0}: expected a link-local address")]
+    /// Its source is no link-local address, where it has to be.
+    #[error("source is {0}: expected a link-local address")]
     Source(Ipv6Addr),
     /// Another ICMPv6 message.
     #[error("ICMPv6 type is {found}: expected {expected}")]
@@ -20,8 +20,22 @@ pub enum Invalid {
         expected: u8,
     },
     /// A code that is not assigned.
-    #[error("ICMPv6 code is {0}: expected 0")]
+    #[error("ICMPv6 code is {0}, which its type does not have")]
     Code(u8),
+    /// Another message of Fast Handovers.
+    #[error("subtype is {found}: expected {expected}")]
+    Subtype {
+        /// Subtype found (RFC 5568 §6.1).
+        found: u8,
+        /// Subtype wanted.
+        expected: u8,
+    },
+    /// A solicitation for proxy advertisement that names no access point (RFC 5568 §6.1.1).
+    #[error("a solicitation for proxy advertisement names no access point: expected one, or any")]
+    NoAccessPoint,
+    /// A proxy advertisement that answers no question.
+    #[error("a proxy advertisement that nobody asked for")]
+    NotAsked,
     /// Shorter than the fixed part.
     #[error("ICMPv6 message has {present} octets: expected at least {least}")]
     TooShort {

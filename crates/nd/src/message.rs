@@ -49,7 +49,12 @@ impl RouterSolicitation {
     ///
     /// The first rule of RFC 4861 §6.1.1 that it breaks.
     pub fn decode(source: Ipv6Addr, hop_limit: u8, icmpv6: &[u8]) -> Result<Self, Invalid> {
-        let bytes = fixed_part(ROUTER_SOLICITATION, SOLICITATION_HEADER, hop_limit, icmpv6)?;
+        let bytes = fixed_part(
+            (ROUTER_SOLICITATION, 0),
+            SOLICITATION_HEADER,
+            hop_limit,
+            icmpv6,
+        )?;
         let options = NdOption::decode_all(bytes)?;
         let message = RouterSolicitation { options };
         // "If the IP source address is the unspecified address, there is no source
@@ -128,11 +133,9 @@ impl RouterAdvertisement {
         // "IP Source Address is a link-local address. Routers must use their link-local
         // address as the source for Router Advertisement [...] so that hosts can uniquely
         // identify routers."
-        if !source.is_unicast_link_local() {
-            return Err(Invalid::Source(source));
-        }
+        link_local(source)?;
         let bytes = fixed_part(
-            ROUTER_ADVERTISEMENT,
+            (ROUTER_ADVERTISEMENT, 0),
             ADVERTISEMENT_HEADER,
             hop_limit,
             icmpv6,
@@ -184,8 +187,22 @@ impl RouterAdvertisement {
     }
 }
 
-/// Checks what both messages share and returns the octets of the options.
-fn fixed_part(expected: u8, least: usize, hop_limit: u8, icmpv6: &[u8]) -> Result<&[u8], Invalid> {
+/// Checks that a neighbour's own address of the link is the source.
+pub(crate) fn link_local(source: Ipv6Addr) -> Result<(), Invalid> {
+    match source.is_unicast_link_local() {
+        true => Ok(()),
+        false => Err(Invalid::Source(source)),
+    }
+}
+
+/// Checks what all messages share, of a type with codes up to the one that is given, and returns the octets
+/// of the options, which begin at the octet `least`.
+pub(crate) fn fixed_part(
+    (expected, most_code): (u8, u8),
+    least: usize,
+    hop_limit: u8,
+    icmpv6: &[u8],
+) -> Result<&[u8], Invalid> {
     // "The IP Hop Limit field has a value of 255, i.e., the packet could not possibly have
     // been forwarded by a router."
     if hop_limit != HOP_LIMIT {
@@ -194,7 +211,7 @@ fn fixed_part(expected: u8, least: usize, hop_limit: u8, icmpv6: &[u8]) -> Resul
     match *icmpv6 {
         [found, ..] if found != expected => Err(Invalid::Type { found, expected }),
         // "ICMP Code is 0."
-        [_, code, ..] if code != 0 => Err(Invalid::Code(code)),
+        [_, code, ..] if code > most_code => Err(Invalid::Code(code)),
         // "ICMP length (derived from the IP length) is 8 [16] or more octets."
         _ => icmpv6.get(least..).ok_or(Invalid::TooShort {
             present: icmpv6.len(),

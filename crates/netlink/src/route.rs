@@ -6,10 +6,13 @@ use ipnet::Ipv6Net;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::route::RouteMessage;
+use rtnetlink::packet_route::route::{RouteMessage, RouteScope, RouteType};
 
 use crate::error::{Errno, Result};
 use crate::link::Links;
+
+/// RT_TABLE_LOCAL of linux/rtnetlink.h.
+const LOCAL_TABLE: u32 = 255;
 
 const ADVICE: [(Errno, &str); 3] = [
     (Errno::EEXIST, "the route exists already"),
@@ -24,6 +27,22 @@ impl Links {
         let request = RouteNetlinkMessage::NewRoute(route(to, via, ifindex));
         let answer = self.rtnl.request(request, NLM_F_CREATE | NLM_F_EXCL).await;
         self.routed(answer, format!("add {}", text(to, via)), ifindex)
+            .await
+    }
+
+    /// Has this namespace answer at every address of `of`, as if each were the interface's own. Equals
+    /// `ip -6 route add local OF dev DEV`.
+    pub async fn add_local_route(&self, of: Ipv6Net, ifindex: u32) -> Result<()> {
+        let message = RouteMessageBuilder::<Ipv6Addr>::new()
+            .destination_prefix(of.network(), of.prefix_len())
+            .output_interface(ifindex)
+            .table_id(LOCAL_TABLE)
+            .scope(RouteScope::Host)
+            .kind(RouteType::Local)
+            .build();
+        let request = RouteNetlinkMessage::NewRoute(message);
+        let answer = self.rtnl.request(request, NLM_F_CREATE | NLM_F_EXCL).await;
+        self.routed(answer, format!("add local route to {of}"), ifindex)
             .await
     }
 

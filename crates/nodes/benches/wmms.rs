@@ -14,13 +14,14 @@ mod daemon;
 mod load;
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, SERVER};
 use load::{Ask, Load, p_addr, t_addr};
+use netlink::{Links, Namespace, sysctl};
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
@@ -32,6 +33,8 @@ const REQUESTS: u64 = 200_000;
 const ROUNDS: usize = 5;
 /// Nodes of the throughput measurements.
 const NODES: u64 = 10_000;
+/// Where the nodes of the memory measurement are.
+const NODES_NETWORK: &str = "2001:db9::/32";
 /// Where libcoap's servers listen: with room for datagrams, and as it comes.
 const LIBCOAP: [&str; 2] = ["[::1]:5700", "[::1]:5701"];
 /// Bytes of a PUT at libcoap's server: with it, the datagram is as long as a binding update.
@@ -199,7 +202,9 @@ fn memory(directory: &Path, entries: u64) {
     wmms.ready();
     let empty = wmms.resident();
     let began = Instant::now();
-    let server: SocketAddr = "127.0.0.1:5683".parse().expect("an address");
+    let here: netlink::Result<()> = daemon::runtime().block_on(be_at_all_of(NODES_NETWORK));
+    here.expect("a local route");
+    let server: SocketAddr = SERVER.parse().expect("an address");
     const GROUP: u64 = 512;
     for first in (0..entries).step_by(GROUP as usize) {
         register_group(server, first..(first + GROUP).min(entries));
@@ -228,6 +233,16 @@ fn memory(directory: &Path, entries: u64) {
     println!("all {entries} entries are there");
 }
 
+/// Has this namespace be at every address of a network.
+async fn be_at_all_of(network: &str) -> netlink::Result<()> {
+    sysctl::write("net.ipv6.ip_nonlocal_bind", 1)?;
+    let links = Links::connect(&Namespace::current()?).await?;
+    let network = network.parse().expect("a network");
+    links
+        .add_local_route(network, links.index("lo").await?)
+        .await
+}
+
 fn discover_all(entries: u64) {
     let client = "[::1]:0".parse().expect("an address");
     let server = SERVER.parse().expect("an address");
@@ -244,16 +259,16 @@ fn report(what: &str, entries: u64, more: u64, resident: u64) {
     );
 }
 
-/// Registers nodes, each from a socket and an address of its own in 127.0.0.0/8.
+/// Registers nodes, each from a socket of its own, in a network (/64) of its own.
 fn register_group(server: SocketAddr, nodes: std::ops::Range<u64>) {
     let sockets: Vec<UdpSocket> = nodes
         .map(|n| {
-            let source = Ipv4Addr::from(0x7f00_0002 + n as u32);
+            let source = Ipv6Addr::from(0x2001_0db9_u128 << 96 | u128::from(n) << 64 | 1);
             let socket = UdpSocket::bind((source, 0)).expect("bind");
             socket.connect(server).expect("connect");
             let wait = Some(Duration::from_secs(2));
             socket.set_read_timeout(wait).expect("timeout");
-            let ask = Ask::Register(p_addr(n), source.to_ipv6_mapped());
+            let ask = Ask::Register(p_addr(n), source);
             let datagram = ask.encode(n as u16, n as u32);
             let _ = socket.send(&datagram);
             socket

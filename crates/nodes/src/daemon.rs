@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{self, Poll};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rundir::control::Control;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use topology::Plan;
@@ -128,6 +128,9 @@ impl Parts {
                         comp::wmms::run(host, controls, plan, coap, address)
                     });
                 }
+                ServicePlan::HomeAgent(_) | ServicePlan::Map(_) | ServicePlan::Correspondent(_) => {
+                    bail!("nothing takes Mobility Headers yet")
+                }
                 // The application's.
                 ServicePlan::Sensors(_) | ServicePlan::Polls(_) => {}
                 // Whoever started the daemon starts it, too.
@@ -152,6 +155,7 @@ impl Parts {
                 let adapter = comp::Comp::open(&self.host, &endpoint, plan)?;
                 self.start_at_its_place(config, node, adapter)
             }
+            Some(MobilityPlan::Mip6(_)) => bail!("nothing registers at a home agent yet"),
         }
     }
 

@@ -43,7 +43,12 @@ pub(crate) fn of(host: &Host, node: &NodePlan, lasts: Option<Duration>) -> Resul
                 polling += 1;
             }
             // Parts of their own.
-            ServicePlan::Dhcpv6Server(_) | ServicePlan::Wmms(_) | ServicePlan::Program(_) => {}
+            ServicePlan::Dhcpv6Server(_)
+            | ServicePlan::Wmms(_)
+            | ServicePlan::HomeAgent(_)
+            | ServicePlan::Map(_)
+            | ServicePlan::Correspondent(_)
+            | ServicePlan::Program(_) => {}
         }
     }
     Ok(services)

@@ -1,6 +1,7 @@
 //! Plan to kernel: namespaces, backbone, radios, addresses and routes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cleanup::{Claim, Object, Remover};
@@ -10,10 +11,8 @@ use netlink::{
     Dad, Hwsim, InterfaceKind, Links, Namespace, Netem, NewRadio, Nl802154, RadioId, sysctl,
 };
 use topology::Plan;
-use topology::plan::{
-    BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface, RouterPlan,
-};
-use units::LossRatio;
+use topology::plan::{BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface};
+use units::{EthernetAddress, LossRatio};
 
 use crate::TELL_EVERY;
 
@@ -66,18 +65,16 @@ impl Network {
             if let Some(interface) = &node.backbone {
                 let ends = Ends {
                     backbone: &core,
+                    backbone_namespace: &backbone,
                     bridge,
                     node: &links,
                     namespace: &namespace,
                 };
-                ends.join(
-                    &plan.backbone,
-                    interface,
-                    node.router.as_ref(),
-                    &format!("port{port}"),
-                )
-                .await
-                .with_context(failed)?;
+                let prefixes: Vec<Ipv6Net> = node.prefixes().collect();
+                let port = format!("port{port}");
+                ends.join(&plan.backbone, interface, &prefixes, &port)
+                    .await
+                    .with_context(failed)?;
             }
             if let Some(radio) = &node.radio {
                 builder
@@ -91,8 +88,10 @@ impl Network {
                         .with_context(failed)?;
                 }
             }
-            if let Some(role) = &node.router {
+            if node.forwards() {
                 namespace.run(|| sysctl::write("net.ipv6.conf.all.forwarding", "1"))??;
+            }
+            if let Some(role) = &node.router {
                 let lowpan = links.index("lowpan0").await?;
                 let address = Ipv6Net::new(role.address, role.prefix.prefix_len())?;
                 links
@@ -255,6 +254,7 @@ async fn prepare_backbone(
 /// The two ends of a wired node's link.
 struct Ends<'a> {
     backbone: &'a Links,
+    backbone_namespace: &'a Namespace,
     bridge: Option<u32>,
     node: &'a Links,
     namespace: &'a Namespace,
@@ -265,8 +265,8 @@ impl Ends<'_> {
         &self,
         plan: &BackbonePlan,
         interface: &BackboneInterface,
-        router: Option<&RouterPlan>,
-        port: &str,
+        prefixes: &[Ipv6Net],
+        name: &str,
     ) -> Result<()> {
         let mac = interface.mac.0;
         // The port's own address differs from its node's in one bit, and stays local.
@@ -274,13 +274,18 @@ impl Ends<'_> {
         port_mac[0] ^= 0x04;
         let port = self
             .backbone
-            .add_veth(port, "eth0", self.namespace, port_mac, mac)
+            .add_veth(name, "eth0", self.namespace, port_mac, mac)
             .await?;
+        let own_delay = interface.delay.unwrap_or_default();
+        let joint = match own_delay.is_zero() {
+            true => port,
+            false => self.far_away(port, name, interface.mac, own_delay).await?,
+        };
         if let Some(bridge) = self.bridge {
-            self.backbone.set_master(port, bridge).await?;
+            self.backbone.set_master(joint, bridge).await?;
         } else if let Some(gateway) = interface.gateway {
             let address = Ipv6Net::new(gateway, interface.address.prefix_len())?;
-            self.backbone.add_address(port, address, Dad::Off).await?;
+            self.backbone.add_address(joint, address, Dad::Off).await?;
         }
         // The delay sits where the backbone sends to the node: both directions of a path
         // cross exactly one such queue, and the node's own capture stamps what it sends
@@ -288,7 +293,7 @@ impl Ends<'_> {
         let netem = Netem {
             jitter: plan.jitter.unwrap_or_default(),
             loss: plan.loss.unwrap_or(LossRatio::NONE),
-            ..Netem::new(plan.delay, plan.rate)
+            ..Netem::new(plan.delay + own_delay, plan.rate)
         };
         self.backbone.netem(port, netem).await?;
         self.backbone.up(port).await?;
@@ -300,12 +305,45 @@ impl Ends<'_> {
         for route in &interface.routes {
             self.node.add_route(route.to, route.via, eth0).await?;
         }
-        if let (None, Some(router)) = (self.bridge, router) {
+        // A bridge routes nothing.
+        for prefix in prefixes.iter().filter(|_| self.bridge.is_none()) {
             self.backbone
-                .add_route(router.prefix, interface.address.addr(), port)
+                .add_route(*prefix, interface.address.addr(), joint)
                 .await?;
         }
         Ok(())
+    }
+
+    /// Puts a link with a delay between the port of a node and the others, for what the node sends: the
+    /// delay of what it gets is at its port. Returns the end that the others are joined to.
+    async fn far_away(
+        &self,
+        port: u32,
+        name: &str,
+        mac: EthernetAddress,
+        delay: Duration,
+    ) -> Result<u32> {
+        let (far, near) = (format!("{name}-far"), format!("{name}-near"));
+        // Further addresses that differ in a bit or two, and stay local.
+        let mac = |bits: u8| {
+            let mut mac = mac.0;
+            mac[0] ^= bits;
+            mac
+        };
+        let bridge = self.backbone.add_bridge(&format!("{name}-br")).await?;
+        let near = self
+            .backbone
+            .add_veth(&near, &far, self.backbone_namespace, mac(0x08), mac(0x0c))
+            .await?;
+        let far = self.backbone.index(&far).await?;
+        for end in [port, far] {
+            self.backbone.set_master(end, bridge).await?;
+        }
+        self.backbone.netem(far, Netem::new(delay, None)).await?;
+        for link in [bridge, far, near] {
+            self.backbone.up(link).await?;
+        }
+        Ok(near)
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`antenna`] | the radio of a host or a router |
 //! | [`handover`] | when a radio leaves its router, and how it looks for others |
 //! | [`comp`] | CoMP and CoMM as a node's mobility, and their server |
+//! | [`mip6`] | Mobile IPv6 and its kin as a node's mobility, and their parties on the backbone |
 //! | [`sensors`] | CoAP resources |
 //! | [`requester`] | CoAP requests |
 //! | [`dhcpv6_server`] | DHCPv6 |
@@ -26,6 +27,7 @@ pub mod comp;
 pub mod dhcpv6_server;
 mod facts;
 pub mod handover;
+pub mod mip6;
 mod node;
 pub mod program;
 pub mod radio;
@@ -34,6 +36,7 @@ pub mod role;
 pub mod router;
 pub mod sensors;
 mod served;
+mod service;
 pub mod wired;
 
 use std::net::Ipv6Addr;
@@ -42,7 +45,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::{Span, misspelt, not_a_word};
+use crate::diagnostic::{Span, alternatives, misspelt, not_a_word};
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText};
@@ -51,7 +54,8 @@ use crate::tree::{Tree, Value};
 use antenna::Antenna;
 pub(crate) use facts::{MobilityFacts, ServiceFacts};
 pub use node::NodePlan;
-pub(crate) use served::{Served, Serves};
+pub(crate) use served::{OwnPrefix, Served, Serves};
+pub use service::{Listed, Service, ServiceKeys};
 
 /// Paths that protocols have for themselves.
 const RESERVED_PATHS: &[&str] = &["/.well-known/core", comp::PATH];
@@ -69,6 +73,10 @@ tagged! {
         "dhcpv6-server" => Dhcpv6Server(Box<role::Dhcpv6ServerNode>),
         /// WoT Mobility Management System.
         "wmms" => Wmms(Box<comp::wmms::WmmsNode>),
+        /// Home agent.
+        "home-agent" => HomeAgent(Box<mip6::agent::HomeAgentNode>),
+        /// Mobility anchor point.
+        "map" => Map(Box<mip6::agent::MapNode>),
         /// CoAP client.
         "client" => Client(Box<role::Client>),
         /// Mobile CoAP node.
@@ -86,6 +94,8 @@ impl Role {
             Role::EdgeRouter(table) => table.expand(d),
             Role::Dhcpv6Server(table) => table.expand(d),
             Role::Wmms(table) => table.expand(d),
+            Role::HomeAgent(table) => table.expand(d),
+            Role::Map(table) => table.expand(d),
             Role::Client(table) => table.expand(d),
             Role::MobileNode(table) => table.expand(d),
             Role::Sensor(table) => table.expand(d),
@@ -253,34 +263,55 @@ impl Node {
         services.any(|service| service.table.asks())
     }
 
+    /// The nodes, or groups of them, that it asks as far as the file says so.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &str> {
+        let services = self.services.iter();
+        services.flat_map(|service| service.table.asked())
+    }
+
+    /// The prefix that one of its services looks after, and where that stands in the node's table.
+    pub(crate) fn own_prefix(&self) -> Option<(&Service, OwnPrefix)> {
+        let mut services = self.services.iter();
+        services.find_map(|service| Some((service, service.table.prefix()?)))
+    }
+
     /// Whether one of its services is as `which` says.
     pub(crate) fn runs(&self, which: fn(&ServiceTable) -> bool) -> bool {
         self.services.iter().any(|service| which(&service.table))
     }
 }
 
-/// Declares the protocols by which a node stays reachable.
+/// Declares the protocols by which a node stays reachable. Several words of one family share a table,
+/// a module and a plan; the module is told which word it was.
 macro_rules! mobilities {
-    ($( $(#[$meta:meta])* $word:literal, $key:ident => $variant:ident($module:ident); )*) => {
-        /// How a node stays reachable when it moves.
+    ($( $(#[$meta:meta])* $($word:literal)|+, $key:ident => $variant:ident($module:ident); )*) => {
+        /// How a node stays reachable when it moves: a protocol, by the word that the file has for it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Protocol {
             /// Not at all: its address is what it is.
             None,
-            $( $(#[$meta])* $variant, )*
+            $( $(#[$meta])* $variant(&'static str), )*
         }
 
         impl Protocol {
             /// That of shorthands that name none.
-            pub(crate) const DEFAULT: Protocol = Protocol::Comp;
+            pub(crate) const DEFAULT: Protocol = Protocol::Comp("comp");
 
-            const WORDS: &'static [&'static str] = &["none", $($word),*];
+            const WORDS: &'static [&'static str] = &["none", $($($word),+),*];
 
             /// The word that the file has for it.
-            const fn word(self) -> &'static str {
+            pub(crate) const fn word(self) -> &'static str {
                 match self {
                     Protocol::None => "none",
-                    $( Protocol::$variant => $word, )*
+                    $( Protocol::$variant(word) => word, )*
+                }
+            }
+
+            /// The words of its family.
+            const fn family(self) -> &'static [&'static str] {
+                match self {
+                    Protocol::None => &["none"],
+                    $( Protocol::$variant(_) => &[$($word),+], )*
                 }
             }
         }
@@ -289,7 +320,9 @@ macro_rules! mobilities {
             fn read(scalar: &ScalarText) -> Result<Self, String> {
                 match (scalar.kind, scalar.text.as_str()) {
                     (ScalarKind::Plain | ScalarKind::Quoted, "none") => Ok(Protocol::None),
-                    $( (ScalarKind::Plain | ScalarKind::Quoted, $word) => Ok(Protocol::$variant), )*
+                    $($( (ScalarKind::Plain | ScalarKind::Quoted, $word) => {
+                        Ok(Protocol::$variant($word))
+                    } )+)*
                     (_, other) => Err(not_a_word(other, Protocol::WORDS)),
                 }
             }
@@ -320,15 +353,15 @@ macro_rules! mobilities {
             ) -> Mobility {
                 let chosen = self.mobility.map_or(default, |given| given.value);
                 $( if let Some(settings) = &self.$key {
-                    chosen.check(Protocol::$variant, stringify!($key), settings.span, d);
+                    chosen.check(&[$($word),+], stringify!($key), settings.span, d);
                 } )*
                 for (key, span) in inline.iter().flat_map(DefaultGiven::keys) {
-                    chosen.check(Protocol::DEFAULT, &key, span, d);
+                    chosen.check(Protocol::DEFAULT.family(), &key, span, d);
                 }
                 match chosen {
                     Protocol::None => Mobility::None,
-                    $( Protocol::$variant => {
-                        let given = $module::Given::of(self.$key, inline, d);
+                    $( Protocol::$variant(_) => {
+                        let given = $module::Given::of(chosen, self.$key, inline, d);
                         Mobility::$variant(Box::new(given))
                     } )*
                 }
@@ -357,6 +390,14 @@ macro_rules! mobilities {
                 match self {
                     Mobility::None => None,
                     $( Mobility::$variant(_) => $module::Plan::address_key(), )*
+                }
+            }
+
+            /// The node in whose prefix its permanent address is formed; none: its router.
+            pub(crate) fn home<'t>(&self, r: &Resolver<'t>) -> Option<&'t str> {
+                match self {
+                    Mobility::None => None,
+                    $( Mobility::$variant(given) => given.home(r), )*
                 }
             }
 
@@ -406,8 +447,9 @@ macro_rules! mobilities {
 
         /// The protocol by which a node stays reachable, resolved.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
         pub enum MobilityPlan {
-            $( $(#[$meta])* #[serde(rename = $word)] $variant($module::Plan), )*
+            $( $(#[$meta])* $variant($module::Plan), )*
         }
 
         impl MobilityPlan {
@@ -420,13 +462,15 @@ macro_rules! mobilities {
 }
 
 impl Protocol {
-    /// Reports `key`, a setting of the protocol `of`, if that is not this one.
-    fn check(self, of: Protocol, key: &str, span: Span, d: &mut Decoder) {
-        if self != of {
-            let (own, other) = (self.word(), of.word());
+    /// Reports `key`, a setting of the protocols `of`, if this is none of them.
+    fn check(self, of: &[&str], key: &str, span: Span, d: &mut Decoder) {
+        if self.family() != of {
+            let words = of.iter().map(|word| format!("mobility: {word}"));
+            let words: Vec<String> = words.collect();
+            let (own, others) = (self.word(), alternatives(words.iter().map(String::as_str)));
             let message = format!(
-                "`{key}` is a setting of `mobility: {other}`, and the node has `mobility: {own}`; \
-                 write `mobility: {other}`, or remove it"
+                "`{key}` is a setting of {others}, and the node has `mobility: {own}`; \
+                 write {others}, or remove it"
             );
             d.report(span, message);
         }
@@ -436,6 +480,8 @@ impl Protocol {
 mobilities! {
     /// CoMP, and CoMM.
     "comp", comp => Comp(comp);
+    /// Mobile IPv6, and Hierarchical Mobile IPv6.
+    "mipv6" | "mipv6-ro" | "hmipv6", mipv6 => Mip6(mip6);
 }
 
 /// Declares the services.
@@ -487,6 +533,16 @@ macro_rules! services {
                 match self { $( ServiceTable::$variant(table) => table.asks(), )* }
             }
 
+            /// The nodes, or groups of them, that it asks as far as the file says so.
+            fn asked(&self) -> Vec<&str> {
+                match self { $( ServiceTable::$variant(table) => table.asked(), )* }
+            }
+
+            /// The prefix of addresses for which it takes what others send, if it does.
+            fn prefix(&self) -> Option<OwnPrefix> {
+                match self { $( ServiceTable::$variant(table) => table.prefix(), )* }
+            }
+
             fn plan<'t>(
                 &self,
                 r: &mut Resolver<'t>,
@@ -525,70 +581,12 @@ services! {
     "dhcpv6-server" => Dhcpv6Server(Box<dhcpv6_server::Dhcpv6Server>, dhcpv6_server::Dhcpv6ServerPlan);
     /// WoT Mobility Management System (CoMP), LMMS in CoMM.
     "wmms" => Wmms(Box<comp::wmms::Wmms>, comp::wmms::WmmsPlan);
+    /// Home agent (RFC 6275).
+    "home-agent" => HomeAgent(Box<mip6::agent::HomeAgent>, mip6::agent::HomeAgentPlan);
+    /// Mobility anchor point (RFC 5380).
+    "map" => Map(Box<mip6::agent::Map>, mip6::agent::MapPlan);
+    /// Correspondent (RFC 6275).
+    "correspondent" => Correspondent(mip6::correspondent::Correspondent, mip6::correspondent::CorrespondentPlan);
     /// A program of the user's.
     "program" => Program(program::Program, program::ProgramPlan);
-}
-
-tables! {
-    /// What runs on a node beside what its other keys say.
-    pub struct ServiceKeys {
-        /// What runs on the node: `{ sensors: [ … ] }`, `{ polls: [ … ] }`, … In a shorthand, beside
-        /// what that stands for.
-        pub services: Option<Vec<Listed>>,
-    }
-}
-
-/// A service and where the list of services has it.
-#[derive(Clone, Debug, JsonSchema)]
-#[schemars(transparent)]
-pub struct Listed(Block<ServiceTable>);
-
-impl Decode for Listed {
-    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
-        Decode::decode(tree, d).map(Listed)
-    }
-}
-
-impl ServiceKeys {
-    /// The services.
-    pub(crate) fn services(self) -> Vec<Service> {
-        let listed = self.services.into_iter().flatten().enumerate();
-        let service = |(i, Listed(block)): (usize, Listed)| Service {
-            path: format!("services[{i}].{}", block.table.word()),
-            span: Some(block.span),
-            table: block.table,
-        };
-        listed.map(service).collect()
-    }
-}
-
-/// A service of a node.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// Where it stands in the node's table; empty if that is the table itself.
-    pub path: String,
-    /// Where it stands in the file, if it is not a shorthand's.
-    pub span: Option<Span>,
-    /// What it is.
-    pub table: ServiceTable,
-}
-
-impl Service {
-    /// A service that a shorthand stands for.
-    pub(crate) fn of_shorthand(path: &str, table: ServiceTable) -> Service {
-        Service {
-            path: path.to_owned(),
-            span: None,
-            table,
-        }
-    }
-
-    /// The plan.
-    pub(crate) fn plan<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> ServicePlan {
-        let path = match self.path.as_str() {
-            "" => context.path.clone(),
-            path => format!("{}.{path}", context.path),
-        };
-        self.table.plan(r, context, &path)
-    }
 }

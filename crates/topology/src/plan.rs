@@ -84,6 +84,24 @@ impl Plan {
         serde_saphyr::to_string(self).expect("a plan holds only strings, numbers, lists and tables")
     }
 
+    /// What a reader of the plan should know beside its values, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let checks = |node: &&NodePlan| {
+            let host = node.host.as_ref();
+            host.is_some_and(|host| host.dad != DadMode::Off)
+        };
+        let checking = self.nodes.iter().filter(|(_, node)| checks(node));
+        let names: Vec<&str> = checking.map(|(name, _)| name.as_str()).collect();
+        let blind = (!names.is_empty()).then(|| {
+            format!(
+                "dad finds no duplicate on a 6LoWPAN link of Linux, and `normal` costs its second \
+                 nevertheless (docs/limitations.md): {}",
+                names.join(", ")
+            )
+        });
+        Vec::from_iter(blind)
+    }
+
     /// The plan without what is no part of the experiment: name, summary and expectations, and what
     /// the figures of radio parts are called and taken from. Whoever executes a plan gets this one:
     /// under a virtual clock even the time that it takes to read a plan is an instant of the run, and
@@ -249,6 +267,14 @@ pub struct BackboneInterface {
     /// With a routed backbone, the core router's address on this link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Ipv6Addr>,
+    /// How much farther away it is than others, one way in both directions, beside
+    /// [`BackbonePlan::delay`]; absent: not at all.
+    #[serde(
+        default,
+        with = "optional_duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delay: Option<Duration>,
     /// Static routes over the backbone.
     pub routes: Vec<RoutePlan>,
 }

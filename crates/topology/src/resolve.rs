@@ -465,6 +465,18 @@ impl<'t> Resolver<'t> {
         nodes.filter_map(|(name, (_, node))| Some((name, node, node.host()?)))
     }
 
+    /// Whether the node `name` asks `other`, as far as the file says so.
+    pub(crate) fn asks(&self, name: &str, other: &str) -> bool {
+        let Some((_, node)) = self.nodes.get(name) else {
+            return false;
+        };
+        let is_other = |asked: &str| {
+            let members = self.groups.get(asked);
+            asked == other || members.is_some_and(|m| m.iter().any(|member| member == other))
+        };
+        node.asked().any(is_other)
+    }
+
     /// Every node with a service as `which` says, by name.
     pub(crate) fn running(
         &self,

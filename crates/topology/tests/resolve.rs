@@ -482,3 +482,13 @@ fn what_nodes_alike_do_periodically_begins_anywhere_in_the_period() {
         assert!((mean - 5.0).abs() < 1.02, "{mean}");
     }
 }
+
+#[test]
+fn what_is_asked_for_is_named_as_captures_name_it() {
+    let nodes = r#"
+  rock: { place: radio, attached_to: er1, services: [{ sensors: [{ path: "/50%/a&b" }] }] }
+  asker: { role: client, mobility: none, polls: [{ node: rock, query: ["u=%", "x&y", "z/?"] }] }"#;
+    let plan = plan(nodes, "", "");
+    let poll = plan.nodes["asker"].polls().next().unwrap();
+    assert_eq!(poll.resource(), "/50%25/a&b?u=%25&x%26y&z/?");
+}

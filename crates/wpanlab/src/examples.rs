@@ -40,6 +40,7 @@ const EXAMPLES: &[Example] = shipped! {
     "hidden-node";
     "line";
     "minimal";
+    "mobility";
     "mutual";
     "observe";
     "paper-comm";

@@ -171,6 +171,9 @@ pub fn print_plan(path: &Path, seed: Option<u64>, set: &[Parameter], say: Say) -
     if let Some(why) = no_vm(&loaded.plan) {
         errln!("{why}");
     }
+    for remark in loaded.plan.remarks() {
+        outln!("# {remark}");
+    }
     out!("{}", loaded.plan.to_yaml());
     Ok(Outcome::Passed)
 }

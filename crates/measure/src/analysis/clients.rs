@@ -23,7 +23,7 @@ use super::hop::Hop;
 use super::identity::Known;
 use super::message::Brief;
 use super::observe::{Observed, Traffic};
-use super::passing::Endpoints;
+use super::passing::{Asked, Endpoints};
 use crate::dissect::Protocol;
 
 /// Who asks, or is notified: an endpoint, and those of its port at other addresses that are known as
@@ -107,7 +107,7 @@ pub(super) fn clients<'t>(
         }
     }
     let clients = endpoints.into_iter().zip(of);
-    clients.map(|(endpoint, parts)| {
+    clients.map(|((endpoint, _), parts)| {
         let all = parts.into_iter();
         let all = all.map(|part| (&traffic.messages[part.message as usize], part.sent));
         Client::new(endpoint, traffic, options, all.collect())
@@ -132,28 +132,34 @@ pub(super) fn roles((src, dst): Sides, o: &Observed) -> Sides {
     )
 }
 
-/// For each client the endpoint that was seen first, and which client each endpoint is.
+/// For each client the endpoint that was seen first and how many requests it sent, and which client each
+/// endpoint is.
 pub(super) fn distinct(
     seen: Endpoints,
     known: &Known,
-) -> (Vec<SocketAddr>, BTreeMap<SocketAddr, usize>) {
-    let mut clients: Vec<(SocketAddr, SimTime)> = Vec::new();
+) -> (Vec<(SocketAddr, usize)>, BTreeMap<SocketAddr, usize>) {
+    let mut clients: Vec<(SocketAddr, Asked)> = Vec::new();
     let mut named = HashMap::new();
     let mut place = BTreeMap::new();
-    for (endpoint, since) in seen {
+    for (endpoint, asked) in seen {
         let new = clients.len();
         let at = match known.name(endpoint.ip()) {
             Some(name) => *named.entry((name, endpoint.port())).or_insert(new),
             None => new,
         };
         match clients.get_mut(at) {
-            Some(client) if since < client.1 => *client = (endpoint, since),
-            Some(_) => {}
-            None => clients.push((endpoint, since)),
+            Some((first, all)) => {
+                if asked.since < all.since {
+                    (*first, all.since) = (endpoint, asked.since);
+                }
+                all.requests += asked.requests;
+            }
+            None => clients.push((endpoint, asked)),
         }
         place.insert(endpoint, at);
     }
-    (clients.into_iter().map(|(end, _)| end).collect(), place)
+    let clients = clients.into_iter().map(|(end, all)| (end, all.requests));
+    (clients.collect(), place)
 }
 
 /// Which copies count at a point that sees a packet leave and arrive, such as a router in a

@@ -81,27 +81,63 @@ pub(super) struct Key {
 /// What is in one flow.
 pub(super) type Members = (Vec<Exchange>, Vec<Observation>);
 
+/// Whose, and about what; the token of an observation whose registration was not captured.
+type Subject = (SocketAddr, Code, Arc<str>, Option<Token>);
+
+/// What an exchange is about.
+fn subject(exchange: &Exchange) -> Subject {
+    let resource = Arc::clone(exchange.resource());
+    (exchange.client(), exchange.method(), resource, None)
+}
+
+/// After so many items of a list its memory is given back.
+const GIVEN_BACK: usize = 1 << 16;
+
+/// Does `take` with each item, in their order. The memory of what was taken is given back meanwhile: of a long
+/// list there are no two copies at any time.
+fn each_given_back<T>(mut items: Vec<T>, mut take: impl FnMut(T)) {
+    items.reverse();
+    while let Some(item) = items.pop() {
+        if items.len().is_multiple_of(GIVEN_BACK) {
+            items.shrink_to_fit();
+        }
+        take(item);
+    }
+}
+
 /// Exchanges and observations by endpoint and resource: what one endpoint asked is put in its place
 /// before the next one's is made, since all of them together take the most memory.
 #[derive(Default)]
 pub(super) struct Subjects {
-    all: BTreeMap<(SocketAddr, Code, Arc<str>, Option<Token>), Members>,
+    all: BTreeMap<Subject, Members>,
     /// From when to when each endpoint was there.
     spans: BTreeMap<SocketAddr, (SimTime, SimTime)>,
 }
 
 impl Subjects {
-    pub(super) fn exchange(&mut self, exchange: Exchange) {
-        let start = exchange.sent_at();
-        let last = exchange.last().time;
-        let end = exchange.answered_at().map_or(last, |time| time.max(last));
-        self.was_there(exchange.client(), start, end);
-        let resource = Arc::clone(exchange.resource());
-        let subject = (exchange.client(), exchange.method(), resource, None);
-        // Of many there is one exchange each.
-        let of = self.all.entry(subject);
-        let of = of.or_insert_with(|| (Vec::with_capacity(1), Vec::new()));
-        of.0.push(exchange);
+    /// Takes the exchanges of a client.
+    pub(super) fn exchanges(&mut self, mut exchanges: Vec<Exchange>) {
+        for exchange in &exchanges {
+            let last = exchange.last().time;
+            let end = exchange.answered_at().map_or(last, |time| time.max(last));
+            self.was_there(exchange.client(), exchange.sent_at(), end);
+        }
+        let mut subjects = exchanges.iter().map(subject);
+        let Some(first) = subjects.next() else {
+            return;
+        };
+        // Most clients ask for one thing.
+        if subjects.all(|other| other == first) && !self.all.contains_key(&first) {
+            exchanges.shrink_to_fit();
+            self.all.insert(first, (exchanges, Vec::new()));
+            return;
+        }
+        each_given_back(exchanges, |exchange| {
+            // Of many there is one exchange each.
+            let of = self.all.entry(subject(&exchange));
+            let of = of.or_insert_with(|| (Vec::with_capacity(1), Vec::new()));
+            of.0.push(exchange);
+        });
     }
 
     pub(super) fn observation(&mut self, observation: Observation) {

@@ -10,6 +10,7 @@ use coap::block::Block;
 use coap::message::option;
 use coap::wire::{self, Message, Token};
 use coap::{Code, Kind};
+use topology::kind::requester::push_uri_part;
 
 /// Request-Tag (RFC 9175 §3.2.1).
 const REQUEST_TAG: u16 = 292;
@@ -355,19 +356,10 @@ fn authority(message: &Message, to: SocketAddr) -> Option<String> {
     Some(authority)
 }
 
-/// Adds what an option has to a URI. What would part the URI otherwise there, `ends`, is percent-encoded,
-/// and what is no text; other characters stay as people read them.
+/// Adds what an option has to a URI: [`push_uri_part`], and percent-encoded what is no text.
 fn encode(value: &[u8], ends: &[char], uri: &mut String) {
     for chunk in value.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c == '%' || c == '#' || c.is_control() || ends.contains(&c) {
-                true => c
-                    .encode_utf8(&mut [0; 4])
-                    .bytes()
-                    .for_each(|byte| uri.push_str(&format!("%{byte:02X}"))),
-                false => uri.push(c),
-            }
-        }
+        push_uri_part(uri, chunk.valid(), ends);
         let others = chunk.invalid().iter();
         others.for_each(|byte| uri.push_str(&format!("%{byte:02X}")));
     }

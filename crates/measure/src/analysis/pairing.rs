@@ -7,6 +7,7 @@
 
 mod continued;
 mod counts;
+mod over;
 mod recent;
 
 use std::collections::HashMap;
@@ -31,9 +32,6 @@ use recent::{Of, Recent};
 /// Registrations with one token in which that of a notification is looked for, the latest ones.
 const MOST_REGISTRATIONS: usize = 64;
 
-/// After so many requests what nothing can belong to any more is forgotten.
-const SWEEP: usize = 1 << 14;
-
 /// What a client began, in the order of time.
 pub(super) struct Paired {
     /// Without those that only end an observation.
@@ -48,7 +46,7 @@ pub(super) fn pair(
     known: &Known,
     other: &mut Other,
 ) -> Paired {
-    let mut pairing = Pairing::new(client.endpoint, options, known);
+    let mut pairing = Pairing::new(client.endpoint, 0, options, known);
     client.messages().for_each(|message| pairing.take(&message));
     pairing.end(other)
 }
@@ -86,8 +84,8 @@ pub(super) struct Pairing<'a> {
     peers: HashMap<SocketAddr, Peer>,
     /// The latest exchange with a server and a Message ID.
     by_message_id: HashMap<(Peer, u16), Sent>,
-    /// The latest one with a Message ID, of any server.
-    latest: HashMap<u16, Sent>,
+    /// The server of the latest one with a Message ID.
+    latest: HashMap<u16, Peer>,
     /// The latest exchange with a server and a token.
     by_token: HashMap<(Peer, Token), usize>,
     /// The latest deregistration with a server and a token, which is its registration's, too.
@@ -95,6 +93,8 @@ pub(super) struct Pairing<'a> {
     /// All registrations with a token.
     registrations: HashMap<Token, Vec<usize>>,
     recent: Recent,
+    /// How many exchanges there are when something is forgotten next.
+    next_sweep: usize,
     /// Requests that may be another one, sent again to another address.
     continued: Vec<(usize, usize)>,
     /// When a token was last used for a request to a group.
@@ -106,15 +106,21 @@ pub(super) struct Pairing<'a> {
 }
 
 impl<'a> Pairing<'a> {
-    /// Of the client at `endpoint`, which has sent and received nothing yet.
-    pub(super) fn new(endpoint: SocketAddr, options: &'a Options, known: &'a Known) -> Pairing<'a> {
+    /// Of the client at `endpoint`, which has sent and received nothing yet. There is room for so many
+    /// `requests`, and more as they come: their exchanges take the most memory of all that there is.
+    pub(super) fn new(
+        endpoint: SocketAddr,
+        requests: usize,
+        options: &'a Options,
+        known: &'a Known,
+    ) -> Pairing<'a> {
         Pairing {
             client: endpoint,
             options,
             known,
-            exchanges: Vec::new(),
+            exchanges: Vec::with_capacity(requests),
             ends: AllEnds::default(),
-            requests: Vec::new(),
+            requests: Vec::with_capacity(requests),
             further: HashMap::new(),
             peers: HashMap::new(),
             by_message_id: HashMap::new(),
@@ -123,6 +129,7 @@ impl<'a> Pairing<'a> {
             deregistrations: HashMap::new(),
             registrations: HashMap::new(),
             recent: Recent::default(),
+            next_sweep: over::SWEEP,
             continued: Vec::new(),
             to_groups: HashMap::new(),
             observations: Vec::new(),
@@ -172,8 +179,10 @@ impl<'a> Pairing<'a> {
         self.counts.cut_requests += u64::from(brief.lacks_options());
         let late = same.is_some_and(|sent| self.is_alike_and_waits(&sent, brief));
         self.counts.repeated_late += u64::from(late);
-        let elsewhere = self.latest.get(&brief.message_id).copied();
-        let elsewhere = elsewhere.filter(|sent| self.repeats(sent, o));
+        let elsewhere = self.latest.get(&brief.message_id);
+        let elsewhere =
+            elsewhere.and_then(|last| self.by_message_id.get(&(*last, brief.message_id)));
+        let elsewhere = elsewhere.copied().filter(|sent| self.repeats(sent, o));
         let elsewhere = elsewhere.map(|sent| sent.exchange);
         if let Some(index) = elsewhere.filter(|index| self.is_of_one_node(*index, o.dst)) {
             self.exchanges[index].send_again(transmission);
@@ -181,9 +190,7 @@ impl<'a> Pairing<'a> {
             return;
         }
         let index = self.exchanges.len();
-        if index % SWEEP == SWEEP - 1 {
-            self.forget(o.first);
-        }
+        self.forget(o.first);
         self.continued
             .extend(elsewhere.map(|before| (before, index)));
         self.begin(o, index);
@@ -227,7 +234,7 @@ impl<'a> Pairing<'a> {
             identity: brief.identity(),
         };
         self.by_message_id.insert(id, sent);
-        self.latest.insert(brief.message_id, sent);
+        self.latest.insert(brief.message_id, server);
         if brief.deregisters() {
             let new = self.deregistrations.insert(token, exchange) != Some(exchange);
             self.counts.deregistrations += u64::from(new);
@@ -248,40 +255,10 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    /// Whether nothing belongs to the exchange any more: it was answered or rejected, and longer ago
-    /// than its Message ID and token are in use.
-    fn is_over(&self, index: usize, now: SimTime) -> bool {
-        let exchange = &self.exchanges[index];
-        let heard = exchange.answered_at().or(exchange.reset());
-        let lifetime = self.options.exchange_lifetime();
-        let is_past = |time: SimTime| now.saturating_since(time) > lifetime;
-        heard.is_some_and(is_past)
-            && is_past(exchange.last().time)
-            && !self.requests[index].registers
-    }
-
-    /// Forgets where nothing is looked for any more.
-    fn forget(&mut self, now: SimTime) {
-        let mut by_message_id = std::mem::take(&mut self.by_message_id);
-        by_message_id.retain(|_, sent| !self.is_over(sent.exchange, now));
-        let mut by_token = std::mem::take(&mut self.by_token);
-        by_token.retain(|_, index| !self.is_over(*index, now));
-        (self.by_message_id, self.by_token) = (by_message_id, by_token);
-        self.recent.forget(now, self.options.exchange_lifetime());
-    }
-
     /// The exchange that a separate response of `server` with a token answers.
     fn of_token(&self, server: Peer, o: &Message<'_>) -> Option<usize> {
         let asked = self.by_token.get(&(server, o.brief.token)).copied();
         asked.filter(|index| !self.is_over(*index, o.complete) && !self.is_late(*index, o.complete))
-    }
-
-    /// Whether a first response comes so late that it belongs to none: nobody waits for it, and its
-    /// Message ID and token may be another request's (RFC 7252 §4.8.2).
-    fn is_late(&self, index: usize, now: SimTime) -> bool {
-        let exchange = &self.exchanges[index];
-        let lifetime = self.options.exchange_lifetime();
-        !exchange.is_answered() && now.saturating_since(exchange.last().time) > lifetime
     }
 
     /// Whether `o` is one more transmission of the exchange's request, and not a new request that

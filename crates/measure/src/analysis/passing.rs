@@ -20,24 +20,37 @@ use super::{Options, Other};
 /// All clients are paired at once then: as many at most.
 const MOST_CLIENTS: usize = 1024;
 
-/// Whoever sent a request or was notified, and when first.
+/// Whoever sent a request or was notified.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Endpoints(BTreeMap<SocketAddr, SimTime>);
+pub(super) struct Endpoints(BTreeMap<SocketAddr, Asked>);
+
+/// What is known of an endpoint beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// When it sent a request, or was notified, first.
+    pub(super) since: SimTime,
+    /// How many requests it sent, copies among them.
+    pub(super) requests: usize,
+}
 
 impl Endpoints {
     /// Takes note of a message, in the order of time.
     pub(super) fn see(&mut self, traffic: &Traffic, o: &Observed) {
+        let new = Asked {
+            since: o.first,
+            requests: 0,
+        };
         if o.is_request() {
-            self.0.entry(traffic.src(o)).or_insert(o.first);
+            self.0.entry(traffic.src(o)).or_insert(new).requests += 1;
         } else if o.brief.notifies() {
-            self.0.entry(traffic.dst(o)).or_insert(o.first);
+            self.0.entry(traffic.dst(o)).or_insert(new);
         }
     }
 }
 
 impl IntoIterator for Endpoints {
-    type Item = (SocketAddr, SimTime);
-    type IntoIter = std::collections::btree_map::IntoIter<SocketAddr, SimTime>;
+    type Item = (SocketAddr, Asked);
+    type IntoIter = std::collections::btree_map::IntoIter<SocketAddr, Asked>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -119,7 +132,7 @@ impl<'a> Live<'a> {
         let clients = clients.into_iter();
         Live {
             pairings: clients
-                .map(|endpoint| Pairing::new(endpoint, options, known))
+                .map(|(endpoint, requests)| Pairing::new(endpoint, requests, options, known))
                 .collect(),
             of,
             ways: Vec::new(),

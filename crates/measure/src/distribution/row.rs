@@ -192,6 +192,11 @@ fn figures(result: &RunResult) -> BTreeMap<String, f64> {
     if let Some(percent) = calls.delivery_percent {
         add("delivery_percent", percent);
     }
+    if let Some(waited) = calls.waited {
+        add("waited", waited.requests as f64);
+        add("waited_mean_s", waited.mean_s);
+        add("waited_max_s", waited.longest_s);
+    }
     if let Some(rtt) = requests.rtt_s {
         add("rtt_min_s", rtt.min);
         add("rtt_median_s", rtt.median);

@@ -1,5 +1,9 @@
 //! What clients were to ask, and what a run says of what failed.
 
+use std::collections::BTreeMap;
+
+use measure::distribution::{Origin, Row};
+
 use super::*;
 
 fn failed(reason: &str) -> Event {
@@ -232,4 +236,30 @@ fn what_a_client_asked_after_the_end_counts_in_its_account_and_in_its_capture() 
         result.notes,
         ["capture of client: 1 of the lost requests was first sent after the end of the scenario"]
     );
+}
+
+#[test]
+fn a_sweep_has_what_waited_in_the_clients() {
+    let plan = plan();
+    let mut events = events_with(10, &[]);
+    let Some(EventKind::Drained { waited, .. }) = events.last_mut().map(|last| &mut last.kind)
+    else {
+        panic!("the last event is the client's account");
+    };
+    *waited = Some(rundir::event::Waited {
+        requests: 4,
+        total_s: 2.0,
+        longest_s: 1.5,
+    });
+    let (_root, _, result) = measure(&plan, &events, &polls(&client_address(&plan)));
+    let origin = Origin {
+        point: 0,
+        seed: plan.seed,
+        set: BTreeMap::new(),
+        command: "wpanlab run x.yaml".to_owned(),
+        dir: "run-1".to_owned(),
+    };
+    let figures = Row::of(origin, &plan, &events, &result).figures;
+    let waited = ["waited", "waited_mean_s", "waited_max_s"].map(|name| figures[name]);
+    assert_eq!(waited, [4.0, 0.5, 1.5]);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{Mobility, MobilityFacts, ServiceTable};
+use super::{Mobility, MobilityFacts, Protocol, ServiceTable};
 use crate::decode::{At, Block, Decoder};
 use crate::diagnostic::{Span, alternatives};
 use crate::resolve::timers::{in_seconds, s};
@@ -87,6 +87,7 @@ impl Given {
 
     /// The settings of a node: those of its table `comp`, or those among its keys, but not both.
     pub(super) fn of(
+        _: Protocol,
         table: Option<Block<Settings>>,
         inline: Option<Given>,
         d: &mut Decoder,
@@ -144,6 +145,11 @@ impl Given {
     /// The permanent address that the file gives.
     pub(super) fn address(&self) -> Option<At<Ipv6Addr>> {
         self.reached.p_addr
+    }
+
+    /// The node in whose prefix the permanent address is formed: none, it is that of its router.
+    pub(super) fn home<'t>(&self, _: &Resolver<'t>) -> Option<&'t str> {
+        None
     }
 
     /// The plan of `context`'s node.

@@ -1,8 +1,11 @@
 //! What other crates, and the rest of the file, may ask a protocol or a service. Each says what is
 //! special about it.
 
+use ipnet::Ipv6Net;
+
 use super::program::ProgramPlan;
 use super::requester::PollPlan;
+use crate::plan::Plan;
 
 /// What a node's place, and other crates, may ask the plan of a protocol. By default it has sockets
 /// of its own, waits for nobody, and whoever asks the node knows its address beforehand.
@@ -18,6 +21,19 @@ pub(crate) trait MobilityFacts {
     /// Whether the node is ready only when others are, at which it registers.
     fn needs_others(&self) -> bool {
         false
+    }
+    /// Modules of the kernel that it needs and that not every run does.
+    fn kernel_modules(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// What it is, in words for a person.
+    fn describe(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// What of `plan` does not fit the node `name`, which has this mobility, and can be run
+    /// nevertheless: a sentence each, without the path of the node.
+    fn warnings(&self, _name: &str, _plan: &Plan) -> Vec<String> {
+        Vec::new()
     }
     /// Whether it can tell others of a sleep before it, so that they keep their requests back.
     fn announces_sleep() -> bool
@@ -67,6 +83,15 @@ pub(crate) trait ServiceFacts {
     /// measurement, and answers that are outstanding at the end of a scenario are waited for.
     fn asks(&self) -> bool {
         !self.polls().is_empty()
+    }
+    /// The prefix of addresses for which it takes what others send: routes to it lead to the node, which
+    /// forwards.
+    fn prefix(&self) -> Option<Ipv6Net> {
+        None
+    }
+    /// Modules of the kernel that it needs and that not every run does.
+    fn kernel_modules(&self) -> &'static [&'static str] {
+        &[]
     }
     /// The program of the user's that it is.
     fn program(&self) -> Option<&ProgramPlan> {

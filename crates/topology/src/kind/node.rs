@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
+use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::Channel;
 
@@ -12,7 +13,7 @@ use super::radio::HostPlan;
 use super::requester::PollPlan;
 use super::router::RouterPlan;
 use super::{MobilityFacts, MobilityPlan, ServiceFacts, ServicePlan};
-use crate::plan::{BackboneInterface, CoapPlan, RadioInterface};
+use crate::plan::{BackboneInterface, CoapPlan, Plan, RadioInterface};
 
 /// The UDP port of `coap://` (RFC 7252 §6.1).
 pub(super) const COAP_PORT: u16 = 5683;
@@ -60,6 +61,26 @@ impl NodePlan {
     /// Whether it forwards between its interfaces.
     pub fn is_router(&self) -> bool {
         self.router.is_some()
+    }
+
+    /// Whether it forwards what is not for itself: between its interfaces, or for a service.
+    pub fn forwards(&self) -> bool {
+        self.prefixes().next().is_some()
+    }
+
+    /// The prefixes that are reached through it: of the link that it is the router of, and those of
+    /// addresses for which its services take what others send.
+    pub fn prefixes(&self) -> impl Iterator<Item = Ipv6Net> {
+        let link = self.router.as_ref().map(|router| router.prefix);
+        let services = self.service_facts().filter_map(ServiceFacts::prefix);
+        link.into_iter().chain(services)
+    }
+
+    /// Modules of the kernel that its mobility and its services need and that not every run does.
+    pub fn kernel_modules(&self) -> BTreeSet<&'static str> {
+        let mobility = self.mobility_facts().map(MobilityFacts::kernel_modules);
+        let services = self.service_facts().map(ServiceFacts::kernel_modules);
+        services.chain(mobility).flatten().copied().collect()
     }
 
     /// When it leaves its router, and for which others; none if it stays.
@@ -140,6 +161,12 @@ impl NodePlan {
         self.host.is_some() || mobility.is_some_and(MobilityFacts::needs_others)
     }
 
+    /// What of `plan` does not fit this node, `name`, because of its mobility.
+    pub(crate) fn warnings(&self, name: &str, plan: &Plan) -> Vec<String> {
+        let mobility = self.mobility_facts();
+        mobility.map_or_else(Vec::new, |mobility| mobility.warnings(name, plan))
+    }
+
     /// What it is, in words for a person: a title, and lines with more.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -151,6 +178,11 @@ impl NodePlan {
         } else if self.host.is_some() {
             lines.push("radio".to_owned());
         }
+        lines.extend(
+            self.mobility_facts()
+                .into_iter()
+                .flat_map(MobilityFacts::describe),
+        );
         lines.extend(self.service_facts().flat_map(ServiceFacts::describe));
         lines
     }

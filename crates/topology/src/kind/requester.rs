@@ -33,6 +33,10 @@ impl Serves for Polls {
     fn asks(&self) -> bool {
         !self.0.is_empty()
     }
+
+    fn asked(&self) -> Vec<&str> {
+        self.0.iter().map(|poll| poll.node.as_str()).collect()
+    }
 }
 
 tables! {
@@ -277,11 +281,31 @@ pub enum Arrivals {
 words!(Arrivals, "periodic" => Periodic, "poisson" => Poisson);
 
 impl PollPlan {
-    /// What is asked for: path and query, `/temperature?unit=K`.
+    /// What is asked for: path and query as a URI has them, `/temperature?unit=K`.
     pub fn resource(&self) -> String {
-        match self.query.as_slice() {
-            [] => self.path.clone(),
-            query => format!("{}?{}", self.path, query.join("&")),
+        let mut resource = String::new();
+        for segment in self.path.split('/').skip(1) {
+            resource.push('/');
+            push_uri_part(&mut resource, segment, &[]);
+        }
+        for (index, query) in self.query.iter().enumerate() {
+            resource.push(if index == 0 { '?' } else { '&' });
+            push_uri_part(&mut resource, query, &['&']);
+        }
+        resource
+    }
+}
+
+/// Adds a part to a URI (RFC 7252 §6.5). What would end the part there, `ends` and what ends any, is
+/// percent-encoded (RFC 3986 §2.1); other characters stay as people read them.
+pub fn push_uri_part(uri: &mut String, part: &str, ends: &[char]) {
+    for c in part.chars() {
+        if c == '%' || c == '#' || c.is_control() || ends.contains(&c) {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                uri.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            uri.push(c);
         }
     }
 }

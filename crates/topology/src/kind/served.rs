@@ -1,5 +1,7 @@
 //! What a service has for others.
 
+use ipnet::Ipv6Net;
+
 use crate::decode::At;
 use crate::resolve::Resolver;
 
@@ -14,6 +16,15 @@ pub(crate) struct Served<'n> {
     pub writable: bool,
 }
 
+/// A prefix that a service looks after.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnPrefix {
+    /// The one that the file gives.
+    pub given: Option<At<Ipv6Net>>,
+    /// The third group, behind 2001:db8, of the first one that is taken otherwise.
+    pub first: u16,
+}
+
 /// What the rest of the file may ask the table of a service. By default it serves nothing and asks
 /// nobody.
 pub(crate) trait Serves {
@@ -24,6 +35,14 @@ pub(crate) trait Serves {
     /// Whether it asks others by itself.
     fn asks(&self) -> bool {
         false
+    }
+    /// The nodes, or groups of them, that it asks as far as the file says so.
+    fn asked(&self) -> Vec<&str> {
+        Vec::new()
+    }
+    /// The prefix of addresses for which it takes what others send, if it does.
+    fn prefix(&self) -> Option<OwnPrefix> {
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! A node on the backbone.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use units::EthernetAddress;
 
@@ -15,6 +16,9 @@ tables! {
         pub backbone_address: Option<At<Ipv6Addr>>,
         /// MAC address on the backbone; default from the seed.
         pub mac: Option<At<EthernetAddress>>,
+        /// How much farther away it is than others: this delay one way, in both directions, is added to
+        /// that of the backbone; default 0 s.
+        pub delay: Option<At<Duration>>,
     }
 
     /// A node on the backbone.

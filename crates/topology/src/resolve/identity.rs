@@ -1,5 +1,7 @@
 //! Who is who: prefixes, addresses, channels, PANs, MACs, EUI-64s and routes.
 
+mod prefixes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::Ipv6Addr;
@@ -7,6 +9,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 use units::{Channel, EthernetAddress, Eui64, PanId, ShortAddress};
 
+use self::prefixes::Prefixes;
 use super::{NO_ADDRESS, Resolver};
 use crate::decode::At;
 use crate::diagnostic::Span;
@@ -26,6 +29,8 @@ const CHANNELS: std::ops::RangeInclusive<u8> = 11..=26;
 
 /// Who has which address.
 pub(crate) struct Network<'t> {
+    /// The prefixes that are reached through nodes.
+    prefixes: Prefixes<'t>,
     /// Edge routers in name order.
     pub routers: Vec<Router<'t>>,
     /// `eth0` of every wired node.
@@ -53,6 +58,11 @@ pub(crate) struct Router<'t> {
 impl Network<'_> {
     pub(crate) fn router(&self, name: &str) -> Option<&Router<'_>> {
         self.routers.iter().find(|router| router.name == name)
+    }
+
+    /// The prefix that is reached through a node: of its link, or of addresses that it looks after.
+    pub(crate) fn prefix_of(&self, name: &str) -> Option<Ipv6Net> {
+        self.prefixes.0.get(name).map(|own| own.prefix)
     }
 
     /// The address at which a node's interface is reached: the permanent one of a host with a
@@ -117,20 +127,18 @@ fn host(prefix: Ipv6Net, low: u64) -> Ipv6Addr {
     Ipv6Addr::from_bits((prefix.network().to_bits() >> 64 << 64) | u128::from(low))
 }
 
-fn overlap(a: Ipv6Net, b: Ipv6Net) -> bool {
-    a.contains(&b) || b.contains(&a)
-}
-
 impl<'t> Resolver<'t> {
     /// Assigns every identity.
     pub(super) fn network(&mut self, backbone: &BackbonePlan) -> Network<'t> {
         let prefix = self.backbone_prefix(backbone.kind);
-        let routers = self.routers(prefix);
+        let prefixes = self.prefixes(prefix);
+        let routers = self.routers(&prefixes);
         let mut wired = self.wired(backbone.kind, prefix);
-        add_routes(&mut wired, &routers, backbone.kind, prefix);
+        add_routes(&mut wired, &prefixes.0, backbone.kind, prefix);
         let radios = self.radios(&routers);
-        let hosts = self.host_addresses(&routers, &radios);
+        let hosts = self.host_addresses(&prefixes, &radios);
         let network = Network {
+            prefixes,
             routers,
             wired,
             radios,
@@ -170,7 +178,7 @@ impl<'t> Resolver<'t> {
         }
     }
 
-    fn routers(&mut self, backbone: Ipv6Net) -> Vec<Router<'t>> {
+    fn routers(&mut self, prefixes: &Prefixes<'t>) -> Vec<Router<'t>> {
         let files: Vec<(&'t str, Span, &'t router::Router)> = self
             .nodes
             .iter()
@@ -183,7 +191,6 @@ impl<'t> Resolver<'t> {
                 "`nodes`: there is no edge-router; add one, `er1: { role: edge-router }`",
             );
         }
-        let prefixes = self.router_prefixes(&files, backbone);
         let mut channels: BTreeSet<u8> = files
             .iter()
             .filter_map(|(_, _, file)| file.channel.map(|channel| channel.number()))
@@ -194,7 +201,8 @@ impl<'t> Resolver<'t> {
             .collect();
         let mut taken = Claims(BTreeMap::new());
         let mut routers = Vec::new();
-        for ((name, span, file), (prefix, overlaps)) in files.into_iter().zip(prefixes) {
+        for (name, span, file) in files {
+            let (prefix, overlaps) = prefixes.of(name);
             let channel = file.channel.map_or_else(
                 || next_channel(&mut channels, routers.len()),
                 |channel| channel.value,
@@ -241,47 +249,6 @@ impl<'t> Resolver<'t> {
             });
         }
         routers
-    }
-
-    fn router_prefixes(
-        &mut self,
-        files: &[(&str, Span, &router::Router)],
-        backbone: Ipv6Net,
-    ) -> Vec<(Ipv6Net, bool)> {
-        let mut overlapping = BTreeSet::new();
-        let mut taken = vec![(backbone, "backbone.prefix".to_owned())];
-        for (name, _, file) in files {
-            let Some(prefix) = file.prefix else { continue };
-            let path = format!("nodes.{name}.prefix");
-            self.check_prefix(&path, prefix, 64);
-            if let Some((other, owner)) = taken.iter().find(|(p, _)| overlap(*p, prefix.value)) {
-                let message = format!(
-                    "`{path}`: `{}` overlaps `{owner}`, {other}; give another prefix",
-                    prefix.value
-                );
-                self.problem(prefix.span, message);
-                overlapping.insert(*name);
-            }
-            taken.push((prefix.trunc(), path));
-        }
-        let mut next = 0u16;
-        files
-            .iter()
-            .map(|(name, _, file)| {
-                if let Some(prefix) = file.prefix {
-                    return (prefix.trunc(), overlapping.contains(name));
-                }
-                loop {
-                    next = next.wrapping_add(1);
-                    let network = Ipv6Addr::new(0x2001, 0xdb8, next, 0, 0, 0, 0, 0);
-                    let prefix = Ipv6Net::new_assert(network, 64);
-                    if next == 0 || !taken.iter().any(|(p, _)| overlap(*p, prefix)) {
-                        taken.push((prefix, format!("nodes.{name}.prefix")));
-                        return (prefix, false);
-                    }
-                }
-            })
-            .collect()
     }
 
     fn wired(
@@ -355,6 +322,7 @@ impl<'t> Resolver<'t> {
                 mac,
                 address,
                 gateway,
+                delay: keys.delay.map(|delay| delay.value),
                 routes: Vec::new(),
             };
             wired.insert(name, interface);
@@ -412,19 +380,21 @@ impl<'t> Resolver<'t> {
         radios
     }
 
-    /// The permanent addresses of hosts with a radio: as the file says, or as they form them at the
-    /// routers where they start. One that leases an address and tells nobody of it has none.
+    /// The permanent addresses of hosts with a radio: as the file says, or as they form them at home,
+    /// which is at the routers where they start if their mobility has no other place for it. One that
+    /// leases an address and tells nobody of it has none.
     fn host_addresses(
         &mut self,
-        routers: &[Router<'_>],
+        prefixes: &Prefixes<'t>,
         radios: &BTreeMap<&'t str, RadioInterface>,
     ) -> BTreeMap<&'t str, Ipv6Addr> {
         let mut addresses = BTreeMap::new();
         for (name, node, host) in self.hosts() {
-            let home = routers.iter().find(|r| *r.name == *host.attached_to.value);
-            let formed = || Some(radios.get(name)?.eui64.address_in(home?.prefix.network()));
-            let is_known =
-                node.mobility.is_located() || self.address_mode(node) == AddressMode::Slaac;
+            let home = node.mobility.home(self).unwrap_or(&host.attached_to);
+            let home = prefixes.0.get(home).map(|own| own.prefix.network());
+            let formed = || Some(radios.get(name)?.eui64.address_in(home?));
+            let is_permanent = node.mobility.address_key().is_some();
+            let is_known = is_permanent || self.address_mode(node) == AddressMode::Slaac;
             let given = node.mobility.address().map(|given| given.value);
             let address = given.or_else(|| is_known.then(formed).flatten());
             addresses.extend(address.map(|address| (name, address)));
@@ -506,10 +476,10 @@ fn next_channel(taken: &mut BTreeSet<u8>, router: usize) -> Channel {
     Channel::try_from(number).expect("the range is that of Channel")
 }
 
-/// Static routes: from every wired node to every edge router's prefix but its own.
+/// Static routes: from every wired node to every prefix that is reached through another.
 fn add_routes(
     wired: &mut BTreeMap<&str, BackboneInterface>,
-    routers: &[Router<'_>],
+    prefixes: &BTreeMap<&str, prefixes::Own>,
     kind: BackboneKind,
     backbone: Ipv6Net,
 ) {
@@ -524,10 +494,10 @@ fn add_routes(
                 via: gateway,
             });
         }
-        for router in routers.iter().filter(|router| router.name != *name) {
-            let next_hop = next_hops.get(router.name).copied();
+        for (other, own) in prefixes.iter().filter(|(other, _)| *other != name) {
+            let next_hop = next_hops.get(other).copied();
             if let Some(via) = eth.gateway.or(next_hop) {
-                let to = router.prefix;
+                let to = own.prefix;
                 eth.routes.push(RoutePlan { to, via });
             }
         }

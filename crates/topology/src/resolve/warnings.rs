@@ -26,6 +26,9 @@ impl Resolver<'_> {
                 self.warn_of_threshold(plan, name, handover);
                 self.warn_of_gaps(plan, name, handover);
             }
+            for message in node.warnings(name, plan) {
+                self.warning(self.span_of(name), format!("`nodes.{name}`: {message}"));
+            }
             self.warn_of_places(plan, name, node);
             self.warn_of_neighbours(plan, name, node);
         }

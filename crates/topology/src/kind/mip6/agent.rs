@@ -1,0 +1,226 @@
+//! Home agents and mobility anchor points.
+
+use std::time::Duration;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+use units::quantity::duration;
+
+use super::{KERNEL_MODULES, MAX_S, alone_on_the_backbone, lifetime};
+use crate::decode::{At, Decoder};
+use crate::kind::served::OwnPrefix;
+use crate::kind::wired::Wired;
+use crate::kind::{
+    Expand, Mobility, Node, Place, Serves, Service, ServiceFacts, ServiceKeys, ServiceTable,
+};
+use crate::resolve::timers::s;
+use crate::resolve::{Context, Resolver, or};
+
+tables! {
+    /// Whose addresses a home agent or a mobility anchor point looks after, and how.
+    pub struct Agent {
+        /// The prefix of these addresses, which no link has; a /64; default of home agents
+        /// 2001:db8:a000::/64, 2001:db8:a001::/64, …, of mobility anchor points 2001:db8:b000::/64, …,
+        /// in name order.
+        pub prefix: Option<At<Ipv6Net>>,
+        /// The longest lifetime that it grants; whole multiples of 4 s up to 262140 s; default 3600 s.
+        pub max_lifetime: Option<At<Duration>>,
+        /// How many nodes it has room for; at least 1; default 256.
+        pub max_bindings: Option<At<u32>>,
+        /// How long duplicate address detection takes before the first registration of an address is
+        /// acknowledged (RFC 6275 §10.3.1); default 1 s.
+        pub dad: Option<At<Duration>>,
+    }
+
+    /// Home agent (RFC 6275 §10): takes up what is sent to the home addresses of nodes that are away.
+    pub struct HomeAgent {
+        with agent: Agent,
+    }
+
+    /// Home agent (RFC 6275 §10): takes up what is sent to the home addresses of nodes that are away.
+    pub struct HomeAgentNode also ["role"] {
+        with wired: Wired,
+        with agent: HomeAgent,
+        with services: ServiceKeys,
+    }
+
+    /// Mobility anchor point (RFC 5380): takes up what is sent to the regional addresses of nodes.
+    pub struct Map {
+        with agent: Agent,
+    }
+
+    /// Mobility anchor point (RFC 5380): takes up what is sent to the regional addresses of nodes.
+    pub struct MapNode also ["role"] {
+        with wired: Wired,
+        with map: Map,
+        with services: ServiceKeys,
+    }
+}
+
+/// The third group of the first default prefix of home addresses, and of regional ones.
+const HOME_PREFIXES: u16 = 0xa000;
+const REGIONAL_PREFIXES: u16 = 0xb000;
+
+/// RetransTimer (RFC 4861 §10), once: Duplicate Address Detection.
+const DAD: Duration = s(1);
+
+pub(super) fn is_home_agent(table: &ServiceTable) -> bool {
+    matches!(table, ServiceTable::HomeAgent(_))
+}
+
+pub(super) fn is_map(table: &ServiceTable) -> bool {
+    matches!(table, ServiceTable::Map(_))
+}
+
+/// A node on the backbone with the service that it is named after.
+fn node(kind: &'static str, wired: Wired, own: ServiceTable, services: ServiceKeys) -> Node {
+    let own = Service::of_shorthand("", own);
+    Node {
+        kind,
+        place: Place::Wired(wired),
+        mobility: Mobility::None,
+        services: std::iter::once(own).chain(services.services()).collect(),
+        coap: None,
+    }
+}
+
+impl Expand for HomeAgentNode {
+    fn expand(self, _: &mut Decoder) -> Node {
+        let own = ServiceTable::HomeAgent(Box::new(self.agent));
+        node("home-agent", self.wired, own, self.services)
+    }
+}
+
+impl Expand for MapNode {
+    fn expand(self, _: &mut Decoder) -> Node {
+        let own = ServiceTable::Map(Box::new(self.map));
+        node("map", self.wired, own, self.services)
+    }
+}
+
+/// Whose addresses a home agent looks after, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HomeAgentPlan {
+    /// The prefix of home addresses.
+    pub prefix: Ipv6Net,
+    /// The longest lifetime that it grants, a multiple of 4 s.
+    #[serde(with = "duration")]
+    pub max_lifetime: Duration,
+    /// For how many home addresses it has room.
+    pub max_bindings: u32,
+    /// Duplicate Address Detection before a first registration is acknowledged.
+    #[serde(with = "duration")]
+    pub dad: Duration,
+}
+
+/// Whose addresses a mobility anchor point looks after, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapPlan {
+    /// The prefix of regional care-of addresses.
+    pub prefix: Ipv6Net,
+    /// The longest lifetime that it grants, a multiple of 4 s.
+    #[serde(with = "duration")]
+    pub max_lifetime: Duration,
+    /// For how many regional addresses it has room.
+    pub max_bindings: u32,
+    /// Duplicate Address Detection before a first registration is acknowledged.
+    #[serde(with = "duration")]
+    pub dad: Duration,
+}
+
+impl Agent {
+    /// The prefix that is given, or the first one that is taken by default.
+    fn own_prefix(&self, first: u16) -> Option<OwnPrefix> {
+        Some(OwnPrefix {
+            given: self.prefix,
+            first,
+        })
+    }
+
+    fn max_lifetime(&self, r: &mut Resolver<'_>, path: &str) -> Duration {
+        let path = format!("{path}.max_lifetime");
+        lifetime(r, &path, self.max_lifetime, 3600, MAX_S)
+    }
+
+    fn max_bindings(&self, r: &mut Resolver<'_>, path: &str) -> u32 {
+        r.at_least_one(&format!("{path}.max_bindings"), self.max_bindings, 256)
+    }
+}
+
+impl HomeAgent {
+    /// The plan of the service at `path`.
+    pub(crate) fn plan<'t>(
+        &self,
+        r: &mut Resolver<'t>,
+        context: &Context<'_, 't>,
+        path: &str,
+    ) -> HomeAgentPlan {
+        alone_on_the_backbone(r, context, path, is_home_agent);
+        HomeAgentPlan {
+            prefix: context.network.prefix_of(context.name).unwrap_or_default(),
+            max_lifetime: self.agent.max_lifetime(r, path),
+            max_bindings: self.agent.max_bindings(r, path),
+            dad: or(self.agent.dad, DAD),
+        }
+    }
+}
+
+impl Map {
+    /// The plan of the service at `path`.
+    pub(crate) fn plan<'t>(
+        &self,
+        r: &mut Resolver<'t>,
+        context: &Context<'_, 't>,
+        path: &str,
+    ) -> MapPlan {
+        alone_on_the_backbone(r, context, path, is_map);
+        MapPlan {
+            prefix: context.network.prefix_of(context.name).unwrap_or_default(),
+            max_lifetime: self.agent.max_lifetime(r, path),
+            max_bindings: self.agent.max_bindings(r, path),
+            dad: or(self.agent.dad, DAD),
+        }
+    }
+}
+
+impl Serves for HomeAgent {
+    fn prefix(&self) -> Option<OwnPrefix> {
+        self.agent.own_prefix(HOME_PREFIXES)
+    }
+}
+
+impl Serves for Map {
+    fn prefix(&self) -> Option<OwnPrefix> {
+        self.agent.own_prefix(REGIONAL_PREFIXES)
+    }
+}
+
+impl ServiceFacts for HomeAgentPlan {
+    fn prefix(&self) -> Option<Ipv6Net> {
+        Some(self.prefix)
+    }
+
+    fn kernel_modules(&self) -> &'static [&'static str] {
+        KERNEL_MODULES
+    }
+
+    fn describe(&self) -> Vec<String> {
+        vec!["home agent".into(), self.prefix.to_string()]
+    }
+}
+
+impl ServiceFacts for MapPlan {
+    fn prefix(&self) -> Option<Ipv6Net> {
+        Some(self.prefix)
+    }
+
+    fn kernel_modules(&self) -> &'static [&'static str] {
+        KERNEL_MODULES
+    }
+
+    fn describe(&self) -> Vec<String> {
+        vec!["mobility anchor point".into(), self.prefix.to_string()]
+    }
+}

@@ -1,0 +1,208 @@
+//! Mobile IPv6 and its kin in a topology: defaults, prefixes, routes, and what is warned of.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use topology::kind::mip6::{Mode, Order, Plan as Mip6, Start};
+use topology::plan::{MobilityPlan, Plan};
+use topology::{Loaded, Overrides, Parameter};
+
+
+const SHIPPED: &str = include_str!("../../../topologies/mobility.yaml");
+
+/// The shipped topology with these assignments.
+fn loaded(set: &[&str]) -> Loaded {
+    read(SHIPPED, set)
+}
+
+fn read(text: &str, set: &[&str]) -> Loaded {
+    let assignments: Vec<Parameter> = set.iter().map(|text| text.parse().unwrap()).collect();
+    let overrides = Overrides {
+        assignments: Parameter::combinations(&assignments).remove(0),
+        ..Overrides::default()
+    };
+    let mut none = |_: &str| Err("no file".to_owned());
+    topology::read("mobility.yaml", text, overrides, &mut none)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn by(word: &str) -> Plan {
+    loaded(&[&format!("nodes.sensor.mobility={word}")]).plan
+}
+
+fn mip6(plan: &Plan) -> &Mip6 {
+    match &plan.nodes["sensor"].mobility {
+        Some(MobilityPlan::Mip6(plan)) => plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn warnings(loaded: &Loaded) -> Vec<String> {
+    let all = loaded.warnings.iter();
+    all.flat_map(|all| all.problems().iter().map(|p| p.message.clone()))
+        .collect()
+}
+
+#[test]
+fn every_protocol_is_a_word_of_the_shipped_topology_and_none_is_warned_of() {
+    for word in ["comp", "mipv6", "mipv6-ro", "hmipv6", "none"] {
+        let set = [
+            format!("nodes.sensor.mobility={word}"),
+            "backbone.delay=20 ms".into(),
+        ];
+        let loaded = loaded(&set.each_ref().map(String::as_str));
+        assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
+        let poll = loaded.plan.nodes["client"].polls().next().unwrap();
+        assert_eq!(poll.located, word == "comp", "{word}");
+        assert_eq!(poll.address, loaded.plan.nodes["sensor"].address, "{word}");
+    }
+}
+
+#[test]
+fn a_node_is_asked_at_a_home_address_that_its_home_agents_prefix_and_its_eui64_make() {
+    let plan = by("mipv6");
+    let sensor = &plan.nodes["sensor"];
+    let own = mip6(&plan);
+    assert_eq!(own.mode, Mode::Tunnel);
+    assert_eq!(own.home_prefix.to_string(), "2001:db8:a000::/64");
+    let eui64 = sensor.radio.as_ref().unwrap().eui64;
+    assert_eq!(
+        own.home_address,
+        eui64.address_in(own.home_prefix.network())
+    );
+    assert_eq!(sensor.address, own.home_address);
+    let agent = plan.nodes["ha"].backbone.as_ref().unwrap();
+    assert_eq!(own.home_agent, agent.address.addr());
+    assert_eq!(own.lifetime, Duration::from_secs(3600));
+    assert_eq!((&own.route_optimization, &own.map), (&None, &None));
+    assert_eq!(own.correspondents, Vec::<Ipv6Addr>::new());
+    assert!(sensor.needs_others() && sensor.has_daemon());
+}
+
+#[test]
+fn with_route_optimization_who_asks_and_is_a_correspondent_is_told() {
+    let plan = by("mipv6-ro");
+    let own = mip6(&plan);
+    let client = plan.nodes["client"].backbone.as_ref().unwrap();
+    assert_eq!(own.correspondents, [client.address.addr()]);
+    let how = own.route_optimization.as_ref().unwrap();
+    assert_eq!((how.order, how.start), (Order::Parallel, Start::WithHomeBu));
+    assert!(how.acknowledge && !how.reuse_home_token);
+    assert_eq!(how.lifetime, Duration::from_secs(420));
+    let paper = loaded(&[
+        "nodes.sensor.mobility=mipv6-ro",
+        "nodes.sensor.mipv6.return_routability=serial",
+        "nodes.sensor.mipv6.start=after-home-ba",
+    ]);
+    let how = mip6(&paper.plan).route_optimization.clone().unwrap();
+    assert_eq!((how.order, how.start), (Order::Serial, Start::AfterHomeBa));
+}
+
+#[test]
+fn below_a_mobility_anchor_point_a_node_has_a_regional_address() {
+    let plan = by("hmipv6");
+    let own = mip6(&plan);
+    let map = own.map.as_ref().unwrap();
+    assert_eq!(map.prefix.to_string(), "2001:db8:b000::/64");
+    assert!(map.prefix.contains(&map.regional_address));
+    let iid = |address: Ipv6Addr| address.to_bits() as u64;
+    assert_eq!(iid(map.regional_address), iid(own.home_address));
+    assert_eq!(map.address, plan.nodes["map"].address);
+    assert!(own.route_optimization.is_none() && own.correspondents.is_empty());
+    let told = loaded(&[
+        "nodes.sensor.mobility=hmipv6",
+        "nodes.sensor.mipv6.route_optimization=true",
+    ]);
+    assert_eq!(mip6(&told.plan).correspondents.len(), 1);
+}
+
+#[test]
+fn prefixes_of_home_agents_and_anchor_points_are_reached_through_them_which_forward() {
+    for kind in ["bridge", "routed"] {
+        let plan = loaded(&[
+            "nodes.sensor.mobility=mipv6",
+            &format!("backbone.kind={kind}"),
+        ])
+        .plan;
+        let route = |from: &str, to: &str| {
+            let own = plan.nodes[from].backbone.as_ref().unwrap();
+            let found = own.routes.iter().find(|route| route.to.to_string() == to);
+            found.map(|route| route.via)
+        };
+        let next = |node: &str, from: &str| match kind {
+            "bridge" => plan.nodes[node].address,
+            _ => plan.nodes[from].backbone.as_ref().unwrap().gateway.unwrap(),
+        };
+        for from in ["client", "er1", "map"] {
+            let via = route(from, "2001:db8:a000::/64");
+            assert_eq!(via, Some(next("ha", from)), "{kind}, {from}");
+        }
+        assert_eq!(route("ha", "2001:db8:a000::/64"), None, "{kind}: its own");
+        assert!(route("ha", "2001:db8:1::/64").is_some());
+        assert!(plan.nodes["ha"].forwards() && plan.nodes["er1"].forwards());
+        assert!(!plan.nodes["client"].forwards());
+        let modules = |node: &str| plan.nodes[node].kernel_modules();
+        for node in ["ha", "map", "sensor", "client"] {
+            assert!(modules(node).contains("xfrm_user"), "{node}");
+        }
+        assert!(modules("er1").is_empty() && modules("wmms").is_empty());
+    }
+}
+
+#[test]
+fn a_client_that_is_no_correspondent_is_told_of_where_route_optimization_needs_one() {
+    let text = SHIPPED.replace("    services: [{ correspondent: {} }]\n", "");
+    let with = |word: &str| read(&text, &[&format!("nodes.sensor.mobility={word}")]);
+    let said = warnings(&with("mipv6-ro"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("`nodes.sensor`: `client` asks it and is no correspondent"),
+        "{said:?}"
+    );
+    for word in ["comp", "mipv6", "hmipv6", "none"] {
+        assert_eq!(warnings(&with(word)), Vec::<String>::new(), "{word}");
+    }
+}
+
+#[test]
+fn requests_that_get_through_no_tunnel_are_told_of() {
+    let option = format!("options: [{{ number: 2053, value: {} }}]", "v".repeat(1000));
+    let text = SHIPPED.replace("every: 1 ms", &format!("every: 1 ms, {option}"));
+    let text = text.replace("confirmable", "method: GET, payload: ppp, confirmable");
+    // 1000 octets of option, payload, and headers.
+    let fits = read(&text, &["nodes.sensor.mobility=hmipv6"]);
+    assert_eq!(warnings(&fits), Vec::<String>::new());
+    let long = text.replace("payload: ppp", &format!("payload: {}", "p".repeat(120)));
+    let said = warnings(&read(&long, &["nodes.sensor.mobility=hmipv6"]));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("longer than 1200 B gets through no tunnel"));
+    let tunnel = warnings(&read(&long, &["nodes.sensor.mobility=mipv6"]));
+    assert_eq!(tunnel, Vec::<String>::new(), "one tunnel takes 40 B");
+    let one = text.replace("payload: ppp", &format!("payload: {}", "p".repeat(200)));
+    let said = warnings(&read(&one, &["nodes.sensor.mobility=mipv6"]));
+    assert!(said[0].contains("longer than 1240 B"), "{said:?}");
+    assert_eq!(
+        warnings(&read(&one, &[])),
+        Vec::<String>::new(),
+        "no tunnel"
+    );
+}
+
+#[test]
+fn nodes_may_be_farther_away_than_others() {
+    let plan = loaded(&["nodes.ha.delay=80 ms", "nodes.er1.delay=1 ms"]).plan;
+    let of = |node: &str| plan.nodes[node].backbone.as_ref().unwrap().delay;
+    assert_eq!(of("ha"), Some(Duration::from_millis(80)));
+    assert_eq!(of("er1"), Some(Duration::from_millis(1)));
+    assert_eq!(of("client"), None);
+    assert_eq!(plan.backbone.delay, Duration::from_millis(5));
+}
+
+#[test]
+fn what_is_checked_and_finds_nothing_is_remarked() {
+    assert_eq!(loaded(&[]).plan.remarks(), Vec::<String>::new());
+    let checked = loaded(&["nodes.sensor.handover.dad=optimistic"]).plan;
+    let remarks = checked.remarks();
+    assert_eq!(remarks.len(), 1);
+    assert!(remarks[0].ends_with(": sensor"), "{remarks:?}");
+}
