@@ -7,7 +7,6 @@ use topology::kind::mip6::{Mode, Order, Plan as Mip6, Start};
 use topology::plan::{MobilityPlan, Plan};
 use topology::{Loaded, Overrides, Parameter};
 
-
 const SHIPPED: &str = include_str!("../../../topologies/mobility.yaml");
 
 /// The shipped topology with these assignments.
