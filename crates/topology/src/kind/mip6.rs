@@ -375,7 +375,7 @@ fn lifetime(
     most: u64,
 ) -> Duration {
     let right = format!("a whole multiple of 4 s from 4 s to {most} s (RFC 6275 §6.1.7)");
-    let holds = |value: Duration| in_seconds(value, 4, most) && value.as_secs() % 4 == 0;
+    let holds = |value: Duration| in_seconds(value, 4, most) && value.as_secs().is_multiple_of(4);
     r.duration(path, given, s(default), holds, &right)
 }
 
