@@ -1,5 +1,5 @@
 //! Nodes with home addresses move: through tunnels, by extension headers, below a mobility anchor point.
-//! One run for all three; tshark and the checksum of RFC 6275 judge.
+//! One run for all three; tshark judges, and who receives a message, whose checksum the kernel does not look at.
 
 mod common;
 
