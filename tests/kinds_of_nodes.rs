@@ -108,3 +108,35 @@ fn a_router_that_was_given_an_eui64_is_handed_over_to() {
     assert_eq!(handover["to"], "er2");
     assert_eq!(handover["lost_message_ids"], Value::Array(Vec::new()));
 }
+
+/// What is asked of `tests/data/far.yaml` over a backbone of this kind: by whom, of whom, and the
+/// shortest round trip in milliseconds.
+fn round_trips(kind: &str) -> Vec<(String, String, u64)> {
+    let set = format!("backbone.kind={kind}");
+    let run = Run::of(&root().join("tests/data/far.yaml"), &["--set", &set]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let flows = run.result()["flows"].as_array().unwrap().clone();
+    let name = |flow: &Value, key: &str| flow[key].as_str().unwrap().to_owned();
+    let flows = flows.iter().map(|flow| {
+        let rtt = flow["requests"]["rtt_s"]["min"].as_f64().unwrap();
+        let ms = (rtt * 1000.0) as u64;
+        (name(flow, "client"), name(flow, "node"), ms)
+    });
+    flows.collect()
+}
+
+#[test]
+fn nodes_are_as_far_away_as_the_file_says_in_both_directions() {
+    for kind in ["bridge", "routed"] {
+        let mut found = round_trips(kind);
+        found.sort();
+        let expected = [
+            // 5 ms of the backbone, and 30 ms, 50 ms or 20 ms of the ends; there and back.
+            ("far", "store", 2 * (5 + 50 + 30)),
+            ("near", "store", 2 * (5 + 30)),
+            ("near", "wall", 2 * (5 + 20)),
+        ];
+        let expected = expected.map(|(client, node, ms)| (client.into(), node.into(), ms));
+        assert_eq!(found, expected, "{kind}");
+    }
+}

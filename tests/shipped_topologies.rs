@@ -97,6 +97,18 @@ fn a_walking_node_hears_its_router_fade_and_scans_for_the_next() {
     );
 }
 
+#[test]
+fn a_node_that_was_told_of_the_next_router_waits_for_nothing_there() {
+    let result = passes("fast.yaml");
+    let handover = &result["handovers"][0];
+    let phase = |name: &str| handover["phases"][name].as_f64().unwrap();
+    let waited = phase("link") + phase("movement_detection") + phase("address");
+    assert!(
+        waited < 0.004,
+        "the first frame after the link is the update: {handover:#}"
+    );
+}
+
 /// CoMP's simulation: 100 s at 10 m/s over `metres` from router to router and back. A node that
 /// is past the middle for a while has crossed.
 fn every_crossing_hands_over(name: &str, metres: f64) {

@@ -1,14 +1,16 @@
 //! ICMPv6 messages of one type on one interface, for router discovery.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use machine::{Origin, Transmit};
 use nix::cmsg_space;
+use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, RecvMsg, SockaddrIn6, setsockopt, sockopt::Ipv6RecvHopLimit,
+    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockaddrIn6, sendmsg, setsockopt,
+    sockopt::Ipv6RecvHopLimit,
 };
 use socket2::{Domain, Protocol, Type};
 
@@ -73,6 +75,39 @@ impl Icmpv6 {
     }
 }
 
+impl Icmpv6 {
+    /// Sends a message from one of the node's addresses, where it matters which one. One that cannot leave
+    /// at once is lost.
+    ///
+    /// # Errors
+    /// When it is refused: `source` is no address of the node's, or may not be used yet.
+    pub fn send_from(&self, source: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> io::Result<()> {
+        let from = nix::libc::in6_pktinfo {
+            ipi6_addr: nix::libc::in6_addr {
+                s6_addr: source.octets(),
+            },
+            ipi6_ifindex: self.ifindex,
+        };
+        let sent = sendmsg(
+            self.socket.as_raw_fd(),
+            &[IoSlice::new(message)],
+            &[ControlMessage::Ipv6PacketInfo(&from)],
+            MsgFlags::MSG_DONTWAIT,
+            Some(&SockaddrIn6::from(self.at(to))),
+        );
+        match sent {
+            Ok(_) | Err(Errno::EAGAIN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An address on this interface's link, or anywhere.
+    fn at(&self, to: Ipv6Addr) -> SocketAddrV6 {
+        let on_link = to.is_unicast_link_local() || to.is_multicast();
+        SocketAddrV6::new(to, 0, 0, if on_link { self.ifindex } else { 0 })
+    }
+}
+
 impl AsRawFd for Icmpv6 {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
@@ -112,13 +147,8 @@ impl Socket for Icmpv6 {
         let Some(Transmit { to, payload }) = messages.front() else {
             return Ok(0);
         };
-        let scope = if to.is_unicast_link_local() || to.is_multicast() {
-            self.ifindex
-        } else {
-            0
-        };
-        let to = SocketAddrV6::new(*to, 0, 0, scope);
-        self.socket.send_to(payload, &to.into()).map(|_| 1)
+        let to = self.at(*to).into();
+        self.socket.send_to(payload, &to).map(|_| 1)
     }
 }
 

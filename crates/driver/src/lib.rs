@@ -10,6 +10,7 @@
 //! | [`socket`] | [`Socket`]: what the driver needs of one |
 //! | [`udp`] | [`Udp`]: datagrams |
 //! | [`icmpv6`] | [`Icmpv6`]: ICMPv6 messages of one type on one interface |
+//! | [`raw`] | [`Raw`]: messages of an IPv6 protocol, with the extension headers around them |
 //! | [`packet`] | [`PacketSocket`]: what crosses interfaces, with the kernel's time stamps |
 //! | [`clock`] | [`now`] and [`stamp`], and deadlines as tokio has them |
 //! | [`outlet`] | [`Outlet`]: lines out, without waiting for who reads them |
@@ -25,6 +26,7 @@ pub mod icmpv6;
 mod intake;
 pub mod outlet;
 pub mod packet;
+pub mod raw;
 mod room;
 pub mod socket;
 pub mod udp;
@@ -35,5 +37,6 @@ pub use error::OpenError;
 pub use icmpv6::Icmpv6;
 pub use outlet::Outlet;
 pub use packet::{Buffers, PacketSocket};
+pub use raw::Raw;
 pub use socket::{Received, Socket};
 pub use udp::Udp;

@@ -215,6 +215,8 @@ pub struct Other {
     pub notifications: u64,
     /// Those among them whose registration was not captured.
     pub begun_before: u64,
+    /// Messages of protocols that their receivers have to drop, by what is wrong with them.
+    pub faults: dissect::Faults,
     /// Bindings that messages told of and that were left out, because there were too many.
     pub bindings_left_out: u64,
 }

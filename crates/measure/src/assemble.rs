@@ -106,6 +106,9 @@ pub fn build(
         assembly.client(name, node, captures);
     }
     assembly.note_handovers();
+    let faults = assembly.traffic.iter().flat_map(Traffic::faults);
+    let faults: Vec<String> = faults.collect();
+    assembly.notes.extend(faults);
     let limit = plan.radio.phy.as_ref().map(|phy| phy.lateness_limit);
     let limit = limit.map(seconds);
     let radios = assembly.radios(plan, events);
@@ -442,6 +445,11 @@ impl Assembly<'_> {
             radios: radios.as_deref(),
             traffic_gap: self.traffic_gap.as_deref(),
         };
+        let asked = |node: &str| {
+            let flows = self.flows.iter().filter(|flow| flow.node == node);
+            flows.map(|flow| flow.requests.sent).sum()
+        };
+        let overhead = (self.traffic.as_ref()).map_or_else(Vec::new, |t| t.overhead(asked));
         let expectations: Vec<_> = plan.expect.iter().map(|e| evidence.judge(e)).collect();
         let passed = |e: &crate::result::Expectation| e.outcome == crate::result::Outcome::Passed;
         RunResult {
@@ -463,6 +471,7 @@ impl Assembly<'_> {
             signalling: Requests::from(&analysis::Requests::of(&self.signalling)),
             calls,
             handovers,
+            overhead,
             radios,
             air: None,
             lateness_limit_s: None,

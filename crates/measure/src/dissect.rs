@@ -7,10 +7,12 @@
 mod answers;
 mod comp;
 mod dhcpv6;
+mod mip6;
 mod neighbour_discovery;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -25,6 +27,7 @@ pub type New = fn() -> Box<dyn Dissector>;
 /// The register: a line for each protocol.
 static REGISTER: &[(Protocol, New)] = &[
     (comp::PROTOCOL, || Box::new(comp::Comp::default())),
+    (mip6::PROTOCOL, || Box::new(mip6::Mip6::default())),
     (dhcpv6::PROTOCOL, || Box::new(dhcpv6::Dhcpv6)),
     (neighbour_discovery::PROTOCOL, || {
         Box::new(neighbour_discovery::NeighbourDiscovery)
@@ -44,7 +47,16 @@ pub trait Dissector {
     /// Whatever a dissector keeps for that has to be bounded: a capture may have been made to fill
     /// the memory of who reads it.
     fn read(&mut self, packet: &Seen<'_>) -> Option<Meaning>;
+
+    /// What was wrong with the protocol's packets so far.
+    fn faults(&self) -> Faults {
+        Faults::new()
+    }
 }
+
+/// Packets that their receivers have to drop, by what is wrong with them: `{Mobility Headers|Mobility
+/// Header} with a wrong checksum`, for several and for one.
+pub type Faults = BTreeMap<&'static str, u64>;
 
 /// A packet as a dissector gets it.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +73,8 @@ pub struct Seen<'p> {
 pub struct Meaning {
     /// Whose message it is.
     pub protocol: Protocol,
-    /// Which, in the words of its specification: `binding update`. An answer has the name of what it
-    /// answers.
+    /// Which, in the words of its specification: `binding update`. An answer that has no name of its own
+    /// has the name of what it answers.
     pub message: Cow<'static, str>,
     /// The node that it is about.
     pub subject: Subject,
@@ -212,6 +224,12 @@ impl Dissectors {
         let packet = Seen { ip, coap };
         let mut all = self.0.iter_mut();
         all.find_map(|dissector| dissector.read(&packet))
+    }
+
+    /// What was wrong with packets so far.
+    pub(crate) fn faults(&self) -> Faults {
+        let all = self.0.iter().map(|dissector| dissector.faults());
+        all.flatten().collect()
     }
 }
 

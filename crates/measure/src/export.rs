@@ -10,6 +10,7 @@ use crate::analysis::{self, Analysis, Exchange, method_name};
 use crate::attachment::{self, By, Change};
 use crate::dissect::Protocol;
 use crate::result::{Notifications, Requests, Response, SCHEMA, Scenario, seconds};
+use crate::text::counted;
 
 /// What captures show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,11 +62,23 @@ pub struct Frames {
     /// Bindings that were left out, because there were too many; absent if there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bindings_left_out: Option<u64>,
+    /// Messages of protocols that their receivers have to drop; absent if there were none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
     /// The busiest UDP ports; absent unless there is no CoAP.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub udp_ports: Vec<UdpPort>,
     /// Frames that were not read.
     pub not_read: Vec<NotRead>,
+}
+
+/// Messages of a protocol that their receivers have to drop.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fault {
+    /// What is wrong: `Mobility Headers with a wrong checksum`.
+    pub what: String,
+    /// How many, at every interface that saw them.
+    pub messages: u64,
 }
 
 /// A UDP port that is none of CoAP's.
@@ -350,6 +363,10 @@ fn frames(other: &analysis::Other) -> Frames {
         frame: stepped.frame,
         set: stepped.set,
     });
+    let faults = other.faults.iter().map(|(what, messages)| Fault {
+        what: counted(*messages, what),
+        messages: *messages,
+    });
     let udp_ports = other.udp_ports.iter().map(|port| UdpPort {
         port: port.number,
         datagrams: port.datagrams,
@@ -372,6 +389,7 @@ fn frames(other: &analysis::Other) -> Frames {
         clocks: clocks.collect(),
         clock_steps: stepped.collect(),
         bindings_left_out: Some(other.bindings_left_out).filter(|count| *count > 0),
+        faults: faults.collect(),
         udp_ports: udp_ports.collect(),
         not_read: not_read.collect(),
     }

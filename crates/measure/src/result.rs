@@ -18,7 +18,7 @@ use crate::attachment::By;
 use crate::calls::Calls;
 use crate::mobility::GivenUp;
 use crate::phases::ByPhase;
-use crate::signalling::Signalling;
+use crate::signalling::{Overhead, Signalling};
 
 /// Version of the format: raised when a key is removed or its meaning changes.
 pub const SCHEMA: u32 = 2;
@@ -68,6 +68,10 @@ pub struct RunResult {
     pub flows: Vec<Flow>,
     /// Requests that the clients sent or answered for a protocol's own sake, as for mobility.
     pub signalling: Requests,
+    /// What tunnels and extension headers cost the nodes whose packets had some; absent if none had, or
+    /// if a capture is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub overhead: Vec<Overhead>,
     /// What every radio used over the scenario, by node; absent without the per-frame air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub radios: Option<Vec<RadioUse>>,

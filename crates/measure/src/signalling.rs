@@ -3,9 +3,10 @@
 //!
 //! A message counts once on each side, however many links it crosses there: over the air where
 //! it is in the capture of the node's radio, wired where it is in the capture of the node that
-//! put it on the backbone. Its bytes are those of the IP packet, before the compression of
+//! put it on the backbone; one that the end of a tunnel puts there again, without the tunnel, counts again. Its bytes are those of the IP packet, before the compression of
 //! headers (RFC 6282) and without repetitions of the MAC.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -19,7 +20,8 @@ use topology::plan::NodeName;
 use units::SimTime;
 
 pub use crate::dissect::Protocol;
-use crate::dissect::{self, Dissectors, Subject};
+use crate::dissect::{self, Dissectors, Faults, Subject};
+use crate::text::faults_text;
 
 /// Messages, and the bytes of their IP packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,13 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+impl Cost {
+    fn add(&mut self, bytes: u64) {
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+}
+
 /// What a handover cost; protocols that sent nothing are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signalling {
@@ -37,6 +46,19 @@ pub struct Signalling {
     pub air: BTreeMap<Protocol, Cost>,
     /// On the backbone. Neighbour discovery there is not the node's.
     pub wired: BTreeMap<Protocol, Cost>,
+    /// The same message by message, by the names that their specifications have for them; empty in the
+    /// results of before.
+    #[serde(default)]
+    pub by_message: BTreeMap<Protocol, BTreeMap<String, Sides>>,
+}
+
+/// What one message of a protocol cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sides {
+    /// Between the node and its routers.
+    pub air: Cost,
+    /// On the backbone.
+    pub wired: Cost,
 }
 
 impl Signalling {
@@ -58,6 +80,31 @@ fn total(costs: &BTreeMap<Protocol, Cost>) -> Cost {
     })
 }
 
+/// What tunnels and extension headers cost on one side: the bytes of a node's CoAP packets, of no
+/// protocol's own, that are before their upper layer and are no single IPv6 header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Headers {
+    /// CoAP messages in packets with more than one IPv6 header.
+    pub messages: u64,
+    /// What their packets have more, bytes.
+    pub bytes: u64,
+}
+
+/// What tunnels and extension headers cost a node over a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// The node.
+    pub node: NodeName,
+    /// Between the node and its routers.
+    pub air: Headers,
+    /// On the backbone, each time that a packet was put there.
+    pub wired: Headers,
+    /// Bytes over the air for each request to the node; null if there was none.
+    pub air_bytes_per_request: Option<f64>,
+    /// The same on the backbone.
+    pub wired_bytes_per_request: Option<f64>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Side {
     Air,
@@ -69,12 +116,17 @@ struct Sent<'p> {
     node: &'p str,
     side: Side,
     protocol: Protocol,
+    message: Cow<'static, str>,
     bytes: u64,
 }
 
 /// Every signalling message of a run, by the node that it is about.
 pub struct Traffic<'p> {
     sent: Vec<Sent<'p>>,
+    /// What tunnels and extension headers cost, over the air and on the backbone.
+    overhead: BTreeMap<&'p str, (Headers, Headers)>,
+    /// What was wrong with messages, by the interface that saw them.
+    faults: Vec<(String, Faults)>,
 }
 
 impl<'p> Traffic<'p> {
@@ -86,7 +138,8 @@ impl<'p> Traffic<'p> {
         capture: impl Fn(&str, &str) -> Option<&'c Capture>,
     ) -> Option<Traffic<'p>> {
         let subjects = Subjects::of(plan, addresses);
-        let mut sent = Vec::new();
+        let (mut sent, mut faults) = (Vec::new(), Vec::new());
+        let mut overhead = BTreeMap::new();
         let mut read = |node: &'p str, interface: &str, mac: Option<[u8; 6]>| {
             let capture = capture(node, interface).filter(|c| c.damage.is_none())?;
             let mut view = View {
@@ -97,7 +150,19 @@ impl<'p> Traffic<'p> {
                 dissectors: Dissectors::new(&dissect::all()),
             };
             let packets = capture.packets.iter();
-            sent.extend(packets.filter_map(|p| view.sent(capture, p)));
+            for packet in packets {
+                match view.read(capture, packet) {
+                    Some(Found::Message(message)) => sent.push(message),
+                    Some(Found::Extra(of, bytes)) => {
+                        let (air, wired): &mut (Headers, Headers) = overhead.entry(of).or_default();
+                        let side = if mac.is_none() { air } else { wired };
+                        side.messages += 1;
+                        side.bytes += bytes;
+                    }
+                    None => {}
+                }
+            }
+            faults.push((format!("{node}.{interface}"), view.dissectors.faults()));
             Some(())
         };
         for (name, node) in &plan.nodes {
@@ -110,7 +175,35 @@ impl<'p> Traffic<'p> {
             }
         }
         sent.sort_by_key(|message| message.time);
-        Some(Traffic { sent })
+        faults.retain(|(_, faults)| !faults.is_empty());
+        Some(Traffic {
+            sent,
+            overhead,
+            faults,
+        })
+    }
+
+    /// What tunnels and extension headers cost each node that had some; `requests` are how many went to
+    /// it.
+    pub fn overhead(&self, requests: impl Fn(&str) -> usize) -> Vec<Overhead> {
+        let all = self.overhead.iter().map(|(node, (air, wired))| {
+            let asked = requests(node);
+            let each = |side: &Headers| (asked > 0).then(|| side.bytes as f64 / asked as f64);
+            Overhead {
+                node: (*node).to_owned(),
+                air: *air,
+                wired: *wired,
+                air_bytes_per_request: each(air),
+                wired_bytes_per_request: each(wired),
+            }
+        });
+        all.collect()
+    }
+
+    /// What was wrong with messages of protocols, a sentence for each interface that saw them.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = String> {
+        let faults = self.faults.iter();
+        faults.map(|(interface, faults)| format!("capture of {interface}: {}", faults_text(faults)))
     }
 
     /// What was sent for `node` from `start` to `end`, both included.
@@ -119,13 +212,15 @@ impl<'p> Traffic<'p> {
         let within = self.sent[first..].iter().take_while(|m| m.time <= end);
         let mut signalling = Signalling::default();
         for message in within.filter(|m| m.node == node) {
-            let side = match message.side {
-                Side::Air => &mut signalling.air,
-                Side::Wire => &mut signalling.wired,
+            let protocol = message.protocol.clone();
+            let by_name = signalling.by_message.entry(protocol.clone()).or_default();
+            let sides = by_name.entry(message.message.to_string()).or_default();
+            let (side, of_message) = match message.side {
+                Side::Air => (&mut signalling.air, &mut sides.air),
+                Side::Wire => (&mut signalling.wired, &mut sides.wired),
             };
-            let cost = side.entry(message.protocol.clone()).or_default();
-            cost.messages += 1;
-            cost.bytes += message.bytes;
+            side.entry(protocol).or_default().add(message.bytes);
+            of_message.add(message.bytes);
         }
         signalling
     }
@@ -152,6 +247,17 @@ impl<'p> Subjects<'p> {
     }
 }
 
+/// Bytes of the header that every packet has (RFC 8200 §3).
+const IPV6_HEADER: u64 = 40;
+
+/// What a packet is.
+enum Found<'p> {
+    /// A message of a protocol.
+    Message(Sent<'p>),
+    /// A CoAP message from or to a node, and how many bytes of headers more than one IPv6 header.
+    Extra(&'p str, u64),
+}
+
 /// One interface's capture.
 struct View<'s, 'p> {
     subjects: &'s Subjects<'p>,
@@ -163,10 +269,25 @@ struct View<'s, 'p> {
 }
 
 impl<'p> View<'_, 'p> {
-    fn sent(&mut self, capture: &Capture, packet: &Packet) -> Option<Sent<'p>> {
+    fn read(&mut self, capture: &Capture, packet: &Packet) -> Option<Found<'p>> {
         let interface = capture.interfaces.get(packet.interface)?;
         let ip = self.decoder.read(Frame::of(interface, packet))?;
-        let meaning = self.dissectors.read(&ip, coap(&ip).as_ref())?;
+        let message = coap(&ip);
+        let meaning = self.dissectors.read(&ip, message.as_ref());
+        let own = self
+            .mac
+            .is_none_or(|mac| packet.data.get(6..12) == Some(&mac[..]));
+        if !own {
+            return None;
+        }
+        let Some(meaning) = meaning else {
+            let extra = (ip.header_bytes as u64).saturating_sub(IPV6_HEADER);
+            let node = [ip.src, ip.dst]
+                .into_iter()
+                .find_map(|a| self.subjects.one(a));
+            let found = message.and(node).filter(|_| extra > 0);
+            return found.map(|node| Found::Extra(node, extra));
+        };
         let node = match &meaning.subject {
             Subject::Node(addresses) => {
                 let mut addresses = addresses.iter();
@@ -175,10 +296,7 @@ impl<'p> View<'_, 'p> {
             // On the backbone, nobody in particular.
             Subject::Link => self.mac.is_none().then_some(self.node)?,
         };
-        let own = self
-            .mac
-            .is_none_or(|mac| packet.data.get(6..12) == Some(&mac[..]));
-        own.then_some(Sent {
+        Some(Found::Message(Sent {
             time: packet.time,
             node,
             side: if self.mac.is_some() {
@@ -187,8 +305,9 @@ impl<'p> View<'_, 'p> {
                 Side::Air
             },
             protocol: meaning.protocol,
+            message: meaning.message,
             bytes: (ip.header_bytes + ip.payload.length()) as u64,
-        })
+        }))
     }
 }
 

@@ -12,6 +12,7 @@ use topology::plan::{Metric, Unit};
 
 use crate::attachment::By;
 use crate::calls::told;
+use crate::dissect::Faults;
 use crate::result::{self, RunResult};
 use crate::signalling::Cost;
 
@@ -255,6 +256,13 @@ pub(crate) fn counted(count: u64, text: &str) -> String {
         counted.push_str(rest);
     }
     counted
+}
+
+/// `2 Mobility Headers with a wrong checksum, 1 malformed Mobility Header`.
+pub(crate) fn faults_text(faults: &Faults) -> String {
+    let each = faults.iter();
+    let each = each.map(|(what, count)| format!("{count} {}", counted(*count, what)));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// A name that came over the network, with the characters escaped that a terminal would obey.

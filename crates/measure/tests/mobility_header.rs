@@ -1,6 +1,6 @@
-//! There is a place for protocols below UDP: a dissector of Mobility Headers (RFC 6275), put beside
-//! those that the library has. Packets go in, an announced binding and a handover come out, of a
-//! node whose answering address never changes.
+//! There is a place for protocols below UDP: a dissector of Mobility Headers (RFC 6275), put in the
+//! place of those that the library has, and the library's own. Packets go in, an announced binding and a
+//! handover come out, of a node whose answering address never changes.
 
 mod common;
 
@@ -160,8 +160,10 @@ fn wire() -> Wire {
 }
 
 fn analyse(capture: &Capture) -> Analysis {
-    let mut options = Options::default();
-    options.dissectors.push(|| Box::new(MobilityHeader));
+    let options = Options {
+        dissectors: vec![|| Box::new(MobilityHeader)],
+        ..Options::default()
+    };
     Analysis::of(std::slice::from_ref(capture), &options)
 }
 
@@ -220,7 +222,11 @@ fn a_node_that_answers_from_its_home_address_shows_its_handover_by_the_binding()
 
 #[test]
 fn without_its_dissector_the_same_capture_shows_a_gap_only() {
-    let analysis = Analysis::of(&[wire().capture()], &Options::default());
+    let options = Options {
+        dissectors: Vec::new(),
+        ..Options::default()
+    };
+    let analysis = Analysis::of(&[wire().capture()], &options);
     assert!(analysis.flows[0].handovers().is_empty());
     assert_eq!(analysis.flows[0].gaps().len(), 1);
 }
@@ -259,4 +265,44 @@ fn a_node_that_returns_home_has_changed_its_attachment() {
     let text = report(&analysis, Table::None);
     let line = "  handover   not shown: nothing was asked during it, by binding: Mobile IPv6";
     assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn the_librarys_dissector_shows_the_same_handover() {
+    let analysis = Analysis::of(&[wire().capture()], &Options::default());
+    let [handover] = &analysis.flows[0].handovers()[..] else {
+        panic!("{:?}", analysis.flows[0].handovers());
+    };
+    assert_eq!(handover.gap.as_ref().unwrap().duration().as_millis(), 309);
+    let Change::Binding(announced) = &handover.change else {
+        panic!("{handover:?}");
+    };
+    assert_eq!(announced.protocol.label(), "Mobile IPv6");
+    assert_eq!(announced.message, "home binding update");
+    assert_eq!(
+        (announced.from.to_string(), announced.to.to_string()),
+        (HERE.into(), THERE.into())
+    );
+    assert!(analysis.other.faults.is_empty());
+}
+
+#[test]
+fn a_wrong_checksum_is_told_and_announces_nothing() {
+    let mut wire = wire();
+    for packet in &mut wire.0 {
+        // Bit 0 of the sequence number: behind IPv6 header and Home Address option.
+        if packet.data[6] == 60 && packet.data[40] == 135 {
+            packet.data[40 + 24 + 7] ^= 1;
+        }
+    }
+    let analysis = Analysis::of(&[wire.capture()], &Options::default());
+    assert!(analysis.flows[0].handovers().is_empty());
+    let text = report(&analysis, Table::None);
+    let told = "wrong, and dropped by who gets it\n  3 Mobility Headers with a wrong checksum\n";
+    assert!(text.contains(told), "{text}");
+    let json = serde_json::to_value(Report::of(&analysis)).unwrap();
+    let fault = serde_json::json!([
+        { "what": "Mobility Headers with a wrong checksum", "messages": 3 }
+    ]);
+    assert_eq!(json["frames"]["faults"], fault);
 }

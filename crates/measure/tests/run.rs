@@ -7,6 +7,8 @@ mod attachment;
 #[path = "run/calls.rs"]
 mod calls;
 mod common;
+#[path = "run/home_address.rs"]
+mod home_address;
 #[path = "run/outage.rs"]
 mod outage;
 #[path = "run/signalling.rs"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use machine::{Machine, Origin};
 use nd::proxy::{
     FAST_HANDOVERS, Known, Neighbour, ProxyAdvertisement, ProxySolicitation, Requester, Responder,
-    Wanted,
+    Wanted, unsolicited,
 };
 use nd::{HOP_LIMIT, Invalid};
 use proptest::prelude::*;
@@ -114,6 +114,16 @@ fn a_node_that_asks_its_router_hears_of_the_others() {
     assert_eq!((node.poll_event(), node.poll_timeout()), (None, None));
     let again = node.handle_datagram(at(503), from(HERE), &answer.payload);
     assert_eq!(again, Err(Invalid::NotAsked));
+}
+
+#[test]
+fn a_node_that_has_come_says_who_it_is() {
+    // RFC 5568 §6.3, RFC 4861 §4.4: neither R nor S nor O.
+    let address: Ipv6Addr = "2001:db8:2::9".parse().unwrap();
+    let mut octets = vec![136, 0, 0, 0, 0, 0, 0, 0];
+    octets.extend(address.octets());
+    octets.extend([2, 2, 0x02, 0, 0x5e, 0x10, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(unsolicited(address, NODE), octets);
 }
 
 #[test]

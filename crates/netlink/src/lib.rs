@@ -41,10 +41,14 @@
 //! | [`link`] | [`Links`]: links, and the other rtnetlink requests as further methods of it |
 //! | [`address`] | [`Dad`], [`AddressState`], waiting until an address is usable |
 //! | [`route`] | routes |
+//! | [`neighbour`] | link-layer addresses of neighbours |
+//! | [`data_plane`] | [`DataPlane`]: tunnels, routes by source and home addresses, between two messages |
+//! | [`xfrm`] | [`Xfrm`]: Home Address option and type 2 routing header on a node's packets |
 //! | [`netem`] | delay, rate and loss of an interface |
 //! | [`sysctl`] | `/proc/sys` of a namespace |
 //! | [`error`] | [`Error`] |
 //! | `genl`, `rtnl` | the two connections: request, answer, kernel's text |
+//! | `direct` | requests that are done when the call returns |
 //! | `apart` | a request that outlives its caller |
 //!
 //! Sockets are opened by a thread that has entered the namespace and then used from the
@@ -52,6 +56,8 @@
 
 pub mod address;
 mod apart;
+pub mod data_plane;
+mod direct;
 pub mod error;
 mod genl;
 #[cfg(test)]
@@ -60,14 +66,17 @@ pub mod hwsim;
 pub mod link;
 pub mod lqi;
 pub mod namespace;
+pub mod neighbour;
 pub mod netem;
 pub mod nl802154;
 pub mod radio;
 pub mod route;
 mod rtnl;
 pub mod sysctl;
+pub mod xfrm;
 
 pub use address::{AddressState, Dad, InterfaceAddress, WaitError};
+pub use data_plane::{DataPlane, Packets, TunnelEnds};
 pub use error::{Errno, Error, Result};
 pub use hwsim::{Edge, Hwsim, Radio, RadioId};
 pub use link::{Link, Links};
@@ -76,3 +85,4 @@ pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};
 pub use radio::{NewRadio, create_radio_apart_with_phy, create_radio_with_phy};
+pub use xfrm::{Reports, Xfrm};

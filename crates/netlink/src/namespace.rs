@@ -11,12 +11,10 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::fstat;
 use rtnetlink::LinkUnspec;
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
 
+use crate::direct::Direct;
 use crate::error::{Error, Failure, Result};
 
 /// A network namespace. It lives as long as a handle, a process, a socket or a bind mount
@@ -134,28 +132,10 @@ impl AsFd for Namespace {
 fn loopback_up() -> Result<()> {
     /// The loopback is the first interface of every namespace.
     const LOOPBACK: u32 = 1;
-    let failed = |e: io::Error| Error::io("lo", "set up", e);
-    let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
-    socket.bind_auto().map_err(failed)?;
     let message = LinkUnspec::new_with_index(LOOPBACK).up().build();
-    let mut request = NetlinkMessage::new(
-        NetlinkHeader::default(),
-        NetlinkPayload::from(RouteNetlinkMessage::SetLink(message)),
-    );
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    socket
-        .send_to(&bytes, &SocketAddr::new(0, 0), 0)
-        .map_err(failed)?;
-    let (answer, _) = socket.recv_from_full().map_err(failed)?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
-        .map_err(|e| Failure::Malformed(e.to_string()).at("lo", "set up", &[]))?;
-    match answer.payload {
-        NetlinkPayload::Error(error) if error.code.is_some() => {
-            Err(Failure::refused(error.raw_code(), None).at("lo", "set up", &[]))
-        }
-        _ => Ok(()),
-    }
+    let up = || {
+        let mut rtnl = Direct::open(NETLINK_ROUTE).map_err(Failure::Io)?;
+        rtnl.route(&RouteNetlinkMessage::SetLink(message), 0)
+    };
+    up().map_err(|failure| failure.at("lo", "set up", &[]))
 }

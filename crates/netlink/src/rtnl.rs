@@ -104,7 +104,7 @@ fn refused(error: &ErrorMessage) -> Failure {
 
 /// The text of an extended acknowledgement, which follows the header of the refused request
 /// (capped: without that request's payload) as attributes (`linux/netlink.h`, `nlmsgerr`).
-fn extended_ack_text(after_code: &[u8]) -> Option<String> {
+pub(crate) fn extended_ack_text(after_code: &[u8]) -> Option<String> {
     const REQUEST_HEADER: usize = 16;
     const NLMSGERR_ATTR_MSG: u16 = 1;
     attributes(after_code.get(REQUEST_HEADER..)?)

@@ -15,6 +15,7 @@
 //! | `conf.IF.accept_ra` | 0: ignore router advertisements, 1: unless forwarding, 2: always |
 //! | `conf.IF.autoconf` | 1: addresses from prefixes in router advertisements (SLAAC) |
 //! | `conf.IF.accept_dad` | 0: no duplicate address detection, 1: yes |
+//! | `conf.IF.accept_untracked_na` | a router learns its neighbours from advertisements that it did not ask for (RFC 9131) |
 //! | `conf.IF.dad_transmits` | neighbour solicitations per detection (RFC 4862 §5.1) |
 //! | `conf.IF.optimistic_dad` | 1: allow optimistic addresses (RFC 4429) |
 //! | `conf.IF.use_optimistic` | 1: optimistic addresses take part in source selection |

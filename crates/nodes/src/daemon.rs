@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{self, Poll};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rundir::control::Control;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use topology::Plan;
@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::host::{Events, Host, Interfaces, entropy};
 use crate::mobility::{Adapter, WithoutMobility};
 use crate::radio_host::{self, LqiConfig, SignalSource};
-use crate::{comp, dhcpv6_server, router, services, wired};
+use crate::{comp, dhcpv6_server, mip6, router, services, wired};
 
 /// What a daemon needs to know.
 #[derive(Clone, Debug)]
@@ -128,8 +128,21 @@ impl Parts {
                         comp::wmms::run(host, controls, plan, coap, address)
                     });
                 }
-                ServicePlan::HomeAgent(_) | ServicePlan::Map(_) | ServicePlan::Correspondent(_) => {
-                    bail!("nothing takes Mobility Headers yet")
+                ServicePlan::HomeAgent(plan) => {
+                    let address = node.address;
+                    parts.start(|host, controls| {
+                        mip6::agent::home_agent(host, controls, plan, address)
+                    });
+                }
+                ServicePlan::Map(plan) => {
+                    let address = node.address;
+                    parts.start(|host, controls| mip6::agent::map(host, controls, plan, address));
+                }
+                ServicePlan::Correspondent(plan) => {
+                    let address = node.address;
+                    parts.start(|host, controls| {
+                        mip6::correspondent::run(host, controls, plan, address)
+                    });
                 }
                 // The application's.
                 ServicePlan::Sensors(_) | ServicePlan::Polls(_) => {}
@@ -155,7 +168,10 @@ impl Parts {
                 let adapter = comp::Comp::open(&self.host, &endpoint, plan)?;
                 self.start_at_its_place(config, node, adapter)
             }
-            Some(MobilityPlan::Mip6(_)) => bail!("nothing registers at a home agent yet"),
+            Some(MobilityPlan::Mip6(plan)) => {
+                let adapter = mip6::Mip6::open(&self.host, &endpoint, plan)?;
+                self.start_at_its_place(config, node, adapter)
+            }
         }
     }
 

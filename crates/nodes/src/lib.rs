@@ -15,6 +15,7 @@
 //! plan ──► daemon ──┬── router          router advertisements, DHCPv6 relay agent
 //!                   ├── dhcpv6_server
 //!                   ├── comp::wmms
+//!                   ├── mip6            home agent, mobility anchor point, correspondent
 //!                   └── application     CoAP endpoint, services, a mobility adapter;
 //!                         in wired      where it is, or
 //!                         in radio_host at a router, from which it may be handed over
@@ -35,6 +36,7 @@
 //! | `services` | the plan's services in the words of their cores |
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
+//! | `mip6` | Mobile IPv6's adapter, home agents, mobility anchor points, correspondents |
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +48,7 @@ mod dhcpv6_server;
 mod endpoint;
 mod events;
 mod host;
+mod mip6;
 mod mobility;
 mod radio;
 mod radio_host;

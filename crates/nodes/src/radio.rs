@@ -180,6 +180,12 @@ impl Radio {
         Ok(())
     }
 
+    /// Takes it that a neighbour has this link-layer address, until it says otherwise.
+    pub(crate) async fn learn_neighbour(&self, address: Ipv6Addr, link_layer: Eui64) -> Result<()> {
+        let learnt = self.links.learn_neighbour(self.lowpan, address, link_layer);
+        Ok(learnt.await?)
+    }
+
     /// Makes `router` the default router.
     pub(crate) async fn set_default_router(&self, router: Ipv6Addr) -> Result<()> {
         let any = Ipv6Net::new(Ipv6Addr::UNSPECIFIED, 0)?;

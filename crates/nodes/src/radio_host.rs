@@ -9,12 +9,14 @@
 //! | `attachment` | with a sequencer, or without one |
 //! | `link` | the radio's moves between PANs, and to channels that it only listens on |
 //! | `address` | from an advertisement to an address that may be used |
+//! | `beforehand` | what the node was told of other routers before it goes there |
 //! | `sleep` | the radio's duty cycle |
 //! | `lqi` | signal registers of a node whose own radio measures them |
 //! | `settings` | the plan's words in the cores' words |
 
 mod address;
 mod attachment;
+mod beforehand;
 mod link;
 mod lqi;
 mod settings;
@@ -44,6 +46,7 @@ use crate::radio::Radio;
 
 use address::check;
 use attachment::Attachment;
+use beforehand::{Beforehand, next_neighbour};
 pub(crate) use lqi::LqiConfig;
 pub use lqi::SignalSource;
 use lqi::{LqiSource, next_frame};
@@ -90,6 +93,10 @@ struct RadioHost<A> {
     /// The PAN that the node is attached to, or is to be.
     home: Pan,
     router: Option<Advertised>,
+    /// Whether that is what another router said of it, and not yet what it said itself.
+    told: bool,
+    /// None: the node asks no router about others.
+    beforehand: Option<Beforehand>,
     /// Router advertisements that were none.
     ignored: Ignored,
     /// The address, T_Addr or care-of address, that the node has from its router.
@@ -135,6 +142,8 @@ impl<A: Adapter> RadioHost<A> {
             host.protocol_rng("router-solicitations"),
         )?;
         let icmpv6 = Icmpv6::open(lowpan, &[ALL_NODES], ROUTER_ADVERTISEMENT, HOP_LIMIT)?;
+        let asks = (plan.handover.as_ref()).is_some_and(|handover| handover.proxy_advertisements);
+        let beforehand = asks.then(|| Beforehand::open(&host, radio.eui64()));
         let dhcp = dhcpv6::Client::new(dhcp_config(&plan, &radio), host.protocol_rng("dhcpv6"))?;
         let dhcp_socket = Udp::open(CLIENT_PORT, Some(lowpan))?;
         Ok(RadioHost {
@@ -147,6 +156,8 @@ impl<A: Adapter> RadioHost<A> {
             lqi,
             home,
             router: None,
+            told: false,
+            beforehand: beforehand.transpose()?,
             ignored: Ignored::default(),
             t_addr: None,
             sleep: Sleep::new(plan.sleep.clone()),
@@ -167,6 +178,7 @@ impl<A: Adapter> RadioHost<A> {
             heard = self.solicitor.next_event(), if here => {
                 self.on_advertisement(heard.context("ICMPv6 socket")?).await?;
             }
+            neighbour = next_neighbour(&mut self.beforehand), if here => self.on_neighbour(neighbour?),
             event = self.dhcp.next_event(), if here => {
                 self.on_dhcp(event.context("DHCPv6 socket")?).await?;
             }
@@ -274,7 +286,7 @@ impl<A: Adapter> RadioHost<A> {
                     self.tell(|mobility, now| mobility.stay(now, t_addr))?;
                 }
             }
-            Command::Solicit => self.solicitor.with(|solicitor, now| solicitor.start(now)),
+            Command::Solicit => self.find_router().await?,
             Command::AcquireAddress => self.acquire_address().await?,
             Command::CheckAddress { address } => self.start_check(address),
             Command::Bind { address } => self.bind(address)?,
@@ -331,6 +343,7 @@ impl<A: Adapter> RadioHost<A> {
                 if self.attachment.is_attaching() && self.t_addr == Some(address) {
                     self.attachment.handle_step(now(), step);
                     self.host.part_is_ready()?;
+                    self.ask_about_others();
                 }
                 return Ok(());
             }
@@ -339,7 +352,11 @@ impl<A: Adapter> RadioHost<A> {
                 tracing::warn!(%reason, "sleep not announced; staying awake");
                 return self.on_sleep_refused();
             }
-            Step::Failed { ref reason } => tracing::warn!(%reason, "mobility"),
+            Step::Failed { ref reason } => {
+                tracing::warn!(%reason, "mobility");
+                self.forget_told();
+            }
+            Step::Bound { .. } => self.ask_about_others(),
             _ => {}
         }
         self.attachment.handle_step(now(), step);

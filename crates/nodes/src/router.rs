@@ -1,4 +1,5 @@
-//! An edge router: [`nd::Advertiser`] and [`dhcpv6::relay`] on its 6LoWPAN interface.
+//! An edge router: [`nd::Advertiser`], [`nd::proxy::Responder`] and [`dhcpv6::relay`] on its 6LoWPAN
+//! interface.
 //!
 //! Forwarding itself is the kernel's.
 
@@ -11,8 +12,10 @@ use dhcpv6::{ALL_DHCP_RELAY_AGENTS_AND_SERVERS as ALL_DHCP, SERVER_PORT};
 use driver::{Driver, Icmpv6, Udp};
 use nd::advertiser::{Advertiser, Config};
 use nd::message::ROUTER_SOLICITATION;
+use nd::proxy::{FAST_HANDOVERS, Neighbour, Responder};
 use nd::{ALL_ROUTERS, HOP_LIMIT};
-use topology::plan::RouterPlan;
+use netlink::{Errno, sysctl};
+use topology::plan::{NeighbourPlan, RouterPlan};
 use units::Eui64;
 
 use crate::control::Controls;
@@ -34,11 +37,16 @@ pub(crate) async fn run(
         Some(server) => Some(relay_agent(&lowpan, plan.address, server)?),
         None => None,
     };
+    let mut responder = match plan.neighbours.is_empty() {
+        true => None,
+        false => Some(responder(&lowpan, &plan, eui64)?),
+    };
     advertiser.with(|advertiser, now| advertiser.start(now));
     host.part_is_ready()?;
     tokio::select! {
         none = advertiser.next_event() => match none.with_context(|| lowpan.clone())? {},
         none = relay_on(&mut relay) => match none? {},
+        none = respond_on(&mut responder) => match none? {},
         () = controls.stopped() => {
             // RFC 4861 §6.2.5: hosts should not wait for our lifetime to end.
             advertiser.with(|advertiser, _| advertiser.stop());
@@ -84,6 +92,34 @@ fn relay_agent(
     };
     let server = SocketAddrV6::new(server, SERVER_PORT, 0, 0);
     Ok(Driver::new(RelayAgent::new(relay, index, server), socket)?)
+}
+
+/// What says of the others what the plan has of them (RFC 5568 §6.1.2).
+fn responder(lowpan: &str, plan: &RouterPlan, eui64: Eui64) -> Result<Driver<Responder, Icmpv6>> {
+    let neighbour = |plan: &NeighbourPlan| Neighbour {
+        access_point: plan.eui64,
+        link_layer: plan.eui64,
+        router: plan.address,
+        prefix: plan.prefix,
+    };
+    let neighbours = plan.neighbours.iter().map(neighbour).collect();
+    // RFC 9131 §6.1.1: who comes and says who it is need not be asked.
+    let learns = format!("net.ipv6.conf.{lowpan}.accept_untracked_na");
+    match sysctl::write(&learns, 1) {
+        // A kernel before 5.19 asks.
+        Err(error) if error.errno() == Some(Errno::ENOENT) => {}
+        written => written?,
+    }
+    let icmpv6 = Icmpv6::open(lowpan, &[ALL_ROUTERS], FAST_HANDOVERS, HOP_LIMIT)?;
+    Ok(Driver::new(Responder::new(eui64, neighbours), icmpv6)?)
+}
+
+/// Answers for ever; with nothing to say, waits for ever.
+async fn respond_on(responder: &mut Option<Driver<Responder, Icmpv6>>) -> Result<Infallible> {
+    match responder {
+        Some(responder) => (responder.next_event().await).context("proxy advertisements' socket"),
+        None => std::future::pending().await,
+    }
 }
 
 /// Relays for ever; without a relay agent, waits for ever.

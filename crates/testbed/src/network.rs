@@ -11,7 +11,9 @@ use netlink::{
     Dad, Hwsim, InterfaceKind, Links, Namespace, Netem, NewRadio, Nl802154, RadioId, sysctl,
 };
 use topology::Plan;
-use topology::plan::{BackboneInterface, BackboneKind, BackbonePlan, NodeName, RadioInterface};
+use topology::plan::{
+    BackboneInterface, BackboneKind, BackbonePlan, NodeName, NodePlan, RadioInterface,
+};
 use units::{EthernetAddress, LossRatio};
 
 use crate::TELL_EVERY;
@@ -75,6 +77,9 @@ impl Network {
                 ends.join(&plan.backbone, interface, &prefixes, &port)
                     .await
                     .with_context(failed)?;
+                if bridge.is_some() {
+                    introduce(plan, name, &links).await.with_context(failed)?;
+                }
             }
             if let Some(radio) = &node.radio {
                 builder
@@ -249,6 +254,27 @@ async fn prepare_backbone(
             Ok(None)
         }
     }
+}
+
+/// Makes the neighbours of a wired node known to it, if the topology has home agents or the like. To find
+/// one takes two ways over the backbone, once for each pair of them, and a run has so few handovers that
+/// this would be most of what is measured: in a network that has been up for a while all know each
+/// other. Two that forward nothing say little to each other.
+async fn introduce(plan: &Plan, name: &str, links: &Links) -> Result<()> {
+    let is_agent = |node: &NodePlan| node.forwards() && !node.is_router();
+    if !plan.nodes.values().any(is_agent) {
+        return Ok(());
+    }
+    let eth0 = links.index("eth0").await?;
+    let forwards = plan.nodes[name].forwards();
+    let others = plan.nodes.iter().filter(|(other, _)| *other != name);
+    for (_, node) in others.filter(|(_, node)| forwards || node.forwards()) {
+        if let Some(interface) = &node.backbone {
+            let address = interface.address.addr();
+            links.add_neighbour(eth0, address, interface.mac.0).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The two ends of a wired node's link.

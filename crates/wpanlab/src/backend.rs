@@ -1,7 +1,7 @@
 //! Where the network of a run lives: on this machine's kernel, or in a VM.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use rundir::{RunDir, RunFacts};
 use serde_json::json;
 use testbed::{Progress, Signals};
 use topology::Plan;
+use topology::plan::NodePlan;
 use vm::{Accel, Clock, Kernel, KernelSource, VmConfig, VmError};
 
 use crate::cli::{BackendArg, ClockArg, HowArgs};
@@ -121,6 +122,12 @@ impl How {
                     return Err(Refused(why).into());
                 }
                 config.job = serde_json::to_vec(&job)?;
+                let more = plan.nodes.values().flat_map(NodePlan::kernel_modules);
+                for module in more.collect::<BTreeSet<_>>() {
+                    if !vm::modules::TESTBED.contains(&module) {
+                        config.modules.push(module.to_owned());
+                    }
+                }
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL + PER_NODE.saturating_mul(plan.nodes.len() as u32);

@@ -37,6 +37,7 @@ const EXAMPLES: &[Example] = shipped! {
     "comp-simulation-50m";
     "crowd";
     "handover";
+    "fast";
     "hidden-node";
     "line";
     "minimal";

@@ -500,6 +500,9 @@ impl<'o> Reading<'o> {
         if self.messages == 0 {
             (other.udp_ports, other.other_udp_ports) = self.ports.busiest();
         }
+        for (what, count) in self.dissectors.iter().flat_map(Dissectors::faults) {
+            *other.faults.entry(what).or_default() += count;
+        }
         for decoder in &self.decoders {
             other.incomplete += decoder.incomplete();
             other.dropped += decoder.dropped();

@@ -38,6 +38,8 @@ pub(crate) struct Pauses<'f> {
     troubled: Vec<u32>,
     /// How far apart are seen what happens at once.
     tolerance: Duration,
+    /// How long after a node stops to answer, or begins again, that is seen: the way of a response.
+    way_back: Duration,
     /// For how long at most a client that goes on asking asks nothing.
     rest: Duration,
 }
@@ -45,12 +47,13 @@ pub(crate) struct Pauses<'f> {
 impl<'f> Pauses<'f> {
     pub(crate) fn of(flow: &'f Flow) -> Pauses<'f> {
         let all = flow.pauses();
-        let tolerance = {
+        let round_trip = {
             let mut times: Vec<Duration> =
                 flow.exchanges.iter().filter_map(Exchange::rtt).collect();
             times.sort_unstable();
-            median(&times).unwrap_or_default() * ROUND_TRIPS
+            median(&times).unwrap_or_default()
         };
+        let tolerance = round_trip * ROUND_TRIPS;
         let (mut waits, mut troubled) = (Vec::new(), vec![0]);
         let (mut latest, mut count) = (SimTime::ZERO, 0_u32);
         for exchange in &flow.exchanges {
@@ -67,6 +70,7 @@ impl<'f> Pauses<'f> {
             waits,
             troubled,
             tolerance,
+            way_back: round_trip / 2,
             rest,
         }
     }
@@ -90,8 +94,10 @@ impl<'f> Pauses<'f> {
         }
     }
 
-    /// The pause of a change that lasts from `start` to `end`, whether or not somebody waits in it.
+    /// The pause of a change that lasts from `start` to `end` where the node is, whether or not somebody
+    /// waits in it. A node far away answers on for the client when it has left its router.
     pub(crate) fn around(&self, start: SimTime, end: SimTime) -> Result<usize, Unseen> {
+        let [start, end] = [start, end].map(|time| time + self.way_back);
         let (first, last) = self.all.span().ok_or(Unseen::NoneAfter)?;
         let shared = |from: SimTime, to: SimTime| to.min(end).saturating_since(from.max(start));
         let of = |at: usize| {

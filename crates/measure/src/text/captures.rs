@@ -124,6 +124,15 @@ pub fn report(analysis: &Analysis, table: Table) -> String {
     if let Some(first) = &other.first_undecodable {
         line(&mut out, format_args!("    the first: {first}"));
     }
+    if !other.faults.is_empty() {
+        out.push_str("\nwrong, and dropped by who gets it\n");
+    }
+    for (what, count) in &other.faults {
+        line(
+            &mut out,
+            format_args!("  {count} {}", counted(*count, what)),
+        );
+    }
     if !other.unread.is_empty() {
         out.push_str("\nnot read\n");
     }

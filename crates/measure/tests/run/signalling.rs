@@ -10,20 +10,20 @@ const P_ADDR_OPTION: u16 = 2049;
 const LINK_LOCAL_ROUTER: &str = "fe80::1";
 
 /// IP packets as the interfaces see them, by file name.
-struct Network {
-    plan: Plan,
-    seen: Vec<(String, Packet)>,
+pub(super) struct Network {
+    pub(super) plan: Plan,
+    pub(super) seen: Vec<(String, Packet)>,
 }
 
 impl Network {
     /// The node's own packets, over the air.
-    fn air(&mut self, us: u64, packet: &[u8]) {
+    pub(super) fn air(&mut self, us: u64, packet: &[u8]) {
         let packet = Packet::new(0, common::at(us), packet.to_vec());
         self.seen.push(("sensor.lowpan0".into(), packet));
     }
 
     /// A packet between two nodes on the backbone, seen by both.
-    fn wired(&mut self, us: u64, from: &str, to: &str, packet: &[u8]) {
+    pub(super) fn wired(&mut self, us: u64, from: &str, to: &str, packet: &[u8]) {
         let mac = |node: &str| self.plan.nodes[node].backbone.as_ref().unwrap().mac.0;
         let header = Ethernet2Header {
             source: mac(from),
@@ -48,20 +48,22 @@ impl Network {
         self.air(us + 1000, packet);
     }
 
-    fn write(&self, dir: &RunDir) {
-        for (file, link) in [
-            ("sensor.lowpan0", LinkType::RAW),
-            ("client.eth0", LinkType::ETHERNET),
-            ("wmms.eth0", LinkType::ETHERNET),
-            ("dhcp.eth0", LinkType::ETHERNET),
-            ("er1.eth0", LinkType::ETHERNET),
-            ("er2.eth0", LinkType::ETHERNET),
-        ] {
-            let of_file = self.seen.iter().filter(|(name, _)| name == file);
+    /// The capture of every interface.
+    pub(super) fn write(&self, dir: &RunDir) {
+        let wired = |name: &str| (format!("{name}.eth0"), LinkType::ETHERNET);
+        let radio = |name: &str| (format!("{name}.lowpan0"), LinkType::RAW);
+        let files = self.plan.nodes.iter().flat_map(|(name, node)| {
+            let wired = node.backbone.as_ref().map(|_| wired(name));
+            wired
+                .into_iter()
+                .chain(node.host.as_ref().map(|_| radio(name)))
+        });
+        for (file, link) in files {
+            let of_file = self.seen.iter().filter(|(name, _)| *name == file);
             let mut packets: Vec<Packet> = of_file.map(|(_, packet)| packet.clone()).collect();
             packets.sort_by_key(|packet| packet.time);
             let capture = Capture {
-                interfaces: vec![Interface::new(file, link)],
+                interfaces: vec![Interface::new(&file, link)],
                 packets,
                 ..Capture::default()
             };
@@ -206,6 +208,23 @@ fn the_messages_of_a_handover_count_once_over_the_air_and_once_on_the_wire() {
         (protocol("dhcpv6"), cost(2, 2 * forward.len())),
     ];
     assert_eq!(signalling.wired, wired.into());
+    let messages = |name: &str| {
+        let of_protocol = &signalling.by_message[&protocol(name)];
+        let sides = of_protocol.iter();
+        let sides = sides.map(|(name, s)| (name.as_str(), s.air.messages, s.wired.messages));
+        sides.collect::<Vec<_>>()
+    };
+    assert_eq!(messages("comp"), [("request", 2, 6)]);
+    assert_eq!(
+        messages("dhcpv6"),
+        [
+            ("relay-forward", 0, 1),
+            ("relay-reply", 0, 1),
+            ("reply", 1, 0),
+            ("solicit", 1, 0)
+        ]
+    );
+    assert_eq!(result.overhead, []);
     assert!(text::summary(&result).contains("signalling: air 6 messages, "));
 }
 

@@ -41,6 +41,22 @@ mod link_layer {
     pub const NO_FAST_HANDOVER: u8 = 7;
 }
 
+/// ICMPv6 type of a neighbour advertisement (RFC 4861 §4.4), and its target link-layer address option.
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+const TARGET_LINK_LAYER: u8 = 2;
+
+/// An unsolicited neighbour advertisement, UNA (RFC 5568 §6.3): a node that has come says which link-layer
+/// address it has, so that its router need not ask before the first packet. "The 'O' bit is always set to
+/// zero": it overrides nothing.
+///
+/// Returns the message's octets, checksum zero. It is sent from `target`, "typically" to all nodes.
+pub fn unsolicited(target: Ipv6Addr, link_layer: Eui64) -> Vec<u8> {
+    let mut out = vec![NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, 0, 0, 0, 0];
+    out.extend(target.octets());
+    push(TARGET_LINK_LAYER, link_layer.0.to_vec(), &mut out);
+    out
+}
+
 /// Of which access points a node wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {

@@ -3,11 +3,17 @@
 
 mod lab;
 mod lqi;
+mod mobility;
 mod radio;
 mod wired;
 
 fn main() {
-    vm::harness::main(&[
+    let modules = [vm::modules::TESTBED, &["xfrm_user"]].concat();
+    let harness = vm::harness::Harness {
+        modules: modules.into_iter().map(str::to_owned).collect(),
+        ..vm::harness::Harness::default()
+    };
+    harness.main(&[
         (
             "radios_and_edges_are_made_changed_and_deleted",
             radio::radios_and_edges,
@@ -83,6 +89,14 @@ fn main() {
         (
             "waiting_for_an_address_that_never_comes_times_out",
             wired::dad_timeout,
+        ),
+        (
+            "a_tunnel_moves_in_place_and_a_home_address_speaks_through_nothing_else",
+            mobility::tunnel,
+        ),
+        (
+            "a_home_address_travels_in_extension_headers",
+            mobility::extension_headers,
         ),
         ("refusals_carry_the_kernels_own_text", wired::kernel_text),
     ]);

@@ -19,10 +19,22 @@ const DAD_DEADLINE: Duration = Duration::from_secs(10);
 
 impl<A: Adapter> RadioHost<A> {
     pub(super) async fn on_advertisement(&mut self, advertised: Advertised) -> Result<()> {
-        let now = now();
-        if self.router.is_some() || advertised.router_lifetime.is_zero() {
+        if advertised.router_lifetime.is_zero() {
             return Ok(());
         }
+        if self.router.is_some() {
+            return match self.told {
+                true => self.correct(advertised).await,
+                false => Ok(()),
+            };
+        }
+        self.told = false;
+        self.take_router(advertised).await
+    }
+
+    /// Goes on with a router, if that is possible.
+    pub(super) async fn take_router(&mut self, advertised: Advertised) -> Result<()> {
+        let now = now();
         if let Err(error) = self.check_router(&advertised) {
             if let Some(times) = self.ignored.another() {
                 let source = advertised.router;
@@ -49,15 +61,19 @@ impl<A: Adapter> RadioHost<A> {
         if advertised.router == self.radio.eui64().link_local() {
             return Err("it comes from an address of ours");
         }
-        let slaac = self.plan.address == AddressMode::Slaac;
-        if slaac && self.formed_address(advertised).is_none() {
+        if !self.forms_no_address() && self.formed_address(advertised).is_none() {
             return Err("no prefix has the A flag, for SLAAC");
         }
         Ok(())
     }
 
+    /// Whether the node's address is leased.
+    pub(super) fn forms_no_address(&self) -> bool {
+        self.plan.address != AddressMode::Slaac
+    }
+
     /// The address that the node forms from the first prefix with the A flag.
-    fn formed_address(&self, router: &Advertised) -> Option<Ipv6Addr> {
+    pub(super) fn formed_address(&self, router: &Advertised) -> Option<Ipv6Addr> {
         let eui64 = self.radio.eui64();
         let mut prefixes = router.prefixes.iter();
         prefixes.find_map(|prefix| prefix.autonomous_address(eui64))
@@ -115,6 +131,7 @@ impl<A: Adapter> RadioHost<A> {
             .add_address(address, settings.address, settings.dad)
             .await?;
         self.t_addr = Some(address);
+        self.announce(address);
         if settings.dad == DadMode::Optimistic {
             let verified = self.radio.checked(address, DAD_DEADLINE);
             self.verifying = Some((address, Box::pin(verified)));
@@ -127,7 +144,7 @@ impl<A: Adapter> RadioHost<A> {
     }
 
     /// Takes an address away that must not be used any more.
-    async fn drop_address(&mut self, address: Ipv6Addr) -> Result<()> {
+    pub(super) async fn drop_address(&mut self, address: Ipv6Addr) -> Result<()> {
         if self.t_addr == Some(address) {
             self.t_addr = None;
         }

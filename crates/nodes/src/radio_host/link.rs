@@ -120,6 +120,9 @@ impl<A: Adapter> RadioHost<A> {
         self.verifying = None;
         self.router = None;
         self.solicitor.with(|solicitor, _| solicitor.stop());
+        if let Some(beforehand) = &mut self.beforehand {
+            beforehand.leave();
+        }
         self.dhcp.with(|dhcp, _| dhcp.stop());
         match self.t_addr.take() {
             Some(address) => self.radio.remove_address(address).await,

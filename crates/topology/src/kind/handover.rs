@@ -5,7 +5,7 @@ use std::time::Duration;
 use propagation::Position;
 use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
-use units::{Channel, Db, Dbm, PanId};
+use units::{Channel, Db, Dbm, Eui64, PanId};
 
 use super::Node;
 use super::router::{self, DEFAULT_MAX_INTERVAL};
@@ -26,6 +26,9 @@ tables! {
         /// `phy`: a router of which nothing was heard on its channel for this long has no signal;
         /// over 0 s; default three times the longest `max_interval` of the candidates.
         pub signal_timeout: Option<At<Duration>>,
+        /// Whether the node asks its router about the others beforehand (RFC 5568 §6.1), so that at the
+        /// next one it waits for no router advertisement, and needs none for its address; default false.
+        pub proxy_advertisements: Option<At<bool>>,
     }
 
     /// The signal condition that starts a handover. A lost link triggers at once.
@@ -120,6 +123,9 @@ pub struct HandoverPlan {
         with = "crate::plan::optional_duration"
     )]
     pub signal_timeout: Option<Duration>,
+    /// Whether it asks its router about the others beforehand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxy_advertisements: bool,
     /// The PANs that it may attach to.
     pub candidates: Vec<CandidatePlan>,
 }
@@ -149,6 +155,9 @@ pub struct CandidatePlan {
     pub channel: Channel,
     /// Its PAN.
     pub pan_id: PanId,
+    /// Its link-layer address, by which its router is asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_point: Option<Eui64>,
 }
 
 impl Moving {
@@ -189,8 +198,18 @@ impl Moving {
             },
             scan,
             signal_timeout,
+            proxy_advertisements: self.asks_about_others(),
             candidates: self.candidates(r, context, home),
         }
+    }
+
+    /// Whether the node asks its router about the others.
+    pub(crate) fn asks_about_others(&self) -> bool {
+        let leaving = self.leaving.as_ref();
+        or(
+            leaving.and_then(|leaving| leaving.proxy_advertisements),
+            false,
+        )
     }
 
     /// Whether `router` is among the candidates.
@@ -205,16 +224,21 @@ impl Moving {
         context: &Context<'_, 't>,
         home: &At<String>,
     ) -> Vec<CandidatePlan> {
-        let routers = &context.network.routers;
+        let network = context.network;
+        let asks = self.asks_about_others();
+        let candidate = |router: &Router<'_>| CandidatePlan {
+            access_point: asks.then(|| network.eui64_of(router.name)).flatten(),
+            ..router.candidate()
+        };
         let Some(given) = &self.candidates else {
-            return routers.iter().map(Router::candidate).collect();
+            return network.routers.iter().map(candidate).collect();
         };
         let mut candidates = Vec::new();
         for (i, router) in given.iter().enumerate() {
             let at = format!("{}.candidates[{i}]", context.path);
             let found = r.named(&at, router, "an edge-router", Node::is_router);
-            let router = found.and_then(|(name, _)| context.network.router(name));
-            candidates.extend(router.map(Router::candidate));
+            let router = found.and_then(|(name, _)| network.router(name));
+            candidates.extend(router.map(candidate));
         }
         if !given.iter().any(|c| c.value == home.value) {
             let message = format!(

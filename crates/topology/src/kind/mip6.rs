@@ -24,7 +24,7 @@ use crate::scalar::words;
 pub(super) const LOCATED: bool = false;
 
 /// What the kernel needs for tunnels, home addresses and routing headers.
-const KERNEL_MODULES: &[&str] = &["ip6_tunnel", "xfrm_user"];
+const KERNEL_MODULES: &[&str] = &["ip6_tunnel", "mip6", "xfrm_user"];
 
 tables! {
     /// Mobile IPv6 (RFC 6275) and Hierarchical Mobile IPv6 (RFC 5380): where a node is at home, and

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
-use units::{Channel, PanId};
+use units::{Channel, Eui64, PanId};
 
 use super::antenna::Antenna;
 use super::dhcpv6_server;
@@ -15,7 +15,8 @@ use super::wired::Wired;
 use super::{Expand, Mobility, Node, Place, ServiceKeys};
 use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
-use crate::plan::AddressMode;
+use crate::plan::{AddressMode, NodeName};
+use crate::resolve::identity;
 use crate::resolve::timers::{in_milliseconds, ms, s};
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
 
@@ -126,6 +127,23 @@ pub struct RouterPlan {
     /// DHCPv6 server to relay to; absent: no relay agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dhcpv6_server: Option<Ipv6Addr>,
+    /// What it says of others to nodes that ask beforehand (RFC 5568 §6.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub neighbours: Vec<NeighbourPlan>,
+}
+
+/// What an edge router says of another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NeighbourPlan {
+    /// The other one.
+    pub router: NodeName,
+    /// Its link-layer address, which is its access point's, too.
+    pub eui64: Eui64,
+    /// Its address in the prefix of its link.
+    pub address: Ipv6Addr,
+    /// That prefix.
+    pub prefix: Ipv6Net,
 }
 
 /// Router configuration variables (RFC 4861 §6.2.1) and protocol constants (§10).
@@ -220,6 +238,28 @@ impl Router {
         context.model.is_phy() && going.any(may_attach)
     }
 
+    /// What the router `name` says of others: nothing, if no node that comes to it asks.
+    fn neighbours(r: &Resolver<'_>, context: &Context<'_, '_>, name: &str) -> Vec<NeighbourPlan> {
+        let asks = |radio: &Radio| {
+            let moving = radio.handover.as_ref();
+            moving.is_some_and(|moving| moving.asks_about_others() && moving.may_attach(name))
+        };
+        let others = context.network.routers.iter();
+        let others = others.filter(|other| other.name != name);
+        let plan = |other: &identity::Router<'_>| {
+            Some(NeighbourPlan {
+                router: other.name.to_owned(),
+                eui64: context.network.eui64_of(other.name)?,
+                address: other.address,
+                prefix: other.prefix,
+            })
+        };
+        match r.hosts().any(|(_, _, radio)| asks(radio)) {
+            true => others.filter_map(plan).collect(),
+            false => Vec::new(),
+        }
+    }
+
     /// The plan of `context`'s node.
     pub(crate) fn plan<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> RouterPlan {
         let path = &context.path;
@@ -260,6 +300,7 @@ impl Router {
                 !autonomous.is_empty(),
             ),
             dhcpv6_server: server.map(|server| context.network.address_of(server)),
+            neighbours: Router::neighbours(r, context, context.name),
         }
     }
 }

@@ -60,6 +60,11 @@ impl Network<'_> {
         self.routers.iter().find(|router| router.name == name)
     }
 
+    /// The EUI-64 of a node's radio.
+    pub(crate) fn eui64_of(&self, name: &str) -> Option<Eui64> {
+        self.radios.get(name).map(|radio| radio.eui64)
+    }
+
     /// The prefix that is reached through a node: of its link, or of addresses that it looks after.
     pub(crate) fn prefix_of(&self, name: &str) -> Option<Ipv6Net> {
         self.prefixes.0.get(name).map(|own| own.prefix)
@@ -86,6 +91,7 @@ impl Router<'_> {
             router: self.name.to_owned(),
             channel: self.channel,
             pan_id: self.pan_id,
+            access_point: None,
         }
     }
 }

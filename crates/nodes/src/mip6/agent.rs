@@ -1,0 +1,156 @@
+//! Home agents and mobility anchor points: [`mip6::Agent`] on a link that is virtual, and a tunnel to
+//! each care-of address.
+//!
+//! Nobody but the agent is on its link, so that a packet for a home address comes to the agent by the
+//! route to the prefix, and needs no proxy (RFC 6275 §10.4.1), and what Duplicate Address Detection would
+//! find is nobody: it takes its time. What comes out of a tunnel came from the care-of address of its binding
+//! (§10.4.5): the kernel drops the rest.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use anyhow::{Context, Result};
+use handover::BindingEvent;
+use mip6::cache::Change;
+use mip6::{Agent, agent};
+use netlink::{DataPlane, Packets, TunnelEnds, Xfrm};
+use topology::kind::mip6::agent::{HomeAgentPlan, MapPlan};
+
+use super::binding_event;
+use super::kept::{Keeper, Kept, let_updates_in};
+use crate::control::Controls;
+use crate::host::Host;
+
+/// Runs a home agent at `address`.
+pub(crate) async fn home_agent(
+    host: Host,
+    controls: Controls,
+    plan: HomeAgentPlan,
+    address: Ipv6Addr,
+) -> Result<()> {
+    let config = agent::Config {
+        max_lifetime: plan.max_lifetime,
+        max_bindings: usize::try_from(plan.max_bindings)?,
+        dad: plan.dad,
+        ..agent::Config::new(agent::Role::HomeAgent, address, plan.prefix)
+    };
+    run(host, controls, config).await
+}
+
+/// Runs a mobility anchor point at `address`: its nodes may be on any link.
+pub(crate) async fn map(
+    host: Host,
+    controls: Controls,
+    plan: MapPlan,
+    address: Ipv6Addr,
+) -> Result<()> {
+    let role = agent::Role::MobilityAnchorPoint {
+        access_prefixes: Vec::new(),
+    };
+    let config = agent::Config {
+        max_lifetime: plan.max_lifetime,
+        max_bindings: usize::try_from(plan.max_bindings)?,
+        dad: plan.dad,
+        ..agent::Config::new(role, address, plan.prefix)
+    };
+    run(host, controls, config).await
+}
+
+async fn run(host: Host, controls: Controls, config: agent::Config) -> Result<()> {
+    let tunnels = Tunnels::open(&config)?;
+    let agent = Kept::new(Agent::new(config), tunnels);
+    agent.run(host, controls).await
+}
+
+/// The name of an agent's tunnel.
+fn tunnel_name(number: usize) -> String {
+    format!("mip6.{number}")
+}
+
+fn is_tunnel(name: &str) -> bool {
+    let number = name.strip_prefix("mip6.").map(str::parse::<usize>);
+    matches!(number, Some(Ok(_)))
+}
+
+/// A tunnel and a route for each binding.
+#[derive(Debug)]
+struct Tunnels {
+    plane: DataPlane,
+    /// The near end of all of them.
+    local: Ipv6Addr,
+    /// Number of a tunnel's name, and number of its interface, by home address.
+    tunnels: BTreeMap<Ipv6Addr, (usize, u32)>,
+}
+
+impl Tunnels {
+    fn open(config: &agent::Config) -> Result<Tunnels> {
+        let_updates_in(&mut Xfrm::open()?)?;
+        let mut plane = DataPlane::open()?;
+        // Nobody knows any more whose they are.
+        plane.delete_left(is_tunnel)?;
+        // Who has no binding is nowhere: not by the default route, which may lead back (inet #483).
+        plane.drop_otherwise(Packets::To(config.prefix))?;
+        Ok(Tunnels {
+            plane,
+            local: config.address,
+            tunnels: BTreeMap::new(),
+        })
+    }
+
+    fn bind(&mut self, home: Ipv6Addr, care_of: Ipv6Addr) -> Result<()> {
+        let ends = TunnelEnds {
+            local: self.local,
+            remote: care_of,
+        };
+        if let Some((_, tunnel)) = self.tunnels.get(&home) {
+            return Ok(self.plane.move_tunnel(*tunnel, ends)?);
+        }
+        let taken = |number: &usize| self.tunnels.values().any(|(taken, _)| taken == number);
+        let number = (0..).find(|number| !taken(number));
+        let number = number.context("more tunnels than numbers")?;
+        let tunnel = self.plane.add_tunnel(&tunnel_name(number), ends)?;
+        self.tunnels.insert(home, (number, tunnel));
+        Ok(self.plane.route_by(Packets::To(home.into()), tunnel)?)
+    }
+
+    fn unbind(&mut self, home: Ipv6Addr) -> Result<()> {
+        match self.tunnels.remove(&home) {
+            Some((_, tunnel)) => Ok(self.plane.delete_link(tunnel)?),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Keeper<agent::Event> for Tunnels {
+    fn keep(&mut self, event: agent::Event) -> Result<Option<BindingEvent>> {
+        let change = match event {
+            // Nobody else is on the link.
+            agent::Event::Check(_) => return Ok(None),
+            agent::Event::Changed(change) => change,
+        };
+        match change {
+            Change::Bound {
+                home_address,
+                care_of,
+                previous,
+                ..
+            } if previous != Some(care_of) => self.bind(home_address, care_of)?,
+            Change::Bound { .. } => return Ok(None),
+            Change::Removed { home_address, .. } => self.unbind(home_address)?,
+        }
+        Ok(Some(binding_event(change)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_knows_its_own_tunnels() {
+        assert!((0..300).all(|number| is_tunnel(&tunnel_name(number))));
+        for other in ["eth0", "ip6tnl0", "mip6", "mip6-map", "mip6.", "mip6.x"] {
+            assert!(!is_tunnel(other), "{other}");
+        }
+    }
+}

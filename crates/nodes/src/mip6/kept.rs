@@ -1,0 +1,185 @@
+//! A home agent or a correspondent with its kernel state.
+
+use std::collections::VecDeque;
+use std::net::Ipv6Addr;
+
+use anyhow::{Context, Error, Result};
+use driver::raw::{Arrival, Departure};
+use driver::{Driver, Raw};
+use handover::BindingEvent;
+use machine::{Machine, Transmit};
+use mip6::headers::MOBILITY_HEADER;
+use mip6::{Agent, Correspondent, Headers, Ignored};
+use netlink::xfrm::{Direction, Extension, Policy, Report, Selector, State, Upper};
+use netlink::{Reports, Xfrm};
+use units::SimTime;
+
+use super::around::{arrived, departing};
+use crate::control::Controls;
+use crate::host::Host;
+
+/// MH Type of a Binding Update (RFC 6275 §6.1.7).
+const BINDING_UPDATE: u8 = 5;
+/// Priorities of policies: signalling first, everything last.
+pub(super) const OF_SIGNALLING: u32 = 1;
+pub(super) const OF_BINDINGS: u32 = 10;
+pub(super) const OF_THE_REST: u32 = 100;
+
+/// A party that has a binding cache.
+pub(super) trait Party: Machine<From = Headers, To = Headers, Ignored = Ignored> {
+    /// The kernel dropped a packet with a Home Address option for which there is no binding (RFC 6275
+    /// §9.3.1): a Binding Error says so.
+    fn dropped(&mut self, now: SimTime, packet: &Headers);
+}
+
+impl Party for Agent {
+    fn dropped(&mut self, now: SimTime, packet: &Headers) {
+        self.dropped_for_want_of_binding(now, packet);
+    }
+}
+
+impl Party for Correspondent {
+    fn dropped(&mut self, now: SimTime, packet: &Headers) {
+        self.dropped_for_want_of_binding(now, packet);
+    }
+}
+
+/// Changes the way of packets to and from mobile nodes.
+pub(super) trait Keeper<E> {
+    /// Does what an event of the machine asks for, and says what it is to a run.
+    fn keep(&mut self, event: E) -> Result<Option<BindingEvent>>;
+}
+
+/// A machine whose events change the kernel before its next message leaves.
+#[derive(Debug)]
+pub(super) struct Kept<M, K> {
+    machine: M,
+    keeper: K,
+    told: VecDeque<Result<BindingEvent>>,
+}
+
+impl<M, K> Kept<M, K>
+where
+    M: Party,
+    K: Keeper<M::Event>,
+{
+    pub(super) fn new(machine: M, keeper: K) -> Kept<M, K> {
+        Kept {
+            machine,
+            keeper,
+            told: VecDeque::new(),
+        }
+    }
+
+    fn keep(&mut self) {
+        while let Some(event) = self.machine.poll_event() {
+            self.told.extend(self.keeper.keep(event).transpose());
+        }
+    }
+
+    /// Runs it until its node is told to leave.
+    ///
+    /// # Errors
+    /// When a socket fails, or the kernel refuses a change.
+    pub(super) async fn run(self, host: Host, mut controls: Controls) -> Result<()> {
+        let mut driver = Driver::new(self, Raw::open(MOBILITY_HEADER)?)?;
+        let mut reports = Reports::open()?;
+        host.part_is_ready()?;
+        loop {
+            tokio::select! {
+                told = driver.next_event() => host.events.report(told??.into())?,
+                dropped = reports.next() => {
+                    let Report { source, care_of, destination } = dropped.context("xfrm")?;
+                    let packet = Headers::between(care_of, destination).from_home(source);
+                    driver.with(|kept, now| kept.machine.dropped(now, &packet));
+                }
+                () = controls.stopped() => return Ok(()),
+            }
+        }
+    }
+}
+
+impl<M, K> Machine for Kept<M, K>
+where
+    M: Party,
+    K: Keeper<M::Event>,
+{
+    type From = Arrival;
+    type To = Departure;
+    type Event = Result<BindingEvent>;
+    type Ignored = Error;
+
+    fn handle_datagram(
+        &mut self,
+        now: SimTime,
+        from: Arrival,
+        payload: &[u8],
+    ) -> Result<(), Error> {
+        let headers = arrived(&from, None)?;
+        let taken = self.machine.handle_datagram(now, headers, payload);
+        self.keep();
+        Ok(taken?)
+    }
+
+    fn handle_timeout(&mut self, now: SimTime) {
+        self.machine.handle_timeout(now);
+        self.keep();
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit<Departure>> {
+        let Transmit { to, payload } = self.machine.poll_transmit()?;
+        let to = departing(&to);
+        Some(Transmit { to, payload })
+    }
+
+    fn poll_timeout(&self) -> Option<SimTime> {
+        self.machine.poll_timeout()
+    }
+
+    fn poll_event(&mut self) -> Option<Result<BindingEvent>> {
+        self.told.pop_front()
+    }
+}
+
+/// Lets Binding Updates come in that have a Home Address option (RFC 6275 §9.3.1: without a binding only
+/// they may), and keeps what has its headers already from getting more.
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn let_updates_in(xfrm: &mut Xfrm) -> Result<()> {
+    xfrm.put_state(&State::any(Extension::HomeAddress))?;
+    xfrm.put_policy(&Policy {
+        direction: Direction::In,
+        selector: Selector::all(Upper::Mobility(Some(BINDING_UPDATE))),
+        extension: Some(Extension::HomeAddress),
+        priority: OF_SIGNALLING,
+    })?;
+    leave_signalling_alone(xfrm)
+}
+
+/// Mobility Headers leave with the headers that they are sent with.
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn leave_signalling_alone(xfrm: &mut Xfrm) -> Result<()> {
+    Ok(xfrm.put_policy(&Policy {
+        direction: Direction::Out,
+        selector: Selector::all(Upper::Mobility(None)),
+        extension: None,
+        priority: OF_SIGNALLING,
+    })?)
+}
+
+/// Packets between two addresses that have a header, or get one.
+pub(super) fn between(
+    direction: Direction,
+    (source, destination): (Ipv6Addr, Ipv6Addr),
+    extension: Extension,
+) -> Policy {
+    Policy {
+        direction,
+        selector: Selector::between(source, destination),
+        extension: Some(extension),
+        priority: OF_BINDINGS,
+    }
+}

@@ -1,0 +1,136 @@
+//! Nodes with home addresses move: through tunnels, by extension headers, below a mobility anchor point.
+//! One run for all three; tshark and the checksum of RFC 6275 judge.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use common::{Run, root, said};
+use serde_json::Value;
+
+/// One run for all tests of this file.
+static RUN: LazyLock<Run> =
+    LazyLock::new(|| Run::of(&root().join("tests/data/home-addresses.yaml"), &[]));
+
+/// One way on the backbone.
+const D: f64 = 0.010;
+
+/// The handovers of a node: there, and back.
+fn handovers(node: &str) -> [Value; 2] {
+    let result = RUN.result();
+    let handovers = result["handovers"].as_array().unwrap();
+    let of_node = |handover: &&Value| handover["node"] == node;
+    let found: Vec<&Value> = handovers.iter().filter(of_node).collect();
+    let [there, back] = found[..] else {
+        panic!("two handovers of {node}: {result:#}");
+    };
+    [there.clone(), back.clone()]
+}
+
+fn phase(handover: &Value, name: &str) -> f64 {
+    let seconds = handover["phases"][name].as_f64();
+    seconds.unwrap_or_else(|| panic!("no phase {name} in {handover:#}"))
+}
+
+#[test]
+fn each_protocol_takes_as_many_ways_as_its_closed_form_says() {
+    assert_eq!(RUN.output.status.code(), Some(0), "{}", said(&RUN.output));
+    for (node, ways, phases) in [
+        ("tunnel", 2.0, ["home_registration", "binding"].as_slice()),
+        (
+            "optimized",
+            6.0,
+            &[
+                "home_registration",
+                "return_routability",
+                "correspondent_registration",
+                "binding",
+            ],
+        ),
+        ("regional", 2.0, &["map_registration", "binding"]),
+    ] {
+        for handover in handovers(node) {
+            for name in phases {
+                assert!(phase(&handover, name) > 0.0);
+            }
+            let binding = phase(&handover, "binding");
+            let rest = binding - ways * D;
+            // What the emulated processors do beside the ways.
+            assert!((0.0..0.010).contains(&rest), "{node}: {binding} s");
+        }
+    }
+    for optimized in handovers("optimized") {
+        let tests = phase(&optimized, "return_routability");
+        assert!((4.0 * D..4.0 * D + 0.008).contains(&tests), "{tests} s");
+    }
+}
+
+/// The lines that tshark prints of `fields` for the packets of `filter`; of a field that is there several
+/// times the first (`f`) or the last one (`l`), which is that of the innermost header.
+fn tshark(capture: &Path, filter: &str, which: &str, fields: &[&str]) -> Vec<Vec<String>> {
+    let mut command = Command::new("tshark");
+    command
+        .arg("-r")
+        .arg(capture)
+        .args(["-Y", filter, "-T", "fields", "-E"])
+        .arg(format!("occurrence={which}"));
+    fields.iter().for_each(|field| {
+        command.args(["-e", field]);
+    });
+    let output = command
+        .output()
+        .expect("tshark; ./scripts/setup installs it");
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .collect()
+}
+
+fn captures() -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(RUN.path("captures")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn tshark_reads_every_mobility_header_without_an_error() {
+    let mut kinds = BTreeSet::new();
+    for capture in captures() {
+        let bad = "_ws.malformed || (mipv6 && _ws.expert.severity >= 6291456)";
+        let malformed = tshark(&capture, bad, "f", &["frame.number"]);
+        assert!(malformed.is_empty(), "{}: {malformed:?}", capture.display());
+        for row in tshark(&capture, "mipv6", "l", &["mip6.mhtype"]) {
+            kinds.insert(row[0].clone());
+        }
+    }
+    let all = ["1", "2", "3", "4", "5", "6"].map(str::to_owned);
+    assert_eq!(kinds, all.into(), "tests, updates, acknowledgements");
+}
+
+#[test]
+fn nothing_leaves_from_a_home_address_but_in_a_tunnel_or_with_its_option() {
+    for node in ["tunnel", "optimized", "regional"] {
+        let capture = RUN.path(&format!("captures/{node}.lowpan0.pcapng"));
+        let home = home_address(node);
+        let rows = tshark(&capture, "ipv6", "f", &["ipv6.src"]);
+        assert!(rows.len() > 200, "{node}: {} packets", rows.len());
+        let outermost = rows.iter().map(|row| row[0].parse::<Ipv6Addr>().unwrap());
+        assert_eq!(
+            outermost.filter(|source| *source == home).count(),
+            0,
+            "{node}"
+        );
+    }
+}
+
+fn home_address(node: &str) -> Ipv6Addr {
+    let plan = RUN.read("plan.yaml");
+    let of_node = plan.split(&format!("  {node}:\n")).nth(1).unwrap();
+    let line = of_node.lines().find(|line| line.contains("home_address:"));
+    let value = line.unwrap().split_once("home_address:").unwrap().1;
+    value.trim().trim_matches('"').parse().unwrap()
+}
