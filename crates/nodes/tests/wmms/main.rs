@@ -4,6 +4,7 @@
 //! 30 kills; `WPANLAB_KILLS=1000 cargo test --profile quick -p nodes --test wmms` for more. As many lives as
 //! `WPANLAB_LIVES` says, and a flood as `WPANLAB_FLOOD` says (`scripts/flood`).
 
+mod bad_disk;
 mod daemon;
 mod expiry;
 mod flood;
@@ -54,7 +55,7 @@ fn main() {
             Ok(())
         })
     };
-    let trials = vec![
+    let mut trials = vec![
         trial,
         in_a_directory(
             "answers_to_nobody_keep_nobody_waiting",
@@ -97,6 +98,12 @@ fn main() {
             unread::a_daemon_whose_events_nobody_reads_answers_all_the_same,
         ),
     ];
+    if bad_disk::is_wanted() {
+        trials.push(in_a_directory(
+            "a_disk_that_fails_or_delays_loses_no_acknowledged_binding",
+            bad_disk::a_disk_that_fails_or_delays_loses_no_acknowledged_binding,
+        ));
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
