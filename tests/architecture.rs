@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md's crate table is the dependency graph.
+//! ARCHITECTURE.md's crate table is the dependency graph, and docs/attacks.md names tests that there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -201,4 +201,35 @@ fn the_wall_clock_is_read_only_where_a_date_or_a_stamp_is_meant() {
     }
     let meant = WALL_CLOCK.map(|(file, _)| file.to_owned());
     assert_eq!(read, BTreeSet::from(meant));
+}
+
+/// Names of the functions in all Rust files below a directory.
+fn functions(directory: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            functions(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = |rest: &str| rest.split(['(', '<']).next().unwrap_or("").to_owned();
+            names.extend(text.split("fn ").skip(1).map(name));
+        }
+    }
+}
+
+#[test]
+fn every_attack_that_is_told_of_has_a_test() {
+    let mut names = BTreeSet::new();
+    functions(&root().join("crates"), &mut names);
+    let page = std::fs::read_to_string(root().join("docs/attacks.md")).unwrap();
+    let rows: Vec<&str> = (page.lines().filter(|line| line.starts_with("| ")))
+        .skip(2)
+        .collect();
+    assert!(rows.len() >= 15, "{} rows", rows.len());
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let named = quoted(tests);
+        assert!(!named.is_empty(), "no test: {row}");
+        assert!(named.is_subset(&names), "of {named:?} not all are there");
+    }
 }

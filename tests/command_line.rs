@@ -682,3 +682,27 @@ fn a_page_goes_where_the_user_says_also_into_a_device() {
         );
     }
 }
+
+/// Whoever starts daemons anew when they end reads their log, or not.
+#[test]
+fn a_daemon_that_cannot_go_on_ends_though_nobody_reads_why() {
+    let (reader, mut log) = std::io::pipe().unwrap();
+    // As much as a pipe holds (pipe(7)): one byte more would wait.
+    log.write_all(&[b'\n'; 1 << 16]).unwrap();
+    let mut command = wpanlab(&["node", "--plan", "nowhere.yaml", "wall"]);
+    command.stderr(log);
+    let mut child = command.spawn().unwrap();
+    let began = std::time::Instant::now();
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        if began.elapsed() > std::time::Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it waits for who reads");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    assert_eq!(ended.code(), Some(2));
+    drop(reader);
+}

@@ -537,4 +537,8 @@ impl Machine for Endpoint {
     fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
+
+    fn knows(&self, now: SimTime, from: &SocketAddrV6) -> bool {
+        self.has_proved(now, *from)
+    }
 }

@@ -576,4 +576,9 @@ impl Machine for Node {
         let of_client = || self.client.poll_event().map(Event::Client);
         self.events.pop_front().or_else(of_client)
     }
+
+    /// Its WMMS, and who has shown where it is.
+    fn knows(&self, now: SimTime, from: &SocketAddrV6) -> bool {
+        from.ip() == self.config.wmms.ip() || self.endpoint.knows(now, from)
+    }
 }

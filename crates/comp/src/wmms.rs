@@ -555,4 +555,9 @@ impl Machine for Wmms {
     fn poll_event(&mut self) -> Option<BindingEvent> {
         self.events.pop_front()
     }
+
+    /// Who said what is in the table, also before a restart, and who has shown where it is.
+    fn knows(&self, now: SimTime, from: &SocketAddrV6) -> bool {
+        self.mmt.knows(*from.ip()) || self.endpoint.knows(now, from)
+    }
 }

@@ -17,12 +17,21 @@ use tracing::{debug, warn};
 use units::SimTime;
 
 use crate::clock::now;
+use crate::intake::Intake;
 use crate::socket::{BATCH, Received, Socket};
 use crate::udp::Udp;
 
 /// Messages taken in at most before what they made the machine send goes out: a machine that
-/// writes to a disk before it answers does so once for all of them.
+/// writes to a disk before it answers does so once for all of them. If more wait then, they are sorted
+/// (`intake`).
 const GROUP: usize = 1024;
+
+/// Messages of strangers taken in at most while more come than the machine takes in, before the socket is
+/// emptied again: a receive buffer holds those of some milliseconds.
+const STRANGERS: usize = 64;
+
+/// Messages that are read from a socket at once at most, to be sorted.
+const DRAINED: usize = 8192;
 
 /// How often messages were ignored, for a log. A line for each would let any neighbour fill the
 /// disk.
@@ -33,8 +42,15 @@ impl Ignored {
     /// One more; how many there were if that is to be logged: of the first, the tenth, the
     /// hundredth, and so on.
     pub fn another(&mut self) -> Option<u64> {
-        self.0 += 1;
-        (self.0 == 10_u64.pow(self.0.ilog10())).then_some(self.0)
+        self.several(1)
+    }
+
+    /// So many more; how many there were if the first, the tenth, the hundredth, and so on is among
+    /// them.
+    pub fn several(&mut self, more: u64) -> Option<u64> {
+        let former = self.0.checked_ilog10();
+        self.0 = self.0.saturating_add(more);
+        (self.0.checked_ilog10() > former).then_some(self.0)
     }
 
     /// How many there were.
@@ -69,7 +85,11 @@ pub struct Driver<M: Machine, S: AsRawFd = Udp> {
     socket: AsyncFd<S>,
     /// The next messages to send; empty between two calls.
     unsent: VecDeque<Transmit<M::To>>,
+    /// What came in faster than the machine takes it in; empty but in a flood.
+    intake: Intake<M::From>,
     ignored: Ignored,
+    /// Messages for which the intake had no room.
+    passed_over: Ignored,
     /// Messages that were not sent.
     lost: Ignored,
     timer: Pin<Box<Sleep>>,
@@ -95,7 +115,9 @@ where
             // SAFETY: the descriptor is the socket's own; it is open and the same until both go.
             socket: unsafe { AsyncFd::register(socket) }?,
             unsent: VecDeque::new(),
+            intake: Intake::new(),
             ignored: Ignored::default(),
+            passed_over: Ignored::default(),
             lost: Ignored::default(),
             timer: Box::pin(sleep_until(Instant::now())),
             armed: None,
@@ -139,6 +161,9 @@ where
     /// # Errors
     /// As [`Driver::next_event`].
     pub fn take_in(&mut self) -> io::Result<()> {
+        if !self.intake.is_empty() {
+            return self.work_off();
+        }
         let mut taken = 0;
         while taken < GROUP {
             let (machine, ignored) = (&mut self.machine, &mut self.ignored);
@@ -156,11 +181,13 @@ where
     /// Forgets the messages that have arrived and were not taken in: they came over a link that
     /// was left.
     pub fn discard(&mut self) {
+        self.intake = Intake::new();
         let socket = self.socket.get_mut();
         while socket.receive(|_, _| {}).is_ok() {}
     }
 
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
+        let mut worked = false;
         loop {
             self.flush();
             if let Some(event) = self.machine.poll_event() {
@@ -174,6 +201,17 @@ where
                 if self.machine.poll_timeout().is_some_and(|due| due <= now) {
                     self.take_in()?;
                 }
+                continue;
+            }
+            if !self.intake.is_empty() {
+                if worked {
+                    // The owner is to see to everything else, too: a store that has written, a
+                    // command to stop.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                worked = true;
+                self.work_off()?;
                 continue;
             }
             match self.poll_receive(cx) {
@@ -251,7 +289,59 @@ where
                 Err(e) => return Err(e),
             }
         }
+        self.drain()
+    }
+
+    /// Sorts the messages that wait, [`DRAINED`] at most.
+    fn drain(&mut self) -> io::Result<()> {
+        let (machine, intake, now) = (&self.machine, &mut self.intake, now());
+        let mut drained = 0;
+        while drained < DRAINED {
+            let received = self.socket.get_mut().receive(|from, payload| {
+                let known = machine.knows(now, &from);
+                intake.put(known, S::source(&from), from, payload);
+            });
+            match received {
+                Ok(received) if received.more => drained += received.count,
+                Ok(_) => break,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if is_about_a_former_send(&e) => debug!("receive: {e}"),
+                Err(e) => return Err(e),
+            }
+        }
         Ok(())
+    }
+
+    /// Sorts the messages that wait and gives the machine those who are next, few of strangers.
+    fn work_off(&mut self) -> io::Result<()> {
+        self.drain()?;
+        let (now, mut strangers) = (now(), 0);
+        for _ in 0..GROUP {
+            if strangers == STRANGERS {
+                break;
+            }
+            let Some(next) = self.intake.take() else {
+                break;
+            };
+            strangers += usize::from(!next.known);
+            let (machine, ignored) = (&mut self.machine, &mut self.ignored);
+            hand_over(machine, ignored, now, next.from, &next.payload);
+        }
+        match self.intake.take_passed_over() {
+            0 => {}
+            more => self.pass_over(now, more),
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, now: SimTime, more: u64) {
+        self.machine.passed_over(now, more);
+        if let Some(times) = self.passed_over.several(more) {
+            warn!(
+                times,
+                "messages of strangers passed over: more come than are taken in"
+            );
+        }
     }
 
     /// Arms the one timer if the machine's deadline has changed, and waits for it.
@@ -287,12 +377,21 @@ where
     let mut arrived = None;
     socket.receive(|from, payload| {
         let arrived = *arrived.get_or_insert_with(now);
-        if let Err(reason) = machine.handle_datagram(arrived, from.clone(), payload)
-            && let Some(times) = ignored.another()
-        {
-            warn!(?from, %reason, times, "message ignored");
-        }
+        hand_over(machine, ignored, arrived, from, payload);
     })
+}
+
+fn hand_over<M>(machine: &mut M, ignored: &mut Ignored, at: SimTime, from: M::From, payload: &[u8])
+where
+    M: Machine,
+    M::From: Clone + Debug,
+    M::Ignored: Display,
+{
+    if let Err(reason) = machine.handle_datagram(at, from.clone(), payload)
+        && let Some(times) = ignored.another()
+    {
+        warn!(?from, %reason, times, "message ignored");
+    }
 }
 
 /// Whether a receive error reports what became of an earlier message (icmpv6(7), and what a
@@ -323,140 +422,4 @@ fn is_about_a_former_send(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::net::SocketAddrV6;
-
-    use super::*;
-
-    #[test]
-    fn a_million_ignored_messages_are_seven_lines_of_log() {
-        let mut ignored = Ignored::default();
-        let logged: Vec<u64> = (0..1_000_000).filter_map(|_| ignored.another()).collect();
-        assert_eq!(logged, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]);
-    }
-
-    /// Answers whatever comes with three datagrams to a port where nobody may listen.
-    #[derive(Debug, Default)]
-    struct Talker(VecDeque<Transmit>);
-
-    impl Machine for Talker {
-        type From = SocketAddrV6;
-        type To = SocketAddrV6;
-        type Event = Infallible;
-        type Ignored = Infallible;
-
-        fn handle_datagram(
-            &mut self,
-            _: SimTime,
-            to: SocketAddrV6,
-            payload: &[u8],
-        ) -> Result<(), Infallible> {
-            let payload = payload.to_vec();
-            self.0
-                .extend(std::iter::repeat_n(Transmit { to, payload }, 3));
-            Ok(())
-        }
-        fn handle_timeout(&mut self, _: SimTime) {}
-        fn poll_transmit(&mut self) -> Option<Transmit> {
-            self.0.pop_front()
-        }
-        fn poll_timeout(&self) -> Option<SimTime> {
-            None
-        }
-        fn poll_event(&mut self) -> Option<Infallible> {
-            None
-        }
-    }
-
-    /// A socket that the kernel allows nothing but what is scripted; `Ok` sends one message.
-    #[derive(Debug)]
-    struct Scripted {
-        socket: std::net::UdpSocket,
-        script: VecDeque<Result<usize, Errno>>,
-        admitted: bool,
-    }
-
-    impl AsRawFd for Scripted {
-        fn as_raw_fd(&self) -> std::os::fd::RawFd {
-            self.socket.as_raw_fd()
-        }
-    }
-
-    impl Socket for Scripted {
-        type From = SocketAddrV6;
-        type To = SocketAddrV6;
-
-        fn receive(&mut self, _: impl FnMut(SocketAddrV6, &[u8])) -> io::Result<Received> {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-
-        fn admits(&mut self, _: &SocketAddrV6) -> bool {
-            self.admitted
-        }
-
-        fn send(&mut self, _: &VecDeque<Transmit>) -> io::Result<usize> {
-            let next = self.script.pop_front().expect("a send that was foreseen");
-            next.map_err(io::Error::from)
-        }
-    }
-
-    /// Runs a driver until it has said what three datagrams it wants to send; returns how many were
-    /// lost and what of the script is left.
-    fn lost(script: &[Result<usize, Errno>], admitted: bool) -> (u64, usize) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let _inside = runtime.enter();
-        let socket = std::net::UdpSocket::bind("[::1]:0").unwrap();
-        let script = script.iter().copied().collect();
-        let socket = Scripted {
-            socket,
-            script,
-            admitted,
-        };
-        let mut driver = Driver::new(Talker::default(), socket).unwrap();
-        let from = "[::1]:9".parse().unwrap();
-        let heard = driver.with(|talker, now| talker.handle_datagram(now, from, b"?"));
-        heard.unwrap();
-        assert!(driver.unsent.is_empty(), "nothing waits");
-        (driver.lost.0, driver.socket().script.len())
-    }
-
-    #[test]
-    fn whatever_the_kernel_says_about_a_datagram_it_is_lost_and_the_next_one_is_sent() {
-        use Errno::{
-            EACCES, EADDRNOTAVAIL, EAGAIN, EMSGSIZE, ENETDOWN, ENETUNREACH, ENOBUFS, ENOMEM, EPERM,
-        };
-        let refusals = [
-            EACCES,
-            EADDRNOTAVAIL,
-            EAGAIN,
-            EMSGSIZE,
-            ENETDOWN,
-            ENETUNREACH,
-            ENOBUFS,
-            ENOMEM,
-            EPERM,
-        ];
-        for refusal in refusals {
-            assert_eq!(lost(&[Err(refusal), Ok(2)], true), (1, 0), "{refusal}");
-            let all = [Err(refusal); 3];
-            assert_eq!(lost(&all, true), (3, 0), "{refusal}");
-        }
-        assert_eq!(lost(&[Err(Errno::EINTR), Ok(3)], true), (0, 0));
-    }
-
-    #[test]
-    fn what_the_socket_does_not_admit_is_lost_without_a_system_call() {
-        assert_eq!(lost(&[], false), (3, 0));
-    }
-
-    #[test]
-    fn an_error_about_a_former_datagram_ends_nothing() {
-        let about = |errno: Errno| is_about_a_former_send(&errno.into());
-        assert!(about(Errno::EPERM) && about(Errno::EMSGSIZE) && about(Errno::EHOSTUNREACH));
-        assert!(!about(Errno::EBADF) && !about(Errno::ENOTSOCK));
-    }
-}
+mod tests;

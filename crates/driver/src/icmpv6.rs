@@ -118,6 +118,10 @@ impl Socket for Icmpv6 {
     type From = Origin;
     type To = Ipv6Addr;
 
+    fn source(from: &Origin) -> Ipv6Addr {
+        from.source
+    }
+
     fn receive(&mut self, mut take: impl FnMut(Origin, &[u8])) -> io::Result<Received> {
         let flags = MsgFlags::MSG_DONTWAIT;
         let slots = &mut self.slots;

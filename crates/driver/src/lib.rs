@@ -15,6 +15,7 @@
 //! | [`clock`] | [`now`] and [`stamp`], and deadlines as tokio has them |
 //! | [`outlet`] | [`Outlet`]: lines out, without waiting for who reads them |
 //! | `room` | who may fill a send buffer |
+//! | `intake` | who is heard first when more comes than is taken in |
 //! | `batch` | one system call receives many messages |
 
 mod batch;
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod driver;
 mod error;
 pub mod icmpv6;
+mod intake;
 pub mod outlet;
 pub mod packet;
 pub mod raw;

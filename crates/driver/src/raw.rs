@@ -114,6 +114,10 @@ impl Socket for Raw {
     type From = Arrival;
     type To = Departure;
 
+    fn source(from: &Arrival) -> Ipv6Addr {
+        from.source
+    }
+
     fn receive(&mut self, mut take: impl FnMut(Arrival, &[u8])) -> io::Result<Received> {
         let mut control = [0_u64; CONTROL_WORDS];
         let mut from = MaybeUninit::<libc::sockaddr_in6>::zeroed();

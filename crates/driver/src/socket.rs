@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::Ipv6Addr;
 use std::os::fd::AsRawFd;
 
 use machine::Transmit;
@@ -15,6 +16,9 @@ pub trait Socket: AsRawFd {
     type From;
     /// Where a message goes to.
     type To;
+
+    /// The address of who sent a message.
+    fn source(from: &Self::From) -> Ipv6Addr;
 
     /// Gives `take` what one system call receives.
     ///

@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Instant;
 
 use machine::Transmit;
-use nix::sys::socket::sockopt::{SndBuf, SndBufForce};
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce, SndBuf, SndBufForce};
 use nix::sys::socket::{
     MsgFlags, MultiHeaders, SockaddrIn6, getsockopt, sendmmsg, sendto, setsockopt,
 };
-use socket2::{Domain, Protocol, SockRef, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Type};
 
 use crate::batch::Slots;
 use crate::error::OpenError;
@@ -29,6 +29,40 @@ const SLOT_BYTES: usize = (1 << 16) + 192;
 /// short one, of twice this. As many as 1,024 neighbours, which Linux has at most (`gc_thresh3`), can
 /// have wait at 8 datagrams each, and a quarter more.
 const SEND_BUFFER: usize = 4 << 20;
+
+/// Bytes of datagrams that may wait to be received, as the kernel counts them, of twice this: some ten thousand
+/// short ones, a tenth of a second of a flood of 10^5 a second. They take memory only while they wait.
+pub const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Lets everything through but IPv4 that the link took for a broadcast, and IPv6 under an IPv4-mapped source
+/// (`linux/filter.h`; RFC 791 §3.1, RFC 8200 §3). A packet that has no such fields does not come through.
+const FILTER: [SockFilter; 13] = {
+    const LOAD_BYTE: u16 = 0x30;
+    const LOAD_WORD: u16 = 0x20;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const NETWORK_HEADER: u32 = 0xfff0_0000;
+    const SOURCE: u32 = NETWORK_HEADER + 8;
+    const PACKET_TYPE: u32 = 0xffff_f004;
+    const PACKET_BROADCAST: u32 = 1;
+    const VERSION_4: u32 = 0x40;
+    [
+        SockFilter::new(LOAD_BYTE, 0, 0, NETWORK_HEADER),
+        SockFilter::new(AND, 0, 0, 0xf0),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 2, VERSION_4),
+        SockFilter::new(LOAD_BYTE, 0, 0, PACKET_TYPE),
+        SockFilter::new(JUMP_IF_EQUAL, 7, 6, PACKET_BROADCAST),
+        SockFilter::new(LOAD_WORD, 0, 0, SOURCE),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 4, 0),
+        SockFilter::new(LOAD_WORD, 0, 0, SOURCE + 4),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 2, 0),
+        SockFilter::new(LOAD_WORD, 0, 0, SOURCE + 8),
+        SockFilter::new(JUMP_IF_EQUAL, 1, 0, 0xffff),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
+};
 
 nix::ioctl_read_bad!(
     /// Bytes in the send buffer (udp(7), SIOCOUTQ).
@@ -90,9 +124,11 @@ impl Udp {
     pub fn from_socket(socket: std::net::UdpSocket) -> io::Result<Udp> {
         socket.set_nonblocking(true)?;
         SockRef::from(&socket).set_multicast_all_v6(false)?;
-        // Without CAP_NET_ADMIN it is as much as `net.core.wmem_max` allows.
+        // Without CAP_NET_ADMIN it is as much as `net.core.wmem_max` and `rmem_max` allow.
         setsockopt(&socket, SndBufForce, &SEND_BUFFER)
             .or_else(|_| setsockopt(&socket, SndBuf, &SEND_BUFFER))?;
+        setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER)
+            .or_else(|_| setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER))?;
         Ok(Udp {
             send_buffer: getsockopt(&socket, SndBuf)?,
             room: Room::default(),
@@ -100,6 +136,19 @@ impl Udp {
             slots: Slots::new(BATCH, SLOT_BYTES, None),
             offered: FEW,
         })
+    }
+
+    /// The same socket, among strangers: it takes no IPv4 broadcast, and no IPv6 packet under an IPv4-mapped source.
+    ///
+    /// Whoever forges a source would have all hosts of a link answer there at once; what is for all
+    /// a server is to have joined (RFC 7252 §8), and nobody joins this one. And a socket that takes IPv4, too, cannot
+    /// tell `::ffff:127.0.0.1` in an IPv6 header, which any link lets through, from its own host.
+    ///
+    /// # Errors
+    /// When the kernel takes no filter.
+    pub fn among_strangers(self) -> io::Result<Udp> {
+        SockRef::from(&self.socket).attach_filter(&FILTER)?;
+        Ok(self)
     }
 
     /// The socket itself, for its options.
@@ -130,6 +179,10 @@ impl AsRawFd for Udp {
 impl Socket for Udp {
     type From = SocketAddrV6;
     type To = SocketAddrV6;
+
+    fn source(from: &SocketAddrV6) -> Ipv6Addr {
+        *from.ip()
+    }
 
     /// At most a batch of datagrams, and twice as many as the last time.
     fn receive(&mut self, mut take: impl FnMut(SocketAddrV6, &[u8])) -> io::Result<Received> {

@@ -115,4 +115,15 @@ pub trait Machine {
 
     /// The next event for the owner.
     fn poll_event(&mut self) -> Option<Self::Event>;
+
+    /// Whether it knows who sends from there, and would rather hear them than a stranger when more
+    /// comes than it can take in. Asked of each message then, so it is to cost little; if a machine does not say
+    /// otherwise, it knows everybody alike.
+    fn knows(&self, _now: SimTime, _from: &Self::From) -> bool {
+        true
+    }
+
+    /// So many messages were not given to it, because more came than it could take in: for what it
+    /// tells its owner.
+    fn passed_over(&mut self, _now: SimTime, _messages: u64) {}
 }

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use daemon::{Daemon, SERVER};
 use load::{Ask, Load, p_addr, t_addr};
 use netlink::{Links, Namespace, sysctl};
+use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
-use socket2::SockRef;
 
 const PEERS: usize = 16;
 /// Requests that a peer has in flight.
@@ -96,7 +96,7 @@ fn make_room(server: &Child) -> std::io::Result<()> {
         let number = path.file_name().and_then(|n| n.to_str()?.parse().ok());
         let number = number.expect("a descriptor's number");
         let socket = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty())?;
-        SockRef::from(&socket).set_recv_buffer_size(nodes::comp::wmms::RECEIVE_BUFFER)?;
+        setsockopt(&socket, RcvBufForce, &driver::udp::RECEIVE_BUFFER)?;
     }
     Ok(())
 }

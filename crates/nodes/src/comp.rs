@@ -35,7 +35,7 @@ impl Comp {
         let node = Node::new(config(endpoint, plan), host.protocol_rng("coap"));
         Ok(Comp {
             p_addr: plan.p_addr,
-            coap: Driver::new(node, Udp::bind(endpoint.at)?)?,
+            coap: Driver::new(node, host.socket(Udp::bind(endpoint.at)?)?)?,
         })
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn run(host: Host, mut controls: Controls, plan: Dhcpv6ServerPl
         rapid_commit: plan.rapid_commit,
         ..Config::new(duid, plan.pools.iter().map(pool).collect())
     })?;
-    let mut server = Driver::new(server, Udp::open(SERVER_PORT, None)?)?;
+    let mut server = Driver::new(server, host.socket(Udp::open(SERVER_PORT, None)?)?)?;
     host.part_is_ready()?;
     // Anybody can cause each of them by a datagram.
     let (mut exhausted, mut refused) = (Ignored::default(), Ignored::default());

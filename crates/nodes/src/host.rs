@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use driver::Udp;
 use rundir::EventKind;
 use units::Seed;
 
@@ -74,6 +75,17 @@ impl Host {
     /// Whether the daemon is not part of a run: there are strangers.
     pub(crate) fn is_alone(&self) -> bool {
         self.entropy.is_some()
+    }
+
+    /// A socket of the daemon's, among strangers if there are any: in a run there are none.
+    ///
+    /// # Errors
+    /// As [`Udp::among_strangers`].
+    pub(crate) fn socket(&self, socket: Udp) -> Result<Udp> {
+        match self.is_alone() {
+            true => socket.among_strangers().context("filter of a socket"),
+            false => Ok(socket),
+        }
     }
 
     /// A part is ready: to be said once by each. The node is when the last one is.

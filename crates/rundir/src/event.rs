@@ -104,6 +104,12 @@ pub enum EventKind {
         /// How many.
         events: u64,
     },
+    /// More datagrams came than the daemon takes in, or than its store could keep up with: so many were not looked
+    /// at. Those of nodes that it knows come first.
+    PassedOver {
+        /// How many since the last such event.
+        datagrams: u64,
+    },
     /// A program of the user's ended.
     ProgramExited {
         /// Its exit status; 128 and the signal's number if it was killed.

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddrV6;
+use std::time::Duration;
 
 use comp::wmms::Wmms;
 use handover::BindingEvent;
-use machine::{Machine, Transmit};
+use machine::{Allowance, Machine, Transmit};
 use units::SimTime;
 
 use crate::Store;
@@ -20,11 +21,20 @@ pub enum Event<G> {
     /// [`Durable::written`]. If that fails, the owner ends the WMMS: what it promises would be
     /// lost with it.
     Write(G),
+    /// More came than could be taken in: so many datagrams since the last such event.
+    PassedOver(u64),
 }
 
 /// Datagrams that wait for the store at most. A WMMS whose store has come to a stop takes in nothing
 /// more then, and goes on when it is written again; who asked asks again.
 pub const MAX_HELD: usize = 1 << 16;
+
+/// Of these, what answers to strangers may have made of it when theirs are no longer taken in.
+const MAX_HELD_FOR_STRANGERS: usize = MAX_HELD / 2;
+
+/// How often it is told that datagrams were passed over: so often at once, and once more in this time.
+const TOLD_AT_ONCE: u64 = 4;
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Changes for which nobody waits that are written all the same. Of a million lifetimes that end at
 /// once, whoever asks next would otherwise wait for all of them.
@@ -47,6 +57,10 @@ pub struct Durable<S: Store> {
     written: u64,
     /// Datagrams that were not taken in.
     passed_over: u64,
+    /// How many of them nobody was told of, how often it may be told, and what is to be told.
+    untold: u64,
+    telling: Allowance,
+    told: Option<u64>,
 }
 
 impl<S: Store> Durable<S> {
@@ -59,6 +73,9 @@ impl<S: Store> Durable<S> {
             taken: 0,
             written: 0,
             passed_over: 0,
+            untold: 0,
+            telling: Allowance::new(SimTime::ZERO, TOLD_AT_ONCE, TOLD_EVERY),
+            told: None,
         }
     }
 
@@ -67,7 +84,8 @@ impl<S: Store> Durable<S> {
         &self.wmms
     }
 
-    /// How many datagrams were not taken in because [`MAX_HELD`] waited for the store.
+    /// How many datagrams were not taken in, because [`MAX_HELD`] waited for the store or more came than
+    /// is taken in.
     pub fn passed_over(&self) -> u64 {
         self.passed_over
     }
@@ -89,6 +107,13 @@ impl<S: Store> Durable<S> {
     pub fn take_rest(&mut self) -> Option<S::Group> {
         self.hold_back();
         self.wmms.has_changes().then(|| self.take_group())
+    }
+
+    /// Has it told that datagrams were passed over, if it may be told.
+    fn tell(&mut self, now: SimTime) {
+        if self.told.is_none() && self.telling.take(now) {
+            self.told = Some(std::mem::take(&mut self.untold));
+        }
     }
 
     fn take_group(&mut self) -> S::Group {
@@ -125,9 +150,13 @@ impl<S: Store> Machine for Durable<S> {
         from: SocketAddrV6,
         payload: &[u8],
     ) -> Result<(), Infallible> {
-        if self.held.len() >= MAX_HELD {
-            self.passed_over += 1;
+        let held = self.held.len();
+        if held >= MAX_HELD || held >= MAX_HELD_FOR_STRANGERS && !self.knows(now, &from) {
+            self.passed_over(now, 1);
             return Ok(());
+        }
+        if self.untold > 0 {
+            self.tell(now);
         }
         self.wmms.handle_datagram(now, from, payload)
     }
@@ -153,7 +182,20 @@ impl<S: Store> Machine for Durable<S> {
     fn poll_event(&mut self) -> Option<Event<S::Group>> {
         match self.poll_group() {
             Some(group) => Some(Event::Write(group)),
-            None => self.wmms.poll_event().map(Event::Wmms),
+            None => match self.told.take() {
+                Some(datagrams) => Some(Event::PassedOver(datagrams)),
+                None => self.wmms.poll_event().map(Event::Wmms),
+            },
         }
+    }
+
+    fn knows(&self, now: SimTime, from: &SocketAddrV6) -> bool {
+        self.wmms.knows(now, from)
+    }
+
+    fn passed_over(&mut self, now: SimTime, datagrams: u64) {
+        self.passed_over += datagrams;
+        self.untold += datagrams;
+        self.tell(now);
     }
 }

@@ -124,15 +124,19 @@ fn unread_code(error: &ReadError) -> u8 {
 
 /// Tells the caller of an error; gives its exit code.
 pub fn tell(error: &Error, json: bool) -> u8 {
-    let code = code(error);
+    errln!("{}", words(error, json));
+    code(error)
+}
+
+/// What the caller is told of an error.
+pub fn words(error: &Error, json: bool) -> String {
     if json {
-        errln!("{}", object(error, code));
-    } else if let Some(diagnostics) = error.downcast_ref::<Diagnostics>() {
-        errln!("{diagnostics}");
-    } else {
-        errln!("wpanlab: {}", text(error));
+        return object(error, code(error)).to_string();
     }
-    code
+    match error.downcast_ref::<Diagnostics>() {
+        Some(diagnostics) => diagnostics.to_string(),
+        None => format!("wpanlab: {}", text(error)),
+    }
 }
 
 /// An error in a line; what an error says of its own cause is not said again.

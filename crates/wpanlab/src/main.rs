@@ -107,8 +107,20 @@ fn main() -> ExitCode {
     ExitCode::from(match ended {
         Ok(_) if output::is_unwritten() => failure::RUN_FAILED,
         Ok(outcome) => outcome.code(),
+        Err(error) if of_daemon => {
+            last_words(&failure::words(&error, json));
+            failure::code(&error)
+        }
         Err(error) => failure::tell(&error, json),
     })
+}
+
+/// Says why a daemon ends, without waiting for who reads it: it is to be started again.
+fn last_words(text: &str) {
+    // Where nobody can be told nobody is.
+    if let Ok(mut outlet) = outlet() {
+        let _ = outlet.write_lines(format!("{text}\n").as_bytes());
+    }
 }
 
 /// One thread: children are told to die with the thread that started them, and a runtime's
@@ -123,6 +135,12 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 /// Bytes of its log that a daemon keeps back while nobody reads it.
 const LOG_BYTES: usize = 1 << 16;
 
+/// Standard error, whose reader nobody waits for.
+fn outlet() -> std::io::Result<driver::Outlet> {
+    let lost = |lines| format!("{lines} lines of the log lost: nobody read them\n").into_bytes();
+    driver::Outlet::open(std::io::stderr().as_fd(), LOG_BYTES, lost)
+}
+
 /// A daemon's log keeps nobody waiting, whoever reads it.
 fn init_logging(verbose: u8, of_daemon: bool) {
     use tracing_subscriber::EnvFilter;
@@ -133,9 +151,7 @@ fn init_logging(verbose: u8, of_daemon: bool) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("WPANLAB_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let lost = |lines| format!("{lines} lines of the log lost: nobody read them\n").into_bytes();
-    let outlet = || driver::Outlet::open(std::io::stderr().as_fd(), LOG_BYTES, lost).ok();
-    let writer = match of_daemon.then(outlet).flatten() {
+    let writer = match of_daemon.then(outlet).and_then(Result::ok) {
         Some(outlet) => BoxMakeWriter::new(Mutex::new(outlet)),
         None => BoxMakeWriter::new(std::io::stderr),
     };

@@ -1,6 +1,6 @@
 //! The mobility server: [`::comp::wmms`] on a socket, its table on disk.
 
-use std::net::{Ipv6Addr, UdpSocket};
+use std::net::Ipv6Addr;
 
 use ::comp::Limits;
 use ::comp::mmt::Mmt;
@@ -8,7 +8,7 @@ use ::comp::wmms::{Config, Wmms};
 use anyhow::{Context, Result};
 use coap::message::PORT;
 use driver::{Driver, Udp};
-use socket2::SockRef;
+use rundir::EventKind;
 use topology::kind::comp::wmms::{WmmsLimitsPlan, WmmsPlan};
 use topology::plan::CoapPlan;
 use wmms_store::{Durable, Journal, Store};
@@ -19,9 +19,6 @@ use super::writer::WriterThread;
 use crate::control::Controls;
 use crate::endpoint::params;
 use crate::host::{Host, now};
-
-/// Room for the datagrams that arrive while the store writes, as the kernel counts it.
-pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 pub(crate) async fn run(
     mut host: Host,
@@ -51,8 +48,7 @@ pub(crate) async fn run(
     };
     let mut wmms = Wmms::new(config, host.protocol_rng("coap")).at(address);
     wmms.restore(now(), mmt);
-    let socket = Udp::open(PORT, None)?;
-    make_room(socket.get_ref())?;
+    let socket = host.socket(Udp::open(PORT, None)?)?;
     let (patience, stop) = patience(path);
     store.have_patience(patience);
     store.write_unix_time(driver::was_set_ahead_ns);
@@ -78,6 +74,9 @@ pub(crate) async fn run(
                     match event {
                         wmms_store::Event::Wmms(event) => host.events.queue(event.into())?,
                         wmms_store::Event::Write(group) => writer.write(group)?,
+                        wmms_store::Event::PassedOver(datagrams) => {
+                            host.events.queue(EventKind::PassedOver { datagrams })?;
+                        }
                     }
                     next = coap.ready_event();
                 }
@@ -96,7 +95,7 @@ pub(crate) async fn run(
     }
     match coap.machine().passed_over() {
         0 => {}
-        times => tracing::warn!(times, "datagrams passed over: the store was not written"),
+        times => tracing::warn!(times, "datagrams passed over: more came than were taken in"),
     }
     Ok(())
 }
@@ -109,12 +108,4 @@ fn limits(plan: &WmmsLimitsPlan) -> Limits {
         discoveries_per_source: plan.discoveries_per_source,
         holds_per_source: plan.holds_per_source,
     }
-}
-
-/// The kernel gives as much as `net.core.rmem_max` allows; with less room more datagrams are lost
-/// under load, and sent again.
-fn make_room(socket: &UdpSocket) -> Result<()> {
-    SockRef::from(socket)
-        .set_recv_buffer_size(RECEIVE_BUFFER)
-        .context("receive buffer of the CoAP socket")
 }

@@ -27,7 +27,7 @@ impl PlainEndpoint {
         };
         let coap = coap::Endpoint::new(params, service::KNOWN_CRITICAL, host.protocol_rng("coap"));
         Ok(PlainEndpoint {
-            coap: Driver::new(coap, Udp::bind(endpoint.at)?)?,
+            coap: Driver::new(coap, host.socket(Udp::bind(endpoint.at)?)?)?,
         })
     }
 

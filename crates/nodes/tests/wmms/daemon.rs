@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use netlink::{Links, Namespace};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The daemon's address.
 pub const SERVER: &str = "[::1]:5683";
@@ -152,21 +153,31 @@ impl Daemon {
 
     /// Starts the daemon of `node`, its events in a file.
     pub fn of(node: &str, directory: &Path) -> Daemon {
-        let events = File::create(directory.join("events")).expect("create a file for events");
-        Daemon::spawn(node, directory, events.into())
+        Daemon::in_file(node, directory, directory)
+    }
+
+    /// Starts the WMMS with its store in `directory`, and its log and events in `said`.
+    #[allow(dead_code, reason = "the test's")]
+    pub fn saying_elsewhere(directory: &Path, said: &Path) -> Daemon {
+        Daemon::in_file("wmms", directory, said)
+    }
+
+    fn in_file(node: &str, directory: &Path, said: &Path) -> Daemon {
+        let events = File::create(said.join("events")).expect("create a file for events");
+        Daemon::spawn(node, directory, said, events.into())
     }
 
     /// Starts the WMMS with its events in a pipe.
     #[allow(dead_code, reason = "the test's")]
     pub fn start_unread(directory: &Path) -> (Daemon, ChildStdout) {
-        let mut daemon = Daemon::spawn("wmms", directory, Stdio::piped());
+        let mut daemon = Daemon::spawn("wmms", directory, directory, Stdio::piped());
         let events = daemon.child.stdout.take().expect("it is piped");
         (daemon, events)
     }
 
     /// This program again, see [`be_daemon`], or the `wpanlab` that `WPANLAB_PROGRAM` names.
-    fn spawn(node: &str, directory: &Path, events: Stdio) -> Daemon {
-        let log = directory.join("log");
+    fn spawn(node: &str, directory: &Path, said: &Path, events: Stdio) -> Daemon {
+        let log = said.join("log");
         let mut command = match std::env::var_os("WPANLAB_PROGRAM") {
             None => {
                 let mut own = Command::new(std::env::current_exe().expect("this program"));
@@ -189,7 +200,7 @@ impl Daemon {
             .stderr(File::create(&log).expect("create the log"))
             .spawn()
             .expect("start the daemon");
-        let events = directory.join("events");
+        let events = said.join("events");
         Daemon { child, log, events }
     }
 
@@ -205,6 +216,22 @@ impl Daemon {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             panic!("the daemon ended with {status}: {log}");
         }
+    }
+
+    /// Has it stand still until [`Daemon::go_on`].
+    #[allow(dead_code, reason = "the test's")]
+    pub fn stand_still(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has it go on.
+    #[allow(dead_code, reason = "the test's")]
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
     }
 
     /// kill -9.

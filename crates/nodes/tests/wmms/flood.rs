@@ -24,13 +24,13 @@ use crate::load::{Ask, Load, option, p_addr, t_addr};
 use crate::strangers::{Beside, WMMS};
 
 /// Nodes of the WMMS, each with one update on its way.
-const NODES: usize = 16;
+pub const NODES: usize = 16;
 /// Datagrams of the flood in one system call.
 const BATCH: usize = 64;
 /// The share of the sources that has one network (/64); each of the others has one of its own.
 const CROWDED: u32 = 2;
 /// The networks of the flood (/32).
-const FLOOD: u128 = 0x2001_0db9 << 96;
+pub const FLOOD: u128 = 0x2001_0db9 << 96;
 /// What the daemon may have more in memory after the cheap flood than before: a table's share and the
 /// history of exchanges.
 const MEMORY: u64 = 64 << 20;
@@ -75,20 +75,22 @@ impl Flood {
 
 /// What the WMMS's nodes notice in a while.
 #[derive(Debug, Default)]
-struct Noticed {
+pub struct Noticed {
     /// From the first copy of an update to its answer.
     waits: Vec<Duration>,
     seconds: f64,
 }
 
 impl Noticed {
+    pub const HEADING: &str = "16 nodes  updates/s    p50 ms    p99 ms    max ms";
+
     fn wait(&self, share: f64) -> Duration {
         let last = self.waits.len().saturating_sub(1);
         let place = (last as f64 * share) as usize;
         self.waits.get(place).copied().unwrap_or_default()
     }
 
-    fn line(&self, when: &str) -> String {
+    pub fn line(&self, when: &str) -> String {
         let ms = |share| self.wait(share).as_secs_f64() * 1e3;
         format!(
             "{when:<8} {:>10.0} {:>9.2} {:>9.2} {:>9.2}",
@@ -101,14 +103,14 @@ impl Noticed {
 }
 
 /// The nodes, on the WMMS's own host.
-struct Nodes {
+pub struct Nodes {
     load: Load,
     began: Vec<Instant>,
     updates: u64,
 }
 
 impl Nodes {
-    fn new(beside: &Beside) -> Nodes {
+    pub fn new(beside: &Beside) -> Nodes {
         let any: SocketAddr = "[::1]:0".parse().expect("an address");
         let server = SERVER.parse().expect("an address");
         let load = || Load::new(any, server, NODES, 1);
@@ -133,7 +135,7 @@ impl Nodes {
     }
 
     /// Each node updates again as soon as it is answered, until `enough`.
-    fn go_on(&mut self, enough: impl Fn() -> bool) -> Noticed {
+    pub fn go_on(&mut self, enough: impl Fn() -> bool) -> Noticed {
         let began = Instant::now();
         let mut looked = began;
         let mut waits = Vec::new();
@@ -163,7 +165,7 @@ impl Nodes {
 
 impl Nodes {
     /// The WMMS has of each node what that has said itself, whatever others said.
-    fn are_where_they_say(&mut self) {
+    pub fn are_where_they_say(&mut self) {
         self.load.give_up();
         for slot in 0..NODES {
             self.load.send(slot, Ask::Discover(p_addr(slot as u64)));
@@ -199,8 +201,19 @@ fn crossed(there: &Namespace) -> [u64; 4] {
     [numbers[0], numbers[8], numbers[1], numbers[9]]
 }
 
+/// Datagrams that found no room in a receive buffer of the WMMS's host (`drops`).
+fn dropped(there: &Namespace) -> u64 {
+    let read = || fs::read_to_string("/proc/thread-self/net/udp6");
+    let text = there.run(read).expect("its namespace").expect("sockets");
+    let drops = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().last());
+    drops.map(|n| n.parse::<u64>().expect("a number")).sum()
+}
+
 /// Sends datagrams under sources that are not this host's.
-struct Flooder {
+pub struct Flooder {
     socket: Socket,
     rng: Rng,
     /// One of each source, made before the flood; another Message ID each time.
@@ -211,11 +224,9 @@ struct Flooder {
 }
 
 impl Flooder {
-    fn new(sources: u32) -> Flooder {
-        // IPPROTO_RAW: the IPv6 header is ours (raw(7)).
-        let raw = Protocol::from(nix::libc::IPPROTO_RAW);
+    pub fn new(sources: u32) -> Flooder {
         let mut flooder = Flooder {
-            socket: Socket::new(Domain::IPV6, Type::RAW, Some(raw)).expect("a raw socket"),
+            socket: raw_socket(),
             rng: Seed(9).rng(&["flood"]),
             packets: Vec::new(),
             sent: 0,
@@ -252,32 +263,58 @@ impl Flooder {
 
     /// Sends at the wanted rate, as far as this host can.
     fn run(&mut self, flood: Flood) {
-        let to: SockaddrIn6 = format!("[{WMMS}]:0").parse().expect("an address");
         let began = Instant::now();
         let end = Duration::from_secs_f64(flood.seconds);
         let mut headers = MultiHeaders::preallocate(BATCH, None);
         while began.elapsed() < end {
             let due = (began.elapsed().as_secs_f64() * f64::from(flood.rate)) as u64;
-            if self.sent >= due {
-                thread::sleep(Duration::from_micros(200));
-                continue;
+            match self.sent < due {
+                true => self.send_batch(&mut headers),
+                false => thread::sleep(Duration::from_micros(200)),
             }
-            let first = (self.sent % self.packets.len() as u64) as usize;
-            let last = (first + BATCH).min(self.packets.len());
-            self.packets[first..last]
-                .iter_mut()
-                .for_each(|packet| number_anew(packet));
-            let batch = self.packets[first..last].iter();
-            let slices: Vec<_> = batch.map(|packet| [IoSlice::new(packet)]).collect();
-            self.sent += slices.len() as u64;
-            let addresses = vec![Some(to); slices.len()];
-            let flags = MsgFlags::MSG_DONTWAIT;
-            // What finds no room is lost.
-            let fd = self.socket.as_raw_fd();
-            let sent = sendmmsg(fd, &mut headers, &slices, addresses, [], flags);
-            self.accepted += sent.map_or(0, |sent| sent.count() as u64);
         }
     }
+
+    /// Sends one datagram of each source.
+    pub fn send_all(&mut self) {
+        let mut headers = MultiHeaders::preallocate(BATCH, None);
+        while self.sent < self.packets.len() as u64 {
+            self.send_batch(&mut headers);
+        }
+    }
+
+    fn send_batch(&mut self, headers: &mut MultiHeaders<SockaddrIn6>) {
+        let to: SockaddrIn6 = format!("[{WMMS}]:0").parse().expect("an address");
+        let first = (self.sent % self.packets.len() as u64) as usize;
+        let last = (first + BATCH).min(self.packets.len());
+        self.packets[first..last]
+            .iter_mut()
+            .for_each(|packet| number_anew(packet));
+        let batch = self.packets[first..last].iter();
+        let slices: Vec<_> = batch.map(|packet| [IoSlice::new(packet)]).collect();
+        self.sent += slices.len() as u64;
+        let addresses = vec![Some(to); slices.len()];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        // What finds no room is lost.
+        let fd = self.socket.as_raw_fd();
+        let sent = sendmmsg(fd, headers, &slices, addresses, [], flags);
+        self.accepted += sent.map_or(0, |sent| sent.count() as u64);
+    }
+}
+
+/// One that sends what has an IPv6 header already.
+fn raw_socket() -> Socket {
+    // IPPROTO_RAW: the header is ours (raw(7)).
+    let raw = Protocol::from(nix::libc::IPPROTO_RAW);
+    Socket::new(Domain::IPV6, Type::RAW, Some(raw)).expect("a raw socket")
+}
+
+/// Sends one message to the WMMS under any source.
+pub fn forge(from: Ipv6Addr, message: &[u8]) {
+    let to: Ipv6Addr = WMMS.parse().expect("an address");
+    let packet = packet(from, to, message);
+    let to = std::net::SocketAddrV6::new(to, 0, 0, 0);
+    raw_socket().send_to(&packet, &to.into()).expect("send");
 }
 
 /// Source `n` of the flood.
@@ -369,7 +406,7 @@ pub fn a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind(state:
         .map(|(now, then)| now - then)
         .collect();
     println!("{} datagrams sent, {flood:?}", sent);
-    println!("{NODES} nodes  updates/s    p50 ms    p99 ms    max ms");
+    println!("{}", Noticed::HEADING);
     for (when, noticed) in [("before", &before), ("during", &during), ("after", &after)] {
         println!("{}", noticed.line(when));
     }
@@ -380,6 +417,10 @@ pub fn a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind(state:
         crossed[3],
         crossed[1],
         crossed[1] as f64 / crossed[0] as f64
+    );
+    println!(
+        "{} datagrams found the receive buffer full",
+        dropped(&beside.there)
     );
     println!(
         "memory {memory} bytes and {grown} more; log {} bytes, events {} bytes",

@@ -23,6 +23,8 @@ const LONGEST: usize = 2048;
 pub enum Ask {
     /// POST, P_Addr, T_Addr, Lifetime 65535.
     Register(Ipv6Addr, Ipv6Addr),
+    /// The same with another Lifetime, seconds.
+    RegisterFor(Ipv6Addr, Ipv6Addr, u16),
     /// PUT, P_Addr, T_Addr, Lifetime 65535, H_Flag 0.
     Bind(Ipv6Addr, Ipv6Addr),
     /// DELETE, P_Addr.
@@ -66,7 +68,7 @@ impl Ask {
         let [high, low] = message_id.to_be_bytes();
         let code = match self {
             Ask::Discover(_) => 1,
-            Ask::Register(..) => 2,
+            Ask::Register(..) | Ask::RegisterFor(..) => 2,
             Ask::Bind(..) | Ask::PutExample(_) => 3,
             Ask::Deregister(_) => 4,
         };
@@ -83,7 +85,7 @@ impl Ask {
             }
             Ask::Discover(p) => (&[], p, None),
             Ask::Bind(p, t) => (&[1], p, Some(t)),
-            Ask::Register(p, t) => (&[2], p, Some(t)),
+            Ask::Register(p, t) | Ask::RegisterFor(p, t, _) => (&[2], p, Some(t)),
             Ask::Deregister(p) => (&[3], p, None),
         };
         option(11, b"comp");
@@ -91,7 +93,13 @@ impl Ask {
         option(2049, &p_addr.octets());
         if let Some(t_addr) = t_addr {
             option(2050, &t_addr.octets());
-            option(2051, &[0xff, 0xff]);
+            let lifetime = match self {
+                Ask::RegisterFor(_, _, lifetime) => lifetime,
+                _ => u16::MAX,
+            };
+            let lifetime = lifetime.to_be_bytes();
+            let leading = lifetime.iter().take_while(|byte| **byte == 0).count();
+            option(2051, &lifetime[leading..]);
         }
         if matches!(self, Ask::Bind(..)) {
             option(2053, &[]);

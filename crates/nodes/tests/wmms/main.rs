@@ -5,8 +5,10 @@
 //! `WPANLAB_LIVES` says, and a flood as `WPANLAB_FLOOD` says (`scripts/flood`).
 
 mod daemon;
+mod expiry;
 mod flood;
 mod full_disk;
+mod known;
 mod lives;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod load;
@@ -59,6 +61,14 @@ fn main() {
             strangers::answers_to_nobody_keep_nobody_waiting,
         ),
         in_a_directory(
+            "what_is_sent_to_all_is_answered_by_nobody",
+            strangers::what_is_sent_to_all_is_answered_by_nobody,
+        ),
+        in_a_directory(
+            "nobody_is_this_host_but_this_host",
+            strangers::nobody_is_this_host_but_this_host,
+        ),
+        in_a_directory(
             "a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile",
             full_disk::a_full_disk_is_waited_for_and_nothing_is_acknowledged_meanwhile,
         ),
@@ -73,6 +83,14 @@ fn main() {
         in_a_directory(
             "a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind",
             flood::a_flood_from_many_sources_is_no_amplifier_and_leaves_little_behind,
+        ),
+        in_a_directory(
+            "whom_the_wmms_knows_it_hears_before_a_flood_that_was_there_first",
+            known::whom_the_wmms_knows_it_hears_before_a_flood_that_was_there_first,
+        ),
+        in_a_directory(
+            "whoever_asks_while_lifetimes_end_by_the_thousand_is_served",
+            expiry::whoever_asks_while_lifetimes_end_by_the_thousand_is_served,
         ),
         in_a_directory(
             "a_daemon_whose_events_nobody_reads_answers_all_the_same",

@@ -1,7 +1,8 @@
 //! The WMMS beside strangers: what nobody takes in keeps nobody waiting, and a life of the daemon
 //! repeats nothing of another. Its own network namespace, with a link to this one.
 
-use std::net::{Ipv6Addr, ToSocketAddrs, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6, ToSocketAddrs, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::ChildStdout;
 use std::time::{Duration, Instant};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 use netlink::{Dad, Links, Namespace, sysctl};
 
 use crate::daemon::{Daemon, runtime};
+use crate::flood::forge;
+use crate::load::{Ask, p_addr, t_addr};
 
 /// The WMMS on the link, and this end.
 pub const WMMS: &str = "2001:db8::4";
@@ -146,6 +149,100 @@ pub fn answers_to_nobody_keep_nobody_waiting(state: &Path) {
         }
     }
     beside.meet();
+}
+
+nix::ioctl_write_ptr_bad!(
+    /// Gives an interface an IPv4 address, of which the mask and the broadcast address are its class's
+    /// (netdevice(7)).
+    set_address,
+    nix::libc::SIOCSIFADDR,
+    nix::libc::ifreq
+);
+
+fn give_ipv4(address: Ipv4Addr) -> std::io::Result<()> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    // SAFETY: all-zero is a valid ifreq, and a valid sockaddr_in, which is as long as a sockaddr.
+    let (mut request, mut at): (nix::libc::ifreq, nix::libc::sockaddr_in) =
+        unsafe { std::mem::zeroed() };
+    for (place, byte) in request.ifr_name.iter_mut().zip(b"eth0") {
+        *place = *byte as nix::libc::c_char;
+    }
+    at.sin_family = nix::libc::AF_INET as u16;
+    at.sin_addr.s_addr = u32::from_ne_bytes(address.octets());
+    // SAFETY: see above.
+    request.ifr_ifru.ifru_addr =
+        unsafe { std::mem::transmute::<nix::libc::sockaddr_in, nix::libc::sockaddr>(at) };
+    // SAFETY: the descriptor is open, and the request reads an ifreq.
+    unsafe { set_address(socket.as_raw_fd(), &request) }?;
+    Ok(())
+}
+
+/// Somebody asks groups of the host's, which no daemon has joined, and by IPv4 all hosts of the link; a forger
+/// would have everybody answer at once. Who is asked alone answers.
+pub fn what_is_sent_to_all_is_answered_by_nobody(state: &Path) {
+    let beside = Beside::new();
+    beside.join_wmms();
+    for (namespace, end) in [(&beside.here, 1), (&beside.there, 4)] {
+        let given = namespace.run(|| give_ipv4(Ipv4Addr::new(192, 0, 2, end)));
+        given.expect("its namespace").expect("an IPv4 address");
+    }
+    let _daemon = beside.start(state);
+    beside.meet();
+    // GET /.well-known/core, non-confirmable, with a token of one byte.
+    let ask = |token: u8| [&[0x51, 1, 0, token, token], &b"\xbb.well-known\x04core"[..]].concat();
+    let answers = |socket: &UdpSocket, last: u8| {
+        socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        let tokens = std::iter::from_fn(|| Some(receive(socket)[4]));
+        let mut tokens: Vec<u8> = tokens.take_while(|token| *token != last).collect();
+        tokens.sort_unstable();
+        tokens
+    };
+    let v6 = beside.socket((HERE, 0));
+    let index = beside.here.run(|| nix::net::if_::if_nametoindex("eth0"));
+    let index = index.expect("its namespace").expect("eth0");
+    for (token, group) in [(1, "ff02::1"), (2, "ff02::fd")] {
+        let group = SocketAddrV6::new(group.parse().expect("a group"), 5683, 0, index);
+        v6.send_to(&ask(token), group).expect("send");
+    }
+    v6.send_to(&ask(3), (WMMS, 5683)).expect("send");
+    assert!(answers(&v6, 3).is_empty(), "of groups");
+    let v4 = beside.socket("192.0.2.1:0");
+    v4.set_broadcast(true).expect("an option");
+    for (token, all) in [(4, "192.0.2.255"), (5, "255.255.255.255")] {
+        // Where there is no way to all, nobody is asked.
+        let _ = v4.send_to(&ask(token), (all, 5683));
+    }
+    v4.send_to(&ask(6), ("192.0.2.4", 5683)).expect("send");
+    assert!(answers(&v4, 6).is_empty(), "of broadcasts");
+}
+
+/// The WMMS's own host needs no proof, also by IPv4; who sends under its address from the link has none.
+pub fn nobody_is_this_host_but_this_host(state: &Path) {
+    let beside = Beside::new();
+    beside.join_wmms();
+    let _daemon = beside.start(state);
+    beside.meet();
+    let sources = ["::ffff:127.0.0.1", "::ffff:192.0.2.9", "::1"];
+    for (n, source) in (0..).zip(sources) {
+        let register = Ask::Register(p_addr(n), t_addr(n)).encode(n as u16, n as u32);
+        let source = source.parse().expect("an address");
+        let forged = beside.here.run(|| forge(source, &register));
+        forged.expect("its namespace");
+    }
+    // What came before this is taken in.
+    beside.meet();
+    let socket = beside.local();
+    for n in 0..sources.len() as u64 {
+        let discover = Ask::Discover(p_addr(n)).encode(n as u16, n as u32);
+        socket.send_to(&discover, "[::1]:5683").expect("send");
+        assert_eq!(receive(&socket)[1], 0x84, "4.04: {}", sources[n as usize]);
+    }
+    let own = beside.there.run(|| UdpSocket::bind("127.0.0.1:0"));
+    let own = own.expect("its namespace").expect("bind");
+    own.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let register = Ask::Register(p_addr(9), t_addr(9)).encode(9, 9);
+    own.send_to(&register, "127.0.0.1:5683").expect("send");
+    assert_eq!(receive(&own)[1], 0x41, "2.01");
 }
 
 /// A CoMP request, unnumbered, and what it is answered with first.

@@ -74,7 +74,7 @@ impl Server {
     fn poll_group(&mut self) -> Option<Segment> {
         std::iter::from_fn(|| self.machine.poll_event()).find_map(|event| match event {
             Event::Write(group) => Some(group),
-            Event::Wmms(_) => None,
+            Event::Wmms(_) | Event::PassedOver(_) => None,
         })
     }
 
@@ -231,14 +231,23 @@ fn a_store_that_has_come_to_a_stop_costs_a_bounded_memory() {
     server.register(1);
     let group = server.poll_group().expect("a change");
     let (_, mut asking) = datagram(2, Command::Discovery { p_addr: p(0xfff) });
-    for number in 0..MAX_HELD + 100 {
+    let mut ask = |server: &mut Server, number: usize, node: usize| {
         asking[2..4].copy_from_slice(&(number as u16).to_be_bytes());
-        let from = SocketAddrV6::new(p(2 + number % 1000), 5683, 0, 0);
-        server
-            .machine
+        let from = SocketAddrV6::new(p(node), 5683, 0, 0);
+        let machine = &mut server.machine;
+        machine
             .handle_datagram(SimTime::ZERO, from, &asking)
             .unwrap();
-        assert!(server.machine.poll_transmit().is_none());
+        assert!(machine.poll_transmit().is_none());
+    };
+    // Strangers leave half of it to the node that is registered.
+    for number in 0..MAX_HELD {
+        ask(&mut server, number, 2 + number % 1000);
+    }
+    let of_strangers = server.machine.passed_over();
+    assert_eq!(of_strangers, MAX_HELD as u64 / 2 + 1);
+    for number in 0..MAX_HELD / 2 + 100 {
+        ask(&mut server, number, 1);
     }
     assert!(server.machine.passed_over() >= 100);
     server.commit(group).unwrap();
