@@ -188,7 +188,11 @@ impl<'p> Traffic<'p> {
     pub fn overhead(&self, requests: impl Fn(&str) -> usize) -> Vec<Overhead> {
         let all = self.overhead.iter().map(|(node, (air, wired))| {
             let asked = requests(node);
-            let each = |side: &Headers| (asked > 0).then(|| side.bytes as f64 / asked as f64);
+            // Of more messages than requests and answers, some are of something else.
+            let each = |side: &Headers| {
+                let of_requests = side.messages <= asked as u64 * 2 + asked as u64 / 10;
+                (asked > 0 && of_requests).then(|| side.bytes as f64 / asked as f64)
+            };
             Overhead {
                 node: (*node).to_owned(),
                 air: *air,
@@ -269,6 +273,27 @@ struct View<'s, 'p> {
 }
 
 impl<'p> View<'_, 'p> {
+    /// Whose the headers of a packet are that are more than one: on the air of who captured it, on the
+    /// backbone of the end that is at two addresses of its node at once.
+    fn whose(&self, ip: &IpPacket<'_>) -> Option<&'p str> {
+        if self.mac.is_none() {
+            return Some(self.node);
+        }
+        let around = ip.outer.first().unwrap_or(&ip.header);
+        let ends = [(ip.src, around.src), (ip.dst, around.dst)];
+        let one = |(inner, _): &(IpAddr, IpAddr)| self.subjects.one(*inner);
+        let is_at_two = |end: &&(IpAddr, IpAddr)| {
+            let (inner, outer) = **end;
+            inner != outer
+                && self
+                    .subjects
+                    .one(outer)
+                    .is_some_and(|node| Some(node) == one(end))
+        };
+        let moved = ends.iter().find(is_at_two).and_then(one);
+        moved.or_else(|| ends.iter().find_map(one))
+    }
+
     fn read(&mut self, capture: &Capture, packet: &Packet) -> Option<Found<'p>> {
         let interface = capture.interfaces.get(packet.interface)?;
         let ip = self.decoder.read(Frame::of(interface, packet))?;
@@ -282,11 +307,9 @@ impl<'p> View<'_, 'p> {
         }
         let Some(meaning) = meaning else {
             let extra = (ip.header_bytes as u64).saturating_sub(IPV6_HEADER);
-            let node = [ip.src, ip.dst]
-                .into_iter()
-                .find_map(|a| self.subjects.one(a));
-            let found = message.and(node).filter(|_| extra > 0);
-            return found.map(|node| Found::Extra(node, extra));
+            let counts = message.is_some() && extra > 0;
+            let node = self.whose(&ip).filter(|_| counts);
+            return node.map(|node| Found::Extra(node, extra));
         };
         let node = match &meaning.subject {
             Subject::Node(addresses) => {

@@ -145,6 +145,11 @@ impl Agent {
     /// A packet with a Home Address option came for which there is no binding, and was dropped
     /// (§9.3.1).
     pub fn dropped_for_want_of_binding(&mut self, now: SimTime, packet: &Headers) {
+        let known = self.cache.binding(packet.sender());
+        if known.is_some_and(|binding| binding.care_of == packet.source) {
+            // It came while it was being made known here.
+            return;
+        }
         let status = ErrorStatus::UNKNOWN_BINDING;
         self.outbox.error(now, packet, status);
     }

@@ -148,6 +148,19 @@ impl Xfrm {
         Ok(Xfrm { netlink })
     }
 
+    /// Deletes all states and all policies of the namespace. Equals `ip xfrm policy flush` and
+    /// `ip xfrm state flush`.
+    pub fn flush(&mut self) -> Result<()> {
+        for request in [Request::flush_policies(), Request::flush_states()] {
+            match self.ask(&request) {
+                // There is none.
+                Err(failure) if failure.is(Errno::ESRCH) => {}
+                done => done.map_err(|failure| failure.at("xfrm", "flush", &[]))?,
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a state, or changes the care-of address of the one with these addresses. Equals
     /// `ip xfrm state add|update src SOURCE dst DESTINATION proto hao|route2 mode ro coa CARE-OF`, with
     /// `flag wildrecv` for [`State::any`].
@@ -220,7 +233,8 @@ impl Reports {
         Ok(Reports { socket })
     }
 
-    /// Waits for the next report; messages that are none are skipped. Cancel-safe.
+    /// Waits for the next report; messages that are none are skipped, and so are those for which the kernel
+    /// had no room. Cancel-safe.
     ///
     /// # Errors
     /// Those of the socket.
@@ -228,6 +242,7 @@ impl Reports {
         loop {
             let mut ready = self.socket.readable().await?;
             match ready.try_io(|socket| socket.get_ref().recv_from_full()) {
+                Ok(Err(error)) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {}
                 Ok(received) => {
                     if let Some(report) = message::report(&received?.0) {
                         return Ok(report);

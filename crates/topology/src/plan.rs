@@ -188,7 +188,18 @@ impl Plan {
     /// # Errors
     /// [`NotAPlan`] with line and column if a key is unknown or missing, or a value wrong.
     pub fn from_yaml(text: &str) -> Result<Plan, NotAPlan> {
-        let options = serde_saphyr::options! { strict_booleans: true, no_schema: true };
+        // A node on its way has a point every now and then: a plan is as long as it is, and costs no more
+        // than its length.
+        let length = text.len();
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_events: length.saturating_mul(3),
+                max_nodes: length,
+                max_total_scalar_bytes: length,
+            },
+            strict_booleans: true,
+            no_schema: true,
+        };
         serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| NotAPlan(error.to_string()))
     }

@@ -79,6 +79,27 @@ fn every_shipped_topology_loads_and_is_there() {
 }
 
 #[test]
+fn a_plan_reads_back_however_long_a_way_is() {
+    let text = "version: 1
+name: long
+radio: { medium: phy }
+nodes:
+  er1: { role: edge-router, position: [0 m, 0 m] }
+  wmms: { role: wmms }
+  circler: { role: mobile-node, attached_to: er1, position: [5 m, 0 m] }
+  client: { role: client, polls: [{ node: circler }] }
+scenario:
+  duration: 60 s
+  steps:
+    - { at: 0 s, move: circler, circle: { centre: [0 m, 0 m], radius: 5 m }, speed: 500 m/s, until: 58 s }
+";
+    let plan = topology::load("long.yaml", text, topology::Overrides::default()).unwrap();
+    let track = &plan.nodes["circler"].radio.as_ref().unwrap().track;
+    assert!(track.len() > 40_000, "{}", track.len());
+    assert_eq!(Plan::from_yaml(&plan.to_yaml()).unwrap(), plan);
+}
+
+#[test]
 fn every_plan_reads_back_exactly_as_it_was_written() {
     for file in valid() {
         let (plan, name) = (file.plan(), file.name);

@@ -36,8 +36,8 @@ const EXAMPLES: &[Example] = shipped! {
     "comp-simulation";
     "comp-simulation-50m";
     "crowd";
-    "handover";
     "fast";
+    "handover";
     "hidden-node";
     "line";
     "minimal";

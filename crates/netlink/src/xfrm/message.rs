@@ -15,6 +15,8 @@ const DELSA: u16 = 0x11;
 const DELPOLICY: u16 = 0x14;
 const UPDPOLICY: u16 = 0x19;
 const UPDSA: u16 = 0x1a;
+const FLUSHSA: u16 = 0x1c;
+const FLUSHPOLICY: u16 = 0x1d;
 const REPORT: u16 = 0x20;
 
 const XFRMA_TMPL: u16 = 5;
@@ -80,6 +82,21 @@ impl Request {
         bytes.pad();
         bytes.attribute(XFRMA_SRCADDR, &state.source.octets());
         bytes.request(DELSA)
+    }
+
+    /// `struct xfrm_usersa_flush`, of all protocols.
+    pub(super) fn flush_states() -> Request {
+        Request {
+            kind: FLUSHSA,
+            payload: vec![0; 4],
+        }
+    }
+
+    pub(super) fn flush_policies() -> Request {
+        Request {
+            kind: FLUSHPOLICY,
+            payload: Vec::new(),
+        }
     }
 
     /// `struct xfrm_userpolicy_info` and, with a header, one `struct xfrm_user_tmpl`.

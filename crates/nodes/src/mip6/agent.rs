@@ -78,8 +78,19 @@ struct Tunnels {
     plane: DataPlane,
     /// The near end of all of them.
     local: Ipv6Addr,
-    /// Number of a tunnel's name, and number of its interface, by home address.
-    tunnels: BTreeMap<Ipv6Addr, (usize, u32)>,
+    /// By home address.
+    tunnels: BTreeMap<Ipv6Addr, Tunnel>,
+}
+
+/// A tunnel to a node.
+#[derive(Clone, Copy, Debug)]
+struct Tunnel {
+    /// The number in its name.
+    number: usize,
+    /// Its interface.
+    index: u32,
+    /// The node's end.
+    care_of: Ipv6Addr,
 }
 
 impl Tunnels {
@@ -97,25 +108,38 @@ impl Tunnels {
         })
     }
 
+    /// An address has one tunnel, and is the node's who said last that it has it: of who had it before, the
+    /// packets are dropped until he says where he is.
     fn bind(&mut self, home: Ipv6Addr, care_of: Ipv6Addr) -> Result<()> {
+        let mut others = self.tunnels.iter();
+        let before = others.find(|(other, tunnel)| **other != home && tunnel.care_of == care_of);
+        if let Some(other) = before.map(|(other, _)| *other) {
+            self.unbind(other)?;
+        }
         let ends = TunnelEnds {
             local: self.local,
             remote: care_of,
         };
-        if let Some((_, tunnel)) = self.tunnels.get(&home) {
-            return Ok(self.plane.move_tunnel(*tunnel, ends)?);
+        if let Some(tunnel) = self.tunnels.get_mut(&home) {
+            tunnel.care_of = care_of;
+            return Ok(self.plane.move_tunnel(tunnel.index, ends)?);
         }
-        let taken = |number: &usize| self.tunnels.values().any(|(taken, _)| taken == number);
+        let taken = |number: &usize| self.tunnels.values().any(|taken| taken.number == *number);
         let number = (0..).find(|number| !taken(number));
         let number = number.context("more tunnels than numbers")?;
-        let tunnel = self.plane.add_tunnel(&tunnel_name(number), ends)?;
-        self.tunnels.insert(home, (number, tunnel));
-        Ok(self.plane.route_by(Packets::To(home.into()), tunnel)?)
+        let index = self.plane.add_tunnel(&tunnel_name(number), ends)?;
+        let tunnel = Tunnel {
+            number,
+            index,
+            care_of,
+        };
+        self.tunnels.insert(home, tunnel);
+        Ok(self.plane.route_by(Packets::To(home.into()), index)?)
     }
 
     fn unbind(&mut self, home: Ipv6Addr) -> Result<()> {
         match self.tunnels.remove(&home) {
-            Some((_, tunnel)) => Ok(self.plane.delete_link(tunnel)?),
+            Some(tunnel) => Ok(self.plane.delete_link(tunnel.index)?),
             None => Ok(()),
         }
     }

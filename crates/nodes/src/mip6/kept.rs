@@ -87,6 +87,8 @@ where
         host.part_is_ready()?;
         loop {
             tokio::select! {
+                // A binding that has come before a packet counts for it.
+                biased;
                 told = driver.next_event() => host.events.report(told??.into())?,
                 dropped = reports.next() => {
                     let Report { source, care_of, destination } = dropped.context("xfrm")?;
@@ -141,12 +143,14 @@ where
     }
 }
 
-/// Lets Binding Updates come in that have a Home Address option (RFC 6275 §9.3.1: without a binding only
-/// they may), and keeps what has its headers already from getting more.
+/// Deletes what a former daemon left, whose bindings nobody knows any more. Lets Binding Updates come in
+/// that have a Home Address option (RFC 6275 §9.3.1: without a binding only they may), and keeps what has its
+/// headers already from getting more.
 ///
 /// # Errors
 /// Those of the kernel.
 pub(super) fn let_updates_in(xfrm: &mut Xfrm) -> Result<()> {
+    xfrm.flush()?;
     xfrm.put_state(&State::any(Extension::HomeAddress))?;
     xfrm.put_policy(&Policy {
         direction: Direction::In,

@@ -100,7 +100,13 @@ impl<A: Adapter> RadioHost<A> {
         let router = neighbour.link_layer.link_local();
         (self.radio.learn_neighbour(router, neighbour.link_layer)).await?;
         self.told = true;
-        self.take_router(as_if_heard(&neighbour)).await
+        self.take_router(as_if_heard(&neighbour)).await?;
+        if self.router.is_none() {
+            // It is of no use; what it says itself may be.
+            self.forget_told();
+            self.solicitor.with(|solicitor, now| solicitor.start(now));
+        }
+        Ok(())
     }
 
     /// What the node was told of the PAN that it is to be attached to.
@@ -120,14 +126,15 @@ impl<A: Adapter> RadioHost<A> {
             self.router = Some(told);
             return Ok(());
         }
-        self.told = false;
         let (was, is) = (self.formed_address(&told), self.formed_address(&advertised));
         let retrans_timer = advertised.retrans_timer.unwrap_or_default();
         self.radio.configure_host(retrans_timer, self.plan.dad)?;
         self.router = Some(advertised);
         if was == is || self.forms_no_address() {
+            self.told = false;
             return Ok(());
         }
+        self.forget_told();
         tracing::warn!(router = %told.router, "it has another prefix than the last router said");
         if let Some(address) = was {
             self.drop_address(address).await?;
@@ -151,6 +158,7 @@ impl<A: Adapter> RadioHost<A> {
         {
             beforehand.known.remove(&neighbour.access_point);
         }
+        self.told = false;
     }
 }
 

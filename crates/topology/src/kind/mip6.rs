@@ -398,8 +398,9 @@ fn alone_on_the_backbone(
     ];
     let services = context.node.services.iter();
     let mut first = services.filter(|service| kinds.iter().any(|is| is(&service.table)));
-    // Said once, by the second.
-    if first.next().is_some_and(|first| !own(&first.table)) || first.nth(1).is_some() {
+    // Said by the first.
+    let is_first = first.next().is_some_and(|first| own(&first.table));
+    if is_first && first.next().is_some() {
         let message = format!(
             "`{}`: only one of its services can take Mobility Headers; put them on two nodes",
             context.path
