@@ -98,9 +98,7 @@ impl<'f> Pauses<'f> {
     /// The pause of a change that lasts from `start` to `end` where the node is, whether or not somebody
     /// waits in it. A node far away answers on for the client when it has left its router.
     pub(crate) fn around(&self, start: SimTime, end: SimTime) -> Result<usize, Unseen> {
-        // A server that takes its time to answer is no way.
-        let way_back = self.way_back.min(end.saturating_since(start));
-        let [start, end] = [start, end].map(|time| time + way_back);
+        let [start, end] = [start, end].map(|time| time + self.way_back);
         let (first, last) = self.all.span().ok_or(Unseen::NoneAfter)?;
         let shared = |from: SimTime, to: SimTime| to.min(end).saturating_since(from.max(start));
         let of = |at: usize| {
