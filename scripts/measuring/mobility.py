@@ -1,6 +1,6 @@
 """The protocols of mobility side by side: docs/mobility.md."""
 
-from .tools import command, mean, number, quantile, table
+from .tools import command, mean, number, table
 
 TOPOLOGIES = "topologies"
 MOBILITY = "nodes.sensor.mobility"
@@ -40,27 +40,3 @@ def mobility(tools):
     header = ["`mobility`", "phase `binding`, ms, at 5, 10, 20, 40 ms", "ways", "pauses at 40 ms, ms", "lost of 10,000 there",
               "round trip there, ms", "octets over the air, mean of both"]
     return [tools.made_by(), *command(said), *table(header, rows)]
-
-
-def fast(tools):
-    """A hundred handovers as fast as they go, and ten of each protocol by requests that are not repeated."""
-    topology = f"{TOPOLOGIES}/fast.yaml"
-    # What is repeated after 2 s hides how soon a protocol is there.
-    once = ("nodes.client.polls[0].confirmable=false", "nodes.client.coap.nstart=16", "nodes.client.coap.response_timeout=1 s")
-    each = (f"{MOBILITY}={','.join(PROTOCOLS)}", *once)
-    found = tools.sweep("fast", topology, "1..100")
-    found += tools.sweep("fast-each", topology, "1..10", *(word for value in each for word in ("--set", value)))
-    rows = []
-    for name, point in zip(("`comp`, confirmable", *(f"`{name}`" for name in PROTOCOLS)), found):
-        delays = [1e3 * delay for delay in point.handovers("delay_s")]
-        rows.append([
-            name, len(delays), *(number(quantile(delays, share)) for share in (0.5, 0.95, 1)),
-            f"{sum(point.figures('lost')):,.0f} of {sum(point.figures('sent')):,.0f}",
-            number(sum(point.figures("never_sent"))),
-            *(number(1e3 * quantile(point.handovers(phase), 0.5), 2) for phase in ("link", "movement_detection", "address", "binding")),
-        ])
-    said = (f"wpanlab run {topology} --seeds 1..100",
-            f"wpanlab run {topology} --seeds 1..10 " + " ".join(f"--set '{value}'" for value in each))
-    header = ["`mobility`", "handovers", "delay, ms: median", "p95", "longest", "lost", "never sent",
-              "medians, ms: `link`", "`movement_detection`", "`address`", "`binding`"]
-    return [tools.made_by(), *command(*said), *table(header, rows)]
