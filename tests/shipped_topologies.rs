@@ -138,7 +138,8 @@ fn every_crossing_hands_over(name: &str, metres: f64) {
         assert_eq!(given_up, 1, "{:#}", result["given_up"]);
         assert!(by_events.clone().count() + 1 >= crossings);
     }
-    for handover in by_events {
+    // The one that makes good begins without a link, and holds nothing.
+    for handover in by_events.filter(|h| h["from"] != h["to"]) {
         assert!(handover["delay_s"].as_f64().unwrap() > 0.0, "{handover:#}");
         let energy = handover["energy_mj"].as_object().unwrap();
         let phases = handover["phases"].as_object().unwrap();
