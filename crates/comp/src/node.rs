@@ -261,18 +261,19 @@ impl Node {
     }
 
     /// Sends a binding update, or a registration in its place, to the WMMS, and in direct mode a
-    /// binding update with the same number to the correspondents: before it, since on the air one comes
-    /// after the other, and they are who waits.
+    /// binding update with the same number to the correspondents.
     fn send_binding(&mut self, now: SimTime, command: &Command, tell: BindingMode) {
         let sequence = self.registrar.counter.next(now);
-        if let Some(binding) = self.binding.filter(|_| tell == BindingMode::Direct) {
-            let update = self.binding_update(binding.t_addr);
-            for correspondent in self.told() {
-                let purpose = Purpose::Tell(correspondent);
-                self.send(now, correspondent, &update, purpose, sequence);
-            }
+        let wmms = self.config.wmms;
+        self.send(now, wmms, command, Purpose::Bind, sequence);
+        let Some(binding) = self.binding.filter(|_| tell == BindingMode::Direct) else {
+            return;
+        };
+        let update = self.binding_update(binding.t_addr);
+        for correspondent in self.told() {
+            let purpose = Purpose::Tell(correspondent);
+            self.send(now, correspondent, &update, purpose, sequence);
         }
-        self.send(now, self.config.wmms, command, Purpose::Bind, sequence);
     }
 
     fn binding_update(&self, t_addr: Ipv6Addr) -> Command {
