@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::Command;
-
-use common::{Run, said, topology};
+use common::{Run, said, topology, tshark};
 use serde_json::Value;
 
 fn passed(name: &str) -> (Run, Value) {
@@ -13,24 +10,6 @@ fn passed(name: &str) -> (Run, Value) {
     assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
     let result = run.result();
     (run, result)
-}
-
-/// The lines that tshark prints of `fields` for the packets of `filter`.
-fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture);
-    command.args(["-Y", filter, "-T", "fields", "-E", "occurrence=f"]);
-    fields.iter().for_each(|field| {
-        command.args(["-e", field]);
-    });
-    let output = command
-        .output()
-        .expect("tshark; ./scripts/setup installs it");
-    assert!(output.status.success(), "{}", said(&output));
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| line.split('\t').map(str::to_owned).collect())
-        .collect()
 }
 
 #[test]

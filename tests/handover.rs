@@ -3,11 +3,9 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 use std::sync::LazyLock;
 
-use common::{Run, said, topology};
+use common::{Run, said, topology, tshark};
 use serde_json::Value;
 
 /// One run for all tests of this file.
@@ -81,31 +79,6 @@ fn every_phase_is_there_and_within_the_handover() {
         sum <= delay + 0.030,
         "the phases take {sum} s of a delay of {delay} s"
     );
-}
-
-/// The lines that tshark prints of `fields` for the packets of `filter`.
-fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command
-        .arg("-r")
-        .arg(capture)
-        .args(["-Y", filter, "-T", "fields", "-E", "occurrence=f"]);
-    fields.iter().for_each(|field| {
-        command.args(["-e", field]);
-    });
-    let output = command
-        .output()
-        .expect("tshark; ./scripts/setup installs it");
-    assert!(
-        output.status.success(),
-        "{}: {}",
-        capture.display(),
-        said(&output)
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| line.split('\t').map(str::to_owned).collect())
-        .collect()
 }
 
 #[test]

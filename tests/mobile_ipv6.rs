@@ -5,11 +5,9 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::LazyLock;
 
-use common::{Run, root, said};
+use common::{Run, root, said, tshark, tshark_of};
 use serde_json::Value;
 
 /// One run for all tests of this file.
@@ -69,28 +67,6 @@ fn each_protocol_takes_as_many_ways_as_its_closed_form_says() {
     }
 }
 
-/// The lines that tshark prints of `fields` for the packets of `filter`; of a field that is there several
-/// times the first (`f`) or the last one (`l`), which is that of the innermost header.
-fn tshark(capture: &Path, filter: &str, which: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command
-        .arg("-r")
-        .arg(capture)
-        .args(["-Y", filter, "-T", "fields", "-E"])
-        .arg(format!("occurrence={which}"));
-    fields.iter().for_each(|field| {
-        command.args(["-e", field]);
-    });
-    let output = command
-        .output()
-        .expect("tshark; ./scripts/setup installs it");
-    assert!(output.status.success(), "{}", said(&output));
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| line.split('\t').map(str::to_owned).collect())
-        .collect()
-}
-
 fn captures() -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(RUN.path("captures")).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
@@ -101,9 +77,9 @@ fn tshark_reads_every_mobility_header_without_an_error() {
     let mut kinds = BTreeSet::new();
     for capture in captures() {
         let bad = "_ws.malformed || (mipv6 && _ws.expert.severity >= 6291456)";
-        let malformed = tshark(&capture, bad, "f", &["frame.number"]);
+        let malformed = tshark(&capture, bad, &["frame.number"]);
         assert!(malformed.is_empty(), "{}: {malformed:?}", capture.display());
-        for row in tshark(&capture, "mipv6", "l", &["mip6.mhtype"]) {
+        for row in tshark_of(&capture, "mipv6", "l", &["mip6.mhtype"]) {
             kinds.insert(row[0].clone());
         }
     }
@@ -116,7 +92,7 @@ fn nothing_leaves_from_a_home_address_but_in_a_tunnel_or_with_its_option() {
     for node in ["tunnel", "optimized", "regional"] {
         let capture = RUN.path(&format!("captures/{node}.lowpan0.pcapng"));
         let home = home_address(node);
-        let rows = tshark(&capture, "ipv6", "f", &["ipv6.src"]);
+        let rows = tshark(&capture, "ipv6", &["ipv6.src"]);
         assert!(rows.len() > 200, "{node}: {} packets", rows.len());
         let outermost = rows.iter().map(|row| row[0].parse::<Ipv6Addr>().unwrap());
         assert_eq!(

@@ -37,6 +37,39 @@ pub fn wpanlab(arguments: &[&str]) -> Command {
     command
 }
 
+/// The lines that tshark prints of `fields` for the packets of `filter`, of a field that is there several
+/// times the first.
+pub fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
+    tshark_of(capture, filter, "f", fields)
+}
+
+/// The same with `which` of a field that is there several times: the first (`f`), the last one (`l`), which is
+/// that of the innermost header, or all (`a`).
+pub fn tshark_of(capture: &Path, filter: &str, which: &str, fields: &[&str]) -> Vec<Vec<String>> {
+    let mut command = Command::new("tshark");
+    command
+        .arg("-r")
+        .arg(capture)
+        .args(["-Y", filter, "-T", "fields", "-E"])
+        .arg(format!("occurrence={which}"));
+    fields.iter().for_each(|field| {
+        command.args(["-e", field]);
+    });
+    let output = command
+        .output()
+        .expect("tshark; ./scripts/setup installs it");
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        capture.display(),
+        said(&output)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .collect()
+}
+
 /// What a command printed, for a failing test's message.
 pub fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

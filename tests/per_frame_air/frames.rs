@@ -2,11 +2,12 @@
 //! tshark says of it. Times and figures are IEEE 802.15.4-2006's, 2.4 GHz: 1 byte is 32 us.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use capture::{Capture, Packet};
 use units::SimTime;
+
+use crate::common::tshark_of;
 
 /// SHR and PHR.
 const BEFORE_PSDU: usize = 6;
@@ -93,18 +94,6 @@ pub fn read(run: &Path, name: &str) -> Capture {
 
 /// The fields of the packets of a capture that pass a display filter, as tshark prints them.
 pub fn tshark(run: &Path, name: &str, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r");
-    command.arg(run.join("captures").join(format!("{name}.pcapng")));
-    command.args(["-Y", filter, "-T", "fields"]);
-    for field in fields {
-        command.args(["-e", field]);
-    }
-    let output = command.output().expect("tshark runs: ./scripts/setup");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| line.split('\t').map(str::to_owned).collect())
-        .collect()
+    let file = run.join("captures").join(format!("{name}.pcapng"));
+    tshark_of(&file, filter, "a", fields)
 }
