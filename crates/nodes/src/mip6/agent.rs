@@ -14,7 +14,7 @@ use handover::BindingEvent;
 use mip6::cache::Change;
 use mip6::{Agent, agent};
 use netlink::{DataPlane, Packets, TunnelEnds, Xfrm};
-use topology::kind::mip6::agent::{HomeAgentPlan, MapPlan};
+use topology::kind::mip6::agent::{AgentPlan, HomeAgentPlan, MapPlan};
 
 use super::binding_event;
 use super::kept::{Keeper, Kept, let_updates_in};
@@ -28,13 +28,7 @@ pub(crate) async fn home_agent(
     plan: HomeAgentPlan,
     address: Ipv6Addr,
 ) -> Result<()> {
-    let config = agent::Config {
-        max_lifetime: plan.max_lifetime,
-        max_bindings: usize::try_from(plan.max_bindings)?,
-        dad: plan.dad,
-        ..agent::Config::new(agent::Role::HomeAgent, address, plan.prefix)
-    };
-    run(host, controls, config).await
+    run(host, controls, plan.0, agent::Role::HomeAgent, address).await
 }
 
 /// Runs a mobility anchor point at `address`: its nodes may be on any link.
@@ -47,16 +41,22 @@ pub(crate) async fn map(
     let role = agent::Role::MobilityAnchorPoint {
         access_prefixes: Vec::new(),
     };
+    run(host, controls, plan.0, role, address).await
+}
+
+async fn run(
+    host: Host,
+    controls: Controls,
+    plan: AgentPlan,
+    role: agent::Role,
+    address: Ipv6Addr,
+) -> Result<()> {
     let config = agent::Config {
         max_lifetime: plan.max_lifetime,
         max_bindings: usize::try_from(plan.max_bindings)?,
         dad: plan.dad,
         ..agent::Config::new(role, address, plan.prefix)
     };
-    run(host, controls, config).await
-}
-
-async fn run(host: Host, controls: Controls, config: agent::Config) -> Result<()> {
     let tunnels = Tunnels::open(&config)?;
     let agent = Kept::new(Agent::new(config), tunnels);
     agent.run(host, controls).await

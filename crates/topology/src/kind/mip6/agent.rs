@@ -98,37 +98,29 @@ impl Expand for MapNode {
     }
 }
 
-/// Whose addresses a home agent looks after, and how.
+/// Whose addresses a home agent or a mobility anchor point looks after, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HomeAgentPlan {
-    /// The prefix of home addresses.
+pub struct AgentPlan {
+    /// The prefix of home addresses, or of regional care-of addresses.
     pub prefix: Ipv6Net,
     /// The longest lifetime that it grants, a multiple of 4 s.
     #[serde(with = "duration")]
     pub max_lifetime: Duration,
-    /// For how many home addresses it has room.
+    /// For how many of them it has room.
     pub max_bindings: u32,
     /// Duplicate Address Detection before a first registration is acknowledged.
     #[serde(with = "duration")]
     pub dad: Duration,
 }
 
-/// Whose addresses a mobility anchor point looks after, and how.
+/// A home agent, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MapPlan {
-    /// The prefix of regional care-of addresses.
-    pub prefix: Ipv6Net,
-    /// The longest lifetime that it grants, a multiple of 4 s.
-    #[serde(with = "duration")]
-    pub max_lifetime: Duration,
-    /// For how many regional addresses it has room.
-    pub max_bindings: u32,
-    /// Duplicate Address Detection before a first registration is acknowledged.
-    #[serde(with = "duration")]
-    pub dad: Duration,
-}
+pub struct HomeAgentPlan(pub AgentPlan);
+
+/// A mobility anchor point, resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MapPlan(pub AgentPlan);
 
 impl Agent {
     /// The prefix that is given, or the first one that is taken by default.
@@ -139,13 +131,22 @@ impl Agent {
         })
     }
 
-    fn max_lifetime(&self, r: &mut Resolver<'_>, path: &str) -> Duration {
-        let path = format!("{path}.max_lifetime");
-        lifetime(r, &path, self.max_lifetime, 3600, MAX_S)
-    }
-
-    fn max_bindings(&self, r: &mut Resolver<'_>, path: &str) -> u32 {
-        r.at_least_one(&format!("{path}.max_bindings"), self.max_bindings, 256)
+    /// The plan of the service at `path`, which is the node's `own`.
+    fn plan<'t>(
+        &self,
+        r: &mut Resolver<'t>,
+        context: &Context<'_, 't>,
+        path: &str,
+        own: fn(&ServiceTable) -> bool,
+    ) -> AgentPlan {
+        alone_on_the_backbone(r, context, path, own);
+        let max_lifetime = format!("{path}.max_lifetime");
+        AgentPlan {
+            prefix: context.network.prefix_of(context.name).unwrap_or_default(),
+            max_lifetime: lifetime(r, &max_lifetime, self.max_lifetime, 3600, MAX_S),
+            max_bindings: r.at_least_one(&format!("{path}.max_bindings"), self.max_bindings, 256),
+            dad: or(self.dad, DAD),
+        }
     }
 }
 
@@ -157,13 +158,7 @@ impl HomeAgent {
         context: &Context<'_, 't>,
         path: &str,
     ) -> HomeAgentPlan {
-        alone_on_the_backbone(r, context, path, is_home_agent);
-        HomeAgentPlan {
-            prefix: context.network.prefix_of(context.name).unwrap_or_default(),
-            max_lifetime: self.agent.max_lifetime(r, path),
-            max_bindings: self.agent.max_bindings(r, path),
-            dad: or(self.agent.dad, DAD),
-        }
+        HomeAgentPlan(self.agent.plan(r, context, path, is_home_agent))
     }
 }
 
@@ -175,13 +170,7 @@ impl Map {
         context: &Context<'_, 't>,
         path: &str,
     ) -> MapPlan {
-        alone_on_the_backbone(r, context, path, is_map);
-        MapPlan {
-            prefix: context.network.prefix_of(context.name).unwrap_or_default(),
-            max_lifetime: self.agent.max_lifetime(r, path),
-            max_bindings: self.agent.max_bindings(r, path),
-            dad: or(self.agent.dad, DAD),
-        }
+        MapPlan(self.agent.plan(r, context, path, is_map))
     }
 }
 
@@ -199,7 +188,7 @@ impl Serves for Map {
 
 impl ServiceFacts for HomeAgentPlan {
     fn prefix(&self) -> Option<Ipv6Net> {
-        Some(self.prefix)
+        Some(self.0.prefix)
     }
 
     fn kernel_modules(&self) -> &'static [&'static str] {
@@ -207,13 +196,13 @@ impl ServiceFacts for HomeAgentPlan {
     }
 
     fn describe(&self) -> Vec<String> {
-        vec!["home agent".into(), self.prefix.to_string()]
+        vec!["home agent".into(), self.0.prefix.to_string()]
     }
 }
 
 impl ServiceFacts for MapPlan {
     fn prefix(&self) -> Option<Ipv6Net> {
-        Some(self.prefix)
+        Some(self.0.prefix)
     }
 
     fn kernel_modules(&self) -> &'static [&'static str] {
@@ -221,6 +210,6 @@ impl ServiceFacts for MapPlan {
     }
 
     fn describe(&self) -> Vec<String> {
-        vec!["mobility anchor point".into(), self.prefix.to_string()]
+        vec!["mobility anchor point".into(), self.0.prefix.to_string()]
     }
 }
