@@ -145,9 +145,8 @@ impl Agent {
     /// A packet with a Home Address option came for which there is no binding, and was dropped
     /// (§9.3.1).
     pub fn dropped_for_want_of_binding(&mut self, now: SimTime, packet: &Headers) {
-        let known = self.cache.binding(packet.sender());
-        if known.is_some_and(|binding| binding.care_of == packet.source) {
-            // It came while it was being made known here.
+        // It may have come while that packet was on its way.
+        if self.cache.is_bound_at(packet.sender(), packet.source) {
             return;
         }
         let status = ErrorStatus::UNKNOWN_BINDING;

@@ -96,6 +96,12 @@ impl Cache {
         self.entries.get(&home)?.binding.as_ref()
     }
 
+    /// Whether a home address is bound to a care-of address.
+    pub(crate) fn is_bound_at(&self, home: Ipv6Addr, care_of: Ipv6Addr) -> bool {
+        self.binding(home)
+            .is_some_and(|binding| binding.care_of == care_of)
+    }
+
     pub(crate) fn bindings(&self) -> impl Iterator<Item = (Ipv6Addr, &Binding)> {
         let entries = self.entries.iter();
         entries.filter_map(|(home, entry)| Some((*home, entry.binding.as_ref()?)))
