@@ -8,11 +8,12 @@ PROTOCOLS = ("comp", "mipv6", "mipv6-ro", "hmipv6")
 DELAYS_MS = (5, 10, 20, 40)
 
 
-def slope(times_ms):
-    """How many ways over the backbone a time has, fitted over the delays."""
-    middle = sum(DELAYS_MS) / len(DELAYS_MS)
+def fit(times_ms):
+    """How many ways over the backbone a time has, fitted over the delays, and what is left at none."""
+    middle = mean(DELAYS_MS)
     spread = sum((delay - middle) ** 2 for delay in DELAYS_MS)
-    return sum((delay - middle) * (time - mean(times_ms)) for delay, time in zip(DELAYS_MS, times_ms)) / spread
+    slope = sum((delay - middle) * (time - mean(times_ms)) for delay, time in zip(DELAYS_MS, times_ms)) / spread
+    return slope, mean(times_ms) - slope * middle
 
 
 def mobility(tools):
@@ -30,7 +31,7 @@ def mobility(tools):
         rows.append([
             f"`{name}`",
             ", ".join(number(time) for time in binding) if has else "",
-            f"{slope(binding):.2f}" if has else "",
+            f"{fit(binding)[0]:.2f}" if has else "",
             ", ".join(number(1e3 * delay, 4) for delay in last.handovers("delay_s")),
             f"{last.figures('lost')[0]:,.0f}",
             number(1e3 * last.figures("rtt_median_s")[0], 4),
