@@ -90,7 +90,6 @@ pub use observers::Observation;
 use observers::{Observer, ObserverKey};
 use outstanding::{Line, Outstanding, Stage};
 use peer::Peer;
-pub use peer::network;
 use retransmission::Confirmable;
 use server::Exchange;
 pub use waits::Waits;

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-pub(crate) use coap::endpoint::network;
 use coap::message::option;
 use coap::{Code, Response};
 

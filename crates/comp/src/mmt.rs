@@ -15,11 +15,12 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::ops::Bound;
 use std::time::Duration;
 
+use machine::network;
 use units::SimTime;
 
 use crate::binding::Expired;
 use crate::codec::Lifetime;
-use crate::limits::{Limit, Limits, Shares, network};
+use crate::limits::{Limit, Limits, Shares};
 use crate::sequence::Sequence;
 use crate::table::{self, Table};
 use asked::Asked;

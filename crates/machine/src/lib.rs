@@ -50,11 +50,13 @@
 //! | --- | --- |
 //! | [`allowance`] | [`Allowance`]: how often something may happen |
 //! | [`deadlines`] | [`Deadlines`]: deadlines by key, ordered by instant |
+//! | [`mod@network`] | [`network()`]: the addresses that whoever has one may have |
 
 #![forbid(unsafe_code)]
 
 pub mod allowance;
 pub mod deadlines;
+pub mod network;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
@@ -62,6 +64,7 @@ use units::SimTime;
 
 pub use allowance::Allowance;
 pub use deadlines::{Deadlines, earlier};
+pub use network::network;
 
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]

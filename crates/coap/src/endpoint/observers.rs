@@ -17,10 +17,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use machine::network;
 use units::SimTime;
 
 use super::bodies::{Asked, Key};
-use super::peer::{Peer, network};
+use super::peer::Peer;
 use super::{Endpoint, ExchangeId, Timer};
 use crate::block::Block;
 use crate::message::{Kind, Request, Response, option};

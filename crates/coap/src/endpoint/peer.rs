@@ -1,17 +1,7 @@
 //! Who a datagram comes from.
 
 use std::hash::{Hash, Hasher};
-use std::net::{Ipv6Addr, SocketAddrV6};
-
-/// The network of an address: its /64, of an IPv4-mapped one its /24. Whoever has one address may have
-/// all of it.
-pub fn network(address: Ipv6Addr) -> Ipv6Addr {
-    let host_bits = match address.to_ipv4_mapped() {
-        Some(_) => 8,
-        None => 64,
-    };
-    Ipv6Addr::from_bits(address.to_bits() >> host_bits << host_bits)
-}
+use std::net::SocketAddrV6;
 
 /// A peer: address, port, and for a link-local address the scope (RFC 4007 §6). The flow
 /// label is no part of it, nor the scope that some systems report with a global address.

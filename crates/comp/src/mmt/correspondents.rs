@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-use crate::limits::network;
+use machine::network;
 
 /// Addresses in ascending order, in as little memory as they need: nodes are many, their
 /// correspondents few. A flow label is no part of an address.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::Lifetime;
-use crate::limits::network;
+use machine::network;
 
 /// Requests handed to the application and not answered yet that are remembered.
 const MAX_UNANSWERED: usize = 1024;
