@@ -61,14 +61,14 @@ impl<A: Adapter> RadioHost<A> {
         if advertised.router == self.radio.eui64().link_local() {
             return Err("it comes from an address of ours");
         }
-        if !self.forms_no_address() && self.formed_address(advertised).is_none() {
+        if !self.leases_address() && self.formed_address(advertised).is_none() {
             return Err("no prefix has the A flag, for SLAAC");
         }
         Ok(())
     }
 
     /// Whether the node's address is leased.
-    pub(super) fn forms_no_address(&self) -> bool {
+    pub(super) fn leases_address(&self) -> bool {
         self.plan.address != AddressMode::Slaac
     }
 

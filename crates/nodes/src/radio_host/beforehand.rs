@@ -18,6 +18,7 @@ use nd::{ALL_NODES, HOP_LIMIT, LinkLayerAddress, PrefixInformation};
 use units::Eui64;
 
 use super::RadioHost;
+use super::settings::candidate;
 use crate::host::{Host, now};
 use crate::mobility::Adapter;
 
@@ -111,8 +112,8 @@ impl<A: Adapter> RadioHost<A> {
 
     /// What the node was told of the PAN that it is to be attached to.
     fn told_of_home(&self) -> Option<Neighbour> {
-        let mut candidates = self.plan.handover.iter().flat_map(|plan| &plan.candidates);
-        let home = candidates.find(|c| (c.channel, c.pan_id) == self.home)?;
+        let candidates = &self.plan.handover.as_ref()?.candidates;
+        let home = &candidates[candidate(&self.plan, self.home)?];
         let known = &self.beforehand.as_ref()?.known;
         known.get(&home.access_point?).copied()
     }
@@ -130,7 +131,7 @@ impl<A: Adapter> RadioHost<A> {
         let retrans_timer = advertised.retrans_timer.unwrap_or_default();
         self.radio.configure_host(retrans_timer, self.plan.dad)?;
         self.router = Some(advertised);
-        if was == is || self.forms_no_address() {
+        if was == is || self.leases_address() {
             self.told = false;
             return Ok(());
         }
