@@ -68,8 +68,14 @@ fn version(said: &str) -> Option<String> {
     (!version.is_empty()).then(|| version.to_owned())
 }
 
-/// How long the trial guest may take, in wall time. Under KVM it needs about one second.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long the trial guest may take, in wall time. Under KVM it needs about one second; emulated some five,
+/// and much more on a machine that has other things to do.
+const fn limit(accel: Accel) -> Duration {
+    Duration::from_secs(match accel {
+        Accel::Kvm => 20,
+        Accel::Tcg => 120,
+    })
+}
 
 /// The job of the trial guest; see [`crate::guest::answer_probe`].
 pub(crate) const JOB: &[u8] = b"wpanlab-probe";
@@ -100,11 +106,12 @@ pub async fn accel_works(accel: Accel, kernel: &Kernel, init: &Path) -> Result<(
     config.modules.clear();
     config.job = JOB.to_vec();
     // A hung guest is silent; one that babbles is cut off by the timeout.
-    config.stall_limit = LIMIT;
-    let trial = tokio::time::timeout(LIMIT, crate::run(config, |_| {})).await;
+    let limit = limit(accel);
+    config.stall_limit = limit;
+    let trial = tokio::time::timeout(limit, crate::run(config, |_| {})).await;
     trial
         .unwrap_or(Err(VmError::Stalled {
-            limit: LIMIT,
+            limit,
             console: String::new(),
         }))
         .map(drop)
