@@ -152,8 +152,9 @@ impl Gateway {
         }
     }
 
-    /// A node has come to a link, or sends as if it had. One that is served already is registered again.
-    /// Returns whether there is room for it, and its identifiers fit.
+    /// A node has come to a link, or sends as if it had. One that is served already may have been at
+    /// another gateway meanwhile: it is registered as one that has come, and served when the anchor has
+    /// answered. Returns whether there is room for it, and its identifiers fit.
     pub fn attach(&mut self, now: SimTime, attached: Attached) -> bool {
         let fits = (1..=254).contains(&attached.node.0.len())
             && attached
@@ -177,9 +178,8 @@ impl Gateway {
             attached: attached.clone(),
         });
         entry.stage = Stage::Serving;
-        if entry.held.is_none() {
-            entry.prefixes = attached.prefix.into_iter().collect();
-        }
+        entry.held = None;
+        entry.prefixes = attached.prefix.into_iter().collect();
         entry.attached = attached;
         // "The mobile access gateway is not required to use a longer retransmission interval" (§6.9.4).
         entry.backoff.start(now, INITIAL_BINDACK_TIMEOUT);
