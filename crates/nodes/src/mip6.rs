@@ -13,12 +13,14 @@
 //! | [`correspondent`] | extension headers to and from care-of addresses |
 //! | `mobile` | a mobile node as [`handover::Mobility`] |
 //! | `way` | a mobile node's tunnel, routes and extension headers |
+//! | [`proxy`] | local mobility anchors, and edge routers as mobile access gateways (RFC 5213) |
 
 pub(crate) mod agent;
 mod around;
 pub(crate) mod correspondent;
 mod kept;
 mod mobile;
+pub(crate) mod proxy;
 mod way;
 
 use anyhow::{Context, Result};
