@@ -397,6 +397,33 @@ mod tests {
         assert_eq!(alone[0].0, "correspondent binding acknowledgement");
     }
 
+    /// What tshark read of a run without a complaint: a gateway at 2001:db8::2 registers the node `served` at
+    /// 2001:db8::5.
+    const PROXY_UPDATE: &str = "3b090500a6fa000182000384080701736572766564010500000000001612004020010db8c00000010000000000000000170200041802000101001b0800005e0be1018b25190a0000867f86c27de92b4c";
+    const PROXY_ANSWER: &str = "3b09060027db002000010384080701736572766564010500000000001612004020010db8c00000010000000000000000170200041802000101001b0800005e0be1018b25190a0000867f86c27de92b4c";
+
+    #[test]
+    fn what_a_gateway_says_is_about_the_node_that_it_speaks_for_and_its_checksum_counts() {
+        let (gateway, anchor) = ("2001:db8::2", "2001:db8::5");
+        let messages = [
+            packet(gateway, anchor, PROXY_UPDATE),
+            packet(anchor, gateway, PROXY_ANSWER),
+        ];
+        assert_eq!(messages[0].len(), 120);
+        let node = ip("2001:db8:c000:1:847f:86c2:7de9:2b4c");
+        let expected = ["proxy binding update", "proxy binding acknowledgement"];
+        assert_eq!(told(&messages), expected.map(|name| (name.into(), node)));
+        // It is where its gateway is, which is no address of its own.
+        let bindings = read(&messages).into_iter().map(|m| m.unwrap().binding);
+        assert_eq!(bindings.collect::<Vec<_>>(), [None, None]);
+        let wrong = packet(gateway, anchor, &PROXY_UPDATE.replace("a6fa", "a6fb"));
+        assert_eq!(
+            told(&[wrong])[0].0,
+            "binding update",
+            "of which nothing counts"
+        );
+    }
+
     #[test]
     fn an_update_announces_a_binding_and_its_acknowledgement_says_whether_it_stands() {
         let of = |packets: &[Vec<u8>]| {

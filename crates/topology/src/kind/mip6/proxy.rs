@@ -169,35 +169,23 @@ impl MobilityFacts for Plan {
 
     /// A way that takes longer than the anchor takes timestamps to be old.
     fn warnings(&self, name: &str, plan: &plan::Plan) -> Vec<String> {
-        let own = |delay: Option<Duration>| delay.unwrap_or_default();
-        let delay_of = |node: &plan::NodePlan| node.backbone.as_ref().map(|eth| own(eth.delay));
-        let anchors = plan.nodes.iter().filter_map(|(anchor, node)| {
-            let mut services = node.services.iter();
-            let validity = services.find_map(|service| match service {
-                ServicePlan::Lma(lma) => Some(lma.timestamp_validity),
-                _ => None,
-            })?;
-            Some((anchor, validity, delay_of(node)?))
-        });
-        let Some((anchor, validity, to_anchor)) = anchors.last() else {
+        let Some((anchor, validity)) = plan.nodes.iter().find_map(validity_of) else {
             return Vec::new();
         };
-        let between = plan.backbone.delay;
-        let candidates = plan
-            .nodes
-            .get(name)
-            .map_or(&[][..], plan::NodePlan::candidates);
-        let routers = candidates.iter().filter_map(|candidate| {
-            let way = between + to_anchor + delay_of(plan.nodes.get(&candidate.router)?)?;
-            (way >= validity).then(|| (candidate.router.as_str(), way))
-        });
-        let (routers, ways): (Vec<&str>, Vec<Duration>) = routers.unzip();
-        let longest = ways.into_iter().max();
-        let warning = longest.map(|longest| {
+        let delay_of = |node: &str| plan.nodes[node].backbone.as_ref()?.delay;
+        let way_from = |router: &str| {
+            let own = [delay_of(router), delay_of(anchor)];
+            plan.backbone.delay + own.into_iter().flatten().sum::<Duration>()
+        };
+        let candidates = plan.nodes[name].candidates().iter();
+        let ways = candidates.map(|candidate| (&*candidate.router, way_from(&candidate.router)));
+        let (routers, ways): (Vec<&str>, Vec<Duration>) =
+            ways.filter(|(_, way)| *way >= validity).unzip();
+        let warning = ways.into_iter().max().map(|longest| {
             format!(
                 "what {} says of it takes up to {} to `{anchor}`, which takes what is {} old for \
                  wrong; make the way shorter, or `nodes.{anchor}.timestamp_validity` longer",
-                alternatives(routers.iter().copied()),
+                alternatives(routers),
                 format_duration(longest),
                 format_duration(validity)
             )
@@ -208,4 +196,12 @@ impl MobilityFacts for Plan {
     fn router_of_its_own() -> Option<Ipv6Addr> {
         Some(LINK_LOCAL)
     }
+}
+
+/// The name of a local mobility anchor, and how old a timestamp may be there.
+fn validity_of<'p>((name, node): (&'p String, &plan::NodePlan)) -> Option<(&'p str, Duration)> {
+    node.services.iter().find_map(|service| match service {
+        ServicePlan::Lma(lma) => Some((name.as_str(), lma.timestamp_validity)),
+        _ => None,
+    })
 }
