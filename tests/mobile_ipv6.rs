@@ -110,3 +110,25 @@ fn home_address(node: &str) -> Ipv6Addr {
     let value = line.unwrap().split_once("home_address:").unwrap().1;
     value.trim().trim_matches('"').parse().unwrap()
 }
+
+#[test]
+fn without_a_protocol_the_node_is_found_again_by_the_next_request_after_one_that_was_not_answered()
+{
+    let run = Run::of(
+        &root().join("topologies/mobility.yaml"),
+        &["--set", "nodes.sensor.mobility=none"],
+    );
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    let handovers = result["handovers"].as_array().unwrap();
+    assert_eq!(handovers.len(), 2);
+    // `response_timeout`, then to the WMMS and back; the way to the node and back is in both.
+    const LEAST: f64 = 1.0 + 2.0 * 0.005;
+    for handover in handovers {
+        let delay = handover["delay_s"].as_f64().unwrap();
+        assert!((LEAST..LEAST + 0.05).contains(&delay), "{handover:#}");
+    }
+    let events = run.read("events.jsonl");
+    let doubted = events.matches("\"reason\":\"no answer\"").count();
+    assert_eq!(doubted, 2, "{events}");
+}

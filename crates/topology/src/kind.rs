@@ -437,7 +437,7 @@ macro_rules! mobilities {
                 context: &Context<'_, 't>,
             ) -> Option<MobilityPlan> {
                 match self {
-                    Mobility::None => None,
+                    Mobility::None => comp::looked_up(r, context).map(MobilityPlan::Comp),
                     $( Mobility::$variant(given) => {
                         Some(MobilityPlan::$variant(given.plan(r, context)))
                     } )*
