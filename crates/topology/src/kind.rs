@@ -45,7 +45,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::{Span, alternatives, misspelt, not_a_word};
+use crate::diagnostic::{Source, Span, alternatives, misspelt, not_a_word};
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText};
@@ -352,10 +352,15 @@ macro_rules! mobilities {
                 d: &mut Decoder,
             ) -> Mobility {
                 let chosen = self.mobility.map_or(default, |given| given.value);
-                $( if let Some(settings) = &self.$key {
+                // One file and another protocol by `--set`: what the file has for its own means nothing.
+                let is_set = |span: Span| matches!(span.source, Source::Assignment(_));
+                let by_set = self.mobility.is_some_and(|given| is_set(given.span));
+                let counts = |span: Span| !by_set || is_set(span);
+                $( if let Some(settings) = self.$key.as_ref().filter(|of| counts(of.span)) {
                     chosen.check(&[$($word),+], stringify!($key), settings.span, d);
                 } )*
-                for (key, span) in inline.iter().flat_map(DefaultGiven::keys) {
+                let inline_keys = inline.iter().flat_map(DefaultGiven::keys);
+                for (key, span) in inline_keys.filter(|(_, span)| counts(*span)) {
                     chosen.check(Protocol::DEFAULT.family(), &key, span, d);
                 }
                 match chosen {

@@ -58,6 +58,35 @@ fn every_protocol_is_a_word_of_the_shipped_topology_and_none_is_warned_of() {
     }
 }
 
+/// What a topology of CoMP's lacks, so that its node can move by any protocol (docs/mobility.md).
+const ALSO: [&str; 3] = [
+    "nodes.ha={ role: home-agent }",
+    "nodes.map={ role: map }",
+    "nodes.client.services=[{ correspondent: {} }]",
+];
+
+#[test]
+fn a_topology_of_comps_becomes_one_of_every_protocol_by_settings_alone() {
+    for text in [
+        include_str!("../../../topologies/walk.yaml"),
+        include_str!("../../../topologies/comp-simulation.yaml"),
+    ] {
+        for word in ["comp", "mipv6", "mipv6-ro", "hmipv6", "none"] {
+            let mobility = format!("nodes.sensor.mobility={word}");
+            // Nobody is told of an address, so that it has to be one that is known beforehand.
+            let address = (word == "none").then_some("nodes.sensor.handover.address=slaac");
+            let set = ALSO.into_iter().chain([mobility.as_str()]).chain(address);
+            let loaded = read(text, &set.collect::<Vec<&str>>());
+            assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
+            let is_comp = matches!(
+                loaded.plan.nodes["sensor"].mobility,
+                Some(MobilityPlan::Comp(_))
+            );
+            assert_eq!(is_comp, word == "comp");
+        }
+    }
+}
+
 #[test]
 fn a_node_without_mobility_is_looked_up_at_the_wmms_which_tells_nobody_of_it() {
     let plan = by("none");
