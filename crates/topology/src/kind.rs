@@ -61,6 +61,7 @@ pub use service::{Listed, Service, ServiceKeys};
 const RESERVED_PATHS: &[&str] = &["/.well-known/core", comp::PATH];
 
 /// The settings of the protocol that shorthands have by default: as keys of the node itself.
+pub(crate) use comp::looks_up;
 pub(crate) use comp::{Given as DefaultGiven, Handed as DefaultHanded, Reached as DefaultReached};
 
 tagged! {
