@@ -105,6 +105,46 @@ fn nothing_leaves_from_a_home_address_but_in_a_tunnel_or_with_its_option() {
     }
 }
 
+/// A router tells a node on a link of a shorter way to another one on it (RFC 4861 §8.2). What comes out of a tunnel is on
+/// no link that the agent shares with who sent it.
+#[test]
+fn inet_issue_1197_a_home_agent_redirects_nobody_whose_packets_come_out_of_a_tunnel() {
+    for capture in captures() {
+        let redirects = tshark(&capture, "icmpv6.type == 137", &["frame.number"]);
+        assert!(redirects.is_empty(), "{}: {redirects:?}", capture.display());
+    }
+    let agent = RUN.path("captures/ha.eth0.pcapng");
+    let out_of_a_tunnel = tshark(&agent, "ipv6.nxt == 41 && coap", &["frame.number"]);
+    assert!(out_of_a_tunnel.len() > 100, "it forwards them");
+}
+
+/// A peer that writes its packets itself provokes what a home agent, a mobility anchor point and a correspondent refuse.
+/// Not 129 and 134, which no plan has a reason for.
+#[test]
+fn what_is_refused_is_refused_with_the_status_of_rfc_6275() {
+    let run = Run::of(&root().join("tests/mobile_ipv6/refused.yaml"), &[]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let log = run.read("log/peer.log");
+    let expected = [
+        "accepted 0",
+        "other-address 130",
+        "old-sequence 135",
+        "other-type 139",
+        "multicast-care-of 174",
+        "not-home-subnet 132",
+        "unknown-deregistered 133",
+        "at-an-anchor-point 131",
+        "home-nonce 136",
+        "care-of-nonce 137",
+        "both-nonces 138",
+        "forged -",
+        "data-without-binding BE 1",
+        "unknown-message BE 2",
+        "still-bound-deregistered 0",
+    ];
+    assert_eq!(log.lines().collect::<Vec<_>>(), expected);
+}
+
 fn home_address(node: &str) -> Ipv6Addr {
     let plan = RUN.read("plan.yaml");
     let of_node = plan.split(&format!("  {node}:\n")).nth(1).unwrap();
@@ -157,4 +197,26 @@ fn a_gateway_misses_its_node_and_what_it_says_then_moves_nothing() {
         .collect();
     // It has the node, misses it when it is at the other one already, and has it again.
     assert_eq!(said, ["5 900", "6  0", "5 0", "5 900", "6  0"]);
+}
+
+#[test]
+fn without_a_protocol_the_node_is_found_again_by_the_next_request_after_one_that_was_not_answered()
+{
+    let run = Run::of(
+        &root().join("topologies/mobility.yaml"),
+        &["--set", "nodes.sensor.mobility=none"],
+    );
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    let handovers = result["handovers"].as_array().unwrap();
+    assert_eq!(handovers.len(), 2);
+    // `response_timeout`, then to the WMMS and back; the way to the node and back is in both.
+    const LEAST: f64 = 1.0 + 2.0 * 0.005;
+    for handover in handovers {
+        let delay = handover["delay_s"].as_f64().unwrap();
+        assert!((LEAST..LEAST + 0.05).contains(&delay), "{handover:#}");
+    }
+    let events = run.read("events.jsonl");
+    let doubted = events.matches("\"reason\":\"no answer\"").count();
+    assert_eq!(doubted, 2, "{events}");
 }

@@ -1,6 +1,9 @@
 """The protocols of mobility side by side: docs/mobility.md."""
 
-from .tools import command, mean, number, table
+import json
+from math import ceil
+
+from .tools import command, mean, number, quantile, table
 
 TOPOLOGIES = "topologies"
 MOBILITY = "nodes.sensor.mobility"
@@ -8,6 +11,29 @@ PROTOCOLS = ("comp", "mipv6", "mipv6-ro", "hmipv6", "pmipv6")
 # Where the node does not register, its router does before it advertises itself.
 NODE_REGISTERS, ROUTER_REGISTERS = "binding", "movement_detection"
 DELAYS_MS = (5, 10, 20, 40)
+
+# What a topology of CoMP's needs, so that its node can move by any of them.
+ANY = ("nodes.ha={ role: home-agent }", "nodes.map={ role: map }", "nodes.client.services=[{ correspondent: {} }]",
+       "nodes.sensor.handover.address=slaac")
+
+# Frames are lost on the air. Requests are not repeated, and each leaves at its time: the one before is given up by then.
+LOSSY = f"{TOPOLOGIES}/papers/loss-hold.yaml"
+ASKED = ("nodes.client.polls[0].confirmable=false", "nodes.client.coap={ nstart: 2, response_timeout: 200 ms }")
+HANDOVERS_OF_A_RUN = 29
+
+# What is compared there: how the table calls it, its settings, and whose messages it is known by.
+VARIANTS = {
+    "`comp`": (("comp",), "comp"),
+    "`comp`, `hold: false`": (("comp", "nodes.sensor.handover.hold=false"), "comp"),
+    "`mipv6`": (("mipv6",), "mobile_ipv6"),
+    "`mipv6-ro`": (("mipv6-ro",), "mobile_ipv6"),
+    "`hmipv6`": (("hmipv6",), "mobile_ipv6"),
+    "`pmipv6`": (("pmipv6", "nodes.lma={ role: lma }"), "mobile_ipv6"),
+    "`none`": (("none",), None),
+}
+
+# From the link that is left to the binding: what lies between two of these is in none of them.
+INTERRUPTING = ("link", "movement_detection", "address", "dad", "binding")
 
 
 def fit(times_ms):
@@ -49,3 +75,65 @@ def mobility(tools):
     header = ["`mobility`", "registration, ms, at 5, 10, 20, 40 ms", "ways", "pauses at 40 ms, ms", "lost of 10,000 there",
               "round trip there, ms", "octets over the air, mean of both"]
     return [tools.made_by(), *command(said), *table(header, rows)]
+
+
+def options(settings):
+    """Settings as the program takes them."""
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def lossy(settings):
+    """The settings of one of VARIANTS where frames are lost."""
+    word, *more = settings
+    return (*ANY, *ASKED, f"{MOBILITY}={word}", *more)
+
+
+def interruptions_ms(point):
+    """How long each handover took from the link that it left to the binding."""
+    handovers = (handover["phases"] for run in point.runs for handover in run["handovers"])
+    return [1e3 * sum(phases.get(phase, 0) for phase in INTERRUPTING) for phases in handovers]
+
+
+def messages(point, protocol):
+    """By message of a protocol how many a handover takes and their octets, over the air and on the backbone."""
+    told, handovers = {}, 0
+    for run in point.runs:
+        for handover in json.loads(run["result"].read_text())["handovers"]:
+            handovers += 1
+            for name, sides in handover.get("signalling", {}).get("by_message", {}).get(protocol, {}).items():
+                sums = told.setdefault(name, [0, 0, 0, 0])
+                counts = (sides[side][what] for side in ("air", "wired") for what in ("messages", "bytes"))
+                told[name] = [one + other for one, other in zip(sums, counts)]
+    return {name: [count / handovers for count in counts] for name, counts in sorted(told.items())}
+
+
+def mobility_loss(tools):
+    """Handovers by each protocol while 5 % of the frames are lost on the air."""
+    seeds = f"1..{ceil(tools.handovers / HANDOVERS_OF_A_RUN)}"
+    rows, costs = [], []
+    for at, (name, (settings, protocol)) in enumerate(VARIANTS.items()):
+        point = tools.sweep(f"mobility-loss-{at}", LOSSY, seeds, *options(lossy(settings)))[0]
+        rows.append([name, *loss_row(point)])
+        costs += [[name, message, *(number(each) for each in counts)] for message, counts in messages(point, protocol).items()]
+    said = [f"wpanlab run {LOSSY} --seeds {seeds} \\", *(f"    --set '{setting}' \\" for setting in (*ANY, *ASKED)), f"    --set {MOBILITY}=…"]
+    header = ["`mobility`", "handovers", "link left to binding, ms: median", "p95", "p99", "lost of a handover: mean", "handovers that lost nothing",
+              "energy of a handover, mJ: median", "of a request, mJ", "signalling of a handover over the air: messages", "octets", "on the backbone: messages",
+              "octets", "octets of tunnels and extension headers, a request"]
+    of_messages = ["`mobility`", "message", "of a handover, over the air", "octets", "on the backbone", "octets"]
+    return [tools.made_by(), *command(*said), *table(header, rows), "", *table(of_messages, costs)]
+
+
+def loss_row(point):
+    """What a row says of the handovers by one protocol."""
+    took, lost = interruptions_ms(point), point.handovers("lost")
+
+    def signalling(side):
+        costs = point.handovers(side)
+        return [number(mean([cost[what] for cost in costs])) for what in ("messages", "bytes")]
+
+    return [
+        f"{len(took):,}", *(number(quantile(took, share)) for share in (0.5, 0.95, 0.99)),
+        f"{mean(lost):.2f}", f"{sum(count == 0 for count in lost):,}",
+        number(quantile(point.handovers("energy_mj"), 0.5)), number(mean(point.figures("energy_per_request_mj"))),
+        *signalling("air"), *signalling("wired"), number(mean(point.figures("overhead_per_request_bytes"))),
+    ]

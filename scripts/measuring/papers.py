@@ -74,7 +74,7 @@ def comp_simulation(tools):
             return [title, *quartiles, f"{quantile(joules, 0.5):.1f} mJ"]
 
         title = f"**{metres} m**: handover delay, {len(handovers)} handovers"
-        energy = [sum(h["energy_mj"].values()) for h in handovers]
+        energy = [h["energy_total_mj"] for h in handovers]
         rows.append(row(title, [h["delay_s"] for h in handovers], energy))
         if metres == 20:
             for title, phase in {"hold": "hold", **PHASES}.items():

@@ -8,6 +8,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+from .mobility import LOSSY, VARIANTS, lossy, options
 from .pages import blocks
 from .papers import EVERY, NO_HOLD, PAPERS, POISSON, TOPOLOGIES
 from .tools import mean, quantile
@@ -128,6 +129,18 @@ def sleep(run):
     return row
 
 
+def mobility_loss(run):
+    """The first two of the handovers through a home agent: the messages, and what a request costs."""
+    row = Row("mobility-loss", "`mipv6`")
+    short = ("scenario.duration=9 s", *(f"scenario.steps[{step}].times=1" for step in range(4)))
+    point = run(LOSSY, *options((*lossy(VARIANTS["`mipv6`"][0]), *short)))
+    row.equal("handovers", len(point.handovers("lost")), 2)
+    row.near("energy of a request, mJ", mean(point.figures("energy_per_request_mj")), 8, SAME_SEED)
+    row.near("octets of a tunnel", mean(point.figures("overhead_per_request_bytes")), 13, 0.1)
+    row.near("octets on the backbone", mean([cost["bytes"] for cost in point.handovers("wired")]), 12, ONE_OF_MANY)
+    return row
+
+
 def first_run(run):
     """What the README shows."""
     row = Row("first-run", "handover of sensor")
@@ -145,6 +158,7 @@ ROWS = (
     lambda run: lost_without_hold(run, "loss-nohold", f"{PAPERS}/loss-nohold.yaml"),
     binding_modes,
     sleep,
+    mobility_loss,
 )
 
 

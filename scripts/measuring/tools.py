@@ -24,8 +24,10 @@ def output(*command, ok=(0,), **options):
 class Tools:
     """The program that measures, and the directory that its runs are in."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, handovers=None):
         self.directory = directory
+        # How many at least are measured of a kind, where that can be chosen.
+        self.handovers = handovers
         self.given = os.environ.get("WPANLAB")
         self.built = None
         self.kernel = None

@@ -10,6 +10,11 @@ pub enum BindingMode {
     Direct,
     /// The WMMS, after the node told it (CoMM §4.1).
     Relayed,
+    /// Nobody: who asks the WMMS finds the node, and who does not loses it. The baseline without
+    /// mobility; *ours*. A WMMS is to be told of the node, too ([`Wmms::says_nothing_of`]).
+    ///
+    /// [`Wmms::says_nothing_of`]: crate::wmms::Wmms::says_nothing_of
+    Nobody,
 }
 
 /// Why an entry left a table.

@@ -485,12 +485,16 @@ impl Node {
                 self.complete_binding(now);
             }
             Ok(response) if response.code == Code::NOT_FOUND => {
-                let told = std::mem::replace(&mut binding.mode, BindingMode::Direct);
+                let told = binding.mode;
+                if told == BindingMode::Relayed {
+                    binding.mode = BindingMode::Direct;
+                }
                 let command = self.registrar.command(t_addr);
                 // In direct mode the correspondents have been told.
                 let tell = match told {
                     BindingMode::Direct => BindingMode::Relayed,
                     BindingMode::Relayed => BindingMode::Direct,
+                    BindingMode::Nobody => BindingMode::Nobody,
                 };
                 self.send_binding(now, &command, tell);
             }

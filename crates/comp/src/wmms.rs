@@ -95,6 +95,8 @@ pub struct Wmms {
     away: Away,
     /// Where this server is: no node is there.
     address: Option<Ipv6Addr>,
+    /// Nodes without correspondents.
+    untold: BTreeSet<Ipv6Addr>,
     refusals: BTreeMap<Limit, u64>,
     events: VecDeque<BindingEvent>,
 }
@@ -115,6 +117,7 @@ impl Wmms {
             unserved: BTreeMap::new(),
             away: Away::default(),
             address: None,
+            untold: BTreeSet::new(),
             refusals: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -132,6 +135,15 @@ impl Wmms {
     pub fn at(self, address: Ipv6Addr) -> Wmms {
         Wmms {
             address: Some(address),
+            ..self
+        }
+    }
+
+    /// The same server, which tells nobody when one of these nodes, by their P_Addrs, moves: who asks where
+    /// it is gets an answer, and is no correspondent ([`BindingMode::Nobody`]).
+    pub fn says_nothing_of(self, nodes: impl IntoIterator<Item = Ipv6Addr>) -> Wmms {
+        Wmms {
+            untold: nodes.into_iter().collect(),
             ..self
         }
     }
@@ -314,7 +326,7 @@ impl Wmms {
             sleep: entry.sleep_ends.map(|end| end.saturating_since(now)),
             sequence: entry.sequence,
         };
-        if !enrol {
+        if !enrol || self.untold.contains(&p_addr) {
             return location.response();
         }
         match self.mmt.add_correspondent(p_addr, from) {
@@ -385,7 +397,7 @@ impl Wmms {
         let unserved = self.update(now, from, p_addr, t_addr, lifetime, sequence);
         let told = match self.config.binding {
             BindingMode::Relayed => self.correspondents(p_addr),
-            BindingMode::Direct => unserved,
+            BindingMode::Direct | BindingMode::Nobody => unserved,
         };
         let command = self.forward_binding(now, p_addr, t_addr, lifetime, told);
         self.give_notice(now, p_addr, notice, &command);

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use coap::Code;
-use comp::client::{self, HoldQueue};
+use comp::client::{self, CallFailure, HoldQueue};
 use comp::{BindingMode, node};
 use handover::{BindingEvent, Mobility, Step};
 use support::*;
@@ -183,6 +183,60 @@ fn a_direct_binding_goes_from_the_node_and_a_relayed_one_from_the_wmms() {
             assert!(!net.clients[i].client().lbc().get(P).unwrap().held);
         }
     }
+}
+
+#[test]
+fn a_node_that_tells_nobody_is_lost_until_a_client_misses_an_answer_and_looks_it_up() {
+    let mut net = Net::registered(Setup {
+        binding: BindingMode::Nobody,
+        hold: false,
+        ..Setup::default()
+    });
+    net.wmms = net.wmms.says_nothing_of([P]);
+    net.get(0);
+    net.run_until(1500);
+    assert_eq!(net.answered(), 1);
+    let before = net.sent.len();
+    net.node_address = Some(T2);
+    net.node.bind(net.now, T2);
+    net.get(0);
+    net.run_until(60_000);
+    let puts = (net.sent[before..].iter()).filter(|(_, d)| d.is(Code::PUT));
+    let told: Vec<_> = puts.map(|(_, d)| *d.to.ip()).collect();
+    assert_eq!(told, [W]);
+    assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T1);
+    // The exchange ends after MAX_TRANSMIT_WAIT, 93 s (RFC 7252 §4.8.2).
+    net.run_until(100_000);
+    assert_eq!(net.failures().len(), 1);
+    net.get(0);
+    net.run_until(101_000);
+    assert_eq!(net.answered(), 2);
+    assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T2);
+}
+
+#[test]
+fn what_was_lost_at_the_former_address_says_nothing_of_the_new_one() {
+    let mut net = Net::registered(Setup {
+        hold: false,
+        ..Setup::default()
+    });
+    net.get(0);
+    net.run_until(1500);
+    net.node_address = None;
+    let non = coap::Reliability::NonConfirmable;
+    net.clients[0].ask(net.now, service::Target::Node(P), non, get("/temperature"));
+    net.run_until(1600);
+    net.node_address = Some(T2);
+    net.node.bind(net.now, T2);
+    net.run_until(200_000);
+    assert_eq!(
+        net.failures(),
+        [CallFailure::Exchange(coap::Failure::NoResponse)]
+    );
+    assert_eq!(net.clients[0].client().lbc().get(P).unwrap().t_addr, T2);
+    let doubted = client::Event::Binding(removed(comp::Removal::NoAnswer));
+    let mut events = net.client_events.iter();
+    assert!(events.all(|(.., event)| *event != doubted));
 }
 
 #[test]

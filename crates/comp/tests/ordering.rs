@@ -143,6 +143,7 @@ proptest! {
         let told: Vec<_> = match binding {
             BindingMode::Direct => trial.net.node.correspondents().collect(),
             BindingMode::Relayed => entry.extra.correspondents.iter().collect(),
+            BindingMode::Nobody => Vec::new(),
         };
         for (i, client) in trial.net.clients.iter().enumerate() {
             if told.contains(&socket(client_address(i))) && let Some(entry) = client.client().lbc().get(P) {

@@ -142,7 +142,7 @@ impl Socket for Raw {
         let source = Ipv6Addr::from(from.sin6_addr.s6_addr);
         // SAFETY: `header` is as the kernel left it, and its control messages are in `control`.
         let arrival = unsafe { arrival(source, &header) };
-        // Without its destination it is for nobody.
+        // Without its destination, or not with all of its headers, it is for nobody.
         if let (Some(arrival), Some(message)) = (arrival, self.message.get(..length)) {
             take(arrival, message);
         }
@@ -204,6 +204,11 @@ fn packet_info(source: Ipv6Addr) -> Vec<u8> {
 /// # Safety
 /// `header` is one that `recvmsg` has filled in.
 unsafe fn arrival(source: Ipv6Addr, header: &libc::msghdr) -> Option<Arrival> {
+    // Headers that did not find room are missing: without a Home Address option the message would be
+    // another one.
+    if header.msg_flags & libc::MSG_CTRUNC != 0 {
+        return None;
+    }
     let mut arrived = None;
     let (mut destination_options, mut routing) = (Vec::new(), None);
     // SAFETY: the caller's promise.
@@ -309,6 +314,10 @@ mod tests {
             routing: Some(headers[1].to_vec()),
         };
         assert_eq!(arrived, Some(expected));
+        header.msg_flags = libc::MSG_CTRUNC;
+        // SAFETY: as before.
+        let cut = unsafe { arrival(Ipv6Addr::UNSPECIFIED, &header) };
+        assert_eq!(cut, None, "headers are missing");
         let too_long = control.push(libc::IPV6_DSTOPTS, &[0; 8 * CONTROL_WORDS]);
         assert_eq!(too_long.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }

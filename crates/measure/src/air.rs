@@ -59,15 +59,10 @@ impl Readings {
     /// What every radio of `plan` used over the scenario, and notes on those of which that is
     /// not known.
     pub(crate) fn radios(&self, plan: &Plan, events: &[Event]) -> (Vec<RadioUse>, Vec<String>) {
-        let time = |kind: EventKind| {
-            let event = events.iter().find(|e| e.kind == kind);
-            event.map(|e| SimTime::from_nanos(e.time_ns))
-        };
-        let start = time(EventKind::ScenarioStarted);
-        let end = time(EventKind::ScenarioEnded);
+        let scenario = scenario(events);
         let (mut radios, mut notes) = (Vec::new(), Vec::new());
         for (name, _) in plan.nodes.iter().filter(|(_, n)| n.radio.is_some()) {
-            let used = start.zip(end).and_then(|span| self.used(name, span));
+            let used = scenario.and_then(|span| self.used(name, span));
             match used {
                 Some(used) => radios.push(used),
                 None => notes.push(format!(
@@ -90,6 +85,39 @@ impl Readings {
             Some((phase.clone(), picojoules(sum?)))
         };
         handover.spans.iter().filter_map(energy).collect()
+    }
+
+    /// Millijoules of the moving node's radio in all phases of `handover` that [`Readings::phases`] has:
+    /// those that run side by side are one time, which is used once.
+    pub(crate) fn of_handover(&self, handover: &NodeHandover) -> Option<f64> {
+        let known = self.phases(handover);
+        let spans = handover.spans.iter();
+        let spans = spans.filter(|(phase, _)| known.get(phase).is_some());
+        let spans = merged(spans.flat_map(|(_, spans)| spans.iter().copied()));
+        let used = spans.iter().map(|span| self.used(&handover.node, *span));
+        let sum: Option<f64> = used.map(|used| Some(used?.millijoules)).sum();
+        sum.filter(|_| !known.is_empty()).map(picojoules)
+    }
+
+    /// Millijoules that a radio of `plan` used for frames, transmitting or synchronised on one, within
+    /// the first span and in none of `without`, which are in order and apart; `None` if it was not read
+    /// at one of their ends.
+    pub(crate) fn frames(
+        &self,
+        plan: &Plan,
+        node: &str,
+        within: (SimTime, SimTime),
+        without: &[(SimTime, SimTime)],
+    ) -> Option<f64> {
+        let own = plan.nodes.get(node)?.radio.as_ref()?.profile.as_ref();
+        let profile = own.or(plan.radio.phy.as_ref().map(|phy| &phy.profile))?;
+        let of_span = |span: (SimTime, SimTime)| {
+            let used = self.used(node, span)?;
+            let charge = used.tx_s * profile.tx_ma + used.rx_s * profile.rx_ma;
+            Some(charge * profile.supply_v)
+        };
+        let apart: Option<f64> = without.iter().map(|span| of_span(*span)).sum();
+        Some(picojoules(of_span(within)? - apart?))
     }
 
     /// Notes on the phases of `handover` whose energy is not known.
@@ -117,8 +145,34 @@ impl Readings {
             listen_s: nanoseconds(b.listen_s - a.listen_s),
             sleep_s: nanoseconds(b.sleep_s - a.sleep_s),
             millijoules: picojoules(b.millijoules - a.millijoules),
+            mj_per_request: None,
         })
     }
+}
+
+/// When the scenario began and ended.
+pub(crate) fn scenario(events: &[Event]) -> Option<(SimTime, SimTime)> {
+    let time = |kind: EventKind| {
+        let event = events.iter().find(|e| e.kind == kind);
+        event.map(|e| SimTime::from_nanos(e.time_ns))
+    };
+    time(EventKind::ScenarioStarted).zip(time(EventKind::ScenarioEnded))
+}
+
+/// Spans in order, of those that overlap or meet one for all.
+pub(crate) fn merged(
+    spans: impl IntoIterator<Item = (SimTime, SimTime)>,
+) -> Vec<(SimTime, SimTime)> {
+    let mut spans: Vec<_> = spans.into_iter().collect();
+    spans.sort();
+    let mut merged: Vec<(SimTime, SimTime)> = Vec::new();
+    for (start, end) in spans {
+        match merged.last_mut().filter(|(_, last)| start <= *last) {
+            Some((_, last)) => *last = end.max(*last),
+            None => merged.push((start, end)),
+        }
+    }
+    merged
 }
 
 /// Seconds, rounded to the nanosecond: readings are whole nanoseconds, their difference as
@@ -129,7 +183,7 @@ fn nanoseconds(seconds: f64) -> f64 {
 
 /// Millijoules, rounded to the picojoule: a radio that listens uses tens of them in a
 /// nanosecond.
-fn picojoules(millijoules: f64) -> f64 {
+pub(crate) fn picojoules(millijoules: f64) -> f64 {
     (millijoules * 1e9).round() / 1e9
 }
 
@@ -227,6 +281,33 @@ mod tests {
                 "the energy of sensor in phase dad of handover 3 is not known: its radio was not read at both ends"
             ]
         );
+    }
+
+    #[test]
+    fn what_phases_use_side_by_side_is_used_once() {
+        let mut both = handover(Phase::BINDING, &[(0, 10), (20, 30)]);
+        let home = handover(Phase::named("home_registration"), &[(0, 6)]);
+        let tests = handover(Phase::named("return_routability"), &[(4, 10)]);
+        for other in [home, tests] {
+            let (phase, spans) = other.spans.iter().next().unwrap();
+            *both.spans.entry(phase) = spans.clone();
+        }
+        let mut events: Vec<Event> = [(0, 1.0), (4, 1.5), (6, 2.0), (10, 3.0)]
+            .map(|(at, mj)| read(at, "sensor", mj))
+            .to_vec();
+        events.extend([read(20, "sensor", 7.0), read(30, "sensor", 8.0)]);
+        assert_eq!(Readings::of(&events).of_handover(&both), Some(3.0));
+        // Without the end of `binding` what is known is the two others.
+        events.pop();
+        assert_eq!(Readings::of(&events).of_handover(&both), Some(2.0));
+        assert_eq!(Readings::of(&[]).of_handover(&both), None);
+    }
+
+    #[test]
+    fn spans_that_meet_are_one() {
+        let spans = [(5, 7), (0, 2), (2, 3), (6, 6), (9, 9)].map(|(a, b)| (ms(a), ms(b)));
+        let expected = [(0, 3), (5, 7), (9, 9)].map(|(a, b)| (ms(a), ms(b)));
+        assert_eq!(merged(spans), expected);
     }
 
     #[test]

@@ -337,6 +337,11 @@ impl Assembly<'_> {
                 .readings
                 .as_ref()
                 .map(|readings| record.map(|r| readings.phases(r)).unwrap_or_default()),
+            energy_total_mj: self
+                .readings
+                .as_ref()
+                .zip(record)
+                .and_then(|(r, of)| r.of_handover(of)),
             signalling: self.traffic.as_ref().and_then(|traffic| {
                 let record = record?;
                 Some(traffic.between(of.node, record.started?, record.completed?))
@@ -406,12 +411,46 @@ impl Assembly<'_> {
     /// What every radio used, with notes on what is not known of that.
     fn radios(&mut self, plan: &Plan, events: &[Event]) -> Option<Vec<RadioUse>> {
         let readings = self.readings.as_ref()?;
-        let (radios, notes) = readings.radios(plan, events);
+        let (mut radios, notes) = readings.radios(plan, events);
+        for radio in &mut radios {
+            let scenario = air::scenario(events);
+            let each = |span| self.energy_per_request(readings, &radio.node, span);
+            radio.mj_per_request = scenario.and_then(each);
+        }
         self.notes.extend(notes);
         let completed = self.records.iter().filter(|r| r.completed.is_some());
         let notes = completed.flat_map(|record| readings.note_phases(record));
         self.notes.extend(notes);
         Some(radios)
+    }
+
+    /// Millijoules of frames for each request that `node` answered, both outside of its handovers.
+    fn energy_per_request(
+        &self,
+        readings: &Readings,
+        node: &str,
+        (start, end): (SimTime, SimTime),
+    ) -> Option<f64> {
+        let of_node = self.records.iter().filter(|record| record.node == node);
+        let phases = of_node.flat_map(|record| record.spans.values().flatten().copied());
+        let within = phases.map(|(a, b)| (a.max(start), b.min(end)));
+        let handovers = air::merged(within.filter(|(a, b)| a < b));
+        let is_in_one = |time: SimTime| {
+            let before = handovers.partition_point(|(_, ends)| *ends < time);
+            handovers
+                .get(before)
+                .is_some_and(|(began, _)| *began <= time)
+        };
+        let flows = self.flows.iter().zip(&self.exchanges);
+        let of_node = flows.filter(|(flow, _)| flow.node == node);
+        let exchanges = of_node.flat_map(|(_, exchanges)| exchanges);
+        let counted = exchanges.filter(|exchange| {
+            let at = exchange.answered_at().unwrap_or_else(|| exchange.sent_at());
+            (start..=end).contains(&at) && !is_in_one(at)
+        });
+        let answered = analysis::Requests::of(counted).answered;
+        let frames = readings.frames(self.plan, node, (start, end), &handovers)?;
+        (answered > 0).then(|| air::picojoules(frames / answered as f64))
     }
 
     fn note_lateness(&mut self, air: Option<&Facts>, limit_s: Option<f64>) {

@@ -138,6 +138,10 @@ pub struct Handover {
     /// air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub energy_mj: Option<ByPhase<f64>>,
+    /// Millijoules that it used in all of them, of phases side by side once; absent if it is known of
+    /// none, and in the results of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub energy_total_mj: Option<f64>,
     /// Messages from `started_s` to `completed_s`; absent if a capture is missing, or one of the
     /// two.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -159,6 +163,10 @@ pub struct RadioUse {
     pub sleep_s: f64,
     /// Energy of all that, by the currents of the radio's profile.
     pub millijoules: f64,
+    /// Of it, what it used outside of handovers to transmit and to receive frames, for each request that
+    /// its node answered there; absent if it answered none, and in the results of before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mj_per_request: Option<f64>,
 }
 
 /// A response at one end of a handover.

@@ -188,9 +188,11 @@ impl<'p> Traffic<'p> {
     pub fn overhead(&self, requests: impl Fn(&str) -> usize) -> Vec<Overhead> {
         let all = self.overhead.iter().map(|(node, (air, wired))| {
             let asked = requests(node);
-            // Of more messages than requests and answers, some are of something else.
+            // Of more messages than requests and answers, some are of something else. On the backbone one
+            // counts in every tunnel that it goes through, over the air once.
+            let once = if air.messages > 0 { air } else { wired };
+            let of_requests = once.messages <= asked as u64 * 2 + asked as u64 / 10;
             let each = |side: &Headers| {
-                let of_requests = side.messages <= asked as u64 * 2 + asked as u64 / 10;
                 (asked > 0 && of_requests).then(|| side.bytes as f64 / asked as f64)
             };
             Overhead {

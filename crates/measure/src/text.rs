@@ -174,8 +174,8 @@ fn summarise_energy(out: &mut String, h: &result::Handover) {
     let Some(energy) = h.energy_mj.as_ref().filter(|e| !e.is_empty()) else {
         return;
     };
-    let total: f64 = energy.values().sum();
-    // A phase of which it is not known is missing in the sum.
+    let total = h.energy_total_mj.unwrap_or_default();
+    // A phase of which it is not known is missing in it.
     let known = h.phases.phases().all(|phase| energy.get(phase).is_some());
     let at_least = if known { "" } else { "at least " };
     let phase = |(phase, mj): (&rundir::Phase, &f64)| format!("{} {mj:.3} mJ", phase.name());

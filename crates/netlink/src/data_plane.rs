@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::Ipv6Net;
 use nix::net::if_::{if_nameindex, if_nametoindex};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
-use rtnetlink::packet_route::address::{AddressFlags, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
+};
 use rtnetlink::packet_route::link::{
     InfoData, InfoIpTunnel, InfoKind, Ip6TunnelFlags, LinkAttribute, LinkInfo, LinkMessage,
 };
@@ -143,6 +145,22 @@ impl DataPlane {
         let request = RouteNetlinkMessage::NewAddress(home_address(ifindex, address));
         let added = self.rtnl.route(&request, NLM_F_CREATE | NLM_F_REPLACE);
         added.map_err(|failure| at(failure, ifindex, format!("add home address {address}"), &[]))
+    }
+
+    /// Adds a regional care-of address (RFC 5380 §6.1), which is like a home address, and from which nothing
+    /// leaves that does not ask for it: it is deprecated, so that the home address comes before it (RFC 6724 §5,
+    /// rules 3 and 4). Equals `ip -6 address add ADDRESS/128 dev DEV home nodad preferred_lft 0`.
+    pub fn add_regional_address(&mut self, ifindex: u32, address: Ipv6Addr) -> Result<()> {
+        let mut message = home_address(ifindex, address);
+        let mut lifetimes = CacheInfo::default();
+        lifetimes.ifa_valid = u32::MAX;
+        message
+            .attributes
+            .push(AddressAttribute::CacheInfo(lifetimes));
+        let request = RouteNetlinkMessage::NewAddress(message);
+        let added = self.rtnl.route(&request, NLM_F_CREATE | NLM_F_REPLACE);
+        let operation = format!("add regional address {address}");
+        added.map_err(|failure| at(failure, ifindex, operation, &[]))
     }
 
     /// Sends packets by an interface, also if they went elsewhere. Equals

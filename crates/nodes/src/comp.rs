@@ -112,6 +112,7 @@ fn binding_mode(mode: plan::BindingMode) -> BindingMode {
     match mode {
         plan::BindingMode::Direct => BindingMode::Direct,
         plan::BindingMode::Relayed => BindingMode::Relayed,
+        plan::BindingMode::Nobody => BindingMode::Nobody,
     }
 }
 

@@ -8,9 +8,11 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `around` | the headers around a Mobility Header, as the socket and as the machines have them |
+//! | `gate` | when a mobile node's messages leave, and come in |
 //! | `kept` | a home agent or a correspondent with its kernel state |
 //! | [`agent`] | home agents and mobility anchor points: tunnels to care-of addresses |
 //! | [`correspondent`] | extension headers to and from care-of addresses |
+//! | `numbers` | which tunnel has which number |
 //! | `mobile` | a mobile node as [`handover::Mobility`] |
 //! | `way` | a mobile node's tunnel, routes and extension headers |
 //! | [`proxy`] | local mobility anchors, and edge routers as mobile access gateways (RFC 5213) |
@@ -18,8 +20,10 @@
 pub(crate) mod agent;
 mod around;
 pub(crate) mod correspondent;
+mod gate;
 mod kept;
 mod mobile;
+mod numbers;
 pub(crate) mod proxy;
 mod way;
 

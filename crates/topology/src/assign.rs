@@ -293,7 +293,8 @@ pub(crate) fn assign(tree: &mut Tree, assignments: &[Assignment]) -> Result<(), 
             Err(problem(number, 0, path.text.chars().count(), message))
         } else {
             value(number, assignment).and_then(|value| {
-                *place(tree, number, path)? = value;
+                let is_table = matches!(value.value, Value::Table(_));
+                *place(tree, number, path, is_table)? = value;
                 Ok(())
             })
         };
@@ -348,8 +349,15 @@ fn value(number: usize, assignment: &Assignment) -> Result<Tree, Diagnostic> {
     }
 }
 
-/// The place that a path leads to; keys that the file leaves out are made on the way.
-fn place<'t>(tree: &'t mut Tree, number: usize, path: &Path) -> Result<&'t mut Tree, Diagnostic> {
+/// The place that a path leads to; keys that the file leaves out are made on the way, and a node if its
+/// whole table is given, which `is_table` says: by a part of one another node was meant.
+fn place<'t>(
+    tree: &'t mut Tree,
+    number: usize,
+    path: &Path,
+    is_table: bool,
+) -> Result<&'t mut Tree, Diagnostic> {
+    let is_whole = path.steps.len() == 2 && is_table;
     let mut here = tree;
     for (i, step) in path.steps.iter().enumerate() {
         let wrong = |message: String| problem(number, step.begin, step.end - step.begin, message);
@@ -362,7 +370,7 @@ fn place<'t>(tree: &'t mut Tree, number: usize, path: &Path) -> Result<&'t mut T
             (To::Key(key), Value::Table(entries)) => {
                 match entries.iter().position(|(known, _)| known.text == *key) {
                     Some(at) => &mut entries[at].1,
-                    None if before == "nodes" => {
+                    None if before == "nodes" && !is_whole => {
                         let known = || entries.iter().map(|(key, _)| key.text.as_str());
                         let right = match nearest(key, known()) {
                             Some(near) => format!("did you mean `{near}`?"),

@@ -45,7 +45,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{At, Block, Decode, Decoder};
-use crate::diagnostic::{Span, alternatives, misspelt, not_a_word};
+use crate::diagnostic::{Source, Span, alternatives, misspelt, not_a_word};
 use crate::file::Coap;
 use crate::resolve::{Context, Resolver};
 use crate::scalar::{ScalarKind, ScalarText};
@@ -63,6 +63,8 @@ pub use service::{Listed, Service, ServiceKeys};
 /// Paths that protocols have for themselves.
 const RESERVED_PATHS: &[&str] = &["/.well-known/core", comp::PATH];
 
+/// Whether a node without mobility is looked up by the one that asks it.
+pub(crate) use comp::looks_up;
 /// The settings of the protocol that shorthands have by default: as keys of the node itself.
 pub(crate) use comp::{Given as DefaultGiven, Handed as DefaultHanded, Reached as DefaultReached};
 
@@ -358,10 +360,15 @@ macro_rules! mobilities {
                 d: &mut Decoder,
             ) -> Mobility {
                 let chosen = self.mobility.map_or(default, |given| given.value);
-                $( if let Some(settings) = &self.$key {
+                // One file and another protocol by `--set`: what the file has for its own means nothing.
+                let is_set = |span: Span| matches!(span.source, Source::Assignment(_));
+                let by_set = self.mobility.is_some_and(|given| is_set(given.span));
+                let counts = |span: Span| !by_set || is_set(span);
+                $( if let Some(settings) = self.$key.as_ref().filter(|of| counts(of.span)) {
                     chosen.check(&[$($word),+], stringify!($key), settings.span, d);
                 } )*
-                for (key, span) in inline.iter().flat_map(DefaultGiven::keys) {
+                let inline_keys = inline.iter().flat_map(DefaultGiven::keys);
+                for (key, span) in inline_keys.filter(|(_, span)| counts(*span)) {
                     chosen.check(Protocol::DEFAULT.family(), &key, span, d);
                 }
                 match chosen {
@@ -451,7 +458,7 @@ macro_rules! mobilities {
                 context: &Context<'_, 't>,
             ) -> Option<MobilityPlan> {
                 match self {
-                    Mobility::None => None,
+                    Mobility::None => comp::looked_up(r, context).map(MobilityPlan::Comp),
                     $( Mobility::$variant(given) => {
                         Some(MobilityPlan::$variant(given.plan(r, context)))
                     } )*

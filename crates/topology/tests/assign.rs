@@ -111,6 +111,38 @@ fn an_unknown_key_is_an_error_with_the_nearest() {
 }
 
 #[test]
+fn a_node_that_the_file_has_not_is_added_by_its_whole_table() {
+    let plan = with(&["nodes.ha={ role: home-agent }", "nodes.ha.delay=80 ms"]).unwrap();
+    assert!(plan.nodes.contains_key("ha"));
+    let line = "  client:\n";
+    assert_eq!(HANDOVER.matches(line).count(), 1);
+    let text = HANDOVER.replace(
+        line,
+        "  ha: { role: home-agent, delay: 80 ms }\n  client:\n",
+    );
+    assert_eq!(
+        Ok(plan),
+        load("h.yaml", &text, Overrides::default()).map_err(|e| e.to_string())
+    );
+    assert!(refused("nodes.ha=home-agent").starts_with("unknown node `ha`"));
+}
+
+#[test]
+fn what_the_file_has_for_its_own_mobility_means_nothing_with_another_one_that_is_set() {
+    let set = [
+        "nodes.sensor.mobility=mipv6",
+        "nodes.ha={ role: home-agent }",
+    ];
+    assert!(HANDOVER.contains("hold: true"), "a setting of CoMP's");
+    with(&set).unwrap();
+    let text = with(&[set[0], set[1], "nodes.sensor.handover.hold=false"]).unwrap_err();
+    assert!(
+        text.contains("`handover.hold` is a setting of `mobility: comp`"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_place_that_cannot_be_is_refused() {
     assert_eq!(
         refused("nodes.client.polls[1].every=1 s"),

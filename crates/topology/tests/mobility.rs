@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use topology::kind::GatewayPlan;
+use topology::kind::comp::BindingMode;
 use topology::kind::mip6::{Mode, Order, Plan as Mip6, Start};
 use topology::plan::{MobilityPlan, Plan, ServicePlan};
 use topology::{Loaded, Overrides, Parameter};
@@ -53,9 +54,68 @@ fn every_protocol_is_a_word_of_the_shipped_topology_and_none_is_warned_of() {
         let loaded = loaded(&set.each_ref().map(String::as_str));
         assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
         let poll = loaded.plan.nodes["client"].polls().next().unwrap();
-        assert_eq!(poll.located, word == "comp", "{word}");
+        assert_eq!(poll.located, ["comp", "none"].contains(&word), "{word}");
         assert_eq!(poll.address, loaded.plan.nodes["sensor"].address, "{word}");
     }
+}
+
+/// What a topology of CoMP's lacks, so that its node can move by any protocol (docs/mobility.md).
+const ALSO: [&str; 4] = [
+    "nodes.ha={ role: home-agent }",
+    "nodes.map={ role: map }",
+    "nodes.lma={ role: lma }",
+    "nodes.client.services=[{ correspondent: {} }]",
+];
+
+#[test]
+fn a_topology_of_comps_becomes_one_of_every_protocol_by_settings_alone() {
+    for text in [
+        include_str!("../../../topologies/walk.yaml"),
+        include_str!("../../../topologies/comp-simulation.yaml"),
+    ] {
+        for word in ["comp", "mipv6", "mipv6-ro", "hmipv6", "pmipv6", "none"] {
+            let mobility = format!("nodes.sensor.mobility={word}");
+            // Nobody is told of an address, so that it has to be one that is known beforehand.
+            let untold = ["none", "pmipv6"].contains(&word);
+            let address = untold.then_some("nodes.sensor.handover.address=slaac");
+            let set = ALSO.into_iter().chain([mobility.as_str()]).chain(address);
+            let loaded = read(text, &set.collect::<Vec<&str>>());
+            assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
+            let is_comp = matches!(
+                loaded.plan.nodes["sensor"].mobility,
+                Some(MobilityPlan::Comp(_))
+            );
+            // Without a protocol it is looked up at the WMMS.
+            assert_eq!(is_comp, ["comp", "none"].contains(&word));
+        }
+    }
+}
+
+#[test]
+fn a_node_without_mobility_is_looked_up_at_the_wmms_which_tells_nobody_of_it() {
+    let plan = by("none");
+    let sensor = &plan.nodes["sensor"];
+    let Some(MobilityPlan::Comp(own)) = &sensor.mobility else {
+        panic!("{:?}", sensor.mobility);
+    };
+    let handed = own.handover.as_ref().unwrap();
+    assert_eq!((handed.hold, handed.binding), (false, BindingMode::Nobody));
+    assert_eq!(own.p_addr, sensor.address);
+    let wmms = plan.nodes["wmms"].services.iter();
+    let untold = wmms.filter_map(|service| match service {
+        ServicePlan::Wmms(wmms) => Some(&wmms.untold),
+        _ => None,
+    });
+    assert_eq!(untold.collect::<Vec<_>>(), [&vec![sensor.address]]);
+    // Who does not speak with the WMMS asks at the address that it knows.
+    let set = ["nodes.sensor.mobility=none", "nodes.client.mobility=none"];
+    let loaded = loaded(&set);
+    assert!(!loaded.plan.nodes["client"].polls().next().unwrap().located);
+    // CoMP can be told to do the same.
+    let set = ["nodes.sensor.comp.binding=nobody"];
+    let comp = self::loaded(&set).plan;
+    assert_eq!(comp.nodes["sensor"].mobility, sensor.mobility);
+    assert_eq!(comp.nodes["wmms"].services, plan.nodes["wmms"].services);
 }
 
 #[test]

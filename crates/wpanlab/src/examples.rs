@@ -42,6 +42,7 @@ const EXAMPLES: &[Example] = shipped! {
     "line";
     "minimal";
     "mobility";
+    "mobility-phy";
     "mutual";
     "observe";
     "paper-comm";

@@ -45,7 +45,7 @@ impl Endpoint {
             return;
         };
         self.send_later(cancelled.to.into());
-        self.fail_event(id, cancelled.to, Failure::Cancelled);
+        self.fail_event(id, cancelled.sent_to, Failure::Cancelled);
     }
 
     /// Has the next `handle_timeout` send what is queued for a peer.
@@ -121,6 +121,10 @@ impl Endpoint {
             Stage::Unacknowledged(sent) if !request.recalled => Some(sent.message_id),
             _ => None,
         };
+        // What is not sent again was asked of the former, and of nobody else.
+        if !request.recalled && !matches!(request.stage, Stage::Unanswered(..)) {
+            request.sent_to = to;
+        }
         if request.sent().is_some() {
             request.former.retain(|p| *p != former && *p != to.into());
             if request.former.len() == MAX_FORMER {
@@ -231,6 +235,7 @@ impl Endpoint {
             return false;
         };
         let to = outstanding.to;
+        outstanding.sent_to = to;
         if let Stage::Unacknowledged(sent) = outstanding.stage {
             outstanding.recalled = false;
             self.redirect(now, sent.message_id, to);
@@ -296,7 +301,7 @@ impl Endpoint {
             return;
         };
         if !matches!(ended.role, Role::Fetch(_)) {
-            self.fail_event(id, ended.to, Failure::Unprotectable);
+            self.fail_event(id, ended.sent_to, Failure::Unprotectable);
         }
     }
 
@@ -538,7 +543,7 @@ impl Endpoint {
         if let Some(failed) = self.finish_and_send(now, id) {
             match failed.role {
                 Role::Fetch(fetch) => self.notification_lost(fetch, reason),
-                Role::Request | Role::Observation(_) => self.fail_event(id, failed.to, reason),
+                Role::Request | Role::Observation(_) => self.fail_event(id, failed.sent_to, reason),
             }
         }
     }

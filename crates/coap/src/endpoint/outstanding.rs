@@ -14,7 +14,10 @@ use crate::wire::Token;
 /// A request or ping of ours without an answer.
 #[derive(Debug)]
 pub(super) struct Outstanding {
+    /// Where the answer is awaited from.
     pub(super) to: SocketAddrV6,
+    /// Where it was sent last, or is queued for: whose silence it is if there is no answer.
+    pub(super) sent_to: SocketAddrV6,
     /// Where it was sent before [`Endpoint::retarget`].
     pub(super) former: Vec<Peer>,
     pub(super) reliability: Reliability,
@@ -103,6 +106,7 @@ impl Outstanding {
     ) -> Outstanding {
         Outstanding {
             to,
+            sent_to: to,
             former: Vec::new(),
             reliability,
             transfer,

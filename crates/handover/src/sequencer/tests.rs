@@ -335,6 +335,28 @@ fn candidates_that_vanish_during_the_hold_send_the_node_back_to_release_it() {
     );
 }
 
+/// INET's Mobile IPv6 registered care-of addresses that it had not checked. No protocol here is told of one before.
+#[test]
+fn inet_issues_1140_and_1141_no_address_is_bound_before_it_was_checked() {
+    let mut bench = Bench::without_hold(Config {
+        dad: true,
+        ..config()
+    });
+    bench.decide_for_er2(0);
+    bench.prepared(210);
+    bench.0.link_ready(at(220));
+    bench.0.router_advertised(at(230));
+    bench.0.address_acquired(at(240), T2);
+    assert_eq!(
+        bench.commands().last(),
+        Some(&Command::CheckAddress { address: T2 })
+    );
+    bench.0.handle_timeout(at(1230));
+    assert_eq!(bench.commands(), []);
+    bench.0.address_usable(at(1240), T2);
+    assert_eq!(bench.commands(), [Command::Bind { address: T2 }]);
+}
+
 #[test]
 fn losing_the_new_router_aborts_in_every_phase_and_restarts_towards_the_best() {
     for steps in 0..5 {

@@ -107,7 +107,7 @@ impl Row {
             rate_per_s: rate(plan, handover),
             lost: handover.lost_message_ids.len(),
             phases: handover.phases.clone(),
-            energy_mj: handover.energy_mj.as_ref().map(|of| of.values().sum()),
+            energy_mj: handover.energy_total_mj,
             air: handover.signalling.as_ref().map(Signalling::over_air),
             wired: handover.signalling.as_ref().map(Signalling::on_wire),
         };
@@ -211,12 +211,25 @@ fn figures(result: &RunResult) -> BTreeMap<String, f64> {
     if let Some(radios) = &result.radios {
         let energy = radios.iter().map(|radio| radio.millijoules).sum();
         add("radio_energy_mj", energy);
+        let each = radios.iter().filter_map(|radio| radio.mj_per_request);
+        if let Some(each) = mean(each) {
+            add("energy_per_request_mj", each);
+        }
+    }
+    let overhead = result.overhead.iter();
+    if let Some(each) = mean(overhead.filter_map(|of| of.air_bytes_per_request)) {
+        add("overhead_per_request_bytes", each);
     }
     if let Some(air) = &result.air {
         add("air_frames", air.frames as f64);
         add("air_transmissions", air.transmissions as f64);
     }
     figures
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0_u32, 0.0), |(n, sum), value| (n + 1, sum + value));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 /// A row for tests: run `seed` of `point`, with handovers of these delays that lost nothing.

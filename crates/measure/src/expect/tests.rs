@@ -159,6 +159,7 @@ fn handover(delay_s: Option<f64>) -> Handover {
         lost_message_ids: Vec::new(),
         phases: Default::default(),
         energy_mj: None,
+        energy_total_mj: None,
         signalling: None,
     }
 }
@@ -356,6 +357,7 @@ fn energy_is_that_of_the_radios_that_there_are() {
         listen_s: 0.0,
         sleep_s: 0.0,
         millijoules: 3.0,
+        mj_per_request: None,
     };
     bench.radios = Some(vec![radio("er1"), radio("sensor")]);
     let e = bench.judge_of(node("sensor"), Metric::Energy, "< 4.0");

@@ -267,6 +267,28 @@ fn what_tunnels_cost_is_told_by_node_side_and_request() {
     assert_eq!(overhead.wired_bytes_per_request, Some(80.0));
 }
 
+/// As below a mobility anchor point.
+#[test]
+fn a_packet_that_goes_through_two_tunnels_counts_in_both_and_is_still_of_one_request() {
+    let mut net = Home::new();
+    for n in 0..10_u16 {
+        net.poll(u64::from(n) * 10_000, 100 + n, HERE, "er1");
+    }
+    let tunnelled = |(link, packet): &(String, Packet)| {
+        let is_ipv6_in_ipv6 = packet.data.get(20) == Some(&41);
+        (is_ipv6_in_ipv6 && link.ends_with("eth0")).then(|| (link.clone(), packet.clone()))
+    };
+    let again: Vec<_> = net.network.seen.iter().filter_map(tunnelled).collect();
+    net.network.seen.extend(again);
+    let result = net.measure();
+    let [overhead] = &result.overhead[..] else {
+        panic!("{:?}", result.overhead);
+    };
+    assert_eq!((overhead.air.messages, overhead.wired.messages), (20, 40));
+    assert_eq!(overhead.air_bytes_per_request, Some(80.0));
+    assert_eq!(overhead.wired_bytes_per_request, Some(160.0));
+}
+
 #[test]
 fn a_wrong_checksum_is_noted_with_the_interfaces_that_saw_it() {
     let mut net = Home::new();

@@ -95,6 +95,10 @@ fn main() {
             mobility::tunnel,
         ),
         (
+            "nothing_leaves_from_a_regional_address_that_does_not_ask_for_it",
+            mobility::source,
+        ),
+        (
             "a_home_address_travels_in_extension_headers",
             mobility::extension_headers,
         ),

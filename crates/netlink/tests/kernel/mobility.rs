@@ -138,6 +138,28 @@ pub fn tunnel() {
     });
 }
 
+/// A program that is bound to no address answers from the home address, also where another one is nearer to
+/// who asks.
+pub fn source() {
+    block_on(async {
+        let mut pair = Pair::new().await;
+        let regional: Ipv6Addr = "fd00:0:0:1::5".parse().unwrap();
+        pair.node.1.add_home_address(LOOPBACK, regional).unwrap();
+        let chosen = |namespace: &Namespace| {
+            let any = socket(namespace, global(Ipv6Addr::UNSPECIFIED));
+            any.connect(global(PEER)).unwrap();
+            any.local_addr().unwrap().ip()
+        };
+        let nearest = chosen(&pair.node.0);
+        assert_eq!(nearest, regional, "of two home addresses");
+        pair.node
+            .1
+            .add_regional_address(LOOPBACK, regional)
+            .unwrap();
+        assert_eq!(chosen(&pair.node.0), HOME);
+    });
+}
+
 pub fn extension_headers() {
     block_on(async {
         let mut pair = Pair::new().await;

@@ -46,7 +46,9 @@ pub(crate) async fn run(
         limits: limits(&plan.limits),
         coap: params(&coap, host.is_alone()),
     };
-    let mut wmms = Wmms::new(config, host.protocol_rng("coap")).at(address);
+    let mut wmms = Wmms::new(config, host.protocol_rng("coap"))
+        .at(address)
+        .says_nothing_of(plan.untold);
     wmms.restore(now(), mmt);
     let socket = host.socket(Udp::open(PORT, None)?)?;
     let (patience, stop) = patience(path);

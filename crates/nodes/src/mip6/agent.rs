@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use handover::BindingEvent;
 use mip6::cache::Change;
 use mip6::{Agent, agent};
@@ -18,6 +18,7 @@ use topology::kind::mip6::agent::{AgentPlan, HomeAgentPlan, MapPlan};
 
 use super::binding_event;
 use super::kept::{Keeper, Kept, let_updates_in};
+use super::numbers::Numbers;
 use crate::control::Controls;
 use crate::host::Host;
 
@@ -63,13 +64,13 @@ async fn run(
 }
 
 /// The name of an agent's tunnel.
-pub(super) fn tunnel_name(number: usize) -> String {
+pub(super) fn tunnel_name(number: u32) -> String {
     format!("mip6.{number}")
 }
 
 /// Whether a link is one of them.
 pub(super) fn is_tunnel(name: &str) -> bool {
-    let number = name.strip_prefix("mip6.").map(str::parse::<usize>);
+    let number = name.strip_prefix("mip6.").map(str::parse::<u32>);
     matches!(number, Some(Ok(_)))
 }
 
@@ -81,13 +82,16 @@ struct Tunnels {
     local: Ipv6Addr,
     /// By home address.
     tunnels: BTreeMap<Ipv6Addr, Tunnel>,
+    /// The home address of each care-of address.
+    homes: BTreeMap<Ipv6Addr, Ipv6Addr>,
+    numbers: Numbers,
 }
 
 /// A tunnel to a node.
 #[derive(Clone, Copy, Debug)]
 struct Tunnel {
     /// The number in its name.
-    number: usize,
+    number: u32,
     /// Its interface.
     index: u32,
     /// The node's end.
@@ -106,15 +110,16 @@ impl Tunnels {
             plane,
             local: config.address,
             tunnels: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            numbers: Numbers::default(),
         })
     }
 
     /// An address has one tunnel, and is the node's who said last that it has it: of who had it before, the
     /// packets are dropped until he says where he is.
     fn bind(&mut self, home: Ipv6Addr, care_of: Ipv6Addr) -> Result<()> {
-        let mut others = self.tunnels.iter();
-        let before = others.find(|(other, tunnel)| **other != home && tunnel.care_of == care_of);
-        if let Some(other) = before.map(|(other, _)| *other) {
+        let before = self.homes.get(&care_of).copied();
+        if let Some(other) = before.filter(|other| *other != home) {
             self.unbind(other)?;
         }
         let ends = TunnelEnds {
@@ -122,12 +127,12 @@ impl Tunnels {
             remote: care_of,
         };
         if let Some(tunnel) = self.tunnels.get_mut(&home) {
+            self.homes.remove(&tunnel.care_of);
+            self.homes.insert(care_of, home);
             tunnel.care_of = care_of;
             return Ok(self.plane.move_tunnel(tunnel.index, ends)?);
         }
-        let taken = |number: &usize| self.tunnels.values().any(|taken| taken.number == *number);
-        let number = (0..).find(|number| !taken(number));
-        let number = number.context("more tunnels than numbers")?;
+        let number = self.numbers.take();
         let index = self.plane.add_tunnel(&tunnel_name(number), ends)?;
         let tunnel = Tunnel {
             number,
@@ -135,12 +140,18 @@ impl Tunnels {
             care_of,
         };
         self.tunnels.insert(home, tunnel);
+        self.homes.insert(care_of, home);
         Ok(self.plane.route_by(Packets::To(home.into()), index)?)
     }
 
     fn unbind(&mut self, home: Ipv6Addr) -> Result<()> {
         match self.tunnels.remove(&home) {
-            Some(tunnel) => Ok(self.plane.delete_link(tunnel.index)?),
+            Some(tunnel) => {
+                self.homes.remove(&tunnel.care_of);
+                self.plane.delete_link(tunnel.index)?;
+                self.numbers.give_back(tunnel.number);
+                Ok(())
+            }
             None => Ok(()),
         }
     }

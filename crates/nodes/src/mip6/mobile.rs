@@ -26,8 +26,8 @@ use topology::kind::mip6::{AnchorPlan, Order, Plan, RouteOptimizationPlan, Start
 use units::{Rng, SimTime};
 
 use super::around::{arrived, departing};
+use super::gate::Gate;
 use super::way::Way;
-use crate::host::now;
 
 /// At the mobility anchor point.
 const MAP_REGISTRATION: Phase = Phase::named("map_registration");
@@ -41,12 +41,6 @@ const CORRESPONDENT_REGISTRATION: Phase = Phase::named("correspondent_registrati
 /// How long a handover waits: for an update, and three repetitions after 1, 2 and 4 s (RFC 6275 §11.8),
 /// of which the last one is given 8 s. The machine goes on longer.
 const WITHIN: Duration = Duration::from_secs(15);
-
-/// How much later than an update to the home agent what comes after it leaves. The kernel of a home agent
-/// drops what comes out of a tunnel from another care-of address than the one that it has (§10.4.5),
-/// and takes packets up faster than its daemon: a Home Test Init right behind the update would be lost,
-/// and sent again after a second.
-const BEHIND_AN_UPDATE: Duration = Duration::from_millis(2);
 
 /// How long after a refusal the first registration is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(4);
@@ -98,10 +92,7 @@ pub(super) struct Mobile {
     again: Option<SimTime>,
     /// Where the node is, or was before it left its link.
     address: Option<Ipv6Addr>,
-    /// Whether it has left its link: nothing is sent.
-    is_away: bool,
-    /// Until when what comes after an update to the home agent waits.
-    pause: Option<SimTime>,
+    gate: Gate,
     /// Whether the home agent has had a binding before.
     is_known: bool,
     steps: VecDeque<Step>,
@@ -134,8 +125,7 @@ impl Mobile {
             command: None,
             again: None,
             address: None,
-            is_away: false,
-            pause: None,
+            gate: Gate::default(),
             is_known: false,
             steps: VecDeque::new(),
             told: VecDeque::new(),
@@ -144,6 +134,7 @@ impl Mobile {
 
     /// Makes `address` known, for a command.
     fn register(&mut self, now: SimTime, aim: Aim, address: Ipv6Addr) {
+        self.gate.look(now);
         self.arrive(address);
         self.testing.clear();
         self.again = None;
@@ -154,7 +145,6 @@ impl Mobile {
             valid_lifetime: Duration::from_secs(u64::from(u32::MAX)),
         });
         // What was to be said from elsewhere.
-        self.pause = None;
         while self.node.poll_transmit().is_some() {}
         self.node.move_to(now, Attachment { address, map });
         let care_of = self.node.care_of();
@@ -185,7 +175,7 @@ impl Mobile {
 
     /// The node is on a link, where it has `address`.
     fn arrive(&mut self, address: Ipv6Addr) {
-        self.is_away = false;
+        self.gate.arrive();
         self.address = Some(address);
         let resumed = self.way.resume(address);
         self.note(resumed);
@@ -400,7 +390,7 @@ impl Mobility for Mobile {
 
     fn leave(&mut self, _: SimTime) {
         self.command = None;
-        self.is_away = true;
+        self.gate.leave();
         let left = self.way.leave();
         self.note(left);
     }
@@ -439,6 +429,8 @@ impl Machine for Mobile {
         from: Arrival,
         payload: &[u8],
     ) -> Result<(), Error> {
+        self.gate.look(now);
+        anyhow::ensure!(!self.gate.is_away(), "it came to the link that was left");
         let headers = arrived(&from, self.way.home_tunnel(from.ifindex))?;
         let taken = self.node.handle_datagram(now, headers, payload);
         self.take_in(now);
@@ -446,7 +438,7 @@ impl Machine for Mobile {
     }
 
     fn handle_timeout(&mut self, now: SimTime) {
-        self.pause.take_if(|until| *until <= now);
+        self.gate.look(now);
         self.node.handle_timeout(now);
         self.try_again(now);
         self.give_up(now);
@@ -454,12 +446,12 @@ impl Machine for Mobile {
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit<Departure>> {
-        if self.is_away || self.pause.is_some() {
+        if !self.gate.lets_out() {
             return None;
         }
         let Transmit { to, payload } = self.node.poll_transmit()?;
         if to.destination == self.home_agent {
-            self.pause = Some(now() + BEHIND_AN_UPDATE);
+            self.gate.updated();
         }
         let to = departing(&to);
         Some(Transmit { to, payload })
@@ -469,7 +461,7 @@ impl Machine for Mobile {
     fn poll_timeout(&self) -> Option<SimTime> {
         let own = self.command.as_ref().map(|command| command.until);
         let due = earlier(earlier(own, self.again), self.node.poll_timeout());
-        earlier(due, self.pause).filter(|_| !self.is_away)
+        earlier(due, self.gate.opens()).filter(|_| !self.gate.is_away())
     }
 
     fn poll_event(&mut self) -> Option<Told> {

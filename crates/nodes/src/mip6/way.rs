@@ -104,9 +104,11 @@ impl Way {
         };
         // What a former daemon of this node left.
         plane.delete_left(|name| [TO_HOME, TO_MAP].contains(&name))?;
-        for channel in [Some(&home), regional.as_ref()].into_iter().flatten() {
-            plane.drop_otherwise(Packets::From(channel.inner))?;
-            plane.add_home_address(LOOPBACK, channel.inner)?;
+        plane.drop_otherwise(Packets::From(home.inner))?;
+        plane.add_home_address(LOOPBACK, home.inner)?;
+        if let Some(Channel { inner, .. }) = regional {
+            plane.drop_otherwise(Packets::From(inner))?;
+            plane.add_regional_address(LOOPBACK, inner)?;
         }
         xfrm.put_state(&State::any(Extension::Routing))?;
         xfrm.put_policy(&Policy {

@@ -8,9 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{Mobility, MobilityFacts, Protocol, ServiceTable};
+use super::{Mobility, MobilityFacts, Node, Protocol, ServiceTable};
 use crate::decode::{At, Block, Decoder};
 use crate::diagnostic::{Span, alternatives};
+use crate::plan::AddressMode;
+use crate::resolve::identity::Network;
 use crate::resolve::timers::{in_seconds, s};
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
 use crate::scalar::words;
@@ -38,10 +40,11 @@ tables! {
 
     /// CoMP, and CoMM: who hears of a handover.
     pub struct Handed {
-        /// Whether the correspondents are put on hold first; default true.
+        /// Whether the correspondents are put on hold first; default true, with `binding: nobody`
+        /// false.
         pub hold: Option<At<bool>>,
-        /// Who updates the correspondents: `direct` the node, `relayed` the WMMS; default
-        /// `direct`.
+        /// Who updates the correspondents: `direct` the node, `relayed` the WMMS, `nobody` none of
+        /// them: a client that gets no answer asks the WMMS again; default `direct`.
         pub binding: Option<At<BindingMode>>,
     }
 
@@ -85,6 +88,17 @@ impl Given {
         }
     }
 
+    /// Every default.
+    fn nothing() -> Given {
+        let reached = Reached {
+            p_addr: None,
+            wmms: None,
+            lifetime: None,
+            hold_queue: None,
+        };
+        Given::inline(reached, None)
+    }
+
     /// The settings of a node: those of its table `comp`, or those among its keys, but not both.
     pub(super) fn of(
         _: Protocol,
@@ -93,13 +107,7 @@ impl Given {
         d: &mut Decoder,
     ) -> Given {
         let Some(Block { table, .. }) = table else {
-            let none = Reached {
-                p_addr: None,
-                wmms: None,
-                lifetime: None,
-                hold_queue: None,
-            };
-            return inline.unwrap_or_else(|| Given::inline(none, None));
+            return inline.unwrap_or_else(Given::nothing);
         };
         for (key, span) in inline.iter().flat_map(Given::keys) {
             d.report(
@@ -167,7 +175,6 @@ impl Given {
     /// Address of the WMMS that the node registers at.
     fn wmms<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>, path: &str) -> Ipv6Addr {
         let path = format!("{path}wmms");
-        let is_wmms = |table: &ServiceTable| matches!(table, ServiceTable::Wmms(_));
         if let Some(given) = &self.reached.wmms {
             let found = r.named(&path, given, "a wmms", |node| node.runs(is_wmms));
             return found.map_or(NO_ADDRESS, |(wmms, _)| context.network.address_of(wmms));
@@ -235,9 +242,18 @@ impl Given {
             }
             return None;
         }
+        let binding = or(self.handed.binding, BindingMode::Direct);
+        let tells = binding != BindingMode::Nobody;
+        if let Some(hold) = self.handed.hold.filter(|hold| hold.value && !tells) {
+            let message = format!(
+                "`{}.{}hold`: with `binding: nobody` there is nobody to put on hold; remove one of them",
+                context.path, self.handed_path
+            );
+            r.problem(hold.span, message);
+        }
         Some(HandedPlan {
-            hold: or(self.handed.hold, true),
-            binding: or(self.handed.binding, BindingMode::Direct),
+            hold: or(self.handed.hold, tells),
+            binding,
         })
     }
 
@@ -272,6 +288,7 @@ fn binding(r: &mut Resolver<'_>) -> BindingMode {
             _ => None,
         }
     });
+    let given = given.filter(|(.., (mode, _))| *mode != BindingMode::Nobody);
     let mut all = given.collect::<Vec<_>>().into_iter();
     let Some((first, _, (mode, at))) = all.next() else {
         return BindingMode::Direct;
@@ -335,9 +352,52 @@ pub enum BindingMode {
     Direct,
     /// The WMMS (CoMM §4.1).
     Relayed,
+    /// None of them: the baseline without mobility.
+    Nobody,
 }
 
-words!(BindingMode, "direct" => Direct, "relayed" => Relayed);
+words!(BindingMode, "direct" => Direct, "relayed" => Relayed, "nobody" => Nobody);
+
+/// Whether a node without mobility is found by whoever asks the only WMMS: it moves, and everybody
+/// knows the address that it has first.
+fn is_in_directory(r: &Resolver<'_>, node: &Node) -> bool {
+    matches!(node.mobility, Mobility::None)
+        && node.moves()
+        && r.address_mode(node) == AddressMode::Slaac
+        && r.running(is_wmms).count() == 1
+}
+
+fn is_wmms(table: &ServiceTable) -> bool {
+    matches!(table, ServiceTable::Wmms(_))
+}
+
+/// The plan of a node without mobility that a client can look up again: it says at the only WMMS where it
+/// is, and nobody is told.
+pub(super) fn looked_up<'t>(r: &mut Resolver<'t>, context: &Context<'_, 't>) -> Option<Plan> {
+    is_in_directory(r, context.node).then(|| Plan {
+        handover: Some(HandedPlan {
+            hold: false,
+            binding: BindingMode::Nobody,
+        }),
+        ..Given::nothing().plan(r, context)
+    })
+}
+
+/// Whether `node` is looked up by `asker`: it may have moved.
+pub(crate) fn looks_up(r: &Resolver<'_>, asker: &Node, node: &Node) -> bool {
+    matches!(asker.mobility, Mobility::Comp(_)) && is_in_directory(r, node)
+}
+
+/// The nodes of which nobody is told, by their permanent addresses.
+fn untold<'t>(r: &Resolver<'t>, network: &Network<'t>) -> Vec<Ipv6Addr> {
+    let tells_nobody = |node: &Node| match &node.mobility {
+        Mobility::None => is_in_directory(r, node),
+        Mobility::Comp(given) => node.moves() && given.binding().0 == BindingMode::Nobody,
+        _ => false,
+    };
+    let hosts = r.hosts().filter(|(_, node, _)| tells_nobody(node));
+    hosts.map(|(name, ..)| network.permanent(name)).collect()
+}
 
 impl MobilityFacts for Plan {
     fn holds(&self) -> bool {

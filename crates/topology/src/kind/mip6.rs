@@ -13,7 +13,7 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{DefaultGiven, MobilityFacts, Node, Protocol, ServiceTable};
+use super::{DefaultGiven, Mobility, MobilityFacts, Node, Protocol, ServiceTable};
 use crate::decode::{At, Block, Decoder};
 use crate::diagnostic::alternatives;
 use crate::plan::{self, PollPlan};
@@ -159,11 +159,13 @@ impl Given {
     /// The home agent, in whose prefix the home address is formed, if it is known. One that is not
     /// is reported with the plan.
     pub(super) fn home<'t>(&self, r: &Resolver<'t>) -> Option<&'t str> {
-        let mut agents = r.running(agent::is_home_agent);
-        match &self.settings.home_agent {
-            Some(named) => agents.find(|name| **name == *named.value),
-            None => agents.next(),
-        }
+        known(r, agent::is_home_agent, self.settings.home_agent.as_ref())
+    }
+
+    /// The mobility anchor point that it registers with, if it does and it is known.
+    fn anchor<'t>(&self, r: &Resolver<'t>) -> Option<&'t str> {
+        let named = self.settings.map.as_ref();
+        known(r, agent::is_map, named).filter(|_| self.mode == Mode::Hierarchical)
     }
 
     /// The plan of `context`'s node.
@@ -338,6 +340,32 @@ impl Given {
             regional_address: radio.eui64.address_in(prefix.network()),
         })
     }
+}
+
+/// The node of a kind that is named, or the first one.
+fn known<'t>(
+    r: &Resolver<'t>,
+    is: fn(&ServiceTable) -> bool,
+    named: Option<&At<String>>,
+) -> Option<&'t str> {
+    let mut all = r.running(is);
+    match named {
+        Some(named) => all.find(|name| **name == *named.value),
+        None => all.next(),
+    }
+}
+
+/// The nodes that register with the home agent or mobility anchor point `name`.
+fn registering<'t>(r: &Resolver<'t>, name: &str) -> Vec<&'t str> {
+    let nodes = r.hosts().filter_map(|(node, of, _)| match &of.mobility {
+        Mobility::Mip6(given) => Some((node, given)),
+        _ => None,
+    });
+    let there = nodes.filter(|(_, given)| {
+        let peers = [given.home(r), given.anchor(r)];
+        peers.into_iter().flatten().any(|peer| peer == name)
+    });
+    there.map(|(node, _)| node).collect()
 }
 
 /// With whom a node registers.

@@ -70,7 +70,7 @@ impl Routes {
         // Who is nowhere gets nothing: not by the default route, which may lead back.
         plane.drop_otherwise(Packets::To(plan.prefix))?;
         let mut tunnels = BTreeMap::new();
-        for (number, gateway) in plan.gateways.iter().enumerate() {
+        for (number, gateway) in (0..).zip(&plan.gateways) {
             let ends = TunnelEnds {
                 local: address,
                 remote: *gateway,

@@ -1,11 +1,12 @@
 //! The mobility server.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{BindingMode, binding};
+use super::{BindingMode, binding, untold};
 use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 use crate::kind::node::COAP_PORT;
@@ -75,6 +76,9 @@ pub struct WmmsPlan {
     pub hold_timeout: Duration,
     /// How bindings reach the correspondents.
     pub binding: BindingMode,
+    /// Nodes, by their permanent addresses, of which it tells nobody: who asks is answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<Ipv6Addr>,
     /// How much it keeps.
     pub limits: WmmsLimitsPlan,
 }
@@ -112,12 +116,13 @@ impl Wmms {
     pub(crate) fn plan<'t>(
         &self,
         r: &mut Resolver<'t>,
-        _: &Context<'_, 't>,
+        context: &Context<'_, 't>,
         path: &str,
     ) -> WmmsPlan {
         WmmsPlan {
             hold_timeout: r.positive(&format!("{path}.hold_timeout"), self.hold_timeout, s(1)),
             binding: binding(r),
+            untold: untold(r, context.network),
             limits: limits(r, &format!("{path}.limits"), self.limits.as_ref()),
         }
     }

@@ -6,7 +6,7 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{KERNEL_MODULES, MAX_S, alone_on_the_backbone, lifetime};
+use super::{KERNEL_MODULES, MAX_S, alone_on_the_backbone, lifetime, registering};
 use crate::decode::{At, Decoder};
 use crate::kind::served::OwnPrefix;
 use crate::kind::wired::Wired;
@@ -26,10 +26,10 @@ tables! {
         pub prefix: Option<At<Ipv6Net>>,
         /// The longest lifetime that it grants; whole multiples of 4 s up to 262140 s; default 3600 s.
         pub max_lifetime: Option<At<Duration>>,
-        /// How many nodes it has room for; at least 1; default 256.
+        /// How many nodes it has room for; at least 1, and as many as register with it; default 256.
         pub max_bindings: Option<At<u32>>,
         /// How long duplicate address detection takes before the first registration of an address is
-        /// acknowledged (RFC 6275 §10.3.1); default 1 s.
+        /// acknowledged (RFC 6275 §10.3.1); up to 20 s; default 1 s.
         pub dad: Option<At<Duration>>,
     }
 
@@ -64,6 +64,10 @@ const REGIONAL_PREFIXES: u16 = 0xb000;
 
 /// RetransTimer (RFC 4861 §10), once: Duplicate Address Detection.
 const DAD: Duration = s(1);
+/// Of two such and a try that falls between them, less than a run waits for its nodes.
+const LONGEST_DAD: Duration = s(20);
+/// For how many nodes there is room by default.
+const MAX_BINDINGS: u32 = 256;
 
 pub(super) fn is_home_agent(table: &ServiceTable) -> bool {
     matches!(table, ServiceTable::HomeAgent(_))
@@ -147,12 +151,37 @@ impl Agent {
         own: fn(&ServiceTable) -> bool,
     ) -> AgentPlan {
         alone_on_the_backbone(r, context, path, own);
+        self.check_room(r, context.name, path);
         let max_lifetime = format!("{path}.max_lifetime");
         AgentPlan {
             prefix: context.network.prefix_of(context.name).unwrap_or_default(),
             max_lifetime: lifetime(r, &max_lifetime, self.max_lifetime, 3600, MAX_S),
-            max_bindings: r.at_least_one(&format!("{path}.max_bindings"), self.max_bindings, 256),
-            dad: or(self.dad, DAD),
+            max_bindings: r.at_least_one(
+                &format!("{path}.max_bindings"),
+                self.max_bindings,
+                MAX_BINDINGS,
+            ),
+            dad: r.duration(
+                &format!("{path}.dad"),
+                self.dad,
+                DAD,
+                |dad| dad <= LONGEST_DAD,
+                "up to 20 s, since a run waits a minute for its nodes",
+            ),
+        }
+    }
+
+    /// A node for which there is no room would try for ever, and the run not begin.
+    fn check_room(&self, r: &mut Resolver<'_>, name: &str, path: &str) {
+        let nodes = registering(r, name).len();
+        let room = or(self.max_bindings, MAX_BINDINGS);
+        if room > 0 && usize::try_from(room).is_ok_and(|room| room < nodes) {
+            let span = self.max_bindings.map(|given| given.span);
+            let message = format!(
+                "`{path}.max_bindings`: {nodes} nodes register there, and there is room for {room}; \
+                 write {nodes} or more"
+            );
+            r.problem(span.unwrap_or(r.span_of(name)), message);
         }
     }
 }

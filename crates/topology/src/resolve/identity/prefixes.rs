@@ -53,6 +53,17 @@ fn numbered(group: u16, bits: u8) -> Ipv6Net {
     Ipv6Net::new_assert(network, bits)
 }
 
+/// The group behind another one; behind the last one comes the first, which is 1: 0 is the backbone's.
+fn after(group: u16) -> u16 {
+    group.checked_add(1).unwrap_or(1)
+}
+
+/// The first free group from `next` on.
+fn free_group(next: u16, is_free: impl Fn(u16) -> bool) -> Option<u16> {
+    let mut groups = (next..=u16::MAX).chain(1..next);
+    groups.find(|group| is_free(*group))
+}
+
 impl<'t> Resolver<'t> {
     /// The prefix of every node that others reach one through: as the file says, else the next free
     /// one, in name order.
@@ -78,13 +89,11 @@ impl<'t> Resolver<'t> {
             let prefix = wants.given.map(|prefix| prefix.trunc());
             let prefix = prefix.unwrap_or_else(|| {
                 let next: &mut u16 = next.entry(wants.first).or_insert(wants.first);
-                // There are fewer nodes than these.
-                let mut groups = (*next..=u16::MAX).chain(1..*next);
                 let numbered = |group: u16| numbered(group, wants.bits);
-                let is_free =
-                    |group: &u16| !taken.iter().any(|(p, _)| overlap(*p, numbered(*group)));
-                let group = groups.find(is_free).unwrap_or(wants.first);
-                *next = group.wrapping_add(1);
+                let is_free = |group: u16| !taken.iter().any(|(p, _)| overlap(*p, numbered(group)));
+                // There are fewer nodes than groups.
+                let group = free_group(*next, is_free).unwrap_or(wants.first);
+                *next = after(group);
                 taken.push((numbered(group), wants.path.clone()));
                 numbered(group)
             });
@@ -119,5 +128,21 @@ impl<'t> Resolver<'t> {
             })
         });
         wants.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_the_last_group_comes_the_first_which_is_not_0() {
+        assert_eq!(free_group(u16::MAX, |_| true), Some(u16::MAX));
+        assert_eq!(after(u16::MAX), 1);
+        assert_eq!(free_group(after(u16::MAX), |_| true), Some(1));
+        let taken = |group: u16| group < 0xfffe;
+        assert_eq!(free_group(u16::MAX, taken), Some(1));
+        assert_eq!(free_group(7, |group| group == 3), Some(3));
+        assert_eq!(free_group(7, |group| group == 0), None);
     }
 }
