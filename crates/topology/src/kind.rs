@@ -60,6 +60,8 @@ pub use service::{Listed, Service, ServiceKeys};
 /// Paths that protocols have for themselves.
 const RESERVED_PATHS: &[&str] = &["/.well-known/core", comp::PATH];
 
+/// Whether a node without mobility is looked up by the one that asks it.
+pub(crate) use comp::looks_up;
 /// The settings of the protocol that shorthands have by default: as keys of the node itself.
 pub(crate) use comp::{Given as DefaultGiven, Handed as DefaultHanded, Reached as DefaultReached};
 

@@ -384,7 +384,7 @@ pub(super) fn looked_up<'t>(r: &mut Resolver<'t>, context: &Context<'_, 't>) -> 
 }
 
 /// Whether `node` is looked up by `asker`: it may have moved.
-pub(super) fn looks_up(r: &Resolver<'_>, asker: &Node, node: &Node) -> bool {
+pub(crate) fn looks_up(r: &Resolver<'_>, asker: &Node, node: &Node) -> bool {
     matches!(asker.mobility, Mobility::Comp(_)) && is_in_directory(r, node)
 }
 

@@ -400,7 +400,7 @@ impl Poll {
         Some(PollPlan {
             node: node.to_owned(),
             address: self.address(r, context, path, (node, target)),
-            located: target.mobility.is_located() || super::comp::looks_up(r, context.node, target),
+            located: target.mobility.is_located() || super::looks_up(r, context.node, target),
             method,
             path: resource.path.to_owned(),
             query: self.queries(r, path),
