@@ -78,11 +78,11 @@ fn a_topology_of_comps_becomes_one_of_every_protocol_by_settings_alone() {
             let set = ALSO.into_iter().chain([mobility.as_str()]).chain(address);
             let loaded = read(text, &set.collect::<Vec<&str>>());
             assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
-            let is_comp = matches!(
+            let is_mip6 = matches!(
                 loaded.plan.nodes["sensor"].mobility,
-                Some(MobilityPlan::Comp(_))
+                Some(MobilityPlan::Mip6(_))
             );
-            assert_eq!(is_comp, word == "comp");
+            assert_eq!(is_mip6, !["comp", "none"].contains(&word), "{word}");
         }
     }
 }
