@@ -29,7 +29,7 @@ VARIANTS = {
     "`mipv6-ro`": (("mipv6-ro",), "mobile_ipv6"),
     "`hmipv6`": (("hmipv6",), "mobile_ipv6"),
     "`pmipv6`": (("pmipv6", "nodes.lma={ role: lma }"), "mobile_ipv6"),
-    "`none`": (("none",), None),
+    "`none`": (("none",), "comp"),
 }
 
 # From the link that is left to the binding: what lies between two of these is in none of them.

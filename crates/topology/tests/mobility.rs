@@ -81,12 +81,16 @@ fn a_topology_of_comps_becomes_one_of_every_protocol_by_settings_alone() {
             let set = ALSO.into_iter().chain([mobility.as_str()]).chain(address);
             let loaded = read(text, &set.collect::<Vec<&str>>());
             assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
-            let is_comp = matches!(
+            let is_mip6 = matches!(
                 loaded.plan.nodes["sensor"].mobility,
-                Some(MobilityPlan::Comp(_))
+                Some(MobilityPlan::Mip6(_))
             );
-            // Without a protocol it is looked up at the WMMS.
-            assert_eq!(is_comp, ["comp", "none"].contains(&word));
+            // With `pmipv6` the routers have it.
+            assert_eq!(
+                is_mip6,
+                !["comp", "pmipv6", "none"].contains(&word),
+                "{word}"
+            );
         }
     }
 }
