@@ -1,5 +1,5 @@
-//! Nodes with home addresses move: through tunnels, by extension headers, below a mobility anchor point.
-//! One run for all three; tshark judges, and who receives a message, whose checksum the kernel does not look at.
+//! Nodes with home addresses move: through tunnels, by extension headers, below a mobility anchor point, and
+//! by what their routers say for them. One run for all four; tshark judges, and who receives a message, whose checksum the kernel does not look at.
 
 mod common;
 
@@ -50,12 +50,14 @@ fn each_protocol_takes_as_many_ways_as_its_closed_form_says() {
             ],
         ),
         ("regional", 2.0, &["map_registration", "binding"]),
+        // Its router registers before it advertises itself.
+        ("served", 2.0, &["movement_detection"]),
     ] {
         for handover in handovers(node) {
             for name in phases {
                 assert!(phase(&handover, name) > 0.0);
             }
-            let binding = phase(&handover, "binding");
+            let binding = phase(&handover, phases[phases.len() - 1]);
             let rest = binding - ways * D;
             // What the emulated processors do beside the ways.
             assert!((0.0..0.010).contains(&rest), "{node}: {binding} s");
@@ -149,6 +151,52 @@ fn home_address(node: &str) -> Ipv6Addr {
     let line = of_node.lines().find(|line| line.contains("home_address:"));
     let value = line.unwrap().split_once("home_address:").unwrap().1;
     value.trim().trim_matches('"').parse().unwrap()
+}
+
+#[test]
+fn a_node_that_is_served_does_nothing_and_is_always_at_one_address_and_one_router() {
+    let capture = RUN.path("captures/served.lowpan0.pcapng");
+    let signalling = tshark(&capture, "mipv6 || udp.port == 546", &["frame.number"]);
+    assert!(signalling.is_empty(), "{signalling:?}");
+    let own = tshark(&capture, "coap.code >= 64", &["ipv6.src"]);
+    let addresses: BTreeSet<&str> = own.iter().map(|row| &*row[0]).collect();
+    assert_eq!(addresses.len(), 1, "{addresses:?}");
+    assert!(own.len() > 200, "{} answers", own.len());
+    let checks = "icmpv6.type == 135 && ipv6.src == ::";
+    assert!(tshark(&capture, checks, &["frame.number"]).is_empty());
+    // Those for the other nodes on the link are no answer to it.
+    let link_local = tshark(&capture, "icmpv6.type == 133", &["ipv6.src"]);
+    let answers = format!("icmpv6.type == 134 && ipv6.dst == {}", link_local[0][0]);
+    let fields = ["ipv6.src", "icmpv6.opt.prefix"];
+    let answers: BTreeSet<Vec<String>> = tshark(&capture, &answers, &fields).into_iter().collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let answer = answers.first().unwrap();
+    assert_eq!((&*answer[0], &*answer[1]), ("fe80::1", "2001:db8:c000:1::"));
+    for handover in handovers("served") {
+        let messages = &handover["signalling"]["by_message"]["mobile_ipv6"];
+        for name in ["proxy binding update", "proxy binding acknowledgement"] {
+            let wired = serde_json::json!({ "messages": 1, "bytes": 120 });
+            assert_eq!(messages[name]["wired"], wired, "{messages:#}");
+            assert_eq!(messages[name]["air"]["messages"], 0);
+        }
+    }
+}
+
+#[test]
+fn a_gateway_misses_its_node_and_what_it_says_then_moves_nothing() {
+    let capture = RUN.path("captures/er1.eth0.pcapng");
+    let fields = ["mip6.mhtype", "mip6.bu.lifetime", "mip6.ba.status"];
+    let said = tshark(
+        &capture,
+        "mip6.bu.p_flag == 1 || mip6.ba.p_flag == 1",
+        &fields,
+    );
+    let said: Vec<String> = said
+        .iter()
+        .map(|row| row.join(" ").trim().to_owned())
+        .collect();
+    // It has the node, misses it when it is at the other one already, and has it again.
+    assert_eq!(said, ["5 900", "6  0", "5 0", "5 900", "6  0"]);
 }
 
 #[test]

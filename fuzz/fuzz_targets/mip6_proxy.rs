@@ -103,6 +103,7 @@ impl World {
                     link_layer: link_layer(u)?,
                     handoff: HandoffIndicator(u.int_in_range(0..=5)?),
                     prefix: u.arbitrary::<bool>()?.then_some(prefix(u)?),
+                    lifetime: None,
                     sequence: u.arbitrary::<bool>()?.then_some(sequence(u)?),
                 };
                 let gateway = u.int_in_range(0..=1usize)?;

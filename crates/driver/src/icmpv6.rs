@@ -76,6 +76,18 @@ impl Icmpv6 {
 }
 
 impl Icmpv6 {
+    /// Has the socket send from one of the node's link-local addresses, and receive what is for it and for
+    /// its groups.
+    ///
+    /// # Errors
+    /// When the interface does not have the address, or it may not be used yet.
+    pub fn bind(self, address: Ipv6Addr) -> Result<Icmpv6, OpenError> {
+        let at = SocketAddrV6::new(address, 0, 0, self.ifindex);
+        let bound = self.socket.bind(&at.into());
+        bound.map_err(OpenError::of(format!("{address}: ICMPv6 socket")))?;
+        Ok(self)
+    }
+
     /// Sends a message from one of the node's addresses, where it matters which one. One that cannot leave
     /// at once is lost.
     ///

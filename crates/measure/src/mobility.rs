@@ -1,6 +1,6 @@
 //! Handovers as the nodes' event logs tell them, and the addresses that nodes had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -217,6 +217,10 @@ pub(crate) fn addresses(
         }
     }
     let permanent = addresses.clone();
+    // Where a node is may be said by the address of the router that it is at (RFC 5213's Proxy-CoA).
+    let routers = plan.nodes.values().filter(|node| node.is_router());
+    let routers = routers.filter_map(|node| node.backbone.as_ref());
+    let routers: BTreeSet<Ipv6Addr> = routers.map(|eth| eth.address.addr()).collect();
     for event in events {
         let of_p_addr = |p_addr: &Ipv6Addr| permanent.get(&IpAddr::V6(*p_addr)).cloned();
         let (node, address) = match &event.kind {
@@ -230,6 +234,9 @@ pub(crate) fn addresses(
             EventKind::Leased { address } => (Some(event.node.clone()), address),
             _ => continue,
         };
+        if routers.contains(address) {
+            continue;
+        }
         // The DHCPv6 server reports its leases, too.
         let Some(node) = node.filter(|n| permanent.values().any(|p| p == n)) else {
             continue;

@@ -52,8 +52,8 @@ pub enum Ignored {
     /// RFC 6275 §11.3.6, §11.7.4: who is not in the Binding Update List is not listened to.
     #[error("{0} is not in the binding update list")]
     Stranger(Ipv6Addr),
-    /// RFC 5213 §5.3.5, §5.4.1: a deregistration that belongs to no session of its sender.
-    #[error("a deregistration of no session of this gateway")]
+    /// RFC 5213 §5.3.3, §5.3.5, §5.4.1: what only the gateway may say that has the session.
+    #[error("an update of no session of this gateway")]
     NoSession,
     /// RFC 5213 §6.9.1.2: an acknowledgement has other option values than its update.
     #[error("an acknowledgement has other values than its update")]

@@ -76,8 +76,9 @@
 //! - Dynamic home agent address discovery and mobile prefix discovery (§6.5 to §6.8, §11.4): home agent
 //!   and prefix are configured, and the prefix does not end. The L and K flags are read and written and
 //!   mean nothing.
-//! - Of Proxy Mobile IPv6: more than one prefix for a session, IPv4, local routing, and the router
-//!   advertisements to the node, which the owner of a [`Gateway`] sends.
+//! - Of Proxy Mobile IPv6: more than one prefix for a session, IPv4, local routing; and attachment,
+//!   detachment and the router advertisements to the node, which are the business of a [`Gateway`]'s owner
+//!   (`nd::visitors`, `nd::reachability`).
 //! - More than one home address or regional address at a time; several care-of addresses for one home
 //!   address; a correspondent that is mobile itself; multicast; NEMO (RFC 3963).
 

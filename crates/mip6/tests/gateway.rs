@@ -17,9 +17,10 @@ use support::proxy::{ANCHOR, attached, link_layer, node, pool, prefix, start};
 use support::{at_router, ms, secs};
 use units::{Sequence, SimTime};
 
-/// Two gateways and the anchor, 20 ms apart.
+/// Two gateways and the anchor, 20 ms apart if nothing else is said.
 struct Domain {
     now: SimTime,
+    way: Duration,
     gateways: [Gateway; 2],
     anchor: Anchor,
     flights: Vec<(SimTime, Headers, Vec<u8>)>,
@@ -35,6 +36,7 @@ impl Domain {
             |router| Gateway::new(config(gateway::Config::new(at_router(router), ANCHOR)));
         Domain {
             now: start(),
+            way: ms(20),
             gateways: [gateway(1), gateway(2)],
             anchor: Anchor::new(anchor::Config::new(ANCHOR, pool())),
             flights: Vec::new(),
@@ -71,7 +73,7 @@ impl Domain {
                 self.loses -= 1;
                 continue;
             }
-            let arrives = self.now + ms(20);
+            let arrives = self.now + self.way;
             self.flights.push((arrives, transmit.to, transmit.payload));
         }
         while let Some(event) = self.anchor.poll_event() {
@@ -363,4 +365,63 @@ fn a_gateway_has_room_for_so_many_and_takes_no_identifier_that_does_not_fit() {
     assert!(gateway.poll_transmit().is_some());
     assert!(!gateway.attach(start(), named(5)));
     assert!(gateway.attach(start(), named(254)), "it is known");
+}
+
+#[test]
+fn a_node_that_comes_back_before_it_was_missed_is_served_when_the_anchor_has_answered() {
+    let mut domain = Domain::new(|config| config);
+    domain.attach(0, attached(HandoffIndicator::UNKNOWN));
+    domain.run(secs(1));
+    domain.attach(1, attached(HandoffIndicator::UNKNOWN));
+    domain.run(secs(1));
+    // The first has not noticed that it left.
+    domain.events.clear();
+    domain.attach(0, attached(HandoffIndicator::UNKNOWN));
+    assert_eq!(domain.gateways[0].served(&node()), None);
+    let (_, _, update) = domain.updates().pop().unwrap();
+    let unknown = MobilityOption::Handoff(HandoffIndicator::UNKNOWN);
+    assert!(update.options.contains(&unknown), "not a re-registration");
+    domain.run(secs(1));
+    let served = |(at, by, event): &(Duration, usize, gateway::Event)| {
+        matches!(event, gateway::Event::Served { .. }).then_some((*at, *by))
+    };
+    let served: Vec<_> = domain.events.iter().filter_map(served).collect();
+    assert_eq!(served, [(ms(2040), 0)]);
+    let (_, session) = domain.anchor.sessions().next().unwrap();
+    assert_eq!(session.gateway, at_router(1));
+}
+
+#[test]
+fn a_gateway_that_lost_a_node_unnoticed_does_not_get_it_back_by_registering_it_again() {
+    let mut domain = Domain::new(|config| config);
+    domain.attach(0, attached(HandoffIndicator::UNKNOWN));
+    domain.run(secs(3500));
+    domain.attach(1, attached(HandoffIndicator::UNKNOWN));
+    // Until after the first one's registration is due again, 32 s before it ends.
+    domain.run(secs(90));
+    let again = domain.updates().into_iter().filter(|(_, by, update)| {
+        let unchanged = MobilityOption::Handoff(HandoffIndicator::UNCHANGED);
+        *by == at_router(1) && update.options.contains(&unchanged)
+    });
+    assert!(again.count() > 1, "it is not answered");
+    let (_, session) = domain.anchor.sessions().next().unwrap();
+    assert_eq!(session.gateway, at_router(2));
+}
+
+#[test]
+fn a_handover_takes_two_ways_to_the_anchor_and_what_is_sent_behind_the_binding_comes_with_it() {
+    for way in [5, 10, 20, 40].map(ms) {
+        let mut domain = Domain::new(|config| config);
+        domain.way = way;
+        domain.attach(0, attached(HandoffIndicator::UNKNOWN));
+        domain.run(secs(1));
+        domain.events.clear();
+        domain.bound.clear();
+        domain.attach(1, attached(HandoffIndicator::UNKNOWN));
+        domain.run(secs(1));
+        let (served, by, _) = domain.events[0];
+        assert_eq!((served, by), (secs(1) + 2 * way, 1));
+        // What the anchor forwards from then on takes one way more.
+        assert_eq!(domain.bound, [(served - way, at_router(2))]);
+    }
 }

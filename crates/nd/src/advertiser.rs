@@ -1,6 +1,6 @@
 //! The router's side: when advertisements are sent (RFC 4861 §6.2).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -72,6 +72,9 @@ pub struct Config {
     /// not apply (it is one for multicast) and an 802.15.4 frame is acknowledged, but the
     /// kernel may have to resolve the solicitor's link-layer address first.
     pub unicast_answers: bool,
+    /// Link-local addresses of solicitors that are not answered here, because somebody else of this
+    /// router's answers them.
+    pub unanswered: BTreeSet<Ipv6Addr>,
 }
 
 impl Config {
@@ -96,6 +99,7 @@ impl Config {
             mtu: None,
             cur_hop_limit: 64,
             unicast_answers: false,
+            unanswered: BTreeSet::new(),
         }
     }
 
@@ -104,7 +108,7 @@ impl Config {
     /// # Errors
     ///
     /// The variable whose value its field cannot carry.
-    fn advertisement(&self) -> Result<RouterAdvertisement, ConfigError> {
+    pub fn advertisement(&self) -> Result<RouterAdvertisement, ConfigError> {
         let seconds = "whole seconds that fit the field";
         let millis = "whole milliseconds that fit the field";
         let prefix = PrefixInformation {
@@ -294,6 +298,9 @@ impl Machine for Advertiser {
     ) -> Result<(), Invalid> {
         let Origin { source, hop_limit } = from;
         RouterSolicitation::decode(source, hop_limit, icmpv6)?;
+        if self.config.unanswered.contains(&source) {
+            return Ok(());
+        }
         let delay = uniform(
             &mut self.rng,
             Duration::ZERO,

@@ -33,8 +33,11 @@ pub enum Invalid {
     /// A solicitation for proxy advertisement that names no access point (RFC 5568 §6.1.1).
     #[error("a solicitation for proxy advertisement names no access point: expected one, or any")]
     NoAccessPoint,
-    /// A proxy advertisement that answers no question.
-    #[error("a proxy advertisement that nobody asked for")]
+    /// Another router than the one that is heard on a link that is for two (RFC 5213 §6.3).
+    #[error("router {0} is not the one that this node hears")]
+    Router(Ipv6Addr),
+    /// An advertisement that answers no question.
+    #[error("an advertisement that nobody asked for")]
     NotAsked,
     /// Shorter than the fixed part.
     #[error("ICMPv6 message has {present} octets: expected at least {least}")]

@@ -3,7 +3,8 @@
 //! Owns the two messages that movement detection consists of (RFC 4861 §4.1, §4.2), their
 //! options with link-layer addresses in the form of RFC 4944 §8, and the behaviour of a
 //! router ([`Advertiser`], RFC 4861 §6.2) and of a host ([`Solicitor`], §6.3.7); and what a node can
-//! know of other links before it goes there ([`proxy`]). Must not know sockets, clocks, interfaces or the topology: instants and a seeded generator come in,
+//! know of other links before it goes there ([`proxy`]); and whether a neighbour is still there
+//! ([`reachability`], §7.3), and a router that has an advertisement for each host ([`visitors`]). Must not know sockets, clocks, interfaces or the topology: instants and a seeded generator come in,
 //! ICMPv6 bodies, deadlines and decoded advertisements go out.
 //!
 //! What the owner of the socket does:
@@ -62,7 +63,9 @@ pub mod message;
 pub mod option;
 pub mod proxy;
 mod random;
+pub mod reachability;
 pub mod solicitor;
+pub mod visitors;
 
 pub use advertiser::Advertiser;
 pub use error::Invalid;

@@ -33,6 +33,9 @@ pub struct Config {
     /// Link-layer address to name in the solicitation. Must be absent if it is sent from the
     /// unspecified address (RFC 4861 §4.1), and while the source is tentative or optimistic.
     pub source_link_layer: Option<Eui64>,
+    /// The only router that the host hears: of a shared link that stands for a link between the two alone
+    /// (RFC 5213 §6.3). Absent, it hears all.
+    pub router: Option<Ipv6Addr>,
 }
 
 impl Config {
@@ -43,6 +46,7 @@ impl Config {
             interval: RTR_SOLICITATION_INTERVAL,
             max_solicitations: MAX_RTR_SOLICITATIONS,
             source_link_layer,
+            router: None,
         }
     }
 }
@@ -182,9 +186,12 @@ impl Machine for Solicitor {
     /// An advertisement. One with a lifetime ends the search: "Once the host sends a Router
     /// Solicitation, and receives a valid Router Advertisement with a non-zero Router Lifetime, the
     /// host MUST desist from sending additional solicitations" (RFC 4861 §6.3.7). One that breaks a
-    /// rule of §6.1.2 changes nothing.
+    /// rule of §6.1.2, or comes from a router that is not to be heard, changes nothing.
     fn handle_datagram(&mut self, _: SimTime, from: Origin, icmpv6: &[u8]) -> Result<(), Invalid> {
         let Origin { source, hop_limit } = from;
+        if self.config.router.is_some_and(|router| router != source) {
+            return Err(Invalid::Router(source));
+        }
         let advertisement = RouterAdvertisement::decode(source, hop_limit, icmpv6)?;
         if advertisement.router_lifetime_s > 0 {
             self.stop();

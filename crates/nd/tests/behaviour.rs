@@ -384,3 +384,41 @@ fn an_advertisement_is_heard_as_it_was_configured() {
     let address = heard.prefixes[0].autonomous_address(NODE);
     assert_eq!(address, Some("2001:db8:1::5e10:0:2".parse().unwrap()));
 }
+
+#[test]
+fn on_a_link_for_two_a_node_hears_its_router_alone_and_goes_on_asking() {
+    let gateway: Ipv6Addr = "fe80::1".parse().unwrap();
+    let config = solicitor::Config {
+        router: Some(gateway),
+        ..solicitor::Config::new(Some(NODE))
+    };
+    let mut node = solicitor(config, 1);
+    node.start(at(0));
+    let bytes = advertiser(defaults(), 1).advertisement().encode();
+    let ignored = node.handle_datagram(at(0), from(ROUTER.link_local()), &bytes);
+    assert_eq!(ignored, Err(Invalid::Router(ROUTER.link_local())));
+    assert!(node.is_soliciting() && node.poll_event().is_none());
+    node.handle_datagram(at(0), from(gateway), &bytes).unwrap();
+    assert!(!node.is_soliciting());
+    assert_eq!(node.poll_event().unwrap().router, gateway);
+}
+
+#[test]
+fn whom_another_answers_is_not_answered() {
+    let config = advertiser::Config {
+        max_response_delay: Duration::ZERO,
+        min_delay_between: Duration::ZERO,
+        unanswered: [NODE.link_local()].into(),
+        ..defaults()
+    };
+    let mut router = advertiser(config, 1);
+    router.start(at(0));
+    let due = router.poll_timeout();
+    for (source, is_answered) in [(NODE.link_local(), false), (Ipv6Addr::UNSPECIFIED, true)] {
+        router
+            .handle_datagram(at(1), from(source), &solicitation())
+            .unwrap();
+        assert_eq!(router.poll_transmit().is_some(), is_answered);
+        assert_eq!(router.poll_timeout() == due, !is_answered);
+    }
+}

@@ -15,13 +15,18 @@ use rtnetlink::packet_route::address::{
 use rtnetlink::packet_route::link::{
     InfoData, InfoIpTunnel, InfoKind, Ip6TunnelFlags, LinkAttribute, LinkInfo, LinkMessage,
 };
+use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::packet_route::route::{RouteMessage, RouteType};
-use rtnetlink::packet_route::{IpProtocol, RouteNetlinkMessage};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use rtnetlink::packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 
+use units::Eui64;
+
 use crate::direct::Direct;
 use crate::error::{Errno, Error, Failure, Result};
+use crate::neighbour;
 use crate::rtnl::module_advice;
 
 /// Hop Limit of a tunnel's packets: what a host sends with (RFC 2473 §6.3, RFC 8200).
@@ -47,6 +52,26 @@ pub enum Packets {
     To(Ipv6Net),
     /// Those from an address, whose destination is not on a link (`IPV6_SUBTREES`).
     From(Ipv6Addr),
+    /// Of those that a [`Lead`] leads to a table, those between addresses of two prefixes.
+    Led {
+        /// The table.
+        table: u32,
+        /// Where they are from.
+        from: Ipv6Net,
+        /// Where they go.
+        to: Ipv6Net,
+    },
+}
+
+/// Which packets go by the routes of a table of their own, before the others are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead<'a> {
+    /// The interface that they come in by.
+    pub interface: &'a str,
+    /// Where they are from.
+    pub from: Ipv6Net,
+    /// The table, which is the place of this rule among others, too: the lower, the earlier.
+    pub table: u32,
 }
 
 /// A connection to rtnetlink in the calling thread's namespace, which stays in it.
@@ -160,6 +185,32 @@ impl DataPlane {
         }
     }
 
+    /// Leads packets to a table; one that is led there already stays. Equals
+    /// `ip -6 rule add from FROM iif INTERFACE lookup TABLE priority TABLE`.
+    pub fn lead(&mut self, lead: Lead<'_>) -> Result<()> {
+        let request = RouteNetlinkMessage::NewRule(rule(lead));
+        match self.rtnl.route(&request, NLM_F_CREATE | NLM_F_EXCL) {
+            Err(failure) if !failure.is(Errno::EEXIST) => {
+                let operation = format!("lead packets from {} to table {}", lead.from, lead.table);
+                Err(failure.at(lead.interface, operation, &[]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Links::learn_neighbour`](crate::Links::learn_neighbour).
+    pub fn learn_neighbour(
+        &mut self,
+        ifindex: u32,
+        address: Ipv6Addr,
+        link_layer: Eui64,
+    ) -> Result<()> {
+        let state = NeighbourState::Stale;
+        let request = neighbour::request(ifindex, address, &link_layer.0, state);
+        let learnt = self.rtnl.route(&request, NLM_F_CREATE | NLM_F_REPLACE);
+        learnt.map_err(|failure| at(failure, ifindex, format!("add neighbour {address}"), &[]))
+    }
+
     /// Drops packets as long as no other route is for them. Equals
     /// `ip -6 route replace blackhole default from ADDRESS metric 2048`.
     pub fn drop_otherwise(&mut self, packets: Packets) -> Result<()> {
@@ -209,7 +260,34 @@ fn route(packets: Packets) -> RouteMessageBuilder<Ipv6Addr> {
         Packets::From(source) => {
             (builder.destination_prefix(Ipv6Addr::UNSPECIFIED, 0)).source_prefix(source, 128)
         }
+        Packets::Led { table, from, to } => {
+            let builder = builder.destination_prefix(to.network(), to.prefix_len());
+            let builder = match from.prefix_len() {
+                0 => builder,
+                bits => builder.source_prefix(from.network(), bits),
+            };
+            builder.table_id(table)
+        }
     }
+}
+
+fn rule(lead: Lead<'_>) -> RuleMessage {
+    let mut rule = RuleMessage::default();
+    rule.header.family = AddressFamily::Inet6;
+    rule.header.action = RuleAction::ToTable;
+    if lead.from.prefix_len() > 0 {
+        rule.header.src_len = lead.from.prefix_len();
+        let source = RuleAttribute::Source(IpAddr::V6(lead.from.network()));
+        rule.attributes.push(source);
+    }
+    let interface = RuleAttribute::Iifname(lead.interface.into());
+    rule.attributes.push(interface);
+    rule.attributes.push(RuleAttribute::Priority(lead.table));
+    match u8::try_from(lead.table) {
+        Ok(table) => rule.header.table = table,
+        Err(_) => rule.attributes.push(RuleAttribute::Table(lead.table)),
+    }
+    rule
 }
 
 fn by(packets: Packets, ifindex: u32) -> RouteMessage {
@@ -251,7 +329,7 @@ mod tests {
 
     #[test]
     fn requests_are_those_of_iproute2() {
-        let [link, address, drop, from]: [_; 4] = of_iproute2().try_into().unwrap();
+        let [link, address, drop, from, led, of_table]: [_; 6] = of_iproute2().try_into().unwrap();
         let RouteNetlinkMessage::NewLink(link) = link else {
             panic!("a link")
         };
@@ -291,5 +369,18 @@ mod tests {
         assert_eq!(drop, RouteNetlinkMessage::NewRoute(blackhole));
         let ours = by(Packets::From(HOME), 1);
         assert_eq!(from, RouteNetlinkMessage::NewRoute(ours));
+
+        let lead = Lead {
+            interface: "lo",
+            from: "2001:db8:c000::/48".parse().unwrap(),
+            table: 100,
+        };
+        assert_eq!(led, RouteNetlinkMessage::NewRule(rule(lead)));
+        let packets = Packets::Led {
+            table: 100,
+            from: "2001:db8:c000:1::/64".parse().unwrap(),
+            to: Ipv6Net::default(),
+        };
+        assert_eq!(of_table, RouteNetlinkMessage::NewRoute(by(packets, 1)));
     }
 }

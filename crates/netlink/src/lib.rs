@@ -76,7 +76,7 @@ pub mod sysctl;
 pub mod xfrm;
 
 pub use address::{AddressState, Dad, InterfaceAddress, WaitError};
-pub use data_plane::{DataPlane, Packets, TunnelEnds};
+pub use data_plane::{DataPlane, Lead, Packets, TunnelEnds};
 pub use error::{Errno, Error, Result};
 pub use hwsim::{Edge, Hwsim, Radio, RadioId};
 pub use link::{Link, Links};

@@ -14,6 +14,24 @@ use crate::link::Links;
 
 const ADVICE: [(Errno, &str); 1] = [(Errno::ENETDOWN, "the interface is down")];
 
+/// Puts a neighbour into the kernel's table.
+pub(crate) fn request(
+    ifindex: u32,
+    address: Ipv6Addr,
+    link_layer: &[u8],
+    state: NeighbourState,
+) -> RouteNetlinkMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Inet6;
+    message.header.ifindex = ifindex;
+    message.header.state = state;
+    message.attributes = vec![
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)),
+        NeighbourAttribute::LinkLayerAddress(link_layer.to_vec()),
+    ];
+    RouteNetlinkMessage::NewNeighbour(message)
+}
+
 impl Links {
     /// Makes a neighbour known for ever, without neighbour discovery. Equals
     /// `ip -6 neigh replace ADDRESS lladdr MAC dev DEV nud permanent`.
@@ -43,15 +61,7 @@ impl Links {
         link_layer: &[u8],
         state: NeighbourState,
     ) -> Result<()> {
-        let mut message = NeighbourMessage::default();
-        message.header.family = AddressFamily::Inet6;
-        message.header.ifindex = ifindex;
-        message.header.state = state;
-        message.attributes = vec![
-            NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)),
-            NeighbourAttribute::LinkLayerAddress(link_layer.to_vec()),
-        ];
-        let request = RouteNetlinkMessage::NewNeighbour(message);
+        let request = request(ifindex, address, link_layer, state);
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         match self.rtnl.request(request, flags).await {
             Ok(_) => Ok(()),

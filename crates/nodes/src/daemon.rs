@@ -114,6 +114,12 @@ impl Parts {
         if let Some(plan) = node.router.clone() {
             let radio = node.radio.as_ref().context("an edge router has a radio")?;
             let eui64 = radio.eui64;
+            if let Some(gateway) = plan.gateway.clone() {
+                let plan = plan.clone();
+                parts.start(|host, controls| {
+                    mip6::proxy::gateway::run(host, controls, gateway, plan, eui64)
+                });
+            }
             parts.start(|host, controls| router::run(host, controls, plan, eui64));
         }
         for service in node.services.clone() {
@@ -138,6 +144,12 @@ impl Parts {
                     let address = node.address;
                     parts.start(|host, controls| mip6::agent::map(host, controls, plan, address));
                 }
+                ServicePlan::Lma(plan) => {
+                    let address = node.address;
+                    parts.start(|host, controls| {
+                        mip6::proxy::anchor::run(host, controls, plan, address)
+                    });
+                }
                 ServicePlan::Correspondent(plan) => {
                     let address = node.address;
                     parts.start(|host, controls| {
@@ -160,7 +172,8 @@ impl Parts {
     fn start_application(&mut self, config: &Config, node: &NodePlan) -> Result<()> {
         let endpoint = Endpoint::of(node, self.host.is_alone());
         match &node.mobility {
-            None => {
+            // Who has Proxy Mobile IPv6 does nothing: its router does.
+            None | Some(MobilityPlan::Proxy(_)) => {
                 let adapter = WithoutMobility::open(&self.host, &endpoint)?;
                 self.start_at_its_place(config, node, adapter)
             }

@@ -15,7 +15,8 @@
 //! plan ──► daemon ──┬── router          router advertisements, DHCPv6 relay agent
 //!                   ├── dhcpv6_server
 //!                   ├── comp::wmms
-//!                   ├── mip6            home agent, mobility anchor point, correspondent
+//!                   ├── mip6            home agent, mobility anchor point, correspondent;
+//!                   │                   local mobility anchor, mobile access gateway
 //!                   └── application     CoAP endpoint, services, a mobility adapter;
 //!                         in wired      where it is, or
 //!                         in radio_host at a router, from which it may be handed over
@@ -36,7 +37,7 @@
 //! | `services` | the plan's services in the words of their cores |
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
-//! | `mip6` | Mobile IPv6's adapter, home agents, mobility anchor points, correspondents |
+//! | `mip6` | Mobile IPv6's adapter, home agents, mobility anchor points, correspondents; local mobility anchors, mobile access gateways |
 
 #![forbid(unsafe_code)]
 

@@ -15,6 +15,7 @@
 //! | `numbers` | which tunnel has which number |
 //! | `mobile` | a mobile node as [`handover::Mobility`] |
 //! | `way` | a mobile node's tunnel, routes and extension headers |
+//! | [`proxy`] | local mobility anchors, and edge routers as mobile access gateways (RFC 5213) |
 
 pub(crate) mod agent;
 mod around;
@@ -23,6 +24,7 @@ mod gate;
 mod kept;
 mod mobile;
 mod numbers;
+pub(crate) mod proxy;
 mod way;
 
 use anyhow::{Context, Result};

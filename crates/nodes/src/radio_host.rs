@@ -101,6 +101,9 @@ struct RadioHost<A> {
     ignored: Ignored,
     /// The address, T_Addr or care-of address, that the node has from its router.
     t_addr: Option<Ipv6Addr>,
+    /// The address that the node had at the router before, of one that has the same everywhere: nobody
+    /// else can have it (RFC 5213 §6.8).
+    kept: Option<Ipv6Addr>,
     sleep: Sleep,
     /// Duplicate address detection that the next step waits for.
     checking: Option<(Ipv6Addr, Checking)>,
@@ -160,6 +163,7 @@ impl<A: Adapter> RadioHost<A> {
             beforehand: beforehand.transpose()?,
             ignored: Ignored::default(),
             t_addr: None,
+            kept: None,
             sleep: Sleep::new(plan.sleep.clone()),
             checking: None,
             verifying: None,

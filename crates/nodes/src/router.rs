@@ -31,7 +31,7 @@ pub(crate) async fn run(
     let lowpan = host.interfaces.lowpan.clone();
     let config = advertiser_config(&plan, eui64);
     let advertiser = Advertiser::new(config, host.protocol_rng("router-advertisements"))?;
-    let icmpv6 = Icmpv6::open(&lowpan, &[ALL_ROUTERS], ROUTER_SOLICITATION, HOP_LIMIT)?;
+    let icmpv6 = icmpv6(&lowpan, &plan, eui64, ROUTER_SOLICITATION)?;
     let mut advertiser = Driver::new(advertiser, icmpv6)?;
     let mut relay = match plan.dhcpv6_server {
         Some(server) => Some(relay_agent(&lowpan, plan.address, server)?),
@@ -55,7 +55,19 @@ pub(crate) async fn run(
     }
 }
 
-fn advertiser_config(plan: &RouterPlan, eui64: Eui64) -> Config {
+/// A socket of the router that it is to most hosts. To those for which it is a gateway it is another one,
+/// whose link-local address the kernel would as soon send from.
+fn icmpv6(lowpan: &str, plan: &RouterPlan, eui64: Eui64, kind: u8) -> Result<Icmpv6> {
+    let icmpv6 = Icmpv6::open(lowpan, &[ALL_ROUTERS], kind, HOP_LIMIT)?;
+    Ok(match plan.gateway {
+        Some(_) => icmpv6.bind(eui64.link_local())?,
+        None => icmpv6,
+    })
+}
+
+/// What a router says of itself.
+pub(crate) fn advertiser_config(plan: &RouterPlan, eui64: Eui64) -> Config {
+    let visitors = plan.gateway.iter().flat_map(|gateway| &gateway.nodes);
     let settings = &plan.router_advertisements;
     Config {
         min_interval: settings.min_interval,
@@ -70,6 +82,8 @@ fn advertiser_config(plan: &RouterPlan, eui64: Eui64) -> Config {
         reachable_time: settings.reachable_time,
         valid_lifetime: settings.valid_lifetime,
         preferred_lifetime: settings.preferred_lifetime,
+        // Those have a prefix of their own.
+        unanswered: visitors.map(|visitor| visitor.eui64.link_local()).collect(),
         ..Config::new(eui64, plan.prefix)
     }
 }
@@ -110,7 +124,7 @@ fn responder(lowpan: &str, plan: &RouterPlan, eui64: Eui64) -> Result<Driver<Res
         Err(error) if error.errno() == Some(Errno::ENOENT) => {}
         written => written?,
     }
-    let icmpv6 = Icmpv6::open(lowpan, &[ALL_ROUTERS], FAST_HANDOVERS, HOP_LIMIT)?;
+    let icmpv6 = icmpv6(lowpan, plan, eui64, FAST_HANDOVERS)?;
     Ok(Driver::new(Responder::new(eui64, neighbours), icmpv6)?)
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn of(host: &Host, node: &NodePlan, lasts: Option<Duration>) -> Resul
             | ServicePlan::Wmms(_)
             | ServicePlan::HomeAgent(_)
             | ServicePlan::Map(_)
+            | ServicePlan::Lma(_)
             | ServicePlan::Correspondent(_)
             | ServicePlan::Program(_) => {}
         }

@@ -53,6 +53,9 @@ use crate::tree::{Tree, Value};
 
 use antenna::Antenna;
 pub(crate) use facts::{MobilityFacts, ServiceFacts};
+use mip6::proxy;
+pub use mip6::proxy::gateway::GatewayPlan;
+pub(crate) use mip6::proxy::gateway::gateway_of;
 pub use node::NodePlan;
 pub(crate) use served::{OwnPrefix, Served, Serves};
 pub use service::{Listed, Service, ServiceKeys};
@@ -79,6 +82,8 @@ tagged! {
         "home-agent" => HomeAgent(Box<mip6::agent::HomeAgentNode>),
         /// Mobility anchor point.
         "map" => Map(Box<mip6::agent::MapNode>),
+        /// Local mobility anchor.
+        "lma" => Lma(Box<proxy::anchor::LmaNode>),
         /// CoAP client.
         "client" => Client(Box<role::Client>),
         /// Mobile CoAP node.
@@ -98,6 +103,7 @@ impl Role {
             Role::Wmms(table) => table.expand(d),
             Role::HomeAgent(table) => table.expand(d),
             Role::Map(table) => table.expand(d),
+            Role::Lma(table) => table.expand(d),
             Role::Client(table) => table.expand(d),
             Role::MobileNode(table) => table.expand(d),
             Role::Sensor(table) => table.expand(d),
@@ -432,6 +438,14 @@ macro_rules! mobilities {
                 }
             }
 
+            /// The link-local address of the routers that the node hears, and no others.
+            pub(crate) fn router_of_its_own(&self) -> Option<Ipv6Addr> {
+                match self {
+                    Mobility::None => None,
+                    $( Mobility::$variant(_) => $module::Plan::router_of_its_own(), )*
+                }
+            }
+
             /// Whether `other` is of the same protocol.
             pub(crate) fn is_like(&self, other: &Mobility) -> bool {
                 std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -489,6 +503,8 @@ mobilities! {
     "comp", comp => Comp(comp);
     /// Mobile IPv6, and Hierarchical Mobile IPv6.
     "mipv6" | "mipv6-ro" | "hmipv6", mipv6 => Mip6(mip6);
+    /// Proxy Mobile IPv6.
+    "pmipv6", pmipv6 => Proxy(proxy);
 }
 
 /// Declares the services.
@@ -592,6 +608,8 @@ services! {
     "home-agent" => HomeAgent(Box<mip6::agent::HomeAgent>, mip6::agent::HomeAgentPlan);
     /// Mobility anchor point (RFC 5380).
     "map" => Map(Box<mip6::agent::Map>, mip6::agent::MapPlan);
+    /// Local mobility anchor (RFC 5213).
+    "lma" => Lma(Box<proxy::anchor::Lma>, proxy::anchor::AnchorPlan);
     /// Correspondent (RFC 6275).
     "correspondent" => Correspondent(mip6::correspondent::Correspondent, mip6::correspondent::CorrespondentPlan);
     /// A program of the user's.

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use topology::kind::GatewayPlan;
 use topology::kind::comp::BindingMode;
 use topology::kind::mip6::{Mode, Order, Plan as Mip6, Start};
 use topology::plan::{MobilityPlan, Plan, ServicePlan};
@@ -45,7 +46,7 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
 
 #[test]
 fn every_protocol_is_a_word_of_the_shipped_topology_and_none_is_warned_of() {
-    for word in ["comp", "mipv6", "mipv6-ro", "hmipv6", "none"] {
+    for word in ["comp", "mipv6", "mipv6-ro", "hmipv6", "pmipv6", "none"] {
         let set = [
             format!("nodes.sensor.mobility={word}"),
             "backbone.delay=20 ms".into(),
@@ -59,9 +60,10 @@ fn every_protocol_is_a_word_of_the_shipped_topology_and_none_is_warned_of() {
 }
 
 /// What a topology of CoMP's lacks, so that its node can move by any protocol (docs/mobility.md).
-const ALSO: [&str; 3] = [
+const ALSO: [&str; 4] = [
     "nodes.ha={ role: home-agent }",
     "nodes.map={ role: map }",
+    "nodes.lma={ role: lma }",
     "nodes.client.services=[{ correspondent: {} }]",
 ];
 
@@ -71,18 +73,20 @@ fn a_topology_of_comps_becomes_one_of_every_protocol_by_settings_alone() {
         include_str!("../../../topologies/walk.yaml"),
         include_str!("../../../topologies/comp-simulation.yaml"),
     ] {
-        for word in ["comp", "mipv6", "mipv6-ro", "hmipv6", "none"] {
+        for word in ["comp", "mipv6", "mipv6-ro", "hmipv6", "pmipv6", "none"] {
             let mobility = format!("nodes.sensor.mobility={word}");
             // Nobody is told of an address, so that it has to be one that is known beforehand.
-            let address = (word == "none").then_some("nodes.sensor.handover.address=slaac");
+            let untold = ["none", "pmipv6"].contains(&word);
+            let address = untold.then_some("nodes.sensor.handover.address=slaac");
             let set = ALSO.into_iter().chain([mobility.as_str()]).chain(address);
             let loaded = read(text, &set.collect::<Vec<&str>>());
             assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
-            let is_mip6 = matches!(
+            let is_comp = matches!(
                 loaded.plan.nodes["sensor"].mobility,
-                Some(MobilityPlan::Mip6(_))
+                Some(MobilityPlan::Comp(_))
             );
-            assert_eq!(is_mip6, !["comp", "none"].contains(&word), "{word}");
+            // Without a protocol it is looked up at the WMMS.
+            assert_eq!(is_comp, ["comp", "none"].contains(&word));
         }
     }
 }
@@ -215,7 +219,7 @@ fn a_client_that_is_no_correspondent_is_told_of_where_route_optimization_needs_o
         said[0].starts_with("`nodes.sensor`: `client` asks it and is no correspondent"),
         "{said:?}"
     );
-    for word in ["comp", "mipv6", "hmipv6", "none"] {
+    for word in ["comp", "mipv6", "hmipv6", "pmipv6", "none"] {
         assert_eq!(warnings(&with(word)), Vec::<String>::new(), "{word}");
     }
 }
@@ -261,4 +265,108 @@ fn what_is_checked_and_finds_nothing_is_remarked() {
     let remarks = checked.remarks();
     assert_eq!(remarks.len(), 1);
     assert!(remarks[0].ends_with(": sensor"), "{remarks:?}");
+}
+
+fn gateway<'p>(plan: &'p Plan, router: &str) -> &'p GatewayPlan {
+    let router = plan.nodes[router].router.as_ref().unwrap();
+    router.gateway.as_ref().expect("a mobile access gateway")
+}
+
+#[test]
+fn with_proxy_mobile_ipv6_every_router_that_a_node_may_come_to_is_its_gateway() {
+    let plan = by("pmipv6");
+    let sensor = &plan.nodes["sensor"];
+    let Some(MobilityPlan::Proxy(own)) = &sensor.mobility else {
+        panic!("{:?}", sensor.mobility);
+    };
+    assert_eq!(own.prefix.to_string(), "2001:db8:c000:1::/64");
+    let radio = sensor.radio.as_ref().unwrap();
+    assert_eq!(sensor.address, radio.eui64.address_in(own.prefix.network()));
+    assert_eq!(own.anchor, plan.nodes["lma"].address);
+    assert_eq!(own.lifetime, Duration::from_secs(3600));
+    let host = sensor.host.as_ref().unwrap();
+    for router in ["er1", "er2"] {
+        let gateway = gateway(&plan, router);
+        let eth = plan.nodes[router].backbone.as_ref().unwrap();
+        assert_eq!(gateway.address, eth.address.addr());
+        assert_eq!(
+            (gateway.anchor, gateway.pool.to_string()),
+            (own.anchor, "2001:db8:c000::/48".into())
+        );
+        assert_eq!(
+            Some(gateway.link_local),
+            host.gateway,
+            "the same at every router"
+        );
+        let [visitor] = &gateway.nodes[..] else {
+            panic!("{gateway:?}");
+        };
+        assert_eq!((&*visitor.node, visitor.eui64), ("sensor", radio.eui64));
+        assert_eq!(
+            (visitor.prefix, visitor.lifetime),
+            (own.prefix, own.lifetime)
+        );
+    }
+    let mut services = plan.nodes["lma"].services.iter();
+    let Some(ServicePlan::Lma(anchor)) = services.next() else {
+        panic!("an anchor");
+    };
+    let nodes: Vec<_> = anchor.nodes.iter().map(|n| (&*n.node, n.prefix)).collect();
+    assert_eq!(nodes, [("sensor", own.prefix)]);
+    let gateways = ["er1", "er2"].map(|router| gateway(&plan, router).address);
+    assert_eq!(anchor.gateways, gateways);
+    assert!(plan.nodes["lma"].forwards() && sensor.needs_others());
+    let client = plan.nodes["client"].backbone.as_ref().unwrap();
+    let pool = client.routes.iter().find(|route| route.to == anchor.prefix);
+    assert_eq!(
+        pool.unwrap().via,
+        own.anchor,
+        "the anchor is the way to its nodes"
+    );
+    assert!(
+        by("comp").nodes["er1"]
+            .router
+            .as_ref()
+            .unwrap()
+            .gateway
+            .is_none()
+    );
+}
+
+#[test]
+fn a_router_that_no_such_node_may_come_to_is_no_gateway_and_nodes_have_prefixes_of_their_own() {
+    let text = "
+version: 1
+name: two
+nodes:
+  er1: { role: edge-router }
+  er2: { role: edge-router }
+  lma: { role: lma }
+  sensor: { role: mobile-node, attached_to: er1, candidates: [er1], mobility: pmipv6, count: 2 }
+  client: { role: client, mobility: none, polls: [{ node: sensor }] }
+scenario: { duration: 5 s }
+";
+    let plan = read(text, &[]).plan;
+    assert!(plan.nodes["er2"].router.as_ref().unwrap().gateway.is_none());
+    let prefixes: Vec<String> = gateway(&plan, "er1")
+        .nodes
+        .iter()
+        .map(|visitor| visitor.prefix.to_string())
+        .collect();
+    assert_eq!(prefixes, ["2001:db8:c000:1::/64", "2001:db8:c000:2::/64"]);
+}
+
+#[test]
+fn a_way_on_which_timestamps_grow_too_old_is_told_of() {
+    let far = ["nodes.sensor.mobility=pmipv6", "nodes.lma.delay=296 ms"];
+    let said = warnings(&loaded(&far));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("takes up to 301 ms to `lma`, which takes what is 300 ms old for wrong"),
+        "{said:?}"
+    );
+    let wide = [far[0], far[1], "nodes.lma.timestamp_validity=1 s"];
+    assert_eq!(warnings(&loaded(&wide)), Vec::<String>::new());
+    let near = [far[0], "nodes.lma.delay=290 ms"];
+    assert_eq!(warnings(&loaded(&near)), Vec::<String>::new());
 }

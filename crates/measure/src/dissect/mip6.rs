@@ -5,12 +5,18 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use capture::decode::IpPacket;
 use mip6::Headers;
-use mip6::codec::{BindingAcknowledgement, BindingUpdate, Invalid, Lifetime, Message};
+use mip6::codec::{
+    BindingAcknowledgement, BindingUpdate, Invalid, Lifetime, Message, MobilityOption,
+};
 use mip6::headers::MOBILITY_HEADER;
+use units::Eui64;
 
 use super::{Binding, Dissector, Faults, Meaning, Protocol, Seen, Standing, Subject};
 
 pub(super) const PROTOCOL: Protocol = Protocol::new("mobile_ipv6", "Mobile IPv6");
+
+/// Bits of a prefix that addresses are formed of (RFC 4862 §5.5.3).
+const SUBNET: u8 = 64;
 
 /// Binding Updates that are remembered for their acknowledgements in each of two generations.
 const MOST_UPDATES: usize = 1 << 12;
@@ -107,6 +113,10 @@ impl Dissector for Mip6 {
             Message::BindingRefreshRequest => ("binding refresh request", false, None),
         };
         let mut meaning = about(ip, name, from_node, binding);
+        // A gateway speaks for a node, and an anchor of it.
+        if let (Some(visitor), Subject::Node(node)) = (visitor(&message), &mut meaning.subject) {
+            node.insert(0, IpAddr::V6(visitor));
+        }
         // It goes to the address on the wire, which may be nobody's any more.
         if let (Message::BindingError { home_address, .. }, Subject::Node(node)) =
             (&message, &mut meaning.subject)
@@ -196,6 +206,26 @@ fn about(
         subject: Subject::Node(node),
         binding,
     }
+}
+
+/// The address of the node that a proxy registration is of: what it forms of its prefix and the EUI-64 that
+/// is its link-layer identifier (RFC 5213 §8.3, §8.6).
+fn visitor(message: &Message) -> Option<Ipv6Addr> {
+    let options = match message {
+        Message::BindingUpdate(update) if update.proxy_registration => &update.options,
+        Message::BindingAcknowledgement(answer) if answer.proxy_registration => &answer.options,
+        _ => return None,
+    };
+    let prefix = options.iter().find_map(|option| match option {
+        MobilityOption::HomeNetworkPrefix(prefix) => Some(*prefix),
+        _ => None,
+    });
+    let eui64 = options.iter().find_map(|option| match option {
+        MobilityOption::LinkLayerId(id) => <[u8; 8]>::try_from(&id.0[..]).ok(),
+        _ => None,
+    });
+    let prefix = prefix.filter(|prefix| prefix.prefix_len() == SUBNET)?;
+    Some(Eui64(eui64?).address_in(prefix.network()))
 }
 
 /// What an update announces: "the home address of the mobile node" is in the Home Address option, the
@@ -365,6 +395,33 @@ mod tests {
         );
         let alone = told(&[packet(CORRESPONDENT, CARE_OF, ANSWER)]);
         assert_eq!(alone[0].0, "correspondent binding acknowledgement");
+    }
+
+    /// What tshark read of a run without a complaint: a gateway at 2001:db8::2 registers the node `served` at
+    /// 2001:db8::5.
+    const PROXY_UPDATE: &str = "3b090500a6fa000182000384080701736572766564010500000000001612004020010db8c00000010000000000000000170200041802000101001b0800005e0be1018b25190a0000867f86c27de92b4c";
+    const PROXY_ANSWER: &str = "3b09060027db002000010384080701736572766564010500000000001612004020010db8c00000010000000000000000170200041802000101001b0800005e0be1018b25190a0000867f86c27de92b4c";
+
+    #[test]
+    fn what_a_gateway_says_is_about_the_node_that_it_speaks_for_and_its_checksum_counts() {
+        let (gateway, anchor) = ("2001:db8::2", "2001:db8::5");
+        let messages = [
+            packet(gateway, anchor, PROXY_UPDATE),
+            packet(anchor, gateway, PROXY_ANSWER),
+        ];
+        assert_eq!(messages[0].len(), 120);
+        let node = ip("2001:db8:c000:1:847f:86c2:7de9:2b4c");
+        let expected = ["proxy binding update", "proxy binding acknowledgement"];
+        assert_eq!(told(&messages), expected.map(|name| (name.into(), node)));
+        // It is where its gateway is, which is no address of its own.
+        let bindings = read(&messages).into_iter().map(|m| m.unwrap().binding);
+        assert_eq!(bindings.collect::<Vec<_>>(), [None, None]);
+        let wrong = packet(gateway, anchor, &PROXY_UPDATE.replace("a6fa", "a6fb"));
+        assert_eq!(
+            told(&[wrong])[0].0,
+            "binding update",
+            "of which nothing counts"
+        );
     }
 
     #[test]

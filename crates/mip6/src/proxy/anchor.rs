@@ -252,7 +252,7 @@ impl Anchor {
             };
         }
         match about {
-            About::Session(prefix) => self.extend(now, headers, request, prefix),
+            About::Session(prefix) => return self.extend(now, headers, request, prefix),
             About::Wait(prefix) if !self.config.max_delay_before_new.is_zero() => {
                 let before = self.waiting.insert(prefix, (*headers, update.clone()));
                 if before.is_none() {
@@ -322,12 +322,25 @@ impl Anchor {
             .any(|own| own == prefix)
     }
 
-    /// Binding Lifetime Extension (§5.3.3, §5.3.4).
-    fn extend(&mut self, now: SimTime, headers: &Headers, request: &Request<'_>, prefix: Ipv6Net) {
+    /// Binding Lifetime Extension (§5.3.3, §5.3.4). Ours: "handoff state not changed" is what the gateway
+    /// says that has the node. One that has not noticed that it lost the node does not get it back.
+    fn extend(
+        &mut self,
+        now: SimTime,
+        headers: &Headers,
+        request: &Request<'_>,
+        prefix: Ipv6Net,
+    ) -> Result<(), Ignored> {
+        let has_it = |session: &Session| session.gateway == request.gateway;
+        let stays = request.handoff == HandoffIndicator::UNCHANGED;
+        if stays && !self.sessions.get(&prefix).is_some_and(has_it) {
+            return Err(Ignored::NoSession);
+        }
         match self.outdated(request, prefix) {
             Some(last) => self.refuse_sequence(now, headers, request.update, last),
             None => self.bind(now, headers, request, prefix),
         }
+        Ok(())
     }
 
     /// The last number of a session, if an update without a timestamp is not newer: "it MUST process the

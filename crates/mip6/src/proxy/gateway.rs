@@ -27,7 +27,7 @@ pub struct Config {
     pub address: Ipv6Addr,
     /// The local mobility anchor of its nodes.
     pub anchor: Ipv6Addr,
-    /// The lifetime that it asks for.
+    /// The lifetime that it asks for, where nothing is said of a node's.
     pub lifetime: Duration,
     /// What its links are.
     pub access_technology: AccessTechnology,
@@ -67,6 +67,8 @@ pub struct Attached {
     pub handoff: HandoffIndicator,
     /// The prefix that it had, if that is known.
     pub prefix: Option<Ipv6Net>,
+    /// The lifetime that is asked for; none: [`Config::lifetime`].
+    pub lifetime: Option<Duration>,
     /// The last number of its session, where messages are ordered by numbers. How the gateway gets it
     /// "is outside the scope" of RFC 5213 (§5.5).
     pub sequence: Option<Sequence>,
@@ -152,8 +154,9 @@ impl Gateway {
         }
     }
 
-    /// A node has come to a link, or sends as if it had. One that is served already is registered again.
-    /// Returns whether there is room for it, and its identifiers fit.
+    /// A node has come to a link, or sends as if it had. One that is served already may have been at
+    /// another gateway meanwhile: it is registered as one that has come, and served when the anchor has
+    /// answered. Returns whether there is room for it, and its identifiers fit.
     pub fn attach(&mut self, now: SimTime, attached: Attached) -> bool {
         let fits = (1..=254).contains(&attached.node.0.len())
             && attached
@@ -177,9 +180,8 @@ impl Gateway {
             attached: attached.clone(),
         });
         entry.stage = Stage::Serving;
-        if entry.held.is_none() {
-            entry.prefixes = attached.prefix.into_iter().collect();
-        }
+        entry.held = None;
+        entry.prefixes = attached.prefix.into_iter().collect();
         entry.attached = attached;
         // "The mobile access gateway is not required to use a longer retransmission interval" (§6.9.4).
         entry.backoff.start(now, INITIAL_BINDACK_TIMEOUT);
@@ -352,13 +354,11 @@ impl Gateway {
 impl Entry {
     /// Constructing the Proxy Binding Update (§6.9.1.5).
     fn update(&mut self, now: SimTime, config: &Config, counter: Sequence) -> BindingUpdate {
+        let whole = Lifetime::within(self.attached.lifetime.unwrap_or(config.lifetime));
         let (lifetime, handoff) = match self.stage {
             Stage::Leaving(_) => (Lifetime::ZERO, HandoffIndicator::UNKNOWN),
-            _ if self.held.is_some() => (
-                Lifetime::within(config.lifetime),
-                HandoffIndicator::UNCHANGED,
-            ),
-            _ => (Lifetime::within(config.lifetime), self.attached.handoff),
+            _ if self.held.is_some() => (whole, HandoffIndicator::UNCHANGED),
+            _ => (whole, self.attached.handoff),
         };
         self.asked = handoff;
         let sequence = match config.timestamps {

@@ -33,6 +33,7 @@ pub fn attached(handoff: HandoffIndicator) -> Attached {
         link_layer: Some(link_layer()),
         handoff,
         prefix: None,
+        lifetime: None,
         sequence: None,
     }
 }

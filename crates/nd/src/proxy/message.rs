@@ -8,6 +8,7 @@ use units::Eui64;
 use crate::error::Invalid;
 use crate::message::{fixed_part, link_local};
 use crate::option::NdOption;
+use crate::reachability::NEIGHBOUR_ADVERTISEMENT;
 
 /// ICMPv6 type of the messages of Fast Handovers (RFC 5568 §6.1).
 pub const FAST_HANDOVERS: u8 = 154;
@@ -41,8 +42,7 @@ mod link_layer {
     pub const NO_FAST_HANDOVER: u8 = 7;
 }
 
-/// ICMPv6 type of a neighbour advertisement (RFC 4861 §4.4), and its target link-layer address option.
-const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// The option with the link-layer address of a neighbour advertisement's target (RFC 4861 §4.6.1).
 const TARGET_LINK_LAYER: u8 = 2;
 
 /// An unsolicited neighbour advertisement, UNA (RFC 5568 §6.3): a node that has come says which link-layer

@@ -64,11 +64,12 @@ async fn run(
 }
 
 /// The name of an agent's tunnel.
-fn tunnel_name(number: u32) -> String {
+pub(super) fn tunnel_name(number: u32) -> String {
     format!("mip6.{number}")
 }
 
-fn is_tunnel(name: &str) -> bool {
+/// Whether a link is one of them.
+pub(super) fn is_tunnel(name: &str) -> bool {
     let number = name.strip_prefix("mip6.").map(str::parse::<u32>);
     matches!(number, Some(Ok(_)))
 }
@@ -157,6 +158,8 @@ impl Tunnels {
 }
 
 impl Keeper<agent::Event> for Tunnels {
+    type Told = BindingEvent;
+
     fn keep(&mut self, event: agent::Event) -> Result<Option<BindingEvent>> {
         let change = match event {
             // Nobody else is on the link.

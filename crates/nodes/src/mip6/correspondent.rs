@@ -75,6 +75,8 @@ impl Routes {
 }
 
 impl Keeper<Change> for Routes {
+    type Told = BindingEvent;
+
     fn keep(&mut self, change: Change) -> Result<Option<BindingEvent>> {
         match change {
             Change::Bound {

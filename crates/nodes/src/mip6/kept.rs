@@ -1,4 +1,4 @@
-//! A home agent or a correspondent with its kernel state.
+//! A party on the wire with its kernel state.
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
@@ -46,21 +46,24 @@ impl Party for Correspondent {
 
 /// Changes the way of packets to and from mobile nodes.
 pub(super) trait Keeper<E> {
-    /// Does what an event of the machine asks for, and says what it is to a run.
-    fn keep(&mut self, event: E) -> Result<Option<BindingEvent>>;
+    /// What is told of it.
+    type Told;
+
+    /// Does what an event of the machine asks for, and says what is to be told of it.
+    fn keep(&mut self, event: E) -> Result<Option<Self::Told>>;
 }
 
 /// A machine whose events change the kernel before its next message leaves.
 #[derive(Debug)]
-pub(super) struct Kept<M, K> {
+pub(super) struct Kept<M: Machine, K: Keeper<M::Event>> {
     machine: M,
     keeper: K,
-    told: VecDeque<Result<BindingEvent>>,
+    told: VecDeque<Result<K::Told>>,
 }
 
 impl<M, K> Kept<M, K>
 where
-    M: Party,
+    M: Machine<From = Headers, To = Headers, Ignored = Ignored>,
     K: Keeper<M::Event>,
 {
     pub(super) fn new(machine: M, keeper: K) -> Kept<M, K> {
@@ -77,12 +80,33 @@ where
         }
     }
 
+    /// Gives the machine a command.
+    pub(super) fn with<R>(&mut self, command: impl FnOnce(&mut M) -> R) -> R {
+        let result = command(&mut self.machine);
+        self.keep();
+        result
+    }
+
+    /// On its socket.
+    ///
+    /// # Errors
+    /// When that cannot be had.
+    pub(super) fn open(self) -> Result<Driver<Kept<M, K>, Raw>> {
+        Ok(Driver::new(self, Raw::open(MOBILITY_HEADER)?)?)
+    }
+}
+
+impl<M, K> Kept<M, K>
+where
+    M: Party,
+    K: Keeper<M::Event, Told = BindingEvent>,
+{
     /// Runs it until its node is told to leave.
     ///
     /// # Errors
     /// When a socket fails, or the kernel refuses a change.
     pub(super) async fn run(self, host: Host, mut controls: Controls) -> Result<()> {
-        let mut driver = Driver::new(self, Raw::open(MOBILITY_HEADER)?)?;
+        let mut driver = self.open()?;
         let mut reports = Reports::open()?;
         host.part_is_ready()?;
         loop {
@@ -103,12 +127,12 @@ where
 
 impl<M, K> Machine for Kept<M, K>
 where
-    M: Party,
+    M: Machine<From = Headers, To = Headers, Ignored = Ignored>,
     K: Keeper<M::Event>,
 {
     type From = Arrival;
     type To = Departure;
-    type Event = Result<BindingEvent>;
+    type Event = Result<K::Told>;
     type Ignored = Error;
 
     fn handle_datagram(
@@ -138,7 +162,7 @@ where
         self.machine.poll_timeout()
     }
 
-    fn poll_event(&mut self) -> Option<Result<BindingEvent>> {
+    fn poll_event(&mut self) -> Option<Result<K::Told>> {
         self.told.pop_front()
     }
 }

@@ -126,13 +126,15 @@ impl<A: Adapter> RadioHost<A> {
 
     /// An address was leased or formed: onto the interface with it.
     async fn have_address(&mut self, address: Ipv6Addr) -> Result<()> {
-        let settings = &self.plan;
-        self.radio
-            .add_address(address, settings.address, settings.dad)
-            .await?;
+        let dad = match self.kept == Some(address) {
+            true => DadMode::Off,
+            false => self.plan.dad,
+        };
+        let mode = self.plan.address;
+        self.radio.add_address(address, mode, dad).await?;
         self.t_addr = Some(address);
         self.announce(address);
-        if settings.dad == DadMode::Optimistic {
+        if dad == DadMode::Optimistic {
             let verified = self.radio.checked(address, DAD_DEADLINE);
             self.verifying = Some((address, Box::pin(verified)));
         }
@@ -159,6 +161,7 @@ impl<A: Adapter> RadioHost<A> {
     ) -> Result<()> {
         tracing::warn!(%address, %error, "duplicate address detection failed");
         self.checking = None;
+        self.kept = None;
         self.drop_address(address).await?;
         // RFC 8415 §18.2.8; the client then asks for another one.
         self.dhcp.with(|dhcp, now| dhcp.decline(now));

@@ -124,7 +124,11 @@ impl<A: Adapter> RadioHost<A> {
             beforehand.leave();
         }
         self.dhcp.with(|dhcp, _| dhcp.stop());
-        match self.t_addr.take() {
+        let address = self.t_addr.take();
+        if self.plan.gateway.is_some() {
+            self.kept = address.or(self.kept);
+        }
+        match address {
             Some(address) => self.radio.remove_address(address).await,
             None => Ok(()),
         }

@@ -61,6 +61,7 @@ pub(super) fn solicitor_config(plan: &HostPlan, radio: &Radio) -> nd::solicitor:
         interval: settings.interval,
         max_solicitations: settings.max_solicitations,
         source_link_layer: Some(radio.eui64()),
+        router: plan.gateway,
     }
 }
 

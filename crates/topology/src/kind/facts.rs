@@ -1,6 +1,8 @@
 //! What other crates, and the rest of the file, may ask a protocol or a service. Each says what is
 //! special about it.
 
+use std::net::Ipv6Addr;
+
 use ipnet::Ipv6Net;
 
 use super::program::ProgramPlan;
@@ -49,6 +51,14 @@ pub(crate) trait MobilityFacts {
         Self: Sized,
     {
         false
+    }
+    /// The link-local address of the routers that the node hears, and no others: of a link that is for
+    /// the two alone.
+    fn router_of_its_own() -> Option<Ipv6Addr>
+    where
+        Self: Sized,
+    {
+        None
     }
     /// The key by which the file may give a node its permanent address, if there is one.
     fn address_key() -> Option<&'static str>

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod correspondent;
+pub mod proxy;
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
@@ -419,9 +420,10 @@ fn alone_on_the_backbone(
         let message = format!("`{path}`: it runs on the backbone only; put it on a wired node");
         r.problem(r.span_of(context.name), message);
     }
-    let kinds: [fn(&ServiceTable) -> bool; 3] = [
+    let kinds: [fn(&ServiceTable) -> bool; 4] = [
         agent::is_home_agent,
         agent::is_map,
+        proxy::anchor::is_lma,
         correspondent::is_correspondent,
     ];
     let services = context.node.services.iter();

@@ -1,5 +1,6 @@
 //! Hosts with a radio: how they get their address, and when their radio sleeps.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -179,6 +180,9 @@ pub struct HostPlan {
     pub router_solicitation: RouterSolicitationPlan,
     /// DHCPv6 client.
     pub dhcpv6: Dhcpv6ClientPlan,
+    /// The link-local address of the routers that it hears, and no others; absent: it hears all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Ipv6Addr>,
     /// When its radio sleeps; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sleep: Option<SleepPlan>,
@@ -290,6 +294,7 @@ impl Radio {
                     s(1),
                 ),
             },
+            gateway: context.node.mobility.router_of_its_own(),
             sleep: self.sleep(r, context),
             handover: handover.map(|moving| moving.plan(r, context, &self.attached_to)),
         }

@@ -12,7 +12,7 @@ use super::antenna::Antenna;
 use super::dhcpv6_server;
 use super::radio::Radio;
 use super::wired::Wired;
-use super::{Expand, Mobility, Node, Place, ServiceKeys};
+use super::{Expand, GatewayPlan, Mobility, Node, Place, ServiceKeys, gateway_of};
 use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 use crate::plan::{AddressMode, NodeName};
@@ -130,6 +130,9 @@ pub struct RouterPlan {
     /// What it says of others to nodes that ask beforehand (RFC 5568 §6.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<NeighbourPlan>,
+    /// The nodes for which it says where they are; absent: they say so themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayPlan>,
 }
 
 /// What an edge router says of another one.
@@ -193,7 +196,9 @@ impl RouterPlan {
 
     /// What it is, in words for a person.
     pub(super) fn describe(&self) -> Vec<String> {
-        vec!["edge router".into(), self.prefix.to_string()]
+        let mut lines = vec!["edge router".into(), self.prefix.to_string()];
+        lines.extend(self.gateway.as_ref().map(GatewayPlan::describe));
+        lines
     }
 }
 
@@ -301,6 +306,7 @@ impl Router {
             ),
             dhcpv6_server: server.map(|server| context.network.address_of(server)),
             neighbours: Router::neighbours(r, context, context.name),
+            gateway: gateway_of(r, context),
         }
     }
 }

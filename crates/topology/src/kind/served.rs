@@ -19,6 +19,8 @@ pub(crate) struct Served<'n> {
 /// A prefix that a service looks after.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnPrefix {
+    /// How long it is.
+    pub bits: u8,
     /// The one that the file gives.
     pub given: Option<At<Ipv6Net>>,
     /// The third group, behind 2001:db8, of the first one that is taken otherwise.

@@ -27,6 +27,9 @@ const ROUTED_PREFIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf000, 0, 0, 0, 0,
 /// Channels of the 2.4 GHz PHY.
 const CHANNELS: std::ops::RangeInclusive<u8> = 11..=26;
 
+/// Bits of the prefix of a link.
+pub(crate) const SUBNET: u8 = 64;
+
 /// Who has which address.
 pub(crate) struct Network<'t> {
     /// The prefixes that are reached through nodes.
@@ -126,6 +129,11 @@ fn is_host_address(address: Ipv6Addr) -> bool {
         || address.is_unspecified()
         || address.is_loopback()
         || address.is_unicast_link_local())
+}
+
+/// The /64 of `prefix` with this number.
+fn subnet(prefix: Ipv6Net, number: u16) -> Ipv6Addr {
+    Ipv6Addr::from_bits(prefix.network().to_bits() | u128::from(number) << 64)
 }
 
 /// `prefix` with `low` as its last 64 bits.
@@ -390,14 +398,26 @@ impl<'t> Resolver<'t> {
     /// which is at the routers where they start if their mobility has no other place for it. One that
     /// leases an address and tells nobody of it has none.
     fn host_addresses(
-        &mut self,
+        &self,
         prefixes: &Prefixes<'t>,
         radios: &BTreeMap<&'t str, RadioInterface>,
     ) -> BTreeMap<&'t str, Ipv6Addr> {
         let mut addresses = BTreeMap::new();
+        // How many have a prefix of their own out of a node's.
+        let mut subnets: BTreeMap<&str, u16> = BTreeMap::new();
         for (name, node, host) in self.hosts() {
             let home = node.mobility.home(self).unwrap_or(&host.attached_to);
-            let home = prefixes.0.get(home).map(|own| own.prefix.network());
+            let home = prefixes
+                .0
+                .get(home)
+                .map(|own| match own.prefix.prefix_len() {
+                    SUBNET => own.prefix.network(),
+                    _ => {
+                        let number = subnets.entry(home).or_default();
+                        *number += 1;
+                        subnet(own.prefix, *number)
+                    }
+                });
             let formed = || Some(radios.get(name)?.eui64.address_in(home?));
             let is_permanent = node.mobility.address_key().is_some();
             let is_known = is_permanent || self.address_mode(node) == AddressMode::Slaac;

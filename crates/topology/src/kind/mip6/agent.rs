@@ -13,6 +13,7 @@ use crate::kind::wired::Wired;
 use crate::kind::{
     Expand, Mobility, Node, Place, Serves, Service, ServiceFacts, ServiceKeys, ServiceTable,
 };
+use crate::resolve::identity::SUBNET;
 use crate::resolve::timers::s;
 use crate::resolve::{Context, Resolver, or};
 
@@ -77,7 +78,12 @@ pub(super) fn is_map(table: &ServiceTable) -> bool {
 }
 
 /// A node on the backbone with the service that it is named after.
-fn node(kind: &'static str, wired: Wired, own: ServiceTable, services: ServiceKeys) -> Node {
+pub(super) fn node(
+    kind: &'static str,
+    wired: Wired,
+    own: ServiceTable,
+    services: ServiceKeys,
+) -> Node {
     let own = Service::of_shorthand("", own);
     Node {
         kind,
@@ -130,6 +136,7 @@ impl Agent {
     /// The prefix that is given, or the first one that is taken by default.
     fn own_prefix(&self, first: u16) -> Option<OwnPrefix> {
         Some(OwnPrefix {
+            bits: SUBNET,
             given: self.prefix,
             first,
         })

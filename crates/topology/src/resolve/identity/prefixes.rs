@@ -6,7 +6,9 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+use super::SUBNET;
 use crate::decode::At;
+use crate::kind::OwnPrefix;
 use crate::resolve::Resolver;
 
 /// The first default prefix of edge routers: 2001:db8:1::/64.
@@ -35,6 +37,7 @@ struct Wants<'t> {
     name: &'t str,
     /// Where the file may give it.
     path: String,
+    bits: u8,
     given: Option<At<Ipv6Net>>,
     /// The third group of the first default one.
     first: u16,
@@ -44,10 +47,10 @@ fn overlap(a: Ipv6Net, b: Ipv6Net) -> bool {
     a.contains(&b) || b.contains(&a)
 }
 
-/// 2001:db8:GROUP::/64.
-fn numbered(group: u16) -> Ipv6Net {
+/// 2001:db8:GROUP::, of at least 48 bits.
+fn numbered(group: u16, bits: u8) -> Ipv6Net {
     let network = Ipv6Addr::new(0x2001, 0xdb8, group, 0, 0, 0, 0, 0);
-    Ipv6Net::new_assert(network, 64)
+    Ipv6Net::new_assert(network, bits)
 }
 
 /// The group behind another one; behind the last one comes the first, which is 1: 0 is the backbone's.
@@ -70,7 +73,7 @@ impl<'t> Resolver<'t> {
         let mut overlapping = BTreeSet::new();
         for (wants, prefix) in wants.iter().filter_map(|w| Some((w, w.given?))) {
             let path = &wants.path;
-            self.check_prefix(path, prefix, 64);
+            self.check_prefix(path, prefix, wants.bits);
             if let Some((other, owner)) = taken.iter().find(|(p, _)| overlap(*p, prefix.value)) {
                 let message = format!(
                     "`{path}`: `{}` overlaps `{owner}`, {other}; give another prefix",
@@ -86,6 +89,7 @@ impl<'t> Resolver<'t> {
             let prefix = wants.given.map(|prefix| prefix.trunc());
             let prefix = prefix.unwrap_or_else(|| {
                 let next: &mut u16 = next.entry(wants.first).or_insert(wants.first);
+                let numbered = |group: u16| numbered(group, wants.bits);
                 let is_free = |group: u16| !taken.iter().any(|(p, _)| overlap(*p, numbered(group)));
                 // There are fewer nodes than groups.
                 let group = free_group(*next, is_free).unwrap_or(wants.first);
@@ -103,18 +107,24 @@ impl<'t> Resolver<'t> {
         let nodes = self.nodes.iter();
         let wants = nodes.filter_map(|(name, (_, node))| {
             let node_path = format!("nodes.{name}");
-            let (path, given, first) = match (node.router(), node.own_prefix()) {
-                (Some(router), _) => (node_path, router.prefix, OF_ROUTERS),
-                (None, Some((service, own))) => {
-                    (service.path_below(&node_path), own.given, own.first)
+            let (path, own) = match (node.router(), node.own_prefix()) {
+                (Some(router), _) => {
+                    let own = OwnPrefix {
+                        bits: SUBNET,
+                        given: router.prefix,
+                        first: OF_ROUTERS,
+                    };
+                    (node_path, own)
                 }
+                (None, Some((service, own))) => (service.path_below(&node_path), own),
                 (None, None) => return None,
             };
             Some(Wants {
                 name,
                 path: format!("{path}.prefix"),
-                given,
-                first,
+                bits: own.bits,
+                given: own.given,
+                first: own.first,
             })
         });
         wants.collect()
