@@ -81,16 +81,12 @@ fn a_topology_of_comps_becomes_one_of_every_protocol_by_settings_alone() {
             let set = ALSO.into_iter().chain([mobility.as_str()]).chain(address);
             let loaded = read(text, &set.collect::<Vec<&str>>());
             assert_eq!(warnings(&loaded), Vec::<String>::new(), "{word}");
-            let is_mip6 = matches!(
+            let is_comp = matches!(
                 loaded.plan.nodes["sensor"].mobility,
-                Some(MobilityPlan::Mip6(_))
+                Some(MobilityPlan::Comp(_))
             );
-            // With `pmipv6` the routers have it.
-            assert_eq!(
-                is_mip6,
-                !["comp", "pmipv6", "none"].contains(&word),
-                "{word}"
-            );
+            // Without a protocol it is looked up at the WMMS.
+            assert_eq!(is_comp, ["comp", "none"].contains(&word), "{word}");
         }
     }
 }
