@@ -149,10 +149,11 @@ fn a_sleep_that_nobody_was_told_of_costs_frames_in_vain() {
     let in_vain = in_vain(&run);
     // Each client's request goes out at least once in each of three sleeps, and IEEE 802.15.4
     // sends a frame without an ACK 1 + macMaxFrameRetries = 4 times. (The first time may be over
-    // the beginning of a sleep.)
+    // the beginning of a sleep, and one request may have been heard in the milliseconds before it:
+    // that client asks again when the sleep is over.)
     let fourth = |frame: &&Vec<String>| frame[3].contains("attempt 4");
     assert!(
-        in_vain.iter().filter(fourth).count() >= 3 * 3,
+        in_vain.iter().filter(fourth).count() >= 3 * 3 - 1,
         "{in_vain:#?}"
     );
     let figures = |run: &Run| {
