@@ -267,6 +267,14 @@ fn nodes_and_gateways_that_are_not_to_be_served_are_refused() {
     };
     let foreign = of(&world, "sensor", 2);
     assert_eq!(world.status(&foreign), Status::GATEWAY_NOT_AUTHORIZED);
+    // Nor may one lead the tunnel elsewhere (§5.3.1, §6.9.1.5).
+    let elsewhere = of(&world, "sensor", 1).with(MobilityOption::AlternateCareOf(at_router(2)));
+    assert_eq!(world.status(&elsewhere), Status::GATEWAY_NOT_AUTHORIZED);
+    let itself = of(&world, "sensor", 1).with(MobilityOption::AlternateCareOf(at_router(1)));
+    assert_eq!(
+        world.status(&itself.for_prefixes(&[prefix(0)])),
+        Status::PREFIX_NOT_AUTHORIZED
+    );
     let stranger = of(&world, "stranger", 1);
     assert_eq!(world.status(&stranger), Status::NOT_ANCHOR);
     let off = of(&world, "off", 1);

@@ -397,8 +397,8 @@ fn a_gateway_that_lost_a_node_unnoticed_does_not_get_it_back_by_registering_it_a
     domain.attach(0, attached(HandoffIndicator::UNKNOWN));
     domain.run(secs(3500));
     domain.attach(1, attached(HandoffIndicator::UNKNOWN));
-    // Until after the first one's registration is due again, 32 s before it ends.
-    domain.run(secs(90));
+    // Until after the first one's registration is due again, 32 s before it ends, and has ended.
+    domain.run(secs(200));
     let again = domain.updates().into_iter().filter(|(_, by, update)| {
         let unchanged = MobilityOption::Handoff(HandoffIndicator::UNCHANGED);
         *by == at_router(1) && update.options.contains(&unchanged)

@@ -63,15 +63,26 @@ struct Watched {
     due: SimTime,
     /// How often it was asked since it was heard of.
     asked: u32,
+    /// Whether it counts as gone: an answer that comes late brings it back.
+    is_gone: bool,
 }
 
-/// Who watches neighbours; a [`Machine`], whose event is the link-local address of one that is gone.
+/// What becomes of a neighbour, by its link-local address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It did not answer.
+    Gone(Ipv6Addr),
+    /// It answered after all, within [`Config::reachable_time`].
+    Back(Ipv6Addr),
+}
+
+/// Who watches neighbours; a [`Machine`].
 #[derive(Debug)]
 pub struct Watch {
     config: Config,
     neighbours: BTreeMap<Ipv6Addr, Watched>,
     out: VecDeque<Transmit>,
-    gone: VecDeque<Ipv6Addr>,
+    events: VecDeque<Presence>,
 }
 
 impl Watch {
@@ -97,14 +108,18 @@ impl Watch {
             config,
             neighbours: BTreeMap::new(),
             out: VecDeque::new(),
-            gone: VecDeque::new(),
+            events: VecDeque::new(),
         })
     }
 
     /// Watches a neighbour by its link-local address, of which was just heard.
     pub fn heard(&mut self, now: SimTime, neighbour: Ipv6Addr) {
         let due = now + self.config.reachable_time;
-        let watched = Watched { due, asked: 0 };
+        let watched = Watched {
+            due,
+            asked: 0,
+            is_gone: false,
+        };
         self.neighbours.insert(neighbour, watched);
     }
 
@@ -129,7 +144,7 @@ impl Watch {
 impl Machine for Watch {
     type From = Origin;
     type To = Ipv6Addr;
-    type Event = Ipv6Addr;
+    type Event = Presence;
     type Ignored = Invalid;
 
     /// A neighbour advertisement. A solicited one of a neighbour that is watched says that it is there
@@ -149,7 +164,12 @@ impl Machine for Watch {
         let target = target.map(Ipv6Addr::from);
         let is_solicited = icmpv6.get(4).is_some_and(|flags| flags & FLAG_S != 0);
         match target.filter(|target| is_solicited && self.neighbours.contains_key(target)) {
-            Some(target) => self.heard(now, target),
+            Some(target) => {
+                if self.neighbours.get(&target).is_some_and(|w| w.is_gone) {
+                    self.events.push_back(Presence::Back(target));
+                }
+                self.heard(now, target);
+            }
             None => return Err(Invalid::NotAsked),
         }
         Ok(())
@@ -166,13 +186,16 @@ impl Machine for Watch {
             let Some(watched) = self.neighbours.get_mut(&neighbour) else {
                 continue;
             };
-            if watched.asked < MAX_UNICAST_SOLICIT {
+            if watched.is_gone {
+                self.neighbours.remove(&neighbour);
+            } else if watched.asked < MAX_UNICAST_SOLICIT {
                 watched.asked += 1;
                 watched.due = now + self.config.retrans_timer;
                 self.out.push_back(solicitation);
             } else {
-                self.neighbours.remove(&neighbour);
-                self.gone.push_back(neighbour);
+                watched.is_gone = true;
+                watched.due = now + self.config.reachable_time;
+                self.events.push_back(Presence::Gone(neighbour));
             }
         }
     }
@@ -185,7 +208,7 @@ impl Machine for Watch {
         self.neighbours.values().map(|watched| watched.due).min()
     }
 
-    fn poll_event(&mut self) -> Option<Ipv6Addr> {
-        self.gone.pop_front()
+    fn poll_event(&mut self) -> Option<Presence> {
+        self.events.pop_front()
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use machine::{Machine, Origin};
-use nd::reachability::{Config, NEIGHBOUR_ADVERTISEMENT, Watch};
+use nd::reachability::{Config, NEIGHBOUR_ADVERTISEMENT, Presence, Watch};
 use nd::{HOP_LIMIT, Invalid};
 use proptest::prelude::*;
 use smoltcp::phy::ChecksumCapabilities;
@@ -35,8 +35,8 @@ fn advertisement(target: Ipv6Addr, flags: u8) -> Vec<u8> {
     out
 }
 
-/// When it has asked until `end`, and who is gone.
-fn run(watch: &mut Watch, end: u64) -> (Vec<SimTime>, Vec<(SimTime, Ipv6Addr)>) {
+/// When it has asked until `end`, and what became of whom.
+fn run(watch: &mut Watch, end: u64) -> (Vec<SimTime>, Vec<(SimTime, Presence)>) {
     let (mut asked, mut gone) = (Vec::new(), Vec::new());
     while let Some(now) = watch.poll_timeout().filter(|due| *due <= at(end)) {
         watch.handle_timeout(now);
@@ -60,8 +60,24 @@ fn who_does_not_answer_three_times_is_gone_33_s_after_it_was_heard_of() {
     let mut watch = watch();
     let (asked, gone) = run(&mut watch, 100_000);
     assert_eq!(asked, [at(30_000), at(31_000), at(32_000)]);
-    assert_eq!(gone, [(at(33_000), node())]);
+    assert_eq!(gone, [(at(33_000), Presence::Gone(node()))]);
     assert_eq!(watch.poll_timeout(), None);
+}
+
+#[test]
+fn who_answers_too_late_is_back() {
+    let mut watch = watch();
+    run(&mut watch, 33_000);
+    let answer = advertisement(node(), 0x60);
+    watch
+        .handle_datagram(at(33_010), from(HOP_LIMIT), &answer)
+        .unwrap();
+    assert_eq!(watch.poll_event(), Some(Presence::Back(node())));
+    assert_eq!(watch.poll_timeout(), Some(at(63_010)));
+    // And again, but not for ever.
+    run(&mut watch, 100_000);
+    let late = watch.handle_datagram(at(200_000), from(HOP_LIMIT), &answer);
+    assert_eq!(late, Err(Invalid::NotAsked));
 }
 
 #[test]

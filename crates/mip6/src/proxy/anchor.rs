@@ -184,8 +184,11 @@ impl Anchor {
     ) -> Result<Request<'a>, Status> {
         let node = update.node_id().filter(|id| !id.0.is_empty());
         let node = node.ok_or(Status::NO_NODE_ID)?;
+        // Who speaks has to be one, and where the tunnel is to lead, too.
+        let gateway = update.alternate_care_of().unwrap_or(headers.source);
         let gateways = self.config.gateways.as_ref();
-        if gateways.is_some_and(|all| !all.contains(&headers.source)) {
+        let is_one = |address| gateways.is_none_or(|all| all.contains(address));
+        if !is_one(&headers.source) || !is_one(&gateway) {
             return Err(Status::GATEWAY_NOT_AUTHORIZED);
         }
         if !self.policy(node).ok_or(Status::NOT_ANCHOR)?.enabled {
@@ -197,7 +200,7 @@ impl Anchor {
         update.prefixes().next().ok_or(Status::NO_PREFIX)?;
         Ok(Request {
             node,
-            gateway: update.alternate_care_of().unwrap_or(headers.source),
+            gateway,
             handoff: update.handoff().ok_or(Status::NO_HANDOFF)?,
             access_technology: (update.access_technology()).ok_or(Status::NO_ACCESS_TECHNOLOGY)?,
             update,

@@ -127,6 +127,8 @@ struct Entry {
     asked: HandoffIndicator,
     prefixes: Vec<Ipv6Net>,
     link_local: Option<Ipv6Addr>,
+    /// Whether it was bound since it came: then it has not come anew, even if its binding has ended.
+    was_held: bool,
     /// When the binding ends, and when it is registered again.
     held: Option<(SimTime, Option<SimTime>)>,
 }
@@ -176,10 +178,12 @@ impl Gateway {
             asked: attached.handoff,
             prefixes: Vec::new(),
             link_local: fixed,
+            was_held: false,
             held: None,
             attached: attached.clone(),
         });
         entry.stage = Stage::Serving;
+        entry.was_held = false;
         entry.held = None;
         entry.prefixes = attached.prefix.into_iter().collect();
         entry.attached = attached;
@@ -242,7 +246,7 @@ impl Gateway {
             entry.backoff.start(now, INITIAL_BINDACK_TIMEOUT);
         }
         if entry.held.is_some_and(|(ends, _)| ends <= now) {
-            // It goes on asking for the node, which is there.
+            // It goes on asking for the node, which is there as far as it knows.
             entry.held = None;
             self.events
                 .push_back(Event::Released { node: node.clone() });
@@ -339,6 +343,7 @@ impl Gateway {
         // As the mobile node of Mobile IPv6 does here.
         let refresh = sent + (whole - (whole / 4).min(MAX_BINDACK_TIMEOUT));
         entry.held = Some((sent + whole, Some(refresh)));
+        entry.was_held = true;
         entry.prefixes = answer.prefixes().collect();
         let given = answer.link_local().filter(|given| !given.is_unspecified());
         entry.link_local = given.or(entry.link_local);
@@ -357,7 +362,7 @@ impl Entry {
         let whole = Lifetime::within(self.attached.lifetime.unwrap_or(config.lifetime));
         let (lifetime, handoff) = match self.stage {
             Stage::Leaving(_) => (Lifetime::ZERO, HandoffIndicator::UNKNOWN),
-            _ if self.held.is_some() => (whole, HandoffIndicator::UNCHANGED),
+            _ if self.was_held => (whole, HandoffIndicator::UNCHANGED),
             _ => (whole, self.attached.handoff),
         };
         self.asked = handoff;

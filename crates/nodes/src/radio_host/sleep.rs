@@ -203,6 +203,11 @@ impl<A: Adapter> RadioHost<A> {
         }
         self.host.events.report(EventKind::SleepEnded { early })?;
         self.measure(true);
+        if self.plan.gateway.is_some() {
+            // It may have counted as gone, and nobody would tell it (RFC 4861 §6.3.7: an interface that
+            // is enabled again solicits).
+            self.solicitor.with(|solicitor, now| solicitor.start(now));
+        }
         for signal in kept {
             self.on_signal(now(), Some(signal));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use handover::BindingEvent;
 use ipnet::Ipv6Net;
 use mip6::Anchor;
@@ -91,8 +91,10 @@ impl Routes {
         if self.routed.get(&prefix) == Some(&gateway) {
             return Ok(None);
         }
-        let tunnel = self.tunnels.get(&gateway);
-        let tunnel = tunnel.context("a gateway that the plan does not have")?;
+        let Some(tunnel) = self.tunnels.get(&gateway) else {
+            tracing::warn!(%prefix, %gateway, "no gateway of the plan; the prefix stays where it is");
+            return Ok(None);
+        };
         self.plane.route_by(Packets::To(prefix), *tunnel)?;
         let before = self.routed.insert(prefix, gateway);
         let event = self.addresses.get(&prefix).map(|p_addr| match before {

@@ -19,7 +19,7 @@ use mip6::Gateway;
 use mip6::codec::{AccessTechnology, HandoffIndicator, LinkLayerId, NodeId};
 use mip6::proxy::gateway::{Attached, Config, Event};
 use nd::message::ROUTER_SOLICITATION;
-use nd::reachability::{NEIGHBOUR_ADVERTISEMENT, Watch};
+use nd::reachability::{NEIGHBOUR_ADVERTISEMENT, Presence, Watch};
 use nd::visitors::Visitors;
 use nd::{ALL_ROUTERS, HOP_LIMIT, advertiser, reachability};
 use netlink::{Dad, DataPlane, Lead, Links, Namespace, Packets, TunnelEnds};
@@ -185,8 +185,11 @@ pub(crate) async fn run(
             came = gateway.visitors.next_event() => {
                 gateway.on_solicitation(came.context("router solicitations")?);
             }
-            gone = gateway.watch.next_event() => {
-                gateway.on_gone(gone.context("neighbour advertisements")?);
+            presence = gateway.watch.next_event() => {
+                match presence.context("neighbour advertisements")? {
+                    Presence::Gone(source) => gateway.on_gone(source),
+                    Presence::Back(source) => gateway.on_solicitation(source),
+                }
             }
             () = controls.stopped() => return Ok(()),
         }
@@ -247,7 +250,8 @@ impl Running {
         })
     }
 
-    /// A node solicits: it has come, or has not heard the answer (RFC 5213 §6.9.1.1).
+    /// A node solicits: it has come, or has not heard the answer (RFC 5213 §6.9.1.1). Or one answers that
+    /// counted as gone.
     fn on_solicitation(&mut self, source: Ipv6Addr) {
         if let Some(visitor) = self.nodes.get(&source) {
             self.watch.with(|watch, now| watch.heard(now, source));

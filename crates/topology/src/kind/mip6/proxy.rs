@@ -108,6 +108,14 @@ fn check_place(r: &mut Resolver<'_>, context: &Context<'_, '_>) {
         );
         return r.problem(r.span_of(context.name), message);
     };
+    let mut radios = context.network.radios.iter();
+    if let Some((name, _)) = radios.find(|(_, radio)| radio.eui64.link_local() == LINK_LOCAL) {
+        let message = format!(
+            "`nodes.{name}.eui64`: makes the address {LINK_LOCAL}, which every router has with \
+             `mobility: pmipv6`; give it another one"
+        );
+        r.problem(r.span_of(name), message);
+    }
     let address = radio.host.address;
     if let Some(address) = address.filter(|address| address.value != AddressMode::Slaac) {
         let message = format!(
