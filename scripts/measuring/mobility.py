@@ -59,13 +59,9 @@ def mobility(tools):
         points = found[at:at + len(DELAYS_MS)]
         last = points[-1]
         name = last.values[MOBILITY]
-        has = name in PROTOCOLS
-        phase = ROUTER_REGISTERS if name == "pmipv6" else NODE_REGISTERS
-        binding = [1e3 * mean(point.handovers(phase)) for point in points] if has else []
         rows.append([
             f"`{name}`",
-            ", ".join(number(time) for time in binding) if has else "",
-            f"{fit(binding)[0]:.2f}" if has else "",
+            *(registration(points) if name in PROTOCOLS else ("", "")),
             ", ".join(number(1e3 * delay, 4) for delay in last.handovers("delay_s")),
             f"{last.figures('lost')[0]:,.0f}",
             number(1e3 * last.figures("rtt_median_s")[0], 4),
@@ -75,6 +71,13 @@ def mobility(tools):
     header = ["`mobility`", "registration, ms, at 5, 10, 20, 40 ms", "ways", "pauses at 40 ms, ms", "lost of 10,000 there",
               "round trip there, ms", "octets over the air, mean of both"]
     return [tools.made_by(), *command(said), *table(header, rows)]
+
+
+def registration(points):
+    """How long it takes at each delay until the node's new place is known, and how many ways over the backbone that is."""
+    phase = registering(points[0].runs[0]["handovers"][0]["phases"])
+    times_ms = [1e3 * mean(point.handovers(phase)) for point in points]
+    return ", ".join(number(time) for time in times_ms), f"{fit(times_ms)[0]:.2f}"
 
 
 def options(settings):
@@ -116,6 +119,7 @@ def mobility_loss(tools):
         rows.append([name, *loss_row(point)])
         costs += [[name, message, *(number(each) for each in counts)] for message, counts in messages(point, protocol).items()]
     said = [f"wpanlab run {LOSSY} --seeds {seeds} \\", *(f"    --set '{setting}' \\" for setting in (*ANY, *ASKED)), f"    --set {MOBILITY}=…"]
+    said += [f"# {name.replace('`', '')}: --set '{setting}'" for name, ((_, *more), _) in VARIANTS.items() for setting in more]
     header = ["`mobility`", "handovers", "link left to binding, ms: median", "p95", "p99", "lost of a handover: mean", "handovers that lost nothing",
               "energy of a handover, mJ: median", "of a request, mJ", "signalling of a handover over the air: messages", "octets", "on the backbone: messages",
               "octets", "octets of tunnels and extension headers, a request"]
