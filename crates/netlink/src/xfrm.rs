@@ -1,9 +1,11 @@
 //! The kernel's IPsec framework (xfrm) as Mobile IPv6 uses it: the Home Address option and the type 2
-//! routing header on a node's packets (RFC 6275 §11.3.1, §9.3.2).
+//! routing header on a node's packets (RFC 6275 §11.3.1, §9.3.2), and ESP around Mobility Headers
+//! (RFC 4877 §4).
 //!
-//! A state says which care-of address the header of a pair of addresses has, a policy which packets
-//! have one. Every method is done when it returns. Six messages of fixed layout, which are written here
-//! by hand: no crate is needed for them, and iproute2's bytes are their judge.
+//! A state says which care-of address the header of a pair of addresses has, an association with which key
+//! packets are protected, a policy which packets have what. Every method is done when it returns. Six
+//! messages of fixed layout, which are written here by hand: no crate is needed for them, and iproute2's
+//! bytes are their judge.
 //!
 //! The policies with the least priority number come first. Two nodes that are at work together have
 //!
@@ -13,9 +15,12 @@
 //! | mobile node | [`State::any`] of the routing header | in: everything with the routing header |
 //! | correspondent, per binding | routing header to the node, option from it | out and in, the same |
 //! | mobile node, per correspondent | option to the correspondent | out, the same |
+//! | home agent, per protected home address | an [`Association`] each way | in: from the address 5 with ESP; out: to it 6 with ESP |
+//! | that mobile node | the same two, outgoing from anybody | out: to the agent 5 with ESP; in: from it 6 with ESP |
 
 mod message;
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
@@ -66,6 +71,35 @@ impl State {
 
     fn is_any(&self) -> bool {
         self.source.is_unspecified() && self.destination.is_unspecified()
+    }
+}
+
+/// A security association (RFC 4301 §4.1): packets one way, with ESP in transport mode (RFC 4303) without
+/// encryption (RFC 2410) and with HMAC-SHA-256-128 (RFC 4868 §2.6). Its key is static, so that no replay is
+/// told (RFC 4303 §3.3.3).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Association {
+    /// Who sends them; `::` of those that leave: whatever their source is, which is the care-of address of
+    /// what leaves with a Home Address option.
+    pub source: Ipv6Addr,
+    /// Who gets them; with a routing header, the home address.
+    pub destination: Ipv6Addr,
+    /// Security Parameters Index, from 256 on (RFC 4303 §2.1).
+    pub spi: u32,
+    /// The key of HMAC-SHA-256.
+    pub key: [u8; 32],
+}
+
+impl fmt::Debug for Association {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Association {
+            source,
+            destination,
+            spi,
+            ..
+        } = self;
+        write!(f, "ESP {spi:#x} from {source} to {destination}")
     }
 }
 
@@ -126,8 +160,11 @@ pub struct Policy {
     pub direction: Direction,
     /// Which they are.
     pub selector: Selector,
-    /// The header, where there is a state for it; `None`: they have none.
+    /// The header, where there is a state for it; `None`: they have none, or bring it along.
     pub extension: Option<Extension>,
+    /// The SPI of the association that they are protected by, without which none comes and none leaves; it
+    /// is within the header.
+    pub protection: Option<u32>,
     /// Of several policies for a packet the one with the least counts.
     pub priority: u32,
 }
@@ -172,6 +209,23 @@ impl Xfrm {
         done.map_err(|failure| failure.at("xfrm", format_args!("put {state:?}"), &[]))
     }
 
+    /// Adds an association, or leaves the one with this destination and SPI as it is. Equals `ip xfrm state add
+    /// src SOURCE dst DESTINATION proto esp spi SPI mode transport auth-trunc 'hmac(sha256)' KEY 128 enc
+    /// 'ecb(cipher_null)' ''`.
+    ///
+    /// # Errors
+    /// Those of the kernel, with the name of a module that it lacks.
+    pub fn put_association(&mut self, association: &Association) -> Result<()> {
+        let done = match self.ask(&Request::update_association(association)) {
+            Err(failure) if failure.is(Errno::ESRCH) => {
+                self.ask(&Request::new_association(association))
+            }
+            done => done,
+        };
+        let operation = format_args!("put {association:?}");
+        done.map_err(|failure| failure.at("xfrm", operation, &LACKING))
+    }
+
     /// Deletes the state of these addresses, if there is one. Equals `ip xfrm state delete …`.
     pub fn delete_state(&mut self, state: &State) -> Result<()> {
         let done = self.ask(&Request::delete_state(state));
@@ -179,7 +233,8 @@ impl Xfrm {
     }
 
     /// Adds a policy, or replaces the one with this direction and this selector. Equals `ip xfrm policy
-    /// update dir … src … dst … priority … tmpl proto hao|route2 mode ro level use`.
+    /// update dir … src … dst … priority … tmpl proto esp spi … mode transport tmpl proto hao|route2 mode ro
+    /// level use`.
     pub fn put_policy(&mut self, policy: &Policy) -> Result<()> {
         let done = self.ask(&Request::update_policy(policy));
         done.map_err(|failure| failure.at("xfrm", format_args!("put {policy:?}"), &[]))
@@ -253,6 +308,16 @@ impl Reports {
         }
     }
 }
+
+/// What a kernel lacks that has no such association.
+const LACKING: [(Errno, &str); 3] = [
+    (Errno::EPROTONOSUPPORT, "load the kernel module esp6"),
+    (
+        Errno::ENOSYS,
+        "load the kernel modules hmac, sha256_generic and crypto_null",
+    ),
+    (Errno::ENOENT, "load the kernel module authenc"),
+];
 
 /// What a former daemon has not left need not be deleted. A policy that is not there is `ENOENT`.
 fn absent_is_deleted(

@@ -13,6 +13,7 @@
 //! | [`agent`] | home agents and mobility anchor points: tunnels to care-of addresses |
 //! | [`correspondent`] | extension headers to and from care-of addresses |
 //! | `numbers` | which tunnel has which number |
+//! | `protection` | ESP around updates and acknowledgements |
 //! | `mobile` | a mobile node as [`handover::Mobility`] |
 //! | `way` | a mobile node's tunnel, routes and extension headers |
 //! | [`proxy`] | local mobility anchors, and edge routers as mobile access gateways (RFC 5213) |
@@ -24,6 +25,7 @@ mod gate;
 mod kept;
 mod mobile;
 mod numbers;
+mod protection;
 pub(crate) mod proxy;
 mod way;
 

@@ -52,6 +52,7 @@ use crate::scalar::{ScalarKind, ScalarText};
 use crate::tree::{Tree, Value};
 
 use antenna::Antenna;
+pub use facts::SecurityAssociation;
 pub(crate) use facts::{MobilityFacts, ServiceFacts};
 use mip6::proxy;
 pub use mip6::proxy::gateway::GatewayPlan;

@@ -33,7 +33,7 @@ pub use crate::kind::radio::{Dhcpv6ClientPlan, HostPlan, RouterSolicitationPlan,
 pub use crate::kind::requester::{Arrivals, Method, OptionPlan, PollPlan, RequesterPlan};
 pub use crate::kind::router::{NeighbourPlan, RouterAdvertisementPlan, RouterPlan};
 pub use crate::kind::sensors::{ChangesPlan, ReadingPlan, ResourcePlan, SensorsPlan, SourcePlan};
-pub use crate::kind::{MobilityPlan, NodePlan, ServicePlan};
+pub use crate::kind::{MobilityPlan, NodePlan, SecurityAssociation, ServicePlan};
 
 use crate::scalar::words;
 
@@ -86,20 +86,29 @@ impl Plan {
 
     /// What a reader of the plan should know beside its values, a sentence each.
     pub fn remarks(&self) -> Vec<String> {
-        let checks = |node: &&NodePlan| {
+        let checks = |node: &NodePlan| {
             let host = node.host.as_ref();
             host.is_some_and(|host| host.dad != DadMode::Off)
         };
-        let checking = self.nodes.iter().filter(|(_, node)| checks(node));
-        let names: Vec<&str> = checking.map(|(name, _)| name.as_str()).collect();
-        let blind = (!names.is_empty()).then(|| {
-            format!(
-                "dad finds no duplicate on a 6LoWPAN link of Linux, and `normal` costs its second \
-                 nevertheless (docs/limitations.md): {}",
-                names.join(", ")
-            )
-        });
-        Vec::from_iter(blind)
+        let blind = self.remark(
+            checks,
+            "dad finds no duplicate on a 6LoWPAN link of Linux, and `normal` costs its second \
+             nevertheless",
+        );
+        let unprotected = self.remark(
+            NodePlan::is_unprotected,
+            "without `ipsec: esp` nothing that a node registers is protected: who sends from its \
+             addresses speaks for it",
+        );
+        blind.into_iter().chain(unprotected).collect()
+    }
+
+    /// What is to be said of these nodes, if there are any.
+    fn remark(&self, of: impl Fn(&NodePlan) -> bool, text: &str) -> Option<String> {
+        let nodes = self.nodes.iter().filter(|(_, node)| of(node));
+        let names: Vec<&str> = nodes.map(|(name, _)| name.as_str()).collect();
+        let names = (!names.is_empty()).then(|| names.join(", "))?;
+        Some(format!("{text} (docs/limitations.md): {names}"))
     }
 
     /// The plan without what is no part of the experiment: name, summary and expectations, and what

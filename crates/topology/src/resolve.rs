@@ -134,7 +134,7 @@ fn going(topology: &Topology) -> BTreeSet<&str> {
 pub(crate) struct Resolver<'t> {
     pub(crate) topology: &'t Topology,
     pub(crate) groups: &'t Groups,
-    seed: Seed,
+    pub(crate) seed: Seed,
     /// Every node by name, with the place of its name.
     pub(crate) nodes: BTreeMap<&'t str, (Span, &'t Node)>,
     files: &'t mut Loader<'t>,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use topology::kind::GatewayPlan;
 use topology::kind::comp::BindingMode;
+use topology::kind::mip6::agent::{HomeAgentPlan, MapPlan};
+use topology::kind::mip6::protection::ProtectionPlan;
 use topology::kind::mip6::{Mode, Order, Plan as Mip6, Start};
 use topology::plan::{MobilityPlan, Plan, ServicePlan};
 use topology::{Loaded, Overrides, Parameter};
@@ -265,6 +267,92 @@ fn what_is_checked_and_finds_nothing_is_remarked() {
     let remarks = checked.remarks();
     assert_eq!(remarks.len(), 1);
     assert!(remarks[0].ends_with(": sensor"), "{remarks:?}");
+}
+
+/// Associations of the agent `name`, and whether others may register there.
+fn of_agent(plan: &Plan, name: &str) -> (Vec<ProtectionPlan>, bool) {
+    let mut services = plan.nodes[name].services.iter();
+    let agent = services.find_map(|service| match service {
+        ServicePlan::HomeAgent(HomeAgentPlan(agent)) | ServicePlan::Map(MapPlan(agent)) => {
+            Some(agent)
+        }
+        _ => None,
+    });
+    let agent = agent.unwrap();
+    (agent.protected.clone(), agent.protected_only)
+}
+
+#[test]
+fn both_ends_of_a_protected_registration_have_its_associations_and_others_are_remarked() {
+    for word in ["mipv6", "mipv6-ro", "hmipv6"] {
+        let mobility = format!("nodes.sensor.mobility={word}");
+        let open = loaded(&[&mobility]).plan;
+        assert_eq!(of_agent(&open, "ha"), (vec![], false), "{word}");
+        let [remark] = &open.remarks()[..] else {
+            panic!("{:?}", open.remarks());
+        };
+        assert!(remark.starts_with("without `ipsec: esp`") && remark.ends_with(": sensor"));
+        assert!(!open.nodes["ha"].kernel_modules().contains("esp6"));
+
+        let plan = loaded(&[&mobility, "nodes.sensor.mipv6.ipsec=esp"]).plan;
+        assert_eq!(plan.remarks(), Vec::<String>::new());
+        let own = mip6(&plan);
+        let home = own.protection.clone().unwrap();
+        assert_eq!(
+            (home.address, home.agent),
+            (own.home_address, own.home_agent)
+        );
+        assert_eq!((home.update.spi, home.acknowledgement.spi), (0x100, 0x101));
+        assert_ne!(home.update.key, home.acknowledgement.key);
+        assert_eq!(of_agent(&plan, "ha"), (vec![home], true));
+        let map = own.map.as_ref().map(|map| {
+            let protection = map.protection.clone().unwrap();
+            assert_eq!(protection.address, map.regional_address);
+            assert_eq!(protection.agent, map.address);
+            protection
+        });
+        let expected = (Vec::from_iter(map), own.map.is_some());
+        assert_eq!(of_agent(&plan, "map"), expected, "{word}");
+        for node in ["ha", "sensor"] {
+            let modules = plan.nodes[node].kernel_modules();
+            assert!(modules.contains("esp6") && modules.contains("xfrm_user"));
+        }
+        let pairs = 1 + usize::from(own.map.is_some());
+        assert_eq!(plan.nodes["sensor"].associations().len(), 2 * pairs);
+        assert_eq!(plan.nodes["ha"].associations(), []);
+        assert_eq!(Plan::from_yaml(&plan.to_yaml()).unwrap(), plan);
+    }
+}
+
+#[test]
+fn associations_are_the_seeds_and_a_pairs_own_and_one_who_is_unprotected_leaves_the_agent_open() {
+    let other = SHIPPED.replace(
+        "  client:\n",
+        "  other: { role: mobile-node, attached_to: er2, mobility: mipv6 }\n  client:\n",
+    );
+    let of = |set: &[&str]| {
+        let always = [
+            "nodes.sensor.mobility=mipv6",
+            "nodes.sensor.mipv6.ipsec=esp",
+        ];
+        read(&other, &[&always, set].concat()).plan
+    };
+    let mixed = of(&[]);
+    let (protected, only) = of_agent(&mixed, "ha");
+    assert_eq!((protected.len(), only), (1, false));
+    assert_eq!(mixed.remarks().len(), 2, "of it, and of its dad");
+    let both = of(&["nodes.other.mipv6.ipsec=esp"]);
+    let (protected, only) = of_agent(&both, "ha");
+    let [first, second] = &protected[..] else {
+        panic!("{protected:?}");
+    };
+    assert!(only && first.address != second.address);
+    assert_eq!([first.update.spi, second.update.spi], [0x100, 0x102]);
+    assert_ne!(first.update.key, second.update.key);
+    // Of `sensor`, which keeps its keys beside others, and has others with another seed.
+    assert_eq!(second.update.key, of_agent(&mixed, "ha").0[0].update.key);
+    let again = of(&["seed=2"]);
+    assert_ne!(of_agent(&again, "ha").0[0].update.key, second.update.key);
 }
 
 fn gateway<'p>(plan: &'p Plan, router: &str) -> &'p GatewayPlan {

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
-use super::{Direction, Extension, Policy, Report, Selector, State, Upper};
+use super::{Association, Direction, Extension, Policy, Report, Selector, State, Upper};
 use crate::rtnl::attributes;
 
 const NEWSA: u16 = 0x10;
@@ -19,21 +19,38 @@ const FLUSHSA: u16 = 0x1c;
 const FLUSHPOLICY: u16 = 0x1d;
 const REPORT: u16 = 0x20;
 
+const XFRMA_ALG_CRYPT: u16 = 2;
 const XFRMA_TMPL: u16 = 5;
 const XFRMA_SRCADDR: u16 = 13;
 const XFRMA_COADDR: u16 = 14;
+const XFRMA_ALG_AUTH_TRUNC: u16 = 20;
 
 const AF_INET6: u16 = 10;
 const IPPROTO_ROUTING: u8 = 43;
+const IPPROTO_ESP: u8 = 50;
 const IPPROTO_DSTOPTS: u8 = 60;
 const IPPROTO_MH: u8 = 135;
 
+/// `XFRM_MODE_TRANSPORT`.
+const TRANSPORT: u8 = 0;
 /// `XFRM_MODE_ROUTEOPTIMIZATION`.
 const ROUTE_OPTIMIZATION: u8 = 2;
 /// `XFRM_STATE_WILDRECV`.
 const WILDRECV: u8 = 8;
-/// Of a template: "level use", the header need not be there.
+/// Of a template: "level required", the header must be there; "level use", it need not.
+const REQUIRED: u8 = 0;
 const OPTIONAL: u8 = 1;
+
+/// What the kernel calls HMAC-SHA-256, of which 128 bits are sent (RFC 4868 §2.6), and no encryption
+/// (RFC 2410).
+const HMAC_SHA_256: &[u8] = b"hmac(sha256)";
+const SENT_BITS: u32 = 128;
+const NULL: &[u8] = b"ecb(cipher_null)";
+/// Bytes of an algorithm's name.
+const NAME: usize = 64;
+
+/// Extension headers are of no association.
+const NO_SPI: u32 = 0;
 
 /// Bytes of `struct nlmsghdr`, and of `struct xfrm_selector`.
 const HEADER: usize = 16;
@@ -55,20 +72,43 @@ impl Request {
         Request::with_state(UPDSA, state)
     }
 
-    /// `struct xfrm_usersa_info`.
     fn with_state(kind: u16, state: &State) -> Request {
         let mut bytes = Bytes::default();
-        bytes.zeros(SELECTOR);
-        bytes.id(state.destination, state.extension);
-        bytes.address(state.source);
-        bytes.for_ever();
-        bytes.zeros(32 + 12); // used so far, statistics
-        bytes.zeros(4 + 4); // sequence number, request
-        bytes.host16(AF_INET6);
         let flags = if state.is_any() { WILDRECV } else { 0 };
-        bytes.extend(&[ROUTE_OPTIMIZATION, 0, flags]);
-        bytes.pad();
+        let id = (state.destination, NO_SPI, protocol(state.extension));
+        bytes.state(id, state.source, ROUTE_OPTIMIZATION, flags);
         bytes.attribute(XFRMA_COADDR, &state.care_of.octets());
+        bytes.request(kind)
+    }
+
+    pub(super) fn new_association(association: &Association) -> Request {
+        Request::with_association(NEWSA, association)
+    }
+
+    pub(super) fn update_association(association: &Association) -> Request {
+        Request::with_association(UPDSA, association)
+    }
+
+    fn with_association(kind: u16, association: &Association) -> Request {
+        let Association {
+            source,
+            destination,
+            spi,
+            key,
+        } = association;
+        let mut bytes = Bytes::default();
+        bytes.state((*destination, *spi, IPPROTO_ESP), *source, TRANSPORT, 0);
+        // `struct xfrm_algo_auth`, then `struct xfrm_algo`.
+        let mut authentication = Bytes::default();
+        authentication.name(HMAC_SHA_256);
+        authentication.host32(8 * key.len() as u32);
+        authentication.host32(SENT_BITS);
+        authentication.extend(key);
+        bytes.attribute(XFRMA_ALG_AUTH_TRUNC, &authentication.0);
+        let mut encryption = Bytes::default();
+        encryption.name(NULL);
+        encryption.host32(0);
+        bytes.attribute(XFRMA_ALG_CRYPT, &encryption.0);
         bytes.request(kind)
     }
 
@@ -99,7 +139,7 @@ impl Request {
         }
     }
 
-    /// `struct xfrm_userpolicy_info` and, with a header, one `struct xfrm_user_tmpl`.
+    /// `struct xfrm_userpolicy_info` and a `struct xfrm_user_tmpl` for each header, the innermost first.
     pub(super) fn update_policy(policy: &Policy) -> Request {
         let mut bytes = Bytes::default();
         bytes.selector(&policy.selector);
@@ -109,16 +149,18 @@ impl Request {
         bytes.zeros(4); // index
         bytes.extend(&[direction(policy.direction), 0, 0, 0]);
         bytes.pad();
+        let mut templates = Bytes::default();
+        if let Some(spi) = policy.protection {
+            let any = Ipv6Addr::UNSPECIFIED;
+            templates.template((spi, IPPROTO_ESP), any, [TRANSPORT, 0, REQUIRED, 0]);
+        }
         if let Some(extension) = policy.extension {
-            let mut template = Bytes::default();
-            template.id(Ipv6Addr::UNSPECIFIED, extension);
-            template.host16(AF_INET6);
-            template.zeros(2);
-            template.address(whose(&policy.selector));
-            template.zeros(4); // request
-            template.extend(&[ROUTE_OPTIMIZATION, 0, OPTIONAL, 0]);
-            template.extend(&[0xff; 12]); // algorithms
-            bytes.attribute(XFRMA_TMPL, &template.0);
+            let id = (NO_SPI, protocol(extension));
+            let flags = [ROUTE_OPTIMIZATION, 0, OPTIONAL, 0];
+            templates.template(id, whose(policy), flags);
+        }
+        if !templates.0.is_empty() {
+            bytes.attribute(XFRMA_TMPL, &templates.0);
         }
         bytes.request(UPDPOLICY)
     }
@@ -135,10 +177,10 @@ impl Request {
 }
 
 /// The source that a state must have for packets of one source: otherwise [`State::any`] would do for
-/// them, whatever their care-of address.
-fn whose(selector: &Selector) -> Ipv6Addr {
-    match selector.source.prefix_len() {
-        128 => selector.source.addr(),
+/// them, whatever their care-of address. It is to do for what proves itself otherwise.
+fn whose(policy: &Policy) -> Ipv6Addr {
+    match policy.selector.source.prefix_len() {
+        128 if policy.protection.is_none() => policy.selector.source.addr(),
         _ => Ipv6Addr::UNSPECIFIED,
     }
 }
@@ -210,10 +252,40 @@ impl Bytes {
     }
 
     /// `struct xfrm_id`.
-    fn id(&mut self, destination: Ipv6Addr, extension: Extension) {
+    fn id(&mut self, (destination, spi, protocol): (Ipv6Addr, u32, u8)) {
         self.address(destination);
-        self.zeros(4); // SPI: these headers have none
-        self.extend(&[protocol(extension), 0, 0, 0]);
+        self.extend(&spi.to_be_bytes());
+        self.extend(&[protocol, 0, 0, 0]);
+    }
+
+    /// `struct xfrm_usersa_info` without selector, replay window and limits.
+    fn state(&mut self, id: (Ipv6Addr, u32, u8), source: Ipv6Addr, mode: u8, flags: u8) {
+        self.zeros(SELECTOR);
+        self.id(id);
+        self.address(source);
+        self.for_ever();
+        self.zeros(32 + 12); // used so far, statistics
+        self.zeros(4 + 4); // sequence number, request
+        self.host16(AF_INET6);
+        self.extend(&[mode, 0, flags]);
+        self.pad();
+    }
+
+    /// `struct xfrm_user_tmpl`: a header that packets have, of a state with this source.
+    fn template(&mut self, (spi, protocol): (u32, u8), source: Ipv6Addr, flags: [u8; 4]) {
+        self.id((Ipv6Addr::UNSPECIFIED, spi, protocol));
+        self.host16(AF_INET6);
+        self.zeros(2);
+        self.address(source);
+        self.zeros(4); // request
+        self.extend(&flags);
+        self.extend(&[0xff; 12]); // algorithms
+    }
+
+    /// The name of an algorithm.
+    fn name(&mut self, name: &[u8]) {
+        self.extend(name);
+        self.zeros(NAME.saturating_sub(name.len()));
     }
 
     /// `struct xfrm_lifetime_cfg` without limits: of bytes and packets the greatest, of seconds none.
@@ -286,6 +358,7 @@ mod tests {
             direction,
             selector,
             extension: Some(Extension::HomeAddress),
+            protection: None,
             priority,
         }
     }
@@ -304,6 +377,24 @@ mod tests {
             extension: None,
             ..policy(Direction::Out, Selector::all(Upper::Mobility(None)), 1)
         };
+        let association = Association {
+            source: Ipv6Addr::UNSPECIFIED,
+            destination: address("2001:db8:f::1"),
+            spi: 0x100,
+            key: std::array::from_fn(|at| at as u8),
+        };
+        let agent = association.destination;
+        let protected = |direction, source: &str, extension| Policy {
+            direction,
+            selector: Selector {
+                source: source.parse().unwrap(),
+                destination: agent.into(),
+                upper: Upper::Mobility(Some(5)),
+            },
+            extension,
+            protection: Some(association.spi),
+            priority: 0,
+        };
         let ours = [
             Request::new_state(&State::any(Extension::HomeAddress)),
             Request::update_state(&moved()),
@@ -312,6 +403,13 @@ mod tests {
             Request::update_policy(&out),
             Request::update_policy(&plain),
             Request::delete_policy(&out),
+            Request::new_association(&association),
+            Request::update_policy(&protected(Direction::Out, "::/0", None)),
+            Request::update_policy(&protected(
+                Direction::In,
+                "2001:db8:f::5/128",
+                Some(Extension::HomeAddress),
+            )),
         ];
         let golden = include_str!("../../tests/golden/xfrm.hex");
         let theirs: Vec<&str> = golden.split("# ip ").skip(1).collect();

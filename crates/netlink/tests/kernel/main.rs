@@ -102,6 +102,10 @@ fn main() {
             "a_home_address_travels_in_extension_headers",
             mobility::extension_headers,
         ),
+        (
+            "an_association_is_refused_with_the_name_of_the_module_that_is_not_loaded",
+            mobility::association,
+        ),
         ("refusals_carry_the_kernels_own_text", wired::kernel_text),
     ]);
 }

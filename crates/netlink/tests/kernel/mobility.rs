@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use netlink::xfrm::{Direction, Extension, Policy, Report, Selector, State, Upper};
+use netlink::xfrm::{Association, Direction, Extension, Policy, Report, Selector, State, Upper};
 use netlink::{Dad, DataPlane, Links, Namespace, Packets, Reports, TunnelEnds, Xfrm};
 
 use crate::lab::{block_on, exchange, global, net, socket};
@@ -160,6 +160,24 @@ pub fn source() {
     });
 }
 
+/// No module for it is loaded here.
+pub fn association() {
+    let namespace = Namespace::create().unwrap();
+    let mut xfrm = namespace.run(Xfrm::open).unwrap().unwrap();
+    let refused = xfrm.put_association(&Association {
+        source: HOME,
+        destination: PEER,
+        spi: 0x100,
+        key: [7; 32],
+    });
+    let said = refused.unwrap_err().to_string();
+    assert!(
+        said.starts_with("xfrm: put ESP 0x100 from fd0f::5 to fd00::1: EPROTONOSUPPORT: "),
+        "{said}"
+    );
+    assert!(said.contains("load the kernel module esp6"), "{said}");
+}
+
 pub fn extension_headers() {
     block_on(async {
         let mut pair = Pair::new().await;
@@ -170,6 +188,7 @@ pub fn extension_headers() {
             direction,
             selector,
             extension,
+            protection: None,
             priority,
         };
         let option = |care_of| State {

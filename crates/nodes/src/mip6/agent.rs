@@ -19,6 +19,7 @@ use topology::kind::mip6::agent::{AgentPlan, HomeAgentPlan, MapPlan};
 use super::binding_event;
 use super::kept::{Keeper, Kept, let_updates_in};
 use super::numbers::Numbers;
+use super::protection::{self, NOBODYS_SPI};
 use crate::control::Controls;
 use crate::host::Host;
 
@@ -52,6 +53,7 @@ async fn run(
     role: agent::Role,
     address: Ipv6Addr,
 ) -> Result<()> {
+    protect(&plan)?;
     let config = agent::Config {
         max_lifetime: plan.max_lifetime,
         max_bindings: usize::try_from(plan.max_bindings)?,
@@ -61,6 +63,16 @@ async fn run(
     let tunnels = Tunnels::open(&config)?;
     let agent = Kept::new(Agent::new(config), tunnels);
     agent.run(host, controls).await
+}
+
+/// Lets Binding Updates in: those of nodes with security associations by these alone, and others if such may
+/// register. What a former daemon left goes.
+fn protect(plan: &AgentPlan) -> Result<()> {
+    let mut xfrm = Xfrm::open()?;
+    let others = plan.protected_only.then_some(NOBODYS_SPI);
+    let_updates_in(&mut xfrm, others)?;
+    let mut nodes = plan.protected.iter();
+    nodes.try_for_each(|node| protection::at_agent(&mut xfrm, node))
 }
 
 /// The name of an agent's tunnel.
@@ -100,7 +112,6 @@ struct Tunnel {
 
 impl Tunnels {
     fn open(config: &agent::Config) -> Result<Tunnels> {
-        let_updates_in(&mut Xfrm::open()?)?;
         let mut plane = DataPlane::open()?;
         // Nobody knows any more whose they are.
         plane.delete_left(is_tunnel)?;

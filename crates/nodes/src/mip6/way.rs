@@ -15,6 +15,7 @@ use netlink::{DataPlane, Packets, TunnelEnds, Xfrm};
 use topology::kind::mip6::{AnchorPlan, Plan};
 
 use super::kept::{OF_THE_REST, between, leave_signalling_alone};
+use super::protection;
 
 /// The loopback: it is up wherever the node is.
 const LOOPBACK: u32 = 1;
@@ -115,9 +116,14 @@ impl Way {
             direction: Direction::In,
             selector: Selector::all(Upper::Any),
             extension: Some(Extension::Routing),
+            protection: None,
             priority: OF_THE_REST,
         })?;
         leave_signalling_alone(&mut xfrm)?;
+        let at_anchor = plan.map.iter().filter_map(|map| map.protection.as_ref());
+        for association in plan.protection.iter().chain(at_anchor) {
+            protection::at_node(&mut xfrm, association)?;
+        }
         let mut way = Way {
             plane,
             xfrm,

@@ -9,6 +9,20 @@ use super::program::ProgramPlan;
 use super::requester::PollPlan;
 use crate::plan::Plan;
 
+/// A security association of ESP (RFC 4303) that captures have packets of: without encryption (RFC 2410), and
+/// with HMAC-SHA-256-128 (RFC 4868 §2.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityAssociation {
+    /// Who sends them: the address that counts for upper layers.
+    pub source: Ipv6Addr,
+    /// Who gets them.
+    pub destination: Ipv6Addr,
+    /// Security Parameters Index.
+    pub spi: u32,
+    /// The key.
+    pub key: [u8; 32],
+}
+
 /// What a node's place, and other crates, may ask the plan of a protocol. By default it has sockets
 /// of its own, waits for nobody, and whoever asks the node knows its address beforehand.
 pub(crate) trait MobilityFacts {
@@ -27,6 +41,14 @@ pub(crate) trait MobilityFacts {
     /// Modules of the kernel that it needs and that not every run does.
     fn kernel_modules(&self) -> &'static [&'static str] {
         &[]
+    }
+    /// Whether its messages could be protected, and are not.
+    fn is_unprotected(&self) -> bool {
+        false
+    }
+    /// The security associations that its messages have.
+    fn associations(&self) -> Vec<SecurityAssociation> {
+        Vec::new()
     }
     /// What it is, in words for a person.
     fn describe(&self) -> Vec<String> {

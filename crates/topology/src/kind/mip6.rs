@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod correspondent;
+pub mod protection;
 pub mod proxy;
 
 use std::collections::BTreeSet;
@@ -13,19 +14,30 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{DefaultGiven, Mobility, MobilityFacts, Node, Protocol, ServiceTable};
+use super::{
+    DefaultGiven, Mobility, MobilityFacts, Node, Protocol, SecurityAssociation, ServiceTable,
+};
 use crate::decode::{At, Block, Decoder};
 use crate::diagnostic::alternatives;
 use crate::plan::{self, PollPlan};
 use crate::resolve::timers::{in_seconds, s};
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
 use crate::scalar::words;
+use protection::{Ipsec, ProtectionPlan};
 
 /// A node is asked at its home address, whoever asks.
 pub(super) const LOCATED: bool = false;
 
 /// What the kernel needs for tunnels, home addresses and routing headers.
 const KERNEL_MODULES: &[&str] = &["ip6_tunnel", "mip6", "xfrm_user"];
+
+/// The same for a registration that is protected, or not.
+fn kernel_modules(protected: bool) -> &'static [&'static str] {
+    match protected {
+        true => protection::KERNEL_MODULES,
+        false => KERNEL_MODULES,
+    }
+}
 
 tables! {
     /// Mobile IPv6 (RFC 6275) and Hierarchical Mobile IPv6 (RFC 5380): where a node is at home, and
@@ -41,6 +53,9 @@ tables! {
         pub lifetime: Option<At<Duration>>,
         /// `hmipv6`: its mobility anchor point; default the only one there is.
         pub map: Option<At<String>>,
+        /// How its registrations at home agent and mobility anchor point are protected: `esp` (RFC 4877) or
+        /// `off`, which does not conform (RFC 6275 §5.1); default `off`.
+        pub ipsec: Option<At<Ipsec>>,
         /// `hmipv6`: whether correspondents are told its regional address; default false.
         pub route_optimization: Option<At<bool>>,
         /// With route optimization: in which order home test and care-of test run, `parallel` (RFC
@@ -138,6 +153,7 @@ impl Given {
             home_address: None,
             lifetime: None,
             map: None,
+            ipsec: None,
             route_optimization: None,
             return_routability: None,
             start: None,
@@ -168,6 +184,11 @@ impl Given {
         known(r, agent::is_map, named).filter(|_| self.mode == Mode::Hierarchical)
     }
 
+    /// Whether its registrations are protected.
+    fn is_protected(&self) -> bool {
+        or(self.settings.ipsec, Ipsec::Off) == Ipsec::Esp
+    }
+
     /// The plan of `context`'s node.
     pub(super) fn plan<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> Plan {
         let path = format!("{}.mipv6", context.path);
@@ -178,6 +199,7 @@ impl Given {
         let home_prefix = home_agent.and_then(|name| context.network.prefix_of(name));
         self.check_home_address(r, &path, home_prefix);
         let at = |name: Option<&str>| name.map_or(NO_ADDRESS, |n| context.network.address_of(n));
+        let home_address = context.network.permanent(context.name);
         let optimizes = match self.mode {
             Mode::Tunnel => false,
             Mode::RouteOptimization => true,
@@ -185,9 +207,12 @@ impl Given {
         };
         Plan {
             mode: self.mode,
-            home_address: context.network.permanent(context.name),
+            home_address,
             home_agent: at(home_agent),
             home_prefix: home_prefix.unwrap_or_default(),
+            protection: home_agent.and_then(|agent| {
+                protection::between(r, context, self, (context.name, home_address), agent)
+            }),
             lifetime: lifetime(r, &format!("{path}.lifetime"), given.lifetime, 3600, MAX_S),
             route_optimization: self.route_optimization(r, &path, optimizes),
             correspondents: match optimizes {
@@ -333,13 +358,21 @@ impl Given {
         }
         let name = self.peer(r, context, &MAP, self.settings.map.as_ref())?;
         let prefix = context.network.prefix_of(name)?;
-        let radio = context.network.radios.get(context.name)?;
+        let regional_address = regional_address(context, context.name, prefix)?;
+        let registered = (context.name, regional_address);
         Some(AnchorPlan {
             address: context.network.address_of(name),
             prefix,
-            regional_address: radio.eui64.address_in(prefix.network()),
+            regional_address,
+            protection: protection::between(r, context, self, registered, name),
         })
     }
+}
+
+/// The address that the node `name` has below a mobility anchor point with this prefix.
+fn regional_address(context: &Context<'_, '_>, name: &str, prefix: Ipv6Net) -> Option<Ipv6Addr> {
+    let radio = context.network.radios.get(name)?;
+    Some(radio.eui64.address_in(prefix.network()))
 }
 
 /// The node of a kind that is named, or the first one.
@@ -460,6 +493,9 @@ pub struct Plan {
     pub home_agent: Ipv6Addr,
     /// The prefix of its home link, which there is no more of than this.
     pub home_prefix: Ipv6Net,
+    /// How its registration there is protected; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionPlan>,
     /// Lifetime of its bindings at home agent and mobility anchor point, a multiple of 4 s.
     #[serde(with = "duration")]
     pub lifetime: Duration,
@@ -501,6 +537,9 @@ pub struct AnchorPlan {
     pub prefix: Ipv6Net,
     /// The node's regional care-of address (RCoA).
     pub regional_address: Ipv6Addr,
+    /// How its registration there is protected; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionPlan>,
 }
 
 /// The shortest MTU of a link (RFC 8200 §5), over which a tunnel does not go: Linux lets its packets
@@ -535,7 +574,17 @@ impl MobilityFacts for Plan {
     }
 
     fn kernel_modules(&self) -> &'static [&'static str] {
-        KERNEL_MODULES
+        kernel_modules(self.protection.is_some())
+    }
+
+    fn is_unprotected(&self) -> bool {
+        self.protection.is_none()
+    }
+
+    fn associations(&self) -> Vec<SecurityAssociation> {
+        let there = self.map.iter().filter_map(|map| map.protection.as_ref());
+        let all = self.protection.iter().chain(there);
+        all.flat_map(ProtectionPlan::associations).collect()
     }
 
     fn describe(&self) -> Vec<String> {
@@ -544,7 +593,9 @@ impl MobilityFacts for Plan {
             Mode::RouteOptimization => "Mobile IPv6, route optimization",
             Mode::Hierarchical => "Hierarchical Mobile IPv6",
         };
-        vec![mode.into(), format!("home {}", self.home_address)]
+        let protected = self.protection.as_ref().map(|_| "ESP".to_owned());
+        let lines = [mode.into(), format!("home {}", self.home_address)];
+        lines.into_iter().chain(protected).collect()
     }
 
     fn warnings(&self, name: &str, plan: &plan::Plan) -> Vec<String> {

@@ -12,7 +12,7 @@ use super::program::ProgramPlan;
 use super::radio::HostPlan;
 use super::requester::PollPlan;
 use super::router::RouterPlan;
-use super::{MobilityFacts, MobilityPlan, ServiceFacts, ServicePlan};
+use super::{MobilityFacts, MobilityPlan, SecurityAssociation, ServiceFacts, ServicePlan};
 use crate::plan::{BackboneInterface, CoapPlan, Plan, RadioInterface};
 
 /// The UDP port of `coap://` (RFC 7252 §6.1).
@@ -81,6 +81,18 @@ impl NodePlan {
         let mobility = self.mobility_facts().map(MobilityFacts::kernel_modules);
         let services = self.service_facts().map(ServiceFacts::kernel_modules);
         services.chain(mobility).flatten().copied().collect()
+    }
+
+    /// Whether its mobility could be protected, and is not.
+    pub(crate) fn is_unprotected(&self) -> bool {
+        let mobility = self.mobility_facts();
+        mobility.is_some_and(MobilityFacts::is_unprotected)
+    }
+
+    /// The security associations that its mobility has with others.
+    pub fn associations(&self) -> Vec<SecurityAssociation> {
+        let mobility = self.mobility_facts();
+        mobility.map_or_else(Vec::new, MobilityFacts::associations)
     }
 
     /// When it leaves its router, and for which others; none if it stays.

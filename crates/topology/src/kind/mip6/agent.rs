@@ -1,12 +1,16 @@
 //! Home agents and mobility anchor points.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{KERNEL_MODULES, MAX_S, alone_on_the_backbone, lifetime, registering};
+use super::protection::{self, ProtectionPlan};
+use super::{
+    MAX_S, alone_on_the_backbone, kernel_modules, lifetime, regional_address, registering,
+};
 use crate::decode::{At, Decoder};
 use crate::kind::served::OwnPrefix;
 use crate::kind::wired::Wired;
@@ -122,6 +126,12 @@ pub struct AgentPlan {
     /// Duplicate Address Detection before a first registration is acknowledged.
     #[serde(with = "duration")]
     pub dad: Duration,
+    /// Nodes whose registrations are protected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<ProtectionPlan>,
+    /// Whether these are all that register, so that nobody else may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected_only: bool,
 }
 
 /// A home agent, resolved.
@@ -131,6 +141,15 @@ pub struct HomeAgentPlan(pub AgentPlan);
 /// A mobility anchor point, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MapPlan(pub AgentPlan);
+
+/// The address that a node registers with an agent that has this prefix.
+type Registered = fn(&Context<'_, '_>, &str, Ipv6Net) -> Option<Ipv6Addr>;
+
+impl AgentPlan {
+    fn kernel_modules(&self) -> &'static [&'static str] {
+        kernel_modules(!self.protected.is_empty())
+    }
+}
 
 impl Agent {
     /// The prefix that is given, or the first one that is taken by default.
@@ -149,12 +168,16 @@ impl Agent {
         context: &Context<'_, 't>,
         path: &str,
         own: fn(&ServiceTable) -> bool,
+        registered: Registered,
     ) -> AgentPlan {
         alone_on_the_backbone(r, context, path, own);
+        let prefix = context.network.prefix_of(context.name).unwrap_or_default();
+        let (protected, protected_only) =
+            protection::of_agent(r, context, |node| registered(context, node, prefix));
         self.check_room(r, context.name, path);
         let max_lifetime = format!("{path}.max_lifetime");
         AgentPlan {
-            prefix: context.network.prefix_of(context.name).unwrap_or_default(),
+            prefix,
             max_lifetime: lifetime(r, &max_lifetime, self.max_lifetime, 3600, MAX_S),
             max_bindings: r.at_least_one(
                 &format!("{path}.max_bindings"),
@@ -168,6 +191,8 @@ impl Agent {
                 |dad| dad <= LONGEST_DAD,
                 "up to 20 s, since a run waits a minute for its nodes",
             ),
+            protected,
+            protected_only,
         }
     }
 
@@ -194,7 +219,8 @@ impl HomeAgent {
         context: &Context<'_, 't>,
         path: &str,
     ) -> HomeAgentPlan {
-        HomeAgentPlan(self.agent.plan(r, context, path, is_home_agent))
+        let registered: Registered = |context, node, _| Some(context.network.permanent(node));
+        HomeAgentPlan(self.agent.plan(r, context, path, is_home_agent, registered))
     }
 }
 
@@ -206,7 +232,7 @@ impl Map {
         context: &Context<'_, 't>,
         path: &str,
     ) -> MapPlan {
-        MapPlan(self.agent.plan(r, context, path, is_map))
+        MapPlan(self.agent.plan(r, context, path, is_map, regional_address))
     }
 }
 
@@ -228,7 +254,7 @@ impl ServiceFacts for HomeAgentPlan {
     }
 
     fn kernel_modules(&self) -> &'static [&'static str] {
-        KERNEL_MODULES
+        self.0.kernel_modules()
     }
 
     fn describe(&self) -> Vec<String> {
@@ -242,7 +268,7 @@ impl ServiceFacts for MapPlan {
     }
 
     fn kernel_modules(&self) -> &'static [&'static str] {
-        KERNEL_MODULES
+        self.0.kernel_modules()
     }
 
     fn describe(&self) -> Vec<String> {

@@ -1,0 +1,96 @@
+//! ESP around Binding Updates and their acknowledgements (RFC 4877 §4), in the kernel.
+//!
+//! The extension headers that a message is sent with come first, and ESP within them. What has come counts for
+//! policies with the home address in place of the care-of address; what leaves does so with a type 2 routing
+//! header, and not with a Home Address option. So a mobile node's own policies are about its agent alone, and
+//! the association of its updates is anybody's: neither changes when it moves.
+
+use std::net::Ipv6Addr;
+
+use anyhow::Result;
+use ipnet::Ipv6Net;
+use netlink::Xfrm;
+use netlink::xfrm::{Association, Direction, Extension, Policy, Selector, Upper};
+use topology::kind::mip6::protection::{AssociationPlan, ProtectionPlan};
+
+use super::kept::{BINDING_UPDATE, OF_PROTECTION};
+
+/// MH Type of a Binding Acknowledgement (RFC 6275 §6.1.8).
+const BINDING_ACKNOWLEDGEMENT: u8 = 6;
+
+/// The SPI of no association: those up to 255 are reserved (RFC 4303 §2.1). What has to have it does not come
+/// in.
+pub(super) const NOBODYS_SPI: u32 = 1;
+
+/// At the agent, the updates of an address come in, and acknowledgements to it leave, with ESP alone.
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn at_agent(xfrm: &mut Xfrm, plan: &ProtectionPlan) -> Result<()> {
+    let (node, agent) = (plan.address, plan.agent);
+    xfrm.put_association(&association(node, agent, &plan.update))?;
+    xfrm.put_association(&association(agent, node, &plan.acknowledgement))?;
+    xfrm.put_policy(&Policy {
+        direction: Direction::In,
+        selector: Selector {
+            source: node.into(),
+            destination: Ipv6Net::default(),
+            upper: Upper::Mobility(Some(BINDING_UPDATE)),
+        },
+        extension: Some(Extension::HomeAddress),
+        protection: Some(plan.update.spi),
+        priority: OF_PROTECTION,
+    })?;
+    Ok(xfrm.put_policy(&Policy {
+        direction: Direction::Out,
+        selector: Selector {
+            upper: Upper::Mobility(Some(BINDING_ACKNOWLEDGEMENT)),
+            ..Selector::between(agent, node)
+        },
+        extension: None,
+        protection: Some(plan.acknowledgement.spi),
+        priority: OF_PROTECTION,
+    })?)
+}
+
+/// At the node, updates to the agent leave, and its acknowledgements come in, with ESP alone.
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn at_node(xfrm: &mut Xfrm, plan: &ProtectionPlan) -> Result<()> {
+    let (node, agent) = (plan.address, plan.agent);
+    let anybody = Ipv6Addr::UNSPECIFIED;
+    xfrm.put_association(&association(anybody, agent, &plan.update))?;
+    xfrm.put_association(&association(agent, node, &plan.acknowledgement))?;
+    xfrm.put_policy(&Policy {
+        direction: Direction::Out,
+        selector: Selector {
+            source: Ipv6Net::default(),
+            destination: agent.into(),
+            upper: Upper::Mobility(Some(BINDING_UPDATE)),
+        },
+        extension: None,
+        protection: Some(plan.update.spi),
+        priority: OF_PROTECTION,
+    })?;
+    Ok(xfrm.put_policy(&Policy {
+        direction: Direction::In,
+        selector: Selector {
+            source: agent.into(),
+            destination: Ipv6Net::default(),
+            upper: Upper::Mobility(Some(BINDING_ACKNOWLEDGEMENT)),
+        },
+        extension: Some(Extension::Routing),
+        protection: Some(plan.acknowledgement.spi),
+        priority: OF_PROTECTION,
+    })?)
+}
+
+fn association(source: Ipv6Addr, destination: Ipv6Addr, plan: &AssociationPlan) -> Association {
+    Association {
+        source,
+        destination,
+        spi: plan.spi,
+        key: plan.key.0,
+    }
+}
