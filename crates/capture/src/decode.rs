@@ -8,6 +8,7 @@
 //!                                     IPHC, NHC                 v      │
 //!                                                extension headers, fragments,
 //!                                                tunnels (IPv4, IPv6, GRE),
+//!                                                ESP without encryption,
 //!                                                UDP of a sniffer (ZEP): back to PHY
 //! ```
 //!

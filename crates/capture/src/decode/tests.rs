@@ -5,6 +5,7 @@ use etherparse::PacketBuilder;
 use super::*;
 
 mod acks;
+mod esp;
 mod ip;
 mod radio;
 mod sixlowpan;
