@@ -10,21 +10,32 @@ use units::SimTime;
 /// and sent again after a second.
 const BEHIND_AN_UPDATE: Duration = Duration::from_millis(2);
 
+/// What comes after an update to the home agent waits.
+#[derive(Clone, Copy, Debug)]
+enum Pause {
+    /// From when the time is told next: the update is being sent, and the time of its making may be long over.
+    Begins,
+    Until(SimTime),
+}
+
 /// Nothing is sent and nothing counts while the node has no link, and what follows an update waits.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     /// The time, as far as it was told.
     now: SimTime,
     is_away: bool,
-    /// Until when what comes after an update to the home agent waits.
-    pause: Option<SimTime>,
+    pause: Option<Pause>,
 }
 
 impl Gate {
     /// It is `now`.
     pub(super) fn look(&mut self, now: SimTime) {
         self.now = self.now.max(now);
-        self.pause.take_if(|until| *until <= now);
+        self.pause = match self.pause {
+            Some(Pause::Begins) => Some(Pause::Until(self.now + BEHIND_AN_UPDATE)),
+            Some(Pause::Until(until)) if until <= now => None,
+            pause => pause,
+        };
     }
 
     /// The node leaves its link: what still waits in its socket was for where it was.
@@ -40,7 +51,7 @@ impl Gate {
 
     /// An update to the home agent leaves.
     pub(super) fn updated(&mut self) {
-        self.pause = Some(self.now + BEHIND_AN_UPDATE);
+        self.pause = Some(Pause::Begins);
     }
 
     /// Whether the node has left its link.
@@ -55,7 +66,10 @@ impl Gate {
 
     /// When one may that waits for nothing but time.
     pub(super) fn opens(&self) -> Option<SimTime> {
-        self.pause
+        self.pause.map(|pause| match pause {
+            Pause::Begins => self.now,
+            Pause::Until(until) => until,
+        })
     }
 }
 
@@ -68,15 +82,19 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_an_update_leaves_two_milliseconds_after_the_time_that_was_told() {
+    fn what_follows_an_update_leaves_two_milliseconds_after_the_update_has_left() {
         let mut gate = Gate::default();
         gate.look(us(5_000));
         assert!(gate.lets_out());
         gate.updated();
-        assert_eq!(gate.opens(), Some(us(7_000)));
-        gate.look(us(6_999));
         assert!(!gate.lets_out());
-        gate.look(us(7_000));
+        assert_eq!(gate.opens(), Some(us(5_000)), "it wants to know the time");
+        // The way was changed, and the update sent, meanwhile.
+        gate.look(us(8_500));
+        assert_eq!(gate.opens(), Some(us(10_500)));
+        gate.look(us(10_499));
+        assert!(!gate.lets_out());
+        gate.look(us(10_500));
         assert!(gate.lets_out());
         assert_eq!(gate.opens(), None);
     }
