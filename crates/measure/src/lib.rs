@@ -36,6 +36,7 @@
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
 //! | [`distribution`] | a figure's distribution over runs with different seeds |
+//! | `wireshark` | with which keys Wireshark checks what is protected |
 //! | [`mod@selftest`] | a capture with known figures, measured back |
 
 #![forbid(unsafe_code)]
@@ -56,6 +57,7 @@ pub mod run;
 pub mod selftest;
 pub mod signalling;
 pub mod text;
+mod wireshark;
 
 pub use result::RunResult;
 pub use run::{MeasureError, analyze, read_capture, run_dir};

@@ -18,6 +18,7 @@ use crate::analysis::{Analysis, CaptureFile, Options, Source};
 use crate::assemble::{InterfaceCapture, build, client_interfaces};
 use crate::mobility;
 use crate::result::RunResult;
+use crate::wireshark;
 
 /// Why a run cannot be measured.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +62,8 @@ pub enum MeasureError {
 
 /// Measures a finished run: reads `plan.yaml`, `run.json`, `events.jsonl`, `air.json` if the
 /// plan has the per-frame air, and the captures, and writes `result.json` and
-/// `captures/all.pcapng`, and the events as comments into the captures of the interfaces.
+/// `captures/all.pcapng`, the events as comments into the captures of the interfaces, and the keys of the plan's
+/// security associations for Wireshark.
 /// Measuring again gives the same files.
 ///
 /// A run that has an `error.txt` did not come to its end: it is measured as far as it came, did not
@@ -97,10 +99,18 @@ pub fn run_dir(dir: &RunDir) -> Result<RunResult, MeasureError> {
         result.partial = Some(format!("{why}; {}", how_far(&plan, &events, &captures)));
     }
     mark_captures(dir, captures, &events)?;
-    let path = dir.result();
-    let written = dir.files().replace(&path, result.to_json().as_bytes());
-    written.map_err(|source| MeasureError::Write { path, source })?;
+    let associations = wireshark::associations(&plan);
+    if !associations.is_empty() {
+        write(dir, dir.wireshark_associations(), &associations)?;
+        write(dir, dir.wireshark_preferences(), wireshark::PREFERENCES)?;
+    }
+    write(dir, dir.result(), &result.to_json())?;
     Ok(result)
+}
+
+fn write(dir: &RunDir, path: PathBuf, text: &str) -> Result<(), MeasureError> {
+    let written = dir.files().replace(&path, text.as_bytes());
+    written.map_err(|source| MeasureError::Write { path, source })
 }
 
 /// Analyses capture files (`-` is standard input); several are taken as views of the same network.

@@ -82,6 +82,21 @@ impl RunDir {
         self.captures().join("all.pcapng")
     }
 
+    /// A configuration of Wireshark, `wireshark`; with security associations only.
+    pub fn wireshark(&self) -> PathBuf {
+        self.root.join("wireshark")
+    }
+
+    /// The keys of security associations, `wireshark/esp_sa`.
+    pub fn wireshark_associations(&self) -> PathBuf {
+        self.wireshark().join("esp_sa")
+    }
+
+    /// That Wireshark is to use them, `wireshark/preferences`.
+    pub fn wireshark_preferences(&self) -> PathBuf {
+        self.wireshark().join("preferences")
+    }
+
     /// Directory of the logs.
     pub fn logs(&self) -> PathBuf {
         self.root.join("log")

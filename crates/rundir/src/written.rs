@@ -20,6 +20,7 @@ enum Folder {
     Point,
     Captures,
     Logs,
+    Wireshark,
 }
 
 /// What has a name that is written.
@@ -42,6 +43,7 @@ impl Folder {
         match (self, name) {
             (Folder::Run, "captures") => Some(Known::Folder(Folder::Captures)),
             (Folder::Run, "log") => Some(Known::Folder(Folder::Logs)),
+            (Folder::Run, "wireshark") => Some(Known::Folder(Folder::Wireshark)),
             (
                 Folder::Run,
                 "plan.yaml" | "result.json" | "run.json" | "made.json" | "air.json"
@@ -58,7 +60,8 @@ impl Folder {
                 | PAGE,
             )
             | (Folder::Point, "plan.yaml")
-            | (Folder::Captures, "all.pcapng" | "air.pcapng") => Some(Known::File),
+            | (Folder::Captures, "all.pcapng" | "air.pcapng")
+            | (Folder::Wireshark, "esp_sa" | "preferences") => Some(Known::File),
             (Folder::Sweep, _) => ends("point-", Folder::Point),
             (Folder::Point, _) => ends("seed-", Folder::Run),
             (Folder::Captures, _) => {
@@ -67,7 +70,7 @@ impl Folder {
                 (is_one(parts.0) && is_one(parts.1)).then_some(Known::File)
             }
             (Folder::Logs, _) => name.strip_suffix(".log").map(|_| Known::File),
-            (Folder::Run, _) => None,
+            (Folder::Run | Folder::Wireshark, _) => None,
         }
     }
 }
@@ -286,6 +289,8 @@ mod tests {
                 "captures/all.pcapng",
                 "captures/er1.eth0.pcapng",
                 "log/er1.log",
+                "wireshark/esp_sa",
+                "wireshark/preferences",
             ],
         );
         let own = [
