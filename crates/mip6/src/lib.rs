@@ -70,8 +70,8 @@
 //! # What is not there
 //!
 //! - IPsec, which RFC 6275 §5.1 and RFC 5380 §12 demand between a mobile node and its home agent and
-//!   mobility anchor point: who sends from a node's addresses speaks for it there. Correspondents ask
-//!   for return routability.
+//!   mobility anchor point: it is the business of whoever owns the socket, and of its kernel. Without it, who
+//!   sends from a node's addresses speaks for it there. Correspondents ask for return routability.
 //! - Kernel state: tunnels, routes, xfrm; interception on a home link.
 //! - Dynamic home agent address discovery and mobile prefix discovery (§6.5 to §6.8, §11.4): home agent
 //!   and prefix are configured, and the prefix does not end. The L and K flags are read and written and

@@ -15,8 +15,8 @@
 //! | mobile node | [`State::any`] of the routing header | in: everything with the routing header |
 //! | correspondent, per binding | routing header to the node, option from it | out and in, the same |
 //! | mobile node, per correspondent | option to the correspondent | out, the same |
-//! | home agent, per protected home address | an [`Association`] each way | in: from the address 5 with ESP; out: to it 6 with ESP |
-//! | that mobile node | the same two, outgoing from anybody | out: to the agent 5 with ESP; in: from it 6 with ESP |
+//! | home agent, per protected home address | an [`Association`] each way | in: [`Upper::Mobility`] from it with ESP and the option; out: to it with ESP |
+//! | that mobile node | the same two, outgoing from anybody | out: [`Upper::Mobility`] to the agent with ESP; in: from the agent with ESP and the routing header |
 
 mod message;
 
@@ -117,7 +117,8 @@ pub enum Direction {
 pub enum Upper {
     /// Anything.
     Any,
-    /// A Mobility Header, of one type if one is named.
+    /// A Mobility Header, of one type if one is named: Linux 6.1 knows the type of what comes in only behind an
+    /// extension header.
     Mobility(Option<u8>),
 }
 

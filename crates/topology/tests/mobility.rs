@@ -297,7 +297,7 @@ fn both_ends_of_a_protected_registration_have_its_associations_and_others_are_re
         let plan = loaded(&[&mobility, "nodes.sensor.mipv6.ipsec=esp"]).plan;
         assert_eq!(plan.remarks(), Vec::<String>::new());
         let own = mip6(&plan);
-        let home = own.protection.clone().unwrap();
+        let home = *own.protection.clone().unwrap();
         assert_eq!(
             (home.address, home.agent),
             (own.home_address, own.home_agent)
@@ -306,7 +306,7 @@ fn both_ends_of_a_protected_registration_have_its_associations_and_others_are_re
         assert_ne!(home.update.key, home.acknowledgement.key);
         assert_eq!(of_agent(&plan, "ha"), (vec![home], true));
         let map = own.map.as_ref().map(|map| {
-            let protection = map.protection.clone().unwrap();
+            let protection = *map.protection.clone().unwrap();
             assert_eq!(protection.address, map.regional_address);
             assert_eq!(protection.agent, map.address);
             protection

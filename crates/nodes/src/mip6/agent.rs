@@ -19,7 +19,7 @@ use topology::kind::mip6::agent::{AgentPlan, HomeAgentPlan, MapPlan};
 use super::binding_event;
 use super::kept::{Keeper, Kept, let_updates_in};
 use super::numbers::Numbers;
-use super::protection::{self, NOBODYS_SPI};
+use super::protection;
 use crate::control::Controls;
 use crate::host::Host;
 
@@ -69,8 +69,10 @@ async fn run(
 /// register. What a former daemon left goes.
 fn protect(plan: &AgentPlan) -> Result<()> {
     let mut xfrm = Xfrm::open()?;
-    let others = plan.protected_only.then_some(NOBODYS_SPI);
-    let_updates_in(&mut xfrm, others)?;
+    let_updates_in(&mut xfrm)?;
+    if plan.protected_only {
+        protection::keep_others_out(&mut xfrm)?;
+    }
     let mut nodes = plan.protected.iter();
     nodes.try_for_each(|node| protection::at_agent(&mut xfrm, node))
 }

@@ -44,7 +44,7 @@ struct Routes {
 impl Routes {
     fn open(own: Ipv6Addr) -> Result<Routes> {
         let mut xfrm = Xfrm::open()?;
-        let_updates_in(&mut xfrm, None)?;
+        let_updates_in(&mut xfrm)?;
         Ok(Routes { xfrm, own })
     }
 

@@ -19,10 +19,11 @@ use crate::control::Controls;
 use crate::host::Host;
 
 /// MH Type of a Binding Update (RFC 6275 §6.1.7).
-pub(super) const BINDING_UPDATE: u8 = 5;
+const BINDING_UPDATE: u8 = 5;
 /// Priorities of policies: signalling first, of that what is protected, everything last.
 pub(super) const OF_PROTECTION: u32 = 0;
-pub(super) const OF_SIGNALLING: u32 = 1;
+pub(super) const OF_KEEPING_OUT: u32 = 1;
+pub(super) const OF_SIGNALLING: u32 = 2;
 pub(super) const OF_BINDINGS: u32 = 10;
 pub(super) const OF_THE_REST: u32 = 100;
 
@@ -170,18 +171,18 @@ where
 
 /// Deletes what a former daemon left, whose bindings nobody knows any more. Lets Binding Updates come in
 /// that have a Home Address option (RFC 6275 §9.3.1: without a binding only they may), and keeps what has its
-/// headers already from getting more. With `protection` only those come in that are of the association with this SPI.
+/// headers already from getting more.
 ///
 /// # Errors
 /// Those of the kernel.
-pub(super) fn let_updates_in(xfrm: &mut Xfrm, protection: Option<u32>) -> Result<()> {
+pub(super) fn let_updates_in(xfrm: &mut Xfrm) -> Result<()> {
     xfrm.flush()?;
     xfrm.put_state(&State::any(Extension::HomeAddress))?;
     xfrm.put_policy(&Policy {
         direction: Direction::In,
         selector: Selector::all(Upper::Mobility(Some(BINDING_UPDATE))),
         extension: Some(Extension::HomeAddress),
-        protection,
+        protection: None,
         priority: OF_SIGNALLING,
     })?;
     leave_signalling_alone(xfrm)

@@ -1,9 +1,13 @@
-//! ESP around Binding Updates and their acknowledgements (RFC 4877 §4), in the kernel.
+//! ESP around the Mobility Headers between a node and who it registers with (RFC 4877 §4), in the kernel.
 //!
 //! The extension headers that a message is sent with come first, and ESP within them. What has come counts for
 //! policies with the home address in place of the care-of address; what leaves does so with a type 2 routing
 //! header, and not with a Home Address option. So a mobile node's own policies are about its agent alone, and
 //! the association of its updates is anybody's: neither changes when it moves.
+//!
+//! Policies are about all types of Mobility Headers: of one without an extension header in front of it Linux 6.1
+//! does not see the type, so that a policy for Binding Updates lets it by. Those of return routability, which
+//! are between node and correspondent, are not meant by any: the agent forwards them.
 
 use std::net::Ipv6Addr;
 
@@ -13,16 +17,16 @@ use netlink::Xfrm;
 use netlink::xfrm::{Association, Direction, Extension, Policy, Selector, Upper};
 use topology::kind::mip6::protection::{AssociationPlan, ProtectionPlan};
 
-use super::kept::{BINDING_UPDATE, OF_PROTECTION};
+use super::kept::{OF_KEEPING_OUT, OF_PROTECTION};
 
-/// MH Type of a Binding Acknowledgement (RFC 6275 §6.1.8).
-const BINDING_ACKNOWLEDGEMENT: u8 = 6;
+/// What policies are about.
+const MOBILITY: Upper = Upper::Mobility(None);
 
 /// The SPI of no association: those up to 255 are reserved (RFC 4303 §2.1). What has to have it does not come
 /// in.
-pub(super) const NOBODYS_SPI: u32 = 1;
+const NOBODYS_SPI: u32 = 1;
 
-/// At the agent, the updates of an address come in, and acknowledgements to it leave, with ESP alone.
+/// At the agent, what an address sends comes in, and what is for it leaves, with ESP alone.
 ///
 /// # Errors
 /// Those of the kernel.
@@ -35,7 +39,7 @@ pub(super) fn at_agent(xfrm: &mut Xfrm, plan: &ProtectionPlan) -> Result<()> {
         selector: Selector {
             source: node.into(),
             destination: Ipv6Net::default(),
-            upper: Upper::Mobility(Some(BINDING_UPDATE)),
+            upper: MOBILITY,
         },
         extension: Some(Extension::HomeAddress),
         protection: Some(plan.update.spi),
@@ -44,7 +48,7 @@ pub(super) fn at_agent(xfrm: &mut Xfrm, plan: &ProtectionPlan) -> Result<()> {
     Ok(xfrm.put_policy(&Policy {
         direction: Direction::Out,
         selector: Selector {
-            upper: Upper::Mobility(Some(BINDING_ACKNOWLEDGEMENT)),
+            upper: MOBILITY,
             ..Selector::between(agent, node)
         },
         extension: None,
@@ -53,7 +57,21 @@ pub(super) fn at_agent(xfrm: &mut Xfrm, plan: &ProtectionPlan) -> Result<()> {
     })?)
 }
 
-/// At the node, updates to the agent leave, and its acknowledgements come in, with ESP alone.
+/// At an agent, nothing comes in but of the addresses of [`at_agent`].
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn keep_others_out(xfrm: &mut Xfrm) -> Result<()> {
+    Ok(xfrm.put_policy(&Policy {
+        direction: Direction::In,
+        selector: Selector::all(MOBILITY),
+        extension: None,
+        protection: Some(NOBODYS_SPI),
+        priority: OF_KEEPING_OUT,
+    })?)
+}
+
+/// At the node, what is for the agent leaves, and what it sends comes in, with ESP alone.
 ///
 /// # Errors
 /// Those of the kernel.
@@ -67,7 +85,7 @@ pub(super) fn at_node(xfrm: &mut Xfrm, plan: &ProtectionPlan) -> Result<()> {
         selector: Selector {
             source: Ipv6Net::default(),
             destination: agent.into(),
-            upper: Upper::Mobility(Some(BINDING_UPDATE)),
+            upper: MOBILITY,
         },
         extension: None,
         protection: Some(plan.update.spi),
@@ -78,7 +96,7 @@ pub(super) fn at_node(xfrm: &mut Xfrm, plan: &ProtectionPlan) -> Result<()> {
         selector: Selector {
             source: agent.into(),
             destination: Ipv6Net::default(),
-            upper: Upper::Mobility(Some(BINDING_ACKNOWLEDGEMENT)),
+            upper: MOBILITY,
         },
         extension: Some(Extension::Routing),
         protection: Some(plan.acknowledgement.spi),

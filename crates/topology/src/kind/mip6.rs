@@ -212,6 +212,7 @@ impl Given {
             home_prefix: home_prefix.unwrap_or_default(),
             protection: home_agent.and_then(|agent| {
                 protection::between(r, context, self, (context.name, home_address), agent)
+                    .map(Box::new)
             }),
             lifetime: lifetime(r, &format!("{path}.lifetime"), given.lifetime, 3600, MAX_S),
             route_optimization: self.route_optimization(r, &path, optimizes),
@@ -364,7 +365,7 @@ impl Given {
             address: context.network.address_of(name),
             prefix,
             regional_address,
-            protection: protection::between(r, context, self, registered, name),
+            protection: protection::between(r, context, self, registered, name).map(Box::new),
         })
     }
 }
@@ -495,7 +496,7 @@ pub struct Plan {
     pub home_prefix: Ipv6Net,
     /// How its registration there is protected; absent: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protection: Option<ProtectionPlan>,
+    pub protection: Option<Box<ProtectionPlan>>,
     /// Lifetime of its bindings at home agent and mobility anchor point, a multiple of 4 s.
     #[serde(with = "duration")]
     pub lifetime: Duration,
@@ -539,7 +540,7 @@ pub struct AnchorPlan {
     pub regional_address: Ipv6Addr,
     /// How its registration there is protected; absent: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protection: Option<ProtectionPlan>,
+    pub protection: Option<Box<ProtectionPlan>>,
 }
 
 /// The shortest MTU of a link (RFC 8200 §5), over which a tunnel does not go: Linux lets its packets
@@ -584,7 +585,8 @@ impl MobilityFacts for Plan {
     fn associations(&self) -> Vec<SecurityAssociation> {
         let there = self.map.iter().filter_map(|map| map.protection.as_ref());
         let all = self.protection.iter().chain(there);
-        all.flat_map(ProtectionPlan::associations).collect()
+        all.flat_map(|protection| protection.associations())
+            .collect()
     }
 
     fn describe(&self) -> Vec<String> {
