@@ -93,7 +93,7 @@ fn tshark_reads_every_mobility_header_without_an_error() {
 fn nothing_leaves_from_a_home_address_but_in_a_tunnel_or_with_its_option() {
     for node in ["tunnel", "optimized", "regional"] {
         let capture = RUN.path(&format!("captures/{node}.lowpan0.pcapng"));
-        let home = home_address(node);
+        let home: Ipv6Addr = home_address(&RUN.read("plan.yaml"), node).parse().unwrap();
         let rows = tshark(&capture, "ipv6", &["ipv6.src"]);
         assert!(rows.len() > 200, "{node}: {} packets", rows.len());
         let outermost = rows.iter().map(|row| row[0].parse::<Ipv6Addr>().unwrap());
@@ -145,12 +145,121 @@ fn what_is_refused_is_refused_with_the_status_of_rfc_6275() {
     assert_eq!(log.lines().collect::<Vec<_>>(), expected);
 }
 
-fn home_address(node: &str) -> Ipv6Addr {
-    let plan = RUN.read("plan.yaml");
+/// The Mobility Headers of a capture by tshark, which is given the run's keys: the last source, SPI, whether the ICV is right, and type.
+/// Those of return routability have no ESP, and none is here.
+fn protected(run: &Run, capture: &str) -> Vec<[String; 4]> {
+    let fields = ["ipv6.src", "esp.spi", "esp.icv_good", "mip6.mhtype"];
+    let mut command = std::process::Command::new("tshark");
+    command
+        .env("WIRESHARK_CONFIG_DIR", run.path("wireshark"))
+        .arg("-r")
+        .arg(run.path(&format!("captures/{capture}.pcapng")))
+        .args(["-Y", "esp || mipv6", "-T", "fields", "-E", "occurrence=l"]);
+    fields.iter().for_each(|field| {
+        command.args(["-e", field]);
+    });
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text.lines().map(|line| {
+        let cells: Vec<String> = line.split('\t').map(str::to_owned).collect();
+        <[String; 4]>::try_from(cells).unwrap()
+    });
+    rows.collect()
+}
+
+/// Somebody who has the keys of one node, and knows everything else, registers the addresses of others.
+#[test]
+fn a_protected_node_moves_as_others_do_and_nobody_else_registers_its_addresses() {
+    let run = Run::of(&root().join("tests/mobile_ipv6/protected.yaml"), &[]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    let handovers = result["handovers"].as_array().unwrap();
+    assert_eq!(handovers.len(), 2);
+    for (node, registration, messages) in [
+        (
+            "sealed",
+            "home_registration",
+            [
+                ("home binding update", 124),
+                ("home binding acknowledgement", 108),
+            ],
+        ),
+        (
+            "regional",
+            "map_registration",
+            [
+                ("local binding update", 108),
+                ("local binding acknowledgement", 108),
+            ],
+        ),
+    ] {
+        let of_node = |handover: &&Value| handover["node"] == node;
+        let handover = handovers.iter().find(of_node).unwrap();
+        let rest = phase(handover, registration) - 2.0 * D;
+        assert!((0.0..0.010).contains(&rest), "{handover:#}");
+        let counted = &handover["signalling"]["by_message"]["mobile_ipv6"];
+        for (name, bytes) in messages {
+            let once = serde_json::json!({ "messages": 1, "bytes": bytes });
+            assert_eq!(counted[name]["air"], once, "{counted:#}");
+            assert_eq!(counted[name]["wired"], once, "{counted:#}");
+        }
+    }
+
+    let log = run.read("log/forger.log");
+    let expected = [
+        "of-an-address-that-is-not-protected 0",
+        "without-esp -",
+        "deregistration -",
+        "from-the-home-address -",
+        "wrong-key -",
+        "own-key -",
+        "own-association -",
+        "at-the-anchor-point -",
+        "another-at-the-anchor-point -",
+        "from-the-regional-address -",
+        "of-its-own-address 135",
+        "of-its-own-address 0",
+    ];
+    assert_eq!(log.lines().collect::<Vec<_>>(), expected);
+    // First registration and handover, of which each was answered once.
+    let exchanged = |rows: &[[String; 4]], update: &str, acknowledgement: &str| {
+        let of_these = rows
+            .iter()
+            .filter(|row| [update, acknowledgement].contains(&&*row[1]));
+        let shown: Vec<&[String]> = of_these.map(|row| &row[1..]).collect();
+        let once = [[update, "1", "5"], [acknowledgement, "1", "6"]];
+        assert_eq!(shown, [once, once].concat(), "{rows:#?}");
+    };
+    let sealed = protected(&run, "sealed.lowpan0");
+    exchanged(&sealed, "0x00000106", "0x00000107");
+    assert_eq!(sealed.len(), 4, "{sealed:#?}");
+    let regional = protected(&run, "regional.lowpan0");
+    exchanged(&regional, "0x00000100", "0x00000101");
+    assert_eq!(regional.len(), 6, "and with the home agent: {regional:#?}");
+    // What the agents say that they have registered: what the nodes have.
+    let events = run.read("events.jsonl");
+    let events: Vec<Value> = (events.lines().map(serde_json::from_str))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let registered = |agent: &str, address: &str| {
+        let own = events.iter().filter(|event| event["node"] == agent);
+        own.filter(|event| event["p_addr"] == address).count()
+    };
+    let plan = run.read("plan.yaml");
+    assert_eq!(registered("ha", &home_address(&plan, "sealed")), 2);
+    assert_eq!(registered("ha", &home_address(&plan, "regional")), 1);
+    let at_the_anchor_point = events.iter().filter(|event| event["node"] == "map");
+    let bindings = at_the_anchor_point.filter(|event| !event["t_addr"].is_null());
+    assert_eq!(bindings.count(), 2);
+}
+
+/// The home address of a node in a run's plan.
+fn home_address(plan: &str, node: &str) -> String {
     let of_node = plan.split(&format!("  {node}:\n")).nth(1).unwrap();
     let line = of_node.lines().find(|line| line.contains("home_address:"));
     let value = line.unwrap().split_once("home_address:").unwrap().1;
-    value.trim().trim_matches('"').parse().unwrap()
+    value.trim().trim_matches('"').to_owned()
 }
 
 #[test]
