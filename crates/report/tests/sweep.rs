@@ -189,6 +189,37 @@ fn a_sweep_over_a_delay_is_split_by_it_and_drawn_over_it() {
 }
 
 #[test]
+fn protocols_that_are_compared_have_a_curve_each_beside_the_model() {
+    let mut rows = Vec::new();
+    for (at, word) in ["comp", "mipv6", "none"].into_iter().enumerate() {
+        for (delay_at, delay) in ["2 ms", "20 ms"].into_iter().enumerate() {
+            let mut row = row(1 + 2 * at + delay_at, delay, 1, &[0.1]);
+            let set = [
+                ("nodes.sensor.mobility", word),
+                ("nodes.sensor.handover.address", "slaac"),
+                ("nodes.ha", "{ role: home-agent }"),
+            ];
+            let set = set.map(|(path, value)| (path.to_owned(), value.to_owned()));
+            row.set.extend(set);
+            rows.push(row);
+        }
+    }
+    let dir = sweep(&rows);
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let drawings: std::collections::BTreeMap<_, _> = report.svgs().into_iter().collect();
+    let seventeen = text(&parse(&drawings["figure-17"]));
+    for told in [
+        "comp with hold, measured",
+        "mipv6, measured",
+        "none, measured",
+        "MIPv6 (model)",
+    ] {
+        assert!(seventeen.contains(told), "{told} in {seventeen}");
+    }
+}
+
+#[test]
 fn an_interrupted_sweep_has_no_verdict_and_a_run_without_a_measurement_is_an_error() {
     let mut rows = vec![
         row(1, "2 ms", 1, &[0.1]),
