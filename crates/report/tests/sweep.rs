@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use common::{example, parse, plan_with, read, text};
@@ -21,9 +21,11 @@ fn sweep(rows: &[Row]) -> TempDir {
         .iter()
         .map(|row| serde_json::to_string(row).unwrap() + "\n");
     fs::write(path.join("runs.jsonl"), lines.collect::<String>()).unwrap();
-    let (mut values, mut seeds) = (BTreeSet::new(), BTreeSet::new());
+    let (mut values, mut seeds) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
     for row in rows {
-        values.insert(row.set["backbone.delay"].clone());
+        for (path, value) in &row.set {
+            values.entry(path).or_default().insert(value);
+        }
         seeds.insert(row.seed.0);
         let run = path.join(&row.dir);
         fs::create_dir_all(&run).unwrap();
@@ -40,9 +42,12 @@ fn sweep(rows: &[Row]) -> TempDir {
         result["expectations"][0]["outcome"] = json!(if row.passed { "passed" } else { "failed" });
         fs::write(run.join("result.json"), result.to_string()).unwrap();
     }
+    let parameters = values
+        .iter()
+        .map(|(path, values)| json!({"path": path, "values": values}));
     let manifest = json!({
         "schema": 1, "topology": "x/handover.yaml", "seeds": [seeds.first(), seeds.last()],
-        "parameters": [{"path": "backbone.delay", "values": values}],
+        "parameters": parameters.collect::<Vec<_>>(),
         "backend": "vm, kvm", "clock": "virtual", "kernel": "6.1.0", "wpanlab_version": "0.1.0",
     });
     fs::write(path.join("sweep.json"), manifest.to_string()).unwrap();
@@ -207,7 +212,7 @@ fn protocols_that_are_compared_have_a_curve_each_beside_the_model() {
     let dir = sweep(&rows);
     let report = read(dir.path());
     assert_eq!(report.problems(), [] as [&str; 0]);
-    let drawings: std::collections::BTreeMap<_, _> = report.svgs().into_iter().collect();
+    let drawings: BTreeMap<_, _> = report.svgs().into_iter().collect();
     let seventeen = text(&parse(&drawings["figure-17"]));
     for told in [
         "comp with hold, measured",
