@@ -5,6 +5,7 @@ pub mod agent;
 pub mod correspondent;
 pub mod protection;
 pub mod proxy;
+mod route_optimization;
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
@@ -22,8 +23,8 @@ use crate::diagnostic::alternatives;
 use crate::plan::{self, PollPlan};
 use crate::resolve::timers::{in_seconds, s};
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
-use crate::scalar::words;
 use protection::{Ipsec, ProtectionPlan};
+pub use route_optimization::{Order, RouteOptimizationPlan, Start};
 
 /// A node is asked at its home address, whoever asks.
 pub(super) const LOCATED: bool = false;
@@ -110,29 +111,6 @@ impl Mode {
     }
 }
 
-/// In which order the two tests of return routability run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Order {
-    /// "MUST send (in parallel) a Home Test Init message and a Care-of Test Init message" (RFC 6275
-    /// §11.6.1).
-    Parallel,
-    /// One after the other, as the CoMP paper's table 3 has it. Not conforming.
-    Serial,
-}
-words!(Order, "parallel" => Parallel, "serial" => Serial);
-
-/// When return routability begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// With the update to the home agent (RFC 6275 §11.7.2).
-    WithHomeBu,
-    /// When the home agent has acknowledged.
-    AfterHomeBa,
-}
-words!(Start, "with-home-bu" => WithHomeBu, "after-home-ba" => AfterHomeBa);
-
 /// The settings as the file has them.
 #[derive(Clone, Debug)]
 pub struct Given {
@@ -215,7 +193,7 @@ impl Given {
                     .map(Box::new)
             }),
             lifetime: lifetime(r, &format!("{path}.lifetime"), given.lifetime, 3600, MAX_S),
-            route_optimization: self.route_optimization(r, &path, optimizes),
+            route_optimization: optimizes.then(|| route_optimization::plan(r, &path, given)),
             correspondents: match optimizes {
                 true => correspondents(r, context),
                 false => Vec::new(),
@@ -329,28 +307,6 @@ impl Given {
         };
         r.problem(r.span_of(context.name), message);
         None
-    }
-
-    fn route_optimization(
-        &self,
-        r: &mut Resolver<'_>,
-        path: &str,
-        optimizes: bool,
-    ) -> Option<RouteOptimizationPlan> {
-        let given = &self.settings;
-        optimizes.then(|| RouteOptimizationPlan {
-            order: or(given.return_routability, Order::Parallel),
-            start: or(given.start, Start::WithHomeBu),
-            reuse_home_token: or(given.reuse_home_token, false),
-            acknowledge: or(given.acknowledge, true),
-            lifetime: lifetime(
-                r,
-                &format!("{path}.correspondent_lifetime"),
-                given.correspondent_lifetime,
-                MAX_RR_BINDING_S,
-                MAX_RR_BINDING_S,
-            ),
-        })
     }
 
     fn map<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> Option<AnchorPlan> {
@@ -509,23 +465,6 @@ pub struct Plan {
     /// The mobility anchor point; of `hmipv6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<AnchorPlan>,
-}
-
-/// How correspondents are told.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteOptimizationPlan {
-    /// In which order the tests run.
-    pub order: Order,
-    /// When they begin.
-    pub start: Start,
-    /// Whether a home keygen token is used again while it is young enough.
-    pub reuse_home_token: bool,
-    /// A: whether an acknowledgement is asked for.
-    pub acknowledge: bool,
-    /// Lifetime of a binding, a multiple of 4 s.
-    #[serde(with = "duration")]
-    pub lifetime: Duration,
 }
 
 /// A mobility anchor point, and the node's address there.
