@@ -129,8 +129,8 @@ fn responder(lowpan: &str, plan: &RouterPlan, eui64: Eui64) -> Result<Driver<Res
     Ok(Driver::new(Responder::new(eui64, neighbours), icmpv6)?)
 }
 
-/// Takes it that the nodes that are expected are there, until that turns out to be wrong: their address
-/// need not be asked for when they come.
+/// Takes it that the nodes that are expected are there, until that turns out to be wrong: their addresses
+/// need not be asked for when they come, or when they ask.
 async fn expect(lowpan: &str, plan: &RouterPlan) -> Result<()> {
     if plan.expected.is_empty() {
         return Ok(());
@@ -138,8 +138,9 @@ async fn expect(lowpan: &str, plan: &RouterPlan) -> Result<()> {
     let links = Links::connect(&Namespace::current()?).await?;
     let index = links.index(lowpan).await?;
     for eui64 in plan.expected.values() {
-        let address = eui64.address_in(plan.prefix.network());
-        links.learn_neighbour(index, address, *eui64).await?;
+        for address in [eui64.link_local(), eui64.address_in(plan.prefix.network())] {
+            links.learn_neighbour(index, address, *eui64).await?;
+        }
     }
     Ok(())
 }
