@@ -1,4 +1,4 @@
-"""peer.py AGENT PREFIX MAP CORRESPONDENT: Mobility Headers that are refused, octet by octet, and what comes back.
+"""peer.py AGENT HOME-PREFIX REGIONAL-PREFIX CORRESPONDENT: Mobility Headers that are refused, octet by octet, and what comes back.
 
 Nothing of wpanlab is in it: packets are written as RFC 6275 §6 has them, and answers read from the wire. Prints `WHAT STATUS` per answer, with
 `BE` in front of the status of a Binding Error, and `-` where nobody answers.
@@ -12,9 +12,9 @@ from ipaddress import IPv6Address
 
 MOBILITY, DESTINATION_OPTIONS, ROUTING, UDP = 135, 60, 43, 17
 CARE_OF_TEST_INIT, CARE_OF_TEST, UPDATE, ACKNOWLEDGEMENT, ERROR = 2, 4, 5, 6, 7
-A, H, M = 0x8000, 0x4000, 0x0400
+A, H, M = 0x8000, 0x4000, 0x0800
 
-agent, prefix, anchor, correspondent = (IPv6Address(argument) for argument in sys.argv[1:5])
+agent, prefix, regional, correspondent = (IPv6Address(argument) for argument in sys.argv[1:5])
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
     probe.connect((str(agent), 9))
     own = IPv6Address(probe.getsockname()[0])
@@ -86,8 +86,11 @@ def nonces(home, care_of, authenticator):
     return struct.pack("!BBHH", 4, 4, home, care_of) + b"\x05\x0c" + authenticator
 
 
-one, two = prefix + 1, prefix + 2
+# An agent has the first address of its prefix itself; a mobility anchor point is known by it.
+taken, one, two = prefix + 1, prefix + 2, prefix + 3
+anchor = regional + 1
 alternate = b"\x01\x00\x03\x10"
+update("taken", agent, taken, 7)
 update("accepted", agent, one, 7)
 update("other-address", agent, two, 7)
 update("old-sequence", agent, one, 7)
@@ -96,6 +99,7 @@ update("multicast-care-of", agent, one, 9, options=alternate + IPv6Address("ff0e
 update("not-home-subnet", agent, IPv6Address("2001:db8:ffff::1"), 7)
 update("unknown-deregistered", agent, two, 7, lifetime=0)
 update("at-an-anchor-point", anchor, one, 7)
+update("of-another-domain", anchor, regional + 2, 7, flags=A | M)
 send(correspondent, MOBILITY, header(CARE_OF_TEST_INIT, bytes(2) + b"cookie!!", own, correspondent))
 index = next(struct.unpack("!H", data[:2])[0] for kind, data in answers(correspondent) if kind == CARE_OF_TEST)
 wrong = bytes(12)

@@ -1,7 +1,8 @@
 //! The way of a mobile node's packets: its home address, the tunnel to its home agent, the one to its
 //! mobility anchor point, and the Home Address option on what goes to correspondents.
 //!
-//! The tunnels move in place, so that their routes stay. Between the instant at which the node leaves its
+//! The tunnels move in place, so that their routes stay. In another domain the node has others, and keeps those of
+//! the domain before, through which what was under way comes after it. Between the instant at which the node leaves its
 //! link and the first Binding Update from the next one nothing leaves from its home address: its only
 //! route then is a blackhole.
 
@@ -12,16 +13,19 @@ use anyhow::Result;
 use mip6::headers::Tunnel;
 use netlink::xfrm::{Direction, Extension, Policy, Selector, State, Upper};
 use netlink::{DataPlane, Packets, TunnelEnds, Xfrm};
-use topology::kind::mip6::{AnchorPlan, Plan};
+use topology::kind::mip6::Plan;
 
 use super::kept::{OF_THE_REST, between, leave_signalling_alone};
 
 /// The loopback: it is up wherever the node is.
-const LOOPBACK: u32 = 1;
+pub(super) const LOOPBACK: u32 = 1;
 
-/// Names of the tunnels to a home agent, and to a mobility anchor point.
-const TO_HOME: &str = "mip6";
-const TO_MAP: &str = "mip6-map";
+/// Names of the tunnels to a home agent and to a mobility anchor point: of the domain that the node is in, and
+/// of the one before it.
+const TUNNELS: [(&str, &str); 2] = [("mip6", "mip6-map"), ("mip6-2", "mip6-map-2")];
+
+/// A mobility anchor point, and the regional address of the node there.
+pub(super) type Anchor = (Ipv6Addr, Ipv6Addr);
 
 /// A tunnel for everything from one address.
 #[derive(Debug)]
@@ -55,12 +59,9 @@ impl Channel {
         Ok(plane.route_by(Packets::From(self.inner), ifindex)?)
     }
 
-    /// Lets packets through again if its end is here already.
-    fn reopen(&mut self, plane: &mut DataPlane, local: Ipv6Addr) -> Result<()> {
-        match self.made {
-            Some((_, there)) if there == local => self.open(plane, local),
-            _ => Ok(()),
-        }
+    /// Whether its end here is `local`.
+    fn ends_at(&self, local: Ipv6Addr) -> bool {
+        self.made.is_some_and(|(_, there)| there == local)
     }
 
     fn close(&mut self, plane: &mut DataPlane) -> Result<()> {
@@ -69,6 +70,55 @@ impl Channel {
             None => Ok(()),
         }
     }
+
+    fn remove(&mut self, plane: &mut DataPlane) -> Result<()> {
+        match self.made.take() {
+            Some((ifindex, _)) => Ok(plane.delete_link(ifindex)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The tunnels of a domain: below a mobility anchor point, or of links that are below none.
+#[derive(Debug)]
+struct Domain {
+    /// Which of the names they have.
+    names: usize,
+    home: Channel,
+    /// To the mobility anchor point; from the regional address.
+    regional: Option<Channel>,
+}
+
+impl Domain {
+    fn anchor(&self) -> Option<Anchor> {
+        let regional = self.regional.as_ref();
+        regional.map(|regional| (regional.remote, regional.inner))
+    }
+
+    /// Whether what goes to the home agent from `care_of` gets to it, of a node that has `address` on its link.
+    fn carries(&self, care_of: Ipv6Addr, address: Ipv6Addr) -> bool {
+        let gets_out = match &self.regional {
+            Some(regional) => regional.ends_at(address),
+            None => care_of == address,
+        };
+        self.home.ends_at(care_of) && gets_out
+    }
+
+    fn channels(&mut self) -> impl Iterator<Item = &mut Channel> {
+        std::iter::once(&mut self.home).chain(&mut self.regional)
+    }
+
+    /// Takes away what [`Way::domain`] and its tunnels brought.
+    fn remove(mut self, plane: &mut DataPlane) -> Result<()> {
+        for channel in self.channels() {
+            channel.remove(plane)?;
+        }
+        if let Some((_, regional)) = self.anchor() {
+            plane.remove_address(LOOPBACK, regional)?;
+            plane.stop_dropping(Packets::From(regional))?;
+        }
+        Ok(())
+    }
 }
 
 /// The kernel state of a mobile node.
@@ -76,9 +126,12 @@ impl Channel {
 pub(super) struct Way {
     plane: DataPlane,
     xfrm: Xfrm,
-    home: Channel,
-    /// To the mobility anchor point; from the regional address.
-    regional: Option<Channel>,
+    home: Ipv6Addr,
+    home_agent: Ipv6Addr,
+    /// The domain that the node is in, and the one before it, if what was under way there may still come.
+    domains: Vec<Domain>,
+    /// The care-of address that the home agent was told last.
+    told: Option<Ipv6Addr>,
     /// Correspondents that packets go to without a tunnel.
     optimized: BTreeSet<Ipv6Addr>,
 }
@@ -90,25 +143,15 @@ impl Way {
     /// Those of the kernel.
     pub(super) fn open(plan: &Plan) -> Result<Way> {
         let (mut plane, mut xfrm) = (DataPlane::open()?, Xfrm::open()?);
-        let regional = plan.map.as_ref().map(|map: &AnchorPlan| Channel {
-            name: TO_MAP,
-            inner: map.regional_address,
-            remote: map.address,
-            made: None,
-        });
-        let home = Channel {
-            name: TO_HOME,
-            inner: plan.home_address,
-            remote: plan.home_agent,
-            made: None,
-        };
+        let (home, home_agent) = (plan.home_address, plan.home_agent);
         // What a former daemon of this node left.
-        plane.delete_left(|name| [TO_HOME, TO_MAP].contains(&name))?;
-        plane.drop_otherwise(Packets::From(home.inner))?;
-        plane.add_home_address(LOOPBACK, home.inner)?;
-        if let Some(Channel { inner, .. }) = regional {
-            plane.drop_otherwise(Packets::From(inner))?;
-            plane.add_regional_address(LOOPBACK, inner)?;
+        plane.delete_left(|name| TUNNELS.iter().any(|(a, b)| [*a, *b].contains(&name)))?;
+        plane.drop_otherwise(Packets::From(home))?;
+        plane.add_home_address(LOOPBACK, home)?;
+        for map in &plan.maps {
+            if plane.has_address(map.regional_address)? {
+                plane.remove_address(LOOPBACK, map.regional_address)?;
+            }
         }
         xfrm.put_state(&State::any(Extension::Routing))?;
         xfrm.put_policy(&Policy {
@@ -122,7 +165,9 @@ impl Way {
             plane,
             xfrm,
             home,
-            regional,
+            home_agent,
+            domains: Vec::new(),
+            told: None,
             optimized: plan.correspondents.iter().copied().collect(),
         };
         for correspondent in &plan.correspondents {
@@ -131,11 +176,65 @@ impl Way {
         Ok(way)
     }
 
+    /// The node is in the domain of an anchor point, or in none, and what comes through the previous one is for
+    /// it, too. What it has of others goes.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub(super) fn settle(&mut self, here: Option<Anchor>, previous: Option<Anchor>) -> Result<()> {
+        let before = previous.filter(|previous| Some(*previous) != here);
+        let wanted: Vec<Option<Anchor>> = std::iter::once(here).chain(before.map(Some)).collect();
+        let known: Vec<Option<Anchor>> = self.domains.iter().map(Domain::anchor).collect();
+        if known == wanted {
+            return Ok(());
+        }
+        let (mut kept, left): (Vec<Domain>, Vec<Domain>) = std::mem::take(&mut self.domains)
+            .into_iter()
+            .partition(|domain| wanted.contains(&domain.anchor()));
+        for domain in left {
+            domain.remove(&mut self.plane)?;
+        }
+        for anchor in wanted {
+            let place = kept.iter().position(|domain| domain.anchor() == anchor);
+            let domain = match place {
+                Some(place) => kept.remove(place),
+                None => {
+                    let mut others = kept.iter().chain(&self.domains);
+                    let names = usize::from(others.any(|other| other.names == 0));
+                    self.domain(names, anchor)?
+                }
+            };
+            self.domains.push(domain);
+        }
+        Ok(())
+    }
+
+    /// A domain without tunnels yet. From its regional address nothing leaves before there is one.
+    fn domain(&mut self, names: usize, anchor: Option<Anchor>) -> Result<Domain> {
+        let (to_home, to_anchor) = TUNNELS[names];
+        let channel = |name, inner, remote| Channel {
+            name,
+            inner,
+            remote,
+            made: None,
+        };
+        if let Some((_, regional)) = anchor {
+            self.plane.drop_otherwise(Packets::From(regional))?;
+            self.plane.add_regional_address(LOOPBACK, regional)?;
+        }
+        Ok(Domain {
+            names,
+            home: channel(to_home, self.home, self.home_agent),
+            regional: anchor.map(|(map, regional)| channel(to_anchor, regional, map)),
+        })
+    }
+
     /// The tunnel that a packet has come out of, if it is the home agent's.
     pub(super) fn home_tunnel(&self, ifindex: u32) -> Option<Tunnel> {
-        let (tunnel, local) = self.home.made?;
-        (tunnel == ifindex).then_some(Tunnel {
-            source: self.home.remote,
+        let mut ends = self.domains.iter().filter_map(|domain| domain.home.made);
+        let (_, local) = ends.find(|(tunnel, _)| *tunnel == ifindex)?;
+        Some(Tunnel {
+            source: self.home_agent,
             destination: local,
         })
     }
@@ -145,18 +244,27 @@ impl Way {
     /// # Errors
     /// Those of the kernel.
     pub(super) fn from(&mut self, care_of: Ipv6Addr) -> Result<()> {
-        self.home.open(&mut self.plane, care_of)
+        self.told = Some(care_of);
+        match self.domains.first_mut() {
+            Some(here) => here.home.open(&mut self.plane, care_of),
+            None => Ok(()),
+        }
     }
 
-    /// Packets from the regional address go through the mobility anchor point from `address`.
+    /// Packets from the regional address below `map` go through it from `address`, and so do those through the
+    /// home agent if it was told last of that address.
     ///
     /// # Errors
     /// Those of the kernel.
-    pub(super) fn below(&mut self, address: Ipv6Addr) -> Result<()> {
-        match &mut self.regional {
-            Some(regional) => regional.open(&mut self.plane, address),
-            None => Ok(()),
+    pub(super) fn below(&mut self, map: Ipv6Addr, address: Ipv6Addr) -> Result<()> {
+        let regional = self
+            .domains
+            .iter_mut()
+            .filter_map(|domain| domain.regional.as_mut());
+        for regional in regional.filter(|regional| regional.remote == map) {
+            regional.open(&mut self.plane, address)?;
         }
+        self.resume(address)
     }
 
     /// The node is on a link again where it has `address`: what was said of that address holds.
@@ -164,14 +272,20 @@ impl Way {
     /// # Errors
     /// Those of the kernel.
     pub(super) fn resume(&mut self, address: Ipv6Addr) -> Result<()> {
-        let care_of = match &mut self.regional {
-            None => address,
-            Some(regional) => {
-                regional.reopen(&mut self.plane, address)?;
-                regional.inner
-            }
-        };
-        self.home.reopen(&mut self.plane, care_of)
+        let plane = &mut self.plane;
+        let regional = self
+            .domains
+            .iter_mut()
+            .filter_map(|domain| domain.regional.as_mut());
+        for regional in regional.filter(|regional| regional.ends_at(address)) {
+            regional.open(plane, address)?;
+        }
+        let Some(told) = self.told else { return Ok(()) };
+        let mut domains = self.domains.iter_mut();
+        match domains.find(|domain| domain.carries(told, address)) {
+            Some(domain) => domain.home.open(plane, told),
+            None => Ok(()),
+        }
     }
 
     /// The node leaves its link: nothing leaves from its home address any more.
@@ -179,11 +293,11 @@ impl Way {
     /// # Errors
     /// Those of the kernel.
     pub(super) fn leave(&mut self) -> Result<()> {
-        self.home.close(&mut self.plane)?;
-        match &mut self.regional {
-            Some(regional) => regional.close(&mut self.plane),
-            None => Ok(()),
+        let channels = self.domains.iter_mut().flat_map(Domain::channels);
+        for channel in channels {
+            channel.close(&mut self.plane)?;
         }
+        Ok(())
     }
 
     /// What goes to a correspondent goes there from `care_of`, with a Home Address option.
@@ -214,14 +328,14 @@ impl Way {
     fn option(&self, correspondent: Ipv6Addr, care_of: Ipv6Addr) -> State {
         State {
             extension: Extension::HomeAddress,
-            source: self.home.inner,
+            source: self.home,
             destination: correspondent,
             care_of,
         }
     }
 
     fn policy(&self, correspondent: Ipv6Addr) -> Policy {
-        let addresses = (self.home.inner, correspondent);
+        let addresses = (self.home, correspondent);
         between(Direction::Out, addresses, Extension::HomeAddress)
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod correspondent;
+mod domain;
 pub mod proxy;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use crate::plan::{self, PollPlan};
 use crate::resolve::timers::{in_seconds, s};
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
 use crate::scalar::words;
+pub(crate) use domain::anchor_point_of;
 
 /// A node is asked at its home address, whoever asks.
 pub(super) const LOCATED: bool = false;
@@ -39,7 +41,8 @@ tables! {
         /// Lifetime of its bindings at home agent and mobility anchor point; whole multiples of 4 s
         /// up to 262140 s; default 3600 s.
         pub lifetime: Option<At<Duration>>,
-        /// `hmipv6`: its mobility anchor point; default the only one there is.
+        /// `hmipv6`: the only mobility anchor point that it registers with; default that of whichever
+        /// domain it is in.
         pub map: Option<At<String>>,
         /// `hmipv6`: whether correspondents are told its regional address; default false.
         pub route_optimization: Option<At<bool>>,
@@ -162,12 +165,6 @@ impl Given {
         known(r, agent::is_home_agent, self.settings.home_agent.as_ref())
     }
 
-    /// The mobility anchor point that it registers with, if it does and it is known.
-    fn anchor<'t>(&self, r: &Resolver<'t>) -> Option<&'t str> {
-        let named = self.settings.map.as_ref();
-        known(r, agent::is_map, named).filter(|_| self.mode == Mode::Hierarchical)
-    }
-
     /// The plan of `context`'s node.
     pub(super) fn plan<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> Plan {
         let path = format!("{}.mipv6", context.path);
@@ -194,7 +191,7 @@ impl Given {
                 true => correspondents(r, context),
                 false => Vec::new(),
             },
-            map: self.map(r, context),
+            maps: self.maps(r, context),
         }
     }
 
@@ -260,16 +257,21 @@ impl Given {
 
     /// A home address is one of the home prefix.
     fn check_home_address(&self, r: &mut Resolver<'_>, path: &str, prefix: Option<Ipv6Net>) {
-        if let (Some(given), Some(prefix)) = (self.settings.home_address, prefix)
-            && !prefix.contains(&given.value)
-        {
-            let message = format!(
-                "`{path}.home_address`: `{}` is not in the home agent's prefix, {prefix}; give one \
-                 of it, or leave it out",
-                given.value
-            );
-            r.problem(given.span, message);
-        }
+        let (Some(given), Some(prefix)) = (self.settings.home_address, prefix) else {
+            return;
+        };
+        let wrong = match prefix.contains(&given.value) {
+            false => format!("is not in the home agent's prefix, {prefix}; give one of it"),
+            true if given.value == agent::own_address(prefix) => {
+                format!("is the home agent's own; give another one of {prefix}")
+            }
+            true => return,
+        };
+        let message = format!(
+            "`{path}.home_address`: `{}` {wrong}, or leave it out",
+            given.value
+        );
+        r.problem(given.span, message);
     }
 
     /// The node that it registers with: the one that is named, or the only one.
@@ -326,20 +328,6 @@ impl Given {
             ),
         })
     }
-
-    fn map<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> Option<AnchorPlan> {
-        if self.mode != Mode::Hierarchical {
-            return None;
-        }
-        let name = self.peer(r, context, &MAP, self.settings.map.as_ref())?;
-        let prefix = context.network.prefix_of(name)?;
-        let radio = context.network.radios.get(context.name)?;
-        Some(AnchorPlan {
-            address: context.network.address_of(name),
-            prefix,
-            regional_address: radio.eui64.address_in(prefix.network()),
-        })
-    }
 }
 
 /// The node of a kind that is named, or the first one.
@@ -361,10 +349,8 @@ fn registering<'t>(r: &Resolver<'t>, name: &str) -> Vec<&'t str> {
         Mobility::Mip6(given) => Some((node, given)),
         _ => None,
     });
-    let there = nodes.filter(|(_, given)| {
-        let peers = [given.home(r), given.anchor(r)];
-        peers.into_iter().flatten().any(|peer| peer == name)
-    });
+    let there =
+        nodes.filter(|(_, given)| given.home(r) == Some(name) || given.anchors(r).contains(&name));
     there.map(|(node, _)| node).collect()
 }
 
@@ -469,9 +455,9 @@ pub struct Plan {
     /// Nodes that ask this one and can be told where it is, by the addresses that they ask from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub correspondents: Vec<Ipv6Addr>,
-    /// The mobility anchor point; of `hmipv6`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub map: Option<AnchorPlan>,
+    /// The mobility anchor points that it registers with where a router advertises them; of `hmipv6`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<AnchorPlan>,
 }
 
 /// How correspondents are told.
@@ -495,7 +481,8 @@ pub struct RouteOptimizationPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnchorPlan {
-    /// Its address.
+    /// Its address, which is one of the prefix: of the option that edge routers advertise the regional
+    /// address is formed (RFC 5380 §5).
     pub address: Ipv6Addr,
     /// The prefix of regional care-of addresses.
     pub prefix: Ipv6Net,
@@ -524,7 +511,7 @@ fn longest_packet(poll: &PollPlan, block: u64) -> u64 {
 impl Plan {
     /// Bytes of the longest packet that reaches the node.
     fn room(&self) -> u64 {
-        let tunnels = 1 + u64::from(self.map.is_some());
+        let tunnels = 1 + u64::from(!self.maps.is_empty());
         MTU - tunnels * TUNNEL
     }
 }
@@ -553,6 +540,12 @@ impl MobilityFacts for Plan {
             polls.map(move |poll| (client.as_str(), node, poll))
         });
         let mut warnings = BTreeSet::new();
+        if self.mode == Mode::Hierarchical && !self.finds_one(name, plan) {
+            let message = "no edge router that it may come to is below a mobility anchor point of \
+                           its, so that it registers with its home agent alone; name one in \
+                           `routers` of a `map`";
+            warnings.insert(message.to_owned());
+        }
         for (client, node, poll) in asking {
             if self.route_optimization.is_some() && !correspondent::runs_on(node) {
                 warnings.insert(format!(

@@ -12,7 +12,7 @@ use super::antenna::Antenna;
 use super::dhcpv6_server;
 use super::radio::Radio;
 use super::wired::Wired;
-use super::{Expand, GatewayPlan, Mobility, Node, Place, ServiceKeys, gateway_of};
+use super::{Expand, GatewayPlan, Mobility, Node, Place, ServiceKeys, anchor_point_of, gateway_of};
 use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 use crate::plan::{AddressMode, NodeName};
@@ -130,6 +130,9 @@ pub struct RouterPlan {
     /// What it says of others to nodes that ask beforehand (RFC 5568 §6.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<NeighbourPlan>,
+    /// The mobility anchor point that it is below and advertises; absent: it advertises none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor_point: Option<Ipv6Addr>,
     /// The nodes for which it says where they are; absent: they say so themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayPlan>,
@@ -147,6 +150,9 @@ pub struct NeighbourPlan {
     pub address: Ipv6Addr,
     /// That prefix.
     pub prefix: Ipv6Net,
+    /// The mobility anchor point that it is below and advertises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor_point: Option<Ipv6Addr>,
 }
 
 /// Router configuration variables (RFC 4861 §6.2.1) and protocol constants (§10).
@@ -257,6 +263,7 @@ impl Router {
                 eui64: context.network.eui64_of(other.name)?,
                 address: other.address,
                 prefix: other.prefix,
+                anchor_point: anchor_point_of(r, context.network, other.name),
             })
         };
         match r.hosts().any(|(_, _, radio)| asks(radio)) {
@@ -306,6 +313,7 @@ impl Router {
             ),
             dhcpv6_server: server.map(|server| context.network.address_of(server)),
             neighbours: Router::neighbours(r, context, context.name),
+            anchor_point: anchor_point_of(r, context.network, context.name),
             gateway: gateway_of(r, context),
         }
     }

@@ -1,5 +1,6 @@
 //! Home agents and mobility anchor points.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use ipnet::Ipv6Net;
@@ -48,6 +49,11 @@ tables! {
     /// Mobility anchor point (RFC 5380): takes up what is sent to the regional addresses of nodes.
     pub struct Map {
         with agent: Agent,
+        /// Edge routers that are below it; default all, if there is no other `map`.
+        pub routers: Option<Vec<At<String>>>,
+        /// Whether it refuses nodes on links of other edge routers (RFC 5380 §6.2: status 129), so that
+        /// what is under way to a node that has left its domain is lost; default false.
+        pub restricted: Option<At<bool>>,
     }
 
     /// Mobility anchor point (RFC 5380): takes up what is sent to the regional addresses of nodes.
@@ -122,6 +128,21 @@ pub struct AgentPlan {
     /// Duplicate Address Detection before a first registration is acknowledged.
     #[serde(with = "duration")]
     pub dad: Duration,
+    /// Of a mobility anchor point: the prefixes of the links that its nodes may be on; empty: of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Ipv6Net>,
+}
+
+/// The address that an agent has in the prefix that it looks after.
+pub(super) fn own_address(prefix: Ipv6Net) -> Ipv6Addr {
+    Ipv6Addr::from_bits(prefix.network().to_bits() | 1)
+}
+
+impl AgentPlan {
+    /// Its own address in its prefix, PREFIX::1.
+    pub fn own_address(&self) -> Ipv6Addr {
+        own_address(self.prefix)
+    }
 }
 
 /// A home agent, resolved.
@@ -168,6 +189,7 @@ impl Agent {
                 |dad| dad <= LONGEST_DAD,
                 "up to 20 s, since a run waits a minute for its nodes",
             ),
+            links: Vec::new(),
         }
     }
 
@@ -206,7 +228,14 @@ impl Map {
         context: &Context<'_, 't>,
         path: &str,
     ) -> MapPlan {
-        MapPlan(self.agent.plan(r, context, path, is_map))
+        self.check_routers(r, context, path);
+        MapPlan(AgentPlan {
+            links: match or(self.restricted, false) {
+                true => self.links(r, context.network),
+                false => Vec::new(),
+            },
+            ..self.agent.plan(r, context, path, is_map)
+        })
     }
 }
 
