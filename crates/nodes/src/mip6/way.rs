@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mip6::headers::Tunnel;
 use netlink::xfrm::{Direction, Extension, Policy, Selector, State, Upper};
 use netlink::{DataPlane, Packets, TunnelEnds, Xfrm};
@@ -20,9 +20,12 @@ use super::kept::{OF_THE_REST, between, leave_signalling_alone};
 /// The loopback: it is up wherever the node is.
 pub(super) const LOOPBACK: u32 = 1;
 
-/// Names of the tunnels to a home agent and to a mobility anchor point: of the domain that the node is in, and
-/// of the one before it.
+/// Names of the tunnels to a home agent and to a mobility anchor point: there are those of the domain that the node
+/// is in, and of the one before it.
 const TUNNELS: [(&str, &str); 2] = [("mip6", "mip6-map"), ("mip6-2", "mip6-map-2")];
+
+/// What nobody has (RFC 6666).
+const DISCARD: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0);
 
 /// A mobility anchor point, and the regional address of the node there.
 pub(super) type Anchor = (Ipv6Addr, Ipv6Addr);
@@ -35,11 +38,20 @@ struct Channel {
     inner: Ipv6Addr,
     /// The other end.
     remote: Ipv6Addr,
-    /// Its interface and its end here, since it was made.
-    made: Option<(u32, Ipv6Addr)>,
+    /// Its interface and its ends, since it was made.
+    made: Option<(u32, TunnelEnds)>,
 }
 
 impl Channel {
+    fn new(name: &'static str, inner: Ipv6Addr, remote: Ipv6Addr) -> Channel {
+        Channel {
+            name,
+            inner,
+            remote,
+            made: None,
+        }
+    }
+
     /// Lets packets through from `local`.
     fn open(&mut self, plane: &mut DataPlane, local: Ipv6Addr) -> Result<()> {
         let ends = TunnelEnds {
@@ -48,20 +60,20 @@ impl Channel {
         };
         let ifindex = match self.made {
             None => plane.add_tunnel(self.name, ends)?,
-            Some((ifindex, there)) => {
-                if there != local {
+            Some((ifindex, before)) => {
+                if before != ends {
                     plane.move_tunnel(ifindex, ends)?;
                 }
                 ifindex
             }
         };
-        self.made = Some((ifindex, local));
+        self.made = Some((ifindex, ends));
         Ok(plane.route_by(Packets::From(self.inner), ifindex)?)
     }
 
     /// Whether its end here is `local`.
     fn ends_at(&self, local: Ipv6Addr) -> bool {
-        self.made.is_some_and(|(_, there)| there == local)
+        self.made.is_some_and(|(_, ends)| ends.local == local)
     }
 
     fn close(&mut self, plane: &mut DataPlane) -> Result<()> {
@@ -71,49 +83,56 @@ impl Channel {
         }
     }
 
-    fn remove(&mut self, plane: &mut DataPlane) -> Result<()> {
-        match self.made.take() {
-            Some((ifindex, _)) => Ok(plane.delete_link(ifindex)?),
-            None => Ok(()),
+    /// Nothing goes into it and nothing comes out of it. The kernel takes 10 ms and more to delete a link, in
+    /// the middle of a handover, so that it stays for the next domain.
+    fn park(&mut self, plane: &mut DataPlane) -> Result<()> {
+        self.close(plane)?;
+        if let Some((ifindex, ends)) = &mut self.made {
+            *ends = TunnelEnds {
+                local: DISCARD,
+                remote: Ipv6Addr::from_bits(DISCARD.to_bits() | u128::from(*ifindex)),
+            };
+            plane.move_tunnel(*ifindex, *ends)?;
         }
+        Ok(())
     }
 }
 
 /// The tunnels of a domain: below a mobility anchor point, or of links that are below none.
 #[derive(Debug)]
 struct Domain {
-    /// Which of the names they have.
-    names: usize,
+    anchor: Option<Anchor>,
     home: Channel,
     /// To the mobility anchor point; from the regional address.
-    regional: Option<Channel>,
+    regional: Channel,
 }
 
 impl Domain {
-    fn anchor(&self) -> Option<Anchor> {
-        let regional = self.regional.as_ref();
-        regional.map(|regional| (regional.remote, regional.inner))
-    }
-
     /// Whether what goes to the home agent from `care_of` gets to it, of a node that has `address` on its link.
     fn carries(&self, care_of: Ipv6Addr, address: Ipv6Addr) -> bool {
-        let gets_out = match &self.regional {
-            Some(regional) => regional.ends_at(address),
+        let gets_out = match self.anchor {
+            Some(_) => self.regional.ends_at(address),
             None => care_of == address,
         };
         self.home.ends_at(care_of) && gets_out
     }
 
-    fn channels(&mut self) -> impl Iterator<Item = &mut Channel> {
-        std::iter::once(&mut self.home).chain(&mut self.regional)
+    /// The domain of an anchor point, or of none. From its regional address nothing leaves yet.
+    fn enter(&mut self, plane: &mut DataPlane, anchor: Option<Anchor>) -> Result<()> {
+        self.anchor = anchor;
+        if let Some((map, regional)) = anchor {
+            (self.regional.inner, self.regional.remote) = (regional, map);
+            plane.drop_otherwise(Packets::From(regional))?;
+            plane.add_regional_address(LOOPBACK, regional)?;
+        }
+        Ok(())
     }
 
-    /// Takes away what [`Way::domain`] and its tunnels brought.
-    fn remove(mut self, plane: &mut DataPlane) -> Result<()> {
-        for channel in self.channels() {
-            channel.remove(plane)?;
-        }
-        if let Some((_, regional)) = self.anchor() {
+    /// Undoes [`Domain::enter`] and what came after it.
+    fn leave(&mut self, plane: &mut DataPlane) -> Result<()> {
+        self.home.park(plane)?;
+        self.regional.park(plane)?;
+        if let Some((_, regional)) = self.anchor.take() {
             plane.remove_address(LOOPBACK, regional)?;
             plane.stop_dropping(Packets::From(regional))?;
         }
@@ -127,7 +146,8 @@ pub(super) struct Way {
     plane: DataPlane,
     xfrm: Xfrm,
     home: Ipv6Addr,
-    home_agent: Ipv6Addr,
+    /// Tunnels of no domain now.
+    spare: Vec<Domain>,
     /// The domain that the node is in, and the one before it, if what was under way there may still come.
     domains: Vec<Domain>,
     /// The care-of address that the home agent was told last.
@@ -161,11 +181,16 @@ impl Way {
             priority: OF_THE_REST,
         })?;
         leave_signalling_alone(&mut xfrm)?;
+        let spare = TUNNELS.iter().rev().map(|(to_home, to_map)| Domain {
+            anchor: None,
+            home: Channel::new(to_home, home, home_agent),
+            regional: Channel::new(to_map, home, home_agent),
+        });
         let mut way = Way {
             plane,
             xfrm,
             home,
-            home_agent,
+            spare: spare.collect(),
             domains: Vec::new(),
             told: None,
             optimized: plan.correspondents.iter().copied().collect(),
@@ -184,24 +209,28 @@ impl Way {
     pub(super) fn settle(&mut self, here: Option<Anchor>, previous: Option<Anchor>) -> Result<()> {
         let before = previous.filter(|previous| Some(*previous) != here);
         let wanted: Vec<Option<Anchor>> = std::iter::once(here).chain(before.map(Some)).collect();
-        let known: Vec<Option<Anchor>> = self.domains.iter().map(Domain::anchor).collect();
-        if known == wanted {
+        if self
+            .domains
+            .iter()
+            .map(|domain| domain.anchor)
+            .eq(wanted.iter().copied())
+        {
             return Ok(());
         }
-        let (mut kept, left): (Vec<Domain>, Vec<Domain>) = std::mem::take(&mut self.domains)
-            .into_iter()
-            .partition(|domain| wanted.contains(&domain.anchor()));
-        for domain in left {
-            domain.remove(&mut self.plane)?;
+        let mut known = std::mem::take(&mut self.domains);
+        for mut domain in known.extract_if(.., |domain| !wanted.contains(&domain.anchor)) {
+            domain.leave(&mut self.plane)?;
+            self.spare.push(domain);
         }
         for anchor in wanted {
-            let place = kept.iter().position(|domain| domain.anchor() == anchor);
+            let place = known.iter().position(|domain| domain.anchor == anchor);
             let domain = match place {
-                Some(place) => kept.remove(place),
+                Some(place) => known.remove(place),
                 None => {
-                    let mut others = kept.iter().chain(&self.domains);
-                    let names = usize::from(others.any(|other| other.names == 0));
-                    self.domain(names, anchor)?
+                    // There are as many as are ever wanted.
+                    let mut domain = self.spare.pop().context("tunnels for one domain more")?;
+                    domain.enter(&mut self.plane, anchor)?;
+                    domain
                 }
             };
             self.domains.push(domain);
@@ -209,33 +238,13 @@ impl Way {
         Ok(())
     }
 
-    /// A domain without tunnels yet. From its regional address nothing leaves before there is one.
-    fn domain(&mut self, names: usize, anchor: Option<Anchor>) -> Result<Domain> {
-        let (to_home, to_anchor) = TUNNELS[names];
-        let channel = |name, inner, remote| Channel {
-            name,
-            inner,
-            remote,
-            made: None,
-        };
-        if let Some((_, regional)) = anchor {
-            self.plane.drop_otherwise(Packets::From(regional))?;
-            self.plane.add_regional_address(LOOPBACK, regional)?;
-        }
-        Ok(Domain {
-            names,
-            home: channel(to_home, self.home, self.home_agent),
-            regional: anchor.map(|(map, regional)| channel(to_anchor, regional, map)),
-        })
-    }
-
     /// The tunnel that a packet has come out of, if it is the home agent's.
     pub(super) fn home_tunnel(&self, ifindex: u32) -> Option<Tunnel> {
-        let mut ends = self.domains.iter().filter_map(|domain| domain.home.made);
-        let (_, local) = ends.find(|(tunnel, _)| *tunnel == ifindex)?;
+        let mut made = self.domains.iter().filter_map(|domain| domain.home.made);
+        let (_, ends) = made.find(|(tunnel, _)| *tunnel == ifindex)?;
         Some(Tunnel {
-            source: self.home_agent,
-            destination: local,
+            source: ends.remote,
+            destination: ends.local,
         })
     }
 
@@ -257,12 +266,10 @@ impl Way {
     /// # Errors
     /// Those of the kernel.
     pub(super) fn below(&mut self, map: Ipv6Addr, address: Ipv6Addr) -> Result<()> {
-        let regional = self
-            .domains
-            .iter_mut()
-            .filter_map(|domain| domain.regional.as_mut());
-        for regional in regional.filter(|regional| regional.remote == map) {
-            regional.open(&mut self.plane, address)?;
+        let is_below =
+            |domain: &&mut Domain| domain.anchor.is_some_and(|(anchor, _)| anchor == map);
+        for domain in self.domains.iter_mut().filter(is_below) {
+            domain.regional.open(&mut self.plane, address)?;
         }
         self.resume(address)
     }
@@ -273,12 +280,10 @@ impl Way {
     /// Those of the kernel.
     pub(super) fn resume(&mut self, address: Ipv6Addr) -> Result<()> {
         let plane = &mut self.plane;
-        let regional = self
-            .domains
-            .iter_mut()
-            .filter_map(|domain| domain.regional.as_mut());
-        for regional in regional.filter(|regional| regional.ends_at(address)) {
-            regional.open(plane, address)?;
+        let holds =
+            |domain: &&mut Domain| domain.anchor.is_some() && domain.regional.ends_at(address);
+        for domain in self.domains.iter_mut().filter(holds) {
+            domain.regional.open(plane, address)?;
         }
         let Some(told) = self.told else { return Ok(()) };
         let mut domains = self.domains.iter_mut();
@@ -293,9 +298,9 @@ impl Way {
     /// # Errors
     /// Those of the kernel.
     pub(super) fn leave(&mut self) -> Result<()> {
-        let channels = self.domains.iter_mut().flat_map(Domain::channels);
-        for channel in channels {
-            channel.close(&mut self.plane)?;
+        for domain in &mut self.domains {
+            domain.home.close(&mut self.plane)?;
+            domain.regional.close(&mut self.plane)?;
         }
         Ok(())
     }
