@@ -119,13 +119,13 @@ fn inet_issue_1197_a_home_agent_redirects_nobody_whose_packets_come_out_of_a_tun
 }
 
 /// A peer that writes its packets itself provokes what a home agent, a mobility anchor point and a correspondent refuse.
-/// Not 129 and 134, which no plan has a reason for.
 #[test]
 fn what_is_refused_is_refused_with_the_status_of_rfc_6275() {
     let run = Run::of(&root().join("tests/mobile_ipv6/refused.yaml"), &[]);
     assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
     let log = run.read("log/peer.log");
     let expected = [
+        "taken 134",
         "accepted 0",
         "other-address 130",
         "old-sequence 135",
@@ -134,6 +134,7 @@ fn what_is_refused_is_refused_with_the_status_of_rfc_6275() {
         "not-home-subnet 132",
         "unknown-deregistered 133",
         "at-an-anchor-point 131",
+        "of-another-domain 129",
         "home-nonce 136",
         "care-of-nonce 137",
         "both-nonces 138",
@@ -252,6 +253,65 @@ fn a_protected_node_moves_as_others_do_and_nobody_else_registers_its_addresses()
     let at_the_anchor_point = events.iter().filter(|event| event["node"] == "map");
     let bindings = at_the_anchor_point.filter(|event| !event["t_addr"].is_null());
     assert_eq!(bindings.count(), 2);
+}
+
+/// Within a domain its mobility anchor point alone is told; in another one that one, then the home agent by way of it, and at
+/// once the one before, which forwards what is under way.
+#[test]
+fn a_node_moves_within_domains_and_between_them() {
+    let run = Run::of(&root().join("tests/mobile_ipv6/domains.yaml"), &[]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    let handovers = result["handovers"].as_array().unwrap();
+    let [north, into_south, south, into_north] = &handovers[..] else {
+        panic!("four handovers: {result:#}");
+    };
+    let takes = |handover: &Value, name: &str, ways: f64| {
+        let rest = phase(handover, name) - ways * D;
+        assert!((0.0..0.010).contains(&rest), "{name} in {handover:#}");
+    };
+    let messages = |handover: &Value, name: &str| {
+        handover["signalling"]["by_message"]["mobile_ipv6"][name]["air"]["messages"].clone()
+    };
+    for within in [north, south] {
+        takes(within, "map_registration", 2.0);
+        takes(within, "binding", 2.0);
+        assert!(within["phases"]["home_registration"].is_null());
+        assert_eq!(messages(within, "local binding update"), 1);
+        assert!(messages(within, "home binding update").is_null());
+    }
+    for between in [into_south, into_north] {
+        takes(between, "map_registration", 2.0);
+        takes(between, "home_registration", 4.0);
+        takes(between, "binding", 6.0);
+        assert_eq!(messages(between, "local binding update"), 2);
+        assert_eq!(messages(between, "home binding update"), 1);
+    }
+    // What comes by way of the one before is there as soon as it would be within its domain.
+    for handover in handovers {
+        let delay = handover["delay_s"].as_f64().unwrap();
+        assert!(delay < 8.0 * D, "{handover:#}");
+    }
+    // Each router advertises the one that it is below (RFC 5380 §5), and no 24 octets more than that.
+    for (router, map) in [
+        ("er1", "b000"),
+        ("er2", "b000"),
+        ("er3", "b001"),
+        ("er4", "b001"),
+    ] {
+        let capture = run.path(&format!("captures/{router}.lowpan0.pcapng"));
+        let fields = [
+            "icmpv6.opt.type",
+            "icmpv6.opt.map.global_address",
+            "ipv6.plen",
+        ];
+        // The last of its options.
+        let said = tshark_of(&capture, "icmpv6.type == 134", "l", &fields);
+        let said: BTreeSet<Vec<String>> = said.into_iter().collect();
+        let length = (16 + 16 + 32 + 24).to_string();
+        let expected = vec!["23".to_owned(), format!("2001:db8:{map}::1"), length];
+        assert_eq!(said, [expected].into(), "{router}");
+    }
 }
 
 /// The home address of a node in a run's plan.

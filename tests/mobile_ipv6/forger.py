@@ -1,4 +1,4 @@
-"""forger.py AGENT PREFIX ANCHOR PROTECTED BELOW OWN: Binding Updates for the home address PROTECTED, and for the regional address of the node that
+"""forger.py AGENT HOME-PREFIX REGIONAL-PREFIX PROTECTED BELOW OWN: Binding Updates for the home address PROTECTED, and for the regional address of the node that
 has the home address BELOW, from somebody who has the keys of the home address OWN alone. Prints `WHAT STATUS` per answer, and `-` where nobody
 answers.
 """
@@ -10,8 +10,10 @@ from ipaddress import IPv6Address
 
 from wire import *
 
-agent, prefix, anchor, protected, below, mine = (IPv6Address(argument) for argument in sys.argv[1:7])
-regional = IPv6Address("2001:db8:b000::") + (int(below) & 0xFFFFFFFFFFFFFFFF)
+agent, prefix, below_anchor, protected, below, mine = (IPv6Address(argument) for argument in sys.argv[1:7])
+# Each agent has the first address of its prefix.
+anchor, free = below_anchor + 1, prefix + 2
+regional = below_anchor + (int(below) & 0xFFFFFFFFFFFFFFFF)
 SEED = 1
 # Two for each node that registers at an agent, in the order of their names.
 OWN_SPI, PROTECTED_SPI = 0x100, 0x106
@@ -32,7 +34,7 @@ def protect(what, home, sequence, spi, key):
 
 
 own_key = derived("esp", "idle", "ha")
-update("of-an-address-that-is-not-protected", agent, prefix + 1, 7)
+update("of-an-address-that-is-not-protected", agent, free, 7)
 update("without-esp", agent, protected, 7)
 update("deregistration", agent, protected, 7, lifetime=0)
 send(agent, MOBILITY, message(7, agent, protected, lifetime=0), source=protected)

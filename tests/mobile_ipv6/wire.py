@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 MOBILITY, DESTINATION_OPTIONS, ROUTING, ESP, UDP = 135, 60, 43, 50, 17
 CARE_OF_TEST_INIT, CARE_OF_TEST, UPDATE, ACKNOWLEDGEMENT, ERROR = 2, 4, 5, 6, 7
 ICV = 16
-A, H, M = 0x8000, 0x4000, 0x0400
+A, H, M = 0x8000, 0x4000, 0x0800
 
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
     probe.connect((sys.argv[1], 9))

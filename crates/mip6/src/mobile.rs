@@ -231,7 +231,10 @@ pub struct MobileNode {
     /// 134: "the mobile node MUST NOT attempt to re-use the same home address" (§11.7.1).
     home_address_is_taken: bool,
     map: Option<Anchored>,
+    /// The one before it, as long as something may be under way by way of it.
     previous_map: Option<Anchored>,
+    /// Those before, the last one at the end.
+    left_maps: Vec<Anchored>,
     correspondents: BTreeMap<Ipv6Addr, Correspondence>,
     outbox: Outbox,
     events: VecDeque<Event>,
@@ -249,6 +252,7 @@ impl MobileNode {
             home_address_is_taken: false,
             map: None,
             previous_map: None,
+            left_maps: Vec::new(),
             correspondents: BTreeMap::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
@@ -296,6 +300,7 @@ impl MobileNode {
         self.place = Place::Home;
         self.map = None;
         self.previous_map = None;
+        self.left_maps.clear();
         match self.home.may_be_held(now) {
             true => self.start_home(now),
             false => self.home.give_up(),

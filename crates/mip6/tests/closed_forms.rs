@@ -10,7 +10,7 @@ use std::time::Duration;
 use mip6::agent;
 use mip6::cache::Change;
 use mip6::mobile::{self, Order, RouteOptimization, Start};
-use support::{AGENT, HOME, Net, Party, away, below_map, ms, secs};
+use support::{AGENT, HOME, Net, Party, away, below_map, below_other, ms, secs};
 
 /// From the last move until the home agent, the correspondent and the anchor point have the binding,
 /// with one way to the node on top.
@@ -18,6 +18,7 @@ struct Delays {
     home: Option<Duration>,
     correspondent: Option<Duration>,
     map: Option<Duration>,
+    other_map: Option<Duration>,
 }
 
 fn handover(net: &mut Net, first: mobile::Attachment, second: mobile::Attachment) -> Delays {
@@ -27,6 +28,7 @@ fn handover(net: &mut Net, first: mobile::Attachment, second: mobile::Attachment
     net.run(secs(10));
     net.agent_events.clear();
     net.map_events.clear();
+    net.other_map_events.clear();
     net.correspondent_events.clear();
     let start = net.elapsed();
     net.move_to(second);
@@ -46,6 +48,7 @@ fn handover(net: &mut Net, first: mobile::Attachment, second: mobile::Attachment
     Delays {
         home: changed(&net.agent_events, Party::Agent),
         map: changed(&net.map_events, Party::Map),
+        other_map: changed(&net.other_map_events, Party::OtherMap),
         correspondent: correspondent.find_map(|event| bound(*event, Party::Correspondent)),
     }
 }
@@ -97,14 +100,39 @@ fn a_move_below_an_anchor_point_takes_two_ways_to_it_and_nobody_else_is_told() {
     }
 }
 
-/// The home agent is 80 ms away, the correspondent 30, the anchor point 2; 50 between home agent and
-/// correspondent.
+/// Below another anchor point it is its acknowledgement that the home agent is told after, from the address there and
+/// so by way of it: with M to the anchor point and Y from there to the home agent 2 M + 2 (M + Y). By then what was
+/// under way has been forwarded for long by the one before, 2 M' after the move.
+#[test]
+fn a_move_into_another_domain_takes_four_ways_to_its_anchor_point_and_two_on_to_the_home_agent() {
+    for delay in EQUAL {
+        let d = delay(Party::Node, Party::Map);
+        let mut net = net(Start::WithHomeUpdate, Order::Parallel, false);
+        net.delay = delay;
+        let delays = handover(&mut net, below_map(1), below_other(3));
+        assert_eq!((delays.other_map, delays.map), (Some(2 * d), Some(2 * d)));
+        // The binding is made at the home agent, and what it sends passes the anchor point.
+        assert_eq!(delays.home.map(|home| home + d), Some(6 * d));
+    }
+    let mut net = net(Start::WithHomeUpdate, Order::Parallel, false);
+    net.delay = far;
+    let (m, before, y) = (ms(7), ms(2), ms(50));
+    let delays = handover(&mut net, below_map(1), below_other(3));
+    assert_eq!(delays.map, Some(2 * before));
+    assert_eq!(delays.other_map, Some(2 * m));
+    // What `handover` adds is the way from the home agent to the node without an anchor point.
+    let arrives = delays.home.map(|home| home - ms(80) + y + m);
+    assert_eq!(arrives, Some(4 * m + 2 * y));
+}
+
+/// The home agent is 80 ms away, the correspondent 30, the anchor point 2, the other one 7; 50 between any of them.
 fn far(from: Party, to: Party) -> Duration {
     let mut ends = [from, to];
     ends.sort();
     match ends {
         [Party::Node, Party::Agent] => ms(80),
         [Party::Node, Party::Map] => ms(2),
+        [Party::Node, Party::OtherMap] => ms(7),
         [Party::Node, Party::Correspondent] => ms(30),
         _ => ms(50),
     }

@@ -4,11 +4,14 @@ mod support;
 
 use std::time::Duration;
 
-use mip6::codec::{BindingAcknowledgement, Kind, Lifetime, Message};
+use mip6::codec::{BindingAcknowledgement, Kind, Lifetime, Message, Status};
 use mip6::mobile::{Event, Peer};
 use mip6::{Headers, Ignored};
 use support::node::{CN, events, forge, forget, to, update_of};
-use support::{AGENT, HOME, MAP, Net, Party, REGIONAL, at_router, away, below_map, ms, secs};
+use support::{
+    AGENT, HOME, MAP, Net, OTHER_MAP, OTHER_REGIONAL, Party, REGIONAL, at_router, away, below_map,
+    below_other, ms, secs,
+};
 
 #[test]
 fn a_node_enters_a_domain_moves_in_it_and_leaves_it() {
@@ -120,6 +123,134 @@ fn an_anchor_point_whose_option_has_no_lifetime_is_not_asked() {
     net.move_to(attachment);
     net.run(secs(100));
     assert!(net.log.is_empty());
+}
+
+/// What the node was asked to do with its way, of the anchor points and the home agent.
+fn told(net: &Net) -> Vec<(Peer, std::net::Ipv6Addr)> {
+    let sent = events(net).into_iter().filter_map(|event| match event {
+        Event::Sent { peer, care_of } => Some((peer, care_of)),
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn in_another_domain_the_anchor_point_before_forwards_what_is_under_way() {
+    let mut net = Net::plain();
+    net.move_to(below_map(1));
+    net.run(secs(1));
+    assert_eq!(net.node.previous_map(), None);
+    forget(&mut net);
+    net.move_to(below_other(3));
+    net.run(secs(1));
+    let (map, other) = (
+        Peer::MobilityAnchorPoint(MAP),
+        Peer::MobilityAnchorPoint(OTHER_MAP),
+    );
+    // Both anchor points at once, and the home agent when the new one has answered.
+    let expected = [
+        (other, at_router(3)),
+        (map, at_router(3)),
+        (Peer::HomeAgent, OTHER_REGIONAL),
+    ];
+    assert_eq!(told(&net), expected);
+    let updates = net.sent(Party::Node, Kind::BindingUpdate);
+    let [new, previous, home] = &updates[..] else {
+        panic!("{updates:?}");
+    };
+    assert_eq!((new.at, previous.at), (secs(1), secs(1)));
+    let from_home = Headers::between(at_router(3), MAP).from_home(REGIONAL);
+    assert_eq!(previous.headers, from_home);
+    assert!(
+        update_of(previous).lifetime < Lifetime(900),
+        "no more than it had"
+    );
+    assert_eq!(home.at, secs(1) + ms(40));
+    assert_eq!(net.map.binding(REGIONAL).unwrap().care_of, at_router(3));
+    assert_eq!(net.agent.binding(HOME).unwrap().care_of, OTHER_REGIONAL);
+    assert_eq!(net.node.previous_map(), Some((MAP, REGIONAL)));
+
+    // Nobody sends by way of it any more, so that it is not told of the next move in the domain; back in its
+    // own it is the other one that forwards.
+    net.move_to(below_other(4));
+    net.run(secs(1));
+    assert_eq!(net.map.binding(REGIONAL).unwrap().care_of, at_router(3));
+    assert_eq!(net.node.previous_map(), None);
+    net.move_to(below_map(2));
+    net.run(secs(1));
+    assert_eq!(net.node.previous_map(), Some((OTHER_MAP, OTHER_REGIONAL)));
+    let forwards = net.other_map.binding(OTHER_REGIONAL).unwrap().care_of;
+    assert_eq!(forwards, at_router(2));
+    assert_eq!(net.agent.binding(HOME).unwrap().care_of, REGIONAL);
+    // It goes on with the numbers that it had there, and the home agent waits for the anchor point as before.
+    assert!(
+        net.statuses(Party::Map)
+            .iter()
+            .all(|status| status.is_accepted())
+    );
+    let mut home = net.sent(Party::Node, Kind::BindingUpdate).into_iter();
+    let last = home.rfind(|sent| sent.headers.destination == AGENT);
+    assert_eq!(last.unwrap().at, secs(3) + ms(40));
+    net.run(secs(3600));
+    assert_eq!(net.node.previous_map(), None, "it is not kept up");
+}
+
+#[test]
+fn an_anchor_point_that_never_answered_does_not_take_the_place_of_the_one_that_forwards() {
+    let mut net = Net::plain();
+    net.move_to(below_map(1));
+    net.run(secs(1));
+    net.lost = vec![(Party::OtherMap, Kind::BindingAcknowledgement)];
+    net.move_to(below_other(3));
+    net.run(ms(500));
+    net.move_to(away(5));
+    net.run(secs(1));
+    assert_eq!(net.node.previous_map(), Some((MAP, REGIONAL)));
+    assert_eq!(net.map.binding(REGIONAL).unwrap().care_of, at_router(5));
+}
+
+#[test]
+fn an_anchor_point_that_refuses_links_of_other_domains_is_not_asked_again() {
+    let role = mip6::agent::Role::MobilityAnchorPoint {
+        access_prefixes: vec!["2001:db8:1::/64".parse().unwrap()],
+    };
+    let map = mip6::Agent::new(mip6::agent::Config {
+        role,
+        dad: Duration::ZERO,
+        ..support::map_config()
+    });
+    let agent = mip6::Agent::new(mip6::agent::Config {
+        dad: Duration::ZERO,
+        ..support::agent_config()
+    });
+    let mut net = Net::with(mip6::mobile::Config::new(HOME, AGENT), agent, map);
+    net.move_to(below_map(1));
+    net.run(secs(1));
+    forget(&mut net);
+    net.move_to(below_other(3));
+    net.run(secs(1));
+    assert_eq!(net.statuses(Party::Map), [Status::PROHIBITED]);
+    assert_eq!(net.node.previous_map(), None);
+    assert_eq!(net.map.binding(REGIONAL).unwrap().care_of, at_router(1));
+    // What matters goes on.
+    assert_eq!(net.agent.binding(HOME).unwrap().care_of, OTHER_REGIONAL);
+    net.move_to(below_other(4));
+    net.run(secs(1));
+    assert_eq!(net.statuses(Party::Map).len(), 1);
+}
+
+#[test]
+fn as_long_as_the_home_agent_has_not_heard_the_anchor_point_before_follows_every_move() {
+    let mut net = Net::plain();
+    net.move_to(below_map(1));
+    net.run(secs(1));
+    net.lost = vec![(Party::Node, Kind::BindingUpdate); 2];
+    net.move_to(below_other(3));
+    assert!(net.lost.is_empty(), "neither anchor point has heard");
+    net.move_to(below_other(4));
+    net.run(ms(50));
+    assert_eq!(net.map.binding(REGIONAL).unwrap().care_of, at_router(4));
+    assert_eq!(net.agent.binding(HOME).unwrap().care_of, REGIONAL);
 }
 
 #[test]

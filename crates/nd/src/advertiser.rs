@@ -72,6 +72,8 @@ pub struct Config {
     /// not apply (it is one for multicast) and an 802.15.4 frame is acknowledged, but the
     /// kernel may have to resolve the solicitor's link-layer address first.
     pub unicast_answers: bool,
+    /// Options of other protocols, which stand behind those of RFC 4861 as they are given.
+    pub others: Vec<NdOption>,
     /// Link-local addresses of solicitors that are not answered here, because somebody else of this
     /// router's answers them.
     pub unanswered: BTreeSet<Ipv6Addr>,
@@ -99,6 +101,7 @@ impl Config {
             mtu: None,
             cur_hop_limit: 64,
             unicast_answers: false,
+            others: Vec::new(),
             unanswered: BTreeSet::new(),
         }
     }
@@ -128,6 +131,7 @@ impl Config {
         ))];
         options.extend(self.mtu.map(NdOption::Mtu));
         options.push(NdOption::Prefix(prefix));
+        options.extend(self.others.iter().cloned());
         Ok(RouterAdvertisement {
             cur_hop_limit: self.cur_hop_limit,
             managed: self.managed,

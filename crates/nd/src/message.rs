@@ -178,6 +178,12 @@ impl RouterAdvertisement {
         })
     }
 
+    /// The options that are not those of RFC 4861, as they came: other protocols'.
+    pub fn others(&self) -> impl Iterator<Item = &NdOption> {
+        let options = self.options.iter();
+        options.filter(|option| matches!(option, NdOption::Unknown { .. }))
+    }
+
     /// The link's MTU in octets, if it names one.
     pub fn mtu(&self) -> Option<u32> {
         self.options.iter().find_map(|option| match option {

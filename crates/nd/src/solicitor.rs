@@ -62,6 +62,8 @@ pub struct Advertised {
     pub prefixes: Vec<PrefixInformation>,
     /// The link's MTU in octets.
     pub mtu: Option<u32>,
+    /// Options of other protocols, in the order of the message.
+    pub others: Vec<NdOption>,
     /// M: addresses by DHCPv6.
     pub managed: bool,
     /// O: other configuration by DHCPv6.
@@ -85,6 +87,7 @@ impl Advertised {
             source_link_layer: advertisement.source_link_layer(),
             prefixes: advertisement.prefixes().collect(),
             mtu: advertisement.mtu(),
+            others: advertisement.others().cloned().collect(),
             managed: advertisement.managed,
             other: advertisement.other,
             router_lifetime: Duration::from_secs(u64::from(advertisement.router_lifetime_s)),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use machine::{Machine, Origin};
 use nd::advertiser::{self, Advertiser};
 use nd::solicitor::{self, Solicitor};
-use nd::{ALL_NODES, ALL_ROUTERS, HOP_LIMIT, Invalid, RouterAdvertisement, RouterSolicitation};
+use nd::{
+    ALL_NODES, ALL_ROUTERS, HOP_LIMIT, Invalid, NdOption, RouterAdvertisement, RouterSolicitation,
+};
 use proptest::prelude::*;
 use units::{Eui64, Seed, SimTime};
 
@@ -359,10 +361,16 @@ fn only_a_valid_advertisement_with_a_lifetime_ends_the_search() {
 
 #[test]
 fn an_advertisement_is_heard_as_it_was_configured() {
+    // Of a protocol that is none of ours.
+    let other = NdOption::Unknown {
+        kind: 23,
+        data: vec![7; 22],
+    };
     let config = advertiser::Config {
         managed: true,
         mtu: Some(1280),
         retrans_timer: Duration::from_millis(250),
+        others: vec![other.clone()],
         ..defaults()
     };
     let bytes = advertiser(config, 1).advertisement().encode();
@@ -383,6 +391,7 @@ fn an_advertisement_is_heard_as_it_was_configured() {
     );
     let address = heard.prefixes[0].autonomous_address(NODE);
     assert_eq!(address, Some("2001:db8:1::5e10:0:2".parse().unwrap()));
+    assert_eq!(heard.others, [other]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use nd::proxy::{
     FAST_HANDOVERS, Known, Neighbour, ProxyAdvertisement, ProxySolicitation, Requester, Responder,
     Wanted, unsolicited,
 };
-use nd::{HOP_LIMIT, Invalid};
+use nd::{HOP_LIMIT, Invalid, NdOption};
 use proptest::prelude::*;
 use units::{Eui64, Seed, SimTime};
 
@@ -45,6 +45,14 @@ fn neighbour() -> Neighbour {
         link_layer: THERE,
         router: "2001:db8:2::1".parse().unwrap(),
         prefix: "2001:db8:2::/64".parse().unwrap(),
+        others: Vec::new(),
+    }
+}
+
+fn option_of_another_protocol() -> NdOption {
+    NdOption::Unknown {
+        kind: 23,
+        data: vec![7; 22],
     }
 }
 
@@ -159,7 +167,7 @@ fn each_access_point_that_is_named_is_answered_for() {
         (answer[1], read.known)
     };
     let known = Known::Neighbour(neighbour());
-    assert_eq!(asked(&[THERE]), (0, vec![known]));
+    assert_eq!(asked(&[THERE]), (0, vec![known.clone()]));
     let others = vec![Known::SameLink(HERE), Known::Nothing(NODE)];
     assert_eq!(asked(&[HERE, NODE]), (2, others.clone()));
     let all = [others, vec![known]].concat();
@@ -175,7 +183,7 @@ fn a_prefix_that_is_not_the_address_is_told_apart() {
     let advertisement = ProxyAdvertisement {
         identifier: 1,
         source_link_layer: None,
-        known: vec![Known::Neighbour(neighbour); 2],
+        known: vec![Known::Neighbour(neighbour.clone()); 2],
     };
     let octets = advertisement.encode();
     assert_eq!(octets.len(), 8 + 2 * 80);
@@ -189,6 +197,18 @@ fn an_answer_never_exceeds_the_least_mtu() {
     let taken = router.handle_datagram(at(0), from(NODE), &SOLICITATION);
     assert_eq!(taken, Ok(()));
     assert!(router.poll_transmit().unwrap().payload.len() + 40 <= 1280);
+    // What others have each of them say counts, too.
+    let longer = Neighbour {
+        others: vec![option_of_another_protocol()],
+        ..neighbour()
+    };
+    let mut router = Responder::new(HERE, vec![longer.clone(); 100]);
+    let taken = router.handle_datagram(at(0), from(NODE), &SOLICITATION);
+    assert_eq!(taken, Ok(()));
+    let answer = router.poll_transmit().unwrap().payload;
+    assert!(answer.len() + 40 <= 1280, "{}", answer.len());
+    let read = ProxyAdvertisement::decode(HERE.link_local(), HOP_LIMIT, &answer).unwrap();
+    assert_eq!(read.known, vec![Known::Neighbour(longer); 15]);
 }
 
 #[test]
@@ -242,6 +262,15 @@ fn eui64() -> impl Strategy<Value = Eui64> {
     any::<[u8; 8]>().prop_map(Eui64)
 }
 
+/// An option of another protocol, of whole units.
+fn other() -> impl Strategy<Value = NdOption> {
+    let data = any::<[u8; 22]>();
+    (20_u8.., data).prop_map(|(kind, data)| NdOption::Unknown {
+        kind,
+        data: data.to_vec(),
+    })
+}
+
 prop_compose! {
     fn neighbours()(
         access_point in eui64(),
@@ -249,9 +278,10 @@ prop_compose! {
         router in any::<u128>(),
         prefix in any::<u128>(),
         length in 0_u8..=128,
+        others in proptest::collection::vec(other(), 0..3),
     ) -> Neighbour {
         let prefix = ipnet::Ipv6Net::new(prefix.into(), length).unwrap().trunc();
-        Neighbour { access_point, link_layer, router: router.into(), prefix }
+        Neighbour { access_point, link_layer, router: router.into(), prefix, others }
     }
 }
 

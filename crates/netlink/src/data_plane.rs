@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
+use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{if_nameindex, if_nametoindex};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::address::{
@@ -151,16 +152,42 @@ impl DataPlane {
     /// leaves that does not ask for it: it is deprecated, so that the home address comes before it (RFC 6724 §5,
     /// rules 3 and 4). Equals `ip -6 address add ADDRESS/128 dev DEV home nodad preferred_lft 0`.
     pub fn add_regional_address(&mut self, ifindex: u32, address: Ipv6Addr) -> Result<()> {
-        let mut message = home_address(ifindex, address);
-        let mut lifetimes = CacheInfo::default();
-        lifetimes.ifa_valid = u32::MAX;
-        message
-            .attributes
-            .push(AddressAttribute::CacheInfo(lifetimes));
-        let request = RouteNetlinkMessage::NewAddress(message);
+        let request = RouteNetlinkMessage::NewAddress(deprecated(home_address(ifindex, address)));
         let added = self.rtnl.route(&request, NLM_F_CREATE | NLM_F_REPLACE);
         let operation = format!("add regional address {address}");
         added.map_err(|failure| at(failure, ifindex, operation, &[]))
+    }
+
+    /// Removes an address that was added by one of these methods. Equals
+    /// `ip -6 address del ADDRESS/128 dev DEV`.
+    pub fn remove_address(&mut self, ifindex: u32, address: Ipv6Addr) -> Result<()> {
+        let request = RouteNetlinkMessage::DelAddress(own_address(ifindex, address));
+        let removed = self.rtnl.route(&request, 0);
+        removed.map_err(|failure| at(failure, ifindex, format!("remove address {address}"), &[]))
+    }
+
+    /// Adds an address at which a node is asked, and from which nothing leaves that does not ask for it. One
+    /// that is there already stays. Equals
+    /// `ip -6 address add ADDRESS/128 dev DEV nodad preferred_lft 0`.
+    pub fn add_address(&mut self, ifindex: u32, address: Ipv6Addr) -> Result<()> {
+        let request = RouteNetlinkMessage::NewAddress(deprecated(own_address(ifindex, address)));
+        let added = self.rtnl.route(&request, NLM_F_CREATE | NLM_F_REPLACE);
+        added.map_err(|failure| at(failure, ifindex, format!("add address {address}"), &[]))
+    }
+
+    /// Whether an interface of the calling thread's namespace has an address. Equals
+    /// `ip -6 address show to ADDRESS`.
+    ///
+    /// # Errors
+    /// When addresses cannot be listed.
+    pub fn has_address(&self, address: Ipv6Addr) -> Result<bool> {
+        let listed = getifaddrs();
+        let mut all = listed.map_err(|errno| Error::io("addresses", "list", errno))?;
+        Ok(all.any(|interface| {
+            let found = interface.address;
+            let found = found.and_then(|found| Some(found.as_sockaddr_in6()?.ip()));
+            found == Some(address)
+        }))
     }
 
     /// Sends packets by an interface, also if they went elsewhere. Equals
@@ -211,12 +238,18 @@ impl DataPlane {
         learnt.map_err(|failure| at(failure, ifindex, format!("add neighbour {address}"), &[]))
     }
 
+    /// Undoes [`DataPlane::drop_otherwise`].
+    pub fn stop_dropping(&mut self, packets: Packets) -> Result<()> {
+        let request = RouteNetlinkMessage::DelRoute(blackhole(packets));
+        let stopped = self.rtnl.route(&request, 0);
+        let operation = format!("stop dropping {packets:?}");
+        stopped.map_err(|failure| failure.at("routes", operation, &[]))
+    }
+
     /// Drops packets as long as no other route is for them. Equals
     /// `ip -6 route replace blackhole default from ADDRESS metric 2048`.
     pub fn drop_otherwise(&mut self, packets: Packets) -> Result<()> {
-        let mut message = route(packets).priority(LAST_RESORT).build();
-        message.header.kind = RouteType::BlackHole;
-        let request = RouteNetlinkMessage::NewRoute(message);
+        let request = RouteNetlinkMessage::NewRoute(blackhole(packets));
         let routed = self.rtnl.route(&request, NLM_F_CREATE | NLM_F_REPLACE);
         let operation = format!("drop {packets:?}");
         routed.map_err(|failure| failure.at("routes", operation, &[]))
@@ -246,10 +279,32 @@ fn tunnel(name: Option<&str>, ifindex: u32, ends: TunnelEnds) -> LinkMessage {
 }
 
 fn home_address(ifindex: u32, address: Ipv6Addr) -> AddressMessage {
-    let builder = AddressMessageBuilder::<Ipv6Addr>::new();
-    let mut message = builder.index(ifindex).address(address, 128).build();
+    let mut message = own_address(ifindex, address);
     let flags = AddressFlags::Homeaddress | AddressFlags::Nodad;
     message.header.flags = AddressHeaderFlags::from_bits_retain(flags.bits() as u8);
+    message
+}
+
+/// An address on no link, for which nobody is asked.
+fn own_address(ifindex: u32, address: Ipv6Addr) -> AddressMessage {
+    let builder = AddressMessageBuilder::<Ipv6Addr>::new();
+    let mut message = builder.index(ifindex).address(address, 128).build();
+    message.header.flags = AddressHeaderFlags::from_bits_retain(AddressFlags::Nodad.bits() as u8);
+    message
+}
+
+/// Others come before it.
+fn deprecated(mut message: AddressMessage) -> AddressMessage {
+    let mut lifetimes = CacheInfo::default();
+    lifetimes.ifa_valid = u32::MAX;
+    let lifetimes = AddressAttribute::CacheInfo(lifetimes);
+    message.attributes.push(lifetimes);
+    message
+}
+
+fn blackhole(packets: Packets) -> RouteMessage {
+    let mut message = route(packets).priority(LAST_RESORT).build();
+    message.header.kind = RouteType::BlackHole;
     message
 }
 
@@ -364,9 +419,8 @@ mod tests {
             "{theirs:?}"
         );
 
-        let mut blackhole = route(Packets::From(HOME)).priority(LAST_RESORT).build();
-        blackhole.header.kind = RouteType::BlackHole;
-        assert_eq!(drop, RouteNetlinkMessage::NewRoute(blackhole));
+        let ours = blackhole(Packets::From(HOME));
+        assert_eq!(drop, RouteNetlinkMessage::NewRoute(ours));
         let ours = by(Packets::From(HOME), 1);
         assert_eq!(from, RouteNetlinkMessage::NewRoute(ours));
 

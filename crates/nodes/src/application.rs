@@ -4,10 +4,11 @@ use anyhow::Result;
 use coap::Waits;
 use driver::Ignored;
 use handover::{Mobility, Step};
+use nd::NdOption;
 use rundir::EventKind;
 use rundir::event::Waited;
 use service::{Outcome, Reach, Report, Services};
-use units::SimTime;
+use units::{Eui64, SimTime};
 
 use crate::host::{Events, Host};
 use crate::mobility::{Adapter, Event};
@@ -116,6 +117,11 @@ impl<A: Adapter> Application<A> {
         self.adapter
             .with_node(|node, now| services.handle_timeout(now, reach, node));
         self.report()
+    }
+
+    /// Gives the mobility protocol what the router of the node's link advertises, as [`Adapter::hear`] has it.
+    pub(crate) fn hear(&mut self, own: Eui64, options: &[NdOption]) {
+        self.adapter.hear(own, options);
     }
 
     /// Gives the mobility protocol a command.

@@ -120,7 +120,8 @@ impl Parts {
                     mip6::proxy::gateway::run(host, controls, gateway, plan, eui64)
                 });
             }
-            parts.start(|host, controls| router::run(host, controls, plan, eui64));
+            let option = mip6::advertised;
+            parts.start(|host, controls| router::run(host, controls, plan, eui64, option));
         }
         for service in node.services.clone() {
             match service {
@@ -141,8 +142,7 @@ impl Parts {
                     });
                 }
                 ServicePlan::Map(plan) => {
-                    let address = node.address;
-                    parts.start(|host, controls| mip6::agent::map(host, controls, plan, address));
+                    parts.start(|host, controls| mip6::agent::map(host, controls, plan));
                 }
                 ServicePlan::Lma(plan) => {
                     let address = node.address;

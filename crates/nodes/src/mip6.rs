@@ -29,18 +29,39 @@ mod protection;
 pub(crate) mod proxy;
 mod way;
 
+use std::net::Ipv6Addr;
+
 use anyhow::{Context, Result};
 use driver::{Driver, Raw};
 use handover::{BindingEvent, Mobility};
+use mip6::MapOption;
 use mip6::headers::MOBILITY_HEADER;
+use nd::NdOption;
+use nd::option::INFINITE_LIFETIME_S;
 use topology::kind::mip6 as plan;
-use units::SimTime;
+use units::{Eui64, SimTime};
 
 use crate::endpoint::Endpoint;
 use crate::host::Host;
 use crate::mobility::{Adapter, Event, PlainEndpoint};
 use mobile::{Mobile, Told};
 use way::Way;
+
+/// How an edge router advertises the mobility anchor point that it is below (RFC 5380 §5): one hop away, as "its
+/// default value SHOULD be", as preferred as can be, and for ever, as long as the plan says so.
+pub(crate) fn advertised(address: Ipv6Addr) -> NdOption {
+    let option = MapOption {
+        distance: 1,
+        preference: 15,
+        allocates_addresses: false,
+        valid_lifetime_s: INFINITE_LIFETIME_S,
+        address,
+    };
+    NdOption::Unknown {
+        kind: MapOption::TYPE,
+        data: option.encode().to_vec(),
+    }
+}
 
 /// A mobile node: its CoAP endpoint is at its home address, wherever it is.
 #[derive(Debug)]
@@ -88,6 +109,10 @@ impl Adapter for Mip6 {
 
     fn with_mobility<R>(&mut self, command: impl FnOnce(&mut dyn Mobility, SimTime) -> R) -> R {
         self.signalling.with(|mobile, now| command(mobile, now))
+    }
+
+    fn hear(&mut self, own: Eui64, options: &[NdOption]) {
+        self.signalling.with(|mobile, _| mobile.hear(own, options));
     }
 
     fn keeps_back(&self) -> bool {

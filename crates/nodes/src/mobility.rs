@@ -9,7 +9,8 @@ mod plain;
 
 use anyhow::Result;
 use handover::{BindingEvent, Mobility, Step};
-use units::SimTime;
+use nd::NdOption;
+use units::{Eui64, SimTime};
 
 pub(crate) use none::WithoutMobility;
 pub(crate) use plain::PlainEndpoint;
@@ -37,6 +38,10 @@ pub(crate) trait Adapter {
 
     /// Lets the services do something to the node; what it wants to send goes out at once.
     fn with_node<R>(&mut self, command: impl FnOnce(&mut dyn service::Node, SimTime) -> R) -> R;
+
+    /// The router of the link that the node has come to with the link-layer address `own` advertises these
+    /// options of other protocols than neighbour discovery. The node has no address there yet.
+    fn hear(&mut self, _own: Eui64, _options: &[NdOption]) {}
 
     /// Gives the protocol a command; what it wants to send goes out at once, after `command` is done.
     fn with_mobility<R>(&mut self, command: impl FnOnce(&mut dyn Mobility, SimTime) -> R) -> R;

@@ -13,7 +13,7 @@ use driver::{Driver, Icmpv6, Udp};
 use nd::advertiser::{Advertiser, Config};
 use nd::message::ROUTER_SOLICITATION;
 use nd::proxy::{FAST_HANDOVERS, Neighbour, Responder};
-use nd::{ALL_ROUTERS, HOP_LIMIT};
+use nd::{ALL_ROUTERS, HOP_LIMIT, NdOption};
 use netlink::{Errno, Links, Namespace, sysctl};
 use topology::plan::{NeighbourPlan, RouterPlan};
 use units::Eui64;
@@ -21,15 +21,22 @@ use units::Eui64;
 use crate::control::Controls;
 use crate::host::Host;
 
+/// How a mobility anchor point is advertised.
+pub(crate) type Advertised = fn(Ipv6Addr) -> NdOption;
+
 /// Runs a router whose radio has `eui64`.
 pub(crate) async fn run(
     host: Host,
     mut controls: Controls,
     plan: RouterPlan,
     eui64: Eui64,
+    option: Advertised,
 ) -> Result<()> {
     let lowpan = host.interfaces.lowpan.clone();
-    let config = advertiser_config(&plan, eui64);
+    let config = Config {
+        others: plan.anchor_point.map(option).into_iter().collect(),
+        ..advertiser_config(&plan, eui64)
+    };
     let advertiser = Advertiser::new(config, host.protocol_rng("router-advertisements"))?;
     let icmpv6 = icmpv6(&lowpan, &plan, eui64, ROUTER_SOLICITATION)?;
     let mut advertiser = Driver::new(advertiser, icmpv6)?;
@@ -39,7 +46,7 @@ pub(crate) async fn run(
     };
     let mut responder = match plan.neighbours.is_empty() {
         true => None,
-        false => Some(responder(&lowpan, &plan, eui64)?),
+        false => Some(responder(&lowpan, &plan, eui64, option)?),
     };
     expect(&lowpan, &plan).await?;
     advertiser.with(|advertiser, now| advertiser.start(now));
@@ -110,12 +117,18 @@ fn relay_agent(
 }
 
 /// What says of the others what the plan has of them (RFC 5568 §6.1.2).
-fn responder(lowpan: &str, plan: &RouterPlan, eui64: Eui64) -> Result<Driver<Responder, Icmpv6>> {
+fn responder(
+    lowpan: &str,
+    plan: &RouterPlan,
+    eui64: Eui64,
+    option: Advertised,
+) -> Result<Driver<Responder, Icmpv6>> {
     let neighbour = |plan: &NeighbourPlan| Neighbour {
         access_point: plan.eui64,
         link_layer: plan.eui64,
         router: plan.address,
         prefix: plan.prefix,
+        others: plan.anchor_point.map(option).into_iter().collect(),
     };
     let neighbours = plan.neighbours.iter().map(neighbour).collect();
     // RFC 9131 §6.1.1: who comes and says who it is need not be asked.

@@ -54,6 +54,7 @@ use crate::tree::{Tree, Value};
 use antenna::Antenna;
 pub use facts::SecurityAssociation;
 pub(crate) use facts::{MobilityFacts, ServiceFacts};
+pub(crate) use mip6::anchor_point_of;
 use mip6::proxy;
 pub use mip6::proxy::gateway::GatewayPlan;
 pub(crate) use mip6::proxy::gateway::gateway_of;

@@ -136,7 +136,7 @@ fn a_node_is_asked_at_a_home_address_that_its_home_agents_prefix_and_its_eui64_m
     let agent = plan.nodes["ha"].backbone.as_ref().unwrap();
     assert_eq!(own.home_agent, agent.address.addr());
     assert_eq!(own.lifetime, Duration::from_secs(3600));
-    assert_eq!((&own.route_optimization, &own.map), (&None, &None));
+    assert!(own.route_optimization.is_none() && own.maps.is_empty());
     assert_eq!(own.correspondents, Vec::<Ipv6Addr>::new());
     assert!(sensor.needs_others() && sensor.has_daemon());
 }
@@ -164,18 +164,88 @@ fn with_route_optimization_who_asks_and_is_a_correspondent_is_told() {
 fn below_a_mobility_anchor_point_a_node_has_a_regional_address() {
     let plan = by("hmipv6");
     let own = mip6(&plan);
-    let map = own.map.as_ref().unwrap();
+    let [map] = &own.maps[..] else {
+        panic!("{own:?}");
+    };
     assert_eq!(map.prefix.to_string(), "2001:db8:b000::/64");
     assert!(map.prefix.contains(&map.regional_address));
     let iid = |address: Ipv6Addr| address.to_bits() as u64;
     assert_eq!(iid(map.regional_address), iid(own.home_address));
-    assert_eq!(map.address, plan.nodes["map"].address);
+    // Of what routers advertise the regional address is formed.
+    assert_eq!(map.address.to_string(), "2001:db8:b000::1");
+    for router in ["er1", "er2"] {
+        let advertised = plan.nodes[router].router.as_ref().unwrap().anchor_point;
+        assert_eq!(advertised, Some(map.address));
+        let others = by("mipv6").nodes[router].router.clone().unwrap();
+        assert_eq!(others.anchor_point, None, "nobody has any use for it");
+    }
     assert!(own.route_optimization.is_none() && own.correspondents.is_empty());
     let told = loaded(&[
         "nodes.sensor.mobility=hmipv6",
         "nodes.sensor.mipv6.route_optimization=true",
     ]);
     assert_eq!(mip6(&told.plan).correspondents.len(), 1);
+}
+
+/// The node below one of two mobility anchor points at each router but the last one.
+const DOMAINS: [&str; 5] = [
+    "nodes.sensor.mobility=hmipv6",
+    "nodes.er3={ role: edge-router }",
+    "nodes.map.routers=[er1]",
+    "nodes.south={ role: map, routers: [er2], restricted: true }",
+    "nodes.sensor.handover.proxy_advertisements=true",
+];
+
+#[test]
+fn each_edge_router_advertises_the_anchor_point_that_it_is_below_also_for_the_others() {
+    let loaded = loaded(&DOMAINS);
+    assert_eq!(warnings(&loaded), Vec::<String>::new());
+    let plan = loaded.plan;
+    let router = |name: &str| plan.nodes[name].router.clone().unwrap();
+    let above = |name: &str| router(name).anchor_point.map(|address| address.to_string());
+    let (north, south) = ("2001:db8:b000::1", "2001:db8:b001::1");
+    assert_eq!(above("er1").as_deref(), Some(north));
+    assert_eq!(above("er2").as_deref(), Some(south));
+    assert_eq!(above("er3"), None);
+    let of_others: Vec<(String, Option<Ipv6Addr>)> = (router("er1").neighbours.into_iter())
+        .map(|other| (other.router, other.anchor_point))
+        .collect();
+    let expected = [
+        ("er2".to_owned(), router("er2").anchor_point),
+        ("er3".to_owned(), None),
+    ];
+    assert_eq!(of_others, expected);
+    // The node may register with both, and the second one takes it on its own link alone.
+    let maps: Vec<String> = (mip6(&plan).maps.iter())
+        .map(|map| map.address.to_string())
+        .collect();
+    assert_eq!(maps, [north, south]);
+    let links = |name: &str| match &plan.nodes[name].services[..] {
+        [ServicePlan::Map(map)] => map.0.links.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(links("map"), []);
+    assert_eq!(links("south"), [router("er2").prefix]);
+}
+
+#[test]
+fn a_node_that_names_an_anchor_point_registers_with_no_other_one() {
+    let named = |name: &str, routers: &str| {
+        let (map, candidates) = (
+            format!("nodes.sensor.mipv6.map={name}"),
+            format!("nodes.sensor.candidates={routers}"),
+        );
+        let set = DOMAINS.into_iter().chain([&*map, &*candidates]);
+        loaded(&set.collect::<Vec<_>>())
+    };
+    let south = named("south", "[er1, er2]");
+    assert_eq!(mip6(&south.plan).maps.len(), 1);
+    assert_eq!(warnings(&south), Vec::<String>::new());
+    let nowhere = named("south", "[er1, er3]");
+    let expected = "`nodes.sensor`: no edge router that it may come to is below a mobility anchor \
+                    point of its, so that it registers with its home agent alone; name one in \
+                    `routers` of a `map`";
+    assert_eq!(warnings(&nowhere), [expected]);
 }
 
 #[test]
@@ -305,19 +375,20 @@ fn both_ends_of_a_protected_registration_have_its_associations_and_others_are_re
         assert_eq!((home.update.spi, home.acknowledgement.spi), (0x100, 0x101));
         assert_ne!(home.update.key, home.acknowledgement.key);
         assert_eq!(of_agent(&plan, "ha"), (vec![home], true));
-        let map = own.map.as_ref().map(|map| {
+        let maps = own.maps.iter().map(|map| {
             let protection = *map.protection.clone().unwrap();
             assert_eq!(protection.address, map.regional_address);
             assert_eq!(protection.agent, map.address);
             protection
         });
-        let expected = (Vec::from_iter(map), own.map.is_some());
+        let maps: Vec<ProtectionPlan> = maps.collect();
+        let pairs = 1 + maps.len();
+        let expected = (maps, pairs > 1);
         assert_eq!(of_agent(&plan, "map"), expected, "{word}");
         for node in ["ha", "sensor"] {
             let modules = plan.nodes[node].kernel_modules();
             assert!(modules.contains("esp6") && modules.contains("xfrm_user"));
         }
-        let pairs = 1 + usize::from(own.map.is_some());
         assert_eq!(plan.nodes["sensor"].associations().len(), 2 * pairs);
         assert_eq!(plan.nodes["ha"].associations(), []);
         assert_eq!(Plan::from_yaml(&plan.to_yaml()).unwrap(), plan);

@@ -13,6 +13,10 @@ use crate::codec::{BindingAcknowledgement, BindingUpdate, Lifetime, Message};
 use crate::headers::Headers;
 use crate::ignored::Ignored;
 
+/// Of how many anchor points that are told nothing any more the numbers are kept, as long as they may have a
+/// binding: without, the first update of a node that comes back may be refused with status 135.
+const MAX_LEFT_MAPS: usize = 8;
+
 /// A mobility anchor point that knows the node, or is to.
 #[derive(Clone, Debug)]
 pub(super) struct Anchored {
@@ -69,18 +73,44 @@ impl MobileNode {
         known.next()
     }
 
+    /// The anchor point before the present one, by its address and the node's there, as long as it may
+    /// forward what comes to that.
+    pub fn previous_map(&self) -> Option<(Ipv6Addr, Ipv6Addr)> {
+        let previous = self.previous_map.as_ref();
+        previous.map(|known| (known.map, known.regional))
+    }
+
     /// The node has moved: its anchor point is told, and the one before it, where that is another one:
     /// "a mobile node SHOULD send a local BU to its previous MAP, specifying its new LCoA".
     pub(super) fn move_anchors(&mut self, now: SimTime, at: Attachment) {
         let first = self.config.first_registration_timeout;
         let stays = |known: &Anchored| at.map.is_some_and(|map| known.is(&map));
+        // What was sent by way of the one before is not under way any more.
+        let previous = self.previous_map.as_ref().map(Anchored::regional);
+        if previous.is_some_and(|regional| !self.is_known_at(regional)) {
+            let previous = self.previous_map.take();
+            self.left_maps.extend(previous);
+        }
         if !self.map.as_ref().is_some_and(stays) {
-            let back = self.previous_map.take_if(|known| stays(known));
-            let left = std::mem::replace(&mut self.map, back);
-            if left.is_some() {
-                self.previous_map = left.filter(|left| left.registration.held().is_some());
+            let left = self.map.take();
+            self.map = self.previous_map.take_if(|known| stays(known));
+            if self.map.is_none() {
+                let place = self.left_maps.iter().position(stays);
+                self.map = place.map(|place| self.left_maps.remove(place));
+            }
+            // One that never answered has nothing that it could forward.
+            if let Some(left) = left.filter(|left| left.registration.held().is_some()) {
+                let before = self.previous_map.replace(left);
+                self.left_maps.extend(before);
             }
         }
+        let is_bound = |left: &Anchored| {
+            let held = left.registration.held();
+            held.is_some_and(|held| held.expires > now)
+        };
+        self.left_maps.retain(is_bound);
+        let surplus = self.left_maps.len().saturating_sub(MAX_LEFT_MAPS);
+        self.left_maps.drain(..surplus);
         if let Some(map) = at.map {
             let anchored = self.map.get_or_insert_with(|| Anchored {
                 map: map.address,
@@ -94,6 +124,16 @@ impl MobileNode {
         if let Some(previous) = &mut self.previous_map {
             previous.start(now, first);
         }
+    }
+
+    /// Whether the home agent or a correspondent sends to a care-of address, as far as the node knows.
+    fn is_known_at(&self, care_of: Ipv6Addr) -> bool {
+        let correspondents = self.correspondents.values();
+        let registrations = correspondents.map(|correspondence| &correspondence.registration);
+        let mut held = std::iter::once(&self.home)
+            .chain(registrations)
+            .filter_map(Registration::held);
+        held.any(|held| held.care_of == care_of)
     }
 
     /// Sends to the anchor points what is due.
@@ -160,6 +200,10 @@ impl MobileNode {
         } else if is_due {
             let sequence = registration.next_sequence(&mut self.rng);
             registration.sent(now, address, lifetime);
+            if registration.name(address) {
+                let (peer, care_of) = (Peer::MobilityAnchorPoint(previous.map), address);
+                self.events.push_back(Event::Sent { peer, care_of });
+            }
             let message = Anchored::update(lifetime, sequence);
             let headers = Headers::between(address, previous.map);
             self.outbox
@@ -205,7 +249,10 @@ impl MobileNode {
                 self.events.push_back(Event::Rejected { peer, status });
             }
             Verdict::Accepted { .. } => {}
-            Verdict::Rejected(_) => self.previous_map = None,
+            Verdict::Rejected(_) => {
+                let refuses = self.previous_map.take();
+                self.left_maps.extend(refuses);
+            }
         }
         Ok(())
     }

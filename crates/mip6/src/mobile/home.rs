@@ -39,11 +39,9 @@ impl MobileNode {
             // "The mobile node SHOULD wait for the binding acknowledgement from the MAP before
             // registering the RCoA with other nodes" (RFC 5380 §6.1).
             Some(map) => {
-                let anchored = self
-                    .bound_at(Peer::MobilityAnchorPoint(map.address))
-                    .is_some();
+                let anchored = self.bound_at(Peer::MobilityAnchorPoint(map.address));
                 let told = self.home.held().map(|held| held.care_of);
-                anchored && told != Some(map.regional)
+                anchored == Some(at.address) && told != Some(map.regional)
             }
         }
     }

@@ -22,6 +22,9 @@ pub const HOME: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 5);
 pub const AGENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 1);
 pub const MAP: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 1);
 pub const REGIONAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 5);
+/// Another mobility anchor point, and the node's address there.
+pub const OTHER_MAP: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xb, 0, 0, 0, 0, 1);
+pub const OTHER_REGIONAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xb, 0, 0, 0, 0, 5);
 pub const CORRESPONDENT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, 1);
 
 /// The node's address at the router of that number.
@@ -48,6 +51,19 @@ pub fn below_map(number: u16) -> Attachment {
     }
 }
 
+/// Below the other one.
+pub fn below_other(number: u16) -> Attachment {
+    let map = Map {
+        address: OTHER_MAP,
+        regional: OTHER_REGIONAL,
+        ..below_map(number).map.unwrap()
+    };
+    Attachment {
+        map: Some(map),
+        ..below_map(number)
+    }
+}
+
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -62,6 +78,7 @@ pub enum Party {
     Agent,
     Map,
     Correspondent,
+    OtherMap,
 }
 
 /// A message on its way, of which `to` is the next party that takes it up.
@@ -87,6 +104,7 @@ pub struct Net {
     pub node: MobileNode,
     pub agent: Agent,
     pub map: Agent,
+    pub other_map: Agent,
     pub correspondent: Correspondent,
     /// One way, between two parties.
     pub delay: fn(Party, Party) -> Duration,
@@ -102,6 +120,7 @@ pub struct Net {
     pub node_events: Vec<(Duration, mobile::Event)>,
     pub agent_events: Vec<(Duration, agent::Event)>,
     pub map_events: Vec<(Duration, agent::Event)>,
+    pub other_map_events: Vec<(Duration, agent::Event)>,
     pub correspondent_events: Vec<(Duration, Change)>,
     pub ignored: Vec<(Party, Ignored)>,
 }
@@ -117,6 +136,11 @@ pub fn map_config() -> agent::Config {
     agent::Config::new(role, MAP, "2001:db8:a::/64".parse().unwrap())
 }
 
+pub fn other_map_config() -> agent::Config {
+    let prefix = "2001:db8:b::/64".parse().unwrap();
+    agent::Config::new(map_config().role, OTHER_MAP, prefix)
+}
+
 impl Net {
     /// 20 ms from everybody to everybody; nobody checks addresses.
     pub fn new(config: mobile::Config) -> Net {
@@ -130,6 +154,10 @@ impl Net {
     }
 
     pub fn with(config: mobile::Config, agent: Agent, map: Agent) -> Net {
+        let other_map = Agent::new(agent::Config {
+            dad: Duration::ZERO,
+            ..other_map_config()
+        });
         let rng = |name| Seed(1).rng(&[name]);
         let config_of_correspondent = correspondent::Config::new(CORRESPONDENT);
         Net {
@@ -137,6 +165,7 @@ impl Net {
             node: MobileNode::new(config, rng("node")),
             agent,
             map,
+            other_map,
             correspondent: Correspondent::new(config_of_correspondent, rng("correspondent")),
             delay: |_, _| ms(20),
             link: None,
@@ -148,6 +177,7 @@ impl Net {
             node_events: Vec::new(),
             agent_events: Vec::new(),
             map_events: Vec::new(),
+            other_map_events: Vec::new(),
             correspondent_events: Vec::new(),
             ignored: Vec::new(),
         }
@@ -191,6 +221,7 @@ impl Net {
                 self.node.poll_timeout(),
                 self.agent.poll_timeout(),
                 self.map.poll_timeout(),
+                self.other_map.poll_timeout(),
                 self.correspondent.poll_timeout(),
             ];
             let next = timers.into_iter().flatten().chain(flight).min();
@@ -210,6 +241,7 @@ impl Net {
         self.node.handle_timeout(now);
         self.agent.handle_timeout(now);
         self.map.handle_timeout(now);
+        self.other_map.handle_timeout(now);
         self.correspondent.handle_timeout(now);
         let late = |next: Option<SimTime>| next.is_some_and(|next| next <= now);
         assert!(
@@ -278,15 +310,18 @@ impl Net {
                     self.send(to, headers, payload);
                 }
             }
-            Party::Map if outermost == MAP => {
-                let result = self.map.handle_datagram(now, headers, &payload);
-                self.note(to, result);
-            }
-            Party::Map => {
+            Party::Map | Party::OtherMap => {
+                let (map, address, regional) = match to {
+                    Party::Map => (&mut self.map, MAP, REGIONAL),
+                    _ => (&mut self.other_map, OTHER_MAP, OTHER_REGIONAL),
+                };
                 let source = headers.tunnel.map_or(headers.source, |t| t.source);
-                if source == REGIONAL && flight.from == Party::Node {
+                if outermost == address {
+                    let result = map.handle_datagram(now, headers, &payload);
+                    self.note(to, result);
+                } else if source == regional && flight.from == Party::Node {
                     self.send(to, headers, payload);
-                } else if let Some(binding) = self.map.binding(outermost)
+                } else if let Some(binding) = map.binding(outermost)
                     && self.link == Some(binding.care_of)
                 {
                     self.fly(to, Party::Node, headers, payload);
@@ -308,10 +343,12 @@ impl Net {
             .map_or(headers.destination, |t| t.destination);
         let next = match to {
             _ if from == Party::Node && source == REGIONAL => Party::Map,
+            _ if from == Party::Node && source == OTHER_REGIONAL => Party::OtherMap,
             AGENT => Party::Agent,
             HOME if self.is_home && self.agent.binding(HOME).is_none() => Party::Node,
             HOME => Party::Agent,
             MAP | REGIONAL => Party::Map,
+            OTHER_MAP | OTHER_REGIONAL => Party::OtherMap,
             CORRESPONDENT => Party::Correspondent,
             address if Some(address) == self.link => Party::Node,
             // A link that the node has left.
@@ -334,10 +371,11 @@ impl Net {
 
     fn drain(&mut self) {
         let at = self.elapsed();
-        let machines: [(Party, Vec<mip6::Transmit>); 4] = [
+        let machines: [(Party, Vec<mip6::Transmit>); 5] = [
             (Party::Node, drained(&mut self.node)),
             (Party::Agent, drained(&mut self.agent)),
             (Party::Map, drained(&mut self.map)),
+            (Party::OtherMap, drained(&mut self.other_map)),
             (Party::Correspondent, drained(&mut self.correspondent)),
         ];
         for (by, transmits) in machines {
@@ -365,6 +403,8 @@ impl Net {
         self.agent_events.extend(agent.map(|event| (at, event)));
         let map = std::iter::from_fn(|| self.map.poll_event());
         self.map_events.extend(map.map(|event| (at, event)));
+        let other_map = std::iter::from_fn(|| self.other_map.poll_event());
+        (self.other_map_events).extend(other_map.map(|event| (at, event)));
         let correspondent = std::iter::from_fn(|| self.correspondent.poll_event());
         (self.correspondent_events).extend(correspondent.map(|event| (at, event)));
     }

@@ -140,7 +140,7 @@ impl ProxySolicitation {
 }
 
 /// An access point and the router behind it: "the [AP-ID, AR-Info] tuple" (RFC 5568 §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// The access point.
     pub access_point: Eui64,
@@ -150,10 +150,13 @@ pub struct Neighbour {
     pub router: Ipv6Addr,
     /// The prefix of its link.
     pub prefix: Ipv6Net,
+    /// Options of other protocols that the router advertises. Who does not know them "MUST silently ignore"
+    /// them (RFC 5568 §6.1.2).
+    pub others: Vec<NdOption>,
 }
 
 /// What is known of an access point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
     /// The router behind it.
     Neighbour(Neighbour),
@@ -186,7 +189,11 @@ impl ProxyAdvertisement {
         let mut source_link_layer = None;
         let mut known = Vec::new();
         let mut tuple = Tuple::default();
-        for piece in options.iter().filter_map(Piece::of) {
+        for option in options {
+            let Some(piece) = Piece::of(&option) else {
+                tuple.others.push(option);
+                continue;
+            };
             if let Piece::LinkLayer(code, Some(address)) = piece {
                 let about = match code {
                     link_layer::SOURCE => {
@@ -205,8 +212,8 @@ impl ProxyAdvertisement {
                 };
                 // The options of an access point follow it.
                 known.extend(std::mem::take(&mut tuple).whole());
-                known.extend(about);
                 tuple.access_point = about.is_none().then_some(address);
+                known.extend(about);
             } else if let Piece::Address(code, address) = piece {
                 match code {
                     address::ROUTER => tuple.router = Some(address),
@@ -260,6 +267,16 @@ impl Neighbour {
         if !self.prefix.contains(&self.router) {
             push_address(address::PREFIX, length, self.prefix.network(), out);
         }
+        for other in &self.others {
+            other.encode(out);
+        }
+    }
+
+    /// How many octets it takes.
+    pub(super) fn length(&self) -> usize {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out.len()
     }
 }
 
@@ -270,6 +287,7 @@ struct Tuple {
     link_layer: Option<Eui64>,
     router: Option<Ipv6Net>,
     prefix: Option<Ipv6Net>,
+    others: Vec<NdOption>,
 }
 
 impl Tuple {
@@ -281,6 +299,7 @@ impl Tuple {
             link_layer: self.link_layer?,
             router: router.addr(),
             prefix: self.prefix.unwrap_or(router.trunc()),
+            others: self.others,
         }))
     }
 }

@@ -11,9 +11,11 @@ use super::{Known, Neighbour, ProxyAdvertisement, ProxySolicitation, Wanted};
 use crate::Transmit;
 use crate::error::Invalid;
 
-/// How many tuples of 56 octets fit into the minimum MTU of IPv6 with the headers before them: "without
-/// exceeding the link MTU" (RFC 5568 §4).
-const MOST_KNOWN: usize = (1280 - 40 - 8 - 16) / 56;
+/// What is left for tuples of the minimum MTU of IPv6 by the headers before them: "without exceeding the link
+/// MTU" (RFC 5568 §4).
+const ROOM: usize = 1280 - 40 - 8 - 16;
+/// Octets of an access point of which no router is known.
+const NAMED: usize = 16;
 
 /// A router that answers who asks about others. How it came to know them "is outside the scope" of
 /// RFC 5568 (§4): it is told.
@@ -37,10 +39,25 @@ impl Responder {
     fn known(&self, access_point: Eui64) -> Known {
         let mut all = self.neighbours.iter();
         match all.find(|neighbour| neighbour.access_point == access_point) {
-            Some(neighbour) => Known::Neighbour(*neighbour),
+            Some(neighbour) => Known::Neighbour(neighbour.clone()),
             None if access_point == self.own => Known::SameLink(access_point),
             None => Known::Nothing(access_point),
         }
+    }
+
+    /// As much of what there is to say as there is room for, from the first on.
+    fn fitting(all: impl Iterator<Item = Known>) -> Vec<Known> {
+        let mut room = ROOM;
+        let fits = |known: &Known| {
+            let length = match known {
+                Known::Neighbour(neighbour) => neighbour.length(),
+                Known::SameLink(_) | Known::Nothing(_) | Known::NoFastHandover(_) => NAMED,
+            };
+            let left = room.checked_sub(length);
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        all.take_while(fits).collect()
     }
 }
 
@@ -54,12 +71,12 @@ impl Machine for Responder {
         let solicitation = ProxySolicitation::decode(from.source, from.hop_limit, icmpv6)?;
         let known: Vec<Known> = match solicitation.wanted {
             Wanted::Any => {
-                let all = self.neighbours.iter().take(MOST_KNOWN);
-                all.map(|neighbour| Known::Neighbour(*neighbour)).collect()
+                let all = self.neighbours.iter().cloned();
+                Responder::fitting(all.map(Known::Neighbour))
             }
             Wanted::These(named) => {
-                let named = named.into_iter().take(MOST_KNOWN);
-                named.map(|access_point| self.known(access_point)).collect()
+                let named = named.into_iter();
+                Responder::fitting(named.map(|access_point| self.known(access_point)))
             }
         };
         let advertisement = ProxyAdvertisement {

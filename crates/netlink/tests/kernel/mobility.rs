@@ -157,6 +157,27 @@ pub fn source() {
             .add_regional_address(LOOPBACK, regional)
             .unwrap();
         assert_eq!(chosen(&pair.node.0), HOME);
+
+        let (namespace, plane) = &mut pair.node;
+        let has = |namespace: &Namespace, plane: &DataPlane, address| {
+            namespace
+                .run(|| plane.has_address(address))
+                .unwrap()
+                .unwrap()
+        };
+        assert!(has(namespace, plane, regional) && has(namespace, plane, HOME));
+        assert!(!has(namespace, plane, PEER), "the other one's");
+        let from = Packets::From(regional);
+        plane.drop_otherwise(from).unwrap();
+        plane.stop_dropping(from).unwrap();
+        plane.stop_dropping(from).unwrap_err();
+        plane.remove_address(LOOPBACK, regional).unwrap();
+        assert!(!has(namespace, plane, regional));
+        // One at which the node is asked, and which it does not speak from by itself.
+        plane.add_address(LOOPBACK, regional).unwrap();
+        plane.add_address(LOOPBACK, regional).unwrap();
+        assert!(has(namespace, plane, regional));
+        assert_eq!(chosen(namespace), HOME);
     });
 }
 

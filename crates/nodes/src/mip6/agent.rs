@@ -2,8 +2,8 @@
 //! each care-of address.
 //!
 //! Nobody but the agent is on its link, so that a packet for a home address comes to the agent by the
-//! route to the prefix, and needs no proxy (RFC 6275 §10.4.1), and what Duplicate Address Detection would
-//! find is nobody: it takes its time. What comes out of a tunnel came from the care-of address of its binding
+//! route to the prefix, and needs no proxy (RFC 6275 §10.4.1), and Duplicate Address Detection finds what the
+//! agent's node itself has there: its own address, and what else somebody has given it. What comes out of a tunnel came from the care-of address of its binding
 //! (§10.4.5): the kernel drops the rest.
 
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ use super::binding_event;
 use super::kept::{Keeper, Kept, let_updates_in};
 use super::numbers::Numbers;
 use super::protection;
+use super::way::LOOPBACK;
 use crate::control::Controls;
 use crate::host::Host;
 
@@ -33,16 +34,12 @@ pub(crate) async fn home_agent(
     run(host, controls, plan.0, agent::Role::HomeAgent, address).await
 }
 
-/// Runs a mobility anchor point at `address`: its nodes may be on any link.
-pub(crate) async fn map(
-    host: Host,
-    controls: Controls,
-    plan: MapPlan,
-    address: Ipv6Addr,
-) -> Result<()> {
+/// Runs a mobility anchor point, which is known by its address in its prefix (RFC 5380 §5).
+pub(crate) async fn map(host: Host, controls: Controls, plan: MapPlan) -> Result<()> {
     let role = agent::Role::MobilityAnchorPoint {
-        access_prefixes: Vec::new(),
+        access_prefixes: plan.0.links.clone(),
     };
+    let address = plan.0.own_address();
     run(host, controls, plan.0, role, address).await
 }
 
@@ -60,7 +57,7 @@ async fn run(
         dad: plan.dad,
         ..agent::Config::new(role, address, plan.prefix)
     };
-    let tunnels = Tunnels::open(&config)?;
+    let tunnels = Tunnels::open(&config, plan.own_address())?;
     let agent = Kept::new(Agent::new(config), tunnels);
     agent.run(host, controls).await
 }
@@ -113,12 +110,14 @@ struct Tunnel {
 }
 
 impl Tunnels {
-    fn open(config: &agent::Config) -> Result<Tunnels> {
+    /// None yet, of a node whose own address on its link is `own`.
+    fn open(config: &agent::Config, own: Ipv6Addr) -> Result<Tunnels> {
         let mut plane = DataPlane::open()?;
         // Nobody knows any more whose they are.
         plane.delete_left(is_tunnel)?;
         // Who has no binding is nowhere: not by the default route, which may lead back (inet #483).
         plane.drop_otherwise(Packets::To(config.prefix))?;
+        plane.add_address(LOOPBACK, own)?;
         Ok(Tunnels {
             plane,
             local: config.address,
@@ -170,13 +169,18 @@ impl Tunnels {
     }
 }
 
-impl Keeper<agent::Event> for Tunnels {
+impl Keeper<Agent> for Tunnels {
     type Told = BindingEvent;
 
-    fn keep(&mut self, event: agent::Event) -> Result<Option<BindingEvent>> {
+    fn keep(&mut self, agent: &mut Agent, event: agent::Event) -> Result<Option<BindingEvent>> {
         let change = match event {
-            // Nobody else is on the link.
-            agent::Event::Check(_) => return Ok(None),
+            agent::Event::Check(address) => {
+                // On the link is who is here.
+                if self.plane.has_address(address)? {
+                    agent.address_in_use(address);
+                }
+                return Ok(None);
+            }
             agent::Event::Changed(change) => change,
         };
         match change {

@@ -74,10 +74,14 @@ impl Routes {
     }
 }
 
-impl Keeper<Change> for Routes {
+impl Keeper<mip6::Correspondent> for Routes {
     type Told = BindingEvent;
 
-    fn keep(&mut self, change: Change) -> Result<Option<BindingEvent>> {
+    fn keep(
+        &mut self,
+        _: &mut mip6::Correspondent,
+        change: Change,
+    ) -> Result<Option<BindingEvent>> {
         match change {
             Change::Bound {
                 home_address,

@@ -10,10 +10,10 @@ use units::SimTime;
 /// and sent again after a second.
 const BEHIND_AN_UPDATE: Duration = Duration::from_millis(2);
 
-/// What comes after an update to the home agent waits.
+/// How long what comes after an update to the home agent waits.
 #[derive(Clone, Copy, Debug)]
 enum Pause {
-    /// From when the time is told next: the update is being sent, and the time of its making may be long over.
+    /// From the next instant that is told: what was done before the update left took its time.
     Begins,
     Until(SimTime),
 }
@@ -34,7 +34,7 @@ impl Gate {
         self.pause = match self.pause {
             Some(Pause::Begins) => Some(Pause::Until(self.now + BEHIND_AN_UPDATE)),
             Some(Pause::Until(until)) if until <= now => None,
-            pause => pause,
+            other => other,
         };
     }
 
@@ -67,6 +67,7 @@ impl Gate {
     /// When one may that waits for nothing but time.
     pub(super) fn opens(&self) -> Option<SimTime> {
         self.pause.map(|pause| match pause {
+            // When that is has to be told first.
             Pause::Begins => self.now,
             Pause::Until(until) => until,
         })
@@ -82,19 +83,19 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_an_update_leaves_two_milliseconds_after_the_update_has_left() {
+    fn what_follows_an_update_leaves_two_milliseconds_after_it_however_long_was_worked_before() {
         let mut gate = Gate::default();
         gate.look(us(5_000));
         assert!(gate.lets_out());
+        // The update leaves at 9 ms, when the kernel has done what comes before it.
         gate.updated();
+        assert_eq!(gate.opens(), Some(us(5_000)), "at once");
+        gate.look(us(9_000));
         assert!(!gate.lets_out());
-        assert_eq!(gate.opens(), Some(us(5_000)), "it wants to know the time");
-        // The way was changed, and the update sent, meanwhile.
-        gate.look(us(8_500));
-        assert_eq!(gate.opens(), Some(us(10_500)));
-        gate.look(us(10_499));
+        assert_eq!(gate.opens(), Some(us(11_000)));
+        gate.look(us(10_999));
         assert!(!gate.lets_out());
-        gate.look(us(10_500));
+        gate.look(us(11_000));
         assert!(gate.lets_out());
         assert_eq!(gate.opens(), None);
     }

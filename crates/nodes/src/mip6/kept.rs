@@ -47,17 +47,17 @@ impl Party for Correspondent {
 }
 
 /// Changes the way of packets to and from mobile nodes.
-pub(super) trait Keeper<E> {
+pub(super) trait Keeper<M: Machine> {
     /// What is told of it.
     type Told;
 
     /// Does what an event of the machine asks for, and says what is to be told of it.
-    fn keep(&mut self, event: E) -> Result<Option<Self::Told>>;
+    fn keep(&mut self, machine: &mut M, event: M::Event) -> Result<Option<Self::Told>>;
 }
 
 /// A machine whose events change the kernel before its next message leaves.
 #[derive(Debug)]
-pub(super) struct Kept<M: Machine, K: Keeper<M::Event>> {
+pub(super) struct Kept<M: Machine, K: Keeper<M>> {
     machine: M,
     keeper: K,
     told: VecDeque<Result<K::Told>>,
@@ -66,7 +66,7 @@ pub(super) struct Kept<M: Machine, K: Keeper<M::Event>> {
 impl<M, K> Kept<M, K>
 where
     M: Machine<From = Headers, To = Headers, Ignored = Ignored>,
-    K: Keeper<M::Event>,
+    K: Keeper<M>,
 {
     pub(super) fn new(machine: M, keeper: K) -> Kept<M, K> {
         Kept {
@@ -78,7 +78,8 @@ where
 
     fn keep(&mut self) {
         while let Some(event) = self.machine.poll_event() {
-            self.told.extend(self.keeper.keep(event).transpose());
+            let told = self.keeper.keep(&mut self.machine, event);
+            self.told.extend(told.transpose());
         }
     }
 
@@ -101,7 +102,7 @@ where
 impl<M, K> Kept<M, K>
 where
     M: Party,
-    K: Keeper<M::Event, Told = BindingEvent>,
+    K: Keeper<M, Told = BindingEvent>,
 {
     /// Runs it until its node is told to leave.
     ///
@@ -130,7 +131,7 @@ where
 impl<M, K> Machine for Kept<M, K>
 where
     M: Machine<From = Headers, To = Headers, Ignored = Ignored>,
-    K: Keeper<M::Event>,
+    K: Keeper<M>,
 {
     type From = Arrival;
     type To = Departure;

@@ -20,10 +20,11 @@ use anyhow::{Error, Result};
 use driver::raw::{Arrival, Departure};
 use handover::{BindingEvent, Mobility, Phase, Step};
 use machine::{Machine, Transmit, earlier};
-use mip6::MobileNode;
 use mip6::mobile::{self, Attachment, Event, Map, Peer};
-use topology::kind::mip6::{AnchorPlan, Order, Plan, RouteOptimizationPlan, Start};
-use units::{Rng, SimTime};
+use mip6::{MapOption, MobileNode};
+use nd::NdOption;
+use topology::kind::mip6::{Order, Plan, RouteOptimizationPlan, Start};
+use units::{Eui64, Rng, SimTime};
 
 use super::around::{arrived, departing};
 use super::gate::Gate;
@@ -81,7 +82,12 @@ pub(super) struct Mobile {
     way: Way,
     home: Ipv6Addr,
     home_agent: Ipv6Addr,
-    map: Option<AnchorPlan>,
+    /// The mobility anchor points that it may register with.
+    maps: BTreeSet<Ipv6Addr>,
+    /// The one that its router advertises.
+    advertised: Option<Map>,
+    /// The one of the domain that it was in last.
+    map: Option<Map>,
     correspondents: Vec<Ipv6Addr>,
     /// Whether correspondents acknowledge updates.
     acknowledged: bool,
@@ -118,7 +124,9 @@ impl Mobile {
             way,
             home: plan.home_address,
             home_agent: plan.home_agent,
-            map: plan.map.clone(),
+            maps: plan.maps.iter().map(|map| map.address).collect(),
+            advertised: None,
+            map: None,
             correspondents: plan.correspondents.clone(),
             acknowledged: optimization.is_none_or(|options| options.acknowledge),
             testing: BTreeSet::new(),
@@ -132,18 +140,28 @@ impl Mobile {
         }
     }
 
+    /// The router of a node with the link-layer address `own` advertises these options: of the mobility anchor
+    /// points among them one is that of the link (RFC 5380 §7.1). Others than those of the plan have nothing to
+    /// do with the node.
+    pub(super) fn hear(&mut self, own: Eui64, options: &[NdOption]) {
+        let maps = options.iter().filter_map(|option| match option {
+            NdOption::Unknown { kind, data } if *kind == MapOption::TYPE => {
+                MapOption::decode(data).ok()
+            }
+            _ => None,
+        });
+        let known = maps.filter(|option| self.maps.contains(&option.address));
+        self.advertised = MapOption::select(known).map(|option| option.map(own));
+    }
+
     /// Makes `address` known, for a command.
     fn register(&mut self, now: SimTime, aim: Aim, address: Ipv6Addr) {
         self.gate.look(now);
         self.arrive(address);
         self.testing.clear();
         self.again = None;
-        let map = self.map.as_ref().map(|map| Map {
-            address: map.address,
-            regional: map.regional_address,
-            // It is the plan's: there is no option that could end.
-            valid_lifetime: Duration::from_secs(u64::from(u32::MAX)),
-        });
+        let map = self.advertised;
+        self.map = map;
         // What was to be said from elsewhere.
         while self.node.poll_transmit().is_some() {}
         self.node.move_to(now, Attachment { address, map });
@@ -197,6 +215,9 @@ impl Mobile {
 
     /// Does what the machine tells.
     fn take_in(&mut self, now: SimTime) {
+        let here = self.map.map(|map| (map.address, map.regional));
+        let settled = self.way.settle(here, self.node.previous_map());
+        self.note(settled);
         while let Some(event) = self.node.poll_event() {
             let done = self.take(now, event);
             self.note(done);
@@ -243,11 +264,8 @@ impl Mobile {
                 }
                 self.way.from(care_of)
             }
-            Peer::MobilityAnchorPoint(_) => {
-                self.way.below(care_of)?;
-                // The tunnel to the home agent has not moved in it.
-                self.way.resume(care_of)
-            }
+            // Also to the one before: what was under way comes after the node.
+            Peer::MobilityAnchorPoint(map) => self.way.below(map, care_of),
             Peer::Correspondent(correspondent) => {
                 self.tested(correspondent);
                 self.begin(CORRESPONDENT_REGISTRATION);

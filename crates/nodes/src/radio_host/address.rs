@@ -45,6 +45,8 @@ impl<A: Adapter> RadioHost<A> {
         let retrans_timer = advertised.retrans_timer.unwrap_or_default();
         self.radio.configure_host(retrans_timer, self.plan.dad)?;
         self.radio.set_default_router(advertised.router).await?;
+        self.application
+            .hear(self.radio.eui64(), &advertised.others);
         self.router = Some(advertised);
         if self.attachment.is_attaching() {
             return self.acquire_address().await;

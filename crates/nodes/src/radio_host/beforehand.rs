@@ -140,7 +140,7 @@ impl<A: Adapter> RadioHost<A> {
         let candidates = &self.plan.handover.as_ref()?.candidates;
         let home = &candidates[candidate(&self.plan, self.home)?];
         let known = &self.beforehand.as_ref()?.known;
-        known.get(&home.access_point?).copied()
+        known.get(&home.access_point?).cloned()
     }
 
     /// The router speaks of which the node was told: it knows better.
@@ -152,6 +152,8 @@ impl<A: Adapter> RadioHost<A> {
             self.router = Some(told);
             return Ok(());
         }
+        self.application
+            .hear(self.radio.eui64(), &advertised.others);
         let (was, is) = (self.formed_address(&told), self.formed_address(&advertised));
         let retrans_timer = advertised.retrans_timer.unwrap_or_default();
         self.radio.configure_host(retrans_timer, self.plan.dad)?;
@@ -202,6 +204,7 @@ fn as_if_heard(neighbour: &Neighbour) -> Advertised {
         source_link_layer: Some(LinkLayerAddress::Extended(neighbour.link_layer)),
         prefixes: vec![prefix],
         mtu: None,
+        others: neighbour.others.clone(),
         managed: false,
         other: false,
         router_lifetime: Duration::MAX,

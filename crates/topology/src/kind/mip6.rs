@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod correspondent;
+mod domain;
 pub mod protection;
 pub mod proxy;
 mod route_optimization;
@@ -23,6 +24,7 @@ use crate::diagnostic::alternatives;
 use crate::plan::{self, PollPlan};
 use crate::resolve::timers::{in_seconds, s};
 use crate::resolve::{Context, NO_ADDRESS, Resolver, or};
+pub(crate) use domain::anchor_point_of;
 use protection::{Ipsec, ProtectionPlan};
 pub use route_optimization::{Order, RouteOptimizationPlan, Start};
 
@@ -52,7 +54,8 @@ tables! {
         /// Lifetime of its bindings at home agent and mobility anchor point; whole multiples of 4 s
         /// up to 262140 s; default 3600 s.
         pub lifetime: Option<At<Duration>>,
-        /// `hmipv6`: its mobility anchor point; default the only one there is.
+        /// `hmipv6`: the only mobility anchor point that it registers with; default that of whichever
+        /// domain it is in.
         pub map: Option<At<String>>,
         /// How its registrations at home agent and mobility anchor point are protected: `esp` (RFC 4877) or
         /// `off`, which does not conform (RFC 6275 §5.1); default `off`.
@@ -156,12 +159,6 @@ impl Given {
         known(r, agent::is_home_agent, self.settings.home_agent.as_ref())
     }
 
-    /// The mobility anchor point that it registers with, if it does and it is known.
-    fn anchor<'t>(&self, r: &Resolver<'t>) -> Option<&'t str> {
-        let named = self.settings.map.as_ref();
-        known(r, agent::is_map, named).filter(|_| self.mode == Mode::Hierarchical)
-    }
-
     /// Whether its registrations are protected.
     fn is_protected(&self) -> bool {
         or(self.settings.ipsec, Ipsec::Off) == Ipsec::Esp
@@ -189,8 +186,8 @@ impl Given {
             home_agent: at(home_agent),
             home_prefix: home_prefix.unwrap_or_default(),
             protection: home_agent.and_then(|agent| {
-                protection::between(r, context, self, (context.name, home_address), agent)
-                    .map(Box::new)
+                let (node, agent) = ((context.name, home_address), (agent, at(Some(agent))));
+                protection::between(r, self, node, agent).map(Box::new)
             }),
             lifetime: lifetime(r, &format!("{path}.lifetime"), given.lifetime, 3600, MAX_S),
             route_optimization: optimizes.then(|| route_optimization::plan(r, &path, given)),
@@ -198,7 +195,7 @@ impl Given {
                 true => correspondents(r, context),
                 false => Vec::new(),
             },
-            map: self.map(r, context),
+            maps: self.maps(r, context),
         }
     }
 
@@ -264,16 +261,21 @@ impl Given {
 
     /// A home address is one of the home prefix.
     fn check_home_address(&self, r: &mut Resolver<'_>, path: &str, prefix: Option<Ipv6Net>) {
-        if let (Some(given), Some(prefix)) = (self.settings.home_address, prefix)
-            && !prefix.contains(&given.value)
-        {
-            let message = format!(
-                "`{path}.home_address`: `{}` is not in the home agent's prefix, {prefix}; give one \
-                 of it, or leave it out",
-                given.value
-            );
-            r.problem(given.span, message);
-        }
+        let (Some(given), Some(prefix)) = (self.settings.home_address, prefix) else {
+            return;
+        };
+        let wrong = match prefix.contains(&given.value) {
+            false => format!("is not in the home agent's prefix, {prefix}; give one of it"),
+            true if given.value == agent::own_address(prefix) => {
+                format!("is the home agent's own; give another one of {prefix}")
+            }
+            true => return,
+        };
+        let message = format!(
+            "`{path}.home_address`: `{}` {wrong}, or leave it out",
+            given.value
+        );
+        r.problem(given.span, message);
     }
 
     /// The node that it registers with: the one that is named, or the only one.
@@ -308,28 +310,6 @@ impl Given {
         r.problem(r.span_of(context.name), message);
         None
     }
-
-    fn map<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> Option<AnchorPlan> {
-        if self.mode != Mode::Hierarchical {
-            return None;
-        }
-        let name = self.peer(r, context, &MAP, self.settings.map.as_ref())?;
-        let prefix = context.network.prefix_of(name)?;
-        let regional_address = regional_address(context, context.name, prefix)?;
-        let registered = (context.name, regional_address);
-        Some(AnchorPlan {
-            address: context.network.address_of(name),
-            prefix,
-            regional_address,
-            protection: protection::between(r, context, self, registered, name).map(Box::new),
-        })
-    }
-}
-
-/// The address that the node `name` has below a mobility anchor point with this prefix.
-fn regional_address(context: &Context<'_, '_>, name: &str, prefix: Ipv6Net) -> Option<Ipv6Addr> {
-    let radio = context.network.radios.get(name)?;
-    Some(radio.eui64.address_in(prefix.network()))
 }
 
 /// The node of a kind that is named, or the first one.
@@ -351,10 +331,8 @@ fn registering<'t>(r: &Resolver<'t>, name: &str) -> Vec<&'t str> {
         Mobility::Mip6(given) => Some((node, given)),
         _ => None,
     });
-    let there = nodes.filter(|(_, given)| {
-        let peers = [given.home(r), given.anchor(r)];
-        peers.into_iter().flatten().any(|peer| peer == name)
-    });
+    let there =
+        nodes.filter(|(_, given)| given.home(r) == Some(name) || given.anchors(r).contains(&name));
     there.map(|(node, _)| node).collect()
 }
 
@@ -462,16 +440,17 @@ pub struct Plan {
     /// Nodes that ask this one and can be told where it is, by the addresses that they ask from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub correspondents: Vec<Ipv6Addr>,
-    /// The mobility anchor point; of `hmipv6`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub map: Option<AnchorPlan>,
+    /// The mobility anchor points that it registers with where a router advertises them; of `hmipv6`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<AnchorPlan>,
 }
 
 /// A mobility anchor point, and the node's address there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnchorPlan {
-    /// Its address.
+    /// Its address, which is one of the prefix: of the option that edge routers advertise the regional
+    /// address is formed (RFC 5380 §5).
     pub address: Ipv6Addr,
     /// The prefix of regional care-of addresses.
     pub prefix: Ipv6Net,
@@ -503,7 +482,7 @@ fn longest_packet(poll: &PollPlan, block: u64) -> u64 {
 impl Plan {
     /// Bytes of the longest packet that reaches the node.
     fn room(&self) -> u64 {
-        let tunnels = 1 + u64::from(self.map.is_some());
+        let tunnels = 1 + u64::from(!self.maps.is_empty());
         MTU - tunnels * TUNNEL
     }
 }
@@ -526,7 +505,7 @@ impl MobilityFacts for Plan {
     }
 
     fn associations(&self) -> Vec<SecurityAssociation> {
-        let there = self.map.iter().filter_map(|map| map.protection.as_ref());
+        let there = self.maps.iter().filter_map(|map| map.protection.as_ref());
         let all = self.protection.iter().chain(there);
         all.flat_map(|protection| protection.associations())
             .collect()
@@ -549,6 +528,12 @@ impl MobilityFacts for Plan {
             polls.map(move |poll| (client.as_str(), node, poll))
         });
         let mut warnings = BTreeSet::new();
+        if self.mode == Mode::Hierarchical && !self.finds_one(name, plan) {
+            let message = "no edge router that it may come to is below a mobility anchor point of \
+                           its, so that it registers with its home agent alone; name one in \
+                           `routers` of a `map`";
+            warnings.insert(message.to_owned());
+        }
         for (client, node, poll) in asking {
             if self.route_optimization.is_some() && !correspondent::runs_on(node) {
                 warnings.insert(format!(

@@ -13,7 +13,7 @@ use super::antenna::Antenna;
 use super::dhcpv6_server;
 use super::radio::Radio;
 use super::wired::Wired;
-use super::{Expand, GatewayPlan, Mobility, Node, Place, ServiceKeys, gateway_of};
+use super::{Expand, GatewayPlan, Mobility, Node, Place, ServiceKeys, anchor_point_of, gateway_of};
 use crate::decode::{At, Block, Decoder};
 use crate::file::Coap;
 use crate::plan::{AddressMode, NodeName};
@@ -135,6 +135,9 @@ pub struct RouterPlan {
     /// router that they leave says with a Handover Initiate (RFC 5568 §6.2.1), which the plan stands for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expected: BTreeMap<NodeName, Eui64>,
+    /// The mobility anchor point that it is below and advertises; absent: it advertises none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor_point: Option<Ipv6Addr>,
     /// The nodes for which it says where they are; absent: they say so themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayPlan>,
@@ -152,6 +155,9 @@ pub struct NeighbourPlan {
     pub address: Ipv6Addr,
     /// That prefix.
     pub prefix: Ipv6Net,
+    /// The mobility anchor point that it is below and advertises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor_point: Option<Ipv6Addr>,
 }
 
 /// Router configuration variables (RFC 4861 §6.2.1) and protocol constants (§10).
@@ -262,6 +268,7 @@ impl Router {
                 eui64: context.network.eui64_of(other.name)?,
                 address: other.address,
                 prefix: other.prefix,
+                anchor_point: anchor_point_of(r, context.network, other.name),
             })
         };
         match r.hosts().any(|(_, _, radio)| asks(radio)) {
@@ -330,6 +337,7 @@ impl Router {
             dhcpv6_server: server.map(|server| context.network.address_of(server)),
             neighbours: Router::neighbours(r, context, context.name),
             expected: Router::expected(r, context),
+            anchor_point: anchor_point_of(r, context.network, context.name),
             gateway: gateway_of(r, context),
         }
     }

@@ -130,10 +130,10 @@ impl Routes {
     }
 }
 
-impl Keeper<Event> for Routes {
+impl Keeper<Anchor> for Routes {
     type Told = BindingEvent;
 
-    fn keep(&mut self, event: Event) -> Result<Option<BindingEvent>> {
+    fn keep(&mut self, _: &mut Anchor, event: Event) -> Result<Option<BindingEvent>> {
         match event {
             Event::Bound {
                 prefix, gateway, ..

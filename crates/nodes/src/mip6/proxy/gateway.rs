@@ -138,10 +138,10 @@ impl Routes {
     }
 }
 
-impl Keeper<Event> for Routes {
+impl Keeper<Gateway> for Routes {
     type Told = Told;
 
-    fn keep(&mut self, event: Event) -> Result<Option<Told>> {
+    fn keep(&mut self, _: &mut Gateway, event: Event) -> Result<Option<Told>> {
         let (node, prefixes) = match event {
             Event::Served { node, prefixes, .. } => (node, prefixes),
             Event::Refused { node, status } => {

@@ -7,10 +7,9 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::protection::{self, ProtectionPlan};
-use super::{
-    MAX_S, alone_on_the_backbone, kernel_modules, lifetime, regional_address, registering,
-};
+use super::domain::regional_address;
+use super::protection::{self, Party, ProtectionPlan};
+use super::{MAX_S, alone_on_the_backbone, kernel_modules, lifetime, registering};
 use crate::decode::{At, Decoder};
 use crate::kind::served::OwnPrefix;
 use crate::kind::wired::Wired;
@@ -52,6 +51,11 @@ tables! {
     /// Mobility anchor point (RFC 5380): takes up what is sent to the regional addresses of nodes.
     pub struct Map {
         with agent: Agent,
+        /// Edge routers that are below it; default all, if there is no other `map`.
+        pub routers: Option<Vec<At<String>>>,
+        /// Whether it refuses nodes on links of other edge routers (RFC 5380 §6.2: status 129), so that
+        /// what is under way to a node that has left its domain is lost; default false.
+        pub restricted: Option<At<bool>>,
     }
 
     /// Mobility anchor point (RFC 5380): takes up what is sent to the regional addresses of nodes.
@@ -126,12 +130,27 @@ pub struct AgentPlan {
     /// Duplicate Address Detection before a first registration is acknowledged.
     #[serde(with = "duration")]
     pub dad: Duration,
+    /// Of a mobility anchor point: the prefixes of the links that its nodes may be on; empty: of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Ipv6Net>,
     /// Nodes whose registrations are protected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protected: Vec<ProtectionPlan>,
     /// Whether these are all that register, so that nobody else may.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected_only: bool,
+}
+
+/// The address that an agent has in the prefix that it looks after.
+pub(super) fn own_address(prefix: Ipv6Net) -> Ipv6Addr {
+    Ipv6Addr::from_bits(prefix.network().to_bits() | 1)
+}
+
+impl AgentPlan {
+    /// Its own address in its prefix, PREFIX::1.
+    pub fn own_address(&self) -> Ipv6Addr {
+        own_address(self.prefix)
+    }
 }
 
 /// A home agent, resolved.
@@ -142,10 +161,23 @@ pub struct HomeAgentPlan(pub AgentPlan);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MapPlan(pub AgentPlan);
 
-/// The address that a node registers with an agent that has this prefix.
-type Registered = fn(&Context<'_, '_>, &str, Ipv6Net) -> Option<Ipv6Addr>;
-
 impl AgentPlan {
+    /// The same with the associations of its nodes, by what `registered` says of a node's address there. It is
+    /// itself `agent` to them.
+    fn protecting(
+        self,
+        r: &Resolver<'_>,
+        agent: Party<'_>,
+        registered: impl Fn(&str) -> Option<Ipv6Addr>,
+    ) -> AgentPlan {
+        let (protected, protected_only) = protection::of_agent(r, agent, registered);
+        AgentPlan {
+            protected,
+            protected_only,
+            ..self
+        }
+    }
+
     fn kernel_modules(&self) -> &'static [&'static str] {
         kernel_modules(!self.protected.is_empty())
     }
@@ -168,16 +200,12 @@ impl Agent {
         context: &Context<'_, 't>,
         path: &str,
         own: fn(&ServiceTable) -> bool,
-        registered: Registered,
     ) -> AgentPlan {
         alone_on_the_backbone(r, context, path, own);
-        let prefix = context.network.prefix_of(context.name).unwrap_or_default();
-        let (protected, protected_only) =
-            protection::of_agent(r, context, |node| registered(context, node, prefix));
         self.check_room(r, context.name, path);
         let max_lifetime = format!("{path}.max_lifetime");
         AgentPlan {
-            prefix,
+            prefix: context.network.prefix_of(context.name).unwrap_or_default(),
             max_lifetime: lifetime(r, &max_lifetime, self.max_lifetime, 3600, MAX_S),
             max_bindings: r.at_least_one(
                 &format!("{path}.max_bindings"),
@@ -191,8 +219,9 @@ impl Agent {
                 |dad| dad <= LONGEST_DAD,
                 "up to 20 s, since a run waits a minute for its nodes",
             ),
-            protected,
-            protected_only,
+            links: Vec::new(),
+            protected: Vec::new(),
+            protected_only: false,
         }
     }
 
@@ -219,8 +248,10 @@ impl HomeAgent {
         context: &Context<'_, 't>,
         path: &str,
     ) -> HomeAgentPlan {
-        let registered: Registered = |context, node, _| Some(context.network.permanent(node));
-        HomeAgentPlan(self.agent.plan(r, context, path, is_home_agent, registered))
+        let network = context.network;
+        let agent = (context.name, network.address_of(context.name));
+        let plan = self.agent.plan(r, context, path, is_home_agent);
+        HomeAgentPlan(plan.protecting(r, agent, |node| Some(network.permanent(node))))
     }
 }
 
@@ -232,7 +263,17 @@ impl Map {
         context: &Context<'_, 't>,
         path: &str,
     ) -> MapPlan {
-        MapPlan(self.agent.plan(r, context, path, is_map, regional_address))
+        self.check_routers(r, context, path);
+        let plan = AgentPlan {
+            links: match or(self.restricted, false) {
+                true => self.links(r, context.network),
+                false => Vec::new(),
+            },
+            ..self.agent.plan(r, context, path, is_map)
+        };
+        let (prefix, agent) = (plan.prefix, (context.name, plan.own_address()));
+        let registered = |node: &str| regional_address(context.network, node, prefix);
+        MapPlan(plan.protecting(r, agent, registered))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Given, registering};
 use crate::kind::{Mobility, SecurityAssociation};
-use crate::resolve::{Context, Resolver};
+use crate::resolve::Resolver;
 use crate::scalar::{from_hex, words};
 
 /// What the kernel needs for it besides; of the algorithms, Debian's has most built in.
@@ -108,14 +108,16 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// The associations of the node `name`, which registers `address`, and the node `agent`, if `given` has
-/// them protected. An agent's numbers are in the order of the names of those that register there.
+/// A node by its name and by the address that it registers, or with which it is registered.
+pub(super) type Party<'p> = (&'p str, Ipv6Addr);
+
+/// The associations of a node and an agent or mobility anchor point, if the node's settings have them
+/// protected. An agent's numbers are in the order of the names of those that register there.
 pub(super) fn between(
     r: &Resolver<'_>,
-    context: &Context<'_, '_>,
     given: &Given,
-    (name, address): (&str, Ipv6Addr),
-    agent: &str,
+    (name, address): Party<'_>,
+    (agent, agent_address): Party<'_>,
 ) -> Option<ProtectionPlan> {
     if !given.is_protected() {
         return None;
@@ -128,26 +130,26 @@ pub(super) fn between(
     };
     Some(ProtectionPlan {
         address,
-        agent: context.network.address_of(agent),
+        agent: agent_address,
         update: association(spi, name, agent),
         acknowledgement: association(spi + 1, agent, name),
     })
 }
 
-/// Those of the agent or mobility anchor point of `context`, by what `registered` says of a node's address
-/// there, and whether all nodes that register have some.
+/// Those of an agent or mobility anchor point, by what `registered` says of a node's address there, and
+/// whether all nodes that register have some.
 pub(super) fn of_agent(
     r: &Resolver<'_>,
-    context: &Context<'_, '_>,
+    agent: Party<'_>,
     registered: impl Fn(&str) -> Option<Ipv6Addr>,
 ) -> (Vec<ProtectionPlan>, bool) {
-    let nodes = registering(r, context.name);
+    let nodes = registering(r, agent.0);
     let all = nodes.iter().filter_map(|name| {
         let (_, node) = r.nodes.get(name)?;
         let Mobility::Mip6(given) = &node.mobility else {
             return None;
         };
-        between(r, context, given, (name, registered(name)?), context.name)
+        between(r, given, (name, registered(name)?), agent)
     });
     let all: Vec<ProtectionPlan> = all.collect();
     let only = !all.is_empty() && all.len() == nodes.len();
