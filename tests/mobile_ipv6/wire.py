@@ -21,7 +21,7 @@ with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
     own = IPv6Address(probe.getsockname()[0])
 wire = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
 seen = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x86DD))
-seen.settimeout(0.2)
+seen.settimeout(0.02)
 
 
 def checksum(source, to, upper, message):
@@ -58,12 +58,12 @@ def send(to, upper, payload, home=None, source=None):
 
 def answers(source):
     """Mobility Headers that come from `source`: their type and what follows the checksum."""
-    until = time.monotonic() + 0.2
+    until = time.monotonic() + 0.15
     while time.monotonic() < until:
         try:
             packet, (_, _, kind, _, _) = seen.recvfrom(2048)
         except socket.timeout:
-            return
+            continue
         if kind == socket.PACKET_OUTGOING or packet[8:24] != source.packed:
             continue
         upper, message = packet[6], packet[40:]
