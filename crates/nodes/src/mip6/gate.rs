@@ -10,21 +10,32 @@ use units::SimTime;
 /// and sent again after a second.
 const BEHIND_AN_UPDATE: Duration = Duration::from_millis(2);
 
+/// How long what comes after an update to the home agent waits.
+#[derive(Clone, Copy, Debug)]
+enum Pause {
+    /// From the next instant that is told: what was done before the update left took its time.
+    Begins,
+    Until(SimTime),
+}
+
 /// Nothing is sent and nothing counts while the node has no link, and what follows an update waits.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     /// The time, as far as it was told.
     now: SimTime,
     is_away: bool,
-    /// Until when what comes after an update to the home agent waits.
-    pause: Option<SimTime>,
+    pause: Option<Pause>,
 }
 
 impl Gate {
     /// It is `now`.
     pub(super) fn look(&mut self, now: SimTime) {
         self.now = self.now.max(now);
-        self.pause.take_if(|until| *until <= now);
+        self.pause = match self.pause {
+            Some(Pause::Begins) => Some(Pause::Until(self.now + BEHIND_AN_UPDATE)),
+            Some(Pause::Until(until)) if until <= now => None,
+            other => other,
+        };
     }
 
     /// The node leaves its link: what still waits in its socket was for where it was.
@@ -40,7 +51,7 @@ impl Gate {
 
     /// An update to the home agent leaves.
     pub(super) fn updated(&mut self) {
-        self.pause = Some(self.now + BEHIND_AN_UPDATE);
+        self.pause = Some(Pause::Begins);
     }
 
     /// Whether the node has left its link.
@@ -55,7 +66,11 @@ impl Gate {
 
     /// When one may that waits for nothing but time.
     pub(super) fn opens(&self) -> Option<SimTime> {
-        self.pause
+        self.pause.map(|pause| match pause {
+            // When that is has to be told first.
+            Pause::Begins => self.now,
+            Pause::Until(until) => until,
+        })
     }
 }
 
@@ -68,15 +83,19 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_an_update_leaves_two_milliseconds_after_the_time_that_was_told() {
+    fn what_follows_an_update_leaves_two_milliseconds_after_it_however_long_was_worked_before() {
         let mut gate = Gate::default();
         gate.look(us(5_000));
         assert!(gate.lets_out());
+        // The update leaves at 9 ms, when the kernel has done what comes before it.
         gate.updated();
-        assert_eq!(gate.opens(), Some(us(7_000)));
-        gate.look(us(6_999));
+        assert_eq!(gate.opens(), Some(us(5_000)), "at once");
+        gate.look(us(9_000));
         assert!(!gate.lets_out());
-        gate.look(us(7_000));
+        assert_eq!(gate.opens(), Some(us(11_000)));
+        gate.look(us(10_999));
+        assert!(!gate.lets_out());
+        gate.look(us(11_000));
         assert!(gate.lets_out());
         assert_eq!(gate.opens(), None);
     }
