@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Run, root, said, topology};
+use common::{Run, root, said, topology, tshark};
 
 /// Runs `name` and returns its result, which passed.
 fn passes(name: &str) -> serde_json::Value {
@@ -99,7 +99,9 @@ fn a_walking_node_hears_its_router_fade_and_scans_for_the_next() {
 
 #[test]
 fn a_node_that_was_told_of_the_next_router_waits_for_nothing_there() {
-    let result = passes("fast.yaml");
+    let run = Run::of(&topology("fast.yaml"), &[]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
     let handover = &result["handovers"][0];
     let phase = |name: &str| handover["phases"][name].as_f64().unwrap();
     let waited = phase("link") + phase("movement_detection") + phase("address");
@@ -107,6 +109,18 @@ fn a_node_that_was_told_of_the_next_router_waits_for_nothing_there() {
         waited < 0.004,
         "the first frame after the link is the update: {handover:#}"
     );
+    // Neither it nor its router says anything but what makes its address known and what was asked for.
+    let capture = run.path("captures/sensor.wpan0.pcapng");
+    let here = "ipv6.src == 2001:db8:2::/64 && coap";
+    let first: f64 = tshark(&capture, here, &["frame.time_epoch"])[0][0]
+        .parse()
+        .unwrap();
+    let near = format!(
+        "icmpv6 && frame.time_epoch > {:.6} && frame.time_epoch < {:.6} && !(icmpv6.type == 134)",
+        first - 0.010,
+        first + 0.200
+    );
+    assert_eq!(tshark(&capture, &near, &["icmpv6.type"]), [[""; 0]; 0]);
 }
 
 /// CoMP's simulation: 100 s at 10 m/s over `metres` from router to router and back. A node that

@@ -1,7 +1,7 @@
 """The protocols of mobility side by side: docs/mobility.md."""
 
 import json
-from math import ceil
+from math import ceil, sqrt
 
 from .tools import command, mean, number, quantile, table
 
@@ -32,8 +32,29 @@ VARIANTS = {
     "`none`": (("none",), "comp"),
 }
 
+# fast.yaml repeats requests, 2 s later: a protocol without a hold is asked without that, and each request is given up in time.
+FAST_ALSO = {
+    # Its routers are its own, and asked on arrival: nobody waits at random.
+    "pmipv6": ("nodes.sensor.handover.proxy_advertisements=false", "nodes.sensor.handover.router_solicitation={ max_delay: 0 ms }",
+               "nodes.er1.router_advertisements.max_response_delay=0 ms", "nodes.er2.router_advertisements.max_response_delay=0 ms"),
+}
+FAST_ASKED = ("nodes.client.polls[0].confirmable=false", "nodes.client.coap={ nstart: 2, response_timeout: 200 ms }")
+
 # From the link that is left to the binding: what lies between two of these is in none of them.
 INTERRUPTING = ("link", "movement_detection", "address", "dad", "binding")
+
+
+# The CoMP paper's figures: the topology, what it needs for any of them, and how each axis is set. Its file leaves it to
+# the protocol whether an address is leased.
+FIGURES = f"{TOPOLOGIES}/papers/comp-figures.yaml"
+FIGURES_ANY = ("nodes.ha={ role: home-agent }", "nodes.map={ role: map }", "nodes.lma={ role: lma }",
+               "nodes.client.services=[{ correspondent: {} }]", "nodes.client.polls[0].confirmable=false",
+               "nodes.client.coap={ nstart: 10000, response_timeout: 1 s }", f"{MOBILITY}={','.join(PROTOCOLS)},none")
+AXES = {
+    15: ("radio.mac.min_be=3..8:1", "wireless delay, ms", (2.08, 3.36, 5.92, 11.04, 21.28, 41.76)),
+    16: ("nodes.client.polls[0].every=200 ms,100 ms,50 ms,40 ms,25 ms,20 ms", "requests/s", (5, 10, 20, 25, 40, 50)),
+    17: ("backbone.delay=20..160:20 ms", "delay of a wired hop, ms", tuple(range(10, 90, 10))),
+}
 
 
 def fit(times_ms):
@@ -108,6 +129,77 @@ def messages(point, protocol):
                 counts = (sides[side][what] for side in ("air", "wired") for what in ("messages", "bytes"))
                 told[name] = [one + other for one, other in zip(sums, counts)]
     return {name: [count / handovers for count in counts] for name, counts in sorted(told.items())}
+
+
+def with_interval(values):
+    """The mean, and half of its 95 % interval: many values are taken as independent."""
+    middle = mean(values)
+    if len(values) < 2:
+        return number(middle)
+    variance = sum((value - middle) ** 2 for value in values) / (len(values) - 1)
+    return f"{number(middle)} ± {number(1.96 * sqrt(variance / len(values)), 2)}"
+
+
+def modelled(tools, figure, value):
+    """What the model has for MIPv6, HMIPv6 and CoMP at a place of a figure, if that is on its axis."""
+    if figure == 15:
+        model = json.loads(tools.wpanlab("model", "--format", "json", "--set", f"wireless_delay={value}ms"))
+        delays = {row["protocol"]: row["delay_ms"] for row in model["table_3"]}
+        return [number(delays[name]) for name in ("MIPv6", "HMIPv6", "CoMP")]
+    lines = tools.wpanlab("model", "--quiet", "--figure", str(figure), "--format", "csv").splitlines()
+    rows = {float(line.split(",")[0]): line.split(",")[1:] for line in lines[1:]}
+    return [number(float(lost)) for lost in rows[value]] if value in rows else [""] * 3
+
+
+def compared(figure):
+    """What measures one of the CoMP paper's figures by each protocol."""
+    axis, title, values = AXES[figure]
+
+    def measure(tools):
+        seeds = f"1..{ceil(tools.handovers / HANDOVERS_OF_A_RUN)}"
+        found = tools.sweep(f"figure-{figure}-compared", FIGURES, seeds, *options((*FIGURES_ANY, axis)))
+        rows = []
+        for at, value in enumerate(values):
+            points = found[at::len(values)]
+            assert [point.values[MOBILITY] for point in points] == [*PROTOCOLS, "none"]
+            if figure == 15:
+                cells = [with_interval([1e3 * delay for delay in point.handovers("delay_s")]) for point in points]
+            else:
+                cells = [with_interval(point.handovers("lost")) for point in points]
+            fewest = min(len(point.handovers("lost")) for point in points)
+            rows.append([value, fewest, *cells, *modelled(tools, figure, value)])
+        said = [f"wpanlab run {FIGURES} --seeds {seeds} \\", *(f"    --set '{setting}' \\" for setting in FIGURES_ANY), f"    --set '{axis}'"]
+        header = [title, "handovers, each", *(f"`{word}`" for word in (*PROTOCOLS, "none")), "model: MIPv6", "HMIPv6", "CoMP"]
+        return [tools.made_by(), *command(*said), *table(header, rows)]
+
+    what = "delay that the client sees" if figure == 15 else "requests lost per handover"
+    measure.__doc__ = f"The CoMP paper's figure {figure} by each protocol: {what}."
+    return measure
+
+
+def fast(tools):
+    """A walk between two routers, everything known beforehand: what the client sees, by each protocol."""
+    topology, seeds = f"{TOPOLOGIES}/fast.yaml", f"1..{tools.handovers}"
+    rows = []
+    for at, (name, ((word, *more), _)) in enumerate(VARIANTS.items()):
+        settings = [f"{MOBILITY}={word}", *more, *FAST_ALSO.get(word, ())]
+        if "hold" not in name and word == "comp":
+            asked = "confirmable"
+        else:
+            asked = "not"
+            settings += FAST_ASKED
+        point = tools.sweep(f"fast-{at}", topology, seeds, *options(settings))[0]
+        delays = [1e3 * delay for delay in point.handovers("delay_s")]
+        bindings = [1e3 * sum(h["phases"].get(phase, 0) for phase in INTERRUPTING) for run in point.runs for h in run["handovers"]]
+        rows.append([name, asked, len(delays), *(number(quantile(delays, share)) for share in (0, 0.5, 0.95, 1)),
+                     number(quantile(bindings, 0.5)), f"{sum(point.handovers('lost')):.0f}",
+                     f"{sum(point.figures('lost')):,.0f} of {sum(point.figures('sent')):,.0f}"])
+    said = [f"wpanlab run {topology} --seeds {seeds} --set {MOBILITY}=…", f"# not confirmable: --set {FAST_ASKED[0]} --set '{FAST_ASKED[1]}'"]
+    said += [f"# {name.replace('`', '')}: --set '{setting}'" for name, ((word, *more), _) in VARIANTS.items()
+             for setting in (*more, *FAST_ALSO.get(word, ()))]
+    header = ["`mobility`", "requests confirmable", "handovers", "delay, ms: min", "median", "p95", "max", "link left to binding, ms: median",
+              "lost in handovers", "lost in all"]
+    return [tools.made_by(), *command(*said), *table(header, rows)]
 
 
 def mobility_loss(tools):

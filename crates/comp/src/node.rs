@@ -485,17 +485,16 @@ impl Node {
                 self.complete_binding(now);
             }
             Ok(response) if response.code == Code::NOT_FOUND => {
-                let told = binding.mode;
-                if told == BindingMode::Relayed {
-                    binding.mode = BindingMode::Direct;
-                }
-                let command = self.registrar.command(t_addr);
                 // In direct mode the correspondents have been told.
-                let tell = match told {
+                let tell = match binding.mode {
                     BindingMode::Direct => BindingMode::Relayed,
-                    BindingMode::Relayed => BindingMode::Direct,
+                    BindingMode::Relayed => {
+                        binding.mode = BindingMode::Direct;
+                        BindingMode::Direct
+                    }
                     BindingMode::Nobody => BindingMode::Nobody,
                 };
+                let command = self.registrar.command(t_addr);
                 self.send_binding(now, &command, tell);
             }
             other => {

@@ -174,17 +174,15 @@ fn summarise_energy(out: &mut String, h: &result::Handover) {
     let Some(energy) = h.energy_mj.as_ref().filter(|e| !e.is_empty()) else {
         return;
     };
-    let total = h.energy_total_mj.unwrap_or_default();
-    // A phase of which it is not known is missing in it.
+    // A phase of which it is not known is missing in it; results of former programs have no sum.
     let known = h.phases.phases().all(|phase| energy.get(phase).is_some());
     let at_least = if known { "" } else { "at least " };
+    let total = h.energy_total_mj;
+    let total = total.map_or_else(String::new, |mj| format!("{at_least}{mj:.3} mJ: "));
     let phase = |(phase, mj): (&rundir::Phase, &f64)| format!("{} {mj:.3} mJ", phase.name());
     let phases: Vec<String> = energy.iter().map(phase).collect();
     let phases = phases.join(", ");
-    line(
-        out,
-        format_args!("  energy: {at_least}{total:.3} mJ: {phases}"),
-    );
+    line(out, format_args!("  energy: {total}{phases}"));
 }
 
 /// Why the air was not punctual enough to be trusted.

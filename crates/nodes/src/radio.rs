@@ -25,6 +25,8 @@ pub(crate) struct Radio {
     eui64: Eui64,
     /// Channel and PAN, if the channel is one of [`Channel`]'s.
     tuned: Option<(Channel, PanId)>,
+    /// Whether multicast listener reports may come later.
+    defers_reports: bool,
 }
 
 impl Radio {
@@ -57,6 +59,7 @@ impl Radio {
             lowpan,
             phy: wpan.phy,
             eui64: wpan.eui64,
+            defers_reports: false,
         })
     }
 
@@ -95,6 +98,17 @@ impl Radio {
         Ok(())
     }
 
+    /// Has what is to be sent at once after a move not wait for multicast listener reports: the first one of
+    /// a group is formed before the radio is up, and comes to nothing; the second comes at random within
+    /// 10 s. Those of MLDv1 do (RFC 2710 §4, §7.10), where Linux sends both of MLDv2 within the first
+    /// hundredth of a second.
+    pub(crate) fn defer_reports(&mut self) -> Result<()> {
+        let lowpan = &self.interfaces.lowpan;
+        sysctl::write(&format!("net.ipv6.conf.{lowpan}.force_mld_version"), 1)?;
+        self.defers_reports = true;
+        Ok(())
+    }
+
     /// Channel and PAN that the radio is on; none before the first retuning if it was opened
     /// on another page.
     pub(crate) fn tuned(&self) -> Option<(Channel, PanId)> {
@@ -110,8 +124,7 @@ impl Radio {
     /// take an address formed from the EUI-64 as unique.
     pub(crate) async fn add_link_local(&self) -> Result<()> {
         let address = Ipv6Net::new(self.eui64.link_local(), LINK_LOCAL_BITS)?;
-        let there = self.links.addresses(self.lowpan).await?;
-        if there.iter().any(|found| found.address == address) {
+        if self.has(address.addr()).await? {
             return Ok(());
         }
         Ok(self
@@ -120,10 +133,20 @@ impl Radio {
             .await?)
     }
 
+    async fn has(&self, address: Ipv6Addr) -> Result<bool> {
+        let there = self.links.addresses(self.lowpan).await?;
+        Ok(there.iter().any(|found| found.address.addr() == address))
+    }
+
     /// Tunes to a channel and a PAN, from whatever channel. The PAN ID of an interface that is up cannot
     /// change (`EBUSY`), so both interfaces go down for that, which also drops their addresses
-    /// and routes; for the same PAN on another channel they stay up.
-    pub(crate) async fn retune(&mut self, (channel, pan_id): (Channel, PanId)) -> Result<()> {
+    /// and routes; for the same PAN on another channel they stay up. An address that the node is `known` to
+    /// have there, and need not check, is there with the link.
+    pub(crate) async fn retune(
+        &mut self,
+        (channel, pan_id): (Channel, PanId),
+        known: Option<Ipv6Addr>,
+    ) -> Result<()> {
         if self.tuned.is_some_and(|(_, pan)| pan == pan_id) {
             self.nl802154.set_channel(self.phy, channel).await?;
         } else {
@@ -131,9 +154,18 @@ impl Radio {
             self.links.down(self.wpan).await?;
             self.nl802154.set_pan_id(self.wpan, pan_id).await?;
             self.nl802154.set_channel(self.phy, channel).await?;
-            self.links.up(self.wpan).await?;
+            if !self.defers_reports {
+                self.links.up(self.wpan).await?;
+            }
             self.links.up(self.lowpan).await?;
             self.add_link_local().await?;
+            if let Some(address) = known {
+                let added = self.add_address(address, AddressMode::Slaac, DadMode::Off);
+                added.await?;
+            }
+            if self.defers_reports {
+                self.links.up(self.wpan).await?;
+            }
         }
         self.tuned = Some((channel, pan_id));
         Ok(())
@@ -148,13 +180,16 @@ impl Radio {
         Ok(())
     }
 
-    /// Adds `address`, checked as `dad` says.
+    /// Adds `address`, checked as `dad` says, if it is not there.
     pub(crate) async fn add_address(
         &self,
         address: Ipv6Addr,
         mode: AddressMode,
         dad: DadMode,
     ) -> Result<()> {
+        if self.has(address).await? {
+            return Ok(());
+        }
         // RFC 8415 §18.2.10.1: a leased address says nothing of a prefix on the link.
         let bits = if mode == AddressMode::Dhcpv6 { 128 } else { 64 };
         let dad = match dad {

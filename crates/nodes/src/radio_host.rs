@@ -131,7 +131,7 @@ impl<A: Adapter> RadioHost<A> {
         let home = match radio.tuned().filter(known) {
             Some(home) => home,
             None => {
-                radio.retune(at_start).await?;
+                radio.retune(at_start, None).await?;
                 at_start
             }
         };
@@ -146,6 +146,9 @@ impl<A: Adapter> RadioHost<A> {
         )?;
         let icmpv6 = Icmpv6::open(lowpan, &[ALL_NODES], ROUTER_ADVERTISEMENT, HOP_LIMIT)?;
         let asks = (plan.handover.as_ref()).is_some_and(|handover| handover.proxy_advertisements);
+        if asks {
+            radio.defer_reports()?;
+        }
         let beforehand = asks.then(|| Beforehand::open(&host, radio.eui64()));
         let dhcp = dhcpv6::Client::new(dhcp_config(&plan, &radio), host.protocol_rng("dhcpv6"))?;
         let dhcp_socket = Udp::open(CLIENT_PORT, Some(lowpan))?;
@@ -219,7 +222,8 @@ impl<A: Adapter> RadioHost<A> {
         let deadline = earlier(of_handover, self.application.poll_timeout(reach));
         let deadline = earlier(deadline, self.sleep.poll_timeout());
         let silence = self.lqi.as_ref().and_then(LqiSource::poll_timeout);
-        earlier(deadline, silence)
+        let deadline = earlier(deadline, silence);
+        earlier(deadline, self.announces_at())
     }
 
     fn on_timeout(&mut self, reach: Reach) -> Result<()> {
@@ -228,6 +232,7 @@ impl<A: Adapter> RadioHost<A> {
         let now = now();
         let silent = self.lqi.as_mut().and_then(|lqi| lqi.handle_timeout(now));
         self.on_signal(now, silent);
+        self.announce(now);
         if awake {
             self.attachment.handle_timeout(now);
         }

@@ -14,7 +14,7 @@ use nd::advertiser::{Advertiser, Config};
 use nd::message::ROUTER_SOLICITATION;
 use nd::proxy::{FAST_HANDOVERS, Neighbour, Responder};
 use nd::{ALL_ROUTERS, HOP_LIMIT, NdOption};
-use netlink::{Errno, sysctl};
+use netlink::{Errno, Links, Namespace, sysctl};
 use topology::plan::{NeighbourPlan, RouterPlan};
 use units::Eui64;
 
@@ -48,6 +48,7 @@ pub(crate) async fn run(
         true => None,
         false => Some(responder(&lowpan, &plan, eui64, option)?),
     };
+    expect(&lowpan, &plan).await?;
     advertiser.with(|advertiser, now| advertiser.start(now));
     host.part_is_ready()?;
     tokio::select! {
@@ -139,6 +140,22 @@ fn responder(
     }
     let icmpv6 = icmpv6(lowpan, plan, eui64, FAST_HANDOVERS)?;
     Ok(Driver::new(Responder::new(eui64, neighbours), icmpv6)?)
+}
+
+/// Takes it that the nodes that are expected are there, until that turns out to be wrong: their addresses
+/// need not be asked for when they come, or when they ask.
+async fn expect(lowpan: &str, plan: &RouterPlan) -> Result<()> {
+    if plan.expected.is_empty() {
+        return Ok(());
+    }
+    let links = Links::connect(&Namespace::current()?).await?;
+    let index = links.index(lowpan).await?;
+    for eui64 in plan.expected.values() {
+        for address in [eui64.link_local(), eui64.address_in(plan.prefix.network())] {
+            links.learn_neighbour(index, address, *eui64).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Answers for ever; with nothing to say, waits for ever.

@@ -59,6 +59,7 @@ pub fn style() -> String {
          svg.d .mark{stroke:var(--soft);stroke-width:1.2;stroke-dasharray:4 3;fill:none}\
          svg.d .shade{fill:var(--shade)}svg.d .range{fill:var(--c0);fill-opacity:.07;stroke:var(--c0);stroke-opacity:.4}\
          svg.d .wire{stroke:var(--soft);stroke-width:2;fill:none}svg.d .air{stroke:var(--c0);stroke-width:1.2;stroke-dasharray:3 3;fill:none}\
+         svg.d .dashed{stroke-dasharray:5 3}\
          svg.d .box{fill:var(--shade);stroke:var(--soft)}\
          svg.d .bad{stroke:var(--bad);stroke-width:2;fill:none}",
     );
@@ -143,6 +144,8 @@ pub enum Key {
     Dot(usize),
     /// A line.
     Line(usize),
+    /// A dashed line of a colour.
+    Dashes(usize),
     /// A ring.
     Ring(usize),
     /// A diamond.
@@ -185,6 +188,7 @@ pub fn symbol(key: Key, x: f64, y: f64) -> Markup {
             Key::Fill(c) => { rect class={ "f" (c) } x=(place(x - 6.0)) y=(place(y - 5.0)) width="12" height="10" rx="2" {} }
             Key::Dot(c) => { path class={ "d" (c) " few" } d={ "M" (place(x)) " " (place(y)) "h0" } {} }
             Key::Line(c) => { path class={ "l" (c) } d=(line) {} }
+            Key::Dashes(c) => { path class={ "dashed l" (c) } d=(line) {} }
             Key::Ring(c) => { circle class={ "r" (c) } cx=(place(x)) cy=(place(y)) r="4.5" {} }
             Key::Diamond(c) => {
                 path class={ "f" (c) } d={ "M" (place(x)) " " (place(y - 6.0)) "l5 6l-5 6l-5-6z" } {}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use common::{example, parse, plan_with, read, text};
@@ -21,9 +21,11 @@ fn sweep(rows: &[Row]) -> TempDir {
         .iter()
         .map(|row| serde_json::to_string(row).unwrap() + "\n");
     fs::write(path.join("runs.jsonl"), lines.collect::<String>()).unwrap();
-    let (mut values, mut seeds) = (BTreeSet::new(), BTreeSet::new());
+    let (mut values, mut seeds) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
     for row in rows {
-        values.insert(row.set["backbone.delay"].clone());
+        for (path, value) in &row.set {
+            values.entry(path).or_default().insert(value);
+        }
         seeds.insert(row.seed.0);
         let run = path.join(&row.dir);
         fs::create_dir_all(&run).unwrap();
@@ -40,9 +42,12 @@ fn sweep(rows: &[Row]) -> TempDir {
         result["expectations"][0]["outcome"] = json!(if row.passed { "passed" } else { "failed" });
         fs::write(run.join("result.json"), result.to_string()).unwrap();
     }
+    let parameters = values
+        .iter()
+        .map(|(path, values)| json!({"path": path, "values": values}));
     let manifest = json!({
         "schema": 1, "topology": "x/handover.yaml", "seeds": [seeds.first(), seeds.last()],
-        "parameters": [{"path": "backbone.delay", "values": values}],
+        "parameters": parameters.collect::<Vec<_>>(),
         "backend": "vm, kvm", "clock": "virtual", "kernel": "6.1.0", "wpanlab_version": "0.1.0",
     });
     fs::write(path.join("sweep.json"), manifest.to_string()).unwrap();
@@ -186,6 +191,37 @@ fn a_sweep_over_a_delay_is_split_by_it_and_drawn_over_it() {
         !names.contains("delay-histogram"),
         "two points have no common one"
     );
+}
+
+#[test]
+fn protocols_that_are_compared_have_a_curve_each_beside_the_model() {
+    let mut rows = Vec::new();
+    for (at, word) in ["comp", "mipv6", "none"].into_iter().enumerate() {
+        for (delay_at, delay) in ["2 ms", "20 ms"].into_iter().enumerate() {
+            let mut row = row(1 + 2 * at + delay_at, delay, 1, &[0.1]);
+            let set = [
+                ("nodes.sensor.mobility", word),
+                ("nodes.sensor.handover.address", "slaac"),
+                ("nodes.ha", "{ role: home-agent }"),
+            ];
+            let set = set.map(|(path, value)| (path.to_owned(), value.to_owned()));
+            row.set.extend(set);
+            rows.push(row);
+        }
+    }
+    let dir = sweep(&rows);
+    let report = read(dir.path());
+    assert_eq!(report.problems(), [] as [&str; 0]);
+    let drawings: BTreeMap<_, _> = report.svgs().into_iter().collect();
+    let seventeen = text(&parse(&drawings["figure-17"]));
+    for told in [
+        "comp with hold, measured",
+        "mipv6, measured",
+        "none, measured",
+        "MIPv6 (model)",
+    ] {
+        assert!(seventeen.contains(told), "{told} in {seventeen}");
+    }
 }
 
 #[test]

@@ -290,6 +290,9 @@ impl Node {
     }
 }
 
+/// The word of `mobility` for a node that nobody helps to stay reachable.
+const NO_MOBILITY: &str = "none";
+
 /// Declares the protocols by which a node stays reachable. Several words of one family share a table,
 /// a module and a plan; the module is told which word it was.
 macro_rules! mobilities {
@@ -306,12 +309,12 @@ macro_rules! mobilities {
             /// That of shorthands that name none.
             pub(crate) const DEFAULT: Protocol = Protocol::Comp("comp");
 
-            const WORDS: &'static [&'static str] = &["none", $($($word),+),*];
+            const WORDS: &'static [&'static str] = &[NO_MOBILITY, $($($word),+),*];
 
             /// The word that the file has for it.
             pub(crate) const fn word(self) -> &'static str {
                 match self {
-                    Protocol::None => "none",
+                    Protocol::None => NO_MOBILITY,
                     $( Protocol::$variant(word) => word, )*
                 }
             }
@@ -319,7 +322,7 @@ macro_rules! mobilities {
             /// The words of its family.
             const fn family(self) -> &'static [&'static str] {
                 match self {
-                    Protocol::None => &["none"],
+                    Protocol::None => &[NO_MOBILITY],
                     $( Protocol::$variant(_) => &[$($word),+], )*
                 }
             }
@@ -328,7 +331,7 @@ macro_rules! mobilities {
         impl crate::decode::Scalar for Protocol {
             fn read(scalar: &ScalarText) -> Result<Self, String> {
                 match (scalar.kind, scalar.text.as_str()) {
-                    (ScalarKind::Plain | ScalarKind::Quoted, "none") => Ok(Protocol::None),
+                    (ScalarKind::Plain | ScalarKind::Quoted, NO_MOBILITY) => Ok(Protocol::None),
                     $($( (ScalarKind::Plain | ScalarKind::Quoted, $word) => {
                         Ok(Protocol::$variant($word))
                     } )+)*

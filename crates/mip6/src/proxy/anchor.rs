@@ -8,7 +8,7 @@ use ipnet::Ipv6Net;
 use machine::{Deadlines, Machine, earlier};
 use units::{Sequence, SimTime};
 
-use super::session::{About, Request, Session, Sessions};
+use super::session::{About, Request, Session, Sessions, gateway_of};
 use crate::codec::{
     AccessTechnology, BindingAcknowledgement, BindingUpdate, HandoffIndicator, Lifetime, Message,
     MobilityOption, NodeId, ProxyOptions, Status, Timestamp,
@@ -185,7 +185,7 @@ impl Anchor {
         let node = update.node_id().filter(|id| !id.0.is_empty());
         let node = node.ok_or(Status::NO_NODE_ID)?;
         // Who speaks has to be one, and where the tunnel is to lead, too.
-        let gateway = update.alternate_care_of().unwrap_or(headers.source);
+        let gateway = gateway_of(headers, update);
         let gateways = self.config.gateways.as_ref();
         let is_one = |address| gateways.is_none_or(|all| all.contains(address));
         if !is_one(&headers.source) || !is_one(&gateway) {
@@ -197,14 +197,7 @@ impl Anchor {
         if let Some(timestamp) = update.time_sent() {
             self.check_time(now, node, timestamp)?;
         }
-        update.prefixes().next().ok_or(Status::NO_PREFIX)?;
-        Ok(Request {
-            node,
-            gateway,
-            handoff: update.handoff().ok_or(Status::NO_HANDOFF)?,
-            access_technology: (update.access_technology()).ok_or(Status::NO_ACCESS_TECHNOLOGY)?,
-            update,
-        })
+        Request::of(headers, update)
     }
 
     fn policy(&self, node: &NodeId) -> Option<Policy> {
@@ -445,19 +438,8 @@ impl Anchor {
 
     /// Goes on with an update that has waited.
     fn resume(&mut self, now: SimTime, headers: &Headers, update: &BindingUpdate, about: About) {
-        let (Some(node), Some(handoff), Some(access_technology)) = (
-            update.node_id(),
-            update.handoff(),
-            update.access_technology(),
-        ) else {
+        let Ok(request) = Request::of(headers, update) else {
             return;
-        };
-        let request = Request {
-            node,
-            gateway: update.alternate_care_of().unwrap_or(headers.source),
-            handoff,
-            access_technology,
-            update,
         };
         match about {
             // It is older than the deregistration that it has waited for, and its time was checked.

@@ -11,6 +11,7 @@ use crate::codec::{
     AccessTechnology, BindingUpdate, HandoffIndicator, LinkLayerId, NodeId, ProxyOptions, Status,
     Timestamp,
 };
+use crate::headers::Headers;
 
 /// A mobility session: a node by one of its interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,25 @@ pub(super) struct Request<'a> {
     pub(super) update: &'a BindingUpdate,
 }
 
-impl Request<'_> {
+/// The gateway that an update is about: an Alternate Care-of Address names it, or else its source.
+pub(super) fn gateway_of(headers: &Headers, update: &BindingUpdate) -> Ipv6Addr {
+    update.alternate_care_of().unwrap_or(headers.source)
+}
+
+impl<'u> Request<'u> {
+    /// What an update asks for, if it has all that it must (§5.3.1).
+    pub(super) fn of(headers: &Headers, update: &'u BindingUpdate) -> Result<Request<'u>, Status> {
+        let node = update.node_id().ok_or(Status::NO_NODE_ID)?;
+        update.prefixes().next().ok_or(Status::NO_PREFIX)?;
+        Ok(Request {
+            node,
+            gateway: gateway_of(headers, update),
+            handoff: update.handoff().ok_or(Status::NO_HANDOFF)?,
+            access_technology: (update.access_technology()).ok_or(Status::NO_ACCESS_TECHNOLOGY)?,
+            update,
+        })
+    }
+
     /// The prefixes that it names, without ALL_ZERO.
     pub(super) fn prefixes(&self) -> Vec<Ipv6Net> {
         let all = self.update.prefixes();

@@ -2,8 +2,8 @@
 //!
 //! A while after it has come to a router the node asks it about the others. At the next one it then has
 //! prefix and router at once: it solicits nobody, and believes what it was told until the router itself
-//! says otherwise. It says who it is without being asked (§6.3): the router would
-//! ask before the first packet, and the node would answer, on an air that has other things to carry.
+//! says otherwise. It says who it is without being asked (§6.3), behind what makes its address known: the
+//! router was told of it, too, and asks nobody before the first packet.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -15,14 +15,16 @@ use nd::option::INFINITE_LIFETIME_S;
 use nd::proxy::{FAST_HANDOVERS, Neighbour, Requester, unsolicited};
 use nd::solicitor::Advertised;
 use nd::{ALL_NODES, HOP_LIMIT, LinkLayerAddress, PrefixInformation};
-use units::Eui64;
+use topology::plan::DadMode;
+use units::{Eui64, SimTime};
 
 use super::RadioHost;
 use super::settings::candidate;
 use crate::host::{Host, now};
 use crate::mobility::Adapter;
 
-/// From the end of a handover to the question: what the move itself has to send comes first.
+/// From the end of a handover to what need not be said at once: what the move itself has to send, and the
+/// requests that waited for it, come first.
 const ASKS_AFTER: Duration = Duration::from_secs(1);
 
 /// Which routers the node knows of.
@@ -30,6 +32,8 @@ pub(super) struct Beforehand {
     requester: Driver<Requester, Icmpv6>,
     /// By access point; those that the node may attach to.
     known: BTreeMap<Eui64, Neighbour>,
+    /// When the node says who it is, at a router that it was told of.
+    announces_at: Option<SimTime>,
 }
 
 impl Beforehand {
@@ -41,11 +45,13 @@ impl Beforehand {
         Ok(Beforehand {
             requester: Driver::new(requester, icmpv6)?,
             known: BTreeMap::new(),
+            announces_at: None,
         })
     }
 
     /// The link is left: its router is asked nothing any more.
     pub(super) fn leave(&mut self) {
+        self.announces_at = None;
         self.requester.with(|requester, _| requester.stop());
         self.requester.discard();
     }
@@ -66,13 +72,24 @@ impl<A: Adapter> RadioHost<A> {
             let router = router.router;
             let ask = |requester: &mut Requester, now| requester.ask(now + ASKS_AFTER, router);
             beforehand.requester.with(ask);
+            beforehand.announces_at = self.told.then(|| now() + ASKS_AFTER);
         }
     }
 
-    /// Tells a router that has not heard of the node who it is, "as soon as it regains connectivity on the
-    /// new link" (RFC 5568 §6.3).
-    pub(super) fn announce(&self, address: Ipv6Addr) {
-        if let Some(beforehand) = self.beforehand.as_ref().filter(|_| self.told) {
+    /// When [`RadioHost::announce`] has something to do.
+    pub(super) fn announces_at(&self) -> Option<SimTime> {
+        let due = self.beforehand.as_ref()?.announces_at;
+        due.filter(|_| self.is_here())
+    }
+
+    /// Tells a router that the node was told of who it is (RFC 5568 §6.3), when that is due. It expects the
+    /// node, so that this need not be "as soon as it regains connectivity"; it may have given it up before.
+    pub(super) fn announce(&mut self, now: SimTime) {
+        if self.announces_at().is_none_or(|due| now < due) {
+            return;
+        }
+        if let (Some(beforehand), Some(address)) = (&mut self.beforehand, self.t_addr) {
+            beforehand.announces_at = None;
             let message = unsolicited(address, self.radio.eui64());
             let socket = beforehand.requester.socket();
             if let Err(error) = socket.send_from(address, ALL_NODES, &message) {
@@ -108,6 +125,14 @@ impl<A: Adapter> RadioHost<A> {
             self.solicitor.with(|solicitor, now| solicitor.start(now));
         }
         Ok(())
+    }
+
+    /// The address that the node is going to have at the PAN that it is to be attached to, if it knows it
+    /// and need not check it.
+    pub(super) fn known_address(&self) -> Option<Ipv6Addr> {
+        let formed = !self.leases_address() && self.plan.dad == DadMode::Off;
+        let neighbour = self.told_of_home().filter(|_| formed)?;
+        self.formed_address(&as_if_heard(&neighbour))
     }
 
     /// What the node was told of the PAN that it is to be attached to.

@@ -47,8 +47,8 @@ impl<A: Adapter> RadioHost<A> {
         self.leave_link().await?;
         let there = self.candidates().nth(candidate);
         let there = there.context("a candidate that the plan has not")?;
-        self.radio.retune(there).await?;
         self.home = there;
+        self.radio.retune(there, self.known_address()).await?;
         self.solicitor.discard();
         self.report_tuned()
     }
@@ -85,7 +85,7 @@ impl<A: Adapter> RadioHost<A> {
             // Its address goes with the interface.
             self.verifying = None;
         }
-        self.radio.retune(there).await?;
+        self.radio.retune(there, None).await?;
         if stays || there != self.home {
             return Ok(());
         }

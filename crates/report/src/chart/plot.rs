@@ -12,6 +12,10 @@ pub enum Shape {
     Dots,
     /// Joined. A y that is not a number is a gap.
     Line,
+    /// Joined by a dashed line.
+    Dashes,
+    /// A diamond each, and joined.
+    Joined,
     /// Joined, each y held until the next. A y that is not a number is a gap.
     Steps,
     /// A ring each.
@@ -192,6 +196,8 @@ fn key(series: &Series) -> Key {
     match series.shape {
         Shape::Dots => Key::Dot(series.colour),
         Shape::Line | Shape::Steps => Key::Line(series.colour),
+        Shape::Dashes => Key::Dashes(series.colour),
+        Shape::Joined => Key::Diamond(series.colour),
         Shape::Rings => Key::Ring(series.colour),
         Shape::Diamonds => Key::Diamond(series.colour),
         Shape::Crosses => Key::Cross,
@@ -201,7 +207,7 @@ fn key(series: &Series) -> Key {
 /// The points of a series that are drawn. Losses always are.
 fn shown(series: &Series, x: &Scale) -> Vec<(f64, f64)> {
     match series.shape {
-        Shape::Crosses | Shape::Rings | Shape::Diamonds => series.points.clone(),
+        Shape::Crosses | Shape::Rings | Shape::Diamonds | Shape::Joined => series.points.clone(),
         _ => thin::thin(&series.points, |value| x.at(value) as i64),
     }
 }
@@ -260,7 +266,13 @@ fn draw_series(series: &Series, x: &Scale, y: &Scale) -> Markup {
             let d = joined(&points, series.shape == Shape::Steps, at);
             html! { path class={ "l" (colour) } d=(d) {} }
         }
-        Shape::Rings | Shape::Diamonds | Shape::Crosses => html! {
+        Shape::Dashes => html! {
+            path class={ "dashed l" (colour) } d=(joined(&points, false, at)) {}
+        },
+        Shape::Rings | Shape::Diamonds | Shape::Crosses | Shape::Joined => html! {
+            @if series.shape == Shape::Joined {
+                path class={ "l" (colour) } d=(joined(&points, false, at)) {}
+            }
             @for point in &points {
                 (symbol(key(series), at(point).0, at(point).1))
             }

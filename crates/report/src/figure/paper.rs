@@ -59,6 +59,8 @@ pub struct Measured<'a> {
     wired_delay_s: f64,
     rate_per_s: f64,
     hold: bool,
+    /// The word of `mobility` of the node that moves.
+    mobility: &'a str,
 }
 
 /// The phases of the model's terms.
@@ -71,7 +73,13 @@ const TERMS: [(&str, &[Phase]); 4] = [
 
 /// Whether the model is about such a topology: a node of it moves, and keeps its address known.
 pub fn is_about(plan: &Plan) -> bool {
-    (plan.nodes.values()).any(|node| node.mobility.is_some() && node.handover().is_some())
+    moving(plan).is_some_and(|node| node.mobility.is_some())
+}
+
+/// The node that moves; of several one that keeps its address known, if there is one.
+fn moving(plan: &Plan) -> Option<&NodePlan> {
+    let moving = plan.nodes.values().filter(|node| node.handover().is_some());
+    moving.max_by_key(|node| node.mobility.is_some())
 }
 
 /// The section, for one run or for the points of a sweep. `None` stands for what has no plan or
@@ -186,6 +194,7 @@ impl<'a> Measured<'a> {
             // A handover of the result is what one poll saw.
             rate_per_s: median(&rates).unwrap_or(f64::NAN),
             hold: plan.nodes.values().any(NodePlan::holds),
+            mobility: moving(plan).map_or("none", NodePlan::mobility_word),
         }
     }
 }
@@ -283,9 +292,15 @@ fn explanation(seen: &[&Measured]) -> String {
 
 fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
     let data = Model::default().figure(number);
+    let ways = ways(seen);
+    // Between measured curves what is computed stands back.
+    let shape = match ways.len() {
+        ..=1 => Shape::Line,
+        _ => Shape::Dashes,
+    };
     let of = |name: &str, colour, pick: fn(&comp_model::figure::Point) -> f64| Series {
         name: format!("{name} (model)"),
-        shape: Shape::Line,
+        shape,
         colour,
         points: data.points.iter().map(|p| (p.x, pick(p))).collect(),
     };
@@ -315,7 +330,7 @@ fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
         let points = model.figure(number).points;
         plot.series.push(Series {
             name: "CoMP without hold (model, lambda * D)".into(),
-            shape: Shape::Line,
+            shape,
             colour: 4,
             points: points.iter().map(|p| (p.x, p.comp)).collect(),
         });
@@ -324,8 +339,9 @@ fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
         .iter()
         .filter_map(|m| Some((abscissa(number, m)?, *m)))
         .collect();
-    let note = match number {
-        FigureNumber::Fifteen => place_delays(&placed, &mut plot),
+    let note = match (&ways[..], number) {
+        ([_, _, ..], _) => place_ways(number, &ways, &placed, &mut plot),
+        (_, FigureNumber::Fifteen) => place_delays(&placed, &mut plot),
         _ => place_losses(number, &placed, &mut plot),
     };
     let missing = seen.len() - placed.len();
@@ -363,6 +379,73 @@ fn place(plot: &mut Plot, name: &str, shape: Shape, colour: usize, mut points: V
             points,
         });
     }
+}
+
+/// How a node stays reachable, of protocols that are compared: the word of `mobility`, and whether there
+/// is a hold.
+type Way<'a> = (&'a str, bool);
+
+/// The ways of the protocols that were measured, in the order in which they came up; none if it is one
+/// protocol.
+fn ways<'a>(seen: &[&Measured<'a>]) -> Vec<Way<'a>> {
+    let mut ways: Vec<Way> = Vec::new();
+    for way in seen.iter().map(|m| (m.mobility, m.hold)) {
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    let one = ways.iter().all(|way| way.0 == ways[0].0);
+    if one { Vec::new() } else { ways }
+}
+
+/// The colour of a way: that of the model's curve for it, where there is one.
+fn colour_of(way: Way) -> usize {
+    match way {
+        ("mipv6", _) => 0,
+        ("comp", true) => 1,
+        ("hmipv6", _) => 2,
+        ("pmipv6", _) => 3,
+        ("comp", false) => 4,
+        ("mipv6-ro", _) => 5,
+        ("none", _) => 6,
+        _ => 7,
+    }
+}
+
+/// Puts a curve for each way into a figure; says how.
+fn place_ways(
+    number: FigureNumber,
+    ways: &[Way],
+    placed: &[(f64, &Measured)],
+    plot: &mut Plot,
+) -> String {
+    for way in ways {
+        let of_way = placed.iter().filter(|(_, m)| (m.mobility, m.hold) == *way);
+        let points = of_way.map(|(x, m)| match number {
+            FigureNumber::Fifteen => (
+                *x,
+                1e3 * m.delays.iter().sum::<f64>() / m.delays.len() as f64,
+            ),
+            _ => (*x, m.lost),
+        });
+        let name = match way {
+            (word, true) => format!("{word} with hold, measured"),
+            (word, false) => format!("{word}, measured"),
+        };
+        place(
+            plot,
+            &name,
+            Shape::Joined,
+            colour_of(*way),
+            points.collect(),
+        );
+    }
+    match number {
+        FigureNumber::Fifteen => " Measured: the mean of the delays that the client saw, which have up to a period between requests in them, at the wireless delay of the captures.",
+        FigureNumber::Sixteen => " Measured: requests lost, mean per handover, at the requests per second of the poll.",
+        FigureNumber::Seventeen => " Measured: requests lost, mean per handover, at half of the backbone's delay, because the model has two hops between wired nodes.",
+    }
+    .into()
 }
 
 /// Puts delays into figure 15; says how.

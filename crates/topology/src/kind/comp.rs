@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{Mobility, MobilityFacts, Node, Protocol, ServiceTable};
+use super::{Mobility, MobilityFacts, NO_MOBILITY, Node, Protocol, ServiceTable};
 use crate::decode::{At, Block, Decoder};
 use crate::diagnostic::{Span, alternatives};
 use crate::plan::AddressMode;
@@ -400,6 +400,14 @@ fn untold<'t>(r: &Resolver<'t>, network: &Network<'t>) -> Vec<Ipv6Addr> {
 }
 
 impl MobilityFacts for Plan {
+    fn word(&self) -> &'static str {
+        let handed = self.handover.as_ref();
+        match handed.is_some_and(|handed| handed.binding == BindingMode::Nobody) {
+            true => NO_MOBILITY,
+            false => "comp",
+        }
+    }
+
     fn holds(&self) -> bool {
         self.handover.as_ref().is_some_and(|handover| handover.hold)
     }

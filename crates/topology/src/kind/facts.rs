@@ -12,6 +12,8 @@ use crate::plan::Plan;
 /// What a node's place, and other crates, may ask the plan of a protocol. By default it has sockets
 /// of its own, waits for nobody, and whoever asks the node knows its address beforehand.
 pub(crate) trait MobilityFacts {
+    /// The word that a file has for it: what the node does, where a file can say that in several ways.
+    fn word(&self) -> &'static str;
     /// Whether correspondents keep their requests back while the node is handed over.
     fn holds(&self) -> bool {
         false

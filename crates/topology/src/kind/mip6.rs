@@ -517,6 +517,10 @@ impl Plan {
 }
 
 impl MobilityFacts for Plan {
+    fn word(&self) -> &'static str {
+        self.mode.word()
+    }
+
     fn needs_others(&self) -> bool {
         true
     }

@@ -12,7 +12,7 @@ use super::program::ProgramPlan;
 use super::radio::HostPlan;
 use super::requester::PollPlan;
 use super::router::RouterPlan;
-use super::{MobilityFacts, MobilityPlan, ServiceFacts, ServicePlan};
+use super::{MobilityFacts, MobilityPlan, NO_MOBILITY, ServiceFacts, ServicePlan};
 use crate::plan::{BackboneInterface, CoapPlan, Plan, RadioInterface};
 
 /// The UDP port of `coap://` (RFC 7252 §6.1).
@@ -98,6 +98,12 @@ impl NodePlan {
         let own = self.radio.as_ref().map(|radio| radio.channel);
         let others = self.candidates().iter().map(|candidate| candidate.channel);
         own.into_iter().chain(others)
+    }
+
+    /// The word of a file's `mobility` for how it stays reachable.
+    pub fn mobility_word(&self) -> &'static str {
+        self.mobility_facts()
+            .map_or(NO_MOBILITY, MobilityFacts::word)
     }
 
     /// Whether correspondents keep their requests back while it is handed over.
@@ -216,7 +222,11 @@ mod tests {
     /// A protocol that says nothing of itself.
     struct Plain;
 
-    impl MobilityFacts for Plain {}
+    impl MobilityFacts for Plain {
+        fn word(&self) -> &'static str {
+            "plain"
+        }
+    }
 
     fn node(services: &str) -> NodePlan {
         let text = format!(

@@ -1,5 +1,6 @@
 //! Edge routers: between the backbone and the radios.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -133,6 +134,10 @@ pub struct RouterPlan {
     /// The mobility anchor point that it is below and advertises; absent: it advertises none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor_point: Option<Ipv6Addr>,
+    /// The radios of nodes that it is told of before they come and form an address from its prefix: what a
+    /// router that they leave says with a Handover Initiate (RFC 5568 §6.2.1), which the plan stands for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expected: BTreeMap<NodeName, Eui64>,
     /// The nodes for which it says where they are; absent: they say so themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayPlan>,
@@ -272,6 +277,24 @@ impl Router {
         }
     }
 
+    /// The nodes that `context`'s node is told of before they come.
+    fn expected(r: &Resolver<'_>, context: &Context<'_, '_>) -> BTreeMap<NodeName, Eui64> {
+        let is_expected = |node: &Node, radio: &Radio| {
+            let moving = radio.handover.as_ref();
+            let comes = moving.is_some_and(|m| m.asks_about_others() && m.may_attach(context.name));
+            let forms = r.address_mode(node) == AddressMode::Slaac;
+            comes && forms && node.mobility.router_of_its_own().is_none()
+        };
+        let hosts = r
+            .hosts()
+            .filter(|(_, node, radio)| is_expected(node, radio));
+        let named = hosts.filter_map(|(name, ..)| {
+            let eui64 = context.network.eui64_of(name)?;
+            Some((name.to_owned(), eui64))
+        });
+        named.collect()
+    }
+
     /// The plan of `context`'s node.
     pub(crate) fn plan<'t>(&self, r: &mut Resolver<'t>, context: &Context<'_, 't>) -> RouterPlan {
         let path = &context.path;
@@ -314,6 +337,7 @@ impl Router {
             dhcpv6_server: server.map(|server| context.network.address_of(server)),
             neighbours: Router::neighbours(r, context, context.name),
             anchor_point: anchor_point_of(r, context.network, context.name),
+            expected: Router::expected(r, context),
             gateway: gateway_of(r, context),
         }
     }

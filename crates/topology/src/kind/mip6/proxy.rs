@@ -160,6 +160,10 @@ pub struct Plan {
 }
 
 impl MobilityFacts for Plan {
+    fn word(&self) -> &'static str {
+        "pmipv6"
+    }
+
     fn needs_others(&self) -> bool {
         true
     }
