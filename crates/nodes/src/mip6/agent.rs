@@ -3,8 +3,8 @@
 //!
 //! Nobody but the agent is on its link, so that a packet for a home address comes to the agent by the
 //! route to the prefix, and needs no proxy (RFC 6275 §10.4.1), and Duplicate Address Detection finds what the
-//! agent's node itself has there: its own address, and what else somebody has given it. What comes out of a tunnel came from the care-of address of its binding
-//! (§10.4.5): the kernel drops the rest.
+//! agent's node itself has there: its own address, and what else somebody has given it. What comes out of a
+//! tunnel came from the care-of address of its binding (§10.4.5): the kernel drops the rest.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;

@@ -131,13 +131,13 @@ pub struct RouterPlan {
     /// What it says of others to nodes that ask beforehand (RFC 5568 §6.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<NeighbourPlan>,
+    /// The mobility anchor point that it is below and advertises; absent: it advertises none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor_point: Option<Ipv6Addr>,
     /// The radios of nodes that it is told of before they come and form an address from its prefix: what a
     /// router that they leave says with a Handover Initiate (RFC 5568 §6.2.1), which the plan stands for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expected: BTreeMap<NodeName, Eui64>,
-    /// The mobility anchor point that it is below and advertises; absent: it advertises none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor_point: Option<Ipv6Addr>,
     /// The nodes for which it says where they are; absent: they say so themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayPlan>,
@@ -336,8 +336,8 @@ impl Router {
             ),
             dhcpv6_server: server.map(|server| context.network.address_of(server)),
             neighbours: Router::neighbours(r, context, context.name),
-            expected: Router::expected(r, context),
             anchor_point: anchor_point_of(r, context.network, context.name),
+            expected: Router::expected(r, context),
             gateway: gateway_of(r, context),
         }
     }
