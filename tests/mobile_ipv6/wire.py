@@ -58,7 +58,7 @@ def send(to, upper, payload, home=None, source=None):
 
 def answers(source):
     """Mobility Headers that come from `source`: their type and what follows the checksum."""
-    until = time.monotonic() + 0.15
+    until = time.monotonic() + 0.1
     while time.monotonic() < until:
         try:
             packet, (_, _, kind, _, _) = seen.recvfrom(2048)
