@@ -197,8 +197,9 @@ fn a_protected_node_moves_as_others_do_and_nobody_else_registers_its_addresses()
     ] {
         let of_node = |handover: &&Value| handover["node"] == node;
         let handover = handovers.iter().find(of_node).unwrap();
+        // Two ways, and not four: a guest with a user's program is not as even as others.
         let rest = phase(handover, registration) - 2.0 * D;
-        assert!((0.0..0.010).contains(&rest), "{handover:#}");
+        assert!((0.0..2.0 * D).contains(&rest), "{handover:#}");
         let counted = &handover["signalling"]["by_message"]["mobile_ipv6"];
         for (name, bytes) in messages {
             let once = serde_json::json!({ "messages": 1, "bytes": bytes });
