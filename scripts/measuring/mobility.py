@@ -33,6 +33,7 @@ VARIANTS = {
 }
 
 # fast.yaml repeats requests, 2 s later: a protocol without a hold is asked without that, and each request is given up in time.
+FAST_RUNS = 100
 FAST_ALSO = {
     # Its routers are its own, and asked on arrival: nobody waits at random.
     "pmipv6": ("nodes.sensor.handover.proxy_advertisements=false", "nodes.sensor.handover.router_solicitation={ max_delay: 0 ms }",
@@ -179,14 +180,14 @@ def compared(figure):
 
 def fast(tools):
     """A walk between two routers, everything known beforehand: what the client sees, by each protocol."""
-    topology, seeds = f"{TOPOLOGIES}/fast.yaml", f"1..{tools.handovers}"
+    topology = f"{TOPOLOGIES}/fast.yaml"
     rows = []
     for at, (name, ((word, *more), _)) in enumerate(VARIANTS.items()):
         settings = [f"{MOBILITY}={word}", *more, *FAST_ALSO.get(word, ())]
         if "hold" not in name and word == "comp":
-            asked = "confirmable"
+            asked, seeds = "confirmable", f"1..{FAST_RUNS}"
         else:
-            asked = "not"
+            asked, seeds = "not", f"1..{min(FAST_RUNS, tools.handovers)}"
             settings += FAST_ASKED
         point = tools.sweep(f"fast-{at}", topology, seeds, *options(settings))[0]
         delays = [1e3 * delay for delay in point.handovers("delay_s")]
@@ -194,7 +195,8 @@ def fast(tools):
         rows.append([name, asked, len(delays), *(number(quantile(delays, share)) for share in (0, 0.5, 0.95, 1)),
                      number(quantile(bindings, 0.5)), f"{sum(point.handovers('lost')):.0f}",
                      f"{sum(point.figures('lost')):,.0f} of {sum(point.figures('sent')):,.0f}"])
-    said = [f"wpanlab run {topology} --seeds {seeds} --set {MOBILITY}=…", f"# not confirmable: --set {FAST_ASKED[0]} --set '{FAST_ASKED[1]}'"]
+    said = [f"wpanlab run {topology} --seeds 1..{FAST_RUNS}  # comp; the others as many as have handovers here",
+            f"wpanlab run {topology} --seeds {seeds} --set {MOBILITY}=…", f"# not confirmable: --set {FAST_ASKED[0]} --set '{FAST_ASKED[1]}'"]
     said += [f"# {name.replace('`', '')}: --set '{setting}'" for name, ((word, *more), _) in VARIANTS.items()
              for setting in (*more, *FAST_ALSO.get(word, ()))]
     header = ["`mobility`", "requests confirmable", "handovers", "delay, ms: min", "median", "p95", "max", "link left to binding, ms: median",
