@@ -294,7 +294,9 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(events.finish());
+        // However long the reader is held up.
+        let caught_up = poll_fn(|cx| events.outlet.borrow_mut().poll_caught_up(cx));
+        runtime.block_on(caught_up).unwrap();
         drop((events, writer));
         let read = read.join().unwrap();
         let count = |of: fn(&EventKind) -> bool| {
