@@ -45,6 +45,8 @@ pub struct Config {
     pub address: Ipv6Addr,
     /// The prefix of the addresses that it looks after. It does not end.
     pub prefix: Ipv6Net,
+    /// The address of that prefix that is its own. Who wants it gets 134 without a check (§10.3.1).
+    pub own: Option<Ipv6Addr>,
     /// The home addresses that it looks after, if not all of the prefix. Others get 129.
     pub home_addresses: Option<BTreeSet<Ipv6Addr>>,
     /// The longest lifetime that it grants.
@@ -66,6 +68,7 @@ impl Config {
             role,
             address,
             prefix,
+            own: None,
             home_addresses: None,
             max_lifetime: Duration::from_secs(3600),
             max_bindings: 256,
@@ -230,6 +233,9 @@ impl Agent {
         let config = &self.config;
         if !config.prefix.contains(&home) || home == config.address {
             return Some(Status::NOT_HOME_SUBNET);
+        }
+        if config.own == Some(home) {
+            return Some(Status::DUPLICATE_ADDRESS);
         }
         let is_ours = (config.home_addresses.as_ref()).is_none_or(|all| all.contains(&home));
         let may_be_there = match &config.role {

@@ -294,6 +294,7 @@ fn what_is_not_to_be_registered_is_refused_with_the_reason_and_changes_nothing()
     let other: Ipv6Addr = "2001:db8:f::6".parse().unwrap();
     let foreign: Ipv6Addr = "2001:db8:e::5".parse().unwrap();
     let config = Config {
+        own: Some("2001:db8:f::8".parse().unwrap()),
         home_addresses: Some([HOME, "2001:db8:f::7".parse().unwrap()].into()),
         max_bindings: 1,
         ..agent_config()
@@ -306,6 +307,11 @@ fn what_is_not_to_be_registered_is_refused_with_the_reason_and_changes_nothing()
         (foreign, update(2, 100), Status::NOT_HOME_SUBNET),
         (AGENT, update(2, 100), Status::NOT_HOME_SUBNET),
         (other, update(2, 100), Status::PROHIBITED),
+        (
+            "2001:db8:f::8".parse().unwrap(),
+            update(2, 100),
+            Status::DUPLICATE_ADDRESS,
+        ),
         (
             "2001:db8:f::7".parse().unwrap(),
             update(2, 100),

@@ -254,6 +254,23 @@ fn as_long_as_the_home_agent_has_not_heard_the_anchor_point_before_follows_every
 }
 
 #[test]
+fn an_anchor_point_that_answered_and_that_nobody_was_told_of_takes_nobodys_place() {
+    let mut net = Net::plain();
+    net.move_to(below_map(1));
+    net.run(secs(1));
+    // The local update gets through, the one to the home agent behind it does not.
+    net.move_to(below_other(3));
+    net.run(ms(30));
+    net.lost = vec![(Party::Node, Kind::BindingUpdate)];
+    net.run(ms(100));
+    assert!(net.lost.is_empty(), "the home agent has not heard");
+    assert_eq!(net.agent.binding(HOME).unwrap().care_of, REGIONAL);
+    net.move_to(away(5));
+    net.run(ms(50));
+    assert_eq!(net.map.binding(REGIONAL).unwrap().care_of, at_router(5));
+}
+
+#[test]
 fn a_node_that_comes_back_to_a_domain_goes_on_with_its_numbers() {
     let mut net = Net::plain();
     for at in [below_map(1), away(3), below_map(2), away(3), below_map(1)] {

@@ -162,8 +162,13 @@ impl DataPlane {
     /// `ip -6 address del ADDRESS/128 dev DEV`.
     pub fn remove_address(&mut self, ifindex: u32, address: Ipv6Addr) -> Result<()> {
         let request = RouteNetlinkMessage::DelAddress(own_address(ifindex, address));
-        let removed = self.rtnl.route(&request, 0);
-        removed.map_err(|failure| at(failure, ifindex, format!("remove address {address}"), &[]))
+        match self.rtnl.route(&request, 0) {
+            Err(failure) if !failure.is(Errno::EADDRNOTAVAIL) => {
+                let operation = format!("remove address {address}");
+                Err(at(failure, ifindex, operation, &[]))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Adds an address at which a node is asked, and from which nothing leaves that does not ask for it. One
@@ -241,9 +246,13 @@ impl DataPlane {
     /// Undoes [`DataPlane::drop_otherwise`].
     pub fn stop_dropping(&mut self, packets: Packets) -> Result<()> {
         let request = RouteNetlinkMessage::DelRoute(blackhole(packets));
-        let stopped = self.rtnl.route(&request, 0);
-        let operation = format!("stop dropping {packets:?}");
-        stopped.map_err(|failure| failure.at("routes", operation, &[]))
+        match self.rtnl.route(&request, 0) {
+            Err(failure) if !failure.is(Errno::ESRCH) => {
+                let operation = format!("stop dropping {packets:?}");
+                Err(failure.at("routes", operation, &[]))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Drops packets as long as no other route is for them. Equals

@@ -232,7 +232,7 @@ impl<A: Adapter> RadioHost<A> {
         let now = now();
         let silent = self.lqi.as_mut().and_then(|lqi| lqi.handle_timeout(now));
         self.on_signal(now, silent);
-        self.announce(now);
+        self.announce_if_due(now);
         if awake {
             self.attachment.handle_timeout(now);
         }

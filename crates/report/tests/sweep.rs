@@ -206,6 +206,7 @@ fn protocols_that_are_compared_have_a_curve_each_beside_the_model() {
             ];
             let set = set.map(|(path, value)| (path.to_owned(), value.to_owned()));
             row.set.extend(set);
+            row.handovers[0].lost = [0, 5, 7][at];
             rows.push(row);
         }
     }
@@ -213,7 +214,8 @@ fn protocols_that_are_compared_have_a_curve_each_beside_the_model() {
     let report = read(dir.path());
     assert_eq!(report.problems(), [] as [&str; 0]);
     let drawings: BTreeMap<_, _> = report.svgs().into_iter().collect();
-    let seventeen = text(&parse(&drawings["figure-17"]));
+    let drawing = parse(&drawings["figure-17"]);
+    let seventeen = text(&drawing);
     for told in [
         "comp with hold, measured",
         "mipv6, measured",
@@ -222,6 +224,25 @@ fn protocols_that_are_compared_have_a_curve_each_beside_the_model() {
     ] {
         assert!(seventeen.contains(told), "{told} in {seventeen}");
     }
+    // Diamonds of a colour, the first in the legend: a curve has its losses over half of the delays.
+    let curve = |class: &str| -> Vec<(f64, f64)> {
+        let paths = drawing
+            .descendants()
+            .filter(|n| n.attribute("class") == Some(class));
+        let marks = paths.filter_map(|n| n.attribute("d")?.strip_prefix('M')?.split_once('l'));
+        let places = marks.map(|(at, _)| {
+            let (x, y) = at.split_once(' ').unwrap();
+            (x.parse().unwrap(), y.parse().unwrap())
+        });
+        places.skip(1).collect()
+    };
+    let (comp, mipv6, none) = (curve("f1"), curve("f0"), curve("f6"));
+    for at in 0..2 {
+        assert_eq!((comp[at].0, comp[at].0), (mipv6[at].0, none[at].0));
+        let of_one = (comp[at].1 - mipv6[at].1) / 5.0;
+        assert!(of_one > 1.0 && ((comp[at].1 - none[at].1) / 7.0 - of_one).abs() < 0.1);
+    }
+    assert!(comp[0].0 < comp[1].0);
 }
 
 #[test]

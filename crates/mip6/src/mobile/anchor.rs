@@ -100,8 +100,12 @@ impl MobileNode {
             }
             // One that never answered has nothing that it could forward.
             if let Some(left) = left.filter(|left| left.registration.held().is_some()) {
-                let before = self.previous_map.replace(left);
-                self.left_maps.extend(before);
+                // Nor has one by way of which nobody sends, while somebody does by the one before it.
+                let is_used = self.is_known_at(left.regional());
+                match &self.previous_map {
+                    Some(_) if !is_used => self.left_maps.push(left),
+                    _ => self.left_maps.extend(self.previous_map.replace(left)),
+                }
             }
         }
         let is_bound = |left: &Anchored| {

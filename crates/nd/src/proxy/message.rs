@@ -191,7 +191,9 @@ impl ProxyAdvertisement {
         let mut tuple = Tuple::default();
         for option in options {
             let Some(piece) = Piece::of(&option) else {
-                tuple.others.push(option);
+                if matches!(option, NdOption::Unknown { .. }) {
+                    tuple.others.push(option);
+                }
                 continue;
             };
             if let Piece::LinkLayer(code, Some(address)) = piece {

@@ -55,6 +55,7 @@ async fn run(
         max_lifetime: plan.max_lifetime,
         max_bindings: usize::try_from(plan.max_bindings)?,
         dad: plan.dad,
+        own: Some(plan.own_address()),
         ..agent::Config::new(role, address, plan.prefix)
     };
     let tunnels = Tunnels::open(&config, plan.own_address())?;
@@ -172,15 +173,10 @@ impl Tunnels {
 impl Keeper<Agent> for Tunnels {
     type Told = BindingEvent;
 
-    fn keep(&mut self, agent: &mut Agent, event: agent::Event) -> Result<Option<BindingEvent>> {
+    fn keep(&mut self, _: &mut Agent, event: agent::Event) -> Result<Option<BindingEvent>> {
         let change = match event {
-            agent::Event::Check(address) => {
-                // On the link is who is here.
-                if self.plane.has_address(address)? {
-                    agent.address_in_use(address);
-                }
-                return Ok(None);
-            }
+            // Nobody else can be on a virtual link.
+            agent::Event::Check(_) => return Ok(None),
             agent::Event::Changed(change) => change,
         };
         match change {

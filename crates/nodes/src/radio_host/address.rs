@@ -135,6 +135,7 @@ impl<A: Adapter> RadioHost<A> {
         let mode = self.plan.address;
         self.radio.add_address(address, mode, dad).await?;
         self.t_addr = Some(address);
+        self.announce_lease(address);
         if dad == DadMode::Optimistic {
             let verified = self.radio.checked(address, DAD_DEADLINE);
             self.verifying = Some((address, Box::pin(verified)));

@@ -2,8 +2,9 @@
 //!
 //! A while after it has come to a router the node asks it about the others. At the next one it then has
 //! prefix and router at once: it solicits nobody, and believes what it was told until the router itself
-//! says otherwise. It says who it is without being asked (§6.3), behind what makes its address known: the
-//! router was told of it, too, and asks nobody before the first packet.
+//! says otherwise. A router that was told of it, too, expects it at the address that it forms there, and asks nobody
+//! before the first packet: the node says who it is (§6.3) a while after its address is known. At an address that
+//! is leased nobody expects it, and it says so at once.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -32,7 +33,9 @@ pub(super) struct Beforehand {
     requester: Driver<Requester, Icmpv6>,
     /// By access point; those that the node may attach to.
     known: BTreeMap<Eui64, Neighbour>,
-    /// When the node says who it is, at a router that it was told of.
+    /// Whether the node's router has not heard of it, since it came without a solicitation.
+    unheard: bool,
+    /// When the node says who it is.
     announces_at: Option<SimTime>,
 }
 
@@ -45,13 +48,14 @@ impl Beforehand {
         Ok(Beforehand {
             requester: Driver::new(requester, icmpv6)?,
             known: BTreeMap::new(),
+            unheard: false,
             announces_at: None,
         })
     }
 
     /// The link is left: its router is asked nothing any more.
     pub(super) fn leave(&mut self) {
-        self.announces_at = None;
+        (self.unheard, self.announces_at) = (false, None);
         self.requester.with(|requester, _| requester.stop());
         self.requester.discard();
     }
@@ -72,24 +76,46 @@ impl<A: Adapter> RadioHost<A> {
             let router = router.router;
             let ask = |requester: &mut Requester, now| requester.ask(now + ASKS_AFTER, router);
             beforehand.requester.with(ask);
-            beforehand.announces_at = self.told.then(|| now() + ASKS_AFTER);
+            let unheard = std::mem::take(&mut beforehand.unheard);
+            beforehand.announces_at = unheard.then(|| now() + ASKS_AFTER);
         }
     }
 
-    /// When [`RadioHost::announce`] has something to do.
+    /// When [`RadioHost::announce_if_due`] has something to do.
     pub(super) fn announces_at(&self) -> Option<SimTime> {
         let due = self.beforehand.as_ref()?.announces_at;
         due.filter(|_| self.is_here())
     }
 
-    /// Tells a router that the node was told of who it is (RFC 5568 §6.3), when that is due. It expects the
-    /// node, so that this need not be "as soon as it regains connectivity"; it may have given it up before.
-    pub(super) fn announce(&mut self, now: SimTime) {
-        if self.announces_at().is_none_or(|due| now < due) {
-            return;
+    /// Tells a router that expects the node who it is, when that is due: it need not be "as soon as it regains
+    /// connectivity" (RFC 5568 §6.3), but the router may have given it up since it was here.
+    pub(super) fn announce_if_due(&mut self, now: SimTime) {
+        if self.announces_at().is_some_and(|due| due <= now) {
+            if let Some(beforehand) = &mut self.beforehand {
+                beforehand.announces_at = None;
+            }
+            if let Some(address) = self.t_addr {
+                self.announce(address);
+            }
         }
-        if let (Some(beforehand), Some(address)) = (&mut self.beforehand, self.t_addr) {
-            beforehand.announces_at = None;
+    }
+
+    /// Tells a router that does not expect `address` who the node is, if it has not solicited there.
+    pub(super) fn announce_lease(&mut self, address: Ipv6Addr) {
+        if self.leases_address() && self.take_unheard() {
+            self.announce(address);
+        }
+    }
+
+    /// Whether the router has not heard of the node by a solicitation, and is to hear of it now.
+    fn take_unheard(&mut self) -> bool {
+        let beforehand = self.beforehand.as_mut();
+        beforehand.is_some_and(|beforehand| std::mem::take(&mut beforehand.unheard))
+    }
+
+    /// Says who the node is (UNA, RFC 5568 §6.3).
+    fn announce(&self, address: Ipv6Addr) {
+        if let Some(beforehand) = &self.beforehand {
             let message = unsolicited(address, self.radio.eui64());
             let socket = beforehand.requester.socket();
             if let Err(error) = socket.send_from(address, ALL_NODES, &message) {
@@ -118,9 +144,13 @@ impl<A: Adapter> RadioHost<A> {
         let router = neighbour.link_layer.link_local();
         (self.radio.learn_neighbour(router, neighbour.link_layer)).await?;
         self.told = true;
+        if let Some(beforehand) = &mut self.beforehand {
+            beforehand.unheard = true;
+        }
         self.take_router(as_if_heard(&neighbour)).await?;
         if self.router.is_none() {
             // It is of no use; what it says itself may be.
+            self.take_unheard();
             self.forget_told();
             self.solicitor.with(|solicitor, now| solicitor.start(now));
         }

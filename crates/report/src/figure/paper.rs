@@ -294,9 +294,9 @@ fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
     let data = Model::default().figure(number);
     let ways = ways(seen);
     // Between measured curves what is computed stands back.
-    let shape = match ways.len() {
-        ..=1 => Shape::Line,
-        _ => Shape::Dashes,
+    let (shape, lines) = match ways.len() {
+        ..=1 => (Shape::Line, "Lines"),
+        _ => (Shape::Dashes, "Dashed lines"),
     };
     let of = |name: &str, colour, pick: fn(&comp_model::figure::Point) -> f64| Series {
         name: format!("{name} (model)"),
@@ -363,7 +363,7 @@ fn figure(number: FigureNumber, seen: &[&Measured]) -> Figure {
             number.number(),
             data.title.to_lowercase()
         ),
-        caption: format!("Lines: the paper's model with its defaults.{note}{left_out}"),
+        caption: format!("{lines}: the paper's model with its defaults.{note}{left_out}"),
         chart: Chart::Plot(plot),
     }
 }

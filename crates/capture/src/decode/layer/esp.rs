@@ -50,7 +50,7 @@ fn plain(packet: &[u8], below: &Below) -> Option<(u8, usize)> {
     // up a monotonically increasing sequence" (§2.4), up to a multiple of four bytes.
     let is_padding = padding
         .iter()
-        .zip(1..)
+        .zip(1..=u8::MAX)
         .all(|(byte, number)| *byte == number);
     let is_aligned = packet.len().is_multiple_of(4);
     (is_padding && is_aligned && holds(next, payload, below)).then_some((next, payload.len()))

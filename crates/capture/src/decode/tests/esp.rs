@@ -109,6 +109,55 @@ fn datagrams_and_tunnels_are_read_with_an_icv_of_any_usual_length() {
     assert_eq!(udp(LinkType::RAW, &packet).unwrap().payload, b"hello");
 }
 
+/// A message between the addresses of [`v6_packet`] with its checksum, RFC 8200 §8.1, at an offset.
+fn summed(protocol: u8, mut message: Vec<u8>, at: usize) -> Vec<u8> {
+    let mut covered = [v6_address(1), v6_address(2)].concat();
+    covered.extend([0, 0, 0, message.len() as u8, 0, 0, 0, protocol]);
+    covered.extend(&message);
+    let sum = covered
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)])));
+    let sum = sum.sum::<u32>();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    message[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    message
+}
+
+#[test]
+fn segments_and_icmpv6_are_read_if_their_checksums_are_right() {
+    let mut segment = vec![0, 80, 0xc0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18];
+    segment.extend([0x10, 0, 0, 0, 0, 0, b'h', b'i']);
+    let echo = vec![128, 0, 0, 0, 0, 7, 0, 1, b'h', b'i'];
+    for (protocol, message, at) in [(6, segment, 16), (58, echo, 2)] {
+        let message = summed(protocol, message, at);
+        let packet = in_v6(&esp(protocol, &message, 16));
+        let read = ip(LinkType::RAW, &packet).unwrap();
+        assert_eq!((read.protocol, &read.payload[..]), (protocol, &message[..]));
+        for bit in 0..8 * message.len() {
+            let mut wrong = message.clone();
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            let packet = in_v6(&esp(protocol, &wrong, 16));
+            assert_eq!(
+                unread(LinkType::RAW, &packet),
+                HIDDEN,
+                "{protocol}, bit {bit}"
+            );
+        }
+    }
+}
+
+#[test]
+fn as_much_padding_as_there_can_be_is_padding() {
+    let datagram = &v6_packet(b"hi!")[40..];
+    let mut payload = vec![0, 0, 1, 0, 0, 0, 0, 1];
+    payload.extend(datagram);
+    payload.extend(1..=u8::MAX);
+    payload.extend([u8::MAX, 17]);
+    payload.extend([0xa5; 16]);
+    let read = udp(LinkType::RAW, &in_v6(&payload));
+    assert_eq!(read.unwrap().payload, b"hi!");
+}
+
 #[test]
 fn encrypted_bytes_stay_encrypted() {
     // A generator of Numerical Recipes'.

@@ -38,7 +38,7 @@ pub enum Ipsec {
 words!(Ipsec, "off" => Off, "esp" => Esp);
 
 /// The security associations of a node and one with whom it registers, which have the address that is
-/// registered between them and not where the node is: they survive its moves (RFC 4877 §4.1).
+/// registered between them and not where the node is: they survive its moves (RFC 4877 §4.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProtectionPlan {
