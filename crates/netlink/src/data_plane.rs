@@ -158,7 +158,7 @@ impl DataPlane {
         added.map_err(|failure| at(failure, ifindex, operation, &[]))
     }
 
-    /// Removes an address that was added by one of these methods. Equals
+    /// Removes an address that was added by one of these methods; one that is gone is removed. Equals
     /// `ip -6 address del ADDRESS/128 dev DEV`.
     pub fn remove_address(&mut self, ifindex: u32, address: Ipv6Addr) -> Result<()> {
         let request = RouteNetlinkMessage::DelAddress(own_address(ifindex, address));
@@ -243,7 +243,7 @@ impl DataPlane {
         learnt.map_err(|failure| at(failure, ifindex, format!("add neighbour {address}"), &[]))
     }
 
-    /// Undoes [`DataPlane::drop_otherwise`].
+    /// Undoes [`DataPlane::drop_otherwise`], if it is not undone.
     pub fn stop_dropping(&mut self, packets: Packets) -> Result<()> {
         let request = RouteNetlinkMessage::DelRoute(blackhole(packets));
         match self.rtnl.route(&request, 0) {
