@@ -45,7 +45,6 @@ FAST_ASKED = ("nodes.client.polls[0].confirmable=false", "nodes.client.coap={ ns
 # From the link that is left to the binding: what lies between two of these is in none of them.
 INTERRUPTING = ("link", "movement_detection", "address", "dad", "binding")
 
-
 # The CoMP paper's figures: the topology, what it needs for any of them, and how each axis is set. Its file leaves it to
 # the protocol whether an address is leased.
 FIGURES = f"{TOPOLOGIES}/papers/comp-figures.yaml"
@@ -106,6 +105,12 @@ def registration(points):
 def options(settings):
     """Settings as the program takes them."""
     return [word for setting in settings for word in ("--set", setting)]
+
+
+def of_variants(also):
+    """Lines of a command that say what VARIANTS set besides, and `also` by the word of `mobility`."""
+    return [f"# {name.replace('`', '')}: --set '{setting}'" for name, ((word, *more), _) in VARIANTS.items()
+            for setting in (*more, *also.get(word, ()))]
 
 
 def lossy(settings):
@@ -192,14 +197,12 @@ def fast(tools):
             settings += FAST_ASKED
         point = tools.sweep(f"fast-{at}", topology, seeds, *options(settings))[0]
         delays = [1e3 * delay for delay in point.handovers("delay_s")]
-        bindings = [1e3 * sum(h["phases"].get(phase, 0) for phase in INTERRUPTING) for run in point.runs for h in run["handovers"]]
         rows.append([name, asked, len(delays), *(number(quantile(delays, share)) for share in (0, 0.5, 0.95, 1)),
-                     number(quantile(bindings, 0.5)), f"{sum(point.handovers('lost')):.0f}",
+                     number(quantile(interruptions_ms(point), 0.5)), f"{sum(point.handovers('lost')):.0f}",
                      f"{sum(point.figures('lost')):,.0f} of {sum(point.figures('sent')):,.0f}"])
     said = [f"wpanlab run {topology} --seeds 1..{FAST_RUNS}  # comp; the others as many as have handovers here",
             f"wpanlab run {topology} --seeds {seeds} --set {MOBILITY}=…", f"# not confirmable: --set {FAST_ASKED[0]} --set '{FAST_ASKED[1]}'"]
-    said += [f"# {name.replace('`', '')}: --set '{setting}'" for name, ((word, *more), _) in VARIANTS.items()
-             for setting in (*more, *FAST_ALSO.get(word, ()))]
+    said += of_variants(FAST_ALSO)
     header = ["`mobility`", "requests confirmable", "handovers", "delay, ms: min", "median", "p95", "max", "link left to binding, ms: median",
               "lost in handovers", "lost in all"]
     return [tools.made_by(), *command(*said), *table(header, rows)]
@@ -214,7 +217,7 @@ def mobility_loss(tools):
         rows.append([name, *loss_row(point)])
         costs += [[name, message, *(number(each) for each in counts)] for message, counts in messages(point, protocol).items()]
     said = [f"wpanlab run {LOSSY} --seeds {seeds} \\", *(f"    --set '{setting}' \\" for setting in (*ANY, *ASKED)), f"    --set {MOBILITY}=…"]
-    said += [f"# {name.replace('`', '')}: --set '{setting}'" for name, ((_, *more), _) in VARIANTS.items() for setting in more]
+    said += of_variants({})
     header = ["`mobility`", "handovers", "link left to binding, ms: median", "p95", "p99", "lost of a handover: mean", "handovers that lost nothing",
               "energy of a handover, mJ: median", "of a request, mJ", "signalling of a handover over the air: messages", "octets", "on the backbone: messages",
               "octets", "octets of tunnels and extension headers, a request"]
