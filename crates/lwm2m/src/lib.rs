@@ -9,6 +9,7 @@
 //! | [`path`] | [`Path`]: `/object/instance/resource/resource instance` |
 //! | [`value`] | [`Value`], [`Type`], the text form of each type |
 //! | [`model`] | [`Registry`]: object models, from OMA's XML |
+//! | [`store`] | [`Store`]: a client's tree, changed by transactions |
 //! | [`format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
 //!
 //! # Sources
@@ -21,9 +22,11 @@
 pub mod format;
 pub mod model;
 pub mod path;
+pub mod store;
 pub mod value;
 
 pub use format::{Format, Record};
 pub use model::Registry;
 pub use path::Path;
+pub use store::Store;
 pub use value::{ObjectLink, Type, Value};
