@@ -10,6 +10,8 @@
 //! | [`value`] | [`Value`], [`Type`], the text form of each type |
 //! | [`model`] | [`Registry`]: object models, from OMA's XML |
 //! | [`store`] | [`Store`]: a client's tree, changed by transactions |
+//! | [`access`] | who may do what, by the Access Control object |
+//! | [`attributes`] | when an observed value is told |
 //! | [`format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
 //!
 //! # Sources
@@ -19,6 +21,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod attributes;
 pub mod format;
 pub mod model;
 pub mod path;
