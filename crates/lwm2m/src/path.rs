@@ -163,6 +163,11 @@ impl Path {
         Some(parent)
     }
 
+    /// Whether it names object instance 65535, which no object has.
+    pub fn is_reserved(&self) -> bool {
+        self.instance_id() == Some(NO_ID)
+    }
+
     /// Its first `level` IDs; itself where it has no more.
     pub fn truncated(&self, level: Level) -> Path {
         let keep = (level as usize).min(self.ids().len());
@@ -211,9 +216,9 @@ impl FromStr for Path {
                 .child(id)
                 .ok_or_else(|| PathError::TooLong(text.to_owned()))?;
         }
-        match path.instance_id() {
-            Some(NO_ID) => Err(PathError::Reserved(text.to_owned())),
-            _ => Ok(path),
+        match path.is_reserved() {
+            true => Err(PathError::Reserved(text.to_owned())),
+            false => Ok(path),
         }
     }
 }
