@@ -12,6 +12,9 @@
 //! | [`store`] | [`Store`]: a client's tree, changed by transactions |
 //! | [`access`] | who may do what, by the Access Control object |
 //! | [`attributes`] | when an observed value is told |
+//! | [`operations`] | what servers do to a tree, without CoAP |
+//! | [`batch`], [`notify`] | the objects of the paper |
+//! | [`refusal`] | [`Refusal`]: an error response and its reason |
 //! | [`format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
 //!
 //! # Sources
@@ -23,14 +26,19 @@
 
 pub mod access;
 pub mod attributes;
+pub mod batch;
 pub mod format;
 pub mod model;
+pub mod notify;
+pub mod operations;
 pub mod path;
+pub mod refusal;
 pub mod store;
 pub mod value;
 
 pub use format::{Format, Record};
 pub use model::Registry;
 pub use path::Path;
+pub use refusal::Refusal;
 pub use store::Store;
 pub use value::{ObjectLink, Type, Value};
