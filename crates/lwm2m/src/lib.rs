@@ -14,6 +14,7 @@
 //! | [`attributes`] | when an observed value is told |
 //! | [`operations`] | what servers do to a tree, without CoAP |
 //! | [`batch`], [`notify`] | the objects of the paper |
+//! | [`client`] | [`Client`]: registration, requests, observations, Notify |
 //! | [`refusal`] | [`Refusal`]: an error response and its reason |
 //! | [`format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
 //!
@@ -27,6 +28,7 @@
 pub mod access;
 pub mod attributes;
 pub mod batch;
+pub mod client;
 pub mod format;
 pub mod model;
 pub mod notify;
@@ -36,6 +38,7 @@ pub mod refusal;
 pub mod store;
 pub mod value;
 
+pub use client::Client;
 pub use format::{Format, Record};
 pub use model::Registry;
 pub use path::Path;

@@ -1,0 +1,438 @@
+//! [`Client`]: an LwM2M client as a [`Service`]: it registers, serves its tree, tells those who observe, and sends
+//! what Notify instances say.
+//!
+//! | interface | where | rule |
+//! | --- | --- | --- |
+//! | Registration | `client/registration.rs` | LwM2M 1.1 Core §6.2: Register with falling versions after 4.12, Update at half the lifetime or 93 s before its end, a new registration after 4.04 |
+//! | Device management | `client/requests.rs` | §6.3; the rules of the tree are in [`operations`](crate::operations) |
+//! | Information reporting | `client/observing.rs` | §6.4: Observe by GET and by FETCH; at most one notification of each observation for a request that changes something |
+//! | Notify | `client/notifying.rs` | the third paper, §III |
+//!
+//! A requester is known by its address: that of a Security object instance. Others get 4.01.
+
+mod notifying;
+mod observing;
+mod registration;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coap::link::Link;
+use coap::{ExchangeId, Reliability};
+use service::service::Tally;
+use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Target};
+use units::{Rng, SimTime};
+
+use crate::access::{SECURITY, SERVER};
+use crate::attributes::Attributes;
+use crate::format::{Format, Style};
+use crate::model::{Registry, Version};
+use crate::operations::{Change, Mode, Requester};
+use crate::path::{Level, Path};
+use crate::refusal::Refusal;
+use crate::store::{Changes, Store, StoreError};
+use crate::value::Value;
+
+use notifying::Schedule;
+use observing::Watched;
+use registration::Registration;
+
+/// A server's account at a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// Its Short Server ID, 1 to 65534.
+    pub server: u16,
+    /// Where it is.
+    pub address: SocketAddrV6,
+    /// How long a registration holds without an Update.
+    pub lifetime: Duration,
+    /// Default Minimum Period of notifications.
+    pub pmin: Option<Duration>,
+    /// Default Maximum Period of notifications.
+    pub pmax: Option<Duration>,
+}
+
+/// What a client is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Its Endpoint Client Name.
+    pub endpoint: String,
+    /// The versions of LwM2M that it speaks, the one it likes best first; no other than 1.0 where it is empty.
+    pub versions: Vec<Version>,
+    /// Whether servers shall send to it only when it is awake: Queue Mode.
+    pub queue: bool,
+    /// How it writes numbers.
+    pub style: Style,
+    /// The format of what it sends by itself; none: TLV before LwM2M 1.1, SenML CBOR from then on.
+    pub format: Option<Format>,
+    /// Which responses to a Notify are not wanted, if its instance says so (RFC 7967 §2.1).
+    pub no_response: u8,
+    /// Servers that move, by the addresses at which the node's mobility finds them.
+    pub located: Vec<Ipv6Addr>,
+}
+
+impl Config {
+    /// A client of the name that speaks LwM2M 1.1 and 1.0.
+    pub fn new(endpoint: &str) -> Config {
+        Config {
+            endpoint: endpoint.to_owned(),
+            versions: vec![Version::V1_1, Version::V1_0],
+            queue: false,
+            style: Style::default(),
+            format: None,
+            no_response: 26,
+            located: Vec::new(),
+        }
+    }
+}
+
+/// An LwM2M client: see the [module](self).
+#[derive(Debug)]
+pub struct Client {
+    config: Config,
+    store: Store,
+    /// By Short Server ID.
+    registrations: BTreeMap<u16, Registration>,
+    /// What each server attached to each path.
+    attributes: BTreeMap<(u16, Path), Attributes>,
+    observations: BTreeMap<ExchangeId, Watched>,
+    /// By the instances of Notify.
+    schedules: BTreeMap<Path, Schedule>,
+    /// Whose calls are whose.
+    calls: BTreeMap<CallId, Call>,
+    tally: Tally,
+    reports: Vec<Report>,
+    rng: Rng,
+    /// It has started, and the scenario has not ended.
+    running: bool,
+    /// The tree is that of an earlier life: its schedules do not begin all at once.
+    restored: bool,
+}
+
+/// What a call was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Registration(u16),
+    Notify(Path),
+}
+
+impl Client {
+    /// A client with the tree `store`; `rng` spreads what would happen at one instant in many clients.
+    /// `restored`: the tree is that of an earlier life.
+    pub fn new(config: Config, store: Store, rng: Rng, restored: bool) -> Client {
+        Client {
+            config,
+            store,
+            registrations: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+            observations: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            tally: Tally::default(),
+            reports: Vec::new(),
+            rng,
+            running: false,
+            restored,
+        }
+    }
+
+    /// A tree with these accounts and objects, and the Device object of a testbed's node.
+    ///
+    /// # Errors
+    /// When the registry has no Security, Server or Device object like OMA's.
+    pub fn tree(
+        registry: Arc<Registry>,
+        accounts: &[Account],
+        objects: &[u16],
+    ) -> Result<Store, StoreError> {
+        let mut store = Store::new(registry);
+        for object in [SECURITY, SERVER, 3].iter().chain(objects) {
+            store.support(*object);
+        }
+        let mut begun = store.transaction();
+        let seconds =
+            |time: Duration| Value::Integer(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        for (place, account) in (0..).zip(accounts) {
+            let (security, server) = (
+                Path::instance(SECURITY, place),
+                Path::instance(SERVER, place),
+            );
+            let id = Value::Integer(account.server.into());
+            let uri = format!(
+                "coap://[{}]:{}",
+                account.address.ip(),
+                account.address.port()
+            );
+            begun.create(security)?;
+            // Without security, mode 3, and so with empty keys (LwM2M 1.1 Core §E.1).
+            let values = [
+                (0, Value::String(uri)),
+                (1, Value::Boolean(false)),
+                (2, Value::Integer(3)),
+                (3, Value::Opaque(Vec::new())),
+                (4, Value::Opaque(Vec::new())),
+                (5, Value::Opaque(Vec::new())),
+                (10, id.clone()),
+            ];
+            begun.create(server)?;
+            let periods = [(2, account.pmin), (3, account.pmax)];
+            let periods = periods
+                .into_iter()
+                .filter_map(|(id, time)| Some((id, seconds(time?))));
+            let of_server = [
+                (0, id),
+                (1, seconds(account.lifetime)),
+                (6, Value::Boolean(false)),
+                (7, Value::String("U".to_owned())),
+            ];
+            let at = |instance: Path, id: u16| instance.child(id).unwrap_or(instance);
+            for (id, value) in values {
+                begun.set(at(security, id), value)?;
+            }
+            for (id, value) in of_server.into_iter().chain(periods) {
+                begun.set(at(server, id), value)?;
+            }
+        }
+        let device = Path::instance(3, 0);
+        begun.create(device)?;
+        begun.set(Path::resource_instance(3, 0, 11, 0), Value::Integer(0))?;
+        begun.set(Path::resource(3, 0, 16), Value::String("U".to_owned()))?;
+        begun.commit();
+        Ok(store)
+    }
+
+    /// Its tree.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether it is registered with a server.
+    pub fn is_registered(&self, server: u16) -> bool {
+        self.registrations
+            .get(&server)
+            .is_some_and(Registration::is_registered)
+    }
+
+    /// The device has a new value; whoever observes it is told as its attributes say.
+    ///
+    /// # Errors
+    /// When there is no such resource, or it has another type.
+    pub fn set(
+        &mut self,
+        now: SimTime,
+        path: Path,
+        value: Value,
+        node: &mut dyn Node,
+    ) -> Result<(), StoreError> {
+        let mut begun = self.store.transaction();
+        begun.set(path, value)?;
+        let changes = begun.commit();
+        self.changed(now, &changes, node);
+        Ok(())
+    }
+
+    /// The device, or its configuration, has an instance with these values before it starts.
+    ///
+    /// # Errors
+    /// When the tree cannot have it.
+    pub fn add(&mut self, instance: Path, values: &[(Path, Value)]) -> Result<(), Refusal> {
+        if !self.store.contains(&instance) {
+            let mut begun = self.store.transaction();
+            begun.create(instance)?;
+            begun.commit();
+        }
+        let records = values
+            .iter()
+            .map(|(path, value)| crate::Record::new(*path, value.clone()));
+        let records: Vec<_> = records.collect();
+        Change::new(&mut self.store, Requester::Device).write(instance, Mode::Update, &records)?;
+        Ok(())
+    }
+
+    /// What follows from a change of the tree.
+    fn changed(&mut self, now: SimTime, changes: &Changes, node: &mut dyn Node) {
+        if changes.is_empty() {
+            return;
+        }
+        self.mark(changes);
+        if !self.running {
+            return;
+        }
+        if changes.meet(&Path::object(SECURITY)) || changes.meet(&Path::object(SERVER)) {
+            self.take_accounts(now, node);
+        }
+        if !changes.created.is_empty() || !changes.deleted.is_empty() {
+            self.update_all(now, node);
+        }
+        if changes.meet(&Path::object(crate::notify::NOTIFY)) {
+            self.schedule(now, false);
+            self.send_due(now, node);
+        }
+        self.tell(now, node);
+    }
+
+    /// The server at that address.
+    fn requester(&self, from: SocketAddrV6) -> Option<u16> {
+        let at = |registration: &Registration| registration.target.ip() == *from.ip();
+        self.registrations
+            .iter()
+            .find(|(_, r)| at(r))
+            .map(|(id, _)| *id)
+    }
+
+    /// The version that is spoken with a server.
+    fn version(&self, server: u16) -> Version {
+        let registration = self.registrations.get(&server);
+        let place = registration.map_or(0, |registration| registration.version);
+        self.config
+            .versions
+            .get(place)
+            .copied()
+            .unwrap_or(Version::V1_0)
+    }
+
+    /// What is attached to a path for a server: by itself, by the paths above, by its account.
+    fn effective(&self, server: u16, path: &Path) -> Attributes {
+        let mut effective = Attributes::default();
+        let mut at = Some(*path);
+        while let Some(here) = at {
+            let attached = self.attributes.get(&(server, here));
+            effective = effective.or(attached.copied().unwrap_or_default());
+            at = here.parent();
+        }
+        let own = self
+            .attributes
+            .get(&(server, *path))
+            .copied()
+            .unwrap_or_default();
+        let defaults = registration::periods(&self.store, server);
+        Attributes {
+            gt: own.gt,
+            lt: own.lt,
+            st: own.st,
+            ..effective.or(defaults)
+        }
+    }
+
+    /// Where a server is asked.
+    fn target(&self, address: SocketAddrV6) -> Target {
+        match self.config.located.contains(address.ip()) {
+            true => Target::Node(*address.ip()),
+            false => Target::Address(address),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        now: SimTime,
+        target: Target,
+        reliability: Reliability,
+        request: coap::Request,
+        what: Call,
+        node: &mut dyn Node,
+    ) -> CallId {
+        let call = node.ask(now, target, reliability, request);
+        self.tally.requested += 1;
+        self.calls.insert(call, what);
+        call
+    }
+}
+
+impl Service for Client {
+    fn start(&mut self, now: SimTime, node: &mut dyn Node) {
+        self.running = true;
+        self.take_accounts(now, node);
+    }
+
+    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
+        if !self.running {
+            return None;
+        }
+        let registrations = self.registrations.values().filter_map(Registration::due);
+        let schedules = self.schedules.values().filter_map(Schedule::due);
+        let asked = registrations.chain(schedules).filter(|_| reach.asks);
+        let told = self
+            .observations
+            .values()
+            .filter_map(|watched| watched.watch.due());
+        asked.chain(told.filter(|_| reach.sends)).min()
+    }
+
+    fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
+        if !self.running {
+            return;
+        }
+        if reach.asks {
+            self.register_due(now, node);
+            self.send_due(now, node);
+        }
+        if reach.sends {
+            self.tell(now, node);
+        }
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        let first = path
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        first.is_empty() || first.parse::<u16>().is_ok()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.store
+            .instances(Path::ROOT)
+            .filter(|path| path.object_id() != Some(SECURITY))
+            .map(|path| Link::new(&path.to_string()))
+            .collect()
+    }
+
+    fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
+        self.handle_incoming(now, incoming, node);
+    }
+
+    fn handle_outcome(
+        &mut self,
+        now: SimTime,
+        call: CallId,
+        outcome: Outcome,
+        node: &mut dyn Node,
+    ) {
+        let Some(what) = self.calls.get(&call).copied() else {
+            return;
+        };
+        if outcome.ends() {
+            self.calls.remove(&call);
+            match &outcome {
+                Outcome::Failed(reason) => self.tally.fail(reason),
+                _ => self.tally.answered += 1,
+            }
+        }
+        match what {
+            Call::Registration(server) => self.handle_registration(now, server, outcome, node),
+            Call::Notify(instance) => self.handle_sent(now, instance, outcome, node),
+        }
+    }
+
+    /// Nothing is begun any more; it stays registered, as a device does whose power goes.
+    fn drain(&mut self, _: SimTime, _: &mut dyn Node) {
+        self.running = false;
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally.clone()
+    }
+
+    fn poll_report(&mut self) -> Option<Report> {
+        (!self.reports.is_empty()).then(|| self.reports.remove(0))
+    }
+}
+
+/// Whether a path names an object instance.
+fn is_instance(path: &Path) -> bool {
+    path.level() == Level::Instance
+}

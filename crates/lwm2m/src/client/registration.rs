@@ -1,0 +1,504 @@
+//! Register, Update and what becomes of them (LwM2M 1.1 Core §6.2).
+
+use std::net::SocketAddrV6;
+use std::time::Duration;
+
+use coap::message::{PORT, option};
+use coap::{Code, Reliability, Request, Response};
+use service::{Node, Outcome, Report, Target};
+use units::SimTime;
+
+use super::{Call, Client};
+use crate::access::{SECURITY, SERVER};
+use crate::attributes::Attributes;
+use crate::format::Format;
+use crate::model::Version;
+use crate::operations;
+use crate::path::Path;
+use crate::store::Store;
+use crate::value::Value;
+
+/// Security: the server's URI, whether it is a bootstrap server, its Short Server ID.
+const URI: u16 = 0;
+const IS_BOOTSTRAP: u16 = 1;
+const SECURITY_SERVER: u16 = 10;
+/// Server: its Short Server ID, lifetime, periods.
+const SERVER_ID: u16 = 0;
+pub(super) const LIFETIME: u16 = 1;
+const DEFAULT_PMIN: u16 = 2;
+const DEFAULT_PMAX: u16 = 3;
+const DISABLE_TIMEOUT: u16 = 5;
+
+/// MAX_TRANSMIT_WAIT (RFC 7252 §4.8.2): an Update is sent that long before the lifetime ends, so that it is
+/// through or has failed by then.
+const TRANSMIT_WAIT: Duration = Duration::from_secs(93);
+
+/// How long a client waits after a registration that failed, doubled with each: Communication Retry Timer,
+/// and how often it doubles: Communication Sequence's defaults (LwM2M 1.1 Core §E.2).
+const RETRY: Duration = Duration::from_secs(60);
+const DOUBLINGS: u32 = 5;
+
+/// A Server object without Disable Timeout: a day (LwM2M 1.1 Core §E.2).
+const DISABLED: Duration = Duration::from_secs(86_400);
+
+/// The registration with one server.
+#[derive(Clone, Debug)]
+pub(super) struct Registration {
+    pub(super) target: Target,
+    /// The place in the client's versions of the one that is spoken.
+    pub(super) version: usize,
+    stage: Stage,
+    /// How often it has failed in a row.
+    failures: u32,
+    lifetime: Duration,
+    /// The links that the server knows.
+    told: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is under way; registers at the instant.
+    Waiting(SimTime),
+    Registering,
+    Registered {
+        location: String,
+        update_at: SimTime,
+    },
+    Updating {
+        location: String,
+        /// Something has changed since.
+        again: bool,
+    },
+    Deregistering,
+}
+
+impl Registration {
+    pub(super) fn is_registered(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Registered { .. } | Stage::Updating { .. }
+        )
+    }
+
+    pub(super) fn due(&self) -> Option<SimTime> {
+        match self.stage {
+            Stage::Waiting(at) | Stage::Registered { update_at: at, .. } => Some(at),
+            _ => None,
+        }
+    }
+}
+
+impl Client {
+    /// Reads the accounts: a new one is registered at once, one that is gone is forgotten.
+    pub(super) fn take_accounts(&mut self, now: SimTime, node: &mut dyn Node) {
+        let accounts = accounts(&self.store);
+        self.registrations
+            .retain(|id, _| accounts.iter().any(|account| account.0 == *id));
+        for (id, address) in accounts {
+            let (target, lifetime) = (self.target(address), lifetime(&self.store, id));
+            let registration = self.registrations.entry(id).or_insert(Registration {
+                target,
+                version: 0,
+                stage: Stage::Waiting(now),
+                failures: 0,
+                lifetime,
+                told: String::new(),
+            });
+            if registration.target != target {
+                registration.target = target;
+                registration.stage = Stage::Waiting(now);
+            }
+        }
+        self.update_all(now, node);
+        self.register_due(now, node);
+    }
+
+    /// Registers or updates where it is due.
+    pub(super) fn register_due(&mut self, now: SimTime, node: &mut dyn Node) {
+        let due = self
+            .registrations
+            .iter()
+            .filter(|(_, r)| r.due().is_some_and(|due| due <= now));
+        let due: Vec<u16> = due.map(|(id, _)| *id).collect();
+        for server in due {
+            let registered = self
+                .registrations
+                .get(&server)
+                .is_some_and(Registration::is_registered);
+            match registered {
+                true => self.update(now, server, node),
+                false => self.register(now, server, node),
+            }
+        }
+    }
+
+    /// Tells all servers what they do not know: other links, another lifetime.
+    pub(super) fn update_all(&mut self, now: SimTime, node: &mut dyn Node) {
+        let servers: Vec<u16> = self.registrations.keys().copied().collect();
+        for server in servers {
+            let (links, lifetime) = (self.links_for(server), lifetime(&self.store, server));
+            let Some(registration) = self.registrations.get(&server) else {
+                continue;
+            };
+            if registration.is_registered()
+                && (registration.told != links || registration.lifetime != lifetime)
+            {
+                self.update(now, server, node);
+            }
+        }
+    }
+
+    fn links_for(&self, server: u16) -> String {
+        let version = self.version(server);
+        operations::registered(&self.store, version, Some(self.format_for(server).number()))
+    }
+
+    /// The format of what the client sends to a server by itself.
+    pub(super) fn format_for(&self, server: u16) -> Format {
+        let by_version = match self.version(server) > Version::V1_0 {
+            true => Format::SenmlCbor,
+            false => Format::Tlv,
+        };
+        self.config.format.unwrap_or(by_version)
+    }
+
+    fn register(&mut self, now: SimTime, server: u16, node: &mut dyn Node) {
+        let (links, version) = (self.links_for(server), self.version(server));
+        let Some(registration) = self.registrations.get_mut(&server) else {
+            return;
+        };
+        registration.lifetime = lifetime(&self.store, server);
+        registration.told.clone_from(&links);
+        registration.stage = Stage::Registering;
+        let mut request = Request::new(Code::POST, "/rd");
+        let mut queries = vec![
+            format!("ep={}", self.config.endpoint),
+            format!("lt={}", registration.lifetime.as_secs()),
+            format!("lwm2m={version}"),
+        ];
+        queries.extend(
+            binding(version, self.config.queue)
+                .into_iter()
+                .map(str::to_owned),
+        );
+        for query in queries {
+            request.options.push(option::URI_QUERY, query);
+        }
+        request
+            .options
+            .push_uint(option::CONTENT_FORMAT, Format::Link.number().into());
+        request.payload = links.into_bytes();
+        let target = registration.target;
+        self.ask(
+            now,
+            target,
+            Reliability::Confirmable,
+            request,
+            Call::Registration(server),
+            node,
+        );
+    }
+
+    /// Sends an Update, or notes that one is to follow the one under way.
+    pub(super) fn update(&mut self, now: SimTime, server: u16, node: &mut dyn Node) {
+        let (links, seconds) = (self.links_for(server), lifetime(&self.store, server));
+        let Some(registration) = self.registrations.get_mut(&server) else {
+            return;
+        };
+        let location = match &mut registration.stage {
+            Stage::Registered { location, .. } => std::mem::take(location),
+            Stage::Updating { again, .. } => {
+                *again = true;
+                return;
+            }
+            _ => return,
+        };
+        let mut request = Request::new(Code::POST, &location);
+        if registration.lifetime != seconds {
+            let query = format!("lt={}", seconds.as_secs());
+            request.options.push(option::URI_QUERY, query);
+            registration.lifetime = seconds;
+        }
+        if registration.told != links {
+            request
+                .options
+                .push_uint(option::CONTENT_FORMAT, Format::Link.number().into());
+            request.payload = links.clone().into_bytes();
+            registration.told = links;
+        }
+        let again = false;
+        registration.stage = Stage::Updating { location, again };
+        let target = registration.target;
+        self.ask(
+            now,
+            target,
+            Reliability::Confirmable,
+            request,
+            Call::Registration(server),
+            node,
+        );
+    }
+
+    /// Leaves a server for a while (LwM2M 1.1 Core §E.2, Disable).
+    pub(super) fn disable(&mut self, now: SimTime, server: u16, node: &mut dyn Node) {
+        let Some(registration) = self.registrations.get_mut(&server) else {
+            return;
+        };
+        let location = match &registration.stage {
+            Stage::Registered { location, .. } | Stage::Updating { location, .. } => {
+                location.clone()
+            }
+            _ => return,
+        };
+        registration.stage = Stage::Deregistering;
+        let (target, request) = (registration.target, Request::new(Code::DELETE, &location));
+        self.ask(
+            now,
+            target,
+            Reliability::Confirmable,
+            request,
+            Call::Registration(server),
+            node,
+        );
+    }
+
+    /// What became of a message of a registration.
+    pub(super) fn handle_registration(
+        &mut self,
+        now: SimTime,
+        server: u16,
+        outcome: Outcome,
+        node: &mut dyn Node,
+    ) {
+        let response = match outcome {
+            Outcome::Answered(response) => Some(response),
+            Outcome::Failed(reason) => {
+                let target = self
+                    .registrations
+                    .get(&server)
+                    .map(|registration| registration.target);
+                self.reports
+                    .extend(target.map(|target| Report::RequestFailed { target, reason }));
+                None
+            }
+            _ => return,
+        };
+        let Some(stage) = self.registrations.get(&server).map(|r| r.stage.clone()) else {
+            return;
+        };
+        match stage {
+            Stage::Registering => self.handle_registered(now, server, response.as_ref(), node),
+            Stage::Updating { location, again } => {
+                let fine = response.is_some_and(|response| response.code.is_success());
+                self.handle_updated(now, server, fine.then_some(location));
+                if again {
+                    self.update_all(now, node);
+                }
+            }
+            Stage::Deregistering => {
+                let wait = integer(
+                    &self.store,
+                    server_instance(&self.store, server),
+                    DISABLE_TIMEOUT,
+                );
+                let wait = wait
+                    .and_then(|s| u64::try_from(s).ok())
+                    .map_or(DISABLED, Duration::from_secs);
+                self.set_stage(server, Stage::Waiting(now + wait));
+            }
+            Stage::Waiting(_) | Stage::Registered { .. } => {}
+        }
+    }
+
+    fn handle_registered(
+        &mut self,
+        now: SimTime,
+        server: u16,
+        response: Option<&Response>,
+        node: &mut dyn Node,
+    ) {
+        let more = self.config.versions.len();
+        let Some(registration) = self.registrations.get_mut(&server) else {
+            return;
+        };
+        let created = response.filter(|response| response.code == Code::CREATED);
+        if let Some(response) = created {
+            let location = location(response);
+            registration.failures = 0;
+            registration.stage = Stage::Registered {
+                location,
+                update_at: now + before_end(registration.lifetime),
+            };
+            // "First at once after Create and after each Register": the server knows of the client again.
+            self.schedule(now, true);
+            self.send_due(now, node);
+            return;
+        }
+        let refused = response.is_some_and(|response| response.code == Code::PRECONDITION_FAILED);
+        if refused && registration.version + 1 < more {
+            // The server does not speak this version (LwM2M 1.1 Core §6.2.1).
+            registration.version += 1;
+            return self.register(now, server, node);
+        }
+        registration.stage =
+            Stage::Waiting(now + RETRY * (1 << registration.failures.min(DOUBLINGS)));
+        registration.failures += 1;
+    }
+
+    /// `location`: where it is still known; none: the server knows it no more, or is silent.
+    fn handle_updated(&mut self, now: SimTime, server: u16, location: Option<String>) {
+        let lifetime = self
+            .registrations
+            .get(&server)
+            .map(|r| r.lifetime)
+            .unwrap_or_default();
+        let stage = match location {
+            Some(location) => Stage::Registered {
+                location,
+                update_at: now + before_end(lifetime),
+            },
+            None => Stage::Waiting(now),
+        };
+        self.set_stage(server, stage);
+    }
+
+    fn set_stage(&mut self, server: u16, stage: Stage) {
+        if let Some(registration) = self.registrations.get_mut(&server) {
+            registration.stage = stage;
+        }
+    }
+}
+
+/// The queries that name transports (LwM2M 1.0 §5.3.1: `b=UQ`; 1.1 Core §6.2.1: `b=U` and `Q`).
+fn binding(version: Version, queue: bool) -> Vec<&'static str> {
+    match (version > Version::V1_0, queue) {
+        (false, true) => vec!["b=UQ"],
+        (true, true) => vec!["b=U", "Q"],
+        (_, false) => vec!["b=U"],
+    }
+}
+
+/// How long after the last message of a registration the next Update is due: half its lifetime, or MAX_TRANSMIT_WAIT before
+/// its end, whichever comes first.
+fn before_end(lifetime: Duration) -> Duration {
+    let half = lifetime / 2;
+    let early = lifetime.saturating_sub(TRANSMIT_WAIT);
+    // With a lifetime under MAX_TRANSMIT_WAIT there is no time that is early enough.
+    if early.is_zero() {
+        half
+    } else {
+        half.min(early)
+    }
+    .max(Duration::from_secs(1))
+}
+
+/// The path of a registration at the server.
+fn location(response: &Response) -> String {
+    let segments = response.options.get_all(option::LOCATION_PATH);
+    segments
+        .map(|s| format!("/{}", String::from_utf8_lossy(s)))
+        .collect()
+}
+
+/// The Short Server IDs and addresses of the accounts, without bootstrap servers.
+fn accounts(store: &Store) -> Vec<(u16, SocketAddrV6)> {
+    let accounts = store
+        .instances(Path::object(SECURITY))
+        .filter_map(|security| {
+            let value = |id: u16| store.value(&security.child(id)?);
+            if value(IS_BOOTSTRAP) == Some(&Value::Boolean(true)) {
+                return None;
+            }
+            let Some(Value::String(uri)) = value(URI) else {
+                return None;
+            };
+            let id = integer(store, Some(security), SECURITY_SERVER)?
+                .try_into()
+                .ok()?;
+            server_instance(store, id)?;
+            Some((id, address(uri)?))
+        });
+    accounts.collect()
+}
+
+/// The address in `coap://[2001:db8::1]:5683`; the port may be left out.
+fn address(uri: &str) -> Option<SocketAddrV6> {
+    let rest = uri.strip_prefix("coap://")?.trim_end_matches('/');
+    let plain = || {
+        Some(SocketAddrV6::new(
+            rest.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?,
+            PORT,
+            0,
+            0,
+        ))
+    };
+    rest.parse().ok().or_else(plain)
+}
+
+/// The Server object instance of a server.
+fn server_instance(store: &Store, server: u16) -> Option<Path> {
+    let id = |instance: &Path| integer(store, Some(*instance), SERVER_ID);
+    store
+        .instances(Path::object(SERVER))
+        .find(|instance| id(instance) == Some(server.into()))
+}
+
+fn lifetime(store: &Store, server: u16) -> Duration {
+    let seconds = integer(store, server_instance(store, server), LIFETIME);
+    Duration::from_secs(
+        seconds
+            .and_then(|s| u64::try_from(s).ok())
+            .unwrap_or_default(),
+    )
+}
+
+/// The default periods of notifications to a server.
+pub(super) fn periods(store: &Store, server: u16) -> Attributes {
+    let instance = server_instance(store, server);
+    let period = |id| integer(store, instance, id).and_then(|s| u64::try_from(s).ok());
+    Attributes {
+        pmin: period(DEFAULT_PMIN).map(Duration::from_secs),
+        pmax: period(DEFAULT_PMAX).map(Duration::from_secs),
+        ..Attributes::default()
+    }
+}
+
+fn integer(store: &Store, instance: Option<Path>, resource: u16) -> Option<i64> {
+    match store.value(&instance?.child(resource)?)? {
+        Value::Integer(n) => Some(*n),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_leaves_time_for_its_retransmissions() {
+        let s = Duration::from_secs;
+        assert_eq!(before_end(s(86_400)), s(43_200));
+        assert_eq!(before_end(s(120)), s(27));
+        assert_eq!(before_end(s(60)), s(30));
+        assert_eq!(before_end(s(0)), s(1));
+    }
+
+    #[test]
+    fn a_uri_names_an_address_and_maybe_a_port() {
+        let at = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(
+            address("coap://[2001:db8::1]:5685"),
+            at("[2001:db8::1]:5685")
+        );
+        assert_eq!(address("coap://[2001:db8::1]/"), at("[2001:db8::1]:5683"));
+        for text in [
+            "coaps://[::1]",
+            "coap://1.2.3.4",
+            "coap://example.org",
+            "",
+            "coap://[::1",
+        ] {
+            assert_eq!(address(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The client, as a server sees it: over two CoAP endpoints, without sockets.
+
+mod batch;
+mod notify;
+mod observing;
+mod registration;
+mod requests;
+mod support;
