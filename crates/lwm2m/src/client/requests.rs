@@ -146,8 +146,8 @@ impl Client {
         path: Path,
         request: &Request,
     ) -> Result<Vec<Path>, Refusal> {
-        let records = self.decode(path, request)?;
-        Ok(records.into_iter().map(|record| record.path).collect())
+        let format = composite_format(path, request)?;
+        Ok(format::decode_paths(format, &request.payload)?)
     }
 
     pub(super) fn composite_reading(
@@ -167,30 +167,11 @@ impl Client {
     }
 
     fn write_composite(&mut self, server: u16, path: Path, request: &Request) -> Done {
-        let records = self.decode(path, request)?;
+        let format = composite_format(path, request)?;
+        let records = format::decode(format, &path, &request.payload, self.store.registry())?;
         let change = Change::new(&mut self.store, Requester::Server(server));
         let changes = change.write_composite(&records)?;
         Ok((Response::new(Code::CHANGED), changes))
-    }
-
-    /// The records in the body of a composite.
-    fn decode(&self, path: Path, request: &Request) -> Result<Vec<Record>, Refusal> {
-        if path != Path::ROOT {
-            return Err(Refusal::not_allowed(&path, "composites are of the root"));
-        }
-        let format = content_format(request)?.filter(|format| is_composite(*format));
-        let format = format.ok_or_else(|| {
-            Refusal::new(
-                Code::UNSUPPORTED_CONTENT_FORMAT,
-                "expected SenML or LwM2M CBOR",
-            )
-        })?;
-        Ok(format::decode(
-            format,
-            &path,
-            &request.payload,
-            self.store.registry(),
-        )?)
     }
 
     /// PUT: Write with a Content-Format, Write-Attributes without.
@@ -220,7 +201,8 @@ impl Client {
         let links = batch::links(&self.store, &path.truncated(Level::Instance));
         let last = links.keys().last().copied();
         // A hole between two links is one of the batch itself: nothing can be there.
-        let paths = (0..=last.unwrap_or_default()).map(|id| links.get(&id).copied().unwrap_or(path));
+        let paths =
+            (0..=last.unwrap_or_default()).map(|id| links.get(&id).copied().unwrap_or(path));
         let paths: Vec<Path> = paths.filter(|_| last.is_some()).collect();
         let values = format::decode_cbor_array(payload, &paths, self.store.registry())?;
         let records = (0..).zip(values).filter_map(|(id, value)| {
@@ -321,6 +303,20 @@ fn check_arguments(payload: &[u8]) -> Result<(), Refusal> {
         };
     }
     Ok(())
+}
+
+/// The format of the body of a composite, which is of the root.
+fn composite_format(path: Path, request: &Request) -> Result<Format, Refusal> {
+    if path != Path::ROOT {
+        return Err(Refusal::not_allowed(&path, "composites are of the root"));
+    }
+    let format = content_format(request)?.filter(|format| is_composite(*format));
+    format.ok_or_else(|| {
+        Refusal::new(
+            Code::UNSUPPORTED_CONTENT_FORMAT,
+            "expected SenML or LwM2M CBOR",
+        )
+    })
 }
 
 /// Formats that name paths of several objects.

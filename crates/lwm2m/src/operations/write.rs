@@ -61,12 +61,13 @@ impl<'a> Change<'a> {
         if path.level() == Level::ResourceInstance || path.level() == Level::Resource {
             self.check_writable(&path)?;
         }
+        self.check_owners(records)?;
         if mode == Mode::Replace {
             self.clear(path)?;
         }
         // Of one resource instance that is all that is meant.
         let whole = mode == Mode::Replace && path.level() < Level::ResourceInstance;
-        self.set_all(records, whole)?;
+        self.set_all(records, batch::is_value(&path).then_some(path), whole)?;
         self.finish()
     }
 
@@ -75,7 +76,8 @@ impl<'a> Change<'a> {
     /// # Errors
     /// As [`Change::write`].
     pub fn write_composite(mut self, records: &[Record]) -> Result<Changes, Refusal> {
-        self.set_all(records, false)?;
+        self.check_owners(records)?;
+        self.set_all(records, None, false)?;
         self.finish()
     }
 
@@ -217,8 +219,22 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Writes records, those of batch values together.
-    fn set_all(&mut self, records: &[Record], whole: bool) -> Result<(), Refusal> {
+    /// Only an owner points a Notify elsewhere: as things are before anything is written.
+    fn check_owners(&self, records: &[Record]) -> Result<(), Refusal> {
+        let of_notify = |record: &&Record| record.path.object_id() == Some(notify::NOTIFY);
+        let mut records = records.iter().filter(of_notify);
+        let store = self.transaction.store();
+        records.try_for_each(|record| notify::check_owner(store, self.who, record))
+    }
+
+    /// Writes records, those of batch values together; `value`: the batch value that the request is of, of which
+    /// there may be no record.
+    fn set_all(
+        &mut self,
+        records: &[Record],
+        value: Option<Path>,
+        whole: bool,
+    ) -> Result<(), Refusal> {
         let (values, others): (Vec<&Record>, Vec<&Record>) = records
             .iter()
             .partition(|record| batch::is_value(&record.path));
@@ -226,10 +242,8 @@ impl<'a> Change<'a> {
             self.check_writable_record(record)?;
             self.set(record)?;
         }
-        let batches: BTreeSet<Path> = values
-            .iter()
-            .map(|record| record.path.truncated(Level::Instance))
-            .collect();
+        let paths = values.iter().map(|record| record.path).chain(value);
+        let batches: BTreeSet<Path> = paths.map(|path| path.truncated(Level::Instance)).collect();
         for batch in batches {
             self.check_writable(&batch.child(batch::VALUE).unwrap_or_default())?;
             let of_it = values.iter().filter(|record| batch.contains(&record.path));
@@ -252,9 +266,6 @@ impl<'a> Change<'a> {
         let special = [batch::BATCH, notify::NOTIFY].map(Some);
         if special.contains(&path.object_id()) {
             self.touched.insert(path.truncated(Level::Instance));
-        }
-        if path.object_id() == Some(notify::NOTIFY) {
-            notify::check_owner(self.transaction.store(), self.who, record)?;
         }
         match (&record.value, path.level()) {
             (Some(value), _) => self.transaction.set(path, value.clone())?,

@@ -12,7 +12,8 @@ use crate::support::*;
 
 fn queries(request: &coap::Request) -> Vec<String> {
     let all = request.options.get_all(option::URI_QUERY);
-    all.map(|query| String::from_utf8_lossy(query).into_owned()).collect()
+    all.map(|query| String::from_utf8_lossy(query).into_owned())
+        .collect()
 }
 
 #[test]
@@ -20,9 +21,17 @@ fn a_client_registers_with_its_name_lifetime_version_and_objects() {
     let mut bench = Bench::with(Config::new("device"), device(1), 1);
     bench.start();
     let requests = bench.requests();
-    let [request] = requests.as_slice() else { panic!("{requests:?}") };
-    assert_eq!((request.method, request.path().as_str()), (Code::POST, "/rd"));
-    assert_eq!(queries(request), ["ep=device", "lt=86400", "lwm2m=1.1", "b=U"]);
+    let [request] = requests.as_slice() else {
+        panic!("{requests:?}")
+    };
+    assert_eq!(
+        (request.method, request.path().as_str()),
+        (Code::POST, "/rd")
+    );
+    assert_eq!(
+        queries(request),
+        ["ep=device", "lt=86400", "lwm2m=1.1", "b=U"]
+    );
     assert_eq!(request.options.get_uint(option::CONTENT_FORMAT), Some(40));
     assert_eq!(
         String::from_utf8_lossy(&request.payload),
@@ -42,7 +51,11 @@ fn after_4_12_it_takes_the_next_version() {
     let mut bench = Bench::with(config, device(1), 1);
     bench.answers = vec![Code::PRECONDITION_FAILED, Code::PRECONDITION_FAILED];
     bench.start();
-    let versions: Vec<_> = bench.requests().iter().map(|request| queries(request)).collect();
+    let versions: Vec<_> = bench
+        .requests()
+        .iter()
+        .map(|request| queries(request))
+        .collect();
     assert_eq!(versions[0][2..], ["lwm2m=1.2", "b=U", "Q"]);
     assert_eq!(versions[1][2..], ["lwm2m=1.1", "b=U", "Q"]);
     assert_eq!(versions[2][2..], ["lwm2m=1.0", "b=UQ"]);
@@ -57,7 +70,10 @@ fn it_updates_at_half_its_lifetime_and_says_only_what_is_new() {
     let mut bench = Bench::registered(1);
     bench.pass(LIFETIME / 2);
     let update = bench.requests()[0];
-    assert_eq!((update.method, update.path().as_str()), (Code::POST, "/rd/1"));
+    assert_eq!(
+        (update.method, update.path().as_str()),
+        (Code::POST, "/rd/1")
+    );
     assert!(queries(update).is_empty() && update.payload.is_empty());
     bench.clear();
     // A server creates something, and sets another lifetime.
@@ -67,7 +83,12 @@ fn it_updates_at_half_its_lifetime_and_says_only_what_is_new() {
     assert!(payload.ends_with("</3360/0>,</3360/1>"), "{payload}");
     bench.clear();
     let lifetime = lwm2m::Record::new(path("/1/0/1"), Value::Integer(300));
-    assert_eq!(bench.ask(1, with(Code::PUT, "/1/0/1", Format::Tlv, &[lifetime])).code, Code::CHANGED);
+    assert_eq!(
+        bench
+            .ask(1, with(Code::PUT, "/1/0/1", Format::Tlv, &[lifetime]))
+            .code,
+        Code::CHANGED
+    );
     assert_eq!(queries(bench.requests()[0]), ["lt=300"]);
     bench.clear();
     // 93 s before its end is later than half of it.
@@ -80,7 +101,11 @@ fn it_registers_again_where_it_is_not_known_any_more() {
     let mut bench = Bench::registered(1);
     bench.answers = vec![Code::NOT_FOUND];
     bench.pass(LIFETIME / 2);
-    let paths: Vec<String> = bench.requests().iter().map(|request| request.path()).collect();
+    let paths: Vec<String> = bench
+        .requests()
+        .iter()
+        .map(|request| request.path())
+        .collect();
     assert_eq!(paths, ["/rd/1", "/rd"]);
     assert!(bench.client.is_registered(1));
 }
@@ -105,13 +130,22 @@ fn a_registration_that_fails_is_tried_again_ever_later() {
 #[test]
 fn a_server_may_ask_for_an_update_and_for_rest() {
     let mut bench = Bench::registered(1);
-    assert_eq!(bench.ask(1, coap::Request::new(Code::POST, "/1/0/8")).code, Code::CHANGED);
+    assert_eq!(
+        bench.ask(1, coap::Request::new(Code::POST, "/1/0/8")).code,
+        Code::CHANGED
+    );
     assert_eq!(bench.requests()[0].path(), "/rd/1");
     bench.clear();
     let timeout = lwm2m::Record::new(path("/1/0/5"), Value::Integer(30));
     bench.ask(1, with(Code::PUT, "/1/0/5", Format::Tlv, &[timeout]));
-    assert_eq!(bench.ask(1, coap::Request::new(Code::POST, "/1/0/4")).code, Code::CHANGED);
-    let last = bench.requests().last().map(|request| (request.method, request.path()));
+    assert_eq!(
+        bench.ask(1, coap::Request::new(Code::POST, "/1/0/4")).code,
+        Code::CHANGED
+    );
+    let last = bench
+        .requests()
+        .last()
+        .map(|request| (request.method, request.path()));
     assert_eq!(last, Some((Code::DELETE, "/rd/1".to_owned())));
     assert!(!bench.client.is_registered(1));
     bench.pass(Duration::from_secs(30));

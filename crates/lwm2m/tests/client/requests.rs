@@ -44,7 +44,11 @@ fn the_batch_of_table_v_is_that_of_the_paper_to_the_byte() {
     let location: Vec<&[u8]> = created.options.get_all(option::LOCATION_PATH).collect();
     assert_eq!(location, [b"2346".as_slice(), b"0"]);
     // What the client says of its own accord: a new instance.
-    let update = bench.requests().iter().filter(|request| request.path() == "/rd/1").count();
+    let update = bench
+        .requests()
+        .iter()
+        .filter(|request| request.path() == "/rd/1")
+        .count();
     assert_eq!(update, 1);
     assert_eq!((bench.received[0], bench.sent[0]), (108, 19));
     bench.clear();
@@ -65,12 +69,19 @@ fn the_batch_of_table_v_is_that_of_the_paper_to_the_byte() {
 fn the_writes_of_table_iv_are_those_of_the_paper_to_the_byte() {
     let mut bench = of_the_paper();
     let mut empty = Request::new(Code::POST, "/3360");
-    empty.options.push_uint(option::CONTENT_FORMAT, Format::Tlv.number().into());
+    empty
+        .options
+        .push_uint(option::CONTENT_FORMAT, Format::Tlv.number().into());
     assert_eq!(bench.ask(1, empty).code, Code::CREATED);
     assert_eq!((bench.received[0], bench.sent[0]), (20, 19));
     bench.clear();
     let x = Record::new(path("/3360/1/5702"), Value::Float(1.0));
-    assert_eq!(bench.ask(1, with(Code::PUT, "/3360/1/5702", Format::Tlv, &[x])).code, Code::CHANGED);
+    assert_eq!(
+        bench
+            .ask(1, with(Code::PUT, "/3360/1/5702", Format::Tlv, &[x]))
+            .code,
+        Code::CHANGED
+    );
     assert_eq!((bench.received[0], bench.sent[0]), (40, 12));
     bench.clear();
     let links = ["/3360/1/5702", "/3360/1/5703", "/3360/1/5704"];
@@ -78,7 +89,10 @@ fn the_writes_of_table_iv_are_those_of_the_paper_to_the_byte() {
     assert_eq!((bench.received[0], bench.sent[0]), (70, 19));
     bench.clear();
     let texts = ["12.34567890123", "2.34567890123", "3.45678901234"];
-    let records = texts.iter().enumerate().map(|(n, t)| string(&format!("/2346/0/5914/{n}"), t));
+    let records = texts
+        .iter()
+        .enumerate()
+        .map(|(n, t)| string(&format!("/2346/0/5914/{n}"), t));
     let records: Vec<Record> = records.collect();
     let put = with(Code::PUT, "/2346/0/5914", Format::Tlv, &records);
     assert_eq!(bench.ask(1, put).code, Code::CHANGED);
@@ -107,10 +121,19 @@ fn every_operation_has_its_answers() {
         (Request::new(Code::GET, "/"), "4.05"),
         (Request::new(Code::GET, "/3/x"), "4.04"),
         (tlv(Code::PUT, "/3/0/9", &[battery.clone()]), "4.05"),
-        (tlv(Code::PUT, "/3/0/14", &[string("/3/0/14", "+01:00")]), "2.04"),
-        (tlv(Code::POST, "/3/0", &[string("/3/0/15", "Europe/Paris")]), "2.04"),
+        (
+            tlv(Code::PUT, "/3/0/14", &[string("/3/0/14", "+01:00")]),
+            "2.04",
+        ),
+        (
+            tlv(Code::POST, "/3/0", &[string("/3/0/15", "Europe/Paris")]),
+            "2.04",
+        ),
         (tlv(Code::PUT, "/3/1/14", &[string("/3/1/14", "x")]), "4.04"),
-        (tlv(Code::PUT, "/0/0/0", &[string("/0/0/0", "coap://[::1]")]), "4.01"),
+        (
+            tlv(Code::PUT, "/0/0/0", &[string("/0/0/0", "coap://[::1]")]),
+            "4.01",
+        ),
         (Request::new(Code::POST, "/3/0/4"), "2.04"),
         (Request::new(Code::POST, "/3/0/5"), "2.04"),
         (Request::new(Code::DELETE, "/3/0"), "4.05"),
@@ -125,7 +148,12 @@ fn every_operation_has_its_answers() {
     ] {
         let (method, at) = (request.method, request.path());
         let response = bench.ask(1, request);
-        assert_eq!(response.code.to_string(), expected, "{method} {at}: {}", text(&response));
+        assert_eq!(
+            response.code.to_string(),
+            expected,
+            "{method} {at}: {}",
+            text(&response)
+        );
     }
     let mut unknown = Request::new(Code::PUT, "/3/0/14");
     unknown.options.push_uint(option::CONTENT_FORMAT, 9999);
@@ -144,7 +172,10 @@ fn discover_names_resources_attributes_and_dimensions() {
         text(&bench.get("/3/0", Format::Link)),
         "</3/0>,</3/0/4>,</3/0/5>,</3/0/9>;pmin=10;gt=50,</3/0/11>;dim=1,</3/0/12>,</3/0/16>"
     );
-    assert_eq!(text(&bench.get("/3/0/9", Format::Link)), "</3/0/9>;pmin=10;gt=50");
+    assert_eq!(
+        text(&bench.get("/3/0/9", Format::Link)),
+        "</3/0/9>;pmin=10;gt=50"
+    );
     assert_eq!(bench.get("/0/0", Format::Link).code, Code::UNAUTHORIZED);
     assert_eq!(bench.get("/3/0/99", Format::Link).code, Code::NOT_FOUND);
 }
@@ -163,7 +194,12 @@ fn attributes_of_numbers_are_refused_elsewhere() {
         let mut request = Request::new(Code::PUT, at);
         request.options.push(option::URI_QUERY, query);
         let response = bench.ask(1, request);
-        assert_eq!(response.code.to_string(), expected, "{at} {query}: {}", text(&response));
+        assert_eq!(
+            response.code.to_string(),
+            expected,
+            "{at} {query}: {}",
+            text(&response)
+        );
     }
 }
 

@@ -159,17 +159,21 @@ impl Bench {
                 while let Some(sent) = self.servers[n].poll_transmit() {
                     quiet = false;
                     self.received.push(sent.payload.len());
-                    let _ = self.node.handle_datagram(self.now, address(n + 1), &sent.payload);
+                    let _ = self
+                        .node
+                        .handle_datagram(self.now, address(n + 1), &sent.payload);
                 }
             }
             while let Some(event) = self.node.poll_event() {
                 quiet = false;
                 match service::Event::try_from(event) {
                     Ok(service::Event::Request(incoming)) => {
-                        self.client.handle_request(self.now, incoming, &mut self.node);
+                        self.client
+                            .handle_request(self.now, incoming, &mut self.node);
                     }
                     Ok(service::Event::Call { call, outcome }) => {
-                        self.client.handle_outcome(self.now, call, outcome, &mut self.node);
+                        self.client
+                            .handle_outcome(self.now, call, outcome, &mut self.node);
                     }
                     Err(_) => {}
                 }
@@ -182,7 +186,10 @@ impl Bench {
 
     /// A server's part: it takes registrations and what Notify sends.
     fn take(&mut self, server: usize, event: Event) {
-        if let Event::Request { exchange, request, .. } = &event {
+        if let Event::Request {
+            exchange, request, ..
+        } = &event
+        {
             let code = match (request.method, request.path().as_str()) {
                 (Code::POST, "/rd") => self.answer(Code::CREATED),
                 (Code::DELETE, _) => Code::DELETED,
@@ -192,7 +199,9 @@ impl Bench {
             if code == Code::CREATED {
                 self.next_registration += 1;
                 response.options.push(option::LOCATION_PATH, "rd");
-                response.options.push(option::LOCATION_PATH, format!("{}", self.next_registration));
+                response
+                    .options
+                    .push(option::LOCATION_PATH, format!("{}", self.next_registration));
             }
             self.servers[server].respond(self.now, *exchange, response);
         }
@@ -221,7 +230,8 @@ impl Bench {
             for server in &mut self.servers {
                 server.handle_timeout(self.now);
             }
-            self.client.handle_timeout(self.now, Reach::FULL, &mut self.node);
+            self.client
+                .handle_timeout(self.now, Reach::FULL, &mut self.node);
             self.exchange();
         }
         self.now = end;
@@ -247,12 +257,23 @@ impl Bench {
     /// A request of server `server`, and what it is answered.
     pub fn ask(&mut self, server: usize, request: Request) -> Response {
         let id = self.begin(server, request);
-        let mut answers = self.events.iter().rev().filter_map(|(_, event)| match event {
-            Event::Response { id: of, response, .. } if *of == id => Some(response),
-            Event::Notification { id: of, response, .. } if *of == id => Some(response),
-            _ => None,
-        });
-        answers.next().cloned().unwrap_or_else(|| panic!("no answer: {:?}", self.events))
+        let mut answers = self
+            .events
+            .iter()
+            .rev()
+            .filter_map(|(_, event)| match event {
+                Event::Response {
+                    id: of, response, ..
+                } if *of == id => Some(response),
+                Event::Notification {
+                    id: of, response, ..
+                } if *of == id => Some(response),
+                _ => None,
+            });
+        answers
+            .next()
+            .cloned()
+            .unwrap_or_else(|| panic!("no answer: {:?}", self.events))
     }
 
     pub fn get(&mut self, at: &str, accept: Format) -> Response {
@@ -261,7 +282,9 @@ impl Bench {
 
     /// The device measures something.
     pub fn set(&mut self, at: &str, value: f64) {
-        self.client.set(self.now, path(at), Value::Float(value), &mut self.node).unwrap();
+        self.client
+            .set(self.now, path(at), Value::Float(value), &mut self.node)
+            .unwrap();
         self.exchange();
     }
 
@@ -290,7 +313,9 @@ pub fn text(response: &Response) -> String {
 
 pub fn get(at: &str, accept: Format) -> Request {
     let mut request = Request::new(Code::GET, at);
-    request.options.push_uint(option::ACCEPT, accept.number().into());
+    request
+        .options
+        .push_uint(option::ACCEPT, accept.number().into());
     request
 }
 
@@ -303,7 +328,9 @@ pub fn observe(at: &str, accept: Format) -> Request {
 /// A request with records in `format`.
 pub fn with(method: Code, at: &str, format: Format, records: &[Record]) -> Request {
     let mut request = Request::new(method, at);
-    request.options.push_uint(option::CONTENT_FORMAT, format.number().into());
+    request
+        .options
+        .push_uint(option::CONTENT_FORMAT, format.number().into());
     let style = lwm2m::format::Style {
         float_size: lwm2m::format::FloatSize::Double,
         ..Default::default()
@@ -325,7 +352,9 @@ pub fn create(object: u16, records: &[Record]) -> Request {
     };
     let mut request = Request::new(Code::POST, &format!("/{object}"));
     let format = Format::Tlv;
-    request.options.push_uint(option::CONTENT_FORMAT, format.number().into());
+    request
+        .options
+        .push_uint(option::CONTENT_FORMAT, format.number().into());
     request.payload = lwm2m::format::encode_create(format, &creation, Default::default()).unwrap();
     request
 }
