@@ -150,7 +150,7 @@ fn what_cannot_be_sent_is_refused() {
         ("x", (5917, text("/up")), "4.00"),
         ("/3/0", (5917, text("/n/5a3f/0")), "2.01"),
     ] {
-        let response = bench.ask(1, create(2347, &notify(uri, &[more.clone()])));
+        let response = bench.ask(1, create(2347, &notify(uri, std::slice::from_ref(&more))));
         assert_eq!(
             response.code.to_string(),
             expected,

@@ -120,7 +120,10 @@ fn every_operation_has_its_answers() {
         (Request::new(Code::GET, "/3/0"), "2.05"),
         (Request::new(Code::GET, "/"), "4.05"),
         (Request::new(Code::GET, "/3/x"), "4.04"),
-        (tlv(Code::PUT, "/3/0/9", &[battery.clone()]), "4.05"),
+        (
+            tlv(Code::PUT, "/3/0/9", std::slice::from_ref(&battery)),
+            "4.05",
+        ),
         (
             tlv(Code::PUT, "/3/0/14", &[string("/3/0/14", "+01:00")]),
             "2.04",

@@ -40,7 +40,7 @@ pub fn address(host: usize) -> SocketAddrV6 {
 
 /// The client's.
 pub fn here() -> SocketAddrV6 {
-    format!("[2001:db8::c]:5683").parse().unwrap()
+    "[2001:db8::c]:5683".parse().unwrap()
 }
 
 pub fn path(text: &str) -> Path {
