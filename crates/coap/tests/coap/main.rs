@@ -16,6 +16,7 @@ mod lossy_link;
 mod protection;
 mod recall;
 mod retarget;
+mod rfc6690;
 mod rfc7641;
 mod rfc7959;
 mod rfc7967;
