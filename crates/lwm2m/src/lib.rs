@@ -21,6 +21,7 @@
 pub mod format;
 pub mod model;
 pub mod path;
+pub mod server;
 pub mod value;
 
 pub use format::{Format, Record};

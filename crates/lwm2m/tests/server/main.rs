@@ -1,0 +1,7 @@
+//! The server from outside, against scripted clients: two CoAP endpoints and no network.
+
+mod observations;
+mod operations;
+mod queue;
+mod registrations;
+mod support;
