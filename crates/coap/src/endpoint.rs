@@ -4,7 +4,7 @@
 //! [`Endpoint::cancel`], [`Endpoint::retarget`], [`Endpoint::keep_back`],
 //! [`Endpoint::release`], [`Endpoint::retry`], [`Endpoint::recall`] and [`Endpoint::resend`]; input and
 //! output are those of [`Machine`]. Every [`RequestId`] ends in exactly one [`Event::Response`],
-//! [`Event::Failed`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
+//! [`Event::Failed`], [`Event::Sent`] or [`Event::Pong`]; that of [`Endpoint::observe`] has any number of
 //! [`Event::Notification`]s before. A server answers [`Endpoint::respond_observed`] and then
 //! calls [`Endpoint::notify`] or [`Endpoint::notify_one`].
 //!
@@ -63,8 +63,10 @@ mod outstanding;
 mod peer;
 mod protected;
 mod recall;
+mod retarget;
 mod retransmission;
 mod server;
+mod tokens;
 mod transfer;
 mod waits;
 
@@ -77,11 +79,12 @@ use std::net::SocketAddrV6;
 use rand_core::Rng as _;
 use units::{Rng, SimTime};
 
+use crate::block::BlockSize;
 use crate::cocoa::Rto;
 use crate::message::{Code, Kind, Request, Response};
 use crate::params::Params;
 use crate::protection::{ContextId, Plain, Protection};
-use crate::wire::{self, Message, Token};
+use crate::wire::{self, Message};
 use bodies::{Bodies, Upload};
 use echo::Sources;
 use history::History;
@@ -92,6 +95,7 @@ use outstanding::{Line, Outstanding, Stage};
 use peer::Peer;
 use retransmission::Confirmable;
 use server::Exchange;
+use tokens::Tokens;
 pub use waits::Waits;
 
 /// Whether a request is sent until acknowledged (RFC 7252 §4.2) or once (§4.3).
@@ -250,6 +254,16 @@ pub enum Event {
         /// Why.
         reason: Failure,
     },
+    /// A request of ours went out, and no response that it wants is waited for any more (RFC 7967):
+    /// whether it was received, or had its effect, is not known. A confirmable one was acknowledged.
+    Sent {
+        /// Names our request.
+        id: RequestId,
+        /// Where it was sent.
+        to: SocketAddrV6,
+        /// Its Message ID; of a request in blocks, of its last one.
+        message_id: u16,
+    },
     /// The peer answered a ping (RFC 7252 §1.2).
     Pong {
         /// Names our ping.
@@ -282,13 +296,12 @@ pub struct Endpoint {
     protection: Box<dyn Protection>,
     rng: Rng,
     next_message_id: u16,
-    next_token: u32,
     next_request: u64,
     next_exchange: u64,
     /// Unanswered requests and pings, queued ones included.
     requests: BTreeMap<RequestId, Outstanding>,
     /// Those of `requests` that have been sent, by what their responses carry.
-    by_token: BTreeMap<Token, RequestId>,
+    tokens: Tokens,
     /// Those of `requests` that have been sent, by what their ACK or RST carries.
     by_message_id: BTreeMap<u16, RequestId>,
     /// Those of `requests` under way in blocks: no other like one of them is sent meanwhile.
@@ -301,6 +314,8 @@ pub struct Endpoint {
     round_trips: BTreeMap<Peer, Rto>,
     /// Peers to which no request goes for now.
     kept_back: BTreeSet<Peer>,
+    /// The largest blocks of hosts that have their own, by [`Peer::host`].
+    block_sizes: BTreeMap<Peer, BlockSize>,
     /// Requests of peers that are not answered yet.
     exchanges: BTreeMap<ExchangeId, Exchange>,
     history: History,
@@ -339,18 +354,18 @@ impl Endpoint {
             known_critical,
             protection: Box::new(Plain),
             next_message_id: rng.next_u32() as u16,
-            next_token: rng.next_u32(),
+            tokens: Tokens::new(rng.next_u32()),
             rng,
             next_request: 0,
             next_exchange: 0,
             requests: BTreeMap::new(),
-            by_token: BTreeMap::new(),
             by_message_id: BTreeMap::new(),
             in_blocks: BTreeSet::new(),
             lines: BTreeMap::new(),
             confirmables: BTreeMap::new(),
             round_trips: BTreeMap::new(),
             kept_back: BTreeSet::new(),
+            block_sizes: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             history: History::new(hash_key),
             sources: Sources::new(secret),
@@ -484,7 +499,7 @@ impl Endpoint {
             Timer::Send(peer) => self.send_queued(now, peer),
             Timer::Acknowledge(exchange) => self.acknowledge_exchange(exchange),
             Timer::Retransmit(message_id) => self.retransmit(now, message_id),
-            Timer::GiveUp(id) => self.fail(now, id, self.silence(id)),
+            Timer::GiveUp(id) => self.give_up(now, id),
             Timer::Notify(observer) => self.stop_awaiting_fetch(now, observer),
             Timer::Unqueue(id) => self.fail(now, id, Failure::NotSent),
         }

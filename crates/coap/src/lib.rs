@@ -3,7 +3,8 @@
 //! Owns everything between a UDP datagram and a request or response: the strict codec,
 //! retransmission (§4.2), deduplication (§4.5), NSTART and queueing (§4.7), matching by token
 //! (§5.3), piggy-backed and separate responses (§5.2), critical options (§5.4.1), ping and Reset,
-//! block-wise transfer (RFC 7959) and Observe (RFC 7641), also of FETCH (RFC 8132).
+//! block-wise transfer (RFC 7959), Observe (RFC 7641), also of FETCH (RFC 8132), and requests that
+//! want no response (RFC 7967).
 //! Client and server share one [`Endpoint`], hence one socket and one Message ID space.
 //! It must not know what a resource, a mobility protocol or a topology is, nor sockets and clocks.
 //!
@@ -36,11 +37,12 @@
 //! | [`message`] | [`Request`], [`Response`], [`Options`], [`Code`], [`Kind`], option numbers |
 //! | [`block`] | [`block::Block`], [`BlockSize`]: the options of RFC 7959 |
 //! | [`wire`] | [`wire::Message`]: the strict codec, also for captured packets |
+//! | [`no_response`] | [`NoResponse`]: responses that nobody wants (RFC 7967) |
 //! | [`params`] | [`Params`] (§4.8) and the times derived from them |
 //! | [`cocoa`] | [`cocoa::Rto`]: the retransmission timeout from measured round trips |
 //! | [`endpoint`] | [`Endpoint`], its [`Event`]s and [`Failure`]s |
 //! | [`protection`] | [`Protection`]: the place for message security (RFC 8613) |
-//! | [`link`] | [`link::Link`]: `/.well-known/core` (RFC 6690) |
+//! | [`link`] | [`link::Link`]: `/.well-known/core` (RFC 6690); [`link::parse`]: lists of links |
 //!
 //! # Limits
 //!
@@ -58,6 +60,7 @@ pub mod cocoa;
 pub mod endpoint;
 pub mod link;
 pub mod message;
+pub mod no_response;
 pub mod params;
 pub mod protection;
 pub mod wire;
@@ -67,5 +70,6 @@ pub use endpoint::{
     Endpoint, Event, ExchangeId, Failure, Observation, Reliability, RequestId, Waits,
 };
 pub use message::{Code, Kind, Options, Request, Response};
-pub use params::{CongestionControl, Params, Tokens};
+pub use no_response::NoResponse;
+pub use params::{CongestionControl, Params, TokenLength, Tokens};
 pub use protection::{ContextId, Protection};

@@ -127,6 +127,7 @@ pub mod option {
     pub const PROXY_SCHEME: u16 = 39;
     pub const SIZE1: u16 = 60;
     pub const ECHO: u16 = 252;
+    pub const NO_RESPONSE: u16 = 258;
 
     /// Whether an endpoint that does not know the option must refuse the message
     /// (RFC 7252 §5.4.1).

@@ -24,11 +24,35 @@ pub enum CongestionControl {
 /// What the tokens of requests are (RFC 7252 §5.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
-    /// 4 bytes that go up by one from a random start: short, and guessed by whoever has seen one.
+    /// 4 bytes, if [`Params::token_length`] does not say otherwise, that go up by one from a random
+    /// start: short, and guessed by whoever has seen one.
     Counted,
-    /// 8 bytes that nobody off the path can guess (RFC 7252 §5.3.1 asks for 32 random bits), and so
-    /// many that no two in a life of the endpoint, or in several, are the same (RFC 9175 §4.2).
+    /// 8 bytes, if [`Params::token_length`] does not say otherwise, that nobody off the path can
+    /// guess (RFC 7252 §5.3.1 asks for 32 random bits), and so many that no two in a life of the
+    /// endpoint, or in several, are the same (RFC 9175 §4.2).
     Random,
+}
+
+/// How many bytes a token has: 0 to 8 (RFC 7252 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenLength(u8);
+
+impl TokenLength {
+    /// None.
+    pub const MIN: TokenLength = TokenLength(0);
+    /// 8.
+    pub const MAX: TokenLength = TokenLength(8);
+
+    /// So many bytes; `None` if there are more than 8.
+    pub fn new(bytes: usize) -> Option<TokenLength> {
+        let bytes = u8::try_from(bytes).ok().filter(|bytes| *bytes <= 8)?;
+        Some(TokenLength(bytes))
+    }
+
+    /// In bytes.
+    pub const fn bytes(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// Transmission parameters of an endpoint (RFC 7252 §4.8).
@@ -64,6 +88,16 @@ pub struct Params {
     pub max_body: usize,
     /// What tokens are; counted.
     pub tokens: Tokens,
+    /// How long tokens are at least; none, the default: 4 bytes if they are counted, 8 if they are
+    /// random. With fewer than 4 a token is a byte longer where there is no other to its peer, or
+    /// where a response to an earlier request may still come (RFC 7967 §3.1); 0 bytes are for
+    /// requests that nobody answers, and for one request at a time per peer whose response comes in
+    /// its ACK (RFC 7252 §5.3.1). Fewer than 4 random bytes are guessed, so they prove no source.
+    pub token_length: Option<TokenLength>,
+    /// Whether every block of a response has an entity tag, of 9 bytes with its option; yes. The
+    /// response itself has the one that its owner gave it, or none. Without it a client cannot tell
+    /// blocks of two representations apart unless their lengths differ ([`endpoint`](crate::endpoint)).
+    pub block_etags: bool,
     /// Whether a source has to show that it is where it says before its requests change anything, or
     /// get it more than three times the bytes that it sent (RFC 9175 §2); no.
     pub verify_sources: bool,
@@ -84,6 +118,8 @@ impl Default for Params {
             confirm_notifications: 10,
             max_body: 1 << 16,
             tokens: Tokens::Counted,
+            token_length: None,
+            block_etags: true,
             verify_sources: false,
         }
     }
@@ -117,6 +153,32 @@ impl Params {
     /// NON_LIFETIME: after that no duplicate of a NON can arrive; 145 s.
     pub fn non_lifetime(&self) -> Duration {
         self.max_transmit_span().saturating_add(MAX_LATENCY)
+    }
+
+    /// TOKEN_REUSE_TIME: after that a late response to a request that wanted none, or had none, is
+    /// not expected any more: "NON_LIFETIME + MAX_SERVER_RESPONSE_DELAY + MAX_LATENCY" (RFC 7967
+    /// §3.1); 338 s. The server's delay is taken to be [`Params::response_timeout`], and more than
+    /// DEFAULT_LEISURE, 5 s.
+    pub fn token_reuse_time(&self) -> Duration {
+        let server = self.response_timeout.max(Duration::from_secs(6));
+        (self.non_lifetime())
+            .saturating_add(server)
+            .saturating_add(MAX_LATENCY)
+    }
+
+    /// The shortest token, in bytes.
+    pub(crate) fn token_bytes(&self) -> usize {
+        match (self.token_length, self.tokens) {
+            (Some(length), _) => length.bytes(),
+            (None, Tokens::Counted) => 4,
+            (None, Tokens::Random) => 8,
+        }
+    }
+
+    /// Whether nobody off the path guesses a token: "at least 32 bits of randomness" (RFC 7252
+    /// §5.3.1).
+    pub(crate) fn has_secret_tokens(&self) -> bool {
+        self.tokens == Tokens::Random && self.token_bytes() >= 4
     }
 
     /// How long the owner has for a piggy-backed response before an empty ACK goes out and
@@ -167,6 +229,7 @@ mod tests {
         assert_eq!(params.exchange_lifetime(), Duration::from_secs(247));
         assert_eq!(params.non_lifetime(), Duration::from_secs(145));
         assert_eq!(params.response_timeout, params.max_transmit_wait());
+        assert_eq!(params.token_reuse_time(), Duration::from_secs(145 + 93 + 100));
     }
 
     #[test]

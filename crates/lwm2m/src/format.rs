@@ -16,7 +16,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cbor;
 mod error;
+mod json;
+mod link;
+mod lwm2m_cbor;
+mod scan;
+mod senml;
+mod senml_cbor;
+mod senml_json;
 mod text;
 mod tlv;
 mod tree;
@@ -28,6 +36,9 @@ use crate::model::Registry;
 use crate::path::{Level, Path};
 use crate::value::{FloatText, Value};
 
+use senml::Wanted;
+
+pub use cbor::{cbor_array, decode_cbor_array};
 pub use error::{DecodeError, EncodeError};
 
 /// A Content-Format of LwM2M.
@@ -224,8 +235,55 @@ pub fn encode(
     match format {
         Format::Text => text::encode(base, records, style),
         Format::Opaque => text::encode_opaque(base, records),
+        Format::Cbor => cbor::encode(base, records, style),
         Format::Tlv => tlv::encode(base, records, style),
+        Format::Link => Ok(link::encode(records)),
+        Format::Json => Ok(json::encode(base, records, style)),
+        Format::Lwm2mCbor => Ok(lwm2m_cbor::encode(records, Wanted::Values, style)),
+        Format::SenmlJson => Ok(senml_json::encode(base, &with_values(records), style)),
+        Format::SenmlCbor => Ok(senml_cbor::encode(base, &with_values(records), style)),
+    }
+}
+
+/// What SenML can say: a record without a value would be a question.
+fn with_values(records: &[Record]) -> Vec<Record> {
+    let valued = |record: &&Record| record.value.is_some();
+    records.iter().filter(valued).cloned().collect()
+}
+
+/// What a Read-Composite, or an Observe-Composite, asks for (LwM2M 1.1 Core §6.3.8).
+///
+/// # Errors
+/// When a path is there twice, and in other formats than SenML and LwM2M CBOR.
+pub fn encode_paths(format: Format, paths: &[Path]) -> Result<Vec<u8>, EncodeError> {
+    let records: Vec<Record> = paths.iter().copied().map(Record::named).collect();
+    if let Some(path) = tree::repeated(&records) {
+        return Err(EncodeError::Twice(path));
+    }
+    let style = Style::default();
+    match format {
+        Format::SenmlJson => Ok(senml_json::encode(&Path::ROOT, &records, style)),
+        Format::SenmlCbor => Ok(senml_cbor::encode(&Path::ROOT, &records, style)),
+        Format::Lwm2mCbor => lwm2m_cbor::encode_paths(&records),
         _ => Err(EncodeError::Unsupported { format }),
+    }
+}
+
+/// The paths that a Read-Composite asks for.
+///
+/// # Errors
+/// As [`decode`]; when a record has a value, and in other formats than SenML and LwM2M CBOR.
+pub fn decode_paths(format: Format, payload: &[u8]) -> Result<Vec<Path>, DecodeError> {
+    let (wanted, registry) = (Wanted::Paths, Registry::new());
+    let records = match format {
+        Format::SenmlJson => senml_json::decode(payload, wanted, &registry),
+        Format::SenmlCbor => senml_cbor::decode(payload, wanted, &registry),
+        Format::Lwm2mCbor => lwm2m_cbor::decode(payload, wanted, &registry),
+        _ => Err(DecodeError::Unsupported { format }),
+    }?;
+    match tree::repeated(&records) {
+        Some(path) => Err(DecodeError::Twice(path)),
+        None => Ok(records.iter().map(|record| record.path).collect()),
     }
 }
 
@@ -244,8 +302,13 @@ pub fn decode(
     let records = match format {
         Format::Text => text::decode(base, payload, registry),
         Format::Opaque => text::decode_opaque(base, payload, registry),
+        Format::Cbor => cbor::decode(base, payload, registry),
         Format::Tlv => tlv::decode(base, payload, registry),
-        _ => Err(DecodeError::Unsupported { format }),
+        Format::Json => json::decode(base, payload, registry),
+        Format::SenmlJson => senml_json::decode(payload, Wanted::Values, registry),
+        Format::SenmlCbor => senml_cbor::decode(payload, Wanted::Values, registry),
+        Format::Lwm2mCbor => lwm2m_cbor::decode(payload, Wanted::Values, registry),
+        Format::Link => Err(DecodeError::Unsupported { format }),
     }?;
     tree::check_decoded(base, &records)?;
     Ok(records)

@@ -85,7 +85,7 @@ impl fmt::Display for CallFailure {
 
 impl std::error::Error for CallFailure {}
 
-/// What becomes of a call. It ends in one [`Outcome::Answered`] or [`Outcome::Failed`]; an
+/// What becomes of a call. It ends in one [`Outcome::Answered`], [`Outcome::Sent`] or [`Outcome::Failed`]; an
 /// observation (RFC 7641) has any number of [`Outcome::Notified`] and [`Outcome::NotificationLost`]
 /// before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub enum Outcome {
         /// Why.
         reason: Failure,
     },
+    /// The request was sent, and no response that it wants has come or is waited for (RFC 7967).
+    Sent,
     /// There is no response, or no further state.
     Failed(CallFailure),
 }
@@ -113,7 +115,10 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the call has ended with it.
     pub fn ends(&self) -> bool {
-        matches!(self, Outcome::Answered(_) | Outcome::Failed(_))
+        matches!(
+            self,
+            Outcome::Answered(_) | Outcome::Sent | Outcome::Failed(_)
+        )
     }
 }
 
@@ -304,6 +309,7 @@ impl TryFrom<coap::Event> for Event {
                 }));
             }
             coap::Event::Response { id, response, .. } => (id, Outcome::Answered(response)),
+            coap::Event::Sent { id, .. } => (id, Outcome::Sent),
             coap::Event::Notification {
                 id,
                 sequence,

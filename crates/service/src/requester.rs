@@ -130,6 +130,7 @@ impl Requester {
                 let reason = format!("the node answered {}", response.code);
                 self.observation_ended(target, reason);
             }
+            Outcome::Sent => self.tally.sent += 1,
             Outcome::Answered(_) | Outcome::Notified { .. } | Outcome::NotificationLost { .. } => {}
         }
     }
@@ -177,7 +178,7 @@ impl Service for Requester {
             let report = Report::NotificationLost { target, reason };
             self.reports.push_back(report);
         }
-        let answers = !matches!(outcome, Outcome::Failed(_));
+        let answers = !matches!(outcome, Outcome::Failed(_) | Outcome::Sent);
         self.tally.answered += u64::from(answers && first);
         if outcome.ends() {
             if let Some(pending) = self.calls.remove(&call) {

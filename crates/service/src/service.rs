@@ -33,6 +33,8 @@ pub struct Tally {
     pub requested: u64,
     /// Those that were answered, be it with an error; of observations, those that were notified.
     pub answered: u64,
+    /// Those that were sent and wanted no response, or none that came.
+    pub sent: u64,
     /// Those that failed.
     pub failed: u64,
     /// The failed ones by their reason, as [`CallFailure`] prints it: [`MAX_REASONS`] different
@@ -44,9 +46,9 @@ pub struct Tally {
 pub const MAX_REASONS: usize = 64;
 
 impl Tally {
-    /// Calls that have neither been answered nor failed.
+    /// Calls that have not ended: neither answered nor sent for good nor failed.
     pub fn outstanding(&self) -> u64 {
-        (self.requested).saturating_sub(self.answered + self.failed)
+        (self.requested).saturating_sub(self.answered + self.sent + self.failed)
     }
 
     /// Counts a call that has failed.
@@ -65,6 +67,7 @@ impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.requested += other.requested;
         self.answered += other.answered;
+        self.sent += other.sent;
         self.failed += other.failed;
         for (reason, times) in other.reasons {
             self.count(reason, times);

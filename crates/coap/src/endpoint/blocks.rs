@@ -7,7 +7,8 @@ use units::SimTime;
 
 use super::Endpoint;
 use super::bodies::{Asked, Key, Upload, cut};
-use crate::block::{Block, entity_tag};
+use super::peer::Peer;
+use crate::block::{Block, BlockSize, entity_tag};
 use crate::message::{Code, Response, option};
 use crate::protection::ContextId;
 use crate::wire::Message;
@@ -21,6 +22,24 @@ pub(super) enum Taken {
 }
 
 impl Endpoint {
+    /// Has the blocks that are sent to a host and asked of it no larger than `size`, as its link
+    /// wants them; `None`: than [`Params::block_size`](crate::Params::block_size) again. The port
+    /// does not count. It is of the address: what [`Endpoint::retarget`] moves elsewhere goes on in
+    /// blocks as it began.
+    pub fn set_block_size(&mut self, host: SocketAddrV6, size: Option<BlockSize>) {
+        let host = Peer::from(host).host();
+        match size {
+            Some(size) => drop(self.block_sizes.insert(host, size)),
+            None => drop(self.block_sizes.remove(&host)),
+        }
+    }
+
+    /// The largest block to and from a peer.
+    pub(super) fn block_size(&self, peer: impl Into<Peer>) -> BlockSize {
+        let own = self.block_sizes.get(&peer.into().host()).copied();
+        own.unwrap_or(self.params.block_size)
+    }
+
     /// Takes the block that a request carries, and finds the one that it asks for.
     pub(super) fn take_blocks(
         &mut self,
@@ -42,17 +61,18 @@ impl Endpoint {
         let key = Key::new(from.into(), context, message.code, options);
         if let Some(asked) = block2.filter(|block| block.number > 0) {
             let lifetime = self.params.exchange_lifetime();
+            let largest = self.block_size(from);
             let key = match message.payload.as_slice() {
                 [] => key.clone(),
                 body => key.clone().with_body(body),
             };
             if let Some(kept) = self.downloads.touch(now, &key, lifetime) {
-                return Taken::Answered(cut(kept, Some(asked), self.params.block_size));
+                return Taken::Answered(cut(kept, Some(asked), largest));
             }
         }
         let body = match block1 {
             None => Ok(message.payload.clone()),
-            Some(block) => self.take_upload(now, &key, block, message),
+            Some(block) => self.take_upload(now, from, &key, block, message),
         };
         match body {
             Ok(body) => {
@@ -71,6 +91,7 @@ impl Endpoint {
     fn take_upload(
         &mut self,
         now: SimTime,
+        from: SocketAddrV6,
         key: &Key,
         block: Block,
         message: &Message,
@@ -110,7 +131,7 @@ impl Endpoint {
             return Err(Response::diagnostic(Code::SERVICE_UNAVAILABLE, text));
         }
         // "a server that wants a smaller block size [...] uses a smaller SZX value" (§2.3).
-        let size = block.size.min(self.params.block_size);
+        let size = block.size.min(self.block_size(from));
         let response = Response::new(Code::CONTINUE);
         Err(with_block1(response, Block { size, ..block }))
     }
@@ -120,15 +141,17 @@ impl Endpoint {
     pub(super) fn first_block(
         &mut self,
         now: SimTime,
+        to: SocketAddrV6,
         asked: Asked,
         mut response: Response,
     ) -> Response {
-        let largest = self.params.block_size;
+        let largest = self.block_size(to);
         let size = asked
             .block2
             .map_or(largest, |block| block.size.min(largest));
         let in_blocks = response.payload.len() > size.bytes() && response.code.is_success();
-        if in_blocks && response.options.get(option::ETAG).is_none() {
+        let untagged = response.options.get(option::ETAG).is_none();
+        if in_blocks && untagged && self.params.block_etags {
             let tag = entity_tag(&response.payload);
             response.options.push(option::ETAG, tag);
         }

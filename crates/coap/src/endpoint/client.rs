@@ -2,20 +2,15 @@
 
 use std::net::SocketAddrV6;
 
-use rand_core::Rng as _;
 use units::SimTime;
 
 use super::observation::Notified;
-use super::outstanding::{Line, Outstanding, Role, Sent, Stage};
+use super::outstanding::{Awaited, Line, Outstanding, Role, Sent, Stage};
 use super::peer::Peer;
 use super::transfer::{Progress, Transfer};
 use super::{Endpoint, Event, Failure, MAX_IN_FLIGHT, Reliability, RequestId, Timer};
 use crate::message::{Kind, Request, Response, option};
-use crate::params::Tokens;
-use crate::wire::{Message, Token};
-
-/// Former addresses remembered per request; the oldest goes first.
-const MAX_FORMER: usize = 4;
+use crate::wire::Message;
 
 impl Endpoint {
     /// Sends a request, or queues it behind NSTART others to the same peer (RFC 7252 §4.7).
@@ -44,6 +39,7 @@ impl Endpoint {
         let Some(cancelled) = self.finish(id) else {
             return;
         };
+        self.retire_token(cancelled.to, cancelled.sent(), None);
         self.send_later(cancelled.to.into());
         self.fail_event(id, cancelled.sent_to, Failure::Cancelled);
     }
@@ -52,95 +48,6 @@ impl Endpoint {
     pub(super) fn send_later(&mut self, peer: Peer) {
         if self.lines.contains_key(&peer) {
             self.timers.insert((SimTime::ZERO, Timer::Send(peer)));
-        }
-    }
-
-    /// Points every request to `from` at `to`, where the peer is now.
-    ///
-    /// * Queued requests move into the line of `to`, in the order of the commands.
-    /// * A confirmable request (or ping) still being retransmitted is sent to `to` at once,
-    ///   with its Message ID and token; its retransmission schedule starts anew. NSTART does
-    ///   not hold it back, since it is an outstanding interaction already.
-    /// * An acknowledged or non-confirmable request keeps waiting, now for `to`.
-    ///
-    /// ACKs and responses that still come from `from` count ([module](super)). Responses
-    /// of ours are not affected: they go where their requests came from.
-    pub fn retarget(&mut self, now: SimTime, from: SocketAddrV6, to: SocketAddrV6) {
-        if Peer::from(from) == Peer::from(to) {
-            return;
-        }
-        self.protection.moved(from, to);
-        let affected: Vec<RequestId> = (self.requests.iter())
-            .filter(|(_, request)| request.is_to(from))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in affected {
-            self.retarget_one(now, id, to);
-        }
-        let peer = Peer::from(to);
-        if let Some(line) = self.lines.get_mut(&peer) {
-            line.queue.make_contiguous().sort_unstable();
-        }
-        self.send_queued(now, peer);
-    }
-
-    /// Sends no request to a peer until [`Endpoint::release`]: queued ones, further blocks and
-    /// retransmissions wait. The time for which a response is awaited goes on.
-    pub fn keep_back(&mut self, to: SocketAddrV6) {
-        self.kept_back.insert(to.into());
-    }
-
-    /// Ends [`Endpoint::keep_back`]. What should have been sent again meanwhile is sent at once,
-    /// as if for the first time.
-    pub fn release(&mut self, now: SimTime, to: SocketAddrV6) {
-        let peer = Peer::from(to);
-        if self.kept_back.remove(&peer) {
-            self.retransmit_overdue(now, peer);
-            self.send_queued(now, peer);
-        }
-    }
-
-    /// The peer has said that it is at `to`, where it was before: every confirmable request (or
-    /// ping) that it has not acknowledged is sent once more at once, as [`Endpoint::retarget`]
-    /// would send it elsewhere, in place of the end of a timeout that may be half a minute away.
-    /// Ends [`Endpoint::keep_back`], too.
-    pub fn retry(&mut self, now: SimTime, to: SocketAddrV6) {
-        let peer = Peer::from(to);
-        self.kept_back.remove(&peer);
-        self.transmit_again(now, peer, |_| true);
-        self.send_queued(now, peer);
-    }
-
-    fn retarget_one(&mut self, now: SimTime, id: RequestId, to: SocketAddrV6) {
-        let Some(request) = self.requests.get_mut(&id) else {
-            return;
-        };
-        let former = Peer::from(std::mem::replace(&mut request.to, to));
-        let in_flight = request.in_flight();
-        let unacknowledged = match &request.stage {
-            Stage::Unacknowledged(sent) if !request.recalled => Some(sent.message_id),
-            _ => None,
-        };
-        // What is not sent again was asked of the former, and of nobody else.
-        if !request.recalled && !matches!(request.stage, Stage::Unanswered(..)) {
-            request.sent_to = to;
-        }
-        if request.sent().is_some() {
-            request.former.retain(|p| *p != former && *p != to.into());
-            if request.former.len() == MAX_FORMER {
-                request.former.remove(0);
-            }
-            request.former.push(former);
-        }
-        let queued = self.leave_line(former, id, in_flight);
-        let line = self.lines.entry(to.into()).or_default();
-        line.in_flight += u32::from(in_flight);
-        if queued {
-            line.queue.push_back(id);
-        }
-        self.drop_idle_line(to.into());
-        if let Some(message_id) = unacknowledged {
-            self.redirect(now, message_id, to);
         }
     }
 
@@ -155,7 +62,7 @@ impl Endpoint {
     ) -> RequestId {
         let id = RequestId(self.next_request);
         self.next_request += 1;
-        let (size, max_body) = (self.params.block_size, self.params.max_body);
+        let (size, max_body) = (self.block_size(to), self.params.max_body);
         let transfer = request.map(|request| Transfer::new(request, size, max_body));
         let outstanding = Outstanding::new(to, reliability, transfer, role, since);
         self.requests.insert(id, outstanding);
@@ -229,7 +136,8 @@ impl Endpoint {
             .any(|other| transfer_of(other).is_some_and(|(p, t)| p == peer && t.is_like(transfer)))
     }
 
-    /// Sends a request; `false` if it has ended instead, because it cannot be protected.
+    /// Sends a request; `false` if it keeps no place in its peer's line: it has ended, because it
+    /// cannot be protected or nothing is expected after it, or only an error is.
     fn send(&mut self, now: SimTime, id: RequestId) -> bool {
         let Some(outstanding) = self.requests.get_mut(&id) else {
             return false;
@@ -251,7 +159,10 @@ impl Endpoint {
         if outstanding.is_in_blocks() {
             self.in_blocks.insert(id);
         }
+        outstanding.awaited = (outstanding.transfer.as_ref())
+            .map_or(Awaited::Response, Transfer::awaited);
         let (reliability, again) = (outstanding.reliability, outstanding.token);
+        let awaited = outstanding.awaited;
         if let Some(since) = outstanding.since.take() {
             self.waited(now, since);
         }
@@ -263,9 +174,9 @@ impl Endpoint {
         let (message, token) = match request {
             None => (Message::empty(kind, message_id), None),
             Some(request) => {
-                let token = again.unwrap_or_else(|| self.unused_token());
-                self.next_token = self.next_token.wrapping_add(1);
-                self.by_token.insert(token, id);
+                let token = again.unwrap_or_else(|| self.unused_token(now, to, awaited));
+                self.tokens.advance();
+                self.tokens.insert(token, id);
                 let message = Message {
                     kind,
                     code: request.method,
@@ -289,9 +200,36 @@ impl Endpoint {
             Reliability::NonConfirmable => {
                 self.transmit(to, message.encode());
                 self.await_response(now, id, sent);
+                if awaited == Awaited::Nothing {
+                    self.end_sent(now, id);
+                }
+                return awaited == Awaited::Response;
             }
         }
         true
+    }
+
+    /// Ends a request after which nothing is expected, or not any more. Its line goes on by itself.
+    fn end_sent(&mut self, now: SimTime, id: RequestId) {
+        let Some(ended) = self.finish(id) else {
+            return;
+        };
+        let sent = ended.sent();
+        self.retire_token(ended.to, sent, Some(now));
+        if let Some(Sent { message_id, .. }) = sent {
+            let to = ended.sent_to;
+            self.events.push_back(Event::Sent { id, to, message_id });
+        }
+    }
+
+    /// A request was not answered for as long as it is waited for. Where success is silence, that
+    /// is no failure: "the client cannot distinguish between response suppression and message
+    /// loss" (RFC 7967 §2.1).
+    pub(super) fn give_up(&mut self, now: SimTime, id: RequestId) {
+        match self.requests.get(&id).map(|request| request.awaited) {
+            Some(Awaited::Error | Awaited::Nothing) => self.end_sent(now, id),
+            _ => self.fail(now, id, self.silence(id)),
+        }
     }
 
     /// Ends a request that cannot be protected; its line goes on by itself.
@@ -302,21 +240,6 @@ impl Endpoint {
         };
         if !matches!(ended.role, Role::Fetch(_)) {
             self.fail_event(id, ended.sent_to, Failure::Unprotectable);
-        }
-    }
-
-    /// The next token that no outstanding request uses: tokens in use are unique (§5.3.1).
-    fn unused_token(&mut self) -> Token {
-        loop {
-            let token = match self.params.tokens {
-                Tokens::Counted => Token::new(&self.next_token.to_be_bytes()),
-                Tokens::Random => Token::new(&self.rng.next_u64().to_be_bytes()),
-            };
-            let token = token.unwrap_or_default();
-            if !self.by_token.contains_key(&token) {
-                return token;
-            }
-            self.next_token = self.next_token.wrapping_add(1);
         }
     }
 
@@ -342,10 +265,15 @@ impl Endpoint {
         if let Stage::Unacknowledged(sent @ Sent { token: Some(_), .. }) = request.stage {
             let peer = Peer::from(request.to);
             let in_flight = request.in_flight();
+            let awaits_nothing = request.awaited == Awaited::Nothing;
             self.measure(now, from, message_id);
             self.stop_retransmission(message_id);
-            self.await_response(now, id, sent);
-            self.leave_line(peer, id, in_flight);
+            if awaits_nothing {
+                self.end_sent(now, id);
+            } else {
+                self.await_response(now, id, sent);
+                self.leave_line(peer, id, in_flight);
+            }
             self.send_queued(now, peer);
             self.drop_idle_line(peer);
         }
@@ -524,22 +452,12 @@ impl Endpoint {
         self.send_queued(now, peer);
     }
 
-    /// The request that a response answers (§5.3.2).
-    fn request_of(&self, from: SocketAddrV6, response: &Message) -> Option<(RequestId, Sent)> {
-        let id = *self.by_token.get(&response.token)?;
-        let request = self.requests.get(&id).filter(|r| r.was_to(from))?;
-        let sent = request.sent()?;
-        // "In a piggybacked response, the Message ID of the Confirmable request and the
-        // Acknowledgement MUST match" (§5.3.2).
-        let matches = response.kind != Kind::Acknowledgement
-            || request.reliability == Reliability::Confirmable
-                && response.message_id == sent.message_id;
-        matches.then_some((id, sent))
-    }
-
     /// Ends a request without a response, and sends what it held up.
     pub(super) fn fail(&mut self, now: SimTime, id: RequestId, reason: Failure) {
         self.forget_fetch(id);
+        if let Some(request) = self.requests.get(&id) {
+            self.retire_token(request.to, request.sent(), Some(now));
+        }
         if let Some(failed) = self.finish_and_send(now, id) {
             match failed.role {
                 Role::Fetch(fetch) => self.notification_lost(fetch, reason),
@@ -569,7 +487,7 @@ impl Endpoint {
                 self.stop_retransmission(sent.message_id);
             }
             if let Some(token) = sent.token {
-                self.by_token.remove(&token);
+                self.tokens.remove(token, id);
             }
         }
         if let Some(until) = finished.queued_until {
@@ -583,7 +501,7 @@ impl Endpoint {
     }
 
     /// Takes a request out of its peer's line; `true` if it was queued there.
-    fn leave_line(&mut self, peer: Peer, id: RequestId, in_flight: bool) -> bool {
+    pub(super) fn leave_line(&mut self, peer: Peer, id: RequestId, in_flight: bool) -> bool {
         let Some(line) = self.lines.get_mut(&peer) else {
             return false;
         };

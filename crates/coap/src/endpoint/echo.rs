@@ -20,7 +20,6 @@ use units::{Seed, SimTime};
 use super::peer::Peer;
 use super::{Endpoint, ExchangeId};
 use crate::message::{Code, Options, Response, option};
-use crate::params::Tokens;
 
 /// Bytes to an unproven source for one of its own (RFC 9175 §2.4).
 const AMPLIFICATION: usize = 3;
@@ -198,7 +197,7 @@ impl Endpoint {
 
     /// A request of ours was answered from there.
     pub(super) fn heard_from(&mut self, now: SimTime, from: SocketAddrV6) {
-        if self.params.verify_sources && self.params.tokens == Tokens::Random {
+        if self.params.verify_sources && self.params.has_secret_tokens() {
             self.sources.believe(now, from);
         }
     }

@@ -26,6 +26,13 @@ const DEFAULT_MAX_AGE_S: u64 = 60;
 /// a late notification before it registers again (RFC 7641 §3.3.1); ours is the longest.
 const LATE: Duration = Duration::from_secs(15);
 
+/// Makes a request the registration of an observer, who wants what it is told (RFC 7967 §2.2).
+pub(super) fn ask_to_be_told(request: &mut Request) {
+    request.options.remove(option::NO_RESPONSE);
+    request.options.remove(option::OBSERVE);
+    request.options.push_uint(option::OBSERVE, 0);
+}
+
 /// A notification as it was received, possibly its first block only.
 pub(super) struct Notified {
     pub(super) from: SocketAddrV6,
@@ -37,7 +44,7 @@ impl Endpoint {
     /// Sends a GET or FETCH with Observe 0 (RFC 7641 §3.1, RFC 8132 §2.4):
     /// [`Event::Notification`] for the state of now and for every later one, until
     /// [`Endpoint::stop_observing`], [`Endpoint::cancel`], [`Event::Response`] (the peer does not
-    /// notify, or not any more) or [`Event::Failed`].
+    /// notify, or not any more) or [`Event::Failed`]. A No-Response option is left out.
     pub fn observe(
         &mut self,
         now: SimTime,
@@ -45,8 +52,7 @@ impl Endpoint {
         reliability: Reliability,
         mut request: Request,
     ) -> RequestId {
-        request.options.remove(option::OBSERVE);
-        request.options.push_uint(option::OBSERVE, 0);
+        ask_to_be_told(&mut request);
         let role = Role::Observation(Notifications::default());
         self.enqueue(now, to, reliability, Some(request), role, None)
     }
@@ -118,7 +124,7 @@ impl Endpoint {
             && let Some(token) = sent.token
         {
             request.stage = Stage::Observing(sent, until);
-            self.by_token.insert(token, id);
+            self.tokens.insert(token, id);
             self.timers.insert((until, Timer::GiveUp(id)));
             self.requests.insert(id, request);
         }
@@ -128,6 +134,7 @@ impl Endpoint {
 
     /// Asks for the other blocks of a notification, without Observe (RFC 7959 §3.4).
     fn fetch(&mut self, now: SimTime, id: RequestId, sequence: u32, notified: Notified) {
+        let (size, max_body) = (self.block_size(notified.from), self.params.max_body);
         let Some(observed) = self.requests.get_mut(&id) else {
             return;
         };
@@ -136,7 +143,6 @@ impl Endpoint {
         };
         let mut request = transfer.request().clone();
         request.options.remove(option::OBSERVE);
-        let (size, max_body) = (self.params.block_size, self.params.max_body);
         let transfer = Transfer::new(request, size, max_body);
         let (transfer, Progress::Continue) = transfer.rest(notified.response) else {
             return;
@@ -208,7 +214,7 @@ impl Endpoint {
     /// Whether a response belongs to an observation of ours and not to where it came from: a
     /// node that has moved and whose binding update is still on its way.
     pub(super) fn is_from_elsewhere(&self, message: &crate::wire::Message) -> bool {
-        message.options.get(option::OBSERVE).is_some() && self.by_token.contains_key(&message.token)
+        message.options.get(option::OBSERVE).is_some() && self.tokens.contains(message.token)
     }
 
     /// Why an observation ends that nothing was heard of.

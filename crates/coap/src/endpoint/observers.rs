@@ -24,7 +24,7 @@ use super::bodies::{Asked, Key};
 use super::peer::Peer;
 use super::{Endpoint, ExchangeId, Timer};
 use crate::block::Block;
-use crate::message::{Kind, Request, Response, option};
+use crate::message::{Code, Kind, Request, Response, option};
 use crate::protection::{Association, ContextId};
 use crate::wire::{Message, Token};
 
@@ -149,8 +149,10 @@ impl Endpoint {
         let key = (Peer::from(exchange.from), exchange.token, context);
         let (to, asked) = (exchange.from, exchange.asked.clone());
         let short = asked.key.len() + request.payload.len() <= MAX_REQUEST;
+        // Whose notifications would be suppressed, every one a 2.05, has none.
+        let wants_states = !exchange.no_response.suppresses(Code::CONTENT);
         let former = self.observers.remove(&key);
-        if !short || !self.make_room_for(key.0) {
+        if !short || !wants_states || !self.make_room_for(key.0) {
             return None;
         }
         let sequence = former.map_or(1, |former| former.sequence + 1) & 0x00ff_ffff;
@@ -316,7 +318,7 @@ impl Endpoint {
             Kind::NonConfirmable
         };
         let length = response.payload.len();
-        let mut response = self.first_block(now, asked, response);
+        let mut response = self.first_block(now, to, asked, response);
         let protected = self.protect_response(now, to, &mut association, &mut response);
         if ends || protected.is_err() {
             self.observers.remove(&key);
@@ -337,10 +339,11 @@ impl Endpoint {
     /// An observer has got the first block of a body of `length` bytes: it fetches the others, if
     /// there are any.
     fn await_fetch(&mut self, now: SimTime, key: ObserverKey, length: usize) {
+        let largest = self.block_size(key.0);
         let Some(observer) = self.observers.get_mut(&key) else {
             return;
         };
-        let (largest, asked) = (self.params.block_size, observer.block2);
+        let asked = observer.block2;
         let size = asked.map_or(largest, |block| block.size.min(largest));
         let params = &self.params;
         let patience = params.ack_timeout.mul_f64(params.ack_random_factor);

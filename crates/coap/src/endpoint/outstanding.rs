@@ -24,6 +24,8 @@ pub(super) struct Outstanding {
     /// What it carries; a ping carries nothing.
     pub(super) transfer: Option<Transfer>,
     pub(super) role: Role,
+    /// What is expected of the message that was sent last.
+    pub(super) awaited: Awaited,
     /// What its responses are verified by; none: it was sent as it is.
     pub(super) association: Option<Association>,
     /// The token to use again; none: a new one.
@@ -37,6 +39,17 @@ pub(super) struct Outstanding {
     pub(super) recalled: bool,
     /// It had to wait for another transfer of its resource, and so is expected to go in blocks, too.
     pub(super) alone: bool,
+}
+
+/// What a client expects after a request (RFC 7967 §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// A response.
+    Response,
+    /// A response if it had no success, which is not told.
+    Error,
+    /// No response.
+    Nothing,
 }
 
 /// What becomes of the response.
@@ -111,6 +124,7 @@ impl Outstanding {
             reliability,
             transfer,
             role,
+            awaited: Awaited::Response,
             association: None,
             token: None,
             stage: Stage::Queued,
@@ -140,7 +154,11 @@ impl Outstanding {
         match self.stage {
             Stage::Queued | Stage::Observing(..) => false,
             Stage::Unacknowledged(_) => true,
-            Stage::Unanswered(..) => self.reliability == Reliability::NonConfirmable,
+            // Where success is silence, a response is not expected.
+            Stage::Unanswered(..) => {
+                self.reliability == Reliability::NonConfirmable
+                    && self.awaited == Awaited::Response
+            }
         }
     }
 

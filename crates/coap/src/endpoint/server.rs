@@ -12,6 +12,7 @@ use super::peer::Peer;
 use super::{Endpoint, Event, ExchangeId, MAX_IN_FLIGHT, Timer};
 use crate::block::Block;
 use crate::message::{Code, Kind, Request, Response, option};
+use crate::no_response::NoResponse;
 use crate::protection::{Association, Refusal, Unprotectable};
 use crate::wire::{Message, Token};
 
@@ -31,6 +32,8 @@ pub(super) struct Exchange {
     pub(super) asker: Asker,
     /// What it says about blocks.
     pub(super) asked: Asked,
+    /// Which responses it does not want.
+    pub(super) no_response: NoResponse,
     /// The Content-Format that it accepts, if it says so.
     accept: Option<u64>,
     /// The request, if it asks for notifications.
@@ -64,10 +67,19 @@ fn is_kept(request: &Message) -> bool {
     observes || is_part || !request.code.is_safe()
 }
 
+/// Whether a client does not want this response to its message (RFC 7967 §2.1). What a block with
+/// more to follow is answered says how the transfer goes on: that is sent, as the server may.
+fn is_suppressed(message: &Message, response: &Response) -> bool {
+    let block = Block::of(&message.options, option::BLOCK1);
+    let is_part = block.is_ok_and(|block| block.is_some_and(|block| block.more));
+    !is_part && NoResponse::of(&message.options).suppresses(response.code)
+}
+
 impl Endpoint {
     /// Answers a peer's request, once; piggy-backed on the ACK of a confirmable request if
     /// [`Params::acknowledgement_delay`](crate::Params::acknowledgement_delay) has not
-    /// passed, otherwise separately, as CON to a CON and NON to a NON.
+    /// passed, otherwise separately, as CON to a CON and NON to a NON. A response that the peer's
+    /// No-Response option suppresses is not sent; a confirmable request gets an empty ACK.
     ///
     /// Ignored if the exchange is answered, or older than EXCHANGE_LIFETIME (NON_LIFETIME for
     /// a NON), when nobody waits for the response.
@@ -88,6 +100,13 @@ impl Endpoint {
             return Ok(None);
         };
         let piggybacked = exchange.acknowledge_at.is_some();
+        let response = exchange.accepted(response);
+        if exchange.no_response.suppresses(response.code) {
+            if piggybacked {
+                self.acknowledge(exchange.from, exchange.message_id, exchange.token);
+            }
+            return Ok(exchange.association);
+        }
         // To a source that is not proven nothing is repeated: it may not have asked.
         let repeatable = exchange.asker.proven && self.confirmables.len() < MAX_IN_FLIGHT;
         let confirmable = exchange.confirmable && repeatable;
@@ -96,9 +115,8 @@ impl Endpoint {
             (false, true) => (Kind::Confirmable, self.message_id()),
             (false, false) => (Kind::NonConfirmable, self.message_id()),
         };
-        let response = exchange.accepted(response);
-        let mut response = self.first_block(now, exchange.asked, response);
         let (to, association) = (exchange.from, &mut exchange.association);
+        let mut response = self.first_block(now, to, exchange.asked, response);
         if let Err(error) = self.protect_response(now, to, association, &mut response) {
             if piggybacked {
                 self.acknowledge(to, message_id, exchange.token);
@@ -133,7 +151,11 @@ impl Endpoint {
         let confirmable = message.kind == Kind::Confirmable;
         let association = match self.verify_request(now, from, &mut message) {
             Ok(association) => association,
-            Err(refusal) => return self.refuse(now, from, &message, bytes, refusal),
+            Err(refusal) => {
+                // What an unverified message says of its response, anybody may have said.
+                message.options.remove(option::NO_RESPONSE);
+                return self.refuse(now, from, &message, bytes, refusal);
+            }
         };
         let proven = self.take_proof(now, from, &mut message.options) || association.is_some();
         let asker = Asker::new(proven, bytes);
@@ -203,6 +225,7 @@ impl Endpoint {
                 association,
                 asker,
                 asked,
+                no_response: NoResponse::of(&request.options),
                 accept: request.options.get_uint(option::ACCEPT),
                 observe: (wish == Some(Wish::Register)).then(|| Box::new(request.clone())),
                 acknowledge_at,
@@ -295,6 +318,12 @@ impl Endpoint {
         message: &Message,
         response: Response,
     ) {
+        if is_suppressed(message, &response) {
+            if message.kind == Kind::Confirmable {
+                self.transmit_empty(from, Kind::Acknowledgement, message.message_id);
+            }
+            return;
+        }
         let (kind, id) = self.kind_of_answer(message);
         let encode = |response| Message::response(kind, id, message.token, response).encode();
         let bytes = self.within_bounds(now, from, asker, response, encode);
@@ -319,6 +348,12 @@ impl Endpoint {
         mut response: Response,
     ) {
         self.remember(now, from, message, None);
+        if is_suppressed(message, &response) {
+            if message.kind == Kind::Confirmable {
+                self.acknowledge(from, message.message_id, message.token);
+            }
+            return;
+        }
         let (kind, id) = self.kind_of_answer(message);
         let protected = self.protect_response(now, from, &mut association, &mut response);
         if protected.is_err() {

@@ -7,8 +7,10 @@
 use super::Failure;
 use super::bodies::of_resource;
 use super::echo::Proof;
+use super::outstanding::Awaited;
 use crate::block::{Block, BlockSize};
 use crate::message::{Code, Options, Request, Response, option};
+use crate::no_response::NoResponse;
 
 /// How often a download begins again because the representation has changed.
 const MAX_RESTARTS: u32 = 3;
@@ -27,6 +29,8 @@ pub(super) struct Transfer {
     /// The response so far; none before its first block.
     download: Option<Download>,
     restarts: u32,
+    /// A length that the server announced, and the other one that came.
+    misjudged: Option<(u64, usize)>,
     max_body: usize,
     proof: Proof,
 }
@@ -65,6 +69,7 @@ impl Transfer {
             taken: None,
             download: None,
             restarts: 0,
+            misjudged: None,
             max_body,
             proof: Proof::default(),
         };
@@ -83,6 +88,19 @@ impl Transfer {
     pub(super) fn uploads(&self) -> bool {
         self.taken
             .is_some_and(|taken| self.upload_block(taken).0.more)
+    }
+
+    /// What is expected after the message to send next (RFC 7967 §2.1). Until the last block of a
+    /// request its server has nothing to do with the option, since it says how the transfer goes on.
+    pub(super) fn awaited(&self) -> Awaited {
+        let block = Block::of(&self.request.options, option::BLOCK1);
+        let has_more = self.uploads() || block.is_ok_and(|block| block.is_some_and(|b| b.more));
+        let unwanted = NoResponse::of(&self.request.options);
+        match has_more || self.download.is_some() {
+            false if unwanted.suppresses_all() => Awaited::Nothing,
+            false if unwanted.suppresses(Code::CHANGED) => Awaited::Error,
+            _ => Awaited::Response,
+        }
     }
 
     /// Whether it goes in blocks, as far as is known: its request does, or a block of its response
@@ -280,6 +298,17 @@ impl Transfer {
         if block.more {
             self.size = self.size.min(block.size);
             return Progress::Continue;
+        }
+        let (announced, length) = (download.options.get_uint(option::SIZE2), download.body.len());
+        let is_tagged = download.options.get(option::ETAG).is_some();
+        if let Some(announced) = announced
+            && announced != length as u64
+            && !is_tagged
+            && self.request.method.is_safe()
+            // The same once more is a bad estimate, which Size2 may be (RFC 7959 §4).
+            && self.misjudged.replace((announced, length)) != Some((announced, length))
+        {
+            return self.restart();
         }
         let done = self.download.take().map(|d| Response {
             code: d.code,

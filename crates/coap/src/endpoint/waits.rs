@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use units::SimTime;
 
+use super::observation::ask_to_be_told;
 use super::outstanding::Role;
 use super::{Endpoint, Reliability, RequestId};
-use crate::message::{Request, option};
+use crate::message::Request;
 
 /// The requests that had to wait before they were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,8 +44,7 @@ impl Endpoint {
     ) -> RequestId {
         let role = match observe {
             true => {
-                request.options.remove(option::OBSERVE);
-                request.options.push_uint(option::OBSERVE, 0);
+                ask_to_be_told(&mut request);
                 Role::Observation(Default::default())
             }
             false => Role::Request,

@@ -15,7 +15,7 @@ pub enum EncodeError {
     },
     /// The format is for the value of one resource.
     #[error(
-        "`{base}` has {found} values: {format} has exactly one, of a resource; ask for another format"
+        "`{found} values at or below `{base}`: {format} has exactly one, of that very path; expected another format"
     )]
     NotOne {
         /// The format.

@@ -12,7 +12,7 @@ pub(super) fn encode(
     records: &[Record],
     style: Style,
 ) -> Result<Vec<u8>, EncodeError> {
-    let (_, value) = only(Format::Text, base, records)?;
+    let value = only(Format::Text, base, records)?;
     Ok(value.to_text(style.float_text).into_bytes())
 }
 
@@ -36,10 +36,10 @@ pub(super) fn decode(
 
 pub(super) fn encode_opaque(base: &Path, records: &[Record]) -> Result<Vec<u8>, EncodeError> {
     match only(Format::Opaque, base, records)? {
-        (_, Value::Opaque(bytes)) => Ok(bytes.clone()),
-        (path, value) => Err(EncodeError::NoForm {
+        Value::Opaque(bytes) => Ok(bytes.clone()),
+        value => Err(EncodeError::NoForm {
             format: Format::Opaque,
-            path,
+            path: *base,
             found: named(value.ty()),
             expected: "type Opaque",
         }),

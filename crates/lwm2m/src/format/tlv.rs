@@ -11,8 +11,8 @@
 //! length.
 
 use super::tree::sorted;
-use super::typed::quoted;
-use super::{DecodeError, EncodeError, Format, MAX_RECORDS, Record, Style};
+use super::typed::{push, quoted};
+use super::{DecodeError, EncodeError, Format, Record, Style};
 use crate::model::Registry;
 use crate::path::{Level, Path};
 use crate::value::{ObjectLink, Type, Value};
@@ -235,14 +235,6 @@ fn value(
         expected: ty,
     })?;
     push(records, Record::new(path, value))
-}
-
-fn push(records: &mut Vec<Record>, record: Record) -> Result<(), DecodeError> {
-    if records.len() == MAX_RECORDS {
-        return Err(DecodeError::TooMany);
-    }
-    records.push(record);
-    Ok(())
 }
 
 fn below(parent: &Path, entry: &Entry<'_>) -> Result<Path, DecodeError> {

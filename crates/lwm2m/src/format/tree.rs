@@ -93,6 +93,12 @@ fn clash(records: &[Record]) -> Option<Clash> {
     })
 }
 
+/// A path that is there twice.
+pub(super) fn repeated(records: &[Record]) -> Option<Path> {
+    let pair = |pair: &[&Record]| (pair[0].path == pair[1].path).then_some(pair[0].path);
+    sorted(records).windows(2).find_map(pair)
+}
+
 /// The records in the order of the tree.
 pub(super) fn sorted(records: &[Record]) -> Vec<&Record> {
     let mut sorted: Vec<&Record> = records.iter().collect();
@@ -100,21 +106,24 @@ pub(super) fn sorted(records: &[Record]) -> Vec<&Record> {
     sorted
 }
 
-/// The one value of a format for one resource.
+/// The one value of a format for one resource, which is what the message is of.
 pub(super) fn only<'a>(
     format: Format,
     base: &Path,
     records: &'a [Record],
-) -> Result<(Path, &'a Value), EncodeError> {
-    let values: Vec<_> = (records.iter())
-        .filter_map(|r| Some((r.path, r.value.as_ref()?)))
-        .collect();
-    match values[..] {
-        [one] => Ok(one),
+) -> Result<&'a Value, EncodeError> {
+    match records {
+        [
+            Record {
+                path,
+                value: Some(value),
+                ..
+            },
+        ] if path == base => Ok(value),
         _ => Err(EncodeError::NotOne {
             format,
             base: *base,
-            found: values.len(),
+            found: records.iter().filter(|r| r.value.is_some()).count(),
         }),
     }
 }
