@@ -28,6 +28,7 @@ mod operation;
 mod register;
 mod registration;
 mod request;
+mod snapshot;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use config::{Config, Poll, ReadFormat, ReportPath, Scripted};
 pub use event::Event;
 pub use operation::{Content, Failure, Operation, OperationId, Outcome, WriteMode};
 pub use registration::{Description, Entry, Registration, RegistrationId, RegistrationIdError};
+pub use snapshot::SnapshotError;
 
 use jobs::{Call, Job, Observed};
 use registration::Registrations;
@@ -210,10 +212,23 @@ impl Service for Server {
                 self.polled.insert(place, Polled { due, times: 0 });
             }
         }
+        // Of a server that was restored.
+        let silent: Vec<OperationId> = (self.observations.iter())
+            .filter(|(_, observed)| observed.calls.is_empty())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            self.observe_again(now, id, Vec::new(), node);
+        }
         let of_clients = self.registrations.iter();
-        let ids: Vec<RegistrationId> = of_clients.map(|client| client.id).collect();
-        for id in ids {
-            self.pump(now, id, node);
+        let clients: Vec<_> = of_clients
+            .map(|client| (client.id, client.description.queue_mode))
+            .collect();
+        for (id, queue_mode) in clients {
+            match queue_mode {
+                true => self.pump(now, id, node),
+                false => self.leave_queue_mode(now, id, node),
+            }
         }
     }
 
@@ -275,6 +290,8 @@ impl Service for Server {
             CallOutcome::NotificationLost { reason, .. } => {
                 return self.notification_lost(call_id, reason);
             }
+            // Only of requests with No-Response, and it makes none.
+            CallOutcome::Sent => return,
             CallOutcome::Answered(response) => Ok(response),
             CallOutcome::Failed(reason) => Err(reason),
         };

@@ -120,6 +120,15 @@ impl Server {
         let Some(known) = self.registrations.of_endpoint(endpoint) else {
             return self.done(id, endpoint.into(), Outcome::Failed(Failure::NotRegistered));
         };
+        // What cannot be said is found out now, and not when the client wakes.
+        let maker = Maker {
+            config: &self.config,
+            client: &known.description,
+        };
+        if let Err(error) = maker.step(&operation) {
+            let failure = Failure::Unencodable(error.to_string());
+            return self.done(id, endpoint.into(), Outcome::Failed(failure));
+        }
         let job = Job::new(known.id, Arc::clone(&known.endpoint), operation);
         self.enqueue(now, id, job, node);
     }

@@ -246,6 +246,11 @@ impl Registrations {
         }
     }
 
+    /// It ends then, whatever its lifetime is.
+    pub(super) fn end_at(&mut self, id: RegistrationId, at: SimTime) {
+        self.lifetimes.set(id, at);
+    }
+
     /// When it ends, if nothing comes.
     pub(super) fn ends(&self, id: RegistrationId) -> Option<SimTime> {
         self.lifetimes.get(id)

@@ -161,8 +161,7 @@ impl Maker<'_> {
             ReadFormat::ByVersion | ReadFormat::Unsaid => None,
         };
         let format = self.composite_format(format, wanted);
-        let names: Vec<Record> = paths.iter().map(|path| Record::named(*path)).collect();
-        let payload = format::encode(format, &Path::ROOT, &names, self.config.style)?;
+        let payload = format::encode_paths(format, paths)?;
         let mut step = self.plain(Code::FETCH, &Path::ROOT);
         content(&mut step.request, format, payload);
         accept(&mut step.request, format);
