@@ -11,8 +11,8 @@
 //!   *here*, in order, and not in the endpoint, so that a hold stops them. Requests that wait
 //!   for a discovery, for a hold to end or for their turn share one queue of
 //!   [`HoldQueue::capacity`] per node, and each waits at most [`HoldQueue::timeout`]. Nothing
-//!   is dropped silently: every [`CallId`] ends in one [`Outcome::Answered`] or
-//!   [`Outcome::Failed`].
+//!   is dropped silently: every [`CallId`] ends in one [`Outcome::Answered`],
+//!   [`Outcome::Sent`] or [`Outcome::Failed`].
 //! * Confirmable requests on their way when a hold comes keep their schedule, and are sent to
 //!   the new T_Addr as soon as it is known. A binding to the T_Addr that the node had before has
 //!   them sent again as well: the node was away, and its answers with it.
@@ -358,6 +358,19 @@ impl Client {
             Some(Purpose::Observation(call, _)) => self.tell(call, Outcome::Answered(response)),
             Some(Purpose::Discovery(p_addr)) => self.discovered(now, endpoint, p_addr, &response),
             None => {}
+        }
+    }
+
+    /// One of its requests was sent, and wants no response (RFC 7967). Nothing is known of its node
+    /// by that.
+    pub(crate) fn sent(&mut self, now: SimTime, endpoint: &mut Endpoint, id: RequestId) {
+        if let Some(Purpose::Call(call, target)) = self.requests.remove(&id) {
+            if let Some(peer) = self.peers.get_mut(&target) {
+                peer.in_flight -= 1;
+            }
+            self.outstanding -= 1;
+            self.tell(call, Outcome::Sent);
+            self.pump(now, endpoint, target);
         }
     }
 

@@ -358,6 +358,7 @@ impl Node {
                     ..
                 } => self.answered(now, id, message_id, response),
                 coap::Event::Failed { id, to, reason } => self.failed(now, id, to, reason),
+                coap::Event::Sent { id, .. } => self.client.sent(now, &mut self.endpoint, id),
                 coap::Event::Notification {
                     id,
                     message_id,

@@ -232,6 +232,7 @@ impl Wmms {
                 }
                 coap::Event::Failed { id, .. } => self.forward_ended(now, id, None),
                 coap::Event::Pong { .. }
+                | coap::Event::Sent { .. }
                 | coap::Event::Notification { .. }
                 | coap::Event::NotificationLost { .. }
                 | coap::Event::Block { .. } => {}

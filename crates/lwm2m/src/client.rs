@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use coap::link::Link;
 use coap::{ExchangeId, Reliability};
+use service::sensors::Feed;
 use service::service::Tally;
 use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Target};
 use units::{Rng, SimTime};
@@ -106,6 +107,8 @@ pub struct Client {
     tally: Tally,
     reports: Vec<Report>,
     rng: Rng,
+    /// What changes by itself.
+    feeds: Vec<(Path, Feed)>,
     /// It has started, and the scenario has not ended.
     running: bool,
     /// The tree is that of an earlier life: its schedules do not begin all at once.
@@ -134,6 +137,7 @@ impl Client {
             tally: Tally::default(),
             reports: Vec::new(),
             rng,
+            feeds: Vec::new(),
             running: false,
             restored,
         }
@@ -204,6 +208,13 @@ impl Client {
         Ok(store)
     }
 
+    /// The same client whose resource at `path` has the values of `feed`, in their text form; what is no value of its
+    /// type is left out.
+    pub fn with_feed(mut self, path: Path, feed: Feed) -> Client {
+        self.feeds.push((path, feed));
+        self
+    }
+
     /// Its tree.
     pub fn store(&self) -> &Store {
         &self.store
@@ -250,6 +261,22 @@ impl Client {
         let records: Vec<_> = records.collect();
         Change::new(&mut self.store, Requester::Device).write(instance, Mode::Update, &records)?;
         Ok(())
+    }
+
+    /// Takes what has changed by itself; what changes at one instant is one change.
+    fn feed(&mut self, now: SimTime, node: &mut dyn Node) {
+        let mut begun = self.store.transaction();
+        for (path, feed) in &mut self.feeds {
+            while let Some(value) = feed.take(now) {
+                let ty = begun.store().model(path).and_then(|model| model.ty);
+                let text = String::from_utf8_lossy(&value).into_owned();
+                let value = ty.and_then(|ty| Value::from_text(text.trim(), ty).ok());
+                // Of another type, or outside its range: as a broken sensor, it says nothing.
+                let _ = value.map(|value| begun.set(*path, value));
+            }
+        }
+        let changes = begun.commit();
+        self.changed(now, &changes, node);
     }
 
     /// What follows from a change of the tree.
@@ -344,6 +371,7 @@ impl Client {
 impl Service for Client {
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.running = true;
+        self.feeds.iter_mut().for_each(|(_, feed)| feed.start(now));
         self.take_accounts(now, node);
     }
 
@@ -354,17 +382,19 @@ impl Service for Client {
         let registrations = self.registrations.values().filter_map(Registration::due);
         let schedules = self.schedules.values().filter_map(Schedule::due);
         let asked = registrations.chain(schedules).filter(|_| reach.asks);
+        let fed = self.feeds.iter().filter_map(|(_, feed)| feed.due());
         let told = self
             .observations
             .values()
             .filter_map(|watched| watched.watch.due());
-        asked.chain(told.filter(|_| reach.sends)).min()
+        asked.chain(fed).chain(told.filter(|_| reach.sends)).min()
     }
 
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
         if !self.running {
             return;
         }
+        self.feed(now, node);
         if reach.asks {
             self.register_due(now, node);
             self.send_due(now, node);

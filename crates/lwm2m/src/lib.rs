@@ -15,6 +15,7 @@
 //! | [`operations`] | what servers do to a tree, without CoAP |
 //! | [`batch`], [`notify`] | the objects of the paper |
 //! | [`client`] | [`Client`]: registration, requests, observations, Notify |
+//! | [`server`] | [`Server`]: registrations, operations, queue mode |
 //! | [`refusal`] | [`Refusal`]: an error response and its reason |
 //! | [`format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
 //!
@@ -35,6 +36,7 @@ pub mod notify;
 pub mod operations;
 pub mod path;
 pub mod refusal;
+pub mod server;
 pub mod store;
 pub mod value;
 
@@ -43,5 +45,6 @@ pub use format::{Format, Record};
 pub use model::Registry;
 pub use path::Path;
 pub use refusal::Refusal;
+pub use server::Server;
 pub use store::Store;
 pub use value::{ObjectLink, Type, Value};

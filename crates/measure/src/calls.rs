@@ -188,6 +188,7 @@ pub fn is_never_sent(reason: &str) -> bool {
 struct Drained<'e> {
     requested: u64,
     answered: u64,
+    sent: u64,
     failed: u64,
     reasons: &'e BTreeMap<String, u64>,
     waited: Option<&'e rundir::event::Waited>,
@@ -219,6 +220,7 @@ impl<'e> Account<'e> {
                 EventKind::Drained {
                     requested,
                     answered,
+                    sent,
                     failed,
                     reasons,
                     waited,
@@ -226,6 +228,7 @@ impl<'e> Account<'e> {
                     own.drained = Some(Drained {
                         requested: *requested,
                         answered: *answered,
+                        sent: *sent,
                         failed: *failed,
                         reasons,
                         waited: waited.as_ref(),
@@ -265,7 +268,8 @@ impl<'e> Account<'e> {
                         drained.failed
                     ));
                 }
-                let ended = drained.answered.saturating_add(drained.failed);
+                let ended = [drained.answered, drained.sent, drained.failed];
+                let ended = ended.into_iter().fold(0, u64::saturating_add);
                 if ended != drained.requested {
                     differences.push(format!(
                         "it asked {} requests, and {ended} were answered or failed",
@@ -365,6 +369,7 @@ mod tests {
         event(EventKind::Drained {
             requested,
             answered,
+            sent: 0,
             failed: reasons.iter().map(|(_, count)| count).sum(),
             reasons: reasons.iter().map(|(r, n)| ((*r).into(), *n)).collect(),
             waited: None,

@@ -114,6 +114,7 @@ fn events() -> Vec<Event> {
     let drained = EventKind::Drained {
         requested: 10,
         answered: 10,
+        sent: 0,
         failed: 0,
         reasons: Default::default(),
         waited: None,

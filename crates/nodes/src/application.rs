@@ -159,6 +159,7 @@ impl<A: Adapter> Application<A> {
                     self.events.report(EventKind::Drained {
                         requested: tally.requested,
                         answered: tally.answered,
+                        sent: tally.sent,
                         failed: tally.failed,
                         reasons: tally.reasons,
                         waited: waited(&waits),

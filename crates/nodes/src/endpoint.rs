@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-use coap::Tokens;
+use coap::{TokenLength, Tokens};
 use coap::message::PORT;
 use topology::plan::{CoapPlan, CongestionControl, NodePlan};
 
@@ -53,6 +53,9 @@ pub(crate) fn params(plan: &CoapPlan, alone: bool) -> coap::Params {
             CongestionControl::Fixed => coap::CongestionControl::Fixed,
             CongestionControl::Cocoa => coap::CongestionControl::Cocoa,
         },
+        block_etags: plan.block_etags,
+        token_length: (plan.token_length)
+            .and_then(|length| TokenLength::new(usize::try_from(length.0).ok()?)),
         confirm_notifications: plan.confirm_notifications,
         tokens: match alone || verify_sources {
             true => Tokens::Random,
@@ -89,5 +92,19 @@ mod tests {
         assert_eq!(of(never, true), (false, Tokens::Random));
         let always = "coap: { verify_sources: true }\n";
         assert_eq!(of(always, false), (true, Tokens::Random));
+    }
+
+    #[test]
+    fn tokens_are_as_long_and_blocks_as_bare_as_the_plan_has_them() {
+        let of = |coap: &str, alone| {
+            let params = params(&plan(coap), alone);
+            let length = params.token_length.map(TokenLength::bytes);
+            (params.tokens, length, params.block_etags)
+        };
+        assert_eq!(of("", false), (Tokens::Counted, None, true));
+        let short = "coap: { token_length: 0 B, block_etags: false }\n";
+        assert_eq!(of(short, false), (Tokens::Counted, Some(0), false));
+        let long = "coap: { token_length: 8 B }\n";
+        assert_eq!(of(long, true), (Tokens::Random, Some(8), true));
     }
 }

@@ -121,6 +121,10 @@ pub enum EventKind {
         requested: u64,
         /// Requests answered.
         answered: u64,
+        /// Requests that were sent and wanted no response, or none that came (RFC 7967); absent
+        /// without any.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        sent: u64,
         /// Requests that failed.
         failed: u64,
         /// How many of those by reason, in the words of `request_failed`; absent if none failed.
@@ -130,6 +134,11 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         waited: Option<Waited>,
     },
+}
+
+/// Whether a count is left out.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The requests that were sent, and not at once: the node asked, or the client, was away, or others

@@ -30,6 +30,7 @@
 //! 60 s, and a day where only writing changes it.
 
 mod config;
+mod feed;
 mod generator;
 mod replay;
 mod state;
@@ -44,6 +45,7 @@ use units::{Rng, SimTime};
 pub use config::{
     Changes, Counter, MAX_DECIMALS, Resource, SensorError, Sine, Source, Walk, Writes,
 };
+pub use feed::Feed;
 pub use replay::{EmptySeries, End, Replay};
 
 use crate::node::{Incoming, Node};

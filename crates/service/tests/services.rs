@@ -91,8 +91,8 @@ impl Service for Relay {
                 self.reports.push(Report::RequestFailed { target, reason });
                 Response::new(Code::new(5, 4))
             }
-            Outcome::Notified { .. } | Outcome::NotificationLost { .. } => {
-                panic!("it observes nothing")
+            Outcome::Notified { .. } | Outcome::NotificationLost { .. } | Outcome::Sent => {
+                panic!("it observes nothing, and wants to be answered")
             }
         };
         node.respond(now, exchange, response);

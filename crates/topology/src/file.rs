@@ -101,6 +101,13 @@ tables! {
         /// The largest block of a body that is sent or asked for: a longer body crosses block by
         /// block (RFC 7959); a power of two from 16 B to 1024 B; default 1024 B.
         pub block_size: Option<At<ByteSize>>,
+        /// Whether the blocks of a body that was asked for have an entity tag, 9 B each, by which
+        /// whoever fetches it tells blocks of two representations apart; default `true`.
+        pub block_etags: Option<At<bool>>,
+        /// How long the tokens of requests are at least; from 0 B to 8 B. Below 4 B one is a byte
+        /// longer where the peer may take it for another's: 0 B is for requests that nobody answers
+        /// and for one at a time; default `4 B` in a run, `8 B` outside and with `verify_sources`.
+        pub token_length: Option<At<ByteSize>>,
         /// Every how many notifications to an observer one is CON (RFC 7641 §4.5); at least 1;
         /// default 10.
         pub confirm_notifications: Option<At<u32>>,

@@ -16,6 +16,7 @@
 //! | [`handover`] | when a radio leaves its router, and how it looks for others |
 //! | [`comp`] | CoMP and CoMM as a node's mobility, and their server |
 //! | [`mip6`] | Mobile IPv6 and its kin as a node's mobility, and their parties on the backbone |
+//! | [`lwm2m`] | LwM2M clients and servers |
 //! | [`sensors`] | CoAP resources |
 //! | [`requester`] | CoAP requests |
 //! | [`dhcpv6_server`] | DHCPv6 |
@@ -27,6 +28,7 @@ pub mod comp;
 pub mod dhcpv6_server;
 mod facts;
 pub mod handover;
+pub mod lwm2m;
 pub mod mip6;
 mod node;
 pub mod program;
@@ -605,6 +607,10 @@ services! {
     "sensors" => Sensors(sensors::Sensors, sensors::SensorsPlan);
     /// CoAP requests.
     "polls" => Polls(requester::Polls, requester::RequesterPlan);
+    /// LwM2M client.
+    "lwm2m-client" => Lwm2mClient(Box<lwm2m::client::Client>, lwm2m::client::ClientPlan);
+    /// LwM2M server.
+    "lwm2m-server" => Lwm2mServer(Box<lwm2m::server::Server>, lwm2m::server::ServerPlan);
     /// DHCPv6 server (RFC 8415).
     "dhcpv6-server" => Dhcpv6Server(Box<dhcpv6_server::Dhcpv6Server>, dhcpv6_server::Dhcpv6ServerPlan);
     /// WoT Mobility Management System (CoMP), LMMS in CoMM.

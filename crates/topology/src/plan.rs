@@ -352,12 +352,27 @@ pub struct CoapPlan {
     pub congestion_control: CongestionControl,
     /// The largest block of a body that is sent or asked for (RFC 7959 §2.2).
     pub block_size: ByteSize,
+    /// Whether blocks of responses have an entity tag; absent if so.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub block_etags: bool,
+    /// How long tokens are at least, 0 B to 8 B (RFC 7252 §5.3.1); none: 4 B where they are counted,
+    /// 8 B where they are random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_length: Option<ByteSize>,
     /// Every how many notifications to an observer one is CON (RFC 7641 §4.5).
     pub confirm_notifications: u32,
     /// Whether sources show where they are before they are believed (RFC 9175 §2); none: outside a
     /// run, where there are strangers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify_sources: Option<bool>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(given: &bool) -> bool {
+    *given
 }
 
 /// Where CoAP's retransmission timeout comes from.

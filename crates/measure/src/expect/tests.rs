@@ -108,6 +108,7 @@ impl Bench {
         let kind = EventKind::Drained {
             requested,
             answered,
+            sent: 0,
             failed,
             reasons: BTreeMap::new(),
             waited: None,

@@ -29,6 +29,7 @@ fn events_with(asked: u64, reasons: &[(&str, u64)]) -> Vec<Event> {
     let drained = EventKind::Drained {
         requested: asked,
         answered: asked - count,
+        sent: 0,
         failed: count,
         reasons: reasons.collect(),
         waited: None,

@@ -386,7 +386,7 @@ impl Resource {
 
 impl Source {
     /// The source at `path`; none if its file cannot be used, which is reported.
-    fn plan(&self, r: &mut Resolver<'_>, path: &str) -> Option<SourcePlan> {
+    pub(super) fn plan(&self, r: &mut Resolver<'_>, path: &str) -> Option<SourcePlan> {
         Some(match self {
             Source::Constant(text) => SourcePlan::Constant(Bytes(text.value.clone().into())),
             Source::Counter(counter) => SourcePlan::Counter {

@@ -149,6 +149,13 @@ impl Resolver<'_> {
         let right = "a power of two from 16 B to 1024 B (RFC 7959 §2.2)";
         let largest = ByteSize(1024);
         let block_size = self.checked(&at, given, largest, |v| v.to_string(), holds, right);
+        let (_, block_etags) = source.get("block_etags", |c| c.block_etags);
+        let (at, given) = source.get("token_length", |c| c.token_length);
+        let right = "from 0 B to 8 B (RFC 7252 §3)";
+        let holds = |size: ByteSize| size.0 <= 8;
+        let print = |size: ByteSize| size.to_string();
+        let token_length =
+            given.map(|_| self.checked(&at, given, ByteSize(4), print, holds, right));
         let (at, given) = source.get("confirm_notifications", |c| c.confirm_notifications);
         let confirm_notifications = self.at_least_one(&at, given, 10);
         let (_, verify_sources) = source.get("verify_sources", |c| c.verify_sources);
@@ -160,6 +167,8 @@ impl Resolver<'_> {
             response_timeout,
             congestion_control: or(congestion_control, CongestionControl::Fixed),
             block_size,
+            block_etags: or(block_etags, true),
+            token_length,
             confirm_notifications,
             verify_sources: verify_sources.map(|given| given.value),
         }

@@ -1,0 +1,275 @@
+//! What a server does to a client, as the file has it and as the plan has it.
+
+use lwm2m::Path;
+use lwm2m::path::Level;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ValuePlan, Values, registry};
+use crate::decode::{At, Decode, Decoder};
+use crate::resolve::Resolver;
+use crate::tree::Tree;
+
+/// An operation of LwM2M.
+#[derive(Clone, Debug, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Read a path.
+    Read(At<String>),
+    /// Read several paths at once (LwM2M 1.1).
+    ReadComposite(Vec<At<String>>),
+    /// Observe a path.
+    Observe(At<String>),
+    /// Observe several paths at once (LwM2M 1.1).
+    ObserveComposite(Vec<At<String>>),
+    /// End an observation of these paths.
+    Cancel(Vec<At<String>>),
+    /// Discover a path.
+    Discover(At<String>),
+    /// Write values below a path in the place of what is there.
+    Write(Write),
+    /// Write values below a path; what is not named stays.
+    Update(Write),
+    /// Write values at paths of any objects at once (LwM2M 1.1).
+    WriteComposite(Values),
+    /// Write attributes of a path.
+    Attributes(Attributes),
+    /// Execute a resource.
+    Execute(Execute),
+    /// Create an object instance.
+    Create(Create),
+    /// Delete an object instance.
+    Delete(At<String>),
+}
+
+tables! {
+    /// Values below a path.
+    pub struct Write {
+        /// The path: of an object instance, a resource or an instance of a resource.
+        pub path: At<String>,
+        /// The values by what follows the path: `{ /5702: 1.5 }` of an instance, `{ /0: "/3/0/9" }`
+        /// of a resource with instances, `{ "": 1.5 }` of what `path` names itself.
+        pub values: Values,
+    }
+
+    /// Attributes of a path.
+    pub struct Attributes {
+        /// The path.
+        pub path: At<String>,
+        /// `pmin=10`, `gt=5`, …; `pmin` alone takes it away.
+        pub set: Vec<At<String>>,
+    }
+
+    /// A resource to be executed.
+    pub struct Execute {
+        /// The resource.
+        pub path: At<String>,
+        /// Arguments, `0='x',1`; default none.
+        pub arguments: Option<At<String>>,
+    }
+
+    /// A new object instance.
+    pub struct Create {
+        /// The object, `2346`.
+        pub object: At<u32>,
+        /// The ID of the instance; default the client chooses.
+        pub instance: Option<At<u32>>,
+        /// Its resources by `/resource` or `/resource/instance`; default none.
+        pub values: Option<Values>,
+    }
+}
+
+const WORDS: [&str; 13] = [
+    "read",
+    "read-composite",
+    "observe",
+    "observe-composite",
+    "cancel",
+    "discover",
+    "write",
+    "update",
+    "write-composite",
+    "attributes",
+    "execute",
+    "create",
+    "delete",
+];
+
+impl Decode for Operation {
+    fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
+        let expected = "one operation, such as `{ read: /3303/0/5700 }`";
+        let (key, value) = d.only_entry(tree, &WORDS, expected)?;
+        d.within(key.to_owned(), |d| match key {
+            "read" => Decode::decode(value, d).map(Operation::Read),
+            "read-composite" => Decode::decode(value, d).map(Operation::ReadComposite),
+            "observe" => Decode::decode(value, d).map(Operation::Observe),
+            "observe-composite" => Decode::decode(value, d).map(Operation::ObserveComposite),
+            "cancel" => Decode::decode(value, d).map(Operation::Cancel),
+            "discover" => Decode::decode(value, d).map(Operation::Discover),
+            "write" => Decode::decode(value, d).map(Operation::Write),
+            "update" => Decode::decode(value, d).map(Operation::Update),
+            "write-composite" => Decode::decode(value, d).map(Operation::WriteComposite),
+            "attributes" => Decode::decode(value, d).map(Operation::Attributes),
+            "execute" => Decode::decode(value, d).map(Operation::Execute),
+            "create" => Decode::decode(value, d).map(Operation::Create),
+            "delete" => Decode::decode(value, d).map(Operation::Delete),
+            _ => None,
+        })
+    }
+}
+
+/// An operation of LwM2M. Paths are `/3303/0/5700`; a format that is absent is the server's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OperationPlan {
+    /// Read.
+    Read(String),
+    /// Read-Composite.
+    ReadComposite(Vec<String>),
+    /// Observe.
+    Observe(String),
+    /// Observe-Composite.
+    ObserveComposite(Vec<String>),
+    /// Cancel Observation.
+    Cancel(Vec<String>),
+    /// Discover.
+    Discover(String),
+    /// Write.
+    Write {
+        /// Of what.
+        path: String,
+        /// Whether it takes the place of what is there; otherwise what is not named stays.
+        replace: bool,
+        /// The values, at or below it.
+        values: Vec<ValuePlan>,
+    },
+    /// Write-Composite.
+    WriteComposite(Vec<ValuePlan>),
+    /// Write-Attributes.
+    Attributes {
+        /// Of what.
+        path: String,
+        /// `pmin=10`, …
+        set: Vec<String>,
+    },
+    /// Execute.
+    Execute {
+        /// The resource.
+        path: String,
+        /// Arguments.
+        arguments: String,
+    },
+    /// Create.
+    Create {
+        /// The object.
+        object: u16,
+        /// The ID of the instance; absent: the client chooses, and the values are below instance 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<u16>,
+        /// Its resources.
+        values: Vec<ValuePlan>,
+    },
+    /// Delete.
+    Delete(String),
+}
+
+impl Operation {
+    /// The plan; none if something of it cannot be, which is reported. `key` is where it stands.
+    pub(super) fn plan(&self, r: &mut Resolver<'_>, key: &str) -> Option<OperationPlan> {
+        Some(match self {
+            Operation::Read(path) => OperationPlan::Read(checked(r, key, path)?),
+            Operation::Observe(path) => OperationPlan::Observe(checked(r, key, path)?),
+            Operation::Discover(path) => OperationPlan::Discover(checked(r, key, path)?),
+            Operation::Delete(path) => OperationPlan::Delete(checked(r, key, path)?),
+            Operation::ReadComposite(paths) => OperationPlan::ReadComposite(all(r, key, paths)?),
+            Operation::ObserveComposite(paths) => {
+                OperationPlan::ObserveComposite(all(r, key, paths)?)
+            }
+            Operation::Cancel(paths) => OperationPlan::Cancel(all(r, key, paths)?),
+            Operation::Write(write) => write.plan(r, &format!("{key}.write"), true)?,
+            Operation::Update(write) => write.plan(r, &format!("{key}.update"), false)?,
+            Operation::WriteComposite(values) => {
+                let values = r.lwm2m_values(&format!("{key}.write-composite"), values, Path::ROOT);
+                OperationPlan::WriteComposite(values)
+            }
+            Operation::Attributes(table) => {
+                let key = format!("{key}.attributes");
+                let texts = table.set.iter().map(|text| text.as_str());
+                if let Err(error) = lwm2m::attributes::Written::parse(texts) {
+                    r.problem(table.path.span, format!("`{key}.set`: {error}"));
+                }
+                OperationPlan::Attributes {
+                    path: checked(r, &key, &table.path)?,
+                    set: table.set.iter().map(|text| text.value.clone()).collect(),
+                }
+            }
+            Operation::Execute(table) => {
+                let arguments = table.arguments.as_ref().map(|text| text.value.clone());
+                OperationPlan::Execute {
+                    path: checked(r, &format!("{key}.execute"), &table.path)?,
+                    arguments: arguments.unwrap_or_default(),
+                }
+            }
+            Operation::Create(create) => create.plan(r, &format!("{key}.create"))?,
+        })
+    }
+}
+
+impl Write {
+    fn plan(&self, r: &mut Resolver<'_>, key: &str, replace: bool) -> Option<OperationPlan> {
+        let path = r.lwm2m_path(&format!("{key}.path"), &self.path, self.path.span)?;
+        if path.level() < Level::Instance {
+            let message = format!("`{key}.path`: `{path}` is neither an instance nor a resource");
+            r.problem(self.path.span, message);
+        }
+        Some(OperationPlan::Write {
+            path: path.to_string(),
+            replace,
+            values: r.lwm2m_values(&format!("{key}.values"), &self.values, path),
+        })
+    }
+}
+
+impl Create {
+    fn plan(&self, r: &mut Resolver<'_>, key: &str) -> Option<OperationPlan> {
+        let id = |given: &At<u32>| u16::try_from(given.value).ok();
+        let object = id(&self.object).filter(|id| registry().object(*id).is_some());
+        let Some(object) = object else {
+            let known: Vec<String> = registry()
+                .objects()
+                .map(|object| object.id.to_string())
+                .collect();
+            let known = crate::diagnostic::alternatives(known.iter().map(String::as_str));
+            let message = format!(
+                "`{key}.object`: `{}` is not known here; there are {known}",
+                self.object.value
+            );
+            r.problem(self.object.span, message);
+            return None;
+        };
+        let instance = self.instance.as_ref().map(|given| (given.span, id(given)));
+        if let Some((span, None | Some(u16::MAX))) = instance {
+            r.problem(
+                span,
+                format!("`{key}.instance`: an ID from 0 to 65534 is expected"),
+            );
+        }
+        let instance = instance.and_then(|(_, id)| id);
+        let below = Path::instance(object, instance.unwrap_or(0));
+        let values = self.values.as_ref();
+        let values = values.map(|values| r.lwm2m_values(&format!("{key}.values"), values, below));
+        Some(OperationPlan::Create {
+            object,
+            instance,
+            values: values.unwrap_or_default(),
+        })
+    }
+}
+
+fn checked(r: &mut Resolver<'_>, key: &str, path: &At<String>) -> Option<String> {
+    Some(r.lwm2m_path(key, path, path.span)?.to_string())
+}
+
+fn all(r: &mut Resolver<'_>, key: &str, paths: &[At<String>]) -> Option<Vec<String>> {
+    paths.iter().map(|path| checked(r, key, path)).collect()
+}
