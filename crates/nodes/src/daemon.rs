@@ -157,7 +157,10 @@ impl Parts {
                     });
                 }
                 // The application's.
-                ServicePlan::Sensors(_) | ServicePlan::Polls(_) => {}
+                ServicePlan::Sensors(_)
+                | ServicePlan::Polls(_)
+                | ServicePlan::Lwm2mClient(_)
+                | ServicePlan::Lwm2mServer(_) => {}
                 // Whoever started the daemon starts it, too.
                 ServicePlan::Program(_) => {}
             }

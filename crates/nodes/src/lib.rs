@@ -37,6 +37,7 @@
 //! | `services` | the plan's services in the words of their cores |
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
+//! | `lwm2m` | LwM2M clients and servers |
 //! | `mip6` | Mobile IPv6's adapter, home agents, mobility anchor points, correspondents; local mobility anchors, mobile access gateways |
 
 #![forbid(unsafe_code)]
@@ -49,6 +50,7 @@ mod dhcpv6_server;
 mod endpoint;
 mod events;
 mod host;
+mod lwm2m;
 mod mip6;
 mod mobility;
 mod radio;

@@ -27,7 +27,7 @@ const SINE_DECIMALS: u8 = 2;
 pub(crate) fn of(host: &Host, node: &NodePlan, lasts: Option<Duration>) -> Result<Services> {
     let mut services = Services::new();
     // Services of one kind are told apart by their place among themselves.
-    let (mut sensing, mut polling) = (0, 0);
+    let (mut sensing, mut polling, mut lwm2m) = (0, 0, 0);
     for plan in &node.services {
         match plan {
             ServicePlan::Sensors(plan) => {
@@ -41,6 +41,15 @@ pub(crate) fn of(host: &Host, node: &NodePlan, lasts: Option<Duration>) -> Resul
                     None => requester,
                 });
                 polling += 1;
+            }
+            ServicePlan::Lwm2mClient(plan) => {
+                services.push(crate::lwm2m::client(plan, streams(host, lwm2m))?);
+                lwm2m += 1;
+            }
+            ServicePlan::Lwm2mServer(plan) => {
+                let rng = host.rng(&stream_name(lwm2m, "server"));
+                services.push(crate::lwm2m::server(plan, rng)?);
+                lwm2m += 1;
             }
             // Parts of their own.
             ServicePlan::Dhcpv6Server(_)
@@ -153,7 +162,7 @@ fn size(size: ByteSize) -> usize {
     usize::try_from(size.0).unwrap_or(usize::MAX)
 }
 
-fn source(plan: &SourcePlan) -> Result<Source> {
+pub(crate) fn source(plan: &SourcePlan) -> Result<Source> {
     Ok(match *plan {
         SourcePlan::Reading => Source::Reading,
         SourcePlan::Constant(ref bytes) => Source::Constant(bytes.0.clone()),

@@ -111,6 +111,15 @@ pub fn registry() -> &'static Arc<Registry> {
     BUILT_IN.get_or_init(|| Arc::new(Registry::built_in()))
 }
 
+/// The objects of the [`registry`], in words.
+fn known_objects() -> String {
+    let known: Vec<String> = registry()
+        .objects()
+        .map(|object| object.id.to_string())
+        .collect();
+    alternatives(known.iter().map(String::as_str))
+}
+
 fn is_server(table: &ServiceTable) -> bool {
     matches!(table, ServiceTable::Lwm2mServer(_))
 }
@@ -154,11 +163,7 @@ impl Resolver<'_> {
             registry.resource(path),
         ) {
             (None, _) => {
-                let known: Vec<String> = registry
-                    .objects()
-                    .map(|object| object.id.to_string())
-                    .collect();
-                let known = alternatives(known.iter().map(String::as_str));
+                let known = known_objects();
                 format!("`{path}` is of an object that is not known here; there are {known}")
             }
             (Some(object), None) if path.level() < Level::Resource => {

@@ -1,5 +1,6 @@
 //! An LwM2M client: its name, its servers, and what its objects hold.
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use lwm2m::model::Version;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{Floats, FormatWord, ValuePlan, Values, is_server};
+use super::{Floats, FormatWord, ValuePlan, Values, is_server, known_objects, registry};
 use crate::decode::{At, Block};
 use crate::kind::sensors::{ChangesPlan, Source, SourcePlan};
 use crate::kind::{Served, Serves, ServiceFacts};
@@ -38,8 +39,10 @@ tables! {
         pub floats: Option<At<Floats>>,
         /// Value of the No-Response option (RFC 7967) of a Notify that wants none: a sum of 2, 8 and 16; default 26.
         pub no_response: Option<At<u32>>,
-        /// What its objects hold, `/3303/0/5700: 21.5`. Device (3), Access Control (2), Batch (2346), Notify
-        /// (2347) and the objects named here are there.
+        /// Objects that it has beside those of `values` and Security (0), Server (1), Access Control (2),
+        /// Device (3), Batch (2346) and Notify (2347), without an instance; default none.
+        pub objects: Option<Vec<At<u32>>>,
+        /// What its objects hold, `/3303/0/5700: 21.5`; default nothing.
         pub values: Option<Values>,
         /// Resources that change by themselves.
         pub changes: Option<Vec<Change>>,
@@ -81,6 +84,9 @@ pub struct ClientPlan {
     pub floats: Floats,
     /// Value of the No-Response option of a Notify that wants no response.
     pub no_response: u8,
+    /// Its objects, without those that every client has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<u16>,
     /// What its objects hold.
     pub values: Vec<ValuePlan>,
     /// Resources that change by themselves.
@@ -209,9 +215,33 @@ impl Client {
             format: self.format.map(|format| format.value),
             floats: or(self.floats, Floats::default()),
             no_response: u8::try_from(no_response).unwrap_or(26),
+            objects: self.objects(r, path, &values),
             values,
             changes,
         }
+    }
+
+    /// The objects that are named, and those of the values.
+    fn objects(&self, r: &mut Resolver<'_>, path: &str, values: &[ValuePlan]) -> Vec<u16> {
+        let parsed = values
+            .iter()
+            .filter_map(|value| value.path.parse::<Path>().ok());
+        let mut objects: BTreeSet<u16> = parsed.filter_map(|path| path.object_id()).collect();
+        for (i, given) in self.objects.iter().flatten().enumerate() {
+            let id = u16::try_from(given.value).ok();
+            match id.filter(|id| registry().object(*id).is_some()) {
+                Some(id) => drop(objects.insert(id)),
+                None => {
+                    let known = known_objects();
+                    let message = format!(
+                        "`{path}.objects[{i}]`: `{}` is not known here; there are {known}",
+                        given.value
+                    );
+                    r.problem(given.span, message);
+                }
+            }
+        }
+        objects.into_iter().collect()
     }
 
     /// Its Endpoint Client Name, on the node `node`.

@@ -5,7 +5,7 @@ use lwm2m::path::Level;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ValuePlan, Values, registry};
+use super::{ValuePlan, Values, known_objects, registry};
 use crate::decode::{At, Decode, Decoder};
 use crate::resolve::Resolver;
 use crate::tree::Tree;
@@ -235,11 +235,7 @@ impl Create {
         let id = |given: &At<u32>| u16::try_from(given.value).ok();
         let object = id(&self.object).filter(|id| registry().object(*id).is_some());
         let Some(object) = object else {
-            let known: Vec<String> = registry()
-                .objects()
-                .map(|object| object.id.to_string())
-                .collect();
-            let known = crate::diagnostic::alternatives(known.iter().map(String::as_str));
+            let known = known_objects();
             let message = format!(
                 "`{key}.object`: `{}` is not known here; there are {known}",
                 self.object.value

@@ -1,5 +1,6 @@
 //! An LwM2M server: what it does when a client registers, and at its times.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,10 @@ pub struct PollPlan {
     pub client: String,
     /// Its Endpoint Client Name.
     pub endpoint: String,
+    /// Its permanent address, if the server's mobility has to locate it; otherwise it is asked where its
+    /// messages come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub located: Option<Ipv6Addr>,
     /// What is done, one after the other.
     pub operations: Vec<OperationPlan>,
     /// Scenario time of the first time.
@@ -152,7 +157,7 @@ impl Server {
     pub(crate) fn plan<'t>(
         &self,
         r: &mut Resolver<'t>,
-        _: &Context<'_, 't>,
+        context: &Context<'_, 't>,
         path: &str,
     ) -> ServerPlan {
         let mut reports = Vec::new();
@@ -176,14 +181,19 @@ impl Server {
             reports,
             upon_registration: operations(r, &format!("{path}.upon_registration"), upon),
             polls: polls
-                .filter_map(|(i, poll)| poll.plan(r, &format!("{path}.polls[{i}]")))
+                .filter_map(|(i, poll)| poll.plan(r, context, &format!("{path}.polls[{i}]")))
                 .collect(),
         }
     }
 }
 
 impl Poll {
-    fn plan(&self, r: &mut Resolver<'_>, path: &str) -> Option<PollPlan> {
+    fn plan<'t>(
+        &self,
+        r: &mut Resolver<'t>,
+        context: &Context<'_, 't>,
+        path: &str,
+    ) -> Option<PollPlan> {
         let fits = |node: &Node| node.runs(is_client);
         let wanted = "a node with an `lwm2m-client`";
         let (name, node) = r.named(&format!("{path}.client"), &self.client, wanted, fits)?;
@@ -204,6 +214,10 @@ impl Poll {
             .map(|given| r.at_least_one(&format!("{path}.times"), Some(given), 1));
         Some(PollPlan {
             client: name.to_owned(),
+            located: node
+                .mobility
+                .is_located()
+                .then(|| context.network.address_of(name)),
             endpoint: client_of(node)?.endpoint(name).to_owned(),
             operations: operations(r, &format!("{path}.operations"), &self.operations),
             first,
