@@ -1,6 +1,7 @@
 //! The client, as a server sees it: over two CoAP endpoints, without sockets.
 
 mod batch;
+mod interleavings;
 mod notify;
 mod observing;
 mod registration;

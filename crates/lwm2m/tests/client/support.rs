@@ -9,6 +9,7 @@ use coap::{Code, Endpoint, Event, Params, Reliability, Request, RequestId, Respo
 use lwm2m::client::{Account, Client, Config};
 use lwm2m::{Format, Path, Record, Registry, Store, Value};
 use machine::Machine;
+use rand_core::Rng as _;
 use service::{Reach, Service};
 use units::{Seed, SimTime};
 
@@ -29,9 +30,12 @@ pub struct Bench {
     pub received: Vec<usize>,
     /// Datagrams from the client that are lost: the numbers of those to come.
     pub lose: Vec<usize>,
+    /// How many percent of all datagrams are lost by chance.
+    pub loss: Option<(units::Rng, u32)>,
     /// What servers answer to a registration, the next first; 2.01 when none is left.
     pub answers: Vec<Code>,
     next_registration: usize,
+    lives: u64,
 }
 
 pub fn address(host: usize) -> SocketAddrV6 {
@@ -109,8 +113,10 @@ impl Bench {
             sent: Vec::new(),
             received: Vec::new(),
             lose: Vec::new(),
+            loss: None,
             answers: Vec::new(),
             next_registration: 0,
+            lives: 0,
         }
     }
 
@@ -130,6 +136,26 @@ impl Bench {
         self.exchange();
     }
 
+    fn is_lost(&mut self) -> bool {
+        let (rng, percent) = match &mut self.loss {
+            Some(loss) => loss,
+            None => return false,
+        };
+        rng.next_u32() % 100 < *percent
+    }
+
+    /// The device loses its power and has it again: of its tree it keeps what it saved, of all else nothing.
+    pub fn crash(&mut self) {
+        let saved = self.client.store().save();
+        let registry = self.client.store().registry().clone();
+        let store = Store::load(registry, &saved).unwrap();
+        self.lives += 1;
+        let stream = |name: &str| Seed(1 + self.lives).rng(&[name]);
+        self.client = Client::new(Config::new("device"), store, stream("client"), true);
+        self.node = Endpoint::new(params(), service::KNOWN_CRITICAL, stream("node"));
+        self.start();
+    }
+
     /// Forgets what was said so far.
     pub fn clear(&mut self) {
         self.events.clear();
@@ -144,7 +170,7 @@ impl Bench {
             while let Some(sent) = self.node.poll_transmit() {
                 quiet = false;
                 self.sent.push(sent.payload.len());
-                if self.lose.contains(&(self.sent.len() - 1)) {
+                if self.is_lost() || self.lose.contains(&(self.sent.len() - 1)) {
                     continue;
                 }
                 let server = (1..=self.servers.len()).find(|n| address(*n).ip() == sent.to.ip());
@@ -159,6 +185,9 @@ impl Bench {
                 while let Some(sent) = self.servers[n].poll_transmit() {
                     quiet = false;
                     self.received.push(sent.payload.len());
+                    if self.is_lost() {
+                        continue;
+                    }
                     let _ = self
                         .node
                         .handle_datagram(self.now, address(n + 1), &sent.payload);
