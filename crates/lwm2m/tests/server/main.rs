@@ -6,5 +6,7 @@ mod operations;
 mod queue;
 mod registrations;
 mod reports;
+mod scale;
 mod scripts;
+mod snapshots;
 mod support;
