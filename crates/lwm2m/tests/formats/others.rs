@@ -570,6 +570,9 @@ fn one_resource_in_text_cbor_and_bytes() {
     for (at, payload, value) in [
         ("/3303/0/5700", "f9 4d60", Value::Float(21.5)),
         ("/3303/0/5700", "14", Value::Float(20.0)),
+        // RFC 8949 §3.4.4 has this decimal fraction.
+        ("/3303/0/5700", "c4 82 21 19 6ab3", Value::Float(273.15)),
+        ("/3303/0/5700", "c4 9f 21 19 6ab3 ff", Value::Float(273.15)),
         ("/3/0/13", "c1 1a 5182428f", Value::Time(1_367_491_215)),
     ] {
         assert_eq!(
@@ -582,7 +585,16 @@ fn one_resource_in_text_cbor_and_bytes() {
             .contains("`/3303/0/5700`, byte 0: `warm`: expected Float")
     );
     assert!(error(Format::Opaque, "/3/0/9", b"1").contains("expected Integer"));
-    assert!(error(Format::Cbor, "/3303/0/5700", &hex("f97e00")).contains("NaN"));
+    for (payload, expected) in [
+        ("f97e00", "NaN"),
+        ("c4 82 1a 7fffffff 01", "the number inf"),
+        ("c4 83 21 19 6ab3 00", "byte 0: another array"),
+        ("c4 81 21", "the end of the payload"),
+        ("c4 01", "expected an exponent and a mantissa"),
+    ] {
+        let error = error(Format::Cbor, "/3303/0/5700", &hex(payload));
+        assert!(error.contains(expected), "{payload}: {error}");
+    }
     assert!(
         error(Format::Tlv, "/3/0/9", &hex("c3 09 00 00 00"))
             .contains("`/3/0/9`, byte 2: 3 bytes, 00 00 00: expected Integer")
