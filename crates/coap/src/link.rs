@@ -1,6 +1,10 @@
-//! `/.well-known/core`: the CoRE Link Format (RFC 6690).
+//! `/.well-known/core`: the CoRE Link Format (RFC 6690). A server's own resources are [`Link`]s;
+//! what others have written is read by [`parse`].
+
+mod parse;
 
 use crate::message::{Code, Request, Response, option};
+pub use parse::{Attribute, Expected, ParseError, ParsedLink, parse};
 
 /// The path of the list of links (RFC 6690 §4).
 pub const WELL_KNOWN_CORE: &str = "/.well-known/core";
@@ -73,7 +77,7 @@ impl Link {
         let mut text = format!("<{}>", self.path);
         for (name, values) in [("rt", &self.types), ("if", &self.interfaces)] {
             if !values.is_empty() {
-                text += &format!(";{name}=\"{}\"", values.join(" "));
+                text += &format!(";{name}={}", parse::quoted(&values.join(" ")));
             }
         }
         if let Some(format) = self.content_format {

@@ -229,7 +229,10 @@ mod tests {
         assert_eq!(params.exchange_lifetime(), Duration::from_secs(247));
         assert_eq!(params.non_lifetime(), Duration::from_secs(145));
         assert_eq!(params.response_timeout, params.max_transmit_wait());
-        assert_eq!(params.token_reuse_time(), Duration::from_secs(145 + 93 + 100));
+        assert_eq!(
+            params.token_reuse_time(),
+            Duration::from_secs(145 + 93 + 100)
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! | [`path`] | [`Path`]: `/object/instance/resource/resource instance` |
 //! | [`value`] | [`Value`], [`Type`], the text form of each type |
 //! | [`model`] | [`Registry`]: object models, from OMA's XML |
-//! | [`format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
+//! | [`mod@format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
 //!
 //! # Sources
 //!

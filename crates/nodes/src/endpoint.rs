@@ -2,8 +2,8 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-use coap::{TokenLength, Tokens};
 use coap::message::PORT;
+use coap::{TokenLength, Tokens};
 use topology::plan::{CoapPlan, CongestionControl, NodePlan};
 
 /// The CoAP endpoint of a node.

@@ -159,8 +159,8 @@ impl Endpoint {
         if outstanding.is_in_blocks() {
             self.in_blocks.insert(id);
         }
-        outstanding.awaited = (outstanding.transfer.as_ref())
-            .map_or(Awaited::Response, Transfer::awaited);
+        outstanding.awaited =
+            (outstanding.transfer.as_ref()).map_or(Awaited::Response, Transfer::awaited);
         let (reliability, again) = (outstanding.reliability, outstanding.token);
         let awaited = outstanding.awaited;
         if let Some(since) = outstanding.since.take() {

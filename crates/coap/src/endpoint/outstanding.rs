@@ -156,8 +156,7 @@ impl Outstanding {
             Stage::Unacknowledged(_) => true,
             // Where success is silence, a response is not expected.
             Stage::Unanswered(..) => {
-                self.reliability == Reliability::NonConfirmable
-                    && self.awaited == Awaited::Response
+                self.reliability == Reliability::NonConfirmable && self.awaited == Awaited::Response
             }
         }
     }

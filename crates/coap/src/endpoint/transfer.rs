@@ -299,7 +299,10 @@ impl Transfer {
             self.size = self.size.min(block.size);
             return Progress::Continue;
         }
-        let (announced, length) = (download.options.get_uint(option::SIZE2), download.body.len());
+        let (announced, length) = (
+            download.options.get_uint(option::SIZE2),
+            download.body.len(),
+        );
         let is_tagged = download.options.get(option::ETAG).is_some();
         if let Some(announced) = announced
             && announced != length as u64

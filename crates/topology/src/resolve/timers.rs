@@ -154,7 +154,8 @@ impl Resolver<'_> {
         let right = "from 0 B to 8 B (RFC 7252 §3)";
         let holds = |size: ByteSize| size.0 <= 8;
         let print = |size: ByteSize| size.to_string();
-        let token_length = given.map(|_| self.checked(&at, given, ByteSize(4), print, holds, right));
+        let token_length =
+            given.map(|_| self.checked(&at, given, ByteSize(4), print, holds, right));
         let (at, given) = source.get("confirm_notifications", |c| c.confirm_notifications);
         let confirm_notifications = self.at_least_one(&at, given, 10);
         let (_, verify_sources) = source.get("verify_sources", |c| c.verify_sources);
