@@ -303,7 +303,7 @@ fn small() -> Config {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever comes in whatever order, nothing panics, every operation ends once and as often as it began, and nothing
     /// is left when everybody is gone.
