@@ -1,5 +1,6 @@
 //! The server from outside, against scripted clients: two CoAP endpoints and no network.
 
+mod aiocoap;
 mod bootstraps;
 mod composites;
 mod observations;

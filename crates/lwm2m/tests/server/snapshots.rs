@@ -3,7 +3,7 @@
 use coap::{Code, Request, Response};
 use lwm2m::format::Creation;
 use lwm2m::server::{Config, Operation, Outcome, Server, WriteMode};
-use lwm2m::{Format, ObjectLink, Path, Record, Value};
+use lwm2m::{Format, ObjectLink, Path, Record, Registry, Value};
 use service::Service as _;
 use units::Seed;
 
@@ -271,7 +271,8 @@ fn a_text_that_is_no_snapshot_is_refused_with_the_place() {
         },
     );
     let good = world.server.snapshot();
-    let restore = |text: &str| Server::restore(Config::default(), Seed(1).rng(&["x"]), text);
+    let restore =
+        |text: &str| Server::restore(Config::new(Registry::new()), Seed(1).rng(&["x"]), text);
     assert!(restore(&good).is_ok());
     for (from, to) in [
         ("{", "["),
