@@ -94,7 +94,7 @@ fn what_is_missing_or_malformed_is_answered_4_00() {
         ("a", &[], "3/0"),
         ("a", &[], "</3/0"),
         ("a", &[], "</3/0>;a=\"b"),
-        ("a", &[], "</3/0> </3/1>"),
+        ("a", &[], "</3/0></3/1>"),
         ("a", &[], &many),
     ] {
         let response = world.ask(1, registration(ep, queries, links));
