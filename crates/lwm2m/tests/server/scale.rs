@@ -23,12 +23,15 @@ use crate::support::{LINKS, at, path, registration, secs};
 struct Counting {
     calls: u64,
     observes: BTreeSet<CallId>,
+    /// Who was asked last.
+    target: Option<Target>,
     answers: Vec<Response>,
 }
 
 impl Node for Counting {
-    fn ask(&mut self, _: SimTime, _: Target, _: Reliability, _: Request) -> CallId {
+    fn ask(&mut self, _: SimTime, target: Target, _: Reliability, _: Request) -> CallId {
         self.calls += 1;
+        self.target = Some(target);
         CallId(self.calls)
     }
 
@@ -163,6 +166,25 @@ fn ten_thousand_clients_and_a_hundred_thousand_updates() {
     );
     assert_eq!(bench.server.registrations().count(), 0);
     assert_eq!(bench.server.poll_timeout(Reach::FULL), None);
+}
+
+#[test]
+fn a_client_with_a_permanent_address_is_asked_there_wherever_it_is() {
+    let permanent = *address(77).ip();
+    let mut bench = Bench::new(Config {
+        permanent: [("moves".to_owned(), permanent)].into(),
+        ..Config::default()
+    });
+    for (ep, asked) in [
+        ("moves", Target::Node(permanent)),
+        ("stays", Target::Address(address(1))),
+    ] {
+        bench.receive(SimTime::ZERO, address(1), registration(ep, &[], LINKS));
+        let discover = Operation::Discover { path: path("/3") };
+        let server = &mut bench.server;
+        server.operate(SimTime::ZERO, ep, discover, &mut bench.node);
+        assert_eq!(bench.node.target, Some(asked));
+    }
 }
 
 /// A request of any method for one of the server's paths, with any options and any payload.
