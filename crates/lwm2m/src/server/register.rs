@@ -19,6 +19,9 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The longest telephone number: 15 digits (ITU-T E.164), and room for a prefix.
 const MAX_SMS: usize = 20;
 
+/// The longest alternate path, in bytes.
+const MAX_ROOT: usize = 255;
+
 /// A request that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -205,6 +208,11 @@ fn links(request: &Request, config: &Config, known: &mut Description) -> Result<
     // Where the tree begins, if not at the root (LwM2M 1.1 Transport §6.4.1).
     let root = (links.iter()).find(|link| link.value("rt") == Some("oma.lwm2m"));
     let path = root.map_or("", |link| link.target.trim_end_matches('/'));
+    if path.len() > MAX_ROOT {
+        return Err(Refusal::bad(format!(
+            "the body: a root of more than {MAX_ROOT} bytes"
+        )));
+    }
     known.root = path.to_owned();
     known.formats = root.map_or_else(Vec::new, formats);
     let entries = links.iter().filter_map(|link| entry(link, path));
