@@ -14,8 +14,8 @@ use coap::message::option;
 use coap::params::CongestionControl;
 use coap::wire::{Message, Token};
 use coap::{
-    BlockSize, Code, Endpoint, Event, ExchangeId, Kind, Params, Reliability, Request, RequestId,
-    Response,
+    BlockSize, Code, Endpoint, Event, ExchangeId, Kind, NoResponse, Params, Reliability, Request,
+    RequestId, Response, TokenLength, Tokens,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -89,6 +89,12 @@ fn params(u: &mut Unstructured) -> Result<Params> {
         block_size: BlockSize::new(16 << u.int_in_range(0..=6usize)?).unwrap_or(BlockSize::MAX),
         confirm_notifications: u.int_in_range(1..=3)?,
         max_body: u.int_in_range(0..=4096)?,
+        tokens: match u.arbitrary()? {
+            true => Tokens::Counted,
+            false => Tokens::Random,
+        },
+        token_length: TokenLength::new(u.int_in_range(0..=9)?),
+        block_etags: u.arbitrary()?,
         ..Params::default()
     })
 }
@@ -180,6 +186,9 @@ impl World {
         if request.method != Code::GET {
             request.payload = script::payload(u)?;
         }
+        if u.ratio(1, 2)? {
+            NoResponse(*u.choose(&[2, 8, 26])?).push(&mut request.options);
+        }
         let id = match how {
             0 => self.endpoint.ping(self.now, to),
             1 | 2 => self.endpoint.observe(self.now, to, reliability, request),
@@ -192,7 +201,7 @@ impl World {
 
     fn interfere(&mut self, u: &mut Unstructured) -> Result<()> {
         let ids: Vec<RequestId> = self.live.keys().chain(&self.ended).copied().collect();
-        match u.int_in_range(0..=5u8)? {
+        match u.int_in_range(0..=6u8)? {
             0 if !ids.is_empty() => self.endpoint.cancel(*u.choose(&ids)?),
             1 if !ids.is_empty() => self.endpoint.stop_observing(self.now, *u.choose(&ids)?),
             2 => {
@@ -201,6 +210,10 @@ impl World {
             }
             3 => self.endpoint.keep_back(peer(u)?),
             4 if !ids.is_empty() => self.endpoint.observe_again(self.now, *u.choose(&ids)?),
+            5 => {
+                let size = BlockSize::new(16 << u.int_in_range(0..=7usize)?);
+                self.endpoint.set_block_size(peer(u)?, size);
+            }
             _ => self.endpoint.release(self.now, peer(u)?),
         }
         Ok(())
@@ -252,7 +265,10 @@ impl World {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Response { id, .. } | Event::Failed { id, .. } | Event::Pong { id } => {
+            Event::Response { id, .. }
+            | Event::Failed { id, .. }
+            | Event::Sent { id, .. }
+            | Event::Pong { id } => {
                 assert!(self.live.remove(&id).is_some(), "{id:?} ended twice");
                 self.ended.push(id);
             }

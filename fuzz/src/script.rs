@@ -10,7 +10,7 @@ use machine::Machine;
 use units::SimTime;
 
 /// Option numbers that something acts on.
-const OPTIONS: [u16; 22] = [
+const OPTIONS: [u16; 23] = [
     option::IF_MATCH,
     option::URI_HOST,
     option::ETAG,
@@ -33,6 +33,7 @@ const OPTIONS: [u16; 22] = [
     2053,
     2054,
     2055,
+    option::NO_RESPONSE,
 ];
 
 /// A machine under test, and the time there.

@@ -20,8 +20,23 @@
 //!   per endpoint; over that, what would expire first is forgotten early, with its exchange if
 //!   that is still open.
 //! * *NSTART.* Requests and pings, per peer, until ACK or response; a non-confirmable request
-//!   until its response or [`Params::response_timeout`]. Responses are not limited: §4.7 binds
-//!   clients.
+//!   until its response or [`Params::response_timeout`], unless it does not want to hear of success.
+//!   Responses are not limited: §4.7 binds clients.
+//! * *No-Response at the client* (RFC 7967). A non-confirmable request that wants nothing (26) ends
+//!   in [`Event::Sent`] as it is sent, a confirmable one with its empty ACK. One that wants errors
+//!   only listens for [`Params::response_timeout`] and ends in [`Event::Sent`], too, if none came;
+//!   silence is no failure where success is silent. How often such requests go out is the owner's:
+//!   nothing slows them down, and §3.2 wants 3 s between them and some that are answered. Of a body
+//!   in blocks the option means the last one; until then the server is asked how it goes on. An
+//!   observation is asked for without it. Tokens are as §3.1 wants them: a short one is not used
+//!   again for a request that wants an answer until no late one may come ([`Params::token_length`]).
+//! * *No-Response at the server.* What a peer does not want is not sent, a 4.02, a 5.05, a 4.01 with
+//!   Echo and the last block's 4.08 or 4.13 neither; a confirmable request gets an empty ACK, and so
+//!   does its copy. Sent all the same is what the server may: 2.31, 4.08 and 4.13 to a block that
+//!   has more to follow, since its client cannot go on without; a Reset; the answer to a request
+//!   that the protection refuses, whose option may be anybody's (RFC 8613 §4.1.3.6). A registration
+//!   that suppresses 2.xx would have all its notifications suppressed, so it is answered like a
+//!   plain request, as RFC 7641 §4.1 lets a server do. The error that ends an observation is told.
 //! * *When Message IDs run short.* No more than [`MAX_IN_FLIGHT`] requests are under way, and the
 //!   others wait; with as many confirmable messages unacknowledged, a separate response goes out
 //!   non-confirmable (§5.2.2), so that there is always a Message ID that no unfinished message uses.
@@ -31,9 +46,16 @@
 //!   address does not: somebody else may own that address by now.
 //! * *Bodies longer than a block* (RFC 7959) are cut and put together here: the owner gives and
 //!   gets whole bodies, unless it writes a Block option itself. Request bodies are atomic: the
-//!   owner sees none before its last block. Every response in blocks has an entity tag; a
-//!   client whose blocks have different ones begins again. A block counts for NSTART like any
-//!   request, and is retransmitted and moved by [`Endpoint::retarget`] like any.
+//!   owner sees none before its last block. Every response in blocks has an entity tag, if
+//!   [`Params::block_etags`] says so; a client whose blocks have different ones begins again. A block
+//!   counts for NSTART like any request, and is retransmitted and moved by [`Endpoint::retarget`]
+//!   like any.
+//! * *A body that changes while it crosses without an entity tag.* The server keeps the body that it
+//!   began with, so it changes only where that is lost: for want of room, after EXCHANGE_LIFETIME, by
+//!   another request of the peer for the same, or with the server. The client then begins again if
+//!   the body ends at another length than Size2 announced, or before the block asked for. Blocks of
+//!   two bodies of one length it cannot tell apart, nor those of two FETCHes whose server finds a
+//!   body by the request's options alone: what must not be mixed has a tag.
 //! * *Two transfers of one resource.* "The Block2 Option provides no way for a single endpoint to
 //!   perform multiple concurrently proceeding block-wise response payload transfer [...] operations
 //!   to the same resource" (RFC 7959 §2.4, of requests §2.5). So a request waits while another like it

@@ -3,7 +3,7 @@
 mod support;
 
 use coap::message::option;
-use coap::{Code, Failure, Reliability, Request, Response};
+use coap::{Code, Failure, NoResponse, Reliability, Request, Response};
 use comp::client::{self, CallFailure, CallId, Outcome, Target};
 use comp::node;
 use handover::Mobility;
@@ -70,6 +70,36 @@ fn an_address_is_asked_without_the_wmms() {
     assert!(net.sent.iter().all(|(_, d)| *d.to.ip() != W));
     assert_eq!(net.clients[0].client().lbc().iter().count(), 0);
     assert_eq!(net.clients[0].client().outstanding(), 0);
+}
+
+/// RFC 7967: no NSTART place is held for what nobody answers, and a node that is not found, or asked
+/// for nothing, is not doubted.
+#[test]
+fn what_wants_no_response_ends_as_it_is_sent_to_an_address_and_to_a_node() {
+    let mut net = Net::registered(setup());
+    net.get(0);
+    net.run_until(1100);
+    let before = outcomes(&net).len();
+    let now = net.now;
+    let mut calls = Vec::new();
+    for target in [fixed(), Target::Node(P), fixed(), Target::Node(P)] {
+        let mut put = request(Code::PUT, b"21");
+        NoResponse::ALL.push(&mut put.options);
+        calls.push(net.clients[0].ask(now, target, Reliability::NonConfirmable, put));
+    }
+    let puts = net.count_sent(net.node_address.unwrap(), Code::PUT);
+    net.run_until(1101);
+    let sent: Vec<_> = calls
+        .into_iter()
+        .map(|call| (call, Outcome::Sent))
+        .collect();
+    assert_eq!(outcomes(&net)[before..], sent);
+    assert_eq!(net.clients[0].client().outstanding(), 0);
+    assert_eq!(
+        net.count_sent(net.node_address.unwrap(), Code::PUT),
+        puts + 2
+    );
+    assert_eq!(net.clients[0].client().lbc().iter().count(), 1);
 }
 
 #[test]

@@ -278,7 +278,12 @@ pub fn decode_paths(format: Format, payload: &[u8]) -> Result<Vec<Path>, DecodeE
     let records = match format {
         Format::SenmlJson => senml_json::decode(payload, wanted, &registry),
         Format::SenmlCbor => senml_cbor::decode(payload, wanted, &registry),
-        Format::Lwm2mCbor => lwm2m_cbor::decode(payload, wanted, &registry),
+        Format::Lwm2mCbor => {
+            let records = lwm2m_cbor::decode(payload, wanted, &registry)?;
+            // A key has one value: null, or what is below it.
+            tree::check_decoded(&Path::ROOT, &records)?;
+            Ok(records)
+        }
         _ => Err(DecodeError::Unsupported { format }),
     }?;
     match tree::repeated(&records) {

@@ -13,11 +13,13 @@
 //! | composite operations for clients that do not know them | `server/fallback.rs` |
 //! | observations and how they go on | `server/observe.rs` |
 //! | what outlives the server's process | `server/snapshot.rs` |
+//! | Bootstrap | [`bootstrap`], a service of its own |
 //!
 //! # Limits
 //!
 //! Who sends is not verified here: that is the endpoint's protection. Times are those of the node.
 
+pub mod bootstrap;
 mod config;
 mod event;
 mod fallback;

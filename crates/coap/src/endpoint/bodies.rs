@@ -7,7 +7,7 @@
 //! Block2 and Observe; the response to a FETCH also by the body of the request, which "is part of
 //! the cache key" (RFC 8132 §2). A request for a further block that comes without that body, as it
 //! does from clients that send it once, is for the response that was used last; where that is
-//! another one's, the entity tag says so.
+//! another one's, the entity tag says so, if there is one.
 //!
 //! Bounded: [`PER_PEER`] bodies of each kind per peer and [`PER_HOST`] per address, [`MAX_BODIES`]
 //! and [`MAX_BYTES`] in all, each for EXCHANGE_LIFETIME after its last block. A peer or host over its
@@ -252,7 +252,7 @@ pub(super) struct Asked {
 }
 
 /// Block `asked` of a response, or the first one, in blocks of no more than `largest` bytes;
-/// the response itself if it needs no blocks. A response in blocks has an entity tag.
+/// the response itself if it needs no blocks.
 pub(super) fn cut(
     response: &Response,
     asked: Option<Block>,

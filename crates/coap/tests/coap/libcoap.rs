@@ -1,5 +1,5 @@
 //! libcoap's client and server on the loopback interface: block-wise transfer, Observe,
-//! `/.well-known/core`, FETCH and iPATCH, both ways. No test depends on how long anything takes;
+//! `/.well-known/core`, FETCH and iPATCH, No-Response, tokens, both ways. No test depends on how long anything takes;
 //! the time limit only turns a hang into a failure.
 
 use std::io::Write;
@@ -10,7 +10,9 @@ use std::time::Duration;
 use coap::block::BlockSize;
 use coap::link::{self, Link};
 use coap::message::option;
-use coap::{Code, Endpoint, Event, Params, Reliability, Request, Response};
+use coap::{
+    Code, Endpoint, Event, NoResponse, Params, Reliability, Request, Response, TokenLength,
+};
 use driver::{Driver, Udp};
 use units::Seed;
 
@@ -24,11 +26,16 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Blocks of 64 B at our side, and a short ACK_TIMEOUT for a server that is still starting.
 fn driver(name: &str) -> Driver<Endpoint> {
+    driver_with(name, Params::default())
+}
+
+/// As [`driver`], and the rest of `params`.
+fn driver_with(name: &str, params: Params) -> Driver<Endpoint> {
     let params = Params {
         block_size: BlockSize::new(64).unwrap(),
         ack_timeout: Duration::from_millis(200),
         max_retransmit: 8,
-        ..Params::default()
+        ..params
     };
     let endpoint = Endpoint::new(params, &[], Seed(1).rng(&[name]));
     Driver::new(endpoint, Udp::bind("[::1]:0".parse().unwrap()).unwrap()).unwrap()
@@ -56,7 +63,17 @@ struct Served {
 
 /// Runs libcoap's client against our server until it ends; what it printed.
 async fn libcoap_asks(arguments: &[&str], path: &str, served: &mut Served) -> String {
-    let mut server = driver("server");
+    let server = driver("server");
+    libcoap_asks_of(server, arguments, path, served).await
+}
+
+/// As [`libcoap_asks`], of a server.
+async fn libcoap_asks_of(
+    mut server: Driver<Endpoint>,
+    arguments: &[&str],
+    path: &str,
+    served: &mut Served,
+) -> String {
     let port = server.socket().local_addr().unwrap().port();
     let mut command = Command::new(CLIENT);
     command
@@ -295,5 +312,156 @@ fn libcoaps_server_notifies_until_it_is_told_to_stop() {
             assert_eq!(ended.code, Code::CONTENT);
             assert_eq!(client.machine().outstanding(), 0);
         }
+    });
+}
+
+/// Without entity tags libcoap puts the blocks of one body together all the same.
+#[test]
+fn libcoap_fetches_2_kb_in_blocks_without_entity_tags() {
+    in_real_time(LIMIT, async {
+        let whole = String::from_utf8(body(2000)).unwrap();
+        for arguments in [&[][..], &["-N", "-b", "32"]] {
+            let server = driver_with(
+                "server",
+                Params {
+                    block_etags: false,
+                    ..Params::default()
+                },
+            );
+            let mut served = Served::default();
+            let printed = libcoap_asks_of(server, arguments, "/large", &mut served).await;
+            assert_eq!(printed.trim_end(), whole, "{arguments:?}");
+            assert_eq!(served.requests, 1, "the owner saw one request");
+        }
+    });
+}
+
+/// How many lines of what libcoap's client logs of a request have `words`: of what it received, since
+/// it logs every message with the same words after `received`.
+fn messages(printed: &str, words: &str) -> usize {
+    printed.lines().filter(|line| line.contains(words)).count()
+}
+
+#[test]
+fn our_server_says_nothing_of_what_libcoap_does_not_want() {
+    in_real_time(LIMIT, async {
+        let ask = async |kind: &[&str], unwanted: &str, path: &str| {
+            let mut served = Served::default();
+            let mut arguments = vec!["-v", "7", "-B", "1", "-m", "put", "-e", "x"];
+            arguments.extend(["-O", unwanted]);
+            arguments.extend(kind);
+            let printed = libcoap_asks(&arguments, path, &mut served).await;
+            assert_eq!(served.requests, 1, "{printed}");
+            printed
+        };
+        let (non, con): (&[&str], &[&str]) = (&["-N"], &[]);
+        for (unwanted, path) in [
+            ("258,0x1a", "/store"),
+            ("258,0x02", "/store"),
+            ("258,0x08", "/no"),
+        ] {
+            let printed = ask(non, unwanted, path).await;
+            assert_eq!(messages(&printed, " received "), 0, "{printed}");
+            let printed = ask(con, unwanted, path).await;
+            assert_eq!(messages(&printed, " received 4 bytes"), 1, "{printed}");
+            assert_eq!(messages(&printed, "t:ACK c:0.00"), 1, "{printed}");
+        }
+        let printed = ask(non, "258,0x02", "/no").await;
+        assert_eq!(messages(&printed, "t:NON c:4.04"), 1, "{printed}");
+        let printed = ask(con, "258,0x18", "/store").await;
+        assert_eq!(messages(&printed, "t:ACK c:2.04"), 1, "{printed}");
+    });
+}
+
+/// Waits until libcoap's server answers: it has started then.
+async fn started(client: &mut Driver<Endpoint>, server: &LibcoapServer) {
+    let core = Request::new(Code::GET, link::WELL_KNOWN_CORE);
+    ask(client, server.address, core).await;
+}
+
+#[test]
+fn libcoaps_server_says_nothing_of_what_we_do_not_want() {
+    in_real_time(LIMIT, async {
+        let server = LibcoapServer::start();
+        let mut client = driver("client");
+        started(&mut client, &server).await;
+        let send = |method, path: &str, unwanted: NoResponse| {
+            let mut request = Request {
+                payload: path.as_bytes().to_vec(),
+                ..Request::new(method, path)
+            };
+            unwanted.push(&mut request.options);
+            request
+        };
+        for (reliability, path) in [
+            (Reliability::NonConfirmable, "/non"),
+            (Reliability::Confirmable, "/con"),
+        ] {
+            let put = send(Code::PUT, path, NoResponse::ALL);
+            let id = client
+                .with(|endpoint, now| endpoint.request(now, server.address, reliability, put));
+            let ended = client.next_event().await.unwrap();
+            assert!(
+                matches!(ended, Event::Sent { id: sent, .. } if sent == id),
+                "{ended:?}"
+            );
+            assert_eq!(client.machine().outstanding(), 0);
+            let stored = ask(&mut client, server.address, Request::new(Code::GET, path)).await;
+            assert_eq!(stored.payload, path.as_bytes(), "it was received");
+            let patch = send(Code::PATCH, "/nowhere", NoResponse::SUCCESS);
+            client.with(|endpoint, now| endpoint.request(now, server.address, reliability, patch));
+            let ended = client.next_event().await.unwrap();
+            let Event::Response { response, .. } = ended else {
+                panic!("{ended:?}")
+            };
+            assert_eq!(response.code.class(), 4);
+        }
+    });
+}
+
+#[test]
+fn libcoaps_server_answers_tokens_of_no_and_of_eight_bytes() {
+    in_real_time(LIMIT, async {
+        let server = LibcoapServer::start();
+        for bytes in [0, 8] {
+            let params = Params {
+                token_length: TokenLength::new(bytes),
+                ..Params::default()
+            };
+            let mut client = driver_with("client", params);
+            started(&mut client, &server).await;
+            let put = Request {
+                payload: body(500),
+                ..Request::new(Code::PUT, "/token")
+            };
+            let stored = ask(&mut client, server.address, put).await;
+            assert!(stored.code.is_success(), "{stored:?}");
+            let mut fetch = Request {
+                payload: b"x".to_vec(),
+                ..Request::new(Code::FETCH, "/time")
+            };
+            fetch.options.push_uint(option::CONTENT_FORMAT, 0);
+            let fetched = ask(&mut client, server.address, fetch).await;
+            assert_eq!(fetched.code, Code::CONTENT);
+            let get = Request::new(Code::GET, "/token");
+            let given = ask(&mut client, server.address, get).await;
+            assert_eq!(given.payload, body(500), "{bytes}");
+        }
+    });
+}
+
+/// libcoap's links, which nobody here wrote, are read.
+#[test]
+fn the_links_of_libcoaps_server_are_read() {
+    in_real_time(LIMIT, async {
+        let server = LibcoapServer::start();
+        let mut client = driver("client");
+        let core = Request::new(Code::GET, link::WELL_KNOWN_CORE);
+        let core = ask(&mut client, server.address, core).await;
+        let links = link::parse(&core.payload).unwrap();
+        let time = links.iter().find(|link| link.target == "/time").unwrap();
+        assert_eq!(time.value("ct"), Some("0"));
+        assert_eq!(time.value("title"), Some("Internal Clock"));
+        assert!(time.has("obs"), "{time:?}");
     });
 }

@@ -1,7 +1,8 @@
 //! The CoRE Link Format (RFC 6690 §2) read: examples of §5 and of OMA's registrations, every
 //! mistake at its place, and what a server of ours writes.
 
-use coap::link::{self, Expected, Link, ParseError, ParsedLink, parse};
+use coap::link::{self, Attribute, Expected, Link, ParseError, ParsedLink, parse};
+use coap_lite::link_format::LinkFormatParser;
 use proptest::prelude::*;
 
 use crate::support::get;
@@ -139,6 +140,23 @@ fn a_mistake_is_told_with_its_place() {
     }
 }
 
+/// A list of links as coap-lite reads it: a name without a value has an empty one there.
+fn as_coap_lite_reads(payload: &[u8]) -> Vec<ParsedLink> {
+    let text = std::str::from_utf8(payload).unwrap();
+    let links = LinkFormatParser::new(text).map(|link| {
+        let (target, attributes) = link.unwrap();
+        let attributes = attributes.map(|(name, value)| Attribute {
+            name: name.to_owned(),
+            value: (name != "obs").then(|| value.to_cow().into_owned()),
+        });
+        ParsedLink {
+            target: target.to_owned(),
+            attributes: attributes.collect(),
+        }
+    });
+    links.collect()
+}
+
 fn values() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec("[^\\p{Cc} ]{1,12}", 0..3)
 }
@@ -171,6 +189,7 @@ proptest! {
             prop_assert_eq!(number("sz"), link.size);
             prop_assert_eq!(read.has("obs"), link.observable);
         }
+        prop_assert_eq!(&parsed, &as_coap_lite_reads(&payload));
     }
 
     /// Whatever is read can be written and is read as the same; a mistake is in the text.

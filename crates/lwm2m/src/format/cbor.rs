@@ -2,7 +2,7 @@
 //!
 //! Floats are floats here also where they are whole: CBOR has both, and a peer may tell them apart.
 
-use minicbor::data::Type as Cbor;
+use minicbor::data::{Tag, Type as Cbor};
 use minicbor::{Decoder, Encoder};
 
 use super::tree::{expect_resource, only};
@@ -11,6 +11,9 @@ use super::{DecodeError, EncodeError, Format, MAX_RECORDS, Record, Style};
 use crate::model::Registry;
 use crate::path::Path;
 use crate::value::Value;
+
+/// The tag of a decimal fraction.
+const DECIMAL: Tag = Tag::new(4);
 
 /// What is written: nothing fails in memory.
 pub(super) type Writer = Encoder<Vec<u8>>;
@@ -65,16 +68,37 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What comes next, behind any tags: they say nothing that the type of a resource does not.
+    /// What comes next, behind any tags: they say nothing that the type of a resource does not. Only
+    /// that of a decimal fraction changes what is behind it, and counts.
     pub(super) fn peek(&mut self) -> Result<Cbor, DecodeError> {
         loop {
+            let at = self.at();
             match self.read("a value", |cbor| cbor.datatype())? {
-                Cbor::Tag => {
-                    self.read("a tag", |cbor| cbor.tag())?;
+                Cbor::Tag if self.read("a tag", |cbor| cbor.tag())? == DECIMAL => {
+                    self.cbor.set_position(at);
+                    return Ok(Cbor::Tag);
                 }
+                Cbor::Tag => {}
                 other => return Ok(other),
             }
         }
+    }
+
+    /// A decimal fraction, which SenML may have for a number (RFC 8428 §6; RFC 8949 §3.4.4).
+    fn decimal(&mut self) -> Result<Scalar, DecodeError> {
+        let at = self.at();
+        let expected = "an exponent and a mantissa of 64 bits";
+        let (length, exponent, mantissa) = self.read(expected, |cbor| {
+            cbor.tag()?;
+            Ok((cbor.array()?, cbor.i64()?, cbor.i64()?))
+        })?;
+        let mut left = length.map(|length| length.saturating_sub(2));
+        if length.is_some_and(|length| length < 2) || self.more(&mut left)? {
+            return Err(self.error(at, "another array".to_owned(), expected));
+        }
+        let text = format!("{mantissa}e{exponent}");
+        let number = text.parse().unwrap_or(f64::NAN);
+        Ok(Scalar::Number(Value::Float(number)))
     }
 
     /// Whether an array or map goes on, of which so many are left, or nobody knows how many.
@@ -107,6 +131,9 @@ impl<'a> Reader<'a> {
     /// A number, text, boolean, bytes or null.
     pub(super) fn scalar(&mut self) -> Result<Scalar, DecodeError> {
         let kind = self.peek()?;
+        if kind == Cbor::Tag {
+            return self.decimal();
+        }
         let at = self.at();
         let float = |x: f64| Scalar::Number(Value::Float(x));
         self.read("a number, text, boolean or bytes", |cbor| {

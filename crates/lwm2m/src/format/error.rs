@@ -82,7 +82,7 @@ pub enum DecodeError {
         format: Format,
     },
     /// The bytes are not of the format.
-    #[error("byte {at}: {found}: expected {expected} of {format}")]
+    #[error("{format}, byte {at}: {found}: expected {expected}")]
     Syntax {
         /// The format.
         format: Format,

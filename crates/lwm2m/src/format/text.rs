@@ -26,7 +26,7 @@ pub(super) fn decode(
         format: Format::Text,
         at: error.valid_up_to(),
         found: "no UTF-8".to_owned(),
-        expected: "the UTF-8",
+        expected: "UTF-8",
     })?;
     Ok(vec![Record::new(
         *base,

@@ -137,6 +137,10 @@ pub(super) fn decode(
         at: 0,
     };
     let mut records = Vec::new();
+    if base.level() == Level::Root {
+        let found = "a message of the whole tree".to_owned();
+        return Err(syntax(0, found, "at least an object in the path"));
+    }
     while let Some(entry) = entries.next()? {
         match (base.level(), entry.kind) {
             (Level::Object | Level::Instance, Kind::Instance) => {
@@ -158,10 +162,9 @@ pub(super) fn decode(
                 let parent = base.truncated(Level::Resource);
                 value(&entry, &parent, registry, &mut records)?;
             }
-            (Level::Root, _) => {
-                return Err(unexpected(&entry, "another format than TLV at `/`, where"));
+            (Level::Root | Level::Object, _) => {
+                return Err(unexpected(&entry, "an object instance"));
             }
-            (Level::Object, _) => return Err(unexpected(&entry, "an object instance")),
             (Level::Instance, _) => return Err(unexpected(&entry, "a resource")),
             (Level::Resource | Level::ResourceInstance, _) => {
                 return Err(unexpected(&entry, "that resource or its instances"));

@@ -104,8 +104,15 @@ pub struct Poll {
 
 impl Default for Config {
     fn default() -> Config {
+        Config::new(Registry::built_in())
+    }
+}
+
+impl Config {
+    /// The defaults, and these object models.
+    pub fn new(registry: Registry) -> Config {
         Config {
-            registry: Registry::built_in(),
+            registry,
             versions: Version::V1_0..=Version::V1_2,
             min_lifetime: Duration::from_secs(1),
             max_lifetime: None,

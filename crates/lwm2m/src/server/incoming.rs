@@ -8,6 +8,7 @@
 //! | a report prolongs no registration (OMA issue 555), and wakes the client (OMA issue 554) | `Server::report` |
 //! | Send keeps all records and their times | `Server::receive` |
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use coap::message::option;
@@ -198,35 +199,42 @@ impl Server {
                 Outcome::Failed(Failure::RegistrationEnded),
             );
         }
-        for observed in former.observed {
+        for observed in former.observed.iter().copied() {
             self.orphan_observation(observed);
             self.end_observation(observed, "the client registered again".to_owned());
         }
-        let first = former.queue.front().filter(|_| former.asking).copied();
-        let all = former.queue.into_iter().chain(former.under_way);
-        let mut queue = Vec::new();
-        for job_id in all {
-            let ends = former.scripted == Some(job_id) && Some(job_id) != first;
-            match self.jobs.get_mut(&job_id) {
-                Some(job) if job.is_again() => {
-                    self.jobs.remove(&job_id);
-                    self.expiries.clear(job_id);
+        let asked = former.queue.front().filter(|_| former.asking).copied();
+        let (mut queue, mut under_way) = (VecDeque::new(), Vec::new());
+        for job_id in former
+            .queue
+            .into_iter()
+            .chain(former.under_way.iter().copied())
+        {
+            let Some(job) = self.jobs.get_mut(&job_id) else {
+                continue;
+            };
+            // Of an observation in parts some may have begun.
+            let ends = former.observed.contains(&job_id)
+                || (former.scripted == Some(job_id) && asked != Some(job_id));
+            if job.is_again() {
+                self.jobs.remove(&job_id);
+                self.expiries.clear(job_id);
+            } else if ends {
+                let outcome = Outcome::Failed(Failure::RegistrationEnded);
+                self.finish(now, job_id, outcome, node);
+            } else {
+                job.registration = id;
+                match former.under_way.contains(&job_id) {
+                    true => under_way.push(job_id),
+                    false => queue.push_back(job_id),
                 }
-                Some(_) if ends => {
-                    let outcome = Outcome::Failed(Failure::RegistrationEnded);
-                    self.finish(now, job_id, outcome, node);
-                }
-                Some(job) => {
-                    job.registration = id;
-                    queue.push(job_id);
-                }
-                None => {}
             }
         }
         if let Some(client) = self.registrations.get_mut(id) {
-            client.asking = first.is_some() && queue.first().copied() == first;
+            client.asking = asked.is_some() && queue.front().copied() == asked;
             client.asked = former.asked;
-            client.queue = queue.into();
+            client.queue = queue;
+            client.under_way = under_way;
         }
     }
 

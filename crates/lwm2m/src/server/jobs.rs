@@ -280,7 +280,7 @@ impl Server {
     }
 
     /// Whether what becomes of a call becomes of that operation.
-    fn is_current(&self, call: CallId, id: OperationId) -> bool {
+    pub(super) fn is_current(&self, call: CallId, id: OperationId) -> bool {
         (self.jobs.get(&id)).is_some_and(|job| job.current == Some(call))
     }
 

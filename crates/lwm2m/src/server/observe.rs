@@ -35,11 +35,15 @@ impl Server {
         let (id, registration, base) = (call.operation, call.registration, call.base);
         self.tally.answered += u64::from(first);
         self.heard(now, registration);
+        if first && !self.is_current(call_id, id) {
+            // Sent where the client is no more, or for an operation that is over.
+            node.stop_observing(now, call_id);
+            return self.pump(now, registration, node);
+        }
         if first {
             self.observation_began(call_id, id);
         }
-        let wanted = self.jobs.contains_key(&id) || self.observations.contains_key(&id);
-        if first && (self.draining || !wanted) {
+        if first && self.draining {
             node.stop_observing(now, call_id);
         }
         let again = self.jobs.get(&id).is_none_or(|job| job.is_again());
@@ -214,9 +218,17 @@ impl Server {
         };
         let found = client.and_then(|client| client.observed.iter().find(observes).copied());
         let observed = found.and_then(|found| {
-            // If it is about to be taken up, it is not.
-            self.jobs.remove(&found);
-            self.drop_from_lines(registration, found);
+            // If it is about to be taken up, or some of its parts are about to begin, they do not.
+            match self.jobs.get(&found).is_some_and(Job::is_again) {
+                true => {
+                    self.jobs.remove(&found);
+                    self.drop_from_lines(registration, found);
+                }
+                false => {
+                    let reason = CallFailure::Exchange(Exchange::Cancelled);
+                    self.finish(now, found, Outcome::Failed(reason.into()), node);
+                }
+            }
             self.forget_observation(found)
         });
         let calls = observed.map(|observed| observed.calls).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use coap::link::ParsedLink;
 use coap::message::option;
 use coap::{Code, Options, Request};
 
@@ -17,6 +18,9 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// The longest telephone number: 15 digits (ITU-T E.164), and room for a prefix.
 const MAX_SMS: usize = 20;
+
+/// The longest alternate path, in bytes.
+const MAX_ROOT: usize = 255;
 
 /// A request that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,18 +196,26 @@ fn links(request: &Request, config: &Config, known: &mut Description) -> Result<
             "the body: expected Content-Format 40, link-format",
         ));
     }
-    let text =
-        std::str::from_utf8(&request.payload).map_err(|_| Refusal::bad("the body is not UTF-8"))?;
-    let links = split(text, config.max_links)?;
+    let links = coap::link::parse(&without_spaces(&request.payload))
+        .map_err(|error| Refusal::bad(error.to_string()))?;
+    if links.len() > config.max_links {
+        let most = config.max_links;
+        return Err(Refusal::bad(format!("the body: more than {most} links")));
+    }
     if links.is_empty() {
         return Err(Refusal::bad("the body: expected links like </3/0>"));
     }
-    let root = links.iter().find(|link| link.is_root());
-    known.root = root.map_or_else(String::new, |link| {
-        link.target.trim_end_matches('/').to_owned()
-    });
-    known.formats = root.map_or_else(Vec::new, Link::formats);
-    let entries = links.iter().filter_map(|link| link.entry(&known.root));
+    // Where the tree begins, if not at the root (LwM2M 1.1 Transport §6.4.1).
+    let root = (links.iter()).find(|link| link.value("rt") == Some("oma.lwm2m"));
+    let path = root.map_or("", |link| link.target.trim_end_matches('/'));
+    if path.len() > MAX_ROOT {
+        return Err(Refusal::bad(format!(
+            "the body: a root of more than {MAX_ROOT} bytes"
+        )));
+    }
+    known.root = path.to_owned();
+    known.formats = root.map_or_else(Vec::new, formats);
+    let entries = links.iter().filter_map(|link| entry(link, path));
     known.objects = entries.collect();
     known.objects.sort_unstable();
     known.objects.dedup_by_key(|entry| entry.path);
@@ -211,87 +223,31 @@ fn links(request: &Request, config: &Config, known: &mut Description) -> Result<
     Ok(())
 }
 
-/// A link and its attributes, as they stand in the body.
-struct Link<'a> {
-    target: &'a str,
-    attributes: Vec<(&'a str, &'a str)>,
+/// `ct="60 110"`
+fn formats(link: &ParsedLink) -> Vec<u16> {
+    let list = link.value("ct").unwrap_or_default().split(' ');
+    list.filter_map(|text| text.parse().ok()).take(32).collect()
 }
 
-impl Link<'_> {
-    fn attribute(&self, name: &str) -> Option<&str> {
-        let found = self.attributes.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| *value)
-    }
-
-    /// Whether it says where the tree begins (LwM2M 1.1 Transport §6.4.1).
-    fn is_root(&self) -> bool {
-        self.attribute("rt") == Some("oma.lwm2m")
-    }
-
-    /// `ct="60 110"`
-    fn formats(&self) -> Vec<u16> {
-        let list = self.attribute("ct").unwrap_or_default();
-        list.split(' ')
-            .filter_map(|text| text.parse().ok())
-            .take(32)
-            .collect()
-    }
-
-    /// What it says of an object or an object instance; none of a link that is for somebody else.
-    fn entry(&self, root: &str) -> Option<Entry> {
-        let path: Path = self.target.strip_prefix(root)?.parse().ok()?;
-        let version = self.attribute("ver").and_then(|text| text.parse().ok());
-        matches!(path.level(), Level::Object | Level::Instance).then_some(Entry { path, version })
-    }
+/// What a link says of an object or an object instance; none of one that is for somebody else.
+fn entry(link: &ParsedLink, root: &str) -> Option<Entry> {
+    let path: Path = link.target.strip_prefix(root)?.parse().ok()?;
+    let version = link.value("ver").and_then(|text| text.parse().ok());
+    matches!(path.level(), Level::Object | Level::Instance).then_some(Entry { path, version })
 }
 
-/// Takes a list of links apart (RFC 6690 §2).
-fn split(text: &str, most: usize) -> Result<Vec<Link<'_>>, Refusal> {
-    let mut links = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        if links.len() == most {
-            return Err(Refusal::bad(format!("the body: more than {most} links")));
+/// A list of links without the spaces between them, which the examples of LwM2M have and the grammar of RFC 6690 §2
+/// has not.
+fn without_spaces(body: &[u8]) -> Vec<u8> {
+    let (mut quoted, mut in_target) = (false, false);
+    let kept = |byte: &u8| {
+        match byte {
+            b'"' if !in_target => quoted = !quoted,
+            b'<' if !quoted => in_target = true,
+            b'>' if !quoted => in_target = false,
+            _ => {}
         }
-        let malformed = || {
-            let at: String = rest.chars().take(32).collect();
-            Refusal::bad(format!("the body at `{at}`: expected a link like </3/0>"))
-        };
-        let (target, after) = (rest.strip_prefix('<'))
-            .and_then(|after| after.split_once('>'))
-            .ok_or_else(malformed)?;
-        let end = unquoted(after, ',');
-        let attributes = attributes(&after[..end]).ok_or_else(malformed)?;
-        links.push(Link { target, attributes });
-        rest = after.get(end + 1..).unwrap_or_default().trim_start();
-    }
-    Ok(links)
-}
-
-/// `;rt="oma.lwm2m";ver=1.1`
-fn attributes(text: &str) -> Option<Vec<(&str, &str)>> {
-    let mut attributes = Vec::new();
-    let mut rest = text.trim_end();
-    while !rest.is_empty() {
-        let after = rest.strip_prefix(';')?;
-        let end = unquoted(after, ';');
-        let (name, value) = after[..end].split_once('=').unwrap_or((&after[..end], ""));
-        let value = match value.strip_prefix('"') {
-            Some(quoted) => quoted.strip_suffix('"')?,
-            None => value,
-        };
-        attributes.push((name.trim(), value));
-        rest = &after[end..];
-    }
-    Some(attributes)
-}
-
-/// Where the first `wanted` outside of quotes is; the length if there is none.
-fn unquoted(text: &str, wanted: char) -> usize {
-    let mut quoted = false;
-    let found = text.find(|c| {
-        quoted ^= c == '"';
-        c == wanted && !quoted
-    });
-    found.unwrap_or(text.len())
+        quoted || in_target || !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+    };
+    body.iter().copied().filter(kept).collect()
 }

@@ -5,7 +5,7 @@ use lwm2m::format::{
     encode,
 };
 use lwm2m::value::FloatText;
-use lwm2m::{Format, Record, Registry, Value};
+use lwm2m::{Format, Record, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -32,13 +32,13 @@ fn check(format: Format, base: &str, payload: &[u8]) -> Result<(), TestCaseError
     // Whatever they give, they give it.
     let _ = (
         decode_paths(format, payload),
-        decode_create(format, 3303, payload, &registry),
+        decode_create(format, 3303, payload, registry),
     );
-    let Ok(mut first) = decode(format, &base, payload, &registry) else {
+    let Ok(mut first) = decode(format, &base, payload, registry) else {
         return Ok(());
     };
     let again = encode(format, &base, &first, EXACT).unwrap();
-    let mut second = decode(format, &base, &again, &registry).unwrap();
+    let mut second = decode(format, &base, &again, registry).unwrap();
     first.sort_by_key(|record| record.path);
     second.sort_by_key(|record| record.path);
     prop_assert_eq!(first.len(), second.len());
@@ -135,7 +135,7 @@ fn nearly_binary() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn random_payloads_are_refused_or_can_be_said_again(
@@ -175,8 +175,8 @@ proptest! {
 fn depth_and_length_are_bounded() {
     let deep = 100_000;
     let json = format!("[{{\"n\":\"/3/0/9\",\"v\":1,\"x\":{}", "[".repeat(deep));
-    let registry = Registry::built_in();
-    let of = |format, payload: &[u8]| decode(format, &path("/"), payload, &registry);
+    let registry = registry();
+    let of = |format, payload: &[u8]| decode(format, &path("/"), payload, registry);
     assert!(matches!(
         of(Format::SenmlJson, json.as_bytes()),
         Err(DecodeError::Syntax { .. })
@@ -215,14 +215,14 @@ fn depth_and_length_are_bounded() {
 
 #[test]
 fn more_records_than_a_message_may_have_are_refused() {
-    let registry = Registry::built_in();
+    let registry = registry();
     let tlv = [0x41, 0, 1].repeat(MAX_RECORDS + 1);
     let json = format!(
         "{{\"e\":[{}{{\"v\":1}}]}}",
         "{\"v\":1},".repeat(MAX_RECORDS)
     );
     for (format, payload) in [(Format::Tlv, tlv), (Format::Json, json.into_bytes())] {
-        let result = decode(format, &path("/3/0/6"), &payload, &registry);
+        let result = decode(format, &path("/3/0/6"), &payload, registry);
         assert_eq!(result, Err(DecodeError::TooMany));
     }
 }
@@ -277,12 +277,7 @@ fn what_has_no_form_is_refused() {
     let payload = of(Format::Tlv, "/5/0/0", &fits).unwrap();
     assert_eq!(payload[..5], [0xd8, 0, 0xff, 0xff, 0xff]);
     assert_eq!(
-        decode(
-            Format::Tlv,
-            &path("/5/0/0"),
-            &payload,
-            &Registry::built_in()
-        ),
+        decode(Format::Tlv, &path("/5/0/0"), &payload, registry()),
         Ok(fits.to_vec())
     );
 }

@@ -86,22 +86,19 @@ fn omas_device_in_senml_json() {
 
 #[test]
 fn object_links_in_tlv_as_omas_examples_have_them() {
-    // Object 65 of the examples is nobody's: what it holds is bytes.
-    let payload = hex(
-        "88 00 0C 44 00 00 42 00 00 44 01 00 42 00 01 C8 01 0D 38 36 31 33 38 30 30 37 35 35 35 30 30 C4 02 12 34 56 78",
-    );
+    // Nobody here knows object 65: what it holds is bytes.
     assert!(Registry::built_in().object(65).is_none());
-    // The length of resource 1 is 13 there, one less than its text would fill.
-    assert!(error(Format::Tlv, "/65/0", &payload).contains("byte "));
-    let link = hex("88 00 0C 44 00 00 42 00 00 44 01 00 42 00 01");
-    let opaque = |at, digits| record(at, Value::Opaque(hex(digits)));
-    assert_eq!(
-        records(Format::Tlv, "/65/0", &link),
-        [
-            opaque("/65/0/0/0", "00420000"),
-            opaque("/65/0/0/1", "00420001")
-        ]
-    );
+    let payload = hex("88 00 0C 44 00 00 42 00 00 44 01 00 42 00 01
+            C8 01 0D 38 36 31 33 38 30 30 37 35 35 35 30 30 C4 02 12 34 56 78");
+    let opaque = |at, bytes| record(at, Value::Opaque(bytes));
+    let expected = [
+        opaque("/65/0/0/0", hex("00420000")),
+        opaque("/65/0/0/1", hex("00420001")),
+        opaque("/65/0/1", b"8613800755500".to_vec()),
+        opaque("/65/0/2", hex("12345678")),
+    ];
+    assert_eq!(records(Format::Tlv, "/65/0", &payload), expected);
+    assert_eq!(bytes(Format::Tlv, "/65/0", &expected), payload);
 }
 
 #[test]
@@ -191,7 +188,7 @@ fn base_values_carry_over_and_times_stay_in_order() {
     assert_eq!(records(Format::SenmlJson, "/", payload), expected);
     // RFC 8428 §6 has the labels: the same in CBOR, bt and t as integers.
     let payload = hex(
-        "83 a3 21 6c 2f333330332f302f35373030 22 1a 4eae9f88 02 fb 403419999999999a
+        "83 a3 21 6c 2f333330332f302f35373030 22 1a 4eaea188 02 fb 403419999999999a
             a2 06 24 02 14
             a2 06 02 02 f9 4ce0",
     );
@@ -208,11 +205,11 @@ fn rfc_8428_names_sensors_which_are_no_paths() {
     let payload = br#"[{"bn":"urn:dev:ow:10e2073a","n":":t","u":"Cel","v":23.1}]"#;
     assert!(error(Format::SenmlJson, "/", payload).contains("does not begin with `/`"));
     for (payload, expected) in [
-        (r#"[{"n":"/3/0/9","v":1,"foo_":2}]"#, "byte 20: `foo_`"),
-        (r#"[{"n":"/3/0/9","v":1,"bv":2}]"#, "byte 20: `bv`"),
+        (r#"[{"n":"/3/0/9","v":1,"foo_":2}]"#, "byte 21: `foo_`"),
+        (r#"[{"n":"/3/0/9","v":1,"bv":2}]"#, "byte 21: `bv`"),
         (
             r#"[{"n":"/3/0/9","v":1,"vs":"1"}]"#,
-            "byte 20: `vs`, the second",
+            "byte 21: `vs`, the second",
         ),
         (r#"[{"n":"/3/0/9"}]"#, "byte 1: no value"),
         (r#"[{"bver":11,"n":"/3/0/9","v":1}]"#, "version 11"),
@@ -240,6 +237,126 @@ fn rfc_8428_names_sensors_which_are_no_paths() {
         (r#"[{"n":"/3/0/9","v":01}]"#, "byte 19"),
     ] {
         let error = error(Format::SenmlJson, "/", payload.as_bytes());
+        assert!(error.contains(expected), "{payload}: {error}");
+    }
+}
+
+#[test]
+fn senml_cbor_has_the_rules_of_senml_json() {
+    // `/3/0/9` as the name, in one piece and in two.
+    let name = "00 66 2f332f302f39";
+    let pieces = "00 7f 63 2f332f 63 302f39 ff";
+    let battery = [record("/3/0/9", Value::Integer(100))];
+    for payload in [
+        format!("81 a2 {name} 02 18 64"),
+        format!("9f bf {pieces} 02 fa 42c80000 ff ff"),
+        // A unit, an unknown label and an unknown key, before and behind.
+        format!("81 a5 01 61 25 {name} 18 63 82 00 a0 02 18 64 61 78 f6"),
+        format!("81 a3 20 0a {name} 02 18 64"),
+    ] {
+        assert_eq!(
+            records(Format::SenmlCbor, "/", &hex(&payload)),
+            battery,
+            "{payload}"
+        );
+    }
+    for (payload, expected) in [
+        (format!("81 a3 {name} 02 01 62 78 5f 01"), "byte 12: `x_`"),
+        (format!("81 a3 {name} 02 01 24 02"), "byte 12: label -5"),
+        (
+            format!("81 a3 {name} 02 01 03 61 31"),
+            "byte 12: a second one",
+        ),
+        (format!("81 a3 20 0b {name} 02 01"), "byte 3: version 11"),
+        (
+            format!("81 a2 {name} 02 61 31"),
+            "byte 11: the text `1`: expected a number",
+        ),
+        (
+            format!("81 a2 {name} 04 01"),
+            "byte 11: the number 1: expected true or false",
+        ),
+        (
+            format!("81 a2 {name} 03 61 31"),
+            "`/3/0/9`, byte 11: the text `1`: expected Integer",
+        ),
+        (
+            format!("81 a2 {name} 02 1b 8000000000000000"),
+            "the number 9223372036854775808",
+        ),
+        (format!("81 a1 {name}"), "byte 1: no value"),
+        (
+            format!("82 a2 {name} 02 01"),
+            "the end of the payload: expected a record",
+        ),
+        ("81 a2 00 61 2f 02 01".to_owned(), "`/`, byte 6: a value"),
+        ("81 a2 00 62 c328 02 01".to_owned(), "byte 3"),
+        ("81 a2 00 64 2f332f30 03 61 31".to_owned(), "`/3/0`"),
+    ] {
+        let error = error(Format::SenmlCbor, "/", &hex(&payload));
+        assert!(error.contains(expected), "{payload}: {error}");
+    }
+}
+
+#[test]
+fn tlv_says_where_it_breaks() {
+    for (base, payload, expected) in [
+        (
+            "/3/0",
+            "c8 00 14 4f",
+            "byte 0: a value of 20 bytes where 1 are left",
+        ),
+        (
+            "/3/0",
+            "c1 09 64 c8",
+            "byte 3: the payload ends after 1 of the header's bytes",
+        ),
+        (
+            "/3/0",
+            "86 06 41 00 01 42 01 05",
+            "byte 5: a value of 2 bytes where 1 are left",
+        ),
+        (
+            "/3/0",
+            "41 00 01",
+            "byte 0: a resource instance of ID 0: expected a resource",
+        ),
+        (
+            "/3/0",
+            "83 06 c1 00 01",
+            "byte 2: a resource of ID 0: expected a resource instance",
+        ),
+        (
+            "/3",
+            "c1 09 64",
+            "byte 0: a resource of ID 9: expected an object instance",
+        ),
+        (
+            "/3",
+            "03 00 41 00 01",
+            "byte 2: a resource instance of ID 0: expected a resource",
+        ),
+        ("/3", "20 ff ff", "expected an ID below 65535"),
+        ("/3/0/9", "01 00 c1", "byte 0: an object instance of ID 0"),
+        (
+            "/3/0/9",
+            "c1 0a 64",
+            "`/3/0/10` is not at or below `/3/0/9`",
+        ),
+        (
+            "/1/0/6",
+            "c1 06 02",
+            "`/1/0/6`, byte 2: 1 bytes, 02: expected Boolean",
+        ),
+        (
+            "/3/0/0",
+            "c2 00 c3 28",
+            "`/3/0/0`, byte 2: 2 bytes, c3 28: expected String",
+        ),
+        ("/3303/0/5700", "e4 16 44 7f 80 00 00", "expected Float"),
+        ("/", "", "byte 0: a message of the whole tree"),
+    ] {
+        let error = error(Format::Tlv, base, &hex(payload));
         assert!(error.contains(expected), "{payload}: {error}");
     }
 }
@@ -453,6 +570,9 @@ fn one_resource_in_text_cbor_and_bytes() {
     for (at, payload, value) in [
         ("/3303/0/5700", "f9 4d60", Value::Float(21.5)),
         ("/3303/0/5700", "14", Value::Float(20.0)),
+        // RFC 8949 §3.4.4 has this decimal fraction.
+        ("/3303/0/5700", "c4 82 21 19 6ab3", Value::Float(273.15)),
+        ("/3303/0/5700", "c4 9f 21 19 6ab3 ff", Value::Float(273.15)),
         ("/3/0/13", "c1 1a 5182428f", Value::Time(1_367_491_215)),
     ] {
         assert_eq!(
@@ -465,7 +585,16 @@ fn one_resource_in_text_cbor_and_bytes() {
             .contains("`/3303/0/5700`, byte 0: `warm`: expected Float")
     );
     assert!(error(Format::Opaque, "/3/0/9", b"1").contains("expected Integer"));
-    assert!(error(Format::Cbor, "/3303/0/5700", &hex("f97e00")).contains("NaN"));
+    for (payload, expected) in [
+        ("f97e00", "NaN"),
+        ("c4 82 1a 7fffffff 01", "the number inf"),
+        ("c4 83 21 19 6ab3 00", "byte 0: another array"),
+        ("c4 81 21", "the end of the payload"),
+        ("c4 01", "expected an exponent and a mantissa"),
+    ] {
+        let error = error(Format::Cbor, "/3303/0/5700", &hex(payload));
+        assert!(error.contains(expected), "{payload}: {error}");
+    }
     assert!(
         error(Format::Tlv, "/3/0/9", &hex("c3 09 00 00 00"))
             .contains("`/3/0/9`, byte 2: 3 bytes, 00 00 00: expected Integer")
@@ -508,7 +637,7 @@ fn an_object_link_has_a_form_in_every_format() {
         (Format::Lwm2mCbor, hex("bf 83 1903e8 00 07 64 36363a31 ff")),
     ] {
         assert_eq!(bytes(format, &at, &link), payload);
-        let decoded = lwm2m::format::decode(format, &path(&at), &payload, &registry());
+        let decoded = lwm2m::format::decode(format, &path(&at), &payload, registry());
         assert_eq!(decoded, Ok(link.to_vec()));
     }
 }

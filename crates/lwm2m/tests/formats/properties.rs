@@ -114,6 +114,8 @@ fn says_empty(format: Format) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn a_tree_is_the_same_after_a_journey(
         tree in tree(),
@@ -133,7 +135,7 @@ proptest! {
                 let nameless = |r: &Record| format == Format::Tlv && r.path == base
                     && r.path.level() == Level::Instance;
                 let payload = encode(format, &base, &below, style).unwrap();
-                let decoded = decode(format, &base, &payload, &registry).unwrap();
+                let decoded = decode(format, &base, &payload, registry).unwrap();
                 let expected: Vec<Record> = (below.iter())
                     .filter(|r| r.value.is_some() || says_empty(format) && !nameless(r))
                     .cloned()
@@ -155,7 +157,7 @@ proptest! {
                     prop_assert!(encoded.is_err());
                     continue;
                 }
-                let decoded = decode(format, &base, &encoded.unwrap(), &registry).unwrap();
+                let decoded = decode(format, &base, &encoded.unwrap(), registry).unwrap();
                 prop_assert_eq!(&decoded[..], std::slice::from_ref(record));
             }
         }
@@ -174,7 +176,7 @@ proptest! {
             .collect();
         for format in [Format::SenmlJson, Format::SenmlCbor, Format::Json] {
             let payload = encode(format, &at, &records, Style::default()).unwrap();
-            prop_assert_eq!(&decode(format, &at, &payload, &registry()).unwrap(), &records);
+            prop_assert_eq!(&decode(format, &at, &payload, registry()).unwrap(), &records);
         }
         for format in [Format::Tlv, Format::Text, Format::Cbor, Format::Lwm2mCbor] {
             prop_assert!(encode(format, &at, &records[..1], Style::default()).is_err());
@@ -211,6 +213,6 @@ proptest! {
             }
         }
         let payload = cbor_array(&values, style);
-        prop_assert_eq!(decode_cbor_array(&payload, &paths, &registry()).unwrap(), values);
+        prop_assert_eq!(decode_cbor_array(&payload, &paths, registry()).unwrap(), values);
     }
 }

@@ -1,5 +1,7 @@
 //! What the tests of the formats share.
 
+use std::sync::LazyLock;
+
 use lwm2m::format::{Style, decode, encode};
 use lwm2m::{Format, Path, Record, Registry, Type, Value};
 
@@ -23,7 +25,12 @@ pub const TYPES: [Type; 9] = [
 pub const MULTIPLE: u16 = 300;
 
 /// The built-in registry and [`OBJECT`].
-pub fn registry() -> Registry {
+pub fn registry() -> &'static Registry {
+    static REGISTRY: LazyLock<Registry> = LazyLock::new(with_every_type);
+    &REGISTRY
+}
+
+fn with_every_type() -> Registry {
     let item = |id: u16, ty: &Type, multiplicity: &str| {
         format!(
             "<Item ID=\"{id}\"><Name>{id}</Name><Operations>RW</Operations>\
@@ -72,12 +79,12 @@ pub fn json(format: Format, base: &str, records: &[Record]) -> String {
 
 /// Decodes with the built-in registry.
 pub fn records(format: Format, base: &str, payload: &[u8]) -> Vec<Record> {
-    decode(format, &path(base), payload, &Registry::built_in()).unwrap()
+    decode(format, &path(base), payload, registry()).unwrap()
 }
 
 /// The message of the error that a payload gives.
 pub fn error(format: Format, base: &str, payload: &[u8]) -> String {
-    let result = decode(format, &path(base), payload, &Registry::built_in());
+    let result = decode(format, &path(base), payload, registry());
     result.unwrap_err().to_string()
 }
 

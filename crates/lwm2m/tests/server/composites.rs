@@ -67,7 +67,13 @@ fn one(text: &str, value: f64) -> Response {
     let (format, record) = (Format::SenmlCbor, float(text, value));
     content(
         format,
-        &encode(format, &record.path, &[record.clone()], Style::default()).unwrap(),
+        &encode(
+            format,
+            &record.path,
+            std::slice::from_ref(&record),
+            Style::default(),
+        )
+        .unwrap(),
     )
 }
 

@@ -189,3 +189,17 @@ fn a_drained_server_ends_its_observations() {
     assert_eq!(world.endpoint.outstanding(), 0);
     assert_eq!(world.server.tally().answered, 1);
 }
+
+/// The first of these was found by `scale::whatever_comes_every_operation_ends_once`.
+#[test]
+fn what_is_under_way_when_the_client_registers_again_is_not_sent_twice() {
+    let mut world = registered(&[]);
+    world.answers(1, |_| Reply::Nothing);
+    let id = world.operate("a", observe("/3303/0/5700"));
+    world.register(1, "a", &[]);
+    world.register(1, "a", &[]);
+    assert_eq!(world.asked(1).len(), 1);
+    world.pass(secs(100));
+    assert!(matches!(world.done(id), Some(Outcome::Failed(_))));
+    assert_eq!(world.server.open(), (0, 0));
+}

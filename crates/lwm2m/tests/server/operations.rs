@@ -4,7 +4,7 @@ use coap::message::option;
 use coap::{Code, Request, Response};
 use lwm2m::format::{Creation, FloatSize, Style};
 use lwm2m::server::{Config, Content, Failure, Operation, Outcome, ReadFormat, WriteMode};
-use lwm2m::{Format, Record, Value};
+use lwm2m::{Format, Path, Record, Value};
 
 use crate::support::{Reply, World, content, float, path, records};
 
@@ -95,6 +95,60 @@ fn requests_have_the_bytes_of_the_papers_tables() {
     };
     assert_eq!(bytes(put(3.25)), 40);
     assert_eq!(bytes(put(1.0 / 3.0)), 40);
+}
+
+/// Notify that reports by `uri` to `/rd` every 15 minutes, unacknowledged.
+fn notify(uri: Vec<Record>) -> Operation {
+    let resource = |id, value| Record::new(Path::resource(2347, 0, id), value);
+    let others = [
+        resource(5916, Value::Integer(1)),
+        resource(5917, Value::String("/rd".to_owned())),
+        resource(5918, Value::Integer(900)),
+        resource(5919, Value::Boolean(false)),
+        resource(5920, Value::Boolean(true)),
+    ];
+    create(2347, uri.into_iter().chain(others).collect())
+}
+
+#[test]
+fn the_notify_create_has_60_bytes_as_the_paper_says_it_and_131_as_it_was_measured() {
+    let link = Record::new(
+        Path::resource(2347, 0, 5915),
+        Value::String("/2346/0/5914".to_owned()),
+    );
+    assert_eq!(bytes(notify(vec![link])), 60);
+    let six = [
+        "/3303/0/5700",
+        "/3304/0/5700",
+        "/3360/0/5702",
+        "/3360/0/5703",
+        "/3360/0/5704",
+        "/3/0/9",
+    ];
+    let link = |(riid, text): (u16, &str)| {
+        let path = Path::resource_instance(2347, 0, 5915, riid);
+        Record::new(path, Value::String(text.to_owned()))
+    };
+    assert_eq!(bytes(notify((0..).zip(six).map(link).collect())), 131);
+}
+
+#[test]
+fn composite_reads_of_six_resources_have_138_bytes_in_json_and_102_in_cbor() {
+    let paths = [
+        "/3303/0/5700",
+        "/3304/0/5700",
+        "/3360/0/5702",
+        "/3360/0/5703",
+        "/3360/0/5704",
+        "/3/0/9",
+    ];
+    for (format, length) in [(Format::SenmlJson, 138), (Format::SenmlCbor, 102)] {
+        let read = Operation::ReadComposite {
+            paths: paths.map(path).to_vec(),
+            format: Some(format),
+        };
+        assert_eq!(bytes(read), length, "{format}");
+    }
 }
 
 #[test]

@@ -217,3 +217,18 @@ fn without_queue_mode_a_time_out_is_the_outcome() {
     let timeout = Failure::Call(CallFailure::Exchange(Exchange::Timeout));
     assert_eq!(world.done(id), Some(Outcome::Failed(timeout)));
 }
+
+#[test]
+fn what_is_not_confirmable_and_finds_no_answer_stays_at_the_head_too() {
+    let config = Config {
+        reliability: coap::Reliability::NonConfirmable,
+        ..Config::default()
+    };
+    let (mut world, place) = queued(config, &["b=UQ"]);
+    world.client(1).asleep = true;
+    let id = world.operate("a", execute(1));
+    world.pass(secs(200));
+    assert_eq!(world.done(id), None);
+    wake(&mut world, &place);
+    assert_eq!(world.done(id), Some(Outcome::Success(Code::CHANGED)));
+}

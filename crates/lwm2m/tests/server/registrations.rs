@@ -76,6 +76,7 @@ fn what_is_missing_or_malformed_is_answered_4_00() {
     };
     let mut world = World::new(config);
     let many = ["</3303/0>"; 9].join(",");
+    let deep = format!("</{}>;rt=\"oma.lwm2m\"", "x".repeat(255));
     for (ep, queries, links) in [
         ("", &[][..], LINKS),
         ("a", &["lt=x"], LINKS),
@@ -94,7 +95,8 @@ fn what_is_missing_or_malformed_is_answered_4_00() {
         ("a", &[], "3/0"),
         ("a", &[], "</3/0"),
         ("a", &[], "</3/0>;a=\"b"),
-        ("a", &[], "</3/0> </3/1>"),
+        ("a", &[], "</3/0></3/1>"),
+        ("a", &[], &deep),
         ("a", &[], &many),
     ] {
         let response = world.ask(1, registration(ep, queries, links));

@@ -134,6 +134,27 @@ fn another_poll_shifts_no_instant_of_the_others() {
     assert!(others.count() > 50, "out of step");
 }
 
+/// It has ended, and is neither an answer nor a failure of which there would be something to report.
+#[test]
+fn what_wants_no_response_is_counted_as_sent() {
+    let mut requester = requester(vec![poll("p")]);
+    let mut node = Stub::default();
+    requester.start(at(0), &mut node);
+    let calls = run(&mut requester, &mut node, at(20));
+    for ((_, call), outcome) in calls.iter().zip([Outcome::Sent, answered(), Outcome::Sent]) {
+        requester.handle_outcome(at(20), *call, outcome, &mut node);
+    }
+    let tally = requester.tally();
+    assert_eq!((tally.requested, tally.answered, tally.sent), (3, 1, 2));
+    assert_eq!((tally.failed, tally.outstanding()), (0, 0));
+    assert_eq!(requester.poll_report(), None);
+    requester.drain(at(20), &mut node);
+    assert!(requester.is_drained());
+    let mut sum = tally.clone();
+    sum.add(tally);
+    assert_eq!(sum.sent, 4);
+}
+
 #[test]
 fn what_is_asked_ends_and_is_counted_by_how() {
     let mut requester = requester(vec![poll("p")]);

@@ -389,3 +389,69 @@ fn s2_6_a_client_gives_up_the_body_that_a_newer_notification_replaces_and_says_s
     };
     assert!(events.len() == 1 && whole(&events[0]), "{events:?}");
 }
+
+/// The first block of a body without an entity tag, or a further one: Size2 is in the first.
+fn untagged(asked: &Message, whole: &[u8], announced: usize) -> Message {
+    let mut answer = serve_block(asked, whole);
+    answer.options.remove(option::ETAG);
+    answer.options.remove(option::SIZE2);
+    if option_of(&answer, option::BLOCK2).is_some_and(|block| block.number == 0) {
+        answer.options.push_uint(option::SIZE2, announced as u64);
+    }
+    answer
+}
+
+/// Without entity tags a representation that changes is told by its length: Size2 of the first
+/// block, if it has that.
+#[test]
+fn without_entity_tags_a_body_of_another_length_than_was_announced_is_asked_for_again() {
+    let mut client = Subject::new(params(64));
+    client.request(1, CON, "/status");
+    let asked = client.sent_one();
+    client.receive(1, &untagged(&asked, &body(150), 150));
+    for whole in [170, 170] {
+        let asked = client.sent_one();
+        client.receive(1, &untagged(&asked, &body(whole), whole));
+    }
+    let again = client.sent_one();
+    assert_eq!(option_of(&again, option::BLOCK2), Some(block(0, false, 64)));
+    client.receive(1, &untagged(&again, &body(170), 170));
+    for _ in 0..2 {
+        let asked = client.sent_one();
+        client.receive(1, &untagged(&asked, &body(170), 170));
+    }
+    assert_eq!(client.responses()[0].1.payload, body(170));
+}
+
+/// Size2 is "the current estimate the server has of the total size" (RFC 7959 §4): one that is
+/// wrong in the same way again is no change.
+#[test]
+fn a_server_that_estimates_wrongly_is_believed_the_second_time() {
+    let mut client = Subject::new(params(64));
+    client.request(1, CON, "/status");
+    for _ in 0..6 {
+        assert_eq!(client.events(), []);
+        let asked = client.sent_one();
+        client.receive(1, &untagged(&asked, &body(150), 1000));
+    }
+    assert_eq!(client.responses()[0].1.payload, body(150));
+}
+
+#[test]
+fn a_request_to_a_host_goes_in_blocks_of_its_own_size_and_asks_for_such() {
+    let mut client = Subject::new(steady());
+    client.endpoint.set_block_size(peer(1), BlockSize::new(32));
+    for (to, asks_for, payload) in [(1, Some(block(0, false, 32)), 32), (2, None, 100)] {
+        client.request(to, CON, "/status");
+        let asked = client.sent_one();
+        assert_eq!(option_of(&asked, option::BLOCK2), asks_for);
+        client.receive(to, &piggybacked(&asked));
+        let put = Request {
+            payload: body(100),
+            ..Request::new(Code::PUT, "/status")
+        };
+        (client.endpoint).request(client.now, peer(to), CON, put);
+        assert_eq!(client.sent_one().payload.len(), payload);
+        client.events();
+    }
+}

@@ -171,3 +171,82 @@ fn s2_6_an_observer_hears_of_the_latest_state_when_it_has_fetched_the_one_before
     let next = server.sent_one();
     assert_eq!(next.options.get_uint(option::SIZE2), Some(153));
 }
+
+/// A tag costs 9 bytes a block; the owner's own stays.
+#[test]
+fn blocks_go_without_entity_tags_where_those_are_not_wanted() {
+    let bare = || {
+        Subject::new(Params {
+            block_etags: false,
+            ..params(64)
+        })
+    };
+    let mut tagged = large(&body(150));
+    tagged.options.push(option::ETAG, b"own");
+    for (answer, tag) in [(large(&body(150)), None), (tagged, Some(&b"own"[..]))] {
+        let mut server = bare();
+        server.receive_get(Kind::Confirmable, 1);
+        let exchange = server.one_exchange();
+        server.respond(exchange, answer);
+        for number in 0..3 {
+            if number > 0 {
+                let mut asked = get_message(Kind::Confirmable, 1 + number as u16);
+                let value = block(number, false, 64).value();
+                asked.options.push_uint(option::BLOCK2, value);
+                server.receive(1, &asked);
+            }
+            let part = server.sent_one();
+            let start = number as usize * 64;
+            assert_eq!(part.payload, body(150)[start..(start + 64).min(150)]);
+            assert_eq!(part.options.get(option::ETAG), tag);
+        }
+    }
+}
+
+/// What is sent to a host, asked of it and taken from it is in blocks of its own size, from
+/// whichever port it asks; notifications, too.
+#[test]
+fn the_blocks_of_a_host_are_of_its_own_size() {
+    let mut server = Subject::new(params(128));
+    let mut elsewhere = peer(1);
+    elsewhere.set_port(9);
+    let small = BlockSize::new(16);
+    server.endpoint.set_block_size(elsewhere, small);
+    for (from, bytes) in [(1, 16), (2, 128)] {
+        server.receive(from, &observes(1, None));
+        let exchange = server.one_exchange();
+        let (endpoint, now) = (&mut server.endpoint, server.now);
+        endpoint.respond_observed(now, exchange, large(&body(150)));
+        let first = server.sent_one();
+        assert_eq!(
+            option_of(&first, option::BLOCK2),
+            Some(block(0, true, bytes))
+        );
+        // Also if it asks for a larger one.
+        let mut next = observes(2, None);
+        next.options.remove(option::OBSERVE);
+        let wanted = block(1, false, 128).value();
+        next.options.push_uint(option::BLOCK2, wanted);
+        server.receive(from, &next);
+        let given = option_of(&server.sent_one(), option::BLOCK2).unwrap();
+        assert_eq!((given.offset(), given.size.bytes()), (128, bytes));
+        server.events();
+        // A body that it sends is to go on in such blocks.
+        let part = block(0, true, 128);
+        server.receive(from, &asks(Code::PUT, 3, option::BLOCK1, part, &body(128)));
+        let go_on = option_of(&server.sent_one(), option::BLOCK1).unwrap();
+        assert_eq!(go_on.size.bytes(), bytes);
+        server.events();
+    }
+    server.advance(secs(10.0));
+    server.sent();
+    (server.endpoint).notify(server.now, "/status", &large(&body(150)));
+    let told = server.sent();
+    let sizes = told.iter().map(|(_, m)| m.payload.len());
+    assert_eq!(sizes.collect::<Vec<_>>(), [16, 128]);
+    server.endpoint.set_block_size(peer(1), None);
+    server.receive_get(Kind::Confirmable, 9);
+    let exchange = server.one_exchange();
+    server.respond(exchange, large(&body(150)));
+    assert_eq!(server.sent_one().payload.len(), 128);
+}
