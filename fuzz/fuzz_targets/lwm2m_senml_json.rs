@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use lwm2m::format::{DecodeError, decode};
+use lwm2m::format::decode;
 use lwm2m::{Format, Path, Registry, Value};
 use serde_json::Value as Json;
 
@@ -22,12 +22,32 @@ fuzz_target!(|payload: &[u8]| {
             assert_eq!(ours, plain);
         }
         (Err(_), None) => {}
-        // serde_json takes the last of several equal keys.
-        (Err(DecodeError::Syntax { found, .. }), Some(_))
-            if found.contains("second of its kind") => {}
+        // serde_json takes the last of several equal keys, whatever the others have.
+        (Err(_), Some(_)) if has_equal_keys(payload) => {}
         (ours, plain) => panic!("{ours:?}, but {plain:?}"),
     }
 });
+
+/// Whether serde_json drops a member of this JSON: its colons are then fewer.
+fn has_equal_keys(payload: &[u8]) -> bool {
+    let json: Json = serde_json::from_slice(payload).expect("it was read before");
+    colons(payload) != colons(json.to_string().as_bytes())
+}
+
+/// The colons outside of texts.
+fn colons(json: &[u8]) -> usize {
+    let (mut colons, mut in_text, mut escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b':' if !in_text => colons += 1,
+            _ => {}
+        }
+    }
+    colons
+}
 
 /// A record: the IDs of its path, its value and its time.
 type Plain = (Vec<u16>, Option<Value>, Option<f64>);

@@ -6,6 +6,8 @@ mod hostile;
 mod others;
 #[path = "formats/properties.rs"]
 mod properties;
+#[path = "formats/refusals.rs"]
+mod refusals;
 #[path = "formats/sizes.rs"]
 mod sizes;
 #[path = "formats/support.rs"]
