@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use coap::{Code, Event, RequestId};
-use lwm2m::{Format, Record};
+use lwm2m::client::Config;
+use lwm2m::{Format, Path, Record, Store, Value};
 use rand_core::Rng as _;
 use units::{Rng, Seed};
 
@@ -51,6 +52,29 @@ struct Asked {
     unsure: usize,
 }
 
+/// A device of two servers: both may read and write the position, and create batches and temperatures.
+fn shared() -> Store {
+    let mut store = device(2);
+    let mut begun = store.transaction();
+    for (control, object, instance, rights) in [
+        (0, 3360, 0, 3),
+        (1, 2346, 65_535, 16),
+        (2, 3303, 65_535, 16),
+    ] {
+        let control = Path::instance(2, control);
+        begun.create(control).unwrap();
+        for (id, value) in [(0, object), (1, instance), (3, 1)] {
+            begun
+                .set(control.child(id).unwrap(), Value::Integer(value))
+                .unwrap();
+        }
+        let acl = control.child(2).unwrap().child(0).unwrap();
+        begun.set(acl, Value::Integer(rights)).unwrap();
+    }
+    begun.commit();
+    store
+}
+
 struct Case {
     bench: Bench,
     rng: Rng,
@@ -62,9 +86,14 @@ struct Case {
 
 impl Case {
     fn new(seed: u64) -> Case {
-        let mut bench = Bench::registered(2);
+        let mut bench = Bench::with(Config::new("device"), shared(), 2);
+        bench.start();
         let open = bench.ask(1, create_batch(&SIX[2..5]));
         assert_eq!(open.code, Code::CREATED);
+        // Server 1 lets all others read and write its batch.
+        let all = Record::new(path("/2/3/2/0"), Value::Integer(3));
+        let open = bench.ask(1, with(Code::POST, "/2/3/2", Format::Tlv, &[all]));
+        assert_eq!(open.code, Code::CHANGED);
         let put = with(Code::PUT, VALUES, Format::Tlv, &triple(0));
         assert_eq!(bench.ask(1, put).code, Code::CHANGED);
         bench.clear();
@@ -117,7 +146,7 @@ impl Case {
         for (server, event) in std::mem::take(&mut self.bench.events) {
             match event {
                 Event::Notification { response, .. } if server == 2 => {
-                    drop(whole(&text(&response)))
+                    let _ = whole(&text(&response));
                 }
                 Event::Response { id, response, .. } if server == 1 => {
                     if let Some((_, number)) = self.asked.writes.iter().find(|(of, _)| *of == id) {
@@ -129,7 +158,7 @@ impl Case {
                     }
                 }
                 Event::Response { response, .. } if response.code == Code::CONTENT => {
-                    drop(whole(&text(&response)));
+                    let _ = whole(&text(&response));
                 }
                 Event::Failed { .. } => self.asked.unsure += 1,
                 _ => {}
