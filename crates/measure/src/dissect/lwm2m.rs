@@ -235,9 +235,9 @@ impl Lwm2m {
                 self.standing.take(&(from, to));
             }
             Of::Observe(_) | Of::Nothing if !refused && asked.client == from.ip() => {
-                if self.standing.get(&(from, to)).is_none() {
-                    self.standing.insert((from, to), Standing::Answers);
-                }
+                let known = self.standing.get(&(from, to)).copied();
+                let standing = known.unwrap_or(Standing::Answers);
+                self.standing.insert((from, to), standing);
             }
             _ => {}
         }

@@ -78,7 +78,7 @@ impl Lwm2m {
             (Code::POST, [b"rd"]) => {
                 let name = endpoint.filter(|_| format == Some(LINK_FORMAT.into()))?;
                 let is_its = is_registered || is_registration(message);
-                is_its.then(|| ("register", Of::Register(name), true))
+                is_its.then_some(("register", Of::Register(name), true))
             }
             (Code::POST, [b"bs"]) if endpoint.is_some() => {
                 Some(("bootstrap-request", Of::BootstrapRequest, true))

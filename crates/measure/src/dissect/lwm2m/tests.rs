@@ -492,13 +492,12 @@ fn what_is_kept_of_clients_is_bounded() {
     let mut dissector = Lwm2m::default();
     let (client, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
     for n in 0..3 * MOST_CLIENTS as u32 {
-        let message = Message {
+        let mut message = Message {
             code: Code::POST,
             token: Token::new(&n.to_be_bytes()).unwrap(),
             options: request(Code::POST, &format!("/rd?ep={n}&lwm2m=1.1")).options,
             ..Message::empty(Kind::Confirmable, n as u16)
         };
-        let mut message = message;
         message.options.push_uint(CONTENT_FORMAT, 40);
         let port = 1024 + (n % 60_000) as u16;
         let client = SocketAddr::new(SocketAddr::ip(&client), port);
