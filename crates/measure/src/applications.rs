@@ -179,6 +179,8 @@ struct View<'v> {
     name: &'v NodeName,
     own: BTreeSet<IpAddr>,
     addresses: &'v BTreeMap<IpAddr, NodeName>,
+    /// The address that stands for all of a node, by each of them.
+    one: BTreeMap<IpAddr, IpAddr>,
     counts: BTreeMap<Protocol, Count>,
     /// Datagrams of applications over the radio, by way.
     over_radio: BTreeMap<Way, u64>,
@@ -214,10 +216,14 @@ impl<'v> View<'v> {
         let permanent = node.host.as_ref().map(|_| IpAddr::V6(node.address));
         let own = of_node.map(|(address, _)| *address);
         let own = own.chain(wired).chain(link_local).chain(permanent);
+        let mut first = BTreeMap::new();
+        let one = addresses.iter();
+        let one = one.map(|(address, who)| (*address, *first.entry(who).or_insert(*address)));
         View {
             name,
             own: own.collect(),
             addresses,
+            one: one.collect(),
             counts: BTreeMap::new(),
             over_radio: BTreeMap::new(),
         }
@@ -231,10 +237,10 @@ impl<'v> View<'v> {
             let Some(interface) = capture.interfaces.get(packet.interface) else {
                 continue;
             };
-            let Some(ip) = decoder.read(Frame::of(interface, packet)) else {
+            let Some(mut ip) = decoder.read(Frame::of(interface, packet)) else {
                 continue;
             };
-            let Some(told) = self.told(&mut dissectors, &ip) else {
+            let Some(told) = self.told(&mut dissectors, &mut ip) else {
                 continue;
             };
             let Some(datagram) = ip.udp() else {
@@ -315,7 +321,7 @@ impl<'v> View<'v> {
             let interface = capture.interfaces.get(packet.interface)?;
             let frame = Frame::of(interface, packet);
             let repeated = decoder.repeated();
-            let ip = decoder.read(frame);
+            let mut ip = decoder.read(frame);
             let is_repeated = decoder.repeated() > repeated;
             let of_before = fragments.completed(&packet.data).filter(|_| is_repeated);
             if let Some((key, octets, is_whole)) = of_before {
@@ -325,7 +331,7 @@ impl<'v> View<'v> {
                 continue;
             }
             let pending = fragments.take(frame, is_repeated, ip.as_ref());
-            let Some(told) = ip.as_ref().and_then(|ip| self.told(&mut dissectors, ip)) else {
+            let Some(told) = ip.as_mut().and_then(|ip| self.told(&mut dissectors, ip)) else {
                 continue;
             };
             let octets = pending?;
@@ -339,13 +345,20 @@ impl<'v> View<'v> {
 
     /// What a packet of the node's own is, if it is an application's. The dissectors get nothing that only
     /// passes the node.
-    fn told(&self, dissectors: &mut Dissectors, ip: &IpPacket<'_>) -> Option<Told> {
+    /// They see a node that moves at one address, so that an answer from where it is now is one to what it was
+    /// asked where it was before.
+    fn told(&self, dissectors: &mut Dissectors, ip: &mut IpPacket<'_>) -> Option<Told> {
         let is_own = |address: IpAddr| self.own.contains(&address.to_canonical());
         let way = match (is_own(ip.src), is_own(ip.dst)) {
             (true, _) => Way::Sent,
             (false, true) => Way::Received,
             (false, false) => return None,
         };
+        for address in [&mut ip.src, &mut ip.dst] {
+            if let Some(one) = self.one.get(&address.to_canonical()) {
+                *address = *one;
+            }
+        }
         let message = coap(ip);
         let meaning = dissectors.read(ip, message.as_ref())?;
         let datagram = ip.udp()?;

@@ -379,6 +379,42 @@ fn what_is_sent_again_and_what_is_missed_is_told() {
 }
 
 #[test]
+fn an_observation_goes_on_where_the_node_is_now() {
+    let mut talk = Talk::new();
+    talk.register();
+    let observe = talk.ask(true, Code::GET, "/3303/0/5700", &[(OBSERVE, 0)]);
+    talk.answer(false, &observe, Code::CONTENT, &[(OBSERVE, 1)], 4);
+    let server = talk.server.clone();
+    let mut notification = Message {
+        code: Code::CONTENT,
+        token: observe.token,
+        ..Message::empty(Kind::Confirmable, 700)
+    };
+    notification.options.push_uint(OBSERVE, 2);
+    // From where it was, which nobody receives, and again from where it is.
+    let lost = common::ip_packet(OLD, &server, &notification.encode());
+    talk.network.air(50_000, &lost);
+    let again = common::ip_packet(NEW, &server, &notification.encode());
+    talk.network.air(100_000, &again);
+    talk.network.wired(101_000, "er2", "client", &again);
+    // A read without a format, too, is LwM2M's there.
+    let mut read = get(Kind::Confirmable, 9, 9, "/3/0/9");
+    read.token = Token::new(b"other").unwrap();
+    let read = common::ip_packet(&server, NEW, &read.encode());
+    talk.network.wired(110_000, "client", "er2", &read);
+    talk.network.air(111_000, &read);
+    let result = talk.measure(&[]);
+    let sensor = of(&result, "sensor");
+    let notify = sensor.by_message["notify"].sent;
+    assert_eq!((notify.packets, notify.repeated), (2, 1));
+    assert_eq!(sensor.by_message["read"].received.packets, 1);
+    let server = of(&result, "client");
+    assert_eq!(server.by_message["notify"].received.packets, 1);
+    let observed = server.notifications.unwrap();
+    assert_eq!((observed.received, observed.lost), (1, Some(0)));
+}
+
+#[test]
 fn the_applications_in_the_documentation_are_what_is_written() {
     let mut talk = Talk::new();
     talk.register();
