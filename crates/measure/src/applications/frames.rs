@@ -126,6 +126,7 @@ fn fragment(frame: &[u8]) -> Option<(Vec<u8>, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use capture::decode::Decoder;
     use proptest::prelude::*;
 
     use super::*;
@@ -162,6 +163,31 @@ mod tests {
         let mut of_2015 = short(&[0xc1, 0x20, 0, 9]);
         of_2015[1] |= 0x20;
         assert_eq!(fragment(&of_2015), None);
+    }
+
+    #[test]
+    fn the_frames_of_a_kernel_are_those_of_its_packets() {
+        let capture = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../capture/tests/data/walk.wpan0.pcap"
+        );
+        let capture = capture::read(capture).unwrap();
+        let (mut decoder, mut fragments) = (Decoder::default(), Fragments::default());
+        let (mut packets, mut frames) = (0, 0);
+        for packet in &capture.packets {
+            let frame = Frame::of(&capture.interfaces[packet.interface], packet);
+            let ip = decoder.read(frame);
+            let taken = fragments.take(frame, false, ip.as_ref());
+            assert_eq!(taken.is_some(), ip.is_some());
+            if let (Some(taken), Some(ip)) = (taken, ip) {
+                assert_eq!(taken.frames, u64::from(ip.fragments).max(1));
+                packets += 1;
+                frames += taken.frames;
+            }
+        }
+        // One of the packets crossed in two fragments.
+        assert_eq!((packets, frames), (44, 45));
+        assert_eq!(capture.packets.len(), 45);
     }
 
     proptest! {
