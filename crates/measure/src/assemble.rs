@@ -15,6 +15,7 @@ use units::SimTime;
 
 use crate::air::{self, Readings};
 use crate::analysis::{self, Analysis, Notified, Options, method_name, notified};
+use crate::applications::applications;
 use crate::attachment::{By, Joined, Unseen, join};
 use crate::calls;
 use crate::expect::{Evidence, Failures};
@@ -113,8 +114,15 @@ pub fn build(
     let limit = limit.map(seconds);
     let radios = assembly.radios(plan, events);
     assembly.note_lateness(air, limit);
+    let may_have = assembly.traffic.as_ref();
+    let applications = match may_have.is_none_or(Traffic::has_applications) {
+        true => applications(plan, &assembly.addresses, of_interface),
+        false => Default::default(),
+    };
+    assembly.notes.extend(applications.1);
     let result = assembly.finish(plan, facts, events, start, radios);
     RunResult {
+        applications: applications.0,
         air: limit.and(air).cloned(),
         lateness_limit_s: limit,
         ..result
@@ -511,6 +519,7 @@ impl Assembly<'_> {
             calls,
             handovers,
             overhead,
+            applications: Vec::new(),
             radios,
             air: None,
             lateness_limit_s: None,

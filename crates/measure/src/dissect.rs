@@ -7,6 +7,7 @@
 mod answers;
 mod comp;
 mod dhcpv6;
+mod lwm2m;
 mod mip6;
 mod neighbour_discovery;
 
@@ -32,6 +33,7 @@ static REGISTER: &[(Protocol, New)] = &[
     (neighbour_discovery::PROTOCOL, || {
         Box::new(neighbour_discovery::NeighbourDiscovery)
     }),
+    (lwm2m::PROTOCOL, || Box::new(lwm2m::Lwm2m::default())),
 ];
 
 /// The dissectors of the register.
@@ -52,7 +54,15 @@ pub trait Dissector {
     fn faults(&self) -> Faults {
         Faults::new()
     }
+
+    /// What happened so far that no single message is, of an application's protocol.
+    fn happened(&self) -> Happened {
+        Happened::new()
+    }
 }
+
+/// What happened how often, by protocol and by the key that files have for it: `registered_again`.
+pub type Happened = BTreeMap<(Protocol, &'static str), u64>;
 
 /// Packets that their receivers have to drop, by what is wrong with them: `{Mobility Headers|Mobility
 /// Header} with a wrong checksum`, for several and for one.
@@ -121,6 +131,7 @@ pub enum Standing {
 pub struct Protocol {
     key: Cow<'static, str>,
     label: Cow<'static, str>,
+    is_application: bool,
 }
 
 impl Protocol {
@@ -129,6 +140,18 @@ impl Protocol {
         Protocol {
             key: Cow::Borrowed(key),
             label: Cow::Borrowed(label),
+            is_application: false,
+        }
+    }
+
+    /// The same of a protocol that is itself what the network is there for. Its messages are no
+    /// signalling: they count as the requests that they are, and by name in
+    /// [`applications`](crate::applications).
+    pub const fn of_application(key: &'static str, label: &'static str) -> Protocol {
+        Protocol {
+            key: Cow::Borrowed(key),
+            label: Cow::Borrowed(label),
+            is_application: true,
         }
     }
 
@@ -140,7 +163,13 @@ impl Protocol {
         known.cloned().unwrap_or_else(|| Protocol {
             key: Cow::Owned(key.to_owned()),
             label: Cow::Owned(key.replace('_', " ")),
+            is_application: false,
         })
+    }
+
+    /// Whether it is an application's.
+    pub fn is_application(&self) -> bool {
+        self.is_application
     }
 
     /// The key in files.
@@ -229,6 +258,12 @@ impl Dissectors {
     /// What was wrong with packets so far.
     pub(crate) fn faults(&self) -> Faults {
         let all = self.0.iter().map(|dissector| dissector.faults());
+        all.flatten().collect()
+    }
+
+    /// What happened so far that no single message is.
+    pub(crate) fn happened(&self) -> Happened {
+        let all = self.0.iter().map(|dissector| dissector.happened());
         all.flatten().collect()
     }
 }

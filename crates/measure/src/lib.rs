@@ -33,6 +33,8 @@
 //! | [`mobility`] | handovers as the nodes' events tell them |
 //! | [`phases`] | values by phase of a handover |
 //! | [`signalling`] | what a handover cost in messages and bytes |
+//! | [`applications`] | what nodes sent and received for their applications |
+//! | `recent` | a map that forgets the oldest |
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
 //! | [`distribution`] | a figure's distribution over runs with different seeds |
@@ -43,6 +45,7 @@
 
 mod air;
 pub mod analysis;
+pub mod applications;
 pub mod assemble;
 pub mod attachment;
 pub mod calls;
@@ -52,6 +55,7 @@ mod expect;
 pub mod export;
 pub mod mobility;
 pub mod phases;
+mod recent;
 pub mod result;
 pub mod run;
 pub mod selftest;

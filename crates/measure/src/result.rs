@@ -14,6 +14,7 @@ use topology::plan::{Metric, NodeName, Scope};
 use units::{Seed, SimTime};
 
 use crate::analysis::{self, Edge};
+use crate::applications::Application;
 use crate::attachment::By;
 use crate::calls::Calls;
 use crate::mobility::GivenUp;
@@ -72,6 +73,10 @@ pub struct RunResult {
     /// if a capture is missing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub overhead: Vec<Overhead>,
+    /// What nodes sent and received for their applications, by node and protocol; absent if there is no
+    /// application's protocol that there is a dissector of.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub applications: Vec<Application>,
     /// What every radio used over the scenario, by node; absent without the per-frame air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub radios: Option<Vec<RadioUse>>,

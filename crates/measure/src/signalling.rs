@@ -127,6 +127,7 @@ pub struct Traffic<'p> {
     overhead: BTreeMap<&'p str, (Headers, Headers)>,
     /// What was wrong with messages, by the interface that saw them.
     faults: Vec<(String, Faults)>,
+    has_applications: bool,
 }
 
 impl<'p> Traffic<'p> {
@@ -139,7 +140,7 @@ impl<'p> Traffic<'p> {
     ) -> Option<Traffic<'p>> {
         let subjects = Subjects::of(plan, addresses);
         let (mut sent, mut faults) = (Vec::new(), Vec::new());
-        let mut overhead = BTreeMap::new();
+        let (mut overhead, mut has_applications) = (BTreeMap::new(), false);
         let mut read = |node: &'p str, interface: &str, mac: Option<[u8; 6]>| {
             let capture = capture(node, interface).filter(|c| c.damage.is_none())?;
             let mut view = View {
@@ -148,6 +149,7 @@ impl<'p> Traffic<'p> {
                 mac,
                 decoder: Decoder::default(),
                 dissectors: Dissectors::new(&dissect::all()),
+                has_applications: false,
             };
             let packets = capture.packets.iter();
             for packet in packets {
@@ -163,6 +165,7 @@ impl<'p> Traffic<'p> {
                 }
             }
             faults.push((format!("{node}.{interface}"), view.dissectors.faults()));
+            has_applications |= view.has_applications;
             Some(())
         };
         for (name, node) in &plan.nodes {
@@ -180,7 +183,13 @@ impl<'p> Traffic<'p> {
             sent,
             overhead,
             faults,
+            has_applications,
         })
+    }
+
+    /// Whether there were messages of an application's protocol, which are no signalling.
+    pub(crate) fn has_applications(&self) -> bool {
+        self.has_applications
     }
 
     /// What tunnels and extension headers cost each node that had some; `requests` are how many went to
@@ -272,6 +281,8 @@ struct View<'s, 'p> {
     mac: Option<[u8; 6]>,
     decoder: Decoder,
     dissectors: Dissectors,
+    /// Whether there was a message of an application's protocol.
+    has_applications: bool,
 }
 
 impl<'p> View<'_, 'p> {
@@ -301,6 +312,9 @@ impl<'p> View<'_, 'p> {
         let ip = self.decoder.read(Frame::of(interface, packet))?;
         let message = coap(&ip);
         let meaning = self.dissectors.read(&ip, message.as_ref());
+        let of_application = |m: &dissect::Meaning| m.protocol.is_application();
+        self.has_applications |= meaning.as_ref().is_some_and(of_application);
+        let meaning = meaning.filter(|meaning| !of_application(meaning));
         let own = self
             .mac
             .is_none_or(|mac| packet.data.get(6..12) == Some(&mac[..]));
@@ -336,7 +350,8 @@ impl<'p> View<'_, 'p> {
     }
 }
 
-fn coap(packet: &IpPacket<'_>) -> Option<Message> {
+/// The CoAP message in a packet, if it is from or to CoAP's port.
+pub(crate) fn coap(packet: &IpPacket<'_>) -> Option<Message> {
     let datagram = packet.udp()?;
     let ports = [datagram.src.port(), datagram.dst.port()];
     let message = ports.contains(&PORT).then_some(datagram.payload)?;

@@ -2,8 +2,10 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | `applications` | what nodes sent and received for their applications |
 //! | `captures` | what `wpanlab analyze` prints |
 
+mod applications;
 mod captures;
 
 use std::fmt::Write as _;
@@ -93,6 +95,7 @@ pub fn summary(result: &RunResult) -> String {
             line(&mut out, text);
         }
     }
+    applications::summarise(&mut out, &result.applications);
     summarise_air(&mut out, result);
     for e in &result.expectations {
         let found = match (&e.measured, &e.reason) {

@@ -2,6 +2,8 @@
 
 #[path = "run/air.rs"]
 mod air;
+#[path = "run/applications.rs"]
+mod applications;
 #[path = "run/attachment.rs"]
 mod attachment;
 #[path = "run/calls.rs"]

@@ -345,7 +345,8 @@ impl<'o> Reading<'o> {
         }
     }
 
-    /// Whose message a packet is, if a dissector knows.
+    /// Whose message a packet is, if a dissector knows; none if it is an application's, which is a request
+    /// like any other.
     fn dissect(
         &mut self,
         piece: usize,
@@ -355,7 +356,7 @@ impl<'o> Reading<'o> {
     ) -> Option<Protocol> {
         let meaning = self.dissectors[stream].read(packet, coap)?;
         self.bindings[piece].learn(packet, &meaning);
-        Some(meaning.protocol)
+        Some(meaning.protocol).filter(|protocol| !protocol.is_application())
     }
 
     fn packet(&mut self, piece: usize, stream: usize, packet: &IpPacket<'_>) {

@@ -1,9 +1,10 @@
 //! Which request a CoAP message answers, of the requests that one capture point saw.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use coap::wire::{Message, Token};
+
+use crate::recent::Recent;
 
 /// Requests that are remembered in each of two generations, under two keys each.
 const MOST_KEYS: usize = 1 << 16;
@@ -16,32 +17,24 @@ enum Key {
 }
 
 /// By client, server and key.
-type Requests<T> = BTreeMap<(SocketAddr, SocketAddr, Key), T>;
+type Place = (SocketAddr, SocketAddr, Key);
 
 /// What is known of requests, for their answers. Of very many the oldest are forgotten.
 #[derive(Debug)]
-pub(super) struct Answers<T> {
-    latest: Requests<T>,
-    before: Requests<T>,
-}
+pub(super) struct Answers<T>(Recent<Place, T>);
 
 impl<T> Default for Answers<T> {
     fn default() -> Answers<T> {
-        Answers {
-            latest: Requests::new(),
-            before: Requests::new(),
-        }
+        Answers(Recent::new(MOST_KEYS))
     }
 }
 
 impl<T: Clone> Answers<T> {
     /// `request` goes from `client` to `server`.
     pub(super) fn ask(&mut self, client: SocketAddr, server: SocketAddr, request: &Message, of: T) {
-        self.keep(
-            (client, server, Key::MessageId(request.message_id)),
-            of.clone(),
-        );
-        self.keep((client, server, Key::Token(request.token)), of);
+        let id = Key::MessageId(request.message_id);
+        self.0.insert((client, server, id), of.clone());
+        self.tell(client, server, request.token, of);
     }
 
     /// What is known of the request that `message`, a response or an empty message, answers. One
@@ -52,26 +45,32 @@ impl<T: Clone> Answers<T> {
         to: SocketAddr,
         message: &Message,
     ) -> Option<T> {
-        let id = Key::MessageId(message.message_id);
         let is_response = message.code.is_response();
-        let key = if is_response {
-            Key::Token(message.token)
-        } else {
-            id
+        let key = match is_response {
+            true => Key::Token(message.token),
+            false => Key::MessageId(message.message_id),
         };
-        let place = (to, from, key);
-        let of = self.latest.get(&place).or(self.before.get(&place)).cloned();
+        let of = self.0.get(&(to, from, key)).cloned();
         if let Some(of) = of.as_ref().filter(|_| is_response) {
-            self.keep((from, to, id), of.clone());
+            self.call(from, to, message.message_id, of.clone());
         }
         of
     }
 
-    fn keep(&mut self, place: (SocketAddr, SocketAddr, Key), of: T) {
-        if self.latest.len() >= MOST_KEYS {
-            self.before = std::mem::take(&mut self.latest);
-        }
-        self.latest.insert(place, of);
+    /// What is known of the request with this token.
+    pub(super) fn asked(&self, client: SocketAddr, server: SocketAddr, token: Token) -> Option<&T> {
+        self.0.get(&(client, server, Key::Token(token)))
+    }
+
+    /// Something else is known of the request with this token: the responses that come under it
+    /// are of that.
+    pub(super) fn tell(&mut self, client: SocketAddr, server: SocketAddr, token: Token, of: T) {
+        self.0.insert((client, server, Key::Token(token)), of);
+    }
+
+    /// What an empty message answers, if it is for the message with this ID from `from` to `to`.
+    pub(super) fn call(&mut self, from: SocketAddr, to: SocketAddr, message_id: u16, of: T) {
+        self.0.insert((from, to, Key::MessageId(message_id)), of);
     }
 }
 
@@ -95,7 +94,7 @@ mod tests {
         let mut answers = Answers::default();
         for id in 0..3 * MOST_KEYS as u32 {
             answers.ask(client, server, &message(id), id);
-            assert!(answers.latest.len() <= MOST_KEYS && answers.before.len() <= MOST_KEYS);
+            assert!(answers.0.len() <= 2 * MOST_KEYS);
         }
         assert_eq!(answers.answer(server, client, &response(0)), None);
         let last = 3 * MOST_KEYS as u32 - 1;

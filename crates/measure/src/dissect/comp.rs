@@ -127,7 +127,7 @@ mod tests {
     use coap::{Code, Kind, Request};
     use comp::codec::{Command, Lifetime, Location};
 
-    use super::super::tests::{read, udp};
+    use super::super::tests::{names, read, udp};
     use super::*;
 
     const P_ADDR: &str = "fd00:f::5";
@@ -167,14 +167,6 @@ mod tests {
             options: response.options,
             payload: response.payload,
         }
-    }
-
-    fn names(meanings: &[Option<Meaning>]) -> Vec<String> {
-        let name = |meaning: &Option<Meaning>| meaning.as_ref().map(|m| m.message.to_string());
-        meanings
-            .iter()
-            .map(|m| name(m).unwrap_or_default())
-            .collect()
     }
 
     #[test]

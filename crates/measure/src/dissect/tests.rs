@@ -28,6 +28,13 @@ pub(super) fn read(packets: &[Vec<u8>]) -> Vec<Option<Meaning>> {
     read.collect()
 }
 
+/// The messages that packets are; empty of those that no dissector knows.
+pub(super) fn names(meanings: &[Option<Meaning>]) -> Vec<String> {
+    let name = |meaning: &Option<Meaning>| meaning.as_ref().map(|m| m.message.to_string());
+    let names = meanings.iter().map(|m| name(m).unwrap_or_default());
+    names.collect()
+}
+
 pub(super) fn udp(from: &str, to: &str, payload: &[u8]) -> Vec<u8> {
     let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
     let (IpAddr::V6(src), IpAddr::V6(dst)) = (from.ip(), to.ip()) else {
