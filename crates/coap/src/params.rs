@@ -81,6 +81,10 @@ pub struct Params {
     /// goes in one message. Under 1024 B it is named in the first request already (§2.4, "early
     /// negotiation").
     pub block_size: BlockSize,
+    /// How long a notification without Max-Age is fresh, after which a client waits 15 s more for the next one and then
+    /// registers again (RFC 7641 §3.3.1); 60 s, as RFC 7252 §5.10.5 has it. Who knows its servers to notify
+    /// seldom, and not to say so, gives them longer.
+    pub default_max_age: Duration,
     /// Every how many notifications to an observer one is confirmable (RFC 7641 §4.5); 10. Zero
     /// counts as 1.
     pub confirm_notifications: u32,
@@ -115,6 +119,7 @@ impl Default for Params {
             queue_timeout: None,
             congestion_control: CongestionControl::Fixed,
             block_size: BlockSize::MAX,
+            default_max_age: Duration::from_secs(60),
             confirm_notifications: 10,
             max_body: 1 << 16,
             tokens: Tokens::Counted,

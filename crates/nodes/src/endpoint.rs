@@ -25,11 +25,15 @@ impl Endpoint {
             false => Ipv6Addr::UNSPECIFIED,
         };
         let port = if node.speaks_coap() { PORT } else { 0 };
+        let mut params = node
+            .coap
+            .as_ref()
+            .map(|coap| params(coap, alone))
+            .unwrap_or_default();
+        params.default_max_age = node.patience().unwrap_or(params.default_max_age);
         Endpoint {
             at: SocketAddrV6::new(address, port, 0, 0),
-            params: (node.coap.as_ref())
-                .map(|coap| params(coap, alone))
-                .unwrap_or_default(),
+            params,
         }
     }
 }

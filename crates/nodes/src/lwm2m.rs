@@ -1,7 +1,7 @@
 //! LwM2M clients and servers: the plan in the words of their cores, and a server's log.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::SocketAddrV6;
 
 use anyhow::{Context, Result};
 use coap::Reliability;
@@ -139,7 +139,9 @@ pub(crate) fn server(plan: &ServerPlan, rng: Rng) -> Result<Told> {
             true => Reliability::Confirmable,
             false => Reliability::NonConfirmable,
         },
-        permanent: permanent(plan),
+        permanent: (plan.permanent.iter())
+            .map(|client| (client.endpoint.clone(), client.address))
+            .collect(),
         ..server::Config::default()
     };
     for report in &plan.reports {
@@ -166,13 +168,6 @@ pub(crate) fn server(plan: &ServerPlan, rng: Rng) -> Result<Told> {
         }
     }
     Ok(Told(Server::new(config, rng)))
-}
-
-/// The clients that the server's mobility locates.
-fn permanent(plan: &ServerPlan) -> BTreeMap<String, Ipv6Addr> {
-    let polls = plan.polls.iter();
-    let located = polls.filter_map(|poll| Some((poll.endpoint.clone(), poll.located?)));
-    located.collect()
 }
 
 fn operation(plan: &OperationPlan) -> Result<Operation> {

@@ -608,9 +608,9 @@ services! {
     /// CoAP requests.
     "polls" => Polls(requester::Polls, requester::RequesterPlan);
     /// LwM2M client.
-    "lwm2m-client" => Lwm2mClient(Box<lwm2m::client::Client>, lwm2m::client::ClientPlan);
+    "lwm2m-client" => Lwm2mClient(Box<lwm2m::client::Lwm2mClient>, lwm2m::client::ClientPlan);
     /// LwM2M server.
-    "lwm2m-server" => Lwm2mServer(Box<lwm2m::server::Server>, lwm2m::server::ServerPlan);
+    "lwm2m-server" => Lwm2mServer(Box<lwm2m::server::Lwm2mServer>, lwm2m::server::ServerPlan);
     /// DHCPv6 server (RFC 8415).
     "dhcpv6-server" => Dhcpv6Server(Box<dhcpv6_server::Dhcpv6Server>, dhcpv6_server::Dhcpv6ServerPlan);
     /// WoT Mobility Management System (CoMP), LMMS in CoMM.

@@ -19,9 +19,6 @@ use crate::message::{Request, Response, option};
 /// "128 seconds" after which a notification is newer whatever its number (RFC 7641 §3.4).
 const REORDERING_WINDOW: Duration = Duration::from_secs(128);
 
-/// Max-Age without the option (RFC 7252 §5.10.5).
-const DEFAULT_MAX_AGE_S: u64 = 60;
-
 /// After Max-Age a client waits "for a random amount of time between 5 and 15 seconds" more for
 /// a late notification before it registers again (RFC 7641 §3.3.1); ours is the longest.
 const LATE: Duration = Duration::from_secs(15);
@@ -86,9 +83,8 @@ impl Endpoint {
     pub(super) fn notified(&mut self, now: SimTime, id: RequestId, notified: Notified) {
         let options = &notified.response.options;
         let sequence = options.get_uint(option::OBSERVE).unwrap_or(0) as u32 & 0x00ff_ffff;
-        let max_age = options
-            .get_uint(option::MAX_AGE)
-            .unwrap_or(DEFAULT_MAX_AGE_S);
+        let max_age = options.get_uint(option::MAX_AGE).map(Duration::from_secs);
+        let max_age = max_age.unwrap_or(self.params.default_max_age);
         let more = Block::of(options, option::BLOCK2).is_ok_and(|b| b.is_some_and(|b| b.more));
         let newest = Some((sequence, now));
         match self.requests.get_mut(&id).map(|request| &mut request.role) {
@@ -100,7 +96,7 @@ impl Endpoint {
         if let Some(fetch) = self.forget_fetch(id) {
             self.notification_lost(fetch, Failure::Superseded);
         }
-        let lifetime = Duration::from_secs(max_age).saturating_add(LATE);
+        let lifetime = max_age.saturating_add(LATE);
         self.keep_observing(now, id, now + lifetime);
         if more {
             return self.fetch(now, id, sequence, notified);

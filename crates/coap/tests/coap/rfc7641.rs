@@ -20,7 +20,11 @@ fn notification(kind: Kind, message_id: u16, request: &Message, number: u64) -> 
 
 /// An observation that peer 1 has confirmed with number 1.
 fn observing() -> (Subject, RequestId, Message) {
-    let mut client = Subject::new(steady());
+    observing_as(steady())
+}
+
+fn observing_as(params: Params) -> (Subject, RequestId, Message) {
+    let mut client = Subject::new(params);
     let (now, to) = (client.now, peer(1));
     let id = client.endpoint.observe(now, to, CON, get("/t"));
     let request = client.sent_one();
@@ -133,6 +137,18 @@ fn an_observation_without_notification_is_given_up_after_max_age_and_15_s() {
     client.advance(secs(29.9));
     assert!(client.events().is_empty());
     client.advance(secs(30.0));
+    assert_eq!(client.failures(), [(id, Failure::Silent)]);
+}
+
+#[test]
+fn a_client_may_give_longer_to_servers_that_do_not_say_how_long_a_state_is_fresh() {
+    let (mut client, id, _) = observing_as(Params {
+        default_max_age: Duration::from_secs(600),
+        ..steady()
+    });
+    client.advance(secs(614.9));
+    assert!(client.events().is_empty());
+    client.advance(secs(615.0));
     assert_eq!(client.failures(), [(id, Failure::Silent)]);
 }
 

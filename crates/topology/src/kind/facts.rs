@@ -2,6 +2,7 @@
 //! special about it.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
@@ -117,6 +118,10 @@ pub(crate) trait ServiceFacts {
     /// measurement, and answers that are outstanding at the end of a scenario are waited for.
     fn asks(&self) -> bool {
         !self.polls().is_empty()
+    }
+    /// How long what it observes may be silent without having said so; none: as CoAP has it.
+    fn patience(&self) -> Option<Duration> {
+        None
     }
     /// The prefix of addresses for which it takes what others send: routes to it lead to the node, which
     /// forwards.

@@ -129,7 +129,7 @@ fn is_client(table: &ServiceTable) -> bool {
 }
 
 /// The client of a node, if it has one.
-fn client_of(node: &Node) -> Option<&client::Client> {
+fn client_of(node: &Node) -> Option<&client::Lwm2mClient> {
     node.services
         .iter()
         .find_map(|service| match &service.table {

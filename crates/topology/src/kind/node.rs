@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,13 @@ impl NodePlan {
     /// Whether it asks others: then a measurement has what it saw, and it is waited for at the end.
     pub fn asks(&self) -> bool {
         self.service_facts().any(ServiceFacts::asks)
+    }
+
+    /// How long what it observes may be silent without having said so; none: as CoAP has it.
+    pub fn patience(&self) -> Option<Duration> {
+        self.service_facts()
+            .filter_map(ServiceFacts::patience)
+            .max()
     }
 
     /// The paths of what it serves by CoAP, service by service.

@@ -88,9 +88,9 @@ impl Asked {
     /// has the default one.
     fn services(self, serves: bool, listed: ServiceKeys) -> Vec<Service> {
         let listed = listed.services();
-        let served_there = listed
-            .iter()
-            .any(|service| matches!(service.table, ServiceTable::Sensors(_)));
+        let served_there = listed.iter().any(|service| {
+            matches!(service.table, ServiceTable::Sensors(_)) || !service.table.served().is_empty()
+        });
         let sensors = match self.resources {
             Some(resources) => Some(Sensors(Some(resources))),
             None => (serves && !served_there).then_some(Sensors(None)),

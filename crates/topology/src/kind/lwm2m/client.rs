@@ -21,7 +21,7 @@ const DEFAULT_VERSIONS: [Version; 2] = [Version::V1_1, Version::V1_0];
 
 tables! {
     /// LwM2M client: it registers with its servers, serves its objects and tells those who observe.
-    pub struct Client {
+    pub struct Lwm2mClient {
         /// The servers: nodes with an `lwm2m-server`; their Short Server IDs are 1, 2, … in this order;
         /// default the only one.
         pub servers: Option<Vec<At<String>>>,
@@ -45,11 +45,11 @@ tables! {
         /// What its objects hold, `/3303/0/5700: 21.5`; default nothing.
         pub values: Option<Values>,
         /// Resources that change by themselves.
-        pub changes: Option<Vec<Change>>,
+        pub changes: Option<Vec<Lwm2mChange>>,
     }
 
     /// A resource that changes by itself, one of those with a value.
-    pub struct Change {
+    pub struct Lwm2mChange {
         /// Its path, `/3303/0/5700`.
         pub path: At<String>,
         /// Where its values come from; `constant` and `file` do not change.
@@ -119,7 +119,7 @@ pub struct ChangePlan {
     pub changes: Option<ChangesPlan>,
 }
 
-impl Serves for Client {
+impl Serves for Lwm2mClient {
     fn served(&self) -> Vec<Served<'_>> {
         let values = self.values.iter().flat_map(|values| &values.0.0);
         let served = values.map(|(name, _)| Served {
@@ -170,7 +170,7 @@ impl ServiceFacts for ClientPlan {
     }
 }
 
-impl Client {
+impl Lwm2mClient {
     /// The plan of the service at `path`.
     pub(crate) fn plan<'t>(
         &self,
@@ -310,7 +310,7 @@ impl Client {
     }
 }
 
-impl Change {
+impl Lwm2mChange {
     fn plan(&self, r: &mut Resolver<'_>, path: &str, values: &[ValuePlan]) -> Option<ChangePlan> {
         if !values.iter().any(|value| value.path == self.path.value) {
             let message = format!(

@@ -13,7 +13,7 @@ use crate::tree::Tree;
 /// An operation of LwM2M.
 #[derive(Clone, Debug, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Operation {
+pub enum Lwm2mOperation {
     /// Read a path.
     Read(At<String>),
     /// Read several paths at once (LwM2M 1.1).
@@ -27,24 +27,24 @@ pub enum Operation {
     /// Discover a path.
     Discover(At<String>),
     /// Write values below a path in the place of what is there.
-    Write(Write),
+    Write(Lwm2mWrite),
     /// Write values below a path; what is not named stays.
-    Update(Write),
+    Update(Lwm2mWrite),
     /// Write values at paths of any objects at once (LwM2M 1.1).
     WriteComposite(Values),
     /// Write attributes of a path.
-    Attributes(Attributes),
+    Attributes(Lwm2mAttributes),
     /// Execute a resource.
-    Execute(Execute),
+    Execute(Lwm2mExecute),
     /// Create an object instance.
-    Create(Create),
+    Create(Lwm2mCreate),
     /// Delete an object instance.
     Delete(At<String>),
 }
 
 tables! {
     /// Values below a path.
-    pub struct Write {
+    pub struct Lwm2mWrite {
         /// The path: of an object instance, a resource or an instance of a resource.
         pub path: At<String>,
         /// The values by what follows the path: `{ /5702: 1.5 }` of an instance, `{ /0: "/3/0/9" }`
@@ -53,7 +53,7 @@ tables! {
     }
 
     /// Attributes of a path.
-    pub struct Attributes {
+    pub struct Lwm2mAttributes {
         /// The path.
         pub path: At<String>,
         /// `pmin=10`, `gt=5`, …; `pmin` alone takes it away.
@@ -61,7 +61,7 @@ tables! {
     }
 
     /// A resource to be executed.
-    pub struct Execute {
+    pub struct Lwm2mExecute {
         /// The resource.
         pub path: At<String>,
         /// Arguments, `0='x',1`; default none.
@@ -69,7 +69,7 @@ tables! {
     }
 
     /// A new object instance.
-    pub struct Create {
+    pub struct Lwm2mCreate {
         /// The object, `2346`.
         pub object: At<u32>,
         /// The ID of the instance; default the client chooses.
@@ -95,24 +95,24 @@ const WORDS: [&str; 13] = [
     "delete",
 ];
 
-impl Decode for Operation {
+impl Decode for Lwm2mOperation {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
         let expected = "one operation, such as `{ read: /3303/0/5700 }`";
         let (key, value) = d.only_entry(tree, &WORDS, expected)?;
         d.within(key.to_owned(), |d| match key {
-            "read" => Decode::decode(value, d).map(Operation::Read),
-            "read-composite" => Decode::decode(value, d).map(Operation::ReadComposite),
-            "observe" => Decode::decode(value, d).map(Operation::Observe),
-            "observe-composite" => Decode::decode(value, d).map(Operation::ObserveComposite),
-            "cancel" => Decode::decode(value, d).map(Operation::Cancel),
-            "discover" => Decode::decode(value, d).map(Operation::Discover),
-            "write" => Decode::decode(value, d).map(Operation::Write),
-            "update" => Decode::decode(value, d).map(Operation::Update),
-            "write-composite" => Decode::decode(value, d).map(Operation::WriteComposite),
-            "attributes" => Decode::decode(value, d).map(Operation::Attributes),
-            "execute" => Decode::decode(value, d).map(Operation::Execute),
-            "create" => Decode::decode(value, d).map(Operation::Create),
-            "delete" => Decode::decode(value, d).map(Operation::Delete),
+            "read" => Decode::decode(value, d).map(Lwm2mOperation::Read),
+            "read-composite" => Decode::decode(value, d).map(Lwm2mOperation::ReadComposite),
+            "observe" => Decode::decode(value, d).map(Lwm2mOperation::Observe),
+            "observe-composite" => Decode::decode(value, d).map(Lwm2mOperation::ObserveComposite),
+            "cancel" => Decode::decode(value, d).map(Lwm2mOperation::Cancel),
+            "discover" => Decode::decode(value, d).map(Lwm2mOperation::Discover),
+            "write" => Decode::decode(value, d).map(Lwm2mOperation::Write),
+            "update" => Decode::decode(value, d).map(Lwm2mOperation::Update),
+            "write-composite" => Decode::decode(value, d).map(Lwm2mOperation::WriteComposite),
+            "attributes" => Decode::decode(value, d).map(Lwm2mOperation::Attributes),
+            "execute" => Decode::decode(value, d).map(Lwm2mOperation::Execute),
+            "create" => Decode::decode(value, d).map(Lwm2mOperation::Create),
+            "delete" => Decode::decode(value, d).map(Lwm2mOperation::Delete),
             _ => None,
         })
     }
@@ -173,26 +173,28 @@ pub enum OperationPlan {
     Delete(String),
 }
 
-impl Operation {
+impl Lwm2mOperation {
     /// The plan; none if something of it cannot be, which is reported. `key` is where it stands.
     pub(super) fn plan(&self, r: &mut Resolver<'_>, key: &str) -> Option<OperationPlan> {
         Some(match self {
-            Operation::Read(path) => OperationPlan::Read(checked(r, key, path)?),
-            Operation::Observe(path) => OperationPlan::Observe(checked(r, key, path)?),
-            Operation::Discover(path) => OperationPlan::Discover(checked(r, key, path)?),
-            Operation::Delete(path) => OperationPlan::Delete(checked(r, key, path)?),
-            Operation::ReadComposite(paths) => OperationPlan::ReadComposite(all(r, key, paths)?),
-            Operation::ObserveComposite(paths) => {
+            Lwm2mOperation::Read(path) => OperationPlan::Read(checked(r, key, path)?),
+            Lwm2mOperation::Observe(path) => OperationPlan::Observe(checked(r, key, path)?),
+            Lwm2mOperation::Discover(path) => OperationPlan::Discover(checked(r, key, path)?),
+            Lwm2mOperation::Delete(path) => OperationPlan::Delete(checked(r, key, path)?),
+            Lwm2mOperation::ReadComposite(paths) => {
+                OperationPlan::ReadComposite(all(r, key, paths)?)
+            }
+            Lwm2mOperation::ObserveComposite(paths) => {
                 OperationPlan::ObserveComposite(all(r, key, paths)?)
             }
-            Operation::Cancel(paths) => OperationPlan::Cancel(all(r, key, paths)?),
-            Operation::Write(write) => write.plan(r, &format!("{key}.write"), true)?,
-            Operation::Update(write) => write.plan(r, &format!("{key}.update"), false)?,
-            Operation::WriteComposite(values) => {
+            Lwm2mOperation::Cancel(paths) => OperationPlan::Cancel(all(r, key, paths)?),
+            Lwm2mOperation::Write(write) => write.plan(r, &format!("{key}.write"), true)?,
+            Lwm2mOperation::Update(write) => write.plan(r, &format!("{key}.update"), false)?,
+            Lwm2mOperation::WriteComposite(values) => {
                 let values = r.lwm2m_values(&format!("{key}.write-composite"), values, Path::ROOT);
                 OperationPlan::WriteComposite(values)
             }
-            Operation::Attributes(table) => {
+            Lwm2mOperation::Attributes(table) => {
                 let key = format!("{key}.attributes");
                 let texts = table.set.iter().map(|text| text.as_str());
                 if let Err(error) = lwm2m::attributes::Written::parse(texts) {
@@ -203,19 +205,19 @@ impl Operation {
                     set: table.set.iter().map(|text| text.value.clone()).collect(),
                 }
             }
-            Operation::Execute(table) => {
+            Lwm2mOperation::Execute(table) => {
                 let arguments = table.arguments.as_ref().map(|text| text.value.clone());
                 OperationPlan::Execute {
                     path: checked(r, &format!("{key}.execute"), &table.path)?,
                     arguments: arguments.unwrap_or_default(),
                 }
             }
-            Operation::Create(create) => create.plan(r, &format!("{key}.create"))?,
+            Lwm2mOperation::Create(create) => create.plan(r, &format!("{key}.create"))?,
         })
     }
 }
 
-impl Write {
+impl Lwm2mWrite {
     fn plan(&self, r: &mut Resolver<'_>, key: &str, replace: bool) -> Option<OperationPlan> {
         let path = r.lwm2m_path(&format!("{key}.path"), &self.path, self.path.span)?;
         if path.level() < Level::Instance {
@@ -230,7 +232,7 @@ impl Write {
     }
 }
 
-impl Create {
+impl Lwm2mCreate {
     fn plan(&self, r: &mut Resolver<'_>, key: &str) -> Option<OperationPlan> {
         let id = |given: &At<u32>| u16::try_from(given.value).ok();
         let object = id(&self.object).filter(|id| registry().object(*id).is_some());

@@ -6,16 +6,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::operation::{Operation, OperationPlan};
+use super::operation::{Lwm2mOperation, OperationPlan};
 use super::{FormatWord, client_of, is_client};
 use crate::decode::{At, Block};
 use crate::kind::{Node, Serves, ServiceFacts};
 use crate::resolve::timers::s;
 use crate::resolve::{Context, Resolver, or};
 
+/// Clients of LwM2M say nothing of how long a value is fresh, and an observation lasts as long as the registration,
+/// whose default lifetime this is (LwM2M 1.1 Core §6.4).
+const PATIENCE: Duration = Duration::from_secs(86_400);
+
 tables! {
     /// LwM2M server: clients register with it, and it reads, writes and observes them.
-    pub struct Server {
+    pub struct Lwm2mServer {
         /// Format that it asks for; default by the client's version.
         pub read_format: Option<At<FormatWord>>,
         /// Format that it writes in; default by the client's version.
@@ -27,15 +31,15 @@ tables! {
         pub confirmable: Option<At<bool>>,
         /// Paths to which clients PUT what their Notify instances (2347) say; those that the server hands out,
         /// `/n/ID/INSTANCE`, are taken anyway.
-        pub reports: Option<Vec<Report>>,
+        pub reports: Option<Vec<Lwm2mReport>>,
         /// What it does to each client that has registered, one after the other.
-        pub upon_registration: Option<Vec<Block<Operation>>>,
+        pub upon_registration: Option<Vec<Block<Lwm2mOperation>>>,
         /// What it does at its times.
-        pub polls: Option<Vec<Poll>>,
+        pub polls: Option<Vec<Lwm2mPoll>>,
     }
 
     /// A path to which clients report.
-    pub struct Report {
+    pub struct Lwm2mReport {
         /// The path, `/up`.
         pub path: At<String>,
         /// What is reported there, `/2346/0/5914`: without it a format that does not name what it holds,
@@ -44,11 +48,11 @@ tables! {
     }
 
     /// Operations on one client, again and again.
-    pub struct Poll {
+    pub struct Lwm2mPoll {
         /// The node, one with an `lwm2m-client`.
         pub client: At<String>,
         /// What is done, one after the other.
-        pub operations: Vec<Block<Operation>>,
+        pub operations: Vec<Block<Lwm2mOperation>>,
         /// Scenario time of the first time; default `every`.
         pub first: Option<At<Duration>>,
         /// And so often from then on; over 0 s; default once.
@@ -72,6 +76,10 @@ pub struct ServerPlan {
     pub doubles: bool,
     /// CON or NON.
     pub confirmable: bool,
+    /// Clients that it asks at a permanent address, and not where their messages come from: those that only nodes of their
+    /// own mobility find.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permanent: Vec<PermanentPlan>,
     /// Paths to which clients report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<ReportPlan>,
@@ -81,6 +89,16 @@ pub struct ServerPlan {
     /// What it does at its times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub polls: Vec<PollPlan>,
+}
+
+/// A client with a permanent address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PermanentPlan {
+    /// Its Endpoint Client Name.
+    pub endpoint: String,
+    /// Its permanent address, at which the server's mobility locates it.
+    pub address: Ipv6Addr,
 }
 
 /// A path to which clients report.
@@ -102,10 +120,6 @@ pub struct PollPlan {
     pub client: String,
     /// Its Endpoint Client Name.
     pub endpoint: String,
-    /// Its permanent address, if the server's mobility has to locate it; otherwise it is asked where its
-    /// messages come from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub located: Option<Ipv6Addr>,
     /// What is done, one after the other.
     pub operations: Vec<OperationPlan>,
     /// Scenario time of the first time.
@@ -119,7 +133,7 @@ pub struct PollPlan {
     pub times: Option<u32>,
 }
 
-impl Serves for Server {
+impl Serves for Lwm2mServer {
     fn asks(&self) -> bool {
         true
     }
@@ -147,12 +161,16 @@ impl ServiceFacts for ServerPlan {
         true
     }
 
+    fn patience(&self) -> Option<Duration> {
+        Some(PATIENCE)
+    }
+
     fn describe(&self) -> Vec<String> {
         vec!["LwM2M server".to_owned()]
     }
 }
 
-impl Server {
+impl Lwm2mServer {
     /// The plan of the service at `path`.
     pub(crate) fn plan<'t>(
         &self,
@@ -178,6 +196,7 @@ impl Server {
             write_format: self.write_format.map(|format| format.value),
             doubles: or(self.doubles, false),
             confirmable: or(self.confirmable, true),
+            permanent: permanent(r, context),
             reports,
             upon_registration: operations(r, &format!("{path}.upon_registration"), upon),
             polls: polls
@@ -187,7 +206,7 @@ impl Server {
     }
 }
 
-impl Poll {
+impl Lwm2mPoll {
     fn plan<'t>(
         &self,
         r: &mut Resolver<'t>,
@@ -214,10 +233,6 @@ impl Poll {
             .map(|given| r.at_least_one(&format!("{path}.times"), Some(given), 1));
         Some(PollPlan {
             client: name.to_owned(),
-            located: node
-                .mobility
-                .is_located()
-                .then(|| context.network.address_of(name)),
             endpoint: client_of(node)?.endpoint(name).to_owned(),
             operations: operations(r, &format!("{path}.operations"), &self.operations),
             first,
@@ -227,7 +242,28 @@ impl Poll {
     }
 }
 
-fn operations(r: &mut Resolver<'_>, path: &str, given: &[Block<Operation>]) -> Vec<OperationPlan> {
+/// The clients that the server's mobility locates.
+fn permanent(r: &Resolver<'_>, context: &Context<'_, '_>) -> Vec<PermanentPlan> {
+    let mut permanent = Vec::new();
+    for name in r.running(is_client) {
+        let Some((_, (_, node))) = r.nodes.get_key_value(name) else {
+            continue;
+        };
+        if let Some(client) = client_of(node).filter(|_| node.mobility.is_located()) {
+            permanent.push(PermanentPlan {
+                endpoint: client.endpoint(name).to_owned(),
+                address: context.network.address_of(name),
+            });
+        }
+    }
+    permanent
+}
+
+fn operations(
+    r: &mut Resolver<'_>,
+    path: &str,
+    given: &[Block<Lwm2mOperation>],
+) -> Vec<OperationPlan> {
     let given = given.iter().enumerate();
     given
         .filter_map(|(i, block)| block.table.plan(r, &format!("{path}[{i}]")))

@@ -1,0 +1,114 @@
+"""LwM2M: the third paper's tables IV and V, docs/lwm2m.md."""
+
+from .tools import command, table
+
+PAPERS = "topologies/papers"
+# What a frame of the paper's network has beside what UDP carries: Ethernet 14, IPv4 20, UDP 8.
+HEADERS = 42
+# Messages of a registration, which the paper does not count.
+REGISTRATION = ("register", "update", "deregister")
+
+# The paper's runs, and its figures of each: payload sent and received, packets.
+RUNS = {
+    "V, separate requests": ("lwm2m-table5-separate", (14_976, 32_544, 1_152)),
+    "V, Batch": ("lwm2m-table5-batch", (2_700, 19_411, 194)),
+    "V, Reverse Batch": ("lwm2m-table5-reverse", (131, 19_411, 98)),
+    "IV, three requests": ("lwm2m-table4-separate", (1_220, 379, 62)),
+    "IV, Batch": ("lwm2m-table4-batch", (899, 158, 24)),
+}
+
+
+def counted(result, node, way, key):
+    """A sum over the messages that the paper counts."""
+    entry = next(a for a in result["applications"] if a["node"] == node)
+    messages = (ways[way] for name, ways in entry["by_message"].items() if name not in REGISTRATION)
+    return sum(message[key] for message in messages)
+
+
+def radio(result, way):
+    """Frames and octets of the device's radio for the same messages; none if the run could not tell."""
+    entry = next(a for a in result["applications"] if a["node"] == "device")
+    messages = [ways[way] for name, ways in entry["by_message"].items() if name not in REGISTRATION]
+    if any("radio" not in message for message in messages if message["packets"]):
+        return None
+    frames = [message["radio"] for message in messages if message["packets"]]
+    return sum(f["frames"] for f in frames), sum(f["octets"] for f in frames)
+
+
+def tables(tools):
+    """The third paper's tables IV and V: its figures, those of the run, and what the air carried."""
+    rows = []
+    for name, (topology, paper) in RUNS.items():
+        _, result = tools.run(topology, f"{PAPERS}/{topology}.yaml")
+        payload = [counted(result, "server", way, "payload_bytes") for way in ("sent", "received")]
+        packets = [counted(result, "server", way, "packets") for way in ("sent", "received")]
+        octets = [counted(result, "server", way, "ip_bytes") for way in ("sent", "received")]
+        sent, received = (p + HEADERS * n for p, n in zip(payload, packets))
+        of_air = [radio(result, way) for way in ("received", "sent")]
+        air = ["not known" if way is None else f"{way[0]:,} / {way[1]:,}" for way in of_air]
+        agrees = tuple(paper) == (*payload, sum(packets))
+        rows.append([
+            name,
+            f"{paper[0]:,} / {paper[1]:,}, {paper[2]:,}",
+            f"{payload[0]:,} / {payload[1]:,}, {sum(packets):,}" + ("" if agrees else " (differs)"),
+            f"{sent:,} / {received:,} / {sent + received:,}",
+            f"{octets[0]:,} / {octets[1]:,}",
+            *air,
+        ])
+    header = ["table, column", "paper: payload sent / received, bytes, and packets", "run: the same", "with 42 for each packet: sent / received / exchanged",
+              "IPv6 octets sent / received", "frames / octets on the air to the device", "from the device"]
+    said = [f"wpanlab run {PAPERS}/{topology}.yaml" for topology, _ in RUNS.values()]
+    return [tools.made_by(), *command(*said), *table(header, rows)]
+
+
+# EU868: data rate, spreading factor, and the application payload that it takes, repeater-compatible (LoRaWAN Regional Parameters).
+DATA_RATES = ((5, 7, 222), (4, 8, 222), (3, 9, 115), (2, 10, 51), (1, 11, 51), (0, 12, 51))
+BANDWIDTH_HZ = 125_000
+# MHDR 1, DevAddr 4, FCtrl 1, FCnt 2, FPort 1, MIC 4 (LoRaWAN 1.0.4 §4).
+LORAWAN_OCTETS = 13
+# Of an ACK-sized block: CoAP header 4, token 8, Content-Format 3, payload marker 1, and the Block2 option 2.
+AROUND_A_BLOCK = 18
+
+
+def airtime_s(coap_bytes, sf):
+    """Time on the air of a LoRaWAN frame with a CoAP message in it, nothing else between (Semtech AN1200.13): explicit header, CRC,
+    coding rate 4/5, a preamble of 8."""
+    low_rate = sf >= 11
+    bits = 8 * (coap_bytes + LORAWAN_OCTETS) - 4 * sf + 28 + 16
+    per_symbol = 4 * (sf - 2 * low_rate)
+    symbols = 8 + max(0, -(-bits // per_symbol)) * 5
+    return (8 + 4.25 + symbols) * 2 ** sf / BANDWIDTH_HZ
+
+
+def blocks(body, most):
+    """The CoAP messages that a body goes in: whole if it fits, else in the largest blocks that do (RFC 7959)."""
+    if body + AROUND_A_BLOCK - 2 <= most:
+        return [body + AROUND_A_BLOCK - 2]
+    size = max(s for s in (16, 32, 64, 128, 256, 512, 1024) if s + AROUND_A_BLOCK <= most)
+    whole, rest = divmod(body, size)
+    return [size + AROUND_A_BLOCK] * whole + ([rest + AROUND_A_BLOCK] if rest else [])
+
+
+def lora(tools):
+    """The six resources of table V over LoRaWAN, computed from the messages of the runs: airtime per data rate."""
+    found = {}
+    for name in ("lwm2m-table5-separate", "lwm2m-table5-batch"):
+        _, result = tools.run(f"{name}-lora", f"{PAPERS}/{name}.yaml", *(["--set", "nodes.server.services[0].lwm2m-server.read_format=tlv"]))
+        reads = "read" if name.endswith("separate") else "batch read"
+        entry = next(a for a in result["applications"] if a["node"] == "server")["by_message"][reads]
+        rounds = 96
+        found[name] = [entry[way]["payload_bytes"] / rounds for way in ("sent", "received")]
+    (ask_six, six), (ask_one, one) = found["lwm2m-table5-separate"], found["lwm2m-table5-batch"]
+    rows = []
+    for rate, sf, most in DATA_RATES:
+        batch = blocks(round(one) - AROUND_A_BLOCK + 2, most)
+        separate = 6 * airtime_s(round(six / 6), sf)
+        up = sum(airtime_s(b, sf) for b in batch)
+        # 1 % of the time, so that 99 times its airtime passes after each message but the last (ETSI EN 300 220-2).
+        wait = sum(99 * airtime_s(b, sf) for b in batch[:-1])
+        rows.append([f"{rate} (SF{sf})", f"{1e3 * airtime_s(27, sf):,.3f}", f"{1e3 * separate:,.1f}", str(len(batch)), f"{1e3 * up:,.1f}",
+                     f"{wait:,.1f}"])
+    header = ["data rate", "a request of 27 B, ms", "six TLV answers, ms", "answers of the TLV batch", "the same, ms", "waiting at 1 % between them, s"]
+    said = [f"wpanlab run {PAPERS}/{name}.yaml --set nodes.server.services[0].lwm2m-server.read_format=tlv" for name in found]
+    return [tools.made_by(), *command(*said),
+            f"A round of six reads: {ask_six:.0f} B asked, {six:.0f} B answered; as a batch {ask_one:.0f} B and {one:.0f} B.", "", *table(header, rows)]
