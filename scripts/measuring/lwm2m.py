@@ -1,6 +1,8 @@
 """LwM2M: the third paper's tables IV and V, docs/lwm2m.md."""
 
-from .tools import command, table
+import json
+
+from .tools import command, number, quantile, table
 
 PAPERS = "topologies/papers"
 # What a frame of the paper's network has beside what UDP carries: Ethernet 14, IPv4 20, UDP 8.
@@ -112,3 +114,37 @@ def lora(tools):
     said = [f"wpanlab run {PAPERS}/{name}.yaml --set nodes.server.services[0].lwm2m-server.read_format=tlv" for name in found]
     return [tools.made_by(), *command(*said),
             f"A round of six reads: {ask_six:.0f} B asked, {six:.0f} B answered; as a batch {ask_one:.0f} B and {one:.0f} B.", "", *table(header, rows)]
+
+
+MOBILITIES = ("comp", "mipv6", "mipv6-ro", "hmipv6", "pmipv6", "none")
+HANDOVERS_OF_A_RUN = 2
+
+
+def mobility(tools):
+    """An LwM2M client that hands over, by each protocol: registrations, notifications, silence."""
+    topology = "topologies/lwm2m.yaml"
+    runs = -(-(tools.handovers or 100) // HANDOVERS_OF_A_RUN)
+    axis = f"nodes.device.mobility={','.join(MOBILITIES)}"
+    rows = []
+    for point in tools.sweep("lwm2m-mobility", topology, f"1..{runs}", "--set", axis):
+        results = [json.loads(run["result"].read_text()) for run in point.runs]
+        servers = [next(a for a in result["applications"] if a["node"] == "server") for result in results]
+        seen = [server.get("notifications", {}) for server in servers]
+        silences = [n["longest_silence_s"] for n in seen if n.get("longest_silence_s") is not None]
+        happened = [server.get("happened", {}) for server in servers]
+        reads = sum(s["by_message"].get("read", {}).get("sent", {}).get("packets", 0) for s in servers)
+        repeated = sum(s["by_message"].get("read", {}).get("sent", {}).get("repeated", 0) for s in servers)
+        rows.append([
+            f"`{point.values['nodes.device.mobility']}`",
+            str(sum(len(run["handovers"]) for run in point.runs)),
+            str(sum(h.get("registered_again", 0) for h in happened)),
+            str(sum(h.get("updates_not_found", 0) for h in happened)),
+            f"{sum(n.get('received', 0) for n in seen):,}",
+            str(sum(n.get("lost") or 0 for n in seen)),
+            f"{number(1e3 * quantile(silences, 0.5))}, {number(1e3 * max(silences))}" if silences else "",
+            f"{reads - repeated:,}, {repeated:,}",
+        ])
+    header = ["`mobility`", "handovers", "registered again", "updates that met 4.04", "notifications", "lost", "longest silence of a run, ms: median, longest",
+              "reads, and sent again"]
+    said = f"wpanlab run {topology} --seeds 1..{runs} --set {axis}"
+    return [tools.made_by(), *command(said), *table(header, rows)]

@@ -76,6 +76,8 @@ fn an_unknown_key_is_refused_in_every_table() {
         // In `nodes` a key is a name, and `1` is no node.
         let wanted = match pointer.as_str() {
             "/nodes" => "`nodes.zzz`: `1` is not a table",
+            // In a table of values a key is a path.
+            values if of_values(values) => "zzz",
             _ => "unknown key `zzz`",
         };
         assert!(error.contains(wanted), "{pointer}: {error}");
@@ -146,11 +148,25 @@ fn every_wrong_value_is_refused(full: &Value) {
     }
 }
 
+/// Whether a table's keys are paths and its values those of resources.
+fn of_values(pointer: &str) -> bool {
+    pointer.ends_with("/values") || pointer.ends_with("/write-composite")
+}
+
 /// Any text is a summary, a source or a payload, and any number a reading.
 fn is_right(pointer: &str, key: &str, value: &Value) -> bool {
-    let texts = ["summary", "source", "payload", "constant"];
+    let texts = [
+        "summary",
+        "source",
+        "payload",
+        "constant",
+        "endpoint",
+        "arguments",
+    ];
     let readings = ["start", "step", "mean", "amplitude", "min", "max"];
     match value {
+        // What a resource's value may be, its type says: a text is one, of some.
+        Value::String(_) | Value::Number(_) if of_values(pointer) => true,
         Value::String(_) => texts.contains(&key) || pointer.contains("/options/") && key == "value",
         Value::Number(_) => pointer.contains("/value/") && readings.contains(&key),
         _ => false,

@@ -1,0 +1,89 @@
+//! LwM2M over the kernel's 6LoWPAN: the third paper's tables to the byte, and a device that moves.
+
+mod common;
+
+use common::{Run, root, said, tshark};
+use serde_json::Value;
+
+fn ran(topology: &str, options: &[&str]) -> Run {
+    let run = Run::of(&root().join("topologies").join(topology), options);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    run
+}
+
+/// What a node sent and received of LwM2M.
+fn of_node(result: &Value, node: &str) -> Value {
+    let all = result["applications"].as_array().unwrap();
+    let found = all.iter().find(|entry| entry["node"] == node);
+    found
+        .unwrap_or_else(|| panic!("nothing of {node}: {result:#}"))
+        .clone()
+}
+
+/// Of the messages that the paper counts, all but those of the registration: payload sent and received by the server, and
+/// packets.
+fn counted(result: &Value) -> (u64, u64, u64) {
+    let server = of_node(result, "server");
+    let mut sum = (0, 0, 0);
+    for (name, ways) in server["by_message"].as_object().unwrap() {
+        if ["register", "update", "deregister"].contains(&name.as_str()) {
+            continue;
+        }
+        let of = |way: &str, key: &str| ways[way][key].as_u64().unwrap();
+        sum.0 += of("sent", "payload_bytes");
+        sum.1 += of("received", "payload_bytes");
+        sum.2 += of("sent", "packets") + of("received", "packets");
+    }
+    sum
+}
+
+#[test]
+fn table_v_with_separate_requests_is_the_papers_to_the_byte() {
+    let run = ran("papers/lwm2m-table5-separate.yaml", &[]);
+    assert_eq!(counted(&run.result()), (14_976, 32_544, 1_152));
+}
+
+#[test]
+fn table_v_with_a_batch_is_the_papers_to_the_byte() {
+    let run = ran("papers/lwm2m-table5-batch.yaml", &[]);
+    assert_eq!(counted(&run.result()), (2_700, 19_411, 194));
+}
+
+/// The paper's own figures do not go together: these are those of what its text describes.
+#[test]
+fn table_v_the_other_way_round_is_what_the_papers_text_describes() {
+    let run = ran("papers/lwm2m-table5-reverse.yaml", &[]);
+    assert_eq!(counted(&run.result()), (168, 20_006, 100));
+}
+
+#[test]
+fn table_iv_is_the_papers_to_the_byte() {
+    let run = ran("papers/lwm2m-table4-separate.yaml", &[]);
+    assert_eq!(counted(&run.result()), (1_220, 379, 62));
+    let run = ran("papers/lwm2m-table4-batch.yaml", &[]);
+    assert_eq!(counted(&run.result()), (899, 158, 24));
+    // Another reader of TLV: tshark finds nothing wrong with what was sent.
+    let capture = run.path("captures/server.eth0.pcapng");
+    let wrong = tshark(&capture, "coap && _ws.malformed", &["frame.number"]);
+    assert_eq!(wrong, [[""; 0]; 0]);
+    let writes = tshark(
+        &capture,
+        "coap.opt.ctype == \"application/vnd.oma.lwm2m+tlv\" && coap.code == 3",
+        &["frame.number"],
+    );
+    assert_eq!(writes.len(), 10);
+}
+
+/// The registration and the observation outlive handovers by CoMP, and every notification reaches the server.
+#[test]
+fn a_device_that_moves_stays_registered_and_observed() {
+    let run = ran("lwm2m.yaml", &[]);
+    let result = run.result();
+    let server = of_node(&result, "server");
+    assert!(server.get("happened").is_none(), "{server:#}");
+    let notified = &server["notifications"];
+    // A change every 200 ms over 10 s.
+    assert!(notified["received"].as_u64().unwrap() >= 45, "{notified:#}");
+    let registers = &server["by_message"]["register"]["received"];
+    assert_eq!(registers["packets"], 1, "{server:#}");
+}
