@@ -2,3 +2,4 @@
 
 mod aiocoap;
 mod live;
+mod node_lib;
