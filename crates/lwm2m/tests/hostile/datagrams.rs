@@ -100,9 +100,12 @@ impl Hostile {
         }
     }
 
-    /// A valid message.
+    /// A valid message that is no copy of another one: by chance one with a short token might be.
     pub fn valid(&mut self, request: Request) -> Vec<u8> {
-        self.message(request).encode()
+        let mut message = self.message(request);
+        let token = self.rng.next_u64().to_be_bytes();
+        message.token = Token::new(&token).expect("8 bytes are a token");
+        message.encode()
     }
 
     /// The next one; `sent`: what the attacked machine sent lately.
