@@ -22,6 +22,9 @@ use attacked::Attack;
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
 
+/// An attack of so many datagrams, drawn from this seed.
+type Attacking = fn(usize, u64) -> Attack;
+
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
@@ -31,8 +34,7 @@ fn main() {
         number("WPANLAB_DATAGRAMS", 1_000_000),
         number("WPANLAB_SEED", 1) as u64,
     );
-    let attacks: [(&str, fn(usize, u64) -> Attack); 2] =
-        [("client", client::attack), ("server", server::attack)];
+    let attacks: [(&str, Attacking); 2] = [("client", client::attack), ("server", server::attack)];
     for (name, attack) in attacks {
         let begun = Instant::now();
         // Each in a thread of its own, which counts its own bytes.

@@ -153,7 +153,7 @@ impl Bare {
         let (begun, before) = (Instant::now(), cpu("thread-self"));
         for (client, datagram) in datagrams {
             self.now += Duration::from_millis(1);
-            let from = Ipv6Addr::from(0xfd00_u128 << 112 | u128::from(*client) + 1);
+            let from = Ipv6Addr::from((0xfd00_u128 << 112) | (u128::from(*client) + 1));
             let from = SocketAddrV6::new(from, 5683, 0, 0);
             let Ok(()) = self.endpoint.handle_datagram(self.now, from, datagram);
             while let Some(event) = self.endpoint.poll_event() {

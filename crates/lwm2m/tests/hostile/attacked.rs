@@ -73,7 +73,7 @@ pub fn answer(asked: &Message, code: Code, options: Options, payload: Vec<u8>) -
         },
         code,
         message_id: asked.message_id,
-        token: asked.token.clone(),
+        token: asked.token,
         options,
         payload,
     }

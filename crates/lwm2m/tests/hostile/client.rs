@@ -252,7 +252,7 @@ impl Attacked {
     }
 
     fn reply(&mut self, to: SocketAddrV6, sent: &Message) {
-        self.sent.push((sent.message_id, sent.token.clone()));
+        self.sent.push((sent.message_id, sent.token));
         if self.sent.len() > 16 {
             self.sent.remove(0);
         }

@@ -169,9 +169,7 @@ impl Hostile {
             options.push(option::URI_PATH, segment);
         }
         for number in [option::CONTENT_FORMAT, option::ACCEPT] {
-            let format = self
-                .pick(&FORMATS)
-                .filter(|_| number % 2 == 0 || self.rng.next_u32() % 2 == 0);
+            let format = self.pick(&FORMATS).filter(|_| self.below(4) > 0);
             format
                 .into_iter()
                 .for_each(|format| options.push_uint(number, format));
