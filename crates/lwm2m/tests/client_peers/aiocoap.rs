@@ -256,14 +256,14 @@ fn it_is_discovered_written_and_executed() {
         assert_eq!(live.value("/3360/0/5702").await, "6");
 
         let attributes = live
-            .ask("PUT", "/3303/0/5700?pmin=1&pmax=60&gt=30", None)
+            .ask("PUT", "/3303/0/5700?pmin=1&pmax=60&gt=-30", None)
             .await;
         assert_eq!(
             (code(&attributes), text(&attributes).as_str()),
             ("2.04", "")
         );
         let shown = live.ask("GET", TEMPERATURE, Some(LINKS)).await;
-        assert_eq!(text(&shown), "</3303/0/5700>;pmin=1;pmax=60;gt=30");
+        assert_eq!(text(&shown), "</3303/0/5700>;pmin=1;pmax=60;gt=-30");
         assert_eq!(
             code(&live.ask("PUT", "/3303/0/5700?pmin=x", None).await),
             "4.00"

@@ -182,6 +182,12 @@ impl Hostile {
             let value = self.below(3) as u64;
             options.push_uint(option::OBSERVE, value);
         }
+        if self.below(6) == 0 {
+            // A body in blocks that never ends, or begins in the middle.
+            let number = [option::BLOCK1, option::BLOCK2][self.below(2)];
+            let value = self.below(64) as u64;
+            options.push_uint(number, value);
+        }
         if self.below(8) == 0 {
             let (number, value) = (self.rng.next_u32() as u16, self.bytes(9));
             options.push(number, value);
