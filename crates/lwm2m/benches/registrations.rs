@@ -216,8 +216,8 @@ fn without_sockets() {
     let of_endpoint = both - counting::live();
     let each = |bytes: usize| bytes / CLIENTS as usize;
     println!(
-        "without sockets: {CLIENTS} registrations {registered}, {UPDATES} updates {updated}; {} B a registration with its endpoint's part, and after \
-         the updates {} B of an endpoint for each of {} clients",
+        "without sockets: {CLIENTS} registrations {registered}, {UPDATES} updates {updated}; {} B a registration with its \
+         endpoint's part, and after the updates {} B of an endpoint for each of {} clients",
         each(full - empty),
         each(of_endpoint),
         server.registrations().count()
