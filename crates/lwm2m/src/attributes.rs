@@ -143,12 +143,13 @@ impl Attributes {
     /// (LwM2M 1.1 Core §5.1.2).
     pub fn with(mut self, written: &Written) -> Result<Attributes, AttributeError> {
         for (name, value) in &written.0 {
-            let seconds = value.map(Duration::from_secs_f64);
+            // Of times only, which are within range: gt and lt may be below 0, and beyond any time.
+            let seconds = || value.map(Duration::from_secs_f64);
             match *name {
-                "pmin" => self.pmin = seconds,
-                "pmax" => self.pmax = seconds,
-                "epmin" => self.epmin = seconds,
-                "epmax" => self.epmax = seconds,
+                "pmin" => self.pmin = seconds(),
+                "pmax" => self.pmax = seconds(),
+                "epmin" => self.epmin = seconds(),
+                "epmax" => self.epmax = seconds(),
                 "gt" => self.gt = *value,
                 "lt" => self.lt = *value,
                 _ => self.st = *value,
@@ -363,6 +364,16 @@ mod tests {
                 .with(&written("pmin=10&pmax=5").unwrap())
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn conditions_may_be_below_zero_and_beyond_any_time() {
+        assert_eq!(
+            attributes("gt=-5&lt=-1e308").to_link().matches('-').count(),
+            2
+        );
+        assert_eq!(told("gt=-5", &[-4.0, -6.0, -7.0, -4.0]), [2, 4]);
+        assert_eq!(attributes("gt=1e308&st=1e300").gt, Some(1e308));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) fn parse_link(text: &str) -> Result<Path, Refusal> {
 }
 
 /// The links of a batch instance by their resource instances; what is no link is left out, and there is none in
-/// a tree whose every change was [checked](check).
+/// a tree whose every change was checked.
 pub fn links(store: &Store, instance: &Path) -> BTreeMap<u16, Path> {
     let Some(configuration) = instance.child(CONFIGURATION) else {
         return BTreeMap::new();

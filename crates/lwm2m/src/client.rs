@@ -285,6 +285,11 @@ impl Client {
             return;
         }
         self.mark(changes);
+        for instance in &changes.deleted {
+            // What comes there later is something else.
+            self.attributes
+                .retain(|(_, path), _| !instance.contains(path));
+        }
         if !self.running {
             return;
         }

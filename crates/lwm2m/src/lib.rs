@@ -17,7 +17,7 @@
 //! | [`client`] | [`Client`]: registration, requests, observations, Notify |
 //! | [`server`] | [`Server`]: registrations, operations, queue mode |
 //! | [`refusal`] | [`Refusal`]: an error response and its reason |
-//! | [`format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
+//! | [`mod@format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
 //!
 //! # Sources
 //!

@@ -6,7 +6,7 @@ use service::{Incoming, Node};
 use units::SimTime;
 
 use super::{Client, is_instance};
-use crate::attributes::Written;
+use crate::attributes::{Attributes, Written};
 use crate::batch;
 use crate::format::{self, Format, Record};
 use crate::model::Version;
@@ -214,7 +214,7 @@ impl Client {
 
     fn write_attributes(&mut self, server: u16, path: Path, request: &Request) -> Done {
         let written = Written::parse(queries(request).iter().map(String::as_str))?;
-        let there = self.store.contains(&path) || batch::is_value(&path);
+        let there = self.store.contains(&path) || self.has_value_of_batch(&path);
         if written.is_empty() {
             return Err(Refusal::bad_request(
                 "neither a Content-Format nor attributes",
@@ -239,10 +239,23 @@ impl Client {
         {
             return Err(crate::attributes::AttributeError::NotNumeric { name, path }.into());
         }
-        let attributes = self.attributes.entry((server, path)).or_default();
-        *attributes = attributes.with(&written)?;
+        let former = self.attributes.get(&(server, path)).copied();
+        let attributes = former.unwrap_or_default().with(&written)?;
+        match attributes == Attributes::default() {
+            true => drop(self.attributes.remove(&(server, path))),
+            false => drop(self.attributes.insert((server, path), attributes)),
+        }
         self.attributes_changed(server, &path);
         Ok((Response::new(Code::CHANGED), Changes::default()))
+    }
+
+    /// Whether `path` is the value of a batch that is there, or an instance of it that a link stands for.
+    fn has_value_of_batch(&self, path: &Path) -> bool {
+        let instance = path.truncated(Level::Instance);
+        let linked = |id| batch::links(&self.store, &instance).contains_key(&id);
+        batch::is_value(path)
+            && self.store.contains(&instance)
+            && path.resource_instance_id().is_none_or(linked)
     }
 
     fn create(&mut self, server: u16, path: Path, request: &Request) -> Done {

@@ -1,7 +1,7 @@
 """An LwM2M client by aiocoap, for the server at the port that is its argument.
 
 It registers for LwM2M 1.2, and for 1.1 after 4.12; it serves a temperature and a humidity one by one,
-observed, and as composites; it sends three timed values by Send, and writes a line for each thing that it sees. It
+observed, and as composites; it sends three timed values and one more in other formats by Send, and writes a line for each thing that it sees. It
 deregisters and ends when its input does.
 """
 
@@ -14,6 +14,8 @@ import aiocoap
 from aiocoap import CHANGED, CONTENT, NOT_FOUND, POST, DELETE, Message, resource
 
 SENML_JSON = 110
+SENML_CBOR = 112
+LWM2M_CBOR = 11544
 LINK_FORMAT = 40
 VALUES = {"/3303/0/5700": 21.5, "/3304/0/5700": 48.0}
 
@@ -88,6 +90,14 @@ async def main():
     await ask(
         context, server, POST, "/dp", payload=json.dumps(series).encode(), content_format=SENML_JSON
     )
+    # The same value in both formats of CBOR; text says no path, and is refused.
+    value = bytes.fromhex("fa41ac0000")
+    for payload, content_format in [
+        (b"\x81\xa2\x00\x6c/3303/0/5700\x02" + value, SENML_CBOR),
+        (bytes.fromhex("a1190ce7a100a1191644") + value, LWM2M_CBOR),
+        (b"21.5", 0),
+    ]:
+        await ask(context, server, POST, "/dp", payload=payload, content_format=content_format)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await ask(context, server, DELETE, "/" + "/".join(registered.opt.location_path))
     await context.shutdown()

@@ -1,6 +1,7 @@
 //! The server from outside, against scripted clients: two CoAP endpoints and no network.
 
 mod aiocoap;
+mod aiocoap_bootstrap;
 mod bootstraps;
 mod composites;
 mod observations;

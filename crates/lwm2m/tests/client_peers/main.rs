@@ -1,0 +1,5 @@
+//! The client on the loopback interface, with servers that were made by others.
+
+mod aiocoap;
+mod live;
+mod node_lib;
