@@ -15,7 +15,7 @@ mod observing;
 mod registration;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,7 @@ pub struct Client {
     /// Whose calls are whose.
     calls: BTreeMap<CallId, Call>,
     tally: Tally,
-    reports: Vec<Report>,
+    reports: VecDeque<Report>,
     rng: Rng,
     /// What changes by itself.
     feeds: Vec<(Path, Feed)>,
@@ -135,7 +135,7 @@ impl Client {
             schedules: BTreeMap::new(),
             calls: BTreeMap::new(),
             tally: Tally::default(),
-            reports: Vec::new(),
+            reports: VecDeque::new(),
             rng,
             feeds: Vec::new(),
             running: false,
@@ -463,7 +463,7 @@ impl Service for Client {
     }
 
     fn poll_report(&mut self) -> Option<Report> {
-        (!self.reports.is_empty()).then(|| self.reports.remove(0))
+        self.reports.pop_front()
     }
 }
 
