@@ -1,6 +1,7 @@
 //! Observe (RFC 7641), at both ends.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
 
 use coap::block::{Block, BlockSize};
 use coap::message::option;

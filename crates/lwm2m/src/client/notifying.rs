@@ -110,7 +110,9 @@ impl Client {
             Ok(request) => request,
             Err(refusal) => {
                 let reason = service::CallFailure::Discovery(refusal.to_string());
-                return self.reports.push_back(Report::RequestFailed { target, reason });
+                return self
+                    .reports
+                    .push_back(Report::RequestFailed { target, reason });
             }
         };
         let reliability = match notify.confirmable {

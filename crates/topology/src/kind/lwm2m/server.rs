@@ -200,19 +200,14 @@ impl Lwm2mServer {
             reports,
             upon_registration: operations(r, &format!("{path}.upon_registration"), upon),
             polls: polls
-                .filter_map(|(i, poll)| poll.plan(r, context, &format!("{path}.polls[{i}]")))
+                .filter_map(|(i, poll)| poll.plan(r, &format!("{path}.polls[{i}]")))
                 .collect(),
         }
     }
 }
 
 impl Lwm2mPoll {
-    fn plan<'t>(
-        &self,
-        r: &mut Resolver<'t>,
-        context: &Context<'_, 't>,
-        path: &str,
-    ) -> Option<PollPlan> {
+    fn plan(&self, r: &mut Resolver<'_>, path: &str) -> Option<PollPlan> {
         let fits = |node: &Node| node.runs(is_client);
         let wanted = "a node with an `lwm2m-client`";
         let (name, node) = r.named(&format!("{path}.client"), &self.client, wanted, fits)?;
