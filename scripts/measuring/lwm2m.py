@@ -120,6 +120,13 @@ MOBILITIES = ("comp", "mipv6", "mipv6-ro", "hmipv6", "pmipv6", "none")
 HANDOVERS_OF_A_RUN = 2
 
 
+def lost(seen):
+    """Notifications that were lost in all runs, and of how many runs that is not known."""
+    known = [n["lost"] for n in seen if n.get("lost") is not None]
+    unknown = len(seen) - len(known)
+    return f"{sum(known)}" + (f", not known of {unknown} runs" if unknown else "")
+
+
 def mobility(tools):
     """An LwM2M client that hands over, by each protocol: registrations, notifications, silence."""
     topology = "topologies/lwm2m.yaml"
@@ -140,7 +147,7 @@ def mobility(tools):
             str(sum(h.get("registered_again", 0) for h in happened)),
             str(sum(h.get("updates_not_found", 0) for h in happened)),
             f"{sum(n.get('received', 0) for n in seen):,}",
-            str(sum(n.get("lost") or 0 for n in seen)),
+            lost(seen),
             f"{number(1e3 * quantile(silences, 0.5))}, {number(1e3 * max(silences))}" if silences else "",
             f"{reads - repeated:,}, {repeated:,}",
         ])

@@ -48,6 +48,10 @@ pub fn allows(store: &Store, server: u16, path: &Path, right: Right) -> bool {
     if object == SECURITY || object == OSCORE {
         return false;
     }
+    // Accounts come and go by bootstrap (LwM2M 1.1 Core §6.3.6, §6.3.7).
+    if object == SERVER && matches!(right, Right::Create | Right::Delete) {
+        return false;
+    }
     if store.instances(Path::object(SERVER)).take(2).count() < 2 {
         // "If the LwM2M Client has only one LwM2M Server Object Instance, the LwM2M Client MUST
         // authorize" (§8.2.1), and nobody has to be told apart.
@@ -110,6 +114,47 @@ pub fn control_for(store: &Store, server: u16, created: &Path) -> Option<Vec<(Pa
     all.into_iter()
         .map(|(resource, n)| Some((control.child(resource)?, Value::Integer(n))))
         .collect()
+}
+
+/// Access Control instances, with their values, by which all of several servers share what nobody's access is said of.
+pub(crate) fn shared(store: &Store) -> Vec<(Path, Vec<(Path, Value)>)> {
+    let servers: Vec<Path> = store.instances(Path::object(SERVER)).collect();
+    if servers.len() < 2 {
+        return Vec::new();
+    }
+    let id_of = |server: &Path| integer(store, server.child(0)?);
+    let first = servers.first().and_then(id_of).unwrap_or_default();
+    let apart = [SECURITY, OSCORE, ACCESS_CONTROL].map(Some);
+    let instances = store
+        .instances(Path::ROOT)
+        .filter(|i| !apart.contains(&i.object_id()));
+    let instances = instances.map(|instance| match instance.object_id() {
+        Some(SERVER) => (instance, id_of(&instance).unwrap_or(first), 0),
+        _ => (instance, first, 0x7),
+    });
+    let objects = store.objects().filter(|object| object.multiple);
+    let objects = objects.map(|object| Path::instance(object.id, NO_ID));
+    let objects = objects.filter(|path| !apart.contains(&path.object_id()));
+    let created = objects.map(|path| (path, i64::from(NO_ID), Right::Create as i64));
+    let unsaid = instances.chain(created).filter(|(path, ..)| {
+        let ids = path.object_id().zip(path.instance_id());
+        ids.is_some_and(|(object, instance)| control_of(store, object, instance).is_none())
+    });
+    let free = (0..NO_ID).map(|id| Path::instance(ACCESS_CONTROL, id));
+    let free = free.filter(|control| !store.contains(control));
+    let controls = free.zip(unsaid).map(|(control, (path, owner, rights))| {
+        let at = |resource: u16| control.child(resource).unwrap_or(control);
+        let number = |id: Option<u16>| Value::Integer(id.unwrap_or_default().into());
+        let mut values = vec![
+            (at(OBJECT_ID), number(path.object_id())),
+            (at(OBJECT_INSTANCE_ID), number(path.instance_id())),
+            (at(OWNER), Value::Integer(owner)),
+        ];
+        let default = at(ACL).child(DEFAULT).filter(|_| rights != 0);
+        values.extend(default.map(|acl| (acl, Value::Integer(rights))));
+        (control, values)
+    });
+    controls.collect()
 }
 
 fn owner_of(store: &Store, control: Path) -> Option<u16> {

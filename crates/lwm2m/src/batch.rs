@@ -26,7 +26,7 @@ use crate::model::Operations;
 use crate::operations::Requester;
 use crate::path::{Level, Path};
 use crate::refusal::Refusal;
-use crate::store::{Store, Transaction};
+use crate::store::Store;
 use crate::value::{FloatText, Value};
 
 /// The object.
@@ -217,18 +217,17 @@ pub fn read(
     }
 }
 
-/// Writes values of a batch instance to what it links to; `whole`: all of them, with PUT.
+/// What values of a batch instance say of what it links to; `whole`: all of them, with PUT.
 ///
 /// # Errors
-/// When one cannot be: then the transaction has to be dropped.
-pub(crate) fn write(
-    transaction: &mut Transaction<'_>,
+/// When one cannot be: 4.00, 4.01, 4.04, 4.05.
+pub(crate) fn linked(
+    store: &Store,
     who: Requester,
     instance: &Path,
     records: &[Record],
     whole: bool,
-) -> Result<(), Refusal> {
-    let store = transaction.store();
+) -> Result<Vec<Record>, Refusal> {
     let (links, value) = (
         links(store, instance),
         instance.child(VALUE).unwrap_or_default(),
@@ -239,9 +238,7 @@ pub(crate) fn write(
             "what it links to is not writable",
         ));
     }
-    let given = records
-        .iter()
-        .filter_map(|record| record.path.resource_instance_id());
+    let given = (records.iter()).filter_map(|record| record.path.resource_instance_id());
     let given: Vec<u16> = given.collect();
     if let Some(stray) = given.iter().find(|id| !links.contains_key(id)) {
         return Err(Refusal::bad_request(format!(
@@ -253,15 +250,12 @@ pub(crate) fn write(
             "{value}/{missing}: expected a value for every link"
         )));
     }
+    let mut linked = Vec::new();
     for record in records {
-        let Some(link) = record
-            .path
-            .resource_instance_id()
-            .and_then(|id| links.get(&id))
-        else {
+        let link = (record.path.resource_instance_id()).and_then(|id| links.get(&id));
+        let Some(link) = link else {
             continue;
         };
-        let store = transaction.store();
         if !who.may(store, link, Right::Write) {
             return Err(Refusal::unauthorized(link));
         }
@@ -271,12 +265,9 @@ pub(crate) fn write(
         };
         let new = Value::from_text(text, ty);
         let new = new.map_err(|error| Refusal::bad_request(format!("{}: {error}", record.path)))?;
-        transaction.set(*link, new).map_err(|error| Refusal {
-            text: format!("{}: {error}", record.path),
-            ..Refusal::from(error)
-        })?;
+        linked.push(Record::new(*link, new));
     }
-    Ok(())
+    Ok(linked)
 }
 
 /// The typed form of a value ([`Format::Cbor`](crate::Format::Cbor)): in the order of the links, with holes.

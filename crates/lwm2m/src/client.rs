@@ -15,7 +15,7 @@ mod observing;
 mod registration;
 mod requests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use service::service::Tally;
 use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Target};
 use units::{Rng, SimTime};
 
-use crate::access::{SECURITY, SERVER};
+use crate::access::{self, SECURITY, SERVER};
 use crate::attributes::Attributes;
 use crate::format::{Format, Style};
 use crate::model::{Registry, Version};
@@ -113,6 +113,8 @@ pub struct Client {
     running: bool,
     /// The tree is that of an earlier life: its schedules do not begin all at once.
     restored: bool,
+    /// Servers whose Notify instances have begun in this life.
+    begun: BTreeSet<u16>,
 }
 
 /// What a call was for.
@@ -140,6 +142,7 @@ impl Client {
             feeds: Vec::new(),
             running: false,
             restored,
+            begun: BTreeSet::new(),
         }
     }
 
@@ -263,6 +266,24 @@ impl Client {
         Ok(())
     }
 
+    /// Lets all servers read, write and execute what nobody's access is said of yet, and create instances, before it
+    /// starts; each owns its account, and the first server the rest. With one server there is nothing to say.
+    ///
+    /// # Errors
+    /// When the tree has no Access Control object.
+    pub fn share(&mut self) -> Result<(), Refusal> {
+        let shared = access::shared(&self.store);
+        let mut begun = self.store.transaction();
+        for (control, values) in shared {
+            begun.create(control)?;
+            for (path, value) in values {
+                begun.set(path, value)?;
+            }
+        }
+        begun.commit();
+        Ok(())
+    }
+
     /// Takes what has changed by itself; what changes at one instant is one change.
     fn feed(&mut self, now: SimTime, node: &mut dyn Node) {
         let mut begun = self.store.transaction();
@@ -285,11 +306,18 @@ impl Client {
             return;
         }
         self.mark(changes);
-        for instance in &changes.deleted {
-            // What comes there later is something else.
-            self.attributes
-                .retain(|(_, path), _| !instance.contains(path));
-        }
+        // What comes there later is something else.
+        let store = &self.store;
+        let gone: BTreeSet<&Path> = (changes.values.iter())
+            .filter(|path| !store.contains(path))
+            .collect();
+        self.attributes.retain(|(_, path), _| {
+            !gone.contains(path)
+                && !changes
+                    .deleted
+                    .iter()
+                    .any(|instance| instance.contains(path))
+        });
         if !self.running {
             return;
         }
@@ -300,7 +328,7 @@ impl Client {
             self.update_all(now, node);
         }
         if changes.meet(&Path::object(crate::notify::NOTIFY)) {
-            self.schedule(now, false);
+            self.schedule(now, None);
             self.send_due(now, node);
         }
         self.tell(now, node);
@@ -387,7 +415,8 @@ impl Service for Client {
         let registrations = self.registrations.values().filter_map(Registration::due);
         let schedules = self.schedules.values().filter_map(Schedule::due);
         let asked = registrations.chain(schedules).filter(|_| reach.asks);
-        let fed = self.feeds.iter().filter_map(|(_, feed)| feed.due());
+        // What changes off the link is taken when the node is back on one, as one change.
+        let fed = (self.feeds.iter()).filter_map(|(_, feed)| feed.due().filter(|_| reach.sends));
         let told = self
             .observations
             .values()
@@ -399,7 +428,9 @@ impl Service for Client {
         if !self.running {
             return;
         }
-        self.feed(now, node);
+        if reach.sends {
+            self.feed(now, node);
+        }
         if reach.asks {
             self.register_due(now, node);
             self.send_due(now, node);
@@ -448,7 +479,9 @@ impl Service for Client {
             }
         }
         match what {
-            Call::Registration(server) => self.handle_registration(now, server, outcome, node),
+            Call::Registration(server) => {
+                self.handle_registration(now, server, call, outcome, node)
+            }
             Call::Notify(instance) => self.handle_sent(now, instance, outcome, node),
         }
     }

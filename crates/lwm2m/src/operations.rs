@@ -14,6 +14,8 @@
 mod discover;
 mod write;
 
+use std::collections::BTreeSet;
+
 use crate::access::{self, OSCORE, Right, SECURITY};
 use crate::batch;
 use crate::format::Record;
@@ -140,6 +142,7 @@ pub fn read_composite(
     floats: FloatText,
 ) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
+    let mut there = BTreeSet::new();
     for path in paths {
         let roots: Vec<Path> = match path.level() {
             Level::Root => store
@@ -152,7 +155,7 @@ pub fn read_composite(
             let found = read(store, who, root, floats).unwrap_or_default();
             let found = found.into_iter().filter(|record| record.value.is_some());
             for record in found {
-                if !records.iter().any(|there| there.path == record.path) {
+                if there.insert(record.path) {
                     records.push(record);
                 }
             }

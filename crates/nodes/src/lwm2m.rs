@@ -77,6 +77,7 @@ pub(crate) fn client(plan: &ClientPlan, mut stream: impl FnMut(&str) -> Rng) -> 
             .add(instance, &values)
             .with_context(|| format!("values of {instance}"))?;
     }
+    client.share().context("access of several servers")?;
     for change in &plan.changes {
         let (path, feed) =
             feed(change, &mut stream).with_context(|| format!("changes of {}", change.path))?;

@@ -40,8 +40,8 @@ impl Schedule {
 
 impl Client {
     /// Reads the Notify instances of servers that the client is registered with; others are dormant. `registered`: a
-    /// registration has just begun, and all begin again.
-    pub(super) fn schedule(&mut self, now: SimTime, registered: bool) {
+    /// registration with this one has just begun, and its instances begin again.
+    pub(super) fn schedule(&mut self, now: SimTime, registered: Option<u16>) {
         let instances: Vec<Path> = self.store.instances(Path::object(NOTIFY)).collect();
         let mut schedules = std::mem::take(&mut self.schedules);
         for instance in instances {
@@ -54,9 +54,11 @@ impl Client {
             let former = schedules.remove(&instance);
             let waits = former.as_ref().is_some_and(|schedule| schedule.waits);
             let schedule = match former {
-                Some(former) if former.notify == notify && !registered => former,
+                Some(former) if former.notify == notify && registered != Some(notify.server) => {
+                    former
+                }
                 _ => Schedule {
-                    next: now + self.share_of(notify.period),
+                    next: now + self.share_of(&notify),
                     notify,
                     waits,
                     missed: false,
@@ -64,14 +66,14 @@ impl Client {
             };
             self.schedules.insert(instance, schedule);
         }
-        self.restored = false;
+        self.begun.extend(registered);
     }
 
     /// How long the first one waits: not at all, unless the client lives again, and with it maybe thousands whose power
     /// has come back.
-    fn share_of(&mut self, period: Duration) -> Duration {
-        match self.restored {
-            true => period.mul_f64(unit_interval(self.rng.next_u64())),
+    fn share_of(&mut self, notify: &Notify) -> Duration {
+        match self.restored && !self.begun.contains(&notify.server) {
+            true => notify.period.mul_f64(unit_interval(self.rng.next_u64())),
             false => Duration::ZERO,
         }
     }
@@ -103,7 +105,9 @@ impl Client {
             return;
         };
         let notify = schedule.notify.clone();
-        let Some(target) = self.registrations.get(&notify.server).map(|r| r.target) else {
+        let registration = self.registrations.get(&notify.server);
+        let registered = registration.filter(|r| self.running && r.is_registered());
+        let Some(target) = registered.map(|r| r.target) else {
             return;
         };
         let request = match self.notification(&instance, &notify) {

@@ -22,7 +22,7 @@ const MAX_OBSERVATIONS: usize = 256;
 /// An observation.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
-    server: u16,
+    pub(super) server: u16,
     what: What,
     accept: Option<u16>,
     /// What the request itself says.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coap::message::{PORT, option};
 use coap::{Code, Reliability, Request, Response};
-use service::{Node, Outcome, Report, Target};
+use service::{CallId, Node, Outcome, Report, Target};
 use units::SimTime;
 
 use super::{Call, Client};
@@ -48,7 +48,9 @@ pub(super) struct Registration {
     /// The place in the client's versions of the one that is spoken.
     pub(super) version: usize,
     stage: Stage,
-    /// How often it has failed in a row.
+    /// The message that is under way: what becomes of an earlier one is of no interest.
+    call: Option<CallId>,
+    /// How often it has failed in a row: until an Update has succeeded.
     failures: u32,
     lifetime: Duration,
     /// The links that the server knows.
@@ -80,6 +82,12 @@ impl Registration {
         )
     }
 
+    /// It is tried again, ever later.
+    fn fail(&mut self, now: SimTime) {
+        self.stage = Stage::Waiting(now + RETRY * (1 << self.failures.min(DOUBLINGS)));
+        self.failures += 1;
+    }
+
     pub(super) fn due(&self) -> Option<SimTime> {
         match self.stage {
             Stage::Waiting(at) | Stage::Registered { update_at: at, .. } => Some(at),
@@ -92,14 +100,20 @@ impl Client {
     /// Reads the accounts: a new one is registered at once, one that is gone is forgotten.
     pub(super) fn take_accounts(&mut self, now: SimTime, node: &mut dyn Node) {
         let accounts = accounts(&self.store);
-        self.registrations
-            .retain(|id, _| accounts.iter().any(|account| account.0 == *id));
+        let gone = |id: &u16| !accounts.iter().any(|account| account.0 == *id);
+        let gone: Vec<u16> = self.registrations.keys().copied().filter(gone).collect();
+        for id in gone {
+            self.registrations.remove(&id);
+            self.attributes.retain(|(server, _), _| *server != id);
+            self.forget(now, id);
+        }
         for (id, address) in accounts {
             let (target, lifetime) = (self.target(address), lifetime(&self.store, id));
             let registration = self.registrations.entry(id).or_insert(Registration {
                 target,
                 version: 0,
                 stage: Stage::Waiting(now),
+                call: None,
                 failures: 0,
                 lifetime,
                 told: String::new(),
@@ -162,7 +176,19 @@ impl Client {
         self.config.format.unwrap_or(by_version)
     }
 
+    /// A server is told nothing more: it is gone, or leaves, or registers anew, with which its observations end
+    /// (LwM2M 1.1 Core §6.4).
+    fn forget(&mut self, now: SimTime, server: u16) {
+        self.observations
+            .retain(|_, watched| watched.server != server);
+        self.schedule(now, None);
+    }
+
     fn register(&mut self, now: SimTime, server: u16, node: &mut dyn Node) {
+        if !self.running {
+            return;
+        }
+        self.forget(now, server);
         let (links, version) = (self.links_for(server), self.version(server));
         let Some(registration) = self.registrations.get_mut(&server) else {
             return;
@@ -189,7 +215,7 @@ impl Client {
             .push_uint(option::CONTENT_FORMAT, Format::Link.number().into());
         request.payload = links.into_bytes();
         let target = registration.target;
-        self.ask(
+        let call = self.ask(
             now,
             target,
             Reliability::Confirmable,
@@ -197,12 +223,15 @@ impl Client {
             Call::Registration(server),
             node,
         );
+        self.set_call(server, call);
     }
 
     /// Sends an Update, or notes that one is to follow the one under way.
     pub(super) fn update(&mut self, now: SimTime, server: u16, node: &mut dyn Node) {
         let (links, seconds) = (self.links_for(server), lifetime(&self.store, server));
-        let Some(registration) = self.registrations.get_mut(&server) else {
+        let running = self.running;
+        let known = self.registrations.get_mut(&server).filter(|_| running);
+        let Some(registration) = known else {
             return;
         };
         let location = match &mut registration.stage {
@@ -229,7 +258,7 @@ impl Client {
         let again = false;
         registration.stage = Stage::Updating { location, again };
         let target = registration.target;
-        self.ask(
+        let call = self.ask(
             now,
             target,
             Reliability::Confirmable,
@@ -237,6 +266,7 @@ impl Client {
             Call::Registration(server),
             node,
         );
+        self.set_call(server, call);
     }
 
     /// Leaves a server for a while (LwM2M 1.1 Core §E.2, Disable).
@@ -252,7 +282,8 @@ impl Client {
         };
         registration.stage = Stage::Deregistering;
         let (target, request) = (registration.target, Request::new(Code::DELETE, &location));
-        self.ask(
+        self.forget(now, server);
+        let call = self.ask(
             now,
             target,
             Reliability::Confirmable,
@@ -260,6 +291,7 @@ impl Client {
             Call::Registration(server),
             node,
         );
+        self.set_call(server, call);
     }
 
     /// What became of a message of a registration.
@@ -267,6 +299,7 @@ impl Client {
         &mut self,
         now: SimTime,
         server: u16,
+        call: CallId,
         outcome: Outcome,
         node: &mut dyn Node,
     ) {
@@ -283,10 +316,11 @@ impl Client {
             }
             _ => return,
         };
-        let Some(stage) = self.registrations.get(&server).map(|r| r.stage.clone()) else {
+        let registration = self.registrations.get(&server);
+        let Some(registration) = registration.filter(|r| r.call == Some(call)) else {
             return;
         };
-        match stage {
+        match registration.stage.clone() {
             Stage::Registering => self.handle_registered(now, server, response.as_ref(), node),
             Stage::Updating { location, again } => {
                 let fine = response.is_some_and(|response| response.code.is_success());
@@ -322,15 +356,17 @@ impl Client {
             return;
         };
         let created = response.filter(|response| response.code == Code::CREATED);
-        if let Some(response) = created {
-            let location = location(response);
-            registration.failures = 0;
+        // Without a Location-Path there is nothing that could be updated.
+        let location = created
+            .map(location)
+            .filter(|location| !location.is_empty());
+        if let Some(location) = location {
             registration.stage = Stage::Registered {
                 location,
                 update_at: now + before_end(registration.lifetime),
             };
             // "First at once after Create and after each Register": the server knows of the client again.
-            self.schedule(now, true);
+            self.schedule(now, Some(server));
             self.send_due(now, node);
             return;
         }
@@ -340,26 +376,35 @@ impl Client {
             registration.version += 1;
             return self.register(now, server, node);
         }
-        registration.stage =
-            Stage::Waiting(now + RETRY * (1 << registration.failures.min(DOUBLINGS)));
-        registration.failures += 1;
+        registration.fail(now);
     }
 
     /// `location`: where it is still known; none: the server knows it no more, or is silent.
     fn handle_updated(&mut self, now: SimTime, server: u16, location: Option<String>) {
-        let lifetime = self
-            .registrations
-            .get(&server)
-            .map(|r| r.lifetime)
-            .unwrap_or_default();
-        let stage = match location {
-            Some(location) => Stage::Registered {
-                location,
-                update_at: now + before_end(lifetime),
-            },
-            None => Stage::Waiting(now),
+        let Some(registration) = self.registrations.get_mut(&server) else {
+            return;
         };
-        self.set_stage(server, stage);
+        match location {
+            Some(location) => {
+                registration.failures = 0;
+                registration.stage = Stage::Registered {
+                    location,
+                    update_at: now + before_end(registration.lifetime),
+                };
+            }
+            // At once, unless that has just been of no use.
+            None if registration.failures == 0 => {
+                registration.failures = 1;
+                registration.stage = Stage::Waiting(now);
+            }
+            None => registration.fail(now),
+        }
+    }
+
+    fn set_call(&mut self, server: u16, call: CallId) {
+        if let Some(registration) = self.registrations.get_mut(&server) {
+            registration.call = Some(call);
+        }
     }
 
     fn set_stage(&mut self, server: u16, stage: Stage) {
@@ -379,7 +424,7 @@ fn binding(version: Version, queue: bool) -> Vec<&'static str> {
 }
 
 /// How long after the last message of a registration the next Update is due: half its lifetime, or MAX_TRANSMIT_WAIT before
-/// its end, whichever comes first.
+/// its end where that comes first, and no sooner than after a quarter.
 fn before_end(lifetime: Duration) -> Duration {
     let half = lifetime / 2;
     let early = lifetime.saturating_sub(TRANSMIT_WAIT);
@@ -387,7 +432,7 @@ fn before_end(lifetime: Duration) -> Duration {
     if early.is_zero() {
         half
     } else {
-        half.min(early)
+        half.min(early).max(lifetime / 4)
     }
     .max(Duration::from_secs(1))
 }
@@ -478,7 +523,9 @@ mod tests {
     fn an_update_leaves_time_for_its_retransmissions() {
         let s = Duration::from_secs;
         assert_eq!(before_end(s(86_400)), s(43_200));
-        assert_eq!(before_end(s(120)), s(27));
+        assert_eq!(before_end(s(160)), s(67));
+        assert_eq!(before_end(s(120)), s(30));
+        assert_eq!(before_end(s(94)), Duration::from_millis(23_500));
         assert_eq!(before_end(s(60)), s(30));
         assert_eq!(before_end(s(0)), s(1));
     }

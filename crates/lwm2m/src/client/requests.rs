@@ -13,11 +13,14 @@ use crate::model::Version;
 use crate::operations::{self, Change, Mode, Requester};
 use crate::path::{Level, Path};
 use crate::refusal::Refusal;
-use crate::store::Changes;
+use crate::store::{Changes, StoreError};
 
 /// The Server object's resources that are executed, and Device's.
 const DISABLE: u16 = 4;
 const UPDATE_TRIGGER: u16 = 8;
+
+/// Paths with attributes at most, of all servers.
+const MAX_ATTRIBUTES: usize = 4096;
 
 /// A response, and what has changed by the request.
 type Done = Result<(Response, Changes), Refusal>;
@@ -205,7 +208,7 @@ impl Client {
             (0..=last.unwrap_or_default()).map(|id| links.get(&id).copied().unwrap_or(path));
         let paths: Vec<Path> = paths.filter(|_| last.is_some()).collect();
         let values = format::decode_cbor_array(payload, &paths, self.store.registry())?;
-        let records = (0..).zip(values).filter_map(|(id, value)| {
+        let records = (0..=u16::MAX).zip(values).filter_map(|(id, value)| {
             let text = value?.to_text(floats);
             Some(Record::new(path.child(id)?, crate::Value::String(text)))
         });
@@ -240,6 +243,9 @@ impl Client {
             return Err(crate::attributes::AttributeError::NotNumeric { name, path }.into());
         }
         let former = self.attributes.get(&(server, path)).copied();
+        if former.is_none() && self.attributes.len() >= MAX_ATTRIBUTES {
+            return Err(StoreError::Full(path).into());
+        }
         let attributes = former.unwrap_or_default().with(&written)?;
         match attributes == Attributes::default() {
             true => drop(self.attributes.remove(&(server, path))),

@@ -58,8 +58,12 @@ impl<'a> Change<'a> {
         {
             return Err(Refusal::not_found(&path));
         }
-        if path.level() == Level::ResourceInstance || path.level() == Level::Resource {
-            self.check_writable(&path)?;
+        match path.level() {
+            Level::Instance if !self.who.may(self.transaction.store(), &path, Right::Write) => {
+                return Err(Refusal::unauthorized(&path));
+            }
+            Level::Instance => {}
+            _ => self.check_writable(&path)?,
         }
         self.check_owners(records)?;
         if mode == Mode::Replace {
@@ -68,6 +72,10 @@ impl<'a> Change<'a> {
         // Of one resource instance that is all that is meant.
         let whole = mode == Mode::Replace && path.level() < Level::ResourceInstance;
         self.set_all(records, batch::is_value(&path).then_some(path), whole)?;
+        if mode == Mode::Replace && path.level() == Level::Instance {
+            self.check_complete(&path)?;
+            self.touched.insert(path);
+        }
         self.finish()
     }
 
@@ -158,6 +166,10 @@ impl<'a> Change<'a> {
         }
         let going: Vec<Path> = store.instances(path).filter(|i| !stays(i)).collect();
         for instance in going {
+            // The one that controlled another has gone with it.
+            if !self.transaction.store().contains(&instance) {
+                continue;
+            }
             self.transaction.delete(instance)?;
             self.forget_control(&instance)?;
         }
@@ -248,7 +260,11 @@ impl<'a> Change<'a> {
             self.check_writable(&batch.child(batch::VALUE).unwrap_or_default())?;
             let of_it = values.iter().filter(|record| batch.contains(&record.path));
             let of_it: Vec<Record> = of_it.map(|record| (*record).clone()).collect();
-            batch::write(&mut self.transaction, self.who, &batch, &of_it, whole)?;
+            let store = self.transaction.store();
+            // What a batch links to is written by the rules of what it links to.
+            let linked = batch::linked(store, self.who, &batch, &of_it, whole)?;
+            self.check_owners(&linked)?;
+            linked.iter().try_for_each(|record| self.set(record))?;
         }
         Ok(())
     }

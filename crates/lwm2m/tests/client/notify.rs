@@ -201,6 +201,34 @@ fn only_its_owner_points_it_to_another_server() {
     assert_eq!(bench.ask(2, put(1)).code, Code::UNAUTHORIZED);
 }
 
+/// What is written through a batch has the rules of what it links to.
+#[test]
+fn a_batch_neither_redirects_nor_breaks_a_notify() {
+    let mut bench = Bench::registered(1);
+    assert_eq!(
+        bench.ask(1, create(2347, &notify("/3/0/9", &[]))).code,
+        Code::CREATED
+    );
+    let links = ["/2347/0/5917", "/2347/0/5918"];
+    assert_eq!(bench.ask(1, create_batch(&links)).code, Code::CREATED);
+    for (uri, period, expected) in [
+        ("/rd", "5", "4.00"),
+        ("/up", "0", "4.00"),
+        ("/on", "5", "2.04"),
+    ] {
+        let values = [
+            string("/2346/0/5914/0", uri),
+            string("/2346/0/5914/1", period),
+        ];
+        let put = with(Code::PUT, "/2346/0/5914", Format::Tlv, &values);
+        assert_eq!(
+            bench.ask(1, put).code.to_string(),
+            expected,
+            "{uri} {period}"
+        );
+    }
+}
+
 /// A confirmable one that is not acknowledged is not joined by others; one with the values of then follows.
 #[test]
 fn one_that_is_not_through_is_followed_by_the_latest() {

@@ -151,3 +151,27 @@ fn a_server_may_ask_for_an_update_and_for_rest() {
     bench.pass(Duration::from_secs(30));
     assert!(bench.client.is_registered(1));
 }
+
+#[test]
+fn a_server_that_is_left_is_told_nothing_more() {
+    let mut bench = Bench::registered(1);
+    let of = bench.begin(1, observe("/3303/0/5700", Format::Text));
+    assert_eq!(
+        bench.ask(1, coap::Request::new(Code::POST, "/1/0/4")).code,
+        Code::CHANGED
+    );
+    bench.set("/3303/0/5700", 30.0);
+    assert_eq!(bench.notifications(of), ["21.5"]);
+}
+
+#[test]
+fn a_server_that_takes_registrations_and_no_updates_is_left_alone_for_ever_longer() {
+    let mut bench = Bench::registered(1);
+    bench.answers = [Code::SERVICE_UNAVAILABLE, Code::CREATED].repeat(8);
+    bench.pass(LIFETIME * 3);
+    assert!(
+        bench.requests().len() <= 12,
+        "{} requests",
+        bench.requests().len()
+    );
+}

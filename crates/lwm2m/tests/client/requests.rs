@@ -214,3 +214,65 @@ fn a_stranger_gets_nothing() {
     let response = bench.ask(2, get("/3/0/9", Format::Text));
     assert_eq!(response.code, Code::UNAUTHORIZED);
 }
+
+#[test]
+fn servers_that_share_a_device_may_use_all_of_it_and_delete_only_their_own() {
+    let mut bench = Bench::with(Config::new("device"), device(2), 2);
+    bench.client.share().unwrap();
+    bench.start();
+    for server in [1, 2] {
+        assert_eq!(
+            bench.ask(server, get("/3303/0/5700", Format::Text)).code,
+            Code::CONTENT
+        );
+        let mine = bench.ask(server, create(3360, &[]));
+        assert_eq!(mine.code, Code::CREATED);
+    }
+    // Each sees its own account, and neither the other's.
+    assert_eq!(
+        bench.ask(1, get("/1/0/1", Format::Text)).code,
+        Code::CONTENT
+    );
+    assert_eq!(
+        bench.ask(1, get("/1/1/1", Format::Text)).code,
+        Code::UNAUTHORIZED
+    );
+    assert_eq!(
+        bench.ask(1, Request::new(Code::DELETE, "/3360/2")).code,
+        Code::UNAUTHORIZED
+    );
+    assert_eq!(
+        bench.ask(2, Request::new(Code::DELETE, "/3360/2")).code,
+        Code::DELETED
+    );
+}
+
+#[test]
+fn a_whole_instance_is_replaced_only_by_who_may_and_stays_whole() {
+    let mut bench = Bench::with(Config::new("device"), device(2), 2);
+    bench.client.share().unwrap();
+    bench.start();
+    // Nothing is named, so that everything would go.
+    let mut empty = Request::new(Code::PUT, "/1/0");
+    empty
+        .options
+        .push_uint(option::CONTENT_FORMAT, Format::Tlv.number().into());
+    assert_eq!(bench.ask(2, empty.clone()).code, Code::UNAUTHORIZED);
+    assert_eq!(bench.ask(1, empty).code, Code::BAD_REQUEST);
+    assert_eq!(text(&bench.ask(1, get("/1/0/1", Format::Text))), "86400");
+}
+
+#[test]
+fn a_server_neither_makes_nor_ends_an_account() {
+    let mut bench = Bench::registered(1);
+    assert_eq!(
+        bench.ask(1, Request::new(Code::DELETE, "/1/0")).code,
+        Code::UNAUTHORIZED
+    );
+    assert_eq!(bench.ask(1, create(1, &[])).code, Code::UNAUTHORIZED);
+    let lifetime = |seconds| Record::new(path("/1/0/1"), Value::Integer(seconds));
+    for seconds in [0, -1, 1 << 32] {
+        let put = with(Code::PUT, "/1/0/1", Format::Tlv, &[lifetime(seconds)]);
+        assert_eq!(bench.ask(1, put).code, Code::BAD_REQUEST, "{seconds}");
+    }
+}

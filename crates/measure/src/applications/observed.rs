@@ -16,10 +16,15 @@ const MOST: usize = 1 << 14;
 /// Numbers are those of 24 bits (§3.4): what is less than half of them ahead is newer.
 const NUMBERS: u32 = 1 << 24;
 
+/// How long two messages may change their order (§3.4).
+const REORDERING: Duration = Duration::from_secs(128);
+
 /// The observations of a node.
 #[derive(Debug)]
 pub(super) struct Observations {
     running: Recent<(Peer, Token), Observation>,
+    /// When a peer that is observed was heard last, for a registration that takes the place of another.
+    heard: Recent<Peer, SimTime>,
     any: bool,
     received: u64,
     missing: u64,
@@ -33,12 +38,15 @@ pub(super) struct Observations {
 #[derive(Clone, Copy, Debug, Default)]
 struct Observation {
     latest: Option<(u32, SimTime)>,
+    /// When the peer was heard last before it.
+    before: Option<SimTime>,
 }
 
 impl Default for Observations {
     fn default() -> Observations {
         Observations {
             running: Recent::new(MOST),
+            heard: Recent::new(MOST),
             any: false,
             received: 0,
             missing: 0,
@@ -62,7 +70,11 @@ impl Observations {
                 // 0 registers, 1 ends (§2).
                 if number == 0 {
                     self.any = true;
-                    self.running.insert(key, Observation::default());
+                    let before = self.heard.get(peer).copied();
+                    let latest = None;
+                    self.running.insert(key, Observation { latest, before });
+                } else {
+                    self.heard.take(peer);
                 }
             }
             Way::Received if message.code.is_success() => {
@@ -82,9 +94,12 @@ impl Observations {
             self.received += 1;
         }
         let mut newest = number;
+        let last = latest.map(|(_, last)| last);
+        let last = last.or(before.and_then(|observation| observation.before));
+        let silence = last.map(|last| time.saturating_since(last));
+        self.longest_silence = self.longest_silence.max(silence);
+        self.heard.insert(key.0.clone(), time);
         if let Some((latest, last)) = latest {
-            let silence = time.saturating_since(last);
-            self.longest_silence = self.longest_silence.max(Some(silence));
             match number.wrapping_sub(latest) % NUMBERS {
                 0 => {}
                 ahead if ahead < NUMBERS / 2 => {
@@ -92,6 +107,8 @@ impl Observations {
                     self.long_steps += u64::from(ahead > 1);
                     self.missing += u64::from(ahead - 1);
                 }
+                // After so long a time it is newer whatever its number (§3.4).
+                _ if time.saturating_since(last) > REORDERING => {}
                 // One that was missing comes late.
                 _ => {
                     self.missing = self.missing.saturating_sub(1);
@@ -100,12 +117,18 @@ impl Observations {
             }
         }
         let latest = Some((newest, time));
-        self.running.insert(key, Observation { latest });
+        self.running.insert(
+            key,
+            Observation {
+                latest,
+                before: None,
+            },
+        );
     }
 
     /// What there was of them, if the node observed anything.
     pub(super) fn end(self) -> Option<Observed> {
-        let count_notifications = self.long_steps * 2 <= self.steps;
+        let count_notifications = self.steps > 0 && self.long_steps * 2 <= self.steps;
         self.any.then(|| Observed {
             received: self.received,
             lost: count_notifications.then_some(self.missing),
@@ -193,6 +216,7 @@ mod tests {
         observer.see(Way::Sent, Code::GET, 1, "a", 102);
         let observed = observer.0.end().unwrap();
         let found = (observed.received, observed.lost, observed.longest_silence_s);
-        assert_eq!(found, (1, Some(0), Some(1.0)));
+        // It was observed all the time: nothing came from the first answer to the second.
+        assert_eq!(found, (1, Some(0), Some(100.0)));
     }
 }
