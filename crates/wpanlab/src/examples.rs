@@ -40,6 +40,7 @@ const EXAMPLES: &[Example] = shipped! {
     "handover";
     "hidden-node";
     "line";
+    "lwm2m";
     "minimal";
     "mobility";
     "mobility-phy";
@@ -52,6 +53,11 @@ const EXAMPLES: &[Example] = shipped! {
     "papers/comp-figures";
     "papers/loss-hold";
     "papers/loss-nohold";
+    "papers/lwm2m-table4-batch";
+    "papers/lwm2m-table4-separate";
+    "papers/lwm2m-table5-batch";
+    "papers/lwm2m-table5-reverse";
+    "papers/lwm2m-table5-separate";
     "ping-pong";
     "sleep";
     "sleep-unannounced";
