@@ -158,7 +158,7 @@ def mobility(tools):
             f"{number(1e3 * quantile(silences, 0.5))}, {number(1e3 * max(silences))}" if silences else "",
             f"{reads - repeated:,}, {repeated:,}",
         ])
-    header = ["`mobility`", "handovers", "registered again", "updates that met 4.04", "notifications", "lost", "longest silence of a run, ms: median, longest",
+    header = ["`mobility`", "handovers", "registered again", "updates that met 4.04", "notifications", "missing between two that came", "longest silence of a run, ms: median, longest",
               "reads, and sent again"]
     said = f"wpanlab run {topology} --seeds 1..{runs} --set {axis}"
     return [tools.made_by(), *command(said), *table(header, rows)]
