@@ -71,7 +71,7 @@ pub fn allows(store: &Store, server: u16, path: &Path, right: Right) -> bool {
     };
     let acl = |of: u16| {
         let path = Path::resource_instance(ACCESS_CONTROL, control.instance_id()?, ACL, of);
-        integer(store, path)
+        store.integer(&path)
     };
     let rights = match (acl(server), acl(DEFAULT)) {
         (Some(own), _) => own,
@@ -92,7 +92,7 @@ pub fn control_of(store: &Store, object: u16, instance: u16) -> Option<Path> {
             let id = |resource| {
                 control
                     .child(resource)
-                    .and_then(|path| integer(store, path))
+                    .and_then(|path| store.integer(&path))
             };
             id(OBJECT_ID) == Some(object.into()) && id(OBJECT_INSTANCE_ID) == Some(instance.into())
         })
@@ -122,7 +122,7 @@ pub(crate) fn shared(store: &Store) -> Vec<(Path, Vec<(Path, Value)>)> {
     if servers.len() < 2 {
         return Vec::new();
     }
-    let id_of = |server: &Path| integer(store, server.child(0)?);
+    let id_of = |server: &Path| store.integer(&server.child(0)?);
     let first = servers.first().and_then(id_of).unwrap_or_default();
     let apart = [SECURITY, OSCORE, ACCESS_CONTROL].map(Some);
     let instances = store
@@ -158,14 +158,7 @@ pub(crate) fn shared(store: &Store) -> Vec<(Path, Vec<(Path, Value)>)> {
 }
 
 fn owner_of(store: &Store, control: Path) -> Option<u16> {
-    u16::try_from(integer(store, control.child(OWNER)?)?).ok()
-}
-
-fn integer(store: &Store, path: Path) -> Option<i64> {
-    match store.value(&path)? {
-        Value::Integer(n) => Some(*n),
-        _ => None,
-    }
+    u16::try_from(store.integer(&control.child(OWNER)?)?).ok()
 }
 
 #[cfg(test)]

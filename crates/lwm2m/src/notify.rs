@@ -58,10 +58,7 @@ impl Notify {
     /// What the instance `instance` says, if it is whole.
     pub fn of(store: &Store, instance: &Path) -> Option<Notify> {
         let value = |resource: u16| store.value(&instance.child(resource)?);
-        let integer = |resource: u16| match value(resource) {
-            Some(Value::Integer(n)) => Some(*n),
-            _ => None,
-        };
+        let integer = |resource: u16| store.integer(&instance.child(resource)?);
         let flag = |resource: u16| matches!(value(resource), Some(Value::Boolean(true)));
         let Some(Value::String(path)) = value(URI_PATH) else {
             return None;
@@ -99,11 +96,7 @@ pub(crate) fn check(store: &Store, instance: &Path) -> Result<(), Refusal> {
     for link in links(store, instance)? {
         check_link(store, &link)?;
     }
-    let integer = |resource: u16| match instance.child(resource).and_then(|path| store.value(&path))
-    {
-        Some(Value::Integer(n)) => Some(*n),
-        _ => None,
-    };
+    let integer = |resource: u16| store.integer(&instance.child(resource)?);
     let server = integer(SSID).unwrap_or_default();
     let known = store.instances(Path::object(SERVER)).any(|account| {
         account.child(0).and_then(|path| store.value(&path)) == Some(&Value::Integer(server))

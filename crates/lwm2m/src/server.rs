@@ -42,7 +42,7 @@ use units::{Rng, SimTime};
 
 pub use config::{Config, Poll, ReadFormat, ReportPath, Scripted};
 pub use event::Event;
-pub use operation::{Content, Failure, Operation, OperationId, Outcome, WriteMode};
+pub use operation::{Content, Failure, Operation, OperationId, Outcome};
 pub use registration::{Description, Entry, Registration, RegistrationId, RegistrationIdError};
 pub use snapshot::SnapshotError;
 

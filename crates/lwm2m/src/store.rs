@@ -177,6 +177,14 @@ impl Store {
         }
     }
 
+    /// The integer there, if it is one.
+    pub fn integer(&self, path: &Path) -> Option<i64> {
+        match self.value(path)? {
+            Value::Integer(n) => Some(*n),
+            _ => None,
+        }
+    }
+
     /// Whether there is something: an object, an instance, a resource, a resource instance.
     pub fn contains(&self, path: &Path) -> bool {
         match path.level() {

@@ -85,6 +85,24 @@ pub struct TextError {
 }
 
 impl Type {
+    /// All of them.
+    pub const ALL: [Type; 9] = [
+        Type::String,
+        Type::Integer,
+        Type::Unsigned,
+        Type::Float,
+        Type::Boolean,
+        Type::Opaque,
+        Type::Time,
+        Type::ObjectLink,
+        Type::CoreLink,
+    ];
+
+    /// The type of a name as OMA's XML has it, if it is one.
+    pub fn named(name: &str) -> Option<Type> {
+        Type::ALL.into_iter().find(|ty| ty.name() == name)
+    }
+
     /// The name of the type as OMA's XML has it.
     pub fn name(self) -> &'static str {
         match self {

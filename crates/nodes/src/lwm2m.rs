@@ -9,8 +9,9 @@ use coap::link::Link;
 use coap::message::PORT;
 use lwm2m::client::{Account, Client, Config};
 use lwm2m::format::{Creation, FloatSize, Style};
+use lwm2m::operations::Mode;
 use lwm2m::path::Level;
-use lwm2m::server::{self, Event, Operation, ReadFormat, ReportPath, Scripted, Server, WriteMode};
+use lwm2m::server::{self, Event, Operation, ReadFormat, ReportPath, Scripted, Server};
 use lwm2m::value::FloatText;
 use lwm2m::{Path, Record, Value};
 use service::sensors::{Changes, Feed};
@@ -202,8 +203,8 @@ fn operation(plan: &OperationPlan) -> Result<Operation> {
         } => Operation::Write {
             path: path(at)?,
             mode: match replace {
-                true => WriteMode::Replace,
-                false => WriteMode::Partial,
+                true => Mode::Replace,
+                false => Mode::Update,
             },
             records: records(values)?,
             format,

@@ -214,16 +214,7 @@ impl Client {
             .options
             .push_uint(option::CONTENT_FORMAT, Format::Link.number().into());
         request.payload = links.into_bytes();
-        let target = registration.target;
-        let call = self.ask(
-            now,
-            target,
-            Reliability::Confirmable,
-            request,
-            Call::Registration(server),
-            node,
-        );
-        self.set_call(server, call);
+        self.say(now, server, request, node);
     }
 
     /// Sends an Update, or notes that one is to follow the one under way.
@@ -257,16 +248,7 @@ impl Client {
         }
         let again = false;
         registration.stage = Stage::Updating { location, again };
-        let target = registration.target;
-        let call = self.ask(
-            now,
-            target,
-            Reliability::Confirmable,
-            request,
-            Call::Registration(server),
-            node,
-        );
-        self.set_call(server, call);
+        self.say(now, server, request, node);
     }
 
     /// Leaves a server for a while (LwM2M 1.1 Core §E.2, Disable).
@@ -281,17 +263,8 @@ impl Client {
             _ => return,
         };
         registration.stage = Stage::Deregistering;
-        let (target, request) = (registration.target, Request::new(Code::DELETE, &location));
         self.forget(now, server);
-        let call = self.ask(
-            now,
-            target,
-            Reliability::Confirmable,
-            request,
-            Call::Registration(server),
-            node,
-        );
-        self.set_call(server, call);
+        self.say(now, server, Request::new(Code::DELETE, &location), node);
     }
 
     /// What became of a message of a registration.
@@ -401,7 +374,13 @@ impl Client {
         }
     }
 
-    fn set_call(&mut self, server: u16, call: CallId) {
+    /// Sends a message of a registration; what becomes of an earlier one is of no interest then.
+    fn say(&mut self, now: SimTime, server: u16, request: Request, node: &mut dyn Node) {
+        let Some(target) = self.registrations.get(&server).map(|r| r.target) else {
+            return;
+        };
+        let (how, what) = (Reliability::Confirmable, Call::Registration(server));
+        let call = self.ask(now, target, how, request, what, node);
         if let Some(registration) = self.registrations.get_mut(&server) {
             registration.call = Some(call);
         }
@@ -509,10 +488,7 @@ pub(super) fn periods(store: &Store, server: u16) -> Attributes {
 }
 
 fn integer(store: &Store, instance: Option<Path>, resource: u16) -> Option<i64> {
-    match store.value(&instance?.child(resource)?)? {
-        Value::Integer(n) => Some(*n),
-        _ => None,
-    }
+    store.integer(&instance?.child(resource)?)
 }
 
 #[cfg(test)]

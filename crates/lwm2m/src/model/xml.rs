@@ -193,20 +193,9 @@ fn operations(text: &str) -> Option<Operations> {
 
 /// A type, or none: of what is executed.
 fn ty(text: &str) -> Option<Option<Type>> {
-    const TYPES: [Type; 9] = [
-        Type::String,
-        Type::Integer,
-        Type::Unsigned,
-        Type::Float,
-        Type::Boolean,
-        Type::Opaque,
-        Type::Time,
-        Type::ObjectLink,
-        Type::CoreLink,
-    ];
     match text {
         "" => Some(None),
-        text => TYPES.into_iter().find(|ty| ty.name() == text).map(Some),
+        text => Type::named(text).map(Some),
     }
 }
 

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | Bootstrap-Request: POST `/bs?ep=&pct=` | `Bootstrap::requested` |
 //! | Bootstrap-Delete: DELETE `/[o[/i]]` | [`Operation::Delete`] |
-//! | Bootstrap-Write: PUT `/o[/i[/r]]` | [`Operation::Write`] with [`WriteMode::Replace`](super::WriteMode::Replace) |
+//! | Bootstrap-Write: PUT `/o[/i[/r]]` | [`Operation::Write`] with [`Mode::Replace`](super::Mode::Replace) |
 //! | Bootstrap-Discover: GET with Accept 40 | [`Operation::Discover`] |
 //! | Bootstrap-Read (1.1): GET | [`Operation::Read`] |
 //! | Bootstrap-Finish: POST `/bs` | `Bootstrap::go_on` |
@@ -22,13 +22,13 @@ use coap::{Code, Request, Response};
 use service::{CallId, Incoming, Node, Outcome as CallOutcome, Report, Service, Tally, Target};
 use units::SimTime;
 
-use super::register::Refusal;
 use super::registration::Description;
 use super::request::{self, Maker};
 use super::{Config, MAX_EVENTS, Operation, Outcome};
 use crate::format::Format;
 use crate::model::Version;
 use crate::path::Path;
+use crate::refusal::Refusal;
 use crate::server::operation::Failure;
 
 /// Where clients ask, and where they are told that it is over.
@@ -146,18 +146,18 @@ impl Bootstrap {
         if request.method != Code::POST {
             return Err(Refusal {
                 code: Code::METHOD_NOT_ALLOWED,
-                reason: "expected POST".to_owned(),
+                text: "expected POST".to_owned(),
             });
         }
         let (endpoint, preferred) = queries(request)?;
         let of_it = self.plans.of_endpoint.get(&*endpoint);
         let plan = (of_it.or(self.plans.of_others.as_ref()))
-            .ok_or_else(|| Refusal::bad("there is nothing for an endpoint of this name"))?;
+            .ok_or_else(|| Refusal::bad_request("there is nothing for an endpoint of this name"))?;
         let known = self.sessions.contains_key(&endpoint);
         if self.draining || (!known && self.sessions.len() >= MAX_SESSIONS) {
             return Err(Refusal {
                 code: Code::SERVICE_UNAVAILABLE,
-                reason: "no room for another client".to_owned(),
+                text: "no room for another client".to_owned(),
             });
         }
         let session = Session {
@@ -274,7 +274,8 @@ fn queries(request: &Request) -> Result<(Arc<str>, Option<Format>), Refusal> {
     let mut endpoint = None;
     let mut preferred = None;
     for query in request.options.get_all(option::URI_QUERY) {
-        let text = std::str::from_utf8(query).map_err(|_| Refusal::bad("a query is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(query).map_err(|_| Refusal::bad_request("a query is not UTF-8"))?;
         match text.split_once('=') {
             Some(("ep", name)) if !name.is_empty() => endpoint = Some(Arc::from(name)),
             Some(("pct", number)) => {
@@ -283,13 +284,14 @@ fn queries(request: &Request) -> Result<(Arc<str>, Option<Format>), Refusal> {
                 let known = known.filter(|format| written.contains(format));
                 preferred = Some(known.ok_or_else(|| Refusal {
                     code: Code::UNSUPPORTED_CONTENT_FORMAT,
-                    reason: format!("pct={number}: expected 110, 112 or 11542"),
+                    text: format!("pct={number}: expected 110, 112 or 11542"),
                 })?);
             }
             _ => {}
         }
     }
-    let endpoint = endpoint.ok_or_else(|| Refusal::bad("expected ?ep=, the endpoint name"))?;
+    let endpoint =
+        endpoint.ok_or_else(|| Refusal::bad_request("expected ?ep=, the endpoint name"))?;
     Ok((endpoint, preferred))
 }
 
@@ -313,7 +315,7 @@ impl Service for Bootstrap {
                 node.respond(now, incoming.exchange, Response::new(Code::CHANGED));
                 self.go_on(now, &endpoint, node);
             }
-            Err(Refusal { code, reason }) => {
+            Err(Refusal { code, text: reason }) => {
                 let response = Response::diagnostic(code, &reason);
                 node.respond(now, incoming.exchange, response);
                 self.tell(BootstrapEvent::Refused { from, code, reason });

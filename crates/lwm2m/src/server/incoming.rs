@@ -9,6 +9,7 @@
 //! | Send keeps all records and their times | `Server::receive` |
 
 use std::collections::VecDeque;
+use std::net::SocketAddrV6;
 use std::sync::Arc;
 
 use coap::message::option;
@@ -21,17 +22,14 @@ use super::Server;
 use super::event::Event;
 use super::jobs::Job;
 use super::operation::{Failure, Operation, Outcome};
-use super::register::{self, Refusal};
+use super::register;
 use super::registration::{Registration, RegistrationId};
 use super::request;
 use crate::format::{Format, Record};
+use crate::notify::{NOTIFY, RESOURCE_URI, URI_PATH};
 use crate::path::Path;
+use crate::refusal::Refusal;
 use crate::value::Value;
-
-/// Object 2347, Notify, and those of its resources that say what is reported where.
-const NOTIFY: u16 = 2347;
-const RESOURCE_URI: u16 = 5915;
-const URI_PATH: u16 = 5917;
 
 /// Longest endpoint name, in bytes: what a Uri-Query holds beside `ep=`.
 const MAX_ENDPOINT: usize = 252;
@@ -91,11 +89,11 @@ impl Server {
             }
             (Some(_), method) => Err(Refusal {
                 code: Code::METHOD_NOT_ALLOWED,
-                reason: format!("method {method} is for something else"),
+                text: format!("method {method} is for something else"),
             }),
             (None, _) => Err(Refusal {
                 code: Code::NOT_FOUND,
-                reason: "expected /rd, /dp or a path that was handed out".to_owned(),
+                text: "expected /rd, /dp or a path that was handed out".to_owned(),
             }),
         };
         match answered {
@@ -103,7 +101,7 @@ impl Server {
                 node.respond(now, exchange, response);
                 self.after(now, heard, node);
             }
-            Err(Refusal { code, reason }) => {
+            Err(Refusal { code, text: reason }) => {
                 node.respond(now, exchange, Response::diagnostic(code, &reason));
                 self.tell(Event::Refused { from, code, reason });
             }
@@ -129,13 +127,13 @@ impl Server {
     fn register(
         &mut self,
         now: SimTime,
-        from: std::net::SocketAddrV6,
+        from: SocketAddrV6,
         request: &Request,
         node: &mut dyn Node,
     ) -> Result<(Response, Heard), Refusal> {
         let (endpoint, description) = register::register(request, &self.config)?;
         if endpoint.len() > MAX_ENDPOINT {
-            return Err(Refusal::bad(format!(
+            return Err(Refusal::bad_request(format!(
                 "ep: longer than {MAX_ENDPOINT} bytes"
             )));
         }
@@ -146,7 +144,7 @@ impl Server {
         if former.is_none() && self.registrations.len() >= self.config.max_registrations {
             return Err(Refusal {
                 code: Code::SERVICE_UNAVAILABLE,
-                reason: "no room for another registration".to_owned(),
+                text: "no room for another registration".to_owned(),
             });
         }
         let id = self.new_registration_id();
@@ -258,7 +256,7 @@ impl Server {
         let known = id.parse().ok().and_then(|id| self.registrations.get(id));
         known.ok_or_else(|| Refusal {
             code: Code::NOT_FOUND,
-            reason: "no such registration: register again".to_owned(),
+            text: "no such registration: register again".to_owned(),
         })
     }
 
@@ -266,7 +264,7 @@ impl Server {
         &mut self,
         now: SimTime,
         id: &str,
-        from: std::net::SocketAddrV6,
+        from: SocketAddrV6,
         request: &Request,
     ) -> Result<(Response, Heard), Refusal> {
         let known = self.known(id)?;
@@ -286,7 +284,7 @@ impl Server {
     }
 
     /// A client is there. One with a permanent address is asked there, so nothing moves for the server.
-    fn moved(&mut self, id: RegistrationId, from: std::net::SocketAddrV6) -> Heard {
+    fn moved(&mut self, id: RegistrationId, from: SocketAddrV6) -> Heard {
         let moved = self.registrations.bind(id, from);
         let client = self.registrations.get(id);
         let permanent =
@@ -365,7 +363,7 @@ impl Server {
     fn receive(
         &mut self,
         now: SimTime,
-        from: std::net::SocketAddrV6,
+        from: SocketAddrV6,
         request: Request,
     ) -> Result<(Response, Heard), Refusal> {
         let id = self.of_sender(from)?;
@@ -374,13 +372,13 @@ impl Server {
         if !names.iter().any(|known| Some(known.number()) == format) {
             return Err(Refusal {
                 code: Code::UNSUPPORTED_CONTENT_FORMAT,
-                reason: "expected Content-Format 110, 112 or 11544".to_owned(),
+                text: "expected Content-Format 110, 112 or 11544".to_owned(),
             });
         }
         let registry = &self.config.registry;
         let content = request::read(format, request.payload, &Path::ROOT, registry);
         if let Err(error) = &content.records {
-            return Err(Refusal::bad(error.clone()));
+            return Err(Refusal::bad_request(error.clone()));
         }
         if let Some(client) = self.registrations.get(id) {
             let endpoint = Arc::clone(&client.endpoint);
@@ -391,11 +389,11 @@ impl Server {
     }
 
     /// The registration of whoever is at an address.
-    fn of_sender(&self, from: std::net::SocketAddrV6) -> Result<RegistrationId, Refusal> {
+    fn of_sender(&self, from: SocketAddrV6) -> Result<RegistrationId, Refusal> {
         let known = self.registrations.of_address(from);
         known.ok_or_else(|| Refusal {
             code: Code::NOT_FOUND,
-            reason: "nobody is registered from this address: register first".to_owned(),
+            text: "nobody is registered from this address: register first".to_owned(),
         })
     }
 
@@ -405,13 +403,13 @@ impl Server {
         now: SimTime,
         id: &str,
         instance: &str,
-        from: std::net::SocketAddrV6,
+        from: SocketAddrV6,
         request: Request,
     ) -> Result<(Response, Heard), Refusal> {
         let known = self.known(id)?;
         let instance: u16 = instance.parse().map_err(|_| Refusal {
             code: Code::NOT_FOUND,
-            reason: "expected an instance of object 2347 in the path".to_owned(),
+            text: "expected an instance of object 2347 in the path".to_owned(),
         })?;
         let (id, base) = (known.id, known.reports.get(&instance).copied());
         let heard = self.moved(id, from);
@@ -423,7 +421,7 @@ impl Server {
         &mut self,
         now: SimTime,
         index: usize,
-        from: std::net::SocketAddrV6,
+        from: SocketAddrV6,
         request: Request,
     ) -> Result<(Response, Heard), Refusal> {
         let id = self.of_sender(from)?;

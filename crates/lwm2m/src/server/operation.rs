@@ -6,6 +6,7 @@ use coap::Code;
 use service::CallFailure;
 
 use crate::format::{Creation, Format, Record};
+use crate::operations::Mode;
 use crate::path::Path;
 
 /// Names an operation; ascending in the order of the commands.
@@ -32,7 +33,7 @@ pub enum Operation {
         /// An object instance, a resource or an instance of one.
         path: Path,
         /// Replace or partial update.
-        mode: WriteMode,
+        mode: Mode,
         /// The values, at `path` or below.
         records: Vec<Record>,
         /// In which format.
@@ -97,15 +98,6 @@ pub enum Operation {
         /// In which format.
         format: Option<Format>,
     },
-}
-
-/// What a Write does to what it does not name (LwM2M 1.1 Core §6.3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WriteMode {
-    /// PUT: it is gone afterwards.
-    Replace,
-    /// POST: it stays.
-    Partial,
 }
 
 /// A payload and what it says.

@@ -12,6 +12,7 @@ use super::registration::{Description, Entry};
 use crate::format::Format;
 use crate::model::Version;
 use crate::path::{Level, Path};
+use crate::refusal::Refusal;
 
 /// Without `lt` (LwM2M 1.1 Core §6.2.1).
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(86_400);
@@ -21,22 +22,6 @@ const MAX_SMS: usize = 20;
 
 /// The longest alternate path, in bytes.
 const MAX_ROOT: usize = 255;
-
-/// A request that is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: Code,
-    pub(super) reason: String,
-}
-
-impl Refusal {
-    pub(super) fn bad(reason: impl Into<String>) -> Refusal {
-        Refusal {
-            code: Code::BAD_REQUEST,
-            reason: reason.into(),
-        }
-    }
-}
 
 /// The queries of a Register or Update; what is none of these is left alone.
 #[derive(Debug, Default)]
@@ -53,8 +38,8 @@ impl Query {
     fn of(options: &Options) -> Result<Query, Refusal> {
         let mut query = Query::default();
         for text in options.get_all(option::URI_QUERY) {
-            let text =
-                std::str::from_utf8(text).map_err(|_| Refusal::bad("a query is not UTF-8"))?;
+            let text = std::str::from_utf8(text)
+                .map_err(|_| Refusal::bad_request("a query is not UTF-8"))?;
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             let place = match name {
                 "ep" => &mut query.ep,
@@ -69,7 +54,7 @@ impl Query {
                 _ => continue,
             };
             if place.replace(value.to_owned()).is_some() {
-                return Err(Refusal::bad(format!("{name} is there twice")));
+                return Err(Refusal::bad_request(format!("{name} is there twice")));
             }
         }
         Ok(query)
@@ -84,7 +69,7 @@ pub(super) fn register(
     let query = Query::of(&request.options)?;
     let version = version(query.lwm2m.as_deref(), &config.versions)?;
     let endpoint = (query.ep.clone().filter(|ep| !ep.is_empty()))
-        .ok_or_else(|| Refusal::bad("expected ?ep=, the endpoint name"))?;
+        .ok_or_else(|| Refusal::bad_request("expected ?ep=, the endpoint name"))?;
     let mut description = Description {
         lifetime: Some(DEFAULT_LIFETIME),
         version,
@@ -123,13 +108,13 @@ fn version(text: Option<&str>, spoken: &RangeInclusive<Version>) -> Result<Versi
     };
     let version: Version = text
         .parse()
-        .map_err(|error| Refusal::bad(format!("lwm2m: {error}")))?;
+        .map_err(|error| Refusal::bad_request(format!("lwm2m: {error}")))?;
     match spoken.contains(&version) {
         true => Ok(version),
         // "4.12 Precondition Failed: The LwM2M version is not supported" (LwM2M 1.1 Transport, table 6.4-1).
         false => Err(Refusal {
             code: Code::PRECONDITION_FAILED,
-            reason: format!(
+            text: format!(
                 "LwM2M {version}: expected {} to {}",
                 spoken.start(),
                 spoken.end()
@@ -142,7 +127,7 @@ fn lifetime(secs: u64, config: &Config) -> Result<Option<Duration>, Refusal> {
     let shortest = config.min_lifetime;
     match (secs, config.max_lifetime) {
         (0, None) => Ok(None),
-        (0, Some(longest)) => Err(Refusal::bad(format!(
+        (0, Some(longest)) => Err(Refusal::bad_request(format!(
             "lt=0 is without end: expected {} to {} s",
             shortest.as_secs(),
             longest.as_secs()
@@ -153,7 +138,7 @@ fn lifetime(secs: u64, config: &Config) -> Result<Option<Duration>, Refusal> {
             let longest = longest.map_or(u64::from(u32::MAX), |longest| longest.as_secs());
             fits.then_some(Some(wanted)).ok_or_else(|| {
                 let shortest = shortest.as_secs();
-                Refusal::bad(format!("lt={secs}: expected {shortest} to {longest} s"))
+                Refusal::bad_request(format!("lt={secs}: expected {shortest} to {longest} s"))
             })
         }
     }
@@ -164,15 +149,16 @@ fn apply(query: Query, config: &Config, known: &mut Description) -> Result<(), R
     if let Some(text) = query.lt {
         let digits = text.bytes().all(|b| b.is_ascii_digit());
         // In 32 bits, as in the Lifetime of object 1.
-        let secs: u32 = (text.parse().ok().filter(|_| digits))
-            .ok_or_else(|| Refusal::bad("lt: expected seconds as a decimal number of 32 bits"))?;
+        let secs: u32 = (text.parse().ok().filter(|_| digits)).ok_or_else(|| {
+            Refusal::bad_request("lt: expected seconds as a decimal number of 32 bits")
+        })?;
         known.lifetime = lifetime(u64::from(secs), config)?;
     }
     if let Some(binding) = query.b {
         // 1.0: U, UQ, S, SQ, US, UQS; 1.1: U, M, H, T, S, N, of which Q is none.
         let known_letters = binding.bytes().all(|b| b"UMHTSNQ".contains(&b));
         if binding.is_empty() || binding.len() > 8 || !known_letters {
-            return Err(Refusal::bad("b: expected transports like U or UQ"));
+            return Err(Refusal::bad_request("b: expected transports like U or UQ"));
         }
         known.queue_mode = binding.contains('Q');
         known.binding = binding;
@@ -180,7 +166,7 @@ fn apply(query: Query, config: &Config, known: &mut Description) -> Result<(), R
     known.queue_mode |= query.q;
     if let Some(sms) = query.sms {
         if sms.len() > MAX_SMS {
-            return Err(Refusal::bad("sms: expected a telephone number"));
+            return Err(Refusal::bad_request("sms: expected a telephone number"));
         }
         known.sms = Some(sms);
     }
@@ -192,24 +178,26 @@ fn links(request: &Request, config: &Config, known: &mut Description) -> Result<
     let format = request.options.get_uint(option::CONTENT_FORMAT);
     let link_format = u64::from(Format::Link.number());
     if format.is_some_and(|format| format != link_format) {
-        return Err(Refusal::bad(
+        return Err(Refusal::bad_request(
             "the body: expected Content-Format 40, link-format",
         ));
     }
     let links = coap::link::parse(&without_spaces(&request.payload))
-        .map_err(|error| Refusal::bad(error.to_string()))?;
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
     if links.len() > config.max_links {
         let most = config.max_links;
-        return Err(Refusal::bad(format!("the body: more than {most} links")));
+        return Err(Refusal::bad_request(format!(
+            "the body: more than {most} links"
+        )));
     }
     if links.is_empty() {
-        return Err(Refusal::bad("the body: expected links like </3/0>"));
+        return Err(Refusal::bad_request("the body: expected links like </3/0>"));
     }
     // Where the tree begins, if not at the root (LwM2M 1.1 Transport §6.4.1).
     let root = (links.iter()).find(|link| link.value("rt") == Some("oma.lwm2m"));
     let path = root.map_or("", |link| link.target.trim_end_matches('/'));
     if path.len() > MAX_ROOT {
-        return Err(Refusal::bad(format!(
+        return Err(Refusal::bad_request(format!(
             "the body: a root of more than {MAX_ROOT} bytes"
         )));
     }

@@ -4,10 +4,11 @@ use coap::message::option;
 use coap::{Code, Request, Response};
 
 use super::config::{Config, ReadFormat};
-use super::operation::{Content, Operation, Outcome, WriteMode};
+use super::operation::{Content, Operation, Outcome};
 use super::registration::Description;
 use crate::format::{self, EncodeError, Format, Record};
 use crate::model::{Registry, Version};
+use crate::operations::Mode;
 use crate::path::Path;
 
 /// A message of an operation: all but a composite one that is done in parts have one.
@@ -103,7 +104,7 @@ impl Maker<'_> {
             Operation::WriteComposite { records, .. } => (records.iter())
                 .map(|record| {
                     let one = std::slice::from_ref(record);
-                    self.write(&record.path, WriteMode::Replace, one, None)
+                    self.write(&record.path, Mode::Replace, one, None)
                 })
                 .collect(),
             other => Ok(self.step(other)?.into_iter().collect()),
@@ -135,13 +136,13 @@ impl Maker<'_> {
     fn write(
         &self,
         path: &Path,
-        mode: WriteMode,
+        mode: Mode,
         records: &[Record],
         format: Option<Format>,
     ) -> Result<Step, EncodeError> {
         let method = match mode {
-            WriteMode::Replace => Code::PUT,
-            WriteMode::Partial => Code::POST,
+            Mode::Replace => Code::PUT,
+            Mode::Update => Code::POST,
         };
         let format = self.write_format(format);
         let payload = format::encode(format, path, records, self.config.style)?;

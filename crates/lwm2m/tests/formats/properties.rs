@@ -11,7 +11,7 @@ use lwm2m::{Format, Path, Record, Type, Value};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
-use super::support::{MULTIPLE, OBJECT, TYPES, registry};
+use super::support::{MULTIPLE, OBJECT, registry};
 
 /// The formats for several resources.
 const MANY: [Format; 5] = [
@@ -59,8 +59,8 @@ pub fn value(ty: Type) -> BoxedStrategy<Value> {
 
 /// A resource: its ID, and the instances that it has if it is multiple.
 fn resource() -> impl Strategy<Value = (u16, Vec<(Option<u16>, Value)>)> {
-    (0..TYPES.len(), any::<bool>()).prop_flat_map(|(index, multiple)| {
-        let (id, ty) = (index as u16, TYPES[index]);
+    (0..Type::ALL.len(), any::<bool>()).prop_flat_map(|(index, multiple)| {
+        let (id, ty) = (index as u16, Type::ALL[index]);
         match multiple {
             false => value(ty).prop_map(move |v| (id, vec![(None, v)])).boxed(),
             true => btree_map(any::<u16>(), value(ty), 0..4)

@@ -5,21 +5,8 @@ use std::sync::LazyLock;
 use lwm2m::format::{Style, decode, encode};
 use lwm2m::{Format, Path, Record, Registry, Type, Value};
 
-/// An object that has every type, single and multiple.
+/// An object that has every type in the order of [`Type::ALL`], single from 0 on and multiple from [`MULTIPLE`] on.
 pub const OBJECT: u16 = 1000;
-
-/// The types in the order of the resources 0 to 8, single, and 300 to 308, multiple, of [`OBJECT`].
-pub const TYPES: [Type; 9] = [
-    Type::String,
-    Type::Integer,
-    Type::Unsigned,
-    Type::Float,
-    Type::Boolean,
-    Type::Opaque,
-    Type::Time,
-    Type::ObjectLink,
-    Type::CoreLink,
-];
 
 /// The first multiple resource of [`OBJECT`].
 pub const MULTIPLE: u16 = 300;
@@ -38,7 +25,7 @@ fn with_every_type() -> Registry {
              <Type>{ty}</Type><RangeEnumeration/><Units/></Item>"
         )
     };
-    let items = TYPES
+    let items = Type::ALL
         .iter()
         .zip(0..)
         .flat_map(|(ty, id)| [item(id, ty, "Single"), item(MULTIPLE + id, ty, "Multiple")]);

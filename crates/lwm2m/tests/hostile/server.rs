@@ -8,10 +8,9 @@ use coap::message::option;
 use coap::wire::Message;
 use coap::{Code, Endpoint, Kind, Options, Params, Request, Tokens};
 use lwm2m::format::Creation;
+use lwm2m::operations::Mode;
 use lwm2m::server::bootstrap::{Bootstrap, MAX_SESSIONS, Plans};
-use lwm2m::server::{
-    Config, Description, Operation, RegistrationId, ReportPath, Server, WriteMode,
-};
+use lwm2m::server::{Config, Description, Operation, RegistrationId, ReportPath, Server};
 use lwm2m::{Path, Record, Value};
 use machine::Machine as _;
 use service::{Reach, Service as _};
@@ -118,7 +117,7 @@ fn operation(number: usize) -> Operation {
         },
         2 => Operation::Write {
             path: at,
-            mode: WriteMode::Replace,
+            mode: Mode::Replace,
             records,
             format: None,
         },

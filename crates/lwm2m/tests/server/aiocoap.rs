@@ -11,7 +11,8 @@ use std::time::Duration;
 use coap::{Code, Endpoint, Params};
 use driver::{Driver, Udp};
 use lwm2m::model::Version;
-use lwm2m::server::{Config, Event, Operation, OperationId, Outcome, Server, WriteMode};
+use lwm2m::operations::Mode;
+use lwm2m::server::{Config, Event, Operation, OperationId, Outcome, Server};
 use service::Service as _;
 use units::Seed;
 
@@ -229,7 +230,7 @@ async fn conversation() {
     );
     let write = Operation::Write {
         path: temperature(),
-        mode: WriteMode::Replace,
+        mode: Mode::Replace,
         records: vec![float(TEMPERATURE, 22.25)],
         format: None,
     };

@@ -4,8 +4,9 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use coap::{Code, Endpoint, Params};
 use driver::{Driver, Udp};
+use lwm2m::operations::Mode;
 use lwm2m::server::bootstrap::{Bootstrap, BootstrapEvent, Plans};
-use lwm2m::server::{Config, Operation, Outcome, WriteMode};
+use lwm2m::server::{Config, Operation, Outcome};
 use lwm2m::{Path, Record, Value};
 use service::Service as _;
 use units::Seed;
@@ -21,7 +22,7 @@ fn plan() -> Vec<Operation> {
     ];
     let write = |text, records| Operation::Write {
         path: path(text),
-        mode: WriteMode::Replace,
+        mode: Mode::Replace,
         records,
         format: None,
     };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use coap::message::option;
 use coap::{Code, Endpoint, Event as CoapEvent, Reliability, Request, Response};
+use lwm2m::operations::Mode;
 use lwm2m::server::bootstrap::{Bootstrap, BootstrapEvent, Plans};
-use lwm2m::server::{Config, Failure, Operation, Outcome, WriteMode};
+use lwm2m::server::{Config, Failure, Operation, Outcome};
 use lwm2m::{Path, Record, Value};
 use machine::Machine as _;
 use service::Service as _;
@@ -112,7 +113,7 @@ fn plan() -> Vec<Operation> {
     let uri = Value::String("coap://[fd00::9]".to_owned());
     let write = |text, records| Operation::Write {
         path: path(text),
-        mode: WriteMode::Replace,
+        mode: Mode::Replace,
         records,
         format: None,
     };
@@ -273,7 +274,7 @@ fn what_cannot_be_written_ends_it() {
         of_endpoint: BTreeMap::new(),
         of_others: Some(vec![Operation::Write {
             path: path("/1/0"),
-            mode: WriteMode::Replace,
+            mode: Mode::Replace,
             records: vec![Record::new(path("/3/0/0"), Value::Integer(1))],
             format: None,
         }]),

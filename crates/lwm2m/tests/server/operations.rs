@@ -3,7 +3,8 @@
 use coap::message::option;
 use coap::{Code, Request, Response};
 use lwm2m::format::{Creation, FloatSize, Style};
-use lwm2m::server::{Config, Content, Failure, Operation, Outcome, ReadFormat, WriteMode};
+use lwm2m::operations::Mode;
+use lwm2m::server::{Config, Content, Failure, Operation, Outcome, ReadFormat};
 use lwm2m::{Format, Path, Record, Value};
 
 use crate::support::{Reply, World, content, float, path, records};
@@ -28,7 +29,7 @@ fn read(text: &str) -> Operation {
     }
 }
 
-fn write(text: &str, mode: WriteMode, records: Vec<Record>) -> Operation {
+fn write(text: &str, mode: Mode, records: Vec<Record>) -> Operation {
     Operation::Write {
         path: path(text),
         mode,
@@ -89,7 +90,7 @@ fn requests_have_the_bytes_of_the_papers_tables() {
     let put = |value| {
         write(
             "/3360/0/5702",
-            WriteMode::Replace,
+            Mode::Replace,
             vec![float("/3360/0/5702", value)],
         )
     };
@@ -231,10 +232,7 @@ fn discover_is_a_get_with_accept_40() {
 #[test]
 fn a_write_replaces_by_put_and_updates_by_post() {
     let mut world = registered(Config::default());
-    for (mode, method) in [
-        (WriteMode::Replace, Code::PUT),
-        (WriteMode::Partial, Code::POST),
-    ] {
+    for (mode, method) in [(Mode::Replace, Code::PUT), (Mode::Update, Code::POST)] {
         let values = vec![float("/3360/0/5702", 1.0), float("/3360/0/5703", 2.0)];
         let outcome = world.outcome("a", write("/3360/0", mode, values));
         assert_eq!(outcome, Outcome::Success(Code::CHANGED));
@@ -254,11 +252,7 @@ fn a_write_replaces_by_put_and_updates_by_post() {
 #[test]
 fn what_no_format_can_say_is_not_sent() {
     let mut world = registered(Config::default());
-    let elsewhere = write(
-        "/3360/0",
-        WriteMode::Replace,
-        vec![float("/3303/0/5700", 1.0)],
-    );
+    let elsewhere = write("/3360/0", Mode::Replace, vec![float("/3303/0/5700", 1.0)]);
     let outcome = world.outcome("a", elsewhere);
     assert!(
         matches!(outcome, Outcome::Failed(Failure::Unencodable(_))),

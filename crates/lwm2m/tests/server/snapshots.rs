@@ -2,7 +2,8 @@
 
 use coap::{Code, Request, Response};
 use lwm2m::format::Creation;
-use lwm2m::server::{Config, Operation, Outcome, Server, WriteMode};
+use lwm2m::operations::Mode;
+use lwm2m::server::{Config, Operation, Outcome, Server};
 use lwm2m::{Format, ObjectLink, Path, Record, Registry, Value};
 use service::Service as _;
 use units::Seed;
@@ -69,8 +70,8 @@ fn every_operation() -> Vec<Operation> {
     vec![
         Operation::Read { path: at, format },
         Operation::Discover { path: at },
-        write(WriteMode::Replace),
-        write(WriteMode::Partial),
+        write(Mode::Replace),
+        write(Mode::Update),
         Operation::WriteAttributes {
             path: at,
             attributes: vec!["pmin=1".into(), "gt".into()],

@@ -4,21 +4,10 @@ use serde_json::{Value as Json, json};
 
 use super::{Fields, Result, error};
 use crate::format::{Creation, Format, Record};
+use crate::operations::Mode;
 use crate::path::Path;
-use crate::server::operation::{Operation, WriteMode};
+use crate::server::operation::Operation;
 use crate::value::{FloatText, Type, Value};
-
-const TYPES: [Type; 9] = [
-    Type::String,
-    Type::Integer,
-    Type::Unsigned,
-    Type::Float,
-    Type::Boolean,
-    Type::Opaque,
-    Type::Time,
-    Type::ObjectLink,
-    Type::CoreLink,
-];
 
 pub(super) fn to_json(operation: &Operation) -> Json {
     let number = |format: &Option<Format>| format.map(Format::number);
@@ -36,7 +25,7 @@ pub(super) fn to_json(operation: &Operation) -> Json {
             format,
         } => json!({
             "path": path.to_string(),
-            "replace": *mode == WriteMode::Replace,
+            "replace": *mode == Mode::Replace,
             "records": records_json(records),
             "format": number(format),
         }),
@@ -82,8 +71,8 @@ pub(super) fn of_json(json: &Json) -> Result<Operation> {
         "Write" => Operation::Write {
             path: path()?,
             mode: match fields.flag("replace")? {
-                true => WriteMode::Replace,
-                false => WriteMode::Partial,
+                true => Mode::Replace,
+                false => Mode::Update,
             },
             records: records(&fields)?,
             format: format(&fields)?,
@@ -191,7 +180,7 @@ fn records(fields: &Fields<'_>) -> Result<Vec<Record>> {
 fn value(fields: &Fields<'_>) -> Result<Value> {
     let name = fields.text("type")?;
     let text = fields.text("value")?;
-    let Some(ty) = TYPES.into_iter().find(|ty| ty.name() == name) else {
+    let Some(ty) = Type::named(name) else {
         return error("type of records", "a type like Float");
     };
     let value = match ty {
