@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | Bootstrap-Request: POST `/bs?ep=&pct=` | `Bootstrap::requested` |
 //! | Bootstrap-Delete: DELETE `/[o[/i]]` | [`Operation::Delete`] |
-//! | Bootstrap-Write: PUT `/o[/i[/r]]` | [`Operation::Write`] with [`Mode::Replace`](super::Mode::Replace) |
+//! | Bootstrap-Write: PUT `/o[/i[/r]]` | [`Operation::Write`] with [`Mode::Replace`](crate::operations::Mode::Replace) |
 //! | Bootstrap-Discover: GET with Accept 40 | [`Operation::Discover`] |
 //! | Bootstrap-Read (1.1): GET | [`Operation::Read`] |
 //! | Bootstrap-Finish: POST `/bs` | `Bootstrap::go_on` |
