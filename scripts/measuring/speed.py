@@ -1,8 +1,12 @@
 """How fast the parts are: docs/measured/speed.md. They want a machine that does nothing else."""
 
+import json
 import os
 import re
+import subprocess
+import time
 
+from .pages import ROOT
 from .tools import command, number, output, table
 
 HIDDEN = {
@@ -41,6 +45,55 @@ def sweep_speed(tools):
     rows = [[turn + 1, number(40 * 60 / wall), f"{used / 40:.2f} s"] for turn, (wall, used) in enumerate(turns)]
     said = "wpanlab run topologies/handover.yaml --seeds 1..40 --jobs 2"
     return [tools.made_by(), *command(said), *table(["turn", "runs a minute", "processor time of a run"], rows)]
+
+
+def uml(tools):
+    """The line that says what made the figures of both backends."""
+    built = json.loads(tools.wpanlab("--json", "vm", "build-uml"))
+    return f"{tools.made_by().rstrip(':')}; User-Mode Linux {built['kernel']}:"
+
+
+def backends_speed(tools):
+    """Runs a minute in QEMU and in User-Mode Linux, in turns."""
+    topology = "topologies/handover.yaml"
+    rows = []
+    for scenario, count in (("5 s", 20), ("30 s", 10)):
+        for turn in range(2):
+            row = [scenario, turn + 1]
+            for backend in ("vm", "uml"):
+                wall, used = tools.timed("backends-speed", topology, f"1..{count}", "--backend", backend, "--set", f"scenario.duration={scenario}")
+                row += [number(count * 60 / wall), f"{used / count:.2f} s"]
+            rows.append([*row, number(float(row[4].replace(",", "")) / float(row[2].replace(",", "")), 2)])
+    said = [f"wpanlab run {topology} --seeds 1..{count} --jobs 2 --backend {backend} --set 'scenario.duration={scenario}'"
+            for scenario, count in (("5 s", 20), ("30 s", 10)) for backend in ("vm", "uml")]
+    header = ["scenario", "turn", "QEMU: runs a minute", "processor time of a run", "User-Mode Linux: runs a minute", "processor time of a run", "ratio"]
+    return [uml(tools), *command(*said), *table(header, rows)]
+
+
+def backends(tools):
+    """Every shipped topology in QEMU and in User-Mode Linux: handovers, wall time, and three runs the same."""
+    rows = []
+    for path in sorted((ROOT / "topologies").glob("*.yaml")):
+        topology = str(path.relative_to(ROOT))
+        row = [f"`{path.name}`"]
+        for backend in ("vm", "uml"):
+            out = tools.directory / f"backends-{backend}-{path.stem}"
+            began = time.monotonic()
+            ended = subprocess.run([tools.program, "run", topology, "--out", out, "--force", "--backend", backend], cwd=ROOT, capture_output=True, text=True)
+            wall = time.monotonic() - began
+            if ended.returncode not in (0, 1):
+                row += [(ended.stderr.strip().splitlines() or ["no word"])[-1], "-"]
+                continue
+            result = json.loads((out / "result.json").read_text())
+            tools.kernel = result["kernel"] if backend == "vm" else tools.kernel
+            delays = [h["delay_s"] * 1e3 for h in result["handovers"] if h.get("delay_s") is not None]
+            told = ", ".join(number(delay) for delay in delays[:4]) + (", …" if len(delays) > 4 else "")
+            row += [("" if result["passed"] else "missed; ") + (told or "-"), f"{wall:.1f} s"]
+        said = subprocess.run([tools.program, "verify", topology, "--runs", "3", "--backend", "uml"], cwd=ROOT, capture_output=True, text=True)
+        rows.append([*row, "yes" if said.returncode == 0 else "no"])
+    said = [f"wpanlab run topologies/NAME --backend {backend}" for backend in ("vm", "uml")] + ["wpanlab verify topologies/NAME --runs 3 --backend uml"]
+    header = ["topology", "QEMU: handovers, ms", "wall time", "User-Mode Linux: handovers, ms", "wall time", "three runs the same"]
+    return [uml(tools), *command(*said), *table(header, rows)]
 
 
 def wmms(tools):

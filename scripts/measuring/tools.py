@@ -24,8 +24,10 @@ def output(*command, ok=(0,), **options):
 class Tools:
     """The program that measures, and the directory that its runs are in."""
 
-    def __init__(self, directory, handovers=None):
+    def __init__(self, directory, handovers=None, backend=None):
         self.directory = directory
+        # That of the runs; None is the program's choice.
+        self.backend = backend
         # How many at least are measured of a kind, where that can be chosen.
         self.handovers = handovers
         self.given = os.environ.get("WPANLAB")
@@ -48,15 +50,19 @@ class Tools:
     def run(self, name, topology, *options):
         """One run into the directory `name`, which is made anew; what it prints, and its result."""
         out = self.directory / name
-        text = self.wpanlab("run", topology, "--out", out, "--force", *options)
+        text = self.wpanlab("run", topology, "--out", out, "--force", *self.how(), *options)
         result = json.loads((out / "result.json").read_text())
         self.kernel = result["kernel"]
         return text, result
 
+    def how(self):
+        """The options that choose the backend."""
+        return ("--backend", self.backend) if self.backend else ()
+
     def sweep(self, name, topology, seeds, *options, jobs=2):
         """The points of a sweep. One that was interrupted goes on."""
         out = self.directory / name
-        self.wpanlab("run", topology, "--seeds", seeds, "--jobs", str(jobs), "--out", out, "--resume", *options)
+        self.wpanlab("run", topology, "--seeds", seeds, "--jobs", str(jobs), "--out", out, "--resume", *self.how(), *options)
         self.kernel = json.loads((out / "sweep.json").read_text())["kernel"].split()[0]
         return points(out)
 
@@ -72,7 +78,9 @@ class Tools:
     def made_by(self, vm=True):
         """The line that says what made the figures: versions, and how many processors."""
         parts = [f"wpanlab {self.version(vm)}"]
-        if vm:
+        if vm and self.backend == "uml":
+            parts.append(f"User-Mode Linux {self.kernel}")
+        elif vm:
             parts.append(f"kernel {self.kernel} in the VM")
             qemu = re.search(r"version (\S+)", output("qemu-system-x86_64", "--version"))
             parts.append(f"QEMU {qemu[1]}")

@@ -508,6 +508,7 @@ impl Assembly<'_> {
             clock: facts.clock.clone(),
             kernel: facts.kernel.clone(),
             qemu: facts.qemu.clone(),
+            processor: facts.processor.clone(),
             scenario: self.scenario,
             partial: None,
             passed: expectations.iter().all(passed),

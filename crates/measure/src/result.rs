@@ -35,7 +35,7 @@ pub struct RunResult {
     pub topology: String,
     /// Root seed.
     pub seed: Seed,
-    /// `native` or `vm`.
+    /// `native`, `vm` or `uml`.
     pub backend: String,
     /// `virtual` or `realtime`.
     pub clock: String,
@@ -44,6 +44,9 @@ pub struct RunResult {
     /// Version of QEMU; absent without a VM, and in the results of before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub qemu: Option<String>,
+    /// What takes time on the processor of a User-Mode Linux; absent elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub processor: Option<String>,
     /// The scenario's time.
     pub scenario: Scenario,
     /// Why the run did not come to its end, and how far it came; absent if it did.

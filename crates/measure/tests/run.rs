@@ -166,6 +166,7 @@ fn facts() -> RunFacts {
         clock: "virtual".into(),
         kernel: "6.1.0-18-amd64".into(),
         qemu: None,
+        processor: None,
         wpanlab_version: "0.1.0".into(),
     }
 }

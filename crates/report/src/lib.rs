@@ -330,7 +330,15 @@ fn facts(run: &Run) -> Vec<(String, String)> {
         (name.to_owned(), value.unwrap_or_else(|| "not known".into()))
     };
     let facts = facts.into_iter().map(known);
-    facts.chain(made(run.made.as_ref())).collect()
+    let processor = result
+        .processor
+        .clone()
+        .or(live.and_then(|f| f.processor.clone()));
+    let processor = processor.map(|said| ("processor".to_owned(), said));
+    facts
+        .chain(processor)
+        .chain(made(run.made.as_ref()))
+        .collect()
 }
 
 /// When and by which command it was made, if that is known.

@@ -66,7 +66,7 @@ pub struct Keys {
     pub topology: Option<String>,
     /// Root seed.
     pub seed: Option<Seed>,
-    /// `native` or `vm`.
+    /// `native`, `vm` or `uml`.
     pub backend: Option<String>,
     /// `virtual` or `realtime`.
     pub clock: Option<String>,
@@ -74,6 +74,8 @@ pub struct Keys {
     pub kernel: Option<String>,
     /// Version of QEMU; absent without a VM, and in the results of before.
     pub qemu: Option<String>,
+    /// What takes time on the processor of a User-Mode Linux; absent elsewhere.
+    pub processor: Option<String>,
     /// The scenario's time.
     pub scenario: Option<Scenario>,
     /// Why the run did not come to its end, and how far it came; absent if it did.
@@ -247,6 +249,7 @@ impl Keys {
             clock: read.key("clock"),
             kernel: read.key("kernel"),
             qemu: read.optional("qemu"),
+            processor: read.optional("processor"),
             scenario: read.key("scenario"),
             partial: read.optional("partial"),
             passed: read.key("passed"),

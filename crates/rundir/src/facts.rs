@@ -10,7 +10,7 @@ use crate::json;
 /// Where and how a run took place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFacts {
-    /// `native` or `vm`.
+    /// `native`, `vm` or `uml`.
     pub backend: String,
     /// `virtual` or `realtime`.
     pub clock: String,
@@ -19,6 +19,9 @@ pub struct RunFacts {
     /// Version of QEMU, `7.2.22 (Debian 1:7.2+dfsg-7)`; absent without a VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qemu: Option<String>,
+    /// What takes time on the processor of a User-Mode Linux, `10 µs a system call`; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
     /// Version of the program that made the run.
     pub wpanlab_version: String,
 }
@@ -52,6 +55,7 @@ mod tests {
             clock: "virtual".into(),
             kernel: "6.1.0-18-amd64".into(),
             qemu: Some("7.2.22".into()),
+            processor: None,
             wpanlab_version: "0.1.0".into(),
         };
         let text = serde_json::to_string(&facts).unwrap();

@@ -82,6 +82,7 @@ pub(crate) const TABLE: &str = ".wpanlab-checksums";
 /// The directories of a cache in which kernels are.
 pub(crate) const PACKAGES: &str = "kernels";
 pub(crate) const IMAGES: &str = "images";
+pub(crate) const UML: &str = "uml";
 
 /// The checksums of a kernel's files in the cache, which were written when it was put there: a line
 /// for each, its CRC-32, its size and its path.
@@ -137,7 +138,7 @@ impl Table {
         }
         let above = self.home.parent().and_then(Path::file_name);
         // A copy that somebody has made of it is not ours to remove.
-        let ours = above.is_some_and(|name| name == PACKAGES || name == IMAGES);
+        let ours = above.is_some_and(|name| [PACKAGES, IMAGES, UML].iter().any(|of| name == *of));
         let outcome = match ours.then(|| std::fs::remove_dir_all(&self.home)) {
             Some(Ok(())) => "was removed from the cache, and is made again".to_owned(),
             Some(Err(error)) => format!("cannot be removed from the cache ({error}): remove it"),

@@ -83,7 +83,7 @@ impl Kernel {
 
     /// Whether there is a table of checksums; one is made of a kernel that an earlier version put
     /// into the cache, unless it is none.
-    fn is_summed(&self) -> bool {
+    pub(crate) fn is_summed(&self) -> bool {
         let home = self.home();
         let whole = || read_image(&self.vmlinux).is_ok_and(|image| image.release == self.release);
         let make = || {
@@ -144,7 +144,7 @@ impl Kernel {
 }
 
 /// The cache, or a private one if nothing can be put into it.
-fn cache_with_room(wanted: &Path) -> PathBuf {
+pub(crate) fn cache_with_room(wanted: &Path) -> PathBuf {
     if cache::has_room(wanted) {
         return wanted.to_owned();
     }
@@ -200,7 +200,7 @@ fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
 }
 
 /// Held while the file lives; the kernel drops it with the process.
-fn lock(cache: &Path) -> Result<File, VmError> {
+pub(crate) fn lock(cache: &Path) -> Result<File, VmError> {
     std::fs::create_dir_all(cache).map_err(VmError::io("make", cache.display()))?;
     let path = cache.join(".lock");
     let file = File::create(&path).map_err(VmError::io("open", path.display()))?;
@@ -218,7 +218,7 @@ fn newest(cache: &Path) -> Option<Kernel> {
         .max_by_key(|kernel| version_key(&kernel.release))
 }
 
-fn at_home(home: &Path, release: String) -> Kernel {
+pub(crate) fn at_home(home: &Path, release: String) -> Kernel {
     Kernel {
         vmlinux: home.join("vmlinux"),
         modules: home.join("lib/modules").join(&release),
@@ -249,7 +249,7 @@ fn newest_image(boot: &Path) -> Option<PathBuf> {
 }
 
 /// Orders releases as people do: runs of digits compare as numbers.
-fn version_key(release: &str) -> Vec<(u64, String)> {
+pub(crate) fn version_key(release: &str) -> Vec<(u64, String)> {
     let mut key = Vec::new();
     let mut rest = release;
     while !rest.is_empty() {
@@ -268,7 +268,7 @@ fn version_key(release: &str) -> Vec<(u64, String)> {
     key
 }
 
-fn read_image(path: &Path) -> Result<image::Image, VmError> {
+pub(crate) fn read_image(path: &Path) -> Result<image::Image, VmError> {
     let bytes = std::fs::read(path).map_err(VmError::io("read kernel", path.display()))?;
     parse_image(path, &bytes)
 }
@@ -321,7 +321,10 @@ fn unpacked_release(home: &Path) -> Option<String> {
 
 /// Makes a directory of the cache, where other processes may be doing the same: it is filled
 /// under another name and renamed as a whole.
-fn place(home: &Path, fill: impl FnOnce(&Path) -> Result<(), VmError>) -> Result<(), VmError> {
+pub(crate) fn place(
+    home: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), VmError>,
+) -> Result<(), VmError> {
     let parent = home.parent().unwrap_or(home);
     std::fs::create_dir_all(parent).map_err(VmError::io("make", parent.display()))?;
     let staging = tempfile::Builder::new()
@@ -341,7 +344,7 @@ fn place(home: &Path, fill: impl FnOnce(&Path) -> Result<(), VmError>) -> Result
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), VmError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), VmError> {
     std::fs::write(path, bytes).map_err(VmError::io("write", path.display()))
 }
 

@@ -1,8 +1,8 @@
-//! QEMU: kernel, initramfs, boot, results.
+//! VMs, emulated by QEMU or as a User-Mode Linux: kernel, initramfs, boot, results.
 //!
 //! Owns everything between "here is a program and a job" and "here are the files
 //! that it left": finding a stock distribution kernel without root, building an initial file
-//! system in memory, starting QEMU, the guest's own setup, following its progress, and
+//! system in memory, starting the VM, the guest's own setup, following its progress, and
 //! telling apart all the ways in which a guest can fail. Knows nothing of topologies,
 //! radios or protocols: the job is opaque bytes.
 //!
@@ -17,6 +17,15 @@
 //! run goes on from there. It makes no difference to a run whether its snapshot was there or had
 //! to be made first; a run that boots is another run, some microseconds apart, than one that goes
 //! on. The directory keeps the few snapshots that were used last.
+//!
+//! # User-Mode Linux
+//!
+//! With [`Machine::Uml`] the kernel of the guest is a program, and its processes are processes of the host,
+//! which the processor executes as it executes others: some ten times as fast as QEMU. Its time is that of
+//! Linux's time travel (`time-travel=inf-cpu`): it goes on when all are idle, and by a fixed amount at
+//! each system call ([`Processor`]). Everything else is the same: the program is `/init`, the job comes
+//! with the root, progress and results leave by consoles into files in memory. The kernel is one of its own
+//! ([`uml::build`]), and as a guest boots in a few hundredths of a second there are no snapshots.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), vm::VmError> {
@@ -44,6 +53,7 @@
 //! | `kernel`, `package`, `image`, `unpack` | finding, downloading and unpacking a kernel |
 //! | `program`, `elf` | what is executed as `/init`, and what loads it |
 //! | `snapshot`, `monitor` | a booted VM in a file, and how QEMU is told |
+//! | `uml` | a User-Mode Linux: its kernel, its command line |
 //! | `config`, `root`, `input`, `place`, `qemu`, `process`, `running`, `run`, `results` | one run, in this order |
 
 mod cache;
@@ -70,10 +80,11 @@ mod root;
 mod run;
 mod running;
 mod snapshot;
+pub mod uml;
 mod unpack;
 
 pub use cache::default_cache;
-pub use config::{Accel, Clock, Content, GuestFile, VmConfig};
+pub use config::{Accel, Clock, Content, GuestFile, Machine, Processor, VmConfig};
 pub use error::VmError;
 pub use kernel::{Kernel, KernelSource, fetch};
 pub use program::{Loader, Program};

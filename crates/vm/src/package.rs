@@ -32,24 +32,9 @@ pub(crate) fn download(work: &Path, mut progress: impl FnMut(&str)) -> Result<Pa
     })
 }
 
-/// Debian's kernel by Ubuntu's apt. Debian's keys come from Ubuntu's archive, which signs them.
+/// Debian's kernel by Ubuntu's apt.
 fn debian_on_ubuntu(work: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, VmError> {
-    let root = work.join("debian");
-    let keys = root.join("keys");
-    std::fs::create_dir_all(&keys).map_err(VmError::io("make", keys.display()))?;
-    Apt::of_system(&root).fetch("debian-archive-keyring", &keys, progress)?;
-    let keyring = keys.join("usr/share/keyrings/debian-archive-keyring.gpg");
-    let sources = root.join("sources.list");
-    let line = format!(
-        "deb [arch=amd64 signed-by={}] http://deb.debian.org/debian bookworm main\n",
-        keyring.display()
-    );
-    std::fs::write(&sources, line).map_err(VmError::io("write", sources.display()))?;
-    Apt {
-        work: root,
-        sources: Some(sources),
-    }
-    .kernel(DEBIAN, progress)
+    Apt::of_debian(&work.join("debian"), "bookworm", progress)?.kernel(DEBIAN, progress)
 }
 
 /// Debian's empty package that depends on its newest kernel.
@@ -64,7 +49,7 @@ fn is_ubuntu() -> bool {
 }
 
 /// `apt-get` and `apt-cache`, with the system's lists or with our own.
-struct Apt {
+pub(crate) struct Apt {
     work: PathBuf,
     /// A list of sources in place of the system's.
     sources: Option<PathBuf>,
@@ -76,6 +61,29 @@ impl Apt {
             work: work.to_path_buf(),
             sources: None,
         }
+    }
+
+    /// Packages of a suite of Debian's, whatever the system has; in `work`, which is made. Debian's keys come
+    /// from the system's archive, which signs them.
+    pub(crate) fn of_debian(
+        work: &Path,
+        suite: &str,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Apt, VmError> {
+        let keys = work.join("keys");
+        std::fs::create_dir_all(&keys).map_err(VmError::io("make", keys.display()))?;
+        Apt::of_system(work).fetch("debian-archive-keyring", &keys, progress)?;
+        let keyring = keys.join("usr/share/keyrings/debian-archive-keyring.gpg");
+        let sources = work.join("sources.list");
+        let line = format!(
+            "deb [arch=amd64 signed-by={}] http://deb.debian.org/debian {suite} main\n",
+            keyring.display()
+        );
+        std::fs::write(&sources, line).map_err(VmError::io("write", sources.display()))?;
+        Ok(Apt {
+            work: work.to_path_buf(),
+            sources: Some(sources),
+        })
     }
 
     /// Unpacks the newest kernel that `name` depends on, without the drivers that no VM needs; gives
@@ -98,7 +106,7 @@ impl Apt {
     }
 
     /// Downloads a package and unpacks it into `root`.
-    fn fetch(
+    pub(crate) fn fetch(
         &self,
         package: &str,
         root: &Path,
@@ -202,7 +210,7 @@ fn kernel_dependencies(record: &str) -> Vec<String> {
         .collect()
 }
 
-fn run(command: &mut Command) -> Result<String, VmError> {
+pub(crate) fn run(command: &mut Command) -> Result<String, VmError> {
     let line = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|part| part.to_string_lossy())

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::kernel::hex;
 use crate::qemu::QEMU;
-use crate::{Accel, Clock, Kernel, VmConfig, VmError, cache, checksum, snapshot};
+use crate::{Accel, Clock, Kernel, Machine, VmConfig, VmError, cache, checksum, snapshot};
 
 /// The emulator's version, `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`: what it does at which instant is
 /// a part of what a run repeats. `None` if it does not say.
@@ -102,7 +102,7 @@ pub async fn kvm_works(kernel: &Kernel, init: &Path) -> Result<(), VmError> {
 pub async fn accel_works(accel: Accel, kernel: &Kernel, init: &Path) -> Result<(), VmError> {
     let mut config = VmConfig::new(kernel.clone(), init);
     config.clock = Clock::Realtime;
-    config.accel = accel;
+    config.machine = Machine::Qemu(accel);
     config.modules.clear();
     config.job = JOB.to_vec();
     // A hung guest is silent; one that babbles is cut off by the timeout.

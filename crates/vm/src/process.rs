@@ -1,12 +1,14 @@
-//! QEMU as a child process that cannot outlive us.
+//! An emulator, QEMU or a User-Mode Linux, as a child process that cannot outlive us.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
+use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::Pid;
@@ -65,45 +67,75 @@ impl Memory {
     }
 }
 
-/// A running QEMU; dropping it kills it.
+/// What is started, and what it has of ours.
 #[derive(Debug)]
-pub(crate) struct Qemu {
+pub(crate) struct Launch {
+    /// A path, or a name to be found on `PATH`.
+    pub program: PathBuf,
+    pub arguments: Vec<String>,
+    /// All that its environment shall have; `None`: what ours has.
+    pub environment: Option<Vec<(&'static str, String)>>,
+    pub descriptors: Descriptors,
+    /// What to do if the program is not there.
+    pub remedy: &'static str,
+}
+
+/// Open files that a child inherits.
+#[derive(Debug)]
+pub(crate) enum Descriptors {
+    /// With the numbers that they have here.
+    Kept(Vec<RawFd>),
+    /// The first as [`FIRST`], and so on: the numbers take a part in what the child does.
+    Numbered(Vec<RawFd>),
+}
+
+/// As many as there can be of [`Descriptors::Numbered`].
+const MOST_NUMBERED: usize = 8;
+/// The number of the first of them, behind the standard streams.
+pub(crate) const FIRST: RawFd = 3;
+
+/// A running emulator; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Emulator {
     pidfd: OwnedFd,
     _place: Option<Place>,
     /// Arrives when it has ended and has been waited for.
     pub(crate) ended: oneshot::Receiver<io::Result<ExitStatus>>,
 }
 
-impl Qemu {
-    /// Starts QEMU with some descriptors of ours, its standard error into `stderr`; on `place`
-    /// alone if it has one.
+impl Emulator {
+    /// Starts it, its standard error into `stderr`; on `place` alone if it has one.
     pub(crate) fn start(
-        program: &str,
-        arguments: &[String],
-        inherit: Vec<RawFd>,
+        launch: Launch,
         stdin: PipeReader,
         stderr: &File,
         place: Option<Place>,
-    ) -> Result<Qemu, VmError> {
+    ) -> Result<Emulator, VmError> {
+        let program = launch.program.display().to_string();
         let stderr = stderr
             .try_clone()
-            .map_err(VmError::io("duplicate", "QEMU's standard error"))?;
-        let mut command = Command::new(program);
+            .map_err(VmError::io("duplicate", "the emulator's standard error"))?;
+        let mut command = Command::new(&launch.program);
+        if let Some(environment) = launch.environment {
+            command.env_clear().envs(environment);
+        }
         command
-            .args(arguments)
+            .args(launch.arguments)
             .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(stderr);
         let processors = place.as_ref().and_then(Place::set);
         // SAFETY: the closure only makes system calls that are safe between fork and exec.
-        unsafe { command.pre_exec(move || prepare_child(&inherit, processors.as_ref())) };
+        unsafe {
+            command.pre_exec(move || prepare_child(&launch.descriptors, processors.as_ref()))
+        };
 
         // PR_SET_PDEATHSIG fires when the *thread* that forked ends, and a thread of an
         // async runtime may end before the runtime does: this one waits for the child.
         let (started, start) = std::sync::mpsc::sync_channel(1);
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new()
-            .name("qemu".into())
+            .name("emulator".into())
             .spawn(move || {
                 let mut child = match command.spawn() {
                     Ok(child) => child,
@@ -121,18 +153,18 @@ impl Qemu {
                 // The receiver is gone when the run was dropped: the child is reaped anyway.
                 let _ = end.send(child.wait());
             })
-            .map_err(VmError::io("start", "a thread for QEMU"))?;
+            .map_err(VmError::io("start", "a thread for the emulator"))?;
         let pidfd = start
             .recv()
             .unwrap_or_else(|_| Err(io::Error::other("its thread died")))
             .map_err(|e| match e.kind() {
                 io::ErrorKind::NotFound => VmError::Tool {
-                    command: program.into(),
-                    reason: "not found; install QEMU (Debian, Ubuntu: qemu-system-x86)".into(),
+                    command: program.clone(),
+                    reason: format!("not found; {}", launch.remedy),
                 },
-                _ => VmError::io("start", program)(e),
+                _ => VmError::io("start", &program)(e),
             })?;
-        Ok(Qemu {
+        Ok(Emulator {
             pidfd,
             _place: place,
             ended,
@@ -145,22 +177,48 @@ impl Qemu {
     }
 }
 
-impl Drop for Qemu {
+impl Drop for Emulator {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-fn prepare_child(inherit: &[RawFd], processors: Option<&CpuSet>) -> io::Result<()> {
+fn prepare_child(descriptors: &Descriptors, processors: Option<&CpuSet>) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     if let Some(processors) = processors {
         sched_setaffinity(Pid::from_raw(0), processors)?;
     }
-    for &fd in inherit {
-        // SAFETY: F_SETFD on a descriptor that the parent keeps open over the fork.
-        if unsafe { nix::libc::fcntl(fd, nix::libc::F_SETFD, 0) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+    match descriptors {
+        Descriptors::Kept(inherit) => inherit.iter().try_for_each(|&fd| {
+            // SAFETY: F_SETFD on a descriptor that the parent keeps open over the fork.
+            made(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }).map(drop)
+        }),
+        Descriptors::Numbered(inherit) => number(inherit),
     }
-    Ok(())
+}
+
+/// Gives descriptors the numbers from [`FIRST`] on. What is there belongs to the child alone, which
+/// needs nothing else of it.
+fn number(inherit: &[RawFd]) -> io::Result<()> {
+    let behind = FIRST + inherit.len() as RawFd;
+    // First out of the way: a number that one shall have may be another's.
+    let aside = |fd| {
+        // SAFETY: F_DUPFD on a descriptor that the parent keeps open over the fork.
+        made(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, behind) })
+    };
+    let mut moved = [0; MOST_NUMBERED];
+    for (to, &fd) in moved.iter_mut().zip(inherit) {
+        *to = aside(fd)?;
+    }
+    (FIRST..behind).zip(moved).try_for_each(|(number, fd)| {
+        // SAFETY: both are descriptors, and a closed target is one, too.
+        made(unsafe { libc::dup2(fd, number) }).map(drop)
+    })
+}
+
+fn made(result: libc::c_int) -> io::Result<RawFd> {
+    match result {
+        0.. => Ok(result),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -8,6 +8,7 @@
 use std::os::fd::RawFd;
 use std::path::Path;
 
+use crate::process::{Descriptors, Launch};
 use crate::program::LIBRARIES;
 use crate::{Accel, Clock, VmConfig, elf};
 
@@ -46,8 +47,8 @@ pub(crate) const HOST_ROOT_TAG: &str = "hostroot";
 /// stretch of execution; the recording itself is not wanted.
 const TAKE_TURNS: &str = "rr=record,rrfile=/dev/null";
 
-/// Descriptors that QEMU inherits. All are memory files: nothing is left on disk, however a
-/// run ends, and QEMU never waits for a reader.
+/// Descriptors that an emulator inherits. All are memory files: nothing is left on disk, however a
+/// run ends, and it never waits for a reader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Channels {
     pub console: RawFd,
@@ -99,9 +100,21 @@ impl Start {
     }
 }
 
-/// The arguments for one start.
-pub(crate) fn arguments(config: &VmConfig, channels: Channels, start: Start) -> Vec<String> {
-    let mut args = machine(config);
+/// QEMU for one start.
+pub(crate) fn launch(config: &VmConfig, accel: Accel, channels: Channels, start: Start) -> Launch {
+    let mut inherit = start.files();
+    inherit.extend([channels.console, channels.progress, channels.results]);
+    Launch {
+        program: QEMU.into(),
+        arguments: arguments(config, accel, channels, start),
+        environment: None,
+        descriptors: Descriptors::Kept(inherit),
+        remedy: "install QEMU (Debian, Ubuntu: qemu-system-x86)",
+    }
+}
+
+fn arguments(config: &VmConfig, accel: Accel, channels: Channels, start: Start) -> Vec<String> {
+    let mut args = machine(config, accel);
     let mut option = |name: &str, value: String| {
         args.push(format!("-{name}"));
         args.push(value);
@@ -120,7 +133,7 @@ pub(crate) fn arguments(config: &VmConfig, channels: Channels, start: Start) -> 
         let vmlinux = config.kernel.vmlinux.to_string_lossy().into_owned();
         option("kernel", vmlinux);
         option("initrd", path(initrd));
-        option("append", kernel_parameters(config, start));
+        option("append", kernel_parameters(config, accel, start));
     };
     let keep_memory = |option: &mut dyn FnMut(&str, String), memory, share| {
         let (size, file) = (config.memory_mib, path(memory));
@@ -165,7 +178,7 @@ pub(crate) fn path(fd: RawFd) -> String {
 }
 
 /// The hardware, which a snapshot and what is started from it have in common.
-fn machine(config: &VmConfig) -> Vec<String> {
+fn machine(config: &VmConfig, accel: Accel) -> Vec<String> {
     let mut args: Vec<String> = Vec::new();
     let mut option = |name: &str, value: String| {
         args.push(format!("-{name}"));
@@ -178,8 +191,8 @@ fn machine(config: &VmConfig) -> Vec<String> {
     if let Some(firmware) = quick_firmware() {
         option("bios", firmware.into());
     }
-    option("accel", accelerator(config.accel).into());
-    option("cpu", cpu(config).into());
+    option("accel", accelerator(accel).into());
+    option("cpu", cpu(accel).into());
     option("m", config.memory_mib.to_string());
     option("smp", "1".into());
     match config.clock {
@@ -256,14 +269,14 @@ fn accelerator(accel: Accel) -> &'static str {
 /// XSAVE a change of process saves half a kilobyte of registers by one instruction that is
 /// cheap to emulate (a tenth of the wall time of `handover.yaml`); without SMAP the kernel need not
 /// say when it looks at a process's memory, which ends a translated block each time (a twentieth).
-fn cpu(config: &VmConfig) -> &'static str {
-    match config.accel {
+fn cpu(accel: Accel) -> &'static str {
+    match accel {
         Accel::Tcg => "max,-rdrand,-rdseed,-erms,-fsrm,-xsave,-smap",
         Accel::Kvm => "max",
     }
 }
 
-fn kernel_parameters(config: &VmConfig, start: Start) -> String {
+fn kernel_parameters(config: &VmConfig, accel: Accel, start: Start) -> String {
     let mut parameters = vec![
         "console=ttyS0",
         "quiet",
@@ -289,7 +302,7 @@ fn kernel_parameters(config: &VmConfig, start: Start) -> String {
         "rodata=off",
         "random.trust_cpu=off",
     ];
-    if config.accel == Accel::Tcg {
+    if accel == Accel::Tcg {
         // The proof that the timer ticks spins on the time stamp counter, which TCG is slow at.
         parameters.push("no_timer_check");
         // So does the calibration of the APIC's timer, for two seconds. It is worth them for a

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::Content;
+use crate::config::{Content, Machine};
 use crate::initramfs::Initramfs;
 use crate::modules::Tree;
 use crate::program::{LIBRARIES, Program};
@@ -43,18 +43,28 @@ pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
     root.finish().map_err(failed("its trailer"))
 }
 
+/// An archive with one file, for behind another archive.
+pub(crate) fn single(path: &str, bytes: &[u8]) -> Result<Vec<u8>, VmError> {
+    let mut root = Initramfs::new();
+    let added = root.file(path, 0o400, bytes);
+    added
+        .and_then(|()| root.finish())
+        .map_err(VmError::io("put into the initramfs", path))
+}
+
 fn add_modules(root: &mut Initramfs, config: &VmConfig) -> Result<(), VmError> {
     let tree = Tree::open(&config.kernel.modules)?;
     let start: Vec<&str> = config.modules.iter().map(String::as_str).collect();
-    let host_root = if config.share_host_root {
-        modules::HOST_ROOT
-    } else {
-        &[]
+    // A User-Mode Linux has its consoles and the host's files without modules.
+    let of_qemu = |modules, asked| match config.machine {
+        Machine::Qemu(_) if asked => modules,
+        _ => &[][..],
     };
+    let host_root = of_qemu(modules::HOST_ROOT, config.share_host_root);
     let mut added = std::collections::BTreeSet::new();
     for (list, wanted) in [
         (AT_START, start.as_slice()),
-        (FOR_RESULTS, modules::RESULTS),
+        (FOR_RESULTS, of_qemu(modules::RESULTS, true)),
         (FOR_HOST_ROOT, host_root),
     ] {
         let mut names = String::new();

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use files::Tree;
 
-use crate::config::Clock;
+use crate::config::{Clock, Machine};
 use crate::input::Input;
 use crate::place::Load;
 use crate::process::Memory;
 use crate::qemu::{EXIT_STATUS, Start};
 use crate::running::Running;
 use crate::snapshot::Snapshot;
-use crate::{VmConfig, VmError, results, root};
+use crate::{VmConfig, VmError, results, root, uml};
 
 /// What a guest left.
 #[derive(Clone, Debug)]
@@ -72,17 +72,24 @@ pub async fn run_until(
 ) -> Result<Output, VmError> {
     config.check()?;
     let stall_limit = config.stall_limit;
+    let delivered = match config.machine {
+        Machine::Qemu(_) => EXIT_STATUS,
+        Machine::Uml(_) => uml::EXIT_STATUS,
+    };
     let mut running = tokio::task::spawn_blocking(move || start(&config))
         .await
         .map_err(|e| VmError::Config(format!("the preparation panicked: {e}")))??;
     let status = running.ended(stall_limit, stop, &mut on_progress).await?;
-    judge(&running, status)
+    judge(&running, status, delivered)
 }
 
 fn start(config: &VmConfig) -> Result<Running, VmError> {
     let load = Load::now();
     // A guest's clock that follows the host's, or files of the host, cannot be stopped.
     let reproducible = config.clock == Clock::Virtual && !config.share_host_root;
+    if let Machine::Uml(_) = config.machine {
+        return uml::start(config, &load);
+    }
     if let Some(directory) = config.snapshots.as_ref().filter(|_| reproducible) {
         return Snapshot::run(config, directory, &load);
     }
@@ -98,10 +105,11 @@ fn start(config: &VmConfig) -> Result<Running, VmError> {
     Running::start(config, start, &load)
 }
 
-fn judge(running: &Running, status: ExitStatus) -> Result<Output, VmError> {
+/// What became of a guest; `delivered` is its emulator's status when it has handed over its results.
+fn judge(running: &Running, status: ExitStatus, delivered: i32) -> Result<Output, VmError> {
     let wall = running.started.elapsed();
     let console = running.console.text();
-    if status.code() == Some(EXIT_STATUS) {
+    if status.code() == Some(delivered) {
         let stream = running
             .results
             .read_from(0)

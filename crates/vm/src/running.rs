@@ -1,14 +1,14 @@
-//! QEMU and the memory files that it writes into, from its start to its end.
+//! An emulator and the memory files that it writes into, from its start to its end.
 
 use std::io::PipeWriter;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use crate::config::Clock;
+use crate::config::{Clock, Machine};
 use crate::place::{Load, Place};
-use crate::process::{Memory, Qemu};
-use crate::qemu::{self, Channels, QEMU, Start};
-use crate::{VmConfig, VmError};
+use crate::process::{Emulator, Launch, Memory};
+use crate::qemu::{self, Channels, Start};
+use crate::{VmConfig, VmError, uml};
 
 /// How often progress is looked for (wall time). The guest never notices.
 const POLL: Duration = Duration::from_millis(10);
@@ -17,11 +17,23 @@ const POLL: Duration = Duration::from_millis(10);
 /// not interrupted, and on a busy host takes seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// The emulator for one start.
+pub(crate) fn launch(
+    config: &VmConfig,
+    channels: Channels,
+    start: Start,
+) -> Result<Launch, VmError> {
+    match config.machine {
+        Machine::Qemu(accel) => Ok(qemu::launch(config, accel, channels, start)),
+        Machine::Uml(processor) => uml::launch(config, processor, channels, start),
+    }
+}
+
 /// A VM that was started; dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Running {
-    qemu: Qemu,
-    /// The other end of QEMU's standard input; closed when the guest shall stop.
+    emulator: Emulator,
+    /// The other end of its standard input; closed when the guest shall stop.
     alive: Option<PipeWriter>,
     pub(crate) console: Memory,
     pub(crate) progress: Memory,
@@ -31,7 +43,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts QEMU; `load` is that of the processors a while ago.
+    /// Starts the emulator; `load` is that of the processors a while ago.
     pub(crate) fn start(config: &VmConfig, start: Start, load: &Load) -> Result<Running, VmError> {
         let console = Memory::new("wpanlab-console")?;
         let progress = Memory::new("wpanlab-progress")?;
@@ -43,18 +55,16 @@ impl Running {
             progress: progress.fd(),
             results: results.fd(),
         };
-        let mut inherit = start.files();
-        inherit.extend([channels.console, channels.progress, channels.results]);
-        let arguments = qemu::arguments(config, channels, start);
-        tracing::debug!(?arguments, "{QEMU}");
+        let launch = launch(config, channels, start)?;
+        tracing::debug!(?launch);
         let started = Instant::now();
         // With real time the two threads work side by side.
         let place = (config.clock == Clock::Virtual)
             .then(|| Place::take(load))
             .flatten();
-        let qemu = Qemu::start(QEMU, &arguments, inherit, stdin, stderr.file(), place)?;
+        let emulator = Emulator::start(launch, stdin, stderr.file(), place)?;
         Ok(Running {
-            qemu,
+            emulator,
             alive: Some(alive),
             console,
             progress,
@@ -64,12 +74,12 @@ impl Running {
         })
     }
 
-    /// Waits for QEMU's end, which the guest is asked for when `stop` resolves; reports each line of
+    /// Waits for its end, which the guest is asked for when `stop` resolves; reports each line of
     /// progress.
     ///
     /// # Errors
     /// [`VmError::Stalled`] when nothing was written for `stall_limit`, or the guest does not stop, and
-    /// QEMU is killed.
+    /// the emulator is killed.
     pub(crate) async fn ended(
         &mut self,
         stall_limit: Duration,
@@ -83,7 +93,7 @@ impl Running {
         let mut stopping: Option<Instant> = None;
         let status = loop {
             let ended = tokio::select! {
-                ended = tokio::time::timeout(POLL, &mut self.qemu.ended) => ended.ok(),
+                ended = tokio::time::timeout(POLL, &mut self.emulator.ended) => ended.ok(),
                 () = &mut stop, if stopping.is_none() => {
                     stopping = Some(Instant::now());
                     self.alive = None;
@@ -95,7 +105,7 @@ impl Running {
                 break status;
             }
             if stopping.is_some_and(|since| since.elapsed() > STOP_LIMIT) {
-                self.qemu.kill();
+                self.emulator.kill();
                 return Err(VmError::Stalled {
                     limit: STOP_LIMIT,
                     console: self.console.text(),
@@ -106,7 +116,7 @@ impl Running {
                 last_size = size;
                 last_sign = Instant::now();
             } else if last_sign.elapsed() > stall_limit {
-                self.qemu.kill();
+                self.emulator.kill();
                 return Err(VmError::Stalled {
                     limit: stall_limit,
                     console: self.console.text(),
@@ -116,7 +126,7 @@ impl Running {
         status
             .map_err(|_| std::io::Error::other("its thread died"))
             .and_then(|waited| waited)
-            .map_err(VmError::io("wait for", QEMU))
+            .map_err(VmError::io("wait for", "the emulator"))
     }
 }
 

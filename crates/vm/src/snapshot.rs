@@ -34,7 +34,7 @@ use crate::place::Load;
 use crate::process::Memory;
 use crate::program::Program;
 use crate::qemu::{self, Channels, QEMU, Start};
-use crate::running::Running;
+use crate::running::{Running, launch};
 use crate::{VmConfig, VmError, cache, checksum, root};
 
 /// Snapshots that stay: those of the last few programs and kernels, some 150 MB each.
@@ -344,7 +344,7 @@ fn key(config: &VmConfig) -> Result<String, VmError> {
         state: 0,
         monitor: 0,
     };
-    let mut parts = qemu::arguments(config, none, start);
+    let mut parts = launch(config, none, start)?.arguments;
     parts.extend(config.modules.clone());
     let kernel = &config.kernel;
     let program = Program::open(&config.init)?;

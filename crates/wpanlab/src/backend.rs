@@ -9,17 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
 use rundir::{RunDir, RunFacts};
-use serde_json::json;
 use testbed::{Progress, Signals};
 use topology::Plan;
 use topology::plan::NodePlan;
-use vm::{Accel, Clock, Kernel, KernelSource, VmConfig, VmError};
+use vm::{Accel, Clock, Kernel, KernelSource, Machine, Processor, VmConfig, VmError};
 
 use crate::cli::{BackendArg, ClockArg, HowArgs};
 use crate::failure::Refused;
 use crate::job::{self, Job, facts};
+use crate::memory;
 use crate::progress::Show;
-use crate::{Outcome, Say, memory, output};
 
 /// Wall time without a sign of life after which a VM counts as stuck. A guest reports every
 /// second of its scenario.
@@ -41,8 +40,8 @@ pub enum How {
         source: KernelSource,
         /// What drives its clock.
         clock: Clock,
-        /// What executes it.
-        accel: Accel,
+        /// What it runs on.
+        machine: Machine,
     },
 }
 
@@ -58,6 +57,11 @@ impl How {
                 .map_or(Ok(How::Native), |obstacle| {
                     bail!("native backend: {obstacle}")
                 }),
+            (BackendArg::Uml, ClockArg::Virtual) => How::uml(args.kernel.as_deref(), show),
+            (BackendArg::Uml, ClockArg::Realtime) => {
+                let text = "a User-Mode Linux has virtual time only: give --backend vm or native with --clock realtime";
+                Err(Refused(text.into()).into())
+            }
             (_, ClockArg::Virtual) => How::virtual_clock(args.kernel.as_deref(), show),
             (BackendArg::Vm, ClockArg::Realtime) => {
                 How::realtime_vm(args.kernel.as_deref(), show).await
@@ -73,13 +77,25 @@ impl How {
     }
 
     /// The reproducible VM.
-    pub fn virtual_clock(kernel: Option<&Path>, show: &Show) -> Result<How> {
+    fn virtual_clock(kernel: Option<&Path>, show: &Show) -> Result<How> {
         let source = source(kernel);
         Ok(How::Vm {
             kernel: locate(&source, show)?,
             source,
             clock: Clock::Virtual,
-            accel: Accel::Tcg,
+            machine: Machine::Qemu(Accel::Tcg),
+        })
+    }
+
+    /// The reproducible VM at the speed of this machine.
+    fn uml(kernel: Option<&Path>, show: &Show) -> Result<How> {
+        show.stage("find a kernel");
+        let source = source(kernel);
+        Ok(How::Vm {
+            kernel: vm::uml::locate(kernel, &source.cache)?,
+            source,
+            clock: Clock::Virtual,
+            machine: Machine::Uml(Processor::default()),
         })
     }
 
@@ -98,7 +114,7 @@ impl How {
             kernel,
             source,
             clock: Clock::Realtime,
-            accel,
+            machine: Machine::Qemu(accel),
         })
     }
 
@@ -110,15 +126,16 @@ impl How {
                 kernel,
                 source,
                 clock,
-                accel,
+                machine,
             } => {
                 let job = Job::new(plan, *clock)?;
                 let mut config = VmConfig::new(kernel.clone(), own_binary()?);
                 config.clock = *clock;
-                config.accel = *accel;
+                config.machine = *machine;
                 config.seed = plan.seed.0;
                 config.memory_mib = memory::of_guest(plan).map_err(Refused)?;
-                if let Some(why) = memory::overload(plan).filter(|_| *clock == Clock::Virtual) {
+                let emulated = *clock == Clock::Virtual && matches!(machine, Machine::Qemu(_));
+                if let Some(why) = memory::overload(plan).filter(|_| emulated) {
                     return Err(Refused(why).into());
                 }
                 config.job = serde_json::to_vec(&job)?;
@@ -136,7 +153,10 @@ impl How {
                     Err(Some(damaged @ VmError::Damaged { .. })) => errln!("wpanlab: {damaged}"),
                     _ => return lived,
                 }
-                config.kernel = locate(source, show)?;
+                config.kernel = match machine {
+                    Machine::Qemu(_) => locate(source, show)?,
+                    Machine::Uml(_) => vm::uml::locate(source.explicit.as_deref(), &source.cache)?,
+                };
                 in_vm(config, dir, show).await
             }
         }
@@ -196,6 +216,7 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
         first
     };
     show.stage("boot the VM");
+    let machine = config.machine;
     let living = vm::run_until(config, stop, |line: &str| {
         match serde_json::from_str(line) {
             Ok(progress) => show.testbed(&progress),
@@ -212,7 +233,7 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
         (output, _) => output?,
     };
     output.unpack(dir.root())?;
-    name_qemu(dir)?;
+    name_machine(dir, machine)?;
     match (dir.files().read_to_string(&dir.error()), interrupted) {
         // It may have come to its end all the same.
         (Err(_), _) if output.exit_code == 0 => Ok(()),
@@ -228,14 +249,21 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
 
 /// Adds to what the guest said of itself what it ran on, which it is not told: whatever enters the
 /// guest takes a part in what happens there.
-fn name_qemu(dir: &RunDir) -> Result<()> {
+fn name_machine(dir: &RunDir, machine: Machine) -> Result<()> {
     let path = dir.facts();
     let Ok(facts) = RunFacts::read(&path) else {
         return Ok(()); // The run ended before it said anything, and that is told.
     };
-    let facts = RunFacts {
-        qemu: vm::probe::qemu_version(&vm::default_cache()),
-        ..facts
+    let facts = match machine {
+        Machine::Qemu(_) => RunFacts {
+            qemu: vm::probe::qemu_version(&vm::default_cache()),
+            ..facts
+        },
+        Machine::Uml(processor) => RunFacts {
+            backend: BackendArg::Uml.name().into(),
+            processor: Some(processor.to_string()),
+            ..facts
+        },
     };
     facts
         .write(&path)
@@ -274,28 +302,6 @@ fn is_of_the_path(error: &VmError) -> bool {
         VmError::BadKernel { .. } => true,
         _ => false,
     }
-}
-
-/// `wpanlab vm fetch`: a kernel that is there is not fetched a second time, unless `again`.
-pub fn fetch(again: bool, show: Show, say: Say) -> Result<Outcome> {
-    let cache = vm::default_cache();
-    let there = Kernel::cached(&cache).filter(|_| !again);
-    let fetched = there.is_none();
-    let kernel = match there {
-        Some(kernel) => kernel,
-        None => vm::fetch(&cache, |line: &str| show.stage(line))?,
-    };
-    show.done();
-    let release = &kernel.release;
-    if say.json {
-        output::json(&json!({ "kernel": release, "cache": cache, "fetched": fetched }))?;
-    } else if fetched {
-        outln!("kernel {release} in {}", cache.display());
-    } else {
-        let cache = cache.display();
-        outln!("kernel {release} is in {cache} already; --again fetches the distribution's newest");
-    }
-    Ok(Outcome::Passed)
 }
 
 /// Every file below `root`, by its path relative to it.

@@ -184,6 +184,16 @@ pub enum VmCommand {
         #[arg(long)]
         again: bool,
     },
+    /// Build a User-Mode Linux for --backend uml into the cache, without root: Debian's kernel source
+    /// with our patches, some minutes
+    BuildUml {
+        /// The directory with patches and configuration; default: where this program is from
+        #[arg(long, value_name = "DIR")]
+        recipe: Option<PathBuf>,
+        /// Also if one is there
+        #[arg(long)]
+        again: bool,
+    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -335,6 +345,9 @@ pub struct VerifyArgs {
     /// Root seed, instead of the topology's
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Where the network lives; what is native does not repeat
+    #[arg(long, value_enum, default_value_t = BackendArg::Auto)]
+    pub backend: BackendArg,
     /// Kernel image for the VM
     #[arg(long)]
     pub kernel: Option<PathBuf>,
@@ -432,6 +445,9 @@ pub enum BackendArg {
     Native,
     /// QEMU; needs no privileges
     Vm,
+    /// A User-Mode Linux, built by `wpanlab vm build-uml`: virtual time at the speed of this machine; needs no
+    /// privileges
+    Uml,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -449,6 +465,7 @@ impl BackendArg {
             BackendArg::Auto => "auto",
             BackendArg::Native => "native",
             BackendArg::Vm => "vm",
+            BackendArg::Uml => "uml",
         }
     }
 }

@@ -90,6 +90,7 @@ pub fn facts(backend: &str, clock: &str) -> Result<RunFacts> {
         clock: clock.into(),
         kernel: system.release().to_string_lossy().into_owned(),
         qemu: None,
+        processor: None,
         wpanlab_version: env!("CARGO_PKG_VERSION").into(),
     })
 }

@@ -34,6 +34,7 @@ mod examples;
 mod failure;
 mod guest;
 mod job;
+mod kernels;
 mod made;
 mod memory;
 mod model;
@@ -191,7 +192,10 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Report(args) => report::report(&args, say),
         Command::Doctor => doctor::doctor(say.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run, say),
-        Command::Vm(VmCommand::Fetch { again }) => backend::fetch(again, show(), say),
+        Command::Vm(VmCommand::Fetch { again }) => kernels::fetch(again, show(), say),
+        Command::Vm(VmCommand::BuildUml { recipe, again }) => {
+            kernels::build_uml(recipe, again, show(), say)
+        }
         Command::Node(_) | Command::Completions { .. } | Command::Man { .. } if say.json => {
             Err(Refused("--json: this command's output is no result".into()).into())
         }

@@ -9,7 +9,7 @@ use rundir::RunDir;
 use serde_json::json;
 
 use crate::backend::{self, How};
-use crate::cli::VerifyArgs;
+use crate::cli::{ClockArg, HowArgs, VerifyArgs};
 use crate::progress::Show;
 use crate::run::{load, perform, single};
 use crate::{Outcome, Say, output};
@@ -17,7 +17,12 @@ use crate::{Outcome, Say, output};
 /// Runs the topology `args.runs` times and compares every artefact with the first run's.
 pub async fn verify(args: VerifyArgs, show: Show, say: Say) -> Result<Outcome> {
     let plan = load(&args.topology, args.seed, &single(&args.set)?)?;
-    let how = How::virtual_clock(args.kernel.as_deref(), &show)?;
+    let how = HowArgs {
+        backend: args.backend,
+        clock: ClockArg::Virtual,
+        kernel: args.kernel.clone(),
+    };
+    let how = How::choose(&how, &show).await?;
     let scratch = tempfile::tempdir().context("temporary directory")?;
     let mut first: Option<BTreeMap<PathBuf, Vec<u8>>> = None;
     let mut difference = None;

@@ -146,6 +146,7 @@ fn the_versions_that_a_run_depends_on_are_named() {
     let plan = plan();
     let facts = RunFacts {
         qemu: Some("7.2.22".into()),
+        processor: None,
         ..facts()
     };
     let result = build(&plan, &facts, &events(), &[], None);

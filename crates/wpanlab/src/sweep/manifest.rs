@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use topology::Assignment;
 
 use super::Point;
+use vm::Machine;
+
 use crate::backend::{How, own_binary};
 use crate::cli::{HowArgs, RunArgs};
 use crate::failure::Refused;
@@ -60,13 +62,15 @@ impl Manifest {
                     system.release().to_string_lossy().into_owned(),
                 )
             }
-            How::Vm { kernel, accel, .. } => {
+            How::Vm {
+                kernel, machine, ..
+            } => {
                 let image = sha256(&kernel.vmlinux)?;
-                let accel = format!("{accel:?}").to_lowercase();
-                (
-                    format!("vm, {accel}"),
-                    format!("{} {image}", kernel.release),
-                )
+                let machine = match machine {
+                    Machine::Qemu(accel) => format!("vm, {accel:?}").to_lowercase(),
+                    Machine::Uml(processor) => format!("uml, {processor}"),
+                };
+                (machine, format!("{} {image}", kernel.release))
             }
         };
         let parameters = args.set.iter().map(|parameter| Values {

@@ -1,0 +1,169 @@
+//! A User-Mode Linux as a guest's machine.
+//!
+//! The kernel's command line and environment take a part in what a run is, for the kernel stirs both into its
+//! random numbers: the same for every run of a configuration, they hold no path, number of a process or open
+//! file that is chance.
+
+mod build;
+mod kernel;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::Processor;
+use crate::input::Input;
+use crate::place::Load;
+use crate::process::{Descriptors, FIRST, Launch, Memory};
+use crate::qemu::{Channels, GUEST_MARK, Start};
+use crate::running::Running;
+use crate::{VmConfig, VmError, qemu, root};
+
+pub use build::build;
+pub use kernel::{cached, locate};
+
+/// What [`GUEST_MARK`] is in the environment of such a guest's `/init`.
+pub(crate) const MARK: &str = "uml";
+/// What the guest shall do, in its root.
+pub(crate) const INPUT: &str = "/wpanlab/input";
+/// Consoles of the guest: lines of progress, results, and the one that the host closes when the guest
+/// shall stop.
+pub(crate) const PROGRESS: &str = "/dev/tty1";
+pub(crate) const RESULTS: &str = "/dev/tty2";
+pub(crate) const STOP: &str = "/dev/tty3";
+/// The kernel's exit status when its guest has switched itself off.
+pub(crate) const EXIT_STATUS: i32 = 0;
+
+/// When the guest's clock starts, as in QEMU: 2020-01-01.
+const EPOCH: Duration = Duration::from_secs(1_577_836_800);
+/// Where the guest's memory is: a file there that has no name. It is mapped with the right to execute.
+const MEMORY_AT: &str = "/dev/shm";
+
+/// Starts a guest with its job.
+pub(crate) fn start(config: &VmConfig, load: &Load) -> Result<Running, VmError> {
+    has_room(Path::new(MEMORY_AT))?;
+    let input = Input::new(config.seed, &config.job).encode();
+    let archives = [root::build(config)?, root::single(INPUT, &input)?];
+    let initrd = Memory::of("wpanlab-initrd", &archives.concat())?;
+    let start = Start::Boot {
+        initrd: initrd.fd(),
+        input: initrd.fd(),
+    };
+    Running::start(config, start, load)
+}
+
+/// The kernel's process for one start.
+pub(crate) fn launch(
+    config: &VmConfig,
+    processor: Processor,
+    channels: Channels,
+    start: Start,
+) -> Result<Launch, VmError> {
+    let Start::Boot { initrd, .. } = start else {
+        let reason = "a User-Mode Linux boots for every run".to_owned();
+        return Err(VmError::Config(reason));
+    };
+    let inherit = vec![
+        channels.console,
+        channels.progress,
+        channels.results,
+        initrd,
+    ];
+    Ok(Launch {
+        program: config.kernel.vmlinux.clone(),
+        arguments: parameters(config.memory_mib, processor),
+        environment: Some(vec![("TMPDIR", MEMORY_AT.into())]),
+        descriptors: Descriptors::Numbered(inherit),
+        remedy: "`wpanlab vm build-uml` builds it",
+    })
+}
+
+/// The kernel's parameters; numbers of open files are those of [`Descriptors::Numbered`].
+fn parameters(memory_mib: u32, processor: Processor) -> Vec<String> {
+    let initrd = qemu::path(FIRST + 3);
+    vec![
+        format!("mem={memory_mib}M"),
+        "time-travel=inf-cpu".into(),
+        format!("time-travel-start={}", EPOCH.as_nanos()),
+        format!("ttcost={}", processor.system_call.as_nanos()),
+        "con=null".into(),
+        format!("con0=null,fd:{FIRST}"),
+        format!("con1=null,fd:{}", FIRST + 1),
+        format!("con2=null,fd:{}", FIRST + 2),
+        // The end of the standard input is the host's wish that the guest stop.
+        "con3=fd:0,null".into(),
+        "ssl=null".into(),
+        format!("initrd={initrd}"),
+        // Where the host allows it, a system call is caught by a filter (seccomp), not by ptrace: it is
+        // cheaper and makes no other difference.
+        "seccomp=auto".into(),
+        // It wants a directory for a socket by which a machine could be managed, and without HOME or this fails
+        // badly: here it can make none, says so, and goes on.
+        "uml_dir=/proc/".into(),
+        "quiet".into(),
+        "loglevel=4".into(),
+        "panic=-1".into(),
+        "oops=panic".into(),
+        "noreboot".into(),
+        // Every daemon is the same program; what differs from run to run is not where it is.
+        "norandmaps".into(),
+        format!("{GUEST_MARK}={MARK}"),
+    ]
+}
+
+/// Whether a guest's memory can be there.
+fn has_room(at: &Path) -> Result<(), VmError> {
+    let refuse = |what: &str| {
+        Err(VmError::Config(format!(
+            "User-Mode Linux keeps its memory in {}, {what}; or take --backend vm",
+            at.display()
+        )))
+    };
+    let Ok(found) = nix::sys::statvfs::statvfs(at) else {
+        return refuse("which is not there: mount -t tmpfs tmpfs /dev/shm");
+    };
+    if found
+        .flags()
+        .contains(nix::sys::statvfs::FsFlags::ST_NOEXEC)
+    {
+        return refuse(
+            "which is mounted noexec: mount -o remount,exec /dev/shm (in a container: --tmpfs /dev/shm:exec)",
+        );
+    }
+    let free = found
+        .blocks_available()
+        .saturating_mul(found.fragment_size())
+        >> 20;
+    if free < LEAST_MIB {
+        return refuse(&format!(
+            "which has {free} MiB left of the {LEAST_MIB} MiB that a run needs at least: give it more (in a \
+             container: --shm-size=1g)"
+        ));
+    }
+    Ok(())
+}
+
+/// What the smallest run touches of its memory, the archive with its program included, MiB.
+const LEAST_MIB: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_the_same_for_every_run() {
+        let line = || parameters(512, Processor::default()).join(" ");
+        assert_eq!(line(), line());
+        assert!(line().contains("ttcost=10000 "), "{}", line());
+        assert!(line().contains("initrd=/proc/self/fd/6 "), "{}", line());
+    }
+
+    #[test]
+    fn where_memory_cannot_be_it_is_said_why_and_what_to_do() {
+        let error = has_room(Path::new("/nonexistent")).unwrap_err().to_string();
+        assert!(
+            error.contains("/nonexistent, which is not there"),
+            "{error}"
+        );
+        assert!(error.contains("--backend vm"), "{error}");
+    }
+}
