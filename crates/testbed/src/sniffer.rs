@@ -25,7 +25,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Longest frame on any of the interfaces, with room to spare.
 const LONGEST: usize = 65536;
 /// Packets that one system call reads.
-const BATCH: usize = 16;
+const BATCH: usize = 64;
 
 /// What to capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

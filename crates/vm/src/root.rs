@@ -1,12 +1,16 @@
 //! The guest's root: `/init` with what loads it, the modules in their order.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
 
 use crate::config::{Content, Machine};
 use crate::initramfs::Initramfs;
+use crate::kernel::hex;
 use crate::modules::Tree;
 use crate::program::{LIBRARIES, Program};
-use crate::{VmConfig, VmError, elf, modules};
+use crate::{VmConfig, VmError, elf, modules, snapshot};
 
 /// Where the guest finds what the host prepared for it.
 pub(crate) const MODULES: &str = "/wpanlab/modules";
@@ -41,6 +45,42 @@ pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
         }
     }
     root.finish().map_err(failed("its trailer"))
+}
+
+/// A name for all that [`build`] is made of. Large files are known by their identity on this machine.
+pub(crate) fn identity(config: &VmConfig) -> Result<String, VmError> {
+    let mut parts = config.modules.clone();
+    let kernel = &config.kernel;
+    let program = Program::open(&config.init)?;
+    let mut files: Vec<&Path> = program.files().collect();
+    files.extend([kernel.vmlinux.as_path(), &kernel.modules]);
+    for file in &config.files {
+        parts.push(format!("{} {:o}", file.guest_path, file.mode));
+        match &file.source {
+            Content::Host(path) => files.push(path),
+            Content::Bytes(bytes) => parts.push(hex(&Sha256::digest(bytes))),
+        }
+    }
+    for path in files {
+        let metadata = std::fs::metadata(path).map_err(VmError::io("read", path.display()))?;
+        parts.push(snapshot::identity(path, &metadata));
+    }
+    Ok(parts.join("\n"))
+}
+
+/// [`build`], once for a sweep: its runs have the same root.
+pub(crate) fn kept(config: &VmConfig) -> Result<Arc<Vec<u8>>, VmError> {
+    static LAST: Mutex<Option<(String, Arc<Vec<u8>>)>> = Mutex::new(None);
+    let identity = identity(config)?;
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*last {
+        Some((of, archive)) if *of == identity => Ok(archive.clone()),
+        _ => {
+            let archive = Arc::new(build(config)?);
+            *last = Some((identity, archive.clone()));
+            Ok(archive)
+        }
+    }
 }
 
 /// An archive with one file, for behind another archive.

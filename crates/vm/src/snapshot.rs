@@ -26,13 +26,11 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
-use crate::config::Content;
 use crate::input::{Input, TRIAL};
 use crate::kernel::hex;
 use crate::monitor::Monitor;
 use crate::place::Load;
 use crate::process::Memory;
-use crate::program::Program;
 use crate::qemu::{self, Channels, QEMU, Start};
 use crate::running::{Running, launch};
 use crate::{VmConfig, VmError, cache, checksum, root};
@@ -345,23 +343,8 @@ fn key(config: &VmConfig) -> Result<String, VmError> {
         monitor: 0,
     };
     let mut parts = launch(config, none, start)?.arguments;
-    parts.extend(config.modules.clone());
-    let kernel = &config.kernel;
-    let program = Program::open(&config.init)?;
-    let mut files: Vec<&Path> = program.files().collect();
-    files.extend([kernel.vmlinux.as_path(), &kernel.modules]);
-    for file in &config.files {
-        parts.push(format!("{} {:o}", file.guest_path, file.mode));
-        match &file.source {
-            Content::Host(path) => files.push(path),
-            Content::Bytes(bytes) => parts.push(hex(&Sha256::digest(bytes))),
-        }
-    }
-    for path in files {
-        let metadata = std::fs::metadata(path).map_err(VmError::io("read", path.display()))?;
-        parts.push(identity(path, &metadata));
-    }
     parts.extend(emulator());
+    parts.push(root::identity(config)?);
     let digest = Sha256::digest(parts.join("\n"));
     Ok(hex(&digest[..16]))
 }
@@ -372,7 +355,8 @@ pub(crate) fn emulator() -> Option<String> {
     Some(identity(&path, &metadata))
 }
 
-fn identity(path: &Path, metadata: &Metadata) -> String {
+/// What tells a file from any other on this machine.
+pub(crate) fn identity(path: &Path, metadata: &Metadata) -> String {
     let (size, inode) = (metadata.size(), metadata.ino());
     let (s, ns) = (metadata.mtime(), metadata.mtime_nsec());
     format!("{} {size} {inode} {s}.{ns:09}", path.display())

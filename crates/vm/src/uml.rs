@@ -7,6 +7,7 @@
 mod build;
 mod kernel;
 
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,8 +43,10 @@ const MEMORY_AT: &str = "/dev/shm";
 pub(crate) fn start(config: &VmConfig, load: &Load) -> Result<Running, VmError> {
     has_room(Path::new(MEMORY_AT))?;
     let input = Input::new(config.seed, &config.job).encode();
-    let archives = [root::build(config)?, root::single(INPUT, &input)?];
-    let initrd = Memory::of("wpanlab-initrd", &archives.concat())?;
+    let initrd = Memory::of("wpanlab-initrd", &root::kept(config)?)?;
+    let input = root::single(INPUT, &input)?;
+    let added = initrd.file().write_all(&input);
+    added.map_err(VmError::io("write", "wpanlab-initrd"))?;
     let start = Start::Boot {
         initrd: initrd.fd(),
         input: initrd.fd(),

@@ -177,7 +177,7 @@ fn compile(tree: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), VmError> {
     run(make().arg("allnoconfig"))?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut command = make();
-    command.args([&format!("-j{jobs}"), "vmlinux", "modules.builtin"]);
+    command.args([&format!("-j{jobs}"), "linux"]);
     let log = tree.join("wpanlab.log");
     let errors = std::fs::File::create(&log).map_err(VmError::io("write", log.display()))?;
     let mut child = command
