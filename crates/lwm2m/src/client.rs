@@ -3,20 +3,27 @@
 //!
 //! | interface | where | rule |
 //! | --- | --- | --- |
+//! | Bootstrap | `client/bootstrap.rs` | §6.1: asked for without a server, after registrations that failed, or when a server says so; the tree is the old one until Bootstrap-Finish |
 //! | Registration | `client/registration.rs` | LwM2M 1.1 Core §6.2: Register with falling versions after 4.12, Update at half the lifetime or 93 s before its end, a new registration after 4.04 |
 //! | Device management | `client/requests.rs` | §6.3; the rules of the tree are in [`operations`](crate::operations) |
 //! | Information reporting | `client/observing.rs` | §6.4: Observe by GET and by FETCH; at most one notification of each observation for a request that changes something |
+//! | Send | `client/sending.rs` | §6.4.6: by [`Client::send`], or again and again with what was taken between |
 //! | Notify | `client/notifying.rs` | the third paper, §III |
 //!
-//! A requester is known by its address: that of a Security object instance. Others get 4.01.
+//! A requester is known by its address: that of a Security object instance. Others get 4.01, and a bootstrap server
+//! outside of a bootstrap.
 
+mod bootstrap;
+mod config;
+mod event;
 mod notifying;
 mod observing;
 mod registration;
 mod requests;
+mod sending;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::SocketAddrV6;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +35,8 @@ use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Target};
 use units::{Rng, SimTime};
 
 use crate::access::{self, SECURITY, SERVER};
+use crate::account;
 use crate::attributes::Attributes;
-use crate::format::{Format, Style};
 use crate::model::{Registry, Version};
 use crate::operations::{Change, Mode, Requester};
 use crate::path::{Level, Path};
@@ -37,58 +44,15 @@ use crate::refusal::Refusal;
 use crate::store::{Changes, Store, StoreError};
 use crate::value::Value;
 
+use bootstrap::Bootstrapping;
 use notifying::Schedule;
 use observing::Watched;
 use registration::Registration;
+use sending::Sending;
 
-/// A server's account at a client.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Account {
-    /// Its Short Server ID, 1 to 65534.
-    pub server: u16,
-    /// Where it is.
-    pub address: SocketAddrV6,
-    /// How long a registration holds without an Update.
-    pub lifetime: Duration,
-    /// Default Minimum Period of notifications.
-    pub pmin: Option<Duration>,
-    /// Default Maximum Period of notifications.
-    pub pmax: Option<Duration>,
-}
-
-/// What a client is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// Its Endpoint Client Name.
-    pub endpoint: String,
-    /// The versions of LwM2M that it speaks, the one it likes best first; no other than 1.0 where it is empty.
-    pub versions: Vec<Version>,
-    /// Whether servers shall send to it only when it is awake: Queue Mode.
-    pub queue: bool,
-    /// How it writes numbers.
-    pub style: Style,
-    /// The format of what it sends by itself; none: TLV before LwM2M 1.1, SenML CBOR from then on.
-    pub format: Option<Format>,
-    /// Which responses to a Notify are not wanted, if its instance says so (RFC 7967 §2.1).
-    pub no_response: u8,
-    /// Servers that move, by the addresses at which the node's mobility finds them.
-    pub located: Vec<Ipv6Addr>,
-}
-
-impl Config {
-    /// A client of the name that speaks LwM2M 1.1 and 1.0.
-    pub fn new(endpoint: &str) -> Config {
-        Config {
-            endpoint: endpoint.to_owned(),
-            versions: vec![Version::V1_1, Version::V1_0],
-            queue: false,
-            style: Style::default(),
-            format: None,
-            no_response: 26,
-            located: Vec::new(),
-        }
-    }
-}
+pub use config::{Account, Config, SendPlan};
+pub use event::{Cause, Event, MAX_EVENTS, SendId, SendOutcome};
+pub use sending::{MAX_HELD, SendError};
 
 /// An LwM2M client: see the [module](self).
 #[derive(Debug)]
@@ -97,6 +61,7 @@ pub struct Client {
     store: Store,
     /// By Short Server ID.
     registrations: BTreeMap<u16, Registration>,
+    bootstrap: Bootstrapping,
     /// What each server attached to each path.
     attributes: BTreeMap<(u16, Path), Attributes>,
     observations: BTreeMap<ExchangeId, Watched>,
@@ -106,6 +71,10 @@ pub struct Client {
     calls: BTreeMap<CallId, Call>,
     tally: Tally,
     reports: VecDeque<Report>,
+    events: VecDeque<Event>,
+    /// What is sent again and again, in the order of the configuration.
+    sendings: Vec<Sending>,
+    next_send: u64,
     rng: Rng,
     /// What changes by itself.
     feeds: Vec<(Path, Feed)>,
@@ -120,8 +89,10 @@ pub struct Client {
 /// What a call was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
+    Bootstrap,
     Registration(u16),
     Notify(Path),
+    Send(SendId, u16),
 }
 
 impl Client {
@@ -129,15 +100,19 @@ impl Client {
     /// `restored`: the tree is that of an earlier life.
     pub fn new(config: Config, store: Store, rng: Rng, restored: bool) -> Client {
         Client {
+            sendings: Sending::all(&config),
             config,
             store,
             registrations: BTreeMap::new(),
+            bootstrap: Bootstrapping::default(),
             attributes: BTreeMap::new(),
             observations: BTreeMap::new(),
             schedules: BTreeMap::new(),
             calls: BTreeMap::new(),
             tally: Tally::default(),
             reports: VecDeque::new(),
+            events: VecDeque::new(),
+            next_send: 0,
             rng,
             feeds: Vec::new(),
             running: false,
@@ -230,6 +205,17 @@ impl Client {
             .is_some_and(Registration::is_registered)
     }
 
+    /// The next thing that it has to tell; of more than [`MAX_EVENTS`] that nobody took the later ones are lost.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+
     /// The device has a new value; whoever observes it is told as its attributes say.
     ///
     /// # Errors
@@ -305,6 +291,7 @@ impl Client {
         if changes.is_empty() {
             return;
         }
+        self.change_draft(changes);
         self.mark(changes);
         // What comes there later is something else.
         let store = &self.store;
@@ -334,8 +321,20 @@ impl Client {
         self.tell(now, node);
     }
 
-    /// The server at that address.
+    fn has_bootstrap_server(&self) -> bool {
+        account::bootstrap_server(&self.store).is_some()
+    }
+
+    /// The server at that address. A bootstrap server is none, also where it shares the host of one.
     fn requester(&self, from: SocketAddrV6) -> Option<u16> {
+        let accounts = account::servers(&self.store);
+        let is = |a: SocketAddrV6| (a.ip(), a.port()) == (from.ip(), from.port());
+        let bootstrap = account::bootstrap_server(&self.store);
+        if bootstrap.is_some_and(|server| is(server.address))
+            && !accounts.iter().any(|(_, address)| is(*address))
+        {
+            return None;
+        }
         let at = |registration: &Registration| registration.target.ip() == *from.ip();
         self.registrations
             .iter()
@@ -368,7 +367,7 @@ impl Client {
             .get(&(server, *path))
             .copied()
             .unwrap_or_default();
-        let defaults = registration::periods(&self.store, server);
+        let defaults = account::periods(&self.store, server);
         Attributes {
             gt: own.gt,
             lt: own.lt,
@@ -406,6 +405,8 @@ impl Service for Client {
         self.running = true;
         self.feeds.iter_mut().for_each(|(_, feed)| feed.start(now));
         self.take_accounts(now, node);
+        self.start_sending(now);
+        self.bootstrap_due(now, node);
     }
 
     fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
@@ -414,7 +415,10 @@ impl Service for Client {
         }
         let registrations = self.registrations.values().filter_map(Registration::due);
         let schedules = self.schedules.values().filter_map(Schedule::due);
-        let asked = registrations.chain(schedules).filter(|_| reach.asks);
+        let own = self.bootstrap.due().into_iter();
+        let own = own.chain(self.sendings.iter().filter_map(Sending::due));
+        let asked = registrations.chain(schedules).chain(own);
+        let asked = asked.filter(|_| reach.asks);
         // What changes off the link is taken when the node is back on one, as one change.
         let fed = (self.feeds.iter()).filter_map(|(_, feed)| feed.due().filter(|_| reach.sends));
         let told = self
@@ -433,7 +437,9 @@ impl Service for Client {
         }
         if reach.asks {
             self.register_due(now, node);
+            self.bootstrap_due(now, node);
             self.send_due(now, node);
+            self.send_planned(now, node);
         }
         if reach.sends {
             self.tell(now, node);
@@ -446,7 +452,9 @@ impl Service for Client {
             .split('/')
             .next()
             .unwrap_or_default();
-        first.is_empty() || first.parse::<u16>().is_ok()
+        first.is_empty()
+            || first.parse::<u16>().is_ok()
+            || first == "bs" && self.has_bootstrap_server()
     }
 
     fn links(&self) -> Vec<Link> {
@@ -482,6 +490,8 @@ impl Service for Client {
             Call::Registration(server) => {
                 self.handle_registration(now, server, call, outcome, node)
             }
+            Call::Bootstrap => self.handle_bootstrap_answer(now, call, outcome, node),
+            Call::Send(id, server) => self.handle_send(now, id, server, outcome, node),
             Call::Notify(instance) => self.handle_sent(now, instance, outcome, node),
         }
     }

@@ -10,11 +10,12 @@
 //! | [`value`] | [`Value`], [`Type`], the text form of each type |
 //! | [`model`] | [`Registry`]: object models, from OMA's XML |
 //! | [`store`] | [`Store`]: a client's tree, changed by transactions |
+//! | [`account`] | what a client knows of a server: Security and Server instances |
 //! | [`access`] | who may do what, by the Access Control object |
 //! | [`attributes`] | when an observed value is told |
 //! | [`operations`] | what servers do to a tree, without CoAP |
 //! | [`batch`], [`notify`] | the objects of the paper |
-//! | [`client`] | [`Client`]: registration, requests, observations, Notify |
+//! | [`client`] | [`Client`]: bootstrap, registration, requests, observations, Notify, Send |
 //! | [`server`] | [`Server`]: registrations, operations, queue mode |
 //! | [`refusal`] | [`Refusal`]: an error response and its reason |
 //! | [`mod@format`] | Content-Formats: [`Record`]s and the bytes that stand for them |
@@ -27,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod account;
 pub mod attributes;
 pub mod batch;
 pub mod client;

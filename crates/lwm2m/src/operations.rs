@@ -10,7 +10,10 @@
 //! | Create | [`Change::create`] | 4.00, 4.01, 4.04 |
 //! | Delete | [`Change::delete`] | 4.01, 4.04, 4.05 |
 //! | Execute | [`executable`] | 4.01, 4.04, 4.05 |
+//! | Bootstrap-Write, -Delete | [`Change::bootstrap_write`], [`Change::bootstrap_delete`] | 4.00, 4.05 |
+//! | Bootstrap-Discover, -Read | [`bootstrap_discover`], [`bootstrap_read`] | 4.04, 4.05 |
 
+mod bootstrap;
 mod discover;
 mod write;
 
@@ -24,6 +27,7 @@ use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::value::FloatText;
 
+pub use bootstrap::{bootstrap_discover, bootstrap_read};
 pub use discover::{Attached, discover, registered};
 pub use write::{Change, Mode};
 

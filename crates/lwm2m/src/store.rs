@@ -97,6 +97,19 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// Notes what an instance has become.
+    fn note(&mut self, path: Path, before: Option<&Instance>, after: Option<&Instance>) {
+        match (before.is_some(), after.is_some()) {
+            (false, true) => drop(self.created.insert(path)),
+            (true, false) => drop(self.deleted.insert(path)),
+            _ => {}
+        }
+        let values = [before, after].map(|i| i.map(|i| i.values(path)).unwrap_or_default());
+        let [before, after] = &values;
+        let paths = before.keys().chain(after.keys());
+        (self.values).extend(paths.filter(|p| before.get(p) != after.get(p)));
+    }
+
     /// Whether nothing is other than it was.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty() && self.created.is_empty() && self.deleted.is_empty()
@@ -220,6 +233,17 @@ impl Store {
             }
         }
         records
+    }
+
+    /// Becomes another tree, at once; what has changed by that.
+    pub(crate) fn replace(&mut self, other: Store) -> Changes {
+        let before = std::mem::replace(self, other);
+        let mut changes = Changes::default();
+        let paths = before.instances.keys().chain(self.instances.keys());
+        for path in paths.collect::<BTreeSet<_>>() {
+            changes.note(*path, before.instances.get(path), self.instances.get(path));
+        }
+        changes
     }
 
     /// Begins to change something.
@@ -415,19 +439,7 @@ impl Transaction<'_> {
         self.done = true;
         let mut changes = Changes::default();
         for (path, before) in &self.before {
-            let after = self.store.instances.get(path);
-            match (before.is_some(), after.is_some()) {
-                (false, true) => drop(changes.created.insert(*path)),
-                (true, false) => drop(changes.deleted.insert(*path)),
-                _ => {}
-            }
-            let values =
-                [before.as_ref(), after].map(|i| i.map(|i| i.values(*path)).unwrap_or_default());
-            let [before, after] = &values;
-            let paths = before.keys().chain(after.keys());
-            changes
-                .values
-                .extend(paths.filter(|p| before.get(p) != after.get(p)));
+            changes.note(*path, before.as_ref(), self.store.instances.get(path));
         }
         changes
     }

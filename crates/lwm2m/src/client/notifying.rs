@@ -95,12 +95,12 @@ impl Client {
             schedule.next += period.saturating_mul(steps);
             match schedule.waits {
                 true => schedule.missed = true,
-                false => self.send(now, instance, node),
+                false => self.send_notify(now, instance, node),
             }
         }
     }
 
-    fn send(&mut self, now: SimTime, instance: Path, node: &mut dyn Node) {
+    fn send_notify(&mut self, now: SimTime, instance: Path, node: &mut dyn Node) {
         let Some(schedule) = self.schedules.get(&instance) else {
             return;
         };
@@ -206,7 +206,7 @@ impl Client {
             return self.update(now, server, node);
         }
         if again && self.running {
-            self.send(now, instance, node);
+            self.send_notify(now, instance, node);
         }
     }
 }

@@ -1,45 +1,25 @@
 //! Register, Update and what becomes of them (LwM2M 1.1 Core §6.2).
 
-use std::net::SocketAddrV6;
 use std::time::Duration;
 
-use coap::message::{PORT, option};
+use coap::message::option;
 use coap::{Code, Reliability, Request, Response};
 use service::{CallId, Node, Outcome, Report, Target};
 use units::SimTime;
 
 use super::{Call, Client};
-use crate::access::{SECURITY, SERVER};
-use crate::attributes::Attributes;
+use crate::account;
 use crate::format::Format;
 use crate::model::Version;
 use crate::operations;
-use crate::path::Path;
-use crate::store::Store;
-use crate::value::Value;
-
-/// Security: the server's URI, whether it is a bootstrap server, its Short Server ID.
-const URI: u16 = 0;
-const IS_BOOTSTRAP: u16 = 1;
-const SECURITY_SERVER: u16 = 10;
-/// Server: its Short Server ID, lifetime, periods.
-const SERVER_ID: u16 = 0;
-pub(super) const LIFETIME: u16 = 1;
-const DEFAULT_PMIN: u16 = 2;
-const DEFAULT_PMAX: u16 = 3;
-const DISABLE_TIMEOUT: u16 = 5;
 
 /// MAX_TRANSMIT_WAIT (RFC 7252 §4.8.2): an Update is sent that long before the lifetime ends, so that it is
 /// through or has failed by then.
 const TRANSMIT_WAIT: Duration = Duration::from_secs(93);
 
-/// How long a client waits after a registration that failed, doubled with each: Communication Retry Timer,
-/// and how often it doubles: Communication Sequence's defaults (LwM2M 1.1 Core §E.2).
-const RETRY: Duration = Duration::from_secs(60);
+/// How often the time doubles that a client waits after a registration that failed (LwM2M 1.1 Core §E.2, Communication
+/// Retry Timer).
 const DOUBLINGS: u32 = 5;
-
-/// A Server object without Disable Timeout: a day (LwM2M 1.1 Core §E.2).
-const DISABLED: Duration = Duration::from_secs(86_400);
 
 /// The registration with one server.
 #[derive(Clone, Debug)]
@@ -82,10 +62,15 @@ impl Registration {
         )
     }
 
-    /// It is tried again, ever later.
-    fn fail(&mut self, now: SimTime) {
-        self.stage = Stage::Waiting(now + RETRY * (1 << self.failures.min(DOUBLINGS)));
+    /// It is tried again, ever later: after `retry` the first time.
+    fn fail(&mut self, now: SimTime, retry: Duration) {
+        self.stage = Stage::Waiting(now + retry.saturating_mul(1 << self.failures.min(DOUBLINGS)));
         self.failures += 1;
+    }
+
+    /// Whether it has failed so often, if there is such a number.
+    pub(super) fn has_failed(&self, limit: Option<u32>) -> bool {
+        !self.is_registered() && limit.is_some_and(|limit| self.failures >= limit)
     }
 
     pub(super) fn due(&self) -> Option<SimTime> {
@@ -99,7 +84,7 @@ impl Registration {
 impl Client {
     /// Reads the accounts: a new one is registered at once, one that is gone is forgotten.
     pub(super) fn take_accounts(&mut self, now: SimTime, node: &mut dyn Node) {
-        let accounts = accounts(&self.store);
+        let accounts = account::servers(&self.store);
         let gone = |id: &u16| !accounts.iter().any(|account| account.0 == *id);
         let gone: Vec<u16> = self.registrations.keys().copied().filter(gone).collect();
         for id in gone {
@@ -108,7 +93,7 @@ impl Client {
             self.forget(now, id);
         }
         for (id, address) in accounts {
-            let (target, lifetime) = (self.target(address), lifetime(&self.store, id));
+            let (target, lifetime) = (self.target(address), account::lifetime(&self.store, id));
             let registration = self.registrations.entry(id).or_insert(Registration {
                 target,
                 version: 0,
@@ -125,6 +110,19 @@ impl Client {
         }
         self.update_all(now, node);
         self.register_due(now, node);
+        self.consider_bootstrap(now);
+    }
+
+    /// Has every registration begin anew.
+    pub(super) fn register_anew(&mut self, now: SimTime) {
+        for registration in self.registrations.values_mut() {
+            registration.stage = Stage::Waiting(now);
+            (
+                registration.call,
+                registration.version,
+                registration.failures,
+            ) = (None, 0, 0);
+        }
     }
 
     /// Registers or updates where it is due.
@@ -150,7 +148,10 @@ impl Client {
     pub(super) fn update_all(&mut self, now: SimTime, node: &mut dyn Node) {
         let servers: Vec<u16> = self.registrations.keys().copied().collect();
         for server in servers {
-            let (links, lifetime) = (self.links_for(server), lifetime(&self.store, server));
+            let (links, lifetime) = (
+                self.links_for(server),
+                account::lifetime(&self.store, server),
+            );
             let Some(registration) = self.registrations.get(&server) else {
                 continue;
             };
@@ -193,7 +194,7 @@ impl Client {
         let Some(registration) = self.registrations.get_mut(&server) else {
             return;
         };
-        registration.lifetime = lifetime(&self.store, server);
+        registration.lifetime = account::lifetime(&self.store, server);
         registration.told.clone_from(&links);
         registration.stage = Stage::Registering;
         let mut request = Request::new(Code::POST, "/rd");
@@ -219,7 +220,10 @@ impl Client {
 
     /// Sends an Update, or notes that one is to follow the one under way.
     pub(super) fn update(&mut self, now: SimTime, server: u16, node: &mut dyn Node) {
-        let (links, seconds) = (self.links_for(server), lifetime(&self.store, server));
+        let (links, seconds) = (
+            self.links_for(server),
+            account::lifetime(&self.store, server),
+        );
         let running = self.running;
         let known = self.registrations.get_mut(&server).filter(|_| running);
         let Some(registration) = known else {
@@ -301,16 +305,10 @@ impl Client {
                 if again {
                     self.update_all(now, node);
                 }
+                self.consider_bootstrap(now);
             }
             Stage::Deregistering => {
-                let wait = integer(
-                    &self.store,
-                    server_instance(&self.store, server),
-                    DISABLE_TIMEOUT,
-                );
-                let wait = wait
-                    .and_then(|s| u64::try_from(s).ok())
-                    .map_or(DISABLED, Duration::from_secs);
+                let wait = account::disabled(&self.store, server);
                 self.set_stage(server, Stage::Waiting(now + wait));
             }
             Stage::Waiting(_) | Stage::Registered { .. } => {}
@@ -341,7 +339,7 @@ impl Client {
             // "First at once after Create and after each Register": the server knows of the client again.
             self.schedule(now, Some(server));
             self.send_due(now, node);
-            return;
+            return self.consider_bootstrap(now);
         }
         let refused = response.is_some_and(|response| response.code == Code::PRECONDITION_FAILED);
         if refused && registration.version + 1 < more {
@@ -349,7 +347,8 @@ impl Client {
             registration.version += 1;
             return self.register(now, server, node);
         }
-        registration.fail(now);
+        registration.fail(now, account::retry(&self.store, server));
+        self.consider_bootstrap(now);
     }
 
     /// `location`: where it is still known; none: the server knows it no more, or is silent.
@@ -370,7 +369,7 @@ impl Client {
                 registration.failures = 1;
                 registration.stage = Stage::Waiting(now);
             }
-            None => registration.fail(now),
+            None => registration.fail(now, account::retry(&self.store, server)),
         }
     }
 
@@ -424,73 +423,6 @@ fn location(response: &Response) -> String {
         .collect()
 }
 
-/// The Short Server IDs and addresses of the accounts, without bootstrap servers.
-fn accounts(store: &Store) -> Vec<(u16, SocketAddrV6)> {
-    let accounts = store
-        .instances(Path::object(SECURITY))
-        .filter_map(|security| {
-            let value = |id: u16| store.value(&security.child(id)?);
-            if value(IS_BOOTSTRAP) == Some(&Value::Boolean(true)) {
-                return None;
-            }
-            let Some(Value::String(uri)) = value(URI) else {
-                return None;
-            };
-            let id = integer(store, Some(security), SECURITY_SERVER)?
-                .try_into()
-                .ok()?;
-            server_instance(store, id)?;
-            Some((id, address(uri)?))
-        });
-    accounts.collect()
-}
-
-/// The address in `coap://[2001:db8::1]:5683`; the port may be left out.
-fn address(uri: &str) -> Option<SocketAddrV6> {
-    let rest = uri.strip_prefix("coap://")?.trim_end_matches('/');
-    let plain = || {
-        Some(SocketAddrV6::new(
-            rest.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?,
-            PORT,
-            0,
-            0,
-        ))
-    };
-    rest.parse().ok().or_else(plain)
-}
-
-/// The Server object instance of a server.
-fn server_instance(store: &Store, server: u16) -> Option<Path> {
-    let id = |instance: &Path| integer(store, Some(*instance), SERVER_ID);
-    store
-        .instances(Path::object(SERVER))
-        .find(|instance| id(instance) == Some(server.into()))
-}
-
-fn lifetime(store: &Store, server: u16) -> Duration {
-    let seconds = integer(store, server_instance(store, server), LIFETIME);
-    Duration::from_secs(
-        seconds
-            .and_then(|s| u64::try_from(s).ok())
-            .unwrap_or_default(),
-    )
-}
-
-/// The default periods of notifications to a server.
-pub(super) fn periods(store: &Store, server: u16) -> Attributes {
-    let instance = server_instance(store, server);
-    let period = |id| integer(store, instance, id).and_then(|s| u64::try_from(s).ok());
-    Attributes {
-        pmin: period(DEFAULT_PMIN).map(Duration::from_secs),
-        pmax: period(DEFAULT_PMAX).map(Duration::from_secs),
-        ..Attributes::default()
-    }
-}
-
-fn integer(store: &Store, instance: Option<Path>, resource: u16) -> Option<i64> {
-    store.integer(&instance?.child(resource)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -504,24 +436,5 @@ mod tests {
         assert_eq!(before_end(s(94)), Duration::from_millis(23_500));
         assert_eq!(before_end(s(60)), s(30));
         assert_eq!(before_end(s(0)), s(1));
-    }
-
-    #[test]
-    fn a_uri_names_an_address_and_maybe_a_port() {
-        let at = |text: &str| Some(text.parse().unwrap());
-        assert_eq!(
-            address("coap://[2001:db8::1]:5685"),
-            at("[2001:db8::1]:5685")
-        );
-        assert_eq!(address("coap://[2001:db8::1]/"), at("[2001:db8::1]:5683"));
-        for text in [
-            "coaps://[::1]",
-            "coap://1.2.3.4",
-            "coap://example.org",
-            "",
-            "coap://[::1",
-        ] {
-            assert_eq!(address(text), None, "{text}");
-        }
     }
 }

@@ -18,6 +18,7 @@ use crate::store::{Changes, StoreError};
 /// The Server object's resources that are executed, and Device's.
 const DISABLE: u16 = 4;
 const UPDATE_TRIGGER: u16 = 8;
+const BOOTSTRAP_TRIGGER: u16 = 9;
 
 /// Paths with attributes at most, of all servers.
 const MAX_ATTRIBUTES: usize = 4096;
@@ -32,6 +33,9 @@ impl Client {
         incoming: Incoming,
         node: &mut dyn Node,
     ) {
+        if self.bootstrap.is_of(incoming.from) {
+            return self.handle_bootstrap(now, incoming, node);
+        }
         let Some(server) = self.requester(incoming.from) else {
             let response =
                 Response::diagnostic(Code::UNAUTHORIZED, "no server that this client knows");
@@ -289,16 +293,24 @@ impl Client {
     ) {
         let allowed = operations::executable(&self.store, Requester::Server(server), &path);
         let allowed = allowed.and_then(|()| check_arguments(&request.payload));
+        let of_server = path.object_id() == Some(crate::access::SERVER);
+        let allowed = allowed.and_then(|()| match path.resource_id() {
+            Some(BOOTSTRAP_TRIGGER) if of_server && !self.has_bootstrap_server() => Err(
+                Refusal::not_allowed(&path, "there is no account of a bootstrap server"),
+            ),
+            _ => Ok(()),
+        });
         let response = allowed
             .as_ref()
             .map_or_else(Refusal::response, |()| Response::new(Code::CHANGED));
         node.respond(now, exchange, response);
-        if allowed.is_err() || path.object_id() != Some(crate::access::SERVER) {
+        if allowed.is_err() || !of_server {
             return;
         }
         match path.resource_id() {
             Some(UPDATE_TRIGGER) => self.update(now, server, node),
             Some(DISABLE) => self.disable(now, server, node),
+            Some(BOOTSTRAP_TRIGGER) => self.trigger_bootstrap(now, node),
             _ => {}
         }
     }
@@ -352,7 +364,7 @@ pub(super) fn accepts(request: &Request) -> Option<u16> {
 }
 
 /// The format of a request's payload.
-fn content_format(request: &Request) -> Result<Option<Format>, Refusal> {
+pub(super) fn content_format(request: &Request) -> Result<Option<Format>, Refusal> {
     let Some(number) = request.options.get_uint(option::CONTENT_FORMAT) else {
         return Ok(None);
     };
@@ -371,7 +383,7 @@ pub(super) fn queries(request: &Request) -> Vec<String> {
         .collect()
 }
 
-fn content(number: u16, payload: Vec<u8>) -> Response {
+pub(super) fn content(number: u16, payload: Vec<u8>) -> Response {
     let mut response = Response::new(Code::CONTENT);
     response
         .options
@@ -380,7 +392,7 @@ fn content(number: u16, payload: Vec<u8>) -> Response {
     response
 }
 
-fn unacceptable(number: u16) -> Refusal {
+pub(super) fn unacceptable(number: u16) -> Refusal {
     Refusal::new(
         Code::NOT_ACCEPTABLE,
         format!("Content-Format {number} is not to be had of it"),

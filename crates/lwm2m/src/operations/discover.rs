@@ -73,20 +73,27 @@ pub fn registered(store: &Store, version: Version, content_format: Option<u16>) 
             .unwrap_or_default();
         links.push(format!("</>;rt=\"oma.lwm2m\"{ct}"));
     }
-    for object in store
-        .objects()
-        .filter(|object| ![SECURITY, OSCORE].contains(&object.id))
-    {
-        let path = Path::object(object.id);
-        let instances: Vec<Path> = store.instances(path).collect();
-        let ver = self::version(store, &path);
-        // The object is named where it has no instance, or a version to tell.
-        if instances.is_empty() || !ver.is_empty() {
-            links.push(format!("<{path}>{ver}"));
-        }
-        links.extend(instances.iter().map(|instance| format!("<{instance}>")));
+    let told = |object: &Path| ![SECURITY, OSCORE].map(Some).contains(&object.object_id());
+    let objects = store.objects().map(|object| Path::object(object.id));
+    for object in objects.filter(told) {
+        links.extend(object_links(store, &object, &|_| String::new()));
     }
     links.join(",")
+}
+
+/// The links of an object and its instances, with what `more` says of these. The object is named where it has no instance,
+/// or a version to tell.
+pub(super) fn object_links(
+    store: &Store,
+    object: &Path,
+    more: &dyn Fn(&Path) -> String,
+) -> Vec<String> {
+    let instances = store.instances(*object);
+    let instances = instances.map(|instance| format!("<{instance}>{}", more(&instance)));
+    let instances: Vec<String> = instances.collect();
+    let ver = version(store, object);
+    let named = (instances.is_empty() || !ver.is_empty()).then(|| format!("<{object}>{ver}"));
+    named.into_iter().chain(instances).collect()
 }
 
 /// `;ver=1.1`; nothing of 1.0 (LwM2M 1.1 Core §7.2.2).

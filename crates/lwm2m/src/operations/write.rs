@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Requester, check_open};
 use crate::access::{self, Right};
+use crate::account;
 use crate::batch;
 use crate::format::{Creation, Record};
 use crate::notify;
@@ -135,45 +136,64 @@ impl<'a> Change<'a> {
         Ok((path, self.finish()?))
     }
 
-    /// Delete: of an instance; by the bootstrap server also of an object, or of all.
+    /// Delete: of an instance.
     ///
     /// # Errors
-    /// Why nothing was deleted: 4.01, 4.04, 4.05.
+    /// Why it was not deleted: 4.01, 4.04, 4.05.
     pub fn delete(mut self, path: Path) -> Result<Changes, Refusal> {
         check_open(self.who, &path)?;
         let store = self.transaction.store();
-        let of_one = path.level() == Level::Instance;
-        if !of_one && (self.who.is_server() || path.level() > Level::Instance) {
+        if path.level() != Level::Instance {
             return Err(Refusal::not_allowed(
                 &path,
                 "an instance is what can be deleted",
             ));
         }
-        if of_one && !store.contains(&path) {
+        if !store.contains(&path) {
             return Err(Refusal::not_found(&path));
         }
-        if of_one && !self.who.may(store, &path, Right::Delete) {
+        if !self.who.may(store, &path, Right::Delete) {
             return Err(Refusal::unauthorized(&path));
         }
-        // "the Instance of a Mandatory Object which is a Single Instance [...] cannot be deleted"
-        // (LwM2M 1.1 Core §6.3.6).
-        let stays = |instance: &Path| {
-            let model = instance.object_id().and_then(|id| store.object(id));
-            model.is_some_and(|model| model.mandatory && !model.multiple)
-        };
-        if of_one && stays(&path) {
+        if self.every_client_has(&path) {
             return Err(Refusal::not_allowed(&path, "every client has it"));
         }
-        let going: Vec<Path> = store.instances(path).filter(|i| !stays(i)).collect();
-        for instance in going {
-            // The one that controlled another has gone with it.
-            if !self.transaction.store().contains(&instance) {
-                continue;
-            }
-            self.transaction.delete(instance)?;
-            self.forget_control(&instance)?;
-        }
+        self.delete_all(&[path])?;
         self.finish()
+    }
+
+    /// "The Instance of a Mandatory Object which is a Single Instance [...] cannot be deleted" (LwM2M 1.1 Core §6.3.6).
+    pub(super) fn every_client_has(&self, instance: &Path) -> bool {
+        let store = self.transaction.store();
+        let model = instance.object_id().and_then(|id| store.object(id));
+        instance.level() == Level::Instance
+            && model.is_some_and(|model| model.mandatory && !model.multiple)
+    }
+
+    /// Deletes instances, each with its Access Control.
+    pub(super) fn delete_all(&mut self, instances: &[Path]) -> Result<(), Refusal> {
+        for instance in instances {
+            // The one that controlled another has gone with it.
+            if self.transaction.store().contains(instance) {
+                self.transaction.delete(*instance)?;
+                self.forget_control(instance)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tree as it would be.
+    pub(super) fn store(&self) -> &Store {
+        self.transaction.store()
+    }
+
+    /// Has an instance, which has to be right in the end.
+    pub(super) fn have(&mut self, instance: Path) -> Result<(), Refusal> {
+        self.touched.insert(instance);
+        match self.transaction.store().contains(&instance) {
+            true => Ok(()),
+            false => Ok(self.transaction.create(instance)?),
+        }
     }
 
     /// The Access Control instance of what was deleted goes, too (LwM2M 1.1 Core §8.2.4).
@@ -205,7 +225,7 @@ impl<'a> Change<'a> {
 
     /// Takes out what a Write in [`Mode::Replace`] replaces: of an instance what may be written, of a multiple
     /// resource all its instances.
-    fn clear(&mut self, path: Path) -> Result<(), Refusal> {
+    pub(super) fn clear(&mut self, path: Path) -> Result<(), Refusal> {
         let store = self.transaction.store();
         let going: Vec<Path> = match path.level() {
             Level::Instance => {
@@ -277,14 +297,17 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn set(&mut self, record: &Record) -> Result<(), Refusal> {
+    pub(super) fn set(&mut self, record: &Record) -> Result<(), Refusal> {
         let path = record.path;
         let special = [batch::BATCH, notify::NOTIFY].map(Some);
         if special.contains(&path.object_id()) {
             self.touched.insert(path.truncated(Level::Instance));
         }
         match (&record.value, path.level()) {
-            (Some(value), _) => self.transaction.set(path, value.clone())?,
+            (Some(value), _) => {
+                account::check_value(&path, value)?;
+                self.transaction.set(path, value.clone())?;
+            }
             (None, Level::Resource) => self.transaction.empty(path)?,
             (None, _) => {}
         }
@@ -312,7 +335,7 @@ impl<'a> Change<'a> {
     }
 
     /// Checks what the written instances of Batch and Notify say, and makes the change.
-    fn finish(self) -> Result<Changes, Refusal> {
+    pub(super) fn finish(self) -> Result<Changes, Refusal> {
         let store = self.transaction.store();
         for instance in self.touched.iter().filter(|path| store.contains(path)) {
             match instance.object_id() {

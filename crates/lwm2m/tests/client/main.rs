@@ -1,6 +1,7 @@
 //! The client, as a server sees it: over two CoAP endpoints, without sockets.
 
 mod batch;
+mod bootstrap;
 mod figure4;
 mod interleavings;
 mod notify;
