@@ -66,6 +66,8 @@ pub(crate) fn client(plan: &ClientPlan, mut stream: impl FnMut(&str) -> Rng) -> 
             .filter(|a| a.located)
             .map(|a| a.address)
             .collect(),
+        sends: Vec::new(),
+        epoch_s: None,
     };
     let mut client = Client::new(config, tree, stream("client"), false);
     let mut instances: BTreeMap<Path, Vec<(Path, Value)>> = BTreeMap::new();

@@ -161,6 +161,53 @@ fn seeds() -> Vec<Request> {
     seeds
 }
 
+/// Valid requests of a bootstrap server. None finishes: what is written must not become the client's.
+fn bootstrap_seeds() -> Vec<Request> {
+    let mut seeds = vec![
+        request(Code::DELETE, "/", None, b""),
+        request(Code::DELETE, "/3360", None, b""),
+        request(Code::DELETE, "/0/0", None, b""),
+        request(Code::PUT, "/0/1/0", Some(0), b"coap://[2001:db8::7]:5683"),
+        request(Code::PUT, "/1/0/1", Some(0), b"600"),
+        request(Code::PUT, "/3303/9", Some(11542), b""),
+        request(
+            Code::PUT,
+            "/1",
+            Some(11542),
+            b"\x08\x01\x06\xc1\x00\x07\xc1\x01\x3c",
+        ),
+    ];
+    for format in [
+        Format::Tlv,
+        Format::SenmlJson,
+        Format::SenmlCbor,
+        Format::Lwm2mCbor,
+    ] {
+        let uri = Value::String("coap://[2001:db8::7]".to_owned());
+        let security = [
+            Record::new(path("/0/1/0"), uri),
+            Record::new(path("/0/1/10"), Value::Integer(7)),
+        ];
+        for at in ["/0", "/0/1"] {
+            let payload = lwm2m::format::encode(format, &path(at), &security, Style::default());
+            let payload = payload.expect("it can be encoded");
+            seeds.push(request(Code::PUT, at, Some(format.number()), &payload));
+        }
+    }
+    for (at, accept) in [
+        ("/", 40),
+        ("/0", 40),
+        ("/1", 112),
+        ("/1/0", 11542),
+        ("/1/0/1", 0),
+    ] {
+        let mut get = request(Code::GET, at, None, b"");
+        get.options.push_uint(option::ACCEPT, accept);
+        seeds.push(get);
+    }
+    seeds
+}
+
 struct Attacked {
     now: SimTime,
     registry: Arc<Registry>,
@@ -365,6 +412,54 @@ pub fn attack(datagrams: usize, seed: u64) -> Attack {
             attacked.attack.weigh(number, datagrams, counting::live());
         }
     }
+    attacked.attack
+}
+
+/// Attacks a client that its bootstrap server configures, by so many datagrams of that server and of strangers. Whatever comes,
+/// the tree is what it was, as no Finish comes; and silence ends it as ever.
+pub fn attack_bootstrap(datagrams: usize, seed: u64) -> Attack {
+    let mut attacked = Attacked::new(seed);
+    let bootstrap: SocketAddrV6 = "[2001:db8::b]:5683".parse().expect("an address");
+    let account = [
+        (
+            path("/0/9/0"),
+            Value::String("coap://[2001:db8::b]".to_owned()),
+        ),
+        (path("/0/9/1"), Value::Boolean(true)),
+    ];
+    (attacked.client.add(path("/0/9"), &account)).expect("an account");
+    let trigger = attacked
+        .hostile
+        .valid(request(Code::POST, "/1/0/9", None, b""));
+    attacked.receive(server(), &trigger);
+    attacked.settle();
+    assert!(attacked.client.is_bootstrapping());
+    attacked.hostile.set_seeds(bootstrap_seeds());
+    let before = attacked.client.store().save();
+    for number in 1..=datagrams {
+        let from = match attacked.hostile.below(64) {
+            stranger @ 0..8 => format!("[2001:db8::bad:{stranger:x}]:5683")
+                .parse()
+                .expect("an address"),
+            _ => bootstrap,
+        };
+        let datagram = attacked.hostile.next(&attacked.sent);
+        attacked.receive(from, &datagram);
+        attacked.saved = attacked.client.store().save();
+        attacked.settle();
+        assert_eq!(attacked.client.store().save(), before);
+        attacked.pass();
+        if number % TIDY == 0 || number == datagrams {
+            // What valid requests wrote to the draft goes.
+            let delete = attacked
+                .hostile
+                .valid(request(Code::DELETE, "/", None, b""));
+            attacked.receive(bootstrap, &delete);
+            attacked.settle();
+            attacked.attack.weigh(number, datagrams, counting::live());
+        }
+    }
+    assert!(attacked.client.is_bootstrapping());
     attacked.attack
 }
 

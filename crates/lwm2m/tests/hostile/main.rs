@@ -24,6 +24,16 @@ fn a_client_stands_what_its_server_and_strangers_send() {
 }
 
 #[test]
+fn a_client_stands_what_its_bootstrap_server_and_strangers_send() {
+    let attack = client::attack_bootstrap(DATAGRAMS, 1);
+    assert!(
+        attack.requests > 5_000 && attack.refused > 1_000,
+        "{attack:?}"
+    );
+    attack.assert_flat();
+}
+
+#[test]
 fn attributes_of_what_is_not_there_take_no_room() {
     let held = client::attach_in_vain(2_000);
     assert!(held < 64 << 10, "{held} B");
