@@ -256,10 +256,10 @@ fn it_is_bootstrapped_registers_and_sends_in_each_preferred_format() {
 fn with_losses_it_is_bootstrapped_in_the_end_and_never_half() {
     let mut again = 0;
     for seed in 0..40 {
-        let mut world = World::new(seed, 30, false, None);
+        let mut world = World::new(seed, 40, false, None);
         world.start();
-        // A day has room for many back-offs of half an hour.
-        world.pass(Duration::from_secs(20_000));
+        // Room for many back-offs of half an hour.
+        world.pass(Duration::from_secs(200_000));
         assert!(world.client.service.is_registered(7), "seed {seed}");
         assert_eq!(world.saved.len(), 2, "seed {seed}: {:?}", world.saved);
         let registry = Arc::new(Registry::built_in());
@@ -270,5 +270,5 @@ fn with_losses_it_is_bootstrapped_in_the_end_and_never_half() {
         again += usize::from(events.filter(requested).count() > 1);
     }
     // Some of them needed more than one bootstrap: the losses were worth the test.
-    assert!(again >= 5, "{again} of 40");
+    assert!(again >= 10, "{again} of 40");
 }

@@ -71,9 +71,22 @@ fn device(server: SocketAddrV6) -> Store {
     store
 }
 
+/// A device that has no server but a bootstrap server.
+fn unprovided(bootstrap: SocketAddrV6) -> Store {
+    let mut store = Client::tree(Arc::new(Registry::built_in()), &[], &[3303]).unwrap();
+    let mut begun = store.transaction();
+    let uri = format!("coap://[{}]:{}", bootstrap.ip(), bootstrap.port());
+    begun.create(path("/0/9")).unwrap();
+    begun.set(path("/0/9/0"), Value::String(uri)).unwrap();
+    begun.set(path("/0/9/1"), Value::Boolean(true)).unwrap();
+    begun.commit();
+    store
+}
+
 /// A client at work, and its server.
 pub struct Live {
     pub client: Client,
+    pub server_port: u16,
     driver: Driver<Endpoint>,
     server: Child,
     input: Option<ChildStdin>,
@@ -87,6 +100,20 @@ pub struct Live {
 impl Live {
     /// Starts `program`, of target/peers, with the server's script of this directory; then the client.
     pub async fn start(program: &str, script: &str, config: Config) -> Live {
+        Live::with(program, script, config, device).await
+    }
+
+    /// The same with a client that knows the server as its bootstrap server only.
+    pub async fn bootstrapped(program: &str, script: &str, config: Config) -> Live {
+        Live::with(program, script, config, unprovided).await
+    }
+
+    async fn with(
+        program: &str,
+        script: &str,
+        config: Config,
+        device: fn(SocketAddrV6) -> Store,
+    ) -> Live {
         let here = File::new(env!("CARGO_MANIFEST_DIR"));
         let peers = here.join("../../target/peers");
         let server_port = free_port();
@@ -114,6 +141,7 @@ impl Live {
         let address = SocketAddrV6::new(Ipv6Addr::LOCALHOST, server_port, 0, 0);
         let mut live = Live {
             client: Client::new(config, device(address), Seed(1).rng(&["client"]), false),
+            server_port,
             driver,
             input: server.stdin.take(),
             server,
