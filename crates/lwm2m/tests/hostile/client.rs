@@ -436,6 +436,7 @@ pub fn attack_bootstrap(datagrams: usize, seed: u64) -> Attack {
     assert!(attacked.client.is_bootstrapping());
     attacked.hostile.set_seeds(bootstrap_seeds());
     let before = attacked.client.store().save();
+    attacked.saved.clone_from(&before);
     for number in 1..=datagrams {
         let from = match attacked.hostile.below(64) {
             stranger @ 0..8 => format!("[2001:db8::bad:{stranger:x}]:5683")
@@ -445,7 +446,6 @@ pub fn attack_bootstrap(datagrams: usize, seed: u64) -> Attack {
         };
         let datagram = attacked.hostile.next(&attacked.sent);
         attacked.receive(from, &datagram);
-        attacked.saved = attacked.client.store().save();
         attacked.settle();
         assert_eq!(attacked.client.store().save(), before);
         attacked.pass();
