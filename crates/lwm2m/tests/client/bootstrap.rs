@@ -361,7 +361,7 @@ fn it_is_asked_for_when_no_server_has_taken_the_client_as_often_as_it_is_to_try(
     assert_eq!(said[..3], [registers(), registers(), asks()]);
     // Taken at last.
     assert_eq!(
-        tries(&[count.clone()], refused(1)),
+        tries(std::slice::from_ref(&count), refused(1)),
         [registers(), registers()]
     );
     // Bootstrap on Registration Failure.
