@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | `conf.IF.forwarding` | 1: a router on this interface |
 //! | `conf.IF.accept_ra` | 0: ignore router advertisements, 1: unless forwarding, 2: always |
+//! | `conf.IF.accept_redirects` | 0: ignore what routers say of better next hops |
 //! | `conf.IF.autoconf` | 1: addresses from prefixes in router advertisements (SLAAC) |
 //! | `conf.IF.accept_dad` | 0: no duplicate address detection, 1: yes |
 //! | `conf.IF.accept_untracked_na` | a router learns its neighbours from advertisements that it did not ask for (RFC 9131) |

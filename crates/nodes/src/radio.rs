@@ -70,6 +70,9 @@ impl Radio {
             |name: &str, value: u8| sysctl::write(&format!("net.ipv6.conf.{lowpan}.{name}"), value);
         set("accept_ra", 0)?;
         set("autoconf", 0)?;
+        // A router cannot know whether its hosts hear each other, and is not to say that they do (RFC 6775 §6.1).
+        // Linux does so all the same, and cannot be told not to: kernels after 6.1 are believed.
+        set("accept_redirects", 0)?;
         // RFC 4862 §5.4.2: the random delay is for the first message after initialisation,
         // and our router solicitation was that.
         set("router_solicitation_delay", 0)?;

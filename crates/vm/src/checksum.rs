@@ -139,8 +139,12 @@ impl Table {
         let above = self.home.parent().and_then(Path::file_name);
         // A copy that somebody has made of it is not ours to remove.
         let ours = above.is_some_and(|name| [PACKAGES, IMAGES, UML].iter().any(|of| name == *of));
+        let again = match above.is_some_and(|name| name == UML) {
+            true => "`wpanlab vm build-uml` builds it again",
+            false => "is made again",
+        };
         let outcome = match ours.then(|| std::fs::remove_dir_all(&self.home)) {
-            Some(Ok(())) => "was removed from the cache, and is made again".to_owned(),
+            Some(Ok(())) => format!("was removed from the cache, and {again}"),
             Some(Err(error)) => format!("cannot be removed from the cache ({error}): remove it"),
             None => "is of no use: remove it".to_owned(),
         };

@@ -79,9 +79,11 @@ pub enum VmError {
         /// Its status and last words.
         reason: String,
     },
-    /// QEMU could not be started or gave up.
-    #[error("QEMU: {reason}{}", console_tail(.console))]
-    Qemu {
+    /// QEMU, or a User-Mode Linux, could not be started or gave up.
+    #[error("{emulator}: {reason}{}", console_tail(.console))]
+    Emulator {
+        /// Which of them.
+        emulator: &'static str,
         /// Its status and last words.
         reason: String,
         /// The guest's console up to then.

@@ -124,6 +124,11 @@ impl Emulator {
             .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(stderr);
+        let held = match &launch.descriptors {
+            Descriptors::Kept(_) => Ok(Vec::new()),
+            Descriptors::Numbered(inherit) => held(FIRST + inherit.len() as RawFd),
+        };
+        let held = held.map_err(VmError::io("open", "/dev/null"))?;
         let processors = place.as_ref().and_then(Place::set);
         // SAFETY: the closure only makes system calls that are safe between fork and exec.
         unsafe {
@@ -156,14 +161,22 @@ impl Emulator {
             .map_err(VmError::io("start", "a thread for the emulator"))?;
         let pidfd = start
             .recv()
-            .unwrap_or_else(|_| Err(io::Error::other("its thread died")))
-            .map_err(|e| match e.kind() {
-                io::ErrorKind::NotFound => VmError::Tool {
-                    command: program.clone(),
-                    reason: format!("not found; {}", launch.remedy),
-                },
-                _ => VmError::io("start", &program)(e),
-            })?;
+            .unwrap_or_else(|_| Err(io::Error::other("its thread died")));
+        drop(held);
+        let pidfd = pidfd.map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => VmError::Tool {
+                command: program.clone(),
+                reason: format!("not found; {}", launch.remedy),
+            },
+            io::ErrorKind::PermissionDenied => VmError::Tool {
+                command: program.clone(),
+                reason: format!(
+                    "may not be executed: is it on a file system without `noexec`? {}",
+                    launch.remedy
+                ),
+            },
+            _ => VmError::io("start", &program)(e),
+        })?;
         Ok(Emulator {
             pidfd,
             _place: place,
@@ -197,9 +210,22 @@ fn prepare_child(descriptors: &Descriptors, processors: Option<&CpuSet>) -> io::
     }
 }
 
-/// Gives descriptors the numbers from [`FIRST`] on. What is there belongs to the child alone, which
-/// needs nothing else of it.
+/// Has something here at every number from [`FIRST`] to `behind`, and gives what it took for that: the pipe by which
+/// a child that cannot execute its program says so must not be at one of them.
+fn held(behind: RawFd) -> io::Result<Vec<File>> {
+    let mut held = Vec::new();
+    loop {
+        let null = File::open("/dev/null")?;
+        if null.as_raw_fd() >= behind {
+            return Ok(held);
+        }
+        held.push(null);
+    }
+}
+
+/// Gives descriptors the numbers from [`FIRST`] on; what is there is the child's own copy of something.
 fn number(inherit: &[RawFd]) -> io::Result<()> {
+    debug_assert!(inherit.len() <= MOST_NUMBERED);
     let behind = FIRST + inherit.len() as RawFd;
     // First out of the way: a number that one shall have may be another's.
     let aside = |fd| {
@@ -220,5 +246,65 @@ fn made(result: libc::c_int) -> io::Result<RawFd> {
     match result {
         0.. => Ok(result),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Has a command's child end when the thread does that started it, however that ends.
+pub(crate) fn ends_with_us(command: &mut Command) {
+    let prepare = || {
+        Ok(nix::sys::prctl::set_pdeathsig(
+            nix::sys::signal::Signal::SIGKILL,
+        )?)
+    };
+    // SAFETY: the closure only makes a system call that is safe between fork and exec.
+    unsafe { command.pre_exec(prepare) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn launch(program: &str, files: &[&Memory]) -> Launch {
+        Launch {
+            program: program.into(),
+            arguments: vec!["-c".into(), "echo three >&3; echo four >&4".into()],
+            environment: Some(Vec::new()),
+            descriptors: Descriptors::Numbered(files.iter().map(|file| file.fd()).collect()),
+            remedy: "build it",
+        }
+    }
+
+    #[test]
+    fn what_a_child_inherits_by_number_is_where_it_is_expected_also_crosswise() {
+        let [a, b, stderr] = ["a", "b", "stderr"].map(|name| Memory::new(name).unwrap());
+        for (files, texts) in [
+            ([&a, &b], ["three\n", "four\n"]),
+            ([&b, &a], ["three\nfour\n", "four\nthree\n"]),
+        ] {
+            let (stdin, _alive) = io::pipe().unwrap();
+            let emulator = Emulator::start(launch("/bin/sh", &files), stdin, stderr.file(), None);
+            let ended = emulator.unwrap();
+            let status = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let mut ended = ended;
+            let status = status.block_on(&mut ended.ended).unwrap().unwrap();
+            assert!(status.success(), "{status}: {}", stderr.text());
+            assert_eq!([a.text(), b.text()], texts);
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_or_may_not_be_executed_is_told_with_the_remedy() {
+        let memory = Memory::new("a").unwrap();
+        for program in ["/nonexistent/linux", "/etc/passwd"] {
+            assert!(Path::new(program).exists() == (program == "/etc/passwd"));
+            let (stdin, _alive) = io::pipe().unwrap();
+            let error = Emulator::start(launch(program, &[&memory]), stdin, memory.file(), None);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("build it"), "{error}");
+        }
     }
 }

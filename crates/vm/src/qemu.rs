@@ -12,6 +12,8 @@ use crate::process::{Descriptors, Launch};
 use crate::program::LIBRARIES;
 use crate::{Accel, Clock, VmConfig, elf};
 
+/// What it is called.
+pub(crate) const NAME: &str = "QEMU";
 /// The emulator's name on `PATH`.
 pub(crate) const QEMU: &str = "qemu-system-x86_64";
 /// The I/O port of QEMU's debug console: what the guest writes there costs it one
@@ -318,10 +320,16 @@ fn kernel_parameters(config: &VmConfig, accel: Accel, start: Start) -> String {
         parameters.push("initcall_blacklist=init_acpi_pm_clocksource");
     }
     let mut line = parameters.join(" ");
-    // A parameter that the kernel does not know goes to init's environment.
     line += &format!(" {GUEST_MARK}=1");
-    if elf::interpreter(&config.init).is_ok_and(|loader| loader.is_some()) {
-        line += &format!(" LD_LIBRARY_PATH={LIBRARIES}");
+    if let Some(libraries) = libraries(config) {
+        line += &format!(" {libraries}");
     }
     line
+}
+
+/// Where a program that is no static one finds what it is linked with. A parameter that the kernel does not
+/// know goes to init's environment.
+pub(crate) fn libraries(config: &VmConfig) -> Option<String> {
+    let loader = elf::interpreter(&config.init).ok()?;
+    loader.map(|_| format!("LD_LIBRARY_PATH={LIBRARIES}"))
 }

@@ -50,6 +50,8 @@ pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
 /// A name for all that [`build`] is made of. Large files are known by their identity on this machine.
 pub(crate) fn identity(config: &VmConfig) -> Result<String, VmError> {
     let mut parts = config.modules.clone();
+    let (machine, shared) = (config.machine, config.share_host_root);
+    parts.push(format!("{machine:?} {shared}"));
     let kernel = &config.kernel;
     let program = Program::open(&config.init)?;
     let mut files: Vec<&Path> = program.files().collect();

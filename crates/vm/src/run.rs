@@ -12,7 +12,7 @@ use crate::config::{Clock, Machine};
 use crate::input::Input;
 use crate::place::Load;
 use crate::process::Memory;
-use crate::qemu::{EXIT_STATUS, Start};
+use crate::qemu::{EXIT_STATUS, NAME as QEMU, Start};
 use crate::running::Running;
 use crate::snapshot::Snapshot;
 use crate::{VmConfig, VmError, results, root, uml};
@@ -72,15 +72,12 @@ pub async fn run_until(
 ) -> Result<Output, VmError> {
     config.check()?;
     let stall_limit = config.stall_limit;
-    let delivered = match config.machine {
-        Machine::Qemu(_) => EXIT_STATUS,
-        Machine::Uml(_) => uml::EXIT_STATUS,
-    };
+    let machine = config.machine;
     let mut running = tokio::task::spawn_blocking(move || start(&config))
         .await
         .map_err(|e| VmError::Config(format!("the preparation panicked: {e}")))??;
     let status = running.ended(stall_limit, stop, &mut on_progress).await?;
-    judge(&running, status, delivered)
+    judge(&running, status, machine)
 }
 
 fn start(config: &VmConfig) -> Result<Running, VmError> {
@@ -105,8 +102,12 @@ fn start(config: &VmConfig) -> Result<Running, VmError> {
     Running::start(config, start, &load)
 }
 
-/// What became of a guest; `delivered` is its emulator's status when it has handed over its results.
-fn judge(running: &Running, status: ExitStatus, delivered: i32) -> Result<Output, VmError> {
+/// What became of a guest.
+fn judge(running: &Running, status: ExitStatus, machine: Machine) -> Result<Output, VmError> {
+    let (emulator, delivered) = match machine {
+        Machine::Qemu(_) => (QEMU, EXIT_STATUS),
+        Machine::Uml(_) => (uml::NAME, uml::EXIT_STATUS),
+    };
     let wall = running.started.elapsed();
     let console = running.console.text();
     if status.code() == Some(delivered) {
@@ -124,6 +125,9 @@ fn judge(running: &Running, status: ExitStatus, delivered: i32) -> Result<Output
             Err(reason) => Err(VmError::NoResults { reason, console }),
         };
     }
+    if let (Machine::Uml(_), Some(full)) = (machine, uml::out_of_room()) {
+        return Err(full);
+    }
     if console.contains("Kernel panic") {
         return Err(VmError::Panic { console });
     }
@@ -137,5 +141,9 @@ fn judge(running: &Running, status: ExitStatus, delivered: i32) -> Result<Output
         None => format!("exit status {}", status.code().unwrap_or_default()),
     };
     let reason = format!("{end}; {}", words.trim());
-    Err(VmError::Qemu { reason, console })
+    Err(VmError::Emulator {
+        emulator,
+        reason,
+        console,
+    })
 }

@@ -104,7 +104,11 @@ impl Snapshot {
             if tries.next().is_none() {
                 let reason = "the guest's clock does not stand still while it is stopped".into();
                 let console = String::new();
-                return Err(VmError::Qemu { reason, console });
+                return Err(VmError::Emulator {
+                    emulator: "QEMU",
+                    reason,
+                    console,
+                });
             }
             snapshot.make(config, load)?;
             let pause = snapshot.pause(config, load)?;
@@ -153,7 +157,8 @@ impl Snapshot {
         ))?;
         said.parse().map(Duration::from_nanos).map_err(|_| {
             let words = trial.stderr.text();
-            VmError::Qemu {
+            VmError::Emulator {
+                emulator: "QEMU",
                 reason: format!("trial of a snapshot: {ended}; {}", words.trim()),
                 console: trial.console.text(),
             }
@@ -205,7 +210,11 @@ fn failure(error: &io::Error, config: &VmConfig, running: &Running) -> VmError {
         },
         _ => {
             let reason = format!("{error}; {}", running.stderr.text().trim());
-            VmError::Qemu { reason, console }
+            VmError::Emulator {
+                emulator: "QEMU",
+                reason,
+                console,
+            }
         }
     }
 }

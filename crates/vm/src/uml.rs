@@ -11,6 +11,9 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, access};
+
 use crate::config::Processor;
 use crate::input::Input;
 use crate::place::Load;
@@ -19,9 +22,11 @@ use crate::qemu::{Channels, GUEST_MARK, Start};
 use crate::running::Running;
 use crate::{VmConfig, VmError, qemu, root};
 
-pub use build::build;
-pub use kernel::{cached, locate};
+pub use build::{Built, build};
+pub use kernel::locate;
 
+/// What it is called.
+pub(crate) const NAME: &str = "User-Mode Linux";
 /// What [`GUEST_MARK`] is in the environment of such a guest's `/init`.
 pub(crate) const MARK: &str = "uml";
 /// What the guest shall do, in its root.
@@ -41,7 +46,9 @@ const MEMORY_AT: &str = "/dev/shm";
 
 /// Starts a guest with its job.
 pub(crate) fn start(config: &VmConfig, load: &Load) -> Result<Running, VmError> {
-    has_room(Path::new(MEMORY_AT))?;
+    has_room(Path::new(MEMORY_AT), LEAST_MIB)?;
+    // It is executed here, as it is in the file.
+    config.kernel.check()?;
     let input = Input::new(config.seed, &config.job).encode();
     let initrd = Memory::of("wpanlab-initrd", &root::kept(config)?)?;
     let input = root::single(INPUT, &input)?;
@@ -73,7 +80,7 @@ pub(crate) fn launch(
     ];
     Ok(Launch {
         program: config.kernel.vmlinux.clone(),
-        arguments: parameters(config.memory_mib, processor),
+        arguments: parameters(config, processor),
         environment: Some(vec![("TMPDIR", MEMORY_AT.into())]),
         descriptors: Descriptors::Numbered(inherit),
         remedy: "`wpanlab vm build-uml` builds it",
@@ -81,10 +88,10 @@ pub(crate) fn launch(
 }
 
 /// The kernel's parameters; numbers of open files are those of [`Descriptors::Numbered`].
-fn parameters(memory_mib: u32, processor: Processor) -> Vec<String> {
+fn parameters(config: &VmConfig, processor: Processor) -> Vec<String> {
     let initrd = qemu::path(FIRST + 3);
-    vec![
-        format!("mem={memory_mib}M"),
+    let mut parameters = vec![
+        format!("mem={}M", config.memory_mib),
         "time-travel=inf-cpu".into(),
         format!("time-travel-start={}", EPOCH.as_nanos()),
         format!("ttcost={}", processor.system_call.as_nanos()),
@@ -110,24 +117,26 @@ fn parameters(memory_mib: u32, processor: Processor) -> Vec<String> {
         // Every daemon is the same program; what differs from run to run is not where it is.
         "norandmaps".into(),
         format!("{GUEST_MARK}={MARK}"),
-    ]
+    ];
+    parameters.extend(qemu::libraries(config));
+    parameters
 }
 
-/// Whether a guest's memory can be there.
-fn has_room(at: &Path) -> Result<(), VmError> {
+/// Whether a guest's memory can be there, `least_mib` of it.
+fn has_room(at: &Path, least_mib: u64) -> Result<(), VmError> {
     let refuse = |what: &str| {
         Err(VmError::Config(format!(
-            "User-Mode Linux keeps its memory in {}, {what}; or take --backend vm",
+            "{NAME} keeps its memory in {}, {what}; or take --backend vm",
             at.display()
         )))
     };
-    let Ok(found) = nix::sys::statvfs::statvfs(at) else {
+    let Ok(found) = statvfs(at) else {
         return refuse("which is not there: mount -t tmpfs tmpfs /dev/shm");
     };
-    if found
-        .flags()
-        .contains(nix::sys::statvfs::FsFlags::ST_NOEXEC)
-    {
+    if access(at, AccessFlags::W_OK).is_err() {
+        return refuse("where this user may not write: chmod 1777 /dev/shm");
+    }
+    if found.flags().contains(FsFlags::ST_NOEXEC) {
         return refuse(
             "which is mounted noexec: mount -o remount,exec /dev/shm (in a container: --tmpfs /dev/shm:exec)",
         );
@@ -136,10 +145,10 @@ fn has_room(at: &Path) -> Result<(), VmError> {
         .blocks_available()
         .saturating_mul(found.fragment_size())
         >> 20;
-    if free < LEAST_MIB {
+    if free < least_mib {
         return refuse(&format!(
-            "which has {free} MiB left of the {LEAST_MIB} MiB that a run needs at least: give it more (in a \
-             container: --shm-size=1g)"
+            "which has {free} MiB left of the {least_mib} MiB that a run takes at least: give it more, and the more \
+             the more runs there are at once (in a container: --shm-size=2g)"
         ));
     }
     Ok(())
@@ -147,6 +156,13 @@ fn has_room(at: &Path) -> Result<(), VmError> {
 
 /// What the smallest run touches of its memory, the archive with its program included, MiB.
 const LEAST_MIB: u64 = 100;
+/// With less left than this, MiB, it was for want of memory that a guest ended badly.
+const FULL_MIB: u64 = 8;
+
+/// Why a guest ended badly, if there was no room for its memory.
+pub(crate) fn out_of_room() -> Option<VmError> {
+    has_room(Path::new(MEMORY_AT), FULL_MIB).err()
+}
 
 #[cfg(test)]
 mod tests {
@@ -154,19 +170,32 @@ mod tests {
 
     #[test]
     fn the_command_line_is_the_same_for_every_run() {
-        let line = || parameters(512, Processor::default()).join(" ");
+        let kernel = crate::kernel::at_home(Path::new("/k"), "7.3.4".into());
+        let of = |init: &str| {
+            let config = VmConfig::new(kernel.clone(), init);
+            parameters(&config, Processor::default()).join(" ")
+        };
+        let line = || of("/proc/self/exe");
         assert_eq!(line(), line());
+        let dynamic = of("/bin/ls");
+        assert!(
+            dynamic.ends_with(" LD_LIBRARY_PATH=/wpanlab/lib"),
+            "{dynamic}"
+        );
         assert!(line().contains("ttcost=10000 "), "{}", line());
         assert!(line().contains("initrd=/proc/self/fd/6 "), "{}", line());
     }
 
     #[test]
     fn where_memory_cannot_be_it_is_said_why_and_what_to_do() {
-        let error = has_room(Path::new("/nonexistent")).unwrap_err().to_string();
+        let refused = |at: &str, least| has_room(Path::new(at), least).unwrap_err().to_string();
+        let absent = refused("/nonexistent", 1);
         assert!(
-            error.contains("/nonexistent, which is not there"),
-            "{error}"
+            absent.contains("/nonexistent, which is not there"),
+            "{absent}"
         );
-        assert!(error.contains("--backend vm"), "{error}");
+        assert!(absent.contains("--backend vm"), "{absent}");
+        let little = refused("/tmp", u64::MAX);
+        assert!(little.contains("MiB left of the"), "{little}");
     }
 }

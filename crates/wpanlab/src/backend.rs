@@ -92,7 +92,7 @@ impl How {
         show.stage("find a kernel");
         let source = source(kernel);
         Ok(How::Vm {
-            kernel: vm::uml::locate(kernel, &source.cache)?,
+            kernel: told(vm::uml::locate(kernel, &source.cache), kernel)?,
             source,
             clock: Clock::Virtual,
             machine: Machine::Uml(Processor::default()),
@@ -285,7 +285,12 @@ fn source(explicit: Option<&Path>) -> KernelSource {
 fn locate(source: &KernelSource, show: &Show) -> Result<Kernel> {
     show.stage("find a kernel");
     let found = Kernel::locate_and_tell(source, |line: &str| show.stage(line));
-    match (found, &source.explicit) {
+    told(found, source.explicit.as_deref())
+}
+
+/// What became of looking for a kernel; that `--kernel` names none is the caller's fault.
+fn told(found: Result<Kernel, VmError>, explicit: Option<&Path>) -> Result<Kernel> {
+    match (found, explicit) {
         (Ok(kernel), _) => Ok(kernel),
         (Err(error), Some(path)) if is_of_the_path(&error) => {
             let refused = Refused(format!("--kernel {}", path.display()));

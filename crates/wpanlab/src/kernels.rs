@@ -35,13 +35,9 @@ pub fn fetch(again: bool, show: Show, say: Say) -> Result<Outcome> {
 
 /// `wpanlab vm build-uml`: patches and configuration are in `recipe`, or else where this program is from.
 pub fn build_uml(recipe: Option<PathBuf>, again: bool, show: Show, say: Say) -> Result<Outcome> {
-    let cache = vm::default_cache();
-    let there = vm::uml::cached(&cache).filter(|_| !again);
-    let built = there.is_none();
-    let kernel = match there {
-        Some(kernel) => kernel,
-        None => vm::uml::build(&find_recipe(recipe)?, &cache, |line: &str| show.stage(line))?,
-    };
+    let (recipe, cache) = (find_recipe(recipe)?, vm::default_cache());
+    let (kernel, built) = vm::uml::build(&recipe, &cache, again, |line: &str| show.stage(line))?;
+    let built = built == vm::uml::Built::Now;
     show.done();
     let home = kernel.vmlinux.parent().unwrap_or(&kernel.vmlinux);
     let (release, at) = (&kernel.release, home.display());

@@ -9,7 +9,8 @@ use rundir::RunDir;
 use serde_json::json;
 
 use crate::backend::{self, How};
-use crate::cli::{ClockArg, HowArgs, VerifyArgs};
+use crate::cli::{BackendArg, ClockArg, HowArgs, VerifyArgs};
+use crate::failure::Refused;
 use crate::progress::Show;
 use crate::run::{load, perform, single};
 use crate::{Outcome, Say, output};
@@ -17,6 +18,10 @@ use crate::{Outcome, Say, output};
 /// Runs the topology `args.runs` times and compares every artefact with the first run's.
 pub async fn verify(args: VerifyArgs, show: Show, say: Say) -> Result<Outcome> {
     let plan = load(&args.topology, args.seed, &single(&args.set)?)?;
+    if args.backend == BackendArg::Native {
+        let text = "verify compares runs in virtual time, which the native backend does not have: take vm or uml";
+        return Err(Refused(text.into()).into());
+    }
     let how = HowArgs {
         backend: args.backend,
         clock: ClockArg::Virtual,
