@@ -87,6 +87,55 @@ fn table_iv_is_the_papers_to_the_byte() {
     assert_eq!(writes.len(), 10);
 }
 
+/// A device behind a NAT of 40 s: half the period of its Ready-to-Receive later nobody finds it, with Queue Mode later.
+#[test]
+fn what_is_written_behind_a_nat_arrives_while_the_device_keeps_its_mapping() {
+    let period = |seconds: u32| {
+        let script = "nodes.server.services[0].lwm2m-server.upon_registration[0]";
+        format!("{script}.create.values./5918={seconds}")
+    };
+    let polled = |options: &[&str]| {
+        let run = ran("lwm2m-rtr.yaml", options);
+        let server = of_node(&run.result(), "server");
+        let [due, reached] = ["due", "reached"].map(|key| server["polled"][key].as_u64().unwrap());
+        let longest = server["polled"]["delay_s"]["max"].as_f64().unwrap();
+        assert_eq!(due, 20);
+        (reached, longest, run)
+    };
+    let (kept, delay_s, run) = polled(&["--set", &period(20)]);
+    assert!(kept == 20 && delay_s < 1.0, "{kept}, {delay_s} s");
+    // The server sees the router, at one port, and never the device.
+    let seen = tshark(
+        &run.path("captures/server.eth0.pcapng"),
+        "coap && ipv6.dst == 2001:db8::3",
+        &["ipv6.src"],
+    );
+    assert!(
+        !seen.is_empty() && seen.iter().all(|line| line == &["2001:db8::1"]),
+        "{seen:?}"
+    );
+
+    let (some, delay_s, run) = polled(&["--set", &period(80)]);
+    assert!(
+        (8..=12).contains(&some) && delay_s < 1.0,
+        "{some}, {delay_s} s"
+    );
+    // The router says that nobody is there, for each that did not arrive.
+    let refused = tshark(
+        &run.path("captures/server.eth0.pcapng"),
+        "icmpv6.type == 1 && icmpv6.code == 4",
+        &["frame.number"],
+    );
+    assert_eq!(refused.len() as u64, 20 - some);
+
+    let queue = "nodes.device.services[0].lwm2m-client.queue=true";
+    let (all, delay_s, _) = polled(&["--set", &period(80), "--set", queue]);
+    assert!(
+        all == 20 && (20.0..=80.0).contains(&delay_s),
+        "{all}, {delay_s} s"
+    );
+}
+
 /// The registration and the observation outlive handovers by CoMP, and every notification reaches the server.
 #[test]
 fn a_device_that_moves_stays_registered_and_observed() {

@@ -1,4 +1,4 @@
-"""LwM2M: the third paper's tables IV and V, docs/lwm2m.md."""
+"""LwM2M: the third paper's tables IV and V, a device that moves, and one behind a NAT, docs/lwm2m.md."""
 
 import json
 from collections import Counter
@@ -162,3 +162,48 @@ def mobility(tools):
               "reads, and sent again"]
     said = f"wpanlab run {topology} --seeds 1..{runs} --set {axis}"
     return [tools.made_by(), *command(said), *table(header, rows)]
+
+
+# The NAT of topologies/lwm2m-rtr.yaml forgets a mapping after so many seconds.
+NAT_TIMEOUT_S = 40
+PERIODS_S = (10, 20, 40, 60, 80, 120, 160)
+# Every so many seconds a write, so many times: each phase of a period of 60 s twice, of 120 s once.
+WRITES = 120
+WRITTEN_EVERY_S = 97
+SERVER = "nodes.server.services[0].lwm2m-server"
+PERIOD = f"{SERVER}.upon_registration[0].create.values./5918"
+QUEUE = "nodes.device.services[0].lwm2m-client.queue"
+
+
+def delays(polled):
+    """Median and 95th percentile in seconds."""
+    times = polled["delay_s"]
+    return f"{times['median']:.2f}, {times['p95']:.2f}" if times else ""
+
+
+def ready_to_receive(tools):
+    """What reaches an LwM2M device behind a NAT, by how often it says that it is ready to receive."""
+    topology = "topologies/lwm2m-rtr.yaml"
+    lasts = WRITES * WRITTEN_EVERY_S + 200
+    axes = [f"{PERIOD}={','.join(map(str, PERIODS_S))}", f"{QUEUE}=false,true",
+            f"{SERVER}.polls[0].times={WRITES}", f"scenario.duration={lasts} s"]
+    options = [word for axis in axes for word in ("--set", axis)]
+    found = {}
+    for point in tools.sweep("lwm2m-rtr", topology, "1", *options):
+        result = json.loads(point.runs[0]["result"].read_text())
+        server = next(a for a in result["applications"] if a["node"] == "server")
+        reports = server["by_message"]["notify report"]["received"]["packets"]
+        sent = server["by_message"]["write"]["sent"]["packets"]
+        found[int(point.values[PERIOD]), point.values[QUEUE]] = server["polled"], reports, sent
+    rows = []
+    for period in PERIODS_S:
+        (without, reports, _), (queued, _, sent) = (found[period, queue] for queue in ("false", "true"))
+        share = [f"{polled['reached']} of {polled['due']}" for polled in (without, queued)]
+        expected = min(1, NAT_TIMEOUT_S / period)
+        rows.append([f"{period / NAT_TIMEOUT_S:.2f}", str(period), f"{reports:,}", share[0], f"{100 * without['reached'] / without['due']:.1f}", f"{100 * expected:.1f}",
+                     delays(without), share[1], delays(queued), str(sent)])
+    header = ["P / timeout", "P, s", "Ready-to-Receive", "writes that arrived, no queue", "%", "timeout / P, %", "delay s: median, p95",
+              "with Queue Mode", "delay s: median, p95", "messages for that"]
+    said = [f"wpanlab run {topology} \\", *(f"    --set {axis!r} \\" if " " in axis else f"    --set {axis} \\" for axis in axes)]
+    said[-1] = said[-1].removesuffix(" \\")
+    return [tools.made_by(), *command(*said), *table(header, rows)]

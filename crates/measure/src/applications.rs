@@ -9,10 +9,12 @@
 //! | --- | --- |
 //! | `frames` | which frames of IEEE 802.15.4 a datagram crossed in |
 //! | `observed` | notifications and their numbers |
+//! | `polled` | what was to be asked at its times, and when it reached whom |
 //! | `repeats` | which messages were sent before |
 
 mod frames;
 mod observed;
+mod polled;
 mod repeats;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,12 +26,15 @@ use coap::wire::Message;
 use serde::{Deserialize, Serialize};
 use topology::Plan;
 use topology::plan::{NodeName, NodePlan};
+use units::SimTime;
 
 use self::frames::{Fragments, Octets};
 use self::observed::Observations;
+use self::polled::Arrivals;
+pub use self::polled::{Delays, Polled};
 use self::repeats::Repeats;
 pub use crate::dissect::Protocol;
-use crate::dissect::{self, Dissectors};
+use crate::dissect::{self, Dissectors, Due};
 use crate::signalling::coap;
 
 /// What a node sent and received of one application's protocol, over the whole run.
@@ -49,6 +54,9 @@ pub struct Application {
     /// What it was notified of (RFC 7641); absent if it observes nothing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub notifications: Option<Observed>,
+    /// What it was to ask at its times; absent if its plan has none, and if one that it was to ask was not captured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub polled: Option<Polled>,
     /// What happened, and how often, that no single message is; absent if nothing did.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub happened: BTreeMap<String, u64>,
@@ -135,13 +143,20 @@ struct Count {
 
 /// What all nodes of `plan` sent and received for applications, by node and protocol, and notes on what is not
 /// known of that. `addresses` are those that the nodes had, `capture` finds the capture of an interface by node and name.
+/// The scenario began at `start`.
+///
+/// A router with a NAT has no applications of its own: what has its address is of the nodes behind it.
 pub fn applications<'c>(
     plan: &Plan,
+    start: SimTime,
     addresses: &BTreeMap<IpAddr, NodeName>,
     capture: impl Fn(&str, &str) -> Option<&'c Capture>,
 ) -> (Vec<Application>, Vec<String>) {
     let (mut all, mut notes, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, node) in &plan.nodes {
+    let due = |(name, node): (&'_ NodeName, &NodePlan)| (name.clone(), dissect::due(plan, node));
+    let due: BTreeMap<NodeName, _> = plan.nodes.iter().map(due).collect();
+    let mut arrivals = BTreeMap::new();
+    for (name, node) in plan.nodes.iter().filter(|(_, node)| !node.translates()) {
         let wired = node.backbone.as_ref().map(|_| "eth0");
         let radio = node.radio.as_ref().map(|_| "lowpan0");
         let interfaces: Vec<&str> = wired.into_iter().chain(radio).collect();
@@ -156,10 +171,17 @@ pub fn applications<'c>(
             continue;
         }
         let mut view = View::new(name, node, addresses);
+        for (asking, due) in due
+            .iter()
+            .flat_map(|(asking, all)| all.values().map(move |due| (asking, due)))
+        {
+            view.await_from(asking, due);
+        }
         let over_radio: Vec<bool> = interfaces.iter().map(|i| *i == "lowpan0").collect();
         for (capture, over_radio) in captures.into_iter().zip(over_radio) {
             view.read(capture, over_radio);
         }
+        arrivals.insert(name.clone(), std::mem::take(&mut view.arrivals));
         if view.counts.is_empty() {
             continue;
         }
@@ -170,6 +192,11 @@ pub fn applications<'c>(
     }
     if !all.is_empty() {
         notes.extend(damaged);
+    }
+    for of in &mut all {
+        let due = due.get(&of.node).and_then(|all| all.get(&of.protocol));
+        let due = due.map_or(&[][..], Vec::as_slice);
+        of.polled = polled::polled((&of.node, &of.protocol), due, start, &arrivals);
     }
     (all, notes)
 }
@@ -182,6 +209,10 @@ struct View<'v> {
     /// The address that stands for all of a node, by each of them.
     one: BTreeMap<IpAddr, IpAddr>,
     counts: BTreeMap<Protocol, Count>,
+    /// Messages with which others are to ask it, by who and how.
+    awaited: BTreeSet<(&'v str, &'static str)>,
+    /// When they did.
+    arrivals: Arrivals,
     /// Datagrams of applications over the radio, by way.
     over_radio: BTreeMap<Way, u64>,
 }
@@ -225,7 +256,28 @@ impl<'v> View<'v> {
             addresses,
             one: one.collect(),
             counts: BTreeMap::new(),
+            awaited: BTreeSet::new(),
+            arrivals: Arrivals::new(),
             over_radio: BTreeMap::new(),
+        }
+    }
+
+    /// Another one, `asking`, is to ask what of `due` is for this node.
+    fn await_from(&mut self, asking: &'v str, due: &[Due]) {
+        let own = due.iter().filter(|due| due.to == *self.name);
+        self.awaited.extend(own.map(|due| (asking, due.message)));
+    }
+
+    /// Keeps when a request came that was to come.
+    fn arrived(&mut self, told: &Told, time: SimTime) {
+        let Ok(who) = &told.peer.who else { return };
+        let is_awaited = self
+            .awaited
+            .iter()
+            .any(|(from, message)| *from == who && *message == told.message);
+        if told.way == Way::Received && told.coap.code.is_request() && is_awaited {
+            let key = (who.clone(), told.protocol.clone(), told.message.clone());
+            self.arrivals.entry(key).or_default().push(time);
         }
     }
 
@@ -257,6 +309,8 @@ impl<'v> View<'v> {
             volume.ip_bytes += (ip.header_bytes + ip.payload.length()) as u64;
             volume.repeated += u64::from(is_repeated);
             if !is_repeated {
+                self.arrived(&told, ip.time);
+                let count = self.counts.entry(told.protocol.clone()).or_default();
                 count.observed.see(way, peer, &told.coap, ip.time);
             }
             *self.over_radio.entry(way).or_default() += u64::from(over_radio);
@@ -391,6 +445,7 @@ impl<'v> View<'v> {
             received: sum(count.by_message.values().map(|ways| ways.received)),
             by_message: count.by_message,
             notifications: count.observed.end(),
+            polled: None,
             happened: count.happened,
             protocol,
         })

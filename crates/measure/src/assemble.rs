@@ -116,7 +116,10 @@ pub fn build(
     assembly.note_lateness(air, limit);
     let may_have = assembly.traffic.as_ref();
     let applications = match may_have.is_none_or(Traffic::has_applications) {
-        true => applications(plan, &assembly.addresses, of_interface),
+        true => {
+            let start = SimTime::from_nanos(assembly.scenario.start_unix_ns);
+            applications(plan, start, &assembly.addresses, of_interface)
+        }
         false => Default::default(),
     };
     assembly.notes.extend(applications.1);

@@ -17,10 +17,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use capture::decode::IpPacket;
 use coap::wire::Message;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use topology::Plan;
+use topology::plan::{NodeName, NodePlan};
 
 /// Makes a dissector that has seen no packet.
 pub type New = fn() -> Box<dyn Dissector>;
@@ -35,6 +38,33 @@ static REGISTER: &[(Protocol, New)] = &[
     }),
     (lwm2m::PROTOCOL, || Box::new(lwm2m::Lwm2m::default())),
 ];
+
+/// What an application is to ask at times that the plan has, a line for each that has such: within the scenario,
+/// by time.
+static TIMED: &[(Protocol, DueOf)] = &[(lwm2m::PROTOCOL, lwm2m::due::due)];
+
+type DueOf = fn(&Plan, &NodePlan) -> Vec<Due>;
+
+/// A request that a node is to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Of whom.
+    pub(crate) to: NodeName,
+    /// Which, by the name that its dissector has for it.
+    pub(crate) message: &'static str,
+    /// The time of the scenario.
+    pub(crate) at: Duration,
+    /// Whether it is kept, behind those before it, until the other one can be reached.
+    pub(crate) waits: bool,
+}
+
+/// What a node of `plan` is to ask at its times, by protocol.
+pub(crate) fn due(plan: &Plan, node: &NodePlan) -> BTreeMap<Protocol, Vec<Due>> {
+    let all = TIMED
+        .iter()
+        .map(|(protocol, of)| (protocol.clone(), of(plan, node)));
+    all.filter(|(_, due)| !due.is_empty()).collect()
+}
 
 /// The dissectors of the register.
 pub fn all() -> Vec<New> {

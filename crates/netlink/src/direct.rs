@@ -19,6 +19,19 @@ const HEADER: usize = 16;
 /// The type of an acknowledgement, and of a refusal.
 const NLMSG_ERROR: u16 = 2;
 
+/// A message of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// Its type.
+    pub(crate) kind: u16,
+    /// Flags besides REQUEST and ACK.
+    pub(crate) flags: u16,
+    /// What follows the netlink header.
+    pub(crate) payload: Vec<u8>,
+    /// Whether the kernel answers it: not the first and the last of a batch of nfnetlink.
+    pub(crate) answered: bool,
+}
+
 /// A netlink socket in the calling thread's namespace.
 #[derive(Debug)]
 pub(crate) struct Direct {
@@ -65,6 +78,34 @@ impl Direct {
                 return outcome;
             }
         }
+    }
+
+    /// Sends messages in one datagram, which the kernel has done as a whole then, or not at all: the first
+    /// refusal is that of all.
+    pub(crate) fn batch(&mut self, messages: &[Message]) -> Result<(), Failure> {
+        let (mut batch, mut waiting) = (Vec::new(), Vec::new());
+        let first = self.sequence.wrapping_add(1);
+        for one in messages {
+            self.sequence = self.sequence.wrapping_add(1);
+            let ack = if one.answered { NLM_F_ACK } else { 0 };
+            let flags = NLM_F_REQUEST | ack | one.flags;
+            batch.extend(message(one.kind, flags, self.sequence, &one.payload));
+            batch.resize(batch.len().next_multiple_of(4), 0);
+            waiting.extend(one.answered.then_some(self.sequence));
+        }
+        let kernel = SocketAddr::new(0, 0);
+        (self.socket.send_to(&batch, &kernel, 0)).map_err(Failure::Io)?;
+        while !waiting.is_empty() {
+            let (answer, _) = self.socket.recv_from_full().map_err(Failure::Io)?;
+            // A batch that fails in its end is refused under the number of its beginning.
+            for number in waiting.clone().into_iter().chain([first]) {
+                if let Some(outcome) = outcome(&answer, number)? {
+                    outcome?;
+                    waiting.retain(|other| *other != number);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -44,6 +44,7 @@
 //! | [`neighbour`] | link-layer addresses of neighbours |
 //! | [`data_plane`] | [`DataPlane`]: tunnels, routes by source and home addresses, between two messages |
 //! | [`xfrm`] | [`Xfrm`]: Home Address option and type 2 routing header on a node's packets |
+//! | [`nat`] | network address translation of what a namespace forwards |
 //! | [`netem`] | delay, rate and loss of an interface |
 //! | [`sysctl`] | `/proc/sys` of a namespace |
 //! | [`error`] | [`Error`] |
@@ -66,6 +67,7 @@ pub mod hwsim;
 pub mod link;
 pub mod lqi;
 pub mod namespace;
+pub mod nat;
 pub mod neighbour;
 pub mod netem;
 pub mod nl802154;

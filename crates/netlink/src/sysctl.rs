@@ -24,6 +24,8 @@
 //! | `conf.IF.keep_addr_on_down` | 1: keep static global addresses when the link goes down |
 //! | `conf.IF.addr_gen_mode` | 0: EUI-64 link-local address, 1: none |
 //! | `neigh.IF.retrans_time_ms` | RetransTimer (RFC 4861 §10), ms |
+//!
+//! [`crate::nat`] writes two of `net.netfilter.` (`nf_conntrack-sysctl.rst`).
 
 use std::fmt::Display;
 use std::fs;

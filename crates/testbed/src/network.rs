@@ -8,7 +8,7 @@ use cleanup::{Claim, Object, Remover};
 use ipnet::Ipv6Net;
 use mediumd::Shadow;
 use netlink::{
-    Dad, Hwsim, InterfaceKind, Links, Namespace, Netem, NewRadio, Nl802154, RadioId, sysctl,
+    Dad, Hwsim, InterfaceKind, Links, Namespace, Netem, NewRadio, Nl802154, RadioId, nat, sysctl,
 };
 use topology::Plan;
 use topology::plan::{
@@ -72,7 +72,7 @@ impl Network {
                     node: &links,
                     namespace: &namespace,
                 };
-                let prefixes: Vec<Ipv6Net> = node.prefixes().collect();
+                let prefixes: Vec<Ipv6Net> = node.reached_prefixes().collect();
                 let port = format!("port{port}");
                 ends.join(&plan.backbone, interface, &prefixes, &port)
                     .await
@@ -103,6 +103,10 @@ impl Network {
                     .add_address(lowpan, address, Dad::Off)
                     .await
                     .with_context(failed)?;
+                if let Some(plan) = role.nat {
+                    let translate = || nat::masquerade("lowpan0", "eth0", plan.timeout);
+                    namespace.run(translate)?.with_context(failed)?;
+                }
             }
             builder.namespaces.insert(name.clone(), namespace);
         }

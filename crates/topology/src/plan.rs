@@ -31,7 +31,7 @@ pub use crate::kind::handover::{CandidatePlan, HandoverPlan, TriggerPlan};
 pub use crate::kind::program::ProgramPlan;
 pub use crate::kind::radio::{Dhcpv6ClientPlan, HostPlan, RouterSolicitationPlan, SleepPlan};
 pub use crate::kind::requester::{Arrivals, Method, OptionPlan, PollPlan, RequesterPlan};
-pub use crate::kind::router::{NeighbourPlan, RouterAdvertisementPlan, RouterPlan};
+pub use crate::kind::router::{NatPlan, NeighbourPlan, RouterAdvertisementPlan, RouterPlan};
 pub use crate::kind::sensors::{ChangesPlan, ReadingPlan, ResourcePlan, SensorsPlan, SourcePlan};
 pub use crate::kind::{MobilityPlan, NodePlan, SecurityAssociation, ServicePlan};
 

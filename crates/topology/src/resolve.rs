@@ -182,6 +182,7 @@ impl<'t> Resolver<'t> {
                 (name.to_owned(), self.node(&context))
             })
             .collect();
+        self.check_nats(&nodes);
         let imports = self.imports();
         let places = self.places(&imports);
         let links = self.links(&model, &places);

@@ -41,6 +41,7 @@ const EXAMPLES: &[Example] = shipped! {
     "hidden-node";
     "line";
     "lwm2m";
+    "lwm2m-rtr";
     "minimal";
     "mobility";
     "mobility-phy";

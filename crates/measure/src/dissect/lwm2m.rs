@@ -6,6 +6,7 @@
 //! capture that begins later therefore does not know what went between two that use formats of CoAP alone, nor, until the
 //! next registration, updates, sends and reports: a location and a report's path are any name.
 
+pub(super) mod due;
 mod request;
 #[cfg(test)]
 mod tests;

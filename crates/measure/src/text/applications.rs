@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::applications::{Application, Volume, Ways};
 
-use super::{line, printable, time};
+use super::{line, printable, time, times};
 
 /// With more entries than this a run's summary does not list them: `result.json` has them.
 const MOST: usize = 8;
@@ -113,6 +113,17 @@ fn under(out: &mut String, of: &Application) {
             format_args!(
                 "  notifications: {received} received, {lost} lost, longest silence {silence}"
             ),
+        );
+    }
+    if let Some(polled) = &of.polled {
+        let (due, reached) = (polled.due, polled.reached);
+        let delays = polled.delay_s.map_or_else(String::new, |d| {
+            let [median, p95, max] = times([d.median, d.p95, d.max]);
+            format!(", after median {median}, p95 {p95}, longest {max}")
+        });
+        line(
+            out,
+            format_args!("  polled: {due} due, {reached} reached{delays}"),
         );
     }
     for (what, times) in &of.happened {

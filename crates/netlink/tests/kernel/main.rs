@@ -4,11 +4,17 @@
 mod lab;
 mod lqi;
 mod mobility;
+mod nat;
 mod radio;
 mod wired;
 
 fn main() {
-    let modules = [vm::modules::TESTBED, &["xfrm_user"]].concat();
+    let modules = [
+        vm::modules::TESTBED,
+        &["xfrm_user"],
+        netlink::nat::KERNEL_MODULES,
+    ]
+    .concat();
     let harness = vm::harness::Harness {
         modules: modules.into_iter().map(str::to_owned).collect(),
         ..vm::harness::Harness::default()
@@ -105,6 +111,10 @@ fn main() {
         (
             "an_association_is_refused_with_the_name_of_the_module_that_is_not_loaded",
             mobility::association,
+        ),
+        (
+            "a_nat_forgets_a_mapping_after_its_timeout_and_not_before",
+            nat::mappings,
         ),
         ("refusals_carry_the_kernels_own_text", wired::kernel_text),
     ]);

@@ -114,6 +114,10 @@ pub(crate) trait ServiceFacts {
     fn polls(&self) -> &[PollPlan] {
         &[]
     }
+    /// The addresses at which it asks others and that it has from the file; not those that others tell it.
+    fn asks_at(&self) -> Vec<Ipv6Addr> {
+        self.polls().iter().map(|poll| poll.address).collect()
+    }
     /// Whether it asks others by itself, by polls or otherwise. A node that does is a client of a
     /// measurement, and answers that are outstanding at the end of a scenario are waited for.
     fn asks(&self) -> bool {

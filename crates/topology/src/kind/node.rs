@@ -83,7 +83,34 @@ impl NodePlan {
     pub fn kernel_modules(&self) -> BTreeSet<&'static str> {
         let mobility = self.mobility_facts().map(MobilityFacts::kernel_modules);
         let services = self.service_facts().map(ServiceFacts::kernel_modules);
-        services.chain(mobility).flatten().copied().collect()
+        let router = self.router.as_ref().map(RouterPlan::kernel_modules);
+        let all = services.chain(mobility).chain(router);
+        all.flatten().copied().collect()
+    }
+
+    /// Whether it is an edge router that translates addresses: others see what is behind it at its own.
+    pub fn translates(&self) -> bool {
+        self.router
+            .as_ref()
+            .is_some_and(|router| router.nat.is_some())
+    }
+
+    /// The prefixes to which others have a way through it: not that of a link behind a NAT.
+    pub fn reached_prefixes(&self) -> impl Iterator<Item = Ipv6Net> {
+        let hidden = self.router.as_ref().filter(|_| self.translates());
+        let hidden = hidden.map(|router| router.prefix);
+        self.prefixes()
+            .filter(move |prefix| Some(*prefix) != hidden)
+    }
+
+    /// Whether something of it asks at this address, which it has from the file.
+    pub(crate) fn knows_beforehand(&self, address: Ipv6Addr) -> bool {
+        let text = address.to_string();
+        let is_named =
+            |program: &ProgramPlan| program.command.iter().any(|word| word.contains(&text));
+        self.service_facts().any(|service| {
+            service.asks_at().contains(&address) || service.program().is_some_and(is_named)
+        })
     }
 
     /// Whether its mobility could be protected, and is not.

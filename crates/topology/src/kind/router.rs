@@ -1,5 +1,7 @@
 //! Edge routers: between the backbone and the radios.
 
+mod nat;
+
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
 use units::{Channel, Eui64, PanId};
+
+pub use nat::{Nat, NatPlan};
 
 use super::antenna::Antenna;
 use super::dhcpv6_server;
@@ -40,6 +44,8 @@ tables! {
         pub router_advertisements: Option<RouterAdvertisements>,
         /// The DHCPv6 server that it relays to; default the only one there is.
         pub dhcpv6_server: Option<At<String>>,
+        /// It translates addresses (NAT) of what it forwards from its 6LoWPAN link to the backbone.
+        pub nat: Option<Block<Nat>>,
     }
 
     /// 6LoWPAN edge router: advertises its prefix on the radio side, forwards, relays DHCPv6.
@@ -141,6 +147,9 @@ pub struct RouterPlan {
     /// The nodes for which it says where they are; absent: they say so themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayPlan>,
+    /// The NAT that it is for what it forwards to the backbone; absent: it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat: Option<NatPlan>,
 }
 
 /// What an edge router says of another one.
@@ -209,7 +218,16 @@ impl RouterPlan {
     pub(super) fn describe(&self) -> Vec<String> {
         let mut lines = vec!["edge router".into(), self.prefix.to_string()];
         lines.extend(self.gateway.as_ref().map(GatewayPlan::describe));
+        lines.extend(self.nat.as_ref().map(NatPlan::describe));
         lines
+    }
+
+    /// Modules of the kernel that it needs and that not every run does.
+    pub(super) fn kernel_modules(&self) -> &'static [&'static str] {
+        match self.nat {
+            Some(_) => nat::KERNEL_MODULES,
+            None => &[],
+        }
     }
 }
 
@@ -339,6 +357,7 @@ impl Router {
             anchor_point: anchor_point_of(r, context.network, context.name),
             expected: Router::expected(r, context),
             gateway: gateway_of(r, context),
+            nat: self.nat.as_ref().map(|nat| nat.table.plan(r, context)),
         }
     }
 }

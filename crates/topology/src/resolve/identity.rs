@@ -148,7 +148,7 @@ impl<'t> Resolver<'t> {
         let prefixes = self.prefixes(prefix);
         let routers = self.routers(&prefixes);
         let mut wired = self.wired(backbone.kind, prefix);
-        add_routes(&mut wired, &prefixes.0, backbone.kind, prefix);
+        self.add_routes(&mut wired, &prefixes.0, backbone.kind, prefix);
         let radios = self.radios(&routers);
         let hosts = self.host_addresses(&prefixes, &radios);
         let network = Network {
@@ -502,29 +502,37 @@ fn next_channel(taken: &mut BTreeSet<u8>, router: usize) -> Channel {
     Channel::try_from(number).expect("the range is that of Channel")
 }
 
-/// Static routes: from every wired node to every prefix that is reached through another.
-fn add_routes(
-    wired: &mut BTreeMap<&str, BackboneInterface>,
-    prefixes: &BTreeMap<&str, prefixes::Own>,
-    kind: BackboneKind,
-    backbone: Ipv6Net,
-) {
-    let next_hops: BTreeMap<&str, Ipv6Addr> = wired
-        .iter()
-        .map(|(name, eth)| (*name, eth.address.addr()))
-        .collect();
-    for (name, eth) in wired.iter_mut() {
-        if let (BackboneKind::Routed, Some(gateway)) = (kind, eth.gateway) {
-            eth.routes.push(RoutePlan {
-                to: backbone,
-                via: gateway,
-            });
-        }
-        for (other, own) in prefixes.iter().filter(|(other, _)| *other != name) {
-            let next_hop = next_hops.get(other).copied();
-            if let Some(via) = eth.gateway.or(next_hop) {
-                let to = own.prefix;
-                eth.routes.push(RoutePlan { to, via });
+impl Resolver<'_> {
+    /// Static routes: from every wired node to every prefix that is reached through another. None is behind a NAT.
+    fn add_routes(
+        &self,
+        wired: &mut BTreeMap<&str, BackboneInterface>,
+        prefixes: &BTreeMap<&str, prefixes::Own>,
+        kind: BackboneKind,
+        backbone: Ipv6Net,
+    ) {
+        let next_hops: BTreeMap<&str, Ipv6Addr> = wired
+            .iter()
+            .map(|(name, eth)| (*name, eth.address.addr()))
+            .collect();
+        let translates = |name: &str| {
+            let router = self.nodes.get(name).and_then(|(_, node)| node.router());
+            router.is_some_and(router::Router::translates)
+        };
+        for (name, eth) in wired.iter_mut() {
+            if let (BackboneKind::Routed, Some(gateway)) = (kind, eth.gateway) {
+                eth.routes.push(RoutePlan {
+                    to: backbone,
+                    via: gateway,
+                });
+            }
+            let others = prefixes.iter().filter(|(other, _)| *other != name);
+            for (other, own) in others.filter(|(other, _)| !translates(other)) {
+                let next_hop = next_hops.get(other).copied();
+                if let Some(via) = eth.gateway.or(next_hop) {
+                    let to = own.prefix;
+                    eth.routes.push(RoutePlan { to, via });
+                }
             }
         }
     }

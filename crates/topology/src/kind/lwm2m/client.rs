@@ -148,6 +148,10 @@ impl ServiceFacts for ClientPlan {
         true
     }
 
+    fn asks_at(&self) -> Vec<Ipv6Addr> {
+        self.servers.iter().map(|account| account.address).collect()
+    }
+
     fn paths(&self) -> Vec<&str> {
         self.values
             .iter()
