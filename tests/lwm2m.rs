@@ -115,19 +115,11 @@ fn what_is_written_behind_a_nat_arrives_while_the_device_keeps_its_mapping() {
         "{seen:?}"
     );
 
-    let (some, delay_s, run) = polled(&["--set", &period(80)]);
+    let (some, delay_s, _) = polled(&["--set", &period(80)]);
     assert!(
         (8..=12).contains(&some) && delay_s < 1.0,
         "{some}, {delay_s} s"
     );
-    // The router says that nobody is there, for each that did not arrive.
-    let refused = tshark(
-        &run.path("captures/server.eth0.pcapng"),
-        "icmpv6.type == 1 && icmpv6.code == 4",
-        &["frame.number"],
-    );
-    assert_eq!(refused.len() as u64, 20 - some);
-
     let queue = "nodes.device.services[0].lwm2m-client.queue=true";
     let (all, delay_s, _) = polled(&["--set", &period(80), "--set", queue]);
     assert!(

@@ -5,10 +5,11 @@
 //! (RFC 4787 §4.1, §5), with the port of the inside where that is free on the outside (§4.2.1). It is
 //! forgotten when no datagram has crossed by it for its timeout; datagrams of both directions count (§4.3, "NAT
 //! Outbound refresh behavior" and "NAT Inbound refresh behavior", both true). What comes for it later is for the
-//! router itself, which has nobody at that port, and answers with ICMPv6 "port unreachable".
+//! router itself, and dropped there: UDP that nobody asked for is. Otherwise conntrack would take it for the beginning
+//! of a flow of its own, and while that lasts the inside could not have its port again.
 //!
 //! The messages are those of `linux/netfilter/nf_tables.h`. They are written here by hand: no crate is needed for
-//! three of them.
+//! a few of them.
 
 use std::time::Duration;
 
@@ -16,9 +17,15 @@ use crate::direct::{Direct, Message};
 use crate::error::{Errno, Error, Failure, Result};
 use crate::sysctl;
 
-/// The modules of the kernel that a NAT needs: conntrack, tables, and in them chains that translate and the rule that
-/// does.
-pub const KERNEL_MODULES: &[&str] = &["nf_conntrack", "nf_tables", "nft_chain_nat", "nft_masq"];
+/// The modules of the kernel that a NAT needs: conntrack, tables, and in them chains that translate, the rule that
+/// does, and what rules know of conntrack.
+pub const KERNEL_MODULES: &[&str] = &[
+    "nf_conntrack",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_masq",
+    "nft_ct",
+];
 
 /// `NETLINK_NETFILTER` (`linux/netlink.h`).
 const NETLINK_NETFILTER: isize = 12;
@@ -38,12 +45,24 @@ const NESTED: u16 = 0x8000;
 
 /// `NFPROTO_IPV6`.
 const IPV6: u8 = 10;
+/// `NF_INET_LOCAL_IN`, and where in it packets are filtered: `NF_IP6_PRI_FILTER`.
+const LOCAL_IN: u32 = 1;
+const FILTER: u32 = 0;
 /// `NF_INET_POST_ROUTING`, and where in it sources are translated: `NF_IP6_PRI_NAT_SRC`.
 const POST_ROUTING: u32 = 4;
 const SOURCE_NAT: u32 = 100;
-/// `NFT_META_IIFNAME` and `NFT_META_OIFNAME`.
+/// `NFT_META_IIFNAME`, `NFT_META_OIFNAME` and `NFT_META_L4PROTO`.
 const FROM: u32 = 6;
 const TO: u32 = 7;
+const PROTOCOL: u32 = 16;
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
+/// `NFT_CT_STATE`, and its bit for a packet that begins something: `NF_CT_STATE_BIT(IP_CT_NEW)`.
+const STATE: u32 = 0;
+const NEW: u32 = 8;
+/// `NFT_REG_VERDICT`, and `NF_DROP`.
+const VERDICT: u32 = 0;
+const DROP: u32 = 0;
 /// `NFT_REG_1`.
 const REGISTER: u32 = 1;
 /// `NFT_CMP_EQ`.
@@ -51,15 +70,16 @@ const EQUAL: u32 = 0;
 /// `IFNAMSIZ`: bytes of an interface's name with the zeros behind it.
 const NAME: usize = 16;
 
-/// The table, and its chain.
+/// The table, and its chains.
 const TABLE: &str = "wpanlab";
-const CHAIN: &str = "masquerade";
+const TRANSLATION: &str = "masquerade";
+const UNASKED: &str = "unasked";
 
 /// What a name that the kernel does not know is missing.
 const LACKING: [(Errno, &str); 2] = [
     (
         Errno::ENOENT,
-        "load the kernel modules nft_chain_nat and nft_masq",
+        "load the kernel modules nft_chain_nat, nft_masq and nft_ct",
     ),
     (Errno::EOPNOTSUPP, "load the kernel module nf_tables"),
 ];
@@ -72,6 +92,8 @@ const LACKING: [(Errno, &str); 2] = [
 /// nft add table ip6 wpanlab
 /// nft add chain ip6 wpanlab masquerade '{ type nat hook postrouting priority srcnat; }'
 /// nft add rule ip6 wpanlab masquerade iifname INSIDE oifname OUTSIDE masquerade
+/// nft add chain ip6 wpanlab unasked '{ type filter hook input priority filter; }'
+/// nft add rule ip6 wpanlab unasked iifname OUTSIDE meta l4proto udp ct state new drop
 /// ```
 ///
 /// # Errors
@@ -101,23 +123,6 @@ pub fn masquerade(inside: &str, outside: &str, timeout: Duration) -> Result<()> 
 fn requests(inside: &str, outside: &str) -> Vec<Message> {
     let mut table = Bytes::of(IPV6, 0);
     table.text(1, TABLE);
-    let mut chain = Bytes::of(IPV6, 0);
-    chain.text(1, TABLE);
-    chain.text(3, CHAIN);
-    chain.nested(4, |hook| {
-        hook.number(1, POST_ROUTING);
-        hook.number(2, SOURCE_NAT);
-    });
-    chain.text(7, "nat");
-    let mut rule = Bytes::of(IPV6, 0);
-    rule.text(1, TABLE);
-    rule.text(2, CHAIN);
-    rule.nested(4, |expressions| {
-        for (key, interface) in [(FROM, inside), (TO, outside)] {
-            expressions.is(key, interface);
-        }
-        expressions.expression("masq", |_| {});
-    });
     let of_tables = |kind: u16, flags: u16, bytes: Bytes| Message {
         kind: NFTABLES << 8 | kind,
         flags: NLM_F_CREATE | flags,
@@ -130,13 +135,50 @@ fn requests(inside: &str, outside: &str) -> Vec<Message> {
         payload: Bytes::of(0, NFTABLES).0,
         answered: false,
     });
+    let translation = chain(TRANSLATION, "nat", POST_ROUTING, SOURCE_NAT);
+    let translate = rule(TRANSLATION, |rule| {
+        rule.is_at(FROM, inside);
+        rule.is_at(TO, outside);
+        rule.expression("masq", |_| {});
+    });
+    let unasked = chain(UNASKED, "filter", LOCAL_IN, FILTER);
+    let drop = rule(UNASKED, |rule| {
+        rule.is_at(FROM, outside);
+        rule.is("meta", PROTOCOL, &[UDP]);
+        rule.is("ct", STATE, &NEW.to_ne_bytes());
+        rule.drop();
+    });
     vec![
         begin,
         of_tables(NEWTABLE, NLM_F_EXCL, table),
-        of_tables(NEWCHAIN, NLM_F_EXCL, chain),
-        of_tables(NEWRULE, NLM_F_APPEND, rule),
+        of_tables(NEWCHAIN, NLM_F_EXCL, translation),
+        of_tables(NEWRULE, NLM_F_APPEND, translate),
+        of_tables(NEWCHAIN, NLM_F_EXCL, unasked),
+        of_tables(NEWRULE, NLM_F_APPEND, drop),
         end,
     ]
+}
+
+/// A chain of a type, at a hook.
+fn chain(name: &str, kind: &str, hook: u32, priority: u32) -> Bytes {
+    let mut chain = Bytes::of(IPV6, 0);
+    chain.text(1, TABLE);
+    chain.text(3, name);
+    chain.nested(4, |at| {
+        at.number(1, hook);
+        at.number(2, priority);
+    });
+    chain.text(7, kind);
+    chain
+}
+
+/// A rule of a chain with its expressions.
+fn rule(chain: &str, write: impl FnOnce(&mut Bytes)) -> Bytes {
+    let mut rule = Bytes::of(IPV6, 0);
+    rule.text(1, TABLE);
+    rule.text(2, chain);
+    rule.nested(4, write);
+    rule
 }
 
 fn not_opened(error: std::io::Error) -> Error {
@@ -186,17 +228,32 @@ impl Bytes {
     }
 
     /// Goes on with packets whose interface, of the kind `key`, has this name.
-    fn is(&mut self, key: u32, interface: &str) {
-        self.expression("meta", |meta| {
-            meta.number(1, REGISTER);
-            meta.number(2, key);
-        });
+    fn is_at(&mut self, key: u32, interface: &str) {
         let mut name = interface.as_bytes().to_vec();
         name.resize(NAME, 0);
+        self.is("meta", key, &name);
+    }
+
+    /// Goes on with packets of which an expression, `meta` or `ct`, loads this value.
+    fn is(&mut self, expression: &str, key: u32, value: &[u8]) {
+        self.expression(expression, |load| {
+            load.number(1, REGISTER);
+            load.number(2, key);
+        });
         self.expression("cmp", |compare| {
             compare.number(1, REGISTER);
             compare.number(2, EQUAL);
-            compare.nested(3, |data| data.attribute(1, &name));
+            compare.nested(3, |data| data.attribute(1, value));
+        });
+    }
+
+    /// Drops what has come so far.
+    fn drop(&mut self) {
+        self.expression("immediate", |verdict| {
+            verdict.number(1, VERDICT);
+            verdict.nested(2, |data| {
+                data.nested(2, |verdict| verdict.number(1, DROP));
+            });
         });
     }
 }

@@ -34,8 +34,13 @@ pub struct NatPlan {
 }
 
 /// What the kernel needs for it, and not every run does.
-pub(super) const KERNEL_MODULES: &[&str] =
-    &["nf_conntrack", "nf_tables", "nft_chain_nat", "nft_masq"];
+pub(super) const KERNEL_MODULES: &[&str] = &[
+    "nf_conntrack",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_masq",
+    "nft_ct",
+];
 
 /// RFC 4787 §4.3, REQ-5: "a default value of five minutes or more is RECOMMENDED".
 const DEFAULT_TIMEOUT: Duration = s(300);
