@@ -58,7 +58,7 @@ fn waits(plan: &Plan, client: &str) -> bool {
     let services = plan
         .nodes
         .get(client)
-        .map_or(&[][..], |node| &node.services);
+        .map_or(&[][..], |node| node.services.as_slice());
     services.iter().any(|service| match service {
         ServicePlan::Lwm2mClient(client) => client.queue,
         _ => false,

@@ -148,3 +148,54 @@ fn only_router(node: &NodePlan) -> Option<&str> {
         .all(|c| c.router == host.attached_to)
         .then_some(host.attached_to.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+
+    fn plan(backbone: &str, nat: &str) -> Plan {
+        let text = format!(
+            "version: 1\nname: nat\nbackbone: {{ kind: {backbone} }}\nnodes:\n  \
+             er1: {{ role: edge-router{nat} }}\n  er2: {{ role: edge-router }}\n  \
+             server: {{ place: wired, services: [{{ lwm2m-server: {{}} }}] }}\n  \
+             device: {{ place: radio, attached_to: er1, services: [{{ lwm2m-client: {{}} }}] }}\n\
+             scenario: {{ duration: 5 s }}\n"
+        );
+        let plan = crate::load("nat.yaml", &text, crate::Overrides::default());
+        plan.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn from_the_backbone_there_is_no_way_to_what_is_behind_a_nat() {
+        for backbone in ["bridge", "routed"] {
+            for (nat, ways) in [("", [true, true]), (", nat: {}", [false, true])] {
+                let plan = plan(backbone, nat);
+                let routes = &plan.nodes["server"].backbone.as_ref().unwrap().routes;
+                let has_way = |router: &str| {
+                    let router = plan.nodes[router].router.as_ref().unwrap();
+                    routes.iter().any(|route| route.to == router.prefix)
+                };
+                assert_eq!(["er1", "er2"].map(has_way), ways, "{backbone}{nat}");
+                let reached = |router: &str| plan.nodes[router].reached_prefixes().next().is_some();
+                assert_eq!(["er1", "er2"].map(reached), ways);
+                assert!(plan.nodes["er1"].forwards());
+            }
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_asked_for_more_only_where_there_is_a_nat() {
+        let plan = plan("bridge", ", nat: { timeout: 30 s }");
+        let modules = |node: &str| plan.nodes[node].kernel_modules();
+        assert!(modules("er1").contains("nft_masq") && modules("er2").is_empty());
+        let described = plan.nodes["er1"].describe();
+        assert!(described.contains(&"NAT, 30 s".to_owned()), "{described:?}");
+    }
+
+    #[test]
+    fn a_nat_that_says_nothing_forgets_after_five_minutes() {
+        let router = plan("bridge", ", nat: {}").nodes["er1"].router.clone();
+        assert_eq!(router.unwrap().nat.unwrap().timeout, s(300));
+    }
+}
