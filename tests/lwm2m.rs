@@ -107,7 +107,7 @@ fn what_is_written_behind_a_nat_arrives_while_the_device_keeps_its_mapping() {
     // The server sees the router, at one port, and never the device.
     let seen = tshark(
         &run.path("captures/server.eth0.pcapng"),
-        "coap && ipv6.dst == 2001:db8::3",
+        "coap && ipv6.dst == 2001:db8::2",
         &["ipv6.src"],
     );
     assert!(

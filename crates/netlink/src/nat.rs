@@ -18,8 +18,9 @@ use crate::error::{Errno, Error, Failure, Result};
 use crate::sysctl;
 
 /// The modules of the kernel that a NAT needs: conntrack, tables, and in them chains that translate, the rule that
-/// does, and what rules know of conntrack.
+/// does, and what rules know of conntrack; first the algorithm that `libcrc32c`, which conntrack needs, wants to find.
 pub const KERNEL_MODULES: &[&str] = &[
+    "crc32c_generic",
     "nf_conntrack",
     "nf_tables",
     "nft_chain_nat",

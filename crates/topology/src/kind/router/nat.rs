@@ -33,8 +33,10 @@ pub struct NatPlan {
     pub timeout: Duration,
 }
 
-/// What the kernel needs for it, and not every run does.
+/// What the kernel needs for it, and not every run does. `libcrc32c`, which conntrack needs, wants an algorithm that is
+/// there before it.
 pub(super) const KERNEL_MODULES: &[&str] = &[
+    "crc32c_generic",
     "nf_conntrack",
     "nf_tables",
     "nft_chain_nat",
