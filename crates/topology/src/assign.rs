@@ -182,7 +182,8 @@ impl Path {
                     None if steps.is_empty() => rest,
                     _ => return Err(wrong()),
                 };
-                let of_key = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+                // Some keys are paths: `/5918`.
+                let of_key = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
                 let length = key.find(|c| !of_key(c)).unwrap_or(key.len());
                 if length == 0 {
                     return Err(wrong());

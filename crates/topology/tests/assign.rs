@@ -248,3 +248,25 @@ fn what_is_no_path_or_has_no_value_is_no_parameter() {
         "`a` takes the value `1` twice; remove one"
     );
 }
+
+/// Keys of LwM2M's values are paths themselves.
+#[test]
+fn a_key_may_have_slashes() {
+    let text = include_str!("../../../topologies/lwm2m-rtr.yaml");
+    let script = "nodes.server.services[0].lwm2m-server.upon_registration[0]";
+    let set = |value: &str| {
+        let parameter = format!("{script}.create.values./5918={value}");
+        let overrides = Overrides {
+            assignments: Parameter::combinations(&[parameter.parse().unwrap()]).remove(0),
+            ..Overrides::default()
+        };
+        load("rtr.yaml", text, overrides)
+    };
+    assert_eq!(
+        set("20").unwrap(),
+        load("rtr.yaml", text, Overrides::default()).unwrap()
+    );
+    assert_ne!(set("80").unwrap(), set("20").unwrap());
+    let refused = set("often").unwrap_err().to_string();
+    assert!(refused.contains("./5918`: `often` is no"), "{refused}");
+}
