@@ -167,8 +167,8 @@ def mobility(tools):
 # The NAT of topologies/lwm2m-rtr.yaml forgets a mapping after so many seconds.
 NAT_TIMEOUT_S = 40
 PERIODS_S = (10, 20, 40, 60, 80, 120, 160)
-# Every so many seconds a write, so many times: each phase of a period of 60 s twice, of 120 s once.
-WRITES = 120
+# Every so many seconds a write, so many times: each phase of a period of 60 s once.
+WRITES = 60
 WRITTEN_EVERY_S = 97
 SERVER = "nodes.server.services[0].lwm2m-server"
 PERIOD = f"{SERVER}.upon_registration[0].create.values./5918"
@@ -189,7 +189,7 @@ def ready_to_receive(tools):
             f"{SERVER}.polls[0].times={WRITES}", f"scenario.duration={lasts} s"]
     options = [word for axis in axes for word in ("--set", axis)]
     found = {}
-    for point in tools.sweep("lwm2m-rtr", topology, "1", *options):
+    for point in tools.sweep("lwm2m-rtr", topology, "1..1", *options):
         result = json.loads(point.runs[0]["result"].read_text())
         server = next(a for a in result["applications"] if a["node"] == "server")
         reports = server["by_message"]["notify report"]["received"]["packets"]
@@ -204,6 +204,6 @@ def ready_to_receive(tools):
                      delays(without), share[1], delays(queued), str(sent)])
     header = ["P / timeout", "P, s", "Ready-to-Receive", "writes that arrived, no queue", "%", "timeout / P, %", "delay s: median, p95",
               "with Queue Mode", "delay s: median, p95", "messages for that"]
-    said = [f"wpanlab run {topology} \\", *(f"    --set {axis!r} \\" if " " in axis else f"    --set {axis} \\" for axis in axes)]
+    said = [f"wpanlab run {topology} --seeds 1..1 \\", *(f"    --set {axis!r} \\" if " " in axis else f"    --set {axis} \\" for axis in axes)]
     said[-1] = said[-1].removesuffix(" \\")
     return [tools.made_by(), *command(*said), *table(header, rows)]
