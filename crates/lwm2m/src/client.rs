@@ -20,6 +20,7 @@ mod notifying;
 mod observing;
 mod registration;
 mod requests;
+mod saved;
 mod sending;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,6 +53,7 @@ use sending::Sending;
 
 pub use config::{Account, Config, SendPlan};
 pub use event::{Cause, Event, MAX_EVENTS, SendId, SendOutcome};
+pub use saved::SavedClientError;
 pub use sending::{MAX_HELD, SendError};
 
 /// An LwM2M client: see the [module](self).

@@ -1,6 +1,6 @@
 //! Services on a CoAP endpoint, whatever the mobility of their node.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use coap::Waits;
 use driver::Ignored;
 use handover::{Mobility, Step};
@@ -89,6 +89,17 @@ impl<A: Adapter> Application<A> {
         self.report()
     }
 
+    /// The scenario has the node do something: a step of its plan.
+    ///
+    /// # Errors
+    /// As [`Events::report`].
+    pub(crate) fn operate(&mut self, step: usize) -> Result<()> {
+        let services = &mut self.services;
+        self.adapter
+            .with_node(|node, now| services.operate(now, step, node));
+        self.report()
+    }
+
     /// The scenario is over: what was due is done, if it can be, and nothing new is asked; what is
     /// outstanding ends.
     ///
@@ -154,6 +165,7 @@ impl<A: Adapter> Application<A> {
                 Report::ObservationEnded { target, reason } => {
                     tracing::info!(%target, %reason, "observation ended");
                 }
+                Report::Broken { reason } => bail!(reason),
                 Report::Drained(tally) => {
                     let waits = self.adapter.with_node(|node, _| node.waits());
                     self.events.report(EventKind::Drained {

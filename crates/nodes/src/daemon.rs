@@ -198,7 +198,7 @@ impl Parts {
         // Whoever is alone, or was started anew in the middle, does not know when the scenario ends.
         let from_its_start = config.controlled && config.crashes == 0;
         let lasts = from_its_start.then_some(config.plan.scenario.duration);
-        let services = services::of(&self.host, node, lasts)?;
+        let services = services::of(&self.host, node, lasts, &config.plan.scenario.steps)?;
         let application = Application::new(&self.host, adapter, services);
         let Some(host_plan) = node.host.clone() else {
             let address = node.address;

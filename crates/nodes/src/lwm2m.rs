@@ -1,37 +1,93 @@
-//! LwM2M clients and servers: the plan in the words of their cores, and a server's log.
+//! LwM2M clients and servers: the plan in the words of their cores.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `kept` | a text that outlives the daemon |
+//! | `device` | a client whose tree does |
+//! | `told` | a server whose registrations do, and its log |
+
+mod device;
+mod kept;
+mod told;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV6;
 
 use anyhow::{Context, Result};
 use coap::Reliability;
-use coap::link::Link;
 use coap::message::PORT;
 use lwm2m::client::{Account, Client, Config};
 use lwm2m::format::{Creation, FloatSize, Style};
 use lwm2m::operations::Mode;
 use lwm2m::path::Level;
-use lwm2m::server::{self, Event, Operation, ReadFormat, ReportPath, Scripted, Server};
+use lwm2m::server::{self, Operation, ReadFormat, ReportPath, Scripted, Server};
 use lwm2m::value::FloatText;
 use lwm2m::{Path, Record, Value};
 use service::sensors::{Changes, Feed};
-use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
 use topology::kind::lwm2m::client::{ChangePlan, ClientPlan};
 use topology::kind::lwm2m::operation::OperationPlan;
 use topology::kind::lwm2m::server::ServerPlan;
 use topology::kind::lwm2m::{Floats, FormatWord, ValuePlan, registry};
-use units::{Rng, SimTime};
+use topology::plan::{Action, StepPlan};
+use units::Rng;
 
+use crate::host::Host;
 use crate::services::source;
+
+use device::Device;
+use kept::Kept;
+use told::Told;
 
 /// Objects that every client here has beside those of its values: Access Control, Batch and Notify.
 const OBJECTS: [u16; 3] = [2, 2346, 2347];
 
+/// Where a service stands: its node, which service of LwM2M it is there, and the steps of the scenario that its node
+/// has to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) place: usize,
+    pub(crate) steps: &'a [StepPlan],
+}
+
+impl Standing<'_> {
+    /// What outlives this daemon of the service, if that is wanted. In a run nothing is written that nobody will read: of
+    /// a node that its scenario never crashes.
+    fn kept(&self, wanted: bool, what: &str) -> Result<Option<Kept>> {
+        let crashes = |step: &StepPlan| matches!(step.action, Action::Crash { .. });
+        let is_read = self.host.is_alone() || self.steps.iter().any(crashes);
+        let open = || Kept::open(self.host, what, self.place);
+        (wanted && is_read).then(open).transpose()
+    }
+}
+
 /// The client of a node.
 ///
 /// # Errors
-/// When a value is none of its resource.
-pub(crate) fn client(plan: &ClientPlan, mut stream: impl FnMut(&str) -> Rng) -> Result<Client> {
+/// When a value is none of its resource, or the tree of an earlier life cannot be read.
+pub(crate) fn client(
+    standing: Standing<'_>,
+    plan: &ClientPlan,
+    mut stream: impl FnMut(&str) -> Rng,
+) -> Result<Device> {
+    let kept = standing.kept(plan.persistent, "lwm2m-client")?;
+    let config = client_config(plan)?;
+    let rng = stream("client");
+    let mut client = match kept.as_ref().and_then(Kept::earlier) {
+        Some(text) => Client::restore(config, registry().clone(), rng, text)
+            .with_context(|| kept::unreadable(kept.as_ref()))?,
+        None => new_client(config, plan, rng)?,
+    };
+    for change in &plan.changes {
+        let (path, feed) =
+            feed(change, &mut stream).with_context(|| format!("changes of {}", change.path))?;
+        client = client.with_feed(path, feed);
+    }
+    Ok(Device::new(client, kept))
+}
+
+/// The client of a device that was never on before.
+fn new_client(config: Config, plan: &ClientPlan, rng: Rng) -> Result<Client> {
     let accounts = (1..).zip(&plan.servers).map(|(server, account)| Account {
         server,
         address: SocketAddrV6::new(account.address, PORT, 0, 0),
@@ -46,8 +102,24 @@ pub(crate) fn client(plan: &ClientPlan, mut stream: impl FnMut(&str) -> Rng) -> 
         .chain(plan.objects.iter().copied())
         .collect();
     let tree = Client::tree(registry().clone(), &accounts, &objects)?;
+    let mut client = Client::new(config, tree, rng, false);
+    let mut instances: BTreeMap<Path, Vec<(Path, Value)>> = BTreeMap::new();
+    for (path, value) in values {
+        let instance = path.truncated(Level::Instance);
+        instances.entry(instance).or_default().push((path, value));
+    }
+    for (instance, values) in instances {
+        client
+            .add(instance, &values)
+            .with_context(|| format!("values of {instance}"))?;
+    }
+    client.share().context("access of several servers")?;
+    Ok(client)
+}
+
+fn client_config(plan: &ClientPlan) -> Result<Config> {
     let versions = plan.versions.iter().map(|version| version.parse());
-    let config = Config {
+    Ok(Config {
         endpoint: plan.endpoint.clone(),
         versions: versions.collect::<Result<_, _>>()?,
         queue: plan.queue,
@@ -68,25 +140,7 @@ pub(crate) fn client(plan: &ClientPlan, mut stream: impl FnMut(&str) -> Rng) -> 
             .collect(),
         sends: Vec::new(),
         epoch_s: None,
-    };
-    let mut client = Client::new(config, tree, stream("client"), false);
-    let mut instances: BTreeMap<Path, Vec<(Path, Value)>> = BTreeMap::new();
-    for (path, value) in values {
-        let instance = path.truncated(Level::Instance);
-        instances.entry(instance).or_default().push((path, value));
-    }
-    for (instance, values) in instances {
-        client
-            .add(instance, &values)
-            .with_context(|| format!("values of {instance}"))?;
-    }
-    client.share().context("access of several servers")?;
-    for change in &plan.changes {
-        let (path, feed) =
-            feed(change, &mut stream).with_context(|| format!("changes of {}", change.path))?;
-        client = client.with_feed(path, feed);
-    }
-    Ok(client)
+    })
 }
 
 fn feed(plan: &ChangePlan, stream: &mut impl FnMut(&str) -> Rng) -> Result<(Path, Feed)> {
@@ -123,8 +177,28 @@ fn records(plans: &[ValuePlan]) -> Result<Vec<Record>> {
 /// The server of a node. `permanent`: clients that are asked at a permanent address, by their endpoint names.
 ///
 /// # Errors
-/// When a path or a value is none.
-pub(crate) fn server(plan: &ServerPlan, rng: Rng) -> Result<Told> {
+/// When a path or a value is none, or what an earlier life knew cannot be read.
+pub(crate) fn server(standing: Standing<'_>, plan: &ServerPlan, rng: Rng) -> Result<Told> {
+    let kept = standing.kept(plan.persistent, "lwm2m-server")?;
+    let config = server_config(plan)?;
+    let server = match kept.as_ref().and_then(Kept::earlier) {
+        Some(text) => {
+            Server::restore(config, rng, text).with_context(|| kept::unreadable(kept.as_ref()))?
+        }
+        None => Server::new(config, rng),
+    };
+    let mut steps = BTreeMap::new();
+    for (number, step) in standing.steps.iter().enumerate() {
+        if let Action::Operate(plan) = &step.action {
+            let operations = plan.operations.iter().map(operation);
+            let operations = operations.collect::<Result<Vec<Operation>>>()?;
+            steps.insert(number, (plan.endpoint.clone(), operations));
+        }
+    }
+    Ok(Told::new(server, steps, kept))
+}
+
+fn server_config(plan: &ServerPlan) -> Result<server::Config> {
     let mut config = server::Config {
         registry: (**registry()).clone(),
         read_format: match plan.read_format {
@@ -171,7 +245,7 @@ pub(crate) fn server(plan: &ServerPlan, rng: Rng) -> Result<Told> {
             });
         }
     }
-    Ok(Told(Server::new(config, rng)))
+    Ok(config)
 }
 
 fn operation(plan: &OperationPlan) -> Result<Operation> {
@@ -239,82 +313,4 @@ fn operation(plan: &OperationPlan) -> Result<Operation> {
             format,
         },
     })
-}
-
-/// A server whose events are in the log of its node.
-#[derive(Debug)]
-pub(crate) struct Told(Server);
-
-impl Told {
-    fn tell(&mut self) {
-        while let Some(event) = self.0.poll_event() {
-            match &event {
-                Event::Refused { from, code, reason } => {
-                    tracing::warn!(%from, %code, %reason, "refused");
-                }
-                Event::Done {
-                    endpoint, outcome, ..
-                } => {
-                    tracing::info!(%endpoint, ?outcome, "operation");
-                }
-                other => tracing::info!(?other, "LwM2M"),
-            }
-        }
-    }
-}
-
-impl Service for Told {
-    fn start(&mut self, now: SimTime, node: &mut dyn Node) {
-        self.0.start(now, node);
-    }
-
-    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
-        self.0.poll_timeout(reach)
-    }
-
-    fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
-        self.0.handle_timeout(now, reach, node);
-        self.tell();
-    }
-
-    fn serves(&self, path: &str) -> bool {
-        self.0.serves(path)
-    }
-
-    fn links(&self) -> Vec<Link> {
-        self.0.links()
-    }
-
-    fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
-        self.0.handle_request(now, incoming, node);
-        self.tell();
-    }
-
-    fn handle_outcome(
-        &mut self,
-        now: SimTime,
-        call: CallId,
-        outcome: Outcome,
-        node: &mut dyn Node,
-    ) {
-        self.0.handle_outcome(now, call, outcome, node);
-        self.tell();
-    }
-
-    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
-        self.0.drain(now, node);
-        self.tell();
-    }
-
-    fn is_drained(&self) -> bool {
-        self.0.is_drained()
-    }
-
-    fn tally(&self) -> Tally {
-        self.0.tally()
-    }
-
-    fn poll_report(&mut self) -> Option<Report> {
-        self.0.poll_report()
-    }
 }

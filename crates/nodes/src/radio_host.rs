@@ -257,6 +257,7 @@ impl<A: Adapter> RadioHost<A> {
                 self.application.start()?;
             }
             Control::Wake => self.wake_early()?,
+            Control::Operate { step } => self.application.operate(step)?,
             Control::Drain => self.application.drain(self.reach())?,
         }
         Ok(true)

@@ -12,22 +12,31 @@ use service::sensors::{
 use service::{Services, Target};
 use topology::plan::{
     self, NodePlan, PollPlan, RequesterPlan, ResourcePlan, SensorsPlan, ServicePlan, SourcePlan,
+    StepPlan,
 };
 use units::{ByteSize, Rng};
 
 use crate::host::Host;
+use crate::lwm2m::Standing;
 
 /// Digits after the point of a sine whose mean and amplitude have fewer.
 const SINE_DECIMALS: u8 = 2;
 
-/// The CoAP services of `node`, in a scenario that lasts so long, if that is known.
+/// The CoAP services of `node`, in a scenario that lasts so long, if that is known. `steps`: those of the scenario that
+/// the node has to know.
 ///
 /// # Errors
 /// When the plan has one that cannot be had.
-pub(crate) fn of(host: &Host, node: &NodePlan, lasts: Option<Duration>) -> Result<Services> {
+pub(crate) fn of(
+    host: &Host,
+    node: &NodePlan,
+    lasts: Option<Duration>,
+    steps: &[StepPlan],
+) -> Result<Services> {
     let mut services = Services::new();
     // Services of one kind are told apart by their place among themselves.
     let (mut sensing, mut polling, mut lwm2m) = (0, 0, 0);
+    let standing = |place| Standing { host, place, steps };
     for plan in &node.services {
         match plan {
             ServicePlan::Sensors(plan) => {
@@ -43,12 +52,17 @@ pub(crate) fn of(host: &Host, node: &NodePlan, lasts: Option<Duration>) -> Resul
                 polling += 1;
             }
             ServicePlan::Lwm2mClient(plan) => {
-                services.push(crate::lwm2m::client(plan, streams(host, lwm2m))?);
+                services.push(crate::lwm2m::client(
+                    standing(lwm2m),
+                    plan,
+                    streams(host, lwm2m),
+                )?);
                 lwm2m += 1;
             }
             ServicePlan::Lwm2mServer(plan) => {
-                let rng = host.rng(&stream_name(lwm2m, "server"));
-                services.push(crate::lwm2m::server(plan, rng)?);
+                // Outside a run no ID of a registration shall be one of an earlier life.
+                let rng = host.protocol_rng(&stream_name(lwm2m, "server"));
+                services.push(crate::lwm2m::server(standing(lwm2m), plan, rng)?);
                 lwm2m += 1;
             }
             // Parts of their own.

@@ -38,6 +38,7 @@ pub(crate) async fn run<A: Adapter>(
             }
             control = controls.next() => match control {
                 Control::Start => application.start()?,
+                Control::Operate { step } => application.operate(step)?,
                 Control::Drain => application.drain(Reach::FULL)?,
                 Control::Signal(_) | Control::Wake => {}
                 Control::Stop => return Ok(()),

@@ -13,6 +13,11 @@ pub enum Control {
     Signal(Signal),
     /// A sleeping mobile node wakes up before its time.
     Wake,
+    /// A step of the scenario that a service of the node's carries out.
+    Operate {
+        /// Its place among the steps of the node's plan.
+        step: usize,
+    },
     /// The scenario is over: clients stop asking, wait for what is outstanding and report
     /// [`crate::EventKind::Drained`].
     Drain,

@@ -117,6 +117,11 @@ pub enum Report {
         /// Why.
         reason: String,
     },
+    /// The service cannot go on, and neither can its node.
+    Broken {
+        /// Why.
+        reason: String,
+    },
     /// The scenario is over, and all services are done: the sum of their calls. Said once.
     Drained(Tally),
 }
@@ -144,6 +149,11 @@ pub trait Service: fmt::Debug {
     /// Does what is due and can be done.
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
         let _ = (now, reach, node);
+    }
+
+    /// Does what the scenario has its node do now: the step of that number in the node's plan, if it is this service's.
+    fn operate(&mut self, now: SimTime, step: usize, node: &mut dyn Node) {
+        let _ = (now, step, node);
     }
 
     /// Whether requests for `path` are its own: for one path, several, or all below one. Of two

@@ -57,6 +57,11 @@ impl Services {
         });
     }
 
+    /// The scenario has the node do what step `step` of its plan says.
+    pub fn operate(&mut self, now: SimTime, step: usize, node: &mut dyn Node) {
+        self.each(node, |service, node| service.operate(now, step, node));
+    }
+
     /// Gives a service what is its.
     pub fn handle_event(&mut self, now: SimTime, event: Event, node: &mut dyn Node) {
         match event {

@@ -317,6 +317,16 @@ impl<'a> Scenario<'a> {
                 daemon.tell(&Control::Wake).await?;
                 format!("wake {node}")
             }
+            Action::Operate(operate) => {
+                let node = &operate.node;
+                let mut own = self.plan.steps_of(node);
+                let number = own.position(|own| std::ptr::eq(own, step));
+                let number = number.context("a step that is not its node's")?;
+                let daemon = self.daemons.get_mut(node);
+                let daemon = daemon.with_context(|| format!("node {node} is not running"))?;
+                daemon.tell(&Control::Operate { step: number }).await?;
+                format!("operate {operate}")
+            }
         };
         self.record(EventKind::ScenarioStep { what });
         Ok(())

@@ -56,6 +56,8 @@ use crate::tree::{Tree, Value};
 use antenna::Antenna;
 pub use facts::SecurityAssociation;
 pub(crate) use facts::{MobilityFacts, ServiceFacts};
+pub use lwm2m::operation::Lwm2mOperation as DeviceOperation;
+pub use lwm2m::step::OperatePlan;
 pub(crate) use mip6::anchor_point_of;
 use mip6::proxy;
 pub use mip6::proxy::gateway::GatewayPlan;

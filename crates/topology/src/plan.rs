@@ -33,7 +33,7 @@ pub use crate::kind::radio::{Dhcpv6ClientPlan, HostPlan, RouterSolicitationPlan,
 pub use crate::kind::requester::{Arrivals, Method, OptionPlan, PollPlan, RequesterPlan};
 pub use crate::kind::router::{NatPlan, NeighbourPlan, RouterAdvertisementPlan, RouterPlan};
 pub use crate::kind::sensors::{ChangesPlan, ReadingPlan, ResourcePlan, SensorsPlan, SourcePlan};
-pub use crate::kind::{MobilityPlan, NodePlan, SecurityAssociation, ServicePlan};
+pub use crate::kind::{MobilityPlan, NodePlan, OperatePlan, SecurityAssociation, ServicePlan};
 
 use crate::scalar::words;
 
@@ -171,11 +171,25 @@ impl Plan {
             links: Vec::new(),
             scenario: ScenarioPlan {
                 duration: self.scenario.duration,
-                steps: Vec::new(),
+                steps: self.steps_of(name).cloned().collect(),
             },
             expect: Vec::new(),
             expect_sweep: Vec::new(),
         }
+    }
+
+    /// The steps that the daemon of the node `name` has to know: when it crashes, and what it is to do. A control line
+    /// names the latter by their places among these.
+    pub fn steps_of(&self, name: &str) -> impl Iterator<Item = &StepPlan> {
+        let is_its = move |step: &&StepPlan| match &step.action {
+            Action::Crash { node } => node == name,
+            Action::Operate(operate) => operate.node == name,
+            Action::Attenuate(_)
+            | Action::Link { .. }
+            | Action::Restart { .. }
+            | Action::Wake { .. } => false,
+        };
+        self.scenario.steps.iter().filter(is_its)
     }
 
     /// The plan as JSON, for whoever executes it: read in a tenth of the instructions that its YAML
@@ -475,4 +489,6 @@ pub enum Action {
         /// The node.
         node: NodeName,
     },
+    /// Has a server do something to a device that has registered.
+    Operate(OperatePlan),
 }

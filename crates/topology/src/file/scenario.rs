@@ -7,6 +7,7 @@ use units::Db;
 
 use super::place::{Pair, Position};
 use crate::decode::{At, Block};
+use crate::kind::DeviceOperation;
 use crate::scalar::{LinkState, Metres, Speed};
 
 tables! {
@@ -19,10 +20,11 @@ tables! {
         pub steps: Option<Vec<Step>>,
     }
 
-    /// One step: `at`, and exactly one of `link`, `move`, `crash`, `restart` and `wake`.
+    /// One step: `at`, and exactly one of `link`, `move`, `crash`, `restart`, `wake` and `operate`.
     #[schemars(extend("oneOf" = [
         { "required": ["link"] }, { "required": ["move"] },
-        { "required": ["crash"] }, { "required": ["restart"] }, { "required": ["wake"] }
+        { "required": ["crash"] }, { "required": ["restart"] }, { "required": ["wake"] },
+        { "required": ["operate"] }
     ]))]
     pub struct Step {
         /// Scenario time.
@@ -63,6 +65,12 @@ tables! {
         pub restart: Option<At<String>>,
         /// Wakes a node that sleeps before its time. Nothing happens if it is awake.
         pub wake: Option<At<String>>,
+        /// Has a node with an `lwm2m-server` do `operations` to a client of its, now or when that is heard.
+        pub operate: Option<At<String>>,
+        /// The node that they are done to, one with an `lwm2m-client`; default the server's only one.
+        pub client: Option<At<String>>,
+        /// What is done, one after the other.
+        pub operations: Option<Vec<Block<DeviceOperation>>>,
     }
 
     /// A circle in the plane.

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod operation;
 pub mod server;
+pub mod step;
 
 use std::sync::{Arc, OnceLock};
 
@@ -118,6 +119,15 @@ fn known_objects() -> String {
         .map(|object| object.id.to_string())
         .collect();
     alternatives(known.iter().map(String::as_str))
+}
+
+/// What a flag is whose plan says it only when it is off.
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 fn is_server(table: &ServiceTable) -> bool {

@@ -1,6 +1,6 @@
 //! The script: repetitions and ramps become steps at one instant each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use units::quantity::format_duration;
@@ -15,7 +15,7 @@ use super::world::{
 use crate::decode::At;
 use crate::diagnostic::Span;
 use crate::file::{Pair, Step};
-use crate::kind::Node;
+use crate::kind::{Node, OperatePlan};
 use crate::plan::{Action, ScenarioPlan};
 use crate::scalar::LinkState;
 
@@ -36,6 +36,7 @@ impl<'t> Resolver<'t> {
         );
         let end_known = !self.faults.stood_in("scenario.duration");
         let mut occurrences = Vec::new();
+        let mut operates = BTreeMap::new();
         for (i, step) in file.steps.iter().flatten().enumerate() {
             let path = format!("scenario.steps[{i}]");
             let fits = self.nodes_fit(&path, step);
@@ -46,6 +47,11 @@ impl<'t> Resolver<'t> {
                 false => Ok(Vec::new()),
             };
             let right = fits && shape.is_ok();
+            if let Some(server) = step.operate.as_ref().filter(|_| shape.is_ok()) {
+                let operations = step.operations.as_deref().unwrap_or_default();
+                let operate = self.operate(&path, server, step.client.as_ref(), operations);
+                operates.extend(operate.map(|operate| (i, operate)));
+            }
             for (span, message) in [shape.err(), when.as_ref().err().cloned()]
                 .into_iter()
                 .flatten()
@@ -69,7 +75,8 @@ impl<'t> Resolver<'t> {
         for (at, i, step) in occurrences {
             // A step that failed once would fail the same way at every repetition.
             if !wrong.contains(&i)
-                && let Err((span, message)) = self.play(&mut world, setting, at, (i, step))
+                && let Err((span, message)) =
+                    self.play(&mut world, setting, at, (i, step), operates.get(&i))
             {
                 wrong.insert(i);
                 self.problem(span, format!("`scenario.steps[{i}]`: {message}"));
@@ -120,6 +127,7 @@ impl<'t> Resolver<'t> {
         setting: &Setting<'_, 't>,
         at: Duration,
         (index, step): (usize, &Step),
+        operate: Option<&OperatePlan>,
     ) -> Result<(), Wrong> {
         if let Some(pair) = &step.link {
             self.play_link(world, setting.model, at, (step, pair))
@@ -157,6 +165,16 @@ impl<'t> Resolver<'t> {
             }
             let node = node.to_owned();
             world.push(at, Action::Wake { node });
+            Ok(())
+        } else if let (Some(name), Some(operate)) = (&step.operate, operate) {
+            if world.crashed.contains(&*operate.node) && self.history_known() {
+                let message = format!(
+                    "`{}` is to do something, and has crashed; restart it before",
+                    operate.node
+                );
+                return Err((name.span, message));
+            }
+            world.push(at, Action::Operate(operate.clone()));
             Ok(())
         } else {
             Ok(())
@@ -233,10 +251,12 @@ fn check_shape(step: &Step) -> Result<(), Wrong> {
         ("crash", step.crash.as_ref().map(|name| name.span)),
         ("restart", step.restart.as_ref().map(|name| name.span)),
         ("wake", step.wake.as_ref().map(|name| name.span)),
+        ("operate", step.operate.as_ref().map(|name| name.span)),
     ];
     let mut given = what.iter().filter(|(_, span)| span.is_some());
     let Some((action, _)) = given.next() else {
-        let message = "nothing happens here; add `link`, `move`, `crash`, `restart` or `wake`";
+        let message =
+            "nothing happens here; add `link`, `move`, `crash`, `restart`, `wake` or `operate`";
         return Err((step.at.span, message.to_owned()));
     };
     if let Some((other, Some(span))) = given.next() {
@@ -258,6 +278,15 @@ fn check_shape(step: &Step) -> Result<(), Wrong> {
         ("circle", "move", step.circle.as_ref().map(|v| v.span)),
         ("import", "move", step.import.as_ref().map(|v| v.span)),
         ("speed", "move", step.speed.map(|v| v.span)),
+        ("client", "operate", step.client.as_ref().map(|v| v.span)),
+        (
+            "operations",
+            "operate",
+            step.operations
+                .as_ref()
+                .and_then(|all| all.first())
+                .map(|v| v.span),
+        ),
     ];
     for (key, owner, span) in extras {
         if let (Some(span), true) = (span, owner != *action) {
@@ -269,6 +298,13 @@ fn check_shape(step: &Step) -> Result<(), Wrong> {
     match *action {
         "link" => check_link_shape(step),
         "move" => check_move_shape(step),
+        "operate" => match step.operations.as_deref().unwrap_or_default() {
+            [] => Err((
+                step.at.span,
+                "what is done? add `operations`, such as `[{ read: /3/0/9 }]`".to_owned(),
+            )),
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }

@@ -9,7 +9,9 @@ use lwm2m::model::Version;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{Floats, FormatWord, ValuePlan, Values, is_server, known_objects, registry};
+use super::{
+    Floats, FormatWord, ValuePlan, Values, is_server, is_yes, known_objects, registry, yes,
+};
 use crate::decode::{At, Block};
 use crate::kind::sensors::{ChangesPlan, Source, SourcePlan};
 use crate::kind::{Served, Serves, ServiceFacts};
@@ -33,6 +35,8 @@ tables! {
         pub lifetime: Option<At<Duration>>,
         /// Whether servers keep what they have for it until it is heard (Queue Mode); default false.
         pub queue: Option<At<bool>>,
+        /// Whether its objects, with what servers wrote and attached, outlive a crash of the node; default true.
+        pub persistent: Option<At<bool>>,
         /// Format of what it sends by itself; default by the version: `tlv`, from 1.1 on `senml-cbor`.
         pub format: Option<At<FormatWord>>,
         /// How floats are written in text formats; default `shortest`.
@@ -77,6 +81,9 @@ pub struct ClientPlan {
     pub lifetime: Duration,
     /// Queue Mode.
     pub queue: bool,
+    /// Whether its tree outlives a crash; absent: it does.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub persistent: bool,
     /// Format of what it sends by itself; absent: by the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<FormatWord>,
@@ -216,6 +223,7 @@ impl Lwm2mClient {
                 "whole seconds, at least 1",
             ),
             queue: or(self.queue, false),
+            persistent: or(self.persistent, true),
             format: self.format.map(|format| format.value),
             floats: or(self.floats, Floats::default()),
             no_response: u8::try_from(no_response).unwrap_or(26),
@@ -246,6 +254,12 @@ impl Lwm2mClient {
             }
         }
         objects.into_iter().collect()
+    }
+
+    /// Whether it registers with the server on the node `server`.
+    pub(super) fn has_server(&self, server: &str) -> bool {
+        let named = self.servers.as_ref();
+        named.is_none_or(|servers| servers.iter().any(|name| name.as_str() == server))
     }
 
     /// Its Endpoint Client Name, on the node `node`.

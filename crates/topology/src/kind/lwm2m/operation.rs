@@ -1,5 +1,7 @@
 //! What a server does to a client, as the file has it and as the plan has it.
 
+use std::fmt;
+
 use lwm2m::Path;
 use lwm2m::path::Level;
 use schemars::JsonSchema;
@@ -171,6 +173,39 @@ pub enum OperationPlan {
     },
     /// Delete.
     Delete(String),
+}
+
+impl fmt::Display for OperationPlan {
+    /// `read /3/0/9`; of what is written or created, where.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, of) = match self {
+            OperationPlan::Read(path) => ("read", path.clone()),
+            OperationPlan::ReadComposite(paths) => ("read-composite", paths.join(" ")),
+            OperationPlan::Observe(path) => ("observe", path.clone()),
+            OperationPlan::ObserveComposite(paths) => ("observe-composite", paths.join(" ")),
+            OperationPlan::Cancel(paths) => ("cancel", paths.join(" ")),
+            OperationPlan::Discover(path) => ("discover", path.clone()),
+            OperationPlan::Write { path, replace, .. } => {
+                (if *replace { "write" } else { "update" }, path.clone())
+            }
+            OperationPlan::WriteComposite(values) => {
+                let paths: Vec<&str> = values.iter().map(|value| value.path.as_str()).collect();
+                ("write-composite", paths.join(" "))
+            }
+            OperationPlan::Attributes { path, set } => {
+                ("attributes", format!("{path} {}", set.join(" ")))
+            }
+            OperationPlan::Execute { path, .. } => ("execute", path.clone()),
+            OperationPlan::Create {
+                object, instance, ..
+            } => match instance {
+                Some(instance) => ("create", format!("/{object}/{instance}")),
+                None => ("create", format!("/{object}")),
+            },
+            OperationPlan::Delete(path) => ("delete", path.clone()),
+        };
+        write!(f, "{word} {of}")
+    }
 }
 
 impl Lwm2mOperation {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
 use super::operation::{Lwm2mOperation, OperationPlan};
-use super::{FormatWord, client_of, is_client};
+use super::{FormatWord, client_of, is_client, is_yes, yes};
 use crate::decode::{At, Block};
 use crate::kind::{Node, Serves, ServiceFacts};
 use crate::resolve::timers::s;
@@ -29,6 +29,8 @@ tables! {
         pub doubles: Option<At<bool>>,
         /// Whether it asks by CON, else by NON; default true.
         pub confirmable: Option<At<bool>>,
+        /// Whether registrations, observations and what waits for clients outlive a crash of the node; default true.
+        pub persistent: Option<At<bool>>,
         /// Paths to which clients PUT what their Notify instances (2347) say; those that the server hands out,
         /// `/n/ID/INSTANCE`, are taken anyway.
         pub reports: Option<Vec<Lwm2mReport>>,
@@ -76,6 +78,9 @@ pub struct ServerPlan {
     pub doubles: bool,
     /// CON or NON.
     pub confirmable: bool,
+    /// Whether what it knows outlives a crash; absent: it does.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub persistent: bool,
     /// Clients that it asks at a permanent address, and not where their messages come from: those that only nodes of their
     /// own mobility find.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -196,6 +201,7 @@ impl Lwm2mServer {
             write_format: self.write_format.map(|format| format.value),
             doubles: or(self.doubles, false),
             confirmable: or(self.confirmable, true),
+            persistent: or(self.persistent, true),
             permanent: permanent(r, context),
             reports,
             upon_registration: operations(r, &format!("{path}.upon_registration"), upon),
@@ -254,7 +260,7 @@ fn permanent(r: &Resolver<'_>, context: &Context<'_, '_>) -> Vec<PermanentPlan> 
     permanent
 }
 
-fn operations(
+pub(super) fn operations(
     r: &mut Resolver<'_>,
     path: &str,
     given: &[Block<Lwm2mOperation>],

@@ -1,0 +1,101 @@
+//! [`Device`]: a client whose tree outlives its daemon.
+
+use coap::Code;
+use coap::link::Link;
+use lwm2m::client::Client;
+use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
+use units::SimTime;
+
+use super::kept::Kept;
+
+/// A client. What a server writes into its tree, or attaches to it, is kept before the answer leaves: what the node wants
+/// to send leaves after the service is done. What changes by itself is kept with the next such request.
+#[derive(Debug)]
+pub(crate) struct Device {
+    client: Client,
+    kept: Option<Kept>,
+    /// Why it cannot go on.
+    broken: Option<String>,
+}
+
+impl Device {
+    /// `kept`: where it is kept, if it is.
+    pub(super) fn new(client: Client, kept: Option<Kept>) -> Device {
+        Device {
+            client,
+            kept,
+            broken: None,
+        }
+    }
+
+    fn keep(&mut self) {
+        if let Some(kept) = &mut self.kept
+            && let Err(error) = kept.keep(self.client.save())
+        {
+            self.broken = Some(format!("{error:#}"));
+        }
+    }
+}
+
+impl Service for Device {
+    fn start(&mut self, now: SimTime, node: &mut dyn Node) {
+        self.client.start(now, node);
+        self.keep();
+    }
+
+    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
+        self.client.poll_timeout(reach)
+    }
+
+    fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
+        self.client.handle_timeout(now, reach, node);
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        self.client.serves(path)
+    }
+
+    fn known_critical(&self) -> &'static [u16] {
+        self.client.known_critical()
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.client.links()
+    }
+
+    fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
+        let reads = matches!(incoming.request.method, Code::GET | Code::FETCH);
+        self.client.handle_request(now, incoming, node);
+        if !reads {
+            self.keep();
+        }
+    }
+
+    fn handle_outcome(
+        &mut self,
+        now: SimTime,
+        call: CallId,
+        outcome: Outcome,
+        node: &mut dyn Node,
+    ) {
+        self.client.handle_outcome(now, call, outcome, node);
+    }
+
+    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
+        self.client.drain(now, node);
+    }
+
+    fn is_drained(&self) -> bool {
+        self.client.is_drained()
+    }
+
+    fn tally(&self) -> Tally {
+        self.client.tally()
+    }
+
+    fn poll_report(&mut self) -> Option<Report> {
+        let broken = self.broken.take();
+        let broken = broken.map(|reason| Report::Broken { reason });
+        broken.or_else(|| self.client.poll_report())
+    }
+}
