@@ -141,3 +141,101 @@ fn a_device_that_moves_stays_registered_and_observed() {
     let registers = &server["by_message"]["register"]["received"];
     assert_eq!(registers["packets"], 1, "{server:#}");
 }
+
+/// A topology of a test's own.
+fn ran_text(text: &str) -> (Run, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crashes.yaml");
+    std::fs::write(&path, text).unwrap();
+    let run = Run::of(&path, &[]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", said(&run.output));
+    let result = run.result();
+    (run, result)
+}
+
+/// How many packets of a message a node sent and received.
+fn packets(result: &Value, node: &str, message: &str) -> (u64, u64) {
+    let of_node = of_node(result, node);
+    let ways = &of_node["by_message"][message];
+    let of = |way: &str| ways[way]["packets"].as_u64().unwrap_or_default();
+    (of("sent"), of("received"))
+}
+
+const QUEUED: &str = "\
+version: 1
+name: queued
+nodes:
+  er1: { role: edge-router }
+  server: { place: wired, services: [{ lwm2m-server: { persistent: KEPT } }] }
+  device:
+    place: radio
+    attached_to: er1
+    services: [{ lwm2m-client: { queue: true, lifetime: 400 s, values: { /3/0/9: 100, /3303/0/5700: 21.5 } } }]
+scenario:
+  duration: 220 s
+  steps:
+    - { at: 120 s, operate: server, operations: [{ read: /3/0/9 }, { read: /3303/0/5700 }] }
+    - { at: 130 s, crash: server }
+    - { at: 140 s, restart: server }
+expect: { registrations: REGISTRATIONS }
+";
+
+/// The device was heard last 120 s before, so that what the server is to do waits. The Update at half the lifetime finds the
+/// registration, and is followed by the queue.
+#[test]
+fn a_queue_and_a_registration_outlive_a_crash_of_the_server() {
+    let text = QUEUED.replace("KEPT", "true").replace("REGISTRATIONS", "1");
+    let (_run, result) = ran_text(&text);
+    assert_eq!(packets(&result, "server", "register"), (1, 1));
+    assert_eq!(packets(&result, "server", "update"), (1, 1));
+    assert_eq!(packets(&result, "server", "read"), (2, 2));
+    assert!(of_node(&result, "server").get("happened").is_none());
+    // Without it the device has to register again, and nobody reads.
+    let text = QUEUED
+        .replace("KEPT", "false")
+        .replace("REGISTRATIONS", "2");
+    let (_run, result) = ran_text(&text);
+    assert_eq!(packets(&result, "server", "read"), (0, 0));
+}
+
+const REBORN: &str = "\
+version: 1
+name: reborn
+nodes:
+  er1: { role: edge-router }
+  server: { place: wired, services: [{ lwm2m-server: { reports: [{ path: /up, of: /2346/0/5914 }] } }] }
+  device:
+    place: radio
+    attached_to: er1
+    services: [{ lwm2m-client: { persistent: KEPT, values: { /3/0/9: 100, /3303/0/5700: 21.5 } } }]
+scenario:
+  duration: 60 s
+  steps:
+    - at: 1 s
+      operate: server
+      operations:
+        - create: { object: 2346, values: { /5913/0: /3303/0/5700, /5913/1: /3/0/9 } }
+        - create: { object: 2347, values: { /5915: /2346/0/5914, /5916: 1, /5917: /up, /5918: 5, /5919: false, /5920: false } }
+        - attributes: { path: /3303/0/5700, set: [pmin=7] }
+    - { at: 20 s, crash: device }
+    - { at: 22 s, restart: device }
+    - { at: 40 s, operate: server, operations: [{ read: /2346/0/5914 }, { discover: /3303/0 }] }
+expect: { registrations: 2 }
+";
+
+/// Its Notify goes on, and its Batch and what is attached are there: nobody creates or writes them again.
+#[test]
+fn a_device_that_lives_again_has_its_batch_its_notify_and_its_attributes() {
+    let (run, result) = ran_text(&REBORN.replace("KEPT", "true"));
+    let (_, before_and_after) = packets(&result, "server", "notify report");
+    // Every 5 s from 1 s to 20 s, and again from 22 s and a share of 5 s to 60 s.
+    assert!((10..=12).contains(&before_and_after), "{before_and_after}");
+    assert_eq!(packets(&result, "server", "create"), (2, 2));
+    // What Discover answers; the request that attached it has it in an option of its own.
+    let capture = run.path("captures/server.eth0.pcapng");
+    let told = tshark(&capture, r#"frame contains ";pmin=7""#, &["frame.number"]);
+    assert_eq!(told.len(), 1);
+    let (_run, result) = ran_text(&REBORN.replace("KEPT", "false"));
+    let (_, before) = packets(&result, "server", "notify report");
+    assert!(before <= 5, "{before}");
+}

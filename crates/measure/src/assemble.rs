@@ -15,7 +15,7 @@ use units::SimTime;
 
 use crate::air::{self, Readings};
 use crate::analysis::{self, Analysis, Notified, Options, method_name, notified};
-use crate::applications::applications;
+use crate::applications::{Application, applications};
 use crate::attachment::{By, Joined, Unseen, join};
 use crate::calls;
 use crate::expect::{Evidence, Failures};
@@ -123,9 +123,8 @@ pub fn build(
         false => Default::default(),
     };
     assembly.notes.extend(applications.1);
-    let result = assembly.finish(plan, facts, events, start, radios);
+    let result = assembly.finish(plan, facts, events, start, (radios, applications.0));
     RunResult {
-        applications: applications.0,
         air: limit.and(air).cloned(),
         lateness_limit_s: limit,
         ..result
@@ -476,7 +475,7 @@ impl Assembly<'_> {
         facts: &RunFacts,
         events: &[Event],
         start: Option<SimTime>,
-        radios: Option<Vec<RadioUse>>,
+        (radios, applications): (Option<Vec<RadioUse>>, Vec<Application>),
     ) -> RunResult {
         self.handovers.sort_by_key(|(time, ..)| *time);
         let handovers: Vec<Handover> = self.handovers.into_iter().map(|(_, h, _)| h).collect();
@@ -493,6 +492,7 @@ impl Assembly<'_> {
             calls: &calls,
             failures: &Failures::of(plan, events, &calls),
             radios: radios.as_deref(),
+            applications: self.traffic.is_some().then_some(&applications[..]),
             traffic_gap: self.traffic_gap.as_deref(),
         };
         let asked = |node: &str| {
@@ -523,7 +523,7 @@ impl Assembly<'_> {
             calls,
             handovers,
             overhead,
-            applications: Vec::new(),
+            applications,
             radios,
             air: None,
             lateness_limit_s: None,

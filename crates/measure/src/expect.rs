@@ -9,6 +9,7 @@ use topology::Plan;
 use topology::plan::{Comparison, Expectation as Expected, Metric, NodeName, Scope};
 
 use crate::analysis::{self, Exchange, Rtt};
+use crate::applications::{Application, Observed};
 use crate::calls::{Calls, is_never_sent};
 use crate::mobility::{GivenUp, NodeHandover};
 use crate::result::{Expectation, Flow, Handover, Notifications, Outcome, RadioUse};
@@ -16,6 +17,10 @@ use crate::result::{percent, seconds};
 
 /// Why what was lost of notifications is not measured.
 const LOST_UNKNOWN: &str = "numbers are missing, and nobody knows whether the server counts by one";
+
+/// Where nodes register (RFC 9176 §5), and the name of the message.
+const REGISTRATIONS: &str = "/rd";
+const REGISTER: &str = "register";
 
 /// What expectations are compared with.
 pub(crate) struct Evidence<'a> {
@@ -31,6 +36,8 @@ pub(crate) struct Evidence<'a> {
     /// What clients told of failures as they happened.
     pub(crate) failures: &'a Failures,
     pub(crate) radios: Option<&'a [RadioUse]>,
+    /// What nodes sent and received for applications; absent if a capture is missing or damaged.
+    pub(crate) applications: Option<&'a [Application]>,
     /// Why the clients' traffic is not known completely, if it is not.
     pub(crate) traffic_gap: Option<&'a str>,
 }
@@ -179,6 +186,13 @@ impl Evidence<'_> {
                 one(notifications.lost_percent.ok_or("nothing was notified")?)
             }
             Metric::Energy => self.energy(of),
+            Metric::Registrations => one(self.registrations(of)? as f64),
+            Metric::Observed => one(self.observed(of)?.received as f64),
+            Metric::ObservedLost => one(self.observed(of)?.lost.ok_or(LOST_UNKNOWN)? as f64),
+            Metric::ObservedSilence => {
+                let longest = self.observed(of)?.longest_silence_s;
+                one(longest.ok_or("no observation had two messages")?)
+            }
         }
     }
 
@@ -314,6 +328,39 @@ impl Evidence<'_> {
                 lost_percent: (lost.zip(sent)).and_then(|(lost, sent)| percent(lost, sent)),
                 reordered: a.reordered + b.reordered,
             }
+        });
+        sum.ok_or_else(|| "nothing was observed".into())
+    }
+
+    fn applications(&self, of: &Scope) -> Result<impl Iterator<Item = &Application>, String> {
+        let all = self.applications.ok_or("a capture is missing or damaged")?;
+        Ok(all.iter().filter(move |a| of.has("", &a.node)))
+    }
+
+    /// Registrations that reached servers, each once however often it was sent.
+    fn registrations(&self, of: &Scope) -> Result<u64, String> {
+        let serves = |node: &NodeName| {
+            let plan = self.plan.nodes.get(node);
+            plan.is_some_and(|plan| plan.paths().any(|path| path == REGISTRATIONS))
+        };
+        let servers = self.applications(of)?.filter(|a| serves(&a.node));
+        let registers = servers.filter_map(|server| server.by_message.get(REGISTER));
+        let received = registers.map(|ways| ways.received);
+        Ok(received
+            .map(|volume| volume.packets - volume.repeated)
+            .sum())
+    }
+
+    /// What nodes were notified of, all together.
+    fn observed(&self, of: &Scope) -> Result<Observed, String> {
+        let observed = self.applications(of)?.filter_map(|a| a.notifications);
+        let sum = observed.reduce(|a, b| Observed {
+            received: a.received + b.received,
+            lost: a.lost.zip(b.lost).map(|(a, b)| a + b),
+            longest_silence_s: match (a.longest_silence_s, b.longest_silence_s) {
+                (Some(a), Some(b)) => Some(a.max(b)),
+                (one, other) => one.or(other),
+            },
         });
         sum.ok_or_else(|| "nothing was observed".into())
     }

@@ -4,6 +4,7 @@ use topology::plan::Unit;
 use units::SimTime;
 
 use super::*;
+use crate::applications::{Volume, Ways};
 use crate::calls::calls;
 
 const TOPOLOGY: &str = "\
@@ -13,6 +14,7 @@ nodes:
   er1: { role: edge-router }
   sensor: { role: sensor, attached_to: er1, resources: [{ path: /t }, { path: /u }] }
   other: { role: sensor, attached_to: er1, resources: [{ path: /t }] }
+  manager: { place: wired, services: [{ sensors: [{ path: /rd }] }] }
   client: { role: client, mobility: none, polls: [{ node: sensor, path: /t }, { node: sensor, path: /u }] }
   second: { role: client, mobility: none, polls: [{ node: sensor, path: /t }, { node: other, path: /t }] }
 scenario: { duration: 30 s }
@@ -28,6 +30,7 @@ struct Bench {
     exchanges: Vec<Vec<Exchange>>,
     events: Vec<Event>,
     radios: Option<Vec<RadioUse>>,
+    applications: Option<Vec<Application>>,
     gap: Option<&'static str>,
 }
 
@@ -43,6 +46,7 @@ impl Bench {
             exchanges: Vec::new(),
             events: Vec::new(),
             radios: None,
+            applications: None,
             gap: None,
         }
     }
@@ -60,6 +64,7 @@ impl Bench {
             calls: &calls,
             failures: &failures,
             radios: self.radios.as_deref(),
+            applications: self.applications.as_deref(),
             traffic_gap: self.gap,
         })
     }
@@ -365,6 +370,91 @@ fn energy_is_that_of_the_radios_that_there_are() {
     assert_eq!((e.outcome, e.measured), (Outcome::Passed, Some(3.0)));
     let e = bench.judge(Metric::Energy, "< 99.0");
     assert_eq!(e.reason.as_deref(), Some("the radio of other was not read"));
+}
+
+/// What a node sent and received: registrations, of which so many were repeated, and what it was notified of.
+fn application(
+    node: &str,
+    (packets, repeated): (u64, u64),
+    notifications: Option<Observed>,
+) -> Application {
+    let volume = |packets, repeated| Volume {
+        packets,
+        repeated,
+        ..Volume::default()
+    };
+    let ways = Ways {
+        sent: volume(packets, 0),
+        received: volume(packets, repeated),
+    };
+    Application {
+        node: node.into(),
+        protocol: serde_json::from_value("coap".into()).unwrap(),
+        sent: ways.sent,
+        received: ways.received,
+        by_message: [(REGISTER.to_owned(), ways)].into(),
+        notifications,
+        happened: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn registrations_are_those_that_reached_whoever_is_registered_with() {
+    let mut bench = Bench::new();
+    let e = bench.judge(Metric::Registrations, "== 0");
+    assert_eq!(e.outcome, Outcome::NotMeasured);
+    assert_eq!(e.reason.as_deref(), Some("a capture is missing or damaged"));
+    // The sensor's are answers to its own.
+    bench.applications = Some(vec![
+        application("manager", (3, 1), None),
+        application("sensor", (3, 0), None),
+    ]);
+    let e = bench.judge(Metric::Registrations, "== 2");
+    assert_eq!((e.outcome, e.measured), (Outcome::Passed, Some(2.0)));
+    let e = bench.judge(Metric::Registrations, "== 1");
+    assert_eq!((e.outcome, e.measured), (Outcome::Failed, Some(2.0)));
+    let e = bench.judge_of(node("sensor"), Metric::Registrations, "== 0");
+    assert_eq!(e.outcome, Outcome::Passed);
+}
+
+#[test]
+fn what_is_observed_is_judged_by_number_by_what_is_missing_and_by_silence() {
+    let mut bench = Bench::new();
+    bench.applications = Some(vec![application("sensor", (1, 0), None)]);
+    let e = bench.judge(Metric::Observed, "== 0");
+    assert_eq!(e.reason.as_deref(), Some("nothing was observed"));
+    let observed = |received, lost, longest_silence_s| Observed {
+        received,
+        lost,
+        longest_silence_s,
+    };
+    bench.applications = Some(vec![
+        application("manager", (1, 0), Some(observed(10, Some(2), Some(0.5)))),
+        application("other", (1, 0), Some(observed(5, Some(0), Some(3.0)))),
+    ]);
+    for (metric, passes, fails) in [
+        (Metric::Observed, "== 15", "> 15"),
+        (Metric::ObservedLost, "<= 2", "== 0"),
+        (Metric::ObservedSilence, "< 3.5", "< 1"),
+    ] {
+        assert_eq!(bench.judge(metric, passes).outcome, Outcome::Passed);
+        assert_eq!(bench.judge(metric, fails).outcome, Outcome::Failed);
+    }
+    let e = bench.judge_of(node("manager"), Metric::ObservedSilence, "< 1");
+    assert_eq!((e.outcome, e.measured), (Outcome::Passed, Some(0.5)));
+    // Of a server of which nobody knows how it counts, and of an observation with one message.
+    bench.applications = Some(vec![application(
+        "manager",
+        (1, 0),
+        Some(observed(10, None, None)),
+    )]);
+    for metric in [Metric::ObservedLost, Metric::ObservedSilence] {
+        assert_eq!(
+            bench.judge(metric, "< 9").outcome,
+            Outcome::NotMeasured,
+            "{metric:?}"
+        );
+    }
 }
 
 #[test]

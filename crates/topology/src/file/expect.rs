@@ -49,6 +49,14 @@ tables! {
         pub notifications_sent: Option<At<Condition>>,
         /// Notifications that were never received, or their percentage of those sent.
         pub notifications_lost: Option<At<Condition>>,
+        /// Registrations that reached nodes with an `lwm2m-server`.
+        pub registrations: Option<At<Condition>>,
+        /// Notifications that reached nodes with an `lwm2m-server`, of what they observe.
+        pub observed: Option<At<Condition>>,
+        /// Numbers that are missing between those.
+        pub observed_lost: Option<At<Condition>>,
+        /// Longest time between two messages of such an observation.
+        pub observed_silence: Option<At<Condition>>,
         /// Energy that the radios used over the scenario, with `medium: phy`.
         pub energy: Option<At<Condition>>,
     }

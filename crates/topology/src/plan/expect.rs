@@ -189,6 +189,14 @@ metrics! {
     NotificationsLost = "notifications_lost", Count, Flow;
     /// The same in percent of those sent.
     NotificationsLostPercent = "notifications_lost_percent", Percent, Flow;
+    /// Registrations that reached servers of applications.
+    Registrations = "registrations", Count, Node;
+    /// Notifications that reached nodes, of what their applications observe.
+    Observed = "observed", Count, Node;
+    /// Numbers that are missing between those.
+    ObservedLost = "observed_lost", Count, Node;
+    /// Longest time between two messages of an application's observation.
+    ObservedSilence = "observed_silence", Seconds, Node;
     /// Energy that radios used over the scenario.
     Energy = "energy", Millijoules, Node;
 }

@@ -291,6 +291,10 @@ fn given(
         (Metric::Notifications, &file.notifications),
         (Metric::NotificationsSent, &file.notifications_sent),
         (Metric::NotificationsLost, &file.notifications_lost),
+        (Metric::Registrations, &file.registrations),
+        (Metric::Observed, &file.observed),
+        (Metric::ObservedLost, &file.observed_lost),
+        (Metric::ObservedSilence, &file.observed_silence),
         (Metric::Energy, &file.energy),
     ];
     all.into_iter()
