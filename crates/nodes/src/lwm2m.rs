@@ -8,6 +8,8 @@
 
 mod device;
 mod kept;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::collections::BTreeMap;

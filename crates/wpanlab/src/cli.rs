@@ -414,7 +414,7 @@ pub struct NodeArgs {
     /// The 6LoWPAN interface
     #[arg(long, default_value = "lowpan0")]
     pub lowpan: String,
-    /// Directory of what outlives the daemon: the WMMS's table, in NODE.redb
+    /// Directory of what outlives the daemon: the WMMS's table, in NODE.redb, and what LwM2M keeps, in NODE.lwm2m-*.json
     #[arg(long, value_name = "DIR", default_value = "/var/lib/wpanlab")]
     pub state: PathBuf,
     /// A mobile node's signals: told by control lines, or the LQI of the frames that its own
