@@ -140,6 +140,7 @@ pub fn play(plan: &Plan, on_scenario: &mut dyn FnMut()) -> anyhow::Result<()> {
             clock: "virtual".into(),
             kernel: "under test".into(),
             qemu: None,
+            processor: None,
             wpanlab_version: env!("CARGO_PKG_VERSION").into(),
         },
         program_home: None,

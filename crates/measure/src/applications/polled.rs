@@ -140,7 +140,9 @@ mod tests {
         let due = due(&[10, 20], false);
         let protocol = Protocol::named("register");
         let (server, start) = ("server".to_owned(), SimTime::ZERO);
-        let of = |arrivals| polled((&server, &protocol), &due, start, arrivals);
+        let of = |arrivals: &BTreeMap<String, Arrivals>| {
+            polled((&server, &protocol), &due, start, arrivals)
+        };
         assert_eq!(of(&BTreeMap::new()), None);
         let mut arrivals = BTreeMap::from([("device".to_owned(), Arrivals::new())]);
         let none = of(&arrivals).unwrap();

@@ -395,6 +395,7 @@ fn application(
         by_message: [(REGISTER.to_owned(), ways)].into(),
         notifications,
         happened: BTreeMap::new(),
+        polled: None,
     }
 }
 
