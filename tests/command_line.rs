@@ -229,6 +229,41 @@ fn a_context_that_is_none_is_refused() {
 }
 
 #[test]
+fn what_a_user_mode_linux_cannot_do_is_said_with_what_to_do() {
+    let empty = tempfile::tempdir().unwrap();
+    let walk = topology("handover.yaml").to_str().unwrap().to_owned();
+    let mobility = topology("mobility.yaml").to_str().unwrap().to_owned();
+    let nowhere = empty.path().join("nowhere").to_str().unwrap().to_owned();
+    let uml = ["--backend", "uml"];
+    for (command, more, code, why) in [
+        (
+            "run",
+            vec![&*walk, "--clock", "realtime"],
+            2,
+            "virtual time only",
+        ),
+        ("run", vec![&*walk], 3, "wpanlab vm build-uml"),
+        ("run", vec![&*walk, "--kernel", &nowhere], 2, "nowhere"),
+        ("verify", vec![&*walk], 3, "wpanlab vm build-uml"),
+        (
+            "verify",
+            vec![&*mobility, "--backend", "native"],
+            2,
+            "virtual time",
+        ),
+    ] {
+        let given = more.contains(&"native");
+        let mut command = wpanlab(&[command]);
+        let command = command.args(more).args(uml.iter().filter(|_| !given));
+        let output = command.env("XDG_CACHE_HOME", empty.path()).output();
+        let output = output.unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
 fn virtual_time_on_the_native_backend_is_refused() {
     let output = wpanlab(&["run", "--backend", "native"])
         .arg(topology("handover.yaml"))

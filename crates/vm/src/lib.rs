@@ -21,7 +21,7 @@
 //! # User-Mode Linux
 //!
 //! With [`Machine::Uml`] the kernel of the guest is a program, and its processes are processes of the host,
-//! which the processor executes as it executes others: some ten times as fast as QEMU. Its time is that of
+//! which the processor executes as it executes others, several times as fast as QEMU. Its time is that of
 //! Linux's time travel (`time-travel=inf-cpu`): it goes on when all are idle, and by a fixed amount at
 //! each system call ([`Processor`]). Everything else is the same: the program is `/init`, the job comes
 //! with the root, progress and results leave by consoles into files in memory. The kernel is one of its own

@@ -317,7 +317,7 @@ pub struct HowArgs {
     #[arg(long, value_enum, default_value_t = HowArgs::default().clock)]
     pub clock: ClockArg,
     /// Kernel image for the VM (vmlinuz or vmlinux); its modules are expected beside it, in
-    /// ../lib/modules
+    /// ../lib/modules. With --backend uml, the directory of one that `vm build-uml` built
     #[arg(long)]
     pub kernel: Option<PathBuf>,
 }
