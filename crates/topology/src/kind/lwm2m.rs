@@ -13,7 +13,8 @@ use lwm2m::{Format, Path, Registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Node, ServiceTable};
+use super::node::NodePlan;
+use super::{Node, ServicePlan, ServiceTable};
 use crate::decode::{At, Named, Scalar};
 use crate::diagnostic::{Span, alternatives};
 use crate::resolve::Resolver;
@@ -104,6 +105,22 @@ impl crate::decode::Decode for Values {
     fn decode(tree: &crate::tree::Tree, d: &mut crate::decode::Decoder) -> Option<Self> {
         crate::decode::Decode::decode(tree, d).map(Values)
     }
+}
+
+/// The servers of a node.
+pub fn servers(node: &NodePlan) -> impl Iterator<Item = &server::ServerPlan> {
+    node.services.iter().filter_map(|service| match service {
+        ServicePlan::Lwm2mServer(server) => Some(server),
+        _ => None,
+    })
+}
+
+/// The clients of a node.
+pub fn clients(node: &NodePlan) -> impl Iterator<Item = &client::ClientPlan> {
+    node.services.iter().filter_map(|service| match service {
+        ServicePlan::Lwm2mClient(client) => Some(client),
+        _ => None,
+    })
 }
 
 /// The object models that a run has.

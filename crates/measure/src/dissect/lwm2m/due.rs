@@ -6,17 +6,15 @@ use lwm2m::batch;
 use topology::Plan;
 use topology::kind::lwm2m::operation::OperationPlan;
 use topology::kind::lwm2m::server::{PollPlan, ServerPlan};
-use topology::plan::{NodePlan, ServicePlan};
+use topology::kind::lwm2m::{clients, servers};
+use topology::plan::NodePlan;
 
 use crate::dissect::Due;
 
 /// All of it within the scenario, by time. A message that servers also send upon a registration is not among it: a
 /// capture does not tell the two apart.
 pub(crate) fn due(plan: &Plan, node: &NodePlan) -> Vec<Due> {
-    let servers = node.services.iter().filter_map(|service| match service {
-        ServicePlan::Lwm2mServer(server) => Some(server),
-        _ => None,
-    });
+    let servers = servers(node);
     let mut all: Vec<Due> = servers.flat_map(|server| of_server(plan, server)).collect();
     all.sort_by_key(|due| due.at);
     all
@@ -55,14 +53,8 @@ fn times(poll: &PollPlan, lasts: Duration) -> impl Iterator<Item = Duration> + u
 
 /// Whether servers keep what they have for a client until it is heard (Queue Mode).
 fn waits(plan: &Plan, client: &str) -> bool {
-    let services = plan
-        .nodes
-        .get(client)
-        .map_or(&[][..], |node| node.services.as_slice());
-    services.iter().any(|service| match service {
-        ServicePlan::Lwm2mClient(client) => client.queue,
-        _ => false,
-    })
+    let nodes = plan.nodes.get(client).into_iter();
+    nodes.flat_map(clients).any(|client| client.queue)
 }
 
 /// The message that an operation is, by the dissector's name; none if it is not one for certain.
