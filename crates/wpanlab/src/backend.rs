@@ -27,8 +27,9 @@ const STALL: Duration = Duration::from_secs(120);
 /// 400 nodes longer.
 const PER_NODE: Duration = Duration::from_secs(2);
 
-/// Modules of which the testbed has not made use on User-Mode Linux yet: Mobile IPv6's nodes never hear of their home agent there.
-const NOT_ON_UML: [&str; 1] = ["mip6"];
+/// Modules of which the testbed has not made use on User-Mode Linux yet: who changes packets by them hears nothing
+/// of a peer that does.
+const NOT_ON_UML: [&str; 1] = ["xfrm_user"];
 
 /// Where and how a run takes place.
 #[derive(Clone, Debug)]

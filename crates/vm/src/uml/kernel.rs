@@ -1,7 +1,6 @@
 //! A kernel for User-Mode Linux in the cache, or one of the user's.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::NAME;
 use crate::checksum::UML;
@@ -40,7 +39,7 @@ pub(super) fn newest(cache: &Path, ending: &str) -> Option<Kernel> {
     let ends = |home: &PathBuf| home.to_string_lossy().ends_with(ending);
     let newest = homes.filter(ends).filter_map(|home| {
         let made = home.metadata().and_then(|home| home.modified());
-        Some((of_home(&home)?, made.unwrap_or(SystemTime::UNIX_EPOCH)))
+        Some((of_home(&home)?, made.ok()))
     });
     newest
         .filter(|(kernel, _)| kernel.is_summed())

@@ -160,8 +160,7 @@ mod tests {
         let text = format!(
             "version: 1\nname: nat\nbackbone: {{ kind: {backbone} }}\nnodes:\n  \
              er1: {{ role: edge-router{nat} }}\n  er2: {{ role: edge-router }}\n  \
-             server: {{ place: wired, services: [{{ lwm2m-server: {{}} }}] }}\n  \
-             device: {{ place: radio, attached_to: er1, services: [{{ lwm2m-client: {{}} }}] }}\n\
+             server: {{ place: wired, services: [{{ sensors: [{{ path: /value }}] }}] }}\n\
              scenario: {{ duration: 5 s }}\n"
         );
         let plan = crate::load("nat.yaml", &text, crate::Overrides::default());
