@@ -6,16 +6,14 @@ use lwm2m::client::Client;
 use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
 use units::SimTime;
 
-use super::kept::Kept;
+use super::kept::{Kept, Outliving};
 
 /// A client. What a server writes into its tree, or attaches to it, is kept before the answer leaves: what the node wants
 /// to send leaves after the service is done. What changes by itself is kept with the next such request.
 #[derive(Debug)]
 pub(crate) struct Device {
     client: Client,
-    kept: Option<Kept>,
-    /// Why it cannot go on.
-    broken: Option<String>,
+    outliving: Outliving,
 }
 
 impl Device {
@@ -23,17 +21,12 @@ impl Device {
     pub(super) fn new(client: Client, kept: Option<Kept>) -> Device {
         Device {
             client,
-            kept,
-            broken: None,
+            outliving: Outliving::new(kept),
         }
     }
 
     fn keep(&mut self) {
-        if let Some(kept) = &mut self.kept
-            && let Err(error) = kept.keep(self.client.save())
-        {
-            self.broken = Some(format!("{error:#}"));
-        }
+        self.outliving.keep(|| self.client.save());
     }
 }
 
@@ -94,8 +87,7 @@ impl Service for Device {
     }
 
     fn poll_report(&mut self) -> Option<Report> {
-        let broken = self.broken.take();
-        let broken = broken.map(|reason| Report::Broken { reason });
+        let broken = self.outliving.poll_report();
         broken.or_else(|| self.client.poll_report())
     }
 }

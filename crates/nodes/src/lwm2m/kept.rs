@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use files::Tree;
+use service::Report;
 
 use crate::host::Host;
 
@@ -56,6 +57,36 @@ impl Kept {
         written.with_context(|| format!("write {}", self.path.display()))?;
         self.text = Some(text);
         Ok(())
+    }
+}
+
+/// What of a service outlives the daemon, if anything does.
+#[derive(Debug)]
+pub(super) struct Outliving {
+    kept: Option<Kept>,
+    /// Why the service cannot go on.
+    broken: Option<String>,
+}
+
+impl Outliving {
+    pub(super) fn new(kept: Option<Kept>) -> Outliving {
+        let broken = None;
+        Outliving { kept, broken }
+    }
+
+    /// Keeps what `text` gives, which is not asked where nothing is kept.
+    pub(super) fn keep(&mut self, text: impl FnOnce() -> String) {
+        if let Some(kept) = &mut self.kept
+            && let Err(error) = kept.keep(text())
+        {
+            self.broken = Some(format!("{error:#}"));
+        }
+    }
+
+    /// That something could not be kept, once.
+    pub(super) fn poll_report(&mut self) -> Option<Report> {
+        let reason = self.broken.take()?;
+        Some(Report::Broken { reason })
     }
 }
 

@@ -7,7 +7,7 @@ use lwm2m::server::{Event, Operation, Server};
 use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
 use units::SimTime;
 
-use super::kept::Kept;
+use super::kept::{Kept, Outliving};
 
 /// A server. What it knows is kept before an answer that acknowledges it leaves: what the node wants to send leaves after
 /// the service is done. That somebody was heard by a notification is not kept: a client in queue mode may be taken
@@ -17,9 +17,7 @@ pub(crate) struct Told {
     server: Server,
     /// What it is to do in steps of the scenario, by their numbers: to whom, and what.
     steps: BTreeMap<usize, (String, Vec<Operation>)>,
-    kept: Option<Kept>,
-    /// Why it cannot go on.
-    broken: Option<String>,
+    outliving: Outliving,
 }
 
 impl Told {
@@ -32,8 +30,7 @@ impl Told {
         Told {
             server,
             steps,
-            kept,
-            broken: None,
+            outliving: Outliving::new(kept),
         }
     }
 
@@ -55,11 +52,7 @@ impl Told {
 
     fn tell_and_keep(&mut self) {
         self.tell();
-        if let Some(kept) = &mut self.kept
-            && let Err(error) = kept.keep(self.server.snapshot())
-        {
-            self.broken = Some(format!("{error:#}"));
-        }
+        self.outliving.keep(|| self.server.snapshot());
     }
 }
 
@@ -135,8 +128,7 @@ impl Service for Told {
     }
 
     fn poll_report(&mut self) -> Option<Report> {
-        let broken = self.broken.take();
-        let broken = broken.map(|reason| Report::Broken { reason });
+        let broken = self.outliving.poll_report();
         broken.or_else(|| self.server.poll_report())
     }
 }
