@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::direct::{Direct, Message};
 use crate::error::{Errno, Error, Failure, Result};
+use crate::rtnl::put_attribute;
 use crate::sysctl;
 
 /// The modules of the kernel that a NAT needs: conntrack, tables, and in them chains that translate, the rule that
@@ -200,10 +201,7 @@ impl Bytes {
     }
 
     fn attribute(&mut self, kind: u16, value: &[u8]) {
-        self.0.extend(((4 + value.len()) as u16).to_ne_bytes());
-        self.0.extend(kind.to_ne_bytes());
-        self.0.extend(value);
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        put_attribute(&mut self.0, kind, value);
     }
 
     fn text(&mut self, kind: u16, text: &str) {

@@ -129,6 +129,14 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
     })
 }
 
+/// Writes an attribute, with what aligns the next one.
+pub(crate) fn put_attribute(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    bytes.extend(((4 + value.len()) as u16).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+}
+
 /// What the errnos mean with which the kernel refuses a kind of link or queueing discipline
 /// that it does not know.
 pub(crate) const fn module_advice(advice: &'static str) -> [(Errno, &'static str); 2] {

@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::{Association, Direction, Extension, Policy, Report, Selector, State, Upper};
-use crate::rtnl::attributes;
+use crate::rtnl::{attributes, put_attribute};
 
 const NEWSA: u16 = 0x10;
 const DELSA: u16 = 0x11;
@@ -320,10 +320,7 @@ impl Bytes {
     }
 
     fn attribute(&mut self, kind: u16, value: &[u8]) {
-        self.host16((4 + value.len()) as u16);
-        self.host16(kind);
-        self.extend(value);
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        put_attribute(&mut self.0, kind, value);
     }
 
     fn request(self, kind: u16) -> Request {
