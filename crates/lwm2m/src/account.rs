@@ -266,11 +266,7 @@ fn seconds(store: &Store, instance: Option<Path>, resource: u16) -> Option<Durat
 }
 
 fn integer(store: &Store, instance: Option<Path>, resource: u16) -> Option<i64> {
-    match store.value(&instance?.child(resource)?)? {
-        Value::Integer(n) => Some(*n),
-        Value::Unsigned(n) => i64::try_from(*n).ok(),
-        _ => None,
-    }
+    store.integer(&instance?.child(resource)?)
 }
 
 /// Whether a path is something of an account that a deletion leaves: of the bootstrap server's.

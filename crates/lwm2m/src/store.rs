@@ -190,10 +190,11 @@ impl Store {
         }
     }
 
-    /// The integer there, if it is one.
+    /// The integer there, signed or unsigned, if it is one.
     pub fn integer(&self, path: &Path) -> Option<i64> {
         match self.value(path)? {
             Value::Integer(n) => Some(*n),
+            Value::Unsigned(n) => i64::try_from(*n).ok(),
             _ => None,
         }
     }
