@@ -140,13 +140,15 @@ pub(crate) fn keep_latest(
 
 /// Whether a kernel can be put into the cache.
 pub(crate) fn has_room(cache: &Path) -> bool {
-    let free = || {
-        let space = statvfs(cache).ok()?;
-        #[allow(clippy::useless_conversion, reason = "u32 on 32-bit machines")]
-        Some(u64::from(space.blocks_available()) * u64::from(space.fragment_size()))
-    };
     let _ = fs::create_dir_all(cache);
-    access(cache, AccessFlags::W_OK).is_ok() && free().is_some_and(|free| free >= ROOM)
+    access(cache, AccessFlags::W_OK).is_ok() && free(cache).is_ok_and(|free| free >= ROOM)
+}
+
+/// Bytes that are free where `at` is.
+pub(crate) fn free(at: &Path) -> nix::Result<u64> {
+    let space = statvfs(at)?;
+    #[allow(clippy::useless_conversion, reason = "u32 on 32-bit machines")]
+    Ok(u64::from(space.blocks_available()) * u64::from(space.fragment_size()))
 }
 
 #[cfg(test)]

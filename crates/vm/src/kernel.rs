@@ -77,13 +77,13 @@ impl Kernel {
     }
 
     /// The directory of its image, which has a table of checksums if it is in a cache.
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.vmlinux.parent().unwrap_or(&self.vmlinux)
     }
 
     /// Whether there is a table of checksums; one is made of a kernel that an earlier version put
     /// into the cache, unless it is none.
-    pub(crate) fn is_summed(&self) -> bool {
+    fn is_summed(&self) -> bool {
         let home = self.home();
         let whole = || read_image(&self.vmlinux).is_ok_and(|image| image.release == self.release);
         let make = || {
@@ -210,12 +210,16 @@ pub(crate) fn lock(cache: &Path) -> Result<File, VmError> {
 
 /// The newest kernel that [`adopt`] put into the cache.
 fn newest(cache: &Path) -> Option<Kernel> {
-    let listing = std::fs::read_dir(packages(cache)).ok()?;
+    kept_in(&packages(cache)).max_by_key(|kernel| version_key(&kernel.release))
+}
+
+/// The kernels in the directories below `homes`, each of which is named after its kernel's release.
+pub(crate) fn kept_in(homes: &Path) -> impl Iterator<Item = Kernel> {
+    let listing = std::fs::read_dir(homes).into_iter().flatten();
     listing
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .map(|release| at_home(&packages(cache).join(&release), release))
+        .map(|release| at_home(&homes.join(&release), release))
         .filter(|kernel| kernel.vmlinux.is_file() && kernel.modules.is_dir() && kernel.is_summed())
-        .max_by_key(|kernel| version_key(&kernel.release))
 }
 
 pub(crate) fn at_home(home: &Path, release: String) -> Kernel {

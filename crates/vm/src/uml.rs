@@ -20,7 +20,7 @@ use crate::place::Load;
 use crate::process::{Descriptors, FIRST, Launch, Memory};
 use crate::qemu::{Channels, GUEST_MARK, Start};
 use crate::running::Running;
-use crate::{VmConfig, VmError, qemu, root};
+use crate::{VmConfig, VmError, cache, qemu, root};
 
 pub use build::{Built, build};
 pub use kernel::locate;
@@ -141,10 +141,7 @@ fn has_room(at: &Path, least_mib: u64) -> Result<(), VmError> {
             "which is mounted noexec: mount -o remount,exec /dev/shm (in a container: --tmpfs /dev/shm:exec)",
         );
     }
-    let free = found
-        .blocks_available()
-        .saturating_mul(found.fragment_size())
-        >> 20;
+    let free = cache::free(at).unwrap_or_default() >> 20;
     if free < least_mib {
         return refuse(&format!(
             "which has {free} MiB left of the {least_mib} MiB that a run takes at least: give it more, and the more \

@@ -96,7 +96,7 @@ impl How {
         show.stage("find a kernel");
         let source = source(kernel);
         Ok(How::Vm {
-            kernel: told(vm::uml::locate(kernel, &source.cache), kernel)?,
+            kernel: locate_uml(&source)?,
             source,
             clock: Clock::Virtual,
             machine: Machine::Uml(Processor::default()),
@@ -172,7 +172,7 @@ impl How {
                 }
                 config.kernel = match machine {
                     Machine::Qemu(_) => locate(source, show)?,
-                    Machine::Uml(_) => vm::uml::locate(source.explicit.as_deref(), &source.cache)?,
+                    Machine::Uml(_) => locate_uml(source)?,
                 };
                 in_vm(config, dir, show).await
             }
@@ -303,6 +303,11 @@ fn locate(source: &KernelSource, show: &Show) -> Result<Kernel> {
     show.stage("find a kernel");
     let found = Kernel::locate_and_tell(source, |line: &str| show.stage(line));
     told(found, source.explicit.as_deref())
+}
+
+fn locate_uml(source: &KernelSource) -> Result<Kernel> {
+    let explicit = source.explicit.as_deref();
+    told(vm::uml::locate(explicit, &source.cache), explicit)
 }
 
 /// What became of looking for a kernel; that `--kernel` names none is the caller's fault.

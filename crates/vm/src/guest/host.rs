@@ -28,16 +28,9 @@ const PORT_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Host {
     results: File,
     stop: File,
-    progress: Mutex<Progress>,
-}
-
-/// Where lines of progress go.
-#[derive(Debug)]
-enum Progress {
-    /// To QEMU's debug console.
-    Port,
-    /// To a console of a User-Mode Linux.
-    Console(File),
+    /// Where a User-Mode Linux's lines of progress go; those of QEMU's guest go to its debug console.
+    console: Option<File>,
+    whole_lines: Mutex<()>,
 }
 
 impl Host {
@@ -49,23 +42,20 @@ impl Host {
             return Ok(Host {
                 results: console(uml::RESULTS, to)?,
                 stop: console(uml::STOP, from)?,
-                progress: Mutex::new(Progress::Console(console(uml::PROGRESS, to)?)),
+                console: Some(console(uml::PROGRESS, to)?),
+                whole_lines: Mutex::new(()),
             });
         }
         Ok(Host {
             results: virtio_port(RESULTS_PORT, to)?,
             stop: virtio_port(STOP_PORT, from)?,
-            progress: Mutex::new(Progress::Port),
+            console: None,
+            whole_lines: Mutex::new(()),
         })
     }
 
     fn is_qemu(&self) -> bool {
-        matches!(*self.whole_lines(), Progress::Port)
-    }
-
-    fn whole_lines(&self) -> std::sync::MutexGuard<'_, Progress> {
-        // A poisoned lock means that another thread panicked between two bytes.
-        self.progress.lock().unwrap_or_else(|e| e.into_inner())
+        self.console.is_none()
     }
 
     /// Where a snapshot is made; how long it took on the guest's clock.
@@ -90,9 +80,11 @@ impl Host {
 
     /// Sends bytes of progress, whole lines.
     pub(super) fn progress(&self, bytes: &[u8]) -> io::Result<()> {
-        match &mut *self.whole_lines() {
-            Progress::Port => port::write_bytes(PROGRESS_PORT, bytes),
-            Progress::Console(console) => console.write_all(bytes),
+        // A poisoned lock means that another thread panicked between two bytes.
+        let _whole_lines = self.whole_lines.lock().unwrap_or_else(|e| e.into_inner());
+        match &self.console {
+            None => port::write_bytes(PROGRESS_PORT, bytes),
+            Some(console) => (&*console).write_all(bytes),
         }
     }
 

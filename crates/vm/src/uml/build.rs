@@ -8,15 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::sys::statvfs::statvfs;
 use sha2::{Digest, Sha256};
 
-use super::kernel::{newest, of_home};
-use crate::VmError;
+use super::kernel::{OF_RECIPE, newest, of_home};
 use crate::checksum::UML;
 use crate::kernel::{Kernel, at_home, cache_with_room, hex, lock, place, read_image, write};
 use crate::package::{Apt, run};
 use crate::process::ends_with_us;
+use crate::{VmError, cache};
 
 /// The source: Debian's package of it, and the suite that it is in.
 const SOURCE: &str = "linux-source-7.3";
@@ -125,11 +124,7 @@ fn can_build(cache: &Path) -> Result<(), VmError> {
             missing.join(" ")
         ));
     }
-    let space = statvfs(cache).map_err(VmError::sys("look at", cache.display()))?;
-    let free = space
-        .blocks_available()
-        .saturating_mul(space.fragment_size())
-        >> 20;
+    let free = cache::free(cache).map_err(VmError::sys("look at", cache.display()))? >> 20;
     match free < ROOM_MIB {
         true => refuse(format!(
             "to build User-Mode Linux takes {ROOM_MIB} MiB for a while, and {} has {free} MiB left: \
@@ -189,9 +184,9 @@ impl Recipe {
         })
     }
 
-    /// What the kernel's release has behind its number: `-wpanlab-` and the digest of the recipe.
+    /// What the kernel's release has behind its number.
     fn version(&self) -> String {
-        format!("-wpanlab-{}", self.digest())
+        format!("{OF_RECIPE}{}", self.digest())
     }
 
     /// The same for the same patches and configuration, and for no others.

@@ -1,12 +1,15 @@
 //! A kernel for User-Mode Linux in the cache, or one of the user's.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::NAME;
 use crate::checksum::UML;
-use crate::kernel::{Kernel, at_home, cache_with_room, read_image, version_key};
+use crate::kernel::{Kernel, at_home, cache_with_room, kept_in, read_image, version_key};
 use crate::modules::Tree;
 use crate::{VmError, modules};
+
+/// What stands in a kernel's release between Linux's own and the digest of its recipe.
+pub(super) const OF_RECIPE: &str = "-wpanlab-";
 
 /// The kernel at `explicit`, the directory of one that was built, or else the newest in the cache.
 ///
@@ -32,33 +35,35 @@ pub fn locate(explicit: Option<&Path>, cache: &Path) -> Result<Kernel, VmError> 
     })
 }
 
-/// The newest kernel in the cache whose name ends so.
+/// The newest kernel in the cache whose release ends so: of the newest Linux, the one that was built last.
 pub(super) fn newest(cache: &Path, ending: &str) -> Option<Kernel> {
-    let homes = std::fs::read_dir(cache.join(UML)).ok()?;
-    let homes = homes.filter_map(|entry| Some(entry.ok()?.path()));
-    let ends = |home: &PathBuf| home.to_string_lossy().ends_with(ending);
-    let newest = homes.filter(ends).filter_map(|home| {
-        let made = home.metadata().and_then(|home| home.modified());
-        Some((of_home(&home)?, made.ok()))
-    });
-    newest
-        .filter(|(kernel, _)| kernel.is_summed())
-        .max_by_key(|(kernel, made)| (version_key(&kernel.release), *made))
-        .map(|(kernel, _)| kernel)
+    let of_recipe = |kernel: &Kernel| kernel.release.ends_with(ending);
+    let homes = cache.join(UML);
+    let kernels = kept_in(&homes).filter(of_recipe);
+    kernels.filter(has_all_built_in).max_by_key(|kernel| {
+        let linux = kernel.release.split(OF_RECIPE).next();
+        let made = kernel.home().metadata().and_then(|home| home.modified());
+        (version_key(linux.unwrap_or_default()), made.ok())
+    })
 }
 
 /// The kernel in a directory that [`build`](super::build()) made.
 pub(super) fn of_home(home: &Path) -> Option<Kernel> {
     let image = read_image(&home.join("vmlinux")).ok()?;
-    let kernel = at_home(home, image.release);
-    let modules = Tree::open(&kernel.modules).ok()?;
-    // What is built in is no file to load.
-    let loaded = modules.load_order(modules::TESTBED).ok()?;
-    loaded.is_empty().then_some(kernel)
+    Some(at_home(home, image.release)).filter(has_all_built_in)
+}
+
+/// Whether the testbed needs no file of a module: a User-Mode Linux of ours loads none.
+fn has_all_built_in(kernel: &Kernel) -> bool {
+    let modules = Tree::open(&kernel.modules);
+    let loaded = modules.and_then(|modules| modules.load_order(modules::TESTBED));
+    loaded.is_ok_and(|loaded| loaded.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     /// A kernel as [`build`](super::super::build()) leaves it, but for its code.
@@ -90,6 +95,27 @@ mod tests {
         assert_eq!(locate(None, cache).unwrap().release, "7.3.10-wpanlab-bb");
         assert_eq!(newest(cache, "-aa").unwrap().release, "7.3.9-wpanlab-aa");
         assert_eq!(newest(cache, "-cc"), None);
+    }
+
+    #[test]
+    fn of_two_recipes_of_one_linux_the_one_that_was_built_last_is_taken() {
+        let cache = tempfile::tempdir().unwrap();
+        let homes = cache.path().join(UML);
+        for (release, made_s) in [("7.3.4-wpanlab-ff", 1), ("7.3.4-wpanlab-aa", 2)] {
+            let home = homes.join(release);
+            fake(&home, release, modules::TESTBED);
+            // Once it has its checksums.
+            assert!(locate(None, cache.path()).is_ok());
+            let made = UNIX_EPOCH + Duration::from_secs(made_s);
+            std::fs::File::open(home)
+                .unwrap()
+                .set_modified(made)
+                .unwrap();
+        }
+        assert_eq!(
+            locate(None, cache.path()).unwrap().release,
+            "7.3.4-wpanlab-aa"
+        );
     }
 
     #[test]
