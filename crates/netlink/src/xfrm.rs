@@ -11,7 +11,7 @@
 //!
 //! | at | states | policies |
 //! | --- | --- | --- |
-//! | home agent, correspondent | [`State::any`] of the option | in: [`Upper::Mobility`] 5 with the option |
+//! | home agent, correspondent | [`State::any`] of the option | in: [`Upper::Mobility`] that may have the option |
 //! | mobile node | [`State::any`] of the routing header | in: everything with the routing header |
 //! | correspondent, per binding | routing header to the node, option from it | out and in, the same |
 //! | mobile node, per correspondent | option to the correspondent | out, the same |
@@ -117,9 +117,9 @@ pub enum Direction {
 pub enum Upper {
     /// Anything.
     Any,
-    /// A Mobility Header, of one type if one is named: Linux 6.1 knows the type of what comes in only behind an
-    /// extension header.
-    Mobility(Option<u8>),
+    /// A Mobility Header. Of which type cannot be said: of what comes in Linux before 6.7 knows it only behind an
+    /// extension header, and later ones do not know it at all.
+    Mobility,
 }
 
 /// Packets, by what they are between the headers: a home address counts, not the care-of address.

@@ -27,10 +27,6 @@ const STALL: Duration = Duration::from_secs(120);
 /// 400 nodes longer.
 const PER_NODE: Duration = Duration::from_secs(2);
 
-/// Modules of which the testbed has not made use on User-Mode Linux yet: who changes packets by them hears nothing
-/// of a peer that does.
-const NOT_ON_UML: [&str; 1] = ["xfrm_user"];
-
 /// Where and how a run takes place.
 #[derive(Clone, Debug)]
 pub enum How {
@@ -144,20 +140,7 @@ impl How {
                 }
                 config.job = serde_json::to_vec(&job)?;
                 let more = plan.nodes.values().flat_map(NodePlan::kernel_modules);
-                let more: BTreeSet<_> = more.collect();
-                let is_uml = matches!(machine, Machine::Uml(_));
-                if let Some(module) = more
-                    .iter()
-                    .find(|module| is_uml && NOT_ON_UML.contains(module))
-                {
-                    let text = format!(
-                        "this topology takes the kernel's `{module}`, and what it is for does not come up on Linux \
-                         {}, of which User-Mode Linux is: take --backend vm",
-                        kernel.release
-                    );
-                    return Err(Refused(text).into());
-                }
-                for module in more {
+                for module in more.collect::<BTreeSet<_>>() {
                     if !vm::modules::TESTBED.contains(&module) {
                         config.modules.push(module.to_owned());
                     }

@@ -304,15 +304,11 @@ impl Bytes {
         self.address(destination.network());
         self.address(source.network());
         self.zeros(4); // destination port and its mask
-        // The type of a Mobility Header stands for the source port.
-        let (protocol, kind) = match upper {
-            Upper::Any => (0, None),
-            Upper::Mobility(kind) => (IPPROTO_MH, *kind),
+        self.zeros(4); // source port and its mask
+        let protocol = match upper {
+            Upper::Any => 0,
+            Upper::Mobility => IPPROTO_MH,
         };
-        match kind {
-            Some(kind) => self.extend(&[0, kind, 0xff, 0xff]),
-            None => self.zeros(4),
-        }
         self.host16(AF_INET6);
         let bits = |net: &Ipv6Net| net.prefix_len();
         self.extend(&[bits(destination), bits(source), protocol]);
@@ -367,12 +363,12 @@ mod tests {
             destination,
             ..
         } = moved();
-        let updates = Selector::all(Upper::Mobility(Some(5)));
+        let signalling = Selector::all(Upper::Mobility);
         let to_correspondent = Selector::between(source, destination);
         let out = policy(Direction::Out, to_correspondent, 5);
         let plain = Policy {
             extension: None,
-            ..policy(Direction::Out, Selector::all(Upper::Mobility(None)), 1)
+            ..policy(Direction::Out, Selector::all(Upper::Mobility), 1)
         };
         let association = Association {
             source: Ipv6Addr::UNSPECIFIED,
@@ -386,7 +382,7 @@ mod tests {
             selector: Selector {
                 source: source.parse().unwrap(),
                 destination: agent.into(),
-                upper: Upper::Mobility(Some(5)),
+                upper: Upper::Mobility,
             },
             extension,
             protection: Some(association.spi),
@@ -396,7 +392,7 @@ mod tests {
             Request::new_state(&State::any(Extension::HomeAddress)),
             Request::update_state(&moved()),
             Request::delete_state(&moved()),
-            Request::update_policy(&policy(Direction::In, updates, 1)),
+            Request::update_policy(&policy(Direction::In, signalling, 1)),
             Request::update_policy(&out),
             Request::update_policy(&plain),
             Request::delete_policy(&out),

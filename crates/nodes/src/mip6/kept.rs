@@ -18,8 +18,6 @@ use super::around::{arrived, departing};
 use crate::control::Controls;
 use crate::host::Host;
 
-/// MH Type of a Binding Update (RFC 6275 §6.1.7).
-const BINDING_UPDATE: u8 = 5;
 /// Priorities of policies: signalling first, of that what is protected, everything last.
 pub(super) const OF_PROTECTION: u32 = 0;
 pub(super) const OF_KEEPING_OUT: u32 = 1;
@@ -170,9 +168,9 @@ where
     }
 }
 
-/// Deletes what a former daemon left, whose bindings nobody knows any more. Lets Binding Updates come in
-/// that have a Home Address option (RFC 6275 §9.3.1: without a binding only they may), and keeps what has its
-/// headers already from getting more.
+/// Deletes what a former daemon left, whose bindings nobody knows any more. Lets Mobility Headers come in that
+/// have a Home Address option: without a binding only Binding Updates may (RFC 6275 §9.3.1), and the party itself
+/// ignores the others. Keeps what has its headers already from getting more.
 ///
 /// # Errors
 /// Those of the kernel.
@@ -181,7 +179,7 @@ pub(super) fn let_updates_in(xfrm: &mut Xfrm) -> Result<()> {
     xfrm.put_state(&State::any(Extension::HomeAddress))?;
     xfrm.put_policy(&Policy {
         direction: Direction::In,
-        selector: Selector::all(Upper::Mobility(Some(BINDING_UPDATE))),
+        selector: Selector::all(Upper::Mobility),
         extension: Some(Extension::HomeAddress),
         protection: None,
         priority: OF_SIGNALLING,
@@ -196,7 +194,7 @@ pub(super) fn let_updates_in(xfrm: &mut Xfrm) -> Result<()> {
 pub(super) fn leave_signalling_alone(xfrm: &mut Xfrm) -> Result<()> {
     Ok(xfrm.put_policy(&Policy {
         direction: Direction::Out,
-        selector: Selector::all(Upper::Mobility(None)),
+        selector: Selector::all(Upper::Mobility),
         extension: None,
         protection: None,
         priority: OF_SIGNALLING,

@@ -5,9 +5,9 @@
 //! header, and not with a Home Address option. So a mobile node's own policies are about its agent alone, and
 //! the association of its updates is anybody's: neither changes when it moves.
 //!
-//! Policies are about all types of Mobility Headers: of one without an extension header in front of it Linux 6.1
-//! does not see the type, so that a policy for Binding Updates lets it by. Those of return routability, which
-//! are between node and correspondent, are not meant by any: the agent forwards them.
+//! Policies are about all types of Mobility Headers, since Linux does not tell them apart ([`Upper::Mobility`]).
+//! Those of return routability, which are between node and correspondent, are not meant by any: the agent
+//! forwards them.
 
 use std::net::Ipv6Addr;
 
@@ -20,7 +20,7 @@ use topology::kind::mip6::protection::{AssociationPlan, ProtectionPlan};
 use super::kept::{OF_KEEPING_OUT, OF_PROTECTION};
 
 /// What policies are about.
-const MOBILITY: Upper = Upper::Mobility(None);
+const MOBILITY: Upper = Upper::Mobility;
 
 /// The SPI of no association: those up to 255 are reserved (RFC 4303 §2.1). What has to have it does not come
 /// in.
