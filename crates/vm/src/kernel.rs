@@ -65,7 +65,7 @@ impl Kernel {
         if let Some(kernel) = Kernel::cached(&cache) {
             return Ok(kernel);
         }
-        fetch(&cache, progress).or_else(|fetch_error| {
+        fetch(&cache, None, progress).or_else(|fetch_error| {
             host_kernel(&cache).map_err(|host_error| {
                 VmError::NoKernel(format!(
                     "nothing in the cache {}; the distribution's package: {fetch_error}; the \
@@ -111,20 +111,21 @@ impl Kernel {
         if path.is_dir() {
             let whole = Some(path.join("vmlinux")).filter(|vmlinux| vmlinux.is_file());
             let image = whole
-                .or_else(|| newest_image(&path.join("boot")))
+                .or_else(|| newest_image(path))
                 .ok_or_else(|| VmError::BadKernel {
                     path: path.to_path_buf(),
-                    reason: "a directory with neither vmlinux nor boot/vmlinuz-*".into(),
+                    reason: "a directory with neither vmlinux nor boot/vmlinuz-* nor lib/modules/*/vmlinuz".into(),
                 })?;
             return Kernel::explicit(&image, cache);
         }
         let (vmlinux, release) = unpack_image(path, cache)?;
         let near = |up: &Path| up.join("lib/modules").join(&release);
-        // A kernel at ROOT/boot/vmlinuz or ROOT/vmlinux has its modules in ROOT.
+        // A kernel at ROOT/boot/vmlinuz or ROOT/vmlinux has its modules in ROOT, one of Debian's after 7.0 lies
+        // among them, in ROOT/lib/modules/RELEASE/vmlinuz.
         let modules = path
             .ancestors()
             .skip(1)
-            .take(2)
+            .take(4)
             .map(near)
             .find(|modules| modules.is_dir())
             .unwrap_or_else(|| near(Path::new("/")));
@@ -156,18 +157,29 @@ pub(crate) fn cache_with_room(wanted: &Path) -> PathBuf {
     instead
 }
 
-/// Downloads the distribution's kernel package into the cache.
+/// Where the kernels of a suite of Debian's are: apart from the distribution's, of which the newest is taken.
+pub fn of_suite(cache: &Path, suite: &str) -> PathBuf {
+    cache.join("suites").join(suite)
+}
+
+/// Downloads the distribution's kernel package into the cache; with `suite`, a suite of Debian's such as
+/// `bookworm-backports`, that one's, into [`of_suite`].
 ///
 /// # Errors
 /// Not a Debian or Ubuntu, no network, no such package: says which command failed and how.
-pub fn fetch(cache: &Path, mut progress: impl FnMut(&str)) -> Result<Kernel, VmError> {
+pub fn fetch(
+    cache: &Path,
+    suite: Option<&str>,
+    mut progress: impl FnMut(&str),
+) -> Result<Kernel, VmError> {
+    let cache = &suite.map_or(cache.to_owned(), |suite| of_suite(cache, suite));
     std::fs::create_dir_all(cache).map_err(VmError::io("make", cache.display()))?;
     // On the cache's file system, so that the modules can be moved instead of copied.
     let work = tempfile::Builder::new()
         .prefix(".fetch-")
         .tempdir_in(cache)
         .map_err(VmError::io("make a directory in", cache.display()))?;
-    let root = package::download(work.path(), &mut progress)?;
+    let root = package::download(work.path(), suite, &mut progress)?;
     progress("unpacking the kernel image");
     adopt(&root, cache)
 }
@@ -175,9 +187,9 @@ pub fn fetch(cache: &Path, mut progress: impl FnMut(&str)) -> Result<Kernel, VmE
 /// The kernel at `ROOT/boot` and `ROOT/lib/modules` of an unpacked package, moved into the
 /// cache.
 fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
-    let packed = newest_image(&root.join("boot")).ok_or_else(|| VmError::BadKernel {
+    let packed = newest_image(root).ok_or_else(|| VmError::BadKernel {
         path: root.to_path_buf(),
-        reason: "the package has no boot/vmlinuz-*".into(),
+        reason: "the package has neither boot/vmlinuz-* nor lib/modules/*/vmlinuz".into(),
     })?;
     let image = read_image(&packed)?;
     let modules = ["lib/modules", "usr/lib/modules"]
@@ -185,9 +197,11 @@ fn adopt(root: &Path, cache: &Path) -> Result<Kernel, VmError> {
         .into_iter()
         .find(|at| at.is_dir())
         .ok_or_else(|| VmError::BadKernel {
-            path: packed,
+            path: packed.clone(),
             reason: format!("no modules for its release {} with it", image.release),
         })?;
+    // It may lie among the modules, and is kept unpacked.
+    std::fs::remove_file(&packed).map_err(VmError::io("remove", packed.display()))?;
     let home = packages(cache).join(&image.release);
     place(&home, |staging| {
         write(&staging.join("vmlinux"), &image.vmlinux)?;
@@ -231,8 +245,9 @@ pub(crate) fn at_home(home: &Path, release: String) -> Kernel {
 }
 
 fn host_kernel(cache: &Path) -> Result<Kernel, VmError> {
-    let image = newest_image(Path::new("/boot"))
-        .ok_or_else(|| VmError::NoKernel("/boot has no vmlinuz-*".into()))?;
+    let image = newest_image(Path::new("/")).ok_or_else(|| {
+        VmError::NoKernel("/boot has no vmlinuz-*, nor /lib/modules/* a vmlinuz".into())
+    })?;
     let kernel = Kernel::explicit(&image, cache)?;
     // Checked here, because the cloud flavours lack what the testbed is about.
     Tree::open(&kernel.modules)?.load_order(&["mac802154_hwsim"])?;
@@ -243,13 +258,26 @@ fn packages(cache: &Path) -> PathBuf {
     cache.join(PACKAGES)
 }
 
-fn newest_image(boot: &Path) -> Option<PathBuf> {
-    std::fs::read_dir(boot)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("vmlinuz-"))
-        .max_by_key(|name| version_key(name))
-        .map(|name| boot.join(name))
+fn newest_image(root: &Path) -> Option<PathBuf> {
+    let names = |at: &str| {
+        let listing = std::fs::read_dir(root.join(at)).into_iter().flatten();
+        listing.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+    };
+    let in_boot = names("boot").filter_map(|name| {
+        let release = name.strip_prefix("vmlinuz-")?.to_owned();
+        Some((release, root.join("boot").join(name)))
+    });
+    let among_modules = ["lib/modules", "usr/lib/modules"].into_iter();
+    let among_modules = among_modules.flat_map(|at| {
+        names(at).map(move |release| {
+            let image = root.join(at).join(&release).join("vmlinuz");
+            (release, image)
+        })
+    });
+    in_boot
+        .chain(among_modules.filter(|(_, image)| image.is_file()))
+        .max_by_key(|(release, _)| version_key(release))
+        .map(|(_, image)| image)
 }
 
 /// Orders releases as people do: runs of digits compare as numbers.
@@ -378,24 +406,32 @@ mod tests {
 
     #[test]
     fn an_unpacked_package_is_adopted_and_then_found_in_the_cache() {
-        let cache = tempfile::tempdir().unwrap();
-        let root = tempfile::tempdir().unwrap();
-        let modules = root.path().join("lib/modules/6.1.0-56-amd64");
-        std::fs::create_dir_all(root.path().join("boot")).unwrap();
-        std::fs::create_dir_all(&modules).unwrap();
-        std::fs::write(modules.join("veth.ko"), "").unwrap();
-        std::fs::write(
-            root.path().join("boot/vmlinuz-6.1.0-56-amd64"),
-            b"\x7fELF Linux version 6.1.0-56-amd64 (x)",
-        )
-        .unwrap();
-        let kernel = adopt(root.path(), cache.path()).unwrap();
-        assert!(kernel.modules.join("veth.ko").is_file());
-        let source = KernelSource {
-            explicit: None,
-            cache: cache.path().into(),
-        };
-        assert_eq!(Kernel::locate(&source).unwrap(), kernel);
+        for (modules, image) in [
+            ("lib/modules/6.1.0-56-amd64", "boot/vmlinuz-6.1.0-56-amd64"),
+            (
+                "usr/lib/modules/7.3.4-amd64",
+                "usr/lib/modules/7.3.4-amd64/vmlinuz",
+            ),
+        ] {
+            let cache = tempfile::tempdir().unwrap();
+            let root = tempfile::tempdir().unwrap();
+            let release = modules.rsplit('/').next().unwrap();
+            let (modules, image) = (root.path().join(modules), root.path().join(image));
+            std::fs::create_dir_all(&modules).unwrap();
+            std::fs::create_dir_all(image.parent().unwrap()).unwrap();
+            std::fs::write(modules.join("veth.ko"), "").unwrap();
+            std::fs::write(&image, format!("\x7fELF Linux version {release} (x)")).unwrap();
+            let found = Kernel::explicit(&image, cache.path()).unwrap();
+            assert_eq!(found.modules, modules);
+            let kernel = adopt(root.path(), cache.path()).unwrap();
+            assert!(kernel.modules.join("veth.ko").is_file());
+            assert!(!kernel.modules.join("vmlinuz").exists());
+            let source = KernelSource {
+                explicit: None,
+                cache: cache.path().into(),
+            };
+            assert_eq!(Kernel::locate(&source).unwrap(), kernel);
+        }
     }
 
     /// A cache with a kernel in it that has one module.

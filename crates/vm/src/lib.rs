@@ -86,6 +86,6 @@ mod unpack;
 pub use cache::default_cache;
 pub use config::{Accel, Clock, Content, GuestFile, Machine, Processor, VmConfig};
 pub use error::VmError;
-pub use kernel::{Kernel, KernelSource, fetch};
+pub use kernel::{Kernel, KernelSource, fetch, of_suite};
 pub use program::{Loader, Program};
 pub use run::{Output, run, run_until};

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use crate::VmError;
 
-/// Downloads the distribution's kernel package and unpacks it below `work`; gives its root.
+/// Downloads a kernel package and unpacks it below `work`; gives its root: the distribution's, or that of `suite`, a
+/// suite of Debian's.
 ///
 /// Debian's `linux-image-amd64` and Ubuntu's `linux-image-generic` are empty packages that
 /// depend on the newest image and, on Ubuntu, on packages with its modules. Ubuntu's kernel is built
@@ -16,15 +17,22 @@ use crate::VmError;
 ///
 /// # Errors
 /// Not a Debian or Ubuntu, no network, no such package: says which command failed and how.
-pub(crate) fn download(work: &Path, mut progress: impl FnMut(&str)) -> Result<PathBuf, VmError> {
+pub(crate) fn download(
+    work: &Path,
+    suite: Option<&str>,
+    mut progress: impl FnMut(&str),
+) -> Result<PathBuf, VmError> {
     // apt wants absolute paths.
     let work = work
         .canonicalize()
         .map_err(VmError::io("resolve", work.display()))?;
+    if let Some(suite) = suite {
+        return of_debian(&work, suite, &mut progress);
+    }
     if !is_ubuntu() {
         return Apt::of_system(&work).kernel(DEBIAN, &mut progress);
     }
-    debian_on_ubuntu(&work, &mut progress).or_else(|error| {
+    of_debian(&work, "bookworm", &mut progress).or_else(|error| {
         progress(&format!(
             "Debian's kernel cannot be had ({error}); taking Ubuntu's"
         ));
@@ -32,9 +40,9 @@ pub(crate) fn download(work: &Path, mut progress: impl FnMut(&str)) -> Result<Pa
     })
 }
 
-/// Debian's kernel by Ubuntu's apt.
-fn debian_on_ubuntu(work: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, VmError> {
-    Apt::of_debian(&work.join("debian"), "bookworm", progress)?.kernel(DEBIAN, progress)
+/// The kernel of a suite of Debian's, whatever the system has.
+fn of_debian(work: &Path, suite: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, VmError> {
+    Apt::of_debian(&work.join("debian"), suite, progress)?.kernel(DEBIAN, progress)
 }
 
 /// Debian's empty package that depends on its newest kernel.
@@ -197,7 +205,8 @@ impl Apt {
     }
 }
 
-/// Names in the `Depends:` field that are images or modules, first alternatives only.
+/// Names in the `Depends:` field that are images, modules or tables of these, first alternatives only. Debian splits
+/// an image into all three since Linux 7.0.
 fn kernel_dependencies(record: &str) -> Vec<String> {
     record
         .lines()
@@ -205,10 +214,18 @@ fn kernel_dependencies(record: &str) -> Vec<String> {
         .flat_map(|list| list.split(','))
         .filter_map(|alternatives| alternatives.split(['|', '(', ':']).next())
         .map(str::trim)
-        .filter(|name| name.starts_with("linux-image-") || name.starts_with("linux-modules-"))
+        .filter(|name| PARTS.iter().any(|part| name.starts_with(part)))
         .map(str::to_string)
         .collect()
 }
+
+/// How the names of packages with parts of a kernel begin.
+const PARTS: [&str; 4] = [
+    "linux-image-",
+    "linux-binary-",
+    "linux-modules-",
+    "linux-base-",
+];
 
 pub(crate) fn run(command: &mut Command) -> Result<String, VmError> {
     let line = std::iter::once(command.get_program())
@@ -280,6 +297,19 @@ mod tests {
         let record = "Package: linux-image-amd64\nSource: linux-signed-amd64 (6.1.170+3)\n\
                       Depends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)\nSection: kernel\n";
         assert_eq!(kernel_dependencies(record), ["linux-image-6.1.0-56-amd64"]);
+    }
+
+    #[test]
+    fn a_split_image_leads_to_its_parts() {
+        // Of trixie-backports, shortened.
+        let record = "Depends: dracut | initramfs-tools (>= 0.120+deb8u2) | linux-initramfs-tool, \
+                      linux-base-7.3.4+deb13-amd64 (= 7.3.4-1~bpo13+1), \
+                      linux-binary-7.3.4+deb13-amd64 (= 7.3.4-1~bpo13+1), \
+                      linux-modules-7.3.4+deb13-amd64 (= 7.3.4-1~bpo13+1)\n";
+        assert_eq!(
+            kernel_dependencies(record),
+            ["base", "binary", "modules"].map(|part| format!("linux-{part}-7.3.4+deb13-amd64"))
+        );
     }
 
     #[test]

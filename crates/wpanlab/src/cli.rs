@@ -180,6 +180,9 @@ fn refuse(wrong: &clap::Error) -> ! {
 pub enum VmCommand {
     /// Fetch the distribution's kernel into the cache, without root, unless one is there
     Fetch {
+        /// Another suite of Debian's, bookworm-backports for instance: a kernel that runs take with --kernel only
+        #[arg(long)]
+        suite: Option<String>,
         /// Also if one is there: the distribution may have a newer one
         #[arg(long)]
         again: bool,

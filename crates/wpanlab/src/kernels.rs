@@ -11,19 +11,33 @@ use crate::failure::Refused;
 use crate::progress::Show;
 use crate::{Outcome, Say, output};
 
-/// `wpanlab vm fetch`: a kernel that is there is not fetched a second time, unless `again`.
-pub fn fetch(again: bool, show: Show, say: Say) -> Result<Outcome> {
-    let cache = vm::default_cache();
+/// `wpanlab vm fetch`: the distribution's kernel, or that of a suite of Debian's; one that is there is not fetched a
+/// second time, unless `again`.
+pub fn fetch(suite: Option<&str>, again: bool, show: Show, say: Say) -> Result<Outcome> {
+    let wrong = |suite: &&str| !suite.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if let Some(suite) = suite.filter(wrong) {
+        let text = format!(
+            "--suite {suite}: expected a suite of Debian's, bookworm-backports for instance"
+        );
+        return Err(Refused(text).into());
+    }
+    let common = vm::default_cache();
+    let cache = suite.map_or(common.clone(), |suite| vm::of_suite(&common, suite));
     let there = Kernel::cached(&cache).filter(|_| !again);
     let fetched = there.is_none();
     let kernel = match there {
         Some(kernel) => kernel,
-        None => vm::fetch(&cache, |line: &str| show.stage(line))?,
+        None => vm::fetch(&common, suite, |line: &str| show.stage(line))?,
     };
     show.done();
     let release = &kernel.release;
+    let home = kernel.vmlinux.parent().unwrap_or(&kernel.vmlinux);
     if say.json {
-        output::json(&json!({ "kernel": release, "cache": cache, "fetched": fetched }))?;
+        let told =
+            json!({ "kernel": release, "cache": cache, "directory": home, "fetched": fetched });
+        output::json(&told)?;
+    } else if suite.is_some() {
+        outln!("kernel {release}: --kernel {}", home.display());
     } else if fetched {
         outln!("kernel {release} in {}", cache.display());
     } else {

@@ -192,7 +192,9 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Report(args) => report::report(&args, say),
         Command::Doctor => doctor::doctor(say.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run, say),
-        Command::Vm(VmCommand::Fetch { again }) => kernels::fetch(again, show(), say),
+        Command::Vm(VmCommand::Fetch { suite, again }) => {
+            kernels::fetch(suite.as_deref(), again, show(), say)
+        }
         Command::Vm(VmCommand::BuildUml { recipe, again }) => {
             kernels::build_uml(recipe, again, show(), say)
         }
