@@ -17,7 +17,7 @@ fn runs_are_identical_also_with_the_other_core_busy() {
             x = std::hint::black_box(x.wrapping_add(1));
         }
     });
-    let output = wpanlab(&["verify", "--runs", "3"])
+    let output = wpanlab(&["verify", "--backend", "vm", "--runs", "3"])
         .arg(topology("handover.yaml"))
         .output()
         .unwrap();

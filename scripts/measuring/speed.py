@@ -74,6 +74,45 @@ def backends_speed(tools):
     return [made_by, *command(*said), *table(header, rows)]
 
 
+def run_shipped(tools, path, name, *options):
+    """One run of a shipped topology: whether its expectations held and its handovers, and wall time."""
+    out = tools.directory / name
+    began = time.monotonic()
+    ended = subprocess.run([tools.program, "run", path, "--out", out, "--force", *options], cwd=ROOT, capture_output=True, text=True)
+    wall = f"{time.monotonic() - began:.1f} s"
+    if ended.returncode not in (0, 1):
+        return (ended.stderr.strip().splitlines() or ["no word"])[-1], wall
+    result = json.loads((out / "result.json").read_text())
+    delays = [h["delay_s"] * 1e3 for h in result["handovers"] if h.get("delay_s") is not None]
+    told = ", ".join(number(delay) for delay in delays[:4]) + (", …" if len(delays) > 4 else "")
+    return ("" if result["passed"] else "missed; ") + (told or "-"), wall
+
+
+def kernels(tools):
+    """Every shipped topology on every Linux that Debian has: whether its expectations held, and its handovers."""
+    backends = [["--backend", "vm"]]
+    for suite in ("bookworm-backports", "trixie-backports"):
+        told = json.loads(tools.wpanlab("--json", "vm", "fetch", "--suite", suite))
+        backends.append(["--backend", "vm", "--kernel", told["directory"]])
+    backends.append(["--backend", "uml"])
+    made_by, names = uml(tools), []
+    cases = [(path, []) for path in sorted((ROOT / "topologies").glob("*.yaml"))]
+    by_protocol = [["--set", f"nodes.sensor.mobility={word}"] for word in ("mipv6", "mipv6-ro", "hmipv6", "pmipv6", "none")]
+    cases += [(ROOT / "topologies" / "mobility.yaml", also) for also in by_protocol]
+    rows = []
+    for path, also in cases:
+        row = [f"`{path.name}`" + (f", `{also[1].split('=')[1]}`" if also else "")]
+        for at, options in enumerate(backends):
+            row.append(run_shipped(tools, path, f"kernels-{at}", *options, *also)[0])
+            if not rows:
+                kernel = json.loads((tools.directory / f"kernels-{at}" / "result.json").read_text())["kernel"]
+                names.append(f"{re.match('[0-9.]+', kernel)[0]} in {'QEMU' if options[1] == 'vm' else 'User-Mode Linux'}: handovers, ms")
+        rows.append(row)
+    said = ["wpanlab vm fetch --suite bookworm-backports  # and trixie-backports; says what --kernel is given",
+            "wpanlab run topologies/NAME [--backend uml | --backend vm --kernel DIR]  # mobility.yaml with --set nodes.sensor.mobility=…, too"]
+    return [made_by, *command(*said), *table(["topology", *names], rows)]
+
+
 def backends(tools):
     """Every shipped topology in QEMU and in User-Mode Linux: handovers, wall time, and three runs the same."""
     made_by, rows = uml(tools), []
@@ -81,17 +120,7 @@ def backends(tools):
         topology = str(path.relative_to(ROOT))
         row = [f"`{path.name}`"]
         for backend in ("vm", "uml"):
-            out = tools.directory / f"backends-{backend}-{path.stem}"
-            began = time.monotonic()
-            ended = subprocess.run([tools.program, "run", topology, "--out", out, "--force", "--backend", backend], cwd=ROOT, capture_output=True, text=True)
-            wall = time.monotonic() - began
-            if ended.returncode not in (0, 1):
-                row += [(ended.stderr.strip().splitlines() or ["no word"])[-1], "-"]
-                continue
-            result = json.loads((out / "result.json").read_text())
-            delays = [h["delay_s"] * 1e3 for h in result["handovers"] if h.get("delay_s") is not None]
-            told = ", ".join(number(delay) for delay in delays[:4]) + (", …" if len(delays) > 4 else "")
-            row += [("" if result["passed"] else "missed; ") + (told or "-"), f"{wall:.1f} s"]
+            row += run_shipped(tools, path, f"backends-{backend}-{path.stem}", "--backend", backend)
         said = subprocess.run([tools.program, "verify", topology, "--runs", "3", "--backend", "uml"], cwd=ROOT, capture_output=True, text=True)
         rows.append([*row, "yes" if said.returncode == 0 else "no"])
     said = [f"wpanlab run topologies/NAME --backend {backend}" for backend in ("vm", "uml")] + ["wpanlab verify topologies/NAME --runs 3 --backend uml"]

@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+
+use units::quantity::{format_duration, parse_duration};
 
 use crate::{Kernel, VmError, modules};
 
@@ -25,29 +28,76 @@ pub enum Machine {
     Uml(Processor),
 }
 
-/// What takes time on a processor that is infinitely fast otherwise.
+/// What takes time on a processor that is infinitely fast otherwise: a system call, in the guest's time. One of a
+/// range takes each call's share of it from the run's seed, so that other seeds have what is done at one instant
+/// done in other orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Processor {
-    /// A system call, in the guest's time.
-    pub system_call: Duration,
+    least: Duration,
+    most: Duration,
+}
+
+impl Processor {
+    /// A call that took longer would not be one of any processor: a node's daemon makes a hundred as it starts.
+    const LONGEST: Duration = Duration::from_millis(10);
+
+    /// What [`FromStr`] reads as this.
+    pub fn option(&self) -> String {
+        let [least, most] = [self.least, self.most].map(format_duration);
+        match self.least == self.most {
+            true => least,
+            false => format!("{least}..{most}"),
+        }
+    }
+
+    /// For the kernel, in nanoseconds: the least, how much more at most, and what that is drawn from.
+    pub(crate) fn cost(&self, seed: u64) -> String {
+        let least = self.least.as_nanos();
+        match (self.most - self.least).as_nanos() {
+            0 => least.to_string(),
+            more => format!("{least},{more},{seed}"),
+        }
+    }
 }
 
 impl fmt::Display for Processor {
-    /// `10 µs a system call`.
+    /// `10 µs a system call`, `1 to 50 µs a system call, by the seed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} µs a system call",
-            self.system_call.as_nanos() as f64 / 1e3
-        )
+        let [least, most] = [self.least, self.most].map(|cost| cost.as_nanos() as f64 / 1e3);
+        match self.least == self.most {
+            true => write!(f, "{least} µs a system call"),
+            false => write!(f, "{least} to {most} µs a system call, by the seed"),
+        }
+    }
+}
+
+impl FromStr for Processor {
+    type Err = String;
+
+    /// Reads what a system call takes, `10 us`, or between what and what, `1 us..50 us`.
+    fn from_str(text: &str) -> Result<Processor, String> {
+        let cost = |text: &str| parse_duration(text.trim()).map_err(|e| e.to_string());
+        let (least, most) = match text.split_once("..") {
+            Some((least, most)) => (cost(least)?, cost(most)?),
+            None => (cost(text)?, cost(text)?),
+        };
+        if least > most || most > Processor::LONGEST {
+            return Err(format!(
+                "`{text}`: a system call takes {} at most, and a range begins with the least, such as `1 us..50 us`",
+                format_duration(Processor::LONGEST)
+            ));
+        }
+        Ok(Processor { least, most })
     }
 }
 
 impl Default for Processor {
     /// 10 µs a system call: `handover.yaml` has the same handover on it as in QEMU within 4 %.
     fn default() -> Processor {
+        let cost = Duration::from_micros(10);
         Processor {
-            system_call: Duration::from_micros(10),
+            least: cost,
+            most: cost,
         }
     }
 }
@@ -156,5 +206,25 @@ impl VmConfig {
             )));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_is_what_a_system_call_takes_or_between_what_and_what() {
+        let shown = |text: &str| text.parse().map(|p: Processor| p.to_string());
+        assert_eq!(shown("10 us").unwrap(), Processor::default().to_string());
+        let drawn = "0.5 to 50 µs a system call, by the seed";
+        assert_eq!(shown("500 ns..50 us").unwrap(), drawn);
+        assert_eq!(shown("0 s").unwrap(), "0 µs a system call");
+        for text in ["10 us", "1.5 us..50 us"] {
+            assert_eq!(text.parse::<Processor>().unwrap().option(), text);
+        }
+        for wrong in ["50 us..1 us", "11 ms", "fast", "1 us..", "-1 us"] {
+            assert!(shown(wrong).is_err(), "{wrong}");
+        }
     }
 }

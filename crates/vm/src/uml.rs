@@ -31,6 +31,8 @@ pub(crate) const NAME: &str = "User-Mode Linux";
 pub(crate) const MARK: &str = "uml";
 /// What the guest shall do, in its root.
 pub(crate) const INPUT: &str = "/wpanlab/input";
+/// The kernel's parameter of what a system call takes.
+pub(crate) const COST: &str = "ttcost";
 /// Consoles of the guest: lines of progress, results, and the one that the host closes when the guest
 /// shall stop.
 pub(crate) const PROGRESS: &str = "/dev/tty1";
@@ -46,7 +48,7 @@ const MEMORY_AT: &str = "/dev/shm";
 
 /// Starts a guest with its job.
 pub(crate) fn start(config: &VmConfig, load: &Load) -> Result<Running, VmError> {
-    has_room(Path::new(MEMORY_AT), LEAST_MIB)?;
+    can_run()?;
     // It is executed here, as it is in the file.
     config.kernel.check()?;
     let input = Input::new(config.seed, &config.job).encode();
@@ -94,7 +96,7 @@ fn parameters(config: &VmConfig, processor: Processor) -> Vec<String> {
         format!("mem={}M", config.memory_mib),
         "time-travel=inf-cpu".into(),
         format!("time-travel-start={}", EPOCH.as_nanos()),
-        format!("ttcost={}", processor.system_call.as_nanos()),
+        format!("{COST}={}", processor.cost(config.seed)),
         "con=null".into(),
         format!("con0=null,fd:{FIRST}"),
         format!("con1=null,fd:{}", FIRST + 1),
@@ -120,6 +122,14 @@ fn parameters(config: &VmConfig, processor: Processor) -> Vec<String> {
     ];
     parameters.extend(qemu::libraries(config));
     parameters
+}
+
+/// Whether this machine runs a guest.
+///
+/// # Errors
+/// Where its memory would be there is no room, or what is there may not be executed: says what to do.
+pub fn can_run() -> Result<(), VmError> {
+    has_room(Path::new(MEMORY_AT), LEAST_MIB)
 }
 
 /// Whether a guest's memory can be there, `least_mib` of it.
@@ -180,6 +190,10 @@ mod tests {
             "{dynamic}"
         );
         assert!(line().contains("ttcost=10000 "), "{}", line());
+        let mut config = VmConfig::new(kernel.clone(), "/proc/self/exe");
+        config.seed = 7;
+        let drawn = parameters(&config, "1 us..50 us".parse().unwrap()).join(" ");
+        assert!(drawn.contains("ttcost=1000,49000,7 "), "{drawn}");
         assert!(line().contains("initrd=/proc/self/fd/6 "), "{}", line());
     }
 

@@ -48,6 +48,10 @@ pub enum How {
 impl How {
     /// What the command line asks for; for `auto`, what this machine can do.
     pub async fn choose(args: &HowArgs, show: &Show) -> Result<How> {
+        if args.syscall_cost.is_some() && args.backend != BackendArg::Uml {
+            let text = "--syscall-cost is the processor of --backend uml: give that, too";
+            return Err(Refused(text.into()).into());
+        }
         match (args.backend, args.clock) {
             (BackendArg::Native, ClockArg::Virtual) => {
                 let text = "virtual time needs the VM: give --clock realtime with --backend native";
@@ -57,11 +61,17 @@ impl How {
                 .map_or(Ok(How::Native), |obstacle| {
                     bail!("native backend: {obstacle}")
                 }),
-            (BackendArg::Uml, ClockArg::Virtual) => How::uml(args.kernel.as_deref(), show),
+            (BackendArg::Uml, ClockArg::Virtual) => {
+                show.stage("find a kernel");
+                let source = source(args.kernel.as_deref());
+                let processor = args.syscall_cost.unwrap_or_default();
+                Ok(How::uml(locate_uml(&source)?, source, processor))
+            }
             (BackendArg::Uml, ClockArg::Realtime) => {
                 let text = "a User-Mode Linux has virtual time only: give --backend vm or native with --clock realtime";
                 Err(Refused(text.into()).into())
             }
+            (BackendArg::Auto, ClockArg::Virtual) if args.kernel.is_none() => How::fastest(show),
             (_, ClockArg::Virtual) => How::virtual_clock(args.kernel.as_deref(), show),
             (BackendArg::Vm, ClockArg::Realtime) => {
                 How::realtime_vm(args.kernel.as_deref(), show).await
@@ -88,15 +98,28 @@ impl How {
     }
 
     /// The reproducible VM at the speed of this machine.
-    fn uml(kernel: Option<&Path>, show: &Show) -> Result<How> {
-        show.stage("find a kernel");
-        let source = source(kernel);
-        Ok(How::Vm {
-            kernel: locate_uml(&source)?,
+    fn uml(kernel: Kernel, source: KernelSource, processor: Processor) -> How {
+        How::Vm {
+            kernel,
             source,
             clock: Clock::Virtual,
-            machine: Machine::Uml(Processor::default()),
-        })
+            machine: Machine::Uml(processor),
+        }
+    }
+
+    /// A User-Mode Linux if one was built and can run here, else QEMU.
+    fn fastest(show: &Show) -> Result<How> {
+        let source = source(None);
+        let Ok(kernel) = vm::uml::locate(None, &source.cache) else {
+            return How::virtual_clock(None, show);
+        };
+        match vm::uml::can_run() {
+            Ok(()) => Ok(How::uml(kernel, source, Processor::default())),
+            Err(why) => {
+                show.stage(&format!("not User-Mode Linux: {why}; using QEMU"));
+                How::virtual_clock(None, show)
+            }
+        }
     }
 
     async fn realtime_vm(kernel: Option<&Path>, show: &Show) -> Result<How> {

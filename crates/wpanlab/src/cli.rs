@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use ipnet::Ipv6Net;
 use topology::Parameter;
 use units::Db;
+use vm::Processor;
 
 use crate::failure::{self, Refused};
 use crate::output;
@@ -323,6 +324,11 @@ pub struct HowArgs {
     /// ../lib/modules. With --backend uml, the directory of one that `vm build-uml` built
     #[arg(long)]
     pub kernel: Option<PathBuf>,
+    /// With --backend uml, what a system call takes of virtual time (`10 us`), or between what and what, drawn
+    /// by the seed: `1 us..50 us` has what happens at one instant happen in other orders for other seeds
+    /// [default: 10 us]
+    #[arg(long, value_name = "TIME[..TIME]")]
+    pub syscall_cost: Option<Processor>,
 }
 
 impl Default for HowArgs {
@@ -331,6 +337,7 @@ impl Default for HowArgs {
             backend: BackendArg::Auto,
             clock: ClockArg::Virtual,
             kernel: None,
+            syscall_cost: None,
         }
     }
 }
@@ -354,6 +361,9 @@ pub struct VerifyArgs {
     /// Kernel image for the VM
     #[arg(long)]
     pub kernel: Option<PathBuf>,
+    /// With --backend uml, what a system call takes, as `run` has it
+    #[arg(long, value_name = "TIME[..TIME]")]
+    pub syscall_cost: Option<Processor>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -442,7 +452,8 @@ pub enum SignalArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BackendArg {
-    /// Native when it is possible and the clock is real, otherwise the VM
+    /// With virtual time a User-Mode Linux, if one was built and can run here, else QEMU. With real time
+    /// native, if that is possible, else QEMU
     Auto,
     /// This machine's kernel; needs root and the 802.15.4 modules
     Native,

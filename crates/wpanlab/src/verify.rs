@@ -26,6 +26,7 @@ pub async fn verify(args: VerifyArgs, show: Show, say: Say) -> Result<Outcome> {
         backend: args.backend,
         clock: ClockArg::Virtual,
         kernel: args.kernel.clone(),
+        syscall_cost: args.syscall_cost,
     };
     let how = How::choose(&how, &show).await?;
     let scratch = tempfile::tempdir().context("temporary directory")?;

@@ -39,6 +39,13 @@ impl Host {
         let [mut to, mut from] = [OpenOptions::new(), OpenOptions::new()];
         let (to, from) = (to.write(true), from.read(true));
         if std::env::var(GUEST_MARK).is_ok_and(|mark| mark == uml::MARK) {
+            // What a kernel does not take of its parameters it hands to `/init`.
+            if let Ok(cost) = std::env::var(uml::COST) {
+                return Err(VmError::Config(format!(
+                    "this kernel does not have a system call take {cost} ns, as it was told to: `wpanlab vm build-uml \
+                     --again` builds one that does"
+                )));
+            }
             return Ok(Host {
                 results: console(uml::RESULTS, to)?,
                 stop: console(uml::STOP, from)?,

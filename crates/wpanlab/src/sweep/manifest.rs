@@ -234,6 +234,7 @@ pub fn command(args: &RunArgs, seed: u64, assignments: &[Assignment]) -> String 
         backend,
         clock,
         kernel,
+        syscall_cost,
     } = &args.how;
     let mut words = vec!["wpanlab".to_owned(), "run".to_owned()];
     words.push(args.topology.display().to_string());
@@ -250,6 +251,9 @@ pub fn command(args: &RunArgs, seed: u64, assignments: &[Assignment]) -> String 
     }
     if let Some(kernel) = kernel {
         words.extend(["--kernel".to_owned(), kernel.display().to_string()]);
+    }
+    if let Some(cost) = syscall_cost {
+        words.extend(["--syscall-cost".to_owned(), cost.option()]);
     }
     command_line(words)
 }
