@@ -24,9 +24,9 @@ def output(*command, ok=(0,), **options):
 class Tools:
     """The program that measures, and the directory that its runs are in."""
 
-    def __init__(self, directory, handovers=None, backend=None):
+    def __init__(self, directory, handovers=None, backend="vm"):
         self.directory = directory
-        # That of the runs; None is the program's choice.
+        # That of the runs.
         self.backend = backend
         # How many at least are measured of a kind, where that can be chosen.
         self.handovers = handovers
@@ -57,7 +57,7 @@ class Tools:
 
     def how(self):
         """The options that choose the backend."""
-        return ("--backend", self.backend) if self.backend else ()
+        return ("--backend", self.backend)
 
     def sweep(self, name, topology, seeds, *options, jobs=2):
         """The points of a sweep. One that was interrupted goes on."""

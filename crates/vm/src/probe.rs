@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 
 use crate::kernel::hex;
 use crate::qemu::QEMU;
-use crate::{Accel, Clock, Kernel, Machine, VmConfig, VmError, cache, checksum, snapshot};
+use crate::{
+    Accel, Clock, Kernel, Machine, Processor, VmConfig, VmError, cache, checksum, snapshot,
+};
 
 /// The emulator's version, `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`: what it does at which instant is
 /// a part of what a run repeats. `None` if it does not say.
@@ -70,10 +72,10 @@ fn version(said: &str) -> Option<String> {
 
 /// How long the trial guest may take, in wall time. Under KVM it needs about one second; emulated some five,
 /// and much more on a machine that has other things to do.
-const fn limit(accel: Accel) -> Duration {
-    Duration::from_secs(match accel {
-        Accel::Kvm => 20,
-        Accel::Tcg => 120,
+const fn limit(machine: Machine) -> Duration {
+    Duration::from_secs(match machine {
+        Machine::Qemu(Accel::Kvm) | Machine::Uml(_) => 20,
+        Machine::Qemu(Accel::Tcg) => 120,
     })
 }
 
@@ -100,13 +102,31 @@ pub async fn kvm_works(kernel: &Kernel, init: &Path) -> Result<(), VmError> {
 /// # Errors
 /// What the trial guest ran into.
 pub async fn accel_works(accel: Accel, kernel: &Kernel, init: &Path) -> Result<(), VmError> {
+    comes_up(Machine::Qemu(accel), Clock::Realtime, kernel, init).await
+}
+
+/// [`kvm_works`] for User-Mode Linux: it takes memory that may be executed, and the right to trace.
+///
+/// # Errors
+/// What the trial guest ran into.
+pub async fn uml_works(kernel: &Kernel, init: &Path) -> Result<(), VmError> {
+    let machine = Machine::Uml(Processor::default());
+    comes_up(machine, Clock::Virtual, kernel, init).await
+}
+
+async fn comes_up(
+    machine: Machine,
+    clock: Clock,
+    kernel: &Kernel,
+    init: &Path,
+) -> Result<(), VmError> {
     let mut config = VmConfig::new(kernel.clone(), init);
-    config.clock = Clock::Realtime;
-    config.machine = Machine::Qemu(accel);
+    config.clock = clock;
+    config.machine = machine;
     config.modules.clear();
     config.job = JOB.to_vec();
     // A hung guest is silent; one that babbles is cut off by the timeout.
-    let limit = limit(accel);
+    let limit = limit(machine);
     config.stall_limit = limit;
     let trial = tokio::time::timeout(limit, crate::run(config, |_| {})).await;
     trial

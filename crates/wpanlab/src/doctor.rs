@@ -59,6 +59,7 @@ pub async fn doctor(json: bool) -> Result<Outcome> {
         Finding::of("program in the VM", own),
         Finding::of("kernel for the VM", found_kernel(kernel.as_ref(), fetches)),
         Finding::of("VM", boots),
+        Finding::of("User-Mode Linux (faster)", user_mode_linux().await),
         Finding::of(
             "KVM (only for --clock realtime)",
             kvm(kernel.as_ref()).await,
@@ -171,6 +172,16 @@ async fn guest_boots(kernel: &Kernel) -> Result<String, String> {
     let init = backend::own_binary().map_err(|error| error.to_string())?;
     match vm::probe::accel_works(Accel::Tcg, kernel, &init).await {
         Ok(()) => Ok("a guest booted".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether `--backend auto` takes it, and it comes up.
+async fn user_mode_linux() -> Result<String, String> {
+    let kernel = vm::uml::locate(None, &vm::default_cache()).map_err(|error| error.to_string())?;
+    let init = backend::own_binary().map_err(|error| error.to_string())?;
+    match vm::probe::uml_works(&kernel, &init).await {
+        Ok(()) => Ok(format!("{}: a guest booted", kernel.release)),
         Err(error) => Err(error.to_string()),
     }
 }
