@@ -209,7 +209,8 @@ impl Plan {
     /// Reads what [`Plan::to_yaml`] wrote.
     ///
     /// # Errors
-    /// [`NotAPlan`] with line and column if a key is unknown or missing, or a value wrong.
+    /// [`NotAPlan`] if a key is unknown or missing, or a value wrong: with line and column if it is no YAML, with
+    /// what stands there otherwise.
     pub fn from_yaml(text: &str) -> Result<Plan, NotAPlan> {
         // A node on its way has a point every now and then: a plan is as long as it is, and costs no more
         // than its length.
@@ -223,8 +224,16 @@ impl Plan {
             strict_booleans: true,
             no_schema: true,
         };
-        serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| NotAPlan(error.to_string()))
+        let tree: serde_json::Value = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| NotAPlan(error.to_string()))?;
+        // By way of JSON: a reader of YAML for each type of a plan would be a third of this crate's code.
+        let json = format!("{tree:#}");
+        serde_json::from_slice(json.as_bytes()).map_err(|error: serde_json::Error| {
+            let said = error.to_string();
+            let why = said.rsplit_once(" at line ").map_or(&*said, |(why, _)| why);
+            let there = json.lines().nth(error.line().saturating_sub(1));
+            NotAPlan(format!("{why}: {}", there.unwrap_or_default().trim()))
+        })
     }
 }
 

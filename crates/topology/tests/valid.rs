@@ -253,3 +253,16 @@ fn every_shipped_topology_names_the_schema_for_editors() {
         assert_eq!(first, wanted, "{}", file.name);
     }
 }
+
+/// A plan is read without a type for each scalar: text that looks like something else has to stay text.
+#[test]
+fn a_name_that_yaml_would_take_for_something_else_stays_a_name() {
+    let mut plan = named("minimal.yaml").plan();
+    let words =
+        "1|-1|1e5|0x1f|0o7|1_000|1.5|no|off|y|true|null|~|.inf|1:30|2001-01-01|-|<<|=|a: b|# a|";
+    for word in words.split('|') {
+        (plan.name, plan.summary) = (word.into(), word.into());
+        let yaml = plan.to_yaml();
+        assert_eq!(Plan::from_yaml(&yaml).unwrap(), plan, "{word}: {yaml}");
+    }
+}
