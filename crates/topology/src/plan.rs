@@ -81,7 +81,11 @@ pub struct NotAPlan(String);
 impl Plan {
     /// The plan as YAML: the content of `plan.yaml`. [`Plan::from_yaml`] gives it back exactly.
     pub fn to_yaml(&self) -> String {
-        serde_saphyr::to_string(self).expect("a plan holds only strings, numbers, lists and tables")
+        // By way of JSON, as it is read.
+        let tree = serde_json::from_slice::<serde_json::Value>(&self.to_json());
+        tree.ok()
+            .and_then(|tree| serde_saphyr::to_string(&tree).ok())
+            .expect("a plan holds only strings, numbers, lists and tables")
     }
 
     /// What a reader of the plan should know beside its values, a sentence each.
