@@ -73,7 +73,12 @@ pub(crate) struct Air {
     pub members: Vec<RadioIndex>,
     /// In the order in which they began; ended ones stay while they matter.
     pub transmissions: Vec<OnAir>,
+    /// Lists of transmissions that are over, empty, for those to come.
+    spare: Vec<Vec<RadioIndex>>,
 }
+
+/// How many lists are kept: more are seldom on one channel at once.
+const SPARE: usize = 4;
 
 impl Air {
     pub fn join(&mut self, radio: RadioIndex) {
@@ -87,7 +92,20 @@ impl Air {
     }
 
     pub fn position(&self, id: u64) -> Option<usize> {
-        self.transmissions.iter().position(|t| t.id == id)
+        self.transmissions.iter().rposition(|t| t.id == id)
+    }
+
+    /// An empty list.
+    pub fn list(&mut self) -> Vec<RadioIndex> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps a list for a transmission to come.
+    pub fn reuse(&mut self, mut list: Vec<RadioIndex>) {
+        if self.spare.len() < SPARE {
+            list.clear();
+            self.spare.push(list);
+        }
     }
 
     /// Whether another transmission is on the air during a part of `span` of number `index`.

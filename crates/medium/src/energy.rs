@@ -49,45 +49,60 @@ impl Energy {
             millijoules: self.millijoules - earlier.millijoules,
         }
     }
+}
 
-    fn add(&mut self, state: State, time: Duration) {
-        match state {
-            State::Tx => self.tx += time,
-            State::Rx => self.rx += time,
-            State::Listen => self.listen += time,
-            State::Sleep => self.sleep += time,
-        }
-    }
+/// Adds the time from the begin of a state to `end` to the total of that state.
+fn add(totals: &mut [u64; 4], began: Began, end: SimTime) {
+    totals[began.state() as usize] += end.as_nanos().saturating_sub(began.at().as_nanos());
 }
 
 /// The states of one radio over time.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
-    /// Totals up to the first of `states`; without millijoules.
-    base: Energy,
+    /// Nanoseconds in each state up to the first of `states`.
+    base: [u64; 4],
     /// When each state began; never empty.
-    states: VecDeque<(SimTime, State)>,
+    states: VecDeque<Began>,
+}
+
+/// An instant and the state that began then, in one word: a radio has entered some hundred of them within its
+/// memory, and all those in range enter one with every frame.
+#[derive(Clone, Copy, Debug)]
+struct Began(u64);
+
+impl Began {
+    fn new(at: SimTime, state: State) -> Began {
+        Began(at.as_nanos() << 2 | state as u64)
+    }
+
+    fn at(self) -> SimTime {
+        SimTime::from_nanos(self.0 >> 2)
+    }
+
+    fn state(self) -> State {
+        [State::Tx, State::Rx, State::Listen, State::Sleep][(self.0 & 3) as usize]
+    }
 }
 
 impl Meter {
     pub(crate) fn new(now: SimTime, state: State) -> Meter {
         Meter {
-            base: Energy::default(),
-            states: VecDeque::from([(now, state)]),
+            base: [0; 4],
+            states: VecDeque::from([Began::new(now, state)]),
         }
     }
 
     /// From `now` on the radio is in `state`.
     pub(crate) fn enter(&mut self, now: SimTime, state: State) {
         match self.states.back_mut() {
-            Some((_, last)) if *last == state => return,
-            Some((since, last)) if *since == now => *last = state,
-            _ => self.states.push_back((now, state)),
+            Some(last) if last.state() == state => return,
+            Some(last) if last.at() == now => *last = Began::new(now, state),
+            _ => self.states.push_back(Began::new(now, state)),
         }
-        while let [Some((start, first)), Some((end, _))] = [self.states.front(), self.states.get(1)]
-            && now.saturating_since(*end) >= MEMORY
+        while let [Some(first), Some(next)] = [self.states.front(), self.states.get(1)]
+            && now.saturating_since(next.at()) >= MEMORY
         {
-            self.base.add(*first, end.saturating_since(*start));
+            add(&mut self.base, *first, next.at());
             self.states.pop_front();
         }
     }
@@ -95,11 +110,19 @@ impl Meter {
     /// The totals at `at`. An instant to come is read as if the last state went on; one
     /// before the memory's begin as that begin.
     pub(crate) fn read(&self, at: SimTime, profile: &Profile) -> Energy {
-        let mut energy = self.base;
-        for (i, (start, state)) in self.states.iter().enumerate() {
-            let end = self.states.get(i + 1).map_or(at, |(next, _)| at.min(*next));
-            energy.add(*state, end.saturating_since(*start));
+        let mut totals = self.base;
+        for (i, began) in self.states.iter().enumerate() {
+            let end = self.states.get(i + 1).map_or(at, |next| at.min(next.at()));
+            add(&mut totals, *began, end);
         }
+        let [tx, rx, listen, sleep] = totals.map(Duration::from_nanos);
+        let mut energy = Energy {
+            tx,
+            rx,
+            listen,
+            sleep,
+            millijoules: 0.0,
+        };
         let milliampere_seconds = energy.tx.as_secs_f64() * profile.tx_ma
             + energy.rx.as_secs_f64() * profile.rx_ma
             + energy.listen.as_secs_f64() * profile.listen_ma

@@ -40,6 +40,8 @@ pub struct Medium {
     /// Loss ratios of links, by transmitter and receiver, each with its random numbers.
     loss_ratios: BTreeMap<(RadioIndex, RadioIndex), (LossRatio, Rng)>,
     curve: phy::Curve,
+    /// Room for those of one transmission.
+    decisions: Vec<receiver::Decision>,
 }
 
 impl Medium {
@@ -58,6 +60,7 @@ impl Medium {
             reception_draws: BTreeMap::new(),
             loss_ratios: BTreeMap::new(),
             curve: phy::Curve::new(),
+            decisions: Vec::new(),
         }
     }
 

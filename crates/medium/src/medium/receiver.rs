@@ -27,8 +27,8 @@ struct Span {
 }
 
 /// What a radio made of a span.
-#[derive(Clone, Copy)]
-struct Decision {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decision {
     by: RadioIndex,
     rssi: Dbm,
     /// Over noise and the span's mean interference.
@@ -115,21 +115,63 @@ impl Medium {
         let Some((span, index)) = self.own_span(from, part) else {
             return;
         };
-        let air = &mut self.channels[place(span.channel)];
-        let locked = std::mem::take(&mut air.transmissions[index].locked);
-        let mut decisions = Vec::with_capacity(locked.len());
-        for member in locked {
-            if let Some(mut decision) = self.decide(path, span, member) {
-                if decision.fate == Fate::Received && self.link_loses(from, member) {
-                    decision.fate = Fate::Lost(Reason::LinkLoss);
+        let over = &mut self.channels[place(span.channel)].transmissions[index];
+        let locked = std::mem::take(&mut over.locked);
+        let is_certain = !span.overlapped && !over.at_the_edge && self.loss_ratios.is_empty();
+        let mut decisions = std::mem::take(&mut self.decisions);
+        if is_certain {
+            self.receive_all(span, index, &locked, &mut decisions);
+        } else {
+            for &member in &locked {
+                if let Some(mut decision) = self.decide(path, span, member) {
+                    if decision.fate == Fate::Received && self.link_loses(from, member) {
+                        decision.fate = Fate::Lost(Reason::LinkLoss);
+                    }
+                    decisions.push(decision);
+                    self.release(member);
                 }
-                decisions.push(decision);
-                let radio = &mut self.radios[member.0];
-                radio.lock = None;
-                radio.meter.enter(self.now, radio.state());
             }
         }
         self.conclude(span.channel, index, &decisions);
+        decisions.clear();
+        self.decisions = decisions;
+        self.channels[place(span.channel)].reuse(locked);
+    }
+
+    /// All who stayed synchronised on a transmission get it; decided is it of those whom it concerns.
+    fn receive_all(
+        &mut self,
+        span: Span,
+        index: usize,
+        locked: &[RadioIndex],
+        decisions: &mut Vec<Decision>,
+    ) {
+        let over = &self.channels[place(span.channel)].transmissions[index];
+        let mut receivers = over.receivers.iter().map(|(to, _)| *to).peekable();
+        let now = self.now;
+        for &member in locked {
+            let radio = &mut self.radios[member.0];
+            let Some(lock) = radio.lock.take_if(|lock| lock.transmission == span.id) else {
+                continue;
+            };
+            radio.meter.enter(now, radio.state());
+            while receivers.next_if(|to| *to < member).is_some() {}
+            if receivers.peek() == Some(&member) || radio.promiscuous {
+                decisions.push(Decision {
+                    by: member,
+                    rssi: lock.rssi,
+                    sinr: lock.rssi - radio.noise,
+                    fate: Fate::Received,
+                });
+            }
+        }
+    }
+
+    /// The radio is no longer synchronised on anything.
+    fn release(&mut self, radio: RadioIndex) {
+        let radio = &mut self.radios[radio.0];
+        radio.lock = None;
+        radio.meter.enter(self.now, radio.state());
     }
 
     /// The radio's transmission, as a part of it, and its place on its channel.
@@ -225,7 +267,7 @@ impl Medium {
         let received = decisions.iter().filter(|d| d.fate == Fate::Received);
         for &Decision { by, rssi, sinr, .. } in received {
             let radio = &self.radios[by.0];
-            if radio.config.promiscuous {
+            if radio.promiscuous {
                 self.outputs.push_back(Output::Heard(Heard {
                     at: self.now,
                     by,

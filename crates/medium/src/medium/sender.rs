@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use units::SimTime;
 
-use super::Medium;
+use super::{Medium, place};
 use crate::air::OnAir;
 use crate::mpdu::{self, Header};
 use crate::radio::{Job, PendingAck, Phase, Step};
@@ -233,7 +233,7 @@ impl Medium {
             tx_power: sender.config.profile.tx_power,
             power: vec![f64::NAN; self.radios.len()],
             receivers: receivers.map(|r| (r, None)).collect(),
-            locked: Vec::new(),
+            locked: self.channels[place(channel)].list(),
             at_the_edge: false,
         };
         self.agenda
