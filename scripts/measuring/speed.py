@@ -1,10 +1,8 @@
 """How fast the parts are: docs/measured/speed.md. They want a machine that does nothing else."""
 
-import json
 import os
 import re
 import subprocess
-import time
 
 from .pages import ROOT
 from .tools import command, number, output, table
@@ -45,87 +43,6 @@ def sweep_speed(tools):
     rows = [[turn + 1, number(40 * 60 / wall), f"{used / 40:.2f} s"] for turn, (wall, used) in enumerate(turns)]
     said = "wpanlab run topologies/handover.yaml --seeds 1..40 --jobs 2"
     return [tools.made_by(), *command(said), *table(["turn", "runs a minute", "processor time of a run"], rows)]
-
-
-def uml(tools):
-    """The line that says what made the figures of both backends."""
-    kernels = {}
-    for backend in ("uml", "vm"):
-        tools.backend = backend
-        kernels[backend] = tools.run("warm-up", "topologies/handover.yaml")[1]["kernel"]
-    return f"{tools.made_by().rstrip(':')}; User-Mode Linux {kernels['uml']}:"
-
-
-def backends_speed(tools):
-    """Runs a minute in QEMU and in User-Mode Linux, in turns."""
-    topology = "topologies/handover.yaml"
-    made_by, rows = uml(tools), []
-    for scenario, count in (("5 s", 10), ("30 s", 4)):
-        for turn in range(2):
-            row = [scenario, turn + 1]
-            for backend in ("vm", "uml"):
-                tools.backend = backend
-                wall, used = tools.timed("backends-speed", topology, f"1..{count}", "--set", f"scenario.duration={scenario}")
-                row += [number(count * 60 / wall), f"{used / count:.2f} s"]
-            rows.append([*row, number(float(row[4].replace(",", "")) / float(row[2].replace(",", "")), 2)])
-    said = [f"wpanlab run {topology} --seeds 1..{count} --jobs 2 --backend {backend} --set 'scenario.duration={scenario}'"
-            for scenario, count in (("5 s", 10), ("30 s", 4)) for backend in ("vm", "uml")]
-    header = ["scenario", "turn", "QEMU: runs a minute", "processor time of a run", "User-Mode Linux: runs a minute", "processor time of a run", "ratio"]
-    return [made_by, *command(*said), *table(header, rows)]
-
-
-def run_shipped(tools, path, name, *options):
-    """One run of a shipped topology: whether its expectations held and its handovers, and wall time."""
-    out = tools.directory / name
-    began = time.monotonic()
-    ended = subprocess.run([tools.program, "run", path, "--out", out, "--force", *options], cwd=ROOT, capture_output=True, text=True)
-    wall = f"{time.monotonic() - began:.1f} s"
-    if ended.returncode not in (0, 1):
-        return (ended.stderr.strip().splitlines() or ["no word"])[-1], wall
-    result = json.loads((out / "result.json").read_text())
-    delays = [h["delay_s"] * 1e3 for h in result["handovers"] if h.get("delay_s") is not None]
-    told = ", ".join(number(delay) for delay in delays[:4]) + (", …" if len(delays) > 4 else "")
-    return ("" if result["passed"] else "missed; ") + (told or "-"), wall
-
-
-def kernels(tools):
-    """Every shipped topology on every Linux that Debian has: whether its expectations held, and its handovers."""
-    backends = [["--backend", "vm"]]
-    for suite in ("bookworm-backports", "trixie-backports"):
-        told = json.loads(tools.wpanlab("--json", "vm", "fetch", "--suite", suite))
-        backends.append(["--backend", "vm", "--kernel", told["directory"]])
-    backends.append(["--backend", "uml"])
-    made_by, names = uml(tools), []
-    cases = [(path, []) for path in sorted((ROOT / "topologies").glob("*.yaml"))]
-    by_protocol = [["--set", f"nodes.sensor.mobility={word}"] for word in ("mipv6", "mipv6-ro", "hmipv6", "pmipv6", "none")]
-    cases += [(ROOT / "topologies" / "mobility.yaml", also) for also in by_protocol]
-    rows = []
-    for path, also in cases:
-        row = [f"`{path.name}`" + (f", `{also[1].split('=')[1]}`" if also else "")]
-        for at, options in enumerate(backends):
-            row.append(run_shipped(tools, path, f"kernels-{at}", *options, *also)[0])
-            if not rows:
-                kernel = json.loads((tools.directory / f"kernels-{at}" / "result.json").read_text())["kernel"]
-                names.append(f"{re.match('[0-9.]+', kernel)[0]} in {'QEMU' if options[1] == 'vm' else 'User-Mode Linux'}: handovers, ms")
-        rows.append(row)
-    said = ["wpanlab vm fetch --suite bookworm-backports  # and trixie-backports; says what --kernel is given",
-            "wpanlab run topologies/NAME [--backend uml | --backend vm --kernel DIR]  # mobility.yaml with --set nodes.sensor.mobility=…, too"]
-    return [made_by, *command(*said), *table(["topology", *names], rows)]
-
-
-def backends(tools):
-    """Every shipped topology in QEMU and in User-Mode Linux: handovers, wall time, and three runs the same."""
-    made_by, rows = uml(tools), []
-    for path in sorted((ROOT / "topologies").glob("*.yaml")):
-        topology = str(path.relative_to(ROOT))
-        row = [f"`{path.name}`"]
-        for backend in ("vm", "uml"):
-            row += run_shipped(tools, path, f"backends-{backend}-{path.stem}", "--backend", backend)
-        said = subprocess.run([tools.program, "verify", topology, "--runs", "3", "--backend", "uml"], cwd=ROOT, capture_output=True, text=True)
-        rows.append([*row, "yes" if said.returncode == 0 else "no"])
-    said = [f"wpanlab run topologies/NAME --backend {backend}" for backend in ("vm", "uml")] + ["wpanlab verify topologies/NAME --runs 3 --backend uml"]
-    header = ["topology", "QEMU: handovers, ms", "wall time", "User-Mode Linux: handovers, ms", "wall time", "three runs the same"]
-    return [made_by, *command(*said), *table(header, rows)]
 
 
 def wmms(tools):
