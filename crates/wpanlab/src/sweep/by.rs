@@ -148,6 +148,11 @@ pub mod tests {
 
     /// What some runs are made by.
     pub fn by() -> By {
+        by_of("kept")
+    }
+
+    /// What runs of a topology are made by.
+    pub fn by_of(kept: &str) -> By {
         By {
             backend: "uml, 10000 ns a system call".into(),
             clock: "virtual".into(),
@@ -155,7 +160,7 @@ pub mod tests {
             qemu: None,
             wpanlab_version: "0.1.0".into(),
             wpanlab_sha256: "00".into(),
-            topology_sha256: hex(&Sha256::digest("kept")),
+            topology_sha256: hex(&Sha256::digest(kept)),
         }
     }
 

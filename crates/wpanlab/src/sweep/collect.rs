@@ -140,3 +140,262 @@ fn remove_unfinished(planned: &Planned) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use measure::distribution::Row;
+    use rundir::SweepDir;
+    use serde_json::Value;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::backend::read_tree;
+    use crate::failure;
+    use crate::source::Source;
+    use crate::sweep::by::tests::by_of;
+    use crate::sweep::one::Maker;
+    use crate::sweep::place::is_done;
+
+    const QUIET: Say = Say {
+        json: false,
+        quiet: true,
+    };
+
+    /// The plan of a sweep over three seeds and two values, as `sweep plan` leaves it.
+    fn planned(base: &TempDir, name: &str) -> Planned {
+        let topologies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../topologies");
+        let source = Source::read(&topologies.join("minimal.yaml")).unwrap();
+        source.load(Some(1), &[]).unwrap();
+        let kept = source.kept().unwrap();
+        let dir = SweepDir::new(base.path().join(name));
+        fs::create_dir(dir.root()).unwrap();
+        let mut manifest = serde_json::to_value(by_of(&kept)).unwrap();
+        let more = json!({
+            "schema": 1,
+            "topology": "minimal.yaml",
+            "seeds": [1, 3],
+            "parameters": [{ "path": "backbone.delay", "values": ["1 ms", "2 ms"] }],
+            "options": { "backend": "uml", "clock": "virtual" },
+            "captures": false,
+        });
+        let keys = manifest.as_object_mut().unwrap();
+        keys.extend(more.as_object().unwrap().clone());
+        tables::write(&dir, &dir.manifest(), &manifest.to_string()).unwrap();
+        tables::write(&dir, &dir.source(), &kept).unwrap();
+        Planned::read(dir.root()).unwrap()
+    }
+
+    fn row(planned: &Planned, index: u64) -> Row {
+        let (point, seed) = planned.indexes.run(index).unwrap();
+        let points = planned.manifest.combinations().unwrap();
+        let maker = Maker {
+            source: planned.source.clone(),
+            how: crate::backend::How::Native,
+            asked: planned.manifest.how(),
+            captures: false,
+        };
+        let mut row = Row::broken(maker.origin(point, &points[point - 1], seed), String::new());
+        (row.error, row.passed) = (None, true);
+        row.figures.insert("lost".into(), 0.1 * index as f64);
+        row
+    }
+
+    /// What a run leaves, a little of it.
+    fn fill(dir: &rundir::RunDir, row: &Row) {
+        let text = format!("{}\n", row.seed);
+        for path in [dir.plan(), dir.events(), dir.log("er1")] {
+            dir.files().replace(&path, text.as_bytes()).unwrap();
+        }
+    }
+
+    /// Makes these runs as a shard does.
+    fn make(planned: &Planned, indexes: impl IntoIterator<Item = u64>) {
+        for index in indexes {
+            let row = row(planned, index);
+            let apart = Apart::new(&planned.dir, row.point, row.seed.0).unwrap();
+            fill(&apart.dir, &row);
+            let by = planned.manifest.by.clone();
+            apart.publish(&Kept { by, row }).unwrap();
+        }
+    }
+
+    /// What one process leaves of all of them.
+    fn whole(base: &TempDir) -> BTreeMap<PathBuf, Vec<u8>> {
+        let planned = planned(base, "whole");
+        let rows: Vec<Row> = (1..=6).map(|index| row(&planned, index)).collect();
+        for row in &rows {
+            fill(&planned.dir.run(row.point, row.seed.0), row);
+        }
+        journal::replace(&planned.dir, &rows).unwrap();
+        let points = planned.manifest.combinations().unwrap();
+        let plan = planned.source.load(Some(1), &points[0]).unwrap().plan;
+        tables::all(&planned.dir, &planned.manifest, &plan, &rows).unwrap();
+        read_tree(planned.dir.root()).unwrap()
+    }
+
+    fn refusal(dir: &Path, shards: &[PathBuf]) -> String {
+        let error = collect(dir, shards, QUIET).unwrap_err();
+        assert_eq!(failure::code(&error), failure::BAD_INPUT, "{error:#}");
+        failure::text(&error)
+    }
+
+    #[test]
+    fn shards_in_one_directory_become_what_one_process_leaves() {
+        let base = tempfile::tempdir().unwrap();
+        let planned = planned(&base, "parts");
+        make(&planned, [6, 2]);
+        // Two shards at once, and one that was killed.
+        make(&planned, [2, 4]);
+        let killed = Apart::new(&planned.dir, 1, 3).unwrap();
+        fill(&killed.dir, &row(&planned, 3));
+        let missing = collect(planned.dir.root(), &[], QUIET).unwrap_err();
+        assert_eq!(failure::code(&missing), failure::RUN_FAILED);
+        let count = Runs::read(&planned, |_| true).unwrap().count(&planned);
+        assert_eq!((count.done, count.missing.to_string()), (3, "1,3,5".into()));
+        assert!(planned.dir.unfinished().exists());
+        assert!(!planned.dir.distribution().exists());
+        make(&planned, [1, 3, 5]);
+        for _ in 0..2 {
+            let outcome = collect(planned.dir.root(), &[], QUIET).unwrap();
+            assert_eq!(outcome, Outcome::Passed);
+            assert_eq!(read_tree(planned.dir.root()).unwrap(), whole_of(&base));
+        }
+        // Who comes after that with a run that is there leaves nothing.
+        make(&planned, [4]);
+        assert!(!planned.dir.run(2, 1).row().exists());
+    }
+
+    /// [`whole`], made once.
+    fn whole_of(base: &TempDir) -> BTreeMap<PathBuf, Vec<u8>> {
+        let dir = base.path().join("whole");
+        match dir.exists() {
+            true => read_tree(&dir).unwrap(),
+            false => whole(base),
+        }
+    }
+
+    #[test]
+    fn directories_of_their_own_are_copied_in_whatever_seeds_they_have() {
+        let base = tempfile::tempdir().unwrap();
+        let (all, one, other) = (
+            planned(&base, "all"),
+            planned(&base, "one"),
+            planned(&base, "other"),
+        );
+        make(&one, [1, 2, 3]);
+        make(&other, [3, 4, 5, 6]);
+        collect(other.dir.root(), &[], QUIET).unwrap_err();
+        let shards = [one, other].map(|shard| shard.dir.root().to_owned());
+        collect(all.dir.root(), &shards, QUIET).unwrap();
+        assert_eq!(read_tree(all.dir.root()).unwrap(), whole(&base));
+    }
+
+    #[test]
+    fn a_shard_by_something_else_is_refused_with_what_differs() {
+        let base = tempfile::tempdir().unwrap();
+        let all = planned(&base, "all");
+        let shard = planned(&base, "shard");
+        make(&shard, [1]);
+        let path = shard.dir.manifest();
+        let text = fs::read_to_string(&path).unwrap();
+        for (key, value, said) in [
+            (
+                "wpanlab_sha256",
+                json!("ff"),
+                "wpanlab program (SHA-256) `00` in the sweep, `ff` in",
+            ),
+            (
+                "kernel",
+                json!("7.4 x"),
+                "kernel `7.3 abc` in the sweep, `7.4 x` in the shard",
+            ),
+            ("backend", json!("vm, tcg"), "backend `uml, "),
+            ("backend", json!("uml, 1 ns"), "processor model `uml, "),
+            (
+                "topology",
+                json!("a.yaml"),
+                "topology `minimal.yaml` in the sweep",
+            ),
+            ("parameters", json!([]), "parameters `--set "),
+            ("captures", json!(true), "--captures `false`"),
+            (
+                "topology_sha256",
+                json!("ff"),
+                "is not the topology of sweep.json",
+            ),
+        ] {
+            let mut manifest: Value = serde_json::from_str(&text).unwrap();
+            manifest[key] = value;
+            fs::write(&path, manifest.to_string()).unwrap();
+            let text = refusal(all.dir.root(), &[shard.dir.root().to_owned()]);
+            assert!(text.contains(said), "{key}: {text}");
+            assert!(!is_done(&all.dir, 1, 1).unwrap());
+        }
+        // A topology of its own, with its own hash.
+        let other = fs::read_to_string(shard.dir.source())
+            .unwrap()
+            .replace("5 s", "6 s");
+        let mut manifest: Value = serde_json::from_str(&text).unwrap();
+        let hash = serde_json::to_value(by_of(&other)).unwrap()["topology_sha256"].clone();
+        manifest["topology_sha256"] = hash;
+        fs::write(&path, manifest.to_string()).unwrap();
+        fs::write(shard.dir.source(), other).unwrap();
+        let text = refusal(all.dir.root(), &[shard.dir.root().to_owned()]);
+        assert!(
+            text.contains("topology (SHA-256 of source.json) `"),
+            "{text}"
+        );
+        assert!(refusal(base.path(), &[]).contains("`wpanlab sweep plan` makes one"));
+    }
+
+    #[test]
+    fn a_run_that_something_else_made_in_the_directory_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let planned = planned(&base, "all");
+        make(&planned, [1]);
+        let path = planned.dir.run(1, 1).row();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("7.3 abc", "7.4 x")).unwrap();
+        let said = refusal(planned.dir.root(), &[]);
+        assert!(
+            said.contains("kernel `7.3 abc` planned, `7.4 x` there"),
+            "{said}"
+        );
+        fs::write(&path, text.replace("\"seed\":1", "\"seed\":2")).unwrap();
+        let said = collect(planned.dir.root(), &[], QUIET).unwrap_err();
+        assert!(
+            failure::text(&said).contains("of point 1 and seed 2"),
+            "{said:#}"
+        );
+        fs::write(&path, "{").unwrap();
+        let said = collect(planned.dir.root(), &[], QUIET).unwrap_err();
+        assert!(
+            failure::text(&said).contains("is no row of a run"),
+            "{said:#}"
+        );
+    }
+
+    #[test]
+    fn a_run_that_failed_itself_is_missing_and_makes_room_for_one_that_did_not() {
+        let base = tempfile::tempdir().unwrap();
+        let planned = planned(&base, "all");
+        make(&planned, [1, 2, 3, 4, 6]);
+        let mut broken = row(&planned, 5);
+        broken.error = Some("no kernel".into());
+        let apart = Apart::new(&planned.dir, broken.point, broken.seed.0).unwrap();
+        let by = planned.manifest.by.clone();
+        apart.publish(&Kept { by, row: broken }).unwrap();
+        let said = failure::text(&collect(planned.dir.root(), &[], QUIET).unwrap_err());
+        assert!(
+            said.contains("5 of 6 runs are done") && said.contains("5 failed themselves"),
+            "{said}"
+        );
+        let table = fs::read_to_string(planned.dir.runs()).unwrap();
+        assert!(table.contains("no kernel"), "{table}");
+        make(&planned, [5]);
+        collect(planned.dir.root(), &[], QUIET).unwrap();
+        assert_eq!(read_tree(planned.dir.root()).unwrap(), whole(&base));
+    }
+}
