@@ -107,15 +107,25 @@ pub struct Watch<'u> {
     until: &'u Until,
     seeds: RangeInclusive<u64>,
     points: usize,
+    /// What came before its turn, by seed and point.
+    early: BTreeMap<(u64, usize), Found>,
     /// The first seed that was not looked at; `None` after the last.
     next: Option<u64>,
     /// At each point the values of the seeds before that.
     values: Vec<Vec<f64>>,
     /// Measured runs of those seeds.
     measured: usize,
-    /// Figures that one of them has.
-    names: Vec<String>,
     decided: Option<Decided>,
+}
+
+/// What a run has of the figure.
+#[derive(Debug)]
+enum Found {
+    /// It failed itself.
+    Broken,
+    Value(f64),
+    /// None of it, but these figures.
+    Others(Vec<String>),
 }
 
 impl<'u> Watch<'u> {
@@ -126,36 +136,37 @@ impl<'u> Watch<'u> {
             next: Some(*seeds.start()),
             seeds,
             points,
+            early: BTreeMap::new(),
             values: vec![Vec::new(); points],
             measured: 0,
-            names: Vec::new(),
             decided: None,
         }
     }
 
-    /// What is decided by `rows`, which may be in any order, and of which there are more each time.
+    /// One more run is there.
     ///
     /// # Errors
     /// [`Refused`]: the figure is none of what the runs have.
-    pub fn look(&mut self, rows: &[Row]) -> Result<Option<&Decided>> {
-        let by_run = rows.iter().map(|row| ((row.seed.0, row.point), row));
-        let by_run: BTreeMap<_, _> = by_run.collect();
+    pub fn add(&mut self, row: &Row) -> Result<()> {
+        let value = || interval::of_run(row, &self.until.figure, self.until.middle);
+        let found = match row.error {
+            Some(_) => Found::Broken,
+            None => value().map_or_else(|| Found::Others(interval::names(row)), Found::Value),
+        };
+        self.early.insert((row.seed.0, row.point), found);
         while let (None, Some(seed)) = (&self.decided, self.next) {
-            let runs = (1..=self.points).map(|point| by_run.get(&(seed, point)));
-            let Some(runs) = runs.collect::<Option<Vec<_>>>() else {
+            let points = 1..=self.points;
+            if !points
+                .clone()
+                .all(|point| self.early.contains_key(&(seed, point)))
+            {
                 break;
-            };
-            for (row, values) in runs.into_iter().zip(&mut self.values) {
-                if row.error.is_some() {
-                    continue;
-                }
-                self.measured += 1;
-                values.extend(interval::of_run(row, &self.until.figure, self.until.middle));
-                if self.names.is_empty() {
-                    self.names = interval::names(row);
+            }
+            for point in points {
+                if let Some(found) = self.early.remove(&(seed, point)) {
+                    self.take(point, found)?;
                 }
             }
-            self.refuse_unknown()?;
             let last = seed == *self.seeds.end();
             self.next = (!last).then(|| seed + 1);
             let points = self.estimates();
@@ -168,7 +179,36 @@ impl<'u> Watch<'u> {
                 });
             }
         }
-        Ok(self.decided.as_ref())
+        Ok(())
+    }
+
+    /// What is decided.
+    pub fn decided(&self) -> Option<&Decided> {
+        self.decided.as_ref()
+    }
+
+    /// A run whose turn it is. A figure that the first few have not is one that nobody has.
+    fn take(&mut self, point: usize, found: Found) -> Result<()> {
+        self.measured += usize::from(!matches!(found, Found::Broken));
+        let others = match found {
+            Found::Broken => return Ok(()),
+            Found::Value(value) => {
+                self.values[point - 1].push(value);
+                return Ok(());
+            }
+            Found::Others(others) => others,
+        };
+        if self.measured < MIN_RUNS || !self.values.iter().all(Vec::is_empty) {
+            return Ok(());
+        }
+        let text = format!(
+            "--until {}: the first {} runs have no {}; they have {}",
+            self.until.text,
+            self.measured,
+            self.until.figure,
+            others.join(", ")
+        );
+        Err(Refused(text).into())
     }
 
     fn estimates(&self) -> Vec<AtPoint> {
@@ -184,22 +224,6 @@ impl<'u> Watch<'u> {
     fn is_enough(&self, point: &AtPoint) -> bool {
         let estimate = point.estimate.as_ref();
         estimate.is_some_and(|estimate| estimate.share() <= self.until.share)
-    }
-
-    /// A figure that so many runs have not is one that nobody has.
-    fn refuse_unknown(&self) -> Result<()> {
-        let nobody = self.values.iter().all(Vec::is_empty);
-        if self.measured < MIN_RUNS || !nobody {
-            return Ok(());
-        }
-        let text = format!(
-            "--until {}: the first {} runs have no {}; they have {}",
-            self.until.text,
-            self.measured,
-            self.until.figure,
-            self.names.join(", ")
-        );
-        Err(Refused(text).into())
     }
 }
 
@@ -289,9 +313,10 @@ mod tests {
     fn decided(rule: &str, order: &[Row], limit: u64) -> Option<(u64, bool, usize)> {
         let rule = until(rule);
         let mut watch = Watch::new(&rule, 1..=limit, 1);
-        for known in 1..=order.len() {
-            if let Some(decided) = watch.look(&order[..known]).unwrap() {
-                return Some((decided.last_seed, decided.reached, known));
+        for (before, row) in order.iter().enumerate() {
+            watch.add(row).unwrap();
+            if let Some(decided) = watch.decided() {
+                return Some((decided.last_seed, decided.reached, before + 1));
             }
         }
         None
@@ -328,8 +353,11 @@ mod tests {
             rows.push(row(2, seed, 4.0));
             rows.last_mut().unwrap().error = (seed == 3).then(|| "no kernel".into());
         }
-        assert_eq!(watch.look(&rows[..12]).unwrap(), None);
-        let decided = watch.look(&rows).unwrap().unwrap().clone();
+        for (at, row) in rows.iter().enumerate() {
+            watch.add(row).unwrap();
+            assert_eq!(watch.decided().is_some(), at >= 13, "{at}");
+        }
+        let decided = watch.decided().unwrap().clone();
         assert_eq!((decided.last_seed, decided.reached), (7, true));
         let told = Told {
             decided: Some(decided),
@@ -348,9 +376,10 @@ mod tests {
     fn a_figure_that_no_run_has_is_refused_with_those_that_there_are() {
         let rule = until("handover_dleay_s median ±1 %");
         let mut watch = Watch::new(&rule, 1..=100, 1);
-        let rows: Vec<Row> = (1..=6).map(|seed| row(1, seed, 1.0)).collect();
-        assert_eq!(watch.look(&rows[..5]).unwrap(), None);
-        let refused = watch.look(&rows).unwrap_err();
+        for seed in 1..=5 {
+            watch.add(&row(1, seed, 1.0)).unwrap();
+        }
+        let refused = watch.add(&row(1, 6, 1.0)).unwrap_err();
         assert_eq!(failure::code(&refused), failure::BAD_INPUT);
         let text = failure::text(&refused);
         assert!(

@@ -63,7 +63,7 @@ async fn to_its_end(args: &RunArgs, show: Show, say: Say, left: &mut Left) -> Re
     show.done();
     if let (Some(until), Some(decided)) = (&mut manifest.until, decided) {
         journal.end_at(decided.last_seed);
-        sweep.remove_runs_after(decided.last_seed)?;
+        remove_runs_after(&dir, points.len(), decided.last_seed)?;
         until.decided = Some(decided);
         manifest.replace_in(&dir)?;
     }
@@ -98,7 +98,9 @@ impl Sweep<'_> {
     async fn run_missing(&self, journal: &mut Journal, show: &Show) -> Result<Option<Decided>> {
         let (until, points) = (self.args.until.as_ref(), self.points.len());
         let mut watch = until.map(|until| Watch::new(until, self.indexes.seeds(), points));
-        let mut decided = look(&mut watch, journal)?;
+        if let Some(watch) = &mut watch {
+            journal.rows().iter().try_for_each(|row| watch.add(row))?;
+        }
         let rows = journal.rows().iter();
         let done: BTreeSet<(usize, u64)> = rows.map(|row| (row.point, row.seed.0)).collect();
         let mut missing: Vec<(&Point, u64)> = (self.indexes.all())
@@ -109,7 +111,10 @@ impl Sweep<'_> {
             // All points of a seed, then those of the next.
             missing.sort_by_key(|(point, seed)| (*seed, point.number));
         }
-        if decided.is_some() {
+        if watch
+            .as_ref()
+            .is_some_and(|watch| watch.decided().is_some())
+        {
             missing.clear();
         }
         let failed = journal.rows().iter().filter(|row| !row.passed).count();
@@ -125,17 +130,17 @@ impl Sweep<'_> {
                 Ok(row) => row,
             };
             tally.count(row.passed, show);
-            journal.add(row)?;
-            if decided.is_none() {
-                decided = look(&mut watch, journal)?;
+            if let Some(watch) = &mut watch {
+                watch.add(&row)?;
             }
-            Ok(match decided {
+            journal.add(row)?;
+            Ok(match watch.as_ref().and_then(Watch::decided) {
                 Some(_) => ControlFlow::Break(()),
                 None => ControlFlow::Continue(()),
             })
         };
         match crew::work(self.args.jobs, runs, ended).await? {
-            None => Ok(decided),
+            None => Ok(watch.and_then(|watch| watch.decided().cloned())),
             Some(signal) => {
                 show.done();
                 let (done, total) = (tally.done, tally.total);
@@ -163,40 +168,52 @@ impl Sweep<'_> {
             (origin, row)
         }
     }
-
-    /// Runs that were in progress when those before were found to be enough are none of the sweep: how
-    /// many there are tells of the jobs' time only.
-    fn remove_runs_after(&self, last: u64) -> Result<()> {
-        for point in self.points {
-            let folder = self.dir.point(point.number);
-            let entries = fs::read_dir(folder.root());
-            let entries = entries.with_context(|| folder.root().display().to_string())?;
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                let seed = name.to_str().and_then(|name| name.strip_prefix("seed-"));
-                let Some(seed) = seed.and_then(|seed| seed.parse::<u64>().ok()) else {
-                    continue;
-                };
-                if seed > last {
-                    let run = self.dir.run(point.number, seed);
-                    let removed = Written::by_run(&run).and_then(|written| {
-                        written.remove()?;
-                        match self.dir.files().remove_empty_folder(run.root()) {
-                            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
-                            removed => removed,
-                        }
-                    });
-                    removed.with_context(|| format!("remove {}", run.root().display()))?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-fn look(watch: &mut Option<Watch<'_>>, journal: &Journal) -> Result<Option<Decided>> {
-    match watch {
-        Some(watch) => Ok(watch.look(journal.rows())?.cloned()),
-        None => Ok(None),
+/// Runs that were in progress when those before were found to be enough are none of the sweep: how
+/// many there are tells of the jobs' time only.
+fn remove_runs_after(dir: &SweepDir, points: usize, last: u64) -> Result<()> {
+    for point in 1..=points {
+        let folder = dir.point(point);
+        let entries = fs::read_dir(folder.root());
+        let entries = entries.with_context(|| folder.root().display().to_string())?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let seed = name.to_str().and_then(|name| name.strip_prefix("seed-"));
+            let seed = seed.and_then(|seed| seed.parse::<u64>().ok());
+            if let Some(seed) = seed.filter(|seed| *seed > last) {
+                let run = dir.run(point, seed);
+                let removed = Written::by_run(&run).and_then(|written| {
+                    written.remove()?;
+                    match dir.files().remove_empty_folder(run.root()) {
+                        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+                        removed => removed,
+                    }
+                });
+                removed.with_context(|| format!("remove {}", run.root().display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_later_seeds_go_and_what_is_not_of_a_run_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = SweepDir::new(base.path());
+        for (point, seed) in [(1, 7), (1, 8), (2, 7), (2, 10)] {
+            let path = dir.run(point, seed).plan();
+            dir.files().replace(&path, b"x").unwrap();
+        }
+        let mine = dir.run(1, 8).root().join("notes.txt");
+        dir.files().replace(&mine, b"mine").unwrap();
+        remove_runs_after(&dir, 2, 7).unwrap();
+        assert!(dir.run(1, 7).plan().exists() && dir.run(2, 7).plan().exists());
+        assert!(!dir.run(1, 8).plan().exists() && mine.exists());
+        assert!(!dir.run(2, 10).root().exists());
     }
 }
