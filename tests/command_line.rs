@@ -192,6 +192,51 @@ fn a_run_says_what_check_warns_of_unless_only_the_result_is_wanted() {
 }
 
 #[test]
+fn a_part_of_a_sweep_is_refused_where_nothing_is_planned_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    for (arguments, said_so) in [
+        (
+            &["run", dir, "--shard", "1/2"][..],
+            "`wpanlab sweep plan` makes one",
+        ),
+        (&["collect", dir], "is no sweep"),
+        (&["status", dir], "is no sweep"),
+        (&["run", dir], "--index <N>|--shard <K/N>"),
+        (&["run", dir, "--shard", "3/2"], "no shard such as 3/16"),
+        (&["run", dir, "--index", "0"], "no index from 1"),
+        (
+            &["run", dir, "--index", "1", "--shard", "1/2"],
+            "cannot be used with",
+        ),
+    ] {
+        let output = wpanlab(&["sweep"]).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(
+            said(&output).contains(said_so),
+            "{arguments:?}: {}",
+            said(&output)
+        );
+    }
+    for (rule, said_so) in [
+        ("handover_delay_s p95 ±1 %", "mean|median"),
+        ("handover_delay_s mean ±0 %", "over 0"),
+    ] {
+        let run = [
+            "run",
+            "topologies/handover.yaml",
+            "--seeds",
+            "1..9",
+            "--until",
+            rule,
+        ];
+        let output = wpanlab(&run).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(said_so), "{}", said(&output));
+    }
+}
+
+#[test]
 fn one_node_and_one_step_are_no_plural() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.yaml");

@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::{Run, root, said, topology, tshark};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use common::{Run, root, said, topology, tshark, wpanlab};
 
 /// Runs `name` and returns its result, which passed.
 fn passes(name: &str) -> serde_json::Value {
@@ -251,6 +254,73 @@ fn a_sweep_over_seeds_reports_its_distribution_and_each_run_is_what_its_seed_giv
         sweep.read("point-1/seed-4/result.json"),
         alone.read("result.json")
     );
+}
+
+/// The files below a directory, but for the one that says when it was made.
+fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut waiting = vec![root.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => waiting.push(path),
+                false if path.ends_with("made.json") => {}
+                false => {
+                    let inside = path.strip_prefix(root).unwrap().to_owned();
+                    files.insert(inside, std::fs::read(&path).unwrap());
+                }
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn shards_put_together_are_to_the_byte_what_one_process_leaves() {
+    let minimal = topology("minimal.yaml");
+    let whole = Run::of(&minimal, &["--seeds", "3..4"]);
+    assert_eq!(
+        whole.output.status.code(),
+        Some(0),
+        "{}",
+        said(&whole.output)
+    );
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("parts");
+    let dir = dir.to_str().unwrap();
+    // From another directory each.
+    let sweep = |arguments: &[&str]| {
+        let mut command = wpanlab(&["sweep"]);
+        command.args(arguments).current_dir(base.path());
+        command.output().unwrap()
+    };
+    let plan = ["plan", minimal.to_str().unwrap(), "--seeds", "3..4"];
+    let planned = sweep(&[&plan[..], &["--backend", "vm", "--out", dir]].concat());
+    let lines = String::from_utf8(planned.stdout.clone()).unwrap();
+    let lines: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2, "{}", said(&planned));
+    assert_eq!(
+        (&lines[1]["index"], &lines[1]["seed"]),
+        (&2.into(), &4.into())
+    );
+    let command = format!("wpanlab sweep run {dir} --index 2");
+    assert_eq!(lines[1]["command"], *command);
+    let first = sweep(&["run", dir, "--shard", "1/2"]);
+    assert_eq!(first.status.code(), Some(0), "{}", said(&first));
+    let missing = sweep(&["collect", dir]);
+    assert_eq!(missing.status.code(), Some(3), "{}", said(&missing));
+    assert_eq!(missing.stdout, b"2\n", "{}", said(&missing));
+    for _ in 0..2 {
+        let second = sweep(&["run", dir, "--index", "1-2"]);
+        assert_eq!(second.status.code(), Some(0), "{}", said(&second));
+    }
+    let collected = sweep(&["collect", dir]);
+    assert_eq!(collected.status.code(), Some(0), "{}", said(&collected));
+    assert_eq!(tree(Path::new(dir)), tree(&whole.path("")));
 }
 
 /// Frames sent and delivered over a link of the air, by the run's counters.

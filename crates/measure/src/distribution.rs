@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`row`] | one run of a sweep: a line of `runs.jsonl` |
 //! | [`percentiles`] | percentiles of a sample |
+//! | [`interval`] | confidence intervals over runs |
 //! | [`expect`] | whether what is expected over the runs holds |
 //! | [`loss`] | lost requests beside rate by interruption |
 //! | [`table`] | `runs.csv` and `figures.csv` |
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use topology::plan::SweepExpectation;
 
 pub mod expect;
+pub mod interval;
 pub mod loss;
 mod outage;
 pub mod percentiles;

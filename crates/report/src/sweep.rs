@@ -21,6 +21,8 @@ pub struct Manifest {
     pub topology: Option<String>,
     /// First and last seed.
     pub seeds: Option<[u64; 2]>,
+    /// When there are seeds enough.
+    pub until: Option<Until>,
     /// Parameters in the order of the command line.
     pub parameters: Vec<Parameter>,
     /// `native`, or `vm` with what executes it.
@@ -33,6 +35,22 @@ pub struct Manifest {
     pub wpanlab_version: Option<String>,
 }
 
+/// A rule that ends a sweep before its last seed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Until {
+    /// As the command line had it.
+    pub rule: String,
+    /// What came of it; absent while the sweep is under way.
+    pub decided: Option<Decided>,
+}
+
+/// Which seeds were enough.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Decided {
+    /// The last one that was run.
+    pub last_seed: u64,
+}
+
 /// A parameter and its values.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Parameter {
@@ -43,9 +61,12 @@ pub struct Parameter {
 }
 
 impl Manifest {
-    /// How many runs the sweep has when it is finished.
+    /// How many runs the sweep has when it is finished; not known before what ends it is decided.
     pub fn runs(&self) -> Option<u64> {
-        let [first, last] = self.seeds?;
+        let [first, mut last] = self.seeds?;
+        if let Some(until) = &self.until {
+            last = until.decided.as_ref()?.last_seed;
+        }
         let seeds = last.checked_sub(first)?.checked_add(1)?;
         let mut values = self.parameters.iter().map(|p| p.values.len() as u64);
         values.try_fold(seeds, u64::checked_mul)
@@ -273,5 +294,15 @@ mod tests {
             None
         );
         assert_eq!(manifest("{}").runs(), None);
+        let until = |decided| {
+            let text =
+                format!(r#"{{"seeds":[3,90],"until":{{"rule":"lost mean ±1 %"{decided}}}}}"#);
+            manifest(&text).runs()
+        };
+        assert_eq!(
+            until(r#","decided":{"last_seed":12,"reached":true}"#),
+            Some(10)
+        );
+        assert_eq!(until(""), None);
     }
 }

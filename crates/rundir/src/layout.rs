@@ -11,6 +11,9 @@ pub struct RunDir {
 }
 
 impl RunDir {
+    /// Name of a shard's line for the table of the runs.
+    pub const ROW: &str = "row.json";
+
     /// The run directory at `root`; nothing is created.
     pub fn new(root: impl Into<PathBuf>) -> RunDir {
         RunDir { root: root.into() }
@@ -67,6 +70,11 @@ impl RunDir {
         self.root.join("error.txt")
     }
 
+    /// What a shard of a sweep says of its run until it is collected, [`RunDir::ROW`].
+    pub fn row(&self) -> PathBuf {
+        self.root.join(RunDir::ROW)
+    }
+
     /// Directory of the captures.
     pub fn captures(&self) -> PathBuf {
         self.root.join("captures")
@@ -119,6 +127,10 @@ impl SweepDir {
     pub const MANIFEST: &str = "sweep.json";
     /// Name of the table of the runs, one JSON object a line.
     pub const RUNS: &str = "runs.jsonl";
+    /// Name of the file that holds the topology and the files that it names.
+    pub const SOURCE: &str = "source.json";
+    /// Name of the folder of runs that shards have not finished.
+    pub const UNFINISHED: &str = "unfinished";
 
     /// The sweep's directory at `root`; nothing is created.
     pub fn new(root: impl Into<PathBuf>) -> SweepDir {
@@ -139,6 +151,16 @@ impl SweepDir {
     /// What is run, and by what, [`SweepDir::MANIFEST`].
     pub fn manifest(&self) -> PathBuf {
         self.root.join(SweepDir::MANIFEST)
+    }
+
+    /// The topology as it was read, with the files that it names, [`SweepDir::SOURCE`].
+    pub fn source(&self) -> PathBuf {
+        self.root.join(SweepDir::SOURCE)
+    }
+
+    /// Runs that shards have not finished, each in a folder of its own, [`SweepDir::UNFINISHED`].
+    pub fn unfinished(&self) -> PathBuf {
+        self.root.join(SweepDir::UNFINISHED)
     }
 
     /// When and by which command the sweep was begun, `made.json`.
@@ -169,6 +191,11 @@ impl SweepDir {
     /// The runs of a point (from 1), `point-N`, with the point's plan as a run directory has it.
     pub fn point(&self, number: usize) -> RunDir {
         RunDir::new(self.root.join(format!("point-{number}")))
+    }
+
+    /// The run of a point (from 1) and a seed.
+    pub fn run(&self, point: usize, seed: u64) -> RunDir {
+        RunDir::new(self.root.join(SweepDir::run_name(point, seed)))
     }
 
     /// Name of the run of a point and a seed below the root, `point-N/seed-S`.

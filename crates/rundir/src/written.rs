@@ -18,6 +18,7 @@ enum Folder {
     Run,
     Sweep,
     Point,
+    Unfinished,
     Captures,
     Logs,
     Wireshark,
@@ -46,13 +47,21 @@ impl Folder {
             (Folder::Run, "wireshark") => Some(Known::Folder(Folder::Wireshark)),
             (
                 Folder::Run,
-                "plan.yaml" | "result.json" | "run.json" | "made.json" | "air.json"
-                | "events.jsonl" | "error.txt" | PAGE,
+                "plan.yaml"
+                | "result.json"
+                | "run.json"
+                | "made.json"
+                | "air.json"
+                | "events.jsonl"
+                | "error.txt"
+                | RunDir::ROW
+                | PAGE,
             )
             | (
                 Folder::Sweep,
                 SweepDir::MANIFEST
                 | SweepDir::RUNS
+                | SweepDir::SOURCE
                 | "made.json"
                 | "runs.csv"
                 | "distribution.json"
@@ -62,6 +71,8 @@ impl Folder {
             | (Folder::Point, "plan.yaml")
             | (Folder::Captures, "all.pcapng" | "air.pcapng")
             | (Folder::Wireshark, "esp_sa" | "preferences") => Some(Known::File),
+            (Folder::Sweep, SweepDir::UNFINISHED) => Some(Known::Folder(Folder::Unfinished)),
+            (Folder::Unfinished, _) => Some(Known::Folder(Folder::Run)),
             (Folder::Sweep, _) => ends("point-", Folder::Point),
             (Folder::Point, _) => ends("seed-", Folder::Run),
             (Folder::Captures, _) => {
@@ -135,6 +146,16 @@ impl Written {
         Written::of(dir.root(), dir.root(), Folder::Run)
     }
 
+    /// What shards of a sweep have not finished, with the folder that it is in.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn unfinished(dir: &SweepDir) -> io::Result<Written> {
+        let mut unfinished = Written::of(dir.root(), &dir.unfinished(), Folder::Unfinished)?;
+        unfinished.folders.push(dir.unfinished());
+        Ok(unfinished)
+    }
+
     /// The captures of a run.
     ///
     /// # Errors
@@ -172,6 +193,11 @@ impl Written {
             }
         }
         Ok(())
+    }
+
+    /// Its files.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// What has the name of something that is written and is something else, a symbolic link for

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use units::quantity::{format_duration, parse_duration};
 
 use crate::{Kernel, VmError, modules};
@@ -31,7 +32,8 @@ pub enum Machine {
 /// What takes time on a processor that is infinitely fast otherwise: a system call, in the guest's time. One of a
 /// range takes each call's share of it from the run's seed, so that other seeds have what is done at one instant
 /// done in other orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Processor {
     least: Duration,
     most: Duration,
@@ -68,6 +70,20 @@ impl fmt::Display for Processor {
             true => write!(f, "{least} µs a system call"),
             false => write!(f, "{least} to {most} µs a system call, by the seed"),
         }
+    }
+}
+
+impl From<Processor> for String {
+    fn from(processor: Processor) -> String {
+        processor.option()
+    }
+}
+
+impl TryFrom<String> for Processor {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Processor, String> {
+        text.parse()
     }
 }
 

@@ -9,12 +9,18 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
 use topology::Parameter;
 use units::Db;
 use vm::Processor;
 
 use crate::failure::{self, Refused};
 use crate::output;
+use crate::sweep::Until;
+
+mod sweep;
+
+pub use sweep::{ShardArgs, SweepCommand};
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.
@@ -42,6 +48,9 @@ pub enum Command {
     /// was named is not there, 3 the run itself failed, 130 it was interrupted (what it has seen is
     /// measured and kept).
     Run(RunArgs),
+    /// A sweep in parts, on as many machines as there are: plan, run, collect
+    #[command(subcommand)]
+    Sweep(SweepCommand),
     /// Write a first topology, with comments, that runs as it is
     New {
         /// The file; the topology is named after it
@@ -221,6 +230,10 @@ pub struct RunArgs {
     /// Run once per seed of A..B, both included, at most 100000, and report the distribution
     #[arg(long, value_name = "A..B", value_parser = parse_seeds, conflicts_with = "seed")]
     pub seeds: Option<RangeInclusive<u64>>,
+    /// With --seeds: no more seeds once the 95 % interval of a figure's mean or median is this near,
+    /// such as `handover_delay_s median ±1 %`; --seeds has the last one that there may be
+    #[arg(long, value_name = "RULE", requires = "seeds")]
+    pub until: Option<Until>,
     /// With --seeds: runs at the same time
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..), requires = "seeds")]
     pub jobs: u8,
@@ -342,6 +355,33 @@ impl Default for HowArgs {
     }
 }
 
+impl HowArgs {
+    /// The words of the command line that say it, without what goes without saying.
+    pub fn words(&self) -> Vec<String> {
+        let HowArgs {
+            backend,
+            clock,
+            kernel,
+            syscall_cost,
+        } = self;
+        let defaults = HowArgs::default();
+        let mut words = Vec::new();
+        if *backend != defaults.backend {
+            words.extend(["--backend".to_owned(), backend.name().to_owned()]);
+        }
+        if *clock != defaults.clock {
+            words.extend(["--clock".to_owned(), clock.name().to_owned()]);
+        }
+        if let Some(kernel) = kernel {
+            words.extend(["--kernel".to_owned(), kernel.display().to_string()]);
+        }
+        if let Some(cost) = syscall_cost {
+            words.extend(["--syscall-cost".to_owned(), cost.option()]);
+        }
+        words
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
     /// Topology file
@@ -450,7 +490,8 @@ pub enum SignalArg {
     Radio,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BackendArg {
     /// With virtual time a User-Mode Linux, if one was built and can run here, else QEMU. With real time
     /// native, if that is possible, else QEMU
@@ -464,7 +505,8 @@ pub enum BackendArg {
     Uml,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ClockArg {
     /// The guest's time is counted in instructions
     Virtual,

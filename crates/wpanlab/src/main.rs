@@ -10,7 +10,8 @@
 //! | [`backend`] | native or VM, and why |
 //! | [`memory`] | how large a VM a run needs |
 //! | [`guest`], [`job`] | the same testbed as the first process of a VM, and what it is told |
-//! | [`sweep`] | `run --seeds`: runs over seeds and parameter values, and the distribution |
+//! | [`sweep`] | `run --seeds` and `sweep`: runs over seeds and parameter values, and the distribution |
+//! | [`source`] | a topology as it was read, with the files that it names |
 //! | [`made`] | `made.json`: when and by which command |
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
@@ -42,6 +43,7 @@ mod new;
 mod progress;
 mod report;
 mod run;
+mod source;
 mod sweep;
 mod verify;
 
@@ -174,6 +176,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Command::Run(args) if args.seeds.is_some() => sweep::run(args, show(), say).await,
         Command::Run(args) => run::run(args, show(), say).await,
+        Command::Sweep(command) => sweep::sweep(command, show(), say).await,
         Command::New { file } => new::new(&file, say.json),
         Command::Examples { names, all, out } => examples::examples(&names, all, &out, say.json),
         Command::Check { topologies, set } => run::check(&topologies, &set, say),

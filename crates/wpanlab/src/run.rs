@@ -8,18 +8,16 @@ use measure::result::RunResult;
 use rundir::{RunDir, SweepDir, Written};
 use serde_json::json;
 use testbed::Interrupted;
-use topology::{Assignment, Diagnostics, Loaded, Overrides, Parameter, Plan};
-use units::Seed;
+use topology::{Assignment, Diagnostics, Loaded, Parameter, Plan};
 
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::failure::{self, Refused};
 use crate::progress::Show;
 use crate::report::Left;
+use crate::source::Source;
 use crate::{Outcome, Say, made, memory, output, report};
 
-/// Most bytes of a trace or a movement file that a topology names.
-const LONGEST_TRACE: u64 = 256 << 20;
 /// Where run directories are that nobody names.
 const RUNS: &str = "runs";
 
@@ -33,19 +31,7 @@ pub fn load(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Resul
 
 /// [`load`], with what there is to say of a topology that can be run.
 fn read(path: &Path, seed: Option<u64>, assignments: &[Assignment]) -> Result<Loaded> {
-    let text = failure::read(path)?;
-    let overrides = Overrides {
-        seed: seed.map(Seed),
-        assignments: assignments.to_vec(),
-    };
-    // Traces and movements are named relative to the topology's own file.
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut files = |name: &str| {
-        let read = files::read_named(&folder.join(name), LONGEST_TRACE);
-        read.map_err(|error| error.to_string())
-    };
-    let name = path.display().to_string();
-    Ok(topology::read(&name, &text, overrides, &mut files)?)
+    Source::read(path)?.load(seed, assignments)
 }
 
 /// The assignments of a single run, of which no parameter has several values.
@@ -67,15 +53,15 @@ pub fn single(parameters: &[Parameter]) -> Result<Vec<Assignment>> {
         .unwrap_or_default())
 }
 
-/// [`read`], with what there is to say of it said: on standard error, unless the caller wants the
-/// result only. As JSON that is an object per warning, one a line.
+/// Resolves a topology, with what there is to say of it said: on standard error, unless the caller wants
+/// the result only. As JSON that is an object per warning, one a line.
 pub fn load_and_warn(
-    path: &Path,
+    source: &Source,
     seed: Option<u64>,
     assignments: &[Assignment],
     say: Say,
 ) -> Result<Loaded> {
-    let loaded = read(path, seed, assignments)?;
+    let loaded = source.load(seed, assignments)?;
     match &loaded.warnings {
         Some(warnings) if say.json && !say.quiet => {
             for warning in failure::problems(warnings, "warning") {
@@ -201,7 +187,8 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
 /// Tells by `left` what there is of the run if it fails.
 async fn to_its_end(args: &RunArgs, show: Show, say: Say, left: &mut Left) -> Result<Outcome> {
     let assignments = single(&args.set)?;
-    let loaded = load_and_warn(&args.topology, args.seed, &assignments, say)?;
+    let source = Source::read(&args.topology)?;
+    let loaded = load_and_warn(&source, args.seed, &assignments, say)?;
     let made = made::now(loaded.warnings.as_ref());
     let plan = loaded.plan;
     refuse_places(args)?;

@@ -11,16 +11,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::interval::{half_width, mean};
 use super::row::Row;
 
 /// How the interval is made, in `distribution.json`.
 const METHOD: &str = "95 % interval of the mean over runs (seeds) of the run's mean of lost - lambda * D, by Student's t";
-
-/// The 97.5 % quantile of the standard normal distribution.
-const Z: f64 = 1.959_963_985;
-/// Runs under which there is no interval: the expansion of the quantile is 0.2 % off at 5 degrees
-/// of freedom and worse under it.
-const MIN_RUNS: usize = 6;
 
 /// Losses of the handovers of one point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,45 +78,10 @@ impl Loss {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Half of the 95 % confidence interval of the mean; `None` under [`MIN_RUNS`] values.
-fn half_width(values: &[f64]) -> Option<f64> {
-    if values.len() < MIN_RUNS {
-        return None;
-    }
-    let (n, mean) = (values.len() as f64, mean(values));
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    Some(student_t(n - 1.0) * (variance / n).sqrt())
-}
-
-/// The 97.5 % quantile of Student's t (Abramowitz and Stegun 1964, 26.7.5).
-fn student_t(degrees: f64) -> f64 {
-    let z = |power| Z.powi(power);
-    let g1 = (z(3) + z(1)) / 4.0;
-    let g2 = (5.0 * z(5) + 16.0 * z(3) + 3.0 * z(1)) / 96.0;
-    let g3 = (3.0 * z(7) + 19.0 * z(5) + 17.0 * z(3) - 15.0 * z(1)) / 384.0;
-    Z + g1 / degrees + g2 / degrees.powi(2) + g3 / degrees.powi(3)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::distribution::row::test_row;
-
-    #[test]
-    fn quantiles_are_those_of_the_printed_tables() {
-        // Abramowitz and Stegun, table 26.10, A = 0.95.
-        for (degrees, t, off) in [(5.0, 2.571, 4e-3), (10.0, 2.228, 1e-3), (30.0, 2.042, 1e-3)] {
-            assert!(
-                (student_t(degrees) - t).abs() < off,
-                "{degrees}: {}",
-                student_t(degrees)
-            );
-        }
-    }
 
     /// Rows of one handover each, at 10 requests a second, with these losses and interruptions.
     fn rows(losses: &[(usize, f64)]) -> Vec<Row> {

@@ -25,30 +25,13 @@ impl Journal {
     /// # Errors
     /// A file cannot be read or written, or another line than the last is no run.
     pub fn open(dir: &SweepDir, seeds: &RangeInclusive<u64>, points: usize) -> Result<Journal> {
-        let path = dir.runs();
-        let text = match dir.files().read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
-        };
-        let mut rows: Vec<Row> = Vec::new();
-        for (number, line) in text.split_inclusive('\n').enumerate() {
-            if !line.ends_with('\n') {
-                break;
-            }
-            let row: Row = serde_json::from_str(line).with_context(|| {
-                let path = path.display();
-                format!(
-                    "{path}:{}: is no run; remove the line to run it again",
-                    number + 1
-                )
-            })?;
+        let mut rows = read(dir)?;
+        rows.retain(|row| {
             let wanted = seeds.contains(&row.seed.0) && (1..=points).contains(&row.point);
-            if wanted && row.error.is_none() {
-                rows.push(row);
-            }
-        }
+            wanted && row.error.is_none()
+        });
         replace(dir, &rows)?;
+        let path = dir.runs();
         let file = dir.files().append(&path);
         let file = file.with_context(|| format!("open {}", path.display()))?;
         Ok(Journal {
@@ -73,6 +56,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Leaves out the runs of later seeds than `last`.
+    pub fn end_at(&mut self, last: u64) {
+        self.rows.retain(|row| row.seed.0 <= last);
+    }
+
     /// Puts the lines in the order of points and seeds, so that the file does not tell which run
     /// ended first; gives the rows in that order.
     pub fn finish(mut self) -> Result<Vec<Row>> {
@@ -82,8 +70,34 @@ impl Journal {
     }
 }
 
+/// The runs in the table of the sweep in `dir`, none if there is no table. A last line that was not
+/// finished is left out.
+///
+/// # Errors
+/// The file cannot be read, or another line than the last is no run.
+pub fn read(dir: &SweepDir) -> Result<Vec<Row>> {
+    let path = dir.runs();
+    let text = match dir.files().read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+    };
+    let lines = text.split_inclusive('\n').enumerate();
+    let whole = lines.take_while(|(_, line)| line.ends_with('\n'));
+    let row = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| {
+            let path = path.display();
+            format!(
+                "{path}:{}: is no run; remove the line to run it again",
+                number + 1
+            )
+        })
+    };
+    whole.map(row).collect()
+}
+
 /// Writes the file anew, in one step.
-fn replace(dir: &SweepDir, rows: &[Row]) -> Result<()> {
+pub fn replace(dir: &SweepDir, rows: &[Row]) -> Result<()> {
     let mut text = String::new();
     for row in rows {
         text.push_str(&serde_json::to_string(row)?);

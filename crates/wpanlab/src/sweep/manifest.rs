@@ -1,128 +1,147 @@
 //! `sweep.json`: what a sweep runs, and by what, so that nobody continues another one.
 
 use std::fs::{File, TryLockError};
-use std::io::Read;
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use rundir::SweepDir;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use topology::Assignment;
+use topology::{Assignment, Parameter};
+use vm::Processor;
 
-use super::Point;
-use vm::Machine;
-
-use crate::backend::{How, own_binary};
-use crate::cli::{HowArgs, RunArgs};
+use super::Points;
+use super::by::{By, Difference};
+use super::until::{self, Until};
+use crate::backend::How;
+use crate::cli::{BackendArg, ClockArg, HowArgs, RunArgs};
 use crate::failure::Refused;
 use crate::made::command_line;
+use crate::source::Source;
 use crate::verify;
 
 /// What a sweep runs, and by what.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of the format.
     schema: u32,
     /// Topology file as the command line has it.
-    topology: String,
-    /// First and last seed.
-    seeds: [u64; 2],
+    pub topology: String,
+    /// First and last seed; with `until` the last one that there may be.
+    pub seeds: [u64; 2],
     /// In the order of the command line.
     parameters: Vec<Values>,
-    /// `native`, or `vm` with what executes it.
-    backend: String,
-    /// `virtual` or `realtime`.
-    clock: String,
-    /// Release of the kernel, and the SHA-256 of its image in a VM.
-    kernel: String,
-    wpanlab_version: String,
-    /// SHA-256 of the program, which is also what runs in the VM.
-    wpanlab_sha256: String,
+    /// What runs it.
+    #[serde(flatten)]
+    pub by: By,
+    /// What of the command line a run has, too, beside what is above.
+    options: Options,
     /// Whether captures are kept.
-    captures: bool,
+    pub captures: bool,
+    /// When there are seeds enough; absent if all of them are run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<until::Told>,
+}
+
+/// Options of `wpanlab run`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Options {
+    backend: BackendArg,
+    clock: ClockArg,
+    /// Where the kernel is; absent if that was left to the program.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    kernel: Option<std::path::PathBuf>,
+    /// What a system call takes of a User-Mode Linux; absent if that was left to the program.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    syscall_cost: Option<Processor>,
 }
 
 /// A parameter and its values.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Values {
     path: String,
     values: Vec<String>,
 }
 
+impl Values {
+    /// As the command line has it.
+    fn text(&self) -> String {
+        format!("{}={}", self.path, self.values.join(","))
+    }
+}
+
 impl Manifest {
     /// What the command line asks for, on this machine.
-    pub fn of(args: &RunArgs, seeds: &RangeInclusive<u64>, how: &How) -> Result<Manifest> {
-        let (backend, kernel) = match how {
-            How::Native => {
-                let system = nix::sys::utsname::uname().context("uname")?;
-                (
-                    "native".to_owned(),
-                    system.release().to_string_lossy().into_owned(),
-                )
-            }
-            How::Vm {
-                kernel, machine, ..
-            } => {
-                let image = sha256(&kernel.vmlinux)?;
-                let machine = match machine {
-                    Machine::Qemu(accel) => format!("vm, {accel:?}").to_lowercase(),
-                    Machine::Uml(processor) => format!("uml, {processor}"),
-                };
-                (machine, format!("{} {image}", kernel.release))
-            }
-        };
+    pub fn of(
+        args: &RunArgs,
+        seeds: &RangeInclusive<u64>,
+        how: &How,
+        source: &Source,
+    ) -> Result<Manifest> {
         let parameters = args.set.iter().map(|parameter| Values {
             path: parameter.path().to_owned(),
             values: parameter.values().to_vec(),
         });
+        let HowArgs {
+            backend,
+            clock,
+            kernel,
+            syscall_cost,
+        } = args.how.clone();
         Ok(Manifest {
             schema: 1,
             topology: args.topology.display().to_string(),
             seeds: [*seeds.start(), *seeds.end()],
             parameters: parameters.collect(),
-            backend,
-            clock: args.how.clock.name().to_owned(),
-            kernel,
-            wpanlab_version: env!("CARGO_PKG_VERSION").to_owned(),
-            wpanlab_sha256: sha256(&own_binary()?)?,
+            by: By::of(how, clock, &source.kept()?)?,
+            options: Options {
+                backend,
+                clock,
+                kernel,
+                syscall_cost,
+            },
             captures: args.captures,
+            until: args.until.as_ref().map(Until::told),
         })
     }
 
-    /// Writes it into an empty directory; gives the lock on the sweep.
-    pub fn begin_in(&self, dir: &SweepDir) -> Result<File> {
-        let lock = lock(dir)?;
+    /// The one of the sweep in `dir`.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be understood.
+    pub fn read(dir: &SweepDir, hint: &str) -> Result<Manifest> {
+        let path = dir.manifest();
+        let text = dir.files().read_to_string(&path).with_context(|| {
+            let root = dir.root().display();
+            Refused(format!("{root}: is no sweep{hint}"))
+        })?;
+        let read = serde_json::from_str(&text);
+        read.with_context(|| Refused(format!("{}: is of another version", path.display())))
+    }
+
+    /// Writes it into an empty directory.
+    pub fn begin_in(&self, dir: &SweepDir) -> Result<()> {
         let (path, text) = (dir.manifest(), self.text()?);
         let written = dir.files().write_new(&path, text.as_bytes());
-        written.with_context(|| format!("write {}", path.display()))?;
-        Ok(lock)
+        written.with_context(|| format!("write {}", path.display()))
     }
 
     /// Compares it with the one of `dir`, and the plans of the points there with those that
-    /// `points` gives for a seed; gives the lock on the sweep. More seeds around those of before
-    /// are no difference.
+    /// `points` gives for a seed. More seeds around those of before are no difference. What was decided
+    /// before is to be decided anew.
     pub fn continue_in(
         &self,
         dir: &SweepDir,
-        points: impl FnOnce(u64) -> Result<Vec<Point>>,
-    ) -> Result<File> {
-        let path = dir.manifest();
-        let text = dir
-            .files()
-            .read_to_string(&path)
-            .with_context(|| Refused(format!("{}: is no sweep to resume", dir.root().display())))?;
-        let before: Manifest = serde_json::from_str(&text)
-            .with_context(|| format!("{}: --force starts over", path.display()))?;
-        let lock = lock(dir)?;
+        points: impl FnOnce(u64) -> Result<Points>,
+    ) -> Result<()> {
+        let before = Manifest::read(dir, " to resume")
+            .with_context(|| Refused("--force starts over".into()))?;
+        let root = dir.root().display();
         if let Some(difference) = self.difference(&before) {
-            let root = dir.root().display();
+            let difference = difference.text("there", "now");
             let text = format!("{root} is of another sweep: {difference}; --force starts over");
             return Err(Refused(text).into());
         }
-        let points = points(before.seeds[0])?;
-        for point in &points {
+        for point in &points(before.seeds[0])? {
             let path = dir.point(point.number).plan();
             // A sweep that was killed at once had no time to write them all.
             let Ok(stored) = dir.files().read(&path) else {
@@ -132,69 +151,112 @@ impl Manifest {
             if stored != now.as_bytes() {
                 let place = verify::place(&path, &stored, now.as_bytes());
                 let text = format!(
-                    "{} is of another topology: {} differs {place}\nfirst there, then now; --force \
+                    "{root} is of another topology: {} differs {place}\nfirst there, then now; --force \
                      starts over",
-                    dir.root().display(),
                     path.display()
                 );
                 return Err(Refused(text).into());
             }
         }
+        self.replace_in(dir)
+    }
+
+    /// Writes it over the one of `dir`.
+    pub fn replace_in(&self, dir: &SweepDir) -> Result<()> {
+        let path = dir.manifest();
         let written = dir.files().replace(&path, self.text()?.as_bytes());
-        written.with_context(|| format!("write {}", path.display()))?;
-        Ok(lock)
+        written.with_context(|| format!("write {}", path.display()))
     }
 
     fn text(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
-    /// What is not the same, in words.
-    fn difference(&self, before: &Manifest) -> Option<String> {
-        let parameters = |manifest: &Manifest| {
-            let text = |v: &Values| format!("--set {}={}", v.path, v.values.join(","));
-            manifest
-                .parameters
-                .iter()
-                .map(text)
-                .collect::<Vec<_>>()
-                .join(" ")
+    /// What is not the same but for what the topology's file says, which its plans tell better, and that
+    /// there may be more seeds now.
+    fn difference(&self, before: &Manifest) -> Option<Difference> {
+        let [a, b] = before.seeds;
+        let [first, last] = self.seeds;
+        let seeds = (a < first || last < b).then(|| {
+            let now = format!("{first}..{last}, which leaves some out,");
+            Difference::of("seeds", format!("{a}..{b}"), now)
+        });
+        let by = self.by.difference(&before.by);
+        let until = |manifest: &Manifest| match &manifest.until {
+            Some(told) => told.rule.clone(),
+            None => "all seeds".into(),
         };
-        let pairs = [
-            ("format", before.schema.to_string(), self.schema.to_string()),
-            ("topology", before.topology.clone(), self.topology.clone()),
-            ("parameters", parameters(before), parameters(self)),
-            ("backend", before.backend.clone(), self.backend.clone()),
-            ("clock", before.clock.clone(), self.clock.clone()),
-            ("kernel", before.kernel.clone(), self.kernel.clone()),
-            (
-                "version",
-                before.wpanlab_version.clone(),
-                self.wpanlab_version.clone(),
-            ),
-            (
-                "wpanlab program",
-                before.wpanlab_sha256.clone(),
-                self.wpanlab_sha256.clone(),
-            ),
-            (
-                "--captures",
-                before.captures.to_string(),
-                self.captures.to_string(),
-            ),
+        (self.asked_difference(before))
+            .or_else(|| by.filter(|by| by.what != By::TOPOLOGY))
+            .or_else(|| Difference::between("--until", until(before), until(self)))
+            .or(seeds)
+    }
+
+    /// What is not the same of what another sweep runs and by what, whichever seeds it has: its runs
+    /// would be no runs of this one.
+    pub fn shard_difference(&self, shard: &Manifest) -> Option<Difference> {
+        let asked = shard.asked_difference(self);
+        asked.or_else(|| shard.by.difference(&self.by))
+    }
+
+    /// What is not the same of what was asked for, without seeds.
+    fn asked_difference(&self, before: &Manifest) -> Option<Difference> {
+        let parameters = |manifest: &Manifest| {
+            let texts = manifest.parameters.iter().map(Values::text);
+            let texts: Vec<String> = texts.map(|text| format!("--set {text}")).collect();
+            texts.join(" ")
+        };
+        let options = |manifest: &Manifest| command_line(manifest.how().words());
+        let pairs: [(_, &dyn Fn(&Manifest) -> String); 5] = [
+            ("format", &|manifest| manifest.schema.to_string()),
+            ("topology", &|manifest| manifest.topology.clone()),
+            ("parameters", &parameters),
+            ("options", &options),
+            ("--captures", &|manifest| manifest.captures.to_string()),
         ];
-        let different = pairs.into_iter().find(|(_, before, now)| before != now);
-        if let Some((what, before, now)) = different {
-            return Some(format!("{what} `{before}` there, `{now}` now"));
+        (pairs.into_iter()).find_map(|(what, of)| Difference::between(what, of(before), of(self)))
+    }
+
+    /// All seeds that there may be.
+    pub fn seeds(&self) -> RangeInclusive<u64> {
+        let [first, last] = self.seeds;
+        first..=last
+    }
+
+    /// The options of its runs.
+    pub fn how(&self) -> HowArgs {
+        let Options {
+            backend,
+            clock,
+            kernel,
+            syscall_cost,
+        } = self.options.clone();
+        HowArgs {
+            backend,
+            clock,
+            kernel,
+            syscall_cost,
         }
-        let ([a, b], [first, last]) = (before.seeds, self.seeds);
-        (a < first || last < b)
-            .then(|| format!("seeds {a}..{b} there, {first}..{last} now, which leaves some out"))
+    }
+
+    /// Every combination of the parameters' values, in the order of the points.
+    ///
+    /// # Errors
+    /// A path or a value is none.
+    pub fn combinations(&self) -> Result<Vec<Vec<Assignment>>> {
+        let parameters = self.parameters.iter().map(|values| values.text().parse());
+        let parameters: Vec<Parameter> = parameters.collect::<Result<_, _>>()?;
+        Ok(Parameter::combinations(&parameters))
+    }
+
+    /// Paths of the parameters, in the order of the command line.
+    pub fn parameters(&self) -> Vec<String> {
+        self.parameters.iter().map(|v| v.path.clone()).collect()
     }
 }
 
-/// Locks `dir` against a second sweep.
-fn lock(dir: &SweepDir) -> Result<File> {
+/// Locks `dir` against a second sweep of this host.
+pub fn lock(dir: &SweepDir) -> Result<File> {
     // The directory, since its files are replaced by others.
     let path = dir.root();
     let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
@@ -212,54 +274,20 @@ fn lock(dir: &SweepDir) -> Result<File> {
     }
 }
 
-fn sha256(path: &Path) -> Result<String> {
-    let read = || {
-        let mut file = File::open(path)?;
-        let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-        loop {
-            match file.read(&mut buffer)? {
-                0 => break,
-                n => hash.update(&buffer[..n]),
-            }
-        }
-        let bytes = hash.finalize();
-        std::io::Result::Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    };
-    read().with_context(|| format!("read {}", path.display()))
-}
-
 /// What a shell runs to have one run of a sweep again, alone.
-pub fn command(args: &RunArgs, seed: u64, assignments: &[Assignment]) -> String {
-    let HowArgs {
-        backend,
-        clock,
-        kernel,
-        syscall_cost,
-    } = &args.how;
-    let mut words = vec!["wpanlab".to_owned(), "run".to_owned()];
-    words.push(args.topology.display().to_string());
+pub fn command(topology: &str, how: &HowArgs, seed: u64, assignments: &[Assignment]) -> String {
+    let mut words = vec!["wpanlab".to_owned(), "run".to_owned(), topology.to_owned()];
     words.extend(["--seed".to_owned(), seed.to_string()]);
     for assignment in assignments {
         words.extend(["--set".to_owned(), assignment.to_string()]);
     }
-    let defaults = HowArgs::default();
-    if *backend != defaults.backend {
-        words.extend(["--backend".to_owned(), backend.name().to_owned()]);
-    }
-    if *clock != defaults.clock {
-        words.extend(["--clock".to_owned(), clock.name().to_owned()]);
-    }
-    if let Some(kernel) = kernel {
-        words.extend(["--kernel".to_owned(), kernel.display().to_string()]);
-    }
-    if let Some(cost) = syscall_cost {
-        words.extend(["--syscall-cost".to_owned(), cost.option()]);
-    }
+    words.extend(how.words());
     command_line(words)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::by::tests::by;
     use super::*;
 
     fn manifest() -> Manifest {
@@ -269,33 +297,48 @@ mod tests {
             seeds: [3, 5],
             parameters: vec![Values {
                 path: "a.b".into(),
-                values: vec!["1".into(), "2".into()],
+                values: vec!["1".into(), "[2, 3]".into()],
             }],
-            backend: "vm, tcg".into(),
-            clock: "virtual".into(),
-            kernel: "6.1 abc".into(),
-            wpanlab_version: "0.1.0".into(),
-            wpanlab_sha256: "00".into(),
+            by: by(),
+            options: Options {
+                backend: BackendArg::Uml,
+                clock: ClockArg::Virtual,
+                kernel: None,
+                syscall_cost: None,
+            },
             captures: false,
+            until: None,
         }
+    }
+
+    fn said(now: &Manifest) -> Option<String> {
+        let difference = now.difference(&manifest());
+        difference.map(|difference| difference.text("there", "now"))
     }
 
     #[test]
     fn what_differs_is_named_with_both_values() {
-        let before = manifest();
-        assert_eq!(manifest().difference(&before), None);
+        assert_eq!(said(&manifest()), None);
+        let mut now = manifest();
+        now.parameters[0].values.push("4".into());
+        assert_eq!(
+            said(&now).unwrap(),
+            "parameters `--set a.b=1,[2, 3]` there, `--set a.b=1,[2, 3],4` now"
+        );
+        let mut now = manifest();
+        now.options.kernel = Some("/k".into());
+        assert_eq!(
+            said(&now).unwrap(),
+            "options `--backend uml` there, `--backend uml --kernel /k` now"
+        );
+        let until: Until = "lost mean ±1 %".parse().unwrap();
         let now = Manifest {
-            wpanlab_sha256: "01".into(),
+            until: Some(until.told()),
             ..manifest()
         };
-        let said = now.difference(&before).unwrap();
-        assert_eq!(said, "wpanlab program `00` there, `01` now");
-        let mut now = manifest();
-        now.parameters[0].values.push("3".into());
-        let said = now.difference(&before).unwrap();
         assert_eq!(
-            said,
-            "parameters `--set a.b=1,2` there, `--set a.b=1,2,3` now"
+            said(&now).unwrap(),
+            "--until `all seeds` there, `lost mean ±1 %` now"
         );
     }
 
@@ -305,8 +348,24 @@ mod tests {
             seeds,
             ..manifest()
         };
-        assert_eq!(with([1, 9]).difference(&manifest()), None);
-        let said = with([4, 5]).difference(&manifest()).unwrap();
-        assert_eq!(said, "seeds 3..5 there, 4..5 now, which leaves some out");
+        assert_eq!(said(&with([1, 9])), None);
+        assert_eq!(
+            said(&with([4, 5])).unwrap(),
+            "seeds `3..5` there, `4..5, which leaves some out,` now"
+        );
+        assert_eq!(manifest().shard_difference(&with([9, 12])), None);
+    }
+
+    #[test]
+    fn a_manifest_is_read_as_it_was_written_and_gives_its_combinations() {
+        let text = manifest().text().unwrap();
+        let read: Manifest = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, manifest());
+        let points = read.combinations().unwrap();
+        let texts: Vec<String> = points.iter().map(|point| point[0].to_string()).collect();
+        assert_eq!(texts, ["a.b=1", "a.b=[2, 3]"]);
+        let command = command("x.yaml", &read.how(), 7, &points[1]);
+        let alone = "wpanlab run x.yaml --seed 7 --set 'a.b=[2, 3]' --backend uml";
+        assert_eq!(command, alone);
     }
 }
