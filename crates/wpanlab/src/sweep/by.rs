@@ -32,6 +32,9 @@ pub struct By {
     topology_sha256: String,
 }
 
+/// A part of it: its name, and what it is as text.
+type Part = (&'static str, fn(&By) -> String);
+
 /// What differs.
 #[derive(Debug, PartialEq)]
 pub struct Difference {
@@ -101,7 +104,7 @@ impl By {
             true => "processor model",
             false => "backend",
         };
-        let pairs: [(_, fn(&By) -> String); 7] = [
+        let pairs: [Part; 7] = [
             (model, |by| by.backend.clone()),
             ("clock", |by| by.clock.clone()),
             ("kernel", |by| by.kernel.clone()),

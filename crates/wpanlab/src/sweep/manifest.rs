@@ -42,6 +42,9 @@ pub struct Manifest {
     pub until: Option<until::Told>,
 }
 
+/// A part of a manifest: its name, and what it is as text.
+type Part<'a> = (&'static str, &'a dyn Fn(&Manifest) -> String);
+
 /// Options of `wpanlab run`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Options {
@@ -207,7 +210,7 @@ impl Manifest {
             texts.join(" ")
         };
         let options = |manifest: &Manifest| command_line(manifest.how().words());
-        let pairs: [(_, &dyn Fn(&Manifest) -> String); 5] = [
+        let pairs: [Part; 5] = [
             ("format", &|manifest| manifest.schema.to_string()),
             ("topology", &|manifest| manifest.topology.clone()),
             ("parameters", &parameters),
