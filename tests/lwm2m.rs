@@ -293,7 +293,7 @@ fn a_client_has_its_servers_and_their_rights_from_its_bootstrap_server() {
         }
         let capture = run.path("captures/two.eth0.pcapng");
         let codes = |code: u8| {
-            let filter = format!("coap.code == {code} && ipv6.dst == {}", "2001:db8::4");
+            let filter = format!("coap.code == {code} && ipv6.dst == 2001:db8::4");
             tshark(&capture, &filter, &["frame.number"]).len()
         };
         let (content, unauthorized) = (codes(69), codes(129));

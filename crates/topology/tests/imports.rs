@@ -126,6 +126,8 @@ fn a_file_that_is_no_object_model_is_named_with_the_line_and_what_was_expected()
     ] {
         let error = thermostat(&THERMOSTAT.replace(right, wrong), "19.5").unwrap_err();
         assert!(error.contains(expected), "{wrong}: {error}");
+        // What follows from it is not said.
+        assert_eq!(error.matches(": error: ").count(), 2, "{error}");
         assert!(error.contains("lwm2m-server.models[0]`"), "{error}");
         assert!(error.contains("lwm2m-client.models[0]`"), "{error}");
     }

@@ -204,6 +204,7 @@ impl Resolver<'_> {
             path.object_id().and_then(|id| registry.object(id)),
             registry.resource(path),
         ) {
+            (None, _) if models.faulty => return None,
             (None, _) => {
                 let known = models.known();
                 format!("`{path}` is of an object that is not known here; there are {known}")

@@ -106,7 +106,10 @@ impl ServiceFacts for BootstrapServerPlan {
     fn describe(&self) -> Vec<String> {
         let clients = self.clients.iter().map(|gift| gift.endpoint.as_str());
         let clients: Vec<&str> = clients.collect();
-        vec![format!("LwM2M bootstrap server of {}", clients.join(", "))]
+        vec![match clients.is_empty() {
+            true => "LwM2M bootstrap server".to_owned(),
+            false => format!("LwM2M bootstrap server of {}", clients.join(", ")),
+        }]
     }
 }
 

@@ -340,6 +340,7 @@ impl Lwm2mClient {
             let id = u16::try_from(given.value).ok();
             match id.filter(|id| models.registry().object(*id).is_some()) {
                 Some(id) => drop(objects.insert(id)),
+                None if models.faulty => {}
                 None => {
                     let known = models.known();
                     let message = format!(

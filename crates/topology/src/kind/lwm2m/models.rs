@@ -20,6 +20,8 @@ pub(super) struct Models {
     /// What its files have, as it is.
     pub(super) texts: Vec<String>,
     own: Option<Arc<Registry>>,
+    /// A file is faulty, which is reported: what is of an object that nobody knows may be of that.
+    pub(super) faulty: bool,
 }
 
 impl Models {
@@ -70,12 +72,14 @@ impl Resolver<'_> {
         let mut models = Models::default();
         for (i, file) in files.into_iter().flatten().enumerate() {
             let key = format!("{path}.models[{i}]");
-            let Some(bytes) = self.bytes(&key, file) else {
-                continue;
-            };
-            match objects(&file.value, bytes) {
-                Ok((text, objects)) => models.add(text, objects),
-                Err(message) => self.problem(file.span, format!("`{key}`: {message}")),
+            let bytes = self.bytes(&key, file);
+            match bytes.map(|bytes| objects(&file.value, bytes)) {
+                Some(Ok((text, objects))) => models.add(text, objects),
+                Some(Err(message)) => {
+                    self.problem(file.span, format!("`{key}`: {message}"));
+                    models.faulty = true;
+                }
+                None => models.faulty = true,
             }
         }
         models
@@ -87,8 +91,9 @@ impl Resolver<'_> {
         let server = self.nodes.get(node).and_then(|(_, node)| server_of(node));
         for file in server.and_then(|s| s.models.as_ref()).into_iter().flatten() {
             let bytes = self.contents(&file.value);
-            if let Some(Ok((text, objects))) = bytes.map(|bytes| objects(&file.value, bytes)) {
-                models.add(text, objects);
+            match bytes.map(|bytes| objects(&file.value, bytes)) {
+                Some(Ok((text, objects))) => models.add(text, objects),
+                _ => models.faulty = true,
             }
         }
         models

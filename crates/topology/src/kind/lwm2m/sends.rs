@@ -77,7 +77,7 @@ impl Lwm2mSend {
                 continue;
             };
             let object = parsed.object_id().filter(|_| parsed.level() > Level::Root);
-            if object.is_none_or(|id| models.registry().object(id).is_none()) {
+            if object.is_none_or(|id| models.registry().object(id).is_none()) && !models.faulty {
                 let known = models.known();
                 let message = format!(
                     "`{key}`: `{parsed}` is of no object that is known here; there are {known}"
