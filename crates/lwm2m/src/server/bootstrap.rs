@@ -12,7 +12,7 @@
 //! | Bootstrap-Read (1.1): GET | [`Operation::Read`] |
 //! | Bootstrap-Finish: POST `/bs` | `Bootstrap::go_on` |
 //!
-//! [`accounts`] are the operations that bring a client its servers.
+//! [`accounts()`] are the operations that bring a client its servers.
 
 mod accounts;
 
