@@ -304,6 +304,19 @@ fn a_client_has_its_servers_and_their_rights_from_its_bootstrap_server() {
     }
 }
 
+/// It registers with the servers that it was given, and asks nobody for others.
+#[test]
+fn what_a_bootstrap_server_gave_outlives_a_crash() {
+    let step = "at: 200 s, operate: one, operations: [{ execute: { path: /1/0/9 } }]";
+    let crash = "at: 100 s, crash: device }\n    - { at: 105 s, restart: device";
+    let text = BOOTSTRAPPED.replace("LOSS", "0 %").replace(step, crash);
+    let (_run, result) = ran_text(&text);
+    assert_eq!(received(&result, "bs", "bootstrap-request"), 1);
+    for server in ["one", "two"] {
+        assert_eq!(received(&result, server, "register"), 2, "{server}");
+    }
+}
+
 const SENT: &str = "\
 version: 1
 name: sent
