@@ -239,3 +239,122 @@ fn a_device_that_lives_again_has_its_batch_its_notify_and_its_attributes() {
     let (_, before) = packets(&result, "server", "notify report");
     assert!(before <= 5, "{before}");
 }
+
+const BOOTSTRAPPED: &str = "\
+version: 1
+name: bootstrapped
+backbone: { loss: LOSS }
+nodes:
+  er1: { role: edge-router }
+  bs:
+    place: wired
+    services:
+      - lwm2m-bootstrap-server:
+          gives: [{ servers: [one, two], lifetime: 80 s, operations: [{ read: /1 }, { discover: / }] }]
+  one: { place: wired, services: [{ lwm2m-server: {} }] }
+  two: { place: wired, services: [{ lwm2m-server: { upon_registration: [{ read: /3303/0/5700 }, { read: /1/0 }] } }] }
+  device:
+    place: radio
+    attached_to: er1
+    services: [{ lwm2m-client: { bootstrap: bs, hold_off: 2 s, values: { /3303/0/5700: 21.5 } } }]
+scenario:
+  duration: 300 s
+  steps:
+    - { at: 200 s, operate: one, operations: [{ execute: { path: /1/0/9 } }] }
+expect: { registrations: 4 }
+";
+
+/// How many messages of a name a node received, each once.
+fn received(result: &Value, node: &str, message: &str) -> u64 {
+    let volume = &of_node(result, node)["by_message"][message]["received"];
+    let of = |key: &str| volume[key].as_u64().unwrap_or_default();
+    of("packets") - of("repeated")
+}
+
+/// It knows its bootstrap server alone, and asks it by itself; the second time since a server says so. It has each time two
+/// servers, and the second may read what the device has, but not the first one's account.
+#[test]
+fn a_client_has_its_servers_and_their_rights_from_its_bootstrap_server() {
+    for loss in ["0 %", "10 %"] {
+        let (run, result) = ran_text(&BOOTSTRAPPED.replace("LOSS", loss));
+        assert_eq!(received(&result, "bs", "bootstrap-request"), 2, "{loss}");
+        for (message, times) in [
+            ("bootstrap-delete", 3),
+            ("bootstrap-write", 3),
+            ("bootstrap-read", 1),
+            ("bootstrap-discover", 1),
+            ("bootstrap-finish", 1),
+        ] {
+            let count = received(&result, "device", message);
+            assert_eq!(count, 2 * times, "{loss}: {message}");
+        }
+        for server in ["one", "two"] {
+            assert_eq!(received(&result, server, "register"), 2, "{loss}: {server}");
+        }
+        let capture = run.path("captures/two.eth0.pcapng");
+        let codes = |code: u8| {
+            let filter = format!("coap.code == {code} && ipv6.dst == 2001:db8::4");
+            tshark(&capture, &filter, &["frame.number"]).len()
+        };
+        let (content, unauthorized) = (codes(69), codes(129));
+        assert!(
+            content >= 2 && unauthorized >= 2,
+            "{loss}: {content}, {unauthorized}"
+        );
+    }
+}
+
+/// It registers with the servers that it was given, and asks nobody for others.
+#[test]
+fn what_a_bootstrap_server_gave_outlives_a_crash() {
+    let step = "at: 200 s, operate: one, operations: [{ execute: { path: /1/0/9 } }]";
+    let crash = "at: 100 s, crash: device }\n    - { at: 105 s, restart: device";
+    let text = BOOTSTRAPPED.replace("LOSS", "0 %").replace(step, crash);
+    let (_run, result) = ran_text(&text);
+    assert_eq!(received(&result, "bs", "bootstrap-request"), 1);
+    for server in ["one", "two"] {
+        assert_eq!(received(&result, server, "register"), 2, "{server}");
+    }
+}
+
+const SENT: &str = "\
+version: 1
+name: sent
+backbone: { loss: LOSS }
+nodes:
+  er1: { role: edge-router }
+  server: { place: wired, services: [{ lwm2m-server: {} }] }
+  device:
+    place: radio
+    attached_to: er1
+    services:
+      - lwm2m-client:
+          values: { /3303/0/5700: 0, /3/0/9: 100 }
+          changes: [{ path: /3303/0/5700, value: { counter: { start: 0 } }, every: 1 s }]
+          sends: [{ paths: [/3303/0/5700, /3/0/9], first: 10 s, every: 10 s, sample: 2 s }]
+scenario: { duration: 295 s }
+expect: { sends: \">= 25\" }
+";
+
+/// Every 2 s two values, every 10 s a message with all since the one before: over loss, too, the server has them all, since
+/// what it has not taken comes with the next.
+#[test]
+fn what_a_client_sends_of_its_own_accord_arrives_with_its_history() {
+    for loss in ["0 %", "10 %"] {
+        let (run, result) = ran_text(&SENT.replace("LOSS", loss));
+        let happened = |node: &str| of_node(&result, node)["happened"]["sent_values"].as_u64();
+        let (server, device) = (happened("server").unwrap(), happened("device").unwrap());
+        // The first samples are of 0 s or 2 s, the last message that has an answer of 270 s or 290 s.
+        assert!((2 * 130..=2 * 147).contains(&device), "{loss}: {device}");
+        assert!(server >= device, "{loss}: {server}, {device}");
+        if loss == "0 %" {
+            let capture = run.path("captures/server.eth0.pcapng");
+            let sent = tshark(&capture, "coap.opt.uri_path == \"dp\"", &["coap.opt.ctype"]);
+            assert!(
+                sent.len() == 29 && sent.iter().all(|format| format[0].contains("senml")),
+                "{sent:?}"
+            );
+            assert_eq!((server, device), (2 * 146, 2 * 146));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+from . import captures
 from .tools import command, number, quantile, table
 
 PAPERS = "topologies/papers"
@@ -207,3 +208,73 @@ def ready_to_receive(tools):
     said = [f"wpanlab run {topology} --seeds 1..1 \\", *(f"    --set {axis!r} \\" if " " in axis else f"    --set {axis} \\" for axis in axes)]
     said[-1] = said[-1].removesuffix(" \\")
     return [tools.made_by(), *command(*said), *table(header, rows)]
+
+
+LOSSES_PERCENT = (0, 5, 10, 15, 20)
+LOSS_SEEDS = 3
+# Table V's six resources, this often and so many times: CoAP has given a request up after 93 s.
+ROUNDS = 96
+ROUND_EVERY_S = 100
+WAYS = {"six reads": ("lwm2m-table5-separate", "read", 6), "Batch": ("lwm2m-table5-batch", "batch read", 1)}
+# CoAP's GET.
+GET = 1
+
+
+# A CC2420 at 0 dBm and 3.3 V: 17.4 mA sending, 18.8 mA receiving.
+SENDING_MW, RECEIVING_MW = 17.4 * 3.3, 18.8 * 3.3
+
+
+def radio_mj(result):
+    """What the device's radio used for sending and receiving frames, in mJ, without listening."""
+    use = next(radio for radio in result["radios"] if radio["node"] == "device")
+    return use["tx_s"] * SENDING_MW + use["rx_s"] * RECEIVING_MW
+
+
+def rounds(capture, size):
+    """The rounds of a run: of each how many reads were answered, and the seconds from the first to the last answer of a whole one."""
+    reads = captures.asked(capture, GET)
+    groups = [reads[i:i + size] for i in range(0, len(reads), size)]
+    answered = [[answer for _, answer in group if answer is not None] for group in groups]
+    delays = [max(answers) - group[0][0] for group, answers in zip(groups, answered) if len(answers) == size]
+    return sum(map(len, answered)), delays
+
+
+def lossy(way, loss, tools):
+    """A row: what a way of reading six resources gives and costs at a loss."""
+    topology, message, size = WAYS[way]
+    lasts = ROUNDS * ROUND_EVERY_S + 100
+    options = loss_options(loss, lasts)
+    read, delays, packets, payload, frames, octets, energy = 0, [], 0, 0, 0, 0, 0.0
+    for seed in range(1, LOSS_SEEDS + 1):
+        name = f"lwm2m-loss-{topology}-{loss}-{seed}"
+        _, result = tools.run(name, f"{PAPERS}/{topology}.yaml", "--seed", str(seed), *options)
+        answered, whole = rounds(tools.directory / name / "captures/server.eth0.pcapng", size)
+        read, delays = read + answered, delays + whole
+        entry = next(a for a in result["applications"] if a["node"] == "server")["by_message"][message]
+        both = ("sent", "received")
+        packets += sum(entry[one]["packets"] for one in both)
+        payload += sum(entry[one]["payload_bytes"] for one in both)
+        air = [radio(result, one) for one in both]
+        frames, octets = frames + sum(n for n, _ in air), octets + sum(n for _, n in air)
+        energy += radio_mj(result)
+    due = LOSS_SEEDS * ROUNDS
+    times = f"{1e3 * quantile(delays, 0.5):,.0f}, {1e3 * quantile(delays, 0.95):,.0f}, {1e3 * max(delays):,.0f}" if delays else ""
+    return [f"{loss}", way, f"{100 * read / (due * size):.1f}", f"{100 * len(delays) / due:.1f}", f"{packets / due:.2f}", f"{payload / due:,.0f}",
+            f"{frames / due:.2f} / {octets / due:,.0f}", times, f"{energy / due:.2f}"]
+
+
+def loss_options(loss, lasts):
+    """The options of a run: the radio's frames take their time and energy, and each packet of the backbone is lost by chance."""
+    axes = (f"backbone.loss={loss} %", "radio.medium=phy", f"{SERVER}.polls[0].every={ROUND_EVERY_S} s", f"scenario.duration={lasts} s")
+    return [word for axis in axes for word in ("--set", axis)]
+
+
+def loss(tools):
+    """Six resources one by one and as a batch, over a loss of 0 to 20 %: what arrives, how late, and what it costs."""
+    rows = [lossy(way, percent, tools) for percent in LOSSES_PERCENT for way in WAYS]
+    header = ["loss, %", "way", "values that arrived, %", "whole rounds, %", "packets a round", "payload a round, B", "frames / octets a round",
+              "delay of a whole round, ms: median, p95, longest", "radio of the device a round, mJ"]
+    options = loss_options("LOSS", ROUNDS * ROUND_EVERY_S + 100)
+    said = " ".join(f"--set {axis!r}" if " " in axis else f"--set {axis}" for axis in options[1::2])
+    lines = [f"wpanlab run {PAPERS}/{topology}.yaml --seed SEED \\" for topology, _, _ in WAYS.values()]
+    return [tools.made_by(), *command(*(line for first in lines for line in (first, f"    {said}"))), *table(header, rows)]

@@ -6,7 +6,7 @@ use std::net::{AddrParseError, SocketAddrV6};
 use std::time::Duration;
 
 use coap::Code;
-use coap::message::PORT;
+pub use coap::message::PORT;
 
 use crate::access::{SECURITY, SERVER};
 use crate::attributes::Attributes;
@@ -78,6 +78,32 @@ pub fn address(uri: &str) -> Result<SocketAddrV6, UriError> {
         uri: uri.to_owned(),
         reason,
     })
+}
+
+/// The URI of a server at an address: what [`address()`] reads.
+pub(crate) fn uri_of(address: SocketAddrV6) -> String {
+    format!("coap://[{}]:{}", address.ip(), address.port())
+}
+
+/// The values of the Security instance by which a client knows its bootstrap server (LwM2M 1.1 Core §E.1): without
+/// security, and so with empty keys.
+pub(crate) fn of_bootstrap_server(
+    security: Path,
+    address: SocketAddrV6,
+    hold_off: Duration,
+) -> Vec<(Path, Value)> {
+    let hold_off = i64::try_from(hold_off.as_secs()).unwrap_or(i64::MAX);
+    let values = [
+        (URI, Value::String(uri_of(address))),
+        (IS_BOOTSTRAP, Value::Boolean(true)),
+        (SECURITY_MODE, Value::Integer(NO_SECURITY)),
+        (3, Value::Opaque(Vec::new())),
+        (4, Value::Opaque(Vec::new())),
+        (5, Value::Opaque(Vec::new())),
+        (HOLD_OFF, Value::Integer(hold_off)),
+    ];
+    let at = |(id, value)| Some((security.child(id)?, value));
+    values.into_iter().filter_map(at).collect()
 }
 
 /// Whether a value may stand at a path of Security: a URI has to be one that can be asked.

@@ -145,11 +145,7 @@ impl Client {
                 Path::instance(SERVER, place),
             );
             let id = Value::Integer(account.server.into());
-            let uri = format!(
-                "coap://[{}]:{}",
-                account.address.ip(),
-                account.address.port()
-            );
+            let uri = account::uri_of(account.address);
             begun.create(security)?;
             // Without security, mode 3, and so with empty keys (LwM2M 1.1 Core §E.1).
             let values = [

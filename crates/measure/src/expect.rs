@@ -21,6 +21,7 @@ const LOST_UNKNOWN: &str = "numbers are missing, and nobody knows whether the se
 /// Where nodes register (RFC 9176 §5), and the name of the message.
 const REGISTRATIONS: &str = "/rd";
 const REGISTER: &str = "register";
+const SEND: &str = "send";
 
 /// What expectations are compared with.
 pub(crate) struct Evidence<'a> {
@@ -186,7 +187,8 @@ impl Evidence<'_> {
                 one(notifications.lost_percent.ok_or("nothing was notified")?)
             }
             Metric::Energy => self.energy(of),
-            Metric::Registrations => one(self.registrations(of)? as f64),
+            Metric::Registrations => one(self.reached_servers(of, REGISTER)? as f64),
+            Metric::Sends => one(self.reached_servers(of, SEND)? as f64),
             Metric::Observed => one(self.observed(of)?.received as f64),
             Metric::ObservedLost => one(self.observed(of)?.lost.ok_or(LOST_UNKNOWN)? as f64),
             Metric::ObservedSilence => {
@@ -337,15 +339,15 @@ impl Evidence<'_> {
         Ok(all.iter().filter(move |a| of.has("", &a.node)))
     }
 
-    /// Registrations that reached servers, each once however often it was sent.
-    fn registrations(&self, of: &Scope) -> Result<u64, String> {
+    /// Messages of a name that reached servers with which clients register, each once however often it was sent.
+    fn reached_servers(&self, of: &Scope, message: &str) -> Result<u64, String> {
         let serves = |node: &NodeName| {
             let plan = self.plan.nodes.get(node);
             plan.is_some_and(|plan| plan.paths().any(|path| path == REGISTRATIONS))
         };
         let servers = self.applications(of)?.filter(|a| serves(&a.node));
-        let registers = servers.filter_map(|server| server.by_message.get(REGISTER));
-        let received = registers.map(|ways| ways.received);
+        let ways = servers.filter_map(|server| server.by_message.get(message));
+        let received = ways.map(|ways| ways.received);
         Ok(received
             .map(|volume| volume.packets - volume.repeated)
             .sum())

@@ -160,6 +160,7 @@ impl Parts {
                 ServicePlan::Sensors(_)
                 | ServicePlan::Polls(_)
                 | ServicePlan::Lwm2mClient(_)
+                | ServicePlan::Lwm2mBootstrapServer(_)
                 | ServicePlan::Lwm2mServer(_) => {}
                 // Whoever started the daemon starts it, too.
                 ServicePlan::Program(_) => {}

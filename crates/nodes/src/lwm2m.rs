@@ -5,7 +5,9 @@
 //! | `kept` | a text that outlives the daemon |
 //! | `device` | a client whose tree does |
 //! | `told` | a server whose registrations do, and its log |
+//! | `bootstrapper` | a bootstrap server and its log |
 
+mod bootstrapper;
 mod device;
 mod kept;
 #[cfg(test)]
@@ -14,20 +16,24 @@ mod told;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV6;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use coap::Reliability;
 use coap::message::PORT;
-use lwm2m::client::{Account, Client, Config};
+use lwm2m::client::{self, Account, Client, Config};
 use lwm2m::format::{Creation, FloatSize, Style};
 use lwm2m::operations::Mode;
 use lwm2m::path::Level;
+use lwm2m::server::bootstrap::{Bootstrap, Plans};
 use lwm2m::server::{self, Operation, ReadFormat, ReportPath, Scripted, Server};
 use lwm2m::value::FloatText;
-use lwm2m::{Path, Record, Value};
+use lwm2m::{Path, Record, Registry, Value};
 use service::sensors::{Changes, Feed};
-use topology::kind::lwm2m::client::{ChangePlan, ClientPlan};
+use topology::kind::lwm2m::bootstrap::BootstrapServerPlan;
+use topology::kind::lwm2m::client::{ChangePlan, ClientPlan, OBJECTS};
 use topology::kind::lwm2m::operation::OperationPlan;
+use topology::kind::lwm2m::sends::SendPlan;
 use topology::kind::lwm2m::server::ServerPlan;
 use topology::kind::lwm2m::{Floats, FormatWord, ValuePlan, registry};
 use topology::plan::{Action, StepPlan};
@@ -36,12 +42,10 @@ use units::Rng;
 use crate::host::Host;
 use crate::services::source;
 
+use bootstrapper::Bootstrapper;
 use device::Device;
 use kept::Kept;
 use told::Told;
-
-/// Objects that every client here has beside those of its values: Access Control, Batch and Notify.
-const OBJECTS: [u16; 3] = [2, 2346, 2347];
 
 /// Where a service stands: its node, which service of LwM2M it is there, and the steps of the scenario that its node
 /// has to know.
@@ -74,11 +78,12 @@ pub(crate) fn client(
 ) -> Result<Device> {
     let kept = standing.kept(plan.persistent, "lwm2m-client")?;
     let config = client_config(plan)?;
+    let registry = registry(&plan.models)?;
     let rng = stream("client");
     let mut client = match kept.as_ref().and_then(Kept::earlier) {
-        Some(text) => Client::restore(config, registry().clone(), rng, text)
+        Some(text) => Client::restore(config, registry, rng, text)
             .with_context(|| kept::unreadable(kept.as_ref()))?,
-        None => new_client(config, plan, rng)?,
+        None => new_client(config, registry, plan, rng)?,
     };
     for change in &plan.changes {
         let (path, feed) =
@@ -89,7 +94,12 @@ pub(crate) fn client(
 }
 
 /// The client of a device that was never on before.
-fn new_client(config: Config, plan: &ClientPlan, rng: Rng) -> Result<Client> {
+fn new_client(
+    config: Config,
+    registry: Arc<Registry>,
+    plan: &ClientPlan,
+    rng: Rng,
+) -> Result<Client> {
     let accounts = (1..).zip(&plan.servers).map(|(server, account)| Account {
         server,
         address: SocketAddrV6::new(account.address, PORT, 0, 0),
@@ -98,12 +108,12 @@ fn new_client(config: Config, plan: &ClientPlan, rng: Rng) -> Result<Client> {
         pmax: None,
     });
     let accounts: Vec<Account> = accounts.collect();
-    let values = values(&plan.values)?;
+    let values = values(&registry, &plan.values)?;
     let objects: Vec<u16> = OBJECTS
         .into_iter()
         .chain(plan.objects.iter().copied())
         .collect();
-    let tree = Client::tree(registry().clone(), &accounts, &objects)?;
+    let tree = Client::tree(registry, &accounts, &objects)?;
     let mut client = Client::new(config, tree, rng, false);
     let mut instances: BTreeMap<Path, Vec<(Path, Value)>> = BTreeMap::new();
     for (path, value) in values {
@@ -116,6 +126,11 @@ fn new_client(config: Config, plan: &ClientPlan, rng: Rng) -> Result<Client> {
             .with_context(|| format!("values of {instance}"))?;
     }
     client.share().context("access of several servers")?;
+    if let Some(bootstrap) = &plan.bootstrap {
+        let address = SocketAddrV6::new(bootstrap.server.address, PORT, 0, 0);
+        let added = client.add_bootstrap_server(address, bootstrap.hold_off);
+        added.context("the account of the bootstrap server")?;
+    }
     Ok(client)
 }
 
@@ -134,14 +149,25 @@ fn client_config(plan: &ClientPlan) -> Result<Config> {
         },
         format: plan.format.map(FormatWord::format),
         no_response: plan.no_response,
-        located: plan
-            .servers
-            .iter()
-            .filter(|a| a.located)
-            .map(|a| a.address)
+        located: (plan.accounts())
+            .filter(|account| account.located)
+            .map(|account| account.address)
             .collect(),
-        sends: Vec::new(),
+        sends: plan.sends.iter().map(sends).collect::<Result<_>>()?,
         epoch_s: None,
+    })
+}
+
+fn sends(plan: &SendPlan) -> Result<client::SendPlan> {
+    let paths = plan.paths.iter().map(|path| path.parse::<Path>());
+    Ok(client::SendPlan {
+        server: plan.server,
+        paths: paths.collect::<Result<_, _>>()?,
+        phase: plan.first,
+        every: plan.every,
+        sample: Some(plan.sample).filter(|sample| !sample.is_zero()),
+        reliability: reliability(plan.confirmable),
+        format: plan.format.map(FormatWord::format),
     })
 }
 
@@ -156,10 +182,10 @@ fn feed(plan: &ChangePlan, stream: &mut impl FnMut(&str) -> Rng) -> Result<(Path
 }
 
 /// The values with the types of their resources.
-fn values(plans: &[ValuePlan]) -> Result<Vec<(Path, Value)>> {
+fn values(registry: &Registry, plans: &[ValuePlan]) -> Result<Vec<(Path, Value)>> {
     let value = |plan: &ValuePlan| {
         let path: Path = plan.path.parse()?;
-        let ty = registry()
+        let ty = registry
             .type_of(&path)
             .with_context(|| format!("{path} has no value"))?;
         let value =
@@ -169,8 +195,8 @@ fn values(plans: &[ValuePlan]) -> Result<Vec<(Path, Value)>> {
     plans.iter().map(value).collect()
 }
 
-fn records(plans: &[ValuePlan]) -> Result<Vec<Record>> {
-    let values = values(plans)?.into_iter();
+fn records(registry: &Registry, plans: &[ValuePlan]) -> Result<Vec<Record>> {
+    let values = values(registry, plans)?.into_iter();
     Ok(values
         .map(|(path, value)| Record::new(path, value))
         .collect())
@@ -182,7 +208,8 @@ fn records(plans: &[ValuePlan]) -> Result<Vec<Record>> {
 /// When a path or a value is none, or what an earlier life knew cannot be read.
 pub(crate) fn server(standing: Standing<'_>, plan: &ServerPlan, rng: Rng) -> Result<Told> {
     let kept = standing.kept(plan.persistent, "lwm2m-server")?;
-    let config = server_config(plan)?;
+    let registry = registry(&plan.models)?;
+    let config = server_config(&registry, plan)?;
     let server = match kept.as_ref().and_then(Kept::earlier) {
         Some(text) => {
             Server::restore(config, rng, text).with_context(|| kept::unreadable(kept.as_ref()))?
@@ -192,7 +219,10 @@ pub(crate) fn server(standing: Standing<'_>, plan: &ServerPlan, rng: Rng) -> Res
     let mut steps = BTreeMap::new();
     for (number, step) in standing.steps.iter().enumerate() {
         if let Action::Operate(plan) = &step.action {
-            let operations = plan.operations.iter().map(operation);
+            let operations = plan
+                .operations
+                .iter()
+                .map(|plan| operation(&registry, plan));
             let operations = operations.collect::<Result<Vec<Operation>>>()?;
             steps.insert(number, (plan.endpoint.clone(), operations));
         }
@@ -200,9 +230,41 @@ pub(crate) fn server(standing: Standing<'_>, plan: &ServerPlan, rng: Rng) -> Res
     Ok(Told::new(server, steps, kept))
 }
 
-fn server_config(plan: &ServerPlan) -> Result<server::Config> {
+/// The bootstrap server of a node.
+///
+/// # Errors
+/// When a path or a value is none.
+pub(crate) fn bootstrap_server(plan: &BootstrapServerPlan) -> Result<Bootstrapper> {
+    let registry = registry(&plan.models)?;
+    let mut plans = Plans::default();
+    for gift in &plan.clients {
+        let operations = gift
+            .operations
+            .iter()
+            .map(|plan| operation(&registry, plan));
+        let operations: Vec<Operation> = operations
+            .collect::<Result<_>>()
+            .with_context(|| format!("what {} gets", gift.endpoint))?;
+        plans.of_endpoint.insert(gift.endpoint.clone(), operations);
+    }
+    let config = server::Config {
+        write_format: plan.write_format.map(FormatWord::format),
+        reliability: reliability(plan.confirmable),
+        ..server::Config::new(Registry::clone(&registry))
+    };
+    Ok(Bootstrapper::new(Bootstrap::new(config, plans)))
+}
+
+fn reliability(confirmable: bool) -> Reliability {
+    match confirmable {
+        true => Reliability::Confirmable,
+        false => Reliability::NonConfirmable,
+    }
+}
+
+fn server_config(registry: &Registry, plan: &ServerPlan) -> Result<server::Config> {
     let mut config = server::Config {
-        registry: (**registry()).clone(),
+        registry: registry.clone(),
         read_format: match plan.read_format {
             Some(format) => ReadFormat::Always(format.format()),
             None => ReadFormat::ByVersion,
@@ -215,10 +277,7 @@ fn server_config(plan: &ServerPlan) -> Result<server::Config> {
                 false => FloatSize::Shortest,
             },
         },
-        reliability: match plan.confirmable {
-            true => Reliability::Confirmable,
-            false => Reliability::NonConfirmable,
-        },
+        reliability: reliability(plan.confirmable),
         permanent: (plan.permanent.iter())
             .map(|client| (client.endpoint.clone(), client.address))
             .collect(),
@@ -230,7 +289,7 @@ fn server_config(plan: &ServerPlan) -> Result<server::Config> {
         config.report_paths.push(ReportPath { path, base });
     }
     for operation in &plan.upon_registration {
-        let operation = self::operation(operation)?;
+        let operation = self::operation(registry, operation)?;
         config.upon_registration.push(Scripted {
             endpoint: None,
             operation,
@@ -240,7 +299,7 @@ fn server_config(plan: &ServerPlan) -> Result<server::Config> {
         for operation in &poll.operations {
             config.polls.push(server::Poll {
                 endpoint: poll.endpoint.clone(),
-                operation: self::operation(operation)?,
+                operation: self::operation(registry, operation)?,
                 first: poll.first,
                 every: poll.every,
                 times: poll.times.map(u64::from),
@@ -250,7 +309,7 @@ fn server_config(plan: &ServerPlan) -> Result<server::Config> {
     Ok(config)
 }
 
-fn operation(plan: &OperationPlan) -> Result<Operation> {
+fn operation(registry: &Registry, plan: &OperationPlan) -> Result<Operation> {
     let path = |text: &String| text.parse::<Path>();
     let paths = |texts: &[String]| texts.iter().map(path).collect::<Result<Vec<Path>, _>>();
     let format = None;
@@ -284,11 +343,11 @@ fn operation(plan: &OperationPlan) -> Result<Operation> {
                 true => Mode::Replace,
                 false => Mode::Update,
             },
-            records: records(values)?,
+            records: records(registry, values)?,
             format,
         },
         OperationPlan::WriteComposite(values) => Operation::WriteComposite {
-            records: records(values)?,
+            records: records(registry, values)?,
             format,
         },
         OperationPlan::Attributes { path: at, set } => Operation::WriteAttributes {
@@ -310,7 +369,7 @@ fn operation(plan: &OperationPlan) -> Result<Operation> {
             creation: Creation {
                 object: *object,
                 instance: *instance,
-                records: records(values)?,
+                records: records(registry, values)?,
             },
             format,
         },

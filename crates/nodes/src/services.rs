@@ -65,6 +65,9 @@ pub(crate) fn of(
                 services.push(crate::lwm2m::server(standing(lwm2m), plan, rng)?);
                 lwm2m += 1;
             }
+            ServicePlan::Lwm2mBootstrapServer(plan) => {
+                services.push(crate::lwm2m::bootstrap_server(plan)?);
+            }
             // Parts of their own.
             ServicePlan::Dhcpv6Server(_)
             | ServicePlan::Wmms(_)

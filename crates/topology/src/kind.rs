@@ -611,6 +611,8 @@ services! {
     "polls" => Polls(requester::Polls, requester::RequesterPlan);
     /// LwM2M client.
     "lwm2m-client" => Lwm2mClient(Box<lwm2m::client::Lwm2mClient>, lwm2m::client::ClientPlan);
+    /// LwM2M bootstrap server.
+    "lwm2m-bootstrap-server" => Lwm2mBootstrapServer(lwm2m::bootstrap::Lwm2mBootstrapServer, lwm2m::bootstrap::BootstrapServerPlan);
     /// LwM2M server.
     "lwm2m-server" => Lwm2mServer(Box<lwm2m::server::Lwm2mServer>, lwm2m::server::ServerPlan);
     /// DHCPv6 server (RFC 8415).

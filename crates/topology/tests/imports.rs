@@ -1,4 +1,4 @@
-//! Movements of other tools, by whole topologies.
+//! Files that a topology names, by whole topologies: movements of other tools, object models.
 
 use std::fs;
 use std::path::Path;
@@ -58,4 +58,77 @@ fn a_damaged_or_endless_file_is_an_error_at_its_key() {
         message.contains("`rwp.movements.gz`: not unpacked by gzip"),
         "{message}"
     );
+}
+
+const THERMOSTAT: &str = include_str!("thermostat.xml");
+
+/// What is wrong with a client and a server of a thermostat whose file is this.
+fn thermostat(xml: &str, value: &str) -> Result<(), String> {
+    let text = format!(
+        "version: 1\nname: own\nnodes:\n  er1: {{ role: edge-router }}\n  server:\n    place: wired\n    services:\n      \
+         - lwm2m-server: {{ models: [thermostat.xml], upon_registration: [{{ write: {{ path: /33000/0/1, values: {{ \"\": {value} }} }} }}] }}\n  \
+         device:\n    place: radio\n    attached_to: er1\n    services:\n      \
+         - lwm2m-client: {{ models: [thermostat.xml], values: {{ /33000/0/1: 20 }} }}\n\
+         scenario: {{ duration: 5 s }}\n"
+    );
+    let mut files = |name: &str| match name {
+        "thermostat.xml" => Ok(xml.as_bytes().to_vec()),
+        other => Err(format!("no {other}")),
+    };
+    let read = topology::load_with(
+        "own.yaml",
+        &text,
+        topology::Overrides::default(),
+        &mut files,
+    );
+    read.map(|_| ()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_object_of_a_file_has_its_types_at_the_client_and_in_operations() {
+    thermostat(THERMOSTAT, "19.5").unwrap();
+    let error = thermostat(THERMOSTAT, "warm").unwrap_err();
+    assert!(
+        error.contains("own.yaml:8:") && error.contains("`warm`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_object_model_is_named_with_the_line_and_what_was_expected() {
+    for (right, wrong, expected) in [
+        (
+            "<Type>Float</Type>",
+            "<Type>Real</Type>",
+            "`thermostat.xml`: line 12: ",
+        ),
+        (
+            "<Operations>RW<",
+            "<Operations>X<",
+            "`thermostat.xml`: line 11: ",
+        ),
+        (
+            "<ObjectID>33000<",
+            "<ObjectID>x<",
+            "expected a number from 0 to 65535",
+        ),
+        (
+            "<ObjectID>33000<",
+            "<ObjectID>3<",
+            "object 3 is that of this testbed",
+        ),
+        ("</LWM2M>", "", "`thermostat.xml`: no XML: "),
+        (
+            "<Item ID=\"2\">",
+            "<Item ID=\"1\">",
+            "object 33000 has resource 1 twice",
+        ),
+    ] {
+        let error = thermostat(&THERMOSTAT.replace(right, wrong), "19.5").unwrap_err();
+        assert!(error.contains(expected), "{wrong}: {error}");
+        // What follows from it is not said.
+        assert_eq!(error.matches(": error: ").count(), 2, "{error}");
+        assert!(error.contains("lwm2m-server.models[0]`"), "{error}");
+        assert!(error.contains("lwm2m-client.models[0]`"), "{error}");
+    }
 }

@@ -26,6 +26,7 @@ use units::SimTime;
 
 use super::requests::{self, accepts, content, content_format};
 use super::{Call, Cause, Client, Event};
+use crate::access::SECURITY;
 use crate::account::{self, BootstrapServer};
 use crate::format::{self, Format};
 use crate::model::Version;
@@ -115,6 +116,22 @@ impl Client {
     /// Whether a bootstrap server is at work, or was asked to be.
     pub fn is_bootstrapping(&self) -> bool {
         matches!(self.bootstrap.stage, Stage::Active(_))
+    }
+
+    /// Has an account of the bootstrap server at `address` before it starts, and holds off so long, in whole seconds,
+    /// before it asks that (Client Hold Off Time, LwM2M 1.1 Core §E.1).
+    ///
+    /// # Errors
+    /// When the tree cannot have it.
+    pub fn add_bootstrap_server(
+        &mut self,
+        address: SocketAddrV6,
+        hold_off: Duration,
+    ) -> Result<(), Refusal> {
+        let security = self.store().free_instance(SECURITY);
+        let security = security.unwrap_or(Path::instance(SECURITY, 0));
+        let values = account::of_bootstrap_server(security, address, hold_off);
+        self.add(security, &values)
     }
 
     /// Wants to be bootstrapped, or no more, as the servers are there and take the client.

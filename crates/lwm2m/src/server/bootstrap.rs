@@ -11,6 +11,10 @@
 //! | Bootstrap-Discover: GET with Accept 40 | [`Operation::Discover`] |
 //! | Bootstrap-Read (1.1): GET | [`Operation::Read`] |
 //! | Bootstrap-Finish: POST `/bs` | `Bootstrap::go_on` |
+//!
+//! [`accounts()`] are the operations that bring a client its servers.
+
+mod accounts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddrV6;
@@ -30,6 +34,8 @@ use crate::model::Version;
 use crate::path::Path;
 use crate::refusal::Refusal;
 use crate::server::operation::Failure;
+
+pub use accounts::accounts;
 
 /// Where clients ask, and where they are told that it is over.
 const PATH: &str = "/bs";

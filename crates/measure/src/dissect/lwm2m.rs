@@ -60,6 +60,8 @@ enum Of {
     Observe(&'static str),
     /// The end of one, which is called so.
     Cancel,
+    /// Values that a client sends; how many, if that can be read.
+    Send(Option<u64>),
     /// Nothing: an operation of a server, or a message of a client.
     Nothing,
 }
@@ -232,6 +234,10 @@ impl Lwm2m {
                 self.forget(from, to, location);
             }
             Of::Deregister(location) if !refused => self.forget(from, to, location),
+            Of::Send(Some(values)) if !refused => {
+                *self.happened.entry((PROTOCOL, "sent_values")).or_default() += values;
+            }
+            Of::Send(None) if !refused => self.count("sends_not_read"),
             Of::BootstrapFinish if !refused => {
                 self.standing.take(&(from, to));
             }

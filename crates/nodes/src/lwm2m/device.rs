@@ -1,8 +1,8 @@
-//! [`Device`]: a client whose tree outlives its daemon.
+//! [`Device`]: a client whose tree outlives its daemon, and whose events are in the log of its node.
 
 use coap::Code;
 use coap::link::Link;
-use lwm2m::client::Client;
+use lwm2m::client::{Client, Event};
 use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
 use units::SimTime;
 
@@ -25,6 +25,17 @@ impl Device {
         }
     }
 
+    fn tell(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match &event {
+                Event::BootstrapFailed { server, reason, .. } => {
+                    tracing::warn!(%server, %reason, "bootstrap failed");
+                }
+                other => tracing::info!(?other, "LwM2M"),
+            }
+        }
+    }
+
     fn keep(&mut self) {
         self.outliving.keep(|| self.client.save());
     }
@@ -33,6 +44,7 @@ impl Device {
 impl Service for Device {
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.client.start(now, node);
+        self.tell();
         self.keep();
     }
 
@@ -42,6 +54,7 @@ impl Service for Device {
 
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
         self.client.handle_timeout(now, reach, node);
+        self.tell();
     }
 
     fn serves(&self, path: &str) -> bool {
@@ -59,6 +72,7 @@ impl Service for Device {
     fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
         let reads = matches!(incoming.request.method, Code::GET | Code::FETCH);
         self.client.handle_request(now, incoming, node);
+        self.tell();
         if !reads {
             self.keep();
         }
@@ -72,10 +86,12 @@ impl Service for Device {
         node: &mut dyn Node,
     ) {
         self.client.handle_outcome(now, call, outcome, node);
+        self.tell();
     }
 
     fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
         self.client.drain(now, node);
+        self.tell();
     }
 
     fn is_drained(&self) -> bool {

@@ -51,6 +51,8 @@ tables! {
         pub notifications_lost: Option<At<Condition>>,
         /// Registrations that reached nodes with an `lwm2m-server`.
         pub registrations: Option<At<Condition>>,
+        /// Messages of Send that reached nodes with an `lwm2m-server`, each once.
+        pub sends: Option<At<Condition>>,
         /// Notifications that reached nodes with an `lwm2m-server`, of what they observe.
         pub observed: Option<At<Condition>>,
         /// Numbers that are missing between those.

@@ -1,15 +1,17 @@
 //! LwM2M: clients and servers (OMA Lightweight M2M), as services of any node.
 
+mod accounts;
+pub mod bootstrap;
 pub mod client;
+mod models;
 pub mod operation;
+pub mod sends;
 pub mod server;
 pub mod step;
 
-use std::sync::{Arc, OnceLock};
-
 use lwm2m::model::ResourceModel;
 use lwm2m::path::Level;
-use lwm2m::{Format, Path, Registry};
+use lwm2m::{Format, Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,9 @@ use crate::decode::{At, Named, Scalar};
 use crate::diagnostic::{Span, alternatives};
 use crate::resolve::Resolver;
 use crate::scalar::{ScalarKind, ScalarText, words};
+
+use models::Models;
+pub use models::registry;
 
 /// A number, a boolean or a text, as the file has it: what it means, its resource says.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,21 +128,6 @@ pub fn clients(node: &NodePlan) -> impl Iterator<Item = &client::ClientPlan> {
     })
 }
 
-/// The object models that a run has.
-pub fn registry() -> &'static Arc<Registry> {
-    static BUILT_IN: OnceLock<Arc<Registry>> = OnceLock::new();
-    BUILT_IN.get_or_init(|| Arc::new(Registry::built_in()))
-}
-
-/// The objects of the [`registry`], in words.
-fn known_objects() -> String {
-    let known: Vec<String> = registry()
-        .objects()
-        .map(|object| object.id.to_string())
-        .collect();
-    alternatives(known.iter().map(String::as_str))
-}
-
 /// What a flag is whose plan says it only when it is off.
 fn yes() -> bool {
     true
@@ -151,8 +141,22 @@ fn is_server(table: &ServiceTable) -> bool {
     matches!(table, ServiceTable::Lwm2mServer(_))
 }
 
+fn is_bootstrap_server(table: &ServiceTable) -> bool {
+    matches!(table, ServiceTable::Lwm2mBootstrapServer(_))
+}
+
 fn is_client(table: &ServiceTable) -> bool {
     matches!(table, ServiceTable::Lwm2mClient(_))
+}
+
+/// The server of a node, if it has one.
+fn server_of(node: &Node) -> Option<&server::Lwm2mServer> {
+    node.services
+        .iter()
+        .find_map(|service| match &service.table {
+            ServiceTable::Lwm2mServer(table) => Some(&**table),
+            _ => None,
+        })
 }
 
 /// The client of a node, if it has one.
@@ -161,6 +165,16 @@ fn client_of(node: &Node) -> Option<&client::Lwm2mClient> {
         .iter()
         .find_map(|service| match &service.table {
             ServiceTable::Lwm2mClient(table) => Some(&**table),
+            _ => None,
+        })
+}
+
+/// The bootstrap server of a node, if it has one.
+fn bootstrap_server_of(node: &Node) -> Option<&bootstrap::Lwm2mBootstrapServer> {
+    node.services
+        .iter()
+        .find_map(|service| match &service.table {
+            ServiceTable::Lwm2mBootstrapServer(table) => Some(table),
             _ => None,
         })
 }
@@ -178,19 +192,21 @@ impl Resolver<'_> {
     }
 
     /// The model of the resource that a path names; reported if it names none that is known.
-    fn lwm2m_model(
+    fn lwm2m_model<'m>(
         &mut self,
+        models: &'m Models,
         key: &str,
         path: &Path,
         span: Span,
-    ) -> Option<&'static ResourceModel> {
-        let registry = registry();
+    ) -> Option<&'m ResourceModel> {
+        let registry = models.registry();
         let problem = match (
             path.object_id().and_then(|id| registry.object(id)),
             registry.resource(path),
         ) {
+            (None, _) if models.faulty => return None,
             (None, _) => {
-                let known = known_objects();
+                let known = models.known();
                 format!("`{path}` is of an object that is not known here; there are {known}")
             }
             (Some(object), None) if path.level() < Level::Resource => {
@@ -223,7 +239,13 @@ impl Resolver<'_> {
     }
 
     /// Values at full paths, each of the type of its resource. `below`: the path before the keys.
-    fn lwm2m_values(&mut self, key: &str, values: &Values, below: Path) -> Vec<ValuePlan> {
+    fn lwm2m_values(
+        &mut self,
+        models: &Models,
+        key: &str,
+        values: &Values,
+        below: Path,
+    ) -> Vec<ValuePlan> {
         let mut plans = Vec::new();
         for (name, literal) in &values.0.0 {
             let key = format!("{key}.{}", name.value);
@@ -236,7 +258,7 @@ impl Resolver<'_> {
             let Some(path) = self.lwm2m_path(&key, &text, name.span) else {
                 continue;
             };
-            let Some(model) = self.lwm2m_model(&key, &path, name.span) else {
+            let Some(model) = self.lwm2m_model(models, &key, &path, name.span) else {
                 continue;
             };
             let Some(ty) = model.ty else {

@@ -191,6 +191,8 @@ metrics! {
     NotificationsLostPercent = "notifications_lost_percent", Percent, Flow;
     /// Registrations that reached servers of applications.
     Registrations = "registrations", Count, Node;
+    /// Messages of their own accord that reached servers of applications.
+    Sends = "sends", Count, Node;
     /// Notifications that reached nodes, of what their applications observe.
     Observed = "observed", Count, Node;
     /// Numbers that are missing between those.

@@ -292,6 +292,7 @@ fn given(
         (Metric::NotificationsSent, &file.notifications_sent),
         (Metric::NotificationsLost, &file.notifications_lost),
         (Metric::Registrations, &file.registrations),
+        (Metric::Sends, &file.sends),
         (Metric::Observed, &file.observed),
         (Metric::ObservedLost, &file.observed_lost),
         (Metric::ObservedSilence, &file.observed_silence),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use coap::Code;
 use coap::link::LINK_FORMAT;
-use coap::message::option::{ACCEPT, CONTENT_FORMAT, OBSERVE, URI_PATH, URI_QUERY};
+use coap::message::option::{ACCEPT, BLOCK1, CONTENT_FORMAT, OBSERVE, URI_PATH, URI_QUERY};
 use coap::wire::Message;
 use lwm2m::path::Level;
-use lwm2m::{Format, Path, batch};
+use lwm2m::{Format, Path, Registry, batch};
 
 use super::{Lwm2m, Of, Standing, is_its_own};
 
@@ -89,11 +89,10 @@ impl Lwm2m {
             (Code::POST, [b"bs"]) if self.is(to, from, Standing::Bootstraps) => {
                 Some(("bootstrap-finish", Of::BootstrapFinish, false))
             }
-            (Code::POST, [b"dp"]) => (is_registered || format.is_some_and(is_its_own)).then_some((
-                "send",
-                Of::Nothing,
-                true,
-            )),
+            (Code::POST, [b"dp"]) => (is_registered || format.is_some_and(is_its_own)).then(|| {
+                let values = values(message, format);
+                ("send", Of::Send(values), true)
+            }),
             (Code::POST | Code::DELETE, _) => {
                 let location = Location::of(segments.iter().copied())?;
                 let is_one = is_registered && segments.len() > 1 && segments[0] == b"rd";
@@ -129,6 +128,18 @@ impl Lwm2m {
         };
         Some((name, of, false))
     }
+}
+
+/// How many values a message has; none if it has not all of a body, or its format is none of a Send.
+fn values(message: &Message, format: Option<u64>) -> Option<u64> {
+    let format = Format::of_number(format?.try_into().ok()?)?;
+    let sends = [Format::SenmlJson, Format::SenmlCbor, Format::Lwm2mCbor].contains(&format);
+    if !sends || message.options.get(BLOCK1).is_some() {
+        return None;
+    }
+    // Of objects that nobody knows values are of the type that they show.
+    let records = lwm2m::format::decode(format, &Path::ROOT, &message.payload, &Registry::new());
+    u64::try_from(records.ok()?.len()).ok()
 }
 
 /// The path of segments that are all IDs, which `/`, without a segment, is too.

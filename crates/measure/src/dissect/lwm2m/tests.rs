@@ -197,6 +197,30 @@ fn a_client_registers_updates_sends_and_leaves() {
 }
 
 #[test]
+fn values_of_a_send_are_counted_once_when_they_are_taken() {
+    let mut talk = Talk::default();
+    talk.register(CLIENT, "/rd/1");
+    let two = r#"[{"bn":"/3303/0/5700","v":21.5,"t":-5},{"v":22}]"#;
+    let sends = |talk: &mut Talk, payload: &str| {
+        let mut asks = request(Code::POST, "/dp");
+        asks.payload = payload.as_bytes().to_vec();
+        talk.ask(CLIENT, SERVER, asks, &[(CONTENT_FORMAT, 110)])
+    };
+    let taken = sends(&mut talk, two);
+    talk.send(CLIENT, SERVER, &taken.message);
+    assert_eq!(talk.happened(), []);
+    talk.ok(&taken, Code::CHANGED);
+    talk.ok(&taken, Code::CHANGED);
+    let refused = sends(&mut talk, two);
+    talk.ok(&refused, Code::NOT_FOUND);
+    assert_eq!(talk.happened(), [("sent_values", 2)]);
+    let unread = sends(&mut talk, "[");
+    talk.ok(&unread, Code::CHANGED);
+    let expected = [("sends_not_read", 1), ("sent_values", 2)];
+    assert_eq!(talk.happened(), expected);
+}
+
+#[test]
 fn what_a_server_asks_has_omas_name() {
     let (get, put, post, delete) = (Code::GET, Code::PUT, Code::POST, Code::DELETE);
     let (fetch, ipatch) = (Code::FETCH, Code::IPATCH);

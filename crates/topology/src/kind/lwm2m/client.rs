@@ -4,19 +4,23 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use lwm2m::Path;
 use lwm2m::model::Version;
+use lwm2m::path::Level;
+use lwm2m::{Path, Registry};
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-use super::{
-    Floats, FormatWord, ValuePlan, Values, is_server, is_yes, known_objects, registry, yes,
-};
+use super::sends::{Lwm2mSend, SendPlan, unmuted};
+use super::{Floats, FormatWord, Models, ValuePlan, Values, is_yes, yes};
 use crate::decode::{At, Block};
 use crate::kind::sensors::{ChangesPlan, Source, SourcePlan};
 use crate::kind::{Served, Serves, ServiceFacts};
 use crate::resolve::timers::s;
 use crate::resolve::{Context, Resolver, or};
+
+/// Objects that every client has beside Security, Server, Device and those of its values: Access Control, Batch and
+/// Notify.
+pub const OBJECTS: [u16; 3] = [2, 2346, 2347];
 
 /// The versions that a client speaks which names none.
 const DEFAULT_VERSIONS: [Version; 2] = [Version::V1_1, Version::V1_0];
@@ -27,6 +31,11 @@ tables! {
         /// The servers: nodes with an `lwm2m-server`; their Short Server IDs are 1, 2, … in this order;
         /// default the only one.
         pub servers: Option<Vec<At<String>>>,
+        /// The node with the `lwm2m-bootstrap-server` that gives it its servers, lifetime and access control: it knows
+        /// that one alone, and has neither `servers` nor `lifetime`; default it knows its servers itself.
+        pub bootstrap: Option<At<String>>,
+        /// How long it waits before it asks that: Client Hold Off Time; whole seconds; default 0 s.
+        pub hold_off: Option<At<Duration>>,
         /// Endpoint Client Name; default the name of the node.
         pub endpoint: Option<At<String>>,
         /// Versions of LwM2M, the best first: after a 4.12 the next is tried; default `["1.1", "1.0"]`.
@@ -46,10 +55,15 @@ tables! {
         /// Objects that it has beside those of `values` and Security (0), Server (1), Access Control (2),
         /// Device (3), Batch (2346) and Notify (2347), without an instance; default none.
         pub objects: Option<Vec<At<u32>>>,
+        /// Files of object models of your own, OMA's XML, relative to this one; default none.
+        pub models: Option<Vec<At<String>>>,
         /// What its objects hold, `/3303/0/5700: 21.5`; default nothing.
         pub values: Option<Values>,
         /// Resources that change by themselves.
         pub changes: Option<Vec<Lwm2mChange>>,
+        /// What it sends of its own accord, by LwM2M 1.1 or later; Mute Send, `/1/x/23`, is false then unless
+        /// `values` say otherwise; default nothing.
+        pub sends: Option<Vec<Lwm2mSend>>,
     }
 
     /// A resource that changes by itself, one of those with a value.
@@ -72,8 +86,11 @@ tables! {
 pub struct ClientPlan {
     /// Endpoint Client Name.
     pub endpoint: String,
-    /// Its servers, in the order of their Short Server IDs from 1 on.
+    /// The servers that it knows at its start, in the order of their Short Server IDs from 1 on.
     pub servers: Vec<AccountPlan>,
+    /// The bootstrap server that gives it others; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapPlan>,
     /// Versions of LwM2M, the best first.
     pub versions: Vec<String>,
     /// Lifetime of a registration, whole seconds.
@@ -94,11 +111,30 @@ pub struct ClientPlan {
     /// Its objects, without those that every client has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<u16>,
+    /// Object models of the user's own, OMA's XML.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
     /// What its objects hold.
     pub values: Vec<ValuePlan>,
     /// Resources that change by themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangePlan>,
+    /// What it sends of its own accord.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends: Vec<SendPlan>,
+}
+
+/// The bootstrap server of a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootstrapPlan {
+    /// Where it is.
+    pub server: AccountPlan,
+    /// Client Hold Off Time, whole seconds.
+    #[serde(with = "duration")]
+    pub hold_off: Duration,
+    /// The servers that it gives, in the order of their Short Server IDs from 1 on.
+    pub gives: Vec<AccountPlan>,
 }
 
 /// A server of a client.
@@ -142,11 +178,9 @@ impl Serves for Lwm2mClient {
     }
 
     fn asked(&self) -> Vec<&str> {
-        self.servers
-            .iter()
-            .flatten()
-            .map(|name| name.as_str())
-            .collect()
+        let servers = self.servers.iter().flatten();
+        let named = servers.chain(&self.bootstrap);
+        named.map(|name| name.as_str()).collect()
     }
 }
 
@@ -156,7 +190,7 @@ impl ServiceFacts for ClientPlan {
     }
 
     fn asks_at(&self) -> Vec<Ipv6Addr> {
-        self.servers.iter().map(|account| account.address).collect()
+        self.accounts().map(|account| account.address).collect()
     }
 
     fn paths(&self) -> Vec<&str> {
@@ -171,14 +205,32 @@ impl ServiceFacts for ClientPlan {
     }
 
     fn describe(&self) -> Vec<String> {
-        let servers = self.servers.iter().map(|account| account.node.as_str());
-        let servers: Vec<&str> = servers.collect();
-        vec![format!(
-            "LwM2M client {} of {}",
-            self.endpoint,
-            servers.join(", ")
-        )]
+        let named = |accounts: &[AccountPlan]| {
+            let names: Vec<&str> = accounts.iter().map(|a| a.node.as_str()).collect();
+            names.join(", ")
+        };
+        let of = match &self.bootstrap {
+            None => named(&self.servers),
+            Some(bootstrap) => {
+                format!("{}, by {}", named(&bootstrap.gives), bootstrap.server.node)
+            }
+        };
+        vec![format!("LwM2M client {} of {of}", self.endpoint)]
     }
+}
+
+impl ClientPlan {
+    /// Whom it asks: its bootstrap server, and the servers that it knows or is given.
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountPlan> {
+        let bootstrap = self.bootstrap.iter();
+        let given = bootstrap.flat_map(|b| std::iter::once(&b.server).chain(&b.gives));
+        self.servers.iter().chain(given)
+    }
+}
+
+/// Whether it is what a lifetime and other periods of LwM2M are: whole seconds.
+pub(super) fn is_whole(time: Duration) -> bool {
+    time.subsec_nanos() == 0 && (1..=u64::from(u32::MAX)).contains(&time.as_secs())
 }
 
 impl Lwm2mClient {
@@ -189,17 +241,15 @@ impl Lwm2mClient {
         context: &Context<'_, 't>,
         path: &str,
     ) -> ClientPlan {
+        let models = r.lwm2m_models(path, self.models.as_deref());
         let values = self.values.as_ref();
-        let values =
-            values.map(|values| r.lwm2m_values(&format!("{path}.values"), values, Path::ROOT));
-        let values = values.unwrap_or_default();
+        let values = values
+            .map(|values| r.lwm2m_values(&models, &format!("{path}.values"), values, Path::ROOT));
+        let mut values = values.unwrap_or_default();
         let changes = self.changes.iter().flatten().enumerate();
         let changes = changes
             .filter_map(|(i, change)| change.plan(r, &format!("{path}.changes[{i}]"), &values));
         let changes = changes.collect();
-        let whole = |time: Duration| {
-            time.subsec_nanos() == 0 && (1..=u64::from(u32::MAX)).contains(&time.as_secs())
-        };
         let no_response = self.no_response.map_or(26, |given| given.value);
         if let Some(given) = self
             .no_response
@@ -211,15 +261,27 @@ impl Lwm2mClient {
             );
             r.problem(given.span, message);
         }
+        let bootstrap = self.bootstrapped(r, context, path);
+        let servers = match self.bootstrap {
+            Some(_) => Vec::new(),
+            None => r.lwm2m_accounts(context, path, self.servers.as_deref()),
+        };
+        let given = bootstrap.as_ref().map(|bootstrap| &*bootstrap.gives);
+        let sends = self.sends_to(r, &models, path, given.unwrap_or(&servers));
+        let objects = self.objects(r, &models, path, &values);
+        if !sends.is_empty() {
+            values.extend(unmuted(servers.len(), &values));
+        }
         ClientPlan {
             endpoint: self.endpoint(context.name).to_owned(),
-            servers: self.accounts(r, context, path),
+            servers,
+            bootstrap,
             versions: self.versions(r, path),
             lifetime: r.duration(
                 &format!("{path}.lifetime"),
                 self.lifetime,
                 s(86_400),
-                whole,
+                is_whole,
                 "whole seconds, at least 1",
             ),
             queue: or(self.queue, false),
@@ -227,24 +289,60 @@ impl Lwm2mClient {
             format: self.format.map(|format| format.value),
             floats: or(self.floats, Floats::default()),
             no_response: u8::try_from(no_response).unwrap_or(26),
-            objects: self.objects(r, path, &values),
+            objects,
+            models: models.texts,
             values,
             changes,
+            sends,
         }
     }
 
+    /// Whether it sends something of its own accord.
+    pub(super) fn sends(&self) -> bool {
+        self.sends.as_ref().is_some_and(|sends| !sends.is_empty())
+    }
+
+    fn sends_to(
+        &self,
+        r: &mut Resolver<'_>,
+        models: &Models,
+        path: &str,
+        servers: &[AccountPlan],
+    ) -> Vec<SendPlan> {
+        let sends = self.sends.iter().flatten().enumerate();
+        let sends = sends
+            .filter_map(|(i, send)| send.plan(r, models, &format!("{path}.sends[{i}]"), servers));
+        let sends = sends.collect();
+        let is_old = |version: &At<String>| version.value == Version::V1_0.to_string();
+        let old = self.versions.as_ref().filter(|all| all.iter().all(is_old));
+        if let Some(first) = old.and_then(|old| old.first()).filter(|_| self.sends()) {
+            let message = format!(
+                "`{path}.versions`: LwM2M 1.0 has no Send; add a later one, or remove `sends`"
+            );
+            r.problem(first.span, message);
+        }
+        sends
+    }
+
     /// The objects that are named, and those of the values.
-    fn objects(&self, r: &mut Resolver<'_>, path: &str, values: &[ValuePlan]) -> Vec<u16> {
+    fn objects(
+        &self,
+        r: &mut Resolver<'_>,
+        models: &Models,
+        path: &str,
+        values: &[ValuePlan],
+    ) -> Vec<u16> {
         let parsed = values
             .iter()
             .filter_map(|value| value.path.parse::<Path>().ok());
         let mut objects: BTreeSet<u16> = parsed.filter_map(|path| path.object_id()).collect();
         for (i, given) in self.objects.iter().flatten().enumerate() {
             let id = u16::try_from(given.value).ok();
-            match id.filter(|id| registry().object(*id).is_some()) {
+            match id.filter(|id| models.registry().object(*id).is_some()) {
                 Some(id) => drop(objects.insert(id)),
+                None if models.faulty => {}
                 None => {
-                    let known = known_objects();
+                    let known = models.known();
                     let message = format!(
                         "`{path}.objects[{i}]`: `{}` is not known here; there are {known}",
                         given.value
@@ -256,10 +354,20 @@ impl Lwm2mClient {
         objects.into_iter().collect()
     }
 
-    /// Whether it registers with the server on the node `server`.
-    pub(super) fn has_server(&self, server: &str) -> bool {
-        let named = self.servers.as_ref();
-        named.is_none_or(|servers| servers.iter().any(|name| name.as_str() == server))
+    /// The instances of its values, as far as the file has their paths right.
+    pub(super) fn instances(&self, registry: &Registry) -> Vec<Path> {
+        let values = self.values.iter().flat_map(|values| &values.0.0);
+        let parsed = values.filter_map(|(name, _)| name.value.parse::<Path>().ok());
+        let known = parsed.filter(|path| registry.resource(path).is_some());
+        let instances: BTreeSet<Path> = known.map(|path| path.truncated(Level::Instance)).collect();
+        instances.into_iter().collect()
+    }
+
+    /// The objects that it names, and that are known.
+    pub(super) fn named_objects(&self, registry: &Registry) -> impl Iterator<Item = u16> {
+        let named = self.objects.iter().flatten();
+        let ids = named.filter_map(|given| u16::try_from(given.value).ok());
+        ids.filter(|id| registry.object(*id).is_some())
     }
 
     /// Its Endpoint Client Name, on the node `node`.
@@ -267,46 +375,45 @@ impl Lwm2mClient {
         self.endpoint.as_ref().map_or(node, |given| given.as_str())
     }
 
-    fn accounts<'t>(
+    /// Its bootstrap server, and what that gives it. What that says is not said here.
+    fn bootstrapped<'t>(
         &self,
         r: &mut Resolver<'t>,
         context: &Context<'_, 't>,
         path: &str,
-    ) -> Vec<AccountPlan> {
-        let given: Vec<At<String>> = match &self.servers {
-            Some(servers) => servers.clone(),
-            None => {
-                let there: Vec<&str> = r.running(is_server).collect();
-                let [only] = there.as_slice() else {
-                    let message = match there.len() {
-                        0 => format!("`{path}`: there is no node with an `lwm2m-server`; add one"),
-                        _ => format!(
-                            "`{path}.servers` is missing: there are several; name those that it registers with"
-                        ),
-                    };
-                    r.problem(r.span_of(context.name), message);
-                    return Vec::new();
-                };
-                let span = r.span_of(context.name);
-                let value = (*only).to_owned();
-                vec![At { value, span }]
+    ) -> Option<BootstrapPlan> {
+        let Some(bootstrap) = &self.bootstrap else {
+            if let Some(given) = self.hold_off {
+                let message =
+                    format!("`{path}.hold_off`: there is no `bootstrap` to wait for; remove it");
+                r.problem(given.span, message);
             }
+            return None;
         };
-        let mut accounts = Vec::new();
-        for (i, name) in given.iter().enumerate() {
-            let path = format!("{path}.servers[{i}]");
-            let fits = |node: &crate::kind::Node| node.runs(is_server);
-            let Some((node, target)) = r.named(&path, name, "a node with an `lwm2m-server`", fits)
-            else {
-                continue;
-            };
-            accounts.push(AccountPlan {
-                node: node.to_owned(),
-                address: context.network.address_of(node),
-                located: target.mobility.is_located(),
-            });
+        let servers = self.servers.as_ref().and_then(|servers| servers.first());
+        let servers = servers.map(|first| ("servers", first.span));
+        let lifetime = self.lifetime.map(|given| ("lifetime", given.span));
+        for (key, span) in servers.into_iter().chain(lifetime) {
+            let message = format!(
+                "`{path}.{key}`: a client with `bootstrap` has that from its bootstrap server; write it \
+                 under `gives` of `{}`",
+                bootstrap.value
+            );
+            r.problem(span, message);
         }
-        accounts
+        let server = r.lwm2m_bootstrap_server(context, &format!("{path}.bootstrap"), bootstrap)?;
+        let hold_off = r.duration(
+            &format!("{path}.hold_off"),
+            self.hold_off,
+            Duration::ZERO,
+            |time| time.is_zero() || is_whole(time),
+            "whole seconds",
+        );
+        Some(BootstrapPlan {
+            server,
+            hold_off,
+            gives: r.lwm2m_given(context),
+        })
     }
 
     fn versions(&self, r: &mut Resolver<'_>, path: &str) -> Vec<String> {

@@ -7,7 +7,7 @@ use lwm2m::path::Level;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ValuePlan, Values, known_objects, registry};
+use super::{Models, ValuePlan, Values};
 use crate::decode::{At, Decode, Decoder};
 use crate::resolve::Resolver;
 use crate::tree::Tree;
@@ -210,7 +210,12 @@ impl fmt::Display for OperationPlan {
 
 impl Lwm2mOperation {
     /// The plan; none if something of it cannot be, which is reported. `key` is where it stands.
-    pub(super) fn plan(&self, r: &mut Resolver<'_>, key: &str) -> Option<OperationPlan> {
+    pub(super) fn plan(
+        &self,
+        r: &mut Resolver<'_>,
+        models: &Models,
+        key: &str,
+    ) -> Option<OperationPlan> {
         Some(match self {
             Lwm2mOperation::Read(path) => OperationPlan::Read(checked(r, key, path)?),
             Lwm2mOperation::Observe(path) => OperationPlan::Observe(checked(r, key, path)?),
@@ -223,11 +228,13 @@ impl Lwm2mOperation {
                 OperationPlan::ObserveComposite(all(r, key, paths)?)
             }
             Lwm2mOperation::Cancel(paths) => OperationPlan::Cancel(all(r, key, paths)?),
-            Lwm2mOperation::Write(write) => write.plan(r, &format!("{key}.write"), true)?,
-            Lwm2mOperation::Update(write) => write.plan(r, &format!("{key}.update"), false)?,
+            Lwm2mOperation::Write(write) => write.plan(r, models, &format!("{key}.write"), true)?,
+            Lwm2mOperation::Update(write) => {
+                write.plan(r, models, &format!("{key}.update"), false)?
+            }
             Lwm2mOperation::WriteComposite(values) => {
-                let values = r.lwm2m_values(&format!("{key}.write-composite"), values, Path::ROOT);
-                OperationPlan::WriteComposite(values)
+                let key = format!("{key}.write-composite");
+                OperationPlan::WriteComposite(r.lwm2m_values(models, &key, values, Path::ROOT))
             }
             Lwm2mOperation::Attributes(table) => {
                 let key = format!("{key}.attributes");
@@ -247,13 +254,19 @@ impl Lwm2mOperation {
                     arguments: arguments.unwrap_or_default(),
                 }
             }
-            Lwm2mOperation::Create(create) => create.plan(r, &format!("{key}.create"))?,
+            Lwm2mOperation::Create(create) => create.plan(r, models, &format!("{key}.create"))?,
         })
     }
 }
 
 impl Lwm2mWrite {
-    fn plan(&self, r: &mut Resolver<'_>, key: &str, replace: bool) -> Option<OperationPlan> {
+    fn plan(
+        &self,
+        r: &mut Resolver<'_>,
+        models: &Models,
+        key: &str,
+        replace: bool,
+    ) -> Option<OperationPlan> {
         let path = r.lwm2m_path(&format!("{key}.path"), &self.path, self.path.span)?;
         if path.level() < Level::Instance {
             let message = format!("`{key}.path`: `{path}` is neither an instance nor a resource");
@@ -262,17 +275,20 @@ impl Lwm2mWrite {
         Some(OperationPlan::Write {
             path: path.to_string(),
             replace,
-            values: r.lwm2m_values(&format!("{key}.values"), &self.values, path),
+            values: r.lwm2m_values(models, &format!("{key}.values"), &self.values, path),
         })
     }
 }
 
 impl Lwm2mCreate {
-    fn plan(&self, r: &mut Resolver<'_>, key: &str) -> Option<OperationPlan> {
+    fn plan(&self, r: &mut Resolver<'_>, models: &Models, key: &str) -> Option<OperationPlan> {
         let id = |given: &At<u32>| u16::try_from(given.value).ok();
-        let object = id(&self.object).filter(|id| registry().object(*id).is_some());
+        let object = id(&self.object).filter(|id| models.registry().object(*id).is_some());
         let Some(object) = object else {
-            let known = known_objects();
+            if models.faulty {
+                return None;
+            }
+            let known = models.known();
             let message = format!(
                 "`{key}.object`: `{}` is not known here; there are {known}",
                 self.object.value
@@ -290,7 +306,8 @@ impl Lwm2mCreate {
         let instance = instance.and_then(|(_, id)| id);
         let below = Path::instance(object, instance.unwrap_or(0));
         let values = self.values.as_ref();
-        let values = values.map(|values| r.lwm2m_values(&format!("{key}.values"), values, below));
+        let values =
+            values.map(|values| r.lwm2m_values(models, &format!("{key}.values"), values, below));
         Some(OperationPlan::Create {
             object,
             instance,

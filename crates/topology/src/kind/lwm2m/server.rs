@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
 use super::operation::{Lwm2mOperation, OperationPlan};
-use super::{FormatWord, client_of, is_client, is_yes, yes};
+use super::{FormatWord, Models, client_of, is_client, is_yes, yes};
 use crate::decode::{At, Block};
 use crate::kind::{Node, Serves, ServiceFacts};
 use crate::resolve::timers::s;
@@ -31,6 +31,8 @@ tables! {
         pub confirmable: Option<At<bool>>,
         /// Whether registrations, observations and what waits for clients outlive a crash of the node; default true.
         pub persistent: Option<At<bool>>,
+        /// Files of object models of your own, OMA's XML, relative to this one; default none.
+        pub models: Option<Vec<At<String>>>,
         /// Paths to which clients PUT what their Notify instances (2347) say; those that the server hands out,
         /// `/n/ID/INSTANCE`, are taken anyway.
         pub reports: Option<Vec<Lwm2mReport>>,
@@ -81,6 +83,9 @@ pub struct ServerPlan {
     /// Whether what it knows outlives a crash; absent: it does.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub persistent: bool,
+    /// Object models of the user's own, OMA's XML.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
     /// Clients that it asks at a permanent address, and not where their messages come from: those that only nodes of their
     /// own mobility find.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -194,6 +199,7 @@ impl Lwm2mServer {
                 of: of.map(|of| of.to_string()),
             });
         }
+        let models = r.lwm2m_models(path, self.models.as_deref());
         let upon = self.upon_registration.as_deref().unwrap_or_default();
         let polls = self.polls.iter().flatten().enumerate();
         ServerPlan {
@@ -204,16 +210,17 @@ impl Lwm2mServer {
             persistent: or(self.persistent, true),
             permanent: permanent(r, context),
             reports,
-            upon_registration: operations(r, &format!("{path}.upon_registration"), upon),
+            upon_registration: operations(r, &models, &format!("{path}.upon_registration"), upon),
             polls: polls
-                .filter_map(|(i, poll)| poll.plan(r, &format!("{path}.polls[{i}]")))
+                .filter_map(|(i, poll)| poll.plan(r, &models, &format!("{path}.polls[{i}]")))
                 .collect(),
+            models: models.texts,
         }
     }
 }
 
 impl Lwm2mPoll {
-    fn plan(&self, r: &mut Resolver<'_>, path: &str) -> Option<PollPlan> {
+    fn plan(&self, r: &mut Resolver<'_>, models: &Models, path: &str) -> Option<PollPlan> {
         let fits = |node: &Node| node.runs(is_client);
         let wanted = "a node with an `lwm2m-client`";
         let (name, node) = r.named(&format!("{path}.client"), &self.client, wanted, fits)?;
@@ -235,7 +242,7 @@ impl Lwm2mPoll {
         Some(PollPlan {
             client: name.to_owned(),
             endpoint: client_of(node)?.endpoint(name).to_owned(),
-            operations: operations(r, &format!("{path}.operations"), &self.operations),
+            operations: operations(r, models, &format!("{path}.operations"), &self.operations),
             first,
             every: every.unwrap_or_default(),
             times,
@@ -262,11 +269,12 @@ fn permanent(r: &Resolver<'_>, context: &Context<'_, '_>) -> Vec<PermanentPlan> 
 
 pub(super) fn operations(
     r: &mut Resolver<'_>,
+    models: &Models,
     path: &str,
     given: &[Block<Lwm2mOperation>],
 ) -> Vec<OperationPlan> {
     let given = given.iter().enumerate();
     given
-        .filter_map(|(i, block)| block.table.plan(r, &format!("{path}[{i}]")))
+        .filter_map(|(i, block)| block.table.plan(r, models, &format!("{path}[{i}]")))
         .collect()
 }

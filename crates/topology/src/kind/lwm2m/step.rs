@@ -52,7 +52,8 @@ impl Resolver<'_> {
         let fits = |node: &Node| node.runs(is_server);
         let wanted = "a node with an `lwm2m-server`";
         let named = self.named(&format!("{path}.operate"), server, wanted, fits);
-        let operations = operations(self, &format!("{path}.operations"), given);
+        let models = self.lwm2m_models_of_server(server);
+        let operations = operations(self, &models, &format!("{path}.operations"), given);
         let (node, _) = named?;
         let (client, plan) = self.client_of_step(path, (node, server), client)?;
         Some(OperatePlan {
@@ -65,6 +66,12 @@ impl Resolver<'_> {
 }
 
 impl<'t> Resolver<'t> {
+    /// Whether the client on the node `client` registers with the server on the node `server`.
+    fn registers(&self, client: &str, server: &str) -> bool {
+        let servers = self.lwm2m_servers(client);
+        servers.is_some_and(|servers| servers.have(server))
+    }
+
     /// The client that is named, or the only one of the server's.
     fn client_of_step(
         &mut self,
@@ -72,12 +79,11 @@ impl<'t> Resolver<'t> {
         (node, server): (&str, &At<String>),
         named: Option<&At<String>>,
     ) -> Option<(&'t str, &'t Node)> {
-        let registers = |client: &Node| client_of(client).is_some_and(|c| c.has_server(node));
         if let Some(named) = named {
             let key = format!("{path}.client");
             let wanted = "a node with an `lwm2m-client`";
             let found = self.named(&key, named, wanted, |client| client.runs(is_client))?;
-            if !registers(found.1) {
+            if !self.registers(found.0, node) {
                 let message = format!(
                     "`{key}`: `{}` does not register with `{node}`; add that to its `servers`",
                     found.0
@@ -90,7 +96,7 @@ impl<'t> Resolver<'t> {
         let there: Vec<&'t str> = self.running(is_client).collect();
         let there = there.into_iter().filter_map(|name| {
             let (key, (_, client)) = self.nodes.get_key_value(name)?;
-            registers(client).then_some((*key, *client))
+            self.registers(key, node).then_some((*key, *client))
         });
         let there: Vec<(&'t str, &'t Node)> = there.collect();
         match there.as_slice() {
