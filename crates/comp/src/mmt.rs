@@ -141,6 +141,13 @@ impl Mmt {
         }
     }
 
+    /// Removes an entry that somebody else keeps from now on: without a trace, and it is no change.
+    pub(crate) fn forget(&mut self, p_addr: Ipv6Addr) {
+        self.restore(p_addr, None);
+        self.changed.remove(&p_addr);
+        self.changed_last = None;
+    }
+
     /// Ends lifetimes that cannot be: an end later than the longest lifetime from `now` was
     /// written when the clock was ahead.
     pub fn correct_lifetimes(&mut self, now: SimTime) {

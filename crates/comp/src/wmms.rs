@@ -32,6 +32,7 @@ mod follow;
 mod forward;
 mod hold;
 mod notice;
+mod restore;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -178,39 +179,6 @@ impl Wmms {
     /// How often each limit has refused a request.
     pub fn refusals(&self) -> &BTreeMap<Limit, u64> {
         &self.refusals
-    }
-
-    /// Goes on with the table of an earlier life, to be called first.
-    ///
-    /// * Entries whose lifetime has ended meanwhile leave at the next
-    ///   [`Machine::handle_timeout`].
-    /// * A hold that was not answered is not: the node repeats it, or has moved on. Of a node
-    ///   on hold all correspondents are taken for those that it cannot tell.
-    /// * A binding that was on its way is passed on again, to every correspondent: to whom it
-    ///   had come already, it says nothing new.
-    pub fn restore(&mut self, now: SimTime, mmt: Mmt) {
-        self.mmt = mmt;
-        self.mmt.correct_lifetimes(now);
-        let mut telling = Vec::new();
-        for (p_addr, entry) in self.mmt.iter() {
-            if entry.held {
-                if entry.sleep_ends.is_none() {
-                    self.hold_ends.set(p_addr, now + MAX_HOLD);
-                }
-                if let Some(place) = self.place_of(p_addr) {
-                    self.away.leaves(p_addr, place);
-                }
-                let all = entry.extra.correspondents.iter().collect();
-                self.unserved.insert(p_addr, all);
-            } else if entry.extra.telling && entry.lifetime_ends > now {
-                let left = entry.lifetime_ends.saturating_since(now);
-                telling.push((p_addr, entry.t_addr, Lifetime::covering(left)));
-            }
-        }
-        for (p_addr, t_addr, lifetime) in telling {
-            let told = self.correspondents(p_addr);
-            self.forward_binding(now, p_addr, t_addr, lifetime, told);
-        }
     }
 
     fn refuse(&mut self, limit: Limit) -> Response {

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use comp::mmt::Entry;
 use comp::wmms::Wmms;
 use handover::BindingEvent;
 use machine::{Allowance, Machine, Transmit};
@@ -100,6 +101,26 @@ impl<S: Store> Durable<S> {
         self.held
             .back()
             .is_some_and(|(group, _)| *group > self.taken)
+    }
+
+    /// Whether everything that has changed is written.
+    pub fn is_settled(&self) -> bool {
+        self.taken == self.written && !self.wmms.has_changes()
+    }
+
+    /// Whether every group that was taken is written.
+    pub fn is_written(&self) -> bool {
+        self.taken == self.written
+    }
+
+    /// Gives the WMMS entries that another one kept, as they stand in the store ([`Wmms::adopt`]).
+    pub fn adopt(&mut self, now: SimTime, entries: Vec<(Ipv6Addr, Entry)>) {
+        self.wmms.adopt(now, entries);
+    }
+
+    /// Leaves entries to another WMMS ([`Wmms::hand_over`]); to be called when all [is settled](Durable::is_settled).
+    pub fn hand_over(&mut self, now: SimTime, of: impl Fn(Ipv6Addr) -> bool) {
+        self.wmms.hand_over(now, of);
     }
 
     /// Takes what has changed without an answer to anybody, such as lifetimes that ended: what

@@ -38,7 +38,7 @@
 //! | [`Notice`] | what is wrong with a store that can be used all the same |
 //! | `mark` | what was acknowledged last, beside the store |
 //! | `patient` | a disk that refuses is asked again |
-//! | `record` | an entry as bytes |
+//! | [`record`] | an entry as bytes |
 
 #![forbid(unsafe_code)]
 
@@ -47,7 +47,7 @@ mod error;
 mod journal;
 mod mark;
 mod patient;
-mod record;
+pub mod record;
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;

@@ -28,7 +28,7 @@ const NUMBERED: u8 = 16;
 
 /// Appends what a table holds for `p_addr`; `None` removes it. Unix time is `ahead` nanoseconds of the
 /// clock of the table.
-pub(crate) fn write(bytes: &mut Vec<u8>, p_addr: Ipv6Addr, entry: Option<&Entry>, ahead: i64) {
+pub fn write(bytes: &mut Vec<u8>, p_addr: Ipv6Addr, entry: Option<&Entry>, ahead: i64) {
     bytes.extend(p_addr.octets());
     let Some(entry) = entry else {
         bytes.push(0);
@@ -65,7 +65,7 @@ pub(crate) fn write(bytes: &mut Vec<u8>, p_addr: Ipv6Addr, entry: Option<&Entry>
 }
 
 /// Takes one record off the front of `bytes`; `None` if there is no whole one.
-pub(crate) fn read(bytes: &mut &[u8]) -> Option<(Ipv6Addr, Option<Entry>)> {
+pub fn read(bytes: &mut &[u8]) -> Option<(Ipv6Addr, Option<Entry>)> {
     let p_addr = address(bytes)?;
     let [flags] = take(bytes)?;
     if flags == 0 {
