@@ -205,6 +205,7 @@ mod tests {
     /// What a run leaves, a little of it.
     fn fill(dir: &rundir::RunDir, row: &Row) {
         let text = format!("{}\n", row.seed);
+        fs::create_dir_all(dir.root()).unwrap();
         for path in [dir.plan(), dir.events(), dir.log("er1")] {
             dir.files().replace(&path, text.as_bytes()).unwrap();
         }
