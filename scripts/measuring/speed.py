@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+import time
+from pathlib import Path
 
 from .pages import ROOT
 from .tools import command, number, output, table
@@ -58,6 +60,35 @@ def wmms_kills(tools):
     line = re.search(r"\d+ kills, .*", said)[0]
     shown = f"WPANLAB_KILLS=1000 {' '.join(wanted).replace(' --quiet', '')}"
     return [tools.made_by(vm=False), *command(shown), f"{line}."]
+
+
+def postgresql():
+    """Which PostgreSQL it is."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    return "PostgreSQL " + re.search(r"\d+[.]\d+", output(programs[-1], "--version"))[0]
+
+
+def others(made_by):
+    """What made a figure, beside what else ran on the machine: the load average."""
+    load = os.getloadavg()[0]
+    return f"{made_by.rstrip(':')}, {postgresql()}, load average {load:.1f} at the end:"
+
+
+def wmms_failover(tools):
+    """A hundred failovers of a WMMS on PostgreSQL under load."""
+    asked, shown = dict(os.environ), "./scripts/failover 100"
+    if "INSTANCE" in asked:
+        shown = f"INSTANCE={Path(asked['INSTANCE']).name} {shown}"
+    else:
+        asked["WPANLAB"] = tools.program
+    said = output(ROOT / "scripts/failover", "100", env=asked).strip()
+    return [others(tools.made_by(vm=False)), *command(shown), "```text", *said.splitlines(), "```"]
+
+
+def wmms_stores(tools):
+    """Updates a second: the embedded store, PostgreSQL, and PostgreSQL with a synchronous standby."""
+    said = output("cargo", "bench", "--quiet", "-p", "wmms-postgres", "--bench", "stores").strip()
+    return [others(tools.made_by(vm=False)), *command("cargo bench -p wmms-postgres --bench stores"), "```text", *said.splitlines(), "```"]
 
 
 def datagrams(tools):

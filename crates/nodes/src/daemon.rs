@@ -16,7 +16,7 @@ use topology::plan::{MobilityPlan, NodePlan, ServicePlan};
 use crate::application::Application;
 use crate::control::{Controls, Source};
 use crate::endpoint::Endpoint;
-use crate::host::{Events, Host, Interfaces, entropy};
+use crate::host::{Events, Host, Interfaces, Shared, entropy};
 use crate::mobility::{Adapter, WithoutMobility};
 use crate::radio_host::{self, LqiConfig, SignalSource};
 use crate::{comp, dhcpv6_server, mip6, router, services, wired};
@@ -36,6 +36,8 @@ pub struct Config {
     pub interfaces: Interfaces,
     /// Directory of what outlives the daemon; made when it is needed.
     pub state: PathBuf,
+    /// The database in which a service keeps what outlives the daemon, if not in `state`.
+    pub shared: Option<Shared>,
     /// Where the signal registers of a node that moves come from.
     pub signal: SignalSource,
 }
@@ -106,6 +108,7 @@ impl Parts {
                 events: Events::new(&config.node)?,
                 interfaces: config.interfaces.clone(),
                 state: config.state.clone(),
+                shared: config.shared.clone(),
                 unready: Rc::new(Cell::new(0)),
             },
             controls: Vec::new(),

@@ -33,6 +33,15 @@ impl Default for Interfaces {
     }
 }
 
+/// A database that several daemons share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The file that names it.
+    pub settings: PathBuf,
+    /// Which of the daemons this is.
+    pub instance: String,
+}
+
 /// What a part of a daemon is given.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
@@ -46,6 +55,8 @@ pub(crate) struct Host {
     pub(crate) interfaces: Interfaces,
     /// Directory of what outlives the daemon.
     pub(crate) state: PathBuf,
+    /// The database, if what outlives the daemon is to be there.
+    pub(crate) shared: Option<Shared>,
     /// Parts that are not ready yet.
     pub(crate) unready: Rc<Cell<usize>>,
 }
@@ -128,6 +139,7 @@ mod tests {
             events: Events::new("wall").unwrap(),
             interfaces: Interfaces::default(),
             state: PathBuf::new(),
+            shared: None,
             unready: Rc::new(Cell::new(0)),
         }
     }

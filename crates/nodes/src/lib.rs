@@ -60,5 +60,5 @@ mod services;
 mod wired;
 
 pub use daemon::{Config, run};
-pub use host::Interfaces;
+pub use host::{Interfaces, Shared};
 pub use radio_host::SignalSource;

@@ -251,11 +251,9 @@ impl Membership {
                     Err(_) => format!("{p_addr:02x?}"),
                 },
             })?;
-        let of_table = |at: SimTime| {
-            SimTime::from_nanos(at.as_nanos().saturating_add_signed(ahead.saturating_neg()))
-        };
-        entry.lifetime_ends = of_table(entry.lifetime_ends);
-        entry.sleep_ends = entry.sleep_ends.map(of_table);
+        let of_table = |at: &mut SimTime| *at = unix_to_table(*at, ahead);
+        of_table(&mut entry.lifetime_ends);
+        entry.sleep_ends.iter_mut().for_each(of_table);
         Ok((address, entry))
     }
 
@@ -309,6 +307,11 @@ impl Membership {
             instance: self.me.clone(),
         }
     }
+}
+
+/// An instant of Unix time on the clock that this is `ahead` nanoseconds of.
+fn unix_to_table(at: SimTime, ahead: i64) -> SimTime {
+    SimTime::from_nanos(at.as_nanos().saturating_add_signed(ahead.saturating_neg()))
 }
 
 /// Has the server keep the name of an instance as long as this connection is; whether nobody else has it.

@@ -470,6 +470,13 @@ pub struct NodeArgs {
     /// Directory of what outlives the daemon: the WMMS's table, in NODE.redb, and what LwM2M keeps, in NODE.lwm2m-*.json
     #[arg(long, value_name = "DIR", default_value = "/var/lib/wpanlab")]
     pub state: PathBuf,
+    /// Keep the WMMS's table in PostgreSQL, shared with other instances: a JSON file that names the
+    /// database and them (docs/wmms.md)
+    #[arg(long, value_name = "FILE", requires = "instance")]
+    pub store: Option<PathBuf>,
+    /// With --store: which of the file's instances this is
+    #[arg(long, value_name = "NAME", requires = "store")]
+    pub instance: Option<String>,
     /// A mobile node's signals: told by control lines, or the LQI of the frames that its own
     /// radio receives (on a board; in the initial network namespace only)
     #[arg(long, value_enum, default_value_t = SignalArg::Control)]

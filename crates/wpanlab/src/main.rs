@@ -255,6 +255,8 @@ async fn node(args: NodeArgs) -> Result<Outcome> {
             lowpan: args.lowpan,
         },
         state: args.state,
+        shared: (args.store.zip(args.instance))
+            .map(|(settings, instance)| nodes::Shared { settings, instance }),
         signal: match args.signal {
             SignalArg::Control => SignalSource::Control,
             SignalArg::Radio => SignalSource::Radio {

@@ -27,6 +27,9 @@ pub(crate) async fn run(
     coap: CoapPlan,
     address: Ipv6Addr,
 ) -> Result<()> {
+    if let Some(shared) = host.shared.clone() {
+        return super::shared::run(host, controls, plan, coap, shared).await;
+    }
     let path = host.state.join(format!("{}.redb", host.name));
     let mut store = Journal::open(&path)?;
     if let Some(notice) = store.notice() {
@@ -40,13 +43,7 @@ pub(crate) async fn run(
     host.crashes = host
         .crashes
         .max(u32::try_from(lives).context("the store was opened 2^32 times")?);
-    let config = Config {
-        hold_timeout: plan.hold_timeout,
-        binding: binding_mode(plan.binding),
-        limits: limits(&plan.limits),
-        coap: params(&coap, host.is_alone()),
-    };
-    let mut wmms = Wmms::new(config, host.protocol_rng("coap"))
+    let mut wmms = Wmms::new(config(&host, &plan, &coap), host.protocol_rng("coap"))
         .at(address)
         .says_nothing_of(plan.untold);
     wmms.restore(now(), mmt);
@@ -92,14 +89,29 @@ pub(crate) async fn run(
     }
     writer.finish().await?;
     coap.with(|durable, _| durable.written());
-    for (limit, times) in coap.machine().wmms().refusals() {
+    tell_what_was_refused(coap.machine());
+    Ok(())
+}
+
+/// Says what a WMMS that ends has refused, and what it has not heard.
+pub(super) fn tell_what_was_refused<S: Store>(durable: &Durable<S>) {
+    for (limit, times) in durable.wmms().refusals() {
         tracing::warn!(times, "requests refused: {limit}");
     }
-    match coap.machine().passed_over() {
+    match durable.passed_over() {
         0 => {}
         times => tracing::warn!(times, "datagrams passed over: more came than were taken in"),
     }
-    Ok(())
+}
+
+/// The plan in the core's words.
+pub(super) fn config(host: &Host, plan: &WmmsPlan, coap: &CoapPlan) -> Config {
+    Config {
+        hold_timeout: plan.hold_timeout,
+        binding: binding_mode(plan.binding),
+        limits: limits(&plan.limits),
+        coap: params(coap, host.is_alone()),
+    }
 }
 
 fn limits(plan: &WmmsLimitsPlan) -> Limits {

@@ -119,6 +119,7 @@ mod tests {
             interfaces: Interfaces::default(),
             state,
             unready: Rc::new(Cell::new(0)),
+            shared: None,
         }
     }
 

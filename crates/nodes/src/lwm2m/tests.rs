@@ -26,6 +26,7 @@ fn host(name: &str, state: &FilePath, crashes: u32) -> Host {
         interfaces: Interfaces::default(),
         state: state.to_owned(),
         unready: Rc::new(Cell::new(0)),
+        shared: None,
     }
 }
 

@@ -50,6 +50,7 @@ pub fn be_daemon() {
         interfaces: nodes::Interfaces::default(),
         signal: nodes::SignalSource::Control,
         state,
+        shared: None,
     }));
     eprintln!("{ended:?}");
     std::process::exit(1);
