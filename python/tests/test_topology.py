@@ -70,10 +70,20 @@ class Topologies(InFolder):
         self.assertEqual(str(raised.exception), "set b=2: unknown key `b`")
 
     def test_a_topology_of_no_file_stays_beside_the_run(self) -> None:
-        program, out = self.program("sys.exit(3)"), self.folder / "new" / "out"
+        out = self.folder / "new" / "out"
+        program = self.program(f"os.makedirs({str(out)!r} + '/log', exist_ok=True); sys.exit(3)")
         with self.assertRaises(wpanlab.RunFailed):
             wpanlab.run(small(), out=out, program=program)
         self.assertEqual((self.folder / "new" / "out.json").read_text(), small().text)
+        other = small().expect(lost=0)
         with self.assertRaisesRegex(wpanlab.WpanlabError, "out.json holds another topology"):
-            wpanlab.run(small().expect(lost=0), out=out, program=program)
+            wpanlab.run(other, out=out, program=program)
         self.assertEqual((self.folder / "new" / "out.json").read_text(), small().text)
+        with self.assertRaises(wpanlab.RunFailed):
+            wpanlab.run(other, out=out, force=True, program=program)
+        self.assertEqual((self.folder / "new" / "out.json").read_text(), other.text)
+
+    def test_of_a_run_that_was_refused_nothing_stays(self) -> None:
+        with self.assertRaises(wpanlab.UsageError):
+            wpanlab.run(small(), out=self.folder / "out", program=self.program("sys.exit(2)"))
+        self.assertEqual([file.name for file in self.folder.iterdir()], ["wpanlab"])

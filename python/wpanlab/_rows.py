@@ -34,9 +34,9 @@ class Rows(List[Row]):
     def to_polars(self) -> "polars.DataFrame":
         """A data frame of polars. Raises `ImportError` without it."""
         polars = library("polars")
-        return polars.DataFrame(
-            [polars.Series(name, values, strict=False) for name, values in self.columns().items()]
-        )
+        columns = [polars.Series(name, values, strict=False) for name, values in self.columns().items()]
+        frame: "polars.DataFrame" = polars.DataFrame(columns)
+        return frame
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A data frame of pandas. Raises `ImportError` without it."""

@@ -40,8 +40,8 @@ def run(
     measured as far as it came: `Run.open(out)` reads it.
     """
     topology = topology_of(topology)
-    with output(topology, out, set, program) as directory:
-        arguments: List[PathLike] = ["run", topology.beside(directory, force), "--out", directory, *settings(set)]
+    with output(topology, out, set, force, program) as (directory, file):
+        arguments: List[PathLike] = ["run", file, "--out", directory, *settings(set)]
         options = {"seed": seed, "backend": backend, "clock": clock, "kernel": kernel, "syscall-cost": syscall_cost}
         arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
         arguments += ["--force"] if force else []

@@ -51,8 +51,8 @@ def sweep(
     # Of each parameter one value: enough for the topology's name.
     one = {path: value if isinstance(value, str) else value[0] for path, value in (set or {}).items()}
     first = {path: value for path, value in one.items() if ".." not in str(value)}
-    with output(topology, out, first, program) as directory:
-        arguments: List[PathLike] = ["run", topology.beside(directory, force), "--out", directory]
+    with output(topology, out, first, force, program) as (directory, file):
+        arguments: List[PathLike] = ["run", file, "--out", directory]
         arguments.append(f"--seeds={_range(seeds)}")
         arguments += [argument for text in chosen for argument in ("--set", text)]
         options = {"jobs": jobs, "backend": backend, "clock": clock, "kernel": kernel, "syscall-cost": syscall_cost}

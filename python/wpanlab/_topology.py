@@ -8,7 +8,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from ._errors import Problem, TopologyError, WpanlabError
 from ._program import Answer, PathLike, call
@@ -192,7 +192,7 @@ class Topology:
         if self.path is not None:
             return self.path
         file = out.with_name(out.name + self._suffix())
-        if file.exists() and not force and file.read_text(encoding="utf-8") != self.text:
+        if _used(out) and not force and file.exists() and file.read_text(encoding="utf-8") != self.text:
             raise WpanlabError(f"{file} holds another topology: give another out=, or force=True to replace it")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.text, encoding="utf-8")
@@ -239,7 +239,12 @@ def _keys(keys: Mapping[str, Any]) -> Dict[str, Any]:
     return {key[:-1] if key.endswith("_") else key: value for key, value in keys.items()}
 
 
-def claim(topology: Topology, set: Optional[Settings], program: Optional[PathLike]) -> Path:
+def _used(directory: Path) -> bool:
+    """Whether something is in a directory."""
+    return directory.is_dir() and any(directory.iterdir())
+
+
+def _claim(topology: Topology, set: Optional[Settings], program: Optional[PathLike]) -> Path:
     """An empty directory `runs/NAME-N` that nobody else has, as the program would take one."""
     name = topology.plan(set=set, program=program)["name"]
     number = 1
@@ -257,15 +262,17 @@ def output(
     topology: Topology,
     out: Optional[PathLike],
     set: Optional[Settings],
+    force: bool,
     program: Optional[PathLike],
-) -> Iterator[Path]:
-    """The directory of a run or a sweep. One that was claimed and stays empty goes again."""
-    if out is not None:
-        yield Path(out)
-        return
-    claimed = claim(topology, set, program)
+) -> Iterator[Tuple[Path, Path]]:
+    """The directory of a run or a sweep, and the topology's file. What was made for a run that was refused goes."""
+    directory = _claim(topology, set, program) if out is None else Path(out)
+    file = topology.beside(directory, force)
     try:
-        yield claimed
+        yield directory, file
     finally:
-        with contextlib.suppress(OSError):
-            claimed.rmdir()
+        if not _used(directory):
+            if topology.path is None:
+                file.unlink()
+            if out is None:
+                directory.rmdir()
