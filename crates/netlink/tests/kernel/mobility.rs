@@ -235,8 +235,8 @@ pub fn extension_headers() {
         (node.put_policy(&policy(Direction::Out, to_peer, home, 10))).unwrap();
 
         peer.put_state(&State::any(Extension::HomeAddress)).unwrap();
-        let updates = Selector::all(Upper::Mobility(Some(5)));
-        (peer.put_policy(&policy(Direction::In, updates, home, 1))).unwrap();
+        let signalling = Selector::all(Upper::Mobility);
+        (peer.put_policy(&policy(Direction::In, signalling, home, 1))).unwrap();
         peer.put_state(&option(CARE_OF[0])).unwrap();
         (peer.put_policy(&policy(Direction::In, to_peer, home, 10))).unwrap();
         peer.put_state(&routing(CARE_OF[0])).unwrap();
