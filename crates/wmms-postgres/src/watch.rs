@@ -1,7 +1,7 @@
 //! Who lives, as far as one instance has seen, and what follows for its shards.
 //!
 //! Every instance counts up a number of its own in the database, its *beat*, several times in a *lease*. No clock
-//! is compared with another's: whose beat stood still for [`DEAD_AFTER`] leases of the clock of who looks at it is
+//! is compared with another's: whose beat stood still for one and a half leases of the clock of who looks at it is
 //! dead. An instance that could not beat for a lease serves nobody any more, so that it has stopped before
 //! another takes its shards over.
 

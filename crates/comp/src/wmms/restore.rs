@@ -12,7 +12,7 @@ impl Wmms {
     /// Goes on with the table of an earlier life, to be called first.
     ///
     /// * Entries whose lifetime has ended meanwhile leave at the next
-    ///   [`Machine::handle_timeout`].
+    ///   [`Machine::handle_timeout`](machine::Machine::handle_timeout).
     /// * A hold that was not answered is not: the node repeats it, or has moved on. Of a node
     ///   on hold all correspondents are taken for those that it cannot tell.
     /// * A binding that was on its way is passed on again, to every correspondent: to whom it
