@@ -2,7 +2,6 @@
 
 import json
 import os
-import unittest
 from unittest import mock
 
 import wpanlab
@@ -21,7 +20,7 @@ class Program(InFolder):
         program = self.program("")
         other = self.folder / "other"
         other.mkdir()
-        named = (other / "wpanlab")
+        named = other / "wpanlab"
         named.symlink_to(program)
         with mock.patch.dict(os.environ, {"PATH": str(other)}):
             os.environ.pop("WPANLAB", None)
@@ -110,6 +109,10 @@ class Arguments(InFolder):
         expected += ["--set", 'a=1 ms,"x,y","1..2"', "--set", "b=true,3", "--set", "c=10..80:10 ms"]
         self.assertEqual(said, expected + ["--jobs=3", "--resume"])
 
+    def test_of_a_sweep_until_a_figure_is_known(self) -> None:
+        said = self.arguments(wpanlab.sweep, "a.yaml", out="o", seeds=range(1, 1001), until="lost mean ±5 %")
+        self.assertEqual(said[4:], ["o", "--seeds=1..1000", "--until=lost mean ±5 %"])
+
     def test_of_an_analysis(self) -> None:
         nodes = {"sensor": ["2001:db8:1::5", "2001:db8:2::5"]}
         said = self.arguments(wpanlab.analyze, "a.pcap", ports=[61616], nodes=nodes, contexts={1: "2001:db8::/64"})
@@ -126,7 +129,3 @@ class Arguments(InFolder):
             wpanlab.sweep("a.yaml", seeds=[1], set={"a": 3}, out="o", program=self.told)  # type: ignore[dict-item]
         with self.assertRaisesRegex(wpanlab.UsageError, "out="):
             wpanlab.sweep("a.yaml", seeds=[1], resume=True, program=self.told)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
-from ._program import PathLike, call
+from ._program import PathLike, call, options
 
 if TYPE_CHECKING:
     from ._topology import Settings, Source
@@ -42,8 +42,7 @@ def analyze(
     arguments: List[PathLike] = ["analyze", *(f"--port={port}" for port in ports)]
     arguments += [f"--node={name}={','.join(addresses)}" for name, addresses in (nodes or {}).items()]
     arguments += [f"--context={identifier}={prefix}" for identifier, prefix in (contexts or {}).items()]
-    options = {"max-transmit-span": max_transmit_span, "max-retransmit": max_retransmit}
-    arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
+    arguments += options(max_transmit_span=max_transmit_span, max_retransmit=max_retransmit)
     answer = call([*arguments, "--", *captures], program).raise_unless(0, 1)
     return Analysis(answer.json(), answer.code == 0, answer.error.get("error"))
 
@@ -63,9 +62,8 @@ def report(
     expectations. `compare` places a delay with its unit in a sweep's distribution.
     """
     page = Path(directory, "report.html") if out is None else Path(out)
-    options = {"svg": svg, "junit": junit, "compare": compare}
-    given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    call(["report", directory, f"--out={page}", *given], program).raise_unless(0)
+    given = options(out=page, svg=svg, junit=junit, compare=compare)
+    call(["report", directory, *given], program).raise_unless(0)
     return page
 
 
@@ -95,8 +93,7 @@ def verify(
     from ._topology import settings, topology_of
 
     topology = topology_of(topology)
-    options = {"runs": runs, "seed": seed, "backend": backend}
-    given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    given = options(runs=runs, seed=seed, backend=backend)
     with topology.placed() as file:
         answer = call(["verify", file, *given, *settings(set)], program)
         topology.raise_wrong(answer, set)

@@ -63,8 +63,10 @@ class Problem:
     """The line that it is about, as it stands."""
 
     def __str__(self) -> str:
-        place = f"set {self.set}" if self.set else ":".join(
-            [self.file or "topology", *(str(n) for n in (self.line, self.column) if n is not None)]
+        place = (
+            f"set {self.set}"
+            if self.set
+            else ":".join([self.file or "topology", *(str(n) for n in (self.line, self.column) if n is not None)])
         )
         told = f"{place}: {self.message}"
         if self.source is None:

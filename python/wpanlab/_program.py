@@ -33,6 +33,14 @@ def find_program(program: Optional[PathLike] = None) -> str:
     )
 
 
+def options(**values: Any) -> List[str]:
+    """Options by their names: `max_retransmit=3` is `--max-retransmit=3`. `None` and `False` are left out."""
+    names = {
+        name.replace("_", "-"): value for name, value in values.items() if value is not None and value is not False
+    }
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in names.items()]
+
+
 @dataclass
 class Answer:
     """What the program said."""

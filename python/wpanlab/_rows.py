@@ -33,14 +33,14 @@ class Rows(List[Row]):
 
     def to_polars(self) -> "polars.DataFrame":
         """A data frame of polars. Raises `ImportError` without it."""
-        polars = library("polars")
-        columns = [polars.Series(name, values, strict=False) for name, values in self.columns().items()]
-        frame: "polars.DataFrame" = polars.DataFrame(columns)
+        made = library("polars")
+        columns = [made.Series(name, values, strict=False) for name, values in self.columns().items()]
+        frame: polars.DataFrame = made.DataFrame(columns)
         return frame
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A data frame of pandas. Raises `ImportError` without it."""
-        frame: "pandas.DataFrame" = library("pandas").DataFrame(self.columns())
+        frame: pandas.DataFrame = library("pandas").DataFrame(self.columns())
         return frame
 
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from ._analysis import report as make_report
 from ._errors import WpanlabError
-from ._program import PathLike, call
+from ._program import PathLike, call, options
 from ._rows import Row, Rows, known_schema, library
 from ._topology import Settings, Source, output, settings, topology_of
 
@@ -42,9 +42,8 @@ def run(
     topology = topology_of(topology)
     with output(topology, out, set, force, program) as (directory, file):
         arguments: List[PathLike] = ["run", file, "--out", directory, *settings(set)]
-        options = {"seed": seed, "backend": backend, "clock": clock, "kernel": kernel, "syscall-cost": syscall_cost}
-        arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
-        arguments += ["--force"] if force else []
+        arguments += options(seed=seed, backend=backend, clock=clock, force=force)
+        arguments += options(kernel=kernel, syscall_cost=syscall_cost)
         answer = call(arguments, program)
         topology.raise_wrong(answer, set)
         answer.raise_unless(0, 1, directory=directory)
@@ -173,6 +172,6 @@ class Run:
         """The daemons' logs by node."""
         return {file.stem: file for file in sorted((self.directory / "log").glob("*.log"))}
 
-    def report(self, out: Optional[PathLike] = None, **options: Any) -> Path:
+    def report(self, out: Optional[PathLike] = None, **more: Any) -> Path:
         """Makes one HTML page of it: `wpanlab.report`."""
-        return make_report(self.directory, out, **options)
+        return make_report(self.directory, out, **more)

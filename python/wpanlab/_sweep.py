@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from ._analysis import report as make_report
 from ._errors import UsageError, WpanlabError
-from ._program import PathLike, call
+from ._program import PathLike, call, options
 from ._rows import Row, Rows, known_schema
 from ._run import Run
 from ._topology import Source, output, topology_of, written
@@ -27,6 +27,7 @@ def sweep(
     out: Optional[PathLike] = None,
     resume: bool = False,
     captures: bool = False,
+    until: Optional[str] = None,
     backend: Optional[str] = None,
     clock: Optional[str] = None,
     force: bool = False,
@@ -39,7 +40,8 @@ def sweep(
     `seeds` are seeds that follow each other, `range(1, 36)` for 35 of them. `set` has lists of values by path,
     `{"backbone.delay": ["10 ms", "20 ms"]}`; every combination is a point, the last path changing fastest. `jobs` runs
     are made at a time. `captures` keeps every run's captures. `resume` goes on with the sweep in `out`, and runs only
-    what is missing. The others are those of `run`.
+    what is missing. `until` ends it before the last seed, when a figure is known well enough:
+    `"handover_delay_s median ±1 %"`. The others are those of `run`.
 
     That an expectation does not hold is a result: `Sweep.passed`. Raises `RunFailed` if a run of it failed itself; the
     others are in its `directory`, which `Sweep.open` reads.
@@ -48,17 +50,14 @@ def sweep(
         raise UsageError("resume=True goes on with the sweep in out=, which is missing")
     topology = topology_of(topology)
     chosen = values(set)
-    # Of each parameter one value: enough for the topology's name.
-    one = {path: value if isinstance(value, str) else value[0] for path, value in (set or {}).items()}
-    first = {path: value for path, value in one.items() if ".." not in str(value)}
+    # One value of each parameter is enough for the topology's name; those in a string only the program takes apart.
+    first = {path: value[0] for path, value in (set or {}).items() if not isinstance(value, str)}
     with output(topology, out, first, force, program) as (directory, file):
         arguments: List[PathLike] = ["run", file, "--out", directory]
         arguments.append(f"--seeds={_range(seeds)}")
         arguments += [argument for text in chosen for argument in ("--set", text)]
-        options = {"jobs": jobs, "backend": backend, "clock": clock, "kernel": kernel, "syscall-cost": syscall_cost}
-        arguments += [f"--{name}={value}" for name, value in options.items() if value is not None]
-        flags = {"resume": resume, "captures": captures, "force": force}
-        arguments += [f"--{name}" for name, given in flags.items() if given]
+        arguments += options(jobs=jobs, until=until, resume=resume, captures=captures, force=force)
+        arguments += options(backend=backend, clock=clock, kernel=kernel, syscall_cost=syscall_cost)
         answer = call(arguments, program)
         topology.raise_wrong(answer, dict(text.split("=", 1) for text in chosen))
         answer.raise_unless(0, 1, directory=directory)
@@ -152,8 +151,8 @@ class Sweep:
         if not self.complete or self.broken:
             return False
         expected = self.expectations
-        return all(row["outcome"] == "passed" for row in expected) if expected else all(
-            row["passed"] for row in self.rows
+        return (
+            all(row["outcome"] == "passed" for row in expected) if expected else all(row["passed"] for row in self.rows)
         )
 
     @property
@@ -198,9 +197,9 @@ class Sweep:
                 return Run.open(self.directory / row["dir"])
         raise WpanlabError(f"{self.directory} has no run of seed {seed} at point {point}")
 
-    def report(self, out: Optional[PathLike] = None, **options: Any) -> Path:
+    def report(self, out: Optional[PathLike] = None, **more: Any) -> Path:
         """Makes one HTML page of it: `wpanlab.report`."""
-        return make_report(self.directory, out, **options)
+        return make_report(self.directory, out, **more)
 
 
 def _point(row: Mapping[str, Any]) -> Row:

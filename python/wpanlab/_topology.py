@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from ._errors import Problem, TopologyError, WpanlabError
-from ._program import Answer, PathLike, call
+from ._program import Answer, PathLike, call, options
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -136,7 +136,7 @@ class Topology:
         self, *, seed: Optional[int] = None, set: Optional[Settings] = None, program: Optional[PathLike] = None
     ) -> Dict[str, Any]:
         """The resolved plan: every default, address, EUI-64, channel and seed. Raises `TopologyError`."""
-        chosen = [] if seed is None else ["--seed", str(seed)]
+        chosen = options(seed=seed)
         with self.placed() as file:
             answer = call(["plan", file, *chosen, *settings(set)], program)
             self.raise_wrong(answer, set)
