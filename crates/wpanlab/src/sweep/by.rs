@@ -96,12 +96,13 @@ impl By {
 
     /// The first thing that is not as it was `before`.
     pub fn difference(&self, before: &By) -> Option<Difference> {
+        type Told = fn(&By) -> String;
         let machine = |by: &By| by.backend.split(',').next().unwrap_or_default().to_owned();
         let model = match machine(self) == machine(before) && machine(self) == "uml" {
             true => "processor model",
             false => "backend",
         };
-        let pairs: [(_, fn(&By) -> String); 7] = [
+        let pairs: [(_, Told); 7] = [
             (model, |by| by.backend.clone()),
             ("clock", |by| by.clock.clone()),
             ("kernel", |by| by.kernel.clone()),

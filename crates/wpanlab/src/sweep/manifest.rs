@@ -195,13 +195,14 @@ impl Manifest {
 
     /// What is not the same of what was asked for, without seeds.
     fn asked_difference(&self, before: &Manifest) -> Option<Difference> {
+        type Told<'t> = &'t dyn Fn(&Manifest) -> String;
         let parameters = |manifest: &Manifest| {
             let texts = manifest.parameters.iter().map(Values::text);
             let texts: Vec<String> = texts.map(|text| format!("--set {text}")).collect();
             texts.join(" ")
         };
         let options = |manifest: &Manifest| command_line(manifest.how().words());
-        let pairs: [(_, &dyn Fn(&Manifest) -> String); 5] = [
+        let pairs: [(_, Told<'_>); 5] = [
             ("format", &|manifest| manifest.schema.to_string()),
             ("topology", &|manifest| manifest.topology.clone()),
             ("parameters", &parameters),
