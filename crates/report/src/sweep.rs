@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_sweep_has_a_run_for_each_seed_and_combination_of_values() {
-        let manifest = |text| serde_json::from_str::<Manifest>(text).unwrap();
+        let manifest = |text: &str| serde_json::from_str::<Manifest>(text).unwrap();
         let full = r#"{"seeds":[3,7],"later":1,"parameters":[{"path":"a","values":["1","2","3"]},{"path":"b","values":["x","y"]}]}"#;
         assert_eq!(manifest(full).runs(), Some(30));
         assert_eq!(
