@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from unittest import mock
 
 import wpanlab
@@ -65,6 +66,9 @@ class Program(InFolder):
         self.assertFalse(wpanlab.run("a.yaml", out=out, program=program).passed)
 
     def test_ctrl_c_interrupts_the_program_once_and_waits_for_it(self) -> None:
+        # Who is started in the background has it ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         program = self.program("""
             def measure(*_):
                 with open(sys.argv[-1] + ".signals", "a") as file:
