@@ -7,6 +7,41 @@
 //! | `told` | a server whose registrations do, and its log |
 //! | `bootstrapper` | a bootstrap server and its log |
 
+/// Methods of a [`service::Service`] that looks on another one, its field of this name: what is asked goes to that one,
+/// and what happens at the end is told.
+macro_rules! look_on {
+    ($looked_on:ident) => {
+        fn poll_timeout(&self, reach: ::service::Reach) -> Option<::units::SimTime> {
+            self.$looked_on.poll_timeout(reach)
+        }
+
+        fn serves(&self, path: &str) -> bool {
+            self.$looked_on.serves(path)
+        }
+
+        fn known_critical(&self) -> &'static [u16] {
+            self.$looked_on.known_critical()
+        }
+
+        fn links(&self) -> Vec<::coap::link::Link> {
+            self.$looked_on.links()
+        }
+
+        fn drain(&mut self, now: ::units::SimTime, node: &mut dyn ::service::Node) {
+            self.$looked_on.drain(now, node);
+            self.tell();
+        }
+
+        fn is_drained(&self) -> bool {
+            self.$looked_on.is_drained()
+        }
+
+        fn tally(&self) -> ::service::Tally {
+            self.$looked_on.tally()
+        }
+    };
+}
+
 mod bootstrapper;
 mod device;
 mod kept;

@@ -1,8 +1,7 @@
 //! [`Bootstrapper`]: a bootstrap server whose events are in the log of its node.
 
-use coap::link::Link;
 use lwm2m::server::bootstrap::{Bootstrap, BootstrapEvent};
-use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
+use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service};
 use units::SimTime;
 
 /// A bootstrap server. A crash ends what is under way; nothing of it outlives one.
@@ -34,28 +33,14 @@ impl Bootstrapper {
 }
 
 impl Service for Bootstrapper {
+    look_on!(server);
+
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.server.start(now, node);
     }
 
-    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
-        self.server.poll_timeout(reach)
-    }
-
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
         self.server.handle_timeout(now, reach, node);
-    }
-
-    fn serves(&self, path: &str) -> bool {
-        self.server.serves(path)
-    }
-
-    fn known_critical(&self) -> &'static [u16] {
-        self.server.known_critical()
-    }
-
-    fn links(&self) -> Vec<Link> {
-        self.server.links()
     }
 
     fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
@@ -72,19 +57,6 @@ impl Service for Bootstrapper {
     ) {
         self.server.handle_outcome(now, call, outcome, node);
         self.tell();
-    }
-
-    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
-        self.server.drain(now, node);
-        self.tell();
-    }
-
-    fn is_drained(&self) -> bool {
-        self.server.is_drained()
-    }
-
-    fn tally(&self) -> Tally {
-        self.server.tally()
     }
 
     fn poll_report(&mut self) -> Option<Report> {

@@ -1,9 +1,8 @@
 //! [`Device`]: a client whose tree outlives its daemon, and whose events are in the log of its node.
 
 use coap::Code;
-use coap::link::Link;
 use lwm2m::client::{Client, Event};
-use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
+use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service};
 use units::SimTime;
 
 use super::kept::{Kept, Outliving};
@@ -42,31 +41,17 @@ impl Device {
 }
 
 impl Service for Device {
+    look_on!(client);
+
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.client.start(now, node);
         self.tell();
         self.keep();
     }
 
-    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
-        self.client.poll_timeout(reach)
-    }
-
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
         self.client.handle_timeout(now, reach, node);
         self.tell();
-    }
-
-    fn serves(&self, path: &str) -> bool {
-        self.client.serves(path)
-    }
-
-    fn known_critical(&self) -> &'static [u16] {
-        self.client.known_critical()
-    }
-
-    fn links(&self) -> Vec<Link> {
-        self.client.links()
     }
 
     fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
@@ -87,19 +72,6 @@ impl Service for Device {
     ) {
         self.client.handle_outcome(now, call, outcome, node);
         self.tell();
-    }
-
-    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
-        self.client.drain(now, node);
-        self.tell();
-    }
-
-    fn is_drained(&self) -> bool {
-        self.client.is_drained()
-    }
-
-    fn tally(&self) -> Tally {
-        self.client.tally()
     }
 
     fn poll_report(&mut self) -> Option<Report> {

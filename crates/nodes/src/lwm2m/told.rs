@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use coap::link::Link;
 use lwm2m::server::{Event, Operation, Server};
-use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Tally};
+use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service};
 use units::SimTime;
 
 use super::kept::{Kept, Outliving};
@@ -57,13 +56,11 @@ impl Told {
 }
 
 impl Service for Told {
+    look_on!(server);
+
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.server.start(now, node);
         self.tell_and_keep();
-    }
-
-    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
-        self.server.poll_timeout(reach)
     }
 
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {
@@ -78,18 +75,6 @@ impl Service for Told {
             }
             self.tell_and_keep();
         }
-    }
-
-    fn serves(&self, path: &str) -> bool {
-        self.server.serves(path)
-    }
-
-    fn known_critical(&self) -> &'static [u16] {
-        self.server.known_critical()
-    }
-
-    fn links(&self) -> Vec<Link> {
-        self.server.links()
     }
 
     fn handle_request(&mut self, now: SimTime, incoming: Incoming, node: &mut dyn Node) {
@@ -112,19 +97,6 @@ impl Service for Told {
             true => self.tell_and_keep(),
             false => self.tell(),
         }
-    }
-
-    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
-        self.server.drain(now, node);
-        self.tell();
-    }
-
-    fn is_drained(&self) -> bool {
-        self.server.is_drained()
-    }
-
-    fn tally(&self) -> Tally {
-        self.server.tally()
     }
 
     fn poll_report(&mut self) -> Option<Report> {
