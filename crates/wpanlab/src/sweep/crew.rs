@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use measure::distribution::{Origin, Row};
 use testbed::{Interrupted, Signals};
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::failure;
 use crate::progress::{Pace, Runs, Show};
 
 /// How a run ended, as seen from those beside it.
@@ -16,6 +18,17 @@ pub enum When {
     Amid,
     /// After a signal, which ends runs, too.
     Interrupted,
+}
+
+impl When {
+    /// The row of a run that ended so: one that failed itself has one, too; one that a signal ended has none.
+    pub fn row(self, origin: Origin, made: Result<Row>) -> Option<Row> {
+        match made {
+            Ok(row) => Some(row),
+            Err(_) if self == When::Interrupted => None,
+            Err(error) => Some(Row::broken(origin, failure::text(&error))),
+        }
+    }
 }
 
 /// Runs `runs`, `jobs` at a time, and tells `ended` what became of each, until that breaks off: then

@@ -18,7 +18,7 @@ use crate::backend::How;
 use crate::cli::{HowArgs, ShardArgs};
 use crate::failure::Refused;
 use crate::progress::Show;
-use crate::{Outcome, Say, failure, output};
+use crate::{Outcome, Say, output};
 
 /// Runs what is asked for and not there yet.
 pub async fn run(args: &ShardArgs, show: &Show, say: Say) -> Result<Outcome> {
@@ -139,15 +139,11 @@ async fn some(
             anyhow::Ok((index, apart, by, origin, row))
         })
     });
-    let mut each = |made: Result<(u64, Apart, By, Origin, Result<Row>)>, when| {
+    let mut each = |made: Result<(u64, Apart, By, Origin, Result<Row>)>, when: When| {
         let (index, apart, by, origin, row) = made?;
-        let row = match row {
-            Err(_) if when == When::Interrupted => {
-                apart.remove()?;
-                return Ok(ControlFlow::Continue(()));
-            }
-            Err(error) => Row::broken(origin, failure::text(&error)),
-            Ok(row) => row,
+        let Some(row) = when.row(origin, row) else {
+            apart.remove()?;
+            return Ok(ControlFlow::Continue(()));
         };
         match row.error {
             None => ended.made += 1,

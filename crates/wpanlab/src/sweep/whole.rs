@@ -19,7 +19,7 @@ use super::{Point, manifest};
 use crate::cli::RunArgs;
 use crate::progress::Show;
 use crate::report::Left;
-use crate::{Outcome, Say, failure, report};
+use crate::{Outcome, Say, report};
 
 /// Runs the topology once per point and seed. Each run is what `--seed` and `--set` alone give.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
@@ -123,11 +123,9 @@ impl Sweep<'_> {
         let runs = missing
             .into_iter()
             .map(|(point, seed)| self.one(point, seed));
-        let ended = |(origin, outcome): (Origin, Result<Row>), when| {
-            let row = match outcome {
-                Err(_) if when == When::Interrupted => return Ok(ControlFlow::Continue(())),
-                Err(error) => Row::broken(origin, failure::text(&error)),
-                Ok(row) => row,
+        let ended = |(origin, outcome): (Origin, Result<Row>), when: When| {
+            let Some(row) = when.row(origin, outcome) else {
+                return Ok(ControlFlow::Continue(()));
             };
             tally.count(row.passed, show);
             if let Some(watch) = &mut watch {
