@@ -347,8 +347,8 @@ impl Scalar for HexBytes {
     }
 }
 
-/// The bytes that pairs of hexadecimal digits stand for.
-pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
+/// The bytes that pairs of hexadecimal digits stand for; `None` if they are none.
+pub fn from_hex(digits: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = digits
         .chars()
         .map(|c| Some(u8::try_from(c.to_digit(16)?).expect("a digit is under 16")))

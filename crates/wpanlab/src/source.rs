@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use topology::scalar::from_hex;
 use topology::{Assignment, Loaded, Overrides};
 use units::Seed;
 
@@ -71,7 +72,7 @@ impl Source {
         let bytes = |(name, content)| {
             let bytes = match content {
                 Content::Text(text) => text.into_bytes(),
-                Content::Bytes { hex } => unhex(&hex).context("hexadecimal digits")?,
+                Content::Bytes { hex } => from_hex(&hex).context("hexadecimal digits")?,
             };
             Ok((name, bytes))
         };
@@ -143,17 +144,6 @@ impl Source {
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| {
-            let [high, low] = pair else { return None };
-            let digit = |c: u8| char::from(c).to_digit(16);
-            u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
-        })
-        .collect()
 }
 
 #[cfg(test)]
