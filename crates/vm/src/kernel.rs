@@ -163,7 +163,7 @@ pub fn of_suite(cache: &Path, suite: &str) -> PathBuf {
 }
 
 /// Downloads the distribution's kernel package into the cache; with `suite`, a suite of Debian's such as
-/// `bookworm-backports`, that one's, into [`of_suite`].
+/// `bookworm-backports`, that one's, for which [`of_suite`] is the cache.
 ///
 /// # Errors
 /// Not a Debian or Ubuntu, no network, no such package: says which command failed and how.
@@ -172,7 +172,6 @@ pub fn fetch(
     suite: Option<&str>,
     mut progress: impl FnMut(&str),
 ) -> Result<Kernel, VmError> {
-    let cache = &suite.map_or(cache.to_owned(), |suite| of_suite(cache, suite));
     std::fs::create_dir_all(cache).map_err(VmError::io("make", cache.display()))?;
     // On the cache's file system, so that the modules can be moved instead of copied.
     let work = tempfile::Builder::new()

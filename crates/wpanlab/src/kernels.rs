@@ -22,12 +22,15 @@ pub fn fetch(suite: Option<&str>, again: bool, show: Show, say: Say) -> Result<O
         return Err(Refused(text).into());
     }
     let common = vm::default_cache();
-    let cache = suite.map_or(common.clone(), |suite| vm::of_suite(&common, suite));
+    let cache = match suite {
+        Some(suite) => vm::of_suite(&common, suite),
+        None => common,
+    };
     let there = Kernel::cached(&cache).filter(|_| !again);
     let fetched = there.is_none();
     let kernel = match there {
         Some(kernel) => kernel,
-        None => vm::fetch(&common, suite, |line: &str| show.stage(line))?,
+        None => vm::fetch(&cache, suite, |line: &str| show.stage(line))?,
     };
     show.done();
     let release = &kernel.release;
