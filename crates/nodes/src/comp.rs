@@ -1,9 +1,7 @@
 //! CoMP's adapter, and its server.
 
-mod patience;
 mod shared;
 pub mod wmms;
-mod writer;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 

@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use wmms_store::Unwritten;
+
 use crate::settings::SettingsError;
 use crate::shard::SHARDS;
 
@@ -65,9 +67,21 @@ pub enum PostgresError {
         /// Whose entry, as far as it can be read.
         p_addr: String,
     },
+    /// What writes has ended without a word of the database's.
+    #[error("the store's thread has ended: its last words are above")]
+    WriterEnded,
     /// There can be no runtime for the connection.
     #[error("a runtime for the database: {0}")]
     Runtime(std::io::Error),
+}
+
+impl From<Unwritten<PostgresError>> for PostgresError {
+    fn from(unwritten: Unwritten<PostgresError>) -> PostgresError {
+        match unwritten {
+            Unwritten::Store(error) => error,
+            Unwritten::Ended => PostgresError::WriterEnded,
+        }
+    }
 }
 
 impl PostgresError {

@@ -4,10 +4,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::panic::resume_unwind;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use comp::mmt::Entry;
@@ -17,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use wmms_store::{Durable, Event, Patience, Store as _, Writer as _};
+use wmms_store::{Durable, Event, Stop, Store as _, WriterThread, patience};
 
 use crate::error::PostgresError;
 use crate::membership::{Membership, View};
@@ -25,13 +21,12 @@ use crate::rows::Rows;
 use crate::settings::Settings;
 use crate::shard::Shard;
 use crate::sharded::Sharded;
-use crate::store::Postgres;
+use crate::store::{Postgres, PostgresWriter};
 
 /// Shards that are taken over at once: their entries are read before the next beat.
 const CLAIMED_AT_ONCE: usize = 8;
 
-/// Waits between attempts to write: from the first on twice as long each time, up to the last.
-const FIRST_WAIT: Duration = Duration::from_millis(10);
+/// The longest wait between two attempts to reach the database.
 const LAST_WAIT: Duration = Duration::from_millis(320);
 
 /// What an instance asks of whoever runs it.
@@ -131,7 +126,9 @@ enum News {
 /// One life: from the first beat until it stops or is superseded.
 struct Life {
     coap: Driver<Sharded<Postgres>>,
-    writer: WriterThread,
+    writer: WriterThread<PostgresWriter>,
+    /// Dropped, the writer gives up.
+    patience: Stop,
     news: UnboundedReceiver<News>,
     others: JoinSet<Result<Membership, PostgresError>>,
     end: oneshot::Sender<()>,
@@ -153,7 +150,9 @@ impl Life {
         };
         let mut store = Postgres::new(settings, name, membership.epochs())?;
         store.write_unix_time(driver::was_set_ahead_ns);
-        let writer = WriterThread::start(&mut store)?;
+        let (asked, patience) = patience(settings.place(), LAST_WAIT);
+        store.have_patience(asked);
+        let writer = WriterThread::start(store.writer())?;
         let durable = Durable::new(host.wmms(*at.ip(), lives), store);
         let socket = host.socket(at)?;
         let coap = Driver::new(Sharded::new(durable, membership.secret()), socket)?;
@@ -165,6 +164,7 @@ impl Life {
         Ok(Life {
             coap,
             writer,
+            patience,
             news,
             others,
             end,
@@ -179,8 +179,9 @@ impl Life {
                 biased;
                 written = self.writer.written() => {
                     if let Err(error) = written {
-                        return Ok(Ended::ForNow(error));
+                        return Ok(Ended::ForNow(error.into()));
                     }
+                    self.patience.written();
                     self.coap.with(|sharded, _| sharded.durable_mut().written());
                     // The next group is worth its commit the more, the larger it is.
                     if self.coap.machine().durable().has_waiting() {
@@ -198,7 +199,7 @@ impl Life {
                     let mut next = Some(event?);
                     while let Some(event) = next {
                         match event {
-                            Event::Write(group) => self.writer.write(group),
+                            Event::Write(group) => self.write(group),
                             event => host.hear(event)?,
                         }
                         next = self.coap.ready_event();
@@ -237,7 +238,7 @@ impl Life {
             .coap
             .with(|sharded, _| sharded.durable_mut().take_rest())
         {
-            return self.writer.write(rest);
+            return self.write(rest);
         }
         if let Some((shards, done)) = self.leaving.take() {
             tracing::info!(shards = shards.len(), "left to others");
@@ -250,15 +251,21 @@ impl Life {
         }
     }
 
+    /// Has a group written. If the writer has ended, it says why.
+    fn write(&self, group: Rows) {
+        let _ = self.writer.write(group);
+    }
+
     /// Writes what is left, and leaves all shards to the others.
     async fn finish<H: Host>(mut self, host: &mut H) {
-        drop(self.leaving);
+        self.leaving = None;
         if let Some(rest) = self
             .coap
             .with(|sharded, _| sharded.durable_mut().take_rest())
         {
-            self.writer.write(rest);
+            self.write(rest);
         }
+        drop(self.patience);
         if let Err(error) = self.writer.finish().await {
             return tracing::error!("{error}; what nobody was told is not written");
         }
@@ -332,94 +339,4 @@ async fn round(
         let _ = news.send(News::Adopt(shards, entries));
     }
     Ok(duty.claim.len() <= CLAIMED_AT_ONCE)
-}
-
-/// The store's writer on a thread of its own; dropped, it gives up.
-struct WriterThread {
-    groups: mpsc::Sender<Rows>,
-    results: UnboundedReceiver<Result<(), PostgresError>>,
-    gives_up: GivesUp,
-}
-
-/// Tells the thread so when it is dropped.
-struct GivesUp(Arc<AtomicBool>);
-
-impl Drop for GivesUp {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl WriterThread {
-    fn start(store: &mut Postgres) -> io::Result<WriterThread> {
-        let gives_up = GivesUp(Arc::default());
-        store.have_patience(patience(gives_up.0.clone()));
-        let mut writer = store.writer();
-        let (groups, to_write) = mpsc::channel();
-        let (done, results) = unbounded_channel();
-        let write_all = move || {
-            for rows in to_write {
-                let result = writer.commit(rows);
-                let failed = result.is_err();
-                if done.send(result).is_err() || failed {
-                    return;
-                }
-            }
-        };
-        thread::Builder::new()
-            .name("store".into())
-            .spawn(write_all)?;
-        Ok(WriterThread {
-            groups,
-            results,
-            gives_up,
-        })
-    }
-
-    /// Has a group written after those before it. If the thread has ended, [`WriterThread::written`] says why.
-    fn write(&self, rows: Rows) {
-        let _ = self.groups.send(rows);
-    }
-
-    /// Waits until the next group is written. Cancel-safe.
-    async fn written(&mut self) -> Result<(), PostgresError> {
-        match self.results.recv().await {
-            Some(result) => result,
-            // It has said why before.
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits until all groups are written, or the next attempt to has failed.
-    async fn finish(mut self) -> Result<(), PostgresError> {
-        drop(self.gives_up);
-        drop(self.groups);
-        while let Some(result) = self.results.recv().await {
-            result?;
-        }
-        Ok(())
-    }
-}
-
-/// Waits longer each time, until the daemon gives up.
-fn patience(gives_up: Arc<AtomicBool>) -> Patience {
-    let trouble = std::sync::Mutex::new((Ignored::default(), FIRST_WAIT));
-    Box::new(move |error| {
-        let wait = {
-            let mut trouble = trouble
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            if let Some(failures) = trouble.0.another() {
-                tracing::error!(
-                    failures,
-                    "the store cannot be written: {error}; nothing is acknowledged until it can, and it is tried again"
-                );
-            }
-            let wait = trouble.1;
-            trouble.1 = (2 * wait).min(LAST_WAIT);
-            wait
-        };
-        thread::sleep(wait);
-        !gives_up.load(Ordering::Relaxed)
-    })
 }

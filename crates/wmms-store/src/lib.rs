@@ -1,7 +1,7 @@
 //! The table of the WMMS made durable: kill -9 at any instant loses no acknowledged binding.
 //!
 //! Owns the form of an entry on disk and the rule that an answer leaves only after what it
-//! acknowledges is written. Must not know sockets, clocks or CoMP's procedures: the
+//! acknowledges is written. Must not know sockets or CoMP's procedures: the
 //! [`comp::wmms::Wmms`] says what has changed, [`Durable`] has it written.
 //!
 //! ```
@@ -39,6 +39,8 @@
 //! | `mark` | what was acknowledged last, beside the store |
 //! | `patient` | a disk that refuses is asked again |
 //! | [`record`] | an entry as bytes |
+//! | [`WriterThread`] | who writes while the WMMS goes on |
+//! | [`patience()`] | that a store cannot be written is said, and it is tried again |
 
 #![forbid(unsafe_code)]
 
@@ -48,6 +50,8 @@ mod journal;
 mod mark;
 mod patient;
 pub mod record;
+mod thread;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
@@ -58,6 +62,8 @@ pub use durable::{Durable, Event, MAX_HELD};
 pub use error::{JournalError, Notice};
 pub use journal::{Journal, JournalWriter, Segment, VERSION};
 pub use patient::Patience;
+pub use thread::{Unwritten, WriterThread};
+pub use waiting::{Stop, patience};
 
 /// Where a WMMS keeps its table. One writer; what was committed survives the writer.
 ///

@@ -1,6 +1,7 @@
 //! The mobility server: [`::comp::wmms`] on a socket, its table on disk.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use ::comp::Limits;
 use ::comp::mmt::Mmt;
@@ -11,14 +12,15 @@ use driver::{Driver, Udp};
 use rundir::EventKind;
 use topology::kind::comp::wmms::{WmmsLimitsPlan, WmmsPlan};
 use topology::plan::CoapPlan;
-use wmms_store::{Durable, Journal, Store};
+use wmms_store::{Durable, Journal, Store, WriterThread};
 
 use super::binding_mode;
-use super::patience::patience;
-use super::writer::WriterThread;
 use crate::control::Controls;
 use crate::endpoint::params;
 use crate::host::{Host, now};
+
+/// The longest wait between two attempts to write to the disk.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(
     mut host: Host,
@@ -48,10 +50,10 @@ pub(crate) async fn run(
         .says_nothing_of(plan.untold);
     wmms.restore(now(), mmt);
     let socket = host.socket(Udp::open(PORT, None)?)?;
-    let (patience, stop) = patience(path);
+    let (patience, stop) = wmms_store::patience(path.display().to_string(), LAST_WAIT);
     store.have_patience(patience);
     store.write_unix_time(driver::was_set_ahead_ns);
-    let mut writer = WriterThread::start(store.writer())?;
+    let mut writer = WriterThread::start(store.writer()).context("the store's thread")?;
     let mut coap = Driver::new(Durable::new(wmms, store), socket)?;
     host.part_is_ready()?;
     loop {

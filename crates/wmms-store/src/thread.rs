@@ -1,15 +1,27 @@
-//! The thread that writes to a WMMS's store, so that the WMMS goes on while the disk works.
+//! The thread that writes to a store, so that the WMMS goes on while the disk or the database works.
 
+use std::io;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Context, Result, anyhow};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use wmms_store::Writer;
+
+use crate::Writer;
+
+/// Why nothing more is written.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwritten<E> {
+    /// The store says so.
+    #[error(transparent)]
+    Store(E),
+    /// The thread has ended.
+    #[error("the store's thread has ended: its last words are above")]
+    Ended,
+}
 
 /// A [`Writer`] on a thread of its own.
 #[derive(Debug)]
-pub(crate) struct WriterThread<W: Writer> {
+pub struct WriterThread<W: Writer> {
     groups: mpsc::Sender<W::Group>,
     results: UnboundedReceiver<Result<(), W::Error>>,
     thread: JoinHandle<()>,
@@ -18,13 +30,13 @@ pub(crate) struct WriterThread<W: Writer> {
 impl<W: Writer> WriterThread<W>
 where
     W::Group: Send,
-    W::Error: std::error::Error + Send + Sync,
+    W::Error: Send,
 {
     /// Starts the thread. It ends when it is told to or a group cannot be written.
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub(crate) fn start(mut writer: W) -> Result<WriterThread<W>> {
+    pub fn start(mut writer: W) -> io::Result<WriterThread<W>> {
         let (groups, to_write) = mpsc::channel();
         let (done, results) = unbounded_channel();
         let write_all = move || {
@@ -40,7 +52,7 @@ where
         Ok(WriterThread {
             groups,
             results,
-            thread: named.spawn(write_all).context("the store's thread")?,
+            thread: named.spawn(write_all)?,
         })
     }
 
@@ -48,23 +60,24 @@ where
     ///
     /// # Errors
     /// When the thread has ended.
-    pub(crate) fn write(&self, group: W::Group) -> Result<()> {
-        self.groups.send(group).map_err(|_| ended())
+    pub fn write(&self, group: W::Group) -> Result<(), Unwritten<W::Error>> {
+        self.groups.send(group).map_err(|_| Unwritten::Ended)
     }
 
     /// Waits until the next group is written, for ever if there is none. Cancel-safe.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) async fn written(&mut self) -> Result<()> {
-        Ok(self.results.recv().await.ok_or_else(ended)??)
+    pub async fn written(&mut self) -> Result<(), Unwritten<W::Error>> {
+        let result = self.results.recv().await.ok_or(Unwritten::Ended)?;
+        result.map_err(Unwritten::Store)
     }
 
     /// Waits until all groups are written, and ends the thread.
     ///
     /// # Errors
     /// When one cannot be written.
-    pub(crate) async fn finish(self) -> Result<()> {
+    pub async fn finish(self) -> Result<(), Unwritten<W::Error>> {
         let WriterThread {
             groups,
             mut results,
@@ -72,14 +85,10 @@ where
         } = self;
         drop(groups);
         while let Some(result) = results.recv().await {
-            result?;
+            result.map_err(Unwritten::Store)?;
         }
-        thread.join().map_err(|_| ended())
+        thread.join().map_err(|_| Unwritten::Ended)
     }
-}
-
-fn ended() -> anyhow::Error {
-    anyhow!("the store's thread has ended: its last words are above")
 }
 
 #[cfg(test)]

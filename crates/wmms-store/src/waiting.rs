@@ -2,16 +2,16 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use driver::Ignored;
 
-/// Waits between attempts: from the first on twice as long each time, up to the last.
+use crate::Patience;
+
+/// The wait after the first attempt; each one is twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
-const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What the thread that waits shares with the daemon.
 #[derive(Debug, Default)]
@@ -23,30 +23,30 @@ struct Trouble {
 
 /// The daemon's end. Dropped, the store has no more patience.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub struct Stop {
     trouble: Arc<Mutex<Trouble>>,
-    path: PathBuf,
+    place: String,
     _daemon: Sender<Infallible>,
 }
 
 impl Stop {
     /// A group is written: what was refused before is over.
-    pub(crate) fn written(&self) {
+    pub fn written(&self) {
         let mut trouble = lock(&self.trouble);
         if trouble.wait.take().is_some() {
             let failures = std::mem::take(&mut trouble.failures).count();
-            tracing::warn!(failures, path = %self.path.display(), "the store is written again");
+            tracing::warn!(failures, place = %self.place, "the store is written again");
         }
     }
 }
 
-/// The patience of a store in the file `path`.
-pub(crate) fn patience(path: PathBuf) -> (wmms_store::Patience, Stop) {
+/// The patience of the store at `place`, which waits no longer than `last_wait` between two attempts.
+pub fn patience(place: String, last_wait: Duration) -> (Patience, Stop) {
     let trouble = Arc::<Mutex<Trouble>>::default();
     let (daemon, stopped) = channel();
     let stop = Stop {
         trouble: trouble.clone(),
-        path: path.clone(),
+        place: place.clone(),
         _daemon: daemon,
     };
     let stopped: Mutex<Receiver<Infallible>> = Mutex::new(stopped);
@@ -56,13 +56,13 @@ pub(crate) fn patience(path: PathBuf) -> (wmms_store::Patience, Stop) {
             if let Some(failures) = trouble.failures.another() {
                 tracing::error!(
                     failures,
-                    path = %path.display(),
+                    %place,
                     "the store cannot be written: {error}; nothing is acknowledged until it can, \
                      and it is tried again"
                 );
             }
             let wait = trouble.wait.unwrap_or(FIRST_WAIT);
-            trouble.wait = Some((2 * wait).min(LAST_WAIT));
+            trouble.wait = Some((2 * wait).min(last_wait));
             wait
         };
         lock(&stopped).recv_timeout(wait) == Err(RecvTimeoutError::Timeout)
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_store_is_tried_again_until_the_daemon_ends() {
-        let (patience, stop) = patience("wmms.redb".into());
+        let (patience, stop) = patience("wmms.redb".into(), Duration::from_secs(1));
         let full = io::Error::from(io::ErrorKind::StorageFull);
         assert!(patience(&full) && patience(&full));
         assert_eq!(lock(&stop.trouble).wait, Some(4 * FIRST_WAIT));
