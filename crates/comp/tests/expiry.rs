@@ -1,17 +1,15 @@
 //! Many lifetimes that end at one instant, and a WMMS whose clock stood still or went back between two
 //! lives.
 
-mod support;
-
 use std::net::{Ipv6Addr, SocketAddrV6};
 
+use crate::support::{at, ms};
 use coap::{Code, Endpoint, Params, Reliability};
 use comp::codec::{self, Command, Lifetime};
 use comp::mmt::Mmt;
 use comp::wmms::{Config, EXPIRED_AT_ONCE, Wmms};
 use comp::{BindingMode, Limits};
 use machine::{Machine, Transmit};
-use support::{at, ms};
 use units::{Seed, SimTime};
 
 const MANY: u32 = 20_000;

@@ -1,11 +1,10 @@
 //! What is lost, late or restarted at the wrong moment: bounded waits, explicit failures, and
 //! the way back.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::*;
 use coap::Code;
 use comp::client::{self, CallFailure};
 use comp::codec::{Command, Lifetime};
@@ -13,7 +12,6 @@ use comp::mmt::Mmt;
 use comp::{BindingMode, Limits, Removal, node};
 use handover::{BindingEvent, Mobility, Step};
 use machine::Machine;
-use support::*;
 
 /// A network whose client 0 has been answered once, at 1.1 s.
 fn served(setup: Setup) -> Net {

@@ -1,14 +1,12 @@
 //! Handovers over a network with delay and loss: what the client sees.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use coap::Code;
 use comp::client::{self, CallFailure, HoldQueue};
 use comp::{BindingMode, node};
 use handover::{BindingEvent, Mobility, Step};
-use support::*;
 
 /// How a handover is done.
 #[derive(Clone, Copy, Debug)]

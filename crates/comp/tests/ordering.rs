@@ -1,16 +1,14 @@
 //! What is delayed, doubled, lost or from before a restart never takes the place of newer news.
 
-mod support;
-
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use crate::support::*;
 use comp::codec::{self, Command, Lifetime, Location};
 use comp::mmt::{self, Mmt};
 use comp::{BindingMode, Sequence, node};
 use handover::{BindingEvent, Mobility};
 use proptest::prelude::*;
-use support::*;
 
 /// Longest extra delay of a datagram: MAX_LATENCY (RFC 7252 §4.8.2).
 const MAX_LATENCY_MS: u64 = 100_000;

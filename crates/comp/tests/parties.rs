@@ -1,16 +1,14 @@
 //! Who is what to whom: several nodes of a client, clients that are looked for, nodes that vanish,
 //! addresses of the other family.
 
-mod support;
-
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use crate::support::*;
 use coap::{Code, Reliability};
 use comp::client::CallFailure;
 use comp::codec::{Command, Lifetime, Location, option};
 use comp::{Removal, client};
-use support::*;
 
 /// Another node, and where it is.
 const Q: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 6);

@@ -1,14 +1,12 @@
 //! Whoever is where it says may name any T_Addr: what is said of a node there is said of nobody else there.
 
-mod support;
-
 use std::net::{Ipv6Addr, SocketAddrV6};
 
+use crate::support::{Net, P, Setup, T1, T2, W, at, client_address, socket};
 use coap::Code;
 use comp::codec::{Command, Lifetime};
 use comp::{BindingMode, Removal, Sequence, node};
 use handover::Mobility;
-use support::{Net, P, Setup, T1, T2, W, at, client_address, socket};
 
 /// Address `n` of a network of strangers.
 fn stranger(n: u16) -> Ipv6Addr {

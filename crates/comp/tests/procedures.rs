@@ -1,15 +1,13 @@
 //! Every procedure between WMMS, client and node, and every answer to a wrong request.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use coap::{Code, Request};
 use comp::client::{self, CallFailure, HoldQueue};
 use comp::codec::{self, Command, Lifetime, Location, PATH};
 use comp::{BindingMode, Removal, node};
 use handover::{BindingEvent, Mobility, Step};
-use support::*;
 
 const STRANGER: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 9);
 

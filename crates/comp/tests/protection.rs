@@ -1,18 +1,16 @@
 //! Message security stands below CoMP: at a node as at its WMMS.
 
-mod support;
-
 use std::mem;
 use std::net::SocketAddrV6;
 use std::time::Duration;
 
+use crate::support::*;
 use coap::protection::{Association, Protection, Refusal, Unprotectable, Unverified};
 use coap::{Code, Options, Params, Request, Response};
 use comp::client::HoldQueue;
 use comp::node::{self, Node};
 use comp::wmms::{self, Wmms};
 use handover::Step;
-use support::*;
 use units::{Seed, SimTime};
 
 /// An elective option that nobody else has.

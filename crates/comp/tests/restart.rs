@@ -1,14 +1,12 @@
 //! A WMMS that is restarted in the middle, and one that is asked for too much.
 
-mod support;
-
 use std::net::{Ipv6Addr, SocketAddrV6};
 
+use crate::support::*;
 use coap::Code;
 use comp::codec::{Command, Lifetime};
 use comp::{BindingMode, Limit, Limits};
 use handover::Mobility;
-use support::*;
 
 #[test]
 fn a_binding_that_was_on_its_way_when_the_wmms_crashed_is_passed_on_again() {

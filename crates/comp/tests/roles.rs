@@ -1,10 +1,9 @@
 //! Clients that are nodes and nodes that are clients: over one endpoint each, and moving.
 
-mod support;
-
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use crate::support::*;
 use coap::wire::Message;
 use coap::{Code, Kind, Params, Reliability, Response};
 use comp::BindingMode;
@@ -13,7 +12,6 @@ use comp::codec::{Lifetime, Location};
 use comp::node::{self, Node};
 use handover::{Mobility, Step};
 use machine::Machine;
-use support::*;
 use units::{Seed, SimTime};
 
 /// The other one: its P_Addr is where it is at first.

@@ -1,10 +1,9 @@
 //! The seam between a handover and its mobility protocol: one sequencer, CoMP's node with its WMMS
 //! and a client on one side of it, a node without mobility on the other, under one virtual clock.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use coap::Code;
 use comp::BindingMode;
 use handover::{
@@ -12,7 +11,6 @@ use handover::{
     Signal, Step, Trigger,
 };
 use std::net::Ipv6Addr;
-use support::*;
 use units::{Channel, Db, Dbm, PanId};
 
 /// Times that a step takes, milliseconds.

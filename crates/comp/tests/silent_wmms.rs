@@ -1,16 +1,14 @@
 //! A WMMS that is dead, or behind a link that carries nothing: whoever needs it goes on without it, in
 //! bounded time.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use coap::{Code, Reliability};
 use comp::BindingMode;
 use comp::client::{CallFailure, HoldQueue, Target};
 use comp::node::patience;
 use handover::{Mobility, Step};
-use support::*;
 
 /// [`patience`] of the default parameters, in ms.
 const PATIENCE: u64 = 5000;

@@ -1,17 +1,15 @@
 //! What strangers can do who know the protocol and have no keys: little, and nothing that lasts.
 
-mod support;
-
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
+use crate::support::{Net, P, Setup, T1, T2, W, client_address, ms, socket};
 use coap::Code;
 use comp::codec::{self, Command, Lifetime};
 use comp::mmt::MAX_PORTS;
 use comp::wmms::MAX_HOLD;
 use comp::{BindingMode, Limits, Removal, node};
 use handover::Mobility;
-use support::{Net, P, Setup, T1, T2, W, client_address, ms, socket};
 
 const HOLD: Command = Command::Hold {
     p_addr: P,
@@ -209,7 +207,7 @@ fn forge(net: &mut Net, from: SocketAddrV6, to: Ipv6Addr, command: &Command) -> 
     };
     let (to, payload) = (socket(to), message.encode());
     let bytes = payload.len();
-    net.hand_over(&support::Datagram { from, to, payload });
+    net.hand_over(&crate::support::Datagram { from, to, payload });
     bytes
 }
 
@@ -401,7 +399,9 @@ fn a_wmms_that_has_forgotten_who_is_where_asks_its_nodes_again_and_strangers_not
     forge(&mut net, other_port, W, &DISCOVERY);
     net.run_until(3_700_100);
     let codes: Vec<Code> = (net.sent.iter())
-        .filter(|(time, d)| *time >= support::at(3_700_000) && [node, other_port].contains(&d.to))
+        .filter(|(time, d)| {
+            *time >= crate::support::at(3_700_000) && [node, other_port].contains(&d.to)
+        })
         .map(|(_, d)| d.message().code)
         .filter(|code| code.is_response())
         .collect();
@@ -419,7 +419,7 @@ fn a_mobile_node_that_is_flooded_from_its_own_pan_stays_reachable() {
     let flood = |net: &mut Net, pan: u16, at: Ipv6Addr| {
         for n in 0..1000 {
             let neighbour = Ipv6Addr::new(0x2001, 0xdb8, pan, 0, 0, 0, 0xf, n);
-            net.ask(socket(neighbour), at, support::get("/temperature"));
+            net.ask(socket(neighbour), at, crate::support::get("/temperature"));
         }
     };
     flood(&mut net, 1, T1);

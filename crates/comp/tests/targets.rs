@@ -1,7 +1,6 @@
 //! Whom a node asks and by what: nodes wherever they move, addresses as they are, any method.
 
-mod support;
-
+use crate::support::*;
 use coap::message::option;
 use coap::{Code, Failure, NoResponse, Reliability, Request, Response};
 use comp::client::{self, CallFailure, CallId, Outcome, Target};
@@ -9,7 +8,6 @@ use comp::node;
 use handover::Mobility;
 use service::requester::{Ask, Poll, Requester, Timing};
 use service::{Reach, Report, Services};
-use support::*;
 use units::{Seed, SimTime};
 
 const CON: Reliability = Reliability::Confirmable;

@@ -1,14 +1,12 @@
 //! What takes longer than one request, over a handover: bodies in blocks (RFC 7959) and
 //! observations (RFC 7641).
 
-mod support;
-
+use crate::support::*;
 use coap::message::option;
 use coap::{Code, Reliability, Response};
 use comp::client::{self, CallFailure, Target};
 use comp::{BindingMode, node};
 use handover::Mobility;
-use support::*;
 
 /// From T1 to T2, away for 100 ms, from `start` on.
 fn hand_over(net: &mut Net, start: u64, hold: bool) {

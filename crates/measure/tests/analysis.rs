@@ -1,15 +1,13 @@
 //! What captures show: pairing, losses, gaps and handovers.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::common::{Wire, at, content, get, handovers, ip_packet};
 use coap::message::option;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Options as CoapOptions};
-use common::{Wire, at, content, get, handovers, ip_packet};
 use measure::analysis::{Analysis, Options};
 
 const CLIENT: &str = "[2001:db8::1]:5683";

@@ -1,15 +1,13 @@
 //! Handovers over which the address that answers stays, in captures alone.
 
-mod common;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::common::{Wire, at, content, get, ip_packet};
 use capture::{Capture, Interface, LinkType, Packet, TapHeader};
 use coap::message::option;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind, Options as CoapOptions};
-use common::{Wire, at, content, get, ip_packet};
 use measure::analysis::{Analysis, Options};
 use measure::attachment::{By, Unseen};
 use measure::export::Report;

@@ -1,14 +1,12 @@
 //! A capture with more messages than are kept has the same figures.
 
-mod common;
-
 use std::cell::Cell;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::common::Wire;
 use capture::{Capture, Interface, Packet};
-use common::Wire;
 use measure::analysis::{Analysis, Options, Source};
 use measure::export::Report;
 use measure::text::{Table, report};
@@ -97,7 +95,7 @@ fn what_is_not_kept_is_read_once_more_and_what_is_not_in_its_place_is_kept() {
 fn one_message_to_many_addresses_takes_as_much_as_as_many_messages() {
     // What was kept of each once more for every one before it would fill any memory.
     const MANY: u32 = 20_000;
-    let request = common::get(coap::Kind::NonConfirmable, 7, 1, "/t");
+    let request = crate::common::get(coap::Kind::NonConfirmable, 7, 1, "/t");
     let mut wire = Wire::new();
     for n in 0..MANY {
         let server = format!("[2001:db8:1::{:x}:{:x}]:5683", n >> 16, n & 0xffff);

@@ -1,27 +1,20 @@
 //! Captures of which a stranger asked, and what is right of each.
 
-#[path = "cases/blocks.rs"]
 mod blocks;
-mod common;
-#[path = "cases/cut.rs"]
 mod cut;
-#[path = "cases/endpoints.rs"]
 mod endpoints;
-#[path = "cases/kinds.rs"]
 mod kinds;
-#[path = "cases/observe.rs"]
 mod observe;
-#[path = "cases/points.rs"]
 mod points;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::common::{Wire, at, content, get, handovers, ip_packet};
 use capture::{Capture, Interface, LinkType, Packet};
 use coap::message::option;
 use coap::wire::{Message, Token};
 use coap::{Code, Kind};
-use common::{Wire, at, content, get, handovers, ip_packet};
 use measure::analysis::{Analysis, Flow, Options, Requests};
 use measure::text::{Table, report};
 

@@ -2,13 +2,11 @@
 //! place of those that the library has, and the library's own. Packets go in, an announced binding and a
 //! handover come out, of a node whose answering address never changes.
 
-mod common;
-
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use crate::common::{Wire, at, content, get, ip_packet};
 use capture::{Capture, Packet};
 use coap::Kind;
-use common::{Wire, at, content, get, ip_packet};
 use measure::analysis::{Analysis, Options};
 use measure::attachment::{By, Change, Unseen};
 use measure::dissect::{Binding, Dissector, Meaning, Protocol, Seen, Standing, Subject};

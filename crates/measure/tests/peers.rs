@@ -1,12 +1,10 @@
 //! libcoap's traffic as dumpcap captured it, against what tshark saw
 //! (`crates/capture/tests/data/README.md`).
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use common::handovers;
+use crate::common::handovers;
 use measure::analysis::{Analysis, Options};
 use measure::export::Report;
 use measure::text::{Table, report};

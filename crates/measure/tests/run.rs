@@ -1,19 +1,11 @@
 //! A run directory to `result.json` and `all.pcapng`.
 
-#[path = "run/air.rs"]
 mod air;
-#[path = "run/applications.rs"]
 mod applications;
-#[path = "run/attachment.rs"]
 mod attachment;
-#[path = "run/calls.rs"]
 mod calls;
-mod common;
-#[path = "run/home_address.rs"]
 mod home_address;
-#[path = "run/outage.rs"]
 mod outage;
-#[path = "run/signalling.rs"]
 mod signalling;
 
 use std::fs;
@@ -21,9 +13,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::{START, Wire, content, get};
 use capture::{Capture, Interface, LinkType, Packet, Writer};
 use coap::{Code, Kind};
-use common::{START, Wire, content, get};
 use measure::assemble::{InterfaceCapture, build};
 use measure::result::{Outcome, RunResult};
 use measure::text;
@@ -185,7 +177,7 @@ fn run_directory(root: &Path, plan: &Plan, events: &[Event], wire: &Wire) -> Run
     // What a wpan sniffer leaves beside it: an acknowledgement frame without FCS.
     let wpan = Capture {
         interfaces: vec![Interface::new("wpan0", LinkType::IEEE802_15_4_NOFCS)],
-        packets: vec![Packet::new(0, common::at(1), vec![0x02, 0x00, 42])],
+        packets: vec![Packet::new(0, crate::common::at(1), vec![0x02, 0x00, 42])],
         ..Capture::default()
     };
     write_capture(&dir.capture("sensor", "wpan0"), &wpan);
@@ -327,7 +319,7 @@ fn the_events_stand_as_comments_in_the_clients_capture() {
     let commented = capture
         .packets
         .iter()
-        .find(|p| p.time == common::at(90_000));
+        .find(|p| p.time == crate::common::at(90_000));
     let comment = commented.unwrap().comment.as_deref().unwrap();
     let first = comment.lines().next().unwrap();
     assert_eq!(

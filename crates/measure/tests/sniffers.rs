@@ -1,13 +1,11 @@
 //! Captures of radios, of tunnels and of several hops give what a node's own interface gives.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::common::{Wire, at, content, get, handovers, ip_packet};
 use capture::{Capture, Interface, LinkType, Packet};
 use coap::Kind;
-use common::{Wire, at, content, get, handovers, ip_packet};
 use measure::analysis::{Analysis, Flow, Gap, Options, Requests};
 use measure::export::Report;
 use measure::text::{Table, report};

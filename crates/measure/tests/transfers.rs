@@ -1,13 +1,11 @@
 //! Bodies in blocks (RFC 7959) and observations (RFC 7641) in captures.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::common::{Wire, content, get, handovers};
 use coap::Kind;
 use coap::block::{Block, BlockSize};
 use coap::message::option;
-use common::{Wire, content, get, handovers};
 use measure::analysis::{Analysis, Options};
 
 const CLIENT: &str = "[2001:db8::1]:5683";

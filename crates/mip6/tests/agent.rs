@@ -1,11 +1,12 @@
 //! A home agent and a mobility anchor point, by the rules of RFC 6275 §9.5.1 and §10.3 and of RFC 5380
 //! §6.2.
 
-mod support;
-
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use crate::support::{
+    AGENT, CORRESPONDENT, HOME, MAP, REGIONAL, agent_config, at_router, map_config, ms, secs,
+};
 use machine::Machine;
 use mip6::agent::{Config, Event, MAX_DELETE_BCE_TIMEOUT, Role};
 use mip6::cache::{Change, Removal};
@@ -15,9 +16,6 @@ use mip6::codec::{
 };
 use mip6::rr::NonceIndex;
 use mip6::{Agent, Headers, Ignored};
-use support::{
-    AGENT, CORRESPONDENT, HOME, MAP, REGIONAL, agent_config, at_router, map_config, ms, secs,
-};
 use units::{Sequence, SimTime};
 
 /// An agent, and what a mobile node says to it.

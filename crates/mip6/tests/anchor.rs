@@ -1,11 +1,11 @@
 //! A local mobility anchor, by the rules of RFC 5213 §5.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use crate::support::proxy::{ANCHOR, link_layer, node, pool, prefix, start};
+use crate::support::{at_router, ms, secs};
 use ipnet::Ipv6Net;
 use machine::Machine;
 use mip6::codec::{
@@ -14,8 +14,6 @@ use mip6::codec::{
 };
 use mip6::proxy::anchor::{self, Policy};
 use mip6::{Anchor, Headers, Ignored};
-use support::proxy::{ANCHOR, link_layer, node, pool, prefix, start};
-use support::{at_router, ms, secs};
 use units::{Sequence, SimTime};
 
 /// An anchor and what gateways say to it.

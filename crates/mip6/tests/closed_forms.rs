@@ -3,14 +3,12 @@
 //! that is sent to the node arrives there. The formulas are those of RFC 6275's and RFC 5380's message
 //! sequences.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{AGENT, HOME, Net, Party, away, below_map, below_other, ms, secs};
 use mip6::agent;
 use mip6::cache::Change;
 use mip6::mobile::{self, Order, RouteOptimization, Start};
-use support::{AGENT, HOME, Net, Party, away, below_map, below_other, ms, secs};
 
 /// From the last move until the home agent, the correspondent and the anchor point have the binding,
 /// with one way to the node on top.

@@ -1,10 +1,9 @@
 //! A correspondent, by the rules of RFC 6275 §9.4 and §9.5.
 
-mod support;
-
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use crate::support::{AGENT, CORRESPONDENT, HOME, at_router, ms, secs};
 use machine::Machine;
 use mip6::cache::{Change, Removal};
 use mip6::codec::{
@@ -14,7 +13,6 @@ use mip6::codec::{
 use mip6::correspondent::Config;
 use mip6::rr::{Authorization, BindingKey, Cookie, KeygenToken, NonceIndex};
 use mip6::{Correspondent, Headers, Ignored};
-use support::{AGENT, CORRESPONDENT, HOME, at_router, ms, secs};
 use units::{Seed, Sequence, SimTime};
 
 /// A token and the index of its nonce.

@@ -1,10 +1,10 @@
 //! Mobile access gateways and their anchor, by the rules of RFC 5213 §6.
 
-mod support;
-
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use crate::support::proxy::{ANCHOR, attached, link_layer, node, pool, prefix, start};
+use crate::support::{at_router, ms, secs};
 use machine::Machine;
 use mip6::codec::{
     AccessTechnology, BindingAcknowledgement, BindingUpdate, HandoffIndicator, Lifetime, Message,
@@ -13,8 +13,6 @@ use mip6::codec::{
 use mip6::proxy::anchor::{self};
 use mip6::proxy::gateway::{self, Attached};
 use mip6::{Anchor, Gateway, Headers, Ignored};
-use support::proxy::{ANCHOR, attached, link_layer, node, pool, prefix, start};
-use support::{at_router, ms, secs};
 use units::{Sequence, SimTime};
 
 /// Two gateways and the anchor, 20 ms apart if nothing else is said.

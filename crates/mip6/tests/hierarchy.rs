@@ -1,17 +1,15 @@
 //! A mobile node below a mobility anchor point, by the rules of RFC 5380 §6.
 
-mod support;
-
 use std::time::Duration;
 
-use mip6::codec::{BindingAcknowledgement, Kind, Lifetime, Message, Status};
-use mip6::mobile::{Event, Peer};
-use mip6::{Headers, Ignored};
-use support::node::{CN, events, forge, forget, to, update_of};
-use support::{
+use crate::support::node::{CN, events, forge, forget, to, update_of};
+use crate::support::{
     AGENT, HOME, MAP, Net, OTHER_MAP, OTHER_REGIONAL, Party, REGIONAL, at_router, away, below_map,
     below_other, ms, secs,
 };
+use mip6::codec::{BindingAcknowledgement, Kind, Lifetime, Message, Status};
+use mip6::mobile::{Event, Peer};
+use mip6::{Headers, Ignored};
 
 #[test]
 fn a_node_enters_a_domain_moves_in_it_and_leaves_it() {
@@ -217,11 +215,11 @@ fn an_anchor_point_that_refuses_links_of_other_domains_is_not_asked_again() {
     let map = mip6::Agent::new(mip6::agent::Config {
         role,
         dad: Duration::ZERO,
-        ..support::map_config()
+        ..crate::support::map_config()
     });
     let agent = mip6::Agent::new(mip6::agent::Config {
         dad: Duration::ZERO,
-        ..support::agent_config()
+        ..crate::support::agent_config()
     });
     let mut net = Net::with(mip6::mobile::Config::new(HOME, AGENT), agent, map);
     net.move_to(below_map(1));

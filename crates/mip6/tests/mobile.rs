@@ -1,9 +1,11 @@
 //! A mobile node and its home agent, by the rules of RFC 6275 §11.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::node::{CN, error, events, forge, forget, optimised, to, update_of};
+use crate::support::{
+    AGENT, CORRESPONDENT, HOME, Net, Party, agent_config, at_router, away, map_config, ms, secs,
+};
 use machine::Machine;
 use mip6::agent;
 use mip6::cache::Change;
@@ -13,10 +15,6 @@ use mip6::codec::{
 use mip6::mobile::{self, Event, Peer, Reason, RouteOptimization};
 use mip6::rr::{Cookie, KeygenToken, NonceIndex};
 use mip6::{Agent, Headers, Ignored};
-use support::node::{CN, error, events, forge, forget, optimised, to, update_of};
-use support::{
-    AGENT, CORRESPONDENT, HOME, Net, Party, agent_config, at_router, away, map_config, ms, secs,
-};
 use units::Sequence;
 
 #[test]

@@ -1,13 +1,11 @@
 //! A mobile node and its correspondent, by the rules of RFC 6275 §11.6 and §11.7.2.
 
-mod support;
-
+use crate::support::node::{CN, error, events, forge, forget, optimised, to, update_of};
+use crate::support::{AGENT, CORRESPONDENT, HOME, Net, Party, at_router, away, ms, secs, tunnel};
 use mip6::codec::{BindingAcknowledgement, ErrorStatus, Kind, Lifetime, Message, Status};
 use mip6::mobile::{self, Event, Order, Peer, Reason, RouteOptimization, Start};
 use mip6::rr::{Authenticator, Cookie, KeygenToken, NonceIndex};
 use mip6::{Headers, Ignored};
-use support::node::{CN, error, events, forge, forget, optimised, to, update_of};
-use support::{AGENT, CORRESPONDENT, HOME, Net, Party, at_router, away, ms, secs, tunnel};
 
 #[test]
 fn both_tests_leave_in_one_instant_behind_the_home_registration() {

@@ -1,5 +1,4 @@
 //! A virtual network for the machines: datagrams with delay, seeded loss and a log, no sockets.
-#![allow(dead_code)] // Each test file uses its part.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV6};

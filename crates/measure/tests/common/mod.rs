@@ -1,5 +1,4 @@
 //! Builds captures message by message.
-#![allow(dead_code)] // each test file uses its part
 
 use std::net::{IpAddr, SocketAddr};
 

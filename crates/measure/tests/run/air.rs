@@ -74,7 +74,7 @@ fn air_directory(root: &Path, plan: &Plan, events: &[Event], facts: &Facts) -> R
     let header = vec![0, 0, 12, 0, 0, 0, 1, 0, 1, 0, 0, 0];
     let mut packet = Packet::new(
         0,
-        common::at(60_000),
+        crate::common::at(60_000),
         [header, vec![2, 0, 42, 0, 0]].concat(),
     );
     packet.comment = Some("sensor: attempt 1; er1: lost: noise, -97.1 dBm".into());

@@ -42,7 +42,7 @@ impl Talk {
             true => (server.as_str(), OLD),
             false => (OLD, server.as_str()),
         };
-        let packet = common::ip_packet(from, to, &message.encode());
+        let packet = crate::common::ip_packet(from, to, &message.encode());
         self.us += 100;
         match to_sensor {
             true => self.network.wired(self.us, "client", "er1", &packet),
@@ -144,7 +144,7 @@ impl Talk {
         self.network.write(&dir);
         let packets = (1_u64..).zip(frames);
         let packets =
-            packets.map(|(us, frame)| Packet::new(0, common::at(us * 100), frame.clone()));
+            packets.map(|(us, frame)| Packet::new(0, crate::common::at(us * 100), frame.clone()));
         let wpan = Capture {
             interfaces: vec![Interface::new("wpan0", LinkType::IEEE802_15_4_NOFCS)],
             packets: packets.collect(),
@@ -392,15 +392,15 @@ fn an_observation_goes_on_where_the_node_is_now() {
     };
     notification.options.push_uint(OBSERVE, 2);
     // From where it was, which nobody receives, and again from where it is.
-    let lost = common::ip_packet(OLD, &server, &notification.encode());
+    let lost = crate::common::ip_packet(OLD, &server, &notification.encode());
     talk.network.air(50_000, &lost);
-    let again = common::ip_packet(NEW, &server, &notification.encode());
+    let again = crate::common::ip_packet(NEW, &server, &notification.encode());
     talk.network.air(100_000, &again);
     talk.network.wired(101_000, "er2", "client", &again);
     // A read without a format, too, is LwM2M's there.
     let mut read = get(Kind::Confirmable, 9, 9, "/3/0/9");
     read.token = Token::new(b"other").unwrap();
-    let read = common::ip_packet(&server, NEW, &read.encode());
+    let read = crate::common::ip_packet(&server, NEW, &read.encode());
     talk.network.wired(110_000, "client", "er2", &read);
     talk.network.air(111_000, &read);
     let result = talk.measure(&[]);

@@ -122,7 +122,8 @@ fn there_and_back_within_one_pause_is_one_delay_and_a_note() {
 fn a_handover_during_which_nothing_was_asked_is_not_measured() {
     let plan = plan();
     let mut wire = polls_of(&client_address(&plan), OLD);
-    wire.0.retain(|packet| packet.time != common::at(50_000));
+    wire.0
+        .retain(|packet| packet.time != crate::common::at(50_000));
     let (_root, _, result) = measure(&plan, &events_to("er1", "2001:db8:1::5"), &wire);
     assert_eq!(result.handovers[0].delay_s, None);
     assert_eq!(
@@ -167,7 +168,7 @@ fn two_methods_of_one_resource_are_told_apart() {
         let mut fetch = get(Kind::Confirmable, 200 + n, 100 + n as u8, "/t");
         fetch.code = coap::Code::FETCH;
         let us = 5_000 + u64::from(n) * 10_000;
-        let answer = common::content(Kind::Acknowledgement, 200 + n, 100 + n as u8);
+        let answer = crate::common::content(Kind::Acknowledgement, 200 + n, 100 + n as u8);
         wire.message(us, &client_address(&plan), OLD, &fetch);
         wire.message(us + 1_000, OLD, &client_address(&plan), &answer);
     }

@@ -137,7 +137,7 @@ impl Home {
     /// A request, as far as the home agent.
     fn ask(&mut self, us: u64, id: u16) -> Vec<u8> {
         let get = get(Kind::NonConfirmable, id, id as u8, "/t").encode();
-        let request = common::ip_packet(&coap(self.client), &coap(self.home), &get);
+        let request = crate::common::ip_packet(&coap(self.client), &coap(self.home), &get);
         self.network.wired(us, "client", "ha", &request);
         request
     }
@@ -148,7 +148,7 @@ impl Home {
         let (client, home) = (coap(self.client), coap(self.home));
         let request = self.ask(us, id);
         let content = content(Kind::NonConfirmable, 900 + id, id as u8).encode();
-        let answer = common::ip_packet(&home, &client, &content);
+        let answer = crate::common::ip_packet(&home, &client, &content);
         let network = &mut self.network;
         let inside = ipv6(agent, care_of, 41, &request);
         network.wired(us + 1000, "ha", router, &inside);
@@ -325,14 +325,14 @@ fn the_pause_of_a_handover_is_the_one_that_its_way_back_lets_the_client_see() {
         for n in 0..150_u16 {
             let sent = u64::from(n) * 2_000;
             let get = get(Kind::NonConfirmable, n, n as u8, "/t").encode();
-            let request = common::ip_packet(&client, &home, &get);
+            let request = crate::common::ip_packet(&client, &home, &get);
             net.network.wired(sent, "client", "ha", &request);
             let there = sent + way;
             if (52_000..96_000).contains(&there) {
                 continue;
             }
             let content = content(Kind::NonConfirmable, 900 + n, n as u8).encode();
-            let answer = common::ip_packet(&home, &client, &content);
+            let answer = crate::common::ip_packet(&home, &client, &content);
             let late = if there == 40_000 { 1_500 } else { 0 };
             let back = there + way + late;
             net.network.wired(back, "ha", "client", &answer);

@@ -18,7 +18,7 @@ pub(super) struct Network {
 impl Network {
     /// The node's own packets, over the air.
     pub(super) fn air(&mut self, us: u64, packet: &[u8]) {
-        let packet = Packet::new(0, common::at(us), packet.to_vec());
+        let packet = Packet::new(0, crate::common::at(us), packet.to_vec());
         self.seen.push(("sensor.lowpan0".into(), packet));
     }
 
@@ -32,7 +32,7 @@ impl Network {
         };
         let frame = [&header.to_bytes()[..], packet].concat();
         for node in [from, to] {
-            let packet = Packet::new(0, common::at(us), frame.clone());
+            let packet = Packet::new(0, crate::common::at(us), frame.clone());
             self.seen.push((format!("{node}.eth0"), packet));
         }
     }
@@ -111,7 +111,7 @@ fn changed(kind: Kind, message_id: u16, token: u16) -> Message {
 }
 
 fn udp(from: &str, to: &str, message: &Message) -> Vec<u8> {
-    common::ip_packet(from, to, &message.encode())
+    crate::common::ip_packet(from, to, &message.encode())
 }
 
 /// A relayed DHCPv6 message: type, hop count, link-address, peer-address (RFC 8415 §9).
@@ -144,21 +144,21 @@ fn the_messages_of_a_handover_count_once_over_the_air_and_once_on_the_wire() {
     network.air(59_000, &icmpv6(LINK_LOCAL_ROUTER, &node, 134));
     network.air(59_500, &icmpv6(LINK_LOCAL_ROUTER, &node, 128));
     // DHCPv6, relayed.
-    let solicit = common::ip_packet(&from, &to, &[1; 30]);
+    let solicit = crate::common::ip_packet(&from, &to, &[1; 30]);
     network.air(60_000, &solicit);
     let (er2, dhcp) = ("[2001:db8::4]:547", "[2001:db8::2]:547");
-    let forward = common::ip_packet(er2, dhcp, &relayed(12, own));
+    let forward = crate::common::ip_packet(er2, dhcp, &relayed(12, own));
     network.wired(61_000, "er2", "dhcp", &forward);
     network.wired(
         62_000,
         "dhcp",
         "er2",
-        &common::ip_packet(dhcp, er2, &relayed(13, own)),
+        &crate::common::ip_packet(dhcp, er2, &relayed(13, own)),
     );
     // Another node's exchange at the same time.
-    let other = common::ip_packet(er2, dhcp, &relayed(12, "fe80::99".parse().unwrap()));
+    let other = crate::common::ip_packet(er2, dhcp, &relayed(12, "fe80::99".parse().unwrap()));
     network.wired(62_500, "er2", "dhcp", &other);
-    network.air(63_000, &common::ip_packet(&to, &from, &[7; 40]));
+    network.air(63_000, &crate::common::ip_packet(&to, &from, &[7; 40]));
     // A binding update, acknowledged at once; what the WMMS passes on has a separate response.
     let binding = udp(NEW, wmms, &update(1));
     network.through(64_000, "wmms", &binding);

@@ -1,6 +1,5 @@
 //! A network of a mobile node, its home agent, a mobility anchor point and a correspondent: every
 //! message takes as long as the way between two of them, and goes where tunnels and bindings lead it.
-#![allow(dead_code)] // each test program uses a part of it
 
 pub mod node;
 pub mod proxy;
