@@ -86,5 +86,7 @@ pub use lqi::{HeardFrame, LqiSocket};
 pub use namespace::Namespace;
 pub use netem::Netem;
 pub use nl802154::{InterfaceKind, Nl802154, Phy, PhyIndex, WpanInterface};
-pub use radio::{NewRadio, create_radio_apart_with_phy, create_radio_with_phy};
+pub use radio::{
+    NewRadio, create_radio_apart_with_phy, create_radio_with_phy, create_radios_with_phys,
+};
 pub use xfrm::{Reports, Xfrm};

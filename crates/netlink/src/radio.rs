@@ -34,9 +34,23 @@ pub struct NewRadio {
 pub async fn create_radio_with_phy(
     hwsim: &Hwsim,
     nl802154: &Nl802154,
-    mut made: impl FnMut(RadioId),
+    made: impl FnMut(RadioId),
 ) -> Result<NewRadio> {
-    find_phy(hwsim, nl802154, async || {
+    let radios = create_radios_with_phys(hwsim, nl802154, 1, made).await?;
+    let [radio] = <[NewRadio; 1]>::try_from(radios).expect("as many as were asked for");
+    Ok(radio)
+}
+
+/// As [`create_radio_with_phy`], `count` of them with two listings in all: a listing shows every radio of the kernel,
+/// and a thousand nodes have many. The longer it takes, the likelier somebody else makes one meanwhile: for a kernel
+/// in which nobody else does.
+pub async fn create_radios_with_phys(
+    hwsim: &Hwsim,
+    nl802154: &Nl802154,
+    count: usize,
+    mut made: impl FnMut(RadioId),
+) -> Result<Vec<NewRadio>> {
+    find_phys(hwsim, nl802154, count, async || {
         let radio = hwsim.create_radio().await?;
         made(radio);
         Ok(radio)
@@ -52,42 +66,46 @@ pub async fn create_radio_apart_with_phy(
     write_down: impl Fn(RadioId),
     mut made: impl FnMut(RadioId),
 ) -> Result<NewRadio> {
-    find_phy(hwsim, nl802154, async || {
+    let radios = find_phys(hwsim, nl802154, 1, async || {
         let radio = hwsim.create_radio_apart(&write_down)?;
         made(radio);
         Ok(radio)
-    })
-    .await
+    });
+    let [radio] = <[NewRadio; 1]>::try_from(radios.await?).expect("as many as were asked for");
+    Ok(radio)
 }
 
-async fn find_phy(
+/// Makes `count` radios and finds their phys, which the kernel numbers in the order in which they were made.
+async fn find_phys(
     hwsim: &Hwsim,
     nl802154: &Nl802154,
+    count: usize,
     mut create: impl AsyncFnMut() -> Result<RadioId>,
-) -> Result<NewRadio> {
+) -> Result<Vec<NewRadio>> {
     for _ in 0..ATTEMPTS {
         let before: BTreeSet<PhyIndex> = phys(&nl802154.interfaces().await?);
-        let radio = create().await?;
+        let mut radios = Vec::with_capacity(count);
+        for _ in 0..count {
+            radios.push(create().await?);
+        }
         let mut after = nl802154.interfaces().await?;
         after.retain(|interface| !before.contains(&interface.phy));
-        match <[WpanInterface; 1]>::try_from(after) {
-            Ok([interface]) => {
-                return Ok(NewRadio {
-                    radio,
-                    phy: interface.phy,
-                    wpan_ifindex: interface.ifindex,
-                    name: interface.name,
-                });
-            }
-            Err(found) if found.is_empty() => {
-                hwsim.delete_radio(radio).await?;
-                return Err(Error::unusable(
-                    radio,
-                    "find its phy",
-                    "none appeared; nl802154 must be connected in the initial namespace",
-                ));
-            }
-            Err(_) => hwsim.delete_radio(radio).await?,
+        if after.len() == count {
+            after.sort_by_key(|interface| interface.phy);
+            let pairs = radios.into_iter().zip(after);
+            return Ok(pairs
+                .map(|(radio, its)| NewRadio::new(radio, its))
+                .collect());
+        }
+        for radio in &radios {
+            hwsim.delete_radio(*radio).await?;
+        }
+        if after.is_empty() {
+            return Err(Error::unusable(
+                radios[0],
+                "find its phy",
+                "none appeared; nl802154 must be connected in the initial namespace",
+            ));
         }
     }
     Err(Error::unusable(
@@ -95,6 +113,17 @@ async fn find_phy(
         "create radio",
         format_args!("others made radios at the same time, {ATTEMPTS} times in a row"),
     ))
+}
+
+impl NewRadio {
+    fn new(radio: RadioId, interface: WpanInterface) -> NewRadio {
+        NewRadio {
+            radio,
+            phy: interface.phy,
+            wpan_ifindex: interface.ifindex,
+            name: interface.name,
+        }
+    }
 }
 
 fn phys(interfaces: &[WpanInterface]) -> BTreeSet<PhyIndex> {

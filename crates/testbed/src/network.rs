@@ -1,6 +1,6 @@
 //! Plan to kernel: namespaces, backbone, radios, addresses and routes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use topology::Plan;
 use topology::plan::{
     BackboneInterface, BackboneKind, BackbonePlan, NodeName, NodePlan, RadioInterface,
 };
-use units::{EthernetAddress, LossRatio};
+use units::{Channel, EthernetAddress, LossRatio};
 
 use crate::TELL_EVERY;
 
@@ -46,7 +46,7 @@ impl Network {
     ) -> Result<Network> {
         let mut builder = Builder {
             plan,
-            kernel_ends,
+            beforehand: VecDeque::new(),
             hwsim: Hwsim::connect().await?,
             host: Nl802154::connect(&Namespace::current()?).await?,
             host_links: Links::connect(&Namespace::current()?).await?,
@@ -54,6 +54,9 @@ impl Network {
             radios: BTreeMap::new(),
             shadows: Vec::new(),
         };
+        if kernel_ends {
+            builder.make_radios_beforehand().await?;
+        }
         let backbone = builder.namespace(BACKBONE, claim)?;
         let core = Links::connect(&backbone).await?;
         let bridge = prepare_backbone(&plan.backbone, &backbone, &core).await?;
@@ -121,8 +124,8 @@ impl Network {
 
 struct Builder<'a> {
     plan: &'a Plan,
-    /// Whether radios go with the kernel: nobody cleans up.
-    kernel_ends: bool,
+    /// Radios that no node has yet, in the order in which nodes want them; only where they go with the kernel.
+    beforehand: VecDeque<NewRadio>,
     hwsim: Hwsim,
     host: Nl802154,
     host_links: Links,
@@ -147,17 +150,28 @@ impl Builder<'_> {
         Ok(namespace)
     }
 
-    /// Makes a radio, which `claim` owns from then on, also if this process is killed meanwhile.
-    async fn make_radio(&self, claim: &mut Claim) -> Result<NewRadio> {
+    /// Makes all radios of the network at once. One at a time each would list all those before it.
+    async fn make_radios_beforehand(&mut self) -> Result<()> {
+        let plan = self.plan;
+        let per_frame = plan.radio.phy.is_some();
+        let wanted = plan.nodes.values().filter(|node| node.radio.is_some());
+        let wanted = wanted.map(|node| 1 + if per_frame { channels(node).len() } else { 0 });
+        let made = netlink::create_radios_with_phys(&self.hwsim, &self.host, wanted.sum(), |_| {});
+        self.beforehand = made.await?.into();
+        Ok(())
+    }
+
+    /// Makes a radio, or takes one that was made beforehand. Else `claim` owns it from then on, also if this process is
+    /// killed meanwhile.
+    async fn make_radio(&mut self, claim: &mut Claim) -> Result<NewRadio> {
+        if let Some(radio) = self.beforehand.pop_front() {
+            return Ok(radio);
+        }
         let mut made = Vec::new();
-        let radio = match self.kernel_ends {
-            true => netlink::create_radio_with_phy(&self.hwsim, &self.host, |_| {}).await,
-            false => {
-                let write_down = |radio: RadioId| claim.write_radio(radio.0);
-                let own = |radio: RadioId| made.push(radio);
-                netlink::create_radio_apart_with_phy(&self.hwsim, &self.host, write_down, own).await
-            }
-        };
+        let write_down = |radio: RadioId| claim.write_radio(radio.0);
+        let own = |radio: RadioId| made.push(radio);
+        let radio =
+            netlink::create_radio_apart_with_phy(&self.hwsim, &self.host, write_down, own).await;
         for RadioId(id) in made {
             claim.adopt_radio(id);
         }
@@ -214,16 +228,15 @@ impl Builder<'_> {
         plan: &RadioInterface,
         claim: &mut Claim,
     ) -> Result<()> {
-        let channels: BTreeSet<_> = self.plan.nodes[name].channels().collect();
         let node = self.radios[name];
-        for channel in channels {
+        for channel in channels(&self.plan.nodes[name]) {
             let made = self.make_radio(claim).await?;
             self.host.delete_interface(made.wpan_ifindex).await?;
             let monitor = format!("mon{}", made.phy.0);
-            let ifindex = self
-                .host
+            self.host
                 .add_interface(made.phy, &monitor, InterfaceKind::Monitor, plan.eui64)
                 .await?;
+            let ifindex = self.host_links.index(&monitor).await?;
             let mark = format!("wpanlab {} {name} {channel}", claim.dir().display());
             self.host_links.set_alias(ifindex, &mark).await?;
             self.host.set_channel(made.phy, channel).await?;
@@ -239,6 +252,11 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// The channels that a node may use, each of which has a shadow radio of its own.
+fn channels(node: &NodePlan) -> BTreeSet<Channel> {
+    node.channels().collect()
 }
 
 /// The bridge's index, or none where the backbone routes.

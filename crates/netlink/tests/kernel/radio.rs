@@ -2,7 +2,7 @@
 
 use netlink::{
     Edge, Errno, Error, Hwsim, InterfaceKind, Links, Namespace, Nl802154, RadioId,
-    create_radio_with_phy,
+    create_radio_with_phy, create_radios_with_phys,
 };
 use units::{Eui64, Lqi, PanId, ShortAddress};
 
@@ -96,10 +96,10 @@ pub fn pairing() {
         let host = Nl802154::connect(&Namespace::current().unwrap())
             .await
             .unwrap();
-        let mut made = Vec::new();
-        for _ in 0..3 {
-            made.push(create_radio_with_phy(&hwsim, &host, |_| {}).await.unwrap());
-        }
+        let mut told = Vec::new();
+        let three = create_radios_with_phys(&hwsim, &host, 3, |radio| told.push(radio)).await;
+        let mut made = three.unwrap();
+        assert!(made.iter().map(|radio| radio.radio).eq(told));
         for radio in [made.remove(1), made.remove(0), made.remove(0)] {
             let phys = host.phys().await.unwrap();
             assert!(phys.iter().any(|phy| phy.index == radio.phy));
@@ -276,8 +276,10 @@ pub fn monitor() {
         let gone = host.delete_interface(made.wpan_ifindex).await.unwrap_err();
         assert_eq!(gone.errno(), Some(Errno::ENODEV));
         let eui64 = Eui64([0x02, 9, 8, 7, 6, 5, 4, 3]);
+        let links = Links::connect(&here).await.unwrap();
         let added = host.add_interface(made.phy, "monitor0", InterfaceKind::Monitor, eui64);
-        let ifindex = added.await.unwrap();
+        added.await.unwrap();
+        let ifindex = links.index("monitor0").await.unwrap();
         let interface = host.interface_of(made.phy).await.unwrap();
         assert_eq!(
             (interface.ifindex, interface.kind),
@@ -286,13 +288,14 @@ pub fn monitor() {
 
         host.delete_interface(ifindex).await.unwrap();
         let added = host.add_interface(made.phy, "node0", InterfaceKind::Node, eui64);
-        let ifindex = added.await.unwrap();
+        added.await.unwrap();
+        let ifindex = links.index("node0").await.unwrap();
         let interface = host.interface_of(made.phy).await.unwrap();
         assert_eq!(
             (interface.eui64, interface.kind),
             (eui64, InterfaceKind::Node)
         );
-        let links = Links::connect(&here).await.unwrap().links().await.unwrap();
+        let links = links.links().await.unwrap();
         let link = links.iter().find(|link| link.ifindex == ifindex).unwrap();
         assert_eq!(
             (link.name.as_str(), link.address.as_slice()),

@@ -1,0 +1,104 @@
+"""How large one run may be: docs/measured/speed.md."""
+
+import resource
+import threading
+import time
+
+from .tools import command, number, table
+
+# A router on each channel, and the squares that their nodes stand in.
+ROUTERS, SPACE_M, SIDE_M = 16, 100, 30
+SIZES = (125, 250, 500, 1000)
+
+
+def network(count, role):
+    """A topology of `count` nodes of a role at sixteen edge routers, each node asked every ten seconds for twenty."""
+    nodes, polls = [], []
+    for at in range(ROUTERS):
+        x, y = at % 4 * SPACE_M, at // 4 * SPACE_M
+        group, how_many = f"group-{chr(ord('a') + at)}", count // ROUTERS + (at < count % ROUTERS)
+        nodes += [
+            f"  er{at + 1}: {{ role: edge-router, channel: {11 + at}, position: [{x + SIDE_M // 2} m, {y + SIDE_M // 2} m] }}",
+            f"  {group}:",
+            f"    role: {role}",
+            f"    count: {how_many}",
+            f"    attached_to: er{at + 1}",
+            f"    position: {{ area: [[{x} m, {y} m], [{x + SIDE_M} m, {y + SIDE_M} m]] }}",
+            "    resources: [{ path: /temperature, size: 16 B }]",
+        ]
+        polls.append(f"      - {{ node: {group}, path: /temperature, every: 10 s, confirmable: true }}")
+    return "\n".join([
+        "version: 1",
+        f"name: scale-{role}-{count}",
+        "backbone: { delay: 2 ms, rate: 100 Mbit/s }",
+        "radio:",
+        "  medium: phy",
+        "  profile: cc2420",
+        "  path_loss: { model: log-distance, exponent: 3.0, reference_loss: 40.2 dB }",
+        "nodes:",
+        "  dhcp: { role: dhcpv6-server, rapid_commit: true }",
+        "  wmms: { role: wmms }",
+        *nodes,
+        "  client:",
+        "    role: client",
+        "    coap: { response_timeout: 60 s }",
+        "    polls:",
+        *polls,
+        "scenario: { duration: 20 s }",
+        "",
+    ])
+
+
+class Memory:
+    """The shared memory of the machine, of which a guest of User-Mode Linux is made: its most above what it was before."""
+
+    def __enter__(self):
+        self.ended = threading.Event()
+        self.before = self.most = self.now()
+        self.watcher = threading.Thread(target=self.watch)
+        self.watcher.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.watcher.join()
+
+    @staticmethod
+    def now():
+        """MiB of it."""
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("Shmem:")) / 1024
+
+    def watch(self):
+        """Looks twice a second."""
+        while not self.ended.wait(0.5):
+            self.most = max(self.most, self.now())
+
+
+def used_s():
+    """Processor seconds of the children that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def scale(tools):
+    """Wall time, processor time and memory of one run, by its nodes, in User-Mode Linux."""
+    tools.backend = "uml"
+    rows = []
+    for role in ("sensor", "mobile-node"):
+        for count in SIZES:
+            path = tools.directory / f"{role}-{count}.yaml"
+            path.write_text(network(count, role))
+            began, used = time.monotonic(), used_s()
+            with Memory() as memory:
+                _, result = tools.run(f"{role}-{count}", path)
+            wall, used = time.monotonic() - began, used_s() - used
+            asked = result["requests"]
+            rows.append([
+                f"{count:,} of `{role}`", number(wall), number(used), number(1e3 * used / count),
+                f"{memory.most - memory.before:,.0f}", number((memory.most - memory.before) / count),
+                f"{asked['answered']:,} of {asked['sent']:,}",
+            ])
+    header = ["nodes beside 16 routers", "wall, s", "processor, s", "ms a node", "memory, MiB", "MiB a node", "answered"]
+    said = "wpanlab run NETWORK --backend uml       # `network` in scripts/measuring/scale.py"
+    return [tools.made_by(), *command(said), *table(header, rows)]
