@@ -35,6 +35,8 @@ def network(count, role):
         "  medium: phy",
         "  profile: cc2420",
         "  path_loss: { model: log-distance, exponent: 3.0, reference_loss: 40.2 dB }",
+        # Frames of sixteen channels are handed over one by one.
+        "  lateness_limit: 20 ms",
         "nodes:",
         "  dhcp: { role: dhcpv6-server, rapid_commit: true }",
         "  wmms: { role: wmms }",
