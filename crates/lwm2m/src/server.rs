@@ -163,6 +163,16 @@ impl Server {
         (self.jobs.len(), self.observations.len())
     }
 
+    /// Whether an operation is not over.
+    pub fn is_open(&self, id: OperationId) -> bool {
+        self.jobs.contains_key(&id)
+    }
+
+    /// Whether that is an observation which goes on: that of an Observe or Observe-Composite whose client notifies.
+    pub fn is_observing(&self, id: OperationId) -> bool {
+        self.observations.contains_key(&id)
+    }
+
     fn tell(&mut self, event: Event) {
         match self.events.len() < MAX_EVENTS {
             true => self.events.push_back(event),

@@ -12,6 +12,16 @@ use units::{Eui64, SimTime};
 
 use crate::host::{Events, Host};
 use crate::mobility::{Adapter, Event};
+use crate::web::Bell;
+
+/// What comes to an application.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// Something of the endpoint or the mobility protocol.
+    Event(Event),
+    /// A service has something to do that came from elsewhere: it is due.
+    Due,
+}
 
 /// What of an event is for the place of the application.
 #[derive(Debug)]
@@ -30,33 +40,45 @@ pub(crate) struct Application<A> {
     adapter: A,
     services: Services,
     events: Events,
+    bell: Bell,
     lost: Ignored,
 }
 
 impl<A: Adapter> Application<A> {
-    pub(crate) fn new(host: &Host, adapter: A, services: Services) -> Application<A> {
+    /// `bell`: rings when a service has something to do that came neither by CoAP nor by its time.
+    pub(crate) fn new(host: &Host, adapter: A, services: Services, bell: Bell) -> Application<A> {
         Application {
             adapter,
             services,
             events: host.events.clone(),
+            bell,
             lost: Ignored::default(),
         }
     }
 
-    /// The next event of the endpoint or of the mobility protocol, for [`Application::handle`].
-    /// Cancel-safe.
+    /// The next event of the endpoint or of the mobility protocol, or that a service is due, for
+    /// [`Application::handle`]. Cancel-safe.
     ///
     /// # Errors
     /// When a socket fails.
-    pub(crate) async fn next_event(&mut self) -> Result<Event> {
-        self.adapter.next_event().await
+    pub(crate) async fn next_event(&mut self) -> Result<Input> {
+        tokio::select! {
+            biased;
+            event = self.adapter.next_event() => event.map(Input::Event),
+            () = self.bell.rung() => Ok(Input::Due),
+        }
     }
 
     /// Handles an event; what is left of it is for the place.
     ///
     /// # Errors
     /// As [`Events::report`].
-    pub(crate) fn handle(&mut self, event: Event) -> Result<Happened> {
+    pub(crate) fn handle(&mut self, input: Input) -> Result<Happened> {
+        let event = match input {
+            Input::Event(event) => event,
+            // Whoever waits for the time asks for it next.
+            Input::Due => return Ok(Happened::Nothing),
+        };
         match event {
             Event::Step(step) => Ok(Happened::Step(step)),
             Event::Binding(event) => {

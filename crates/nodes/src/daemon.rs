@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::host::{Events, Host, Interfaces, Shared, entropy};
 use crate::mobility::{Adapter, WithoutMobility};
 use crate::radio_host::{self, LqiConfig, SignalSource};
+use crate::web::Bell;
 use crate::{comp, dhcpv6_server, mip6, router, services, wired};
 
 /// What a daemon needs to know.
@@ -202,8 +203,10 @@ impl Parts {
         // Whoever is alone, or was started anew in the middle, does not know when the scenario ends.
         let from_its_start = config.controlled && config.crashes == 0;
         let lasts = from_its_start.then_some(config.plan.scenario.duration);
-        let services = services::of(&self.host, node, lasts, &config.plan.scenario.steps)?;
-        let application = Application::new(&self.host, adapter, services);
+        let bell = Bell::default();
+        let steps = &config.plan.scenario.steps;
+        let services = services::of(&self.host, node, lasts, steps, &bell)?;
+        let application = Application::new(&self.host, adapter, services, bell);
         let Some(host_plan) = node.host.clone() else {
             let address = node.address;
             self.start(|host, controls| wired::run(host, controls, application, address));

@@ -35,6 +35,7 @@
 //! | `application` | services on a CoAP endpoint, whatever the mobility |
 //! | `endpoint` | where the CoAP endpoint is bound, and its parameters |
 //! | `services` | the plan's services in the words of their cores |
+//! | `web` | HTTP for people and scripts, in front of a service |
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
 //! | `lwm2m` | LwM2M clients and servers |
@@ -57,6 +58,7 @@ mod radio;
 mod radio_host;
 mod router;
 mod services;
+mod web;
 mod wired;
 
 pub use daemon::{Config, run};

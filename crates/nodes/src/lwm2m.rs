@@ -5,16 +5,12 @@
 //! | `kept` | a text that outlives the daemon |
 //! | `device` | a client whose tree does |
 //! | `told` | a server whose registrations do, and its log |
+//! | `web` | what a server has for people and scripts, by HTTP |
 //! | `bootstrapper` | a bootstrap server and its log |
 
-/// Methods of a [`service::Service`] that looks on another one, its field of this name: what is asked goes to that one,
-/// and what happens at the end is told.
+/// Methods of a [`service::Service`] that looks on another one, its field of this name: what is asked goes to that one.
 macro_rules! look_on {
     ($looked_on:ident) => {
-        fn poll_timeout(&self, reach: ::service::Reach) -> Option<::units::SimTime> {
-            self.$looked_on.poll_timeout(reach)
-        }
-
         fn serves(&self, path: &str) -> bool {
             self.$looked_on.serves(path)
         }
@@ -25,11 +21,6 @@ macro_rules! look_on {
 
         fn links(&self) -> Vec<::coap::link::Link> {
             self.$looked_on.links()
-        }
-
-        fn drain(&mut self, now: ::units::SimTime, node: &mut dyn ::service::Node) {
-            self.$looked_on.drain(now, node);
-            self.tell();
         }
 
         fn is_drained(&self) -> bool {
@@ -48,6 +39,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 mod told;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV6;
@@ -69,18 +61,20 @@ use topology::kind::lwm2m::bootstrap::BootstrapServerPlan;
 use topology::kind::lwm2m::client::{ChangePlan, ClientPlan, OBJECTS};
 use topology::kind::lwm2m::operation::OperationPlan;
 use topology::kind::lwm2m::sends::SendPlan;
-use topology::kind::lwm2m::server::ServerPlan;
+use topology::kind::lwm2m::server::{HttpAddress, HttpPlan, ServerPlan};
 use topology::kind::lwm2m::{Floats, FormatWord, ValuePlan, registry};
 use topology::plan::{Action, StepPlan};
 use units::Rng;
 
-use crate::host::Host;
+use crate::host::{Host, now};
 use crate::services::source;
+use crate::web::{Bell, Door, Settings};
 
 use bootstrapper::Bootstrapper;
 use device::Device;
 use kept::Kept;
 use told::Told;
+use web::Site;
 
 /// Where a service stands: its node, which service of LwM2M it is there, and the steps of the scenario that its node
 /// has to know.
@@ -237,11 +231,17 @@ fn records(registry: &Registry, plans: &[ValuePlan]) -> Result<Vec<Record>> {
         .collect())
 }
 
-/// The server of a node. `permanent`: clients that are asked at a permanent address, by their endpoint names.
+/// The server of a node, which rings `bell` when somebody asks it something by HTTP. `permanent`: clients that are asked
+/// at a permanent address, by their endpoint names.
 ///
 /// # Errors
-/// When a path or a value is none, or what an earlier life knew cannot be read.
-pub(crate) fn server(standing: Standing<'_>, plan: &ServerPlan, rng: Rng) -> Result<Told> {
+/// When a path or a value is none, what an earlier life knew cannot be read, or HTTP's port is not to be had.
+pub(crate) fn server(
+    standing: Standing<'_>,
+    plan: &ServerPlan,
+    rng: Rng,
+    bell: &Bell,
+) -> Result<Told> {
     let kept = standing.kept(plan.persistent, "lwm2m-server")?;
     let registry = registry(&plan.models)?;
     let config = server_config(&registry, plan)?;
@@ -262,7 +262,18 @@ pub(crate) fn server(standing: Standing<'_>, plan: &ServerPlan, rng: Rng) -> Res
             steps.insert(number, (plan.endpoint.clone(), operations));
         }
     }
-    Ok(Told::new(server, steps, kept))
+    let site = (plan.http.as_ref()).map(|http| site(standing, http, bell));
+    Ok(Told::new(server, steps, kept, site.transpose()?))
+}
+
+fn site(standing: Standing<'_>, plan: &HttpPlan, bell: &Bell) -> Result<Site> {
+    let settings = Settings {
+        port: plan.port,
+        everywhere: plan.address == HttpAddress::Any,
+    };
+    let door = Door::open(settings, bell.clone(), &[&standing.host.name])?;
+    tracing::info!(at = ?door.at, write = plan.write, "HTTP");
+    Ok(Site::new(door, plan.write, now()))
 }
 
 /// The bootstrap server of a node.

@@ -38,10 +38,10 @@ use service::Reach;
 use topology::plan::{HostPlan, RadioInterface};
 use units::{Channel, PanId, SimTime};
 
-use crate::application::{Application, Happened};
+use crate::application::{Application, Happened, Input};
 use crate::control::Controls;
 use crate::host::{Events, Host, earlier, instant, now};
-use crate::mobility::{Adapter, Event};
+use crate::mobility::Adapter;
 use crate::radio::Radio;
 
 use address::check;
@@ -325,9 +325,9 @@ impl<A: Adapter> RadioHost<A> {
         })
     }
 
-    fn on_event(&mut self, event: Event) -> Result<()> {
+    fn on_event(&mut self, input: Input) -> Result<()> {
         let now = now();
-        match self.application.handle(event)? {
+        match self.application.handle(input)? {
             Happened::Traffic => {
                 if let Some(sequencer) = self.attachment.sequencer() {
                     sequencer.first_request(now);

@@ -18,12 +18,13 @@ use units::{ByteSize, Rng};
 
 use crate::host::Host;
 use crate::lwm2m::Standing;
+use crate::web::Bell;
 
 /// Digits after the point of a sine whose mean and amplitude have fewer.
 const SINE_DECIMALS: u8 = 2;
 
 /// The CoAP services of `node`, in a scenario that lasts so long, if that is known. `steps`: those of the scenario that
-/// the node has to know.
+/// the node has to know. One that is asked something from outside of the node's network rings `bell`.
 ///
 /// # Errors
 /// When the plan has one that cannot be had.
@@ -32,6 +33,7 @@ pub(crate) fn of(
     node: &NodePlan,
     lasts: Option<Duration>,
     steps: &[StepPlan],
+    bell: &Bell,
 ) -> Result<Services> {
     let mut services = Services::new();
     // Services of one kind are told apart by their place among themselves.
@@ -62,7 +64,7 @@ pub(crate) fn of(
             ServicePlan::Lwm2mServer(plan) => {
                 // Outside a run no ID of a registration shall be one of an earlier life.
                 let rng = host.protocol_rng(&stream_name(lwm2m, "server"));
-                services.push(crate::lwm2m::server(standing(lwm2m), plan, rng)?);
+                services.push(crate::lwm2m::server(standing(lwm2m), plan, rng, bell)?);
                 lwm2m += 1;
             }
             ServicePlan::Lwm2mBootstrapServer(plan) => {

@@ -78,6 +78,11 @@ impl Job {
         (self.awaits == 0).then(|| together(std::mem::take(&mut self.results)))
     }
 
+    /// Whether it is to begin an observation.
+    pub(super) fn observes(&self) -> bool {
+        self.operation.observes().is_some()
+    }
+
     /// Whether it takes up an observation, so that nobody waits for its outcome.
     pub(super) fn is_again(&self) -> bool {
         self.again.is_some()

@@ -202,6 +202,31 @@ impl Server {
         }
     }
 
+    /// Ends an Observe or Observe-Composite by its ID, whatever else is observed of the same paths; one that has not
+    /// begun is over as cancelled. Nothing more is told of it. A client that is awake is told by Observe 1; one that is
+    /// not, or whose first answer has not come, when it notifies next (RFC 7641 §3.6). Of another ID: nothing.
+    pub fn stop_observing(&mut self, now: SimTime, id: OperationId, node: &mut dyn Node) {
+        if self.jobs.get(&id).is_some_and(Job::is_again) {
+            if let Some(job) = self.jobs.remove(&id) {
+                self.drop_from_lines(Some(job.registration), id);
+            }
+        } else if self.jobs.get(&id).is_some_and(Job::observes) {
+            let reason = CallFailure::Exchange(Exchange::Cancelled);
+            self.finish(now, id, Outcome::Failed(reason.into()), node);
+        }
+        let Some(observed) = self.forget_observation(id) else {
+            return;
+        };
+        let client = self.registrations.get(observed.registration);
+        let awake = client.is_some_and(|client| client.is_awake(now));
+        for call in observed.calls {
+            self.calls.remove(&call);
+            if awake {
+                node.stop_observing(now, call);
+            }
+        }
+    }
+
     /// Does a [`CancelObservation`](super::Operation::CancelObservation).
     pub(super) fn cancel(
         &mut self,

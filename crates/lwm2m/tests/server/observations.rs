@@ -1,10 +1,10 @@
 //! Observe, Observe-Composite, Cancel (LwM2M 1.1 Core §6.4).
 
 use coap::message::option;
-use coap::{Code, Request, Response};
-use lwm2m::server::{Config, Event, Failure, Operation, Outcome, ReadFormat};
+use coap::{Code, Failure as Exchange, Request, Response};
+use lwm2m::server::{Config, Event, Failure, Operation, OperationId, Outcome, ReadFormat};
 use lwm2m::{Format, Record};
-use service::Service as _;
+use service::{CallFailure, Service as _};
 
 use crate::support::{Reply, World, at, content, float, path, secs};
 
@@ -90,6 +90,56 @@ fn a_cancelled_observation_ends_by_observe_1_and_nothing_is_told_after_it() {
     assert_eq!(notified(&mut world).len(), 0);
     let again = world.outcome("a", cancel("/3303/0/5700"));
     assert_eq!(again, Outcome::Failed(Failure::NotObserved));
+}
+
+fn stop(world: &mut World, id: OperationId) {
+    let now = world.now;
+    world.server.stop_observing(now, id, &mut world.endpoint);
+    world.settle();
+}
+
+#[test]
+fn of_two_observations_of_a_path_the_one_that_is_named_ends() {
+    let mut world = registered(&[]);
+    let first = world.operate("a", observe("/3303/0/5700"));
+    let second = world.operate("a", observe("/3303/0/5700"));
+    stop(&mut world, second);
+    assert_eq!(observe_options(&mut world), [Some(0), Some(0), Some(1)]);
+    assert!(world.server.is_observing(first) && !world.server.is_observing(second));
+    world.take_events();
+    notify(&mut world, "22");
+    let told = world.take_events();
+    assert!(
+        matches!(told.as_slice(), [Event::Notified { id, .. }] if *id == first),
+        "{told:?}"
+    );
+    // Of what is no observation, or is none any more: nothing.
+    stop(&mut world, second);
+    stop(&mut world, OperationId(1_000));
+    assert_eq!(observe_options(&mut world), []);
+    assert_eq!(world.server.open(), (0, 1));
+}
+
+#[test]
+fn an_observation_of_a_sleeper_ends_before_it_has_begun_or_with_its_next_notification() {
+    let mut world = registered(&["b=UQ"]);
+    let id = world.operate("a", observe("/3303/0/5700"));
+    world.pass(secs(94));
+    world.asked(1);
+    stop(&mut world, id);
+    assert_eq!(world.server.open(), (0, 0));
+    assert_eq!(observe_options(&mut world), []);
+    notify(&mut world, "22");
+    assert_eq!(observe_options(&mut world), [Some(1)]);
+    assert_eq!(notified(&mut world).len(), 0);
+    world.pass(secs(94));
+    let waits = world.operate("a", observe("/3303/0/5700"));
+    assert!(world.server.is_open(waits));
+    stop(&mut world, waits);
+    assert!(!world.server.is_open(waits));
+    let cancelled = Outcome::Failed(Failure::Call(CallFailure::Exchange(Exchange::Cancelled)));
+    assert_eq!(world.done(waits), Some(cancelled));
+    assert_eq!(observe_options(&mut world), []);
 }
 
 #[test]

@@ -35,6 +35,15 @@ impl Bootstrapper {
 impl Service for Bootstrapper {
     look_on!(server);
 
+    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
+        self.server.poll_timeout(reach)
+    }
+
+    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
+        self.server.drain(now, node);
+        self.tell();
+    }
+
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.server.start(now, node);
     }

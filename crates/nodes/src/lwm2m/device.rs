@@ -43,6 +43,15 @@ impl Device {
 impl Service for Device {
     look_on!(client);
 
+    fn poll_timeout(&self, reach: Reach) -> Option<SimTime> {
+        self.client.poll_timeout(reach)
+    }
+
+    fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
+        self.client.drain(now, node);
+        self.tell();
+    }
+
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.client.start(now, node);
         self.tell();

@@ -16,7 +16,7 @@ use units::{Seed, SimTime};
 use super::*;
 use crate::host::{Events, Interfaces};
 
-fn host(name: &str, state: &FilePath, crashes: u32) -> Host {
+pub(super) fn host(name: &str, state: &FilePath, crashes: u32) -> Host {
     Host {
         name: name.into(),
         seed: Seed(1),
@@ -50,7 +50,7 @@ impl Party {
         let node = &own.nodes[name];
         let service: Box<dyn Service> = match node.services.first() {
             Some(ServicePlan::Lwm2mServer(plan)) => {
-                Box::new(server(standing, plan, host.rng("server")).unwrap())
+                Box::new(server(standing, plan, host.rng("server"), &Bell::default()).unwrap())
             }
             Some(ServicePlan::Lwm2mClient(plan)) => {
                 Box::new(client(standing, plan, |name| host.rng(name)).unwrap())
@@ -337,7 +337,7 @@ fn what_is_no_server_is_named_with_its_file() {
     let Some(ServicePlan::Lwm2mServer(plan)) = own.nodes["server"].services.first() else {
         panic!("{own:?}");
     };
-    let error = server(standing, plan, host.rng("server")).unwrap_err();
+    let error = server(standing, plan, host.rng("server"), &Bell::default()).unwrap_err();
     let error = format!("{error:#}");
     assert!(
         error.contains("server.lwm2m-server.json: remove it"),

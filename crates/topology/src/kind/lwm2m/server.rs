@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
+pub use super::http::{HttpAddress, HttpPlan, Lwm2mHttp};
 use super::operation::{Lwm2mOperation, OperationPlan};
 use super::{FormatWord, Models, client_of, is_client, is_yes, yes};
 use crate::decode::{At, Block};
@@ -40,6 +41,8 @@ tables! {
         pub upon_registration: Option<Vec<Block<Lwm2mOperation>>>,
         /// What it does at its times.
         pub polls: Option<Vec<Lwm2mPoll>>,
+        /// HTTP for people and scripts: a TCP port, or a table; default none.
+        pub http: Option<Lwm2mHttp>,
     }
 
     /// A path to which clients report.
@@ -99,6 +102,9 @@ pub struct ServerPlan {
     /// What it does at its times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub polls: Vec<PollPlan>,
+    /// HTTP for people and scripts; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpPlan>,
 }
 
 /// A client with a permanent address.
@@ -214,6 +220,10 @@ impl Lwm2mServer {
             polls: polls
                 .filter_map(|(i, poll)| poll.plan(r, &models, &format!("{path}.polls[{i}]")))
                 .collect(),
+            http: self
+                .http
+                .as_ref()
+                .map(|http| http.plan(r, &format!("{path}.http"))),
             models: models.texts,
         }
     }

@@ -1,0 +1,418 @@
+//! The listener: what it takes, what it refuses by itself, and what it hands to the [`Door`](super::Door).
+//!
+//! A page of somebody's in a browser on the same machine may send requests here. It reads no answer, since there is
+//! no CORS; it changes nothing, since a foreign `Origin` is refused; and a name of its own that it points here is not
+//! among those that are answered to (`Host`).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
+use axum::extract::{Query, State};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::{Answer, Asked, Reply, Request, Response, Settings, Way};
+
+/// Connections at once, at most: further ones wait until one has left.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Event streams at once, at most: further ones are answered 503, so that there is room for questions.
+pub(super) const MAX_STREAMS: usize = 48;
+
+/// Bytes of a request's body, at most; 413 of more.
+const MAX_BODY: usize = 64 * 1024;
+
+/// So long a service may take for an answer: longer than a CoAP exchange does by its defaults, MAX_TRANSMIT_WAIT
+/// (RFC 7252 §4.8.2). Then the answer is 504.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// A connection on which nothing comes and nothing goes for so long is closed; longer than [`PATIENCE`].
+const IDLE: Duration = Duration::from_secs(120);
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// What every connection has.
+#[derive(Clone)]
+struct Gate {
+    way: Way,
+    /// Host names that it answers to.
+    names: Arc<[String]>,
+    streams: Arc<Semaphore>,
+}
+
+/// Listens, and accepts connections in tasks of `accepting`; says where.
+pub(super) fn serve(
+    settings: Settings,
+    way: &Way,
+    names: &[&str],
+    accepting: &mut JoinSet<()>,
+) -> anyhow::Result<Vec<SocketAddr>> {
+    let names = names.iter().chain(&["localhost"]).map(|n| n.to_string());
+    let gate = Gate {
+        way: way.clone(),
+        names: names.collect(),
+        streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+    };
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let addresses: &[IpAddr] = match settings.everywhere {
+        // Of both families (RFC 3493 §5.3).
+        true => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+        false => &[
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ],
+    };
+    let mut at = Vec::new();
+    for address in addresses {
+        let wanted = SocketAddr::new(*address, settings.port);
+        let listener = listen(wanted).with_context(|| {
+            format!("listen for HTTP on {wanted}: is another program there? take another port")
+        })?;
+        at.push(listener.local_addr()?);
+        let router = Router::new().fallback(answer).with_state(gate.clone());
+        let bounded = Bounded {
+            listener,
+            places: Arc::clone(&places),
+        };
+        accepting.spawn(async move {
+            // It does not end.
+            let _ = axum::serve(bounded, router).await;
+        });
+    }
+    Ok(at)
+}
+
+fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    // SO_REUSEADDR is set: a daemon that is started again finds its port.
+    let listener = StdListener::bind(at)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Answers a request, as an event stream or whole.
+async fn answer(
+    State(gate): State<Gate>,
+    request: axum::extract::Request,
+) -> axum::response::Response {
+    let answer = match gate.taken(request).await {
+        Ok(request) => gate.ask(request).await,
+        Err(refusal) => Answer::Whole(refusal),
+    };
+    let (status, content_type, body) = match answer {
+        Answer::Whole(whole) => (whole.status, whole.content_type, Body::from(whole.body)),
+        Answer::Stream(reader) => (
+            StatusCode::OK,
+            "text/event-stream",
+            Body::from_stream(reader),
+        ),
+    };
+    let mut response = axum::response::Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+impl Gate {
+    /// The request as a service has it, or what is wrong with it.
+    async fn taken(&self, request: axum::extract::Request) -> Result<Request, Response> {
+        let (parts, body) = request.into_parts();
+        self.check_host(&parts.uri, &parts.headers)?;
+        let path = segments(parts.uri.path())
+            .ok_or_else(|| bad("the path is not percent-encoded UTF-8 (RFC 3986 §2.1)"))?;
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| bad("the query is not `key=value&…`"))?
+            .0;
+        let body = whole(body).await?;
+        let header = |name| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let media_type = |value: &str| {
+            let (kind, _) = value.split_once(';').unwrap_or((value, ""));
+            kind.trim().to_ascii_lowercase()
+        };
+        let follows = parts.headers.get_all(ACCEPT).iter().any(|value| {
+            let listed = value.to_str().unwrap_or_default().split(',');
+            listed
+                .map(media_type)
+                .any(|kind| kind == "text/event-stream")
+        });
+        Ok(Request {
+            method: parts.method,
+            path,
+            query,
+            content_type: header(CONTENT_TYPE).map(media_type),
+            follows,
+            last_event: header(LAST_EVENT_ID).and_then(|id| id.trim().parse().ok()),
+            body: body.into(),
+        })
+    }
+
+    /// Whether it is asked as who it is, and not by a page of somebody else's.
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let host = (uri.authority().map(|authority| authority.as_str()))
+            .or_else(|| header(HOST))
+            .ok_or_else(|| bad("there is no Host (RFC 9112 §3.2)"))?;
+        if !is_own(host, &self.names) {
+            let names = self.names.join(", ");
+            let reason = format!("not answered to as this host: expected an address, or {names}");
+            return Err(Response::problem(StatusCode::MISDIRECTED_REQUEST, &reason));
+        }
+        match headers.get(ORIGIN) {
+            Some(origin) if origin.as_bytes() != format!("http://{host}").as_bytes() => {
+                let reason = "asked by a page of another origin";
+                Err(Response::problem(StatusCode::FORBIDDEN, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the service answer.
+    async fn ask(&self, request: Request) -> Answer {
+        let unavailable =
+            |reason| Answer::Whole(Response::problem(StatusCode::SERVICE_UNAVAILABLE, reason));
+        let (sender, answer) = oneshot::channel();
+        if !(self.way).tell(Asked::Request(Box::new(request), Reply(sender))) {
+            return unavailable("the node ends");
+        }
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(Answer::Stream(mut reader))) => {
+                match Arc::clone(&self.streams).try_acquire_owned() {
+                    Ok(place) => reader.place = Some(place),
+                    Err(_) => return unavailable("as many event streams as there may be are open"),
+                }
+                Answer::Stream(reader)
+            }
+            Ok(Ok(whole)) => whole,
+            Ok(Err(_)) => unavailable("the node ends"),
+            Err(_) => {
+                let reason = format!("no answer within {} s", PATIENCE.as_secs());
+                Answer::Whole(Response::problem(StatusCode::GATEWAY_TIMEOUT, &reason))
+            }
+        }
+    }
+}
+
+/// The bytes of a body. Of one that says that it is too long none is waited for.
+async fn whole(body: Body) -> Result<Bytes, Response> {
+    let too_long = || {
+        let reason = format!("the body did not come whole, or has more than {MAX_BODY} bytes");
+        Response::problem(StatusCode::PAYLOAD_TOO_LARGE, &reason)
+    };
+    match usize::try_from(body.size_hint().lower()) {
+        Ok(length) if length <= MAX_BODY => to_bytes(body, MAX_BODY).await.map_err(|_| too_long()),
+        _ => Err(too_long()),
+    }
+}
+
+fn bad(reason: &str) -> Response {
+    Response::problem(StatusCode::BAD_REQUEST, reason)
+}
+
+/// Whether `host`, as a Host header has it, is an address or one of `names`. A page cannot point an address at another
+/// machine, as it can a name of its own.
+fn is_own(host: &str, names: &[String]) -> bool {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (name, port) = match bracketed {
+        Some((inner, port)) => (inner, port),
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, &host[host.len() - port.len() - 1..]),
+            None => (host, ""),
+        },
+    };
+    let digits = |port: &str| port.parse::<u16>().is_ok();
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(digits) {
+        return false;
+    }
+    match bracketed {
+        Some(_) => name.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let same = |own: &String| own.eq_ignore_ascii_case(name);
+            name.parse::<Ipv4Addr>().is_ok() || names.iter().any(same)
+        }
+    }
+}
+
+/// The segments of a path, decoded; `None` if it is none.
+fn segments(path: &str) -> Option<Vec<String>> {
+    let path = path.strip_prefix('/')?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    match path {
+        "" => Some(Vec::new()),
+        path => path.split('/').map(decoded).collect(),
+    }
+}
+
+/// What a percent-encoded text says.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+                u8::try_from(high << 4 | low).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A listener with so many places.
+struct Bounded {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+impl axum::serve::Listener for Bounded {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            // Nobody closes the semaphore.
+            let place = Arc::clone(&self.places).acquire_owned().await.ok();
+            match self.listener.accept().await {
+                Ok((stream, from)) => return (Connection::new(stream, place), from),
+                // Of a connection that is gone already, or there is no file for it: others may leave.
+                Err(error) => {
+                    tracing::warn!(%error, "accept an HTTP connection");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection, closed when nothing happens for [`IDLE`].
+struct Connection {
+    stream: TcpStream,
+    idle: Pin<Box<Sleep>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, place: Option<OwnedSemaphorePermit>) -> Connection {
+        Connection {
+            stream,
+            idle: Box::pin(sleep(IDLE)),
+            _place: place,
+        }
+    }
+
+    /// What came of an attempt to read or to write.
+    fn watched<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        tried: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if tried.is_ready() {
+            self.idle.as_mut().reset(Instant::now() + IDLE);
+            return tried;
+        }
+        ready!(self.idle.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let tried = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.watched(cx, tried)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let tried = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watched(cx, tried)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_an_address_or_a_name_of_its_own() {
+        let names = ["localhost".to_owned(), "server".to_owned()];
+        for own in [
+            "localhost",
+            "Server:80",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[2001:db8::1]:8080",
+        ] {
+            assert!(is_own(own, &names), "{own}");
+        }
+        let foreign = [
+            "",
+            "example.org",
+            "localhost.example.org",
+            "localhost:",
+            "localhost:x",
+            "::1",
+        ];
+        for foreign in foreign
+            .into_iter()
+            .chain(["[::1", "[x]", "[::1]80", "a@localhost", "1.2.3"])
+        {
+            assert!(!is_own(foreign, &names), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_decoded_segment_by_segment() {
+        let of = |path| segments(path).map(|segments| segments.join("|"));
+        assert_eq!(of("/"), Some(String::new()));
+        assert_eq!(
+            of("/clients/urn%3adev%3Aa%2Fb/3/0/"),
+            Some("clients|urn:dev:a/b|3|0".into())
+        );
+        for bad in ["", "*", "/%", "/%4", "/%zz", "/%ff", "/%+1"] {
+            assert_eq!(segments(bad), None, "{bad}");
+        }
+    }
+}
