@@ -63,6 +63,8 @@ pub fn setup() -> Result<Guest, VmError> {
     system::seed_random_numbers([0; SEED_BYTES])?;
     // A guest without memory must end, not limp on without one of its processes.
     system::write_sysctl("vm/panic_on_oom", "1")?;
+    // Each radio has two threads of the kernel's, and a node that may use sixteen channels has seventeen radios.
+    system::write_sysctl("kernel/pid_max", "4194304")?;
     nix::unistd::sethostname("wpanlab").map_err(VmError::sys("set", "the host name"))?;
     system::load_modules(root::AT_START)?;
     system::load_modules(root::FOR_RESULTS)?;
