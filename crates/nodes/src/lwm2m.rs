@@ -66,7 +66,7 @@ use lwm2m::value::FloatText;
 use lwm2m::{Path, Record, Registry, Value};
 use service::sensors::{Changes, Feed};
 use topology::kind::lwm2m::bootstrap::BootstrapServerPlan;
-use topology::kind::lwm2m::client::{ChangePlan, ClientPlan, OBJECTS};
+use topology::kind::lwm2m::client::{CONNECTIVITY, ChangePlan, ClientPlan, OBJECTS};
 use topology::kind::lwm2m::operation::OperationPlan;
 use topology::kind::lwm2m::sends::SendPlan;
 use topology::kind::lwm2m::server::ServerPlan;
@@ -125,6 +125,9 @@ pub(crate) fn client(
             feed(change, &mut stream).with_context(|| format!("changes of {}", change.path))?;
         client = client.with_feed(path, feed);
     }
+    if plan.connectivity {
+        client = client.with_connectivity();
+    }
     Ok(Device::new(client, kept))
 }
 
@@ -159,6 +162,9 @@ fn new_client(
         client
             .add(instance, &values)
             .with_context(|| format!("values of {instance}"))?;
+    }
+    if plan.connectivity {
+        (client.add(Path::instance(CONNECTIVITY, 0), &[])).context("Connectivity Monitoring")?;
     }
     client.share().context("access of several servers")?;
     if let Some(bootstrap) = &plan.bootstrap {

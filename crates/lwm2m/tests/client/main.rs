@@ -2,6 +2,7 @@
 
 mod batch;
 mod bootstrap;
+mod connectivity;
 mod figure4;
 mod interleavings;
 mod machines;
