@@ -16,6 +16,7 @@
 mod bootstrap;
 mod config;
 mod event;
+mod locating;
 mod monitoring;
 mod notifying;
 mod observing;
@@ -47,6 +48,7 @@ use crate::store::{Changes, Store, StoreError};
 use crate::value::Value;
 
 use bootstrap::Bootstrapping;
+use locating::Fixes;
 use monitoring::Monitoring;
 use notifying::Schedule;
 use observing::Watched;
@@ -55,6 +57,7 @@ use sending::Sending;
 
 pub use config::{Account, Config, SendPlan};
 pub use event::{Cause, Event, MAX_EVENTS, SendId, SendOutcome};
+pub use locating::{Fix, Locating, Whereabouts};
 pub use saved::SavedClientError;
 pub use sending::{MAX_HELD, SendError};
 
@@ -84,6 +87,8 @@ pub struct Client {
     feeds: Vec<(Path, Feed)>,
     /// None: Connectivity Monitoring is what was written there.
     monitoring: Option<Monitoring>,
+    /// None: Location is what was written there.
+    fixes: Option<Fixes>,
     /// It has started, and the scenario has not ended.
     running: bool,
     /// The tree is that of an earlier life: its schedules do not begin all at once.
@@ -122,6 +127,7 @@ impl Client {
             rng,
             feeds: Vec::new(),
             monitoring: None,
+            fixes: None,
             running: false,
             restored,
             begun: BTreeSet::new(),
@@ -200,6 +206,12 @@ impl Client {
     /// the node is on a link. It says nothing where that instance is not.
     pub fn with_connectivity(mut self) -> Client {
         self.monitoring = Some(Monitoring::default());
+        self
+    }
+
+    /// The same client whose Location, `/6/0`, says where the device is. It says nothing where that instance is not.
+    pub fn with_location(mut self, locating: Locating) -> Client {
+        self.fixes = Some(Fixes::new(locating));
         self
     }
 
@@ -294,6 +306,9 @@ impl Client {
         }
         if let Some(monitoring) = &mut self.monitoring {
             monitoring.take(&mut begun);
+        }
+        if let Some(fixes) = &mut self.fixes {
+            fixes.take(now, self.config.epoch_s, &mut begun);
         }
         let changes = begun.commit();
         self.changed(now, &changes, node);
@@ -417,6 +432,9 @@ impl Service for Client {
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.running = true;
         self.feeds.iter_mut().for_each(|(_, feed)| feed.start(now));
+        if let Some(fixes) = &mut self.fixes {
+            fixes.start(now);
+        }
         self.feed(now, node);
         self.take_accounts(now, node);
         self.start_sending(now);
@@ -436,7 +454,8 @@ impl Service for Client {
         // What changes off the link is taken when the node is back on one, as one change.
         let fed = self.feeds.iter().filter_map(|(_, feed)| feed.due());
         let said = self.monitoring.iter().filter_map(Monitoring::due);
-        let fed = fed.chain(said).filter(|_| reach.sends);
+        let fixed = self.fixes.iter().filter_map(Fixes::due);
+        let fed = fed.chain(said).chain(fixed).filter(|_| reach.sends);
         let told = self
             .observations
             .values()

@@ -34,3 +34,32 @@ pub(crate) fn radio(
         routers: vec![router],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use topology::{Overrides, load};
+
+    use super::*;
+
+    #[test]
+    fn a_wired_node_has_a_router_where_the_backbone_has_one_and_an_edge_router_two_bearers() {
+        let text = |kind: &str| {
+            format!(
+                "version: 1\nname: wired\nbackbone: {{ kind: {kind} }}\nnodes:\n  \
+                 er1: {{ role: edge-router }}\n  server: {{ place: wired, services: [{{ lwm2m-server: {{}} }}] }}\n\
+                 scenario: {{ duration: 5 s }}\n"
+            )
+        };
+        let plan = |kind| load("wired.yaml", &text(kind), Overrides::default()).unwrap();
+        let (bridge, routed) = (plan("bridge"), plan("routed"));
+        let server = wired(&bridge.nodes["server"]);
+        assert_eq!(server.available, [Bearer::Ethernet]);
+        assert_eq!(server.addresses, [bridge.nodes["server"].address]);
+        assert!(server.routers.is_empty() && server.heard.is_none());
+        let gateway = routed.nodes["server"].backbone.as_ref().unwrap().gateway;
+        assert_eq!(wired(&routed.nodes["server"]).routers, [gateway.unwrap()]);
+        let router = wired(&bridge.nodes["er1"]);
+        assert_eq!(router.bearer, Bearer::Ethernet);
+        assert_eq!(router.available, [Bearer::Ethernet, Bearer::Ieee802154]);
+    }
+}

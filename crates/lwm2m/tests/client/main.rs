@@ -5,6 +5,7 @@ mod bootstrap;
 mod connectivity;
 mod figure4;
 mod interleavings;
+mod location;
 mod machines;
 mod notify;
 mod observing;

@@ -82,3 +82,31 @@ impl<A: Adapter> RadioHost<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_heard_last_stays_when_nothing_is_heard_and_is_on_the_scale_of_the_radio() {
+        let scale = LqiScale {
+            sensitivity: Dbm(-95.0),
+            span: Db(25.4),
+        };
+        let mut told = Told::new(scale);
+        let (channel, pan_id) = (Channel::try_from(15).unwrap(), PanId(1));
+        let signal = |rssi: Option<f64>| Signal {
+            channel,
+            pan_id,
+            rssi: rssi.map(Dbm),
+        };
+        told.measured(signal(Some(-70.0)));
+        told.measured(signal(Some(-85.0)));
+        told.measured(signal(None));
+        assert_eq!(told.heard[&(channel, pan_id)], Dbm(-85.0));
+        // A tenth of a decibel is a step of 254.
+        let heard = scale.heard(Dbm(-85.0));
+        assert_eq!((heard.rssi, heard.lqi), (Dbm(-85.0), Lqi(101)));
+        assert_eq!(scale.heard(Dbm(-40.0)).lqi, Lqi(255));
+    }
+}

@@ -131,6 +131,10 @@ pub(crate) trait ServiceFacts {
     fn tells_signal(&self) -> bool {
         false
     }
+    /// Whether it tells others where the node is.
+    fn tells_position(&self) -> bool {
+        false
+    }
     /// The prefix of addresses for which it takes what others send: routes to it lead to the node, which
     /// forwards.
     fn prefix(&self) -> Option<Ipv6Net> {

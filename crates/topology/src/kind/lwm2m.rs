@@ -3,6 +3,7 @@
 mod accounts;
 pub mod bootstrap;
 pub mod client;
+pub mod location;
 mod models;
 pub mod operation;
 pub mod sends;

@@ -10,6 +10,7 @@ use lwm2m::{Path, Registry};
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
+use super::location::{LocationPlan, Lwm2mLocation};
 use super::sends::{Lwm2mSend, SendPlan, unmuted};
 use super::{Floats, FormatWord, Models, ValuePlan, Values, is_no, is_yes, yes};
 use crate::decode::{At, Block};
@@ -24,6 +25,9 @@ pub const OBJECTS: [u16; 3] = [2, 2346, 2347];
 
 /// Connectivity Monitoring, of a client that asks for it.
 pub const CONNECTIVITY: u16 = 4;
+
+/// Location, of a client that asks for it.
+pub const LOCATION: u16 = 6;
 
 /// The versions that a client speaks which names none.
 const DEFAULT_VERSIONS: [Version; 2] = [Version::V1_1, Version::V1_0];
@@ -58,7 +62,8 @@ tables! {
         /// Objects that it has beside those of `values` and Security (0), Server (1), Access Control (2),
         /// Device (3), Batch (2346) and Notify (2347), without an instance; default none.
         pub objects: Option<Vec<At<u32>>>,
-        /// Files of object models of your own, OMA's XML, relative to this one; default none.
+        /// Files of object models of your own, OMA's XML, relative to this one; `objects/` names every `.xml` of that
+        /// directory, in the order of their names; default none.
         pub models: Option<Vec<At<String>>>,
         /// What its objects hold, `/3303/0/5700: 21.5`; default nothing.
         pub values: Option<Values>,
@@ -67,6 +72,8 @@ tables! {
         /// Whether it has Connectivity Monitoring (4), as the node has it: its bearer, the power and LQI of its router's frames,
         /// its address and its router; default false.
         pub connectivity: Option<At<bool>>,
+        /// Location (6), as the node's position has it; default it has none.
+        pub location: Option<Block<Lwm2mLocation>>,
         /// What it sends of its own accord, by LwM2M 1.1 or later; Mute Send, `/1/x/23`, is false then unless
         /// `values` say otherwise; default nothing.
         pub sends: Option<Vec<Lwm2mSend>>,
@@ -128,6 +135,9 @@ pub struct ClientPlan {
     /// Whether its Connectivity Monitoring is what the node says; absent: it is not.
     #[serde(default, skip_serializing_if = "is_no")]
     pub connectivity: bool,
+    /// Its Location, if that is the node's position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Box<LocationPlan>>,
     /// What it sends of its own accord.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends: Vec<SendPlan>,
@@ -223,6 +233,10 @@ impl ServiceFacts for ClientPlan {
         self.connectivity
     }
 
+    fn tells_position(&self) -> bool {
+        self.location.is_some()
+    }
+
     fn describe(&self) -> Vec<String> {
         let named = |accounts: &[AccountPlan]| {
             let names: Vec<&str> = accounts.iter().map(|a| a.node.as_str()).collect();
@@ -251,6 +265,7 @@ impl ClientPlan {
 fn fed_paths(object: u16) -> &'static [&'static str] {
     match object {
         CONNECTIVITY => &["/4/0/0", "/4/0/1", "/4/0/2", "/4/0/3", "/4/0/4", "/4/0/5"],
+        LOCATION => &["/6/0/0", "/6/0/1", "/6/0/5", "/6/0/6"],
         _ => &[],
     }
 }
@@ -278,6 +293,8 @@ impl Lwm2mClient {
             .filter_map(|(i, change)| change.plan(r, &format!("{path}.changes[{i}]"), &values));
         let changes = changes.collect();
         self.check_fed(r, path);
+        let location = self.location.as_ref();
+        let location = location.map(|location| location.plan(r, &format!("{path}.location")));
         let no_response = self.no_response.map_or(26, |given| given.value);
         if let Some(given) = self
             .no_response
@@ -322,6 +339,7 @@ impl Lwm2mClient {
             values,
             changes,
             connectivity: or(self.connectivity, false),
+            location: location.map(Box::new),
             sends,
         }
     }
@@ -387,7 +405,8 @@ impl Lwm2mClient {
     /// The objects that the node feeds.
     fn fed(&self) -> impl Iterator<Item = u16> {
         let connectivity = or(self.connectivity, false).then_some(CONNECTIVITY);
-        connectivity.into_iter()
+        let location = self.location.as_ref().map(|_| LOCATION);
+        connectivity.into_iter().chain(location)
     }
 
     /// Reports values of objects that the node feeds.
