@@ -87,7 +87,7 @@ fn what_was_missed_off_the_link_is_made_up_for_by_the_last() {
         asks: false,
     };
     assert!(bench.client.poll_timeout(off).is_none());
-    bench.now = bench.now + Duration::from_millis(5_500);
+    bench.now += Duration::from_millis(5_500);
     bench.pass(Duration::ZERO);
     assert_eq!(bench.notifications(latitude), ["50", "50.5"]);
     // The next one is when it would have been.
