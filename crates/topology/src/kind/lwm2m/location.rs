@@ -14,9 +14,9 @@ tables! {
     /// Location (6) of a client: its node's `position` and moves. The plane lies on the Earth with its origin, `[0 m, 0 m]`,
     /// here; x is east and y is north.
     pub struct Lwm2mLocation {
-        /// Degrees north of the plane's origin; from -80 to 80; default 0.
+        /// Latitude of the plane's origin, degrees north; from -80 to 80; default 0.
         pub latitude: Option<At<f64>>,
-        /// Degrees east of it; from -180 to 180; default 0.
+        /// Its longitude, degrees east; from -180 to 180; default 0.
         pub longitude: Option<At<f64>>,
         /// From one fix to the next; at least 1 ms; default 1 s.
         pub every: Option<At<Duration>>,
