@@ -13,6 +13,8 @@ mod common;
 mod home_address;
 #[path = "run/outage.rs"]
 mod outage;
+#[path = "run/sequence.rs"]
+mod sequence;
 #[path = "run/signalling.rs"]
 mod signalling;
 
