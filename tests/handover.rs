@@ -227,7 +227,7 @@ fn a_message_of_the_sequence_is_at_both_ends_when_tshark_sees_it_there() {
         .1;
     let start = result()["scenario"]["start_unix_ns"].as_u64().unwrap();
     let seen = |capture: &str| {
-        let filter = format!("coap.mid == {id} && coap.code == 2");
+        let filter = format!("coap.mid == {id} && coap.type == 0");
         let rows = tshark(&RUN.path(capture), &filter, &["frame.time_epoch"]);
         // Nanoseconds do not fit into a float's digits.
         let (seconds, nanos) = rows[0][0].split_once('.').unwrap();
