@@ -354,7 +354,6 @@ impl<'p> Reader<'p> {
             point: point.number,
             order: point.order,
             node: point.node,
-            is_wired: point.is_wired,
             from,
             to: self.who.one(ip.dst).filter(|_| !is_multicast),
             is_multicast,
@@ -369,7 +368,8 @@ impl<'p> Reader<'p> {
         let all = self.stretches.iter().zip(&self.seen).zip(&self.ends);
         let made = all.map(|((stretch, seen), (end, more))| {
             let is_told = |s: &&Sighting| end.is_none_or(|end| s.time < end + AFTER);
-            let told = seen.iter().filter(is_told).collect();
+            let (told, later): (Vec<_>, Vec<_>) = seen.iter().partition(is_told);
+            let later = later.iter().filter(|s| s.from == Some(s.node)).count() as u64;
             let mut messages = passages::messages(told, &self.who);
             messages.retain(|m| {
                 let within = (stretch.from..=stretch.to).contains(&m.time());
@@ -385,7 +385,7 @@ impl<'p> Reader<'p> {
             let cut = (all - messages.len()) as u64;
             let mut sequence = draft::sequence(messages, &self.who, self.start(), stretch.into());
             sequence.start_s = self.seconds(stretch.from);
-            sequence.left_out += cut + more;
+            sequence.left_out += cut + later + more;
             sequence
         });
         made.collect()

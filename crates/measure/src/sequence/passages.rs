@@ -19,7 +19,6 @@ pub(super) struct Sighting {
     pub(super) order: u64,
     /// Whose point it is.
     pub(super) node: u32,
-    pub(super) is_wired: bool,
     /// Whose the source address is, or of one that is nobody's the frame.
     pub(super) from: Option<u32>,
     /// Whose the destination address is.

@@ -125,9 +125,11 @@ impl<'p> Who<'p> {
     pub(super) fn concerns(&self, seen: &Sighting, nodes: &BTreeSet<NodeName>) -> bool {
         let is_one = |node: u32| nodes.contains(self.name(node));
         let ends = [seen.from, seen.to, seen.subject];
-        // Of multicast who sends it does not know who is to have it.
-        let may_reach = seen.is_multicast && !seen.is_wired;
-        nodes.is_empty() || may_reach || ends.into_iter().flatten().any(is_one) || is_one(seen.node)
+        // Of multicast nobody knows yet who will have received it.
+        nodes.is_empty()
+            || seen.is_multicast
+            || ends.into_iter().flatten().any(is_one)
+            || is_one(seen.node)
     }
 
     /// Whether a message is of one of `nodes`, all of them if there is none.
