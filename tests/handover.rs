@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use common::{Run, said, topology, tshark};
+use common::{Run, said, topology, tshark, wpanlab};
 use serde_json::Value;
 
 /// One run for all tests of this file.
@@ -194,4 +194,87 @@ fn tshark_dissects_coap_on_the_radio_of_the_node() {
         &["coap.mid"],
     );
     assert!(answers.len() >= 490, "{} answers", answers.len());
+}
+
+/// `wpanlab sequence` of the run's handover.
+fn sequence(options: &[&str]) -> String {
+    let dir = RUN.path("");
+    let mut command = wpanlab(&["sequence", "--handover", "1"]);
+    let output = command.args(options).arg(&dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_message_of_the_sequence_is_at_both_ends_when_tshark_sees_it_there() {
+    let sequence: Value = serde_json::from_str(&sequence(&["--json"])).unwrap();
+    let lifelines: Vec<&str> = (sequence["lifelines"].as_array().unwrap().iter())
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let name = |index: &Value| lifelines[index.as_u64().unwrap() as usize];
+    let messages = sequence["messages"].as_array().unwrap();
+    let update = messages.iter().find(|message| {
+        let label = message["label"].as_str().unwrap();
+        let ends = (name(&message["from"]), name(&message["to"][0]["lifeline"]));
+        label.starts_with("binding update: CON ") && ends == ("sensor", "wmms")
+    });
+    let update = update.unwrap_or_else(|| panic!("no binding update in {sequence:#}"));
+    let id = update["label"]
+        .as_str()
+        .unwrap()
+        .rsplit_once("MID ")
+        .unwrap()
+        .1;
+    let start = result()["scenario"]["start_unix_ns"].as_u64().unwrap();
+    let seen = |capture: &str| {
+        let filter = format!("coap.mid == {id} && coap.type == 0");
+        let rows = tshark(&RUN.path(capture), &filter, &["frame.time_epoch"]);
+        // Nanoseconds do not fit into a float's digits.
+        let (seconds, nanos) = rows[0][0].split_once('.').unwrap();
+        let (seconds, nanos): (u64, u64) = (seconds.parse().unwrap(), nanos.parse().unwrap());
+        (seconds * 1_000_000_000 + nanos - start) as f64 / 1e9
+    };
+    let at = |value: &Value| value.as_f64().unwrap();
+    assert_eq!(
+        at(&update["sent_s"]),
+        seen("captures/sensor.lowpan0.pcapng")
+    );
+    let received = &update["to"][0]["fate"]["received"];
+    assert_eq!(at(received), seen("captures/wmms.eth0.pcapng"));
+    let bands: Vec<&str> = (sequence["bands"].as_array().unwrap().iter())
+        .map(|band| band["name"].as_str().unwrap())
+        .collect();
+    assert!(
+        bands.contains(&"link") && bands.contains(&"binding"),
+        "{bands:?}"
+    );
+}
+
+#[test]
+fn the_sequence_of_the_handover_is_written_in_three_ways_and_is_on_the_page() {
+    for (format, begins) in [
+        ("text", " "),
+        ("svg", "<?xml"),
+        ("mermaid", "sequenceDiagram\n"),
+    ] {
+        let text = sequence(&["--format", format]);
+        assert!(text.starts_with(begins), "{text}");
+        for told in [
+            "hold",
+            "router advertisement",
+            "binding update",
+            "sensor",
+            "er2",
+        ] {
+            assert!(text.contains(told), "no {told} in {text}");
+        }
+    }
+    let page = RUN.dir.path().join("page.html");
+    let mut command = wpanlab(&["report", "--out"]);
+    let output = command.arg(&page).arg(RUN.path("")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let page = std::fs::read_to_string(page).unwrap();
+    for figure in ["fig-sequence-1", "fig-exchange-1"] {
+        assert!(page.contains(&format!("id=\"{figure}\"")), "no {figure}");
+    }
 }

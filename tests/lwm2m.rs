@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Run, root, said, tshark};
+use common::{Run, root, said, tshark, tshark_of};
 use serde_json::Value;
 
 fn ran(topology: &str, options: &[&str]) -> Run {
@@ -357,4 +357,135 @@ fn what_a_client_sends_of_its_own_accord_arrives_with_its_history() {
             assert_eq!((server, device), (2 * 146, 2 * 146));
         }
     }
+}
+
+const CONNECTED: &str = "\
+version: 1
+name: connected
+backbone: { delay: 5 ms }
+radio: { medium: edges }
+nodes:
+  er1: { role: edge-router, router_advertisements: { max_response_delay: 0 ms, min_delay_between: 0 ms } }
+  er2: { role: edge-router, router_advertisements: { max_response_delay: 0 ms, min_delay_between: 0 ms } }
+  wmms: { role: wmms }
+  device:
+    role: mobile-node
+    attached_to: er1
+    handover: { address: slaac, dad: off, router_solicitation: { max_delay: 0 ms } }
+    services: [{ lwm2m-client: { connectivity: true } }]
+  server:
+    role: client
+    services:
+      - lwm2m-server:
+          read_format: json
+          upon_registration:
+            - attributes: { path: /4/0/2, set: [st=5] }
+            - observe: /4/0/2
+            - observe: /4/0/4
+            - observe: /4/0/5
+scenario:
+  duration: 10 s
+  steps:
+    - { at: 2 s, link: [device, er2], attenuation: 50 dB }
+    - { at: 2 s, link: [device, er1], attenuation: 95 dB, over: 2 s }
+expect: { handovers: 1, registrations: 1, observed_lost: 0 }
+";
+
+/// What the server was told of a path of the device, in JSON: the numbers or the strings, those of each notification in a line.
+fn told(run: &Run, path: &str, field: &str) -> Vec<String> {
+    let capture = run.path("captures/server.eth0.pcapng");
+    let filter = format!(r#"coap.code == 69 && frame contains "\"{path}\"""#);
+    let lines = tshark_of(&capture, &filter, "a", &[field]);
+    lines.into_iter().map(|line| line.concat()).collect()
+}
+
+/// The server knows of the handover what the device's radio measured, and its new router and address, all at once.
+#[test]
+fn a_device_tells_its_signal_its_router_and_its_address_through_a_handover() {
+    let (run, result) = ran_text(CONNECTED);
+    let signal = told(&run, "/4/0/2", "json.value.number");
+    let signal: Vec<i32> = signal.iter().map(|dbm| dbm.parse().unwrap()).collect();
+    // 0 dBm over 40 dB at home; then down to where the node leaves, and what it hears of the next one.
+    assert_eq!(
+        (signal[0], *signal.last().unwrap()),
+        (-40, -50),
+        "{signal:?}"
+    );
+    let fading = &signal[..signal.len() - 1];
+    assert!(fading.len() >= 5, "{signal:?}");
+    assert!(
+        fading.windows(2).all(|two| two[1] <= two[0] - 5),
+        "{signal:?}"
+    );
+
+    let last = |line: &String| line.rsplit(',').next().unwrap_or_default().to_owned();
+    let strings = |path: &str| {
+        let told = told(&run, path, "json.value.string");
+        told.iter().map(last).collect::<Vec<String>>()
+    };
+    let advertises = |router: &str| {
+        let capture = run.path(&format!("captures/{router}.lowpan0.pcapng"));
+        let sources = tshark(&capture, "icmpv6.type == 134", &["ipv6.src"]);
+        sources[0].concat()
+    };
+    assert_eq!(strings("/4/0/5"), [advertises("er1"), advertises("er2")]);
+    let events = run.read("events.jsonl");
+    let mut lines = events.lines();
+    let completed = lines.find(|line| line.contains("\"handover_completed\""));
+    let completed: Value = serde_json::from_str(completed.unwrap()).unwrap();
+    let addresses = strings("/4/0/4");
+    assert_eq!(addresses.len(), 2, "{addresses:?}");
+    assert_ne!(addresses[0], addresses[1]);
+    assert_eq!(completed["t_addr"], *addresses[1]);
+    assert_eq!(of_node(&result, "server")["notifications"]["lost"], 0);
+}
+
+const LOCATED: &str = "\
+version: 1
+name: located
+radio: { medium: edges }
+nodes:
+  er1: { role: edge-router, position: [0 m, 0 m] }
+  server:
+    place: wired
+    services: [{ lwm2m-server: { read_format: json, upon_registration: [{ observe: /6/0 }] } }]
+  device:
+    place: radio
+    attached_to: er1
+    position: [10 m, 0 m]
+    services: [{ lwm2m-client: { connectivity: true, location: { latitude: 60, longitude: 8.5, every: 2 s } } }]
+scenario:
+  duration: 9 s
+  steps:
+    - { at: 1 s, move: device, to: [20 m, 0 m], speed: 2 m/s }
+    - { at: 8 s, operate: server, operations: [{ read: /4/0 }] }
+expect: { registrations: 1, observed_lost: 0 }
+";
+
+/// It walks 10 m to the east, at 60° of latitude: a degree is 55,597.54 m there. What it hears of its router it tells though
+/// it never leaves that.
+#[test]
+fn a_device_tells_where_it_is_and_one_that_stays_what_it_hears() {
+    let (run, _) = ran_text(LOCATED);
+    let fixes = told(&run, "/6/0", "json.value.number");
+    // Latitude, longitude, seconds of the scenario, m/s.
+    let expected = [
+        "60,8.5001799,0,0",
+        "60,8.5002158,2,2",
+        "60,8.5002878,4,2",
+        "60,8.5003597,6,0",
+        "60,8.5003597,8,0",
+    ];
+    assert_eq!(fixes, expected);
+    let connected = told(&run, "/4/0", "json.value.number");
+    assert_eq!(connected.len(), 1, "{connected:?}");
+    let numbers: Vec<i32> = connected[0]
+        .split(',')
+        .map(|n| n.parse().unwrap())
+        .collect();
+    let [bearer, available, signal, quality] = numbers.as_slice() else {
+        panic!("{numbers:?}");
+    };
+    assert_eq!((*bearer, *available), (23, 23));
+    assert!((-95..=-40).contains(signal) && (1..=255).contains(quality));
 }

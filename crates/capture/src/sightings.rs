@@ -216,8 +216,8 @@ fn within(limit: Duration, earlier: SimTime, later: SimTime) -> bool {
     later.saturating_since(earlier) <= limit
 }
 
-/// What no copy of a packet changes.
-fn content(packet: &IpPacket<'_>) -> u64 {
+/// What no copy of a packet changes, as a number: content, as this module's first words have it.
+pub fn content(packet: &IpPacket<'_>) -> u64 {
     let mut hasher = Folded::default();
     for address in [packet.src, packet.dst] {
         match address {

@@ -16,6 +16,8 @@
 mod bootstrap;
 mod config;
 mod event;
+mod locating;
+mod monitoring;
 mod notifying;
 mod observing;
 mod registration;
@@ -32,7 +34,7 @@ use coap::link::Link;
 use coap::{ExchangeId, Reliability};
 use service::sensors::Feed;
 use service::service::Tally;
-use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service, Target};
+use service::{CallId, Connectivity, Incoming, Node, Outcome, Reach, Report, Service, Target};
 use units::{Rng, SimTime};
 
 use crate::access::{self, SECURITY, SERVER};
@@ -46,6 +48,8 @@ use crate::store::{Changes, Store, StoreError};
 use crate::value::Value;
 
 use bootstrap::Bootstrapping;
+use locating::Fixes;
+use monitoring::Monitoring;
 use notifying::Schedule;
 use observing::Watched;
 use registration::Registration;
@@ -53,6 +57,7 @@ use sending::Sending;
 
 pub use config::{Account, Config, SendPlan};
 pub use event::{Cause, Event, MAX_EVENTS, SendId, SendOutcome};
+pub use locating::{Fix, Locating, Whereabouts};
 pub use saved::SavedClientError;
 pub use sending::{MAX_HELD, SendError};
 
@@ -80,6 +85,10 @@ pub struct Client {
     rng: Rng,
     /// What changes by itself.
     feeds: Vec<(Path, Feed)>,
+    /// None: Connectivity Monitoring is what was written there.
+    monitoring: Option<Monitoring>,
+    /// None: Location is what was written there.
+    fixes: Option<Fixes>,
     /// It has started, and the scenario has not ended.
     running: bool,
     /// The tree is that of an earlier life: its schedules do not begin all at once.
@@ -117,6 +126,8 @@ impl Client {
             next_send: 0,
             rng,
             feeds: Vec::new(),
+            monitoring: None,
+            fixes: None,
             running: false,
             restored,
             begun: BTreeSet::new(),
@@ -188,6 +199,19 @@ impl Client {
     /// type is left out.
     pub fn with_feed(mut self, path: Path, feed: Feed) -> Client {
         self.feeds.push((path, feed));
+        self
+    }
+
+    /// The same client whose Connectivity Monitoring, `/4/0`, is what its node says ([`Service::connected`]), as soon as
+    /// the node is on a link. It says nothing where that instance is not.
+    pub fn with_connectivity(mut self) -> Client {
+        self.monitoring = Some(Monitoring::default());
+        self
+    }
+
+    /// The same client whose Location, `/6/0`, says where the device is. It says nothing where that instance is not.
+    pub fn with_location(mut self, locating: Locating) -> Client {
+        self.fixes = Some(Fixes::new(locating));
         self
     }
 
@@ -279,6 +303,12 @@ impl Client {
                 // Of another type, or outside its range: as a broken sensor, it says nothing.
                 let _ = value.map(|value| begun.set(*path, value));
             }
+        }
+        if let Some(monitoring) = &mut self.monitoring {
+            monitoring.take(&mut begun);
+        }
+        if let Some(fixes) = &mut self.fixes {
+            fixes.take(now, self.config.epoch_s, &mut begun);
         }
         let changes = begun.commit();
         self.changed(now, &changes, node);
@@ -402,6 +432,10 @@ impl Service for Client {
     fn start(&mut self, now: SimTime, node: &mut dyn Node) {
         self.running = true;
         self.feeds.iter_mut().for_each(|(_, feed)| feed.start(now));
+        if let Some(fixes) = &mut self.fixes {
+            fixes.start(now);
+        }
+        self.feed(now, node);
         self.take_accounts(now, node);
         self.start_sending(now);
         self.bootstrap_due(now, node);
@@ -418,7 +452,10 @@ impl Service for Client {
         let asked = registrations.chain(schedules).chain(own);
         let asked = asked.filter(|_| reach.asks);
         // What changes off the link is taken when the node is back on one, as one change.
-        let fed = (self.feeds.iter()).filter_map(|(_, feed)| feed.due().filter(|_| reach.sends));
+        let fed = self.feeds.iter().filter_map(|(_, feed)| feed.due());
+        let said = self.monitoring.iter().filter_map(Monitoring::due);
+        let fixed = self.fixes.iter().filter_map(Fixes::due);
+        let fed = fed.chain(said).chain(fixed).filter(|_| reach.sends);
         let told = self
             .observations
             .values()
@@ -441,6 +478,12 @@ impl Service for Client {
         }
         if reach.sends {
             self.tell(now, node);
+        }
+    }
+
+    fn connected(&mut self, now: SimTime, connectivity: &Connectivity) {
+        if let Some(monitoring) = &mut self.monitoring {
+            monitoring.connected(now, connectivity);
         }
     }
 

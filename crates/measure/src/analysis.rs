@@ -52,6 +52,7 @@ pub use file::CaptureFile;
 pub(crate) use flow::median;
 pub use flow::{Flow, Gap, Requests, Rtt, method_name};
 pub use hop::Hop;
+pub(crate) use message::resource;
 pub use notifications::Notifications;
 pub use pause::{AllPauses, Edge, Pause};
 pub use ports::Port;

@@ -4,7 +4,7 @@
 //! A dissector knows one protocol, and nothing else here does. To add one: a file with it, and its
 //! place in the register, [`all`], which is also the order in which protocols are told.
 
-mod answers;
+pub(crate) mod answers;
 mod comp;
 mod dhcpv6;
 mod lwm2m;

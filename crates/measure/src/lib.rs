@@ -32,6 +32,7 @@
 //! | [`run`] | a run directory to `result.json` and `all.pcapng`; the files of `wpanlab analyze` |
 //! | [`mobility`] | handovers as the nodes' events tell them |
 //! | [`phases`] | values by phase of a handover |
+//! | [`sequence`] | who sent what to whom, in the order of time |
 //! | [`signalling`] | what a handover cost in messages and bytes |
 //! | [`applications`] | what nodes sent and received for their applications |
 //! | `recent` | a map that forgets the oldest |
@@ -59,6 +60,7 @@ mod recent;
 pub mod result;
 pub mod run;
 pub mod selftest;
+pub mod sequence;
 pub mod signalling;
 pub mod text;
 mod wireshark;

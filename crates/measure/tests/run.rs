@@ -6,6 +6,7 @@ mod attachment;
 mod calls;
 mod home_address;
 mod outage;
+mod sequence;
 mod signalling;
 
 use std::fs;

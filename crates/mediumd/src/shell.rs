@@ -401,15 +401,22 @@ fn set_losses(medium: &mut Medium, phy: &PhyPlan, index: &Index) -> Result<()> {
     Ok(())
 }
 
-/// The registers of every node that moves: one per candidate router.
+/// How long the router of a node that stays there may be silent: nothing follows from it.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The registers of every node that moves, one per candidate router, and of one whose services tell what it hears, that of
+/// its router.
 fn registers(plan: &Plan, index: &Index, start: SimTime) -> Result<Registers> {
     let mut registers = Registers::default();
     for (name, node) in &plan.nodes {
-        let (Some(handover), Some(radio)) = (node.handover(), &node.radio) else {
+        let Some(radio) = node.radio.as_ref().filter(|_| node.hears_signals()) else {
             continue;
         };
-        let silence = handover.signal_timeout;
-        let silence = silence.with_context(|| format!("{name}: no signal timeout in the plan"))?;
+        let silence = match node.handover() {
+            Some(handover) => (handover.signal_timeout)
+                .with_context(|| format!("{name}: no signal timeout in the plan"))?,
+            None => PATIENCE,
+        };
         let routers = routers(plan, node);
         registers.add(index[name], start, radio.channel, silence, routers);
     }
@@ -417,16 +424,19 @@ fn registers(plan: &Plan, index: &Index, start: SimTime) -> Result<Registers> {
 }
 
 fn routers(plan: &Plan, node: &NodePlan) -> Vec<Router> {
-    let candidates = node.candidates().iter().filter_map(|candidate| {
-        let radio = plan.nodes.get(&candidate.router)?.radio.as_ref()?;
+    let candidates = node.candidates().iter().map(|candidate| &candidate.router);
+    let stays = node.host.iter().filter(|_| node.handover().is_none());
+    let names = candidates.chain(stays.map(|host| &host.attached_to));
+    let routers = names.filter_map(|name| {
+        let radio = plan.nodes.get(name)?.radio.as_ref()?;
         Some(Router {
-            channel: candidate.channel,
-            pan_id: candidate.pan_id,
+            channel: radio.channel,
+            pan_id: radio.pan_id,
             eui64: radio.eui64,
             short_address: radio.short_address,
         })
     });
-    candidates.collect()
+    routers.collect()
 }
 
 /// Moves the calling thread to `SCHED_FIFO`, where timers have no slack.

@@ -7,10 +7,10 @@ use handover::{Mobility, Step};
 use nd::NdOption;
 use rundir::EventKind;
 use rundir::event::Waited;
-use service::{Outcome, Reach, Report, Services};
+use service::{Connectivity, Outcome, Reach, Report, Services};
 use units::{Eui64, SimTime};
 
-use crate::host::{Events, Host};
+use crate::host::{Events, Host, now};
 use crate::mobility::{Adapter, Event};
 use crate::web::Bell;
 
@@ -109,6 +109,11 @@ impl<A: Adapter> Application<A> {
         self.adapter
             .with_node(|node, now| services.start(now, node));
         self.report()
+    }
+
+    /// The node is connected so from now on.
+    pub(crate) fn connected(&mut self, connectivity: &Connectivity) {
+        self.services.connected(now(), connectivity);
     }
 
     /// The scenario has the node do something: a step of its plan.

@@ -18,9 +18,9 @@ use crate::control::{Controls, Source};
 use crate::endpoint::Endpoint;
 use crate::host::{Events, Host, Interfaces, Shared, entropy};
 use crate::mobility::{Adapter, WithoutMobility};
-use crate::radio_host::{self, LqiConfig, SignalSource};
+use crate::radio_host::{self, LqiConfig, LqiScale, SignalSource};
 use crate::web::Bell;
-use crate::{comp, dhcpv6_server, mip6, router, services, wired};
+use crate::{comp, connectivity, dhcpv6_server, mip6, router, services, wired};
 
 /// What a daemon needs to know.
 #[derive(Clone, Debug)]
@@ -209,7 +209,10 @@ impl Parts {
         let application = Application::new(&self.host, adapter, services, bell);
         let Some(host_plan) = node.host.clone() else {
             let address = node.address;
-            self.start(|host, controls| wired::run(host, controls, application, address));
+            let connected = connectivity::wired(node);
+            self.start(|host, controls| {
+                wired::run(host, controls, application, address, connected)
+            });
             return Ok(());
         };
         let radio = node.radio.clone().context("a radio host has a radio")?;
@@ -219,8 +222,9 @@ impl Parts {
             }
             _ => None,
         };
+        let scale = LqiScale::new(&config.plan, &radio, lqi.as_ref());
         self.start(|host, controls| {
-            radio_host::run(host, controls, application, host_plan, radio, lqi)
+            radio_host::run(host, controls, application, host_plan, radio, lqi, scale)
         });
         Ok(())
     }

@@ -32,6 +32,7 @@
 //! | `dhcpv6_server` | DHCPv6 server |
 //! | `wired`, `radio_host` | the places of an application |
 //! | `radio` | radio and 6LoWPAN interface, addresses, default route |
+//! | `connectivity` | how a node is connected, in the words of its services |
 //! | `application` | services on a CoAP endpoint, whatever the mobility |
 //! | `endpoint` | where the CoAP endpoint is bound, and its parameters |
 //! | `services` | the plan's services in the words of their cores |
@@ -45,6 +46,7 @@
 
 mod application;
 pub mod comp;
+mod connectivity;
 mod control;
 mod daemon;
 mod dhcpv6_server;

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `kept` | a text that outlives the daemon |
 //! | `device` | a client whose tree does |
+//! | `position` | where a client is |
 //! | `told` | a server whose registrations do, and its log |
 //! | `web` | what a server has for people and scripts, by HTTP |
 //! | `bootstrapper` | a bootstrap server and its log |
@@ -36,6 +37,7 @@ macro_rules! look_on {
 mod bootstrapper;
 mod device;
 mod kept;
+mod position;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -56,9 +58,10 @@ use lwm2m::server::bootstrap::{Bootstrap, Plans};
 use lwm2m::server::{self, Operation, ReadFormat, ReportPath, Scripted, Server};
 use lwm2m::value::FloatText;
 use lwm2m::{Path, Record, Registry, Value};
+use propagation::Waypoint;
 use service::sensors::{Changes, Feed};
 use topology::kind::lwm2m::bootstrap::BootstrapServerPlan;
-use topology::kind::lwm2m::client::{ChangePlan, ClientPlan, OBJECTS};
+use topology::kind::lwm2m::client::{CONNECTIVITY, ChangePlan, ClientPlan, LOCATION, OBJECTS};
 use topology::kind::lwm2m::operation::OperationPlan;
 use topology::kind::lwm2m::sends::SendPlan;
 use topology::kind::lwm2m::server::{HttpAddress, HttpPlan, ServerPlan};
@@ -83,6 +86,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) host: &'a Host,
     pub(crate) place: usize,
     pub(crate) steps: &'a [StepPlan],
+    /// Where the node is in the scenario, if it has to know.
+    pub(crate) track: &'a [Waypoint],
 }
 
 impl Standing<'_> {
@@ -119,6 +124,12 @@ pub(crate) fn client(
             feed(change, &mut stream).with_context(|| format!("changes of {}", change.path))?;
         client = client.with_feed(path, feed);
     }
+    if plan.connectivity {
+        client = client.with_connectivity();
+    }
+    if let Some(location) = &plan.location {
+        client = client.with_location(position::locating(standing, location)?);
+    }
     Ok(Device::new(client, kept))
 }
 
@@ -153,6 +164,12 @@ fn new_client(
         client
             .add(instance, &values)
             .with_context(|| format!("values of {instance}"))?;
+    }
+    let connectivity = plan.connectivity.then_some(CONNECTIVITY);
+    let location = plan.location.as_ref().map(|_| LOCATION);
+    for object in connectivity.into_iter().chain(location) {
+        let instance = Path::instance(object, 0);
+        (client.add(instance, &[])).with_context(|| format!("{instance}"))?;
     }
     client.share().context("access of several servers")?;
     if let Some(bootstrap) = &plan.bootstrap {

@@ -10,6 +10,7 @@
 //! | `link` | the radio's moves between PANs, and to channels that it only listens on |
 //! | `address` | from an advertisement to an address that may be used |
 //! | `beforehand` | what the node was told of other routers before it goes there |
+//! | `connected` | what the services are told of the link |
 //! | `sleep` | the radio's duty cycle |
 //! | `lqi` | signal registers of a node whose own radio measures them |
 //! | `settings` | the plan's words in the cores' words |
@@ -17,6 +18,7 @@
 mod address;
 mod attachment;
 mod beforehand;
+mod connected;
 mod link;
 mod lqi;
 mod settings;
@@ -47,6 +49,8 @@ use crate::radio::Radio;
 use address::check;
 use attachment::Attachment;
 use beforehand::{Beforehand, next_neighbour};
+pub(crate) use connected::LqiScale;
+use connected::Told;
 pub(crate) use lqi::LqiConfig;
 pub use lqi::SignalSource;
 use lqi::{LqiSource, next_frame};
@@ -54,7 +58,7 @@ use settings::{candidate, dhcp_config, sequencer_config, solicitor_config};
 use sleep::Sleep;
 
 /// Runs the application of a host at `at_start`; with `lqi` its own radio sets its signal
-/// registers, without it is told them.
+/// registers, without it is told them. `scale`: what the link quality of a signal is.
 pub(crate) async fn run<A: Adapter>(
     host: Host,
     controls: Controls,
@@ -62,12 +66,15 @@ pub(crate) async fn run<A: Adapter>(
     plan: HostPlan,
     at_start: RadioInterface,
     lqi: Option<LqiConfig>,
+    scale: LqiScale,
 ) -> Result<()> {
-    let mut node = RadioHost::open(host, controls, application, plan, &at_start, lqi).await?;
+    let told = Told::new(scale);
+    let mut node = RadioHost::open(host, controls, application, plan, &at_start, lqi, told).await?;
     node.report_tuned()?;
     node.solicitor.with(|solicitor, now| solicitor.start(now));
     loop {
         node.pump().await?;
+        node.tell_connected();
         if !node.step().await? {
             return Ok(());
         }
@@ -105,6 +112,8 @@ struct RadioHost<A> {
     /// else can have it (RFC 5213 §6.8).
     kept: Option<Ipv6Addr>,
     sleep: Sleep,
+    /// What the services know of the node's link.
+    told_services: Told,
     /// Duplicate address detection that the next step waits for.
     checking: Option<(Ipv6Addr, Checking)>,
     /// Duplicate address detection of an address that is in use meanwhile (RFC 4429).
@@ -119,6 +128,7 @@ impl<A: Adapter> RadioHost<A> {
         plan: HostPlan,
         at_start: &RadioInterface,
         lqi: Option<LqiConfig>,
+        told_services: Told,
     ) -> Result<RadioHost<A>> {
         let mut radio = Radio::open(&host.interfaces).await?;
         let open = |config| LqiSource::open(&host.interfaces.wpan, &radio, config, now());
@@ -168,6 +178,7 @@ impl<A: Adapter> RadioHost<A> {
             t_addr: None,
             kept: None,
             sleep: Sleep::new(plan.sleep.clone()),
+            told_services,
             checking: None,
             verifying: None,
             host,
@@ -242,7 +253,11 @@ impl<A: Adapter> RadioHost<A> {
     /// A signal register changed, if one did. A node that sleeps hears of it when it is awake.
     fn on_signal(&mut self, now: SimTime, signal: Option<Signal>) {
         let counts = signal.and_then(|signal| self.sleep.measured(signal));
-        if let (Some(signal), Some(sequencer)) = (counts, self.attachment.sequencer()) {
+        let Some(signal) = counts else {
+            return;
+        };
+        self.told_services.measured(signal);
+        if let Some(sequencer) = self.attachment.sequencer() {
             sequencer.handle_signal(now, signal);
         }
     }

@@ -38,7 +38,13 @@ pub(crate) fn of(
     let mut services = Services::new();
     // Services of one kind are told apart by their place among themselves.
     let (mut sensing, mut polling, mut lwm2m) = (0, 0, 0);
-    let standing = |place| Standing { host, place, steps };
+    let track = node.radio.as_ref().map_or(&[][..], |radio| &radio.track);
+    let standing = |place| Standing {
+        host,
+        place,
+        steps,
+        track,
+    };
     for plan in &node.services {
         match plan {
             ServicePlan::Sensors(plan) => {

@@ -5,21 +5,23 @@ use std::net::Ipv6Addr;
 use anyhow::Result;
 use handover::Step;
 use rundir::control::Control;
-use service::Reach;
+use service::{Connectivity, Reach};
 
 use crate::application::{Application, Happened};
 use crate::control::Controls;
 use crate::host::{Host, instant};
 use crate::mobility::Adapter;
 
-/// Runs the application of a node that is reached at `address`.
+/// Runs the application of a node that is reached at `address`, and connected as `connectivity` says.
 pub(crate) async fn run<A: Adapter>(
     host: Host,
     mut controls: Controls,
     mut application: Application<A>,
     address: Ipv6Addr,
+    connectivity: Connectivity,
 ) -> Result<()> {
     let mut attached = false;
+    application.connected(&connectivity);
     application.with_mobility(|mobility, now| mobility.attach(now, address));
     loop {
         let due = application.poll_timeout(Reach::FULL);

@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | [`position`] | [`Position`] |
 //! | [`track`] | [`Waypoint`] and [`Track`]: where something is at an instant |
+//! | [`origin`] | [`Origin`]: from metres in the plane to degrees on the Earth |
 //! | [`movement`] | routes, back and forth, and circles as waypoints |
 //! | [`import`] | movements of BonnMotion and ns-2 files |
 //! | [`model`] | [`Model`]: loss over distance |
@@ -38,6 +39,7 @@ pub mod field;
 pub mod import;
 pub mod model;
 pub mod movement;
+pub mod origin;
 pub mod position;
 pub mod series;
 pub mod shadowing;
@@ -47,6 +49,7 @@ pub mod track;
 
 pub use field::Field;
 pub use model::Model;
+pub use origin::Origin;
 pub use position::Position;
 pub use shadowing::Shadowing;
 pub use text::ParseError;

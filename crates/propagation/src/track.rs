@@ -104,6 +104,16 @@ impl Track {
         self.state(at).1
     }
 
+    /// How fast it is at `at`, metres per second: at a waypoint, on the leg that begins there. A jump has no speed.
+    pub fn speed_m_s(&self, at: Duration) -> f64 {
+        let next = self.waypoints.partition_point(|point| point.at <= at);
+        let leg = next.checked_sub(1).zip(self.waypoints.get(next));
+        leg.map_or(0.0, |(last, to)| {
+            let time = to.at - self.waypoints[last].at;
+            (self.way_m[next] - self.way_m[last]) / time.as_secs_f64()
+        })
+    }
+
     /// Position and distance moved.
     pub(crate) fn state(&self, at: Duration) -> (Position, f64) {
         let next = self.waypoints.partition_point(|point| point.at <= at);

@@ -10,10 +10,12 @@
 //! | [`thin`] | fewer points that look the same |
 //! | [`plot`] | points, lines and marks over two axes |
 //! | [`bars`] | horizontal bars of stacked parts |
+//! | [`sequence`] | messages between lifelines |
 
 pub mod bars;
 pub mod plot;
 pub mod scale;
+pub mod sequence;
 pub mod thin;
 
 use maud::{Markup, PreEscaped, html};
@@ -70,7 +72,9 @@ pub fn style() -> String {
              svg.d .r{i}{{stroke:var(--c{i});stroke-width:1.4;fill:none}}"
         ));
     }
-    css.push_str("svg.d .few{stroke-width:6}svg.d .faint{stroke-opacity:.4}");
+    css.push_str(
+        "svg.d .few{stroke-width:6}svg.d .faint{stroke-opacity:.4}svg.d .tint{fill-opacity:.07}",
+    );
     css
 }
 

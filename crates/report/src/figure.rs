@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`map`] | the topology, and the area to scale |
 //! | [`handover`] | the phases of handovers, and the Message IDs around them |
+//! | [`sequence`] | who sent what to whom, in handovers and for applications |
 //! | [`traffic`] | Message IDs and round-trip times over the run; losses with reasons |
 //! | [`observers`] | who observes what |
 //! | [`links`] | delivery from radio to radio |
@@ -24,6 +25,7 @@ pub mod observers;
 pub mod over;
 pub mod paper;
 pub mod radio;
+pub mod sequence;
 pub mod spread;
 pub mod traffic;
 
@@ -34,6 +36,7 @@ use crate::chart::COLOURS;
 use crate::chart::bars::Bars;
 use crate::chart::plot::Plot;
 use crate::chart::scale::number;
+use crate::chart::sequence::SequenceChart;
 use crate::chart::{Drawing, WIDE};
 
 /// A chart, to be drawn at any width.
@@ -47,6 +50,8 @@ pub enum Chart {
     Network(map::Network),
     /// The area to scale.
     Area(map::Area),
+    /// Messages between nodes.
+    Sequence(SequenceChart),
 }
 
 impl Chart {
@@ -57,6 +62,7 @@ impl Chart {
             Chart::Bars(bars) => bars.draw(width),
             Chart::Network(network) => network.draw(width),
             Chart::Area(area) => area.draw(width),
+            Chart::Sequence(sequence) => sequence.draw(width),
         }
     }
 }

@@ -20,6 +20,7 @@
 //! | [`air`] | what captures say of the way over the air |
 //! | [`figure`] | sections and their figures |
 //! | [`chart`] | charts as SVG (pure) |
+//! | [`sequence`] | message sequences as text, Mermaid and SVG |
 //! | [`page`] | sections as a page |
 //! | [`junit`] | expectations as JUnit XML |
 
@@ -31,6 +32,7 @@ pub mod figure;
 pub mod junit;
 pub mod load;
 pub mod page;
+pub mod sequence;
 pub mod sweep;
 
 use std::collections::BTreeMap;
@@ -178,6 +180,7 @@ fn of_run(run: &Run) -> Report {
     let mut sections = vec![
         figure::map::section(run),
         figure::handover::section(run),
+        figure::sequence::section(run),
         figure::traffic::section(run),
         figure::radio::signal(run),
         figure::traffic::losses(run),

@@ -22,6 +22,7 @@ use topology::plan::NodeName;
 use units::{Seed, SimTime};
 
 use crate::air::{self, Heard};
+use crate::figure::sequence::Sequences;
 
 /// What a run left.
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ pub struct Run {
     /// From a router's wired interface to the node's 6LoWPAN interface, seconds, one per request
     /// whose way the captures show.
     pub wireless_delays_s: Vec<f64>,
+    /// Who sent what to whom, in handovers and for applications.
+    pub sequences: Sequences,
     /// What is missing or cannot be read, and what to do about it.
     pub problems: Vec<String>,
 }
@@ -206,6 +209,9 @@ impl Run {
                 }
             }
             self.events = (!events.is_empty()).then_some(events);
+            let (sequences, unread) = Sequences::read(dir, &plan, self);
+            self.sequences = sequences;
+            self.problems.extend(unread);
             if plan.radio.phy.is_some() {
                 let read = |p: &Path| read_capture(dir, p).map_err(io::Error::other);
                 if let Some(capture) = self.file(&dir.air_capture(), read) {
@@ -339,7 +345,7 @@ pub fn name_of(dir: &Path) -> String {
 }
 
 /// Last part of a path, for people.
-fn last_part(path: &Path) -> String {
+pub fn last_part(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }

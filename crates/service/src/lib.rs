@@ -57,6 +57,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`connectivity`] | [`Connectivity`]: how the node is connected |
 //! | [`node`] | [`Node`]: the node as its services see it; [`Target`], [`Event`], [`Outcome`] |
 //! | [`mod@service`] | [`Service`]: what a service is; [`Reach`], [`Tally`], [`Report`] |
 //! | [`services`] | [`Services`]: the services of one node |
@@ -65,6 +66,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod connectivity;
 mod draw;
 pub mod node;
 pub mod requester;
@@ -75,6 +77,7 @@ pub mod services;
 #[cfg(test)]
 mod stub;
 
+pub use connectivity::{Bearer, Connectivity, Heard};
 pub use node::{CallFailure, CallId, Event, Incoming, Node, Outcome, Target};
 pub use requester::Requester;
 pub use sensors::Sensors;

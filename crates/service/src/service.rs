@@ -7,6 +7,7 @@ use coap::Failure;
 use coap::link::Link;
 use units::SimTime;
 
+use crate::connectivity::Connectivity;
 use crate::node::{CallFailure, CallId, Incoming, Node, Outcome, Target};
 
 /// What a node can do for its services at an instant.
@@ -154,6 +155,13 @@ pub trait Service: fmt::Debug {
     /// Does what the scenario has its node do now: the step of that number in the node's plan, if it is this service's.
     fn operate(&mut self, now: SimTime, step: usize, node: &mut dyn Node) {
         let _ = (now, step, node);
+    }
+
+    /// How the node is connected from now on: said when it is attached first, also before [`Service::start`], and when
+    /// something of it changes. Between two routers nothing is said. What follows from it is done when
+    /// [`Service::poll_timeout`] says.
+    fn connected(&mut self, now: SimTime, connectivity: &Connectivity) {
+        let _ = (now, connectivity);
     }
 
     /// Whether requests for `path` are its own: for one path, several, or all below one. Of two

@@ -7,6 +7,7 @@ use coap::{Code, ExchangeId, Observation, Reliability, Request, Response, Waits}
 use machine::earlier;
 use units::SimTime;
 
+use crate::connectivity::Connectivity;
 use crate::node::{CallId, Event, Incoming, Node, Outcome, Target};
 use crate::service::{Reach, Report, Service, Tally};
 
@@ -60,6 +61,13 @@ impl Services {
     /// The scenario has the node do what step `step` of its plan says.
     pub fn operate(&mut self, now: SimTime, step: usize, node: &mut dyn Node) {
         self.each(node, |service, node| service.operate(now, step, node));
+    }
+
+    /// The node is connected so from now on.
+    pub fn connected(&mut self, now: SimTime, connectivity: &Connectivity) {
+        for service in &mut self.services {
+            service.connected(now, connectivity);
+        }
     }
 
     /// Gives a service what is its.

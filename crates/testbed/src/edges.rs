@@ -123,7 +123,7 @@ impl EdgeMedium {
             if let (true, Some(radio)) = (node.is_router(), &node.radio) {
                 routers.insert(name.clone(), (radio.channel, radio.pan_id));
             }
-            if node.handover().is_some() {
+            if node.hears_signals() {
                 listeners.push(name.clone());
             }
         }

@@ -182,16 +182,13 @@ impl Plan {
         }
     }
 
-    /// The steps that the daemon of the node `name` has to know: when it crashes, and what it is to do. A control line
+    /// The steps that the daemon of the node `name` has to know: when it crashes and lives again, and what it is to do. A control line
     /// names the latter by their places among these.
     pub fn steps_of(&self, name: &str) -> impl Iterator<Item = &StepPlan> {
         let is_its = move |step: &&StepPlan| match &step.action {
-            Action::Crash { node } => node == name,
+            Action::Crash { node } | Action::Restart { node } => node == name,
             Action::Operate(operate) => operate.node == name,
-            Action::Attenuate(_)
-            | Action::Link { .. }
-            | Action::Restart { .. }
-            | Action::Wake { .. } => false,
+            Action::Attenuate(_) | Action::Link { .. } | Action::Wake { .. } => false,
         };
         self.scenario.steps.iter().filter(is_its)
     }
@@ -352,8 +349,8 @@ pub struct RadioInterface {
     /// Its part, where it is another than that of [`PhyPlan::profile`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<medium::Profile>,
-    /// Where it is, in time order, under `phy`: one waypoint: it stands there; none: it has no
-    /// position.
+    /// Where it is, in time order, under `phy`, and where its services tell it: one waypoint: it stands there; none: it
+    /// has no position, or nobody asks for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub track: Vec<propagation::Waypoint>,
 }

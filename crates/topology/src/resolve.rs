@@ -196,11 +196,18 @@ impl<'t> Resolver<'t> {
         if let Some(phy) = &mut radio.phy {
             phy.traces = links.traces.into_values().collect();
             phy.losses = links.losses.into_values().collect();
-            for (name, track) in tracks {
-                if let Some(interface) = nodes.get_mut(name).and_then(|node| node.radio.as_mut()) {
-                    interface.track = track;
-                }
+        }
+        let is_phy = radio.phy.is_some();
+        for (name, track) in tracks {
+            let node = nodes.get_mut(name);
+            let node = node.filter(|node| is_phy || node.tells_position());
+            if let Some(interface) = node.and_then(|node| node.radio.as_mut()) {
+                interface.track = track;
             }
+        }
+        for (name, node) in nodes.iter().filter(|(_, node)| node.tells_position()) {
+            let radio = node.radio.as_ref();
+            self.check_position(name, radio.is_some_and(|radio| !radio.track.is_empty()));
         }
         let expect = self.expectations(&nodes);
         Plan {

@@ -94,6 +94,59 @@ fn an_object_of_a_file_has_its_types_at_the_client_and_in_operations() {
     );
 }
 
+/// A client whose `models` is the directory `objects/` with these files.
+fn of_directory(files: &[(&str, &str)]) -> Result<topology::Plan, String> {
+    let text = "version: 1\nname: own\nnodes:\n  er1: { role: edge-router }\n  \
+                server: { place: wired, services: [{ lwm2m-server: { models: [objects/] } }] }\n  \
+                device:\n    place: radio\n    attached_to: er1\n    services:\n      \
+                - lwm2m-client: { models: [objects/], values: { /33000/0/1: 20, /33001/0/1: 20 } }\n\
+                scenario: { duration: 5 s }\n";
+    let listing: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    let mut loader = |name: &str| match name.strip_prefix("objects/") {
+        Some("") => Ok(listing.join("\n").into_bytes()),
+        Some(file) => {
+            let found = files.iter().find(|(name, _)| *name == file);
+            found
+                .map(|(_, text)| text.as_bytes().to_vec())
+                .ok_or_else(|| "gone".to_owned())
+        }
+        None => Err(format!("no {name}")),
+    };
+    let overrides = topology::Overrides::default();
+    topology::load_with("own.yaml", text, overrides, &mut loader).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_directory_is_every_object_model_in_it_in_the_order_of_the_names() {
+    let other = THERMOSTAT.replace("33000", "33001");
+    let plan = of_directory(&[
+        ("b.xml", THERMOSTAT),
+        ("notes.txt", "none"),
+        ("a.xml", &other),
+    ]);
+    let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+    let models = |name: &str| match &plan.nodes[name].services[0] {
+        topology::kind::ServicePlan::Lwm2mClient(client) => client.models.clone(),
+        topology::kind::ServicePlan::Lwm2mServer(server) => server.models.clone(),
+        service => panic!("{service:?}"),
+    };
+    assert_eq!(models("device"), [&other, THERMOSTAT]);
+    assert_eq!(models("server"), models("device"));
+}
+
+#[test]
+fn a_file_of_a_directory_that_is_no_object_model_is_named_and_a_directory_without_one_too() {
+    let error = of_directory(&[("a.xml", THERMOSTAT), ("b.xml", "<LWM2M>")]).unwrap_err();
+    assert!(
+        error.contains("lwm2m-client.models[0]`: `objects/b.xml`: no XML"),
+        "{error}"
+    );
+    assert_eq!(error.matches(": error: ").count(), 2, "{error}");
+    let error = of_directory(&[("notes.txt", "none")]).unwrap_err();
+    let expected = "`objects/` has no file whose name ends in `.xml`";
+    assert!(error.contains(expected), "{error}");
+}
+
 #[test]
 fn a_file_that_is_no_object_model_is_named_with_the_line_and_what_was_expected() {
     for (right, wrong, expected) in [

@@ -217,11 +217,16 @@ impl Lqi {
     /// 0 under the sensitivity. The standard asks for 0-255, uniform between the lowest and
     /// highest signal detectable; the span is ours.
     pub fn from_rssi(rssi: Dbm, sensitivity: Dbm) -> Lqi {
+        Lqi::over(rssi, sensitivity, Lqi::SPAN)
+    }
+
+    /// As [`Lqi::from_rssi`], of a radio whose LQI is 255 at `span` over its sensitivity.
+    pub fn over(rssi: Dbm, sensitivity: Dbm, span: crate::Db) -> Lqi {
         let over = rssi.0 - sensitivity.0;
         if over < 0.0 {
             return Lqi(0);
         }
-        Lqi((1.0 + 254.0 * (over / Lqi::SPAN.0).min(1.0)).round() as u8)
+        Lqi((1.0 + 254.0 * (over / span.0).min(1.0)).round() as u8)
     }
 
     /// The signal that an LQI stands for, the inverse of [`Lqi::from_rssi`]: `sensitivity` at 1,

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,6 +108,10 @@ pub enum Command {
     /// Exit code: 2 if the directory is none of a run or a sweep, 3 when a file could not be
     /// written. What the run's expectations came to is in the report, not in the exit code.
     Report(ReportArgs),
+    /// Print a stretch of a run as a message sequence: who sent what to whom, and what was lost
+    ///
+    /// Exit code: 2 if the directory is none of a run, or has no such handover or node.
+    Sequence(SequenceArgs),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
     /// List and remove what killed runs left behind
@@ -438,6 +443,40 @@ pub struct ReportArgs {
     /// Of a sweep: a delay (`1.54 s`) to place in the distribution
     #[arg(long, value_parser = units::quantity::parse_duration)]
     pub compare: Option<Duration>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SequenceArgs {
+    /// Run directory
+    pub dir: PathBuf,
+    /// A handover, by the node's own number, with its phases
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "to"])]
+    pub handover: Option<u32>,
+    /// From this time of the scenario on (`1.2 s`)
+    #[arg(long, value_name = "TIME", value_parser = units::quantity::parse_duration)]
+    pub from: Option<Duration>,
+    /// Until this time of the scenario
+    #[arg(long, value_name = "TIME", value_parser = units::quantity::parse_duration)]
+    pub to: Option<Duration>,
+    /// Only what these nodes send and receive, and what is about them; with --handover, whose it is
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub node: Vec<String>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = SequenceFormat::Text)]
+    pub format: SequenceFormat,
+    /// As many messages at most; the others are counted
+    #[arg(long, value_name = "N", default_value = "200")]
+    pub limit: NonZeroUsize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SequenceFormat {
+    /// Lines for a terminal
+    Text,
+    /// A drawing
+    Svg,
+    /// A diagram of Mermaid
+    Mermaid,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

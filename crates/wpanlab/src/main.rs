@@ -43,6 +43,7 @@ mod new;
 mod progress;
 mod report;
 mod run;
+mod sequence;
 mod source;
 mod sweep;
 mod verify;
@@ -193,6 +194,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Verify(args) => verify::verify(args, show(), say).await,
         Command::Model(args) => model::model(&args, say.json, say.quiet),
         Command::Report(args) => report::report(&args, say),
+        Command::Sequence(args) => sequence::sequence(&args, say),
         Command::Doctor => doctor::doctor(say.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run, say),
         Command::Vm(VmCommand::Fetch { suite, again }) => {

@@ -124,7 +124,7 @@ impl Source {
         Ok(topology::read(&name, &self.text, overrides, &mut files)?)
     }
 
-    /// Traces and movements are named relative to the topology's own file.
+    /// Traces, movements and models are named relative to the topology's own file.
     fn file(&self, name: &str) -> Result<Vec<u8>, String> {
         if let Some(bytes) = self.files.borrow().get(name) {
             return Ok(bytes.clone());
@@ -132,13 +132,34 @@ impl Source {
         let Some(folder) = &self.folder else {
             return Err("it was not kept with the topology".into());
         };
-        let read = files::read_named(&folder.join(name), LONGEST_TRACE);
-        let bytes = read.map_err(|error| error.to_string())?;
+        let path = folder.join(name);
+        let bytes = match name.ends_with('/') {
+            true => names_in(&path)?,
+            false if path.is_dir() => {
+                return Err(format!(
+                    "it is a directory; where one may be named it is `{name}/`"
+                ));
+            }
+            false => files::read_named(&path, LONGEST_TRACE).map_err(|error| error.to_string())?,
+        };
         self.files
             .borrow_mut()
             .insert(name.to_owned(), bytes.clone());
         Ok(bytes)
     }
+}
+
+/// The names of the files in a directory, in order, a line each. One that is not UTF-8 no topology can name.
+fn names_in(folder: &Path) -> Result<Vec<u8>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| error.to_string())?;
+        let name = entry.file_name().into_string().ok();
+        names.extend(name.filter(|_| entry.path().is_file()));
+    }
+    names.sort();
+    Ok(names.join("\n").into_bytes())
 }
 
 /// Bytes as hexadecimal digits.
@@ -169,6 +190,35 @@ mod tests {
         let again = kept.load(Some(7), &[]).unwrap().plan;
         assert_eq!(again.to_yaml(), plan.to_yaml());
         assert_eq!(kept.kept().unwrap(), source.kept().unwrap());
+    }
+
+    #[test]
+    fn a_directory_is_kept_with_the_files_that_were_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = folder.path().join("objects");
+        std::fs::create_dir_all(models.join("folder.xml")).unwrap();
+        let objects = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lwm2m/objects");
+        for (from, to) in [("6-location", "b"), ("3303-temperature", "a")] {
+            let from = objects.join(format!("{from}.xml"));
+            std::fs::copy(from, models.join(format!("{to}.xml"))).unwrap();
+        }
+        let text = "version: 1\nname: own\nnodes:\n  er1: { role: edge-router }\n  \
+                    server: { place: wired, services: [{ lwm2m-server: { models: [MODELS] } }] }\n\
+                    scenario: { duration: 5 s }\n";
+        let path = folder.path().join("own.yaml");
+        std::fs::write(&path, text.replace("MODELS", "objects/")).unwrap();
+        let source = Source::read(&path).unwrap();
+        let plan = source.load(None, &[]).unwrap().plan;
+        assert_eq!(source.file("objects/").unwrap(), b"a.xml\nb.xml");
+        let kept = Source::of_kept(&path, &source.kept().unwrap()).unwrap();
+        std::fs::remove_dir_all(&models).unwrap();
+        let again = kept.load(None, &[]).unwrap().plan;
+        assert_eq!(again.to_yaml(), plan.to_yaml());
+        // Without the slash it is told what to write.
+        std::fs::create_dir(&models).unwrap();
+        std::fs::write(&path, text.replace("MODELS", "objects")).unwrap();
+        let error = Source::read(&path).unwrap().load(None, &[]).unwrap_err();
+        assert!(error.to_string().contains("it is `objects/`"), "{error}");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod batch;
 mod bootstrap;
+mod connectivity;
 mod figure4;
 mod interleavings;
+mod location;
 mod machines;
 mod notify;
 mod observing;

@@ -101,8 +101,13 @@ pub const SIX: [&str; 6] = [
 impl Bench {
     /// A client with this tree and configuration.
     pub fn with(config: Config, store: Store, servers: usize) -> Bench {
+        let rng = Seed(1).rng(&["client"]);
+        Bench::of(Client::new(config, store, rng, false), servers)
+    }
+
+    /// This client.
+    pub fn of(client: Client, servers: usize) -> Bench {
         let stream = |name: &str| Seed(1).rng(&[name]);
-        let client = Client::new(config, store, stream("client"), false);
         let server = |n: usize| Endpoint::new(params(), &[], stream(&format!("server {n}")));
         Bench {
             now: SimTime::ZERO,

@@ -311,7 +311,7 @@ fn shortened(mut resource: String) -> String {
 
 /// What a request `to` a server asks for, as RFC 7252 §6.5 composes a URI of it, without the scheme, and
 /// without the host and the port if they are those of the server.
-fn resource(message: &Message, to: SocketAddr) -> String {
+pub(crate) fn resource(message: &Message, to: SocketAddr) -> String {
     if let Some(uri) = message.options.get(PROXY_URI) {
         return String::from_utf8_lossy(uri).into_owned();
     }

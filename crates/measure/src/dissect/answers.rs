@@ -21,7 +21,7 @@ type Place = (SocketAddr, SocketAddr, Key);
 
 /// What is known of requests, for their answers. Of very many the oldest are forgotten.
 #[derive(Debug)]
-pub(super) struct Answers<T>(Recent<Place, T>);
+pub(crate) struct Answers<T>(Recent<Place, T>);
 
 impl<T> Default for Answers<T> {
     fn default() -> Answers<T> {
@@ -31,7 +31,7 @@ impl<T> Default for Answers<T> {
 
 impl<T: Clone> Answers<T> {
     /// `request` goes from `client` to `server`.
-    pub(super) fn ask(&mut self, client: SocketAddr, server: SocketAddr, request: &Message, of: T) {
+    pub(crate) fn ask(&mut self, client: SocketAddr, server: SocketAddr, request: &Message, of: T) {
         let id = Key::MessageId(request.message_id);
         self.0.insert((client, server, id), of.clone());
         self.tell(client, server, request.token, of);
@@ -39,7 +39,7 @@ impl<T: Clone> Answers<T> {
 
     /// What is known of the request that `message`, a response or an empty message, answers. One
     /// that acknowledges a separate response goes where the request went.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         from: SocketAddr,
         to: SocketAddr,
@@ -58,18 +58,18 @@ impl<T: Clone> Answers<T> {
     }
 
     /// What is known of the request with this token.
-    pub(super) fn asked(&self, client: SocketAddr, server: SocketAddr, token: Token) -> Option<&T> {
+    pub(crate) fn asked(&self, client: SocketAddr, server: SocketAddr, token: Token) -> Option<&T> {
         self.0.get(&(client, server, Key::Token(token)))
     }
 
     /// Something else is known of the request with this token: the responses that come under it
     /// are of that.
-    pub(super) fn tell(&mut self, client: SocketAddr, server: SocketAddr, token: Token, of: T) {
+    pub(crate) fn tell(&mut self, client: SocketAddr, server: SocketAddr, token: Token, of: T) {
         self.0.insert((client, server, Key::Token(token)), of);
     }
 
     /// What an empty message answers, if it is for the message with this ID from `from` to `to`.
-    pub(super) fn call(&mut self, from: SocketAddr, to: SocketAddr, message_id: u16, of: T) {
+    pub(crate) fn call(&mut self, from: SocketAddr, to: SocketAddr, message_id: u16, of: T) {
         self.0.insert((from, to, Key::MessageId(message_id)), of);
     }
 }

@@ -2,7 +2,7 @@
 
 use coap::Code;
 use lwm2m::client::{Client, Event};
-use service::{CallId, Incoming, Node, Outcome, Reach, Report, Service};
+use service::{CallId, Connectivity, Incoming, Node, Outcome, Reach, Report, Service};
 use units::SimTime;
 
 use super::kept::{Kept, Outliving};
@@ -56,6 +56,10 @@ impl Service for Device {
         self.client.start(now, node);
         self.tell();
         self.keep();
+    }
+
+    fn connected(&mut self, now: SimTime, connectivity: &Connectivity) {
+        self.client.connected(now, connectivity);
     }
 
     fn handle_timeout(&mut self, now: SimTime, reach: Reach, node: &mut dyn Node) {

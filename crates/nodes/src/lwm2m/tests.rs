@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV6;
 use std::path::Path as FilePath;
 use std::rc::Rc;
+use std::time::Duration;
 
 use coap::{Code, Endpoint};
 use machine::{Machine as _, earlier};
@@ -46,6 +47,7 @@ impl Party {
             host: &host,
             place: 0,
             steps: &own.scenario.steps,
+            track: &[],
         };
         let node = &own.nodes[name];
         let service: Box<dyn Service> = match node.services.first() {
@@ -333,6 +335,7 @@ fn what_is_no_server_is_named_with_its_file() {
         host: &host,
         place: 0,
         steps: &own.scenario.steps,
+        track: &[],
     };
     let Some(ServicePlan::Lwm2mServer(plan)) = own.nodes["server"].services.first() else {
         panic!("{own:?}");
@@ -344,4 +347,45 @@ fn what_is_no_server_is_named_with_its_file() {
         "{error}"
     );
     assert!(error.contains("expected a JSON object"), "{error}");
+}
+
+/// It goes 4 m to the east in 2 s, and is started again twice.
+#[test]
+fn a_client_is_where_its_plan_has_it_also_in_a_later_life() {
+    let text = "version: 1\nname: walk\nnodes:\n  er1: { role: edge-router }\n  \
+                server: { place: wired, services: [{ lwm2m-server: {} }] }\n  \
+                device:\n    place: radio\n    attached_to: er1\n    position: [0 m, 0 m]\n    \
+                services: [{ lwm2m-client: { location: { latitude: 60, longitude: 8.5 } } }]\n\
+                scenario:\n  duration: 20 s\n  steps:\n    \
+                - { at: 1 s, move: device, to: [4 m, 0 m], speed: 2 m/s }\n    \
+                - { at: 4 s, crash: device }\n    - { at: 5 s, restart: device }\n    \
+                - { at: 8 s, crash: device }\n    - { at: 9 s, restart: device }\n";
+    let plan = topology::load("walk.yaml", text, topology::Overrides::default());
+    let plan = plan
+        .unwrap_or_else(|error| panic!("{error}"))
+        .of_node("device");
+    let state = tempfile::tempdir().unwrap();
+    let node = &plan.nodes["device"];
+    let Some(ServicePlan::Lwm2mClient(client)) = node.services.first() else {
+        panic!("{node:?}");
+    };
+    let locating = |crashes| {
+        let standing = Standing {
+            host: &host("device", state.path(), crashes),
+            place: 0,
+            steps: &plan.scenario.steps,
+            track: &node.radio.as_ref().unwrap().track,
+        };
+        super::position::locating(standing, client.location.as_ref().unwrap()).unwrap()
+    };
+    let began: Vec<u64> = (0..3).map(|n| locating(n).began.as_secs()).collect();
+    assert_eq!(began, [0, 5, 9]);
+    let at = |seconds| locating(0).whereabouts.at(Duration::from_secs(seconds));
+    assert_eq!(
+        (at(0).latitude_deg, at(0).longitude_deg, at(0).speed_m_s),
+        (60.0, 8.5, 0.0)
+    );
+    // 2 m at 60°: 2 / (111195.08 / 2) of a degree.
+    assert_eq!((at(2).longitude_deg, at(2).speed_m_s), (8.500036, 2.0));
+    assert_eq!((at(3).longitude_deg, at(3).speed_m_s), (8.5000719, 0.0));
 }

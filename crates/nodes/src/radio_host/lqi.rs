@@ -94,6 +94,11 @@ impl LqiConfig {
             routers: routers.collect::<Result<_>>()?,
         })
     }
+
+    /// Signal over the sensitivity at which the LQI is 255.
+    pub(super) fn span(&self) -> Db {
+        self.span
+    }
 }
 
 /// The registers, as the LQI of frames sets them.

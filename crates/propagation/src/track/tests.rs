@@ -69,3 +69,21 @@ fn waypoints_out_of_order_or_without_a_place_are_no_track() {
         Err(TrackError::NotANumber { index: 0 })
     );
 }
+
+#[test]
+fn the_speed_is_that_of_the_leg_and_none_before_and_after_the_way() {
+    let track = Track::new(vec![
+        waypoint(1.0, 0.0, 0.0),
+        waypoint(3.0, 4.0, 0.0),
+        waypoint(3.0, 9.0, 0.0),
+        waypoint(4.0, 9.0, 8.0),
+    ])
+    .unwrap();
+    let speed = |seconds| track.speed_m_s(Duration::from_secs_f64(seconds));
+    assert_eq!((speed(0.5), speed(1.0), speed(2.9)), (0.0, 2.0, 2.0));
+    assert_eq!((speed(3.0), speed(3.5), speed(4.0)), (8.0, 8.0, 0.0));
+    assert_eq!(
+        Track::fixed(Position::default()).speed_m_s(Duration::ZERO),
+        0.0
+    );
+}

@@ -14,7 +14,7 @@ use units::SimTime;
 use super::{Block, Chart, Figure, PHASES, Section, figures, ms, phase_name, phase_style, table};
 use crate::chart::bars::{Bars, Part, Row};
 use crate::chart::plot::Mark;
-use crate::figure::traffic;
+use crate::figure::{sequence, traffic};
 use crate::load::Run;
 
 /// As many handovers are drawn one by one; of more, the slowest.
@@ -280,6 +280,7 @@ fn details(run: &Run, handovers: &[Handover]) -> Vec<Block> {
     for (place, i) in order.into_iter().enumerate() {
         let handover = &handovers[i];
         let mut inner: Vec<Block> = timeline(run, i, handover).into_iter().collect();
+        inner.extend(sequence::of_handover(run, i, handover));
         inner.extend(traffic::around(run, i, handover));
         if inner.is_empty() {
             continue;

@@ -1,4 +1,5 @@
 //! What tests of the report have in common.
+#![allow(dead_code)] // each test file uses its part
 
 use std::path::Path;
 

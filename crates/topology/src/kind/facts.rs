@@ -127,6 +127,14 @@ pub(crate) trait ServiceFacts {
     fn patience(&self) -> Option<Duration> {
         None
     }
+    /// Whether it tells others what the node hears of its router.
+    fn tells_signal(&self) -> bool {
+        false
+    }
+    /// Whether it tells others where the node is.
+    fn tells_position(&self) -> bool {
+        false
+    }
     /// The prefix of addresses for which it takes what others send: routes to it lead to the node, which
     /// forwards.
     fn prefix(&self) -> Option<Ipv6Net> {

@@ -4,6 +4,7 @@ mod accounts;
 pub mod bootstrap;
 pub mod client;
 mod http;
+pub mod location;
 mod models;
 pub mod operation;
 pub mod sends;
@@ -136,6 +137,10 @@ fn yes() -> bool {
 
 fn is_yes(flag: &bool) -> bool {
     *flag
+}
+
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 fn is_server(table: &ServiceTable) -> bool {

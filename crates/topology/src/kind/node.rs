@@ -198,6 +198,17 @@ impl NodePlan {
         self.service_facts().flat_map(ServiceFacts::paths)
     }
 
+    /// Whether its daemon has to know what it hears of routers: it may leave one, or a service tells it.
+    pub fn hears_signals(&self) -> bool {
+        let told = self.service_facts().any(ServiceFacts::tells_signal);
+        self.host.is_some() && (told || self.handover().is_some())
+    }
+
+    /// Whether its daemon has to know where it is: a service tells it.
+    pub fn tells_position(&self) -> bool {
+        self.service_facts().any(ServiceFacts::tells_position)
+    }
+
     /// The programs of the user's that run on it.
     pub fn programs(&self) -> impl Iterator<Item = &ProgramPlan> {
         self.service_facts().filter_map(ServiceFacts::program)
@@ -291,6 +302,7 @@ mod tests {
     fn a_service_serves_nothing_and_asks_nobody_unless_it_says_so() {
         let (quiet, curious): (&dyn ServiceFacts, &dyn ServiceFacts) = (&Quiet, &Curious);
         assert!(!quiet.is_coap() && !quiet.asks());
+        assert!(!quiet.tells_signal() && !quiet.tells_position());
         assert!(quiet.paths().is_empty() && quiet.port().is_none() && quiet.program().is_none());
         assert!(curious.asks() && curious.polls().is_empty());
     }

@@ -13,7 +13,8 @@ use crate::decode::At;
 use crate::file::Import;
 
 /// Reads a file that a topology names: its bytes, or why there are none. The name is as the
-/// topology has it, relative to the topology's own file.
+/// topology has it, relative to the topology's own file. One that ends in `/` is a directory: its
+/// bytes are the names of the files in it, a line each.
 pub type Loader<'l> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'l;
 
 /// The movements of one file, or what is wrong with it.
@@ -75,9 +76,29 @@ impl Resolver<'_> {
             .ok()
     }
 
-    /// The bytes of a file, of which somebody else says why there are none.
-    pub(crate) fn contents(&mut self, name: &str) -> Option<Vec<u8>> {
-        (self.files)(name).ok()
+    /// The bytes of a file, or why there are none.
+    pub(crate) fn contents(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        (self.files)(name).map_err(|error| format!("cannot read `{name}`: {error}"))
+    }
+
+    /// The files of `directory`, which ends in `/`, whose names end in `ending`, in the order of their names, of which
+    /// there is one at least.
+    pub(crate) fn files_of(
+        &mut self,
+        directory: &str,
+        ending: &str,
+    ) -> Result<Vec<String>, String> {
+        let names = String::from_utf8(self.contents(directory)?);
+        let names = names.map_err(|_| format!("`{directory}` has names that are not UTF-8"))?;
+        let files = names.lines().filter(|name| name.ends_with(ending));
+        let mut files: Vec<String> = files.map(|name| format!("{directory}{name}")).collect();
+        files.sort();
+        match files.is_empty() {
+            true => Err(format!(
+                "`{directory}` has no file whose name ends in `{ending}`"
+            )),
+            false => Ok(files),
+        }
     }
 
     /// The readings over scenario time in the file that `path` names.

@@ -60,13 +60,12 @@ impl<'t> Resolver<'t> {
             },
         };
         let last = way[way.len() - 1];
-        if setting.model.is_phy() {
-            let track = world.tracks.entry(node).or_default();
-            let known = track.last().copied();
-            track.extend(way.into_iter().filter(|waypoint| Some(*waypoint) != known));
-        } else {
+        if !setting.model.is_phy() {
             self.sample(world, setting, &way, (node, step, name))?;
         }
+        let track = world.tracks.entry(node).or_default();
+        let known = track.last().copied();
+        track.extend(way.into_iter().filter(|waypoint| Some(*waypoint) != known));
         world.positions.insert(node, last.position);
         world.moving.insert(node, (last.at, step.at.span.line));
         Ok(())

@@ -13,7 +13,7 @@ use lwm2m::client::{self, Account, Client};
 use lwm2m::{Path, Registry, Value, server};
 use rundir::control::Control;
 use service::sensors::{Changes, Counter, Feed, Source};
-use service::{Service, Services};
+use service::{Bearer, Connectivity, Service, Services};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use units::Seed;
 
@@ -59,7 +59,14 @@ impl AtLoopback {
         let mut services = Services::new();
         services.push(service);
         let application = Application::new(&host, self, services, bell);
-        crate::wired::run(host, controls, application, Ipv6Addr::LOCALHOST)
+        let connected = Connectivity {
+            bearer: Bearer::Ethernet,
+            available: vec![Bearer::Ethernet],
+            heard: None,
+            addresses: vec![Ipv6Addr::LOCALHOST],
+            routers: Vec::new(),
+        };
+        crate::wired::run(host, controls, application, Ipv6Addr::LOCALHOST, connected)
             .await
             .unwrap();
     }

@@ -35,7 +35,8 @@ tables! {
         pub write_format: Option<At<FormatWord>>,
         /// Whether it asks by CON, else by NON; default true.
         pub confirmable: Option<At<bool>>,
-        /// Files of object models of your own, OMA's XML, relative to this one; default none.
+        /// Files of object models of your own, OMA's XML, relative to this one; `objects/` names every `.xml` of that
+        /// directory, in the order of their names; default none.
         pub models: Option<Vec<At<String>>>,
         /// What it gives to whom; of several entries for a client the first; default one entry, for all.
         pub gives: Option<Vec<Lwm2mGift>>,

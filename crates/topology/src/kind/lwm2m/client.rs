@@ -10,8 +10,9 @@ use lwm2m::{Path, Registry};
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
+use super::location::{LocationPlan, Lwm2mLocation};
 use super::sends::{Lwm2mSend, SendPlan, unmuted};
-use super::{Floats, FormatWord, Models, ValuePlan, Values, is_yes, yes};
+use super::{Floats, FormatWord, Models, ValuePlan, Values, is_no, is_yes, yes};
 use crate::decode::{At, Block};
 use crate::kind::sensors::{ChangesPlan, Source, SourcePlan};
 use crate::kind::{Served, Serves, ServiceFacts};
@@ -21,6 +22,12 @@ use crate::resolve::{Context, Resolver, or};
 /// Objects that every client has beside Security, Server, Device and those of its values: Access Control, Batch and
 /// Notify.
 pub const OBJECTS: [u16; 3] = [2, 2346, 2347];
+
+/// Connectivity Monitoring, of a client that asks for it.
+pub const CONNECTIVITY: u16 = 4;
+
+/// Location, of a client that asks for it.
+pub const LOCATION: u16 = 6;
 
 /// The versions that a client speaks which names none.
 const DEFAULT_VERSIONS: [Version; 2] = [Version::V1_1, Version::V1_0];
@@ -55,12 +62,18 @@ tables! {
         /// Objects that it has beside those of `values` and Security (0), Server (1), Access Control (2),
         /// Device (3), Batch (2346) and Notify (2347), without an instance; default none.
         pub objects: Option<Vec<At<u32>>>,
-        /// Files of object models of your own, OMA's XML, relative to this one; default none.
+        /// Files of object models of your own, OMA's XML, relative to this one; `objects/` names every `.xml` of that
+        /// directory, in the order of their names; default none.
         pub models: Option<Vec<At<String>>>,
         /// What its objects hold, `/3303/0/5700: 21.5`; default nothing.
         pub values: Option<Values>,
         /// Resources that change by themselves.
         pub changes: Option<Vec<Lwm2mChange>>,
+        /// Whether it has Connectivity Monitoring (4), as the node has it: its bearer, the power and LQI of its router's frames,
+        /// its address and its router; default false.
+        pub connectivity: Option<At<bool>>,
+        /// Location (6), as the node's position has it; default it has none.
+        pub location: Option<Block<Lwm2mLocation>>,
         /// What it sends of its own accord, by LwM2M 1.1 or later; Mute Send, `/1/x/23`, is false then unless
         /// `values` say otherwise; default nothing.
         pub sends: Option<Vec<Lwm2mSend>>,
@@ -119,6 +132,12 @@ pub struct ClientPlan {
     /// Resources that change by themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangePlan>,
+    /// Whether its Connectivity Monitoring is what the node says; absent: it is not.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub connectivity: bool,
+    /// Its Location, if that is the node's position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Box<LocationPlan>>,
     /// What it sends of its own accord.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends: Vec<SendPlan>,
@@ -170,7 +189,13 @@ impl Serves for Lwm2mClient {
             observable: true,
             writable: true,
         });
-        served.collect()
+        let fed = self.fed().flat_map(fed_paths).copied();
+        let fed = fed.map(|path| Served {
+            path,
+            observable: true,
+            writable: false,
+        });
+        served.chain(fed).collect()
     }
 
     fn asks(&self) -> bool {
@@ -204,6 +229,14 @@ impl ServiceFacts for ClientPlan {
         true
     }
 
+    fn tells_signal(&self) -> bool {
+        self.connectivity
+    }
+
+    fn tells_position(&self) -> bool {
+        self.location.is_some()
+    }
+
     fn describe(&self) -> Vec<String> {
         let named = |accounts: &[AccountPlan]| {
             let names: Vec<&str> = accounts.iter().map(|a| a.node.as_str()).collect();
@@ -225,6 +258,15 @@ impl ClientPlan {
         let bootstrap = self.bootstrap.iter();
         let given = bootstrap.flat_map(|b| std::iter::once(&b.server).chain(&b.gives));
         self.servers.iter().chain(given)
+    }
+}
+
+/// The paths of what the node says of an object.
+fn fed_paths(object: u16) -> &'static [&'static str] {
+    match object {
+        CONNECTIVITY => &["/4/0/0", "/4/0/1", "/4/0/2", "/4/0/3", "/4/0/4", "/4/0/5"],
+        LOCATION => &["/6/0/0", "/6/0/1", "/6/0/5", "/6/0/6"],
+        _ => &[],
     }
 }
 
@@ -250,6 +292,9 @@ impl Lwm2mClient {
         let changes = changes
             .filter_map(|(i, change)| change.plan(r, &format!("{path}.changes[{i}]"), &values));
         let changes = changes.collect();
+        self.check_fed(r, path);
+        let location = self.location.as_ref();
+        let location = location.map(|location| location.plan(r, &format!("{path}.location")));
         let no_response = self.no_response.map_or(26, |given| given.value);
         if let Some(given) = self
             .no_response
@@ -293,6 +338,8 @@ impl Lwm2mClient {
             models: models.texts,
             values,
             changes,
+            connectivity: or(self.connectivity, false),
+            location: location.map(Box::new),
             sends,
         }
     }
@@ -336,6 +383,7 @@ impl Lwm2mClient {
             .iter()
             .filter_map(|value| value.path.parse::<Path>().ok());
         let mut objects: BTreeSet<u16> = parsed.filter_map(|path| path.object_id()).collect();
+        objects.extend(self.fed());
         for (i, given) in self.objects.iter().flatten().enumerate() {
             let id = u16::try_from(given.value).ok();
             match id.filter(|id| models.registry().object(*id).is_some()) {
@@ -354,12 +402,35 @@ impl Lwm2mClient {
         objects.into_iter().collect()
     }
 
-    /// The instances of its values, as far as the file has their paths right.
+    /// The objects that the node feeds.
+    fn fed(&self) -> impl Iterator<Item = u16> {
+        let connectivity = or(self.connectivity, false).then_some(CONNECTIVITY);
+        let location = self.location.as_ref().map(|_| LOCATION);
+        connectivity.into_iter().chain(location)
+    }
+
+    /// Reports values of objects that the node feeds.
+    fn check_fed(&self, r: &mut Resolver<'_>, path: &str) {
+        for (name, _) in self.values.iter().flat_map(|values| &values.0.0) {
+            let object = name.value.parse::<Path>().ok().and_then(|p| p.object_id());
+            if let Some(object) = self.fed().find(|fed| Some(*fed) == object) {
+                let message = format!(
+                    "`{path}.values.{}`: the node itself says what object {object} has; leave it out",
+                    name.value
+                );
+                r.problem(name.span, message);
+            }
+        }
+    }
+
+    /// The instances of its values and of what the node feeds, as far as the file has their paths right.
     pub(super) fn instances(&self, registry: &Registry) -> Vec<Path> {
         let values = self.values.iter().flat_map(|values| &values.0.0);
         let parsed = values.filter_map(|(name, _)| name.value.parse::<Path>().ok());
         let known = parsed.filter(|path| registry.resource(path).is_some());
-        let instances: BTreeSet<Path> = known.map(|path| path.truncated(Level::Instance)).collect();
+        let known = known.map(|path| path.truncated(Level::Instance));
+        let fed = self.fed().map(|object| Path::instance(object, 0));
+        let instances: BTreeSet<Path> = known.chain(fed).collect();
         instances.into_iter().collect()
     }
 

@@ -14,6 +14,9 @@ use crate::resolve::Resolver;
 /// Batch, Notify.
 const FIXED: [u16; 7] = [0, 1, 2, 3, 21, 2346, 2347];
 
+/// The text of a file, and its objects.
+type Model = (String, Vec<ObjectModel>);
+
 /// The object models of a service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Models {
@@ -67,19 +70,18 @@ pub fn registry(texts: &[String]) -> Result<Arc<Registry>, ModelError> {
 }
 
 impl Resolver<'_> {
-    /// The models of the service at `path`, whose key `models` names these files.
-    pub(super) fn lwm2m_models(&mut self, path: &str, files: Option<&[At<String>]>) -> Models {
+    /// The models of the service at `path`, whose key `models` names these files and directories.
+    pub(super) fn lwm2m_models(&mut self, path: &str, given: Option<&[At<String>]>) -> Models {
         let mut models = Models::default();
-        for (i, file) in files.into_iter().flatten().enumerate() {
+        for (i, given) in given.into_iter().flatten().enumerate() {
             let key = format!("{path}.models[{i}]");
-            let bytes = self.bytes(&key, file);
-            match bytes.map(|bytes| objects(&file.value, bytes)) {
-                Some(Ok((text, objects))) => models.add(text, objects),
-                Some(Err(message)) => {
-                    self.problem(file.span, format!("`{key}`: {message}"));
-                    models.faulty = true;
-                }
-                None => models.faulty = true,
+            let (found, wrong) = self.models_in(&given.value);
+            found
+                .into_iter()
+                .for_each(|(text, objects)| models.add(text, objects));
+            models.faulty |= !wrong.is_empty();
+            for message in wrong {
+                self.problem(given.span, format!("`{key}`: {message}"));
             }
         }
         models
@@ -89,19 +91,38 @@ impl Resolver<'_> {
     pub(super) fn lwm2m_models_of_server(&mut self, node: &str) -> Models {
         let mut models = Models::default();
         let server = self.nodes.get(node).and_then(|(_, node)| server_of(node));
-        for file in server.and_then(|s| s.models.as_ref()).into_iter().flatten() {
-            let bytes = self.contents(&file.value);
-            match bytes.map(|bytes| objects(&file.value, bytes)) {
-                Some(Ok((text, objects))) => models.add(text, objects),
-                _ => models.faulty = true,
-            }
+        for given in server.and_then(|s| s.models.as_ref()).into_iter().flatten() {
+            let (found, wrong) = self.models_in(&given.value);
+            found
+                .into_iter()
+                .for_each(|(text, objects)| models.add(text, objects));
+            models.faulty |= !wrong.is_empty();
         }
         models
+    }
+
+    /// What a file has, or the files of a directory, whose name ends in `/`; and what is wrong.
+    fn models_in(&mut self, name: &str) -> (Vec<Model>, Vec<String>) {
+        let names = match name.ends_with('/') {
+            false => vec![name.to_owned()],
+            true => match self.files_of(name, ".xml") {
+                Ok(names) => names,
+                Err(message) => return (Vec::new(), vec![message]),
+            },
+        };
+        let (mut found, mut wrong) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.contents(&name).and_then(|bytes| objects(&name, bytes)) {
+                Ok(model) => found.push(model),
+                Err(message) => wrong.push(message),
+            }
+        }
+        (found, wrong)
     }
 }
 
 /// The text of a file and its objects, or what is wrong with it.
-fn objects(name: &str, bytes: Vec<u8>) -> Result<(String, Vec<ObjectModel>), String> {
+fn objects(name: &str, bytes: Vec<u8>) -> Result<Model, String> {
     let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` is not UTF-8 text"))?;
     let objects = parse(&text).map_err(|error| format!("`{name}`: {error}"))?;
     match objects.iter().find(|object| FIXED.contains(&object.id)) {

@@ -32,7 +32,8 @@ tables! {
         pub confirmable: Option<At<bool>>,
         /// Whether registrations, observations and what waits for clients outlive a crash of the node; default true.
         pub persistent: Option<At<bool>>,
-        /// Files of object models of your own, OMA's XML, relative to this one; default none.
+        /// Files of object models of your own, OMA's XML, relative to this one; `objects/` names every `.xml` of that
+        /// directory, in the order of their names; default none.
         pub models: Option<Vec<At<String>>>,
         /// Paths to which clients PUT what their Notify instances (2347) say; those that the server hands out,
         /// `/n/ID/INSTANCE`, are taken anyway.
