@@ -46,7 +46,7 @@ mod tests {
         let text = |kind: &str| {
             format!(
                 "version: 1\nname: wired\nbackbone: {{ kind: {kind} }}\nnodes:\n  \
-                 er1: {{ role: edge-router }}\n  server: {{ place: wired, services: [{{ lwm2m-server: {{}} }}] }}\n\
+                 er1: {{ role: edge-router }}\n  server: {{ place: wired, services: [{{ sensors: [{{ path: /x }}] }}] }}\n\
                  scenario: {{ duration: 5 s }}\n"
             )
         };

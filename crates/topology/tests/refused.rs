@@ -153,7 +153,7 @@ fn of_values(pointer: &str) -> bool {
     pointer.ends_with("/values") || pointer.ends_with("/write-composite")
 }
 
-/// Any text is a summary, a source or a payload, and any number a reading.
+/// Any text is a summary, a source or a payload, and any number a reading, and a small one an angle.
 fn is_right(pointer: &str, key: &str, value: &Value) -> bool {
     let texts = [
         "summary",
@@ -168,7 +168,10 @@ fn is_right(pointer: &str, key: &str, value: &Value) -> bool {
         // What a resource's value may be, its type says: a text is one, of some.
         Value::String(_) | Value::Number(_) if of_values(pointer) => true,
         Value::String(_) => texts.contains(&key) || pointer.contains("/options/") && key == "value",
-        Value::Number(_) => pointer.contains("/value/") && readings.contains(&key),
+        Value::Number(_) => {
+            let degrees = ["latitude", "longitude"].contains(&key);
+            degrees || pointer.contains("/value/") && readings.contains(&key)
+        }
         _ => false,
     }
 }

@@ -352,7 +352,7 @@ fn what_is_no_server_is_named_with_its_file() {
 /// It goes 4 m to the east in 2 s, and is started again twice.
 #[test]
 fn a_client_is_where_its_plan_has_it_also_in_a_later_life() {
-    let text = "version: 1\nname: walk\nnodes:\n  er1: { role: edge-router }\n  \
+    let text = "version: 1\nname: walk\nnodes:\n  er1: { role: edge-router, position: [2 m, 2 m] }\n  \
                 server: { place: wired, services: [{ lwm2m-server: {} }] }\n  \
                 device:\n    place: radio\n    attached_to: er1\n    position: [0 m, 0 m]\n    \
                 services: [{ lwm2m-client: { location: { latitude: 60, longitude: 8.5 } } }]\n\
