@@ -475,6 +475,8 @@ fn a_device_tells_where_it_is_and_one_that_stays_what_it_hears() {
         "60,8.5002878,4,2",
         "60,8.5003597,6,0",
         "60,8.5003597,8,0",
+        // The answer to the server, which ends its observation at the end of the scenario.
+        "60,8.5003597,8,0",
     ];
     assert_eq!(fixes, expected);
     let connected = told(&run, "/4/0", "json.value.number");

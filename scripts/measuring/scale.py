@@ -11,8 +11,8 @@ ROUTERS, SPACE_M, SIDE_M = 16, 100, 30
 SIZES = (125, 250, 500, 1000)
 
 
-def network(count, role):
-    """A topology of `count` nodes of a role at sixteen edge routers, each node asked every ten seconds for twenty."""
+def network(count):
+    """A topology of `count` sensors at sixteen edge routers, each asked every ten seconds for twenty."""
     nodes, polls = [], []
     for at in range(ROUTERS):
         x, y = at % 4 * SPACE_M, at // 4 * SPACE_M
@@ -20,7 +20,7 @@ def network(count, role):
         nodes += [
             f"  er{at + 1}: {{ role: edge-router, channel: {11 + at}, position: [{x + SIDE_M // 2} m, {y + SIDE_M // 2} m] }}",
             f"  {group}:",
-            f"    role: {role}",
+            "    role: sensor",
             f"    count: {how_many}",
             f"    attached_to: er{at + 1}",
             f"    position: {{ area: [[{x} m, {y} m], [{x + SIDE_M} m, {y + SIDE_M} m]] }}",
@@ -29,7 +29,7 @@ def network(count, role):
         polls.append(f"      - {{ node: {group}, path: /temperature, every: 10 s, confirmable: true }}")
     return "\n".join([
         "version: 1",
-        f"name: scale-{role}-{count}",
+        f"name: scale-{count}",
         "backbone: { delay: 2 ms, rate: 100 Mbit/s }",
         "radio:",
         "  medium: phy",
@@ -87,20 +87,19 @@ def scale(tools):
     """Wall time, processor time and memory of one run, by its nodes, in User-Mode Linux."""
     tools.backend = "uml"
     rows = []
-    for role in ("sensor", "mobile-node"):
-        for count in SIZES:
-            path = tools.directory / f"{role}-{count}.yaml"
-            path.write_text(network(count, role))
-            began, used = time.monotonic(), used_s()
-            with Memory() as memory:
-                _, result = tools.run(f"{role}-{count}", path)
-            wall, used = time.monotonic() - began, used_s() - used
-            asked = result["requests"]
-            rows.append([
-                f"{count:,} of `{role}`", number(wall), number(used), number(1e3 * used / count),
-                f"{memory.most - memory.before:,.0f}", number((memory.most - memory.before) / count),
-                f"{asked['answered']:,} of {asked['sent']:,}",
-            ])
-    header = ["nodes beside 16 routers", "wall, s", "processor, s", "ms a node", "memory, MiB", "MiB a node", "answered"]
+    for count in SIZES:
+        path = tools.directory / f"{count}.yaml"
+        path.write_text(network(count))
+        began, used = time.monotonic(), used_s()
+        with Memory() as memory:
+            _, result = tools.run(str(count), path)
+        wall, used = time.monotonic() - began, used_s() - used
+        asked = result["requests"]
+        rows.append([
+            f"{count:,}", number(wall), number(used), number(1e3 * used / count),
+            f"{memory.most - memory.before:,.0f}", number((memory.most - memory.before) / count),
+            f"{asked['answered']:,} of {asked['sent']:,}",
+        ])
+    header = ["sensors beside 16 routers", "wall, s", "processor, s", "ms a node", "memory, MiB", "MiB a node", "answered"]
     said = "wpanlab run NETWORK --backend uml       # `network` in scripts/measuring/scale.py"
     return [tools.made_by(), *command(said), *table(header, rows)]
