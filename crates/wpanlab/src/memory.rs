@@ -184,9 +184,9 @@ mod tests {
         let guest = |channels: std::ops::RangeInclusive<u8>| {
             let routers: String = channels.map(router).collect();
             let text = format!(
-                "version: 1\nname: x\nradio: {{ medium: phy }}\nnodes:\n  dhcp: {{ role: dhcpv6-server }}\n  \
-                 wmms: {{ role: wmms }}\n{routers}  walker:\n    role: mobile-node\n    count: 125\n    \
-                 attached_to: er11\n    position: [1 m, 1 m]\nscenario: {{ duration: 20 s }}\n"
+                "version: 1\nname: x\nradio: {{ medium: phy }}\nnodes:\n  dhcp: {{ role: dhcpv6-server }}\n{routers}  walker:\n    role: mobile-node\n    \
+                 mobility: none\n    count: 125\n    attached_to: er11\n    \
+                 position: [1 m, 1 m]\nscenario: {{ duration: 20 s }}\n"
             );
             let mut none = |_: &str| Err("no file".to_owned());
             let loaded = topology::read("x", &text, Overrides::default(), &mut none);
