@@ -43,6 +43,7 @@ pub use crate::dissect::Protocol;
 use crate::dissect::{self, Dissectors, Meaning, Subject};
 use crate::mobility;
 use crate::mobility::NodeHandover;
+use crate::result::Scenario;
 use crate::signalling::coap;
 
 /// Sightings that are kept of one interface and one stretch, for each message that it is to have.
@@ -289,17 +290,16 @@ impl<'p> Reader<'p> {
         let message = coap(&ip);
         let meaning = point.dissectors.read(&ip, message.as_ref());
         let mut sighting = self.sighting(point, &ip, meaning.as_ref(), &packet.data)?;
-        let words = || Words::of(&ip, message.as_ref(), meaning.as_ref());
+        let with_words = |sighting: &Sighting| Sighting {
+            words: Words::of(&ip, message.as_ref(), meaning.as_ref()),
+            ..sighting.clone()
+        };
         if let (Some((trackers, found)), Some(message)) = (&mut self.exchanges, &message) {
             let tracker = trackers.last_mut()?;
             let exchange = tracker.see(&ip, message, meaning.as_ref(), &sighting);
             sighting.exchange = exchange.map(|number| (point.number, number));
             if exchange.is_some() {
-                let words = words();
-                found.push(Sighting {
-                    words,
-                    ..sighting.clone()
-                });
+                found.push(with_words(&sighting));
             }
         }
         for at in 0..self.stretches.len() {
@@ -311,12 +311,7 @@ impl<'p> Reader<'p> {
             let kept = &mut point.kept[at][usize::from(within)];
             if *kept < stretch.most.saturating_mul(SIGHTINGS_PER_MESSAGE) {
                 *kept += 1;
-                let words = words();
-                let seen = Sighting {
-                    words,
-                    ..sighting.clone()
-                };
-                self.seen[at].push(seen);
+                self.seen[at].push(with_words(&sighting));
             } else if within {
                 // Nobody else's sightings count from here on, so that what is told is complete.
                 let (end, more) = &mut self.ends[at];
@@ -383,7 +378,12 @@ impl<'p> Reader<'p> {
                 late.for_each(Passage::forget_losses);
             }
             let cut = (all - messages.len()) as u64;
-            let mut sequence = draft::sequence(messages, &self.who, self.start(), stretch.into());
+            let mut sequence = draft::sequence(
+                messages,
+                &self.who,
+                |time| self.seconds(time),
+                stretch.into(),
+            );
             sequence.start_s = self.seconds(stretch.from);
             sequence.left_out += cut + later + more;
             sequence
@@ -403,7 +403,7 @@ impl<'p> Reader<'p> {
             let mut sequence = draft::sequence(
                 messages,
                 &self.who,
-                self.start(),
+                |time| self.seconds(time),
                 Room {
                     most,
                     signalling_first: false,
@@ -421,13 +421,13 @@ impl<'p> Reader<'p> {
         made.collect()
     }
 
-    fn start(&self) -> SimTime {
-        self.start.unwrap_or_default()
-    }
-
     /// The second of the scenario that an instant is.
     pub fn seconds(&self, time: SimTime) -> f64 {
-        (i128::from(time.as_nanos()) - i128::from(self.start().as_nanos())) as f64 / 1e9
+        let scenario = Scenario {
+            start_unix_ns: self.start.unwrap_or_default().as_nanos(),
+            duration_s: 0.0,
+        };
+        scenario.seconds(time)
     }
 }
 

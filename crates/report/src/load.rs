@@ -239,8 +239,7 @@ impl Run {
     }
 
     fn problem(&mut self, path: &Path, what: &dyn std::fmt::Display) {
-        let text = format!("{} cannot be understood: {what}", last_part(path));
-        self.problems.push(text);
+        self.problems.push(not_understood(path, what));
     }
 }
 
@@ -344,8 +343,13 @@ pub fn name_of(dir: &Path) -> String {
     last_part(&fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()))
 }
 
+/// That a file cannot be understood, and why.
+pub fn not_understood(path: &Path, what: &dyn std::fmt::Display) -> String {
+    format!("{} cannot be understood: {what}", last_part(path))
+}
+
 /// Last part of a path, for people.
-pub fn last_part(path: &Path) -> String {
+fn last_part(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }

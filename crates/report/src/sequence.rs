@@ -13,7 +13,6 @@ pub mod mermaid;
 pub mod text;
 
 use std::io;
-use std::path::Path;
 
 use measure::mobility::NodeHandover;
 use measure::read_capture;
@@ -25,7 +24,7 @@ use topology::plan::NodeName;
 use crate::chart::sequence::SequenceChart;
 use crate::chart::{WIDE, clean};
 use crate::figure::{PHASES, phase_name};
-use crate::load::last_part;
+use crate::load::not_understood;
 
 /// Reads the captures of a run's interfaces, and what of them there is not.
 ///
@@ -59,10 +58,6 @@ fn is_missing(error: &capture::ReadError) -> bool {
         capture::ReadError::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
         _ => false,
     }
-}
-
-fn not_understood(path: &Path, what: &dyn std::fmt::Display) -> String {
-    format!("{} cannot be understood: {what}", last_part(path))
 }
 
 /// The handover `number`, of `node` if it is told.
@@ -140,10 +135,38 @@ pub fn left_out(sequence: &Sequence) -> Option<String> {
     }
 }
 
+/// A row of a sequence that has one for each message.
+enum Row<'s> {
+    Message(&'s Message),
+    /// A band begins or ends.
+    Band(&'s str, &'static str),
+}
+
+/// Messages, and the ends of bands, in the order of time.
+fn rows(sequence: &Sequence) -> Vec<(f64, Row<'_>)> {
+    let messages = sequence.messages.iter();
+    let messages = messages.map(|message| (message.first_s(), Row::Message(message)));
+    let bands = sequence.bands.iter().flat_map(|band| {
+        let name = band.name.as_str();
+        [
+            (band.from_s, Row::Band(name, "begins")),
+            (band.to_s, Row::Band(name, "ends")),
+        ]
+    });
+    let mut rows: Vec<(f64, Row<'_>)> = bands.chain(messages).collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rows
+}
+
+/// An instant since the beginning of the sequence.
+fn ms(seconds: f64, sequence: &Sequence) -> String {
+    format!("{:.3} ms", (seconds - sequence.start_s) * 1e3)
+}
+
 /// All that is known of a message, in one line.
 pub fn hint(sequence: &Sequence, message: &Message) -> String {
     let name = |lifeline: usize| sequence.lifelines.get(lifeline).map_or("?", |n| n);
-    let at = |seconds: f64| format!("{:.3} ms", (seconds - sequence.start_s) * 1e3);
+    let at = |seconds: f64| ms(seconds, sequence);
     let protocol = message.protocol.as_ref();
     let protocol = protocol.map_or_else(String::new, |p| format!(" ({})", p.label()));
     let sent = message.sent_s.map_or_else(|| "not seen there".into(), at);

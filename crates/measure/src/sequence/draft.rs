@@ -28,19 +28,18 @@ impl From<&Stretch> for Room {
     }
 }
 
-/// The sequence of `messages`, which are in the order of time, as many as `room` has. `start` is the scenario's.
+/// The sequence of `messages`, which are in the order of time, as many as `room` has. `seconds` gives the time of the
+/// scenario.
 pub(super) fn sequence(
     messages: Vec<Passage>,
     who: &Who<'_>,
-    start: SimTime,
+    seconds: impl Fn(SimTime) -> f64,
     room: Room,
 ) -> Sequence {
     let all = messages.len();
     let kept = choose(messages, room);
     let (kept, lifelines) = lifelines(kept, who);
     let line = |node: u32| lifelines.get(&node).copied();
-    let seconds =
-        |time: SimTime| (i128::from(time.as_nanos()) - i128::from(start.as_nanos())) as f64 / 1e9;
     let end = |end: &Arrival| {
         let fate = match (end.received, end.is_known) {
             (Some(time), _) => Fate::Received(seconds(time)),
@@ -57,7 +56,7 @@ pub(super) fn sequence(
     let message = |passage: &Passage| {
         Some(Message {
             from: line(passage.from)?,
-            sent_s: passage.sent.map(seconds),
+            sent_s: passage.sent.map(&seconds),
             to: passage.to.iter().filter_map(end).collect(),
             protocol: passage.words.protocol.clone(),
             label: passage.words.label.clone(),

@@ -3,7 +3,7 @@
 
 use measure::sequence::{End, Fate, Message, Sequence};
 
-use super::{left_out, plain};
+use super::{Row, left_out, ms, plain, rows};
 
 /// The sequence as text of Mermaid.
 pub fn mermaid(sequence: &Sequence) -> String {
@@ -11,18 +11,15 @@ pub fn mermaid(sequence: &Sequence) -> String {
     for (at, name) in sequence.lifelines.iter().enumerate() {
         out.push_str(&format!("  participant n{at} as {}\n", escaped(name)));
     }
-    let bands = sequence.bands.iter().flat_map(|band| {
-        let note = |what: &str, at: f64| {
-            let text = format!("{} {what}, {}", band.name, ms(at, sequence));
-            (at, note(sequence, &text))
-        };
-        [note("begins", band.from_s), note("ends", band.to_s)]
-    });
-    let messages = sequence.messages.iter();
-    let messages = messages.map(|message| (message.first_s(), arrows(sequence, message)));
-    let mut rows: Vec<(f64, String)> = bands.chain(messages).collect();
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    out.extend(rows.into_iter().map(|(_, row)| row));
+    for (time, row) in rows(sequence) {
+        out.push_str(&match row {
+            Row::Message(message) => arrows(sequence, message),
+            Row::Band(name, what) => {
+                let text = format!("{name} {what}, {}", ms(time, sequence));
+                note(sequence, &text)
+            }
+        });
+    }
     out.extend(left_out(sequence).map(|more| note(sequence, &more)));
     out
 }
@@ -53,10 +50,6 @@ fn arrows(sequence: &Sequence, message: &Message) -> String {
         format!("  n{from}{arrow}n{to}: {}\n", escaped(&text))
     };
     message.to.iter().map(line).collect()
-}
-
-fn ms(seconds: f64, sequence: &Sequence) -> String {
-    format!("{:.3} ms", (seconds - sequence.start_s) * 1e3)
 }
 
 /// `text` as a label: letters, digits and what nothing begins with stand as they are. The word `end` closes a block

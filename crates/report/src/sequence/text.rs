@@ -2,7 +2,7 @@
 
 use measure::sequence::{Fate, Message, Sequence};
 
-use super::{left_out, plain};
+use super::{Row, left_out, plain, rows};
 use crate::chart::shortened;
 
 /// From one lifeline to the next, in characters.
@@ -10,13 +10,6 @@ const NARROWEST: usize = 10;
 const WIDEST: usize = 18;
 /// Room for a time in milliseconds.
 const TIME: usize = 12;
-
-/// What a row tells.
-enum Row<'s> {
-    Message(&'s Message),
-    /// A band begins or ends.
-    Band(&'s str, &'static str),
-}
 
 /// The sequence as lines of text.
 pub fn text(sequence: &Sequence) -> String {
@@ -47,22 +40,6 @@ pub fn text(sequence: &Sequence) -> String {
         "", sequence.start_s
     ));
     out
-}
-
-/// Messages, and the ends of bands, in the order of time.
-fn rows(sequence: &Sequence) -> Vec<(f64, Row<'_>)> {
-    let messages = sequence.messages.iter();
-    let messages = messages.map(|message| (message.first_s(), Row::Message(message)));
-    let bands = sequence.bands.iter().flat_map(|band| {
-        let name = band.name.as_str();
-        [
-            (band.from_s, Row::Band(name, "begins")),
-            (band.to_s, Row::Band(name, "ends")),
-        ]
-    });
-    let mut rows: Vec<(f64, Row<'_>)> = bands.chain(messages).collect();
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    rows
 }
 
 /// What a message is, and what became of it.
