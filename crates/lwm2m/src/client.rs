@@ -57,7 +57,8 @@ use sending::Sending;
 
 pub use config::{Account, Config, SendPlan};
 pub use event::{Cause, Event, MAX_EVENTS, SendId, SendOutcome};
-pub use locating::{Fix, Locating, Whereabouts};
+pub use locating::{Fix, LOCATION, Locating, Whereabouts};
+pub use monitoring::CONNECTIVITY;
 pub use saved::SavedClientError;
 pub use sending::{MAX_HELD, SendError};
 

@@ -61,7 +61,7 @@ use lwm2m::{Path, Record, Registry, Value};
 use propagation::Waypoint;
 use service::sensors::{Changes, Feed};
 use topology::kind::lwm2m::bootstrap::BootstrapServerPlan;
-use topology::kind::lwm2m::client::{CONNECTIVITY, ChangePlan, ClientPlan, LOCATION, OBJECTS};
+use topology::kind::lwm2m::client::{ChangePlan, ClientPlan, OBJECTS};
 use topology::kind::lwm2m::operation::OperationPlan;
 use topology::kind::lwm2m::sends::SendPlan;
 use topology::kind::lwm2m::server::{HttpAddress, HttpPlan, ServerPlan};
@@ -165,9 +165,7 @@ fn new_client(
             .add(instance, &values)
             .with_context(|| format!("values of {instance}"))?;
     }
-    let connectivity = plan.connectivity.then_some(CONNECTIVITY);
-    let location = plan.location.as_ref().map(|_| LOCATION);
-    for object in connectivity.into_iter().chain(location) {
+    for object in plan.fed() {
         let instance = Path::instance(object, 0);
         (client.add(instance, &[])).with_context(|| format!("{instance}"))?;
     }

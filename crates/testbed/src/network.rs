@@ -1,6 +1,6 @@
 //! Plan to kernel: namespaces, backbone, radios, addresses and routes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use topology::Plan;
 use topology::plan::{
     BackboneInterface, BackboneKind, BackbonePlan, NodeName, NodePlan, RadioInterface,
 };
-use units::{Channel, EthernetAddress, LossRatio};
+use units::{EthernetAddress, LossRatio};
 
 use crate::TELL_EVERY;
 
@@ -155,7 +155,7 @@ impl Builder<'_> {
         let plan = self.plan;
         let per_frame = plan.radio.phy.is_some();
         let wanted = plan.nodes.values().filter(|node| node.radio.is_some());
-        let wanted = wanted.map(|node| 1 + if per_frame { channels(node).len() } else { 0 });
+        let wanted = wanted.map(|node| 1 + if per_frame { node.channels().len() } else { 0 });
         let made = netlink::create_radios_with_phys(&self.hwsim, &self.host, wanted.sum(), |_| {});
         self.beforehand = made.await?.into();
         Ok(())
@@ -229,7 +229,7 @@ impl Builder<'_> {
         claim: &mut Claim,
     ) -> Result<()> {
         let node = self.radios[name];
-        for channel in channels(&self.plan.nodes[name]) {
+        for channel in self.plan.nodes[name].channels() {
             let made = self.make_radio(claim).await?;
             self.host.delete_interface(made.wpan_ifindex).await?;
             let monitor = format!("mon{}", made.phy.0);
@@ -252,11 +252,6 @@ impl Builder<'_> {
         }
         Ok(())
     }
-}
-
-/// The channels that a node may use, each of which has a shadow radio of its own.
-fn channels(node: &NodePlan) -> BTreeSet<Channel> {
-    node.channels().collect()
 }
 
 /// The bridge's index, or none where the backbone routes.

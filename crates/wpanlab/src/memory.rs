@@ -7,11 +7,11 @@
 //! interface: captures are written in what time the nodes leave. So a guest whose processor never
 //! idles runs out of memory, of whatever size it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use topology::Plan;
-use topology::plan::{Medium, NodePlan};
+use topology::plan::Medium;
 use units::Channel;
 use units::quantity::format_duration;
 
@@ -79,9 +79,9 @@ pub fn of_guest(plan: &Plan) -> Result<u32, String> {
 
 /// The shadow radios of the per-frame air.
 fn shadows(plan: &Plan) -> u64 {
-    let of_node = |node: &NodePlan| node.channels().collect::<BTreeSet<_>>().len() as u64;
+    let nodes = plan.nodes.values();
     match plan.radio.medium {
-        Medium::Phy => plan.nodes.values().map(of_node).sum(),
+        Medium::Phy => nodes.map(|node| node.channels().len() as u64).sum(),
         Medium::Edges => 0,
     }
 }

@@ -15,7 +15,8 @@ use crate::path::Path;
 use crate::store::Transaction;
 use crate::value::Value;
 
-const LOCATION: u16 = 6;
+/// The object.
+pub const LOCATION: u16 = 6;
 const LATITUDE: u16 = 0;
 const LONGITUDE: u16 = 1;
 const TIMESTAMP: u16 = 5;

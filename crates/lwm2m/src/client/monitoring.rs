@@ -15,7 +15,8 @@ use crate::path::Path;
 use crate::store::Transaction;
 use crate::value::Value;
 
-const CONNECTIVITY: u16 = 4;
+/// The object.
+pub const CONNECTIVITY: u16 = 4;
 const BEARER: u16 = 0;
 const AVAILABLE: u16 = 1;
 const SIGNAL_STRENGTH: u16 = 2;

@@ -139,10 +139,6 @@ fn is_yes(flag: &bool) -> bool {
     *flag
 }
 
-fn is_no(flag: &bool) -> bool {
-    !*flag
-}
-
 fn is_server(table: &ServiceTable) -> bool {
     matches!(table, ServiceTable::Lwm2mServer(_))
 }

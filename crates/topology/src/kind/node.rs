@@ -135,11 +135,11 @@ impl NodePlan {
         self.handover().map_or(&[], |handover| &handover.candidates)
     }
 
-    /// The channels that its radio may be on.
-    pub fn channels(&self) -> impl Iterator<Item = Channel> {
+    /// The channels that its radio may be on. On the per-frame air it has a shadow radio on each.
+    pub fn channels(&self) -> BTreeSet<Channel> {
         let own = self.radio.as_ref().map(|radio| radio.channel);
         let others = self.candidates().iter().map(|candidate| candidate.channel);
-        own.into_iter().chain(others)
+        own.into_iter().chain(others).collect()
     }
 
     /// The word of a file's `mobility` for how it stays reachable.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use lwm2m::client::{CONNECTIVITY, LOCATION};
 use lwm2m::model::Version;
 use lwm2m::path::Level;
 use lwm2m::{Path, Registry};
@@ -12,7 +13,7 @@ use units::quantity::duration;
 
 use super::location::{LocationPlan, Lwm2mLocation};
 use super::sends::{Lwm2mSend, SendPlan, unmuted};
-use super::{Floats, FormatWord, Models, ValuePlan, Values, is_no, is_yes, yes};
+use super::{Floats, FormatWord, Models, ValuePlan, Values, is_yes, yes};
 use crate::decode::{At, Block};
 use crate::kind::sensors::{ChangesPlan, Source, SourcePlan};
 use crate::kind::{Served, Serves, ServiceFacts};
@@ -22,12 +23,6 @@ use crate::resolve::{Context, Resolver, or};
 /// Objects that every client has beside Security, Server, Device and those of its values: Access Control, Batch and
 /// Notify.
 pub const OBJECTS: [u16; 3] = [2, 2346, 2347];
-
-/// Connectivity Monitoring, of a client that asks for it.
-pub const CONNECTIVITY: u16 = 4;
-
-/// Location, of a client that asks for it.
-pub const LOCATION: u16 = 6;
 
 /// The versions that a client speaks which names none.
 const DEFAULT_VERSIONS: [Version; 2] = [Version::V1_1, Version::V1_0];
@@ -133,7 +128,7 @@ pub struct ClientPlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangePlan>,
     /// Whether its Connectivity Monitoring is what the node says; absent: it is not.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub connectivity: bool,
     /// Its Location, if that is the node's position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,12 +248,23 @@ impl ServiceFacts for ClientPlan {
 }
 
 impl ClientPlan {
+    /// The objects of which the node itself says what they have, [`CONNECTIVITY`] and [`LOCATION`].
+    pub fn fed(&self) -> impl Iterator<Item = u16> {
+        fed(self.connectivity, self.location.is_some())
+    }
+
     /// Whom it asks: its bootstrap server, and the servers that it knows or is given.
     pub fn accounts(&self) -> impl Iterator<Item = &AccountPlan> {
         let bootstrap = self.bootstrap.iter();
         let given = bootstrap.flat_map(|b| std::iter::once(&b.server).chain(&b.gives));
         self.servers.iter().chain(given)
     }
+}
+
+/// The objects that the node of a client feeds.
+fn fed(connectivity: bool, location: bool) -> impl Iterator<Item = u16> {
+    let connectivity = connectivity.then_some(CONNECTIVITY);
+    connectivity.into_iter().chain(location.then_some(LOCATION))
 }
 
 /// The paths of what the node says of an object.
@@ -404,9 +410,7 @@ impl Lwm2mClient {
 
     /// The objects that the node feeds.
     fn fed(&self) -> impl Iterator<Item = u16> {
-        let connectivity = or(self.connectivity, false).then_some(CONNECTIVITY);
-        let location = self.location.as_ref().map(|_| LOCATION);
-        connectivity.into_iter().chain(location)
+        fed(or(self.connectivity, false), self.location.is_some())
     }
 
     /// Reports values of objects that the node feeds.

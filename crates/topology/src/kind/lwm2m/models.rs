@@ -14,9 +14,6 @@ use crate::resolve::Resolver;
 /// Batch, Notify.
 const FIXED: [u16; 7] = [0, 1, 2, 3, 21, 2346, 2347];
 
-/// The text of a file, and its objects.
-type Model = (String, Vec<ObjectModel>);
-
 /// The object models of a service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Models {
@@ -75,12 +72,7 @@ impl Resolver<'_> {
         let mut models = Models::default();
         for (i, given) in given.into_iter().flatten().enumerate() {
             let key = format!("{path}.models[{i}]");
-            let (found, wrong) = self.models_in(&given.value);
-            found
-                .into_iter()
-                .for_each(|(text, objects)| models.add(text, objects));
-            models.faulty |= !wrong.is_empty();
-            for message in wrong {
+            for message in self.add_models(&mut models, &given.value) {
                 self.problem(given.span, format!("`{key}`: {message}"));
             }
         }
@@ -92,37 +84,36 @@ impl Resolver<'_> {
         let mut models = Models::default();
         let server = self.nodes.get(node).and_then(|(_, node)| server_of(node));
         for given in server.and_then(|s| s.models.as_ref()).into_iter().flatten() {
-            let (found, wrong) = self.models_in(&given.value);
-            found
-                .into_iter()
-                .for_each(|(text, objects)| models.add(text, objects));
-            models.faulty |= !wrong.is_empty();
+            self.add_models(&mut models, &given.value);
         }
         models
     }
 
-    /// What a file has, or the files of a directory, whose name ends in `/`; and what is wrong.
-    fn models_in(&mut self, name: &str) -> (Vec<Model>, Vec<String>) {
+    /// Adds what a file has, or the files of a directory, whose name ends in `/`. Gives back what is wrong.
+    fn add_models(&mut self, models: &mut Models, name: &str) -> Vec<String> {
         let names = match name.ends_with('/') {
-            false => vec![name.to_owned()],
-            true => match self.files_of(name, ".xml") {
-                Ok(names) => names,
-                Err(message) => return (Vec::new(), vec![message]),
-            },
+            false => Ok(vec![name.to_owned()]),
+            true => self.files_of(name, ".xml"),
         };
-        let (mut found, mut wrong) = (Vec::new(), Vec::new());
-        for name in names {
-            match self.contents(&name).and_then(|bytes| objects(&name, bytes)) {
-                Ok(model) => found.push(model),
-                Err(message) => wrong.push(message),
+        let mut wrong = Vec::new();
+        match names {
+            Ok(names) => {
+                for name in names {
+                    match self.contents(&name).and_then(|bytes| objects(&name, bytes)) {
+                        Ok((text, objects)) => models.add(text, objects),
+                        Err(message) => wrong.push(message),
+                    }
+                }
             }
+            Err(message) => wrong.push(message),
         }
-        (found, wrong)
+        models.faulty |= !wrong.is_empty();
+        wrong
     }
 }
 
 /// The text of a file and its objects, or what is wrong with it.
-fn objects(name: &str, bytes: Vec<u8>) -> Result<Model, String> {
+fn objects(name: &str, bytes: Vec<u8>) -> Result<(String, Vec<ObjectModel>), String> {
     let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` is not UTF-8 text"))?;
     let objects = parse(&text).map_err(|error| format!("`{name}`: {error}"))?;
     match objects.iter().find(|object| FIXED.contains(&object.id)) {
