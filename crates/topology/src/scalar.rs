@@ -358,6 +358,11 @@ pub fn from_hex(digits: &str) -> Option<Vec<u8>> {
     Some(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
+/// Bytes as pairs of hexadecimal digits.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whether frames can pass a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {

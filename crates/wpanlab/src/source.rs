@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use topology::scalar::from_hex;
+use topology::scalar::{from_hex, to_hex};
 use topology::{Assignment, Loaded, Overrides};
 use units::Seed;
 
@@ -93,7 +93,7 @@ impl Source {
         let files = self.files.borrow();
         let content = |bytes: &Vec<u8>| match String::from_utf8(bytes.clone()) {
             Ok(text) => Content::Text(text),
-            Err(_) => Content::Bytes { hex: hex(bytes) },
+            Err(_) => Content::Bytes { hex: to_hex(bytes) },
         };
         let kept = Kept {
             topology: self.text.clone(),
@@ -160,11 +160,6 @@ fn names_in(folder: &Path) -> Result<Vec<u8>, String> {
     }
     names.sort();
     Ok(names.join("\n").into_bytes())
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+use topology::scalar::from_hex;
 
 use super::{Answer, Asked, Reply, Request, Response, Settings, Way};
 
@@ -265,17 +266,12 @@ fn segments(path: &str) -> Option<Vec<String>> {
 
 /// What a percent-encoded text says.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
-                u8::try_from(high << 4 | low).ok()?
-            }
-            plain => plain,
-        });
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, plain) = part.split_at_checked(2)?;
+        bytes.extend(from_hex(digits)?);
+        bytes.extend(plain.as_bytes());
     }
     String::from_utf8(bytes).ok()
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::scalar::from_hex;
+use crate::scalar::{from_hex, to_hex};
 
 /// Bytes of a payload or an option. A plan has them as `text:…`, or as `hex:…` where they are no text
 /// without control characters.
@@ -30,8 +30,7 @@ impl fmt::Display for Bytes {
         if self.is_text() {
             return write!(f, "text:{}", String::from_utf8_lossy(&self.0));
         }
-        f.write_str("hex:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "hex:{}", to_hex(&self.0))
     }
 }
 

@@ -7,11 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use topology::scalar::to_hex;
 use vm::Machine;
 
 use crate::backend::{How, own_binary};
 use crate::cli::ClockArg;
-use crate::source::hex;
 
 /// Program, kernel, machine and topology of runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,13 +88,13 @@ impl By {
             qemu,
             wpanlab_version: env!("CARGO_PKG_VERSION").to_owned(),
             wpanlab_sha256: sha256(&own_binary()?)?,
-            topology_sha256: hex(&Sha256::digest(kept)),
+            topology_sha256: to_hex(&Sha256::digest(kept)),
         })
     }
 
     /// Whether `kept` is the topology.
     pub fn is_of_topology(&self, kept: &str) -> bool {
-        self.topology_sha256 == hex(&Sha256::digest(kept))
+        self.topology_sha256 == to_hex(&Sha256::digest(kept))
     }
 
     /// The first thing that is not as it was `before`.
@@ -140,7 +140,7 @@ fn sha256(path: &Path) -> Result<String> {
                 n => hash.update(&buffer[..n]),
             }
         }
-        std::io::Result::Ok(hex(&hash.finalize()))
+        std::io::Result::Ok(to_hex(&hash.finalize()))
     };
     read().with_context(|| format!("read {}", path.display()))
 }
@@ -163,7 +163,7 @@ pub mod tests {
             qemu: None,
             wpanlab_version: "0.1.0".into(),
             wpanlab_sha256: "00".into(),
-            topology_sha256: hex(&Sha256::digest(kept)),
+            topology_sha256: to_hex(&Sha256::digest(kept)),
         }
     }
 

@@ -8,6 +8,7 @@ use lwm2m::value::FloatText;
 use lwm2m::{Format, Value};
 use serde_json::{Map, Value as Json, json};
 use service::CallFailure;
+use topology::scalar::to_hex;
 use units::SimTime;
 
 use crate::web::status;
@@ -76,9 +77,8 @@ fn add_content(json: &mut Map<String, Json>, content: &Content) {
             json.insert("records".into(), Json::Array(records));
         }
         Err(reason) => {
-            let hex = content.payload.iter().map(|byte| format!("{byte:02x}"));
             json.insert("unreadable".into(), json!(reason));
-            json.insert("payload_hex".into(), json!(hex.collect::<String>()));
+            json.insert("payload_hex".into(), json!(to_hex(&content.payload)));
         }
     }
 }

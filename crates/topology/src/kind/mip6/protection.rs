@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::{Given, registering};
 use crate::kind::{Mobility, SecurityAssociation};
 use crate::resolve::Resolver;
-use crate::scalar::{from_hex, words};
+use crate::scalar::{from_hex, to_hex, words};
 
 /// What the kernel needs for it besides; of the algorithms, Debian's has most built in.
 pub(super) const KERNEL_MODULES: &[&str] = &[
@@ -74,8 +74,7 @@ pub struct NotAKey;
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("0x")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "0x{}", to_hex(&self.0))
     }
 }
 
