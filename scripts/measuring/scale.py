@@ -1,10 +1,8 @@
 """How large one run may be: docs/measured/speed.md."""
 
-import resource
 import threading
-import time
 
-from .tools import command, number, table
+from .tools import command, number, spent, table
 
 # A router on each channel, and the squares that their nodes stand in.
 ROUTERS, SPACE_M, SIDE_M = 16, 100, 30
@@ -77,23 +75,16 @@ class Memory:
             self.most = max(self.most, self.now())
 
 
-def used_s():
-    """Processor seconds of the children that ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def scale(tools):
     """Wall time, processor time and memory of one run, by its nodes, in User-Mode Linux."""
     tools.backend = "uml"
+    tools.program  # built before it is timed
     rows = []
     for count in SIZES:
         path = tools.directory / f"{count}.yaml"
         path.write_text(network(count))
-        began, used = time.monotonic(), used_s()
         with Memory() as memory:
-            _, result = tools.run(str(count), path)
-        wall, used = time.monotonic() - began, used_s() - used
+            (_, result), wall, used = spent(lambda: tools.run(str(count), path))
         asked = result["requests"]
         rows.append([
             f"{count:,}", number(wall), number(used), number(1e3 * used / count),

@@ -21,6 +21,14 @@ def output(*command, ok=(0,), **options):
     return done.stdout
 
 
+def spent(act):
+    """What `act` gives, its wall seconds, and the processor seconds of the children that ended meanwhile."""
+    before, began = os.times(), time.monotonic()
+    given = act()
+    wall, after = time.monotonic() - began, os.times()
+    return given, wall, after.children_user + after.children_system - before.children_user - before.children_system
+
+
 class Tools:
     """The program that measures, and the directory that its runs are in."""
 
@@ -69,11 +77,8 @@ class Tools:
     def timed(self, name, topology, seeds, *options):
         """Wall seconds and processor seconds of a sweep that begins anew."""
         self.program
-        before, began = os.times(), time.monotonic()
-        self.sweep(f"{name}-{time.monotonic_ns()}", topology, seeds, *options)
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        return time.monotonic() - began, used
+        _, wall, used = spent(lambda: self.sweep(f"{name}-{time.monotonic_ns()}", topology, seeds, *options))
+        return wall, used
 
     def made_by(self, vm=True):
         """The line that says what made the figures: versions, and how many processors."""
