@@ -166,6 +166,10 @@ fn write(folder: &Path, tree: &Tree) {
 /// The copy's program has a name of its own: the other tests run the one that stands beside it.
 const PROGRAM: &str = "wpanlab-adding";
 
+/// Whose tests are run, and the example's own. Together they want of the crates of others what the whole
+/// workspace wants. Of fewer cargo would build those again.
+const PACKAGES: [&str; 5] = ["wpanlab", "measure", "service", "medium", "herald"];
+
 /// The copy, with a program.
 struct Copy(PathBuf);
 
@@ -191,27 +195,24 @@ impl Copy {
         let copy = Copy(root().join("target/adding/tree"));
         write(&copy.0, &tree);
 
-        copy.cargo("build", &["-p", "wpanlab", "--bin", PROGRAM]);
-        copy.cargo_with(
-            &[("UPDATE_GOLDEN", "1")],
-            "test",
-            &["-p", "topology", "--test", "valid"],
+        // With the tests of `wpanlab` comes its program.
+        let valid = ["-p", "topology", "--test", "valid"];
+        copy.tests(
+            &[],
+            &[&valid[..], &["--no-run", "--test", "architecture"]].concat(),
         );
+        copy.tests(&[("UPDATE_GOLDEN", "1")], &valid);
         copy
     }
 
-    /// Cargo on the copy, in the profile of this test, so that crates of others are the same.
+    /// `cargo test` on the copy, in the profile of this test, so that crates of others are the same.
     ///
     /// The project's own are optimised otherwise than the project's, which keeps them apart: cargo
     /// knows a crate by its place in its workspace, and would take the one for the other.
-    fn cargo(&self, what: &str, arguments: &[&str]) {
-        self.cargo_with(&[], what, arguments);
-    }
-
-    fn cargo_with(&self, environment: &[(&str, &str)], what: &str, arguments: &[&str]) {
+    fn tests(&self, environment: &[(&str, &str)], arguments: &[&str]) {
         let mut command = Command::new(env!("CARGO"));
         command.envs(environment.iter().copied());
-        command.current_dir(&self.0).args([what, "--offline"]);
+        command.current_dir(&self.0).args(["test", "--offline"]);
         command.arg("--target-dir").arg(target());
         let profile = profile();
         let other = match cfg!(debug_assertions) {
@@ -226,8 +227,9 @@ impl Copy {
                 command.args(["--config", &setting]);
             }
         }
+        command.args(PACKAGES.iter().flat_map(|name| ["-p", name]));
         let output = command.args(arguments).output().unwrap();
-        let call = format!("cargo {what} {}", arguments.join(" "));
+        let call = format!("cargo test {}", arguments.join(" "));
         assert!(output.status.success(), "{call}: {}", said(&output));
     }
 
@@ -262,27 +264,18 @@ fn target() -> PathBuf {
 
 #[test]
 fn the_code_of_the_page_passes_its_tests_and_those_of_the_project() {
-    let tests: [&[&str]; 3] = [
-        &["-p", "herald", "-p", "service", "-p", "medium", "--lib"],
-        &["-p", "measure", "--lib", "dissect"],
-        // Schema and plans, that every key is documented and in the file of all keys, and who is named where. The
-        // page changes nothing that the crate's other tests are about.
-        &[
-            "-p", "topology", "--test", "valid", "--test", "docs", "--test", "register",
-        ],
-    ];
-    for arguments in tests {
-        COPY.cargo("test", arguments);
-    }
-    let rules = [
-        "-p",
-        "wpanlab",
-        "--test",
+    COPY.tests(&[], &["--lib"]);
+    // Schema and plans, that every key is documented and in the file of all keys, and who is named where. The
+    // page changes nothing that the crate's other tests are about.
+    let others = [
+        "valid",
+        "docs",
+        "register",
         "architecture",
-        "--test",
         "protocol_names",
     ];
-    COPY.cargo("test", &rules);
+    let others = others.map(|name| ["--test", name]).concat();
+    COPY.tests(&[], &[&["-p", "topology"], &others[..]].concat());
 }
 
 #[test]
