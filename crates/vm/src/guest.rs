@@ -46,6 +46,9 @@ pub struct Guest {
     host: Host,
 }
 
+/// Neighbours that a guest's kernel remembers: those of all nodes together, each of which may have 1,024.
+const NEIGHBOURS: &str = "1048576";
+
 /// Mounts `/proc`, `/sys`, `/dev`, `/run` and `/tmp`, goes on as a copy of this program in large
 /// pages (it is executed again), names the host, loads the modules, opens the
 /// results' port and brings the loopback link up; then takes the job, and seeds the kernel's random numbers with
@@ -65,6 +68,11 @@ pub fn setup() -> Result<Guest, VmError> {
     system::write_sysctl("vm/panic_on_oom", "1")?;
     // Each radio has two threads of the kernel's, and a node that may use sixteen channels has seventeen radios.
     system::write_sysctl("kernel/pid_max", "4194304")?;
+    // A kernel has one table of neighbours for all of its namespaces, and of 1,024 at most. Each node would have one of its own.
+    for threshold in ["gc_thresh3", "gc_thresh2", "gc_thresh1"] {
+        let path = format!("net/ipv6/neigh/default/{threshold}");
+        system::write_sysctl(&path, NEIGHBOURS)?;
+    }
     nix::unistd::sethostname("wpanlab").map_err(VmError::sys("set", "the host name"))?;
     system::load_modules(root::AT_START)?;
     system::load_modules(root::FOR_RESULTS)?;
