@@ -4,12 +4,13 @@ mod common;
 
 use std::process::Command;
 
-use common::{root, said};
+use common::{backend, root, said};
 
 #[test]
 fn a_row_of_each_of_the_papers_tables_that_is_cheap_lies_where_its_page_says() {
     let output = Command::new(root().join("scripts/figures"))
         .arg("--rows")
+        .args(backend())
         .env("WPANLAB", env!("CARGO_BIN_EXE_wpanlab"))
         .output()
         .unwrap();

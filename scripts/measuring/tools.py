@@ -32,10 +32,11 @@ def spent(act):
 class Tools:
     """The program that measures, and the directory that its runs are in."""
 
-    def __init__(self, directory, handovers=None, backend="vm"):
+    def __init__(self, directory, handovers=None, backend="vm", syscall_cost=None):
         self.directory = directory
-        # That of the runs.
+        # That of the runs, and its processor.
         self.backend = backend
+        self.processor = ("--syscall-cost", syscall_cost) if syscall_cost else ()
         # How many at least are measured of a kind, where that can be chosen.
         self.handovers = handovers
         self.given = os.environ.get("WPANLAB")
@@ -65,7 +66,7 @@ class Tools:
 
     def how(self):
         """The options that choose the backend."""
-        return ("--backend", self.backend)
+        return ("--backend", self.backend, *self.processor)
 
     def sweep(self, name, topology, seeds, *options, jobs=2):
         """The points of a sweep. One that was interrupted goes on."""

@@ -37,6 +37,14 @@ pub fn wpanlab(arguments: &[&str]) -> Command {
     command
 }
 
+/// Where the tests run topologies: in QEMU's VM, or as WPANLAB_TEST_RUNS says, `--backend uml --syscall-cost
+/// 0s..20us`. `scripts/schedules` sets that.
+pub fn backend() -> Vec<String> {
+    let said = std::env::var("WPANLAB_TEST_RUNS");
+    let said = said.as_deref().unwrap_or("--backend vm");
+    said.split_whitespace().map(str::to_owned).collect()
+}
+
 /// The lines that tshark prints of `fields` for the packets of `filter`, of a field that is there several
 /// times the first.
 pub fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
@@ -97,12 +105,13 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs a topology in the VM.
+    /// Runs a topology where [`backend`] says.
     pub fn of(topology: &Path, more: &[&str]) -> Run {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("run");
-        let mut command = wpanlab(&["run", "--backend", "vm", "--out"]);
-        let output = command.arg(&out).args(more).arg(topology).output().unwrap();
+        let mut command = wpanlab(&["run"]);
+        command.args(backend()).arg("--out").arg(&out);
+        let output = command.args(more).arg(topology).output().unwrap();
         Run { dir, output }
     }
 
