@@ -208,9 +208,12 @@ impl Site {
             .chain(of_observing.map(|(id, _)| *id))
             .collect();
         for id in left {
-            self.waiting.remove(&id);
             self.observing.remove(&id);
             server.stop_observing(now, id, node);
+            // What is no observation goes on, and keeps its place until then: who leaves at once would have any number.
+            if !server.is_open(id) {
+                self.waiting.remove(&id);
+            }
         }
     }
 }

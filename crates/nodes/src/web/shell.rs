@@ -41,10 +41,16 @@ const MAX_BODY: usize = 64 * 1024;
 /// (RFC 7252 §4.8.2). Then the answer is 504.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// A connection on which nothing comes and nothing goes for so long is closed; longer than [`PATIENCE`].
+/// A connection on which nothing goes for so long is closed; longer than [`PATIENCE`]. What comes counts for nothing: a request that
+/// comes byte by byte would keep its place for ever.
 const IDLE: Duration = Duration::from_secs(120);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What a browser says of a page of this origin, and of an address that somebody types.
+const OWN_SITES: [&[u8]; 2] = [b"same-origin", b"none"];
 
 /// What every connection has.
 #[derive(Clone)]
@@ -168,8 +174,12 @@ impl Gate {
         })
     }
 
-    /// Whether it is asked as who it is, and not by a page of somebody else's.
+    /// Whether it is asked as who it is, and not by a page of somebody else's. A browser sends no `Origin` for what a page
+    /// embeds, but says from where it comes (Fetch Metadata).
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+        if headers.get_all(HOST).iter().count() > 1 {
+            return Err(bad("there is more than one Host (RFC 9112 §3.2)"));
+        }
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let host = (uri.authority().map(|authority| authority.as_str()))
             .or_else(|| header(HOST))
@@ -179,13 +189,16 @@ impl Gate {
             let reason = format!("not answered to as this host: expected an address, or {names}");
             return Err(Response::problem(StatusCode::MISDIRECTED_REQUEST, &reason));
         }
-        match headers.get(ORIGIN) {
-            Some(origin) if origin.as_bytes() != format!("http://{host}").as_bytes() => {
-                let reason = "asked by a page of another origin";
-                Err(Response::problem(StatusCode::FORBIDDEN, reason))
-            }
-            _ => Ok(()),
+        let foreign =
+            |origin: &HeaderValue| origin.as_bytes() != format!("http://{host}").as_bytes();
+        let elsewhere = |site: &HeaderValue| !OWN_SITES.contains(&site.as_bytes());
+        if headers.get(ORIGIN).is_some_and(foreign)
+            || headers.get(SEC_FETCH_SITE).is_some_and(elsewhere)
+        {
+            let reason = "asked by a page of another origin";
+            return Err(Response::problem(StatusCode::FORBIDDEN, reason));
         }
+        Ok(())
     }
 
     /// Has the service answer.
@@ -291,7 +304,7 @@ impl axum::serve::Listener for Bounded {
             // Nobody closes the semaphore.
             let place = Arc::clone(&self.places).acquire_owned().await.ok();
             match self.listener.accept().await {
-                Ok((stream, from)) => return (Connection::new(stream, place), from),
+                Ok((stream, from)) => return (Connection::new(stream, IDLE, place), from),
                 // Of a connection that is gone already, or there is no file for it: others may leave.
                 Err(error) => {
                     tracing::warn!(%error, "accept an HTTP connection");
@@ -306,32 +319,30 @@ impl axum::serve::Listener for Bounded {
     }
 }
 
-/// A connection, closed when nothing happens for [`IDLE`].
+/// A connection, closed when nothing goes for as long as `patience`.
 struct Connection {
     stream: TcpStream,
+    patience: Duration,
     idle: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, place: Option<OwnedSemaphorePermit>) -> Connection {
+    fn new(
+        stream: TcpStream,
+        patience: Duration,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Connection {
         Connection {
             stream,
-            idle: Box::pin(sleep(IDLE)),
+            patience,
+            idle: Box::pin(sleep(patience)),
             _place: place,
         }
     }
 
-    /// What came of an attempt to read or to write.
-    fn watched<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        tried: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if tried.is_ready() {
-            self.idle.as_mut().reset(Instant::now() + IDLE);
-            return tried;
-        }
+    /// Ends what waits for too long.
+    fn expired<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         ready!(self.idle.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -343,8 +354,10 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let tried = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.watched(cx, tried)
+        match self.expired(cx) {
+            Poll::Pending => Pin::new(&mut self.stream).poll_read(cx, buffer),
+            expired => expired,
+        }
     }
 }
 
@@ -355,7 +368,12 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let tried = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watched(cx, tried)
+        if tried.is_ready() {
+            let until = Instant::now() + self.patience;
+            self.idle.as_mut().reset(until);
+            return tried;
+        }
+        self.expired(cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -369,6 +387,8 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
@@ -397,6 +417,33 @@ mod tests {
         {
             assert!(!is_own(foreign, &names), "{foreign}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_sends_byte_by_byte_is_cut_off_and_who_is_answered_is_not() {
+        let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap());
+        let (peer, accepted) = tokio::join!(peer, listener.accept());
+        let (mut hears, mut says) = peer.unwrap().into_split();
+        let drips = tokio::spawn(async move { while says.write_all(b"x").await.is_ok() {} });
+        let reads =
+            tokio::spawn(async move { tokio::io::copy(&mut hears, &mut tokio::io::sink()).await });
+        let patience = Duration::from_millis(20);
+        let mut connection = Connection::new(accepted.unwrap().0, patience, None);
+        let began = Instant::now();
+        while began.elapsed() < 3 * patience {
+            connection.read_u8().await.unwrap();
+            connection.write_u8(b'y').await.unwrap();
+        }
+        let cut_off = loop {
+            if let Err(error) = connection.read_u8().await {
+                break error;
+            }
+        };
+        assert_eq!(cut_off.kind(), io::ErrorKind::TimedOut);
+        drop(connection);
+        drips.await.unwrap();
+        let _ = reads.await.unwrap();
     }
 
     #[test]

@@ -144,6 +144,20 @@ fn a_request_is_answered_by_the_service_and_refused_by_the_shell() {
     let own =
         "POST / HTTP/1.1\r\nHost: localhost:80\r\nOrigin: http://localhost:80\r\nContent-Length: 0";
     assert_eq!(echo.status(own), 200);
+    assert_eq!(
+        echo.status("GET / HTTP/1.1\r\nHost: localhost\r\nHost: server"),
+        400
+    );
+    // A page of another site's embeds it, one of its own asks, somebody types the address.
+    for (site, expected) in [
+        ("cross-site", 403),
+        ("same-site", 403),
+        ("same-origin", 200),
+        ("none", 200),
+    ] {
+        let embedded = format!("GET / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: {site}");
+        assert_eq!(echo.status(&embedded), expected, "{site}");
+    }
     let long =
         b"PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\nConnection: close\r\n\r\n";
     let refused = echo.answer(long);

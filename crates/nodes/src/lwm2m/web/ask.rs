@@ -26,6 +26,9 @@ pub(super) enum Wish {
 }
 
 /// What there is, for who asked for something else.
+/// Bytes of a Uri-Query (RFC 7252 §5.10).
+const MAX_QUERY: usize = 255;
+
 const THERE_IS: &str = "there is no such thing: expected /clients, /clients/ENDPOINT, /clients/ENDPOINT/3/0/9 or /events";
 
 impl Wish {
@@ -149,6 +152,11 @@ impl Asked<'_> {
                 "expected a value to write in the body, or attributes like ?pmin=10&gt=30",
             ));
         }
+        if let Some(long) = attributes.iter().find(|a| a.len() > MAX_QUERY) {
+            let begins: String = long.chars().take(16).collect();
+            let reason = format!("`{begins}…`: expected at most {MAX_QUERY} bytes");
+            return Err(bad(reason));
+        }
         Written::parse(attributes.iter().map(String::as_str)).map_err(bad)?;
         let path = self.path;
         Ok(Operation::WriteAttributes { path, attributes })
@@ -160,6 +168,9 @@ impl Asked<'_> {
         let instance = self.query("instance").map(str::parse).transpose();
         let instance: Option<u16> = instance.map_err(|_| bad("`instance`: expected an ID"))?;
         let base = Path::instance(object, instance.unwrap_or_default());
+        if base.is_reserved() {
+            return Err(bad("`instance`: 65535 names no instance"));
+        }
         let records = match self.request.body.as_slice() {
             [] => Vec::new(),
             _ => self.records(&base)?,
@@ -227,7 +238,7 @@ impl Asked<'_> {
         match kind {
             None | Some("text/plain" | "application/x-www-form-urlencoded") => {}
             Some(_) => {
-                let reason = "expected a body of text/plain or application/json";
+                let reason = "expected a body of text/plain, or of a value application/json";
                 return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
             }
         }

@@ -466,3 +466,19 @@ fn a_client_that_sleeps_is_asked_when_it_is_awake_and_nobody_waits_for_it() {
     let names = queued.expect("it sleeps").take(2).map(|event| event.name);
     assert_eq!(names.collect::<Vec<_>>(), ["done", "notification"]);
 }
+
+#[test]
+fn an_operation_keeps_its_place_until_it_is_over_though_nobody_waits_for_it() {
+    let mut world = World::new(false);
+    world.registered();
+    // The device is gone, and the server does not know.
+    world.controls.pop();
+    let target = format!("GET {DEVICE}/3/0/14");
+    // Some may be answered before it has gone.
+    for _ in 0..3 * MAX_WAITING {
+        drop(world.ask(&target, "", ""));
+    }
+    let (status, refused) = world.json(&target, "", "");
+    assert_eq!(status, 503, "{refused}");
+    assert!(refused["reason"].as_str().unwrap().starts_with("as many"));
+}
