@@ -322,8 +322,8 @@ pub fn decode(
 /// The payload of a Create.
 ///
 /// # Errors
-/// As [`encode`]; and when no instance is named in another format than TLV, which alone can leave that to the
-/// client.
+/// As [`encode`]; when no instance is named in another format than TLV, which alone can leave that to the client; and when one is
+/// named without resources in a format whose payloads are values.
 pub fn encode_create(
     format: Format,
     creation: &Creation,
@@ -341,9 +341,12 @@ pub fn encode_create(
         None if creation.records.is_empty() => Ok(Vec::new()),
         None if format == Format::Tlv => encode(format, &instance, &creation.records, style),
         None => Err(EncodeError::NoInstance { format }),
-        Some(_) if creation.records.is_empty() => {
-            encode(format, &object, &[Record::named(instance)], style)
-        }
+        Some(_) if creation.records.is_empty() => match format {
+            Format::Tlv | Format::Lwm2mCbor => {
+                encode(format, &object, &[Record::named(instance)], style)
+            }
+            _ => Err(EncodeError::NoResources { format }),
+        },
         Some(_) => encode(format, &object, &creation.records, style),
     }
 }

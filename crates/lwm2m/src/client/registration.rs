@@ -401,18 +401,21 @@ fn binding(version: Version, queue: bool) -> Vec<&'static str> {
     }
 }
 
+/// Half of the shortest lifetime but none, a second.
+const SOONEST_UPDATE: Duration = Duration::from_millis(500);
+
 /// How long after the last message of a registration the next Update is due: half its lifetime, or MAX_TRANSMIT_WAIT before
 /// its end where that comes first, and no sooner than after a quarter.
 fn before_end(lifetime: Duration) -> Duration {
     let half = lifetime / 2;
     let early = lifetime.saturating_sub(TRANSMIT_WAIT);
     // With a lifetime under MAX_TRANSMIT_WAIT there is no time that is early enough.
-    if early.is_zero() {
+    let due = if early.is_zero() {
         half
     } else {
         half.min(early).max(lifetime / 4)
-    }
-    .max(Duration::from_secs(1))
+    };
+    due.max(SOONEST_UPDATE)
 }
 
 /// The path of a registration at the server.
@@ -435,6 +438,7 @@ mod tests {
         assert_eq!(before_end(s(120)), s(30));
         assert_eq!(before_end(s(94)), Duration::from_millis(23_500));
         assert_eq!(before_end(s(60)), s(30));
-        assert_eq!(before_end(s(0)), s(1));
+        assert_eq!(before_end(s(1)), Duration::from_millis(500));
+        assert_eq!(before_end(s(0)), Duration::from_millis(500));
     }
 }

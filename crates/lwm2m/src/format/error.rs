@@ -70,6 +70,12 @@ pub enum EncodeError {
         /// The format.
         format: Format,
     },
+    /// A Create of an instance with an ID and without resources.
+    #[error("{format} has no instance without resources: expected a resource, or TLV")]
+    NoResources {
+        /// The format.
+        format: Format,
+    },
 }
 
 /// Why a payload is none, or not one for its path.

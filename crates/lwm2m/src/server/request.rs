@@ -63,9 +63,10 @@ impl Maker<'_> {
                 step
             }
             Operation::Create { creation, format } => {
-                let unnamed = creation.instance.is_none() && !creation.records.is_empty();
+                // Resources of an instance without a name, and a name without resources: TLV has both.
+                let only_half = creation.instance.is_none() != creation.records.is_empty();
                 let format = match format {
-                    None if unnamed => Format::Tlv,
+                    None if only_half => Format::Tlv,
                     format => self.write_format(*format),
                 };
                 let payload = format::encode_create(format, creation, self.config.style)?;

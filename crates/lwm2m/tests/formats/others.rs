@@ -344,6 +344,22 @@ fn a_create_names_its_instance_or_does_not() {
             Ok(creation.clone())
         );
     }
+    let bare = Creation {
+        records: Vec::new(),
+        ..creation.clone()
+    };
+    for format in [Format::Tlv, Format::Lwm2mCbor] {
+        let payload = encode_create(format, &bare, Style::default()).unwrap();
+        let decoded = decode_create(format, 3360, &payload, &registry);
+        assert_eq!(decoded, Ok(bare.clone()));
+    }
+    let refused = encode_create(Format::SenmlJson, &bare, Style::default());
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("no instance without resources")
+    );
     creation.records = creation.at(0);
     creation.instance = None;
     let payload = encode_create(Format::Tlv, &creation, Style::default()).unwrap();
