@@ -148,6 +148,13 @@ fn a_file_of_a_directory_that_is_no_object_model_is_named_and_a_directory_withou
 }
 
 #[test]
+fn an_object_that_two_files_have_is_refused_and_both_are_named() {
+    let error = of_directory(&[("a.xml", THERMOSTAT), ("b.xml", THERMOSTAT)]).unwrap_err();
+    let expected = "`objects/b.xml`: object 33000 is in `objects/a.xml` already";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
 fn a_file_that_is_no_object_model_is_named_with_the_line_and_what_was_expected() {
     for (right, wrong, expected) in [
         (

@@ -1,5 +1,6 @@
 //! Object models of the user's own: OMA's XML in files.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use lwm2m::Registry;
@@ -20,6 +21,8 @@ pub(super) struct Models {
     /// What its files have, as it is.
     pub(super) texts: Vec<String>,
     own: Option<Arc<Registry>>,
+    /// In which of its files an object is.
+    places: BTreeMap<u16, String>,
     /// A file is faulty, which is reported: what is of an object that nobody knows may be of that.
     pub(super) faulty: bool,
 }
@@ -35,6 +38,22 @@ impl Models {
         let objects = self.registry().objects();
         let known: Vec<String> = objects.map(|object| object.id.to_string()).collect();
         alternatives(known.iter().map(String::as_str))
+    }
+
+    /// Notes that these objects are in a file, unless one is in another already.
+    fn place(
+        &mut self,
+        name: &str,
+        found: (String, Vec<ObjectModel>),
+    ) -> Result<(String, Vec<ObjectModel>), String> {
+        for object in &found.1 {
+            let before = self.places.insert(object.id, name.to_owned());
+            if let Some(before) = before {
+                let id = object.id;
+                return Err(format!("`{name}`: object {id} is in `{before}` already"));
+            }
+        }
+        Ok(found)
     }
 
     fn add(&mut self, text: String, objects: Vec<ObjectModel>) {
@@ -99,7 +118,8 @@ impl Resolver<'_> {
         match names {
             Ok(names) => {
                 for name in names {
-                    match self.contents(&name).and_then(|bytes| objects(&name, bytes)) {
+                    let found = self.contents(&name).and_then(|bytes| objects(&name, bytes));
+                    match found.and_then(|found| models.place(&name, found)) {
                         Ok((text, objects)) => models.add(text, objects),
                         Err(message) => wrong.push(message),
                     }
