@@ -35,6 +35,9 @@ pub const TESTBED: &[&str] = &[
 /// Modules that newer kernels have no more: what they do is a part of the kernel there (CRC-32C, since Linux 6.14).
 const IN_NEWER_KERNELS: &[&str] = &["crc32c_generic"];
 
+/// Modules that newer kernels have under another name, which comes second (SHA-256, since Linux 6.17).
+const RENAMED: &[(&str, &str)] = &[("sha256_generic", "sha256")];
+
 /// The modules that carry results to the host.
 pub const RESULTS: &[&str] = &["virtio_pci", "virtio_console"];
 
@@ -134,6 +137,11 @@ impl Tree {
         seen: &mut BTreeSet<String>,
         order: &mut Vec<Module>,
     ) -> Result<(), VmError> {
+        let newer = RENAMED.iter().find(|(older, _)| *older == name);
+        let name = match newer {
+            Some((_, newer)) if !self.has(name) && self.has(newer) => newer,
+            _ => name,
+        };
         let part_of_kernel = !self.has(name) && IN_NEWER_KERNELS.contains(&name);
         if part_of_kernel || self.builtin.contains(name) || !seen.insert(name.to_string()) {
             return Ok(());
@@ -288,6 +296,18 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let tree = Tree::open(root.path()).unwrap();
         assert_eq!(tree.load_order(IN_NEWER_KERNELS).unwrap(), []);
+    }
+
+    #[test]
+    fn what_has_another_name_is_found_by_it_and_else_missed_by_the_one_that_was_wanted() {
+        let root = tempfile::tempdir().unwrap();
+        let wanted = ["sha256_generic"];
+        let missed = Tree::open(root.path()).unwrap().load_order(&wanted);
+        assert!(missed.unwrap_err().to_string().contains("`sha256_generic`"));
+        let list = root.path().join("modules.builtin");
+        std::fs::write(list, "kernel/crypto/sha256.ko\n").unwrap();
+        let tree = Tree::open(root.path()).unwrap();
+        assert_eq!(tree.load_order(&wanted).unwrap(), []);
     }
 
     #[test]
