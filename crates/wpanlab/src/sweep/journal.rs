@@ -71,7 +71,7 @@ impl Journal {
 }
 
 /// The runs in the table of the sweep in `dir`, none if there is no table. A last line that was not
-/// finished is left out.
+/// finished is left out, and so is a run that was measured and whose directory is gone: who removes that wants it again.
 ///
 /// # Errors
 /// The file cannot be read, or another line than the last is no run.
@@ -93,7 +93,9 @@ pub fn read(dir: &SweepDir) -> Result<Vec<Row>> {
             )
         })
     };
-    whole.map(row).collect()
+    let mut rows: Vec<Row> = whole.map(row).collect::<Result<_>>()?;
+    rows.retain(|row| row.error.is_some() || dir.run(row.point, row.seed.0).root().is_dir());
+    Ok(rows)
 }
 
 /// Writes the file anew, in one step.
@@ -140,6 +142,9 @@ mod tests {
     fn a_torn_last_line_and_broken_runs_are_to_be_run_again() {
         let folder = tempfile::tempdir().unwrap();
         let dir = SweepDir::new(folder.path());
+        for (point, seed) in [(2, 1), (1, 4), (1, 6)] {
+            fs::create_dir_all(dir.run(point, seed).root()).unwrap();
+        }
         let mut journal = Journal::open(&dir, &(1..=9), 2).unwrap();
         journal.add(row(2, 1)).unwrap();
         journal.add(row(1, 4)).unwrap();
@@ -166,6 +171,10 @@ mod tests {
             .map(|l| serde_json::from_str(l).unwrap())
             .collect();
         assert_eq!(read, rows);
+
+        fs::remove_dir_all(dir.run(1, 4).root()).unwrap();
+        let journal = Journal::open(&dir, &(1..=9), 2).unwrap();
+        assert_eq!(done(&journal), [(1, 6), (2, 1)]);
     }
 
     #[test]
