@@ -475,10 +475,10 @@ fn a_device_tells_where_it_is_and_one_that_stays_what_it_hears() {
         "60,8.5002878,4,2",
         "60,8.5003597,6,0",
         "60,8.5003597,8,0",
-        // The answer to the server, which ends its observation at the end of the scenario.
-        "60,8.5003597,8,0",
     ];
-    assert_eq!(fixes, expected);
+    assert_eq!(fixes[..5], expected);
+    // The server ends its observation at the end of the scenario: the answer may be in the captures still.
+    assert!(fixes[5..].iter().all(|fix| fix == expected[4]), "{fixes:?}");
     let connected = told(&run, "/4/0", "json.value.number");
     assert_eq!(connected.len(), 1, "{connected:?}");
     let numbers: Vec<i32> = connected[0]

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::{Run, root, said, topology, tshark, wpanlab};
+use common::{Run, backend, root, said, topology, tshark, wpanlab};
 
 /// Runs `name` and returns its result, which passed.
 fn passes(name: &str) -> serde_json::Value {
@@ -297,7 +297,9 @@ fn shards_put_together_are_to_the_byte_what_one_process_leaves() {
         command.output().unwrap()
     };
     let plan = ["plan", minimal.to_str().unwrap(), "--seeds", "3..4"];
-    let planned = sweep(&[&plan[..], &["--backend", "vm", "--out", dir]].concat());
+    let backend = backend();
+    let backend: Vec<&str> = backend.iter().map(String::as_str).collect();
+    let planned = sweep(&[&plan[..], &backend, &["--out", dir]].concat());
     let lines = String::from_utf8(planned.stdout.clone()).unwrap();
     let lines: Vec<serde_json::Value> = lines
         .lines()
@@ -355,7 +357,7 @@ fn three_routers_written_from_the_docs_alone_give_what_is_expected_and_a_whole_r
     let made: serde_json::Value = serde_json::from_str(&run.read("made.json")).unwrap();
     let command = made["command"].as_str().unwrap();
     assert!(
-        command.starts_with("wpanlab run --backend vm --out "),
+        command.starts_with(&format!("wpanlab run {} --out ", backend().join(" "))),
         "{command}"
     );
     assert!(made["started"].as_str().unwrap().ends_with('Z'));
