@@ -313,6 +313,8 @@ fn problem(status: StatusCode, reason: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
+
     use super::*;
 
     fn request(method: Method, target: &str) -> Request {
@@ -326,6 +328,8 @@ mod tests {
             });
         Request {
             method,
+            uri: target.parse().unwrap(),
+            headers: HeaderMap::new(),
             path: path[1..].split('/').map(str::to_owned).collect(),
             query: query.collect(),
             content_type: None,
