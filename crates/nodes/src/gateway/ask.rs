@@ -72,7 +72,8 @@ impl Wish {
         Ok(Wish::Ask(Asking {
             at: target.at,
             request: asked,
-            observes: request.follows && method == Code::GET,
+            // A HEAD has no body to be streamed.
+            observes: request.follows && request.method == Method::GET,
         }))
     }
 }
@@ -293,7 +294,11 @@ pub(super) mod tests {
     /// RFC 7641 §3.1: a GET alone.
     #[test]
     fn who_takes_an_event_stream_observes() {
-        for (method, observes) in [(Method::GET, true), (Method::PUT, false)] {
+        for (method, observes) in [
+            (Method::GET, true),
+            (Method::HEAD, false),
+            (Method::PUT, false),
+        ] {
             let follows = Request {
                 follows: true,
                 ..request(method, LIGHT)
