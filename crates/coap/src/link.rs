@@ -182,6 +182,21 @@ mod tests {
         assert_eq!(asked(&["title=x"]), "");
     }
 
+    /// §2.1; RFC 8075 §5.5.1, the first example.
+    #[test]
+    fn a_link_of_somebody_elses_has_its_anchor() {
+        let link = Link {
+            anchor: Some("https://p.example.com".into()),
+            types: vec!["core.hc".into()],
+            ..Link::new("/hc/")
+        };
+        let mut request = Request::new(Code::GET, WELL_KNOWN_CORE);
+        request.options.push(option::URI_QUERY, "anchor=https*");
+        let told = answer(&request, &[link, Link::new("/image")]).payload;
+        let expected = "</hc/>;anchor=\"https://p.example.com\";rt=\"core.hc\"";
+        assert_eq!(String::from_utf8(told).unwrap(), expected);
+    }
+
     #[test]
     fn other_methods_are_refused() {
         let put = Request::new(Code::PUT, WELL_KNOWN_CORE);
