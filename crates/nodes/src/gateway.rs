@@ -285,7 +285,7 @@ impl Gateway {
     fn give_up(&mut self, now: SimTime, node: &dyn Node) {
         let wait = self.config.wait;
         for call in self.calls.values_mut() {
-            if !call.due().is_some_and(|due| due <= now) {
+            if call.due().is_none_or(|due| due > now) {
                 continue;
             }
             let kept_back = node.kept_back_since(call.target);

@@ -26,7 +26,7 @@ mod stream;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
@@ -84,7 +84,7 @@ pub(crate) struct Response {
     /// The media type of the body, if it has one.
     pub(crate) content_type: Option<HeaderValue>,
     /// Further header fields, in place of what the shell says by itself.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub(crate) body: Vec<u8>,
 }
@@ -95,7 +95,7 @@ impl Response {
         Response {
             status,
             content_type: None,
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
             body: Vec::new(),
         }
     }

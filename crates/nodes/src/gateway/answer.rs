@@ -186,7 +186,7 @@ pub(super) fn max_age_or_default(response: &CoapResponse) -> u64 {
 /// What every value here is made of, a header field may hold.
 fn add(answer: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        answer.headers.insert(name, value);
+        answer.headers.push((name, value));
     }
 }
 
@@ -215,10 +215,8 @@ mod tests {
     }
 
     fn header(answer: &Response, name: HeaderName) -> Option<&str> {
-        answer
-            .headers
-            .get(name)
-            .map(|value| value.to_str().unwrap())
+        let found = answer.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.to_str().unwrap())
     }
 
     /// §7, table 2: whether there is a payload, and the status.

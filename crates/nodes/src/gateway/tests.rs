@@ -174,7 +174,7 @@ fn content(text: &str) -> coap::Response {
 fn whole(answer: &mut Receiver<Answer>) -> (u16, String) {
     match answer.try_recv().unwrap() {
         Answer::Whole(whole) => {
-            let said = whole.headers.contains_key(RETRY_AFTER);
+            let said = whole.headers.iter().any(|(name, _)| *name == RETRY_AFTER);
             let body = String::from_utf8(whole.body).unwrap();
             let is_busy = [429, 503].contains(&whole.status.as_u16());
             assert!(!is_busy || said, "no Retry-After: {body}");

@@ -123,7 +123,7 @@ async fn answer(
         Answer::Stream(reader) => (
             StatusCode::OK,
             Some(HeaderValue::from_static("text/event-stream")),
-            HeaderMap::new(),
+            Vec::new(),
             Body::from_stream(reader),
         ),
     };
@@ -135,8 +135,8 @@ async fn answer(
     if let Some(content_type) = content_type {
         headers.insert(CONTENT_TYPE, content_type);
     }
-    for (name, value) in &more {
-        headers.insert(name.clone(), value.clone());
+    for (name, value) in more {
+        headers.insert(name, value);
     }
     response
 }
