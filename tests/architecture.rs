@@ -1,4 +1,5 @@
-//! ARCHITECTURE.md's crate table is the dependency graph, and docs/attacks.md names tests that there are.
+//! ARCHITECTURE.md's crate table is the dependency graph, and docs/attacks.md and docs/gateway.md name tests
+//! that there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -219,19 +220,32 @@ fn functions(directory: &Path, names: &mut BTreeSet<String>) {
     }
 }
 
-#[test]
-fn every_attack_that_is_told_of_has_a_test() {
+/// Whether the last column of a page's table, the first one below `heading`, names tests that there are.
+fn check_tests(page: &str, heading: &str, at_least: usize) {
     let mut names = BTreeSet::new();
     functions(&root().join("crates"), &mut names);
-    let page = std::fs::read_to_string(root().join("docs/attacks.md")).unwrap();
-    let rows: Vec<&str> = (page.lines().filter(|line| line.starts_with("| ")))
+    let page = std::fs::read_to_string(root().join(page)).unwrap();
+    let lines = page.lines().skip_while(|line| *line != heading);
+    let table = lines.skip_while(|line| !line.starts_with("| "));
+    let rows: Vec<&str> = table
+        .take_while(|line| line.starts_with("| "))
         .skip(2)
         .collect();
-    assert!(rows.len() >= 15, "{} rows", rows.len());
+    assert!(rows.len() >= at_least, "{} rows", rows.len());
     for row in rows {
         let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         let named = quoted(tests);
         assert!(!named.is_empty(), "no test: {row}");
         assert!(named.is_subset(&names), "of {named:?} not all are there");
     }
+}
+
+#[test]
+fn every_attack_that_is_told_of_has_a_test() {
+    check_tests("docs/attacks.md", "# Attacks on the daemons", 15);
+}
+
+#[test]
+fn every_rule_of_the_gateway_has_a_test() {
+    check_tests("docs/gateway.md", "## The rules, the code, the tests", 15);
 }

@@ -17,6 +17,8 @@ pub const LINK_FORMAT: u16 = 40;
 pub struct Link {
     /// Its path, `/temperature`.
     pub path: String,
+    /// Of whom it is said, if that is not the server: a URI, `anchor` (§2.1).
+    pub anchor: Option<String>,
     /// Resource types, `rt` (§3.1).
     pub types: Vec<String>,
     /// Interface descriptions, `if` (§3.2).
@@ -43,6 +45,7 @@ impl Link {
         let list = |values: &Vec<String>| (!values.is_empty()).then(|| values.clone());
         match name {
             "href" => Some(vec![self.path.clone()]),
+            "anchor" => self.anchor.clone().map(|anchor| vec![anchor]),
             "rt" => list(&self.types),
             "if" => list(&self.interfaces),
             "ct" => self.content_format.map(|format| vec![format.to_string()]),
@@ -75,6 +78,9 @@ impl Link {
     /// `</temperature>;rt="temperature";ct=0;sz=16;obs`
     fn format(&self) -> String {
         let mut text = format!("<{}>", self.path);
+        if let Some(anchor) = &self.anchor {
+            text += &format!(";anchor={}", parse::quoted(anchor));
+        }
         for (name, values) in [("rt", &self.types), ("if", &self.interfaces)] {
             if !values.is_empty() {
                 text += &format!(";{name}={}", parse::quoted(&values.join(" ")));
@@ -174,6 +180,21 @@ mod tests {
         assert_eq!(asked(&["obs"]), IMAGE);
         assert_eq!(asked(&["ct=0", "sz=2048"]), IMAGE);
         assert_eq!(asked(&["title=x"]), "");
+    }
+
+    /// §2.1; RFC 8075 §5.5.1, the first example.
+    #[test]
+    fn a_link_of_somebody_elses_has_its_anchor() {
+        let link = Link {
+            anchor: Some("https://p.example.com".into()),
+            types: vec!["core.hc".into()],
+            ..Link::new("/hc/")
+        };
+        let mut request = Request::new(Code::GET, WELL_KNOWN_CORE);
+        request.options.push(option::URI_QUERY, "anchor=https*");
+        let told = answer(&request, &[link, Link::new("/image")]).payload;
+        let expected = "</hc/>;anchor=\"https://p.example.com\";rt=\"core.hc\"";
+        assert_eq!(String::from_utf8(told).unwrap(), expected);
     }
 
     #[test]

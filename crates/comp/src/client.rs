@@ -210,6 +210,11 @@ impl Client {
         self.outstanding
     }
 
+    /// Since when a target is on hold, or the WMMS last confirmed that.
+    pub(crate) fn on_hold_since(&self, target: Target) -> Option<SimTime> {
+        self.peers.get(&target)?.on_hold_since
+    }
+
     /// The cache.
     pub fn lbc(&self) -> &Lbc {
         &self.lbc

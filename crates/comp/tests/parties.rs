@@ -9,6 +9,7 @@ use coap::{Code, Reliability};
 use comp::client::CallFailure;
 use comp::codec::{Command, Lifetime, Location, option};
 use comp::{Removal, client};
+use service::Node as _;
 
 /// Another node, and where it is.
 const Q: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 6);
@@ -37,6 +38,9 @@ fn a_hold_of_one_node_keeps_no_request_to_another_back() {
     net.run_until(1300);
     assert_eq!(net.count_sent(T1, Code::GET), 0, "on hold");
     assert_eq!(net.count_sent(Q_T, Code::GET), 1, "not on hold");
+    let since = |node| net.clients[0].kept_back_since(client::Target::Node(node));
+    assert!(since(P).is_some_and(|since| (at(1100)..at(1200)).contains(&since)));
+    assert_eq!(since(Q), None);
 }
 
 #[test]

@@ -165,7 +165,8 @@ impl Parts {
                 | ServicePlan::Polls(_)
                 | ServicePlan::Lwm2mClient(_)
                 | ServicePlan::Lwm2mBootstrapServer(_)
-                | ServicePlan::Lwm2mServer(_) => {}
+                | ServicePlan::Lwm2mServer(_)
+                | ServicePlan::HttpGateway(_) => {}
                 // Whoever started the daemon starts it, too.
                 ServicePlan::Program(_) => {}
             }

@@ -124,6 +124,22 @@ pub(crate) fn entropy() -> Result<Seed> {
     Ok(Seed(u64::from_be_bytes(bytes)))
 }
 
+/// For tests: the host of a node that keeps what outlives it in `state`.
+#[cfg(test)]
+pub(crate) fn stand_in(name: &str, state: &std::path::Path, crashes: u32) -> Host {
+    Host {
+        name: name.into(),
+        seed: Seed(1),
+        crashes,
+        entropy: None,
+        events: Events::new(name).unwrap(),
+        interfaces: Interfaces::default(),
+        state: state.to_owned(),
+        unready: Rc::new(Cell::new(0)),
+        shared: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand_core::Rng as _;

@@ -37,6 +37,7 @@
 //! | `endpoint` | where the CoAP endpoint is bound, and its parameters |
 //! | `services` | the plan's services in the words of their cores |
 //! | `web` | HTTP for people and scripts, in front of a service |
+//! | `gateway` | from HTTP to CoAP, a service |
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
 //! | `lwm2m` | LwM2M clients and servers |
@@ -52,6 +53,7 @@ mod daemon;
 mod dhcpv6_server;
 mod endpoint;
 mod events;
+mod gateway;
 mod host;
 mod lwm2m;
 mod mip6;

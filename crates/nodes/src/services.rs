@@ -76,6 +76,9 @@ pub(crate) fn of(
             ServicePlan::Lwm2mBootstrapServer(plan) => {
                 services.push(crate::lwm2m::bootstrap_server(plan)?);
             }
+            ServicePlan::HttpGateway(plan) => {
+                services.push(crate::gateway::gateway(host, plan, bell)?);
+            }
             // Parts of their own.
             ServicePlan::Dhcpv6Server(_)
             | ServicePlan::Wmms(_)

@@ -17,6 +17,8 @@
 //! | `stream` | event streams and the log that they go on from |
 //! | `status` | CoAP's codes as HTTP's (RFC 8075 §7) |
 
+#[cfg(test)]
+pub(crate) mod loopback;
 mod shell;
 pub(crate) mod status;
 mod stream;
@@ -24,12 +26,13 @@ mod stream;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
+pub(crate) use shell::decoded;
 pub(crate) use stream::{Log, Reader, Writer};
 
 /// Where it listens.
@@ -46,6 +49,10 @@ pub(crate) struct Settings {
 pub(crate) struct Request {
     /// Its method.
     pub(crate) method: Method,
+    /// What is asked for, as it was sent.
+    pub(crate) uri: Uri,
+    /// Its header fields, as they were sent.
+    pub(crate) headers: HeaderMap,
     /// The path, segment by segment, decoded (RFC 3986 §2.1).
     pub(crate) path: Vec<String>,
     /// What follows `?`.
@@ -74,19 +81,31 @@ pub(crate) enum Answer {
 pub(crate) struct Response {
     /// Its status.
     pub(crate) status: StatusCode,
-    /// The media type of the body.
-    pub(crate) content_type: &'static str,
+    /// The media type of the body, if it has one.
+    pub(crate) content_type: Option<HeaderValue>,
+    /// Further header fields, in place of what the shell says by itself.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub(crate) body: Vec<u8>,
 }
 
 impl Response {
+    /// A status alone.
+    pub(crate) fn new(status: StatusCode) -> Response {
+        Response {
+            status,
+            content_type: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
     /// A JSON text and a line feed.
     pub(crate) fn json(status: StatusCode, value: &Value) -> Response {
         Response {
-            status,
-            content_type: "application/json",
+            content_type: Some(HeaderValue::from_static("application/json")),
             body: format!("{value}\n").into_bytes(),
+            ..Response::new(status)
         }
     }
 
@@ -187,6 +206,24 @@ impl Door {
         })
     }
 
+    /// A door at which nobody listens, and the way to it.
+    #[cfg(test)]
+    pub(crate) fn unheard() -> (Door, Knocker) {
+        let (sender, asked) = unbounded_channel();
+        let way = Way {
+            asked: sender,
+            bell: Bell::default(),
+        };
+        let knocker = Knocker(way.clone());
+        let door = Door {
+            asked,
+            way,
+            at: Vec::new(),
+            _accepting: JoinSet::new(),
+        };
+        (door, knocker)
+    }
+
     /// Whether [`Door::take`] has something.
     pub(crate) fn waits(&self) -> bool {
         !self.asked.is_empty()
@@ -200,6 +237,21 @@ impl Door {
     /// A new event stream: what is written is read by whoever gets the [`Reader`] as an answer.
     pub(crate) fn stream(&self) -> (Writer, Reader) {
         stream::new(self.way.clone())
+    }
+}
+
+/// For tests: who asks at a door without HTTP.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Knocker(Way);
+
+#[cfg(test)]
+impl Knocker {
+    /// Asks; the answer comes where it comes.
+    pub(crate) fn ask(&self, request: Request) -> oneshot::Receiver<Answer> {
+        let (sender, answer) = oneshot::channel();
+        (self.0).tell(Asked::Request(Box::new(request), Reply(sender)));
+        answer
     }
 }
 

@@ -245,4 +245,8 @@ impl Node for Caller<'_> {
     fn waits(&self) -> Waits {
         self.node.waits()
     }
+
+    fn kept_back_since(&self, target: Target) -> Option<SimTime> {
+        self.node.kept_back_since(target)
+    }
 }

@@ -17,6 +17,8 @@
 //! | [`comp`] | CoMP and CoMM as a node's mobility, and their server |
 //! | [`mip6`] | Mobile IPv6 and its kin as a node's mobility, and their parties on the backbone |
 //! | [`lwm2m`] | LwM2M clients and servers |
+//! | [`http`] | where a service answers HTTP |
+//! | [`http_gateway`] | from HTTP to CoAP |
 //! | [`sensors`] | CoAP resources |
 //! | [`requester`] | CoAP requests |
 //! | [`dhcpv6_server`] | DHCPv6 |
@@ -28,6 +30,8 @@ pub mod comp;
 pub mod dhcpv6_server;
 mod facts;
 pub mod handover;
+pub mod http;
+pub mod http_gateway;
 pub mod lwm2m;
 pub mod mip6;
 mod node;
@@ -615,6 +619,8 @@ services! {
     "lwm2m-bootstrap-server" => Lwm2mBootstrapServer(lwm2m::bootstrap::Lwm2mBootstrapServer, lwm2m::bootstrap::BootstrapServerPlan);
     /// LwM2M server.
     "lwm2m-server" => Lwm2mServer(Box<lwm2m::server::Lwm2mServer>, lwm2m::server::ServerPlan);
+    /// Gateway from HTTP to CoAP (RFC 8075).
+    "gateway" => HttpGateway(http_gateway::HttpGateway, http_gateway::HttpGatewayPlan);
     /// DHCPv6 server (RFC 8415).
     "dhcpv6-server" => Dhcpv6Server(Box<dhcpv6_server::Dhcpv6Server>, dhcpv6_server::Dhcpv6ServerPlan);
     /// WoT Mobility Management System (CoMP), LMMS in CoMM.

@@ -166,14 +166,14 @@ proptest! {
     #[test]
     fn what_is_written_is_read(
         written in proptest::collection::vec(
-            ("/[^<>\\p{Cc}]{0,20}", values(), values(), any::<Option<u16>>(), any::<Option<u64>>(), any::<bool>()),
+            ("/[^<>\\p{Cc}]{0,20}", proptest::option::of("[^\\p{Cc} ]{1,12}"), values(), values(), any::<Option<u16>>(), any::<Option<u64>>(), any::<bool>()),
             0..5,
         )
     ) {
         let links: Vec<Link> = written
             .into_iter()
-            .map(|(path, types, interfaces, content_format, size, observable)| Link {
-                path, types, interfaces, content_format, size, observable,
+            .map(|(path, anchor, types, interfaces, content_format, size, observable)| Link {
+                path, anchor, types, interfaces, content_format, size, observable,
             })
             .collect();
         let payload = link::answer(&get(link::WELL_KNOWN_CORE), &links).payload;
@@ -182,6 +182,7 @@ proptest! {
         for (read, link) in parsed.iter().zip(&links) {
             let list = |values: &Vec<String>| (!values.is_empty()).then(|| values.join(" "));
             prop_assert_eq!(&read.target, &link.path);
+            prop_assert_eq!(read.value("anchor"), link.anchor.as_deref());
             prop_assert_eq!(read.value("rt").map(str::to_owned), list(&link.types));
             prop_assert_eq!(read.value("if").map(str::to_owned), list(&link.interfaces));
             let number = |name| read.value(name).map(|n| n.parse::<u64>().unwrap());

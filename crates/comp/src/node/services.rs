@@ -63,6 +63,10 @@ impl service::Node for Node {
     fn waits(&self) -> Waits {
         self.endpoint.waits()
     }
+
+    fn kept_back_since(&self, target: Target) -> Option<SimTime> {
+        self.client.on_hold_since(target)
+    }
 }
 
 /// What of a node's events is for its services; the event itself if nothing is.

@@ -1,10 +1,8 @@
 //! A server and a device as their daemons have them, with nothing between them, and crashes of either.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::SocketAddrV6;
 use std::path::Path as FilePath;
-use std::rc::Rc;
 use std::time::Duration;
 
 use coap::{Code, Endpoint};
@@ -12,24 +10,10 @@ use machine::{Machine as _, earlier};
 use service::{Reach, Service};
 use topology::Plan;
 use topology::plan::ServicePlan;
-use units::{Seed, SimTime};
+use units::SimTime;
 
 use super::*;
-use crate::host::{Events, Interfaces};
-
-pub(super) fn host(name: &str, state: &FilePath, crashes: u32) -> Host {
-    Host {
-        name: name.into(),
-        seed: Seed(1),
-        crashes,
-        entropy: None,
-        events: Events::new(name).unwrap(),
-        interfaces: Interfaces::default(),
-        state: state.to_owned(),
-        unready: Rc::new(Cell::new(0)),
-        shared: None,
-    }
-}
+use crate::host::stand_in as host;
 
 /// A node: its CoAP endpoint, its service, and what it was asked.
 struct Party {

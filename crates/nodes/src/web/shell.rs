@@ -119,20 +119,31 @@ async fn answer(
         Ok(request) => gate.ask(request).await,
         Err(refusal) => Answer::Whole(refusal),
     };
-    let (status, content_type, body) = match answer {
-        Answer::Whole(whole) => (whole.status, whole.content_type, Body::from(whole.body)),
+    let (status, content_type, more, body) = match answer {
+        Answer::Whole(Response {
+            status,
+            content_type,
+            headers,
+            body,
+        }) => (status, content_type, headers, Body::from(body)),
         Answer::Stream(reader) => (
             StatusCode::OK,
-            "text/event-stream",
+            Some(HeaderValue::from_static("text/event-stream")),
+            Vec::new(),
             Body::from_stream(reader),
         ),
     };
     let mut response = axum::response::Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    for (name, value) in more {
+        headers.insert(name, value);
+    }
     response
 }
 
@@ -164,13 +175,15 @@ impl Gate {
                 .any(|kind| kind == "text/event-stream")
         });
         Ok(Request {
-            method: parts.method,
             path,
             query,
             content_type: header(CONTENT_TYPE).map(media_type),
             follows,
             last_event: header(LAST_EVENT_ID).and_then(|id| id.trim().parse().ok()),
             body: body.into(),
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
         })
     }
 
@@ -277,8 +290,8 @@ fn segments(path: &str) -> Option<Vec<String>> {
     }
 }
 
-/// What a percent-encoded text says.
-fn decoded(text: &str) -> Option<String> {
+/// What a percent-encoded text says, if it is UTF-8 (RFC 3986 §2.1).
+pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {

@@ -1,7 +1,8 @@
-//! CoAP's codes as HTTP's (RFC 8075 §7, table 2).
+//! CoAP's codes as HTTP's (RFC 8075 §7, table 2), and what stands for none.
 
 use axum::http::StatusCode;
-use coap::Code;
+use coap::{Code, Failure};
+use service::CallFailure;
 
 /// The status of a response with `code`. What the table does not have is taken by its class: of ours are 4.09 and
 /// 4.29, 409 and 429, as RFC 8132 and RFC 8516 name them after HTTP's.
@@ -33,6 +34,20 @@ pub(crate) fn of(code: Code) -> StatusCode {
             // No response has it.
             _ => StatusCode::BAD_GATEWAY,
         },
+    }
+}
+
+/// The status where nothing was answered.
+pub(crate) fn of_failure(failure: &CallFailure) -> StatusCode {
+    match failure {
+        CallFailure::HoldQueueFull | CallFailure::BacklogFull => StatusCode::SERVICE_UNAVAILABLE,
+        CallFailure::HoldTimeout | CallFailure::BacklogTimeout => StatusCode::GATEWAY_TIMEOUT,
+        CallFailure::Exchange(
+            Failure::Timeout | Failure::Reset | Failure::NoResponse | Failure::NotSent,
+        ) => StatusCode::GATEWAY_TIMEOUT,
+        CallFailure::Exchange(_) | CallFailure::NodeUnknown | CallFailure::Discovery(_) => {
+            StatusCode::BAD_GATEWAY
+        }
     }
 }
 

@@ -127,6 +127,21 @@ pub(crate) struct Reader {
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
+#[cfg(test)]
+impl Reader {
+    /// What waits for it, as its bytes are.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let mut queue = lock(&self.queue);
+        let texts = std::iter::from_fn(|| queue.next());
+        texts.map(|text| text.to_string()).collect()
+    }
+
+    /// Whether nothing follows.
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.queue).is_over
+    }
+}
+
 pub(super) fn new(way: Way) -> (Writer, Reader) {
     let queue = Arc::default();
     let reader = Reader {
@@ -227,26 +242,45 @@ impl Log {
         since: Option<u64>,
         snapshot: impl FnOnce() -> Value,
     ) -> Reader {
+        if let Some(known) = since.filter(|since| self.knows(*since)) {
+            return self.follow_on(door, known);
+        }
         let (writer, reader) = door.stream();
-        let known = since.filter(|since| (self.gone..=self.last).contains(since));
-        writer.with(|queue| match known {
-            Some(since) => {
-                let later = self.kept.iter().filter(|(id, _)| *id > since);
-                queue
-                    .first
-                    .extend(later.map(|(_, event)| Arc::clone(event)));
+        writer.with(|queue| {
+            if let Some(since) = since {
+                let lost = json!({ "count": null, "since": since });
+                queue.first.push_back(text(None, "lost", &lost));
             }
-            None => {
-                if let Some(since) = since {
-                    let lost = json!({ "count": null, "since": since });
-                    queue.first.push_back(text(None, "lost", &lost));
-                }
-                let snapshot = text(Some(self.last), "snapshot", &snapshot());
-                queue.first.push_back(snapshot);
-            }
+            let snapshot = text(Some(self.last), "snapshot", &snapshot());
+            queue.first.push_back(snapshot);
         });
         self.followers.push(writer);
         reader
+    }
+
+    /// A stream of what was told after the event `since`, as far as it is kept, and is told from now on.
+    pub(crate) fn follow_on(&mut self, door: &Door, since: u64) -> Reader {
+        let (writer, reader) = door.stream();
+        let later = self.kept.iter().filter(|(id, _)| *id > since);
+        let later = later.map(|(_, event)| Arc::clone(event));
+        writer.with(|queue| queue.first.extend(later));
+        self.followers.push(writer);
+        reader
+    }
+
+    /// Whether everything is kept that was told after the event `since`.
+    pub(crate) fn knows(&self, since: u64) -> bool {
+        (self.gone..=self.last).contains(&since)
+    }
+
+    /// The ID of what was told last, or of what was before it.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether somebody reads.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followers.iter().any(Writer::is_read)
     }
 
     /// Forgets who does not read any more.

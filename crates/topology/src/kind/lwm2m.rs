@@ -3,7 +3,6 @@
 mod accounts;
 pub mod bootstrap;
 pub mod client;
-mod http;
 pub mod location;
 mod models;
 pub mod operation;

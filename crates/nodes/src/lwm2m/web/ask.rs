@@ -324,6 +324,8 @@ fn problem(status: StatusCode, reason: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderMap;
+
     use super::*;
 
     fn request(method: Method, target: &str) -> Request {
@@ -337,6 +339,8 @@ mod tests {
             });
         Request {
             method,
+            uri: target.parse().unwrap(),
+            headers: HeaderMap::new(),
             path: path[1..].split('/').map(str::to_owned).collect(),
             query: query.collect(),
             content_type: None,

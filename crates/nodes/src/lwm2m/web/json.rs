@@ -1,13 +1,11 @@
 //! What a server knows and tells, as JSON, and what became of an operation, as a status of HTTP: pure.
 
 use axum::http::StatusCode;
-use coap::Failure as Exchange;
 use lwm2m::format::Record;
 use lwm2m::server::{Content, Event, Failure, OperationId, Outcome, Registration};
 use lwm2m::value::FloatText;
 use lwm2m::{Format, Value};
 use serde_json::{Map, Value as Json, json};
-use service::CallFailure;
 use topology::scalar::to_hex;
 use units::SimTime;
 
@@ -126,18 +124,7 @@ fn of_failure(failure: &Failure) -> StatusCode {
         Failure::QueueFull | Failure::Ended => StatusCode::SERVICE_UNAVAILABLE,
         Failure::Expired => StatusCode::GATEWAY_TIMEOUT,
         Failure::RegistrationEnded => StatusCode::BAD_GATEWAY,
-        Failure::Call(reason) => match reason {
-            CallFailure::HoldQueueFull | CallFailure::BacklogFull => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            CallFailure::HoldTimeout | CallFailure::BacklogTimeout => StatusCode::GATEWAY_TIMEOUT,
-            CallFailure::Exchange(
-                Exchange::Timeout | Exchange::Reset | Exchange::NoResponse | Exchange::NotSent,
-            ) => StatusCode::GATEWAY_TIMEOUT,
-            CallFailure::Exchange(_) | CallFailure::NodeUnknown | CallFailure::Discovery(_) => {
-                StatusCode::BAD_GATEWAY
-            }
-        },
+        Failure::Call(reason) => status::of_failure(reason),
     }
 }
 
@@ -258,8 +245,9 @@ pub(super) fn event(event: &Event, known: Option<Json>) -> (&'static str, Json) 
 
 #[cfg(test)]
 mod tests {
-    use coap::Code;
+    use coap::{Code, Failure as Exchange};
     use lwm2m::{ObjectLink, Path};
+    use service::CallFailure;
 
     use super::*;
 

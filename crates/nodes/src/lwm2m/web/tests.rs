@@ -1,101 +1,25 @@
 //! A server, a device and somebody who asks by HTTP, over loopback.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
+use std::io::Read;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use coap::Endpoint;
-use driver::{Driver, Udp};
-use handover::{Mobility, NoMobility};
 use lwm2m::client::{self, Account, Client};
 use lwm2m::{Path, Registry, Value, server};
 use rundir::control::Control;
 use service::sensors::{Changes, Counter, Feed, Source};
-use service::{Bearer, Connectivity, Service, Services};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use units::Seed;
 
 use super::*;
-use crate::application::Application;
 use crate::control::Controls;
-use crate::host::{Host, now};
+use crate::host::{now, stand_in as host};
 use crate::lwm2m::device::Device;
-use crate::lwm2m::tests::host;
 use crate::lwm2m::told::Told;
-use crate::mobility::{Adapter, Event as Heard};
+use crate::web::loopback::{self, AtLoopback, Events, Tale};
 use crate::web::{Bell, Settings};
-
-/// A node at a port of loopback that nobody else has.
-struct AtLoopback {
-    coap: Driver<Endpoint>,
-    mobility: NoMobility,
-}
-
-impl AtLoopback {
-    fn new(name: &str) -> AtLoopback {
-        let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
-        let rng = Seed(1).rng(&[name]);
-        let coap = Endpoint::new(coap::Params::default(), service::KNOWN_CRITICAL, rng);
-        AtLoopback {
-            coap: Driver::new(coap, Udp::from_socket(socket).unwrap()).unwrap(),
-            mobility: NoMobility::new(),
-        }
-    }
-
-    fn at(&self) -> SocketAddrV6 {
-        self.coap.socket().local_addr().unwrap()
-    }
-
-    /// Runs `service` here until it is told to stop.
-    async fn run(
-        self,
-        host: Host,
-        service: impl Service + 'static,
-        bell: Bell,
-        controls: Controls,
-    ) {
-        let mut services = Services::new();
-        services.push(service);
-        let application = Application::new(&host, self, services, bell);
-        let connected = Connectivity {
-            bearer: Bearer::Ethernet,
-            available: vec![Bearer::Ethernet],
-            heard: None,
-            addresses: vec![Ipv6Addr::LOCALHOST],
-            routers: Vec::new(),
-        };
-        crate::wired::run(host, controls, application, Ipv6Addr::LOCALHOST, connected)
-            .await
-            .unwrap();
-    }
-}
-
-impl Adapter for AtLoopback {
-    async fn next_event(&mut self) -> anyhow::Result<Heard> {
-        if let Some(step) = self.mobility.poll_step() {
-            return Ok(Heard::Step(step));
-        }
-        loop {
-            if let Ok(event) = service::Event::try_from(self.coap.next_event().await?) {
-                return Ok(Heard::Service(event));
-            }
-        }
-    }
-
-    fn with_node<R>(&mut self, command: impl FnOnce(&mut dyn Node, SimTime) -> R) -> R {
-        self.coap.with(|endpoint, now| command(endpoint, now))
-    }
-
-    fn with_mobility<R>(&mut self, command: impl FnOnce(&mut dyn Mobility, SimTime) -> R) -> R {
-        command(&mut self.mobility, now())
-    }
-
-    fn keeps_back(&self) -> bool {
-        false
-    }
-}
 
 /// The device: a counter that goes on every 20 ms, and a clock offset that may be written.
 ///
@@ -197,25 +121,10 @@ impl World {
         }
     }
 
-    /// A request whose answer is read as it comes.
-    fn ask(&self, line: &str, more: &str, body: &str) -> BufReader<TcpStream> {
-        let mut stream = TcpStream::connect(self.at).unwrap();
-        // Only so that a test that fails ends.
-        (stream.set_read_timeout(Some(Duration::from_secs(60)))).unwrap();
-        let length = body.len();
-        let head = format!(
-            "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n"
-        );
-        stream
-            .write_all(format!("{head}{body}").as_bytes())
-            .unwrap();
-        BufReader::new(stream)
-    }
-
     /// The status and the JSON of an answer.
     fn json(&self, line: &str, more: &str, body: &str) -> (u16, Json) {
         let mut answer = String::new();
-        let mut stream = self.ask(line, more, body);
+        let mut stream = loopback::ask(self.at, line, more, body);
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -227,8 +136,7 @@ impl World {
     }
 
     fn events(&self, target: &str, more: &str) -> Events {
-        let more = format!("Accept: text/event-stream\r\n{more}");
-        Events(self.ask(&format!("GET {target}"), &more, ""))
+        Events::of(self.at, target, more)
     }
 
     /// Waits until the device is registered; what was told until then.
@@ -251,40 +159,6 @@ impl Drop for World {
         let ended = self.thread.take().map(JoinHandle::join);
         if !std::thread::panicking() {
             ended.unwrap().unwrap();
-        }
-    }
-}
-
-/// An event of a stream.
-#[derive(Debug, Default)]
-struct Tale {
-    id: Option<u64>,
-    name: String,
-    data: Json,
-}
-
-/// The events of a stream, whatever its chunks are.
-struct Events(BufReader<TcpStream>);
-
-impl Iterator for Events {
-    type Item = Tale;
-
-    fn next(&mut self) -> Option<Tale> {
-        let mut event = Tale::default();
-        loop {
-            let mut line = String::new();
-            if self.0.read_line(&mut line).unwrap() == 0 {
-                return None;
-            }
-            match line.trim_end().split_once(": ") {
-                Some(("id", id)) => event.id = Some(id.parse().unwrap()),
-                Some(("event", name)) => event.name = name.to_owned(),
-                Some(("data", data)) => {
-                    event.data = serde_json::from_str(data).unwrap();
-                    return Some(event);
-                }
-                _ => {}
-            }
         }
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use units::quantity::duration;
 
-pub use super::http::{HttpAddress, HttpPlan, Lwm2mHttp};
 use super::operation::{Lwm2mOperation, OperationPlan};
 use super::{FormatWord, Models, client_of, is_client, is_yes, yes};
 use crate::decode::{At, Block};
+use crate::kind::http::{Http, HttpPlan};
 use crate::kind::{Node, Serves, ServiceFacts};
 use crate::resolve::timers::s;
 use crate::resolve::{Context, Resolver, or};
@@ -43,7 +43,7 @@ tables! {
         /// What it does at its times.
         pub polls: Option<Vec<Lwm2mPoll>>,
         /// HTTP for people and scripts: a TCP port, or a table; default none.
-        pub http: Option<Lwm2mHttp>,
+        pub http: Option<Http>,
     }
 
     /// A path to which clients report.

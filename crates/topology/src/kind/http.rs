@@ -1,4 +1,4 @@
-//! HTTP for people and scripts: where a server answers it.
+//! HTTP for people and scripts: where a service answers it.
 
 use std::borrow::Cow;
 
@@ -13,16 +13,16 @@ use crate::tree::{Tree, Value};
 
 /// Where a service answers HTTP: a port of loopback, or more.
 #[derive(Clone, Debug)]
-pub enum Lwm2mHttp {
+pub enum Http {
     /// `8080`
     Port(At<u32>),
     /// `{ port: 8080, write: true }`
-    Table(Box<Block<Lwm2mHttpTable>>),
+    Table(Box<Block<HttpTable>>),
 }
 
 tables! {
-    /// Where a server answers HTTP, and what it may.
-    pub struct Lwm2mHttpTable {
+    /// Where a service answers HTTP, and what it may.
+    pub struct HttpTable {
         /// TCP port, 1 to 65535.
         pub port: At<u32>,
         /// Whether it may change something, by PUT, POST, PATCH and DELETE, else it only reads and observes; default
@@ -47,7 +47,7 @@ pub enum HttpAddress {
 
 words!(HttpAddress, "loopback" => Loopback, "any" => Any);
 
-/// Where a server answers HTTP.
+/// Where a service answers HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpPlan {
@@ -59,33 +59,33 @@ pub struct HttpPlan {
     pub address: HttpAddress,
 }
 
-impl Decode for Lwm2mHttp {
+impl Decode for Http {
     fn decode(tree: &Tree, d: &mut Decoder) -> Option<Self> {
         match tree.value {
-            Value::Table(_) => Decode::decode(tree, d).map(Lwm2mHttp::Table),
-            _ => Decode::decode(tree, d).map(Lwm2mHttp::Port),
+            Value::Table(_) => Decode::decode(tree, d).map(Http::Table),
+            _ => Decode::decode(tree, d).map(Http::Port),
         }
     }
 }
 
-impl JsonSchema for Lwm2mHttp {
+impl JsonSchema for Http {
     fn schema_name() -> Cow<'static, str> {
-        "Lwm2mHttp".into()
+        "Http".into()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         one_of([
             generator.subschema_for::<At<u32>>(),
-            generator.subschema_for::<Lwm2mHttpTable>(),
+            generator.subschema_for::<HttpTable>(),
         ])
     }
 }
 
-impl Lwm2mHttp {
+impl Http {
     /// The plan of what stands at `path`.
     pub(super) fn plan(&self, r: &mut Resolver<'_>, path: &str) -> HttpPlan {
         let (path, port, write, address) = match self {
-            Lwm2mHttp::Port(port) => (path.to_owned(), *port, None, None),
-            Lwm2mHttp::Table(block) => {
+            Http::Port(port) => (path.to_owned(), *port, None, None),
+            Http::Table(block) => {
                 let table = &block.table;
                 (
                     format!("{path}.port"),

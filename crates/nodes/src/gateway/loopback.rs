@@ -1,0 +1,257 @@
+//! A gateway, a sensor and somebody who asks by HTTP, over loopback.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+
+use rand_core::Rng as _;
+use rundir::control::Control;
+use service::Sensors;
+use service::sensors::{Changes, Counter, Resource, Source, Writes};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use units::Seed;
+
+use super::*;
+use crate::control::Controls;
+use crate::host::stand_in as host;
+use crate::web::loopback::{AtLoopback, Events, ask};
+
+/// A lamp that may be switched, a counter that goes on every 20 ms, and some bytes.
+fn sensors() -> Sensors {
+    let lamp = Resource {
+        source: Source::Constant(b"off".to_vec()),
+        writes: Writes::ALL,
+        ..Resource::new("/lamp")
+    };
+    let counter = Source::Counter(Counter {
+        start: 1.0,
+        step: 1.0,
+        decimals: 0,
+    });
+    let count = Resource {
+        source: counter,
+        changes: Some(Changes {
+            every: Duration::from_millis(20),
+            phase: Duration::ZERO,
+        }),
+        ..Resource::new("/count")
+    };
+    let bytes = Resource {
+        source: Source::Constant(vec![0xff, 0]),
+        content_format: 11542,
+        ..Resource::new("/bytes")
+    };
+    let rng = |name: &str| Seed(1).rng(&["sensors", name]);
+    Sensors::new(vec![lamp, count, bytes], rng).unwrap()
+}
+
+/// Both nodes, in a thread.
+struct World {
+    http: SocketAddr,
+    coap: u16,
+    controls: Vec<UnboundedSender<Control>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl World {
+    fn new(writes: bool) -> World {
+        let (tell, told) = std::sync::mpsc::channel();
+        let [(to_gateway, of_gateway), (to_sensor, of_sensor)] =
+            [unbounded_channel(), unbounded_channel()];
+        let controls = vec![to_gateway, to_sensor];
+        for control in &controls {
+            control.send(Control::Start).unwrap();
+        }
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let state = std::path::Path::new("");
+            runtime.unwrap().block_on(async {
+                let bell = Bell::default();
+                let settings = Settings {
+                    port: 0,
+                    everywhere: false,
+                };
+                let door = Door::open(settings, bell.clone(), &[]).unwrap();
+                let (near, far) = (AtLoopback::new("gateway"), AtLoopback::new("sensor"));
+                tell.send((door.at[0], far.at().port())).unwrap();
+                let config = Config {
+                    writes,
+                    wait: Duration::from_secs(5),
+                    located: BTreeSet::new(),
+                    origin: None,
+                };
+                let gateway = Gateway::new(config, door);
+                let near = near.run(
+                    host("gateway", state, 0),
+                    gateway,
+                    bell,
+                    Controls::new(of_gateway),
+                );
+                let (bell, controls) = (Bell::default(), Controls::new(of_sensor));
+                let far = far.run(host("sensor", state, 0), sensors(), bell, controls);
+                tokio::join!(near, far);
+            });
+        });
+        let (http, coap) = told.recv().unwrap();
+        World {
+            http,
+            coap,
+            controls,
+            thread: Some(thread),
+        }
+    }
+
+    fn target(&self, path: &str) -> String {
+        format!("/hc/coap://%5B::1%5D:{}{path}", self.coap)
+    }
+
+    /// The head and the body of an answer.
+    fn ask(&self, line: &str, more: &str, body: &str) -> (String, Vec<u8>) {
+        let mut answer = Vec::new();
+        ask(self.http, line, more, body)
+            .read_to_end(&mut answer)
+            .unwrap();
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .unwrap();
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        (head.to_ascii_lowercase(), answer[end + 4..].to_vec())
+    }
+
+    fn status(&self, line: &str, more: &str, body: &str) -> u16 {
+        let (head, _) = self.ask(line, more, body);
+        head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.controls.clear();
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_resource_is_read_written_and_not_found() {
+    let world = World::new(true);
+    let lamp = world.target("/lamp");
+    let (head, body) = world.ask(&format!("GET {lamp}"), "", "");
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    assert!(head.contains("\r\ncache-control: max-age="), "{head}");
+    assert!(!head.contains("no-store"), "{head}");
+    assert_eq!(body, b"off");
+    let text = "Content-Type: text/plain\r\n";
+    assert_eq!(world.status(&format!("PUT {lamp}"), text, "on"), 204);
+    let (head, body) = world.ask(&format!("GET {lamp}"), "", "");
+    assert_eq!(body, b"on");
+    assert!(
+        head.contains("\r\ncontent-type: text/plain;charset=utf-8"),
+        "{head}"
+    );
+    let (head, body) = world.ask(&format!("HEAD {lamp}"), "", "");
+    assert!(head.contains("\r\ncontent-length: 2"), "{head}");
+    assert_eq!(body, b"");
+    let (head, body) = world.ask(&format!("GET {}", world.target("/bytes")), "", "");
+    assert!(
+        head.contains("\r\ncontent-type: application/coap-payload;cf=11542"),
+        "{head}"
+    );
+    assert_eq!(body, [0xff, 0]);
+    let (head, body) = world.ask(&format!("GET {}", world.target("/nothing")), "", "");
+    assert!(head.starts_with("http/1.1 404 "), "{head}");
+    assert!(body.starts_with(b"CoAP server returned 4.04: "), "{body:?}");
+    let foreign = format!("{text}Origin: http://example.org\r\n");
+    assert_eq!(world.status(&format!("PUT {lamp}"), &foreign, "off"), 403);
+    assert_eq!(
+        world.status(&format!("PUT {lamp}"), "Content-Type: image/png\r\n", "x"),
+        415
+    );
+    assert_eq!(
+        world.status("GET /.well-known/core?rt=core.hc", "", ""),
+        200
+    );
+}
+
+#[test]
+fn a_gateway_that_only_reads_changes_nothing() {
+    let world = World::new(false);
+    let lamp = world.target("/lamp");
+    for method in ["PUT", "POST", "DELETE"] {
+        let text = "Content-Type: text/plain\r\n";
+        assert_eq!(world.status(&format!("{method} {lamp}"), text, "on"), 403);
+    }
+    assert_eq!(world.ask(&format!("GET {lamp}"), "", "").1, b"off");
+}
+
+#[test]
+fn a_counter_is_followed_by_several_until_they_leave() {
+    let world = World::new(false);
+    let streams = [0; 3].map(|_| Events::of(world.http, &world.target("/count"), ""));
+    for stream in streams {
+        let events: Vec<_> = stream.take(5).collect();
+        assert!(
+            events.iter().all(|event| event.name == "state"),
+            "{events:?}"
+        );
+        let value = |at: usize| {
+            events[at].data["value"]
+                .as_str()
+                .unwrap()
+                .parse::<f64>()
+                .unwrap()
+        };
+        for at in 1..events.len() {
+            assert!(
+                value(at) > value(at - 1) && events[at].id > events[at - 1].id,
+                "{events:?}"
+            );
+        }
+    }
+    assert_eq!(
+        world.status(&format!("GET {}", world.target("/count")), "", ""),
+        200
+    );
+}
+
+#[test]
+fn three_thousand_malformed_requests_neither_kill_nor_block() {
+    let world = World::new(true);
+    let mut rng = Seed(1).rng(&["malformed"]);
+    let target = world.target("/lamp?on&a=%41");
+    let whole = format!(
+        "PUT {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain;charset=utf-8\r\nAccept: text/plain;q=0.5, \
+         application/coap-payload;cf=60\r\nIf-Match: \"0a0b\", *\r\nContent-Length: 2\r\n\r\non"
+    );
+    for _ in 0..3_000 {
+        let mut request = whole.clone().into_bytes();
+        for _ in 0..=rng.next_u32() % 4 {
+            let at = rng.next_u32() as usize % request.len();
+            let byte = rng.next_u32().to_le_bytes()[0];
+            match rng.next_u32() % 4 {
+                0 => request[at] = byte,
+                1 => request.truncate(at.max(1)),
+                2 => drop(request.remove(at)),
+                _ => request.insert(at, byte),
+            }
+            if request.is_empty() {
+                break;
+            }
+        }
+        let mut stream = TcpStream::connect(world.http).unwrap();
+        // What became a request to another port is waited for no longer: it has no answer for long.
+        (stream.set_read_timeout(Some(Duration::from_millis(100)))).unwrap();
+        // It may be refused before it has been read.
+        let _ = stream.write_all(&request);
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let (head, body) = world.ask(&format!("GET {}", world.target("/bytes")), "", "");
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    assert_eq!(body, [0xff, 0]);
+}

@@ -1,0 +1,147 @@
+//! For tests: a node at loopback, and somebody who asks it by HTTP.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use coap::Endpoint;
+use driver::{Driver, Udp};
+use handover::{Mobility, NoMobility};
+use serde_json::Value as Json;
+use service::{Bearer, Connectivity, Node, Service, Services};
+use units::{Seed, SimTime};
+
+use crate::application::Application;
+use crate::control::Controls;
+use crate::host::{Host, now};
+use crate::mobility::{Adapter, Event as Heard};
+use crate::web::Bell;
+
+/// A node at a port of loopback that nobody else has.
+pub(crate) struct AtLoopback {
+    coap: Driver<Endpoint>,
+    mobility: NoMobility,
+}
+
+impl AtLoopback {
+    /// `name`: of its random stream.
+    pub(crate) fn new(name: &str) -> AtLoopback {
+        let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let rng = Seed(1).rng(&[name]);
+        let coap = Endpoint::new(coap::Params::default(), service::KNOWN_CRITICAL, rng);
+        AtLoopback {
+            coap: Driver::new(coap, Udp::from_socket(socket).unwrap()).unwrap(),
+            mobility: NoMobility::new(),
+        }
+    }
+
+    /// Its port.
+    pub(crate) fn at(&self) -> SocketAddrV6 {
+        self.coap.socket().local_addr().unwrap()
+    }
+
+    /// Runs `service` here until it is told to stop.
+    pub(crate) async fn run(
+        self,
+        host: Host,
+        service: impl Service + 'static,
+        bell: Bell,
+        controls: Controls,
+    ) {
+        let mut services = Services::new();
+        services.push(service);
+        let application = Application::new(&host, self, services, bell);
+        let connected = Connectivity {
+            bearer: Bearer::Ethernet,
+            available: vec![Bearer::Ethernet],
+            heard: None,
+            addresses: vec![Ipv6Addr::LOCALHOST],
+            routers: Vec::new(),
+        };
+        crate::wired::run(host, controls, application, Ipv6Addr::LOCALHOST, connected)
+            .await
+            .unwrap();
+    }
+}
+
+impl Adapter for AtLoopback {
+    async fn next_event(&mut self) -> anyhow::Result<Heard> {
+        if let Some(step) = self.mobility.poll_step() {
+            return Ok(Heard::Step(step));
+        }
+        loop {
+            if let Ok(event) = service::Event::try_from(self.coap.next_event().await?) {
+                return Ok(Heard::Service(event));
+            }
+        }
+    }
+
+    fn with_node<R>(&mut self, command: impl FnOnce(&mut dyn Node, SimTime) -> R) -> R {
+        self.coap.with(|endpoint, now| command(endpoint, now))
+    }
+
+    fn with_mobility<R>(&mut self, command: impl FnOnce(&mut dyn Mobility, SimTime) -> R) -> R {
+        command(&mut self.mobility, now())
+    }
+
+    fn keeps_back(&self) -> bool {
+        false
+    }
+}
+
+/// A request whose answer is read as it comes.
+pub(crate) fn ask(at: SocketAddr, line: &str, more: &str, body: &str) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(at).unwrap();
+    // Only so that a test that fails ends.
+    (stream.set_read_timeout(Some(Duration::from_secs(60)))).unwrap();
+    let length = body.len();
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n"
+    );
+    stream
+        .write_all(format!("{head}{body}").as_bytes())
+        .unwrap();
+    BufReader::new(stream)
+}
+
+/// An event of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Tale {
+    pub(crate) id: Option<u64>,
+    pub(crate) name: String,
+    pub(crate) data: Json,
+}
+
+/// The events of a stream, whatever its chunks are.
+pub(crate) struct Events(BufReader<TcpStream>);
+
+impl Events {
+    /// Those of `target`.
+    pub(crate) fn of(at: SocketAddr, target: &str, more: &str) -> Events {
+        let more = format!("Accept: text/event-stream\r\n{more}");
+        Events(ask(at, &format!("GET {target}"), &more, ""))
+    }
+}
+
+impl Iterator for Events {
+    type Item = Tale;
+
+    fn next(&mut self) -> Option<Tale> {
+        let mut event = Tale::default();
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(": ") {
+                Some(("id", id)) => event.id = Some(id.parse().unwrap()),
+                Some(("event", name)) => event.name = name.to_owned(),
+                Some(("data", data)) => {
+                    event.data = serde_json::from_str(data).unwrap();
+                    return Some(event);
+                }
+                _ => {}
+            }
+        }
+    }
+}
