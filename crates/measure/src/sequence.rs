@@ -4,26 +4,31 @@
 //! is of, and received where that of its destination does. A message that was sent again is another one.
 //! Routers between the ends are not told, except as the last ones that saw what was lost.
 //!
-//! A [`Reader`] takes capture after capture, and keeps of each what its stretches ask for. What comes of them is
-//! a [`Sequence`], pure data that anybody may draw. Everything is bounded: of a stretch with very many
-//! messages a sequence has some, and says how many it leaves out.
+//! A [`Reader`] takes all captures twice. First it keeps of each what its stretches ask for, then what else there is of
+//! the same packets, wherever in the run: a message that is sent in a stretch is lost if no capture has it ever after.
+//! What comes of them is a [`Sequence`], pure data that anybody may draw. Everything is bounded: of a stretch with very
+//! many messages a sequence has some, and says how many it leaves out; of a packet that was seen too often nobody knows
+//! what became of it.
 //!
 //! | module | holds |
 //! | --- | --- |
 //! | `who` | which node an address is of |
 //! | `words` | what a message is called |
 //! | `exchanges` | which messages are one exchange, and of what kind |
+//! | `found` | the sightings that were asked for, and others of the same packets |
+//! | `transmissions` | which sightings of a packet are of which time that it was sent |
 //! | `passages` | sightings of packets to messages with their ends |
 //! | `draft` | which messages a sequence has, and whose |
 
 mod draft;
 mod exchanges;
+mod found;
 mod passages;
+mod transmissions;
 mod who;
 mod words;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use capture::decode::{Decoder, Frame, IpPacket};
 use capture::sightings::content;
@@ -36,7 +41,8 @@ use units::SimTime;
 
 use self::draft::Room;
 use self::exchanges::Tracker;
-use self::passages::{Passage, Sighting};
+use self::found::Found;
+use self::passages::Sighting;
 use self::who::Who;
 use self::words::Words;
 pub use crate::dissect::Protocol;
@@ -50,11 +56,6 @@ use crate::signalling::coap;
 const SIGHTINGS_PER_MESSAGE: usize = 8;
 /// Kinds of exchanges that one capture keeps; there may be more.
 pub const MOST_KINDS: usize = 256;
-/// What was sent this much before a stretch may be received in it.
-const BEFORE: Duration = Duration::from_millis(500);
-/// What is sent in a stretch may be received this much later.
-const AFTER: Duration = Duration::from_secs(1);
-
 /// Messages in the order of time, and between whom.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sequence {
@@ -102,7 +103,7 @@ pub enum Fate {
     Received(f64),
     /// It did not come. The lifeline of who saw it last on its way, and when, if somebody did.
     Lost(Option<(usize, f64)>),
-    /// Nobody knows: there is no whole capture of the other end.
+    /// Nobody knows: there is no whole capture of the other end, or the captures end while it may have been on its way.
     Unknown,
 }
 
@@ -157,11 +158,6 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// Whether something that is seen at `time` may be of a message in it.
-    fn may_have(&self, time: SimTime) -> bool {
-        time <= self.to + AFTER && time + BEFORE >= self.from
-    }
-
     /// That of a handover: from its first phase to its end; to `until` if it has none.
     pub fn of_handover(record: &NodeHandover, until: SimTime, most: usize) -> Option<Stretch> {
         let spans = || record.spans.values().flatten();
@@ -207,17 +203,48 @@ pub struct FirstExchange {
 
 /// What is asked of the captures, and what they answer.
 pub struct Reader<'p> {
+    plan: &'p Plan,
     who: Who<'p>,
     /// Scenario time 0; if the events do not have it, the first packet that is read.
     start: Option<SimTime>,
-    stretches: Vec<Stretch>,
-    /// Of each of the stretches.
-    seen: Vec<Vec<Sighting>>,
-    /// From when on each has no more, and how many messages that were.
-    ends: Vec<(Option<SimTime>, u64)>,
+    /// The last instant that whole captures have.
+    end: SimTime,
+    stretches: Vec<Asked>,
     /// If exchanges are wanted: those of each capture point, and what was seen of them.
-    exchanges: Option<(Vec<Tracker>, Vec<Sighting>)>,
-    points: u32,
+    exchanges: Option<(Vec<Tracker>, Found)>,
+    has_read: bool,
+}
+
+/// A stretch, and what was found of it.
+struct Asked {
+    stretch: Stretch,
+    found: Found,
+    /// From when on it has no more.
+    end: Option<SimTime>,
+    /// How many messages that were.
+    more: u64,
+}
+
+impl Asked {
+    fn has(&self, time: SimTime) -> bool {
+        (self.stretch.from..=self.stretch.to).contains(&time)
+            && self.end.is_none_or(|end| time < end)
+    }
+
+    /// Nobody else's sightings count from `time` on, so that what is told is complete.
+    fn cut(&mut self, time: SimTime) {
+        self.end = Some(self.end.map_or(time, |end| end.min(time)));
+    }
+
+    /// Forgets what is not told.
+    fn prune(&mut self) {
+        let Some(end) = self.end else { return };
+        self.found.retain(|s| {
+            let is_told = s.time < end;
+            self.more += u64::from(!is_told && s.is_own());
+            is_told
+        });
+    }
 }
 
 impl<'p> Reader<'p> {
@@ -230,57 +257,111 @@ impl<'p> Reader<'p> {
         exchanges: bool,
     ) -> Reader<'p> {
         let (addresses, _) = mobility::addresses(plan, events);
+        let asked = |stretch| Asked {
+            stretch,
+            found: Found::default(),
+            end: None,
+            more: 0,
+        };
         Reader {
+            plan,
             who: Who::of(plan, &addresses),
             start: mobility::scenario_start(events),
-            seen: stretches.iter().map(|_| Vec::new()).collect(),
-            ends: stretches.iter().map(|_| (None, 0)).collect(),
-            stretches,
+            end: SimTime::ZERO,
+            stretches: stretches.into_iter().map(asked).collect(),
             exchanges: exchanges.then(Default::default),
-            points: 0,
+            has_read: false,
         }
-    }
-
-    /// The interfaces of a node whose captures are to be read, by their names.
-    pub fn interfaces(plan: &Plan) -> impl Iterator<Item = (&NodeName, &'static str)> {
-        plan.nodes.iter().flat_map(|(name, node)| {
-            let all = crate::assemble::client_interfaces(node);
-            all.map(move |interface| (name, interface))
-        })
     }
 
     /// Whether there was any capture.
     pub fn has_read(&self) -> bool {
-        self.points > 0
+        self.has_read
     }
 
-    /// Reads the capture of an interface, one of [`Reader::interfaces`].
-    pub fn read(&mut self, node: &str, interface: &str, capture: &Capture) {
-        let Some(node) = self.who.index(node) else {
+    /// Reads the captures of all interfaces of the plan's nodes: `capture` gives that of a node and an interface of
+    /// its, if there is one. It is asked twice for each, so that no more than one need be in memory.
+    pub fn read(&mut self, mut capture: impl FnMut(&str, &str) -> Option<Capture>) {
+        let interfaces = self.plan.nodes.iter().flat_map(|(name, node)| {
+            let all = crate::assemble::client_interfaces(node);
+            all.map(move |interface| (name.as_str(), interface))
+        });
+        let interfaces: Vec<_> = (0..).zip(interfaces).collect();
+        for (number, (node, interface)) in &interfaces {
+            let capture = capture(node, interface);
+            self.first(*number, node, interface, capture.as_ref());
+        }
+        let asks = self.found().map(Found::look);
+        if asks.fold(false, |any, asks| any | asks) {
+            for (number, (node, interface)) in &interfaces {
+                if let Some(capture) = capture(node, interface) {
+                    self.again(*number, node, interface, &capture);
+                }
+            }
+        }
+        self.found().for_each(Found::end);
+    }
+
+    /// Of the stretches, and of the exchanges.
+    fn found(&mut self) -> impl Iterator<Item = &mut Found> {
+        let stretches = self.stretches.iter_mut().map(|asked| &mut asked.found);
+        let exchanges = self.exchanges.iter_mut().map(|(_, found)| found);
+        stretches.chain(exchanges)
+    }
+
+    /// Reads a capture for what is asked for.
+    fn first(&mut self, number: u32, node: &str, interface: &str, capture: Option<&Capture>) {
+        let Some(mut point) = self.point(number, node, interface) else {
             return;
         };
-        let is_wired = interface == "eth0";
-        if capture.damage.is_none() {
-            self.who.has_capture(node, is_wired);
-        }
-        let mut point = Point {
-            number: self.points,
-            order: 0,
-            node,
-            is_wired,
-            decoder: Decoder::default(),
-            dissectors: Dissectors::new(&dissect::all()),
-            kept: vec![[0; 2]; self.stretches.len()],
-        };
-        self.points += 1;
         if let Some((trackers, _)) = &mut self.exchanges {
-            trackers.push(Tracker::new(node));
+            trackers.push(Tracker::new(point.node));
         }
-        let first = capture.packets.first().map(|packet| packet.time);
-        self.start = self.start.or(first);
+        let Some(capture) = capture else { return };
+        self.has_read = true;
+        let times = || capture.packets.iter().map(|packet| packet.time);
+        if capture.damage.is_none() {
+            self.who.has_capture(point.node, point.is_wired);
+            self.end = times().fold(self.end, SimTime::max);
+        }
+        self.start = self.start.or(times().next());
         for packet in &capture.packets {
             self.packet(&mut point, capture, packet);
         }
+        self.stretches.iter_mut().for_each(Asked::prune);
+    }
+
+    /// Reads a capture for whatever else there is of what was found.
+    fn again(&mut self, number: u32, node: &str, interface: &str, capture: &Capture) {
+        let Some(mut point) = self.point(number, node, interface) else {
+            return;
+        };
+        for packet in &capture.packets {
+            let interface = capture.interfaces.get(packet.interface);
+            let frame = interface.map(|interface| Frame::of(interface, packet));
+            let Some(ip) = frame.and_then(|frame| point.decoder.read(frame)) else {
+                continue;
+            };
+            point.order += 1;
+            let known = content(&ip);
+            if !self.found().any(|found| found.wants(known)) {
+                continue;
+            }
+            let sighting = self.sighting(&point, &ip, known, None, &packet.data);
+            self.found().for_each(|found| found.see(&sighting));
+        }
+    }
+
+    fn point(&self, number: u32, node: &str, interface: &str) -> Option<Point> {
+        Some(Point {
+            number,
+            order: 0,
+            node: self.who.index(node)?,
+            is_wired: interface == "eth0",
+            decoder: Decoder::default(),
+            dissectors: Dissectors::new(&dissect::all()),
+            kept: vec![0; self.stretches.len()],
+        })
     }
 
     fn packet(&mut self, point: &mut Point, capture: &Capture, packet: &Packet) -> Option<()> {
@@ -289,7 +370,7 @@ impl<'p> Reader<'p> {
         point.order += 1;
         let message = coap(&ip);
         let meaning = point.dissectors.read(&ip, message.as_ref());
-        let mut sighting = self.sighting(point, &ip, meaning.as_ref(), &packet.data)?;
+        let mut sighting = self.sighting(point, &ip, content(&ip), meaning.as_ref(), &packet.data);
         let with_words = |sighting: &Sighting| Sighting {
             words: Words::of(&ip, message.as_ref(), meaning.as_ref()),
             ..sighting.clone()
@@ -299,37 +380,37 @@ impl<'p> Reader<'p> {
             let exchange = tracker.see(&ip, message, meaning.as_ref(), &sighting);
             sighting.exchange = exchange.map(|number| (point.number, number));
             if exchange.is_some() {
-                found.push(with_words(&sighting));
+                found.add(with_words(&sighting));
             }
         }
-        for at in 0..self.stretches.len() {
-            let stretch = &self.stretches[at];
-            if !stretch.may_have(sighting.time) || !self.who.concerns(&sighting, &stretch.nodes) {
+        for (asked, kept) in self.stretches.iter_mut().zip(&mut point.kept) {
+            let stretch = &asked.stretch;
+            if !(stretch.from..=stretch.to).contains(&sighting.time)
+                || !self.who.concerns(&sighting, &stretch.nodes)
+            {
                 continue;
             }
-            let within = (stretch.from..=stretch.to).contains(&sighting.time);
-            let kept = &mut point.kept[at][usize::from(within)];
-            if *kept < stretch.most.saturating_mul(SIGHTINGS_PER_MESSAGE) {
+            let most = stretch.most.saturating_mul(SIGHTINGS_PER_MESSAGE);
+            if asked.has(sighting.time) && *kept < most {
                 *kept += 1;
-                self.seen[at].push(with_words(&sighting));
-            } else if within {
-                // Nobody else's sightings count from here on, so that what is told is complete.
-                let (end, more) = &mut self.ends[at];
-                *end = Some(end.map_or(sighting.time, |end| end.min(sighting.time)));
-                *more += u64::from(sighting.from == Some(point.node));
+                asked.found.add(with_words(&sighting));
+            } else {
+                asked.cut(sighting.time);
+                asked.more += u64::from(sighting.is_own());
             }
         }
         Some(())
     }
 
-    /// What is seen of a packet at a point. None if neither end is known, nor who sent it here.
+    /// What is seen of a packet at a point, without words.
     fn sighting(
         &self,
         point: &Point,
         ip: &IpPacket<'_>,
+        content: u64,
         meaning: Option<&Meaning>,
         frame: &[u8],
-    ) -> Option<Sighting> {
+    ) -> Sighting {
         let subject = meaning.and_then(|meaning| match &meaning.subject {
             Subject::Node(addresses) => addresses.iter().find_map(|a| self.who.one(*a)),
             Subject::Link => None,
@@ -340,8 +421,8 @@ impl<'p> Reader<'p> {
         };
         let from = self.who.one(ip.src).or_else(by_frame);
         let is_multicast = ip.dst.is_multicast();
-        Some(Sighting {
-            content: content(ip),
+        Sighting {
+            content,
             time: match from == Some(point.node) {
                 true => ip.began,
                 false => ip.time,
@@ -355,37 +436,19 @@ impl<'p> Reader<'p> {
             subject,
             exchange: None,
             words: Words::default(),
-        })
+        }
     }
 
     /// The sequence of each stretch, in their order. `bands` are to be added by whoever knows them.
     pub fn sequences(&self) -> Vec<Sequence> {
-        let all = self.stretches.iter().zip(&self.seen).zip(&self.ends);
-        let made = all.map(|((stretch, seen), (end, more))| {
-            let is_told = |s: &&Sighting| end.is_none_or(|end| s.time < end + AFTER);
-            let (told, later): (Vec<_>, Vec<_>) = seen.iter().partition(is_told);
-            let later = later.iter().filter(|s| s.from == Some(s.node)).count() as u64;
-            let mut messages = passages::messages(told, &self.who);
-            messages.retain(|m| {
-                let within = (stretch.from..=stretch.to).contains(&m.time());
-                within && self.who.is_of(m, &stretch.nodes)
-            });
-            let all = messages.len();
-            if let Some(end) = *end {
-                messages.retain(|m| m.time() < end);
-                let is_late = |m: &&mut Passage| end.saturating_since(m.time()) < AFTER;
-                let late = messages.iter_mut().filter(is_late);
-                late.for_each(Passage::forget_losses);
-            }
-            let cut = (all - messages.len()) as u64;
-            let mut sequence = draft::sequence(
-                messages,
-                &self.who,
-                |time| self.seconds(time),
-                stretch.into(),
-            );
-            sequence.start_s = self.seconds(stretch.from);
-            sequence.left_out += cut + later + more;
+        let made = self.stretches.iter().map(|asked| {
+            let (mut messages, unknown) = passages::messages(&asked.found, &self.who, self.end);
+            messages.retain(|m| asked.has(m.time()) && self.who.is_of(m, &asked.stretch.nodes));
+            let room = Room::from(&asked.stretch);
+            let mut sequence =
+                draft::sequence(messages, &self.who, |time| self.seconds(time), room);
+            sequence.start_s = self.seconds(asked.stretch.from);
+            sequence.left_out += asked.more + unknown;
             sequence
         });
         made.collect()
@@ -394,10 +457,10 @@ impl<'p> Reader<'p> {
     /// The first exchange of every kind that was answered, and of those of which none was the first; in the
     /// order in which a reader sees most of them in the first ones. Each has `most` messages at most.
     pub fn first_exchanges(&self, most: usize) -> Vec<FirstExchange> {
-        let Some((trackers, seen)) = &self.exchanges else {
+        let Some((trackers, found)) = &self.exchanges else {
             return Vec::new();
         };
-        let messages = passages::messages(seen.iter().collect(), &self.who);
+        let (messages, _) = passages::messages(found, &self.who, self.end);
         let found = exchanges::firsts(trackers, messages);
         let made = found.into_iter().map(|(kind, messages)| {
             let mut sequence = draft::sequence(
@@ -440,6 +503,6 @@ struct Point {
     is_wired: bool,
     decoder: Decoder,
     dissectors: Dissectors,
-    /// How many sightings are kept for each stretch: around it, and in it.
-    kept: Vec<[usize; 2]>,
+    /// How many sightings are kept for each stretch.
+    kept: Vec<usize>,
 }

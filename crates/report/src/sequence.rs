@@ -38,18 +38,21 @@ pub fn read<'p>(
 ) -> (Reader<'p>, Vec<String>) {
     let mut reader = Reader::new(plan, events, stretches, exchanges);
     let mut problems = Vec::new();
-    for (node, interface) in Reader::interfaces(plan) {
+    reader.read(|node, interface| {
         let path = dir.capture(node, interface);
-        match read_capture(dir, &path) {
+        let (capture, problem) = match read_capture(dir, &path) {
             Ok(capture) => {
                 let damage = capture.damage.as_ref();
-                problems.extend(damage.map(|damage| not_understood(&path, damage)));
-                reader.read(node, interface, &capture);
+                let damage = damage.map(|damage| not_understood(&path, damage));
+                (Some(capture), damage)
             }
-            Err(error) if is_missing(&error) => {}
-            Err(error) => problems.push(not_understood(&path, &error)),
-        }
-    }
+            Err(error) if is_missing(&error) => (None, None),
+            Err(error) => (None, Some(not_understood(&path, &error))),
+        };
+        let is_new = |problem: &String| !problems.contains(problem);
+        problems.extend(problem.filter(is_new));
+        capture
+    });
     (reader, problems)
 }
 

@@ -84,6 +84,9 @@ fn run(paths: &[String]) -> tempfile::TempDir {
             wired.push((at + 3, frame(false, &answer)));
         }
     }
+    // The captures go on for long, so that what did not come is lost.
+    let last = 1_000_000;
+    wired.push((last, frame(false, &packet(node, client, u16::MAX, None))));
     let captures = dir.path().join("captures");
     fs::create_dir(&captures).unwrap();
     write(

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use units::SimTime;
 
 use super::exchanges::Ref;
+use super::found::Found;
+use super::transmissions;
 use super::who::Who;
 use super::words::Words;
 
@@ -28,6 +30,13 @@ pub(super) struct Sighting {
     pub(super) subject: Option<u32>,
     pub(super) exchange: Option<Ref>,
     pub(super) words: Words,
+}
+
+impl Sighting {
+    /// Whether it is where the packet was sent.
+    pub(super) fn is_own(&self) -> bool {
+        self.from == Some(self.node)
+    }
 }
 
 /// A message on its whole way.
@@ -56,12 +65,6 @@ pub(super) struct Arrival {
 }
 
 impl Passage {
-    /// Nobody knows any more whether what was not received would have been.
-    pub(super) fn forget_losses(&mut self) {
-        let lost = self.to.iter_mut().filter(|end| end.received.is_none());
-        lost.for_each(|end| end.is_known = false);
-    }
-
     /// When it was seen first.
     pub(super) fn time(&self) -> SimTime {
         let received = self.to.iter().filter_map(|end| end.received);
@@ -74,58 +77,41 @@ impl Passage {
     }
 }
 
-/// The messages that were seen, in the order of time.
-pub(super) fn messages(mut seen: Vec<&Sighting>, who: &Who<'_>) -> Vec<Passage> {
+/// The messages that were found, in the order of time, and how many there may be of which nobody knows who sent them
+/// when. `end` is the last instant that the captures have.
+pub(super) fn messages(found: &Found, who: &Who<'_>, end: SimTime) -> (Vec<Passage>, u64) {
+    let mut seen = found.all();
     seen.sort_by_key(|s| (s.content, s.time, s.point));
-    let alike = seen.chunk_by(|a, b| a.content == b.content);
-    let mut all: Vec<Passage> = alike
-        .flat_map(transmissions)
-        .filter_map(|of_one| passage(&of_one, who))
-        .collect();
-    // What was sent at one instant is in the order in which its sender sent it.
-    all.sort_by_key(|passage| (passage.time(), passage.order));
-    all
-}
-
-/// The sightings of one content, transmission by transmission. Each sighting of the sender's own is one;
-/// if it has none, each of the point that saw the first.
-fn transmissions<'s>(alike: &[&'s Sighting]) -> Vec<Vec<&'s Sighting>> {
-    let is_own = |s: &&Sighting| s.from == Some(s.node);
-    let origin = alike.iter().find(|s| is_own(s)).or(alike.first());
-    let Some(origin) = origin.map(|s| s.point) else {
-        return Vec::new();
-    };
-    let (sent, others): (Vec<&Sighting>, Vec<&Sighting>) =
-        alike.iter().partition(|s| s.point == origin);
-    let mut all: Vec<Vec<&Sighting>> = sent.iter().map(|s| vec![*s]).collect();
-    let mut by_point: BTreeMap<u32, Vec<&Sighting>> = BTreeMap::new();
-    for other in others {
-        by_point.entry(other.point).or_default().push(other);
-    }
-    for there in by_point.into_values() {
-        // They do not overtake each other. Where some are missing, each is the latest that it can be.
-        let in_turn = there.len() == sent.len()
-            && there
-                .iter()
-                .zip(&sent)
-                .all(|(there, sent)| there.time >= sent.time);
-        for (at, sighting) in there.into_iter().enumerate() {
-            let latest = sent.partition_point(|sent| sent.time <= sighting.time);
-            let of = if in_turn {
-                at
-            } else {
-                latest.saturating_sub(1)
+    let mut all = Vec::new();
+    let mut unknown = 0;
+    for alike in seen.chunk_by(|a, b| a.content == b.content) {
+        let is_whole = found.is_whole(alike[0].content);
+        for of_one in transmissions::of(alike, who) {
+            let Some(mut passage) = passage(&of_one, who) else {
+                continue;
             };
-            all[of].push(sighting);
+            let is_late = end.saturating_since(passage.time()) < who.way();
+            if !is_whole && passage.sent.is_none() && who.sees_all(passage.from) {
+                unknown += 1;
+                continue;
+            }
+            // It may have come where nobody looked any more.
+            if !is_whole || is_late {
+                passage.to.iter_mut().for_each(|end| end.is_known = false);
+            }
+            all.push(passage);
         }
     }
-    all
+    // What was sent at one instant is in the order in which its sender sent it.
+    all.sort_by_key(|passage| (passage.time(), passage.order));
+    (all, unknown)
 }
 
-/// A message, of its sightings: the first is that of who sent it, if anybody's.
+/// A message, of its sightings: the first is that of who sent it, if anybody's. None if nobody asked for it, or
+/// nobody is known whom it was for.
 fn passage(seen: &[&Sighting], who: &Who<'_>) -> Option<Passage> {
     let first = *seen.first()?;
-    let own = seen.iter().find(|s| s.from == Some(s.node));
+    let own = seen.iter().find(|s| s.is_own());
     // Behind a translator the sender is known by an address that it does not have.
     let translator = || {
         let mut at = seen.iter().map(|s| s.node);
@@ -136,14 +122,17 @@ fn passage(seen: &[&Sighting], who: &Who<'_>) -> Option<Passage> {
         Some(translator) if hidden(from) => translator,
         _ => from,
     });
-    let at_from = seen.iter().find(|s| s.node == from);
+    // Nothing is received before it was sent: who has it later than others did not send it there.
+    let is_first = |sent: &&&Sighting| seen.iter().all(|s| s.time >= sent.time);
+    let at_from = seen.iter().find(|s| s.node == from).filter(is_first);
+    let words = own.into_iter().chain(seen).map(|s| &s.words);
     let mut message = Passage {
         from,
         sent: own.or(at_from).map(|s| s.time),
         order: own.map_or(first.order, |s| s.order),
         to: Vec::new(),
         subject: seen.iter().find_map(|s| s.subject),
-        words: own.map_or_else(|| &first.words, |s| &s.words).clone(),
+        words: words.into_iter().find(|words| words.are_known())?.clone(),
         exchanges: seen.iter().filter_map(|s| s.exchange).collect(),
     };
     message.to = match first.to {

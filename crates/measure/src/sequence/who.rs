@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use topology::Plan;
 use topology::plan::{NodeName, NodePlan};
@@ -17,7 +18,16 @@ pub(super) struct Who<'p> {
     by_mac: BTreeMap<[u8; 6], u32>,
     /// Whether there are whole captures of a node's wire and of its radio.
     captured: Vec<[bool; 2]>,
+    /// What a packet may take to where it goes.
+    way: Duration,
 }
+
+/// As often may a packet cross the backbone: to a home agent, to a mobility anchor point, to a router and on.
+const CROSSINGS: u32 = 4;
+/// What a packet may take beside the backbone: over a radio with its backoffs and retries, and in queues. It is under
+/// the time after which CoAP sends a message again that was lost (RFC 7252 §4.8, ACK_TIMEOUT), so that the second
+/// is not taken for the first.
+const WITHOUT_BACKBONE: Duration = Duration::from_millis(1900);
 
 impl<'p> Who<'p> {
     /// `addresses` are those that nodes had in the run.
@@ -28,6 +38,7 @@ impl<'p> Who<'p> {
             by_identifier: BTreeMap::new(),
             by_mac: BTreeMap::new(),
             captured: vec![[false; 2]; plan.nodes.len()],
+            way: way(plan),
         };
         for (number, (_, node)) in (0..).zip(&plan.nodes) {
             if let Some(backbone) = &node.backbone {
@@ -100,6 +111,11 @@ impl<'p> Who<'p> {
         })
     }
 
+    /// What a packet may take at most to where it goes, by the plan. Queues may make it more.
+    pub(super) fn way(&self) -> Duration {
+        self.way
+    }
+
     pub(super) fn translates(&self, node: u32) -> bool {
         let node = self.nodes.get(node as usize);
         node.is_some_and(|(_, node)| node.translates())
@@ -139,4 +155,18 @@ impl<'p> Who<'p> {
         let mut all = to.chain([message.from]).chain(message.subject);
         nodes.is_empty() || all.any(is_one)
     }
+}
+
+fn way(plan: &Plan) -> Duration {
+    let backbone = plan
+        .nodes
+        .values()
+        .filter_map(|node| node.backbone.as_ref());
+    let farthest = backbone.filter_map(|eth0| eth0.delay).max();
+    let backbone = &plan.backbone;
+    let crossing = backbone
+        .delay
+        .saturating_add(backbone.jitter.unwrap_or_default())
+        .saturating_add(farthest.unwrap_or_default().saturating_mul(2));
+    WITHOUT_BACKBONE.saturating_add(crossing.saturating_mul(CROSSINGS))
 }

@@ -19,6 +19,11 @@ pub(super) struct Words {
 }
 
 impl Words {
+    /// Whether somebody asked what it is called.
+    pub(super) fn are_known(&self) -> bool {
+        !self.label.is_empty()
+    }
+
     /// Those of a packet: the dissector's, and CoAP's.
     pub(super) fn of(
         ip: &IpPacket<'_>,
@@ -76,7 +81,29 @@ fn other(ip: &IpPacket<'_>) -> String {
         return format!("UDP {from} to {to}, {} B", datagram.payload.len());
     }
     match (ip.protocol, ip.payload.first()) {
-        (ICMPV6, Some(kind)) => format!("ICMPv6 type {kind}"),
+        (ICMPV6, Some(kind)) => icmpv6(*kind),
         (protocol, _) => format!("IP protocol {protocol}, {} B", ip.payload.length()),
     }
+}
+
+/// What a message of ICMPv6 is that no dissector knows.
+fn icmpv6(kind: u8) -> String {
+    let name = match kind {
+        // RFC 4443 §3 and §4.
+        1 => "destination unreachable",
+        2 => "packet too big",
+        3 => "time exceeded",
+        4 => "parameter problem",
+        128 => "echo request",
+        129 => "echo reply",
+        // Multicast Listener Discovery: RFC 2710 §3.1, RFC 3810 §5.
+        130 => "multicast listener query",
+        131 => "multicast listener report",
+        132 => "multicast listener done",
+        143 => "multicast listener report v2",
+        // RFC 6550 §6.
+        155 => "RPL control message",
+        kind => return format!("ICMPv6 type {kind}"),
+    };
+    name.into()
 }

@@ -8,6 +8,7 @@ use coap::wire::Message;
 use etherparse::PacketBuilder;
 use measure::mobility::handovers;
 use measure::sequence::{Fate, Reader, Sequence, Stretch, phases};
+use proptest::prelude::*;
 use units::SimTime;
 
 fn udp(from: &str, to: &str, message: &Message) -> Vec<u8> {
@@ -32,18 +33,61 @@ fn poll(network: &mut Network, us: u64, (router, node): (&str, &str), id: u16) {
     network.wired(us + 3000, router, "client", &answer);
 }
 
-/// Reads what the network's interfaces saw, each in a file.
-fn reader<'p>(network: &'p Network, stretches: Vec<Stretch>) -> Reader<'p> {
-    let root = tempfile::tempdir().unwrap();
-    let dir = run_directory(root.path(), &network.plan, &events(), &Wire::new());
-    network.write(&dir);
+/// What the network's interfaces saw, in a reader.
+fn reader(network: &Network, stretches: Vec<Stretch>) -> Reader<'_> {
+    damaged(network, stretches, "")
+}
+
+/// The same, where the file of one interface, `client.eth0`, ends inside a packet.
+fn damaged<'p>(network: &'p Network, stretches: Vec<Stretch>, broken: &str) -> Reader<'p> {
     let mut reader = Reader::new(&network.plan, &events(), stretches, true);
-    for (node, interface) in Reader::interfaces(&network.plan) {
-        if let Ok(capture) = measure::read_capture(&dir, &dir.capture(node, interface)) {
-            reader.read(node, interface, &capture);
-        }
-    }
+    reader.read(|node, interface| {
+        let file = format!("{node}.{interface}");
+        let has_file = interface == "eth0" || network.plan.nodes[node].host.is_some();
+        let link = match interface {
+            "eth0" => LinkType::ETHERNET,
+            _ => LinkType::RAW,
+        };
+        let of_file = network.seen.iter().filter(|(name, _)| *name == file);
+        let mut packets: Vec<Packet> = of_file.map(|(_, packet)| packet.clone()).collect();
+        packets.sort_by_key(|packet| packet.time);
+        let truncated = || capture::ReadError::Truncated {
+            file: file.clone(),
+            packet: 9,
+        };
+        has_file.then(|| Capture {
+            interfaces: vec![Interface::new(&file, link)],
+            packets,
+            damage: (file == broken).then(truncated),
+            name: file.clone(),
+        })
+    });
     reader
+}
+
+/// The run goes on for long after what happened.
+fn later(network: &mut Network) {
+    poll(network, 60_000_000, ("er1", OLD), 60_000);
+}
+
+fn stretch(from_us: u64, to_us: u64) -> Stretch {
+    Stretch {
+        from: crate::common::at(from_us),
+        to: crate::common::at(to_us),
+        ..all(100)
+    }
+}
+
+/// A request of the client, with a sighting at its own interface if it was sent, and one at the sensor's if it came.
+fn request(network: &mut Network, sent_us: Option<u64>, received_us: Option<u64>, id: u16) {
+    let client = client_address(&network.plan);
+    let request = udp(&client, OLD, &get(Kind::Confirmable, id, 7, "/t"));
+    if let Some(us) = sent_us {
+        network.wired(us, "client", "er1", &request);
+    }
+    if let Some(us) = received_us {
+        network.air(us, &request);
+    }
 }
 
 fn all(most: usize) -> Stretch {
@@ -102,7 +146,10 @@ fn a_message_that_its_receiver_never_saw_is_lost_behind_who_saw_it_last() {
     network.wired(60_000, "client", "er1", &request);
     network.wired(90_000, "client", "er1", &request);
     network.air(91_000, &request);
-    let sequence = reader(&network, vec![all(100)]).sequences().remove(0);
+    later(&mut network);
+    let sequence = reader(&network, vec![stretch(0, 100_000)])
+        .sequences()
+        .remove(0);
     assert_eq!(
         told(&sequence),
         [
@@ -148,11 +195,6 @@ fn what_goes_to_somebody_without_a_capture_is_neither_received_nor_lost() {
 fn what_is_sent_in_a_stretch_and_received_after_it_is_not_lost() {
     let mut network = network();
     poll(&mut network, 10_000, ("er1", OLD), 1);
-    let stretch = |from, to| Stretch {
-        from: crate::common::at(from),
-        to: crate::common::at(to),
-        ..all(100)
-    };
     let stretches = vec![stretch(9_000, 10_500), stretch(10_500, 12_500)];
     let sequences = reader(&network, stretches).sequences();
     let told: Vec<_> = sequences.iter().map(told).collect();
@@ -186,6 +228,153 @@ fn of_very_many_messages_a_sequence_has_some_and_counts_the_others() {
             .filter(|end| matches!(end.fate, Fate::Lost(_)))
             .count();
         assert_eq!(lost, 0, "of {most}");
+    }
+}
+
+#[test]
+fn of_what_lies_around_a_stretch_nothing_takes_room_from_it() {
+    let mut network = network();
+    for n in 0..100 {
+        poll(&mut network, 10_000 * u64::from(n), ("er1", OLD), n);
+    }
+    // It ends while a request is on its way, and has room for no more than that.
+    let stretch = Stretch {
+        most: 1,
+        ..stretch(500_000, 500_500)
+    };
+    let sequence = reader(&network, vec![stretch]).sequences().remove(0);
+    assert_eq!(
+        told(&sequence),
+        ["client 500 > sensor received 501: CON GET /t MID 0x0032"]
+    );
+}
+
+#[test]
+fn what_takes_very_long_is_neither_lost_nor_of_an_unknown_sender() {
+    let mut network = network();
+    request(&mut network, Some(10_000), Some(9_000_000), 7);
+    later(&mut network);
+    let stretches = vec![stretch(0, 20_000), stretch(8_900_000, 9_100_000)];
+    let sequences = reader(&network, stretches).sequences();
+    assert_eq!(
+        told(&sequences[0]),
+        ["client 10 > sensor received 9000: CON GET /t MID 0x0007"]
+    );
+    assert_eq!(told(&sequences[1]), [""; 0]);
+}
+
+#[test]
+fn what_came_before_it_was_sent_was_sent_before_its_senders_capture_began() {
+    let mut network = network();
+    request(&mut network, None, Some(5_000), 7);
+    request(&mut network, Some(60_000), Some(61_000), 7);
+    let sequence = reader(&network, vec![all(100)]).sequences().remove(0);
+    assert_eq!(
+        told(&sequence),
+        [
+            "client unseen > sensor received 5: CON GET /t MID 0x0007",
+            "client 60 > sensor received 61: CON GET /t MID 0x0007",
+        ]
+    );
+}
+
+#[test]
+fn what_came_after_the_end_of_a_damaged_capture_is_not_of_the_last_that_it_has() {
+    let mut network = network();
+    request(&mut network, Some(10_000), Some(11_000), 7);
+    request(&mut network, None, Some(3_500_000), 7);
+    let reader = damaged(&network, vec![all(100)], "client.eth0");
+    let sequence = reader.sequences().remove(0);
+    assert_eq!(
+        told(&sequence),
+        [
+            "client 10 > sensor received 11: CON GET /t MID 0x0007",
+            "client unseen > sensor received 3500: CON GET /t MID 0x0007",
+        ]
+    );
+}
+
+#[test]
+fn what_is_on_its_way_when_the_captures_end_is_not_lost() {
+    let mut network = network();
+    request(&mut network, Some(10_000), None, 6);
+    later(&mut network);
+    request(&mut network, Some(60_500_000), None, 7);
+    let told = told(&reader(&network, vec![all(100)]).sequences()[0]);
+    assert!(told[0].starts_with("client 10 > sensor lost"), "{told:?}");
+    assert_eq!(
+        told.last().unwrap(),
+        "client 60500 > sensor unknown: CON GET /t MID 0x0007"
+    );
+}
+
+#[test]
+fn what_was_sent_again_before_the_first_came_is_not_lost() {
+    let mut network = network();
+    for (sent_us, received_us) in [
+        (0, 1_500_000),
+        (1_000_000, 2_500_000),
+        (2_000_000, 3_500_000),
+    ] {
+        request(&mut network, Some(sent_us), Some(received_us), 7);
+    }
+    // The radio's frame came twice.
+    request(&mut network, None, Some(3_502_000), 7);
+    later(&mut network);
+    let sequence = reader(&network, vec![stretch(0, 4_000_000)])
+        .sequences()
+        .remove(0);
+    let ends = sequence.messages.iter().map(|m| (m.sent_s, m.to[0].fate));
+    let ends: Vec<_> = ends.collect();
+    let received = |sent_s, at| (Some(sent_s), Fate::Received(at));
+    assert_eq!(
+        ends,
+        [received(0.0, 1.5), received(1.0, 2.5), received(2.0, 3.5)]
+    );
+}
+
+#[test]
+fn of_what_was_seen_too_often_nobody_knows_what_became_of_it() {
+    let mut network = network();
+    request(&mut network, Some(10_000), None, 7);
+    for n in 1..200 {
+        request(&mut network, Some(n * 100_000), None, 7);
+    }
+    request(&mut network, Some(10_000), None, 8);
+    later(&mut network);
+    let told = told(&reader(&network, vec![stretch(0, 20_000)]).sequences()[0]);
+    assert_eq!(told[0], "client 10 > sensor unknown: CON GET /t MID 0x0007");
+    assert!(told[1].starts_with("client 10 > sensor lost"), "{told:?}");
+}
+
+proptest! {
+    /// Packets that are all received, some of them with the same bytes as others: whichever stretch of them, none is
+    /// lost, none is received before it was sent, and of none the sender is not known.
+    #[test]
+    fn where_all_is_received_nothing_is_lost(
+        packets in prop::collection::vec((0_u64..3_000_000, 0_u64..1_800_000, 0_u16..6), 1..80),
+        from_us in 0_u64..4_000_000,
+        long_us in 0_u64..4_000_000,
+        most in 1_usize..40,
+    ) {
+        let mut network = network();
+        let mut packets = packets;
+        packets.sort_unstable();
+        let mut latest = std::collections::BTreeMap::new();
+        for (sent_us, takes_us, id) in packets {
+            // Those with the same bytes do not overtake each other.
+            let received_us = latest.entry(id).or_insert(0);
+            *received_us = (sent_us + takes_us).max(*received_us + 1);
+            request(&mut network, Some(sent_us), Some(*received_us), id);
+        }
+        let stretch = Stretch { most, ..stretch(from_us, from_us + long_us) };
+        let sequence = reader(&network, vec![stretch]).sequences().remove(0);
+        for message in &sequence.messages {
+            let Fate::Received(at) = message.to[0].fate else {
+                panic!("{message:?}");
+            };
+            prop_assert!(message.sent_s.is_some_and(|sent| sent <= at), "{message:?}");
+        }
     }
 }
 

@@ -186,7 +186,7 @@ fn figure(id: String, title: String, about: &str, sequence: &Sequence) -> Block 
         id,
         title,
         caption: format!(
-            "{about} Times on the left are in milliseconds, not to scale. A line goes from where a message is in its sender's capture to where it is in its receiver's; a cross is a message that its receiver's has not, a dashed line one whose receiver was not captured.{}",
+            "{about} Times on the left are in milliseconds, not to scale. A line goes from where a message is in its sender's capture to where it is in its receiver's; a cross is a message that its receiver's has not, a dashed line one whose receiver was not captured, or may have been captured no longer.{}",
             more.unwrap_or_default()
         ),
         chart: Chart::Sequence(chart(sequence.clone())),
