@@ -16,6 +16,8 @@ use units::SimTime;
 use crate::batch::Slots;
 use crate::error::OpenError;
 
+/// No packets, until it is bound (packet(7)).
+const NONE_YET: u16 = 0;
 /// Every protocol (`linux/if_ether.h`).
 const ETH_P_ALL: u16 = 0x0003;
 /// Frames on an IEEE 802.15.4 monitor interface (`linux/if_ether.h`).
@@ -81,7 +83,8 @@ impl PacketSocket {
             true => SockType::Raw,
             false => SockType::Datagram,
         };
-        let socket = PacketSocket::open(kind, ETH_P_ALL)?;
+        // With a protocol it would have the packets of all interfaces until it is bound to one.
+        let socket = PacketSocket::open(kind, NONE_YET)?;
         let index = nix::net::if_::if_nametoindex(interface)?;
         let address = link_layer(index, ETH_P_ALL);
         // SAFETY: the pointer and the length are those of `address`, which outlives the call.
