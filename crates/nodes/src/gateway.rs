@@ -219,20 +219,16 @@ impl Gateway {
         });
     }
 
-    /// A state of what is observed has come.
-    fn notified(
+    /// A state of what is observed has come, whole or not: `tell` tells it. Gives whose it is.
+    fn told(
         &mut self,
         now: SimTime,
         id: CallId,
-        response: &coap::Response,
         node: &mut dyn Node,
-    ) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        let Some(observed) = &mut call.observed else {
-            return;
-        };
+        tell: impl FnOnce(&mut Observed),
+    ) -> Option<Target> {
+        let call = self.calls.get_mut(&id)?;
+        let observed = call.observed.as_mut()?;
         self.tally.answered += u64::from(!observed.is_notified());
         for waiting in call
             .waiting
@@ -243,11 +239,13 @@ impl Gateway {
                 .reply
                 .send(Answer::Stream(observed.follow_first(&self.door)));
         }
-        observed.notified(now, response);
+        tell(observed);
+        let target = call.target;
         if self.is_over || !call.is_wanted() {
             self.calls.remove(&id);
             node.stop_observing(now, id);
         }
+        Some(target)
     }
 
     /// A call has ended, with a response or without one.
@@ -320,7 +318,11 @@ impl Call {
                 let reader = observed.follow(now, last_event, door);
                 waiting.reply.send(Answer::Stream(reader));
             }
-            None => self.waiting.push(waiting),
+            None => {
+                // Who leaves at once would else be any number.
+                self.waiting.retain(|waiting| waiting.reply.is_awaited());
+                self.waiting.push(waiting);
+            }
         }
     }
 
@@ -369,14 +371,13 @@ impl Service for Gateway {
     fn handle_outcome(&mut self, now: SimTime, id: CallId, outcome: Outcome, node: &mut dyn Node) {
         let ended = match outcome {
             Outcome::Notified { response, .. } => {
-                return self.notified(now, id, &response, node);
+                let tell = |observed: &mut Observed| observed.notified(now, &response);
+                self.told(now, id, node, tell);
+                return;
             }
             Outcome::NotificationLost { reason, .. } => {
-                if let Some(call) = self.calls.get_mut(&id)
-                    && let Some(observed) = &mut call.observed
-                {
-                    observed.lost(now, &reason.to_string());
-                    let target = call.target;
+                let tell = |observed: &mut Observed| observed.lost(now, &reason.to_string());
+                if let Some(target) = self.told(now, id, node, tell) {
                     self.reports
                         .push_back(Report::NotificationLost { target, reason });
                 }

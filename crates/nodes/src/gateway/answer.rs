@@ -1,7 +1,7 @@
 //! What a node answers, in HTTP's words (RFC 8075 §6 and §7, RFC 7252 §10.2): pure.
 
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, LOCATION, RETRY_AFTER, VARY,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, LOCATION, RETRY_AFTER, VARY,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use coap::message::option;
@@ -144,7 +144,11 @@ pub(super) fn links(response: CoapResponse) -> Response {
             body: response.payload,
             ..Response::new(StatusCode::OK)
         },
-        _ => Response::problem(StatusCode::METHOD_NOT_ALLOWED, "GET only"),
+        _ => {
+            let mut answer = Response::problem(StatusCode::METHOD_NOT_ALLOWED, "GET only");
+            add(&mut answer, ALLOW, "GET, HEAD");
+            answer
+        }
     }
 }
 

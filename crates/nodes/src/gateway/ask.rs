@@ -145,7 +145,12 @@ impl Tags {
                 return Ok(Some(Tags::Any));
             }
             for tag in text.split(',') {
-                let opaque = tag.trim().trim_start_matches("W/").trim_matches('"');
+                let weak = tag.trim().strip_prefix("W/");
+                // "MUST use the strong comparison function": a weak one is equal to none (RFC 9110 §13.1.1).
+                if weak.is_some() && name == IF_MATCH {
+                    continue;
+                }
+                let opaque = weak.unwrap_or(tag.trim()).trim_matches('"');
                 let known = from_hex(opaque).filter(|tag| (1..=8).contains(&tag.len()));
                 tags.extend(known);
             }
@@ -287,6 +292,7 @@ pub(super) mod tests {
             asking(&of(&Method::PUT, IF_MATCH, "\"nobody's\"")),
             Err(412)
         );
+        assert_eq!(asking(&of(&Method::PUT, IF_MATCH, "W/\"0a\"")), Err(412));
         let many = ["\"0a\""; MAX_TAGS + 1].join(",");
         assert_eq!(asking(&of(&Method::GET, IF_NONE_MATCH, &many)), Err(400));
     }

@@ -22,6 +22,8 @@ struct Last {
 #[derive(Debug)]
 pub(super) struct Observed {
     log: Log,
+    /// A state of it has come, or one that was not whole.
+    has_begun: bool,
     last: Option<Last>,
 }
 
@@ -30,13 +32,14 @@ impl Observed {
     pub(super) fn new(now: SimTime) -> Observed {
         Observed {
             log: Log::new(now),
+            has_begun: false,
             last: None,
         }
     }
 
-    /// Whether a state of it has come.
+    /// Whether a state of it has come, or one that was not whole.
     pub(super) fn is_notified(&self) -> bool {
-        self.last.is_some()
+        self.has_begun
     }
 
     /// Whether somebody follows it.
@@ -63,6 +66,7 @@ impl Observed {
 
     /// Tells a state.
     pub(super) fn notified(&mut self, now: SimTime, response: &CoapResponse) {
+        self.has_begun = true;
         let max_age = Duration::from_secs(answer::max_age_or_default(response));
         self.last = Some(Last {
             before: self.log.last(),
@@ -73,6 +77,7 @@ impl Observed {
 
     /// Tells that a state could not be had whole.
     pub(super) fn lost(&mut self, now: SimTime, reason: &str) {
+        self.has_begun = true;
         self.log
             .tell(now, "notification-lost", &json!({ "reason": reason }));
     }

@@ -397,6 +397,32 @@ fn who_follows_is_told_why_it_ends() {
 }
 
 #[test]
+fn what_does_not_come_whole_from_the_first_is_told_and_left_when_nobody_follows() {
+    let mut world = World::new();
+    let follows = world.follow(None);
+    let reason = Failure::BodyTooLarge;
+    world.outcome(
+        1,
+        Outcome::NotificationLost {
+            sequence: 1,
+            reason,
+        },
+    );
+    let reader = stream(follows);
+    assert_eq!(values(&reader), ["notification-lost"]);
+    drop(reader);
+    world.due();
+    assert_eq!(world.node.stopped, [CallId(1)]);
+}
+
+#[test]
+fn who_asks_and_leaves_takes_no_room() {
+    let mut world = World::new();
+    (0..1000).for_each(|_| drop(world.get(MOVER)));
+    assert!(world.gateway.calls[&CallId(1)].waiting.len() <= 2);
+}
+
+#[test]
 fn who_leaves_before_the_first_state_is_not_followed() {
     let mut world = World::new();
     drop(world.follow(None));

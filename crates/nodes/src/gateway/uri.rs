@@ -195,6 +195,8 @@ mod tests {
     fn a_target_uri_is_appended_as_it_is() {
         let light = of("/hc/coap://%5B2001:db8::1%5D/light?on").unwrap();
         assert_eq!(light.at, "[2001:db8::1]:5683".parse().unwrap());
+        let plain = of("/hc/coap://[2001:db8::1]/light?on").unwrap();
+        assert_eq!((plain.at, &plain.options), (light.at, &light.options));
         assert_eq!(all(&light.options, option::URI_PATH), ["light"]);
         assert_eq!(all(&light.options, option::URI_QUERY), ["on"]);
         let more = of("/hc/COAP://%5b2001:db8::1%5d:61616/a%2Fb//%C3%A9/?x=1&y=a%26b&+").unwrap();

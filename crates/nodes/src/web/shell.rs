@@ -41,8 +41,8 @@ const MAX_BODY: usize = 64 * 1024;
 /// (RFC 7252 §4.8.2). Then the answer is 504.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// A connection on which nothing goes for so long is closed; longer than [`PATIENCE`]. What comes counts for nothing: a request that
-/// comes byte by byte would keep its place for ever.
+/// A connection on which nothing goes for so long is closed; longer than [`PATIENCE`]. Of what comes the beginning of a request
+/// counts alone: one that comes byte by byte would keep its place for ever.
 const IDLE: Duration = Duration::from_secs(120);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -337,6 +337,8 @@ struct Connection {
     stream: TcpStream,
     patience: Duration,
     idle: Pin<Box<Sleep>>,
+    /// Something has gone: what comes next begins a request.
+    is_next: bool,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -350,8 +352,15 @@ impl Connection {
             stream,
             patience,
             idle: Box::pin(sleep(patience)),
+            is_next: false,
             _place: place,
         }
+    }
+
+    /// Gives it time again.
+    fn renew(&mut self) {
+        let until = Instant::now() + self.patience;
+        self.idle.as_mut().reset(until);
     }
 
     /// Ends what waits for too long.
@@ -367,10 +376,15 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.expired(cx) {
-            Poll::Pending => Pin::new(&mut self.stream).poll_read(cx, buffer),
-            expired => expired,
+        if let Poll::Ready(expired) = self.expired(cx) {
+            return Poll::Ready(expired);
         }
+        let before = buffer.filled().len();
+        let tried = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before && std::mem::take(&mut self.is_next) {
+            self.renew();
+        }
+        tried
     }
 }
 
@@ -382,8 +396,8 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let tried = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if tried.is_ready() {
-            let until = Instant::now() + self.patience;
-            self.idle.as_mut().reset(until);
+            self.is_next = true;
+            self.renew();
             return tried;
         }
         self.expired(cx)
@@ -441,13 +455,22 @@ mod tests {
         let drips = tokio::spawn(async move { while says.write_all(b"x").await.is_ok() {} });
         let reads =
             tokio::spawn(async move { tokio::io::copy(&mut hears, &mut tokio::io::sink()).await });
-        let patience = Duration::from_millis(20);
-        let mut connection = Connection::new(accepted.unwrap().0, patience, None);
-        let began = Instant::now();
-        while began.elapsed() < 3 * patience {
-            connection.read_u8().await.unwrap();
-            connection.write_u8(b'y').await.unwrap();
-        }
+        let hour = Duration::from_secs(3600);
+        let mut connection = Connection::new(accepted.unwrap().0, hour, None);
+        let soon = || Instant::now() + hour / 2;
+        // An answer gives it time, and so does the beginning of what comes next.
+        connection.idle.as_mut().reset(soon());
+        connection.write_u8(b'y').await.unwrap();
+        assert!(connection.idle.deadline() > soon());
+        connection.idle.as_mut().reset(soon());
+        connection.read_u8().await.unwrap();
+        assert!(connection.idle.deadline() > soon());
+        // More of it does not.
+        let until = soon();
+        connection.idle.as_mut().reset(until);
+        connection.read_u8().await.unwrap();
+        assert_eq!(connection.idle.deadline(), until);
+        connection.idle.as_mut().reset(Instant::now());
         let cut_off = loop {
             if let Err(error) = connection.read_u8().await {
                 break error;

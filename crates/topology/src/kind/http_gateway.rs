@@ -17,7 +17,7 @@ tables! {
     pub struct HttpGateway {
         /// Where it answers HTTP: a TCP port, or a table.
         pub http: Http,
-        /// So long a GET waits for a node that is being handed over; over 0 s; default 5 s. Then it is answered 503.
+        /// So long a GET waits for a node that is being handed over, or asleep; over 0 s; default 5 s. Then it is answered 503.
         pub wait: Option<At<Duration>>,
     }
 }
@@ -28,7 +28,7 @@ tables! {
 pub struct HttpGatewayPlan {
     /// Where it answers HTTP.
     pub http: HttpPlan,
-    /// So long a GET waits for a node that is being handed over.
+    /// So long a GET waits for a node that is being handed over, or asleep.
     #[serde(with = "duration")]
     pub wait: Duration,
     /// The node's own address, by which others know it.

@@ -25,10 +25,10 @@ pub(super) enum Wish {
     Operate(String, Operation),
 }
 
-/// What there is, for who asked for something else.
 /// Bytes of a Uri-Query (RFC 7252 §5.10).
 const MAX_QUERY: usize = 255;
 
+/// What there is, for who asked for something else.
 const THERE_IS: &str = "there is no such thing: expected /clients, /clients/ENDPOINT, /clients/ENDPOINT/3/0/9 or /events";
 
 impl Wish {
