@@ -201,8 +201,8 @@ pub trait Node {
     /// What was asked and could not be sent at once, of that which was sent.
     fn waits(&self) -> Waits;
 
-    /// Since when what is asked of `target` is kept back, or when that was last confirmed, because it is said to be on its way to another place, or asleep;
-    /// none: it is not, as far as the node knows. One without such a protocol never knows.
+    /// Since when what is asked of `target` is kept back, or when that was last confirmed, because it is said to be on its
+    /// way to another place, or asleep; none: it is not, as far as the node knows. One without such a protocol never knows.
     fn kept_back_since(&self, target: Target) -> Option<SimTime> {
         let _ = target;
         None
