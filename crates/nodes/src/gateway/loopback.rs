@@ -2,19 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Sender;
 
-use rand_core::Rng as _;
-use rundir::control::Control;
 use service::Sensors;
 use service::sensors::{Changes, Counter, Resource, Source, Writes};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use units::Seed;
 
 use super::*;
 use crate::control::Controls;
 use crate::host::stand_in as host;
-use crate::web::loopback::{AtLoopback, Events, ask};
+use crate::web::loopback::{AtLoopback, Events, Pair, ask, malformed};
 
 /// A lamp that may be switched, a counter that goes on every 20 ms, and some bytes.
 fn sensors() -> Sensors {
@@ -45,61 +42,39 @@ fn sensors() -> Sensors {
     Sensors::new(vec![lamp, count, bytes], rng).unwrap()
 }
 
-/// Both nodes, in a thread.
+/// Both nodes.
 struct World {
     http: SocketAddr,
     coap: u16,
-    controls: Vec<UnboundedSender<Control>>,
-    thread: Option<JoinHandle<()>>,
+    _nodes: Pair,
 }
 
 impl World {
     fn new(writes: bool) -> World {
-        let (tell, told) = std::sync::mpsc::channel();
-        let [(to_gateway, of_gateway), (to_sensor, of_sensor)] =
-            [unbounded_channel(), unbounded_channel()];
-        let controls = vec![to_gateway, to_sensor];
-        for control in &controls {
-            control.send(Control::Start).unwrap();
-        }
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+        let run = move |door: Door,
+                        bell,
+                        [of_gateway, of_sensor]: [Controls; 2],
+                        tell: Sender<_>| async move {
             let state = std::path::Path::new("");
-            runtime.unwrap().block_on(async {
-                let bell = Bell::default();
-                let settings = Settings {
-                    port: 0,
-                    everywhere: false,
-                };
-                let door = Door::open(settings, bell.clone(), &[]).unwrap();
-                let (near, far) = (AtLoopback::new("gateway"), AtLoopback::new("sensor"));
-                tell.send((door.at[0], far.at().port())).unwrap();
-                let config = Config {
-                    writes,
-                    wait: Duration::from_secs(5),
-                    located: BTreeSet::new(),
-                    origin: None,
-                };
-                let gateway = Gateway::new(config, door);
-                let near = near.run(
-                    host("gateway", state, 0),
-                    gateway,
-                    bell,
-                    Controls::new(of_gateway),
-                );
-                let (bell, controls) = (Bell::default(), Controls::new(of_sensor));
-                let far = far.run(host("sensor", state, 0), sensors(), bell, controls);
-                tokio::join!(near, far);
-            });
-        });
-        let (http, coap) = told.recv().unwrap();
+            let (near, far) = (AtLoopback::new("gateway"), AtLoopback::new("sensor"));
+            tell.send((door.at[0], far.at().port())).unwrap();
+            let config = Config {
+                writes,
+                wait: Duration::from_secs(5),
+                located: BTreeSet::new(),
+                origin: None,
+            };
+            let gateway = Gateway::new(config, door);
+            let near = near.run(host("gateway", state, 0), gateway, bell, of_gateway);
+            let host = host("sensor", state, 0);
+            let far = far.run(host, sensors(), Bell::default(), of_sensor);
+            tokio::join!(near, far);
+        };
+        let ((http, coap), nodes) = Pair::run(run);
         World {
             http,
             coap,
-            controls,
-            thread: Some(thread),
+            _nodes: nodes,
         }
     }
 
@@ -124,16 +99,6 @@ impl World {
     fn status(&self, line: &str, more: &str, body: &str) -> u16 {
         let (head, _) = self.ask(line, more, body);
         head.split(' ').nth(1).unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.controls.clear();
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
-        }
     }
 }
 
@@ -229,20 +194,7 @@ fn three_thousand_malformed_requests_neither_kill_nor_block() {
          application/coap-payload;cf=60\r\nIf-Match: \"0a0b\", *\r\nContent-Length: 2\r\n\r\non"
     );
     for _ in 0..3_000 {
-        let mut request = whole.clone().into_bytes();
-        for _ in 0..=rng.next_u32() % 4 {
-            let at = rng.next_u32() as usize % request.len();
-            let byte = rng.next_u32().to_le_bytes()[0];
-            match rng.next_u32() % 4 {
-                0 => request[at] = byte,
-                1 => request.truncate(at.max(1)),
-                2 => drop(request.remove(at)),
-                _ => request.insert(at, byte),
-            }
-            if request.is_empty() {
-                break;
-            }
-        }
+        let request = malformed(whole.as_bytes(), &mut rng);
         let mut stream = TcpStream::connect(world.http).unwrap();
         // What became a request to another port is waited for no longer: it has no answer for long.
         (stream.set_read_timeout(Some(Duration::from_millis(100)))).unwrap();

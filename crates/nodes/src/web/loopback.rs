@@ -1,21 +1,105 @@
-//! For tests: a node at loopback, and somebody who asks it by HTTP.
+//! For tests: nodes at loopback, and somebody who asks one of them by HTTP.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use coap::Endpoint;
 use driver::{Driver, Udp};
 use handover::{Mobility, NoMobility};
+use rand_core::Rng as _;
+use rundir::control::Control;
 use serde_json::Value as Json;
 use service::{Bearer, Connectivity, Node, Service, Services};
-use units::{Seed, SimTime};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use units::{Rng, Seed, SimTime};
 
 use crate::application::Application;
 use crate::control::Controls;
 use crate::host::{Host, now};
 use crate::mobility::{Adapter, Event as Heard};
-use crate::web::Bell;
+use crate::web::{Bell, Door, Settings};
+
+/// Two nodes in a thread, of which the first has a door to HTTP, until this is dropped.
+pub(crate) struct Pair {
+    controls: Vec<UnboundedSender<Control>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pair {
+    /// `run` runs both, under their controls, and tells first what is to be known of them.
+    pub(crate) fn run<T, F>(
+        run: impl FnOnce(Door, Bell, [Controls; 2], mpsc::Sender<T>) -> F + Send + 'static,
+    ) -> (T, Pair)
+    where
+        T: Send + 'static,
+        F: Future<Output = ()>,
+    {
+        let (tell, told) = mpsc::channel();
+        let [(to_first, of_first), (to_second, of_second)] =
+            [unbounded_channel(), unbounded_channel()];
+        let controls = vec![to_first, to_second];
+        for control in &controls {
+            control.send(Control::Start).unwrap();
+        }
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async {
+                let bell = Bell::default();
+                let settings = Settings {
+                    port: 0,
+                    everywhere: false,
+                };
+                let door = Door::open(settings, bell.clone(), &[]).unwrap();
+                let controls = [of_first, of_second].map(Controls::new);
+                run(door, bell, controls, tell).await;
+            });
+        });
+        let pair = Pair {
+            controls,
+            thread: Some(thread),
+        };
+        (told.recv().unwrap(), pair)
+    }
+
+    /// Ends the second node, of which the first is told nothing.
+    pub(crate) fn end_second(&mut self) {
+        self.controls.pop();
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        self.controls.clear();
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+/// `whole` with some bytes that are other ones, gone or new.
+pub(crate) fn malformed(whole: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut request = whole.to_vec();
+    for _ in 0..=rng.next_u32() % 4 {
+        let at = rng.next_u32() as usize % request.len();
+        let byte = rng.next_u32().to_le_bytes()[0];
+        match rng.next_u32() % 4 {
+            0 => request[at] = byte,
+            1 => request.truncate(at.max(1)),
+            2 => drop(request.remove(at)),
+            _ => request.insert(at, byte),
+        }
+        if request.is_empty() {
+            break;
+        }
+    }
+    request
+}
 
 /// A node at a port of loopback that nobody else has.
 pub(crate) struct AtLoopback {

@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rand_core::Rng as _;
 use units::Seed;
 
+use super::loopback::malformed;
 use super::shell::MAX_STREAMS;
 use super::*;
 
@@ -171,16 +171,7 @@ fn three_thousand_malformed_requests_neither_kill_nor_block() {
     let whole = b"PUT /clients/a/3303/0?format=tlv HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                   Transfer-Encoding: chunked\r\nLast-Event-ID: 5\r\n\r\n5\r\n{\"1\":\r\n2\r\n2}\r\n0\r\n\r\n";
     for _ in 0..3_000 {
-        let mut request = whole.to_vec();
-        for _ in 0..=rng.next_u32() % 4 {
-            let at = rng.next_u32() as usize % request.len();
-            let byte = rng.next_u32().to_le_bytes()[0];
-            match rng.next_u32() % 3 {
-                0 => request[at] = byte,
-                1 => request.truncate(at.max(1)),
-                _ => request.insert(at, byte),
-            }
-        }
+        let request = malformed(whole, &mut rng);
         echo.answer_to_all(&request);
     }
     assert_eq!(echo.status("GET / HTTP/1.1\r\nHost: localhost"), 200);

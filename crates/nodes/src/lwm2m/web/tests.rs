@@ -3,14 +3,12 @@
 use std::io::Read;
 use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use lwm2m::client::{self, Account, Client};
 use lwm2m::{Path, Registry, Value, server};
-use rundir::control::Control;
 use service::sensors::{Changes, Counter, Feed, Source};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use units::Seed;
 
 use super::*;
@@ -18,8 +16,8 @@ use crate::control::Controls;
 use crate::host::{now, stand_in as host};
 use crate::lwm2m::device::Device;
 use crate::lwm2m::told::Told;
-use crate::web::loopback::{self, AtLoopback, Events, Tale};
-use crate::web::{Bell, Settings};
+use crate::web::Bell;
+use crate::web::loopback::{self, AtLoopback, Events, Pair, Tale};
 
 /// The device: a counter that goes on every 20 ms, and a clock offset that may be written.
 ///
@@ -67,11 +65,10 @@ fn server_config(sleeps: bool) -> server::Config {
     config
 }
 
-/// Both nodes, in a thread.
+/// Both nodes.
 struct World {
     at: SocketAddr,
-    controls: Vec<UnboundedSender<Control>>,
-    thread: Option<JoinHandle<()>>,
+    nodes: Pair,
 }
 
 impl World {
@@ -80,45 +77,24 @@ impl World {
     }
 
     fn of(writes: bool, sleeps: bool) -> World {
-        let (tell, told) = std::sync::mpsc::channel();
-        let channels = [unbounded_channel(), unbounded_channel()];
-        let [(to_server, of_server), (to_device, of_device)] = channels;
-        let controls = vec![to_server, to_device];
-        for control in &controls {
-            control.send(Control::Start).unwrap();
-        }
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+        let run = move |door: Door,
+                        bell,
+                        [of_server, of_device]: [Controls; 2],
+                        tell: Sender<_>| async move {
             let state = std::path::Path::new("");
-            runtime.block_on(async {
-                let bell = Bell::default();
-                let settings = Settings {
-                    port: 0,
-                    everywhere: false,
-                };
-                let door = Door::open(settings, bell.clone(), &[]).unwrap();
-                tell.send(door.at[0]).unwrap();
-                let site = Site::new(door, writes, now());
-                let rng = Seed(1).rng(&["server"]);
-                let server = Server::new(server_config(sleeps), rng);
-                let server = Told::new(server, BTreeMap::new(), None, Some(site));
-                let (near, far) = (AtLoopback::new("server"), AtLoopback::new("device"));
-                let device = device(near.at(), sleeps);
-                let controls = Controls::new(of_server);
-                let near = near.run(host("server", state, 0), server, bell, controls);
-                let controls = Controls::new(of_device);
-                let far = far.run(host("device", state, 0), device, Bell::default(), controls);
-                tokio::join!(near, far);
-            });
-        });
-        World {
-            at: told.recv().unwrap(),
-            controls,
-            thread: Some(thread),
-        }
+            tell.send(door.at[0]).unwrap();
+            let site = Site::new(door, writes, now());
+            let rng = Seed(1).rng(&["server"]);
+            let server = Server::new(server_config(sleeps), rng);
+            let server = Told::new(server, BTreeMap::new(), None, Some(site));
+            let (near, far) = (AtLoopback::new("server"), AtLoopback::new("device"));
+            let device = device(near.at(), sleeps);
+            let near = near.run(host("server", state, 0), server, bell, of_server);
+            let far = far.run(host("device", state, 0), device, Bell::default(), of_device);
+            tokio::join!(near, far);
+        };
+        let (at, nodes) = Pair::run(run);
+        World { at, nodes }
     }
 
     /// The status and the JSON of an answer.
@@ -150,16 +126,6 @@ impl World {
             }
         }
         panic!("the stream ended: {seen:?}");
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.controls.clear();
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
-        }
     }
 }
 
@@ -346,7 +312,7 @@ fn an_operation_keeps_its_place_until_it_is_over_though_nobody_waits_for_it() {
     let mut world = World::new(false);
     world.registered();
     // The device is gone, and the server does not know.
-    world.controls.pop();
+    world.nodes.end_second();
     let target = format!("GET {DEVICE}/3/0/14");
     // Some may be answered before it has gone.
     for _ in 0..3 * MAX_WAITING {
