@@ -113,6 +113,12 @@ class Arguments(InFolder):
         expected += ["--set", 'a=1 ms,"x,y","1..2"', "--set", "b=true,3", "--set", "c=10..80:10 ms"]
         self.assertEqual(said, expected + ["--jobs=3", "--resume"])
 
+    def test_of_a_sweep_whose_values_have_commas_quotes_and_tables(self) -> None:
+        given = {"a": ['say "a, b"', "it's"], "radio.path_loss": ["{ model: free-space, offset: 1 dB }"]}
+        said = self.arguments(wpanlab.sweep, "a.yaml", out="o", seeds=[1], set=given)
+        expected = ["--set", """a="say \\"a, b\\"",it's"""]
+        self.assertEqual(said[6:], [*expected, "--set", "radio.path_loss={ model: free-space, offset: 1 dB }"])
+
     def test_of_a_sweep_until_a_figure_is_known(self) -> None:
         said = self.arguments(wpanlab.sweep, "a.yaml", out="o", seeds=range(1, 1001), until="lost mean ±5 %")
         self.assertEqual(said[4:], ["o", "--seeds=1..1000", "--until=lost mean ±5 %"])

@@ -57,6 +57,22 @@ class Runs(InFolder):
         with self.assertRaisesRegex(wpanlab.WpanlabError, "schema 3, and this package reads 2"):
             wpanlab.Run.open(self.folder)
 
+    def test_files_that_are_broken_are_named(self) -> None:
+        whole = (DATA / "run" / "result.json").read_bytes()
+        for wrong in (b"", b"[1]", b"\xff{}", whole[:-3], b"[" * 100_000, b'{"schema": 2}'):
+            with self.subTest(wrong=wrong[:9]), self.assertRaisesRegex(wpanlab.WpanlabError, r"result\.json"):
+                (self.folder / "result.json").write_bytes(wrong)
+                wpanlab.Run.open(self.folder)
+        (self.folder / "result.json").write_bytes(whole)
+        run = wpanlab.Run.open(self.folder)
+        line = '{"time_ns": 1, "node": "a", "event": "b"}\n'
+        for second in ("nothing\n", "3\n", '{"node": "a"}\n'):
+            with self.subTest(second=second), self.assertRaisesRegex(wpanlab.WpanlabError, r"events\.jsonl:2"):
+                (self.folder / "events.jsonl").write_text(line + second)
+                list(run.events())
+        (self.folder / "events.jsonl").write_text(line + '{"time_ns": 2, "no')
+        self.assertEqual(len(list(run.events())), 1)
+
 
 class Sweeps(InFolder):
     def setUp(self) -> None:
@@ -106,6 +122,15 @@ class Sweeps(InFolder):
         self.assertEqual([row["seed"] for row in sweep.rows], [1, 2])
         self.assertEqual([row["seed"] for row in sweep.broken], [2])
         self.assertEqual((sweep.complete, sweep.passed, sweep.figures()), (False, False, []))
+
+    def test_a_broken_line_is_named(self) -> None:
+        shutil.copytree(DATA / "sweep", self.folder / "sweep")
+        table = self.folder / "sweep" / "runs.jsonl"
+        first, *rest = table.read_text().splitlines()
+        for second in ("{", "[]", '{"point": 1}'):
+            with self.subTest(second=second), self.assertRaisesRegex(wpanlab.WpanlabError, r"runs\.jsonl:2"):
+                table.write_text("\n".join([first, second, *rest]) + "\n")
+                wpanlab.Sweep.open(self.folder / "sweep")
 
     def test_another_directory_is_none(self) -> None:
         with self.assertRaisesRegex(wpanlab.WpanlabError, "no sweep.json"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from ._analysis import report as make_report
 from ._errors import WpanlabError
+from ._files import lines_of, table_of, text_of
 from ._program import PathLike, call, options
 from ._rows import Row, Rows, known_schema, library
 from ._topology import Settings, Source, output, settings, topology_of
+
+# What every result has.
+_KEYS = ("topology", "seed", "passed", "scenario", "handovers", "requests", "flows", "expectations", "notes")
 
 
 def run(
@@ -62,13 +65,17 @@ class Run:
     def open(cls, directory: PathLike) -> "Run":
         """Reads what a run left. Raises `WpanlabError` if it was not measured."""
         directory = Path(directory)
+        file = directory / "result.json"
         try:
-            text = (directory / "result.json").read_text(encoding="utf-8")
+            result = known_schema(str(file), table_of(file), 2)
         except FileNotFoundError:
             error = directory / "error.txt"
-            why = error.read_text(encoding="utf-8").strip() if error.exists() else "it is not the directory of a run"
+            why = text_of(error).strip() if error.exists() else "it is not the directory of a run"
             raise WpanlabError(f"{directory} has no result.json: {why}") from None
-        return cls(directory, known_schema(f"{directory}/result.json", json.loads(text), 2))
+        missing = next((key for key in _KEYS if key not in result), None)
+        if missing is not None:
+            raise WpanlabError(f"{file} has no `{missing}`")
+        return cls(directory, result)
 
     def __repr__(self) -> str:
         verdict = "passed" if self.passed else "partial" if self.partial else "failed"
@@ -129,8 +136,7 @@ class Run:
     def made(self) -> Dict[str, Any]:
         """`made.json`: `started`, `command`, `warnings`. Empty of a run of a sweep, which has one for all of them."""
         file = self.directory / "made.json"
-        made: Dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return made
+        return table_of(file) if file.exists() else {}
 
     @property
     def warnings(self) -> List[str]:
@@ -140,7 +146,7 @@ class Run:
     @property
     def plan_text(self) -> str:
         """`plan.yaml`: every default, address, identifier and seed."""
-        return (self.directory / "plan.yaml").read_text(encoding="utf-8")
+        return text_of(self.directory / "plan.yaml")
 
     @cached_property
     def plan(self) -> Dict[str, Any]:
@@ -154,12 +160,10 @@ class Run:
         `time_ns` is Unix time in nanoseconds; `time_s`, which is put to it, seconds from the start of the scenario.
         """
         start_ns = self.result["scenario"]["start_unix_ns"]
-        with (self.directory / "events.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                told: Row = json.loads(line)
-                if node in (None, told["node"]) and event in (None, told["event"]):
-                    told["time_s"] = (told["time_ns"] - start_ns) / 1e9
-                    yield told
+        for told in lines_of(self.directory / "events.jsonl", ("time_ns", "node", "event"), ended=True):
+            if node in (None, told["node"]) and event in (None, told["event"]):
+                told["time_s"] = (told["time_ns"] - start_ns) / 1e9
+                yield told
 
     @property
     def captures(self) -> Dict[str, Path]:

@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from ._analysis import report as make_report
 from ._errors import UsageError, WpanlabError
+from ._files import lines_of, table_of
 from ._program import PathLike, call, options
 from ._rows import Row, Rows, known_schema
 from ._run import Run
@@ -84,9 +85,11 @@ def values(set: Optional[Values]) -> List[str]:
 
 
 def _one(value: Any) -> str:
-    """One of several values: in quotes if it would be taken for several itself."""
+    """One of several values: in quotes if it would be taken for several itself, which a table or a list is not."""
     text = written(value)
-    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and ("," in text or ".." in text) else text
+    if not isinstance(value, str) or text.lstrip().startswith(("{", "[", '"', "'")):
+        return text
+    return json.dumps(text, ensure_ascii=False) if "," in text or ".." in text else text
 
 
 class Sweep:
@@ -106,13 +109,11 @@ class Sweep:
         table, distribution = directory / "runs.jsonl", directory / "distribution.json"
         if not (directory / "sweep.json").exists():
             raise WpanlabError(f"{directory} has no sweep.json: it is not the directory of a sweep")
-        lines = table.read_text(encoding="utf-8").split("\n") if table.exists() else []
-        # What follows the last line break is of a write that did not end.
-        rows = Rows(json.loads(line) for line in lines[:-1])
+        rows = Rows(lines_of(table, ("point", "seed", "set", "dir", "passed"), ended=True) if table.exists() else ())
         rows.sort(key=lambda row: (row["point"], row["seed"]))
         made: Dict[str, Any] = {}
         if distribution.exists():
-            made = known_schema(str(distribution), json.loads(distribution.read_text(encoding="utf-8")), 1)
+            made = known_schema(str(distribution), table_of(distribution), 1)
         return cls(directory, rows, made)
 
     def __repr__(self) -> str:
@@ -121,8 +122,7 @@ class Sweep:
     @cached_property
     def description(self) -> Dict[str, Any]:
         """`sweep.json`: what is run and by what."""
-        description: Dict[str, Any] = json.loads((self.directory / "sweep.json").read_text(encoding="utf-8"))
-        return description
+        return table_of(self.directory / "sweep.json", ("parameters",))
 
     @property
     def parameters(self) -> List[str]:

@@ -211,16 +211,20 @@ impl Path {
     }
 }
 
-/// The values between commas that are in no brackets, braces or quotes.
+/// The values between commas that are in no brackets, braces or quotes. As in YAML these begin where a value does: in
+/// the middle of a text they are characters of it.
 fn split(text: &str) -> Vec<&str> {
-    let (mut depth, mut quote, mut begin) = (0usize, None, 0);
+    let (mut depth, mut begin) = (0usize, 0);
+    let (mut quote, mut escaped, mut fresh) = (None, false, true);
     let mut values = Vec::new();
     for (at, c) in text.char_indices() {
         match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some('"'), '\\') => escaped = true,
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '[' | '{') => depth += 1,
+            (None, '"' | '\'') if fresh => quote = Some(c),
+            (None, '[' | '{') if fresh || depth > 0 => depth += 1,
             (None, ']' | '}') => depth = depth.saturating_sub(1),
             (None, ',') if depth == 0 => {
                 values.push(text[begin..at].trim());
@@ -228,6 +232,8 @@ fn split(text: &str) -> Vec<&str> {
             }
             (None, _) => {}
         }
+        let opens = c == ',' || depth > 0 && matches!(c, '[' | '{' | ':');
+        fresh = quote.is_none() && (opens || fresh && c.is_whitespace());
     }
     values.push(text[begin..].trim());
     values

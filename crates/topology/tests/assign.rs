@@ -225,6 +225,27 @@ fn ranges_are_exact_decimals_up_to_their_last() {
 }
 
 #[test]
+fn a_comma_in_a_value_that_is_in_quotes_or_brackets_is_its_own() {
+    for (text, values) in [
+        (r#"a="x,y",z"#, &[r#""x,y""#, "z"][..]),
+        (r#"a="x\",y",z"#, &[r#""x\",y""#, "z"]),
+        ("a='x'',y',z", &["'x'',y'", "z"]),
+        ("a=it's,y", &["it's", "y"]),
+        ("a=b[,c", &["b[", "c"]),
+        (
+            "a={ b: 'x}', c: 1 },[1, 2]",
+            &["{ b: 'x}', c: 1 }", "[1, 2]"],
+        ),
+    ] {
+        assert_eq!(
+            text.parse::<Parameter>().unwrap().values(),
+            values,
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_path_or_has_no_value_is_no_parameter() {
     for text in [
         "",
