@@ -43,14 +43,17 @@ pub struct Config {
     pub signal: SignalSource,
 }
 
-/// Runs the daemon of `config.node` until it is told to stop.
+/// Runs the daemon of `config.node` until it is told to stop. In a box, so that all of it is compiled here once, and not in every
+/// program that runs one.
 ///
 /// # Errors
 /// When the node is not in the plan or is no daemon, and whatever stops the daemon.
-pub async fn run(config: Config) -> Result<()> {
-    let name = config.node.clone();
-    let done = run_parts(config).await;
-    done.with_context(|| format!("node {name}"))
+pub fn run(config: Config) -> Pin<Box<dyn Future<Output = Result<()>>>> {
+    Box::pin(async move {
+        let name = config.node.clone();
+        let done = run_parts(config).await;
+        done.with_context(|| format!("node {name}"))
+    })
 }
 
 async fn run_parts(config: Config) -> Result<()> {

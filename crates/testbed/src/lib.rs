@@ -33,6 +33,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -139,7 +140,14 @@ pub(crate) const TELL_EVERY: usize = 10;
 /// # Errors
 /// When the network cannot be made, a daemon dies or does not get ready, a capture loses
 /// packets, something cannot be removed, or the run is interrupted.
-pub async fn run(plan: &Plan, mut options: Options<'_>) -> Result<()> {
+pub fn run<'a>(
+    plan: &'a Plan,
+    options: Options<'a>,
+) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>> {
+    Box::pin(run_claimed(plan, options))
+}
+
+async fn run_claimed(plan: &Plan, mut options: Options<'_>) -> Result<()> {
     for dir in [options.run_dir.captures(), options.run_dir.logs()] {
         fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     }
