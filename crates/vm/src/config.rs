@@ -175,8 +175,8 @@ pub struct VmConfig {
     /// [`crate::guest::Guest::mount_host_root`]. Reading it takes an unforeseeable time, so
     /// a guest that does is not reproducible.
     pub share_host_root: bool,
-    /// The wall time after which a guest without progress, console output or results
-    /// counts as stuck.
+    /// The wall time after which a guest without progress, console output or results counts as stuck; on processors that it
+    /// shares, the processor time.
     pub stall_limit: Duration,
 }
 

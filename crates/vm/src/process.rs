@@ -7,10 +7,12 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::oneshot;
@@ -98,6 +100,8 @@ pub(crate) const FIRST: RawFd = 3;
 #[derive(Debug)]
 pub(crate) struct Emulator {
     pidfd: OwnedFd,
+    /// What its threads have had of the processors.
+    processor_time: Option<ClockId>,
     _place: Option<Place>,
     /// Arrives when it has ended and has been waited for.
     pub(crate) ended: oneshot::Receiver<io::Result<ExitStatus>>,
@@ -154,16 +158,17 @@ impl Emulator {
                 if pidfd.is_err() {
                     let _ = child.kill();
                 }
-                let _ = started.send(pidfd);
+                let clock = clock_getcpuclockid(Pid::from_raw(pid.as_raw_pid())).ok();
+                let _ = started.send(pidfd.map(|pidfd| (pidfd, clock)));
                 // The receiver is gone when the run was dropped: the child is reaped anyway.
                 let _ = end.send(child.wait());
             })
             .map_err(VmError::io("start", "a thread for the emulator"))?;
-        let pidfd = start
+        let known = start
             .recv()
             .unwrap_or_else(|_| Err(io::Error::other("its thread died")));
         drop(held);
-        let pidfd = pidfd.map_err(|e| match e.kind() {
+        let (pidfd, processor_time) = known.map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => VmError::Tool {
                 command: program.clone(),
                 reason: format!("not found; {}", launch.remedy),
@@ -179,9 +184,17 @@ impl Emulator {
         })?;
         Ok(Emulator {
             pidfd,
+            processor_time,
             _place: place,
             ended,
         })
+    }
+
+    /// What it has had of the processors until now; zero if the kernel does not say. Of a User-Mode Linux that is its kernel's
+    /// part: what runs on it are processes of their own.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let told = self.processor_time.and_then(|clock| clock.now().ok());
+        told.map_or(Duration::ZERO, Duration::from)
     }
 
     pub(crate) fn kill(&self) {

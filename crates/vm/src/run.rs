@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -70,14 +71,25 @@ pub async fn run_until(
     stop: impl Future<Output = ()>,
     mut on_progress: impl FnMut(&str),
 ) -> Result<Output, VmError> {
-    config.check()?;
-    let stall_limit = config.stall_limit;
-    let machine = config.machine;
-    let mut running = tokio::task::spawn_blocking(move || start(&config))
-        .await
-        .map_err(|e| VmError::Config(format!("the preparation panicked: {e}")))??;
-    let status = running.ended(stall_limit, stop, &mut on_progress).await?;
-    judge(&running, status, machine)
+    boxed(config, std::pin::pin!(stop), &mut on_progress).await
+}
+
+/// In a box, so that all of it is compiled here once, and not in every program that runs a VM.
+fn boxed<'a>(
+    config: VmConfig,
+    stop: Pin<&'a mut dyn Future<Output = ()>>,
+    on_progress: &'a mut dyn FnMut(&str),
+) -> Pin<Box<dyn Future<Output = Result<Output, VmError>> + 'a>> {
+    Box::pin(async move {
+        config.check()?;
+        let stall_limit = config.stall_limit;
+        let machine = config.machine;
+        let mut running = tokio::task::spawn_blocking(move || start(&config))
+            .await
+            .map_err(|e| VmError::Config(format!("the preparation panicked: {e}")))??;
+        let status = running.ended(stall_limit, stop, on_progress).await?;
+        judge(&running, status, machine)
+    })
 }
 
 fn start(config: &VmConfig) -> Result<Running, VmError> {

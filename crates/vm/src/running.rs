@@ -1,6 +1,7 @@
 //! An emulator and the memory files that it writes into, from its start to its end.
 
 use std::io::PipeWriter;
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -78,18 +79,17 @@ impl Running {
     /// progress.
     ///
     /// # Errors
-    /// [`VmError::Stalled`] when nothing was written for `stall_limit`, or the guest does not stop, and
-    /// the emulator is killed.
+    /// [`VmError::Stalled`] when nothing was written for `stall_limit` and [`is_stuck`], or the guest does not stop, and the
+    /// emulator is killed.
     pub(crate) async fn ended(
         &mut self,
         stall_limit: Duration,
-        stop: impl Future<Output = ()>,
-        on_progress: &mut impl FnMut(&str),
+        mut stop: Pin<&mut dyn Future<Output = ()>>,
+        on_progress: &mut dyn FnMut(&str),
     ) -> Result<ExitStatus, VmError> {
         let mut lines = Lines::default();
         let mut last_size = 0;
-        let mut last_sign = Instant::now();
-        let mut stop = std::pin::pin!(stop);
+        let mut last_sign = (Instant::now(), self.emulator.processor_time());
         let mut stopping: Option<Instant> = None;
         let status = loop {
             let ended = tokio::select! {
@@ -114,8 +114,13 @@ impl Running {
             let size = self.console.len() + self.progress.len() + self.results.len();
             if size != last_size {
                 last_size = size;
-                last_sign = Instant::now();
-            } else if last_sign.elapsed() > stall_limit {
+                last_sign = (Instant::now(), self.emulator.processor_time());
+            } else if last_sign.0.elapsed() > stall_limit
+                && is_stuck(
+                    stall_limit,
+                    self.emulator.processor_time().saturating_sub(last_sign.1),
+                )
+            {
                 self.emulator.kill();
                 return Err(VmError::Stalled {
                     limit: stall_limit,
@@ -130,6 +135,13 @@ impl Running {
     }
 }
 
+/// Whether a guest that has been silent for longer than `limit`, in which its emulator had the processors for `had`, is stuck: one
+/// that waits for what never comes uses next to nothing, and one that goes in circles all that it can have. What is between
+/// shares the processors with others, and has had less time than it seems.
+fn is_stuck(limit: Duration, had: Duration) -> bool {
+    had < limit / 10 || had >= limit
+}
+
 /// Splits what grows into lines.
 #[derive(Default)]
 struct Lines {
@@ -138,7 +150,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn drain(&mut self, source: &Memory, on_line: &mut impl FnMut(&str)) {
+    fn drain(&mut self, source: &Memory, on_line: &mut dyn FnMut(&str)) {
         let Ok(bytes) = source.read_from(self.read) else {
             return;
         };
@@ -156,6 +168,15 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn a_guest_that_shares_the_processors_has_longer() {
+        let of = |had| is_stuck(Duration::from_secs(120), Duration::from_secs(had));
+        assert_eq!(
+            [0, 11, 12, 119, 120].map(of),
+            [true, true, false, false, true]
+        );
+    }
 
     #[test]
     fn a_line_is_reported_once_and_only_when_it_is_whole() {

@@ -15,6 +15,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -150,7 +151,7 @@ impl Snapshot {
         let mut said = String::new();
         let ended = Handle::current().block_on(trial.ended(
             config.stall_limit,
-            pending(),
+            pin!(pending()),
             &mut |line: &str| {
                 said = line.to_owned();
             },
