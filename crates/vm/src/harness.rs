@@ -33,8 +33,8 @@ use crate::{GuestFile, modules};
 /// A test's name and its function.
 pub type Test = (&'static str, fn());
 
-/// Runs the tests in a VM with virtual time and the testbed's modules, and exits: 0 when all
-/// passed, 101 when one failed, as libtest does.
+/// Runs the tests in a VM with virtual time and the testbed's modules, many in several at once, and exits: 0 when all passed,
+/// 101 when one failed, as libtest does.
 pub fn main(tests: &[Test]) -> ! {
     Harness::default().main(tests)
 }

@@ -1,6 +1,8 @@
 //! The host's half: looks like libtest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use super::arguments::Arguments;
 use super::{Event, Harness, Job, Test, output_file};
@@ -8,6 +10,9 @@ use crate::{Kernel, KernelSource, VmConfig, VmError, default_cache};
 
 /// libtest's exit status for failed tests and for bad arguments.
 const FAILED: i32 = 101;
+
+/// With fewer tests than this for each, another guest takes longer to boot than it saves.
+const TESTS_OF_A_GUEST: usize = 4;
 
 pub(super) fn run(harness: &Harness, tests: &[Test]) -> i32 {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -24,11 +29,18 @@ pub(super) fn run(harness: &Harness, tests: &[Test]) -> i32 {
         list(&arguments, tests, &selected);
         return 0;
     }
-    let plural = if selected.len() == 1 { "" } else { "s" };
-    println!("\nrunning {} test{plural} in a VM", selected.len());
+    let processors = thread::available_parallelism().map_or(1, |n| n.get());
+    let guests = (selected.len() / TESTS_OF_A_GUEST).clamp(1, processors);
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    println!(
+        "\nrunning {} test{} in {guests} VM{}",
+        selected.len(),
+        plural(selected.len()),
+        plural(guests)
+    );
     let report = match selected.is_empty() {
         true => Report::default(),
-        false => Report::of_a_boot(harness, tests, &selected),
+        false => Report::of_boots(harness, tests, &selected, guests),
     };
     report.close(&arguments, tests, &selected)
 }
@@ -47,33 +59,60 @@ fn list(arguments: &Arguments, tests: &[Test], selected: &[usize]) {
 struct Report {
     outcomes: BTreeMap<usize, Result<(), String>>,
     outputs: BTreeMap<usize, String>,
-    running: Option<usize>,
-    vm_error: Option<VmError>,
+    running: BTreeSet<usize>,
+    vm_errors: Vec<VmError>,
 }
 
 impl Report {
-    fn of_a_boot(harness: &Harness, tests: &[Test], selected: &[usize]) -> Report {
-        let mut report = Report::default();
-        match boot(harness, tests, selected, &mut report) {
+    /// The tests by turns in so many guests at once.
+    fn of_boots(harness: &Harness, tests: &[Test], selected: &[usize], guests: usize) -> Report {
+        let report = Mutex::new(Report::default());
+        let kernel = match kernel() {
+            Ok(kernel) => kernel,
+            Err(e) => {
+                return Report {
+                    vm_errors: vec![e],
+                    ..Report::default()
+                };
+            }
+        };
+        thread::scope(|scope| {
+            for first in 0..guests {
+                let part: Vec<usize> = (selected.iter().skip(first).step_by(guests))
+                    .copied()
+                    .collect();
+                let (report, kernel) = (&report, kernel.clone());
+                scope.spawn(move || {
+                    let ended = boot(harness, kernel, tests, &part, report);
+                    locked(report).note(ended, &part);
+                });
+            }
+        });
+        report.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&mut self, ended: Result<crate::Output, VmError>, part: &[usize]) {
+        match ended {
             Ok(output) => {
-                for &index in selected {
+                for &index in part {
                     let file = output_file(index);
                     if let Some(bytes) = output.files.get(&*file.to_string_lossy()) {
                         let text = String::from_utf8_lossy(bytes).into_owned();
-                        report.outputs.insert(index, text);
+                        self.outputs.insert(index, text);
                     }
                 }
             }
-            Err(e) => report.vm_error = Some(e),
+            Err(e) => self.vm_errors.push(e),
         }
-        report
     }
 
     fn take(&mut self, line: &str, tests: &[Test]) {
         match serde_json::from_str(line) {
-            Ok(Event::Started(index)) => self.running = Some(index),
+            Ok(Event::Started(index)) => {
+                self.running.insert(index);
+            }
             Ok(Event::Ended(index, outcome)) => {
-                self.running = None;
+                self.running.remove(&index);
                 print_outcome(tests[index].0, &outcome);
                 self.outcomes.insert(index, outcome);
             }
@@ -85,7 +124,7 @@ impl Report {
     fn close(mut self, arguments: &Arguments, tests: &[Test], selected: &[usize]) -> i32 {
         for &index in selected {
             if !self.outcomes.contains_key(&index) {
-                let reason = match self.running == Some(index) {
+                let reason = match self.running.contains(&index) {
                     true => "was running when the VM ended",
                     false => "was not run: the VM ended before",
                 };
@@ -103,7 +142,7 @@ impl Report {
                 println!("{reason}");
             }
         }
-        if let Some(e) = &self.vm_error {
+        for e in &self.vm_errors {
             println!("\nVM: {e}");
         }
         let failed = self.outcomes.values().filter(|o| o.is_err()).count();
@@ -123,17 +162,25 @@ fn print_outcome(name: &str, outcome: &Result<(), String>) {
     println!("test {name} ... {word}");
 }
 
-fn boot(
-    harness: &Harness,
-    tests: &[Test],
-    selected: &[usize],
-    report: &mut Report,
-) -> Result<crate::Output, VmError> {
+fn locked(report: &Mutex<Report>) -> MutexGuard<'_, Report> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kernel() -> Result<Kernel, VmError> {
     let source = KernelSource {
         explicit: std::env::var_os("WPANLAB_KERNEL").map(Into::into),
         cache: default_cache(),
     };
-    let kernel = Kernel::locate_and_tell(&source, |step| println!("{step}"))?;
+    Kernel::locate_and_tell(&source, |step| println!("{step}"))
+}
+
+fn boot(
+    harness: &Harness,
+    kernel: Kernel,
+    tests: &[Test],
+    part: &[usize],
+    report: &Mutex<Report>,
+) -> Result<crate::Output, VmError> {
     let init = std::env::current_exe().map_err(VmError::io("find", "this test program"))?;
     let mut config = VmConfig::new(kernel, init);
     config.memory_mib = harness.memory_mib;
@@ -143,7 +190,7 @@ fn boot(
     config.stall_limit = harness.stall_limit;
     let value = |name: &String| Some((name.clone(), std::env::var(name).ok()?));
     let job = Job {
-        tests: selected.to_vec(),
+        tests: part.to_vec(),
         environment: harness.environment.iter().filter_map(value).collect(),
     };
     config.job = serde_json::to_vec(&job).map_err(|e| VmError::Config(e.to_string()))?;
@@ -151,5 +198,5 @@ fn boot(
         .enable_all()
         .build()
         .map_err(VmError::io("start", "an async runtime"))?
-        .block_on(crate::run(config, |line| report.take(line, tests)))
+        .block_on(crate::run(config, |line| locked(report).take(line, tests)))
 }
