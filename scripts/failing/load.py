@@ -6,9 +6,11 @@ import socket
 import struct
 import time
 
-# CoAP codes (RFC 7252, section 12.1): 2.01, 2.04, 2.05, 4.04.
-CREATED, CHANGED, CONTENT, NOT_FOUND = 0x41, 0x44, 0x45, 0x84
+# CoAP codes (RFC 7252, section 12.1): 2.01, 2.04, 2.05, 4.01, 4.04.
+CREATED, CHANGED, CONTENT, UNAUTHORIZED, NOT_FOUND = 0x41, 0x44, 0x45, 0x81, 0x84
 CONFLICT = 0x89
+# An instance that does not know an address wants its own words back from there (RFC 9175, section 2).
+ECHO = 252
 # A request without an answer is sent again after this, to the next instance, as a node does that has several.
 SEND_AGAIN_S = 0.25
 # From an answer to the next update of the same node.
@@ -53,12 +55,12 @@ class Node:
         self.p_addr = struct.pack("!IIQ", 0x20010DB8, 0, number)
         self.acknowledged = self.asked = 0
         self.looks = False
-        self.request = self.token = None
+        self.asks = self.request = self.token = None
         self.sent = self.began = self.due = 0.0
         self.served = 0.0
 
     def next_request(self):
-        """A discovery if it is to look, or an update whose T_Addr is its number."""
+        """The method and the options of the protocol: a discovery if it is to look, or an update whose T_Addr is its number."""
         if self.looks:
             method, kind, rest = 1, b"", b""
         else:
@@ -67,7 +69,7 @@ class Node:
             t_addr = struct.pack("!IIQ", 0x20010DB8, 1, self.asked)
             rest = option(2049, 2050, t_addr) + option(2050, 2051, b"\xff\xff") + option(2051, 2052, uint(self.asked & 0xFFFF))
             rest += option(2052, 2053, b"") if method == 3 else b""
-        return method, option(0, 11, b"comp") + option(11, 2048, kind) + option(2048, 2049, self.p_addr) + rest
+        return method, kind, option(2048, 2049, self.p_addr) + rest
 
 
 class Load:
@@ -98,17 +100,26 @@ class Load:
 
     def send(self, node, now, anew):
         if anew:
-            self.by_token.pop(node.token, None)
-            self.tokens += 1
-            node.token = struct.pack("!I", self.tokens & 0xFFFFFFFF)
-            method, options = node.next_request()
-            message_id = struct.pack("!H", self.tokens & 0xFFFF)
-            node.request = bytes([0x44, method]) + message_id + node.token + options
+            node.asks = node.next_request()
+            self.write(node, b"")
             node.began, node.to = now, self.chance.randrange(len(self.instances))
-            self.by_token[node.token] = node
         else:
             node.to = (node.to + 1) % len(self.instances)
             self.sent_again += 1
+        self.transmit(node, now)
+
+    def write(self, node, echo):
+        """Writes what a node asks for as a new message, with the Echo option that it was given, if any."""
+        self.by_token.pop(node.token, None)
+        self.tokens += 1
+        node.token = struct.pack("!I", self.tokens & 0xFFFFFFFF)
+        self.by_token[node.token] = node
+        method, kind, rest = node.asks
+        proof = option(11, ECHO, echo) if echo else b""
+        options = option(0, 11, b"comp") + proof + option(ECHO if echo else 11, 2048, kind) + rest
+        node.request = bytes([0x44, method]) + struct.pack("!H", self.tokens & 0xFFFF) + node.token + options
+
+    def transmit(self, node, now):
         node.sent = now
         try:
             self.socket.sendto(node.request, (self.instances[node.to], 5683))
@@ -122,6 +133,10 @@ class Load:
         if node is None:
             return
         code, was_look = message[1], node.request[1] == 1
+        if code == UNAUTHORIZED and (echo := options_of(message).get(ECHO)):
+            self.write(node, echo)
+            self.transmit(node, now)
+            return
         node.request = None
         node.due = now + PAUSE_S
         if was_look and node.began > self.began:
