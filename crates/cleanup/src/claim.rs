@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,8 @@ use crate::{CustodyError, Object};
 
 const LOCK: &str = "lock";
 const JOURNAL: &str = "journal.jsonl";
+/// What the claim is for, as a path.
+const PURPOSE: &str = "for.path";
 
 /// Where the claims of this user stand: `/run/wpanlab` for root, otherwise
 /// `$XDG_RUNTIME_DIR/wpanlab`, otherwise `/tmp/wpanlab-UID`.
@@ -79,6 +82,18 @@ impl Claim {
     /// The claim's own directory, a fine place for what must go with the run.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Says that it is for the run in `directory`, by which [`living`] finds it.
+    ///
+    /// # Errors
+    /// When the directory is not there, or the claim cannot be written.
+    pub fn is_for(&self, directory: &Path) -> Result<(), CustodyError> {
+        let directory = directory
+            .canonicalize()
+            .map_err(CustodyError::io("find", directory))?;
+        let path = self.dir.join(PURPOSE);
+        fs::write(&path, directory.as_os_str().as_bytes()).map_err(CustodyError::io("write", &path))
     }
 
     /// Records that the run owns `object`. Call it before the object is made where its name
@@ -186,6 +201,30 @@ fn remove_all(
     } else {
         Err(CustodyError::Several(failed))
     }
+}
+
+/// The directory of the claim under `root` that a living owner has made [for](Claim::is_for) the run in `directory`, if there is one.
+///
+/// # Errors
+/// When `root` or `directory` cannot be read.
+pub fn living(root: &Path, directory: &Path) -> Result<Option<PathBuf>, CustodyError> {
+    let directory = directory
+        .canonicalize()
+        .map_err(CustodyError::io("find", directory))?;
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(CustodyError::io("read", root)(error)),
+    };
+    for entry in entries {
+        let dir = entry.map_err(CustodyError::io("read", root))?.path();
+        let is_for = fs::read(dir.join(PURPOSE))
+            .is_ok_and(|purpose| purpose == directory.as_os_str().as_bytes());
+        if is_for && lock_if_abandoned(&dir)?.is_none() {
+            return Ok(Some(dir));
+        }
+    }
+    Ok(None)
 }
 
 /// The claims under `root` whose owners are gone, by name. They are locked while the list
@@ -318,6 +357,23 @@ mod tests {
         assert!(found[0].name().starts_with("dead-"));
         assert_eq!(found[0].objects(), [Object::Radio { id: 7 }]);
         drop(living);
+    }
+
+    #[test]
+    fn a_claim_is_found_by_what_it_is_for_while_its_owner_lives() {
+        let root = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| root.path().join(name));
+        [&one, &other].map(|dir| fs::create_dir(dir).unwrap());
+        let state = root.path().join("state");
+        assert_eq!(living(&state, &one).unwrap(), None);
+        let claim = Claim::new(&state, "a").unwrap();
+        claim.is_for(&one).unwrap();
+        let found = living(&state, &root.path().join("other/../one"));
+        assert_eq!(found.unwrap().as_deref(), Some(claim.dir()));
+        assert_eq!(living(&state, &other).unwrap(), None);
+        assert!(living(&state, &root.path().join("nowhere")).is_err());
+        kill_owner(claim, &[]);
+        assert_eq!(living(&state, &one).unwrap(), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@
 mod claim;
 mod object;
 
-pub use claim::{Abandoned, Claim, abandoned, state_root};
+pub use claim::{Abandoned, Claim, abandoned, living, state_root};
 pub use object::{Object, RemoveNoRadios, Remover};
 
 use std::path::PathBuf;

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -161,6 +161,9 @@ async fn run_claimed(plan: &Plan, mut options: Options<'_>) -> Result<()> {
     driver::now();
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut claim = Claim::new(&options.state_root, &plan.name)?;
+    if is_live(&options) {
+        claim.is_for(options.run_dir.root())?;
+    }
     let outcome = run_in(plan, &mut options, &mut claim, &mut signals).await;
     if options.kernel_ends {
         return outcome;
@@ -171,6 +174,19 @@ async fn run_claimed(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         (Err(error), Ok(())) => Err(error),
         (Err(error), Err(left)) => Err(anyhow!("{error:#}; and {left:#}")),
     }
+}
+
+/// Moves the calling thread into the network namespace of a node of the run that has this claim ([`cleanup::living`]).
+///
+/// # Errors
+/// The run has ended, or has no such node, or the caller is not root.
+pub fn enter(claim: &Path, node: &str) -> Result<()> {
+    Ok(Namespace::open(claim.join(node))?.enter_this_thread()?)
+}
+
+/// Whether somebody may enter its nodes and follow its captures while it goes on.
+fn is_live(options: &Options<'_>) -> bool {
+    options.facts.backend == "native"
 }
 
 /// Lets this process have the file descriptors that a run of `plan` needs. The usual limit of 1024
@@ -267,7 +283,8 @@ async fn run_in(
     } = network;
     let (run_dir, on_air) = (&options.run_dir, reports.clone());
     let (medium, recorder) = RunMedium::new(plan, hwsim, radios, &shadows, run_dir, on_air).await?;
-    let sniffers = sniffers(plan, &namespaces, &options.run_dir)?.start(recorder)?;
+    let sniffers = sniffers(plan, &namespaces, &options.run_dir)?;
+    let sniffers = sniffers.start(recorder, is_live(options))?;
     let launcher = Launcher {
         binary: options.binary.clone(),
         run_dir: options.run_dir.clone(),

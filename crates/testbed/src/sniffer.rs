@@ -108,8 +108,9 @@ impl Sniffers {
         Ok(())
     }
 
-    /// Starts emptying the sockets, and writing the capture of the air if there is one.
-    pub(crate) fn start(mut self, mut air: Option<Recorder>) -> Result<Running> {
+    /// Starts emptying the sockets, and writing the capture of the air if there is one. With `live` whatever was read is in its file
+    /// at once, where somebody may follow it; it costs a system call, which in virtual time is time of the nodes.
+    pub(crate) fn start(mut self, mut air: Option<Recorder>, live: bool) -> Result<Running> {
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("sniffers".into())
@@ -124,6 +125,7 @@ impl Sniffers {
                     for sniffer in &mut self.open {
                         sniffer
                             .empty(&mut buffers)
+                            .and_then(|()| if live { sniffer.flush() } else { Ok(()) })
                             .with_context(|| format!("capture {}", sniffer.label))?;
                     }
                     if let Some(air) = &mut air {
@@ -164,6 +166,10 @@ impl Sniffer {
                 comment: None,
             })?)
         })
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(self.writer.flush()?)
     }
 
     fn finish(self) -> Result<()> {

@@ -19,8 +19,10 @@ use crate::failure::{self, Refused};
 use crate::output;
 use crate::sweep::Until;
 
+mod live;
 mod sweep;
 
+pub use live::{CaptureArgs, ExecArgs};
 pub use sweep::{ShardArgs, SweepCommand};
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
@@ -112,6 +114,15 @@ pub enum Command {
     ///
     /// Exit code: 2 if the directory is none of a run, or has no such handover or node.
     Sequence(SequenceArgs),
+    /// Execute a command in the network namespace of a node, while a native run goes on; without a command, a shell
+    ///
+    /// Exit code: the command's; 2 if there is no such run or node, 3 if it cannot be entered.
+    #[command(visible_alias = "shell")]
+    Exec(ExecArgs),
+    /// Write a capture of a run to standard output, while it goes on or after: for `wireshark -k -i -`
+    ///
+    /// Exit code: 2 if there is no such run or capture, 3 if it cannot be read.
+    Capture(CaptureArgs),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
     /// List and remove what killed runs left behind

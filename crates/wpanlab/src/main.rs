@@ -36,6 +36,7 @@ mod failure;
 mod guest;
 mod job;
 mod kernels;
+mod live;
 mod made;
 mod memory;
 mod model;
@@ -195,6 +196,11 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Model(args) => model::model(&args, say.json, say.quiet),
         Command::Report(args) => report::report(&args, say),
         Command::Sequence(args) => sequence::sequence(&args, say),
+        Command::Exec(_) | Command::Capture(_) if say.json => {
+            Err(Refused("--json: this command's output is no result".into()).into())
+        }
+        Command::Exec(args) => live::exec(&args),
+        Command::Capture(args) => live::capture(&args),
         Command::Doctor => doctor::doctor(say.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run, say),
         Command::Vm(VmCommand::Fetch { suite, again }) => {
