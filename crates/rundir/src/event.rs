@@ -220,18 +220,29 @@ fn read_at_most(mut input: impl BufRead, limit: u64) -> Result<Vec<Event>, ReadE
         }
         line += 1;
         total += read as u64;
-        if read as u64 > LONGEST_LINE {
-            return Err(ReadEventsError::LongLine { line });
-        }
+        let event = parse_line(&bytes, line)?;
         if total > limit {
             return Err(ReadEventsError::TooLong { limit });
         }
-        if bytes.trim_ascii().is_empty() {
-            continue;
-        }
-        let event = serde_json::from_slice(&bytes);
-        events.push(event.map_err(|source| ReadEventsError::Line { line, source })?);
+        events.extend(event);
     }
+}
+
+/// The event in the bytes of a line, whose number is `line`; none if it is empty.
+///
+/// # Errors
+/// It has more than [`LONGEST_LINE`], or is no event.
+pub fn parse_line(bytes: &[u8], line: usize) -> Result<Option<Event>, ReadEventsError> {
+    if bytes.len() as u64 > LONGEST_LINE {
+        return Err(ReadEventsError::LongLine { line });
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let event = serde_json::from_slice(bytes);
+    event
+        .map(Some)
+        .map_err(|source| ReadEventsError::Line { line, source })
 }
 
 #[cfg(test)]

@@ -21,9 +21,11 @@ use crate::sweep::Until;
 
 mod live;
 mod sweep;
+mod view;
 
 pub use live::{CaptureArgs, ExecArgs};
 pub use sweep::{ShardArgs, SweepCommand};
+pub use view::ViewArgs;
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.
@@ -123,6 +125,11 @@ pub enum Command {
     ///
     /// Exit code: 2 if there is no such run or capture, 3 if it cannot be read.
     Capture(CaptureArgs),
+    /// Show a run in a browser, finished or growing: play, pause, step, jump
+    ///
+    /// Prints the address of a page on this machine, and serves it until Ctrl-C. Exit code: 2 if the
+    /// directory is none of a run, 3 if the port is not to be had.
+    View(ViewArgs),
     /// Say what this machine can do, and what to install for the rest
     Doctor,
     /// List and remove what killed runs left behind

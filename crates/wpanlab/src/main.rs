@@ -16,6 +16,7 @@
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
 //! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
+//! | [`mod@sequence`], [`mod@view`] | `sequence`: a stretch of a run in words; `view`: a run played in a browser |
 //! | [`mod@new`], [`examples`] | a first topology, and those that the project ships |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`mod@analyze`] | `analyze`: captures taken anywhere |
@@ -48,6 +49,7 @@ mod sequence;
 mod source;
 mod sweep;
 mod verify;
+mod view;
 
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -201,6 +203,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         }
         Command::Exec(args) => live::exec(&args),
         Command::Capture(args) => live::capture(&args),
+        Command::View(args) => view::view(&args, say).await,
         Command::Doctor => doctor::doctor(say.json).await,
         Command::Clean { dry_run } => clean::clean(dry_run, say),
         Command::Vm(VmCommand::Fetch { suite, again }) => {

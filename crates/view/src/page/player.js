@@ -1,0 +1,276 @@
+// The clock of this page: it goes at its own speed through events that are fetched ahead.
+
+const SPEEDS = [0.001, 0.01, 0.1, 0.5, 1, 2, 10, 100, Infinity];
+
+const AHEAD = 1000; // events that are fetched at a time
+const FRAME_MS = 9; // so long a frame takes events in at most
+
+const player = {
+  playing: false,
+  speed: 1,
+  queue: [], // events that come next
+  head: 0, // of those, the first that is not taken yet
+  next: 0, // number of the event after the queue
+  epoch: 0, // raised by every jump: what was asked before it is of no use
+  filling: false,
+  wanted: null, // where to jump
+  seeking: false,
+  stream: null, // of a run that goes on
+};
+
+function complain(error) {
+  show("notice", `wpanlab view does not answer: ${error.message}`);
+}
+
+function say(text) {
+  at("said").textContent = text;
+}
+
+// Fetches what comes next, if little of it is here.
+async function fill() {
+  const { queue, head } = player;
+  if (player.filling || player.seeking || queue.length - head > AHEAD / 2 || player.next >= model.extent.count) return;
+  player.filling = true;
+  const epoch = player.epoch;
+  try {
+    const { events, generation } = await ask(`/events?number=${player.next}&limit=${AHEAD}`);
+    if (generation !== model.extent.generation) await reload();
+    else if (epoch === player.epoch) push(events);
+  } catch (error) {
+    complain(error);
+    pause();
+  }
+  player.filling = false;
+}
+
+function push(events) {
+  for (const one of events) {
+    if (one.n !== player.next) continue;
+    player.queue.push(one);
+    player.next += 1;
+  }
+}
+
+// Takes the event that comes next.
+function takeNext(when) {
+  const one = player.queue[player.head++];
+  if (player.head > 4 * AHEAD) {
+    player.queue = player.queue.slice(player.head);
+    player.head = 0;
+  }
+  take(one);
+  flash(one.event, when);
+  return one;
+}
+
+// Lets time pass: milliseconds of the wall's.
+function advance(elapsed, when) {
+  if (player.seeking) return;
+  const before = model.now, end = model.extent.end_ns;
+  const all = player.next >= model.extent.count;
+  const horizon = all ? end : player.queue[player.queue.length - 1]?.t ?? model.now;
+  const wanted = player.speed === Infinity ? horizon : Math.min(model.now + elapsed * 1e6 * player.speed, Math.max(horizon, model.now));
+  const begun = performance.now();
+  let late = false;
+  while (player.head < player.queue.length && player.queue[player.head].t <= wanted) {
+    model.now = Math.max(model.now, takeNext(when).t);
+    if (performance.now() - begun > FRAME_MS) {
+      late = true;
+      break;
+    }
+  }
+  if (!late) model.now = Math.max(model.now, wanted);
+  showFrames(before, model.now, when);
+  fill();
+  if (all && player.head >= player.queue.length && model.now >= end && model.extent.condition !== "growing") {
+    pause();
+    say("The run ends here.");
+  }
+}
+
+function play() {
+  if (model.extent.condition !== "growing" && model.now >= model.extent.end_ns) seek({ number: 0 });
+  player.playing = true;
+  showPlaying();
+  wake();
+}
+
+function pause() {
+  if (!player.playing) return;
+  player.playing = false;
+  showPlaying();
+  settle();
+}
+
+function showPlaying() {
+  const text = player.playing ? "Pause" : "Play";
+  if (at("play").textContent !== text) at("play").textContent = text;
+}
+
+// Jumps to `{t}`, nanoseconds after the first event, or to after `{number}` events. Of several jumps the last counts.
+async function seek(where) {
+  player.wanted = where;
+  if (player.seeking) return;
+  player.seeking = true;
+  try {
+    while (player.wanted !== null) {
+      const wanted = player.wanted;
+      player.wanted = null;
+      player.epoch += 1;
+      const t = wanted.t === undefined ? undefined : Math.min(Math.max(wanted.t, 0), model.extent.end_ns);
+      const query = t === undefined ? `number=${wanted.number}` : `at=${absolute(t)}`;
+      const state = await ask(`/state?${query}`);
+      const before = Math.max(0, state.number - LOG);
+      const { events } = state.number ? await ask(`/events?number=${before}&limit=${LOG}`) : { events: [] };
+      if (state.generation !== model.extent.generation) {
+        await reload();
+        continue;
+      }
+      Object.assign(player, { queue: [], head: 0, next: state.number });
+      Object.assign(model, { nodes: state.nodes, number: state.number, now: t ?? state.t });
+      model.log = events.filter(one => one.n < state.number);
+      links.steps = -1;
+      view.flashes = [];
+      view.snap = true;
+      clearAir();
+    }
+  } catch (error) {
+    complain(error);
+  }
+  player.seeking = false;
+  fill();
+  settle();
+}
+
+// One event on.
+async function step() {
+  pause();
+  await fill();
+  if (player.head >= player.queue.length) {
+    say("There is no further event.");
+    return;
+  }
+  const one = takeNext(performance.now());
+  model.now = Math.max(model.now, one.t);
+  settle();
+  say(`${one.event.node}: ${words(one.event)}, at ${toSeconds(one.t).toFixed(6)} s`);
+}
+
+async function stepBack() {
+  pause();
+  await seek({ number: Math.max(0, model.number - 1) });
+  const last = model.log[model.log.length - 1];
+  say(last ? `Back to ${last.event.node}: ${words(last.event)}` : "Before the first event.");
+}
+
+function toHandover(index) {
+  const told = model.handovers[index];
+  if (!told) {
+    say("There is no further handover.");
+    return;
+  }
+  pause();
+  select(told.node);
+  say(`Handover ${told.number} of ${told.node}, from ${told.from}`);
+  seek({ t: told.started_ns });
+}
+
+function nextHandover() {
+  const index = model.handovers.findIndex(told => told.started_ns > model.now);
+  toHandover(index < 0 ? model.handovers.length : index);
+}
+
+function previousHandover() {
+  const now = handoverNow();
+  toHandover(model.handovers[now]?.started_ns === Math.round(model.now) ? now - 1 : now);
+}
+
+function setSpeed(index) {
+  if (index < 0 || index >= SPEEDS.length) return;
+  player.speed = SPEEDS[index];
+  at("speed").selectedIndex = index;
+}
+
+function live() {
+  setSpeed(SPEEDS.length - 1);
+  seek({ number: model.extent.count }).then(play);
+}
+
+function select(name) {
+  model.selected = name;
+  view.stale = true;
+  settle();
+}
+
+// The run itself again: it ended, or its files are others.
+async function reload() {
+  const { generation } = model.extent ?? {};
+  setRun(await ask("/run"));
+  setArea();
+  makeNodes();
+  makeHandovers();
+  makeFixed();
+  showHead();
+  if (generation !== undefined && generation !== model.extent.generation) {
+    Object.assign(player, { queue: [], head: 0, next: 0, epoch: player.epoch + 1 });
+    Object.assign(model, { nodes: {}, number: 0, now: 0, log: [] });
+    clearAir();
+  }
+  view.stale = true;
+}
+
+// Learns how much there is now.
+async function grown(extent) {
+  const before = model.extent;
+  if (extent.generation !== before.generation || extent.condition !== before.condition) {
+    await reload();
+  } else {
+    if (extent.handovers !== before.handovers) {
+      setRun(await ask("/run"));
+      makeHandovers();
+    }
+    model.extent = extent;
+    showHead();
+  }
+  goOn();
+  wake();
+}
+
+const LOOK_MS = 500;
+
+// Follows what is read still, and a run that goes on.
+async function follow() {
+  try {
+    if (player.stream === null) {
+      await grown(await ask("/extent"));
+      if (model.extent.read && model.extent.condition === "growing") listen();
+    }
+  } catch (error) {
+    complain(error);
+  }
+  if (!model.extent.read || model.extent.condition === "growing") setTimeout(follow, LOOK_MS);
+}
+
+function listen() {
+  const stream = new EventSource(`/events?number=${model.extent.count}`);
+  player.stream = stream;
+  const end = () => {
+    stream.close();
+    player.stream = null;
+  };
+  stream.addEventListener("happened", message => {
+    const one = JSON.parse(message.data);
+    const { extent } = model;
+    if (one.n >= extent.count) Object.assign(extent, { count: one.n + 1, end_ns: one.t });
+    // What comes next anyway need not be fetched.
+    if (one.n === player.next && !player.seeking && !player.filling && player.queue.length - player.head < AHEAD) push([one]);
+    wake();
+  });
+  stream.addEventListener("extent", message => grown(JSON.parse(message.data)).catch(complain));
+  stream.addEventListener("over", message => {
+    end();
+    grown(JSON.parse(message.data)).catch(complain);
+  });
+  stream.addEventListener("reset", end);
+  stream.addEventListener("problem", end);
+}

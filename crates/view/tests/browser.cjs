@@ -1,0 +1,257 @@
+// What a person does with the page, in one start of Chromium. Arguments: the page of a finished run, that of a growing
+// one, that one's directory, and the directory of what it grows by. With SHOTS=DIR pictures are left there.
+
+const assert = require("node:assert");
+const fs = require("node:fs");
+const path = require("node:path");
+const { pathToFileURL } = require("node:url");
+
+const [finished, growing, growingDir, rest] = process.argv.slice(2);
+
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--no-first-run", "--disable-quic", "--disable-dev-shm-usage",
+];
+
+// The browser, by whatever name it is there.
+function chromium() {
+  const folders = process.env.PATH.split(":");
+  const found = ["chromium", "chromium-browser", "google-chrome"].flatMap(name => folders.map(folder => path.join(folder, name)));
+  const executable = found.find(file => fs.existsSync(file));
+  assert.ok(executable, "no chromium; ./scripts/setup installs it");
+  return executable;
+}
+
+const messages = [];
+
+async function open(browser, url) {
+  const page = await browser.newPage();
+  page.on("console", message => messages.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", error => messages.push(String(error.stack)));
+  page.on("requestfailed", request => messages.push(`${request.url()}: ${request.failure().errorText}`));
+  await page.setViewport({ width: 1280, height: 860 });
+  await page.goto(url);
+  await shown(page);
+  return page;
+}
+
+// Waits until a run is shown and nothing is asked any more.
+async function shown(page) {
+  await page.waitForFunction(() => model.plan !== null && model.extent.read && !player.seeking && !player.filling && !nodeEvents.asked);
+}
+
+async function settled(page) {
+  await page.waitForFunction(() => !player.playing && !player.seeking && !player.filling && !nodeEvents.asked && !loop.awake);
+}
+
+const instant = page => page.evaluate(() => ({ number: model.number, now: model.now, said: document.getElementById("said").textContent }));
+const text = (page, selector) => page.$eval(selector, element => element.textContent);
+
+// What the page made of the events is what the server makes of them.
+async function checkState(page) {
+  const [own, told] = await page.evaluate(async () => [model.nodes, (await ask(`/state?number=${model.number}`)).nodes]);
+  assert.deepStrictEqual(own, told);
+}
+
+// Pixels of a colour of the page's on the map.
+function pixels(page, name) {
+  return page.evaluate(colour => {
+    draw(1e6, performance.now() + 1e6);
+    const { width, height } = view.canvas;
+    const copy = Object.assign(document.createElement("canvas"), { width: width + 1, height });
+    const pen = copy.getContext("2d", { willReadFrequently: true });
+    pen.drawImage(view.canvas, 0, 0);
+    pen.fillStyle = view.colours[colour];
+    pen.fillRect(width, 0, 1, 1);
+    const [r, g, b] = pen.getImageData(width, 0, 1, 1).data;
+    const { data } = pen.getImageData(0, 0, width, height);
+    let count = 0;
+    for (let i = 0; i < data.length; i += 4) count += data[i] === r && data[i + 1] === g && data[i + 2] === b;
+    return count;
+  }, name);
+}
+
+async function shot(page, name) {
+  if (process.env.SHOTS) await page.screenshot({ path: path.join(process.env.SHOTS, `${name}.png`) });
+}
+
+async function plays(page) {
+  assert.strictEqual(await text(page, "h1"), "handover");
+  assert.strictEqual(await text(page, "#verdict"), "passed");
+  const begin = await instant(page);
+  assert.strictEqual(await page.$eval("#instant", field => field.value), "0.000000");
+  await page.keyboard.press(" ");
+  assert.strictEqual(await text(page, "#play"), "Pause");
+  await page.waitForFunction(number => model.number > number, {}, begin.number + 1);
+  await page.keyboard.press(" ");
+  await settled(page);
+  const paused = await instant(page);
+  await page.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))));
+  assert.strictEqual((await instant(page)).now, paused.now);
+  await checkState(page);
+  await page.keyboard.press("ArrowRight");
+  await settled(page);
+  const stepped = await instant(page);
+  assert.strictEqual(stepped.number, paused.number + 1);
+  assert.match(stepped.said, /^scenario: attenuation .* s$/);
+  await page.keyboard.press("ArrowLeft");
+  await settled(page);
+  assert.strictEqual((await instant(page)).number, paused.number);
+  await checkState(page);
+  await shot(page, "paused");
+}
+
+async function jumpsToAHandover(page) {
+  assert.strictEqual(await pixels(page, "c1"), 0);
+  await page.keyboard.press("n");
+  await settled(page);
+  const told = await page.evaluate(() => [model.handovers[0].started_ns, model.now]);
+  assert.strictEqual(told[0], told[1]);
+  assert.strictEqual(await text(page, "#h-node"), "sensor");
+  assert.match(await text(page, "#handovers [aria-current=true]"), /sensor 1er1 → er2: .* ms.*client: .* ms, 0 lost/);
+  const status = () => text(page, "#nodes [data-node=sensor]");
+  for (let steps = 0; !/on hold at wmms, client|on hold at client, wmms/.test(await status()); steps += 1) {
+    assert.ok(steps < 20, await status());
+    await page.keyboard.press("ArrowRight");
+    await settled(page);
+  }
+  assert.match(await text(page, "#nodes [data-node=client]"), /keeps back sensor/);
+  assert.ok(await pixels(page, "c1") > 100, "the hold is drawn");
+  for (let steps = 0; !/has left er1/.test(await status()); steps += 1) {
+    assert.ok(steps < 20, await status());
+    await page.keyboard.press("ArrowRight");
+    await settled(page);
+  }
+  await page.waitForFunction(() => /link begins/.test(document.getElementById("node-events").firstChild.textContent));
+  await shot(page, "hold");
+}
+
+async function reloadsWhereItWas(page) {
+  const before = await instant(page);
+  await page.waitForFunction(() => location.hash.startsWith(`#t=${toSeconds(model.now).toFixed(9)}`));
+  await page.reload();
+  await shown(page);
+  await settled(page);
+  const after = await instant(page);
+  assert.strictEqual(after.number, before.number);
+  assert.ok(Math.abs(after.now - before.now) <= 1, `${before.now} ${after.now}`);
+  assert.strictEqual(await text(page, "#h-node"), "sensor");
+  await checkState(page);
+}
+
+async function goesToTheEnd(page) {
+  await page.select("#speed", await page.$eval("#speed", list => list.options[list.options.length - 1].value));
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press(" ");
+  await page.waitForFunction(() => !player.playing && model.number === model.extent.count);
+  await settled(page);
+  assert.match(await text(page, "#nodes [data-node=sensor]"), /at er2/);
+  await checkState(page);
+  // The slider by its own keys.
+  await page.focus("#scrub");
+  await page.keyboard.press("Home");
+  await settled(page);
+  assert.strictEqual((await instant(page)).now, 0);
+  await page.keyboard.press("End");
+  await settled(page);
+  assert.strictEqual((await instant(page)).number, await page.evaluate(() => model.extent.count));
+}
+
+async function isDoneByKeyboardAlone(page) {
+  await page.evaluate(() => document.activeElement.blur());
+  const reached = [], wanted = ["scrub", "back", "play", "step", "next", "speed", "instant", "previous"];
+  // Beginning anywhere; at last where the handovers are.
+  for (let tabs = 0; tabs < 200 && !(wanted.every(id => reached.includes(id)) && reached.at(-1) === "previous"); tabs += 1) {
+    await page.keyboard.press("Tab");
+    const { id, name, outline, isPage } = await page.evaluate(() => {
+      const on = document.activeElement;
+      return { id: on.id, name: (on.ariaLabel || on.textContent).slice(0, 60), outline: getComputedStyle(on).outlineStyle, isPage: on === document.body };
+    });
+    if (isPage) continue; // between the last element and the first
+    assert.ok(name.trim() !== "" || id === "scrub", `an element without a name: ${id}`);
+    assert.notStrictEqual(outline, "none", `where the keyboard is is not seen: ${id} ${name}`);
+    reached.push(id);
+  }
+  assert.deepStrictEqual(wanted.filter(id => !reached.includes(id)), []);
+  await page.keyboard.press("Enter");
+  await settled(page);
+  assert.match((await instant(page)).said, /^Handover 1 of sensor/);
+  await page.focus("#instant");
+  await page.keyboard.press("End");
+  await page.keyboard.down("Shift");
+  await page.keyboard.press("Home");
+  await page.keyboard.up("Shift");
+  await page.keyboard.type("1.5");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => Math.abs(toSeconds(model.now) - 1.5) < 1e-9);
+  await settled(page);
+}
+
+async function isClicked(page) {
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Escape");
+  await settled(page);
+  assert.ok(await page.$eval("#node-section", section => section.hidden));
+  const [x, y] = await page.evaluate(() => view.places.get("wmms"));
+  const box = await (await page.$("#map")).boundingBox();
+  await page.mouse.click(box.x + x + 1, box.y + y + 1);
+  await settled(page);
+  assert.strictEqual(await text(page, "#h-node"), "wmms");
+  assert.match(await text(page, "#node table"), /sensor/);
+}
+
+async function fitsAPhone(page) {
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
+  assert.notStrictEqual(await paper(), light);
+  for (const width of [390, 320]) {
+    await page.setViewport({ width, height: 700, isMobile: true, hasTouch: true });
+    await shown(page);
+    await settled(page);
+    const [scroll, inner] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(scroll <= inner, `${scroll} > ${inner}`);
+    await shot(page, `phone-${width}`);
+  }
+}
+
+async function followsARun(browser, other) {
+  const page = await open(browser, growing);
+  assert.strictEqual(await text(page, "#verdict"), "goes on");
+  await page.click("#live");
+  await page.waitForFunction(() => player.stream !== null && player.playing);
+  const before = await page.evaluate(() => model.extent.count);
+  fs.appendFileSync(path.join(growingDir, "events.jsonl"), fs.readFileSync(path.join(rest, "events")));
+  await page.waitForFunction(before => model.extent.count > before && model.number === model.extent.count && model.nodes.scenario.ended, {}, before);
+  fs.copyFileSync(path.join(rest, "result"), path.join(growingDir, "new"));
+  fs.renameSync(path.join(growingDir, "new"), path.join(growingDir, "result.json"));
+  await page.waitForFunction(() => document.getElementById("verdict").textContent === "passed");
+  await settled(page);
+  assert.ok(await page.$eval("#live", button => button.hidden));
+  await checkState(page);
+  // Each has an instant of its own.
+  assert.notStrictEqual((await instant(page)).number, (await instant(other)).number);
+}
+
+async function all() {
+  // It is a module, and this is none.
+  const { default: puppeteer } = await import(pathToFileURL(require.resolve("puppeteer-core")));
+  // By a pipe: the browser ends when this does.
+  const browser = await puppeteer.launch({ executablePath: chromium(), headless: true, pipe: true, args: FLAGS });
+  try {
+    const page = await open(browser, finished);
+    for (const part of [plays, jumpsToAHandover, reloadsWhereItWas, goesToTheEnd, isDoneByKeyboardAlone, isClicked, fitsAPhone]) {
+      await part(page);
+      assert.deepStrictEqual(messages, [], part.name);
+    }
+    await followsARun(browser, page);
+    assert.deepStrictEqual(messages, []);
+  } finally {
+    await browser.close();
+  }
+}
+
+all().catch(error => {
+  console.error(error);
+  process.exitCode = 1;
+});
