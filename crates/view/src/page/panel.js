@@ -123,12 +123,13 @@ function makeHandovers() {
     const item = make("li", null);
     const button = make("button", null);
     button.dataset.handover = String(index);
-    const end = told.failure ?? (told.ended_ns === null ? "goes on" : ms((told.ended_ns - told.started_ns) / 1e9));
+    const took = told.ended_ns === null ? "goes on" : ms((told.ended_ns - told.started_ns) / 1e9);
+    const what = told.failure ? `${told.from}: given up, ${told.failure}` : `${told.from} → ${told.to ?? "?"}: ${took}`;
     const seen = told.seen.filter(one => one.delay_s !== null).map(one => `${one.client}: ${ms(one.delay_s)}, ${one.lost} lost`);
     button.append(
       make("time", toSeconds(told.started_ns).toFixed(6)),
       make("b", `${told.node} ${told.number}`),
-      make("span", `${told.from} → ${told.to ?? "?"}: ${end}`, { className: "what" }),
+      make("span", what, { className: "what" }),
       make("span", seen.length ? `gap at ${seen.join("; ")}` : "", { className: "soft" }),
     );
     button.addEventListener("click", () => toHandover(index));

@@ -2,7 +2,7 @@
 
 const SPEEDS = [0.001, 0.01, 0.1, 0.5, 1, 2, 10, 100, Infinity];
 
-const AHEAD = 1000; // events that are fetched at a time
+const AHEAD = 4000; // events that are fetched at a time
 const FRAME_MS = 9; // so long a frame takes events in at most
 
 const player = {
