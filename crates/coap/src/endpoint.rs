@@ -76,6 +76,7 @@
 mod blocks;
 mod bodies;
 mod client;
+mod connection;
 mod critical;
 mod echo;
 mod history;
@@ -315,6 +316,8 @@ enum Timer {
 pub struct Endpoint {
     params: Params,
     known_critical: &'static [u16],
+    /// What is for a proxy is its owner's.
+    is_proxy: bool,
     protection: Box<dyn Protection>,
     rng: Rng,
     next_message_id: u16,
@@ -374,6 +377,7 @@ impl Endpoint {
         Endpoint {
             params,
             known_critical,
+            is_proxy: false,
             protection: Box::new(Plain),
             next_message_id: rng.next_u32() as u16,
             tokens: Tokens::new(rng.next_u32()),

@@ -42,11 +42,12 @@
 //! | [`cocoa`] | [`cocoa::Rto`]: the retransmission timeout from measured round trips |
 //! | [`endpoint`] | [`Endpoint`], its [`Event`]s and [`Failure`]s |
 //! | [`protection`] | [`Protection`]: the place for message security (RFC 8613) |
+//! | [`websocket`] | [`websocket::Session`]: the same over a WebSocket (RFC 8323); [`websocket::Frame`]: its codec |
 //! | [`link`] | [`link::Link`]: `/.well-known/core` (RFC 6690); [`link::parse`]: lists of links |
 //!
 //! # Limits
 //!
-//! No multicast (§8), no proxying (§5.7), no caching (§5.6), no DTLS (§9). Responses count
+//! No multicast (§8), no caching (§5.6), no DTLS (§9); proxying (§5.7) is the owner's ([`Endpoint::as_proxy`]). Responses count
 //! neither for NSTART nor as outstanding.
 //!
 //! One counter makes the Message IDs of all peers, so the rule of §4.4 (no reuse within
@@ -63,6 +64,7 @@ pub mod message;
 pub mod no_response;
 pub mod params;
 pub mod protection;
+pub mod websocket;
 pub mod wire;
 
 pub use block::BlockSize;

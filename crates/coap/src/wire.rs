@@ -27,7 +27,7 @@ const MAX_OPTION_LENGTH: usize = 269 + 0xffff;
 const VERSION: u8 = 1;
 
 /// Payload marker (RFC 7252 §3).
-const PAYLOAD_MARKER: u8 = 0xff;
+pub(crate) const PAYLOAD_MARKER: u8 = 0xff;
 
 /// Most messages have no more options than this.
 const USUAL_OPTIONS: usize = 8;
@@ -228,11 +228,7 @@ impl Message {
         bytes.push(self.code.0);
         bytes.extend(self.message_id.to_be_bytes());
         bytes.extend(token);
-        let mut former = 0;
-        for (number, value) in self.options.iter() {
-            encode_option(&mut bytes, number, number - former, value);
-            former = number;
-        }
+        encode_options(&mut bytes, &self.options);
         if self.code != Code::EMPTY && !self.payload.is_empty() {
             bytes.push(PAYLOAD_MARKER);
             bytes.extend(&self.payload);
@@ -242,7 +238,7 @@ impl Message {
 }
 
 /// The options at the start of `rest`, and the payload after them.
-fn decode_options(mut rest: &[u8]) -> Result<(Options, &[u8]), DecodeError> {
+pub(crate) fn decode_options(mut rest: &[u8]) -> Result<(Options, &[u8]), DecodeError> {
     const NUMBER: DecodeError = DecodeError::Option("reserved delta 15, or a number above 65535");
     const LENGTH: DecodeError =
         DecodeError::Option("reserved length 15, or the message ends inside it");
@@ -286,6 +282,18 @@ fn take_extended(rest: &mut &[u8], nibble: u8) -> Option<usize> {
         }
         15 => None,
         nibble => Some(nibble.into()),
+    }
+}
+
+/// Adds the options as they are encoded.
+///
+/// # Panics
+/// As [`Message::encode`].
+pub(crate) fn encode_options(bytes: &mut Vec<u8>, options: &Options) {
+    let mut former = 0;
+    for (number, value) in options.iter() {
+        encode_option(bytes, number, number - former, value);
+        former = number;
     }
 }
 

@@ -160,7 +160,10 @@ impl Endpoint {
         let proven = self.take_proof(now, from, &mut message.options) || association.is_some();
         let asker = Asker::new(proven, bytes);
         let context = association.map(|association| association.context);
-        if let Some(number) = (message.options).unrecognized_in_request(self.known_critical) {
+        let is_for_proxy = message.options.are_for_a_proxy();
+        let is_owners = is_for_proxy && self.is_proxy;
+        let unrecognized = (message.options).unrecognized_in_request(self.known_critical);
+        if let Some(number) = unrecognized.filter(|_| !is_owners) {
             // "Unrecognized options of class 'critical' that occur in a Confirmable request
             // MUST cause the return of a 4.02 (Bad Option) response [...] SHOULD include a
             // diagnostic payload"; "in a Non-confirmable message MUST cause the message to be
@@ -172,7 +175,7 @@ impl Endpoint {
             }
             return;
         }
-        if message.options.are_for_a_proxy() {
+        if is_for_proxy && !is_owners {
             // "An endpoint receiving a request with a Proxy-Uri Option that is unable or unwilling to
             // act as a forward-proxy for the request MUST cause the return of a 5.05 (Proxying Not
             // Supported) response" (§5.10.2).

@@ -24,16 +24,22 @@ const LIMIT: Duration = Duration::from_secs(120);
 const CON: Reliability = Reliability::Confirmable;
 
 /// aiocoap's server, which ends with the value.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    address: SocketAddrV6,
+    pub(crate) address: SocketAddrV6,
 }
 
 impl Server {
     fn start() -> Server {
+        Server::over("udp")
+    }
+
+    /// `transport`: `udp`, or `ws` of CoAP over WebSockets.
+    pub(crate) fn over(transport: &str) -> Server {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new(here.join("../../target/peers/bin/python"))
             .arg(here.join("tests/coap/aiocoap_server.py"))
+            .arg(transport)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

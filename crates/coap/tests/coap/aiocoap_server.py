@@ -1,4 +1,4 @@
-"""A server by aiocoap: prints its port, then serves /select until its input ends.
+"""A server by aiocoap: prints its port, then serves /select until its input ends, over what the argument says: udp, or ws.
 
 FETCH gives the payload twice, iPATCH stores it for GET; /count is observed by FETCH and counts up
 from what the payload says.
@@ -44,16 +44,18 @@ class Count(resource.ObservableResource):
 
 
 async def main():
-    free = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    over_ws = sys.argv[1] == "ws"
+    free = socket.socket(socket.AF_INET6, socket.SOCK_STREAM if over_ws else socket.SOCK_DGRAM)
     free.bind(("::1", 0))
     port = free.getsockname()[1]
     free.close()
     site = resource.Site()
     site.add_resource(["select"], Select())
     site.add_resource(["count"], Count())
-    await aiocoap.Context.create_server_context(
-        site, bind=("::1", port), transports=["simple6", "simplesocketserver"]
-    )
+    # Its WebSockets are at a port 3000 higher than it is told.
+    bind = ("::1", port - 3000 if over_ws else port)
+    transports = ["ws"] if over_ws else ["simple6", "simplesocketserver"]
+    context = await aiocoap.Context.create_server_context(site, bind=bind, transports=transports)
     print(port, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

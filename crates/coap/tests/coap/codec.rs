@@ -26,7 +26,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn options() -> impl Strategy<Value = Options> {
+pub(crate) fn options() -> impl Strategy<Value = Options> {
     let number = prop_oneof![0u16..40, 250u16..320, 2040u16..2060, any::<u16>()];
     vec((number, value()), 0..8).prop_map(|list| {
         let mut options = Options::new();

@@ -7,6 +7,7 @@
 mod support;
 
 mod aiocoap;
+mod aiocoap_websocket;
 mod cocoa;
 mod codec;
 mod driver;
@@ -31,3 +32,4 @@ mod s5_2_responses;
 mod s5_3_1_tokens;
 mod s5_3_matching;
 mod s5_4_critical;
+mod websocket;
