@@ -41,6 +41,9 @@ fn a_hold_of_one_node_keeps_no_request_to_another_back() {
     let since = |node| net.clients[0].kept_back_since(client::Target::Node(node));
     assert!(since(P).is_some_and(|since| (at(1100)..at(1200)).contains(&since)));
     assert_eq!(since(Q), None);
+    let place = |node| net.clients[0].located_at(client::Target::Node(node));
+    assert_eq!([place(P), place(Q)], [Some(T1), Some(Q_T)]);
+    assert_eq!(net.clients[0].located_at(client::Target::at(T1)), None);
 }
 
 #[test]

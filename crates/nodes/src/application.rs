@@ -83,6 +83,10 @@ impl<A: Adapter> Application<A> {
             Event::Step(step) => Ok(Happened::Step(step)),
             Event::Binding(event) => {
                 self.events.report(event.into())?;
+                let services = &mut self.services;
+                self.adapter
+                    .with_node(|node, now| services.located(now, node));
+                self.report()?;
                 Ok(Happened::Nothing)
             }
             Event::Block => Ok(Happened::Traffic),

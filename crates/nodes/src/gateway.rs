@@ -1,22 +1,34 @@
-//! [`Gateway`]: who asks it by HTTP asks a node by CoAP (RFC 8075).
+//! [`Gateway`]: who asks it by HTTP (RFC 8075), or by CoAP over a WebSocket (RFC 8323), asks a node by CoAP.
 //!
 //! The node is named by its permanent address, and located, waited for and followed by whatever mobility the gateway's
 //! own node has, as it is for polls. What is asked goes out by the node's CoAP endpoint, which keeps NSTART.
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `uri` | a CoAP URI within an HTTP one |
+//! | `uri` | a CoAP URI within an HTTP one, and as it is |
 //! | `media` | media types and Content-Formats |
-//! | `ask` | what is asked, in CoAP's words |
+//! | `ask` | what is asked by HTTP, in CoAP's words |
+//! | `proxy` | what is asked by CoAP, of whom |
 //! | `answer` | what is answered, in HTTP's words |
+//! | `refusal` | what the gateway says by itself, in both |
+//! | `call` | what was asked, and who waits for it |
 //! | `observed` | something that is observed, for all who follow it |
+//! | `sockets` | connections of CoAP over WebSockets |
+//! | `known` | the nodes that it knows, and which are on their way |
+//! | `page` | a client in a browser |
 
 mod answer;
 mod ask;
+mod call;
+mod known;
 #[cfg(test)]
 mod loopback;
 mod media;
 mod observed;
+mod page;
+mod proxy;
+mod refusal;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod uri;
@@ -33,12 +45,17 @@ use coap::{Failure, Reliability};
 use service::{CallFailure, CallId, Node, Outcome, Reach, Report, Service, Tally, Target};
 use topology::kind::http::HttpAddress;
 use topology::kind::http_gateway::HttpGatewayPlan;
+use units::Rng;
 use units::SimTime;
 
-use crate::host::{Host, earlier};
-use crate::web::{Answer, Asked, Bell, Door, Reply, Request, Response, Settings};
+use crate::host::{Host, earlier, now};
+use crate::web::{Answer, Asked, Bell, Door, Heard, Reply, Request, Settings};
 use ask::{Asking, Wish};
+use call::{Call, Waiting, Who};
+use known::Known;
 use observed::Observed;
+use refusal::Refusal;
+use sockets::{Asker, Sockets};
 
 /// What was asked and has not ended, at most: more is answered 503 (RFC 8075 §8.1).
 const MAX_CALLS: usize = 256;
@@ -54,25 +71,8 @@ struct Config {
     located: BTreeSet<Ipv6Addr>,
     /// Its origin, `http://[2001:db8::1]:8080`, if others than the node's own programs reach it.
     origin: Option<String>,
-}
-
-/// Somebody who waits for an answer.
-#[derive(Debug)]
-struct Waiting {
-    reply: Reply,
-    since: SimTime,
-    /// When it is seen to whether the node is kept back; none: never.
-    due: Option<SimTime>,
-}
-
-/// What was asked and has not ended.
-#[derive(Debug)]
-struct Call {
-    asking: Asking,
-    target: Target,
-    /// Who waits for the response, or for the first state of what is observed.
-    waiting: Vec<Waiting>,
-    observed: Option<Observed>,
+    /// The nodes that its page offers.
+    nodes: BTreeMap<String, SocketAddrV6>,
 }
 
 /// A gateway from HTTP to CoAP; a [`Service`].
@@ -80,6 +80,8 @@ struct Call {
 pub(crate) struct Gateway {
     config: Config,
     door: Door,
+    sockets: Sockets,
+    known: Known,
     calls: BTreeMap<CallId, Call>,
     /// The scenario is over.
     is_over: bool,
@@ -96,6 +98,7 @@ pub(crate) fn gateway(host: &Host, plan: &HttpGatewayPlan, bell: &Bell) -> Resul
     let settings = Settings {
         port: plan.http.port,
         everywhere,
+        sockets: Some(sockets::AT),
     };
     let door = Door::open(settings, bell.clone(), &[&host.name])?;
     tracing::info!(at = ?door.at, write = plan.http.write, "gateway from HTTP");
@@ -105,13 +108,21 @@ pub(crate) fn gateway(host: &Host, plan: &HttpGatewayPlan, bell: &Bell) -> Resul
         wait: plan.wait,
         located: plan.located.iter().copied().collect(),
         origin: everywhere.then_some(origin),
+        nodes: (plan.nodes.iter())
+            .map(|(name, address)| (name.clone(), SocketAddrV6::new(*address, PORT, 0, 0)))
+            .collect(),
     };
-    Ok(Gateway::new(config, door))
+    let rng = host.protocol_rng("websockets");
+    Ok(Gateway::new(now(), config, door, rng))
 }
 
 impl Gateway {
-    fn new(config: Config, door: Door) -> Gateway {
+    /// `rng`: for the connections over WebSockets.
+    fn new(now: SimTime, config: Config, door: Door, rng: Rng) -> Gateway {
+        let target = |at| target(&config.located, at).ok();
         Gateway {
+            known: Known::new(now, config.writes, &config.nodes, target),
+            sockets: Sockets::new(rng),
             config,
             door,
             calls: BTreeMap::new(),
@@ -127,56 +138,95 @@ impl Gateway {
             None => return false,
             Some(Asked::Left) => self.forget_left(now, node),
             Some(Asked::Request(request, reply)) => self.answer(now, &request, reply, node),
+            Some(Asked::Socket(heard)) => self.hear(now, heard, node),
         }
         true
     }
 
+    /// Something was asked by HTTP.
     fn answer(&mut self, now: SimTime, request: &Request, reply: Reply, node: &mut dyn Node) {
         let answer = match Wish::of(request, self.config.writes) {
-            Err(refusal) => refusal,
+            Err(refusal) => Answer::Whole(refusal.http()),
             // "The context URI of the link may be equal to the HTTP origin of the discovery request: in that case, the
             // anchor parameter is not needed" (RFC 8075 §5.5).
-            Ok(Wish::Discover(asked)) => answer::links(link::answer(&asked, &[own_link(None)])),
-            Ok(Wish::Ask(asking)) => match self.target(asking.at) {
-                Err(refusal) => refusal,
-                Ok(target) => {
-                    return self.ask(now, (asking, target), request.last_event, reply, node);
-                }
-            },
+            Ok(Wish::Discover(asked)) => {
+                let links = [own_link(None), known_link()];
+                Answer::Whole(answer::links(link::answer(&asked, &links)))
+            }
+            Ok(Wish::Nodes { follows }) => {
+                self.known.refresh(now, node, &mut self.sockets);
+                let follows = follows.then_some(request.last_event);
+                self.known.answer(now, follows, &self.door)
+            }
+            Ok(Wish::Page) => Answer::Whole(page::answer()),
+            Ok(Wish::Ask(asking)) => {
+                return self.ask(now, asking, request.last_event, Who::Http(reply), node);
+            }
         };
-        reply.send(Answer::Whole(answer));
+        reply.send(answer);
     }
 
-    /// Whom a request is for.
-    fn target(&self, at: SocketAddrV6) -> Result<Target, Response> {
-        match self.config.located.contains(at.ip()) {
-            false => Ok(Target::Address(at)),
-            true if at.port() == PORT => Ok(Target::Node(*at.ip())),
-            true => {
-                let reason = format!(
-                    "{} is found by its mobility, and asked at port {PORT}",
-                    at.ip()
-                );
-                Err(Response::problem(StatusCode::BAD_REQUEST, &reason))
+    /// Something was said by CoAP over a WebSocket.
+    fn hear(&mut self, now: SimTime, heard: Heard, node: &mut dyn Node) {
+        match heard {
+            Heard::Opened(socket) => return self.sockets.open(now, socket),
+            Heard::Closed(id) => self.sockets.close(id),
+            Heard::Said(id, message, _taken) => {
+                for (asker, request) in self.sockets.hear(now, id, &message) {
+                    self.answer_coap(now, asker, request, node);
+                }
             }
         }
+        // An observation may have ended with it.
+        self.forget_left(now, node);
+    }
+
+    fn answer_coap(
+        &mut self,
+        now: SimTime,
+        asker: Asker,
+        request: coap::Request,
+        node: &mut dyn Node,
+    ) {
+        let response = match proxy::wish(request, self.config.writes) {
+            Err(refusal) => refusal,
+            Ok(Wish::Discover(asked)) => {
+                let links: Vec<Link> = self.links().into_iter().chain([known_link()]).collect();
+                link::answer(&asked, &links)
+            }
+            Ok(Wish::Nodes { follows }) => {
+                self.known.refresh(now, node, &mut self.sockets);
+                let sockets = &mut self.sockets;
+                return self.known.respond(now, follows, asker, sockets);
+            }
+            Ok(Wish::Ask(asking)) => {
+                return self.ask(now, asking, None, Who::Coap(asker), node);
+            }
+            // It is a page of HTTP's alone.
+            Ok(Wish::Page) => Refusal::new(StatusCode::NOT_FOUND, "by HTTP").coap(),
+        };
+        self.sockets.respond(now, asker, response);
     }
 
     fn ask(
         &mut self,
         now: SimTime,
-        (asking, target): (Asking, Target),
+        asking: Asking,
         last_event: Option<u64>,
-        reply: Reply,
+        who: Who,
         node: &mut dyn Node,
     ) {
-        let busy = |reply: Reply, reason| reply.send(Answer::Whole(answer::busy(reason)));
+        let sockets = &mut self.sockets;
+        let target = match target(&self.config.located, asking.at) {
+            Ok(target) => target,
+            Err(refusal) => return who.refuse(now, sockets, &refusal),
+        };
         if self.is_over {
-            return busy(reply, "the scenario is over");
+            return who.refuse(now, sockets, &Refusal::busy("the scenario is over"));
         }
         let is_safe = asking.request.method.is_safe();
         let waiting = Waiting {
-            reply,
+            who,
             since: now,
             due: is_safe.then_some(now + self.config.wait),
         };
@@ -186,11 +236,11 @@ impl Gateway {
             .values_mut()
             .find(|call| is_safe && call.asking == asking);
         if let Some(call) = open {
-            return call.join(now, waiting, last_event, &self.door);
+            return call.join(now, waiting, last_event, &self.door, sockets);
         }
         if self.calls.len() >= MAX_CALLS {
             let reason = "as many requests as there may be have no response yet: wait for some";
-            return busy(waiting.reply, reason);
+            return (waiting.who).refuse(now, sockets, &Refusal::busy(reason));
         }
         self.tally.requested += 1;
         let request = asking.request.clone();
@@ -211,12 +261,13 @@ impl Gateway {
     /// Ends what nobody follows any more.
     fn forget_left(&mut self, now: SimTime, node: &mut dyn Node) {
         self.calls.retain(|id, call| {
-            let goes_on = call.is_wanted();
+            let goes_on = call.is_wanted(&mut self.sockets);
             if !goes_on {
                 node.stop_observing(now, *id);
             }
             goes_on
         });
+        self.known.forget_left(&mut self.sockets);
     }
 
     /// A state of what is observed has come, whole or not: `tell` tells it. Gives whose it is.
@@ -225,23 +276,17 @@ impl Gateway {
         now: SimTime,
         id: CallId,
         node: &mut dyn Node,
-        tell: impl FnOnce(&mut Observed),
+        tell: impl FnOnce(&mut Observed, &mut Sockets),
     ) -> Option<Target> {
         let call = self.calls.get_mut(&id)?;
         let observed = call.observed.as_mut()?;
         self.tally.answered += u64::from(!observed.is_notified());
-        for waiting in call
-            .waiting
-            .drain(..)
-            .filter(|waiting| waiting.reply.is_awaited())
-        {
-            waiting
-                .reply
-                .send(Answer::Stream(observed.follow_first(&self.door)));
+        for waiting in call.waiting.drain(..) {
+            observed.follow_first(waiting.who, &self.door, &self.sockets);
         }
-        tell(observed);
+        tell(observed, &mut self.sockets);
         let target = call.target;
-        if self.is_over || !call.is_wanted() {
+        if self.is_over || !call.is_wanted(&mut self.sockets) {
             self.calls.remove(&id);
             node.stop_observing(now, id);
         }
@@ -251,20 +296,34 @@ impl Gateway {
     /// A call has ended, with a response or without one.
     fn ended(&mut self, now: SimTime, call: Call, ended: Result<coap::Response, CallFailure>) {
         let target = call.target;
-        let whole = match &ended {
-            Ok(response) => answer::whole(&call.asking, response),
-            Err(reason) => answer::failed(reason),
-        };
+        let last = ended.as_ref().map_err(Refusal::failed);
         let notified = call.observed.filter(Observed::is_notified);
         if let Some(observed) = notified {
-            let reason = match ended {
-                Ok(response) => format!("the node answered {}", response.code),
-                Err(reason) => reason.to_string(),
+            let (status, reason) = match &last {
+                Ok(response) => (
+                    answer::whole(&call.asking, response).status,
+                    format!("the node answered {}", response.code),
+                ),
+                Err(refusal) => (refusal.status, refusal.reason.clone()),
             };
-            observed.end(now, &answer::end(&whole, &reason));
+            // A success would not end an observation (RFC 7641 §4.2).
+            let last = match last {
+                Ok(response) if response.code.is_success() => Refusal::busy(&reason).coap(),
+                Ok(response) => proxy::forwarded(response),
+                Err(refusal) => refusal.coap(),
+            };
+            observed.end(now, &answer::end(status, &reason), &last, &mut self.sockets);
             self.reports
                 .push_back(Report::ObservationEnded { target, reason });
             return;
+        }
+        for waiting in call.waiting {
+            match &last {
+                Ok(response) => {
+                    (waiting.who).answer(now, &mut self.sockets, &call.asking, response);
+                }
+                Err(refusal) => waiting.who.refuse(now, &mut self.sockets, refusal),
+            }
         }
         match ended {
             Ok(_) => self.tally.answered += 1,
@@ -273,9 +332,6 @@ impl Gateway {
                 self.reports
                     .push_back(Report::RequestFailed { target, reason });
             }
-        }
-        for waiting in call.waiting {
-            waiting.reply.send(Answer::Whole(whole.clone()));
         }
     }
 
@@ -297,7 +353,8 @@ impl Gateway {
                     Some(due) if due <= now => {
                         let reason =
                             "the node is on its way to another place, or asleep: ask again";
-                        waiting.reply.send(Answer::Whole(answer::busy(reason)));
+                        let refusal = Refusal::busy(reason);
+                        waiting.who.refuse(now, &mut self.sockets, &refusal);
                     }
                     _ => call.waiting.push(waiting),
                 }
@@ -306,35 +363,27 @@ impl Gateway {
     }
 }
 
-impl Call {
-    /// One more wants the same.
-    fn join(&mut self, now: SimTime, waiting: Waiting, last_event: Option<u64>, door: &Door) {
-        match self
-            .observed
-            .as_mut()
-            .filter(|observed| observed.is_notified())
-        {
-            Some(observed) => {
-                let reader = observed.follow(now, last_event, door);
-                waiting.reply.send(Answer::Stream(reader));
-            }
-            None => {
-                // Who leaves at once would else be any number.
-                self.waiting.retain(|waiting| waiting.reply.is_awaited());
-                self.waiting.push(waiting);
-            }
+/// Whom a request is for, where `located` are found by the node's mobility.
+fn target(located: &BTreeSet<Ipv6Addr>, at: SocketAddrV6) -> Result<Target, Refusal> {
+    match located.contains(at.ip()) {
+        false => Ok(Target::Address(at)),
+        true if at.port() == PORT => Ok(Target::Node(*at.ip())),
+        true => {
+            let reason = format!(
+                "{} is found by its mobility, and asked at port {PORT}",
+                at.ip()
+            );
+            Err(Refusal::new(StatusCode::BAD_REQUEST, &reason))
         }
     }
+}
 
-    /// Whether somebody follows it. What is not observed, or has no state yet, ends by itself.
-    fn is_wanted(&mut self) -> bool {
-        let observed = self.observed.as_mut();
-        observed.is_none_or(|observed| !observed.is_notified() || observed.is_followed())
-    }
-
-    /// When it is seen to who waits.
-    fn due(&self) -> Option<SimTime> {
-        self.waiting.iter().filter_map(|waiting| waiting.due).min()
+/// The link to the nodes that the gateway knows.
+fn known_link() -> Link {
+    Link {
+        content_format: Some(known::JSON),
+        observable: true,
+        ..Link::new(known::PATH)
     }
 }
 
@@ -360,23 +409,35 @@ impl Service for Gateway {
     /// What somebody asks by HTTP is asked at once, whatever the node can do: the node keeps back what has to wait.
     fn poll_timeout(&self, _: Reach) -> Option<SimTime> {
         let asked = self.door.waits().then_some(SimTime::ZERO);
-        self.calls.values().map(Call::due).fold(asked, earlier)
+        let due = earlier(asked, self.sockets.poll_timeout());
+        self.calls.values().map(Call::due).fold(due, earlier)
     }
 
     fn handle_timeout(&mut self, now: SimTime, _: Reach, node: &mut dyn Node) {
         while self.take(now, node) {}
         self.give_up(now, node);
+        self.sockets.handle_timeout(now);
+    }
+
+    fn located(&mut self, now: SimTime, node: &mut dyn Node) {
+        if self.known.is_followed() {
+            self.known.refresh(now, node, &mut self.sockets);
+        }
     }
 
     fn handle_outcome(&mut self, now: SimTime, id: CallId, outcome: Outcome, node: &mut dyn Node) {
         let ended = match outcome {
             Outcome::Notified { response, .. } => {
-                let tell = |observed: &mut Observed| observed.notified(now, &response);
+                let tell = |observed: &mut Observed, sockets: &mut Sockets| {
+                    observed.notified(now, &response, sockets);
+                };
                 self.told(now, id, node, tell);
                 return;
             }
             Outcome::NotificationLost { reason, .. } => {
-                let tell = |observed: &mut Observed| observed.lost(now, &reason.to_string());
+                let tell = |observed: &mut Observed, _: &mut Sockets| {
+                    observed.lost(now, &reason.to_string());
+                };
                 if let Some(target) = self.told(now, id, node, tell) {
                     self.reports
                         .push_back(Report::NotificationLost { target, reason });
@@ -395,12 +456,15 @@ impl Service for Gateway {
 
     fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
         self.is_over = true;
+        self.known.end(now);
+        let over = Refusal::busy("the scenario is over").coap();
         self.calls.retain(|id, call| {
-            let is_notified = call.observed.as_ref().is_some_and(Observed::is_notified);
-            if is_notified {
-                node.stop_observing(now, *id);
-            }
-            !is_notified
+            let Some(observed) = call.observed.take_if(|observed| observed.is_notified()) else {
+                return true;
+            };
+            observed.leave(now, &over, &mut self.sockets);
+            node.stop_observing(now, *id);
+            false
         });
     }
 

@@ -286,6 +286,7 @@ fn site(standing: Standing<'_>, plan: &HttpPlan, bell: &Bell) -> Result<Site> {
     let settings = Settings {
         port: plan.port,
         everywhere: plan.address == HttpAddress::Any,
+        sockets: None,
     };
     let door = Door::open(settings, bell.clone(), &[&standing.host.name])?;
     tracing::info!(at = ?door.at, write = plan.write, "HTTP");

@@ -15,11 +15,13 @@
 //! | --- | --- |
 //! | `shell` | the listener, what it takes, and what it refuses |
 //! | `stream` | event streams and the log that they go on from |
+//! | `socket` | WebSockets: binary messages both ways |
 //! | `status` | CoAP's codes as HTTP's (RFC 8075 §7) |
 
 #[cfg(test)]
 pub(crate) mod loopback;
 mod shell;
+mod socket;
 pub(crate) mod status;
 mod stream;
 
@@ -33,6 +35,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 pub(crate) use shell::decoded;
+#[cfg(test)]
+pub(crate) use socket::Outside;
+pub(crate) use socket::{Heard, Socket, SocketAt};
 pub(crate) use stream::{Log, Reader, Writer};
 
 /// Where it listens.
@@ -42,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     /// On every address of the node, else on loopback.
     pub(crate) everywhere: bool,
+    /// Where it takes WebSockets, if it does.
+    pub(crate) sockets: Option<SocketAt>,
 }
 
 /// What somebody asks.
@@ -123,6 +130,8 @@ pub(crate) enum Asked {
     Request(Box<Request>, Reply),
     /// Who reads an event stream has left: [`Writer::is_read`] says which one.
     Left,
+    /// Something of a WebSocket, where the door takes them ([`Settings::sockets`]).
+    Socket(Heard),
 }
 
 /// Where an answer goes.
@@ -252,6 +261,11 @@ impl Knocker {
         let (sender, answer) = oneshot::channel();
         (self.0).tell(Asked::Request(Box::new(request), Reply(sender)));
         answer
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) fn open(&self, id: u64) -> Outside {
+        Outside::new(id, self.0.clone())
     }
 }
 

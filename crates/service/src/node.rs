@@ -207,6 +207,12 @@ pub trait Node {
         let _ = target;
         None
     }
+
+    /// Where `target` is, as far as the node knows: its temporary address. One without a protocol that tells it never knows.
+    fn located_at(&self, target: Target) -> Option<Ipv6Addr> {
+        let _ = target;
+        None
+    }
 }
 
 /// A node without mobility: it is where it is, and [`Target::Node`] is an address like any other.

@@ -164,6 +164,11 @@ pub trait Service: fmt::Debug {
         let _ = (now, connectivity);
     }
 
+    /// What [`Node::located_at`] or [`Node::kept_back_since`] say of somebody is otherwise than before.
+    fn located(&mut self, now: SimTime, node: &mut dyn Node) {
+        let _ = (now, node);
+    }
+
     /// Whether requests for `path` are its own: for one path, several, or all below one. Of two
     /// services that say so, the one that the node was given first gets them.
     fn serves(&self, path: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The services of one node.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv6Addr;
 
 use coap::link::{self, Link, WELL_KNOWN_CORE};
 use coap::{Code, ExchangeId, Observation, Reliability, Request, Response, Waits};
@@ -68,6 +69,11 @@ impl Services {
         for service in &mut self.services {
             service.connected(now, connectivity);
         }
+    }
+
+    /// The node knows something else of where others are, or of who is on his way.
+    pub fn located(&mut self, now: SimTime, node: &mut dyn Node) {
+        self.each(node, |service, node| service.located(now, node));
     }
 
     /// Gives a service what is its.
@@ -248,5 +254,9 @@ impl Node for Caller<'_> {
 
     fn kept_back_since(&self, target: Target) -> Option<SimTime> {
         self.node.kept_back_since(target)
+    }
+
+    fn located_at(&self, target: Target) -> Option<Ipv6Addr> {
+        self.node.located_at(target)
     }
 }

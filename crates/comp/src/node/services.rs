@@ -1,5 +1,7 @@
 //! The node as its services see it.
 
+use std::net::Ipv6Addr;
+
 use coap::link::Link;
 use coap::{ExchangeId, Observation, Reliability, Request, Response, Waits};
 use service::{CallId, Target};
@@ -66,6 +68,13 @@ impl service::Node for Node {
 
     fn kept_back_since(&self, target: Target) -> Option<SimTime> {
         self.client.on_hold_since(target)
+    }
+
+    fn located_at(&self, target: Target) -> Option<Ipv6Addr> {
+        match target {
+            Target::Node(p_addr) => Some(self.client.lbc().get(p_addr)?.t_addr),
+            Target::Address(_) => None,
+        }
     }
 }
 

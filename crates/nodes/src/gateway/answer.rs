@@ -7,7 +7,6 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use coap::message::option;
 use coap::{Code, Response as CoapResponse};
 use serde_json::{Value as Json, json};
-use service::CallFailure;
 use topology::scalar::to_hex;
 
 use super::ask::Asking;
@@ -16,9 +15,6 @@ use crate::web::{Response, status};
 
 /// How long a response is fresh that does not say it, in seconds (RFC 7252 §5.10.5).
 const DEFAULT_MAX_AGE_S: u64 = 60;
-
-/// After so many seconds something that is busy, or on its way, may be asked again: a handover takes less.
-const RETRY_AFTER_S: u64 = 1;
 
 /// The answer to `asking` that `response` is.
 pub(super) fn whole(asking: &Asking, response: &CoapResponse) -> Response {
@@ -115,24 +111,6 @@ fn add_body(answer: &mut Response, response: &CoapResponse) {
     }
 }
 
-/// The answer where a node answered nothing.
-pub(super) fn failed(reason: &CallFailure) -> Response {
-    match (reason, status::of_failure(reason)) {
-        // It was not asked: it may be later.
-        (CallFailure::HoldTimeout, _) | (_, StatusCode::SERVICE_UNAVAILABLE) => {
-            busy(&reason.to_string())
-        }
-        (_, status) => Response::problem(status, &reason.to_string()),
-    }
-}
-
-/// The answer to what may be asked again soon.
-pub(super) fn busy(reason: &str) -> Response {
-    let mut answer = Response::problem(StatusCode::SERVICE_UNAVAILABLE, reason);
-    add(&mut answer, RETRY_AFTER, &RETRY_AFTER_S.to_string());
-    answer
-}
-
 /// The answer to a discovery (RFC 8075 §5.5).
 pub(super) fn links(response: CoapResponse) -> Response {
     match response.code {
@@ -171,8 +149,8 @@ pub(super) fn state(response: &CoapResponse) -> Json {
 }
 
 /// Why an observation has ended, as the data of an event: the status that a GET would have.
-pub(super) fn end(answer: &Response, reason: &str) -> Json {
-    json!({ "status": answer.status.as_u16(), "reason": reason })
+pub(super) fn end(status: StatusCode, reason: &str) -> Json {
+    json!({ "status": status.as_u16(), "reason": reason })
 }
 
 /// How long a response is fresh, in seconds, if it says so: "an integer number of seconds between 0 and 2**32-1" (RFC 7252
@@ -196,12 +174,10 @@ fn add(answer: &mut Response, name: HeaderName, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Method;
-    use axum::http::header::IF_NONE_MATCH;
-    use coap::Failure;
-
     use super::*;
     use crate::gateway::ask::tests::{asking, request};
+    use axum::http::Method;
+    use axum::http::header::IF_NONE_MATCH;
 
     const LIGHT: &str = "/hc/coap://%5B2001:db8::1%5D/light";
 
@@ -347,30 +323,6 @@ mod tests {
         let at = "/hc/coap://%5B2001:db8::1%5D/a%20b";
         assert_eq!(header(&answer, LOCATION), Some(at));
         assert_eq!(answer.body, b"it");
-    }
-
-    #[test]
-    fn who_does_not_answer_is_a_timeout_and_what_was_not_asked_may_be_later() {
-        let of = |reason: CallFailure| {
-            let answer = failed(&reason);
-            (
-                answer.status.as_u16(),
-                header(&answer, RETRY_AFTER).is_some(),
-            )
-        };
-        for silent in [Failure::Timeout, Failure::NoResponse, Failure::Reset] {
-            assert_eq!(of(CallFailure::Exchange(silent)), (504, false));
-        }
-        assert_eq!(of(CallFailure::BacklogTimeout), (504, false));
-        assert_eq!(of(CallFailure::Exchange(Failure::BadBlock)), (502, false));
-        assert_eq!(of(CallFailure::NodeUnknown), (502, false));
-        for kept_back in [
-            CallFailure::HoldTimeout,
-            CallFailure::HoldQueueFull,
-            CallFailure::BacklogFull,
-        ] {
-            assert_eq!(of(kept_back), (503, true));
-        }
     }
 
     #[test]

@@ -8,17 +8,25 @@ use coap::message::option;
 use coap::{Code, Request as CoapRequest, link};
 use topology::scalar::from_hex;
 
-use super::{media, uri};
-use crate::web::{Request, Response};
+use super::refusal::Refusal;
+use super::{known, media, page, uri};
+use crate::web::Request;
 
 /// Entity tags in one request, at most.
 const MAX_TAGS: usize = 16;
 
-/// What is wanted of a gateway.
+/// What is wanted of a gateway, by HTTP or by CoAP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     /// What the gateway is: `/.well-known/core` (RFC 8075 §5.5).
     Discover(CoapRequest),
+    /// The nodes that it knows, once or as they change: `/nodes`.
+    Nodes {
+        /// As they change.
+        follows: bool,
+    },
+    /// The page that asks: `/`.
+    Page,
     /// Something of a node.
     Ask(Asking),
 }
@@ -39,18 +47,27 @@ impl Wish {
     ///
     /// # Errors
     /// The answer that says what is wrong.
-    pub(super) fn of(request: &Request, writes: bool) -> Result<Wish, Response> {
+    pub(super) fn of(request: &Request, writes: bool) -> Result<Wish, Refusal> {
         let method = method(&request.method)?;
         if request.uri.path() == link::WELL_KNOWN_CORE {
             let mut asked = CoapRequest::new(method, link::WELL_KNOWN_CORE);
-            uri::add_query(&mut asked.options, &request.uri)?;
+            uri::add_query(&mut asked.options, request.uri.query())?;
             return Ok(Wish::Discover(asked));
         }
-        let target = uri::target(&request.uri)?;
-        if !method.is_safe() && !writes {
-            let reason = "this gateway only reads: `http: { port: …, write: true }` in the topology lets it write";
-            return Err(Response::problem(StatusCode::FORBIDDEN, reason));
+        let follows = request.follows && request.method == Method::GET;
+        let own = match request.uri.path() {
+            known::PATH => Some(Wish::Nodes { follows }),
+            page::PATH => Some(Wish::Page),
+            _ => None,
+        };
+        if let Some(own) = own {
+            return match method {
+                Code::GET => Ok(own),
+                _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "GET only")),
+            };
         }
+        let target = uri::target(&request.uri)?;
+        may(method, writes)?;
         let mut asked = CoapRequest {
             method,
             options: target.options,
@@ -73,14 +90,24 @@ impl Wish {
             at: target.at,
             request: asked,
             // A HEAD has no body to be streamed.
-            observes: request.follows && request.method == Method::GET,
+            observes: follows,
         }))
     }
 }
 
+/// Refuses what would change something where that is not allowed.
+pub(super) fn may(method: Code, writes: bool) -> Result<(), Refusal> {
+    if method.is_safe() || writes {
+        return Ok(());
+    }
+    let reason =
+        "this gateway only reads: `http: { port: …, write: true }` in the topology lets it write";
+    Err(Refusal::new(StatusCode::FORBIDDEN, reason))
+}
+
 /// CoAP's method. "A 501 (Not Implemented) error MUST be returned" for OPTIONS and TRACE, and is for all that it has
 /// not (RFC 7252 §10.2); HEAD is a GET whose body the shell keeps (§10.2.3).
-fn method(method: &Method) -> Result<Code, Response> {
+fn method(method: &Method) -> Result<Code, Refusal> {
     Ok(match *method {
         Method::GET | Method::HEAD => Code::GET,
         Method::POST => Code::POST,
@@ -88,19 +115,19 @@ fn method(method: &Method) -> Result<Code, Response> {
         Method::DELETE => Code::DELETE,
         _ => {
             let reason = format!("{method} is none of GET, HEAD, PUT, POST and DELETE");
-            return Err(Response::problem(StatusCode::NOT_IMPLEMENTED, &reason));
+            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, &reason));
         }
     })
 }
 
 /// Conditions (RFC 7252 §5.10.8, §10.2.2). Those by time are implemented by caches only.
-fn add_conditions(asked: &mut CoapRequest, headers: &HeaderMap) -> Result<(), Response> {
+fn add_conditions(asked: &mut CoapRequest, headers: &HeaderMap) -> Result<(), Refusal> {
     if let Some(tags) = Tags::of(headers, IF_MATCH)? {
         match tags {
             Tags::Any => asked.options.push(option::IF_MATCH, []),
             Tags::These(tags) if tags.is_empty() => {
                 let reason = "no node has that entity tag: it is none that this gateway has given";
-                return Err(Response::problem(StatusCode::PRECONDITION_FAILED, reason));
+                return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, reason));
             }
             Tags::These(tags) => tags
                 .iter()
@@ -118,7 +145,7 @@ fn add_conditions(asked: &mut CoapRequest, headers: &HeaderMap) -> Result<(), Re
         Some(Tags::Any) => asked.options.push(option::IF_NONE_MATCH, []),
         Some(Tags::These(_)) => {
             let reason = "CoAP has `If-None-Match: *` alone for a request that changes something";
-            return Err(Response::problem(StatusCode::BAD_REQUEST, reason));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
         }
     }
     Ok(())
@@ -133,7 +160,7 @@ enum Tags {
 }
 
 impl Tags {
-    fn of(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, Response> {
+    fn of(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, Refusal> {
         let mut tags = Vec::new();
         let mut values = headers.get_all(&name).iter().peekable();
         if values.peek().is_none() {
@@ -159,7 +186,7 @@ impl Tags {
             true => Ok(Some(Tags::These(tags))),
             false => {
                 let reason = format!("{name} has more than {MAX_TAGS} entity tags");
-                Err(Response::problem(StatusCode::BAD_REQUEST, &reason))
+                Err(Refusal::new(StatusCode::BAD_REQUEST, &reason))
             }
         }
     }

@@ -1,8 +1,13 @@
-//! A gateway, a sensor and somebody who asks by HTTP, over loopback.
+//! A gateway, a sensor and somebody who asks by HTTP or by CoAP over a WebSocket, over loopback.
+
+mod aiocoap;
+mod websocket;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::Sender;
+
+use tokio::sync::mpsc::UnboundedSender;
 
 use service::Sensors;
 use service::sensors::{Changes, Counter, Resource, Source, Writes};
@@ -11,7 +16,7 @@ use units::Seed;
 use super::*;
 use crate::control::Controls;
 use crate::host::stand_in as host;
-use crate::web::loopback::{AtLoopback, Events, Pair, ask, malformed};
+use crate::web::loopback::{AtLoopback, Events, Moves, Pair, ask, malformed};
 
 /// A lamp that may be switched, a counter that goes on every 20 ms, and some bytes.
 fn sensors() -> Sensors {
@@ -43,43 +48,60 @@ fn sensors() -> Sensors {
 }
 
 /// Both nodes.
-struct World {
-    http: SocketAddr,
-    coap: u16,
+pub(super) struct World {
+    pub(super) http: SocketAddr,
+    pub(super) coap: SocketAddrV6,
+    moves: UnboundedSender<Moves>,
     _nodes: Pair,
 }
 
 impl World {
-    fn new(writes: bool) -> World {
+    pub(super) fn new(writes: bool) -> World {
         let run = move |door: Door,
                         bell,
                         [of_gateway, of_sensor]: [Controls; 2],
                         tell: Sender<_>| async move {
             let state = std::path::Path::new("");
-            let (near, far) = (AtLoopback::new("gateway"), AtLoopback::new("sensor"));
-            tell.send((door.at[0], far.at().port())).unwrap();
+            let ((near, moves), far) =
+                (AtLoopback::with_moves("gateway"), AtLoopback::new("sensor"));
+            tell.send((door.at[0], far.at(), moves)).unwrap();
             let config = Config {
                 writes,
-                wait: Duration::from_secs(5),
+                // Longer than a slow machine takes for anything.
+                wait: Duration::from_secs(90),
                 located: BTreeSet::new(),
                 origin: None,
+                nodes: BTreeMap::from([("sensor".into(), far.at())]),
             };
-            let gateway = Gateway::new(config, door);
+            let rng = Seed(1).rng(&["websockets"]);
+            let gateway = Gateway::new(now(), config, door, rng);
             let near = near.run(host("gateway", state, 0), gateway, bell, of_gateway);
             let host = host("sensor", state, 0);
             let far = far.run(host, sensors(), Bell::default(), of_sensor);
             tokio::join!(near, far);
         };
-        let ((http, coap), nodes) = Pair::run(run);
+        let ((http, coap, moves), nodes) = Pair::run(Some(sockets::AT), run);
         World {
             http,
             coap,
+            moves,
             _nodes: nodes,
         }
     }
 
     fn target(&self, path: &str) -> String {
-        format!("/hc/coap://%5B::1%5D:{}{path}", self.coap)
+        format!("/hc/coap://%5B::1%5D:{}{path}", self.coap.port())
+    }
+
+    /// The gateway's node is told that the sensor is on its way.
+    pub(super) fn hold(&self) {
+        self.moves.send(Moves::Hold(self.coap)).unwrap();
+    }
+
+    /// It is told that the sensor is there.
+    pub(super) fn bind(&self, t_addr: &str) {
+        let t_addr = t_addr.parse().unwrap();
+        self.moves.send(Moves::Bound(self.coap, t_addr)).unwrap();
     }
 
     /// The head and the body of an answer.

@@ -4,7 +4,7 @@
 use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::web::Response;
+use super::refusal::Refusal;
 
 /// Media types that have a Content-Format (CoRE Parameters registry).
 const FORMATS: &[(&str, u16)] = &[
@@ -117,13 +117,8 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 /// # Errors
 /// 415: "a Content-Type and Content-Encoding combination that the HC Proxy is unable to map to an equivalent CoAP
 /// Content-Format SHALL elicit a 415" (RFC 8075 §6.1).
-pub(super) fn content_format(headers: &HeaderMap) -> Result<Option<u16>, Response> {
-    let refuse = |reason: &str| {
-        Err(Response::problem(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            reason,
-        ))
-    };
+pub(super) fn content_format(headers: &HeaderMap) -> Result<Option<u16>, Refusal> {
+    let refuse = |reason: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
     match text(headers, CONTENT_ENCODING) {
         None => {}
         Some(encoding) if encoding.eq_ignore_ascii_case("identity") => {}

@@ -1,27 +1,40 @@
-//! [`Observed`]: something that is observed (RFC 7641), for all who follow it by HTTP.
+//! [`Observed`]: something that is observed (RFC 7641), for all who follow it, by HTTP or by CoAP.
 
 use std::time::Duration;
 
 use coap::Response as CoapResponse;
+use coap::message::option;
 use serde_json::{Value as Json, json};
 use units::SimTime;
 
-use super::answer;
-use crate::web::{Door, Log, Reader};
+use super::call::Who;
+use super::sockets::{Asker, Sockets};
+use super::{answer, proxy};
+use crate::web::{Answer, Door, Log, Reader};
 
 /// The last state.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Last {
     /// The event before the one that told it.
     before: u64,
     /// "For as long as it is fresh": a state is not given as one of now after that (RFC 7641 §3.3.1).
     fresh_until: SimTime,
+    response: CoapResponse,
+}
+
+/// Who is told by CoAP.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    asker: Asker,
+    /// The first state was told: it was the answer.
+    has_begun: bool,
 }
 
 /// What is observed, and who follows it.
 #[derive(Debug)]
 pub(super) struct Observed {
     log: Log,
+    told: Vec<Told>,
     /// A state of it has come, or one that was not whole.
     has_begun: bool,
     last: Option<Last>,
@@ -32,6 +45,7 @@ impl Observed {
     pub(super) fn new(now: SimTime) -> Observed {
         Observed {
             log: Log::new(now),
+            told: Vec::new(),
             has_begun: false,
             last: None,
         }
@@ -43,47 +57,110 @@ impl Observed {
     }
 
     /// Whether somebody follows it.
-    pub(super) fn is_followed(&mut self) -> bool {
+    pub(super) fn is_followed(&mut self, sockets: &mut Sockets) -> bool {
         self.log.forget_left();
-        self.log.is_followed()
+        self.told.retain(|told| match told.has_begun {
+            true => sockets.observes(told.asker),
+            false => sockets.awaits(told.asker),
+        });
+        self.log.is_followed() || !self.told.is_empty()
     }
 
-    /// A stream that begins with the state that is told next.
-    pub(super) fn follow_first(&mut self, door: &Door) -> Reader {
-        let last = self.log.last();
-        self.log.follow_on(door, last)
+    /// One who has waited for the first state is told that and all that follow.
+    pub(super) fn follow_first(&mut self, who: Who, door: &Door, sockets: &Sockets) {
+        if !who.is_there(sockets) {
+            return;
+        }
+        match who {
+            Who::Http(reply) => {
+                let last = self.log.last();
+                reply.send(Answer::Stream(self.log.follow_on(door, last)));
+            }
+            Who::Coap(asker) => self.told.push(Told {
+                asker,
+                has_begun: false,
+            }),
+        }
     }
 
     /// A stream that goes on after the event `since`. Where that is not known it begins with the last state, if that is
     /// fresh, else with the next one.
     pub(super) fn follow(&mut self, now: SimTime, since: Option<u64>, door: &Door) -> Reader {
         let since = since.filter(|since| self.log.knows(*since));
-        let fresh = self.last.filter(|last| now < last.fresh_until);
+        let fresh = self.last.as_ref().filter(|last| now < last.fresh_until);
         let since = since.or(fresh.map(|last| last.before));
         let since = since.unwrap_or_else(|| self.log.last());
         self.log.follow_on(door, since)
     }
 
+    /// One more is told by CoAP: at first the last state, if that is fresh, with what is left of its Max-Age, else the
+    /// next one.
+    pub(super) fn tell_too(&mut self, now: SimTime, asker: Asker, sockets: &mut Sockets) {
+        let fresh = self.last.as_ref().filter(|last| now < last.fresh_until);
+        let first = fresh.map(|last| {
+            let mut response = proxy::forwarded(&last.response);
+            let left = last.fresh_until.saturating_since(now).as_secs();
+            response.options.remove(option::MAX_AGE);
+            response.options.push_uint(option::MAX_AGE, left);
+            response
+        });
+        let has_begun = first.is_some();
+        if first.is_none_or(|first| sockets.respond_observed(now, asker, first)) {
+            self.told.push(Told { asker, has_begun });
+        }
+    }
+
     /// Tells a state.
-    pub(super) fn notified(&mut self, now: SimTime, response: &CoapResponse) {
+    pub(super) fn notified(
+        &mut self,
+        now: SimTime,
+        response: &CoapResponse,
+        sockets: &mut Sockets,
+    ) {
         self.has_begun = true;
         let max_age = Duration::from_secs(answer::max_age_or_default(response));
         self.last = Some(Last {
             before: self.log.last(),
             fresh_until: now + max_age,
+            response: response.clone(),
         });
         self.log.tell(now, "state", &answer::state(response));
+        let state = proxy::forwarded(response);
+        self.told.retain_mut(|told| {
+            if std::mem::replace(&mut told.has_begun, true) {
+                sockets.notify(now, told.asker, &state);
+                return sockets.observes(told.asker);
+            }
+            sockets.respond_observed(now, told.asker, state.clone())
+        });
     }
 
-    /// Tells that a state could not be had whole.
+    /// Tells that a state could not be had whole. By CoAP the next one is told.
     pub(super) fn lost(&mut self, now: SimTime, reason: &str) {
         self.has_begun = true;
         self.log
             .tell(now, "notification-lost", &json!({ "reason": reason }));
     }
 
-    /// Tells why no more states follow, and ends the streams.
-    pub(super) fn end(mut self, now: SimTime, why: &Json) {
+    /// Tells `why` no more states follow, by CoAP with the error `last`, and ends the streams.
+    pub(super) fn end(
+        mut self,
+        now: SimTime,
+        why: &Json,
+        last: &CoapResponse,
+        sockets: &mut Sockets,
+    ) {
         self.log.tell(now, "error", why);
+        self.leave(now, last, sockets);
+    }
+
+    /// Ends the streams, and what is told by CoAP with the error `last`.
+    pub(super) fn leave(self, now: SimTime, last: &CoapResponse, sockets: &mut Sockets) {
+        for told in self.told {
+            match told.has_begun {
+                true => sockets.notify(now, told.asker, last),
+                false => sockets.respond(now, told.asker, last.clone()),
+            }
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! A gateway before a node that notes what it is told.
 
+mod websocket;
+
 use axum::http::Method;
 use axum::http::header::RETRY_AFTER;
 use coap::{Code, ExchangeId, Observation, Waits};
 use service::Node;
 use tokio::sync::oneshot::Receiver;
+use units::Seed;
 
 use super::ask::tests::request;
 use super::*;
@@ -96,11 +99,16 @@ impl World {
             wait: WAIT,
             located: BTreeSet::from([HOME]),
             origin: None,
+            nodes: BTreeMap::from([
+                ("mover".into(), "[2001:db8::5]:5683".parse().unwrap()),
+                ("other".into(), "[2001:db8::6]:61616".parse().unwrap()),
+            ]),
         };
+        let rng = Seed(1).rng(&["websockets"]);
         World {
             now: SimTime::ZERO,
             node: Stub::default(),
-            gateway: Gateway::new(config, door),
+            gateway: Gateway::new(SimTime::ZERO, config, door, rng),
             knocker,
         }
     }

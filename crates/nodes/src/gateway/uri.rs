@@ -6,13 +6,17 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use axum::http::{StatusCode, Uri};
 use coap::message::{Options, PORT, option};
 
-use crate::web::{Response, decoded};
+use super::refusal::Refusal;
+use crate::web::decoded;
 
 /// The HC Proxy URI: a target URI follows as it is, template `{+tu}` (RFC 8075 §5.3).
 pub(super) const BASE: &str = "/hc/";
 
 /// Bytes of a Uri-Path or a Uri-Query, at most (RFC 7252 §5.10, table 4).
 const MAX_PART: usize = 255;
+
+/// What a CoAP URI begins with.
+const SCHEME: &str = "coap://";
 
 /// What a target URI is like.
 const FORM: &str = "expected /hc/coap://%5B2001:db8::5%5D/temperature: the scheme, the permanent address of the node in \
@@ -31,14 +35,14 @@ pub(super) struct CoapUri {
 ///
 /// # Errors
 /// The answer that says what is wrong: 404 where this is not a URI of the gateway's, 403 for a group, else 400.
-pub(super) fn target(uri: &Uri) -> Result<CoapUri, Response> {
+pub(super) fn target(uri: &Uri) -> Result<CoapUri, Refusal> {
     let Some(text) = uri.path().strip_prefix(BASE) else {
         let reason = format!("there is no such thing: {FORM}");
-        return Err(Response::problem(StatusCode::NOT_FOUND, &reason));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, &reason));
     };
     // "A Target CoAP URI without the scheme component [...] MUST elicit a suitable client error status" (§5.3.1).
-    let scheme = text.get(.."coap://".len()).unwrap_or_default();
-    if !scheme.eq_ignore_ascii_case("coap://") {
+    let scheme = text.get(..SCHEME.len()).unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
         let reason = match text.get(.."coaps:".len()) {
             Some(secure) if secure.eq_ignore_ascii_case("coaps:") => {
                 "coaps is not spoken here: expected coap".to_owned()
@@ -47,17 +51,36 @@ pub(super) fn target(uri: &Uri) -> Result<CoapUri, Response> {
         };
         return Err(bad(&reason));
     }
-    let rest = &text[scheme.len()..];
+    resolved(&text[SCHEME.len()..], uri.query())
+}
+
+/// A CoAP URI as it is, `coap://[2001:db8::5]/temperature`; none if it has another scheme.
+///
+/// # Errors
+/// As [`target`].
+pub(super) fn absolute(uri: &str) -> Option<Result<CoapUri, Refusal>> {
+    let (scheme, rest) = uri.split_at_checked(SCHEME.len())?;
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return None;
+    }
+    // "A fragment [...] fail this algorithm" (RFC 7252 §6.4).
+    if rest.contains('#') {
+        return Some(Err(bad("a CoAP URI has no fragment")));
+    }
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => (rest, Some(query)),
+        None => (rest, None),
+    };
+    Some(resolved(rest, query))
+}
+
+/// What follows a scheme.
+fn resolved(rest: &str, query: Option<&str>) -> Result<CoapUri, Refusal> {
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
     let at = authority_of(authority)?;
-    // "It SHOULD respond 403 (Forbidden) to any valid HTTP request that maps to a CoAP multicast request" (§8.4).
-    if at.ip().is_multicast() {
-        let reason = format!("{} is a group: one node is asked at a time", at.ip());
-        return Err(Response::problem(StatusCode::FORBIDDEN, &reason));
-    }
     let mut options = Options::new();
     // "If the value of the <path> component [...] is empty or consists of a single slash" there is no option (RFC 7252
     // §6.4).
@@ -72,35 +95,46 @@ pub(super) fn target(uri: &Uri) -> Result<CoapUri, Response> {
             options.push(option::URI_PATH, segment);
         }
     }
-    add_query(&mut options, uri)?;
+    add_query(&mut options, query)?;
     Ok(CoapUri { at, options })
 }
 
-/// Adds what follows `?` in `uri`, part by part (RFC 7252 §6.4).
+/// The node at `host`, an IPv6 address in brackets or without, and `port`.
+///
+/// # Errors
+/// The answer that says that it is none.
+pub(super) fn node(host: &str, port: u16) -> Result<SocketAddrV6, Refusal> {
+    match host.starts_with('[') {
+        true => authority_of(&format!("{host}:{port}")),
+        false => authority_of(&format!("[{host}]:{port}")),
+    }
+}
+
+/// Adds what follows `?`, part by part (RFC 7252 §6.4).
 ///
 /// # Errors
 /// The answer to a part that is not percent-encoded UTF-8, or too long.
-pub(super) fn add_query(options: &mut Options, uri: &Uri) -> Result<(), Response> {
-    for query in uri.query().into_iter().flat_map(|query| query.split('&')) {
+pub(super) fn add_query(options: &mut Options, query: Option<&str>) -> Result<(), Refusal> {
+    for query in query.into_iter().flat_map(|query| query.split('&')) {
         options.push(option::URI_QUERY, part(query)?);
     }
     Ok(())
 }
 
-fn part(encoded: &str) -> Result<String, Response> {
+fn part(encoded: &str) -> Result<String, Refusal> {
     let part = decoded(encoded)
         .ok_or_else(|| bad("the target is not percent-encoded UTF-8 (RFC 3986 §2.1)"))?;
     match part.len() <= MAX_PART {
         true => Ok(part),
         false => {
             let reason = format!("a part of more than {MAX_PART} bytes is none of a CoAP URI's");
-            Err(Response::problem(StatusCode::URI_TOO_LONG, &reason))
+            Err(Refusal::new(StatusCode::URI_TOO_LONG, &reason))
         }
     }
 }
 
 /// The address in an authority. Brackets are taken percent-encoded, and as they are (§5.3.2).
-fn authority_of(encoded: &str) -> Result<SocketAddrV6, Response> {
+fn authority_of(encoded: &str) -> Result<SocketAddrV6, Refusal> {
     let form = || {
         bad(&format!(
             "`{encoded}` is no IPv6 address in brackets: {FORM}"
@@ -131,6 +165,11 @@ fn authority_of(encoded: &str) -> Result<SocketAddrV6, Response> {
         || address.to_ipv4_mapped().is_some()
     {
         return Err(bad(&format!("{address} is no node's permanent address")));
+    }
+    // "It SHOULD respond 403 (Forbidden) to any valid HTTP request that maps to a CoAP multicast request" (§8.4).
+    if address.is_multicast() {
+        let reason = format!("{address} is a group: one node is asked at a time");
+        return Err(Refusal::new(StatusCode::FORBIDDEN, &reason));
     }
     Ok(SocketAddrV6::new(address, port, 0, 0))
 }
@@ -170,8 +209,8 @@ fn push_encoded(uri: &mut String, bytes: &[u8], plain: &[u8]) {
     }
 }
 
-fn bad(reason: &str) -> Response {
-    Response::problem(StatusCode::BAD_REQUEST, reason)
+fn bad(reason: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, reason)
 }
 
 #[cfg(test)]
@@ -271,6 +310,36 @@ mod tests {
         assert!(of(&format!("{node}/{}", "a".repeat(255))).is_ok());
         assert_eq!(of(&format!("{node}/{}", "a".repeat(256))), Err(414));
         assert_eq!(of(&format!("{node}/?{}", "a".repeat(256))), Err(414));
+    }
+
+    /// RFC 7252 §6.4.
+    #[test]
+    fn a_uri_as_it_is_has_the_same_parts() {
+        let of = |uri: &str| {
+            absolute(uri)
+                .unwrap()
+                .map_err(|refusal| refusal.status.as_u16())
+        };
+        let target = "2001:db8::1%5D:61616/a%2Fb//x?y=a%26b&z".replace("%5D", "]");
+        let appended = super::target(&format!("/hc/coap://[{target}").parse().unwrap());
+        assert_eq!(of(&format!("CoAP://[{target}")), Ok(appended.unwrap()));
+        assert_eq!(of("coap://[2001:db8::1]/a#b"), Err(400));
+        assert_eq!(of("coap://[ff02::fd]/a"), Err(403));
+        for other in [
+            "",
+            "coap:/",
+            "coaps://[::1]/",
+            "http://[::1]/",
+            "coap+ws://[::1]/",
+        ] {
+            assert!(absolute(other).is_none(), "{other}");
+        }
+        let node = |host| super::node(host, 61616).map_err(|refusal| refusal.status.as_u16());
+        let at = Ok("[2001:db8::1]:61616".parse().unwrap());
+        assert_eq!([node("2001:db8::1"), node("[2001:db8::1]")], [at, at]);
+        for wrong in ["", "mover", "[2001:db8::1]:5", "192.0.2.1"] {
+            assert_eq!(node(wrong), Err(400), "{wrong}");
+        }
     }
 
     #[test]

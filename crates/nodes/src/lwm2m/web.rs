@@ -72,6 +72,8 @@ impl Site {
             None => return false,
             Some(Asked::Left) => self.forget_left(now, server, node),
             Some(Asked::Request(request, reply)) => self.answer(now, &request, reply, server, node),
+            // Its door takes none.
+            Some(Asked::Socket(_)) => {}
         }
         true
     }

@@ -8,19 +8,23 @@ use std::time::Duration;
 
 use coap::Endpoint;
 use driver::{Driver, Udp};
-use handover::{Mobility, NoMobility};
+use handover::{BindingEvent, Mobility, NoMobility};
 use rand_core::Rng as _;
 use rundir::control::Control;
 use serde_json::Value as Json;
 use service::{Bearer, Connectivity, Node, Service, Services};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use units::{Rng, Seed, SimTime};
 
 use crate::application::Application;
 use crate::control::Controls;
 use crate::host::{Host, now};
 use crate::mobility::{Adapter, Event as Heard};
-use crate::web::{Bell, Door, Settings};
+use crate::web::{Bell, Door, Settings, SocketAt};
+
+pub(crate) use moving::Moving;
+
+mod moving;
 
 /// Two nodes in a thread, of which the first has a door to HTTP, until this is dropped.
 pub(crate) struct Pair {
@@ -29,8 +33,9 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// `run` runs both, under their controls, and tells first what is to be known of them.
+    /// The door takes WebSockets at `sockets`. `run` runs both, under their controls, and tells first what is to be known of them.
     pub(crate) fn run<T, F>(
+        sockets: Option<SocketAt>,
         run: impl FnOnce(Door, Bell, [Controls; 2], mpsc::Sender<T>) -> F + Send + 'static,
     ) -> (T, Pair)
     where
@@ -53,6 +58,7 @@ impl Pair {
                 let settings = Settings {
                     port: 0,
                     everywhere: false,
+                    sockets,
                 };
                 let door = Door::open(settings, bell.clone(), &[]).unwrap();
                 let controls = [of_first, of_second].map(Controls::new);
@@ -105,18 +111,60 @@ pub(crate) fn malformed(whole: &[u8], rng: &mut Rng) -> Vec<u8> {
 pub(crate) struct AtLoopback {
     coap: Driver<Endpoint>,
     mobility: NoMobility,
+    /// What it is told of whom it asks.
+    moves: UnboundedReceiver<Moves>,
+    peer: Option<Moving>,
+}
+
+/// What a node is told of one that it asks, at a port of loopback.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moves {
+    /// It is on its way.
+    Hold(SocketAddrV6),
+    /// It is said to be there.
+    Bound(SocketAddrV6, Ipv6Addr),
 }
 
 impl AtLoopback {
-    /// `name`: of its random stream.
+    /// `name`: of its random stream. It does not hear who moves.
     pub(crate) fn new(name: &str) -> AtLoopback {
+        AtLoopback::with_moves(name).0
+    }
+
+    /// The same, and where to tell it who moves.
+    pub(crate) fn with_moves(name: &str) -> (AtLoopback, UnboundedSender<Moves>) {
         let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
         let rng = Seed(1).rng(&[name]);
         let coap = Endpoint::new(coap::Params::default(), service::KNOWN_CRITICAL, rng);
-        AtLoopback {
+        let (tell, moves) = unbounded_channel();
+        let node = AtLoopback {
             coap: Driver::new(coap, Udp::from_socket(socket).unwrap()).unwrap(),
             mobility: NoMobility::new(),
-        }
+            moves,
+            peer: None,
+        };
+        (node, tell)
+    }
+
+    fn moved(&mut self, moved: Moves) -> Heard {
+        let (at, t_addr, held) = match moved {
+            Moves::Hold(at) => (at, *at.ip(), true),
+            Moves::Bound(at, t_addr) => (at, t_addr, false),
+        };
+        self.peer = Some(Moving {
+            at,
+            held_since: held.then(now),
+            t_addr,
+        });
+        self.coap.with(|endpoint, now| match held {
+            true => endpoint.keep_back(at),
+            false => endpoint.release(now, at),
+        });
+        Heard::Binding(BindingEvent::Changed {
+            p_addr: *at.ip(),
+            t_addr,
+            held,
+        })
     }
 
     /// Its port.
@@ -154,14 +202,23 @@ impl Adapter for AtLoopback {
             return Ok(Heard::Step(step));
         }
         loop {
-            if let Ok(event) = service::Event::try_from(self.coap.next_event().await?) {
-                return Ok(Heard::Service(event));
+            tokio::select! {
+                event = self.coap.next_event() => {
+                    if let Ok(event) = service::Event::try_from(event?) {
+                        return Ok(Heard::Service(event));
+                    }
+                }
+                Some(moved) = self.moves.recv() => return Ok(self.moved(moved)),
             }
         }
     }
 
     fn with_node<R>(&mut self, command: impl FnOnce(&mut dyn Node, SimTime) -> R) -> R {
-        self.coap.with(|endpoint, now| command(endpoint, now))
+        let peer = self.peer;
+        self.coap.with(|endpoint, now| {
+            let mut node = moving::Told { endpoint, peer };
+            command(&mut node, now)
+        })
     }
 
     fn with_mobility<R>(&mut self, command: impl FnOnce(&mut dyn Mobility, SimTime) -> R) -> R {

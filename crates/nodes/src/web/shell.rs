@@ -8,15 +8,17 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
-use axum::extract::{Query, State};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts as _, Query, State};
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,16 +28,20 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use topology::scalar::from_hex;
 
-use super::{Answer, Asked, Reply, Request, Response, Settings, Way};
+use super::socket::carry;
+use super::{Answer, Asked, Reply, Request, Response, Settings, SocketAt, Way};
 
 /// Connections at once, at most: further ones wait until one has left.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Event streams at once, at most: further ones are answered 503, so that there is room for questions.
+/// Event streams and WebSockets at once, at most: further ones are answered 503, so that there is room for questions.
 pub(super) const MAX_STREAMS: usize = 48;
 
 /// Bytes of a request's body, at most; 413 of more.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Bytes of a WebSocket's message, at most: a body, and what a protocol puts before it.
+const MAX_MESSAGE: usize = MAX_BODY + 2048;
 
 /// So long a service may take for an answer: longer than a CoAP exchange does by its defaults, MAX_TRANSMIT_WAIT
 /// (RFC 7252 §4.8.2). Then the answer is 504.
@@ -59,6 +65,9 @@ struct Gate {
     /// Host names that it answers to.
     names: Arc<[String]>,
     streams: Arc<Semaphore>,
+    /// Where WebSockets are taken, and the number of the next one.
+    sockets: Option<SocketAt>,
+    next_socket: Arc<AtomicU64>,
 }
 
 /// Listens, and accepts connections in tasks of `accepting`; says where.
@@ -73,6 +82,8 @@ pub(super) fn serve(
         way: way.clone(),
         names: names.collect(),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        sockets: settings.sockets,
+        next_socket: Arc::default(),
     };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let addresses: &[IpAddr] = match settings.everywhere {
@@ -110,15 +121,27 @@ fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// Answers a request, as an event stream or whole.
+/// Answers a request: with a WebSocket, as an event stream or whole.
 async fn answer(
     State(gate): State<Gate>,
     request: axum::extract::Request,
 ) -> axum::response::Response {
-    let answer = match gate.taken(request).await {
-        Ok(request) => gate.ask(request).await,
-        Err(refusal) => Answer::Whole(refusal),
+    let sockets = gate.sockets.filter(|at| at.path == request.uri().path());
+    let answer = match sockets {
+        Some(at) => match gate.upgraded(at, request).await {
+            Ok(upgraded) => return upgraded,
+            Err(refusal) => Answer::Whole(refusal),
+        },
+        None => match gate.taken(request).await {
+            Ok(request) => gate.ask(request).await,
+            Err(refusal) => Answer::Whole(refusal),
+        },
     };
+    written(answer)
+}
+
+/// An answer as it is sent.
+fn written(answer: Answer) -> axum::response::Response {
     let (status, content_type, more, body) = match answer {
         Answer::Whole(Response {
             status,
@@ -148,6 +171,41 @@ async fn answer(
 }
 
 impl Gate {
+    /// The answer that makes a WebSocket of the connection (RFC 6455 §4.2.2), or what is wrong with the request.
+    async fn upgraded(
+        &self,
+        at: SocketAt,
+        request: axum::extract::Request,
+    ) -> Result<axum::response::Response, Response> {
+        let (mut parts, _) = request.into_parts();
+        self.check_host(&parts.uri, &parts.headers)?;
+        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
+        let upgrade = upgrade.map_err(|_| {
+            let reason =
+                "a WebSocket is here: expected its handshake, a GET of version 13 (RFC 6455 §4.1)";
+            let websocket = (UPGRADE, HeaderValue::from_static("websocket"));
+            Response {
+                headers: vec![websocket],
+                ..Response::problem(StatusCode::UPGRADE_REQUIRED, reason)
+            }
+        })?;
+        let upgrade = (upgrade.protocols([at.protocol]))
+            .max_message_size(MAX_MESSAGE)
+            .max_frame_size(MAX_MESSAGE);
+        if upgrade.selected_protocol().is_none() {
+            let reason = format!("expected `Sec-WebSocket-Protocol: {}`", at.protocol);
+            return Err(bad(&reason));
+        }
+        let place = Arc::clone(&self.streams).try_acquire_owned();
+        let place = place.map_err(|_| {
+            let reason = "as many event streams and WebSockets as there may be are open";
+            Response::problem(StatusCode::SERVICE_UNAVAILABLE, reason)
+        })?;
+        let way = self.way.clone();
+        let id = self.next_socket.fetch_add(1, Ordering::Relaxed);
+        Ok(upgrade.on_upgrade(move |stream| carry(stream, id, way, place)))
+    }
+
     /// The request as a service has it, or what is wrong with it.
     async fn taken(&self, request: axum::extract::Request) -> Result<Request, Response> {
         let (parts, body) = request.into_parts();
@@ -226,7 +284,11 @@ impl Gate {
             Ok(Ok(Answer::Stream(mut reader))) => {
                 match Arc::clone(&self.streams).try_acquire_owned() {
                     Ok(place) => reader.place = Some(place),
-                    Err(_) => return unavailable("as many event streams as there may be are open"),
+                    Err(_) => {
+                        return unavailable(
+                            "as many event streams and WebSockets as there may be are open",
+                        );
+                    }
                 }
                 Answer::Stream(reader)
             }

@@ -32,6 +32,7 @@ impl Echo {
                 let settings = Settings {
                     port: 0,
                     everywhere: false,
+                    sockets: None,
                 };
                 let mut door = Door::open(settings, bell.clone(), &["server"]).unwrap();
                 tell.send(door.at[0]).unwrap();

@@ -1,5 +1,6 @@
 //! A gateway from HTTP to CoAP (RFC 8075): who asks it by HTTP asks a node by its permanent address.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub struct HttpGatewayPlan {
     /// The permanent addresses that the node's mobility locates; others are asked as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub located: Vec<Ipv6Addr>,
+    /// The nodes that have something to be asked for, by their permanent addresses: what its page offers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<String, Ipv6Addr>,
 }
 
 impl HttpGateway {
@@ -51,8 +55,21 @@ impl HttpGateway {
             wait: r.positive(&format!("{path}.wait"), self.wait, s(5)),
             address: context.network.permanent(context.name),
             located: located(r, context),
+            nodes: others(r, context),
         }
     }
+}
+
+/// The nodes that have something that `context`'s may ask them for.
+fn others(r: &Resolver<'_>, context: &Context<'_, '_>) -> BTreeMap<String, Ipv6Addr> {
+    let served = r
+        .nodes
+        .iter()
+        .filter(|(name, (_, node))| **name != context.name && !node.served().is_empty());
+    let named = served.map(|(name, _)| ((*name).to_owned(), context.network.permanent(name)));
+    named
+        .filter(|(_, address)| *address != NO_ADDRESS)
+        .collect()
 }
 
 /// The nodes that `context`'s finds by its mobility.

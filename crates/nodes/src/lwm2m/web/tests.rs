@@ -93,7 +93,7 @@ impl World {
             let far = far.run(host("device", state, 0), device, Bell::default(), of_device);
             tokio::join!(near, far);
         };
-        let (at, nodes) = Pair::run(run);
+        let (at, nodes) = Pair::run(None, run);
         World { at, nodes }
     }
 
