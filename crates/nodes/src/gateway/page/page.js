@@ -1,5 +1,6 @@
 const at = id => document.getElementById(id);
-const KEPT_ROWS = 30;
+// What stands in the log: states come fast, and would leave no place for the rest.
+const KEPT = { state: 10, other: 30 };
 const WAYS = { ws: ByCoap, http: ByHttp };
 
 let way;
@@ -8,7 +9,7 @@ let stopFollowing = null;
 let again = null;
 // What is drawn with the next picture: no eye sees more.
 let drawn = null;
-let rows = [];
+let entries = [];
 let last = 0;
 
 const chosen = () => document.querySelector('input[name=way]:checked').value;
@@ -25,31 +26,37 @@ function draw() {
     if (drawn !== null) return;
     drawn = requestAnimationFrame(() => {
         drawn = null;
-        const body = at('log');
-        for (const cells of rows) {
-            const row = body.insertRow(0);
+        const rows = entries.map(({ cells }) => {
+            const row = document.createElement('tr');
             for (const cell of cells) row.insertCell().textContent = cell;
-        }
-        while (body.rows.length > KEPT_ROWS) body.deleteRow(-1);
-        rows = [];
+            return row;
+        });
+        at('log').replaceChildren(...rows);
     });
 }
 
 function note(what, code, ms, text) {
-    rows.push([new Date().toLocaleTimeString(), what, code, ms === null ? '' : `${ms.toFixed(0)} ms`, text.slice(0, 200)]);
-    if (rows.length > KEPT_ROWS) rows.shift();
+    const kind = what === 'state' ? 'state' : 'other';
+    const cells = [new Date().toLocaleTimeString(), what, code, ms === null ? '' : `${ms.toFixed(0)} ms`, text.slice(0, 200)];
+    entries.unshift({ kind, cells });
+    const alike = entries.filter(entry => entry.kind === kind);
+    if (alike.length > KEPT[kind]) entries.splice(entries.indexOf(alike.at(-1)), 1);
     draw();
 }
 
 function show(what, said, ms) {
-    if (said.ok && ['GET', 'state'].includes(what)) at('value').textContent = said.text;
+    if (said.ok && ['GET', 'state'].includes(what)) {
+        at('value').textContent = said.text;
+        at('value').dataset.long = said.text.length > 24 ? '1' : '';
+    }
     const time = ms === null ? '' : `, ${ms.toFixed(0)} ms`;
     at('about').textContent = said.ok ? `${what}: ${said.code}${time}` : `${what}: ${said.code}${time}: ${said.text}`;
     note(what, said.code, ms, said.text);
 }
 
-// Whether the node that is asked is on its way, and where it is.
+// Which resource is asked, whether its node is on its way, and where it is.
 function place() {
+    at('resource').value = uri();
     const node = nodes.get(base(uri()));
     const state = at('state');
     const held = node !== undefined && node.held_for_s !== null;
