@@ -248,4 +248,9 @@ fn every_attack_that_is_told_of_has_a_test() {
 #[test]
 fn every_rule_of_the_gateway_has_a_test() {
     check_tests("docs/gateway.md", "## The rules, the code, the tests", 15);
+    check_tests(
+        "docs/gateway.md",
+        "## The rules of CoAP over WebSockets",
+        12,
+    );
 }
