@@ -1,4 +1,4 @@
-//! CoAP over WebSockets (RFC 8323 §4): an [`Endpoint`] whose one peer is at the other end of a WebSocket.
+//! CoAP over WebSockets (RFC 8323 §4): an [`Endpoint`](crate::Endpoint) whose one peer is at the other end of a WebSocket.
 //!
 //! What the two transports have in common is the endpoint's: tokens, bodies in blocks (RFC 7959), Observe (RFC 7641),
 //! Accept. Between it and the WebSocket a [`Session`] takes out what RFC 8323 does without: types, Message IDs,
