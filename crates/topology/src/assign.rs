@@ -216,13 +216,16 @@ impl Path {
 fn split(text: &str) -> Vec<&str> {
     let (mut depth, mut begin) = (0usize, 0);
     let (mut quote, mut escaped, mut fresh) = (None, false, true);
+    // Two single quotes within such are one of the text.
+    let mut closed = None;
     let mut values = Vec::new();
     for (at, c) in text.char_indices() {
         match (quote, c) {
             (Some(_), _) if escaped => escaped = false,
             (Some('"'), '\\') => escaped = true,
-            (Some(open), c) if c == open => quote = None,
+            (Some(open), c) if c == open => (quote, closed) = (None, Some(at + 1)),
             (Some(_), _) => {}
+            (None, '\'') if closed == Some(at) => quote = Some(c),
             (None, '"' | '\'') if fresh => quote = Some(c),
             (None, '[' | '{') if fresh || depth > 0 => depth += 1,
             (None, ']' | '}') => depth = depth.saturating_sub(1),
