@@ -318,6 +318,8 @@ pub struct Endpoint {
     known_critical: &'static [u16],
     /// What is for a proxy is its owner's.
     is_proxy: bool,
+    /// Its peer is at the other end of a connection, which delivers everything once.
+    is_connected: bool,
     protection: Box<dyn Protection>,
     rng: Rng,
     next_message_id: u16,
@@ -378,6 +380,7 @@ impl Endpoint {
             params,
             known_critical,
             is_proxy: false,
+            is_connected: false,
             protection: Box::new(Plain),
             next_message_id: rng.next_u32() as u16,
             tokens: Tokens::new(rng.next_u32()),

@@ -11,8 +11,9 @@
 //!   (§6), and a body over 1024 bytes goes in blocks. To a peer that takes less they are smaller. A first block with the SZX of BERT,
 //!   which a peer may send before it has read our CSM, counts as one of 1024 bytes if it is no longer. A longer message
 //!   of a peer's is taken.
-//! * *Ping* (§5.4): a peer that has said nothing for [`KEEP_ALIVE`] is asked, and one that does not answer for
-//!   MAX_TRANSMIT_WAIT (RFC 7252 §4.8.2, 93 s) is gone. Custody (§5.4.1) is not offered.
+//! * *Ping* (§5.4): a peer that has asked nothing and sent no Ping for [`KEEP_ALIVE`] is asked, and one that does
+//!   not answer for MAX_TRANSMIT_WAIT (RFC 7252 §4.8.2, 93 s) is gone. Empty messages put that off no more than other
+//!   things that are not answered do. Custody (§5.4.1) is not offered.
 //! * *Release* (§5.5): what was asked before is answered, observations end, and then the connection. Alternative-Address
 //!   and Hold-Off are for whoever connects again, and not told.
 //! * *No-Response* (RFC 7967) saves nothing here: every request is answered.
@@ -60,7 +61,7 @@ pub const SUBPROTOCOL: &str = "coap";
 /// The peer of a session's endpoint. It has no address: this stands for it.
 pub const PEER: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, PORT, 0, 0);
 
-/// A peer that has said nothing for so long is asked whether it is there. A browser's user may be away, and a
+/// A peer that has asked nothing for so long is asked whether it is there. A browser's user may be away, and a
 /// connection without traffic is forgotten on its way after some minutes.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 

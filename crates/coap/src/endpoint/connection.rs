@@ -19,10 +19,12 @@ impl Endpoint {
         self.exchanges.len()
     }
 
-    /// The same endpoint, which has any number of interactions with a peer at once: NSTART is for the UDP transport
-    /// (RFC 8323 §3.3: "A CoAP client can send multiple requests without waiting for a response").
-    pub(crate) fn with_unlimited_interactions(mut self) -> Endpoint {
+    /// The same endpoint at the end of a connection. It has any number of interactions with its peer at once: NSTART is
+    /// for the UDP transport (RFC 8323 §3.3: "A CoAP client can send multiple requests without waiting for a
+    /// response"). It remembers no message, since none comes twice, so that no request is forgotten with one.
+    pub(crate) fn connected(mut self) -> Endpoint {
         self.params.nstart = u32::MAX;
+        self.is_connected = true;
         self
     }
 

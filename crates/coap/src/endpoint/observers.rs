@@ -421,13 +421,21 @@ impl Endpoint {
         }
     }
 
-    /// Acts on a request with Observe 1.
+    /// Acts on a request with Observe 1. A registration that has no first state yet is taken back, too: it is answered
+    /// like a plain request.
     pub(super) fn deregister(
         &mut self,
         from: SocketAddrV6,
         token: Token,
         context: Option<ContextId>,
     ) {
-        self.observers.remove(&(Peer::from(from), token, context));
+        let key = (Peer::from(from), token, context);
+        self.observers.remove(&key);
+        for exchange in self.exchanges.values_mut() {
+            let context = exchange.association.map(|association| association.context);
+            if (Peer::from(exchange.from), exchange.token, context) == key {
+                exchange.observe = None;
+            }
+        }
     }
 }

@@ -263,7 +263,8 @@ impl Endpoint {
             .set_reply((Peer::from(from), message_id), token, &ack);
     }
 
-    /// Remembers a received message for deduplication, and forgets what has expired.
+    /// Remembers a received message for deduplication, and forgets what has expired. A connection has no duplicates
+    /// (RFC 8323 §3).
     pub(super) fn remember(
         &mut self,
         now: SimTime,
@@ -271,6 +272,9 @@ impl Endpoint {
         message: &Message,
         exchange: Option<ExchangeId>,
     ) {
+        if self.is_connected {
+            return;
+        }
         let lifetime = match message.kind {
             Kind::Confirmable => self.params.exchange_lifetime(),
             _ => self.params.non_lifetime(),

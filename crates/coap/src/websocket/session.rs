@@ -62,7 +62,7 @@ impl Session {
         csm.options.push_uint(MAX_MESSAGE_SIZE, size);
         csm.options.push(BLOCK_WISE_TRANSFER, []);
         Session {
-            endpoint: endpoint.with_unlimited_interactions(),
+            endpoint: endpoint.connected(),
             stage: Stage::Opening,
             out: VecDeque::from([csm]),
             message_id: 0,
@@ -92,12 +92,15 @@ impl Session {
         if self.stage == Stage::Over {
             return;
         }
-        self.ping_at = now + KEEP_ALIVE;
         let frame = match Frame::decode(bytes) {
             Ok(frame) => frame,
             // "The recipient rejects such messages by sending an Abort message and otherwise ignoring" (§5.6).
             Err(error) => return self.abort(None, &error.to_string()),
         };
+        // What is answered shows the peer, and all between, that we are there; what is not answered does not.
+        if frame.code.is_request() || frame.code == PING {
+            self.ping_at = now + KEEP_ALIVE;
+        }
         match (frame.code.class(), self.stage) {
             // "Empty messages (Code 0.00) can always be sent and MUST be ignored by the recipient" (§3.4).
             (0, _) if frame.code == Code::EMPTY => {}

@@ -15,6 +15,8 @@ use units::{Seed, SimTime};
 
 use crate::codec::options;
 
+mod connection;
+
 const CON: Reliability = Reliability::Confirmable;
 
 prop_compose! {
