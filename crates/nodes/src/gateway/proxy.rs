@@ -30,6 +30,9 @@ const OWN: [u16; 6] = [
     option::NO_RESPONSE,
 ];
 
+/// What carries any method within a FETCH (RFC 8613 §4.2).
+const OSCORE: u16 = 9;
+
 /// Whether a proxy that does not understand the option must not forward it (RFC 7252 §5.4.6).
 const fn is_unsafe(number: u16) -> bool {
     number & 2 != 0
@@ -50,6 +53,10 @@ pub(super) fn wish(request: CoapRequest, writes: bool) -> Result<Wish, CoapRespo
         return Err(CoapResponse::diagnostic(Code::METHOD_NOT_ALLOWED, &text));
     }
     may(request.method, writes).map_err(|refusal| refusal.coap())?;
+    if !writes && request.options.get(OSCORE).is_some() {
+        let reason = "what OSCORE protects may change something, and this gateway only reads";
+        return Err(CoapResponse::diagnostic(Code::FORBIDDEN, reason));
+    }
     for (number, value) in request.options.iter() {
         // "Unsafe options in a request that are not recognized by the proxy MUST lead to a 4.02 (Bad Option) response
         // being returned by the proxy. A CoAP-to-CoAP proxy MUST forward to the origin server all Safe-to-Forward
@@ -72,10 +79,10 @@ pub(super) fn wish(request: CoapRequest, writes: bool) -> Result<Wish, CoapRespo
 
 /// Whom a request is for, and what its URI has beside the options that are forwarded; none: the gateway.
 fn target(options: &Options) -> Result<Option<(std::net::SocketAddrV6, Options)>, CoapResponse> {
-    let text = |number| options.get(number).map(String::from_utf8_lossy);
+    let text = |number| text(options, number);
     // "The use of the Proxy-Uri Option [...] takes precedence over any of the Uri-Host, Uri-Port, Uri-Path or
     // Uri-Query options" (§5.10.2).
-    if let Some(uri) = text(option::PROXY_URI) {
+    if let Some(uri) = text(option::PROXY_URI)? {
         if [option::URI_PATH, option::URI_QUERY]
             .iter()
             .any(|number| options.get(*number).is_some())
@@ -84,25 +91,34 @@ fn target(options: &Options) -> Result<Option<(std::net::SocketAddrV6, Options)>
                 "Proxy-Uri and Uri-Path or Uri-Query: expected one of them (RFC 7252 §5.10.2)";
             return Err(CoapResponse::diagnostic(Code::BAD_REQUEST, reason));
         }
-        let target = uri::absolute(&uri).ok_or_else(|| not_spoken(&uri))?;
+        let target = uri::absolute(uri).ok_or_else(|| not_spoken(uri))?;
         let target = target.map_err(|refusal| refusal.coap())?;
         return Ok(Some((target.at, target.options)));
     }
-    let Some(scheme) = text(option::PROXY_SCHEME) else {
+    let Some(scheme) = text(option::PROXY_SCHEME)? else {
         return Ok(None);
     };
     if !scheme.eq_ignore_ascii_case("coap") {
-        return Err(not_spoken(&scheme));
+        return Err(not_spoken(scheme));
     }
-    let host = text(option::URI_HOST).unwrap_or_default();
+    let host = text(option::URI_HOST)?.unwrap_or_default();
     let port = match options.get(option::URI_PORT) {
         None => Ok(PORT),
         Some(_) => u16::try_from(options.get_uint(option::URI_PORT).unwrap_or_default()),
     };
     let node = port.map_err(|_| Refusal::new(axum::http::StatusCode::BAD_REQUEST, "no port"));
-    let node = node.and_then(|port| uri::node(&host, port));
+    let node = node.and_then(|port| uri::node(host, port));
     let node = node.map_err(|refusal| refusal.coap())?;
     Ok(Some((node, Options::new())))
+}
+
+/// The value of an option whose format is string: UTF-8 (RFC 7252 §3.2).
+fn text(options: &Options, number: u16) -> Result<Option<&str>, CoapResponse> {
+    let value = options.get(number).map(std::str::from_utf8);
+    value.transpose().map_err(|_| {
+        let text = format!("option {number} is not UTF-8");
+        CoapResponse::diagnostic(Code::BAD_REQUEST, &text)
+    })
 }
 
 fn not_spoken(what: &str) -> CoapResponse {
@@ -226,6 +242,17 @@ mod tests {
             get(&[(option::PROXY_SCHEME, b"coap")]),
             Err(Code::BAD_REQUEST)
         );
+        for number in [option::PROXY_URI, option::PROXY_SCHEME] {
+            let refused = get(&[(number, b"coap\xff")]);
+            assert_eq!(refused, Err(Code::BAD_REQUEST), "{number}");
+        }
+        let host = [
+            (option::URI_HOST, &b"2001:db8::5%\xff"[..]),
+            (option::PROXY_SCHEME, b"coap"),
+        ];
+        let refused = wish(request(Code::GET, &host), true).unwrap_err();
+        assert_eq!(refused.code, Code::BAD_REQUEST);
+        assert_eq!(refused.payload, b"option 3 is not UTF-8");
         let both = [
             (option::URI_PATH, &b"a"[..]),
             (option::PROXY_URI, b"coap://[::1]/b"),
@@ -286,6 +313,11 @@ mod tests {
                 false => assert_eq!(may.unwrap_err().code, Code::FORBIDDEN, "{method}"),
             }
         }
+        // What is within it nobody here sees.
+        let protected = || request(Code::FETCH, &[(OSCORE, &[][..]), proxy]);
+        let refused = wish(protected(), false).unwrap_err();
+        assert_eq!(refused.code, Code::FORBIDDEN);
+        assert!(wish(protected(), true).is_ok());
         assert_eq!(
             asking(request(Code(9), &[proxy])),
             Err(Code::METHOD_NOT_ALLOWED)
