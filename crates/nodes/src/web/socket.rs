@@ -54,6 +54,8 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Notify,
+    /// Who reads does so too slowly: nothing goes out any more.
+    cut_off: Notify,
 }
 
 impl Shared {
@@ -92,6 +94,7 @@ impl Socket {
                 is_over: true,
                 ..Queue::default()
             };
+            self.shared.cut_off.notify_one();
         }
         self.shared.changed.notify_one();
     }
@@ -118,9 +121,13 @@ pub(super) async fn carry(mut stream: WebSocket, id: u64, way: Way, _place: Owne
     }
     let code = loop {
         if let Some(message) = shared.next() {
-            match stream.send(Message::Binary(message.into())).await {
-                Ok(()) => continue,
-                Err(_) => break None,
+            // Who does not read takes nothing for as long as he likes.
+            tokio::select! {
+                () = shared.cut_off.notified() => break None,
+                sent = stream.send(Message::Binary(message.into())) => match sent {
+                    Ok(()) => continue,
+                    Err(_) => break None,
+                },
             }
         }
         if shared.lock().is_over {
@@ -140,7 +147,13 @@ pub(super) async fn carry(mut stream: WebSocket, id: u64, way: Way, _place: Owne
                 Some(Ok(Message::Text(_))) => break Some(close_code::UNSUPPORTED),
                 // The library answers these.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break None,
+                // The library answers it with what is done next (RFC 6455 §5.5.1: an endpoint "MUST send a Close frame
+                // in response").
+                Some(Ok(Message::Close(_))) => {
+                    let _ = timeout(GOODBYE, stream.recv()).await;
+                    break None;
+                }
+                Some(Err(_)) | None => break None,
             },
         }
     };
@@ -150,8 +163,10 @@ pub(super) async fn carry(mut stream: WebSocket, id: u64, way: Way, _place: Owne
             code,
             reason: "".into(),
         };
-        let _ = stream.send(Message::Close(Some(reason))).await;
-        let until_closed = async { while let Some(Ok(_)) = stream.recv().await {} };
+        let until_closed = async {
+            let _ = stream.send(Message::Close(Some(reason))).await;
+            while let Some(Ok(_)) = stream.recv().await {}
+        };
         let _ = timeout(GOODBYE, until_closed).await;
     }
 }
@@ -203,7 +218,55 @@ impl Outside {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::net::TcpStream;
+
     use super::*;
+    use crate::web::{Bell, Door, Settings};
+
+    /// The next thing that comes of a WebSocket.
+    async fn heard(door: &mut Door, bell: &Bell) -> Heard {
+        loop {
+            if let Some(Asked::Socket(heard)) = door.take() {
+                return heard;
+            }
+            bell.rung().await;
+        }
+    }
+
+    /// Its kernel takes no more, so that a message is on its way for ever.
+    #[tokio::test]
+    async fn who_does_not_read_is_cut_off_while_a_message_is_on_its_way() {
+        let bell = Bell::default();
+        let settings = Settings {
+            port: 0,
+            everywhere: false,
+            sockets: Some(SocketAt {
+                path: "/socket",
+                protocol: "test",
+            }),
+        };
+        let mut door = Door::open(settings, bell.clone(), &[]).unwrap();
+        let mut reader = TcpStream::connect(door.at[0]).unwrap();
+        reader
+            .write_all(
+                b"GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                  Sec-WebSocket-Protocol: test\r\n\r\n",
+            )
+            .unwrap();
+        let Heard::Opened(socket) = heard(&mut door, &bell).await else {
+            panic!("it is not open");
+        };
+        while !socket.shared.lock().is_over {
+            socket.say(vec![0; MAX_WAITING_BYTES / 4]);
+            tokio::task::yield_now().await;
+        }
+        // Only so that a test that fails ends: by then an idle connection would not have been closed.
+        let closed = timeout(Duration::from_secs(60), heard(&mut door, &bell)).await;
+        assert!(matches!(closed, Ok(Heard::Closed(_))), "{closed:?}");
+        drop(reader);
+    }
 
     #[test]
     fn who_does_not_read_is_cut_off() {

@@ -314,6 +314,23 @@ fn a_connection_ends_by_release_and_by_what_is_no_message() {
     );
 }
 
+/// RFC 6455 §5.5.1, §7.1.5: who closes is answered, and does not take it for a connection that broke.
+#[test]
+fn who_closes_a_websocket_is_answered() {
+    let world = World::new(false);
+    let mut client = Client::open(world.http);
+    client.socket.close(None).unwrap();
+    let last = loop {
+        if let Err(last) = client.socket.read() {
+            break last;
+        }
+    };
+    assert!(
+        matches!(last, tungstenite::Error::ConnectionClosed),
+        "{last}"
+    );
+}
+
 #[test]
 fn the_page_is_served_and_is_in_nobodys_frame() {
     let world = World::new(false);
