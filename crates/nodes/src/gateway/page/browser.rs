@@ -29,6 +29,17 @@ fn chromium() -> PathBuf {
 }
 
 #[test]
+fn what_was_asked_over_a_connection_that_goes_is_answered() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gateway/page");
+    let status = Command::new("node")
+        .arg(here.join("socket.cjs"))
+        .arg(here.join("coap.js"))
+        .status()
+        .expect("node; ./scripts/setup installs it");
+    assert!(status.success(), "{status}: what is above failed");
+}
+
+#[test]
 fn the_page_shows_what_a_node_says_through_holds_by_both_ways() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = here.join("../../target/peers/node/node_modules");

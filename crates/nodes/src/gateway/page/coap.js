@@ -6,6 +6,7 @@
 const METHODS = { GET: 1, POST: 2, PUT: 3, DELETE: 4 };
 const OBSERVE = 6, URI_PATH = 11, CONTENT_FORMAT = 12, BLOCK2 = 23, PROXY_URI = 35;
 const CSM = 0xe1, PING = 0xe2, PONG = 0xe3, RELEASE = 0xe4, ABORT = 0xe5;
+const GATEWAY_TIMEOUT = 0xa4;
 const MAX_PAYLOAD = 1024;
 
 const number = bytes => bytes.reduce((sum, byte) => sum * 256 + byte, 0);
@@ -56,6 +57,8 @@ function decode(bytes) {
 class ByCoap {
     constructor(changed) {
         this.asked = new Map();
+        // Of those the ones that have one answer, and wait for it.
+        this.waits = new Set();
         this.next = 1;
         this.socket = new WebSocket(`ws://${location.host}/.well-known/coap`, 'coap');
         this.socket.binaryType = 'arraybuffer';
@@ -67,7 +70,16 @@ class ByCoap {
             };
         });
         this.socket.onmessage = event => this.hear(decode(new Uint8Array(event.data)));
-        this.socket.onclose = () => changed(false);
+        this.socket.onclose = () => {
+            this.end();
+            changed(false);
+        };
+    }
+
+    // The connection is gone, and no answer comes any more.
+    end() {
+        const gone = { code: GATEWAY_TIMEOUT, token: [], options: new Map(), payload: new TextEncoder().encode('the connection is gone') };
+        for (const answer of [...this.waits]) answer(gone);
     }
 
     hear(message) {
@@ -87,11 +99,15 @@ class ByCoap {
     exchange(method, uri, options, payload) {
         const token = this.next++;
         return new Promise(resolve => {
-            this.asked.set(token, message => {
+            const answer = message => {
                 this.asked.delete(token);
+                this.waits.delete(answer);
                 resolve(message);
-            });
-            this.send(token, method, uri, options, payload);
+            };
+            this.asked.set(token, answer);
+            this.waits.add(answer);
+            if (this.socket.readyState > WebSocket.OPEN) this.end();
+            else this.send(token, method, uri, options, payload);
         });
     }
 
@@ -136,6 +152,7 @@ class ByCoap {
 
     close() {
         this.socket.onclose = null;
+        this.end();
         this.socket.close();
     }
 }

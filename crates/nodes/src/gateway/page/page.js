@@ -201,6 +201,6 @@ at('write').addEventListener('submit', event => {
 });
 
 const choice = new URLSearchParams(location.hash.slice(1));
-if (choice.get('way') in WAYS) document.querySelector(`input[name=way][value=${choice.get('way')}]`).checked = true;
+if (Object.hasOwn(WAYS, choice.get('way'))) document.querySelector(`input[name=way][value=${choice.get('way')}]`).checked = true;
 at('uri').value = choice.get('uri') ?? '';
 begin(choice.get('follows') === '1');
