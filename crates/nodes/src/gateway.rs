@@ -153,6 +153,7 @@ impl Gateway {
                 let links = [own_link(None), known_link()];
                 Answer::Whole(answer::links(link::answer(&asked, &links)))
             }
+            Ok(Wish::Nodes { follows: true }) if self.is_over => Answer::Whole(over().http()),
             Ok(Wish::Nodes { follows }) => {
                 self.known.refresh(now, node, &mut self.sockets);
                 let follows = follows.then_some(request.last_event);
@@ -194,6 +195,7 @@ impl Gateway {
                 let links: Vec<Link> = self.links().into_iter().chain([known_link()]).collect();
                 link::answer(&asked, &links)
             }
+            Ok(Wish::Nodes { follows: true }) if self.is_over => over().coap(),
             Ok(Wish::Nodes { follows }) => {
                 self.known.refresh(now, node, &mut self.sockets);
                 let sockets = &mut self.sockets;
@@ -222,7 +224,7 @@ impl Gateway {
             Err(refusal) => return who.refuse(now, sockets, &refusal),
         };
         if self.is_over {
-            return who.refuse(now, sockets, &Refusal::busy("the scenario is over"));
+            return who.refuse(now, sockets, &over());
         }
         let is_safe = asking.request.method.is_safe();
         let waiting = Waiting {
@@ -282,13 +284,16 @@ impl Gateway {
         let observed = call.observed.as_mut()?;
         self.tally.answered += u64::from(!observed.is_notified());
         for waiting in call.waiting.drain(..) {
-            observed.follow_first(waiting.who, &self.door, &self.sockets);
+            observed.follow_first(waiting, &self.door, &self.sockets);
         }
         tell(observed, &mut self.sockets);
         let target = call.target;
         if self.is_over || !call.is_wanted(&mut self.sockets) {
-            self.calls.remove(&id);
+            let removed = self.calls.remove(&id);
             node.stop_observing(now, id);
+            if let Some(observed) = removed.and_then(|call| call.observed) {
+                observed.leave(now, &over().coap(), &mut self.sockets);
+            }
         }
         Some(target)
     }
@@ -335,12 +340,16 @@ impl Gateway {
         }
     }
 
-    /// Answers who has waited so long for a node that is kept back.
-    fn give_up(&mut self, now: SimTime, node: &dyn Node) {
+    /// Answers who has waited so long for a node that is kept back, or for a state that is fresh.
+    fn give_up(&mut self, now: SimTime, node: &mut dyn Node) {
+        let is_due = |call: &Call| call.due().is_some_and(|due| due <= now);
+        if !self.calls.values().any(is_due) {
+            return;
+        }
         let wait = self.config.wait;
-        for call in self.calls.values_mut() {
-            if call.due().is_none_or(|due| due > now) {
-                continue;
+        for call in self.calls.values_mut().filter(|call| is_due(call)) {
+            if let Some(observed) = &mut call.observed {
+                observed.give_up(now, &mut self.sockets);
             }
             let kept_back = node.kept_back_since(call.target);
             for mut waiting in std::mem::take(&mut call.waiting) {
@@ -360,7 +369,14 @@ impl Gateway {
                 }
             }
         }
+        // Whoever was answered may have been the last.
+        self.forget_left(now, node);
     }
+}
+
+/// What is answered when the scenario is over.
+fn over() -> Refusal {
+    Refusal::busy("the scenario is over")
 }
 
 /// Whom a request is for, where `located` are found by the node's mobility.
@@ -456,8 +472,8 @@ impl Service for Gateway {
 
     fn drain(&mut self, now: SimTime, node: &mut dyn Node) {
         self.is_over = true;
-        self.known.end(now);
-        let over = Refusal::busy("the scenario is over").coap();
+        let over = over().coap();
+        self.known.end(now, &over, &mut self.sockets);
         self.calls.retain(|id, call| {
             let Some(observed) = call.observed.take_if(|observed| observed.is_notified()) else {
                 return true;

@@ -9,6 +9,7 @@ use super::observed::Observed;
 use super::refusal::Refusal;
 use super::sockets::{Asker, Sockets};
 use super::{answer, proxy};
+use crate::host::earlier;
 use crate::web::{Answer, Door, Reply};
 
 /// Who has asked, by HTTP or by CoAP.
@@ -85,7 +86,9 @@ impl Call {
                 let reader = observed.follow(now, last_event, door);
                 reply.send(Answer::Stream(reader));
             }
-            (Some(observed), Who::Coap(asker)) => observed.tell_too(now, asker, sockets),
+            (Some(observed), Who::Coap(asker)) => {
+                observed.tell_too(now, asker, waiting.due, sockets);
+            }
             (None, who) => {
                 // Who leaves at once would else be any number.
                 self.forget_left(sockets);
@@ -107,6 +110,7 @@ impl Call {
 
     /// When it is seen to who waits.
     pub(super) fn due(&self) -> Option<SimTime> {
-        self.waiting.iter().filter_map(|waiting| waiting.due).min()
+        let waiting = self.waiting.iter().filter_map(|waiting| waiting.due).min();
+        earlier(waiting, self.observed.as_ref().and_then(Observed::due))
     }
 }

@@ -153,10 +153,12 @@ impl Known {
         self.told.retain(|asker| sockets.observes(*asker));
     }
 
-    /// Nothing more is told.
-    pub(super) fn end(&mut self, now: SimTime) {
+    /// Nothing more is told, which by CoAP the error `last` says.
+    pub(super) fn end(&mut self, now: SimTime, last: &CoapResponse, sockets: &mut Sockets) {
         self.log = Log::new(now);
-        self.told.clear();
+        for asker in self.told.drain(..) {
+            sockets.notify(now, asker, last);
+        }
     }
 
     fn json(&self, now: SimTime) -> Json {

@@ -7,7 +7,8 @@ use coap::message::option;
 use serde_json::{Value as Json, json};
 use units::SimTime;
 
-use super::call::Who;
+use super::call::{Waiting, Who};
+use super::refusal::Refusal;
 use super::sockets::{Asker, Sockets};
 use super::{answer, proxy};
 use crate::web::{Answer, Door, Log, Reader};
@@ -28,6 +29,15 @@ struct Told {
     asker: Asker,
     /// The first state was told: it was the answer.
     has_begun: bool,
+    /// Who has no first state by then is answered that there is none.
+    due: Option<SimTime>,
+}
+
+impl Told {
+    /// When who waits for a first state has waited for long enough.
+    fn waits_until(&self) -> Option<SimTime> {
+        self.due.filter(|_| !self.has_begun)
+    }
 }
 
 /// What is observed, and who follows it.
@@ -67,11 +77,11 @@ impl Observed {
     }
 
     /// One who has waited for the first state is told that and all that follow.
-    pub(super) fn follow_first(&mut self, who: Who, door: &Door, sockets: &Sockets) {
-        if !who.is_there(sockets) {
+    pub(super) fn follow_first(&mut self, waiting: Waiting, door: &Door, sockets: &Sockets) {
+        if !waiting.who.is_there(sockets) {
             return;
         }
-        match who {
+        match waiting.who {
             Who::Http(reply) => {
                 let last = self.log.last();
                 reply.send(Answer::Stream(self.log.follow_on(door, last)));
@@ -79,6 +89,7 @@ impl Observed {
             Who::Coap(asker) => self.told.push(Told {
                 asker,
                 has_begun: false,
+                due: waiting.due,
             }),
         }
     }
@@ -94,8 +105,14 @@ impl Observed {
     }
 
     /// One more is told by CoAP: at first the last state, if that is fresh, with what is left of its Max-Age, else the
-    /// next one.
-    pub(super) fn tell_too(&mut self, now: SimTime, asker: Asker, sockets: &mut Sockets) {
+    /// next one, if it comes until `due`.
+    pub(super) fn tell_too(
+        &mut self,
+        now: SimTime,
+        asker: Asker,
+        due: Option<SimTime>,
+        sockets: &mut Sockets,
+    ) {
         let fresh = self.last.as_ref().filter(|last| now < last.fresh_until);
         let first = fresh.map(|last| {
             let mut response = proxy::forwarded(&last.response);
@@ -106,8 +123,31 @@ impl Observed {
         });
         let has_begun = first.is_some();
         if first.is_none_or(|first| sockets.respond_observed(now, asker, first)) {
-            self.told.push(Told { asker, has_begun });
+            self.told.push(Told {
+                asker,
+                has_begun,
+                due,
+            });
         }
+    }
+
+    /// When [`Observed::give_up`] has something to do.
+    pub(super) fn due(&self) -> Option<SimTime> {
+        self.told.iter().filter_map(Told::waits_until).min()
+    }
+
+    /// Answers who has waited for a first state for long enough. No state is on its way, so that nothing else says when
+    /// there is one.
+    pub(super) fn give_up(&mut self, now: SimTime, sockets: &mut Sockets) {
+        let reason = "the last state is not fresh any more, and no other has come: ask again";
+        let refusal = Refusal::busy(reason);
+        self.told.retain(|told| {
+            let is_due = told.waits_until().is_some_and(|due| due <= now);
+            if is_due {
+                sockets.respond(now, told.asker, refusal.coap());
+            }
+            !is_due
+        });
     }
 
     /// Tells a state.

@@ -165,6 +165,98 @@ fn a_state_that_is_not_fresh_any_more_is_not_told_first() {
     assert_eq!(world.told(&mut other), [content("b")]);
 }
 
+/// What notifies more rarely than its states are fresh.
+#[test]
+fn who_has_no_fresh_state_for_long_enough_is_told_to_ask_again() {
+    let mut world = World::new();
+    let (mut one, mut other) = (world.open(1), world.open(2));
+    let first = world.observe_over(&mut one);
+    world.notified(1, "a");
+    assert_eq!(world.told(&mut one), [content("a")]);
+    world.pass(60);
+    world.observe_over(&mut other);
+    world.pass(64);
+    assert_eq!(world.told(&mut other), []);
+    world.pass(65);
+    let told = world.told(&mut other);
+    assert_eq!((told.len(), told[0].0), (1, Code::SERVICE_UNAVAILABLE));
+    // Who is followed by nobody but one who waits in vain is left.
+    world.observe_over(&mut other);
+    one.session.endpoint().stop_observing(world.now, first);
+    world.cross(&mut one);
+    assert_eq!(world.node.stopped, []);
+    world.pass(70);
+    assert_eq!(world.told(&mut other)[0].0, Code::SERVICE_UNAVAILABLE);
+    assert_eq!(world.node.stopped, [CallId(1)]);
+}
+
+/// RFC 8323 §5.5: a released connection ends when all is answered.
+#[test]
+fn a_connection_that_is_released_while_it_waits_for_a_fresh_state_ends() {
+    let mut world = World::new();
+    let (mut one, mut other) = (world.open(1), world.open(2));
+    world.observe_over(&mut one);
+    world.notified(1, "a");
+    world.pass(60);
+    world.observe_over(&mut other);
+    let release = coap::websocket::Frame::new(coap::websocket::signaling::RELEASE);
+    other.outside.say(release.encode());
+    world.due();
+    assert!(!other.outside.is_over());
+    world.pass(65);
+    assert!(other.outside.is_over());
+}
+
+#[test]
+fn an_observation_that_is_taken_back_during_a_hold_is_left_with_its_first_state() {
+    let mut world = World::new();
+    let client = world.open(1);
+    world.node.kept_back = Some(world.now);
+    let mut said = |observe: &[u8]| {
+        let mut frame = coap::websocket::Frame::new(Code::GET);
+        frame.options = of_mover(Code::GET).options;
+        frame.options.push(option::OBSERVE, observe);
+        client.outside.say(frame.encode());
+        world.due();
+    };
+    said(&[]);
+    said(&[1]);
+    world.notified(1, "a");
+    assert_eq!(world.node.stopped, [CallId(1)]);
+}
+
+#[test]
+fn when_the_scenario_is_over_all_who_follow_are_told_so() {
+    let mut world = World::new();
+    let mut client = world.open(1);
+    let of_nodes = || coap::Request::new(Code::GET, "/nodes");
+    let observe = |world: &mut World, client: &mut Client, request: coap::Request| {
+        let endpoint = client.session.endpoint();
+        endpoint.observe(world.now, PEER, Reliability::Confirmable, request);
+        world.cross(client);
+    };
+    observe(&mut world, &mut client, of_nodes());
+    assert_eq!(world.told(&mut client)[0].0, Code::CONTENT);
+    // Its first state comes afterwards.
+    observe(&mut world, &mut client, of_mover(Code::GET));
+    world.gateway.drain(world.now, &mut world.node);
+    let told = world.told(&mut client);
+    assert_eq!((told.len(), told[0].0), (1, Code::SERVICE_UNAVAILABLE));
+    world.notified(1, "a");
+    let told = world.told(&mut client);
+    assert_eq!(told[0], content("a"));
+    assert_eq!((told.len(), told[1].0), (2, Code::SERVICE_UNAVAILABLE));
+    assert_eq!(world.node.stopped, [CallId(1)]);
+    observe(&mut world, &mut client, of_nodes());
+    assert_eq!(world.told(&mut client)[0].0, Code::SERVICE_UNAVAILABLE);
+    let mut by_http = world.ask(Request {
+        follows: true,
+        ..request(Method::GET, "/nodes")
+    });
+    assert_eq!(whole(&mut by_http).0, 503);
+    assert_eq!(whole(&mut world.get("/nodes")).0, 200);
+}
+
 #[test]
 fn who_observes_over_a_websocket_is_told_why_it_ends() {
     let mut world = World::new();
