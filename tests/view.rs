@@ -5,7 +5,9 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use common::{said, topology, wpanlab};
 use nix::sys::signal::{Signal, kill};
@@ -19,18 +21,47 @@ fn planned() -> tempfile::TempDir {
     dir
 }
 
-fn view(options: &[&str], dir: &Path) -> (Child, String) {
-    let mut child = wpanlab(&["view"])
+/// After so long a test that fails ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command while it serves. A test that fails leaves none behind.
+struct Served(Child);
+
+impl Served {
+    /// How it ended, once it has.
+    fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it serves still");
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Of one that has ended both say so, and nothing is lost.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn view(options: &[&str], dir: &Path) -> (Served, String) {
+    let child = wpanlab(&["view"])
         .args(options)
         .arg(dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut served = Served(child);
     let mut line = String::new();
-    let mut printed = BufReader::new(child.stdout.take().unwrap());
+    let mut printed = BufReader::new(served.0.stdout.take().unwrap());
     printed.read_line(&mut line).unwrap();
-    (child, line.trim().to_owned())
+    (served, line.trim().to_owned())
 }
 
 #[test]
@@ -44,7 +75,7 @@ fn it_prints_where_the_page_is_and_ends_with_a_signal() {
             Signal::SIGTERM,
         ),
     ] {
-        let (mut child, line) = view(options, dir.path());
+        let (mut served, line) = view(options, dir.path());
         let port: String = line
             .strip_prefix(before)
             .unwrap_or_else(|| panic!("{line}"))
@@ -52,14 +83,15 @@ fn it_prints_where_the_page_is_and_ends_with_a_signal() {
             .take_while(char::is_ascii_digit)
             .collect();
         let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        let id = i32::try_from(child.id()).unwrap();
+        let id = i32::try_from(served.0.id()).unwrap();
         kill(Pid::from_raw(id), signal).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert_eq!(served.wait().code(), Some(0));
     }
 }
 

@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use capture::{Interface, LinkType, Packet, TapHeader, Writer};
 use common::{EVENTS, RESULT, Server, planned, run};
@@ -15,11 +16,25 @@ use serde_json::Value;
 use units::SimTime;
 use view::{OpenError, Source};
 
+/// After so long a test that fails ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer.
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: not so yet");
+        sleep(Duration::from_millis(5));
+    }
+}
+
 /// Sends a request as it stands; the answer is read as it comes.
 fn send(at: SocketAddr, text: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(at).unwrap();
-    // Only so that a test that fails ends.
-    (stream.set_read_timeout(Some(Duration::from_secs(60)))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(text.as_bytes()).unwrap();
     BufReader::new(stream)
 }
@@ -43,12 +58,10 @@ fn get(at: SocketAddr, target: &str) -> Value {
 
 /// `/run` once everything has been read.
 fn whole(at: SocketAddr) -> Value {
-    loop {
+    until("everything is read", || {
         let run = get(at, "/run");
-        if run["extent"]["read"] == true {
-            return run;
-        }
-    }
+        (run["extent"]["read"] == true).then_some(run)
+    })
 }
 
 /// An event of a stream: ID, name, data.
@@ -71,7 +84,10 @@ impl Iterator for Stream {
 
     fn next(&mut self) -> Option<Tale> {
         let (mut id, mut name) = (None, String::new());
+        let begun = Instant::now();
         loop {
+            // Comments keep it open for ever.
+            assert!(begun.elapsed() < PATIENCE, "nothing comes but comments");
             let mut line = String::new();
             if self.0.read_line(&mut line).unwrap() == 0 {
                 return None;
@@ -294,7 +310,7 @@ fn a_run_that_grows_is_followed_line_by_line_to_its_end() {
     let path = dir.path().join("events.jsonl");
     let mut file = fs::File::create(&path).unwrap();
     let mut happened = Vec::new();
-    let mut until = |count: usize, happened: &mut Vec<Value>| {
+    let mut follow = |count: usize, happened: &mut Vec<Value>| {
         while happened.len() < count {
             let (_, name, data) = stream.next().unwrap();
             match name.as_str() {
@@ -307,9 +323,9 @@ fn a_run_that_grows_is_followed_line_by_line_to_its_end() {
     // A line that is not whole is not told.
     let (half, rest) = EVENTS.split_at(EVENTS.len() / 2);
     file.write_all(half.as_bytes()).unwrap();
-    until(half.matches('\n').count(), &mut happened);
+    follow(half.matches('\n').count(), &mut happened);
     file.write_all(rest.as_bytes()).unwrap();
-    until(EVENTS.lines().count(), &mut happened);
+    follow(EVENTS.lines().count(), &mut happened);
     put(&dir.path().join("result.json"), RESULT);
     let last = stream.by_ref().last().unwrap();
     assert_eq!(
@@ -355,10 +371,11 @@ fn a_run_that_died_is_told_as_such() {
     );
     let partial = RESULT.replacen("\"passed\"", "\"partial\": \"SIGINT\", \"passed\"", 1);
     put(&dir.path().join("result.json"), &partial);
-    while get(server.at, "/extent")["condition"] != "partial" {
-        std::thread::yield_now();
-    }
-    assert_eq!(get(server.at, "/extent")["why"], "SIGINT");
+    let extent = until("it is partial", || {
+        let extent = get(server.at, "/extent");
+        (extent["condition"] == "partial").then_some(extent)
+    });
+    assert_eq!(extent["why"], "SIGINT");
 }
 
 #[test]
@@ -429,17 +446,16 @@ fn a_link_in_the_events_place_is_told_and_not_followed() {
     let dir = planned();
     let server = Server::of(dir.path());
     symlink("/etc/passwd", dir.path().join("events.jsonl")).unwrap();
-    loop {
+    let extent = until("the link is told", || {
         let extent = get(server.at, "/extent");
-        if let Some(told) = extent["problems"][0].as_str() {
-            assert!(
-                told.contains("a symbolic link, which is not followed"),
-                "{told}"
-            );
-            assert_eq!(extent["count"], 0);
-            break;
-        }
-    }
+        extent["problems"][0].is_string().then_some(extent)
+    });
+    let told = extent["problems"][0].as_str().unwrap();
+    assert!(
+        told.contains("a symbolic link, which is not followed"),
+        "{told}"
+    );
+    assert_eq!(extent["count"], 0);
 }
 
 /// A data frame from one node of a plan to another (IEEE 802.15.4-2006 §7.2.1), as the air captures it.
@@ -482,12 +498,10 @@ fn frames_of_the_air_are_told_once_the_run_is_over() {
         (&false.into(), &Value::Array(vec![]))
     );
     put(&dir.path().join("error.txt"), "it was interrupted");
-    let frames = loop {
+    let frames = until("the frames are read", || {
         let frames = get(server.at, "/frames?from=1001");
-        if frames["read"] == true {
-            break frames;
-        }
-    };
+        (frames["read"] == true).then_some(frames)
+    });
     let [t, from, to, received] = [0, 1, 2, 3].map(|i| frames["frames"][0][i].clone());
     assert_eq!((t, received), (5.into(), false.into()));
     let name = |place: Value| frames["names"][place.as_u64().unwrap() as usize].clone();
