@@ -97,6 +97,8 @@ pub struct Index {
     /// Of a node that has a handover, which of those it is.
     open: BTreeMap<String, usize>,
     more_handovers: u64,
+    /// Of those that are listed.
+    ended_handovers: u64,
     problem: Option<String>,
 }
 
@@ -118,6 +120,7 @@ impl Index {
             handovers: Vec::new(),
             open: BTreeMap::new(),
             more_handovers: 0,
+            ended_handovers: 0,
             problem: None,
         }
     }
@@ -198,6 +201,8 @@ impl Index {
             }
             EventKind::ScenarioEnded => self.ended = true,
             EventKind::Handover(told) => self.handover(&event.node, told, since),
+            // Whoever is ready once more has forgotten what it did before it crashed.
+            EventKind::Ready => self.end_untold(&event.node, since, "the node began again"),
             _ => {}
         }
         if place.number.is_multiple_of(STEP) {
@@ -224,10 +229,12 @@ impl Index {
     }
 
     fn handover(&mut self, node: &str, event: &HandoverEvent, since: u64) {
+        if let HandoverEvent::Started { .. } = event {
+            self.end_untold(node, since, "its end was not told");
+        }
         match event {
             HandoverEvent::Started { .. } if self.handovers.len() >= MOST_HANDOVERS => {
                 self.more_handovers += 1;
-                self.open.remove(node);
             }
             HandoverEvent::Started { handover, from, .. } => {
                 self.open.insert(node.to_owned(), self.handovers.len());
@@ -253,11 +260,21 @@ impl Index {
     }
 
     fn end_handover(&mut self, node: &str, number: u32, since: u64, how: impl FnOnce(&mut Told)) {
-        let open = self.open.remove(node);
+        let open = self.open.get(node).copied();
         let told = open.and_then(|at| self.handovers.get_mut(at));
         if let Some(told) = told.filter(|told| told.number == number) {
             told.ended_ns = Some(since);
             how(told);
+            self.ended_handovers += 1;
+            self.open.remove(node);
+        }
+    }
+
+    /// Ends the handover that a node has, if it has one, as given up.
+    fn end_untold(&mut self, node: &str, since: u64, why: &str) {
+        let open = self.open.get(node).and_then(|at| self.handovers.get(*at));
+        if let Some(number) = open.map(|told| told.number) {
+            self.end_handover(node, number, since, |told| told.failure = Some(why.into()));
         }
     }
 
@@ -289,6 +306,11 @@ impl Index {
     /// The handovers that were begun, and how many more there are than are listed ([`MOST_HANDOVERS`]).
     pub fn handovers(&self) -> (&[Told], u64) {
         (&self.handovers, self.more_handovers)
+    }
+
+    /// How many of those that are listed have ended.
+    pub fn ended_handovers(&self) -> u64 {
+        self.ended_handovers
     }
 
     /// The latest state that is kept of those at or before the instant.

@@ -86,6 +86,8 @@ pub struct Extent {
     pub read: bool,
     /// How many handovers were begun.
     pub handovers: u64,
+    /// How many of those that are listed have ended.
+    pub ended_handovers: u64,
     /// What became of it.
     #[serde(flatten)]
     pub condition: Condition,
@@ -383,6 +385,7 @@ impl Source {
             ended: index.has_ended(),
             read: self.is_read,
             handovers: listed.len() as u64 + more,
+            ended_handovers: index.ended_handovers(),
             condition: self.condition.clone(),
             problems: problems.chain(broken).collect(),
             report: self.has_report,

@@ -34,7 +34,7 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum To {
-    /// This; null: it is no more.
+    /// This; null: it is no more, and a table is none with all that is in it.
     Set(Value),
     /// So much more than it was; it was 0 if it was not there.
     Add(u64),
@@ -64,7 +64,12 @@ impl NodeState {
     fn apply(&mut self, change: Change) {
         let Change { key, of, to, .. } = change;
         match of {
-            None => put(&mut self.keys, key, to),
+            None => {
+                if to == To::Set(Value::Null) {
+                    self.tables.remove(key);
+                }
+                put(&mut self.keys, key, to);
+            }
             Some(of) => {
                 let table = self.tables.entry(key).or_default();
                 put(table, of, to);
@@ -153,6 +158,11 @@ impl State {
     }
 }
 
+/// What a node that crashed does not do any more: who is ready once more has begun again.
+const OF_ONE_LIFE: [&str; 7] = [
+    "handover", "reason", "from", "away", "phases", "held", "asleep",
+];
+
 /// What an event changes.
 ///
 /// | key | is |
@@ -181,7 +191,10 @@ pub fn changes(event: &Event) -> Vec<Change> {
     match &event.kind {
         EventKind::Handover(event) => handover(event, &to),
         EventKind::Binding(event) => binding(event, &to),
-        EventKind::Ready => vec![set("ready", true.into())],
+        EventKind::Ready => {
+            let forgotten = OF_ONE_LIFE.iter().map(|key| unset(key));
+            forgotten.chain([set("ready", true.into())]).collect()
+        }
         EventKind::ScenarioStarted => vec![set("started", true.into())],
         EventKind::ScenarioEnded => vec![set("ended", true.into())],
         EventKind::ScenarioStep { what } => vec![

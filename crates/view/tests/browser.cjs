@@ -231,7 +231,14 @@ async function followsARun(browser, other) {
   await page.click("#live");
   await page.waitForFunction(() => player.stream !== null && player.playing);
   const before = await page.evaluate(() => model.extent.count);
-  fs.appendFileSync(path.join(growingDir, "events.jsonl"), fs.readFileSync(path.join(rest, "events")));
+  const events = path.join(growingDir, "events.jsonl");
+  const late = fs.readFileSync(path.join(rest, "events"), "utf8");
+  const completed = late.lastIndexOf("\n", late.indexOf('"handover_completed"')) + 1;
+  const listed = what => page.waitForFunction(what => document.getElementById("handovers").textContent.includes(what), {}, what);
+  fs.appendFileSync(events, late.slice(0, completed));
+  await listed("goes on");
+  fs.appendFileSync(events, late.slice(completed));
+  await listed("er1 → er2");
   await page.waitForFunction(before => model.extent.count > before && model.number === model.extent.count && model.nodes.scenario.ended, {}, before);
   fs.copyFileSync(path.join(rest, "result"), path.join(growingDir, "new"));
   fs.renameSync(path.join(growingDir, "new"), path.join(growingDir, "result.json"));

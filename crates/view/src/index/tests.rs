@@ -112,5 +112,37 @@ fn handovers_are_listed_with_how_they_ended() {
     assert_eq!(ends, [(1, 0, Some(2)), (2, 10, Some(11)), (3, 20, None)]);
     assert_eq!(told[0].to.as_deref(), Some("er2"));
     assert_eq!(told[1].failure.as_deref(), Some("lost"));
-    assert_eq!(more, 0);
+    assert_eq!((more, index.ended_handovers()), (0, 2));
+}
+
+#[test]
+fn a_handover_whose_node_began_again_goes_on_no_more() {
+    let start = |time: u64, n: u32| {
+        format!(
+            "{{\"time_ns\":{time},\"node\":\"er1\",\"event\":\"handover_started\",\"handover\":{n},\"from\":\"er1\",\"reason\":\"signal\"}}\n"
+        )
+    };
+    let mut index = Index::new(names());
+    for line in [
+        ready(10, "er1"),
+        start(20, 1),
+        ready(25, "er2"),
+        ready(30, "er1"),
+        start(40, 1),
+        start(50, 2),
+    ] {
+        index.take(line.as_bytes());
+    }
+    let (told, _) = index.handovers();
+    let ends: Vec<_> = told
+        .iter()
+        .map(|t| (t.ended_ns, t.failure.as_deref()))
+        .collect();
+    let expected = [
+        (Some(20), Some("the node began again")),
+        (Some(40), Some("its end was not told")),
+        (None, None),
+    ];
+    assert_eq!(ends, expected);
+    assert_eq!(index.ended_handovers(), 2);
 }

@@ -225,7 +225,7 @@ async function grown(extent) {
   if (extent.generation !== before.generation || extent.condition !== before.condition) {
     await reload();
   } else {
-    if (extent.handovers !== before.handovers) {
+    if (extent.handovers !== before.handovers || extent.ended_handovers !== before.ended_handovers) {
       setRun(await ask("/run"));
       makeHandovers();
     }

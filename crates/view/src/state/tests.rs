@@ -67,6 +67,20 @@ fn a_node_is_on_hold_until_its_binding_says_otherwise_or_is_gone() {
 }
 
 #[test]
+fn who_is_ready_again_does_nothing_of_its_former_life() {
+    let ready = r#"{"time_ns":9,"node":"sensor","event":"ready"}"#;
+    let asleep =
+        r#"{"time_ns":4,"node":"sensor","event":"sleep_started","period_s":2,"announced":true}"#;
+    let held = r#"{"time_ns":4,"node":"sensor","event":"binding_changed","p_addr":"2001:db8::5","t_addr":"2001:db8:1::5","held":true}"#;
+    let again = after(&[ready, STARTED, LINK, asleep, held, ready]);
+    let bindings = json!({ "2001:db8::5": "2001:db8:1::5" });
+    assert_eq!(
+        again["sensor"],
+        json!({ "ready": true, "bindings": bindings })
+    );
+}
+
+#[test]
 fn failures_are_counted_by_reason() {
     let failed = r#"{"time_ns":1,"node":"client","event":"request_failed","p_addr":"2001:db8::5","reason":"timeout"}"#;
     assert_eq!(
