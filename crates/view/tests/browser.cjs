@@ -228,6 +228,13 @@ async function fitsAPhone(page) {
 async function followsARun(browser, other) {
   const page = await open(browser, growing);
   assert.strictEqual(await text(page, "#verdict"), "goes on");
+  await page.waitForFunction(() => player.stream !== null);
+  // As if it were one stream too many.
+  await page.evaluate(() => {
+    player.stream.close();
+    player.stream.dispatchEvent(new Event("error"));
+  });
+  await page.waitForFunction(() => player.stream?.readyState === EventSource.OPEN);
   await page.click("#live");
   await page.waitForFunction(() => player.stream !== null && player.playing);
   const before = await page.evaluate(() => model.extent.count);

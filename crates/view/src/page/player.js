@@ -273,4 +273,8 @@ function listen() {
   });
   stream.addEventListener("reset", end);
   stream.addEventListener("problem", end);
+  // One that was refused does not try again by itself; one that was lost does.
+  stream.addEventListener("error", () => {
+    if (stream.readyState === EventSource.CLOSED) end();
+  });
 }
