@@ -210,6 +210,36 @@ async function isClicked(page) {
   assert.match(await text(page, "#node table"), /sensor/);
 }
 
+// Keys that come while it is on its way count.
+async function isAskedQuickly(page) {
+  const number = await page.evaluate(async () => {
+    seek({ number: 20 });
+    await Promise.all([step(), step()]);
+    await seek({ number: 30 });
+    await step();
+    return model.number;
+  });
+  assert.strictEqual(number, 31);
+  await page.evaluate(() => Promise.all([stepBack(), stepBack(), stepBack()]));
+  assert.strictEqual((await instant(page)).number, 28);
+  const twoAtOnce = await page.evaluate(async () => {
+    const [told] = model.handovers;
+    const said = [];
+    await seek({ number: 0 });
+    model.handovers.push({ ...told, number: 2 });
+    for (const go of [nextHandover, nextHandover, previousHandover, previousHandover]) {
+      go();
+      said.push(document.getElementById("said").textContent);
+    }
+    model.handovers.pop();
+    await player.sought;
+    return said;
+  });
+  const [one, two] = [1, 2].map(number => `Handover ${number} of sensor, from er1`);
+  assert.deepStrictEqual(twoAtOnce, [one, two, one, "There is no further handover."]);
+  await settled(page);
+}
+
 async function fitsAPhone(page) {
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
@@ -223,6 +253,22 @@ async function fitsAPhone(page) {
     assert.ok(scroll <= inner, `${scroll} > ${inner}`);
     await shot(page, `phone-${width}`);
   }
+}
+
+// The run puts its events in order at its end, if a line came late.
+async function staysWhereItIs(page, events) {
+  await page.evaluate(() => {
+    pause();
+    return seek({ t: 1.5e9 });
+  });
+  const before = await instant(page);
+  fs.copyFileSync(events, `${events}.new`);
+  fs.renameSync(`${events}.new`, events);
+  await page.waitForFunction(() => model.extent.generation === 1 && model.extent.read);
+  await settled(page);
+  const { now, number } = await instant(page);
+  assert.deepStrictEqual([now, number], [before.now, before.number]);
+  await checkState(page);
 }
 
 async function followsARun(browser, other) {
@@ -247,6 +293,8 @@ async function followsARun(browser, other) {
   fs.appendFileSync(events, late.slice(completed));
   await listed("er1 → er2");
   await page.waitForFunction(before => model.extent.count > before && model.number === model.extent.count && model.nodes.scenario.ended, {}, before);
+  await staysWhereItIs(page, events);
+  await page.click("#live");
   fs.copyFileSync(path.join(rest, "result"), path.join(growingDir, "new"));
   fs.renameSync(path.join(growingDir, "new"), path.join(growingDir, "result.json"));
   await page.waitForFunction(() => document.getElementById("verdict").textContent === "passed");
@@ -264,7 +312,7 @@ async function all() {
   const browser = await puppeteer.launch({ executablePath: chromium(), headless: true, pipe: true, timeout: PATIENCE_MS, args: FLAGS });
   try {
     const page = await open(browser, finished);
-    for (const part of [plays, jumpsToAHandover, reloadsWhereItWas, goesToTheEnd, isDoneByKeyboardAlone, isClicked, fitsAPhone]) {
+    for (const part of [plays, jumpsToAHandover, reloadsWhereItWas, goesToTheEnd, isDoneByKeyboardAlone, isClicked, isAskedQuickly, fitsAPhone]) {
       await part(page);
       assert.deepStrictEqual(messages, [], part.name);
     }

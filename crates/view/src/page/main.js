@@ -71,7 +71,7 @@ function keep() {
 }
 
 function writeHash() {
-  if (opening !== null) return; // it is not gone to yet
+  if (opening !== null || player.back !== null) return; // it is not gone to yet
   const node = model.selected === null ? "" : `&node=${encodeURIComponent(model.selected)}`;
   const hash = `#t=${toSeconds(Math.round(model.now)).toFixed(9)}${node}`;
   if (hash !== location.hash) history.replaceState(null, "", hash);

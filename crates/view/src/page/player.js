@@ -13,8 +13,13 @@ const player = {
   next: 0, // number of the event after the queue
   epoch: 0, // raised by every jump: what was asked before it is of no use
   filling: false,
+  filled: null, // when it is not any more
   wanted: null, // where to jump
   seeking: false,
+  sought: null, // when it is not any more
+  aim: null, // where it jumps to
+  back: null, // the instant to go back to once files that became others are read that far
+  handover: -1, // place of the handover that was gone to
   stream: null, // of a run that goes on
 };
 
@@ -26,10 +31,15 @@ function say(text) {
   at("said").textContent = text;
 }
 
-// Fetches what comes next, if little of it is here.
-async function fill() {
-  const { queue, head } = player;
-  if (player.filling || player.seeking || queue.length - head > AHEAD / 2 || player.next >= model.extent.count) return;
+// Fetches what comes next, if little of it is here. Who waits for it waits for what is under way, too.
+function fill() {
+  const { filling, seeking, back, queue, head, next } = player;
+  const enough = queue.length - head > AHEAD / 2 || next >= model.extent.count;
+  if (!filling && !seeking && back === null && !enough) player.filled = fetchMore();
+  return player.filled;
+}
+
+async function fetchMore() {
   player.filling = true;
   const epoch = player.epoch;
   try {
@@ -41,6 +51,7 @@ async function fill() {
     pause();
   }
   player.filling = false;
+  goBack();
 }
 
 function push(events) {
@@ -65,7 +76,7 @@ function takeNext(when) {
 
 // Lets time pass: milliseconds of the wall's.
 function advance(elapsed, when) {
-  if (player.seeking) return;
+  if (player.seeking || player.back !== null) return;
   const before = model.now, end = model.extent.end_ns;
   const all = player.next >= model.extent.count;
   const horizon = all ? end : player.queue[player.queue.length - 1]?.t ?? model.now;
@@ -108,9 +119,14 @@ function showPlaying() {
 }
 
 // Jumps to `{t}`, nanoseconds after the first event, or to after `{number}` events. Of several jumps the last counts.
-async function seek(where) {
-  player.wanted = where;
-  if (player.seeking) return;
+function seek(where) {
+  player.wanted = player.aim = where;
+  player.back = null;
+  if (!player.seeking) player.sought = goThere();
+  return player.sought;
+}
+
+async function goThere() {
   player.seeking = true;
   try {
     while (player.wanted !== null) {
@@ -124,6 +140,9 @@ async function seek(where) {
       const { events } = state.number ? await ask(`/events?number=${before}&limit=${LOG}`) : { events: [] };
       if (state.generation !== model.extent.generation) {
         await reload();
+        player.wanted ??= wanted;
+        // As far as that is read at once.
+        player.back = player.wanted.t ?? null;
         continue;
       }
       Object.assign(player, { queue: [], head: 0, next: state.number });
@@ -138,13 +157,23 @@ async function seek(where) {
     complain(error);
   }
   player.seeking = false;
+  goBack();
   fill();
   settle();
+}
+
+// Goes back to where one was when the files became others, once they are read that far.
+function goBack() {
+  const { back, seeking } = player;
+  if (back !== null && !seeking && (model.extent.read || model.extent.end_ns >= back)) seek({ t: back });
 }
 
 // One event on.
 async function step() {
   pause();
+  while (player.seeking) await player.sought;
+  await fill();
+  // What was under way before a jump brought nothing.
   await fill();
   if (player.head >= player.queue.length) {
     say("There is no further event.");
@@ -158,7 +187,9 @@ async function step() {
 
 async function stepBack() {
   pause();
-  await seek({ number: Math.max(0, model.number - 1) });
+  while (player.seeking && player.aim.number === undefined) await player.sought;
+  const number = player.seeking ? player.aim.number : model.number;
+  await seek({ number: Math.max(0, number - 1) });
   const last = model.log[model.log.length - 1];
   say(last ? `Back to ${last.event.node}: ${words(last.event)}` : "Before the first event.");
 }
@@ -170,19 +201,28 @@ function toHandover(index) {
     return;
   }
   pause();
+  player.handover = index;
   select(told.node);
   say(`Handover ${told.number} of ${told.node}, from ${told.from}`);
   seek({ t: told.started_ns });
 }
 
+// Where one is, or will be soon: the instant, and the place of the handover that was gone to, if it starts then.
+function standing() {
+  const now = Math.round(player.seeking ? player.aim.t ?? model.now : model.now);
+  const { handover } = player;
+  return { now, handover: model.handovers[handover]?.started_ns === now ? handover : -1 };
+}
+
 function nextHandover() {
-  const index = model.handovers.findIndex(told => told.started_ns > model.now);
-  toHandover(index < 0 ? model.handovers.length : index);
+  const { now, handover } = standing();
+  const later = model.handovers.findIndex(told => told.started_ns > now);
+  toHandover(handover >= 0 ? handover + 1 : later < 0 ? model.handovers.length : later);
 }
 
 function previousHandover() {
-  const now = handoverNow();
-  toHandover(model.handovers[now]?.started_ns === Math.round(model.now) ? now - 1 : now);
+  const { now, handover } = standing();
+  toHandover(handover >= 0 ? handover - 1 : model.handovers.findLastIndex(told => told.started_ns < now));
 }
 
 function setSpeed(index) {
@@ -213,7 +253,8 @@ async function reload() {
   showHead();
   if (generation !== undefined && generation !== model.extent.generation) {
     Object.assign(player, { queue: [], head: 0, next: 0, epoch: player.epoch + 1 });
-    Object.assign(model, { nodes: {}, number: 0, now: 0, log: [] });
+    Object.assign(model, { nodes: {}, number: 0, log: [] });
+    player.back = model.now;
     clearAir();
   }
   view.stale = true;
@@ -233,6 +274,7 @@ async function grown(extent) {
     showHead();
   }
   goOn();
+  goBack();
   wake();
 }
 
