@@ -120,6 +120,8 @@ pub struct Source {
     plan: Value,
     names: Vec<String>,
     air: Air,
+    /// Why its capture is not read to its end.
+    unread_air: Option<String>,
     frames: Frames,
     index: Index,
     events: Option<File>,
@@ -164,6 +166,7 @@ impl Source {
             index: Index::new(names.iter().cloned()),
             names,
             air: Air::Unread,
+            unread_air: None,
             frames: Frames::new(&plan),
             dir,
             events: None,
@@ -306,26 +309,19 @@ impl Source {
             Air::Read => false,
             Air::Unread if self.condition == Condition::Growing => false,
             Air::Unread => {
-                let path = self.dir.air_capture();
-                let file = self
-                    .dir
-                    .files()
-                    .open(&path)
-                    .map_err(|error| error.to_string());
-                let name = "captures/air.pcapng";
-                let reader = file.and_then(|file| {
-                    let input = BufReader::with_capacity(1 << 16, file);
-                    Reader::new(name, input).map_err(|error| error.to_string())
-                });
-                // Without it there are no frames to see, and who asks for them is told so.
-                self.air = reader.map_or(Air::Read, Air::Reading);
+                self.air = self.open_air();
                 true
             }
             Air::Reading(reader) => {
                 for _ in 0..FRAMES {
-                    let Some(Ok(packet)) = reader.next() else {
-                        self.air = Air::Read;
-                        return false;
+                    let packet = match reader.next() {
+                        Some(Ok(packet)) => packet,
+                        end => {
+                            let error = end.and_then(Result::err);
+                            self.unread_air = error.map(|error| error.to_string());
+                            self.air = Air::Read;
+                            return false;
+                        }
                     };
                     let interface = reader.interfaces().get(packet.interface);
                     if let Some(interface) = interface {
@@ -333,6 +329,27 @@ impl Source {
                     }
                 }
                 true
+            }
+        }
+    }
+
+    /// Without a capture there are no frames to see, and who asks for them is told so.
+    fn open_air(&mut self) -> Air {
+        let name = "captures/air.pcapng";
+        let path = self.dir.air_capture();
+        let opened = match self.dir.files().open(&path) {
+            Ok(file) => {
+                let input = BufReader::with_capacity(1 << 16, file);
+                Reader::new(name, input).map_err(|error| error.to_string())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Air::Read,
+            Err(error) => Err(format!("{name}: {error}")),
+        };
+        match opened {
+            Ok(reader) => Air::Reading(reader),
+            Err(error) => {
+                self.unread_air = Some(error);
+                Air::Read
             }
         }
     }
@@ -347,6 +364,11 @@ impl Source {
         let Some(file) = &self.events else {
             return false;
         };
+        if self.index.problem().is_some() {
+            // What is behind the line that is wrong is not read.
+            self.is_read = true;
+            return false;
+        }
         let offset = self.index.end().place.offset;
         let read = match fill(file, &mut self.slice, offset) {
             Ok(read) => read,
@@ -375,7 +397,8 @@ impl Source {
         let broken = index
             .problem()
             .map(|what| format!("events.jsonl: {what}. What is before it is shown"));
-        let problems = self.problems.iter().chain(&self.unread_result).cloned();
+        let unread = self.unread_result.iter().chain(&self.unread_air);
+        let problems = self.problems.iter().chain(unread).cloned();
         Extent {
             generation: self.generation,
             count: index.end().place.number,

@@ -240,6 +240,16 @@ async function isAskedQuickly(page) {
   await settled(page);
 }
 
+// A reason is whatever a node says.
+async function takesAnyName(page) {
+  const told = await page.evaluate(() => {
+    const nodes = bare({});
+    for (const of of ["constructor", "__proto__"]) change(nodes, { node: "__proto__", key: "failed", of, add: 1 });
+    return JSON.stringify(nodes);
+  });
+  assert.strictEqual(told, '{"__proto__":{"failed":{"constructor":1,"__proto__":1}}}');
+}
+
 async function fitsAPhone(page) {
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
@@ -312,7 +322,7 @@ async function all() {
   const browser = await puppeteer.launch({ executablePath: chromium(), headless: true, pipe: true, timeout: PATIENCE_MS, args: FLAGS });
   try {
     const page = await open(browser, finished);
-    for (const part of [plays, jumpsToAHandover, reloadsWhereItWas, goesToTheEnd, isDoneByKeyboardAlone, isClicked, isAskedQuickly, fitsAPhone]) {
+    for (const part of [plays, jumpsToAHandover, reloadsWhereItWas, goesToTheEnd, isDoneByKeyboardAlone, isClicked, isAskedQuickly, takesAnyName, fitsAPhone]) {
       await part(page);
       assert.deepStrictEqual(messages, [], part.name);
     }

@@ -6,7 +6,7 @@ const model = {
   handovers: [], // by the nodes' own account, with what clients saw of them
   moreHandovers: 0,
   extent: null, // how much there is: /extent
-  nodes: {}, // what is known of each node: /state
+  nodes: bare({}), // what is known of each node: /state
   number: 0, // by so many events
   now: 0, // at this instant, nanoseconds after the first event
   selected: null, // name of a node
@@ -51,10 +51,18 @@ function isEmpty(table) {
   return true;
 }
 
+// A table of tables in which there is nothing but what is put into it: a reason may be called `constructor`.
+function bare(value) {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  const copy = Object.create(null);
+  for (const key of Object.keys(value)) copy[key] = bare(value[key]);
+  return copy;
+}
+
 // One key of one node becomes another. What events mean the server knows.
 function change(nodes, { node, key, of, set, add }) {
-  const known = (nodes[node] ??= {});
-  const table = of === undefined ? known : (known[key] ??= {});
+  const known = (nodes[node] ??= bare({}));
+  const table = of === undefined ? known : (known[key] ??= bare({}));
   const entry = of ?? key;
   if (add !== undefined) table[entry] = (table[entry] ?? 0) + add;
   else if (set === null) delete table[entry];

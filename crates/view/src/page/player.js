@@ -146,7 +146,7 @@ async function goThere() {
         continue;
       }
       Object.assign(player, { queue: [], head: 0, next: state.number });
-      Object.assign(model, { nodes: state.nodes, number: state.number, now: t ?? state.t });
+      Object.assign(model, { nodes: bare(state.nodes), number: state.number, now: t ?? state.t });
       model.log = events.filter(one => one.n < state.number);
       links.steps = -1;
       view.flashes = [];
@@ -253,7 +253,7 @@ async function reload() {
   showHead();
   if (generation !== undefined && generation !== model.extent.generation) {
     Object.assign(player, { queue: [], head: 0, next: 0, epoch: player.epoch + 1 });
-    Object.assign(model, { nodes: {}, number: 0, log: [] });
+    Object.assign(model, { nodes: bare({}), number: 0, log: [] });
     player.back = model.now;
     clearAir();
   }
