@@ -363,7 +363,8 @@ mod tests {
     fn a_claim_is_found_by_what_it_is_for_while_its_owner_lives() {
         let root = tempfile::tempdir().unwrap();
         let [one, other] = ["one", "other"].map(|name| root.path().join(name));
-        [&one, &other].map(|dir| fs::create_dir(dir).unwrap());
+        fs::create_dir(&one).unwrap();
+        fs::create_dir(&other).unwrap();
         let state = root.path().join("state");
         assert_eq!(living(&state, &one).unwrap(), None);
         let claim = Claim::new(&state, "a").unwrap();
