@@ -1,15 +1,10 @@
-//! The listener: what it takes, what it refuses by itself, and what it hands to the [`Door`](super::Door).
-//!
-//! A page of somebody's in a browser on the same machine may send requests here. It reads no answer, since there is
-//! no CORS; it changes nothing, since a foreign `Origin` is refused; and a name of its own that it points here is not
-//! among those that are answered to (`Host`).
+//! The server: what it takes, what it refuses by itself, and what it hands to the [`Door`](super::Door). Who may ask at all is
+//! [`listener`]'s.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,15 +12,13 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts as _, Query, State};
-use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, UPGRADE, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, UPGRADE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use listener::{Bounded, Host, Patience, Stranger};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::timeout;
 use topology::scalar::from_hex;
 
 use super::socket::carry;
@@ -47,16 +40,13 @@ const MAX_MESSAGE: usize = MAX_BODY + 2048;
 /// (RFC 7252 §4.8.2). Then the answer is 504.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// A connection on which nothing goes for so long is closed; longer than [`PATIENCE`]. Of what comes the beginning of a request
-/// counts alone: one that comes byte by byte would keep its place for ever.
-const IDLE: Duration = Duration::from_secs(120);
+/// A connection may be silent for longer than [`PATIENCE`].
+const PATIENT: Patience = Patience {
+    silence: Duration::from_secs(120),
+    for_answers: true,
+};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// What a browser says of a page of this origin, and of an address that somebody types.
-const OWN_SITES: [&[u8]; 2] = [b"same-origin", b"none"];
 
 /// What every connection has.
 #[derive(Clone)]
@@ -102,10 +92,7 @@ pub(super) fn serve(
         })?;
         at.push(listener.local_addr()?);
         let router = Router::new().fallback(answer).with_state(gate.clone());
-        let bounded = Bounded {
-            listener,
-            places: Arc::clone(&places),
-        };
+        let bounded = Bounded::new(listener, Arc::clone(&places), PATIENT);
         accepting.spawn(async move {
             // It does not end.
             let _ = axum::serve(bounded, router).await;
@@ -245,31 +232,15 @@ impl Gate {
         })
     }
 
-    /// Whether it is asked as who it is, and not by a page of somebody else's. A browser sends no `Origin` for what a page
-    /// embeds, but says from where it comes (Fetch Metadata).
+    /// Whether it is asked as who it is, and not by a page of somebody else's.
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
-        if headers.get_all(HOST).iter().count() > 1 {
-            return Err(bad("there is more than one Host (RFC 9112 §3.2)"));
-        }
-        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let host = (uri.authority().map(|authority| authority.as_str()))
-            .or_else(|| header(HOST))
-            .ok_or_else(|| bad("there is no Host (RFC 9112 §3.2)"))?;
-        if !is_own(host, &self.names) {
-            let names = self.names.join(", ");
-            let reason = format!("not answered to as this host: expected an address, or {names}");
-            return Err(Response::problem(StatusCode::MISDIRECTED_REQUEST, &reason));
-        }
-        let foreign =
-            |origin: &HeaderValue| origin.as_bytes() != format!("http://{host}").as_bytes();
-        let elsewhere = |site: &HeaderValue| !OWN_SITES.contains(&site.as_bytes());
-        if headers.get(ORIGIN).is_some_and(foreign)
-            || headers.get(SEC_FETCH_SITE).is_some_and(elsewhere)
-        {
-            let reason = "asked by a page of another origin";
-            return Err(Response::problem(StatusCode::FORBIDDEN, reason));
-        }
-        Ok(())
+        listener::check(uri, headers, |host| is_own(host, &self.names), false).map_err(|stranger| {
+            let mut reason = stranger.to_string();
+            if stranger == Stranger::Misdirected {
+                reason += &format!(": expected an address, or {}", self.names.join(", "));
+            }
+            Response::problem(stranger.status(), &reason)
+        })
     }
 
     /// Has the service answer.
@@ -321,24 +292,10 @@ fn bad(reason: &str) -> Response {
 /// Whether `host`, as a Host header has it, is an address or one of `names`. A page cannot point an address at another
 /// machine, as it can a name of its own.
 fn is_own(host: &str, names: &[String]) -> bool {
-    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let (name, port) = match bracketed {
-        Some((inner, port)) => (inner, port),
-        None => match host.split_once(':') {
-            Some((name, port)) => (name, &host[host.len() - port.len() - 1..]),
-            None => (host, ""),
-        },
-    };
-    let digits = |port: &str| port.parse::<u16>().is_ok();
-    if !port.is_empty() && !port.strip_prefix(':').is_some_and(digits) {
-        return false;
-    }
-    match bracketed {
-        Some(_) => name.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            let same = |own: &String| own.eq_ignore_ascii_case(name);
-            name.parse::<Ipv4Addr>().is_ok() || names.iter().any(same)
-        }
+    match Host::of(host) {
+        Some(Host::Address(_)) => true,
+        Some(Host::Name(name)) => names.iter().any(|own| own.eq_ignore_ascii_case(name)),
+        None => false,
     }
 }
 
@@ -364,120 +321,8 @@ pub(crate) fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A listener with so many places.
-struct Bounded {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-}
-
-impl axum::serve::Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        loop {
-            // Nobody closes the semaphore.
-            let place = Arc::clone(&self.places).acquire_owned().await.ok();
-            match self.listener.accept().await {
-                Ok((stream, from)) => return (Connection::new(stream, IDLE, place), from),
-                // Of a connection that is gone already, or there is no file for it: others may leave.
-                Err(error) => {
-                    tracing::warn!(%error, "accept an HTTP connection");
-                    sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection, closed when nothing goes for as long as `patience`.
-struct Connection {
-    stream: TcpStream,
-    patience: Duration,
-    idle: Pin<Box<Sleep>>,
-    /// Something has gone: what comes next begins a request.
-    is_next: bool,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Connection {
-    fn new(
-        stream: TcpStream,
-        patience: Duration,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Connection {
-        Connection {
-            stream,
-            patience,
-            idle: Box::pin(sleep(patience)),
-            is_next: false,
-            _place: place,
-        }
-    }
-
-    /// Gives it time again.
-    fn renew(&mut self) {
-        let until = Instant::now() + self.patience;
-        self.idle.as_mut().reset(until);
-    }
-
-    /// Ends what waits for too long.
-    fn expired<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        ready!(self.idle.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(expired) = self.expired(cx) {
-            return Poll::Ready(expired);
-        }
-        let before = buffer.filled().len();
-        let tried = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before && std::mem::take(&mut self.is_next) {
-            self.renew();
-        }
-        tried
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let tried = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if tried.is_ready() {
-            self.is_next = true;
-            self.renew();
-            return tried;
-        }
-        self.expired(cx)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
     use super::*;
 
     #[test]
@@ -506,42 +351,6 @@ mod tests {
         {
             assert!(!is_own(foreign, &names), "{foreign}");
         }
-    }
-
-    #[tokio::test]
-    async fn who_sends_byte_by_byte_is_cut_off_and_who_is_answered_is_not() {
-        let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap());
-        let (peer, accepted) = tokio::join!(peer, listener.accept());
-        let (mut hears, mut says) = peer.unwrap().into_split();
-        let drips = tokio::spawn(async move { while says.write_all(b"x").await.is_ok() {} });
-        let reads =
-            tokio::spawn(async move { tokio::io::copy(&mut hears, &mut tokio::io::sink()).await });
-        let hour = Duration::from_secs(3600);
-        let mut connection = Connection::new(accepted.unwrap().0, hour, None);
-        let soon = || Instant::now() + hour / 2;
-        // An answer gives it time, and so does the beginning of what comes next.
-        connection.idle.as_mut().reset(soon());
-        connection.write_u8(b'y').await.unwrap();
-        assert!(connection.idle.deadline() > soon());
-        connection.idle.as_mut().reset(soon());
-        connection.read_u8().await.unwrap();
-        assert!(connection.idle.deadline() > soon());
-        // More of it does not.
-        let until = soon();
-        connection.idle.as_mut().reset(until);
-        connection.read_u8().await.unwrap();
-        assert_eq!(connection.idle.deadline(), until);
-        connection.idle.as_mut().reset(Instant::now());
-        let cut_off = loop {
-            if let Err(error) = connection.read_u8().await {
-                break error;
-            }
-        };
-        assert_eq!(cut_off.kind(), io::ErrorKind::TimedOut);
-        drop(connection);
-        drips.await.unwrap();
-        let _ = reads.await.unwrap();
     }
 
     #[test]
