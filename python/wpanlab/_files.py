@@ -44,6 +44,14 @@ def lines_of(file: Path, keys: Sequence[str] = (), ended: bool = False) -> Itera
         raise WpanlabError(f"{file} cannot be read: {error}") from error
 
 
+def with_keys(what: str, value: Table, keys: Sequence[str]) -> Table:
+    """`value`, which has these keys. Raises `WpanlabError` if it has not."""
+    missing: Optional[str] = next((key for key in keys if key not in value), None)
+    if missing is not None:
+        raise WpanlabError(f"{what} has no `{missing}`")
+    return value
+
+
 def _table(what: str, text: str, keys: Sequence[str]) -> Table:
     try:
         value = json.loads(text)
@@ -52,7 +60,4 @@ def _table(what: str, text: str, keys: Sequence[str]) -> Table:
         raise WpanlabError(f"{what} is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise WpanlabError(f"{what} has no JSON object")
-    missing: Optional[str] = next((key for key in keys if key not in value), None)
-    if missing is not None:
-        raise WpanlabError(f"{what} has no `{missing}`")
-    return value
+    return with_keys(what, value, keys)

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from ._analysis import report as make_report
 from ._errors import WpanlabError
-from ._files import lines_of, table_of, text_of
+from ._files import lines_of, table_of, text_of, with_keys
 from ._program import PathLike, call, options
 from ._rows import Row, Rows, known_schema, library
 from ._topology import Settings, Source, output, settings, topology_of
@@ -72,10 +72,7 @@ class Run:
             error = directory / "error.txt"
             why = text_of(error).strip() if error.exists() else "it is not the directory of a run"
             raise WpanlabError(f"{directory} has no result.json: {why}") from None
-        missing = next((key for key in _KEYS if key not in result), None)
-        if missing is not None:
-            raise WpanlabError(f"{file} has no `{missing}`")
-        return cls(directory, result)
+        return cls(directory, with_keys(str(file), result, _KEYS))
 
     def __repr__(self) -> str:
         verdict = "passed" if self.passed else "partial" if self.partial else "failed"

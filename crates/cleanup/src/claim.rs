@@ -211,13 +211,7 @@ pub fn living(root: &Path, directory: &Path) -> Result<Option<PathBuf>, CustodyE
     let directory = directory
         .canonicalize()
         .map_err(CustodyError::io("find", directory))?;
-    let entries = match fs::read_dir(root) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(CustodyError::io("read", root)(error)),
-    };
-    for entry in entries {
-        let dir = entry.map_err(CustodyError::io("read", root))?.path();
+    for dir in directories(root)? {
         let is_for = fs::read(dir.join(PURPOSE))
             .is_ok_and(|purpose| purpose == directory.as_os_str().as_bytes());
         if is_for && lock_if_abandoned(&dir)?.is_none() {
@@ -234,13 +228,7 @@ pub fn living(root: &Path, directory: &Path) -> Result<Option<PathBuf>, CustodyE
 /// When the directory or a journal cannot be read.
 pub fn abandoned(root: &Path) -> Result<Vec<Abandoned>, CustodyError> {
     let mut found = Vec::new();
-    let entries = match fs::read_dir(root) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(CustodyError::io("read", root)(error)),
-    };
-    for entry in entries {
-        let dir = entry.map_err(CustodyError::io("read", root))?.path();
+    for dir in directories(root)? {
         let journal = dir.join(JOURNAL);
         if !journal.exists() {
             // Not a claim of ours, unless its owner died when it had just made the directory.
@@ -267,6 +255,19 @@ pub fn abandoned(root: &Path) -> Result<Vec<Abandoned>, CustodyError> {
     }
     found.sort_by(|a, b| a.dir.cmp(&b.dir));
     Ok(found)
+}
+
+/// What is in `root`; nothing if that is not there.
+fn directories(root: &Path) -> Result<Vec<PathBuf>, CustodyError> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(CustodyError::io("read", root)(error)),
+    };
+    let paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>();
+    paths.map_err(CustodyError::io("read", root))
 }
 
 /// `None`: its owner lives. `Some(None)`: it died before it made its lock.

@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use cleanup::{living, state_root};
 use rundir::RunDir;
-use topology::Plan;
 
 use crate::Outcome;
 use crate::cli::{CaptureArgs, ExecArgs};
 use crate::failure::Refused;
+use crate::sequence::plan_of;
 
 /// How often a capture is looked at for what is new: the run writes twice a second.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// There is no such run or node, nobody plays the run on this machine, its namespace may not be entered, or the command cannot be
 /// executed.
 pub fn exec(args: &ExecArgs) -> Result<Outcome> {
-    let plan = plan(&args.run)?;
+    let plan = plan_of(&RunDir::new(&args.run))?;
     if !plan.nodes.contains_key(&args.node) {
         let names: Vec<&str> = plan.nodes.keys().map(String::as_str).collect();
         let (run, names) = (args.run.display(), names.join(", "));
@@ -57,8 +57,8 @@ pub fn exec(args: &ExecArgs) -> Result<Outcome> {
 /// # Errors
 /// There is no such run or capture, or it cannot be read or written on.
 pub fn capture(args: &CaptureArgs) -> Result<Outcome> {
-    plan(&args.run)?;
     let dir = RunDir::new(&args.run);
+    plan_of(&dir)?;
     let path = dir.captures().join(format!("{}.pcapng", args.capture));
     let (mut file, mut output) = (None, io::stdout().lock());
     loop {
@@ -88,20 +88,6 @@ pub fn capture(args: &CaptureArgs) -> Result<Outcome> {
 fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     io::copy(from, to)?;
     to.flush()
-}
-
-/// The plan of the run in `directory`.
-fn plan(directory: &Path) -> Result<Plan> {
-    let dir = RunDir::new(directory);
-    let path = dir.plan();
-    let no_run = |error: &dyn std::fmt::Display| {
-        let path = path.display();
-        Refused(format!(
-            "{path}: {error}: give the directory that `wpanlab run` writes"
-        ))
-    };
-    let text = dir.files().read_to_string(&path).map_err(|e| no_run(&e))?;
-    Ok(Plan::from_yaml(&text).map_err(|e| no_run(&e))?)
 }
 
 /// That there is no such capture, and which there are.

@@ -1,7 +1,9 @@
 //! `wpanlab sequence`: a stretch of a run as a sequence diagram.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -73,26 +75,33 @@ fn print(args: &SequenceArgs, sequence: Sequence, plan: &Plan, say: Say) -> Resu
     Ok(())
 }
 
+/// That what was given is no run's directory, as `path` in it shows.
+fn no_run(path: &Path, what: &dyn fmt::Display) -> Refused {
+    Refused(format!(
+        "{}: {what}: give the directory that `wpanlab run` wrote",
+        path.display()
+    ))
+}
+
+/// The plan of the run in `dir`.
+///
+/// # Errors
+/// It is no run's directory.
+pub fn plan_of(dir: &RunDir) -> Result<Plan> {
+    let path = dir.plan();
+    let yaml = (dir.files().read_to_string(&path)).map_err(|e| no_run(&path, &e))?;
+    Ok(Plan::from_yaml(&yaml).map_err(|e| no_run(&path, &e))?)
+}
+
 /// What is needed of a run's own files.
 fn run(dir: &RunDir) -> Result<(Plan, Vec<Event>)> {
-    let refused = |path: &std::path::Path, what: &dyn std::fmt::Display| {
-        Refused(format!(
-            "{}: {what}: give the directory that `wpanlab run` wrote",
-            path.display()
-        ))
-    };
-    let path = dir.plan();
-    let yaml = dir
-        .files()
-        .read_to_string(&path)
-        .map_err(|e| refused(&path, &e))?;
-    let plan = Plan::from_yaml(&yaml).map_err(|e| refused(&path, &e))?;
+    let plan = plan_of(dir)?;
     let path = dir.events();
     let events = match dir.files().open(&path) {
-        Ok(file) => read_all(BufReader::new(file)).map_err(|e| refused(&path, &e))?,
+        Ok(file) => read_all(BufReader::new(file)).map_err(|e| no_run(&path, &e))?,
         // A run that was killed early has none; its captures are there.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(refused(&path, &error).into()),
+        Err(error) => return Err(no_run(&path, &error).into()),
     };
     Ok((plan, events))
 }
