@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | [`check`] | whether a request asks as who it is |
 //! | [`Host`] | whom a Host header names |
-//! | [`Bounded`] | a listener for [`axum::serve`] with so many places |
+//! | [`Bounded`] | a listener for [`axum::serve()`] with so many places |
 //! | [`Connection`] | a connection that is closed when it is silent |
 
 #![forbid(unsafe_code)]
