@@ -91,6 +91,9 @@ class Database:
         """A standby of the primary in the other directory; returns when nothing is acknowledged without it."""
         which = 1 - self.primary
         shutil.rmtree(self.data(which), ignore_errors=True)
+        # Of a server that was killed: whoever waits for orphans may not have done so yet, and then its lock counts.
+        for left in self.directory.glob(f".s.PGSQL.{self.port(which)}*"):
+            left.unlink()
         socket = ("-h", self.directory, "-p", str(self.port(self.primary)), "-U", "wmms")
         self.call("pg_basebackup", *socket, "-D", self.data(which), "--wal-method=stream", "--checkpoint=fast", "--write-recovery-conf")
         self.start(which)
