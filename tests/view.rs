@@ -1,4 +1,4 @@
-//! `wpanlab view` as a command: what it prints, what it refuses, how it ends.
+//! `wpanlab view` as a command: what it prints, what it refuses, how it ends; and a run that goes on while somebody looks.
 
 mod common;
 
@@ -108,4 +108,38 @@ fn what_it_cannot_show_and_a_port_that_is_taken_are_told_apart() {
     let output = output.unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(said(&output).contains(&port), "{}", said(&output));
+}
+
+/// Who watches a run, slows it down, pauses it and has it go on event by event gets the run that nobody watches; and who lets
+/// something happen in it, the run of the command that its directory names.
+#[test]
+fn a_run_that_is_watched_paused_and_stepped_is_the_same_to_the_byte() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/watched");
+    let output = std::process::Command::new(script)
+        .args(["--patterns", "2", "--interventions", "1", "--backend", "vm"])
+        .arg(topology("handover.yaml"))
+        .env("WPANLAB", env!("CARGO_BIN_EXE_wpanlab"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let told = said(&output);
+    assert_eq!(told.matches("the same to the byte").count(), 3, "{told}");
+}
+
+#[test]
+fn a_pace_is_of_virtual_time_and_of_one_run() {
+    let refused = |options: &[&str], why: &str| {
+        let output = wpanlab(&["run"])
+            .arg(topology("handover.yaml"))
+            .args(options)
+            .output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(why), "{}", said(&output));
+    };
+    let realtime = ["--backend", "vm", "--clock", "realtime", "--pace", "1"];
+    refused(&realtime, "virtual time");
+    refused(&["--pace", "0"], "`0` is no speed");
+    refused(&["--seeds", "1..2", "--view"], "--seeds");
+    refused(&["--port", "8080"], "--view");
 }

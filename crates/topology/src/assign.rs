@@ -359,8 +359,8 @@ fn value(number: usize, assignment: &Assignment) -> Result<Tree, Diagnostic> {
     }
 }
 
-/// The place that a path leads to; keys that the file leaves out are made on the way, and a node if its
-/// whole table is given, which `is_table` says: by a part of one another node was meant.
+/// The place that a path leads to; keys that the file leaves out are made on the way, an item behind the last of a list if
+/// the whole of it is given, and a node if its whole table is, which `is_table` says: by a part of one another was meant.
 fn place<'t>(
     tree: &'t mut Tree,
     number: usize,
@@ -373,8 +373,20 @@ fn place<'t>(
         let wrong = |message: String| problem(number, step.begin, step.end - step.begin, message);
         let before = path.before(i);
         let next = span(number, step.begin, step.end - step.begin);
-        if let (To::Key(_), Value::Empty) = (&step.to, &here.value) {
-            here.value = Value::Table(vec![]);
+        let is_last = i + 1 == path.steps.len();
+        match (&step.to, &mut here.value) {
+            (To::Key(_), empty @ Value::Empty) => *empty = Value::Table(vec![]),
+            (To::Index(0), empty @ Value::Empty) if is_last => *empty = Value::List(vec![]),
+            _ => {}
+        }
+        if let (To::Index(index), Value::List(items)) = (&step.to, &mut here.value)
+            && *index == items.len()
+            && is_last
+        {
+            items.push(Tree {
+                span: next,
+                value: Value::Empty,
+            });
         }
         here = match (&step.to, &mut here.value) {
             (To::Key(key), Value::Table(entries)) => {

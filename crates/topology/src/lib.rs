@@ -82,6 +82,8 @@ pub struct Loaded {
     /// Steps of the scenario as the file has them: of a repeated step each time, of a move and of a
     /// change that takes its time one.
     pub steps: usize,
+    /// Items of the scenario's list of steps.
+    pub listed_steps: usize,
     /// What can be run and will hardly do what was meant; `None` if there is nothing to say.
     pub warnings: Option<Diagnostics>,
 }
@@ -169,6 +171,7 @@ pub fn read(
         Ok(resolved) if problems.is_empty() => Ok(Loaded {
             plan: resolved.plan,
             steps: resolved.steps,
+            listed_steps: topology.scenario.steps.as_ref().map_or(0, Vec::len),
             warnings: (!resolved.warnings.is_empty())
                 .then(|| told(Severity::Warning, resolved.warnings)),
         }),

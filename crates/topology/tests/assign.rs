@@ -128,6 +128,32 @@ fn a_node_that_the_file_has_not_is_added_by_its_whole_table() {
 }
 
 #[test]
+fn an_item_is_added_behind_the_last_of_a_list_by_the_whole_of_it() {
+    let last = "    - { at: 4 s, link: [sensor, er1], state: down }\n";
+    assert_eq!(HANDOVER.matches(last).count(), 1);
+    let more = [
+        "scenario.steps[3]={ at: 2 s, crash: client }",
+        "scenario.steps[4]={ at: 3 s, restart: client }",
+        "scenario.steps[3].at=2.5 s",
+    ];
+    let lines = "    - { at: 2.5 s, crash: client }\n    - { at: 3 s, restart: client }\n";
+    let text = HANDOVER.replace(last, &format!("{last}{lines}"));
+    let expected = load("h.yaml", &text, Overrides::default()).map_err(|e| e.to_string());
+    assert_eq!(with(&more), expected);
+    let first = "nodes.client.polls[0].options[0]={ number: 2049, value: a }";
+    assert_eq!(HANDOVER.matches("options:").count(), 0);
+    assert_eq!(
+        refused("scenario.steps[4]={ at: 2 s, crash: client }"),
+        "`scenario.steps` has 3 items, counted from [0]"
+    );
+    assert_eq!(
+        refused("scenario.steps[3].at=2 s"),
+        "`scenario.steps` has 3 items, counted from [0]"
+    );
+    with(&[first]).unwrap();
+}
+
+#[test]
 fn what_the_file_has_for_its_own_mobility_means_nothing_with_another_one_that_is_set() {
     let set = [
         "nodes.sensor.mobility=mipv6",

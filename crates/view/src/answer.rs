@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Query;
@@ -9,10 +10,13 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::index::Mark;
+use crate::intervention::Intervention;
+use crate::pace::Wish;
 use crate::page::Page;
 use crate::replay::{Happened, ReplayError, Since, events, events_at, state_after, state_at};
 use crate::source::Source;
@@ -82,6 +86,40 @@ impl Desk {
         lock(&self.source)
     }
 
+    /// Does what somebody wants of a run that goes on, and says how it goes on.
+    pub(crate) fn wish(&self, wish: Wish) -> Result<Response, Refusal> {
+        let source = self.source();
+        let pacer = source.pacer().ok_or_else(|| {
+            let reason =
+                "the run is over, or nothing holds it: wpanlab run --view, in virtual time";
+            Refusal(StatusCode::CONFLICT, reason.into())
+        })?;
+        let now = Instant::now();
+        let mut pace = pacer.lock();
+        pace.wish(now, wish);
+        Ok(of_json(&json!(pace.told(now))))
+    }
+
+    /// Has a run begin again with a step more.
+    pub(crate) async fn intervene(&self, wanted: Step) -> Result<Response, Refusal> {
+        let interventions = self.source().interventions();
+        let over = || {
+            let reason = "nobody makes the run: wpanlab run --view, in virtual time";
+            Refusal(StatusCode::CONFLICT, reason.into())
+        };
+        let (answer, answered) = oneshot::channel();
+        let Step { step, at_ns } = wanted;
+        let at = Duration::from_nanos(at_ns);
+        let intervention = Intervention { step, at, answer };
+        let sent = interventions.ok_or_else(over)?.send(intervention).await;
+        sent.map_err(|_| over())?;
+        match answered.await {
+            Ok(Ok(())) => Ok(of_json(&json!({}))),
+            Ok(Err(reason)) => Err(Refusal::bad(reason)),
+            Err(_) => Err(over()),
+        }
+    }
+
     /// Answers.
     pub(crate) fn answer(&self, parts: &Parts) -> Result<Response, Refusal> {
         let query = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri);
@@ -130,7 +168,7 @@ impl Desk {
             }
             _ => Err(Refusal(
                 StatusCode::NOT_FOUND,
-                "there are /, /run, /extent, /state, /events, /node, /frames and /report.html"
+                "there are /, /run, /extent, /state, /events, /node, /frames, /report.html and, by POST, /pace and /steps"
                     .into(),
             )),
         }
@@ -139,6 +177,15 @@ impl Desk {
 
 pub(crate) fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
     source.lock().unwrap_or_else(|broken| broken.into_inner())
+}
+
+/// A step that somebody wants.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    step: String,
+    /// Where whoever wants it is, nanoseconds of the scenario.
+    at_ns: u64,
 }
 
 /// What follows `?`.

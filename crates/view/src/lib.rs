@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Who looks has an instant of their own: the page asks for a state and for ranges of events, and paces itself. So any
-//! number look at one run, and the server remembers none of them.
+//! number look at one run, and the server remembers none of them. Of a run that goes on in virtual time the clock is everybody's: whoever pauses it
+//! pauses it for all.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -23,6 +24,8 @@
 //! | [`replay`] | a state or a range of events by instant or number, from anything that can be read and sought |
 //! | [`frames`] | frames on the air (pure) |
 //! | [`source`] | the directory: which files are there, whether they grow, what became of the run |
+//! | [`pace`] | the clock that holds a run which is watched (pure) |
+//! | `intervention` | what people want to happen in a run |
 //! | `fixed` | plan and result as the page reads them |
 //! | `answer` | what is asked by HTTP, and the answers |
 //! | `shell` | the listener and whom it refuses |
@@ -35,6 +38,8 @@ mod answer;
 mod fixed;
 pub mod frames;
 pub mod index;
+mod intervention;
+pub mod pace;
 mod page;
 pub mod replay;
 mod shell;
@@ -42,5 +47,7 @@ pub mod source;
 pub mod state;
 mod stream;
 
+pub use intervention::{Intervention, Steering};
+pub use pace::{Pace, Pacer, Speed};
 pub use shell::serve;
 pub use source::{OpenError, Source};

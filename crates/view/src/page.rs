@@ -8,12 +8,14 @@ use sha2::{Digest, Sha256};
 const HTML: &str = include_str!("page/page.html");
 const CSS: &str = include_str!("page/page.css");
 /// In the order in which they use each other.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 8] = [
     include_str!("page/model.js"),
     include_str!("page/draw.js"),
     include_str!("page/panel.js"),
     include_str!("page/air.js"),
     include_str!("page/player.js"),
+    include_str!("page/run.js"),
+    include_str!("page/act.js"),
     include_str!("page/main.js"),
 ];
 

@@ -1,4 +1,5 @@
-//! The server: on loopback, for who asks it as who it is ([`listener`]). Nothing here changes anything.
+//! The server: on loopback, for who asks it as who it is ([`listener`]). Nothing here changes anything but the clock of a run that
+//! goes on.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -6,8 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -15,7 +19,7 @@ use listener::{Bounded, Host, Patience, Stranger};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::answer::{Desk, Refusal, lock};
 use crate::source::Source;
@@ -31,6 +35,16 @@ const PATIENT: Patience = Patience {
     silence: Duration::from_secs(60),
     for_answers: false,
 };
+
+/// What somebody wants of a run has no more bytes.
+const MOST_OF_WISH: usize = 4096;
+
+/// So long it takes to say whether a step can be one: it is read as the topology is.
+const ANSWERED: Duration = Duration::from_secs(30);
+
+/// Where a run that goes on is held, and where it is told what is to happen in it.
+const PACE: &str = "/pace";
+const STEPS: &str = "/steps";
 
 /// So often it is looked whether the run has grown.
 const LOOK: Duration = Duration::from_millis(200);
@@ -70,7 +84,7 @@ async fn follow(source: &Mutex<Source>, news: &watch::Sender<u64>, mut complain:
     loop {
         let (more, extent) = {
             let mut source = lock(source);
-            (source.read_on(), source.extent())
+            (source.read_on(), source.extent().without_clock())
         };
         for problem in &extent.problems {
             if !told.contains(problem) {
@@ -92,9 +106,14 @@ async fn follow(source: &Mutex<Source>, news: &watch::Sender<u64>, mut complain:
 }
 
 async fn answer(State(desk): State<Desk>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let answer = check(&parts).and_then(|()| desk.answer(&parts));
+    let (parts, body) = request.into_parts();
+    let answer = match check(&parts) {
+        Ok(()) if parts.method == Method::POST => wish(&desk, &parts, body).await,
+        Ok(()) => desk.answer(&parts),
+        Err(refusal) => Err(refusal),
+    };
     let mut response = answer.unwrap_or_else(Refusal::response);
+    let is_said = [PACE, STEPS].contains(&parts.uri.path());
     let not_allowed = response.status() == StatusCode::METHOD_NOT_ALLOWED;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
@@ -103,7 +122,7 @@ async fn answer(State(desk): State<Desk>, request: Request) -> Response {
     set(REFERRER_POLICY, "no-referrer");
     set(RESOURCE_POLICY, "same-origin");
     if not_allowed {
-        set(ALLOW, "GET, HEAD");
+        set(ALLOW, if is_said { "POST" } else { "GET, HEAD" });
     }
     response
 }
@@ -118,11 +137,47 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
         }
         Refusal(stranger.status(), reason)
     })?;
-    if parts.method != Method::GET && parts.method != Method::HEAD {
-        let reason = "nothing can be changed here: GET and HEAD";
-        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, reason.into()));
+    let reason = match (parts.uri.path(), &parts.method) {
+        (PACE | STEPS, &Method::POST) => return Ok(()),
+        (PACE | STEPS, _) => "how a run goes on is said by POST",
+        (_, &Method::GET | &Method::HEAD) => return Ok(()),
+        _ => "nothing can be changed here: GET and HEAD",
+    };
+    Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, reason.into()))
+}
+
+/// Does what somebody wants of the run. No page of somebody else's can ask for it: JSON needs leave of ours first (CORS).
+async fn wish(desk: &Desk, parts: &Parts, body: Body) -> Result<Response, Refusal> {
+    let kind = parts.headers.get(CONTENT_TYPE);
+    if kind.is_none_or(|kind| kind != "application/json") {
+        let reason = "expected Content-Type: application/json";
+        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.into()));
     }
-    Ok(())
+    let read = timeout(PATIENT.silence, to_bytes(body, MOST_OF_WISH)).await;
+    let Ok(Ok(bytes)) = read else {
+        let reason = format!("expected {MOST_OF_WISH} bytes at most");
+        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, reason));
+    };
+    if parts.uri.path() == STEPS {
+        let wish = serde_json::from_slice(&bytes);
+        let wish = wish.map_err(|error| {
+            Refusal::bad(format!(
+                "{error}: expected {{\"step\":TEXT,\"at_ns\":NUMBER}}"
+            ))
+        })?;
+        return timeout(ANSWERED, desk.intervene(wish))
+            .await
+            .unwrap_or_else(|_| {
+                let reason = "the run measures what it has; once more";
+                Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.into()))
+            });
+    }
+    let wish = serde_json::from_slice(&bytes);
+    desk.wish(wish.map_err(|error| {
+        Refusal::bad(format!(
+            "{error}: expected {{\"speed\":NUMBER or null}}, {{\"paused\":true or false}} or {{\"step\":true}}"
+        ))
+    })?)
 }
 
 /// Whether `host`, as a Host header has it, is loopback's address or name. A page cannot point those elsewhere.

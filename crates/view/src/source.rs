@@ -4,18 +4,22 @@ use std::fs::{File, Metadata};
 use std::io::{self, BufReader};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use capture::Reader;
 use measure::RunResult;
 use rundir::written::PAGE;
-use rundir::{RunDir, SweepDir};
+use rundir::{Made, RunDir, SweepDir};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::mpsc;
 use topology::Plan;
 
 use crate::fixed;
 use crate::frames::Frames;
 use crate::index::Index;
+use crate::intervention::{Intervention, Steering};
+use crate::pace::{Pacer, Told};
 
 /// Bytes of the events that are read at a time: a line fits.
 const SLICE: usize = 2 << 20;
@@ -95,6 +99,21 @@ pub struct Extent {
     pub problems: Vec<String>,
     /// There is a `report.html`.
     pub report: bool,
+    /// By what clock it goes on, if it is held by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Told>,
+    /// Steps can be added to its scenario.
+    pub steps: bool,
+    /// The command that makes it.
+    pub command: Option<String>,
+}
+
+impl Extent {
+    /// The same without what changes all the time: how far the clock is that holds the run.
+    pub fn without_clock(self) -> Extent {
+        let pace = self.pace.map(|told| Told { at_ns: 0, ..told });
+        Extent { pace, ..self }
+    }
 }
 
 /// By what a file is known to be the one that it was.
@@ -134,6 +153,9 @@ pub struct Source {
     /// What is wrong with a file other than the events' lines.
     problems: Vec<String>,
     has_report: bool,
+    steering: Steering,
+    /// The command that made it.
+    command: Option<String>,
     plan_stamp: Option<Stamp>,
     end_stamps: [Option<Stamp>; 2],
     slice: Vec<u8>,
@@ -177,6 +199,8 @@ impl Source {
             condition: Condition::Growing,
             problems: Vec::new(),
             has_report: false,
+            steering: Steering::default(),
+            command: None,
             plan_stamp,
             end_stamps: [None; 2],
             slice: vec![0; SLICE],
@@ -185,9 +209,26 @@ impl Source {
         Ok(source)
     }
 
+    /// The same of a run that people who look at it can steer.
+    pub fn steered(self, steering: Steering) -> Source {
+        Source { steering, ..self }
+    }
+
+    /// Whom to tell what is to happen in it.
+    pub fn interventions(&self) -> Option<mpsc::Sender<Intervention>> {
+        self.steering.interventions.clone()
+    }
+
+    /// The clock that holds it while it goes on.
+    pub fn pacer(&self) -> Option<&Pacer> {
+        let growing = self.condition == Condition::Growing;
+        self.steering.pacer.as_ref().filter(|_| growing)
+    }
+
     /// Looks what files there are now: to be called now and then.
     pub fn look(&mut self) {
         self.problems.clear();
+        self.command = Made::read(&self.dir.made()).ok().map(|made| made.command);
         self.look_at_plan();
         // What became of the run comes before its events: those are all there once it ended.
         self.look_at_end();
@@ -412,6 +453,9 @@ impl Source {
             condition: self.condition.clone(),
             problems: problems.chain(broken).collect(),
             report: self.has_report,
+            pace: (self.pacer()).map(|pacer| pacer.lock().told(Instant::now())),
+            steps: self.steering.interventions.is_some(),
+            command: self.command.clone(),
         }
     }
 

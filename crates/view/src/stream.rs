@@ -35,7 +35,7 @@ struct Reader {
     /// The number of the event after that.
     next: u64,
     generation: u64,
-    /// How much there was when that was last told.
+    /// How much there was when that was last told, without the clock.
     extent: Value,
     is_over: bool,
     _place: OwnedSemaphorePermit,
@@ -74,7 +74,7 @@ pub(crate) fn open(desk: &Desk, last: Option<u64>, at: Option<Since>) -> Result<
         ahead: VecDeque::from([text(id, "snapshot", &snapshot(&source, &mark))]),
         next: mark.place.number,
         generation: extent.generation,
-        extent: json!(extent),
+        extent: json!(extent.without_clock()),
         is_over: false,
         _place: place,
     };
@@ -144,13 +144,14 @@ impl Reader {
         if !self.ahead.is_empty() {
             return Ok(());
         }
-        let extent = json!(extent);
-        if extent != self.extent {
-            self.ahead.push_back(text(None, "extent", &extent));
-            self.extent = extent;
+        let told = json!(extent);
+        let known = json!(extent.without_clock());
+        if known != self.extent {
+            self.ahead.push_back(text(None, "extent", &told));
+            self.extent = known;
         }
         if is_over(&source) {
-            self.ahead.push_back(text(None, "over", &self.extent));
+            self.ahead.push_back(text(None, "over", &told));
             self.is_over = true;
         }
         Ok(())

@@ -1,12 +1,12 @@
 // What a person does with the page, in one start of Chromium. Arguments: the page of a finished run, that of a growing
-// one, that one's directory, and the directory of what it grows by. With SHOTS=DIR pictures are left there.
+// one, that of one that is held, the growing one's directory, and the directory of what it grows by. With SHOTS=DIR pictures are left there.
 
 const assert = require("node:assert");
 const fs = require("node:fs");
 const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 
-const [finished, growing, growingDir, rest] = process.argv.slice(2);
+const [finished, growing, watched, growingDir, rest] = process.argv.slice(2);
 
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -315,6 +315,57 @@ async function followsARun(browser, other) {
   assert.notStrictEqual((await instant(page)).number, (await instant(other)).number);
 }
 
+// The clock that holds a run is everybody's.
+async function isHeld(browser) {
+  const page = await open(browser, watched), other = await open(browser, watched);
+  const holds = (page, what) => page.waitForFunction(what => document.getElementById("hold").textContent === what, {}, what);
+  const paces = (page, what) => page.waitForFunction(what => document.getElementById("pace").value === what, {}, what);
+  const asked = page => page.evaluate(async () => (await ask("/extent")).pace);
+  await Promise.all([page, other].map(page => page.waitForFunction(() => player.stream?.readyState === EventSource.OPEN)));
+  await holds(page, "Pause");
+  await paces(page, "×1");
+  await page.keyboard.press("h");
+  await holds(page, "Go on");
+  await holds(other, "Go on");
+  const paused = await asked(page);
+  assert.deepStrictEqual([paused.paused, paused.speed], [true, 1]);
+  assert.deepStrictEqual(await asked(page), paused, "its clock stands");
+  await other.select("#pace", "×10");
+  await paces(page, "×10");
+  assert.deepStrictEqual(await asked(page), { ...paused, speed: 10 });
+  await other.select("#pace", "as fast as it goes");
+  await paces(page, "as fast as it goes");
+  await other.click("#hold");
+  await holds(page, "Pause");
+  assert.strictEqual((await asked(page)).paused, false);
+  await shot(page, "held");
+  await other.close();
+  return page;
+}
+
+async function letsSomethingHappen(page) {
+  await page.focus("#act summary");
+  await page.keyboard.press("Enter");
+  await page.evaluate(() => select("sensor"));
+  await page.waitForFunction(() => /^\{ at: [0-9.]+ s, crash: sensor \}$/.test(document.getElementById("act-step").value));
+  await page.focus("#act-step");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.getElementById("said").textContent === "The run begins again with this step.");
+  assert.ok(await page.$eval("#act-refused", told => told.hidden));
+  await page.$eval("#act-step", field => (field.value = "{ at: 1 s, nonsense: sensor }"));
+  messages.length = 0;
+  await page.click("#act-do");
+  await page.waitForFunction(() => !document.getElementById("act-refused").hidden);
+  assert.strictEqual(await text(page, "#act-refused"), "`{ at: 1 s, nonsense: sensor }` is nothing that happens");
+  // What somebody has written stays until it has happened.
+  assert.strictEqual(await page.$eval("#act-step", field => field.value), "{ at: 1 s, nonsense: sensor }");
+  await shot(page, "intervened");
+  // The browser tells of any answer that is an error.
+  assert.ok(messages.every(message => /status of 4/.test(message)), messages.join());
+  messages.length = 0;
+  await page.close();
+}
+
 async function all() {
   // It is a module, and this is none.
   const { default: puppeteer } = await import(pathToFileURL(require.resolve("puppeteer-core")));
@@ -328,6 +379,9 @@ async function all() {
     }
     await followsARun(browser, page);
     assert.deepStrictEqual(messages, []);
+    const held = await isHeld(browser);
+    assert.deepStrictEqual(messages, []);
+    await letsSomethingHappen(held);
   } finally {
     await browser.close();
   }

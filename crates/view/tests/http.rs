@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use capture::{Interface, LinkType, Packet, TapHeader, Writer};
 use common::{EVENTS, RESULT, Server, planned, run};
 use serde_json::Value;
+use tokio::sync::mpsc;
 use units::SimTime;
-use view::{OpenError, Source};
+use view::{Intervention, OpenError, Pace, Pacer, Source, Speed, Steering};
 
 /// After so long a test that fails ends.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -516,4 +517,101 @@ fn frames_of_the_air_are_told_once_the_run_is_over() {
     let told = server.end().join("");
     let expected = "captures/air.pcapng: packet 2: the file ends inside it";
     assert!(told.starts_with(expected), "{told}");
+}
+
+/// Status and body of a POST of JSON.
+fn post(at: SocketAddr, target: &str, body: &str, more: &str) -> (u16, Value) {
+    let length = body.len();
+    let text = format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n{body}"
+    );
+    let mut answer = String::new();
+    send(at, &text).read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+#[test]
+fn whoever_looks_holds_the_run_and_lets_it_go() {
+    let dir = planned();
+    fs::write(dir.path().join("events.jsonl"), EVENTS).unwrap();
+    let pacer = Pacer::new(Pace::new(Some(Speed::REAL), Instant::now()));
+    let server = Server::steered(
+        dir.path(),
+        Steering {
+            pacer: Some(pacer.clone()),
+            interventions: None,
+        },
+    );
+    let at = server.at;
+    assert_eq!(whole(at)["extent"]["pace"]["speed"], 1.0);
+    let (status, told) = post(at, "/pace", "{\"paused\":true}", JSON);
+    assert_eq!((status, &told["paused"]), (200, &Value::Bool(true)));
+    pacer.lock().start(Instant::now(), 0);
+    pacer.lock().reach(Duration::from_secs(1));
+    assert!(!pacer.lock().goes_on(Instant::now()));
+    assert_eq!(get(at, "/extent")["pace"]["paused"], true);
+    assert_eq!(post(at, "/pace", "{\"step\":true}", JSON).0, 200);
+    assert!(pacer.lock().goes_on(Instant::now()));
+    let (_, told) = post(at, "/pace", "{\"speed\":null}", JSON);
+    assert_eq!(told["speed"], Value::Null);
+    for (body, more, expected) in [
+        ("{\"speed\":0}", JSON, 400),
+        ("{\"speed\":1,\"paused\":true}", JSON, 400),
+        ("", JSON, 400),
+        ("{\"paused\":true}", "", 415),
+        ("{\"paused\":true}", "Content-Type: text/plain\r\n", 415),
+        (&" ".repeat(5000), JSON, 413),
+    ] {
+        let (status, told) = post(at, "/pace", body, more);
+        assert_eq!(status, expected, "{body}: {told}");
+    }
+    let foreign = format!("{JSON}Origin: http://evil.example\r\n");
+    assert_eq!(post(at, "/pace", "{\"paused\":true}", &foreign).0, 403);
+    assert_eq!(get_with(at, "/pace", "").0, 405);
+    // Nobody takes a step, and a run that is over is held by nothing.
+    let step = "{\"step\":\"{ at: 1 s, crash: er1 }\",\"at_ns\":1}";
+    assert_eq!(post(at, "/steps", step, JSON).0, 409);
+    put(&dir.path().join("result.json"), RESULT);
+    until("the run is over", || {
+        (get(at, "/extent")["condition"] == "finished").then_some(())
+    });
+    assert_eq!(post(at, "/pace", "{\"paused\":true}", JSON).0, 409);
+    server.end();
+}
+
+#[test]
+fn a_step_goes_to_who_makes_the_run_and_its_refusal_to_who_wants_it() {
+    let dir = run();
+    let (sender, mut wanted) = mpsc::channel(1);
+    let server = Server::steered(
+        dir.path(),
+        Steering {
+            pacer: None,
+            interventions: Some(sender),
+        },
+    );
+    let at = server.at;
+    let maker = std::thread::spawn(move || {
+        let mut steps = Vec::new();
+        while let Some(Intervention { step, at, answer }) = wanted.blocking_recv() {
+            let refused = step.contains("er9").then(|| "no er9".to_owned());
+            answer.send(refused.map_or(Ok(()), Err)).unwrap();
+            steps.push((step, at));
+        }
+        steps
+    });
+    assert_eq!(whole(at)["extent"]["steps"], true);
+    let asked = |node| format!("{{\"step\":\"{{ crash: {node} }}\",\"at_ns\":2000000000}}");
+    assert_eq!(post(at, "/steps", &asked("er1"), JSON).0, 200);
+    let (status, told) = post(at, "/steps", &asked("er9"), JSON);
+    assert_eq!((status, told["reason"].as_str()), (400, Some("no er9")));
+    assert_eq!(post(at, "/steps", "{\"step\":\"x\"}", JSON).0, 400);
+    server.end();
+    let expected = ["{ crash: er1 }", "{ crash: er9 }"];
+    let expected = expected.map(|step| (step.to_owned(), Duration::from_secs(2)));
+    assert_eq!(maker.join().unwrap(), expected);
 }

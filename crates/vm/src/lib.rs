@@ -46,6 +46,7 @@
 //! | --- | --- |
 //! | [`guest`] | the other side: what the program does as `/init` |
 //! | [`harness`] | tests that run inside a guest |
+//! | [`Follow`] | whoever follows a guest, and may have it stand still |
 //! | [`probe`] | whether KVM really works |
 //! | [`modules`] | kernel modules in dependency order |
 //! | [`initramfs`] | reproducible `newc` archives |
@@ -61,6 +62,7 @@ mod checksum;
 mod config;
 mod elf;
 mod error;
+mod follow;
 pub mod guest;
 pub mod harness;
 mod image;
@@ -86,6 +88,7 @@ mod unpack;
 pub use cache::default_cache;
 pub use config::{Accel, Clock, Content, GuestFile, Machine, Processor, VmConfig};
 pub use error::VmError;
+pub use follow::Follow;
 pub use kernel::{Kernel, KernelSource, fetch, of_suite};
 pub use program::{Loader, Program};
 pub use run::{Output, run, run_until};

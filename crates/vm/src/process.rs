@@ -198,8 +198,18 @@ impl Emulator {
     }
 
     pub(crate) fn kill(&self) {
+        self.send(Signal::KILL);
+    }
+
+    /// Has it stand still, or go on. What runs on a User-Mode Linux are processes of their own, which wait for it whenever
+    /// their kernel is at work, and are no more than their next system call ahead.
+    pub(crate) fn halt(&self, halt: bool) {
+        self.send(if halt { Signal::STOP } else { Signal::CONT });
+    }
+
+    fn send(&self, signal: Signal) {
         // Fails only when it has ended already.
-        let _ = pidfd_send_signal(self.pidfd.as_fd(), Signal::KILL);
+        let _ = pidfd_send_signal(self.pidfd.as_fd(), signal);
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use files::Tree;
 
 use crate::config::{Clock, Machine};
+use crate::follow::Follow;
 use crate::input::Input;
 use crate::place::Load;
 use crate::process::Memory;
@@ -32,14 +33,19 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes the files into a directory, which is there.
+    /// Writes the files into a directory, which is there. A file that is there with the same content stays as it is.
     ///
     /// # Errors
     /// A directory or file cannot be written.
     pub fn unpack(&self, into: &Path) -> Result<(), VmError> {
         for (name, content) in &self.files {
             let path = into.join(name);
-            Tree::new(into)
+            let files = Tree::new(into);
+            // Whoever has it open goes on reading.
+            if files.read(&path).is_ok_and(|there| there == *content) {
+                continue;
+            }
+            files
                 .replace(&path, content)
                 .map_err(VmError::io("write", path.display()))?;
         }
@@ -60,8 +66,8 @@ pub async fn run(config: VmConfig, on_progress: impl FnMut(&str)) -> Result<Outp
     run_until(config, std::future::pending(), on_progress).await
 }
 
-/// [`run`], and when `stop` resolves the guest is asked to stop
-/// ([`Guest::interrupt_when_asked`](crate::guest::Guest::interrupt_when_asked)): it hands over what
+/// [`run`], followed by `follower`, who may have the guest stand still; and when `stop` resolves the guest is asked to stop
+/// ([`Guest::interrupt_when_asked`](crate::guest::Guest::interrupt_when_asked)): it goes on, and hands over what
 /// it has.
 ///
 /// # Errors
@@ -69,16 +75,16 @@ pub async fn run(config: VmConfig, on_progress: impl FnMut(&str)) -> Result<Outp
 pub async fn run_until(
     config: VmConfig,
     stop: impl Future<Output = ()>,
-    mut on_progress: impl FnMut(&str),
+    mut follower: impl Follow,
 ) -> Result<Output, VmError> {
-    boxed(config, std::pin::pin!(stop), &mut on_progress).await
+    boxed(config, std::pin::pin!(stop), &mut follower).await
 }
 
 /// In a box, so that all of it is compiled here once, and not in every program that runs a VM.
 fn boxed<'a>(
     config: VmConfig,
     stop: Pin<&'a mut dyn Future<Output = ()>>,
-    on_progress: &'a mut dyn FnMut(&str),
+    follower: &'a mut dyn Follow,
 ) -> Pin<Box<dyn Future<Output = Result<Output, VmError>> + 'a>> {
     Box::pin(async move {
         config.check()?;
@@ -87,7 +93,7 @@ fn boxed<'a>(
         let mut running = tokio::task::spawn_blocking(move || start(&config))
             .await
             .map_err(|e| VmError::Config(format!("the preparation panicked: {e}")))??;
-        let status = running.ended(stall_limit, stop, on_progress).await?;
+        let status = running.ended(stall_limit, stop, follower).await?;
         judge(&running, status, machine)
     })
 }

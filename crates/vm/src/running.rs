@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use crate::config::{Clock, Machine};
+use crate::follow::Follow;
 use crate::place::{Load, Place};
 use crate::process::{Emulator, Launch, Memory};
 use crate::qemu::{self, Channels, Start};
@@ -76,7 +77,7 @@ impl Running {
     }
 
     /// Waits for its end, which the guest is asked for when `stop` resolves; reports each line of
-    /// progress.
+    /// progress, and has it stand still while `follower` wants it to, unless it is to stop.
     ///
     /// # Errors
     /// [`VmError::Stalled`] when nothing was written for `stall_limit` and [`is_stuck`], or the guest does not stop, and the
@@ -85,12 +86,12 @@ impl Running {
         &mut self,
         stall_limit: Duration,
         mut stop: Pin<&mut dyn Future<Output = ()>>,
-        on_progress: &mut dyn FnMut(&str),
+        follower: &mut dyn Follow,
     ) -> Result<ExitStatus, VmError> {
         let mut lines = Lines::default();
-        let mut last_size = 0;
-        let mut last_sign = (Instant::now(), self.emulator.processor_time());
+        let mut last = self.sign();
         let mut stopping: Option<Instant> = None;
+        let mut halted = false;
         let status = loop {
             let ended = tokio::select! {
                 ended = tokio::time::timeout(POLL, &mut self.emulator.ended) => ended.ok(),
@@ -100,32 +101,25 @@ impl Running {
                     None
                 }
             };
-            lines.drain(&self.progress, on_progress);
+            lines.drain(&self.progress, &mut |line| follower.progress(line));
             if let Some(status) = ended {
                 break status;
             }
             if stopping.is_some_and(|since| since.elapsed() > STOP_LIMIT) {
-                self.emulator.kill();
-                return Err(VmError::Stalled {
-                    limit: STOP_LIMIT,
-                    console: self.console.text(),
-                });
+                return Err(self.given_up(STOP_LIMIT));
             }
-            let size = self.console.len() + self.progress.len() + self.results.len();
-            if size != last_size {
-                last_size = size;
-                last_sign = (Instant::now(), self.emulator.processor_time());
-            } else if last_sign.0.elapsed() > stall_limit
-                && is_stuck(
-                    stall_limit,
-                    self.emulator.processor_time().saturating_sub(last_sign.1),
-                )
+            let halt = stopping.is_none() && !follower.goes_on();
+            if halt != halted {
+                halted = halt;
+                self.emulator.halt(halt);
+            }
+            let sign = self.sign();
+            if halted || sign.size != last.size {
+                last = sign;
+            } else if last.at.elapsed() > stall_limit
+                && is_stuck(stall_limit, sign.had.saturating_sub(last.had))
             {
-                self.emulator.kill();
-                return Err(VmError::Stalled {
-                    limit: stall_limit,
-                    console: self.console.text(),
-                });
+                return Err(self.given_up(stall_limit));
             }
         };
         status
@@ -133,6 +127,32 @@ impl Running {
             .and_then(|waited| waited)
             .map_err(VmError::io("wait for", "the emulator"))
     }
+
+    fn sign(&self) -> Sign {
+        Sign {
+            size: self.console.len() + self.progress.len() + self.results.len(),
+            at: Instant::now(),
+            had: self.emulator.processor_time(),
+        }
+    }
+
+    fn given_up(&self, limit: Duration) -> VmError {
+        self.emulator.kill();
+        VmError::Stalled {
+            limit,
+            console: self.console.text(),
+        }
+    }
+}
+
+/// What there was of life.
+struct Sign {
+    /// Bytes that were written.
+    size: u64,
+    /// When (wall time).
+    at: Instant,
+    /// What the emulator had had of the processors.
+    had: Duration,
 }
 
 /// Whether a guest that has been silent for longer than `limit`, in which its emulator had the processors for `had`, is stuck: one

@@ -12,10 +12,12 @@ use rundir::{RunDir, RunFacts};
 use testbed::{Progress, Signals};
 use topology::Plan;
 use topology::plan::NodePlan;
+use view::Pacer;
 use vm::{Accel, Clock, Kernel, KernelSource, Machine, Processor, VmConfig, VmError};
 
 use crate::cli::{BackendArg, ClockArg, HowArgs};
 use crate::failure::Refused;
+use crate::follow::Follower;
 use crate::job::{self, Job, facts};
 use crate::memory;
 use crate::progress::Show;
@@ -141,8 +143,26 @@ impl How {
         })
     }
 
-    /// Runs `plan`; the run directory then holds what the live half writes.
-    pub async fn run(&self, plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+    /// Whether its time is virtual, so that somebody may hold it.
+    pub fn is_virtual(&self) -> bool {
+        matches!(
+            self,
+            How::Vm {
+                clock: Clock::Virtual,
+                ..
+            }
+        )
+    }
+
+    /// Runs `plan`, held by a clock if there is one, which needs [virtual time](How::is_virtual); the run directory then holds
+    /// what the live half writes.
+    pub async fn run(
+        &self,
+        plan: &Plan,
+        dir: &RunDir,
+        show: &Show,
+        pacer: Option<&Pacer>,
+    ) -> Result<()> {
         match self {
             How::Native => native(plan, dir, show).await,
             How::Vm {
@@ -171,7 +191,7 @@ impl How {
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
                 config.stall_limit = STALL + PER_NODE.saturating_mul(plan.nodes.len() as u32);
-                let lived = in_vm(config.clone(), dir, show).await;
+                let lived = in_vm(config.clone(), Follower::new(show, dir, pacer), dir, show).await;
                 match lived.as_ref().map_err(Error::downcast_ref) {
                     Err(Some(damaged @ VmError::Damaged { .. })) => errln!("wpanlab: {damaged}"),
                     _ => return lived,
@@ -180,7 +200,7 @@ impl How {
                     Machine::Qemu(_) => locate(source, show)?,
                     Machine::Uml(_) => locate_uml(source)?,
                 };
-                in_vm(config, dir, show).await
+                in_vm(config, Follower::new(show, dir, pacer), dir, show).await
             }
         }
     }
@@ -224,7 +244,7 @@ async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
 }
 
 /// The first signal stops the guest, which hands over what it has; the second one ends the wait.
-async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
+async fn in_vm(config: VmConfig, follower: Follower<'_>, dir: &RunDir, show: &Show) -> Result<()> {
     let mut signals = Signals::listen().context("signal handlers")?;
     let mut again = Signals::listen().context("signal handlers")?;
     let interrupted = Cell::new(None);
@@ -240,12 +260,7 @@ async fn in_vm(config: VmConfig, dir: &RunDir, show: &Show) -> Result<()> {
     };
     show.stage("boot the VM");
     let machine = config.machine;
-    let living = vm::run_until(config, stop, |line: &str| {
-        match serde_json::from_str(line) {
-            Ok(progress) => show.testbed(&progress),
-            Err(_) => show.stage(line),
-        }
-    });
+    let living = vm::run_until(config, stop, follower);
     let output = tokio::select! {
         output = living => output,
         signal = impatient => return Err(signal.into()),

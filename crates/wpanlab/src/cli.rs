@@ -25,7 +25,7 @@ mod view;
 
 pub use live::{CaptureArgs, ExecArgs};
 pub use sweep::{ShardArgs, SweepCommand};
-pub use view::ViewArgs;
+pub use view::{ViewArgs, WatchArgs};
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.
@@ -275,6 +275,8 @@ pub struct RunArgs {
     /// Write the expectations as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub watch: WatchArgs,
     #[command(flatten)]
     pub how: HowArgs,
 }

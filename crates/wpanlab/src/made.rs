@@ -7,16 +7,20 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use rundir::Made;
 use rundir::made::utc;
-use topology::{Diagnostics, Source};
+use topology::{Assignment, Diagnostics, Source};
 
-/// This command, which begins now, with what there is to say of its topology.
-pub fn now(warnings: Option<&Diagnostics>) -> Made {
+/// This command, which begins now, with what there is to say of its topology; `added` is what it sets beside what its
+/// command line does.
+pub fn now(warnings: Option<&Diagnostics>, added: &[Assignment]) -> Made {
     let mut words: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     // Where the program is says nothing of the run.
     if let Some(program) = words.first_mut() {
         "wpanlab".clone_into(program);
+    }
+    for assignment in added {
+        words.extend(["--set".to_owned(), assignment.to_string()]);
     }
     let warnings = warnings.map_or(&[][..], Diagnostics::problems).iter();
     let sentence = |warning: &topology::Diagnostic| match warning.span.source {

@@ -6,8 +6,9 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`cli`] | the command line |
-//! | [`run`] | `run`: plan, backend, measurement, summary |
+//! | [`run`], [`staged`] | `run`: plan, backend, measurement, summary; again when somebody who looks wants another step |
 //! | [`backend`] | native or VM, and why |
+//! | [`follow`] | what is done with what a run in a VM tells while it goes on |
 //! | [`memory`] | how large a VM a run needs |
 //! | [`guest`], [`job`] | the same testbed as the first process of a VM, and what it is told |
 //! | [`sweep`] | `run --seeds` and `sweep`: runs over seeds and parameter values, and the distribution |
@@ -16,7 +17,7 @@
 //! | [`verify`] | `verify`: run again and compare |
 //! | [`mod@model`] | `model`: the CoMP paper's delay and loss model |
 //! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
-//! | [`mod@sequence`], [`mod@view`] | `sequence`: a stretch of a run in words; `view`: a run played in a browser |
+//! | [`mod@sequence`], [`mod@view`] | `sequence`: a stretch of a run in words; `view`: a run played in a browser, also while `run` goes on |
 //! | [`mod@new`], [`examples`] | a first topology, and those that the project ships |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`mod@analyze`] | `analyze`: captures taken anywhere |
@@ -34,6 +35,7 @@ mod cli;
 mod doctor;
 mod examples;
 mod failure;
+mod follow;
 mod guest;
 mod job;
 mod kernels;
@@ -47,6 +49,7 @@ mod report;
 mod run;
 mod sequence;
 mod source;
+mod staged;
 mod sweep;
 mod verify;
 mod view;

@@ -134,6 +134,14 @@ impl Show {
         }
     }
 
+    /// Something to know, on a line of its own.
+    pub fn remark(&self, text: &str) {
+        match self {
+            Show::Bar(bar) => bar.suspend(|| errln!("wpanlab: {text}")),
+            Show::Nothing | Show::Lines => errln!("wpanlab: {text}"),
+        }
+    }
+
     /// A sweep is this far.
     pub fn runs(&self, runs: &Runs) {
         match self {

@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use measure::result::RunResult;
 use rundir::{RunDir, SweepDir, Written};
 use serde_json::json;
-use testbed::Interrupted;
 use topology::{Assignment, Diagnostics, Loaded, Parameter, Plan};
 
 use crate::backend::How;
@@ -16,7 +15,8 @@ use crate::failure::{self, Refused};
 use crate::progress::Show;
 use crate::report::Left;
 use crate::source::Source;
-use crate::{Outcome, Say, made, memory, output, report};
+use crate::staged::Staged;
+use crate::{Outcome, Say, memory, output, report};
 
 /// Where run directories are that nobody names.
 const RUNS: &str = "runs";
@@ -177,71 +177,38 @@ fn no_vm(plan: &Plan) -> Option<String> {
 /// `wpanlab run`. A run that a signal ended is measured, too, as far as it came.
 pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
     let mut left = Left::default();
-    let ended = to_its_end(&args, show, say, &mut left).await;
-    if let Err(error) = &ended {
-        report::beside_failed(&left, &args, error);
-    }
-    ended
-}
-
-/// Tells by `left` what there is of the run if it fails.
-async fn to_its_end(args: &RunArgs, show: Show, say: Say, left: &mut Left) -> Result<Outcome> {
-    let assignments = single(&args.set)?;
-    let source = Source::read(&args.topology)?;
-    let loaded = load_and_warn(&source, args.seed, &assignments, say)?;
-    let made = made::now(loaded.warnings.as_ref());
-    let plan = loaded.plan;
-    refuse_places(args)?;
-    let how = How::choose(&args.how, &show).await?;
-    let dir = make_run_dir(&plan.name, args)?;
-    keep_plan(&plan, &dir)?;
-    // A run that is killed has left a directory that is known for one.
-    made::write(&made, &dir.made())?;
-    let lived = how.run(&plan, &dir, &show).await;
-    if let Err(error) = lived {
-        show.done();
-        if !has_begun(&dir) {
-            // Nothing was seen: the directory would only be in the way of the next run.
-            remove_unbegun(&dir).with_context(|| format!("remove {}", dir.root().display()))?;
-            return Err(error);
+    let told = |ended: &Result<Outcome>, left: &Left| {
+        if let Err(error) = ended {
+            report::beside_failed(left, &args, error);
         }
-        *left = Left::Part(dir.root().to_owned());
-        // The result says that it is not all of the run, whoever measures it.
-        dir.files()
-            .replace(&dir.error(), failure::text(&error).as_bytes())
-            .with_context(|| format!("write {}", dir.error().display()))?;
-        let mut place = format!("what was seen until then is in {}", dir.root().display());
-        if error.downcast_ref::<Interrupted>().is_some()
-            && let Err(why) = print_partial(&dir, say).await
-        {
-            place.push_str(&format!(", not measured ({})", failure::text(&why)));
+    };
+    let mut staged = match Staged::prepare(&args, &show, say).await {
+        Ok(staged) => staged,
+        Err(error) => {
+            let ended = Err(error);
+            told(&ended, &left);
+            return ended;
         }
-        return Err(error.context(place));
+    };
+    loop {
+        let ended = staged.to_its_end(&args, &show, say, &mut left).await;
+        told(&ended, &left);
+        if !staged.is_wanted_again(&ended, &left, &show, say).await? {
+            return ended;
+        }
     }
-    *left = Left::Part(dir.root().to_owned());
-    let result = measure(&dir, &show).await;
-    show.done();
-    let result = result.with_context(|| format!("what was seen is in {}", dir.root().display()))?;
-    print_result(&dir, &result, say)?;
-    report::beside(dir.root(), args, say)?;
-    *left = Left::Written;
-    Ok(if result.passed {
-        Outcome::Passed
-    } else {
-        Outcome::Failed
-    })
 }
 
 /// Says what a run showed that did not come to its end.
 ///
 /// # Errors
 /// It was over before everything that is measured came to be, maybe.
-async fn print_partial(dir: &RunDir, say: Say) -> Result<()> {
+pub async fn print_partial(dir: &RunDir, say: Say) -> Result<()> {
     let result = measure(dir, &Show::Nothing).await?;
     print_result(dir, &result, say)
 }
 
-fn print_result(dir: &RunDir, result: &RunResult, say: Say) -> Result<()> {
+pub fn print_result(dir: &RunDir, result: &RunResult, say: Say) -> Result<()> {
     if say.json {
         output::json(result)?;
     } else {
@@ -256,11 +223,11 @@ fn print_result(dir: &RunDir, result: &RunResult, say: Say) -> Result<()> {
 /// The live half, then the measurement.
 pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Result<RunResult> {
     keep_plan(plan, dir)?;
-    how.run(plan, dir, show).await?;
+    how.run(plan, dir, show, None).await?;
     measure(dir, show).await
 }
 
-async fn measure(dir: &RunDir, show: &Show) -> Result<RunResult> {
+pub async fn measure(dir: &RunDir, show: &Show) -> Result<RunResult> {
     show.stage("measure");
     // A sweep's other runs go on meanwhile.
     let dir = dir.clone();
@@ -270,7 +237,7 @@ async fn measure(dir: &RunDir, show: &Show) -> Result<RunResult> {
 
 /// The plan as it is executed, beside what the live half will write. It is the first file of a run
 /// directory, and made once: of two runs that were given the same directory one has it.
-fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
+pub fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
     let path = dir.plan();
     let kept = dir.files().write_new(&path, plan.to_yaml().as_bytes());
     kept.with_context(|| format!("write {}", path.display()))
@@ -278,7 +245,7 @@ fn keep_plan(plan: &Plan, dir: &RunDir) -> Result<()> {
 
 /// Whether the live half has left anything beside what was there before it, or an earlier run could not
 /// remove.
-fn has_begun(dir: &RunDir) -> bool {
+pub fn has_begun(dir: &RunDir) -> bool {
     [
         dir.events(),
         dir.facts(),
@@ -292,7 +259,7 @@ fn has_begun(dir: &RunDir) -> bool {
 
 /// Removes what is in a run directory before the live half begins, and the directory if nothing else
 /// is there.
-fn remove_unbegun(dir: &RunDir) -> std::io::Result<()> {
+pub fn remove_unbegun(dir: &RunDir) -> std::io::Result<()> {
     dir.files().remove_file(&dir.plan())?;
     dir.files().remove_file(&dir.made())?;
     match fs::remove_dir(dir.root()) {
@@ -431,7 +398,7 @@ mod tests {
             fs::write(root.join(name), "x").unwrap();
             refused("no run directory");
         }
-        made::write(&made::now(None), &root.join("made.json")).unwrap();
+        made::write(&made::now(None, &[]), &root.join("made.json")).unwrap();
         fs::write(root.join("x.yaml"), "x").unwrap();
         std::os::unix::fs::symlink("run/x.yaml", &topology).unwrap();
         refused("holds the topology");

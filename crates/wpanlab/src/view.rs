@@ -1,21 +1,27 @@
-//! `wpanlab view`: a run directory as a page that plays it.
+//! `wpanlab view`: a run directory as a page that plays it; and the same beside a run that goes on.
 
+use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
+use rundir::RunDir;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use view::Source;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use view::{Intervention, Pace, Pacer, Source, Speed, Steering};
 
-use crate::cli::ViewArgs;
-use crate::failure::Refused;
+use crate::cli::{ViewArgs, WatchArgs};
+use crate::failure::{self, Refused};
+use crate::progress::Show;
 use crate::{Outcome, Say};
 
 /// Serves the page until SIGINT or SIGTERM.
 pub async fn view(args: &ViewArgs, say: Say) -> Result<Outcome> {
     let source = Source::open(&args.dir).map_err(|error| Refused(error.to_string()))?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("SIGINT")?;
-    let mut terminated = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let interrupted = interrupted()?;
     let tell = |at: SocketAddr| {
         let address = format!("http://{at}/");
         match say.json {
@@ -27,14 +33,146 @@ pub async fn view(args: &ViewArgs, say: Say) -> Result<Outcome> {
             errln!("wpanlab: shows {}; Ctrl-C ends it", args.dir.display());
         }
     };
-    let complain = |problem: &str| errln!("wpanlab: {}: {problem}", args.dir.display());
     tokio::select! {
-        served = view::serve(source, args.port, tell, complain) => {
-            let at = || format!("listen on 127.0.0.1:{}: is another program there?", args.port);
-            served.with_context(at)?;
+        served = view::serve(source, args.port, tell, complain(&args.dir)) => {
+            served.with_context(|| no_port(args.port))?;
         }
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
+        () = interrupted => {}
     }
     Ok(Outcome::Passed)
+}
+
+/// The clock that holds a run which somebody wants to watch.
+///
+/// # Errors
+/// A pace is wanted of a run whose time nobody can hold.
+pub fn pacer(args: &WatchArgs, is_virtual: bool) -> Result<Option<Pacer>> {
+    if args.pace.is_some() && !is_virtual {
+        let text = "--pace holds virtual time: what is native or has --clock realtime goes on as real time does";
+        return Err(Refused(text.into()).into());
+    }
+    let wanted = args.pace.or(args.view.then_some(Speed::REAL));
+    let wanted = wanted.filter(|_| is_virtual);
+    Ok(wanted.map(|speed| Pacer::new(Pace::new(Some(speed), Instant::now()))))
+}
+
+/// Interventions that wait until the run takes them.
+const WAITING: usize = 8;
+
+/// A page that is served beside a run.
+pub struct Page {
+    served: JoinHandle<std::io::Result<()>>,
+    interventions: mpsc::Receiver<Intervention>,
+}
+
+impl Page {
+    /// Shows the run that goes on in `dir` if `args` want that, and says where.
+    ///
+    /// # Errors
+    /// The port is not to be had.
+    pub async fn beside(
+        dir: &RunDir,
+        args: &WatchArgs,
+        pacer: Option<&Pacer>,
+        show: &Show,
+        say: Say,
+    ) -> Result<Option<Page>> {
+        if !args.view {
+            return Ok(None);
+        }
+        let source = Source::open(dir.root()).map_err(|error| anyhow!(error))?;
+        let (sender, interventions) = mpsc::channel(WAITING);
+        let source = source.steered(Steering {
+            pacer: pacer.cloned(),
+            // What cannot be held cannot be had again either.
+            interventions: pacer.map(|_| sender),
+        });
+        let (tell, told) = oneshot::channel();
+        let complain = complain(dir.root());
+        let port = args.port;
+        let served = tokio::spawn(async move {
+            // Whoever waits for it is there.
+            let tell = |at| tell.send(at).unwrap_or_default();
+            view::serve(source, port, tell, complain).await
+        });
+        let Ok(at) = told.await else {
+            let ended = served.await.context("the page's server")?;
+            let error = ended
+                .err()
+                .unwrap_or_else(|| std::io::ErrorKind::Other.into());
+            return Err(anyhow!(error).context(no_port(port)));
+        };
+        // Standard output is the result's.
+        match say.json {
+            true => errln!("{}", json!({ "address": format!("http://{at}/") })),
+            false => show.remark(&format!("the run is shown at http://{at}/")),
+        }
+        Ok(Some(Page {
+            served,
+            interventions,
+        }))
+    }
+
+    /// What somebody wants to happen in the run; none if that cannot be wanted.
+    pub async fn wanted(&mut self) -> Option<Intervention> {
+        self.interventions.recv().await
+    }
+
+    /// Says that the run is over, or why it did not come to its end, and that it is shown still.
+    pub fn say_over(&self, failed: Option<&Error>, say: Say) {
+        if say.quiet || say.json {
+            return;
+        }
+        let end = match failed {
+            Some(error) => format!("the run failed ({})", failure::text(error)),
+            None => "the run is over".to_owned(),
+        };
+        errln!("wpanlab: {end}; it is shown still, and Ctrl-C ends that");
+    }
+
+    /// Goes on serving when the run is over; what somebody wants to happen in it then, or none with SIGINT or SIGTERM.
+    ///
+    /// # Errors
+    /// The signals cannot be waited for, or connections not be taken.
+    pub async fn wanted_after_the_end(&mut self) -> Result<Option<Intervention>> {
+        let interrupted = interrupted()?;
+        tokio::select! {
+            ended = &mut self.served => {
+                ended.context("the page's server")?.context("serve the page")?;
+                Ok(None)
+            }
+            Some(wanted) = self.interventions.recv() => Ok(Some(wanted)),
+            () = interrupted => Ok(None),
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
+
+/// Resolves with SIGINT or SIGTERM.
+fn interrupted() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    Ok(async move {
+        let signal = tokio::select! {
+            signal = interrupt.recv() => signal,
+            signal = terminate.recv() => signal,
+        };
+        if signal.is_none() {
+            pending().await
+        }
+    })
+}
+
+fn complain(dir: &Path) -> impl FnMut(&str) + use<> {
+    let dir = dir.to_owned();
+    move |problem: &str| errln!("wpanlab: {}: {problem}", dir.display())
+}
+
+fn no_port(port: u16) -> String {
+    format!("listen on 127.0.0.1:{port}: is another program there?")
 }

@@ -36,6 +36,7 @@ function settle() {
 }
 
 function showLists() {
+  proposeAct();
   showNodes();
   showEvents();
   markHandover();
@@ -96,6 +97,7 @@ const KEYS_DO = {
   Home: () => seek({ number: 0 }),
   End: () => seek({ number: model.extent.count }),
   l: () => (model.extent.condition === "growing" ? live() : null),
+  h: hold,
   Escape: () => select(null),
 };
 
@@ -119,6 +121,9 @@ function wire() {
   at("next").addEventListener("click", nextHandover);
   at("previous").addEventListener("click", previousHandover);
   at("live").addEventListener("click", live);
+  at("hold").addEventListener("click", hold);
+  wireActs();
+  at("pace").addEventListener("change", setPace);
   at("scrub").addEventListener("input", () => seek({ t: Number(at("scrub").value) }));
   at("instant").addEventListener("change", () => {
     const seconds = parseFloat(at("instant").value);
@@ -169,7 +174,9 @@ async function begin() {
   if (!model.extent.read) opening = { hash };
   await seek(fromHash(hash));
   if (opening !== null) Object.assign(opening, { epoch: player.epoch, number: model.number });
-  if (!model.extent.read || model.extent.condition === "growing") setTimeout(follow, LOOK_MS);
+  lookAgain();
+  // Who opens the page of a run that is held for them wants to see it go on.
+  if (hash === "" && model.extent.pace) live();
 }
 
 begin().catch(complain);

@@ -88,6 +88,8 @@ function showHead() {
   if (!extent.read) notices.push("The events are still being read.");
   else if (extent.count === 0) notices.push(extent.condition === "growing" ? "There is no event yet." : "There are no events.");
   show("notice", notices.join(" "));
+  showRun();
+  showActs();
 }
 
 function makeNodes() {
@@ -277,6 +279,7 @@ const KEYS = [
   ["+ -", "faster, slower"],
   ["Home End", "beginning, end"],
   ["l", "live: to the end, and on with the run"],
+  ["h", "hold the run itself, let it go on"],
   ["Esc", "no node"],
 ];
 

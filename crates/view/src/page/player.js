@@ -1,6 +1,6 @@
 // The clock of this page: it goes at its own speed through events that are fetched ahead.
 
-const SPEEDS = [0.001, 0.01, 0.1, 0.5, 1, 2, 10, 100, Infinity];
+const SPEEDS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 100, Infinity];
 
 const AHEAD = 4000; // events that are fetched at a time
 const FRAME_MS = 9; // so long a frame takes events in at most
@@ -21,6 +21,9 @@ const player = {
   back: null, // the instant to go back to once files that became others are read that far
   handover: -1, // place of the handover that was gone to
   stream: null, // of a run that goes on
+  growing: false,
+  grown: null, // how much there is, and that is not learned yet
+  look: null, // when it is looked again whether there is more
 };
 
 function complain(error) {
@@ -165,7 +168,10 @@ async function goThere() {
 // Goes back to where one was when the files became others, once they are read that far.
 function goBack() {
   const { back, seeking } = player;
-  if (back !== null && !seeking && (model.extent.read || model.extent.end_ns >= back)) seek({ t: back });
+  const { read, condition, end_ns, pace } = model.extent;
+  const whole = read && condition !== "growing";
+  const far = Math.max(end_ns, pace ? start() + pace.at_ns : 0);
+  if (back !== null && !seeking && (whole || far >= back)) seek({ t: back });
 }
 
 // One event on.
@@ -175,6 +181,8 @@ async function step() {
   await fill();
   // What was under way before a jump brought nothing.
   await fill();
+  // A run that stands still goes on to its next one.
+  if (player.head >= player.queue.length && model.extent.pace?.paused) await further();
   if (player.head >= player.queue.length) {
     say("There is no further event.");
     return;
@@ -231,9 +239,14 @@ function setSpeed(index) {
   at("speed").selectedIndex = index;
 }
 
-function live() {
-  setSpeed(SPEEDS.length - 1);
-  seek({ number: model.extent.count }).then(play);
+// To where the run is. One that is held is about a second ahead of its clock.
+async function live() {
+  if (model.extent.pace) await grown(await ask("/extent")).catch(complain);
+  const { pace } = model.extent;
+  const held = pace && pace.speed !== null;
+  const slower = SPEEDS.findLastIndex(speed => speed <= pace?.speed);
+  setSpeed(held ? Math.max(slower, 0) : SPEEDS.length - 1);
+  seek(held ? { t: start() + pace.at_ns } : { number: model.extent.count }).then(play);
 }
 
 function select(name) {
@@ -260,8 +273,23 @@ async function reload() {
   view.stale = true;
 }
 
-// Learns how much there is now.
+// Learns how much there is now; of what comes meanwhile the last counts.
 async function grown(extent) {
+  player.grown = extent;
+  if (player.growing) return;
+  player.growing = true;
+  try {
+    while (player.grown !== null) {
+      const latest = player.grown;
+      player.grown = null;
+      await learn(latest);
+    }
+  } finally {
+    player.growing = false;
+  }
+}
+
+async function learn(extent) {
   const before = model.extent;
   if (extent.generation !== before.generation || extent.condition !== before.condition) {
     await reload();
@@ -280,6 +308,13 @@ async function grown(extent) {
 
 const LOOK_MS = 500;
 
+// Soon, if there may be more: also of a run that is over and that somebody can have begin again.
+function lookAgain() {
+  const { read, condition, steps } = model.extent;
+  clearTimeout(player.look);
+  if (!read || condition === "growing" || steps) player.look = setTimeout(follow, LOOK_MS);
+}
+
 // Follows what is read still, and a run that goes on.
 async function follow() {
   try {
@@ -290,7 +325,7 @@ async function follow() {
   } catch (error) {
     complain(error);
   }
-  if (!model.extent.read || model.extent.condition === "growing") setTimeout(follow, LOOK_MS);
+  lookAgain();
 }
 
 function listen() {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use view::Source;
+use view::{Source, Steering};
 
 /// `events.jsonl` of a run of `topologies/handover.yaml`.
 pub const EVENTS: &str = include_str!("../data/handover.events.jsonl");
@@ -42,7 +42,11 @@ pub struct Server {
 
 impl Server {
     pub fn of(dir: &Path) -> Server {
-        let source = Source::open(dir).unwrap();
+        Server::steered(dir, Steering::default())
+    }
+
+    pub fn steered(dir: &Path, steering: Steering) -> Server {
+        let source = Source::open(dir).unwrap().steered(steering);
         let (tell, told) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         let thread = std::thread::spawn(move || {

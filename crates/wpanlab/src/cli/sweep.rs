@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use topology::Parameter;
 
-use super::{HowArgs, RunArgs, parse_seeds};
+use super::{HowArgs, RunArgs, WatchArgs, parse_seeds};
 use crate::sweep::{Numbers, Shard, Which};
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +81,7 @@ impl From<PlanArgs> for RunArgs {
             resume: !args.force,
             report: None,
             junit: None,
+            watch: WatchArgs::default(),
             how: args.how,
         }
     }

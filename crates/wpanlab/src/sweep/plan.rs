@@ -44,7 +44,7 @@ impl Asked {
         };
         let source = Rc::new(Source::read(&args.topology)?);
         let points = super::points(&source, args, *seeds.start(), Some(say))?;
-        let made = made::now(None);
+        let made = made::now(None, &[]);
         refuse_places(args)?;
         let how = How::choose(&args.how, show).await?;
         let manifest = Manifest::of(args, &seeds, &how, &source)?;
