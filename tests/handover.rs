@@ -278,3 +278,71 @@ fn the_sequence_of_the_handover_is_written_in_three_ways_and_is_on_the_page() {
         assert!(page.contains(&format!("id=\"{figure}\"")), "no {figure}");
     }
 }
+
+/// The text of the cells of the rows of the page's first table of frames.
+fn frames_of(page: &str) -> Vec<Vec<String>> {
+    let section = page.split_once("<section id=\"frames\">").unwrap().1;
+    let table = section.split_once("<tbody>").unwrap().1;
+    let rows = table
+        .split_once("</tbody>")
+        .unwrap()
+        .0
+        .split("<tr>")
+        .skip(1);
+    let cell = |cell: &str| {
+        let text = cell
+            .split_once('>')
+            .unwrap()
+            .1
+            .split_once("</td>")
+            .unwrap()
+            .0;
+        text.replace("&gt;", ">").replace("&amp;", "&")
+    };
+    rows.map(|row| row.split("<td").skip(1).map(cell).collect())
+        .collect()
+}
+
+#[test]
+fn the_frames_of_the_page_are_those_that_tshark_numbers_so() {
+    let page = RUN.dir.path().join("frames.html");
+    let mut command = wpanlab(&["report", "--out"]);
+    let output = command.arg(&page).arg(RUN.path("")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let rows = frames_of(&std::fs::read_to_string(page).unwrap());
+    assert!(rows.len() >= 10, "{rows:?}");
+    let start_ns = result()["scenario"]["start_unix_ns"].as_u64().unwrap();
+    let mut captures: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
+    let mut ids = 0;
+    for row in &rows {
+        let [time, _, _, _, what, number, command] = &row[..] else {
+            panic!("{row:?}")
+        };
+        let file = command.rsplit(' ').next().unwrap();
+        assert_eq!(*command, format!("wireshark -g {number} {file}"));
+        let packets = captures.entry(file.to_owned()).or_insert_with(|| {
+            let fields = ["frame.number", "frame.time_epoch", "coap.mid"];
+            tshark(&RUN.path(file), "frame", &fields)
+        });
+        let packet = packets.iter().find(|packet| packet[0] == *number).unwrap();
+        // Digits alone: nanoseconds since 1970 are more than a floating-point number holds.
+        let digits = |text: &str| text.replace('.', "").parse::<u64>().unwrap();
+        let since_start_ns = digits(&packet[1]) - start_ns;
+        let told_us = digits(time);
+        assert!(
+            (since_start_ns + 500) / 1000 == told_us || since_start_ns / 1000 == told_us,
+            "{row:?}, {packet:?}"
+        );
+        if let Some((_, id)) = what.rsplit_once("MID 0x") {
+            let id = u16::from_str_radix(id, 16).unwrap();
+            assert_eq!(packet[2], id.to_string(), "{row:?}");
+            ids += 1;
+        }
+    }
+    assert!(ids >= 5, "{rows:?}");
+    assert!(
+        captures.len() >= 3,
+        "several interfaces have it: {:?}",
+        captures.keys()
+    );
+}

@@ -15,6 +15,7 @@
 //! | `who` | which node an address is of |
 //! | `words` | what a message is called |
 //! | `exchanges` | which messages are one exchange, and of what kind |
+//! | `frames` | the frames of a stretch, with their numbers in the captures |
 //! | `found` | the sightings that were asked for, and others of the same packets |
 //! | `transmissions` | which sightings of a packet are of which time that it was sent |
 //! | `passages` | sightings of packets to messages with their ends |
@@ -23,6 +24,7 @@
 mod draft;
 mod exchanges;
 mod found;
+mod frames;
 mod passages;
 mod transmissions;
 mod who;
@@ -42,6 +44,7 @@ use units::SimTime;
 use self::draft::Room;
 use self::exchanges::Tracker;
 use self::found::Found;
+pub use self::frames::{FrameList, ListedFrame};
 use self::passages::Sighting;
 use self::who::Who;
 use self::words::Words;
@@ -212,6 +215,8 @@ pub struct Reader<'p> {
     stretches: Vec<Asked>,
     /// If exchanges are wanted: those of each capture point, and what was seen of them.
     exchanges: Option<(Vec<Tracker>, Found)>,
+    /// How many frames of each stretch are listed.
+    listed: usize,
     has_read: bool,
 }
 
@@ -223,6 +228,8 @@ struct Asked {
     end: Option<SimTime>,
     /// How many messages that were.
     more: u64,
+    /// The frames of what it asks for.
+    frames: FrameList,
 }
 
 impl Asked {
@@ -262,6 +269,7 @@ impl<'p> Reader<'p> {
             found: Found::default(),
             end: None,
             more: 0,
+            frames: FrameList::default(),
         };
         Reader {
             plan,
@@ -270,8 +278,15 @@ impl<'p> Reader<'p> {
             end: SimTime::ZERO,
             stretches: stretches.into_iter().map(asked).collect(),
             exchanges: exchanges.then(Default::default),
+            listed: 0,
             has_read: false,
         }
+    }
+
+    /// Lists the first `most` frames of each stretch as well.
+    pub fn listing(mut self, most: usize) -> Reader<'p> {
+        self.listed = most;
+        self
     }
 
     /// Whether there was any capture.
@@ -325,10 +340,16 @@ impl<'p> Reader<'p> {
             self.end = times().fold(self.end, SimTime::max);
         }
         self.start = self.start.or(times().next());
-        for packet in &capture.packets {
-            self.packet(&mut point, capture, packet);
+        let is_numbered = frames::is_numbered(capture);
+        for (number, packet) in (1..).zip(&capture.packets) {
+            let place = is_numbered.then_some((interface, number));
+            self.packet(&mut point, capture, packet, place);
         }
-        self.stretches.iter_mut().for_each(Asked::prune);
+        let listed = self.listed;
+        for asked in &mut self.stretches {
+            asked.prune();
+            asked.frames.cut(listed);
+        }
     }
 
     /// Reads a capture for whatever else there is of what was found.
@@ -361,10 +382,18 @@ impl<'p> Reader<'p> {
             decoder: Decoder::default(),
             dissectors: Dissectors::new(&dissect::all()),
             kept: vec![0; self.stretches.len()],
+            listed: vec![0; self.stretches.len()],
         })
     }
 
-    fn packet(&mut self, point: &mut Point, capture: &Capture, packet: &Packet) -> Option<()> {
+    /// `place`: of which interface of the node's it is which packet of the file, if that is known.
+    fn packet(
+        &mut self,
+        point: &mut Point,
+        capture: &Capture,
+        packet: &Packet,
+        place: Option<(&str, u64)>,
+    ) -> Option<()> {
         let interface = capture.interfaces.get(packet.interface)?;
         let ip = point.decoder.read(Frame::of(interface, packet))?;
         point.order += 1;
@@ -383,6 +412,10 @@ impl<'p> Reader<'p> {
                 found.add(with_words(&sighting));
             }
         }
+        if let Some(place) = place {
+            let label = || Words::of(&ip, message.as_ref(), meaning.as_ref()).label;
+            self.list(&mut point.listed, &sighting, packet.time, place, label);
+        }
         for (asked, kept) in self.stretches.iter_mut().zip(&mut point.kept) {
             let stretch = &asked.stretch;
             if !(stretch.from..=stretch.to).contains(&sighting.time)
@@ -400,6 +433,41 @@ impl<'p> Reader<'p> {
             }
         }
         Some(())
+    }
+
+    /// Lists a frame for the stretches that it is of: of each capture the first ones, which are in the order of time.
+    fn list(
+        &mut self,
+        counts: &mut [usize],
+        sighting: &Sighting,
+        time: SimTime,
+        (interface, number): (&str, u64),
+        label: impl Fn() -> String,
+    ) {
+        let name = |node: u32| self.who.name(node).to_owned();
+        for (asked, count) in self.stretches.iter_mut().zip(counts) {
+            let stretch = &asked.stretch;
+            if !(stretch.from..=stretch.to).contains(&time)
+                || !self.who.concerns(sighting, &stretch.nodes)
+            {
+                continue;
+            }
+            if *count >= self.listed {
+                asked.frames.left_out += 1;
+                continue;
+            }
+            *count += 1;
+            asked.frames.frames.push(ListedFrame {
+                time,
+                node: name(sighting.node),
+                interface: interface.to_owned(),
+                number,
+                from: sighting.from.map(name),
+                to: sighting.to.map(name),
+                is_multicast: sighting.is_multicast,
+                label: label(),
+            });
+        }
     }
 
     /// What is seen of a packet at a point, without words.
@@ -437,6 +505,12 @@ impl<'p> Reader<'p> {
             exchange: None,
             words: Words::default(),
         }
+    }
+
+    /// The frames of each stretch, in their order; see [`Reader::listing`].
+    pub fn frames(&self) -> Vec<FrameList> {
+        let listed = self.stretches.iter().map(|asked| asked.frames.clone());
+        listed.collect()
     }
 
     /// The sequence of each stretch, in their order. `bands` are to be added by whoever knows them.
@@ -505,4 +579,6 @@ struct Point {
     dissectors: Dissectors,
     /// How many sightings are kept for each stretch.
     kept: Vec<usize>,
+    /// How many frames are listed for each stretch.
+    listed: Vec<usize>,
 }

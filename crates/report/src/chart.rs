@@ -11,12 +11,14 @@
 //! | [`plot`] | points, lines and marks over two axes |
 //! | [`bars`] | horizontal bars of stacked parts |
 //! | [`sequence`] | messages between lifelines |
+//! | [`values`] | what is drawn, as tables |
 
 pub mod bars;
 pub mod plot;
 pub mod scale;
 pub mod sequence;
 pub mod thin;
+pub mod values;
 
 use maud::{Markup, PreEscaped, html};
 
@@ -37,6 +39,17 @@ pub struct Drawing {
     pub height: f64,
     /// SVG elements. Colours and fonts come from classes.
     pub body: Markup,
+    /// Where its axes are, if it has some.
+    pub axes: Option<Axes>,
+}
+
+/// The axes of a drawing: of each the places of its ends in CSS pixels, and the values there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Axes {
+    /// To the right.
+    pub x: [f64; 4],
+    /// Upwards, or of bars downwards, in rows.
+    pub y: [f64; 4],
 }
 
 /// What colours mean, for the page and for SVG files alike. The palette is Okabe and Ito's, that
@@ -83,7 +96,7 @@ impl Drawing {
     pub fn inline(&self, class: &str, label: &str) -> Markup {
         let view = format!("0 0 {} {}", place(self.width), place(self.height));
         html! {
-            svg class={ "d " (class) } viewBox=(view) width=(place(self.width)) height=(place(self.height)) role="img" aria-label=(label) { (self.body) }
+            svg class={ "d " (class) } viewBox=(view) width=(place(self.width)) height=(place(self.height)) role="img" aria-label=(label) data-x=[self.axes.map(|axes| ends(axes.x))] data-y=[self.axes.map(|axes| ends(axes.y))] { (self.body) }
         }
     }
 
@@ -106,6 +119,11 @@ impl Drawing {
             clean(&svg.into_string())
         )
     }
+}
+
+/// The ends of an axis, as the page's script reads them: places as they are drawn, values as they are.
+fn ends([start, end, min, max]: [f64; 4]) -> String {
+    format!("{} {} {min} {max}", place(start), place(end))
 }
 
 /// `text` without the characters that XML 1.0 cannot hold even escaped (section 2.2).
@@ -230,6 +248,7 @@ mod tests {
             width: 10.0,
             height: 10.0,
             body,
+            axes: None,
         };
         let file = drawing.file("<title>");
         let document = roxmltree::Document::parse(&file).unwrap();

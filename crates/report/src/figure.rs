@@ -9,6 +9,8 @@
 //! | [`traffic`] | Message IDs and round-trip times over the run; losses with reasons |
 //! | [`observers`] | who observes what |
 //! | [`links`] | delivery from radio to radio |
+//! | [`frames`] | frames of handovers, with their numbers in the captures |
+//! | [`instant`] | who was where when, for the page's scrubber |
 //! | [`files`] | captures and other files, to be opened |
 //! | [`radio`] | signal strength with the trigger; energy; the air |
 //! | [`paper`] | figures 15 to 17 of the CoMP paper with the run in them |
@@ -17,7 +19,9 @@
 //! | [`over`] | figures of a sweep over the parameter that it varies |
 
 pub mod files;
+pub mod frames;
 pub mod handover;
+pub mod instant;
 pub mod links;
 pub mod loss;
 pub mod map;
@@ -30,6 +34,7 @@ pub mod spread;
 pub mod traffic;
 
 use rundir::Phase;
+use serde_json::{Value, json};
 
 use crate::chart::COLOURS;
 
@@ -37,6 +42,7 @@ use crate::chart::bars::Bars;
 use crate::chart::plot::Plot;
 use crate::chart::scale::number;
 use crate::chart::sequence::SequenceChart;
+use crate::chart::values::{Extent, Table};
 use crate::chart::{Drawing, WIDE};
 
 /// A chart, to be drawn at any width.
@@ -63,6 +69,28 @@ impl Chart {
             Chart::Network(network) => network.draw(width),
             Chart::Area(area) => area.draw(width),
             Chart::Sequence(sequence) => sequence.draw(width),
+        }
+    }
+
+    /// What it draws.
+    pub fn table(&self, extent: Extent) -> Table {
+        match self {
+            Chart::Plot(plot) => plot.table(extent),
+            Chart::Bars(bars) => bars.table(extent),
+            Chart::Network(network) => network.table(),
+            Chart::Area(area) => area.table(extent),
+            Chart::Sequence(sequence) => sequence.table(extent),
+        }
+    }
+
+    /// What the page's script needs besides the table.
+    pub fn told(&self) -> Value {
+        match self {
+            Chart::Plot(plot) => plot.told(),
+            Chart::Bars(bars) => bars.told(),
+            Chart::Network(network) => network.told(),
+            Chart::Area(_) => json!({ "kind": "area" }),
+            Chart::Sequence(_) => json!({ "kind": "sequence" }),
         }
     }
 }
@@ -117,6 +145,8 @@ pub enum Block {
     Code(String),
     /// Files of the directory that is shown, and what is in them.
     Links(Vec<(String, String)>),
+    /// Where `wpanlab view` shows an instant: what stands behind the `#` of its address.
+    Played(String),
 }
 
 /// A part of the report.

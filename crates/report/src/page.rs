@@ -1,10 +1,26 @@
 //! Sections as one HTML page that needs nothing beside itself. It is well-formed XML, too.
+//!
+//! Without its script it is legible: figures are drawn, and their values stand below them. The script, in files by what it
+//! does, adds what a reader does with them.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`script`] | the page's own script, and the policy that lets no other one run |
+//! | `sort.js` | tables by a column |
+//! | `values.js` | figures and their values |
+//! | `draw.js` | a part of a figure, drawn larger |
+//! | `cursor.js` | pointer, touch and keys on a figure |
+//! | `instant.js` | the instant that figures, map, frames and player share |
+
+pub mod script;
 
 use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use measure::result::{Expectation, Outcome};
+use serde_json::Value;
 
+use crate::chart::values::Extent;
 use crate::chart::{DARK, LIGHT, NARROW, WIDE, clean, style};
 use crate::figure::{Block, Figure, Section, ms};
 use topology::plan::Unit;
@@ -30,13 +46,11 @@ pub struct Head {
     pub notes: Vec<String>,
     /// What is missing.
     pub problems: Vec<String>,
+    /// Who was where when, of a run; see [`crate::figure::instant`].
+    pub instants: Option<Value>,
 }
 
-const CSS: &str = include_str!("page.css");
-/// Nothing is fetched from anywhere, whatever the page holds.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-8eqcpvzXBUYyjXCoDmjz91wfrjIQllGf9rKDZZA+r7A='";
-/// Sorts a table by a column whose head is clicked. Without it everything is legible.
-const SCRIPT: &str = include_str!("page.js");
+const CSS: &str = include_str!("page/page.css");
 
 /// The page. `base` is the way from it to the directory that is shown, empty or with a `/` at the
 /// end.
@@ -48,7 +62,8 @@ pub fn page(head: &Head, sections: &[Section], base: &str) -> String {
     // Void elements are written out: HTML takes the slash, XML needs it.
     let meta = format!(
         "<meta charset=\"utf-8\"/><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/><link rel=\"icon\" href=\"data:,\"/>"
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{}\"/><link rel=\"icon\" href=\"data:,\"/>",
+        script::policy()
     );
     let page = html! {
         (DOCTYPE)
@@ -68,7 +83,7 @@ pub fn page(head: &Head, sections: &[Section], base: &str) -> String {
                 nav {
                     @for section in sections { a href={ "#" (section.id) } { (section.title) } }
                 }
-                main {
+                main data-run=[head.instants.as_ref().map(Value::to_string)] {
                     (top(head))
                     @for section in sections {
                         section id=(section.id) {
@@ -77,7 +92,7 @@ pub fn page(head: &Head, sections: &[Section], base: &str) -> String {
                         }
                     }
                 }
-                script { (PreEscaped(SCRIPT)) }
+                script { (PreEscaped(script::script())) }
             }
         }
     };
@@ -165,6 +180,9 @@ fn render(block: &Block, base: &str) -> Markup {
             Block::Text(text) => { p { (text) } }
             Block::Missing(text) => { p class="missing" { (text) } }
             Block::Code(text) => { pre { (text) } }
+            Block::Played(instant) => {
+                p.played { "In the player: " code { "http://127.0.0.1:8080/#" (instant) } }
+            }
             Block::Links(files) => {
                 ul {
                     @for (file, about) in files {
@@ -205,14 +223,31 @@ fn is_figure(cell: &str) -> bool {
 }
 
 fn render_figure(figure: &Figure) -> Markup {
+    let told = figure.chart.told().to_string();
+    let stem = file_stem(&figure.id);
+    // Between single quotes JSON needs fewer escapes.
+    let begin = format!(
+        "<figure id=\"fig-{stem}\" data-chart='{}'>",
+        attribute(&told)
+    );
     html! {
-        figure id={ "fig-" (file_stem(&figure.id)) } {
-            h3 { (figure.title) }
-            (figure.chart.draw(WIDE).inline("wide", &figure.title))
-            (figure.chart.draw(NARROW).inline("narrow", &figure.title))
-            figcaption { (figure.full_caption()) }
+        (PreEscaped(begin))
+        h3 { (figure.title) }
+        (figure.chart.draw(WIDE).inline("wide", &figure.title))
+        (figure.chart.draw(NARROW).inline("narrow", &figure.title))
+        figcaption { (figure.full_caption()) }
+        details.values {
+            summary { "Values" }
+            pre { (figure.chart.table(Extent::Drawn).csv()) }
         }
+        (PreEscaped("</figure>"))
     }
+}
+
+/// `text` between single quotes.
+fn attribute(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;");
+    escaped.replace('\'', "&#39;")
 }
 
 /// The way from the page `file` to the directory `dir`, as a link begins: empty if the page stands
@@ -235,7 +270,7 @@ pub fn way(file: &Path, dir: &Path) -> String {
 }
 
 /// A part of a path as a link has it (RFC 3986 §2.1).
-fn encoded(name: &str) -> String {
+pub(crate) fn encoded(name: &str) -> String {
     let byte = |byte: u8| match byte {
         b if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) => char::from(b).to_string(),
         b => format!("%{b:02X}"),
@@ -259,36 +294,7 @@ pub fn file_stem(id: &str) -> String {
 mod tests {
     use std::fs;
 
-    use sha2::{Digest, Sha256};
-
     use super::*;
-
-    /// RFC 4648 §4.
-    fn base64(bytes: &[u8]) -> String {
-        let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let group = |group: &[u8]| {
-            let bits = (0..3).fold(0u32, |bits, i| {
-                bits << 8 | u32::from(group.get(i).copied().unwrap_or(0))
-            });
-            let digit = |i: usize| match i <= group.len() {
-                true => char::from(digits[(bits >> (18 - 6 * i) & 63) as usize]),
-                false => '=',
-            };
-            (0..4).map(digit).collect::<String>()
-        };
-        bytes.chunks(3).map(group).collect()
-    }
-
-    #[test]
-    fn the_policy_lets_the_pages_own_script_run_and_no_other() {
-        assert_eq!(base64(b"fo"), "Zm8=");
-        let hash = base64(&Sha256::digest(SCRIPT));
-        assert!(
-            POLICY.contains(&format!("script-src 'sha256-{hash}'")),
-            "{hash}"
-        );
-        assert!(!SCRIPT.contains(['<', '&']), "it stands in XML as it is");
-    }
 
     #[test]
     fn links_lead_from_the_page_to_the_run_wherever_it_stands() {

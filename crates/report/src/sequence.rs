@@ -28,15 +28,17 @@ use crate::load::not_understood;
 
 /// Reads the captures of a run's interfaces, and what of them there is not.
 ///
-/// A capture that is not there is no problem: what became of messages on their way to it is not known then.
+/// A capture that is not there is no problem: what became of messages on their way to it is not known then. Of each
+/// stretch the first `frames` frames are listed.
 pub fn read<'p>(
     dir: &RunDir,
     plan: &'p Plan,
     events: &[Event],
     stretches: Vec<Stretch>,
     exchanges: bool,
+    frames: usize,
 ) -> (Reader<'p>, Vec<String>) {
-    let mut reader = Reader::new(plan, events, stretches, exchanges);
+    let mut reader = Reader::new(plan, events, stretches, exchanges).listing(frames);
     let mut problems = Vec::new();
     reader.read(|node, interface| {
         let path = dir.capture(node, interface);

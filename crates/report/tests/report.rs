@@ -5,57 +5,10 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 
-use common::{example, parse, plan_with, read, text};
-use measure::selftest::{Truth, synthesize};
+use common::{example, parse, plan_with, read, run, text};
 use report::Report;
 use roxmltree::Document;
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
-/// Start of the scenario in the example of docs/result.md, and of the synthetic capture.
-const START_NS: u64 = 1_600_000_000_000_000_000;
-
-fn event(after_ns: u64, node: &str, rest: &Value) -> String {
-    let mut event = json!({ "time_ns": START_NS + after_ns, "node": node });
-    let keys = event.as_object_mut().unwrap();
-    keys.extend(rest.as_object().unwrap().clone());
-    event.to_string() + "\n"
-}
-
-/// The events of the example's handover: it started at 0.052 s, `link` took 5 ms and `binding`
-/// 31.5 ms.
-fn events() -> String {
-    let phase = |what: &str, phase: &str| json!({"event": what, "handover": 1, "phase": phase});
-    [
-        event(0, "scenario", &json!({"event": "scenario_started"})),
-        event(52_000_000, "sensor", &json!({"event": "handover_started", "handover": 1, "from": "er1", "reason": "signal"})),
-        event(52_000_000, "sensor", &phase("phase_started", "link")),
-        event(57_000_000, "sensor", &phase("phase_ended", "link")),
-        event(57_000_000, "sensor", &phase("phase_started", "binding")),
-        event(88_500_000, "sensor", &phase("phase_ended", "binding")),
-        event(88_500_000, "sensor", &json!({"event": "handover_completed", "handover": 1, "to": "er2", "t_addr": "2001:db8:2::5"})),
-        event(90_000_000, "client", &json!({"event": "request_failed", "p_addr": "2001:db8::9", "reason": "hold <timeout>"})),
-    ]
-    .concat()
-}
-
-/// A run directory with every file.
-fn run() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path();
-    fs::write(path.join("plan.yaml"), plan_with(&[])).unwrap();
-    fs::write(
-        path.join("run.json"),
-        r#"{"backend":"vm","clock":"virtual","kernel":"6.1.0-18-amd64","wpanlab_version":"0.1.0"}"#,
-    )
-    .unwrap();
-    fs::write(path.join("events.jsonl"), events()).unwrap();
-    fs::write(path.join("result.json"), example().to_string()).unwrap();
-    fs::create_dir(path.join("captures")).unwrap();
-    let capture = synthesize(&Truth::default()).unwrap();
-    fs::write(path.join("captures/client.eth0.pcapng"), capture).unwrap();
-    dir
-}
+use serde_json::json;
 
 #[test]
 fn the_page_has_every_figure_for_both_widths_and_needs_nothing_else() {

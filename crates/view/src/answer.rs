@@ -31,8 +31,15 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 const POLICY: HeaderName = HeaderName::from_static("content-security-policy");
 
-/// A report may have come from anywhere: it is shown, and does nothing.
-const REPORT_POLICY: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+/// A report may have come from anywhere: it is shown, and no script runs but that of this version's reports, which may
+/// save what it shows.
+fn report_policy() -> HeaderValue {
+    let own = report::page::script::source();
+    let policy = format!(
+        "sandbox allow-scripts allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {own}"
+    );
+    HeaderValue::try_from(policy).expect("it has visible ASCII only")
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -162,7 +169,7 @@ impl Desk {
                 let report = self.source().report();
                 let report = report.map_err(|e| Refusal(StatusCode::NOT_FOUND, e.to_string()))?;
                 let mut response = of_text("text/html; charset=utf-8", report);
-                let policy = HeaderValue::from_static(REPORT_POLICY);
+                let policy = report_policy();
                 response.headers_mut().insert(POLICY, policy);
                 Ok(response)
             }

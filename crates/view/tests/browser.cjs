@@ -366,6 +366,28 @@ async function letsSomethingHappen(page) {
   await page.close();
 }
 
+// The report is shown with its own script and no other, and leads back to the instant of a handover.
+async function reportLeadsBack(browser) {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const said = [];
+  page.on("console", message => said.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", error => said.push(String(error.stack)));
+  await page.goto(`${finished}report.html`);
+  await page.waitForSelector(".scrub");
+  const asked = await page.$eval(".played a", link => link.getAttribute("href"));
+  assert.match(asked, /^\/#t=\d+\.\d{9}&node=sensor$/);
+  await page.click(".played a");
+  await page.waitForFunction(() => location.pathname === "/" && typeof model === "object" && model.plan !== null);
+  await shown(page);
+  await settled(page);
+  const { now } = await instant(page);
+  assert.ok(Math.abs((await page.evaluate(now => toSeconds(now), now)) - Number(asked.match(/[\d.]+/)[0])) < 2e-9);
+  assert.strictEqual(await text(page, "#h-node"), "sensor");
+  assert.deepStrictEqual(said, []);
+  await page.close();
+}
+
 async function all() {
   // It is a module, and this is none.
   const { default: puppeteer } = await import(pathToFileURL(require.resolve("puppeteer-core")));
@@ -377,6 +399,7 @@ async function all() {
       await part(page);
       assert.deepStrictEqual(messages, [], part.name);
     }
+    await reportLeadsBack(browser);
     await followsARun(browser, page);
     assert.deepStrictEqual(messages, []);
     const held = await isHeld(browser);

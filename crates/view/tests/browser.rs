@@ -45,6 +45,8 @@ fn a_person_plays_a_run_in_a_browser() {
     let rest = tempfile::tempdir().unwrap();
     fs::write(rest.path().join("events"), late).unwrap();
     fs::write(rest.path().join("result"), RESULT).unwrap();
+    let report = report::Report::read(finished.path(), None).unwrap();
+    fs::write(finished.path().join("report.html"), report.html()).unwrap();
     let (steering, answering) = held();
     let servers = [
         Server::of(finished.path()),

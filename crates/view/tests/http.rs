@@ -265,7 +265,11 @@ fn the_page_needs_nothing_and_allows_nothing_but_itself() {
     assert!(body.starts_with("<!DOCTYPE html>") && body.trim_end().ends_with("</html>"));
     let (status, head, _) = get_with(server.at, "/report.html", "");
     assert_eq!(status, 200);
-    assert!(head.contains("content-security-policy: sandbox;"), "{head}");
+    let policy =
+        "content-security-policy: sandbox allow-scripts allow-downloads; default-src 'none'; ";
+    assert!(head.contains(policy), "{head}");
+    let own = report::page::script::source().to_ascii_lowercase();
+    assert!(head.contains(&format!("script-src {own}\r")), "{head}");
 }
 
 #[test]

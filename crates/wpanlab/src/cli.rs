@@ -457,6 +457,9 @@ pub struct ReportArgs {
     /// Write every figure as an SVG file there
     #[arg(long, value_name = "DIR")]
     pub svg: Option<PathBuf>,
+    /// Write the values of every figure as comma-separated values there
+    #[arg(long, value_name = "DIR")]
+    pub csv: Option<PathBuf>,
     /// Write the expectations as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

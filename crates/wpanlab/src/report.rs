@@ -1,4 +1,4 @@
-//! `wpanlab report`: a run or a sweep as a page, figures and JUnit XML.
+//! `wpanlab report`: a run or a sweep as a page, figures, tables of their values and JUnit XML.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,12 @@ pub fn report(args: &ReportArgs, say: Say) -> Result<Outcome> {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         for (name, svg) in report.svgs() {
             written.write_into(dir, &format!("{name}.svg"), &svg)?;
+        }
+    }
+    if let Some(dir) = &args.csv {
+        fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+        for (name, table) in report.tables() {
+            written.write_into(dir, &format!("{name}.csv"), &table)?;
         }
     }
     if let Some(file) = &args.junit {

@@ -38,7 +38,7 @@ pub fn sequence(args: &SequenceArgs, say: Say) -> Result<Outcome> {
     let records = handovers(&events);
     let (stretch, record) = asked(args, &events, &records)?;
     let from_start = stretch.from == SimTime::ZERO;
-    let (reader, unread) = read(&dir, &plan, &events, vec![stretch], false);
+    let (reader, unread) = read(&dir, &plan, &events, vec![stretch], false, 0);
     if !reader.has_read() {
         let text = format!(
             "{}: it has no capture of an interface. A sweep keeps captures with --captures; a run can be had again by its seed",

@@ -3,11 +3,14 @@
 use maud::html;
 
 use super::scale::{Kind, Scale, labels};
-use super::{Drawing, Key, legend, place, shortened, width_of};
+use super::values::Clock;
+use super::{Axes, Drawing, Key, legend, place, shortened, width_of};
 
 /// A part of a row.
 #[derive(Clone, Debug)]
 pub struct Part {
+    /// What it is called.
+    pub name: String,
     /// Where it begins.
     pub from: f64,
     /// Where it ends.
@@ -42,6 +45,8 @@ pub struct Bars {
     pub shade: Option<(f64, f64)>,
     /// Dashed lines from the top to the bottom, each with its text, which stands over it.
     pub marks: Vec<(f64, String)>,
+    /// If the axis is one of time: which time of the scenario it shows.
+    pub clock: Option<Clock>,
 }
 
 /// Height of a row, and of the bar in it.
@@ -80,31 +85,36 @@ impl Bars {
         let mark = |i: usize| legend_height + 12.0 + 15.0 * i as f64;
         let body = html! {
             (legend)
-            @if let Some((from, to)) = self.shade {
-                rect.shade x=(place(x.at(from))) y=(place(top)) width=(place(x.at(to) - x.at(from))) height=(place(bottom - top)) {}
-            }
-            @for (tick, label) in ticks.iter().zip(labels(&ticks)) {
-                path.grid d={ "M" (place(x.at(*tick))) " " (place(top)) "V" (place(bottom)) } {}
-                text.soft x=(place(x.at(*tick))) y=(place(bottom + 16.0)) text-anchor="middle" { (label) }
-            }
-            @for (i, (at, _)) in self.marks.iter().enumerate() {
-                path.mark d={ "M" (place(x.at(*at))) " " (place(mark(i) - 6.0)) "V" (place(bottom)) } {}
-            }
-            // Over the lines, which would strike through the figures.
             @for (i, row) in self.rows.iter().enumerate() {
                 @let y = top + ROW * i as f64;
                 text x=(place(left - 6.0)) y=(place(y + 15.0)) text-anchor="end" { (shortened(&row.name, limit)) }
-                @for part in &row.parts {
-                    rect class={ "f" (part.colour) } x=(place(x.at(part.from))) y=(place(y + 4.0)) width=(place((x.at(part.to) - x.at(part.from)).max(1.0))) height=(place(BAR)) {
-                        title { (part.hint) }
-                    }
-                }
-                @let end = row.parts.iter().map(|p| p.to).fold(0.0, f64::max);
-                text.soft.halo x=(place(x.at(end) + 5.0)) y=(place(y + 15.0)) { (row.value) }
             }
-            @for (i, (at, text)) in self.marks.iter().enumerate() {
-                @let x = x.at(*at) + 4.0;
-                text.soft.halo x=(place(x.min(width - 2.0 - width_of(text)).max(2.0))) y=(place(mark(i) + 2.0)) { (text) }
+            g.area {
+                @if let Some((from, to)) = self.shade {
+                    rect.shade x=(place(x.at(from))) y=(place(top)) width=(place(x.at(to) - x.at(from))) height=(place(bottom - top)) {}
+                }
+                @for (tick, label) in ticks.iter().zip(labels(&ticks)) {
+                    path.grid d={ "M" (place(x.at(*tick))) " " (place(top)) "V" (place(bottom)) } {}
+                    text.soft x=(place(x.at(*tick))) y=(place(bottom + 16.0)) text-anchor="middle" { (label) }
+                }
+                @for (i, (at, _)) in self.marks.iter().enumerate() {
+                    path.mark d={ "M" (place(x.at(*at))) " " (place(mark(i) - 6.0)) "V" (place(bottom)) } {}
+                }
+                // Over the lines, which would strike through the figures.
+                @for (i, row) in self.rows.iter().enumerate() {
+                    @let y = top + ROW * i as f64;
+                    @for part in &row.parts {
+                        rect class={ "f" (part.colour) } x=(place(x.at(part.from))) y=(place(y + 4.0)) width=(place((x.at(part.to) - x.at(part.from)).max(1.0))) height=(place(BAR)) {
+                            title { (part.hint) }
+                        }
+                    }
+                    @let end = row.parts.iter().map(|p| p.to).fold(0.0, f64::max);
+                    text.soft.halo x=(place(x.at(end) + 5.0)) y=(place(y + 15.0)) { (row.value) }
+                }
+                @for (i, (at, text)) in self.marks.iter().enumerate() {
+                    @let x = x.at(*at) + 4.0;
+                    text.soft.halo x=(place(x.min(width - 2.0 - width_of(text)).max(2.0))) y=(place(mark(i) + 2.0)) { (text) }
+                }
             }
             path.axis d={ "M" (place(left)) " " (place(top)) "V" (place(bottom)) "H" (place(right)) } {}
             text.soft x=(place((left + right) / 2.0)) y=(place(bottom + 32.0)) text-anchor="middle" { (self.title) }
@@ -113,6 +123,10 @@ impl Bars {
             width,
             height: bottom + 40.0,
             body,
+            axes: Some(Axes {
+                x: x.ends(),
+                y: [top, bottom, 0.0, self.rows.len() as f64],
+            }),
         }
     }
 }
@@ -125,6 +139,7 @@ pub fn stacked(lengths: &[(usize, &str, f64)], hint: impl Fn(&str, f64) -> Strin
     for (colour, name, length) in lengths {
         if *length > 0.0 {
             parts.push(Part {
+                name: (*name).to_owned(),
                 from,
                 to: from + length,
                 colour: *colour,
@@ -166,6 +181,7 @@ mod tests {
             keys: vec![],
             shade: None,
             marks: vec![(10.0, "the end".into())],
+            clock: None,
         };
         let file = bars.draw(crate::chart::WIDE).file("t");
         let line = file.find("class=\"mark\"").unwrap();
@@ -187,6 +203,7 @@ mod tests {
             keys: vec![],
             shade: None,
             marks: vec![],
+            clock: None,
         };
         let file = bars.draw(NARROW).file("t");
         let document = roxmltree::Document::parse(&file).unwrap();

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::scale::{Kind, Scale, labels};
-use super::{Drawing, Key, legend, place, shortened, symbol, thin, width_of};
+use super::values::Clock;
+use super::{Axes, Drawing, Key, legend, place, shortened, symbol, thin, width_of};
 
 /// How the points of a series are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Axis {
     pub range: Option<(f64, f64)>,
     /// Shown in any case.
     pub include: Vec<f64>,
+    /// If it is one of time: which time of the scenario it shows.
+    pub clock: Option<Clock>,
 }
 
 impl Axis {
@@ -77,6 +80,7 @@ impl Axis {
             kind: Kind::Linear,
             range: None,
             include: vec![],
+            clock: None,
         }
     }
 }
@@ -136,18 +140,20 @@ impl Plot {
         let body = html! {
             (legend)
             text.soft x="4" y=(place(top - 11.0)) { (shortened(&self.y.title, (width / width_of("n")) as usize)) }
-            @for (from, to) in &self.shades {
-                rect.shade x=(place(x.at(*from))) y=(place(top)) width=(place((x.at(*to) - x.at(*from)).max(0.5))) height=(place(self.height)) {}
-            }
-            (grid(&x, &y, (left, right), (top, bottom)))
-            @for series in &self.series { (draw_series(series, &x, &y)) }
-            @for (i, mark) in self.horizontals.iter().filter(|m| y.has(m.at)).enumerate() {
-                @let beside = if i % 2 == 0 { -5.0 } else { 13.0 };
-                path.mark d={ "M" (place(left)) " " (place(y.at(mark.at))) "H" (place(right)) } {}
-                text.soft.halo x=(place(right - 3.0)) y=(place(y.at(mark.at) + beside)) text-anchor="end" { (mark.text) }
-            }
-            @for (i, mark) in self.verticals.iter().filter(|m| x.has(m.at)).enumerate() {
-                (vertical(mark, i, x.at(mark.at), (top, bottom), (left, right)))
+            g.area {
+                @for (from, to) in &self.shades {
+                    rect.shade x=(place(x.at(*from))) y=(place(top)) width=(place((x.at(*to) - x.at(*from)).max(0.5))) height=(place(self.height)) {}
+                }
+                (grid(&x, &y, (left, right), (top, bottom)))
+                @for series in &self.series { (draw_series(series, &x, &y)) }
+                @for (i, mark) in self.horizontals.iter().filter(|m| y.has(m.at)).enumerate() {
+                    @let beside = if i % 2 == 0 { -5.0 } else { 13.0 };
+                    path.mark d={ "M" (place(left)) " " (place(y.at(mark.at))) "H" (place(right)) } {}
+                    text.soft.halo x=(place(right - 3.0)) y=(place(y.at(mark.at) + beside)) text-anchor="end" { (mark.text) }
+                }
+                @for (i, mark) in self.verticals.iter().filter(|m| x.has(m.at)).enumerate() {
+                    (vertical(mark, i, x.at(mark.at), (top, bottom), (left, right)))
+                }
             }
             text.soft x=(place((left + right) / 2.0)) y=(place(bottom + 33.0)) text-anchor="middle" { (self.x.title) }
         };
@@ -155,10 +161,14 @@ impl Plot {
             width,
             height: bottom + 42.0,
             body,
+            axes: Some(Axes {
+                x: x.ends(),
+                y: y.ends(),
+            }),
         }
     }
 
-    fn scales(&self, width: f64, top: f64) -> (Scale, Scale) {
+    pub(super) fn scales(&self, width: f64, top: f64) -> (Scale, Scale) {
         let points = || self.series.iter().flat_map(|s| &s.points);
         let marks = self.horizontals.iter().map(|m| m.at);
         let ys = points()
@@ -205,7 +215,7 @@ fn key(series: &Series) -> Key {
 }
 
 /// The points of a series that are drawn. Losses always are.
-fn shown(series: &Series, x: &Scale) -> Vec<(f64, f64)> {
+pub(super) fn shown(series: &Series, x: &Scale) -> Vec<(f64, f64)> {
     match series.shape {
         Shape::Crosses | Shape::Rings | Shape::Diamonds | Shape::Joined => series.points.clone(),
         _ => thin::thin(&series.points, |value| x.at(value) as i64),
@@ -255,10 +265,7 @@ fn draw_series(series: &Series, x: &Scale, y: &Scale) -> Markup {
     let colour = series.colour;
     match series.shape {
         Shape::Dots => {
-            let dots = points.iter().map(at);
-            let d: String = dots
-                .map(|(x, y)| format!("M{} {}h0", place(x), place(y)))
-                .collect();
+            let d = dots(points.iter().map(at));
             let few = points.len() <= FEW;
             html! { path class={ "d" (colour) @if few { " few" } } d=(d) {} }
         }
@@ -277,6 +284,31 @@ fn draw_series(series: &Series, x: &Scale, y: &Scale) -> Markup {
                 (symbol(key(series), at(point).0, at(point).1))
             }
         },
+    }
+}
+
+/// A dot at each place, each from the one before it: that is shorter to write.
+fn dots(places: impl Iterator<Item = (f64, f64)>) -> String {
+    let tenths = |value: f64| (value * 10.0).round() as i64;
+    let (mut d, mut before) = (String::new(), (0, 0));
+    for (x, y) in places {
+        let (x, y) = (tenths(x), tenths(y));
+        let (dx, dy) = (written(x - before.0), written(y - before.1));
+        let between = if dy.starts_with('-') { "" } else { " " };
+        d.push_str(&format!("m{dx}{between}{dy}h0"));
+        before = (x, y);
+    }
+    d
+}
+
+/// Tenths, as short as a path may have them.
+fn written(tenths: i64) -> String {
+    let sign = if tenths < 0 { "-" } else { "" };
+    let (whole, rest) = (tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10);
+    match (whole, rest) {
+        (whole, 0) => format!("{sign}{whole}"),
+        (0, rest) => format!("{sign}.{rest}"),
+        (whole, rest) => format!("{sign}{whole}.{rest}"),
     }
 }
 
@@ -339,6 +371,12 @@ mod tests {
         let points = [(0.0, 1.0), (1.0, f64::NAN), (2.0, 3.0), (3.0, 4.0)];
         assert_eq!(joined(&points, false, |p| *p), "M0 1M2 3L3 4");
         assert_eq!(joined(&points, true, |p| *p), "M0 1H1M2 3H3V4");
+    }
+
+    #[test]
+    fn dots_stand_where_they_are_however_far_from_the_first() {
+        let places = [(1.04, 2.0), (1.5, 1.5), (0.96, 101.0)];
+        assert_eq!(dots(places.into_iter()), "m1 2h0m.5-.5h0m-.5 99.5h0");
     }
 
     #[test]

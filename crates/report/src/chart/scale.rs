@@ -99,6 +99,11 @@ impl Scale {
         (self.min..=self.max).contains(&value)
     }
 
+    /// The places of its ends, and the values there.
+    pub fn ends(&self) -> [f64; 4] {
+        [self.start, self.end, self.min, self.max]
+    }
+
     /// Round values on the axis, ascending.
     pub fn ticks(&self) -> Vec<f64> {
         match self.kind {

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use measure::sequence::{End, Fate, Message, Sequence};
 
 use super::scale::number;
+use super::values::{Extent, Table};
 use super::{Drawing, Key, legend, place, shortened, symbol, width_of};
 use crate::sequence::{hint, plain};
 
@@ -81,7 +82,50 @@ impl SequenceChart {
             width,
             height: layout.bottom + 8.0,
             body,
+            axes: None,
         }
+    }
+
+    /// A row for each end of each message.
+    pub fn table(&self, extent: Extent) -> Table {
+        let name = |lifeline: usize| {
+            let name = self.sequence.lifelines.get(lifeline);
+            name.map_or_else(|| "?".into(), |name| plain(name))
+        };
+        let rows = self.sequence.messages.iter().flat_map(|message| {
+            message.to.iter().map(move |end| {
+                let (received, fate) = match end.fate {
+                    Fate::Received(at) => (extent.number(at), "received"),
+                    Fate::Lost(_) => (String::new(), "lost"),
+                    Fate::Unknown => (String::new(), "not captured there"),
+                };
+                [
+                    message
+                        .sent_s
+                        .map_or_else(String::new, |at| extent.number(at)),
+                    name(message.from),
+                    name(end.lifeline),
+                    received,
+                    fate.to_owned(),
+                    message
+                        .protocol
+                        .as_ref()
+                        .map_or("", |p| p.label())
+                        .to_owned(),
+                    plain(&message.label),
+                ]
+            })
+        });
+        let heads = [
+            "sent (s)",
+            "from",
+            "to",
+            "received (s)",
+            "fate",
+            "protocol",
+            "message",
+        ];
+        Table::new(heads, rows.collect())
     }
 
     fn layout(&self, width: f64, over: f64) -> Layout {
@@ -132,6 +176,11 @@ impl SequenceChart {
 }
 
 impl Layout {
+    /// Whether a pointer may rest on it: not on a telephone.
+    fn has_hints(&self) -> bool {
+        self.width >= 500.0
+    }
+
     /// Gives every instant its place: those of messages that begin have a row.
     fn place(&mut self, sequence: &Sequence) {
         // Of a message its beginning, and each of its ends.
@@ -269,7 +318,7 @@ fn lines(
     let (x, y) = (layout.x(message.from), layout.rows[at]);
     html! {
         g {
-            title { (hint(sequence, message)) }
+            @if layout.has_hints() { title { (hint(sequence, message)) } }
             @for (to, end_y) in message.to.iter().zip(&layout.ends[at]) {
                 (line((x, y), (layout.x(to.lifeline), *end_y), to, layout, colour))
             }
@@ -342,7 +391,7 @@ fn words(sequence: &Sequence, message: &Message, at: usize, layout: &Layout) -> 
     html! {
         text.soft x=(place(layout.left - 6.0)) y=(place(y + 4.0)) text-anchor="end" { (ms(message.first_s(), sequence)) }
         text.halo x=(place(x)) y=(place(y)) text-anchor=(anchor) {
-            title { (hint(sequence, message)) }
+            @if layout.has_hints() { title { (hint(sequence, message)) } }
             (shortened(&text, most))
         }
     }

@@ -14,6 +14,7 @@ use units::SimTime;
 use super::{Block, Chart, Figure, PHASES, Section, figures, ms, phase_name, phase_style, table};
 use crate::chart::bars::{Bars, Part, Row};
 use crate::chart::plot::Mark;
+use crate::chart::values::Clock;
 use crate::figure::{sequence, traffic};
 use crate::load::Run;
 
@@ -71,6 +72,7 @@ fn parts(run: &Run, record: &NodeHandover, origin: f64) -> Vec<(usize, String, V
         let (colour, symbol) = phase_style(phase);
         let name = phase_name(phase);
         let part = |(start, end): &(SimTime, SimTime)| Part {
+            name: name.clone(),
             from: at(*start),
             to: at(*end),
             colour,
@@ -161,6 +163,7 @@ fn overview(run: &Run, handovers: &[Handover]) -> Option<Block> {
             keys: keys(run, handovers),
             shade: None,
             marks: vec![],
+            clock: None,
         }),
     }))
 }
@@ -362,6 +365,7 @@ fn timeline(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
             keys: vec![],
             shade: gap.map(|(b, a)| (at(b.time_s), at(a.time_s))),
             marks: marks.into_iter().map(|m| (m.at, m.text)).collect(),
+            clock: Some(Clock::milliseconds(start)),
         }),
     }))
 }

@@ -168,29 +168,16 @@ fn figure(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Figure {
         },
     ];
     let few = known.len() <= COLOURS.len();
-    for (i, (point, loss)) in known.iter().enumerate() {
-        let colour = if few { COLOURS[i] } else { COLOURS[0] };
-        if let Some([low, high]) = loss.interval_95 {
-            plot.series.push(Series {
-                name: String::new(),
-                shape: Shape::Line,
-                colour,
-                points: vec![
-                    (loss.lambda_d, loss.lambda_d + low),
-                    (loss.lambda_d, loss.lambda_d + high),
-                ],
-            });
-        }
-        plot.series.push(Series {
-            name: match (few, i) {
-                (true, _) => format!("mean of {}", sweep.label(point)),
-                (false, 0) => "mean of a point".into(),
-                (false, _) => String::new(),
-            },
-            shape: Shape::Diamonds,
-            colour,
-            points: vec![(loss.lambda_d, loss.lost)],
-        });
+    match few {
+        true => plot
+            .series
+            .extend(known.iter().zip(COLOURS).flat_map(|(one, colour)| {
+                let name = format!("mean of {}", sweep.label(one.0));
+                means(std::slice::from_ref(one), colour, name)
+            })),
+        false => plot
+            .series
+            .extend(means(known, COLOURS[0], "mean of a point".into())),
     }
     Figure {
         id: "lost-lambda-d".into(),
@@ -198,6 +185,33 @@ fn figure(sweep: &Sweep, known: &[(&Point, &Loss)]) -> Figure {
         caption: "lambda: requests per second; D: the interruption by the events (docs/sweep.md), not by the losses. Diamonds: means of a point; upright lines: the 95 % interval of its difference by Student's t over runs, which the slanted line crosses where losses follow lambda * D.".into(),
         chart: Chart::Plot(plot),
     }
+}
+
+/// The means of points, and the intervals of their differences.
+fn means(known: &[(&Point, &Loss)], colour: usize, name: String) -> [Series; 2] {
+    let mut losses: Vec<&Loss> = known.iter().map(|(_, loss)| *loss).collect();
+    losses.sort_by(|a, b| a.lambda_d.total_cmp(&b.lambda_d));
+    let intervals = losses.iter().filter_map(|loss| {
+        let [low, high] = loss.interval_95?;
+        let x = loss.lambda_d;
+        // What is not a number ends an upright line.
+        Some([(x, x + low), (x, x + high), (x, f64::NAN)])
+    });
+    let means = losses.iter().map(|loss| (loss.lambda_d, loss.lost));
+    [
+        Series {
+            name: String::new(),
+            shape: Shape::Line,
+            colour,
+            points: intervals.flatten().collect(),
+        },
+        Series {
+            name,
+            shape: Shape::Diamonds,
+            colour,
+            points: means.collect(),
+        },
+    ]
 }
 
 /// The difference at every point without hold, where several have an interval: next to the losses

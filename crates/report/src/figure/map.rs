@@ -1,12 +1,14 @@
 //! The topology drawn: who is joined with whom, and, with positions, the area to scale.
 
 use maud::html;
+use serde_json::{Value, json};
 use topology::Plan;
 use topology::plan::{Medium, NodeName, NodePlan};
 
 use super::{Block, Chart, Figure, Section, figures};
 use crate::chart::scale::{Scale, labels};
-use crate::chart::{Drawing, Key, legend, place, shortened, symbol};
+use crate::chart::values::{Extent, Table};
+use crate::chart::{Axes, Drawing, Key, legend, place, shortened, symbol};
 use crate::load::Run;
 
 /// As many mobile nodes are drawn in the scheme.
@@ -199,7 +201,24 @@ impl Network {
             width,
             height: hosts_top + height(&hosts),
             body,
+            axes: None,
         }
+    }
+
+    /// A row for each link over the air.
+    pub fn table(&self) -> Table {
+        let rows = self.links.iter().map(|(router, host, text)| {
+            let (router, host) = (&self.routers[*router], &self.hosts[*host]);
+            [router.name.clone(), host.name.clone(), text.clone()]
+        });
+        Table::new(["router", "node", "attenuation"], rows.collect())
+    }
+
+    /// What the page's script needs besides the table: whose the boxes are.
+    pub fn told(&self) -> Value {
+        let boxes = self.servers.iter().chain(&self.routers).chain(&self.hosts);
+        let names: Vec<&NodeName> = boxes.map(|site| &site.name).collect();
+        json!({ "kind": "network", "boxes": names })
     }
 }
 
@@ -207,8 +226,8 @@ impl Network {
 #[derive(Clone, Debug)]
 struct Spot {
     name: NodeName,
-    /// Metres.
-    track: Vec<(f64, f64)>,
+    /// Seconds of the scenario, and metres: straight on between them.
+    track: Vec<[f64; 3]>,
     router: bool,
     /// Metres within which the mean strength is at or over the sensitivity.
     range_m: Option<f64>,
@@ -235,7 +254,7 @@ fn area(plan: &Plan) -> Option<Block> {
             track: radio
                 .track
                 .iter()
-                .map(|w| (w.position.x_m, w.position.y_m))
+                .map(|w| [w.at.as_secs_f64(), w.position.x_m, w.position.y_m])
                 .collect(),
             router,
             range_m: router
@@ -284,7 +303,7 @@ impl Area {
             (Key::Ring(1), "mobile node".to_owned()),
         ];
         let (legend, top) = legend(&entries, 4.0, width - 8.0);
-        let ends = |pick: fn(&(f64, f64)) -> f64| {
+        let ends = |pick: fn(&[f64; 3]) -> f64| {
             let of = move |s: &Spot| {
                 let reach = s.range_m.unwrap_or(0.0);
                 s.track
@@ -297,7 +316,7 @@ impl Area {
                 (low.min(v), high.max(v))
             })
         };
-        let (x_range, y_range) = (ends(|p| p.0), ends(|p| p.1));
+        let (x_range, y_range) = (ends(|p| p[1]), ends(|p| p[2]));
         let (left, right, top) = (46.0, width - 10.0, top + 8.0);
         let wide = (x_range.1 - x_range.0).max(1.0);
         let tall = (y_range.1 - y_range.0).max(1.0);
@@ -321,12 +340,12 @@ impl Area {
                 text.soft x=(place(x.at(*tick))) y=(place(bottom + 15.0)) text-anchor="middle" { (label) }
             }
             @for spot in &self.spots {
-                @if let (Some(metres), Some((px, py))) = (spot.range_m, spot.track.first()) {
+                @if let (Some(metres), Some([_, px, py])) = (spot.range_m, spot.track.first()) {
                     circle.range cx=(place(x.at(*px))) cy=(place(y.at(*py))) r=(place(metres * scale)) {}
                 }
             }
             @for spot in &self.spots {
-                @let places: Vec<(f64, f64)> = spot.track.iter().map(|(px, py)| (x.at(*px), y.at(*py))).collect();
+                @let places: Vec<(f64, f64)> = spot.track.iter().map(|[_, px, py]| (x.at(*px), y.at(*py))).collect();
                 @let d: Vec<String> = places.iter().map(|(x, y)| format!("{} {}", place(*x), place(*y))).collect();
                 @if places.len() > 1 { path.l1 d={ "M" (d.join("L")) } {} }
                 @if let Some((px, py)) = places.first() {
@@ -343,7 +362,33 @@ impl Area {
             width,
             height: bottom + 38.0,
             body,
+            axes: Some(Axes {
+                x: x.ends(),
+                y: y.ends(),
+            }),
         }
+    }
+
+    /// A row for each place on each way.
+    pub fn table(&self, extent: Extent) -> Table {
+        let rows = self.spots.iter().flat_map(|spot| {
+            let kind = if spot.router { "router" } else { "node" };
+            let range = spot.range_m.map(|range_m| extent.number(range_m));
+            spot.track.iter().map(move |[at, x, y]| {
+                let [at, x, y] = [at, x, y].map(|value| extent.number(*value));
+                let range = range.clone().unwrap_or_default();
+                [spot.name.clone(), kind.to_owned(), at, x, y, range]
+            })
+        });
+        let heads = [
+            "node",
+            "kind",
+            "time in the scenario (s)",
+            "x (m)",
+            "y (m)",
+            "range (m)",
+        ];
+        Table::new(heads, rows.collect())
     }
 }
 

@@ -24,13 +24,15 @@ pub fn section_part(run: &Run) -> Option<Block> {
     };
     let rows = observed.into_iter().map(|(flow, counts)| {
         let received = counts.received as f64;
-        let part = |from, to, colour, hint| Part {
+        let part = |name: &str, from, to, colour, hint| Part {
+            name: name.to_owned(),
             from,
             to,
             colour,
             hint,
         };
         let mut parts = vec![part(
+            "received",
             0.0,
             received,
             0,
@@ -39,7 +41,7 @@ pub fn section_part(run: &Run) -> Option<Block> {
         // What a server that does not count by one has lost is not known.
         if let Some(lost) = counts.lost {
             let end = received + lost as f64;
-            parts.push(part(received, end, 1, format!("lost: {lost}")));
+            parts.push(part("lost", received, end, 1, format!("lost: {lost}")));
         }
         Row {
             name: format!("{}: {}{}", flow.client, flow.node, flow.resource),
@@ -64,6 +66,7 @@ pub fn section_part(run: &Run) -> Option<Block> {
                 keys: vec![(0, "received".into()), (1, "lost".into())],
                 shade: None,
                 marks: vec![],
+                clock: None,
             }),
         })
     })

@@ -9,6 +9,7 @@ use super::{Block, Chart, Figure, Section, figures, median, phase_name, phase_st
 use crate::air::Heard;
 use crate::chart::bars::{Bars, Row, stacked};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
+use crate::chart::values::Clock;
 use crate::load::Run;
 
 /// As many nodes have a figure of their signal.
@@ -68,6 +69,7 @@ fn of_node(run: &Run, plan: &Plan, name: &str, node: &NodePlan) -> Block {
     let mut plot = Plot::new(
         Axis {
             range: end.map(|end| (0.0, end)),
+            clock: Some(Clock::SCENARIO),
             ..Axis::new("time in the scenario (s)")
         },
         Axis::new("strength at the node (dBm)"),
@@ -254,6 +256,7 @@ fn by_node(run: &Run, radios: &[RadioUse]) -> Vec<Block> {
                 ],
                 shade: None,
                 marks: vec![],
+                clock: None,
             }),
         }),
         table(
@@ -312,6 +315,7 @@ fn by_phase(handovers: &[Handover]) -> Option<Block> {
                 keys: vec![],
                 shade: None,
                 marks: vec![],
+                clock: None,
             }),
         })
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use measure::mobility::NodeHandover;
 use measure::result::Handover;
-use measure::sequence::{FirstExchange, MOST_KINDS, Sequence, Stretch, phases};
+use measure::sequence::{FirstExchange, FrameList, MOST_KINDS, Sequence, Stretch, phases};
 use rundir::RunDir;
 use topology::Plan;
 use topology::plan::NodeName;
@@ -25,18 +25,42 @@ const KINDS: usize = 16;
 const OPEN: usize = 3;
 /// Messages of an exchange that are drawn.
 const OF_EXCHANGE: usize = 24;
+/// Frames of a handover that are listed.
+const FRAMES: usize = 24;
 
 /// The sequences of a run.
 #[derive(Debug, Default)]
 pub struct Sequences {
     /// Of handovers, by the node and when it started, in nanoseconds of Unix time.
     handovers: Vec<((NodeName, SimTime), Sequence)>,
+    /// The frames of the same handovers, in the same order.
+    frames: Vec<Listed>,
     exchanges: Vec<FirstExchange>,
     /// Whether any capture was read.
     is_read: bool,
 }
 
+/// The frames of a handover.
+#[derive(Debug)]
+pub struct Listed {
+    /// The handover by the node's own account.
+    pub record: NodeHandover,
+    /// From this instant on.
+    pub from: SimTime,
+    /// Until this one, which belongs to it.
+    pub to: SimTime,
+    /// The first of them.
+    pub list: FrameList,
+}
+
 impl Sequences {
+    /// The frames of handovers, in the order of time.
+    pub fn frames(&self) -> Vec<&Listed> {
+        let mut frames: Vec<&Listed> = self.frames.iter().collect();
+        frames.sort_by_key(|listed| listed.from);
+        frames
+    }
+
     /// Reads the captures of `dir` for the sequences of the run, of which everything else is known. What cannot be
     /// read is a sentence, if the run does not have that already.
     pub fn read(dir: &RunDir, plan: &Plan, run: &Run) -> (Sequences, Vec<String>) {
@@ -60,11 +84,19 @@ impl Sequences {
             });
         let wanted: Vec<_> = wanted.take(HANDOVERS).collect();
         let stretches = wanted.iter().map(|(.., stretch)| stretch.clone()).collect();
-        let (reader, unread) = crate::sequence::read(dir, plan, events, stretches, true);
+        let (reader, unread) = crate::sequence::read(dir, plan, events, stretches, true, FRAMES);
         let new = unread
             .into_iter()
             .filter(|unread| !run.problems.contains(unread));
         let new = new.collect();
+        let listed = reader.frames().into_iter().zip(&wanted);
+        let listed = listed.map(|(list, (_, record, stretch))| Listed {
+            record: (*record).clone(),
+            from: stretch.from,
+            to: stretch.to,
+            list,
+        });
+        let frames = listed.collect();
         let sequences = reader.sequences().into_iter().zip(wanted);
         let handovers = sequences.map(|(mut sequence, (key, record, _))| {
             sequence.bands = phases(record, |time| reader.seconds(time));
@@ -72,6 +104,7 @@ impl Sequences {
         });
         let sequences = Sequences {
             handovers: handovers.collect(),
+            frames,
             exchanges: reader.first_exchanges(OF_EXCHANGE),
             is_read: reader.has_read(),
         };

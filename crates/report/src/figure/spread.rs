@@ -312,6 +312,7 @@ fn phase_blocks(sweep: &Sweep, mut rows: Vec<bars::Row>, cells: Vec<Vec<String>>
             keys,
             shade: None,
             marks: vec![],
+            clock: None,
         }),
     });
     let mut heads = sweep.heads();

@@ -12,6 +12,7 @@ use super::{Block, Chart, Figure, Section, links, ms, observers, table};
 use crate::chart::bars::{Bars, Part, Row};
 use crate::chart::plot::{Axis, Mark, Plot, Series, Shape};
 use crate::chart::scale::Kind;
+use crate::chart::values::Clock;
 use crate::load::Run;
 
 /// As many flows have figures of their own.
@@ -69,6 +70,7 @@ pub fn around(run: &Run, i: usize, handover: &Handover) -> Option<Block> {
     let mut plot = Plot::new(
         Axis {
             range: Some(((from - origin) * 1e3, (to - origin) * 1e3)),
+            clock: Some(Clock::milliseconds(origin)),
             ..Axis::new("since the last response before (ms)")
         },
         Axis::whole("Message ID"),
@@ -168,6 +170,7 @@ fn asked_for(method: Option<&str>, resource: &str) -> String {
 fn time_axis(run: &Run) -> Axis {
     Axis {
         range: run.duration_s().map(|end| (0.0, end)),
+        clock: Some(Clock::SCENARIO),
         ..Axis::new("time in the scenario (s)")
     }
 }
@@ -519,6 +522,7 @@ fn air(run: &Run) -> Option<Block> {
     let row = |colour: usize, (name, count): (&String, &u64)| Row {
         name: name.clone(),
         parts: vec![Part {
+            name: name.clone(),
             from: 0.0,
             to: *count as f64,
             colour,
@@ -544,6 +548,7 @@ fn air(run: &Run) -> Option<Block> {
             ],
             shade: None,
             marks: vec![],
+            clock: None,
         }),
     }))
 }
