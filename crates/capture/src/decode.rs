@@ -62,7 +62,7 @@ use crate::packet::{Interface, LinkType, Packet};
 use crate::tap;
 use layer::{Below, Kind, State, Step};
 
-pub use packet::{Datagram, Header, IpPacket, Link, LinkAddress, Sender, UDP};
+pub use packet::{Datagram, Header, IpPacket, Link, LinkAddress, Segment, Sender, TCP, UDP};
 pub use payload::Payload;
 pub use unread::{Unread, UnreadFrames};
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the reading and writing of capture files, the merging of several into one, marks (what
 //! happened, beside what was on the wire) and the way from a captured frame to a UDP
-//! datagram. Knows nothing of CoAP, topologies, runs or sockets: what a datagram means is the
+//! datagram or to the bytes of a TCP connection. Knows nothing of CoAP, topologies, runs or sockets: what a datagram means is the
 //! business of `measure`, and who captures is the business of `testbed`.
 //!
 //! ```
@@ -27,6 +27,7 @@
 //! | [`mod@merge`] | several captures and [`Mark`]s in one, in time order |
 //! | [`decode`] | frames to IP packets: link layers, IEEE 802.15.4, 6LoWPAN, IP, tunnels, UDP |
 //! | [`reassembly`] | datagrams out of fragments |
+//! | [`stream`] | bytes out of TCP segments |
 //! | [`sightings`] | which packets are one that was seen several times |
 //! | [`tap`] | [`TapHeader`]: the pseudo-header of a frame captured on the air |
 
@@ -39,6 +40,7 @@ pub mod packet;
 pub mod reader;
 pub mod reassembly;
 pub mod sightings;
+pub mod stream;
 pub mod tap;
 pub mod writer;
 

@@ -1,16 +1,17 @@
 //! Captures, events and plan to a [`RunResult`].
 
-use std::borrow::Borrow;
+mod client;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use capture::Capture;
-use coap::{Code, Params};
+use coap::Code;
 use rundir::air::Facts;
 use rundir::{Event, RunFacts};
 use topology::Plan;
-use topology::plan::{CoapPlan, NodeName, NodePlan};
+use topology::plan::{NodeName, NodePlan};
 use units::SimTime;
 
 use crate::air::{self, Readings};
@@ -19,11 +20,14 @@ use crate::applications::{Application, applications};
 use crate::attachment::{By, Joined, Unseen, join};
 use crate::calls;
 use crate::expect::{Evidence, Failures};
+use crate::http::Measured;
 use crate::mobility::{self, GivenUp, NodeHandover};
 use crate::phases::ByPhase;
 use crate::result::{Flow, Handover, RadioUse, Requests, RunResult, SCHEMA, Scenario, seconds};
 use crate::signalling::Traffic;
 use crate::text::{self, counted};
+pub use client::analysis;
+use client::{analysis_with, home, is_own};
 
 /// The capture of an interface.
 #[derive(Debug)]
@@ -123,7 +127,14 @@ pub fn build(
         false => Default::default(),
     };
     assembly.notes.extend(applications.1);
-    let result = assembly.finish(plan, facts, events, start, (radios, applications.0));
+    let mut http = Measured::of(
+        plan,
+        &assembly.scenario,
+        (&assembly.records, events),
+        of_interface,
+    );
+    assembly.notes.append(&mut http.notes);
+    let result = assembly.finish(plan, facts, events, start, (radios, applications.0, http));
     RunResult {
         air: limit.and(air).cloned(),
         lateness_limit_s: limit,
@@ -134,15 +145,6 @@ pub fn build(
 /// Whoever asks.
 fn clients(plan: &Plan) -> Vec<(&NodeName, &NodePlan)> {
     plan.nodes.iter().filter(|(_, node)| node.asks()).collect()
-}
-
-/// The address by which a client is its plan's: of one with a radio its permanent one.
-fn home(node: &NodePlan) -> Option<IpAddr> {
-    let address = match &node.host {
-        Some(_) => Some(node.address),
-        None => node.backbone.as_ref().map(|b| b.address.addr()),
-    };
-    address.map(IpAddr::V6)
 }
 
 fn earliest(captures: &[InterfaceCapture]) -> SimTime {
@@ -475,7 +477,7 @@ impl Assembly<'_> {
         facts: &RunFacts,
         events: &[Event],
         start: Option<SimTime>,
-        (radios, applications): (Option<Vec<RadioUse>>, Vec<Application>),
+        (radios, applications, http): (Option<Vec<RadioUse>>, Vec<Application>, Measured),
     ) -> RunResult {
         self.handovers.sort_by_key(|(time, ..)| *time);
         let handovers: Vec<Handover> = self.handovers.into_iter().map(|(_, h, _)| h).collect();
@@ -493,6 +495,7 @@ impl Assembly<'_> {
             failures: &Failures::of(plan, events, &calls),
             radios: radios.as_deref(),
             applications: self.traffic.is_some().then_some(&applications[..]),
+            http: &http,
             traffic_gap: self.traffic_gap.as_deref(),
         };
         let asked = |node: &str| {
@@ -524,74 +527,12 @@ impl Assembly<'_> {
             handovers,
             overhead,
             applications,
+            http: http.clients,
             radios,
             air: None,
             lateness_limit_s: None,
             expectations,
             notes: self.notes,
         }
-    }
-}
-
-/// What the captures of a client's own interfaces, [`client_interfaces`], show of its requests: the
-/// exchanges behind the figures of [`build`]. `events` tell which node had which address.
-pub fn analysis(
-    plan: &Plan,
-    events: &[Event],
-    client: &NodeName,
-    captures: &[Capture],
-) -> Analysis {
-    let addresses = mobility::addresses(plan, events).0;
-    let end = mobility::scenario_start(events).map(|start| start + plan.scenario.duration);
-    let mut analysis = analysis_with(plan, &addresses, client, captures, end);
-    analysis.flows.retain(|flow| is_own(client, flow));
-    analysis
-}
-
-/// Whether the client itself asks, and is not asked.
-fn is_own(client: &str, flow: &analysis::Flow) -> bool {
-    flow.client_name.as_deref() == Some(client)
-}
-
-fn analysis_with<C: Borrow<Capture>>(
-    plan: &Plan,
-    addresses: &BTreeMap<IpAddr, NodeName>,
-    name: &NodeName,
-    captures: &[C],
-    end: Option<SimTime>,
-) -> Analysis {
-    let client = &plan.nodes[name];
-    let mut nodes = addresses.clone();
-    if let Some(home) = home(client) {
-        nodes.entry(home).or_insert_with(|| name.clone());
-    }
-    let own = nodes.iter().filter(|(_, who)| *who == name);
-    let own = own.map(|(address, _)| *address);
-    // What a node's daemon serves it numbers so; what a program serves nobody knows.
-    let served = plan.nodes.iter();
-    let served = served.filter(|(_, node)| node.paths().next().is_some());
-    let params = client.coap.as_ref().map(params).unwrap_or_default();
-    let options = Options {
-        host: match client.is_router() {
-            true => own.collect(),
-            false => BTreeSet::new(),
-        },
-        nodes,
-        count_by_one: served.map(|(name, _)| name.clone()).collect(),
-        max_transmit_span: params.max_transmit_span(),
-        max_retransmit: params.max_retransmit,
-        end,
-        ..Options::default()
-    };
-    Analysis::of(captures, &options)
-}
-
-/// How a client sends again what is not acknowledged (RFC 7252 §4.8).
-fn params(coap: &CoapPlan) -> Params {
-    Params {
-        ack_timeout: coap.ack_timeout,
-        ack_random_factor: coap.ack_random_factor,
-        max_retransmit: coap.max_retransmit,
-        ..Params::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Whether the topology's expectations hold, and what fails that none of them is about.
 
+mod http;
 mod uncovered;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use topology::plan::{Comparison, Expectation as Expected, Metric, NodeName, Scop
 use crate::analysis::{self, Exchange, Rtt};
 use crate::applications::{Application, Observed};
 use crate::calls::{Calls, is_never_sent};
+use crate::http::Measured;
 use crate::mobility::{GivenUp, NodeHandover};
 use crate::result::{Expectation, Flow, Handover, Notifications, Outcome, RadioUse};
 use crate::result::{percent, seconds};
@@ -39,6 +41,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) radios: Option<&'a [RadioUse]>,
     /// What nodes sent and received for applications; absent if a capture is missing or damaged.
     pub(crate) applications: Option<&'a [Application]>,
+    /// What clients asked by HTTP.
+    pub(crate) http: &'a Measured,
     /// Why the clients' traffic is not known completely, if it is not.
     pub(crate) traffic_gap: Option<&'a str>,
 }
@@ -195,6 +199,15 @@ impl Evidence<'_> {
                 let longest = self.observed(of)?.longest_silence_s;
                 one(longest.ok_or("no observation had two messages")?)
             }
+            Metric::HttpDelivery
+            | Metric::HttpUnanswered
+            | Metric::HttpDeferred
+            | Metric::HttpRefused
+            | Metric::HttpLatencyMedian
+            | Metric::HttpLatencyP95
+            | Metric::HttpLatencyMax
+            | Metric::HttpStates
+            | Metric::HttpSilence => self.by_http(metric, of).map(|figure| vec![figure]),
         }
     }
 

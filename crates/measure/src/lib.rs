@@ -35,6 +35,7 @@
 //! | [`sequence`] | who sent what to whom, in the order of time |
 //! | [`signalling`] | what a handover cost in messages and bytes |
 //! | [`applications`] | what nodes sent and received for their applications |
+//! | [`http`] | what clients asked gateways by HTTP |
 //! | `recent` | a map that forgets the oldest |
 //! | [`text`] | reports as plain text |
 //! | [`export`] | an analysis as JSON |
@@ -54,6 +55,7 @@ pub mod dissect;
 pub mod distribution;
 mod expect;
 pub mod export;
+pub mod http;
 pub mod mobility;
 pub mod phases;
 mod recent;

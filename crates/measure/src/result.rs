@@ -17,6 +17,7 @@ use crate::analysis::{self, Edge};
 use crate::applications::Application;
 use crate::attachment::By;
 use crate::calls::Calls;
+use crate::http::HttpClient;
 use crate::mobility::GivenUp;
 use crate::phases::ByPhase;
 use crate::signalling::{Overhead, Signalling};
@@ -80,6 +81,9 @@ pub struct RunResult {
     /// application's protocol that there is a dissector of.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub applications: Vec<Application>,
+    /// What clients asked gateways by HTTP; absent if the plan has no such client.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub http: Vec<HttpClient>,
     /// What every radio used over the scenario, by node; absent without the per-frame air.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub radios: Option<Vec<RadioUse>>,
@@ -396,14 +400,20 @@ impl From<&analysis::Requests> for Requests {
                 .map(|(code, count)| (code.to_string(), *count))
                 .collect(),
             delivery_percent: percent(r.answered, r.sent),
-            rtt_s: r.rtt.map(|rtt| Rtt {
-                min: seconds(rtt.min),
-                mean: Some(seconds(rtt.mean)),
-                median: seconds(rtt.median),
-                p95: seconds(rtt.p95),
-                p99: Some(seconds(rtt.p99)),
-                max: seconds(rtt.max),
-            }),
+            rtt_s: r.rtt.map(Rtt::from),
+        }
+    }
+}
+
+impl From<analysis::Rtt> for Rtt {
+    fn from(rtt: analysis::Rtt) -> Rtt {
+        Rtt {
+            min: seconds(rtt.min),
+            mean: Some(seconds(rtt.mean)),
+            median: seconds(rtt.median),
+            p95: seconds(rtt.p95),
+            p99: Some(seconds(rtt.p99)),
+            max: seconds(rtt.max),
         }
     }
 }

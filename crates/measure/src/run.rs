@@ -165,7 +165,7 @@ fn how_far(plan: &Plan, events: &[Event], captures: &[InterfaceCapture]) -> Stri
 fn clients(plan: &Plan) -> impl Iterator<Item = (&str, &NodePlan)> {
     let nodes = plan.nodes.iter();
     nodes
-        .filter(|(_, node)| node.asks())
+        .filter(|(_, node)| node.asks() || node.http_clients().next().is_some())
         .map(|(name, node)| (name.as_str(), node))
 }
 

@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | `applications` | what nodes sent and received for their applications |
 //! | `captures` | what `wpanlab analyze` prints |
+//! | `http` | what clients asked gateways by HTTP |
 
 mod applications;
 mod captures;
+mod http;
 
 use std::fmt::Write as _;
 
@@ -96,6 +98,7 @@ pub fn summary(result: &RunResult) -> String {
         }
     }
     applications::summarise(&mut out, &result.applications);
+    http::summarise(&mut out, &result.http);
     summarise_air(&mut out, result);
     for e in &result.expectations {
         let found = match (&e.measured, &e.reason) {

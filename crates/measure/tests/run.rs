@@ -5,6 +5,7 @@ mod applications;
 mod attachment;
 mod calls;
 mod home_address;
+mod http;
 mod outage;
 mod sequence;
 mod signalling;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{self, Poll};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rundir::control::Control;
@@ -20,7 +21,7 @@ use crate::host::{Events, Host, Interfaces, Shared, entropy};
 use crate::mobility::{Adapter, WithoutMobility};
 use crate::radio_host::{self, LqiConfig, LqiScale, SignalSource};
 use crate::web::Bell;
-use crate::{comp, connectivity, dhcpv6_server, mip6, router, services, wired};
+use crate::{comp, connectivity, dhcpv6_server, http_client, mip6, router, services, wired};
 
 /// What a daemon needs to know.
 #[derive(Clone, Debug)]
@@ -89,6 +90,12 @@ async fn run_told(source: &mut Source, parts: &mut Parts) -> Result<()> {
     }
 }
 
+/// How long the scenario lasts from its start on. Whoever is alone, or was started anew in the middle, does not know.
+fn lasts(config: &Config) -> Option<Duration> {
+    let from_its_start = config.controlled && config.crashes == 0;
+    from_its_start.then_some(config.plan.scenario.duration)
+}
+
 /// The parts of a node, side by side.
 struct Parts {
     host: Host,
@@ -134,6 +141,10 @@ impl Parts {
             match service {
                 ServicePlan::Dhcpv6Server(plan) => {
                     parts.start(|host, controls| dhcpv6_server::run(host, controls, plan));
+                }
+                ServicePlan::HttpClient(plan) => {
+                    let lasts = lasts(config);
+                    parts.start(|host, controls| http_client::run(host, controls, plan, lasts));
                 }
                 ServicePlan::Wmms(plan) => {
                     let coap = node.coap.clone().context("a WMMS speaks CoAP")?;
@@ -204,9 +215,7 @@ impl Parts {
     where
         A: Adapter + 'static,
     {
-        // Whoever is alone, or was started anew in the middle, does not know when the scenario ends.
-        let from_its_start = config.controlled && config.crashes == 0;
-        let lasts = from_its_start.then_some(config.plan.scenario.duration);
+        let lasts = lasts(config);
         let bell = Bell::default();
         let steps = &config.plan.scenario.steps;
         let services = services::of(&self.host, node, lasts, steps, &bell)?;

@@ -14,6 +14,7 @@
 //! ```text
 //! plan ──► daemon ──┬── router          router advertisements, DHCPv6 relay agent
 //!                   ├── dhcpv6_server
+//!                   ├── http_client
 //!                   ├── comp::wmms
 //!                   ├── mip6            home agent, mobility anchor point, correspondent;
 //!                   │                   local mobility anchor, mobile access gateway
@@ -38,6 +39,7 @@
 //! | `services` | the plan's services in the words of their cores |
 //! | `web` | HTTP for people and scripts, in front of a service |
 //! | `gateway` | from HTTP to CoAP, a service |
+//! | `http_client` | who asks a gateway by HTTP |
 //! | `mobility` | the adapter of a mobility protocol; none |
 //! | [`comp`] | CoMP's adapter, and its server |
 //! | `lwm2m` | LwM2M clients and servers |
@@ -55,6 +57,7 @@ mod endpoint;
 mod events;
 mod gateway;
 mod host;
+mod http_client;
 mod lwm2m;
 mod mip6;
 mod mobility;

@@ -81,6 +81,7 @@ pub(crate) fn of(
             }
             // Parts of their own.
             ServicePlan::Dhcpv6Server(_)
+            | ServicePlan::HttpClient(_)
             | ServicePlan::Wmms(_)
             | ServicePlan::HomeAgent(_)
             | ServicePlan::Map(_)

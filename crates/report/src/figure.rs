@@ -8,6 +8,7 @@
 //! | [`sequence`] | who sent what to whom, in handovers and for applications |
 //! | [`traffic`] | Message IDs and round-trip times over the run; losses with reasons |
 //! | [`observers`] | who observes what |
+//! | [`http`] | what clients asked gateways by HTTP |
 //! | [`links`] | delivery from radio to radio |
 //! | [`frames`] | frames of handovers, with their numbers in the captures |
 //! | [`instant`] | who was where when, for the page's scrubber |
@@ -21,6 +22,7 @@
 pub mod files;
 pub mod frames;
 pub mod handover;
+pub mod http;
 pub mod instant;
 pub mod links;
 pub mod loss;

@@ -45,7 +45,7 @@ use rundir::{Made, RunDir};
 use chart::WIDE;
 use chart::values::Extent;
 use figure::paper::Measured;
-use figure::{Block, Section, figures, median, ms};
+use figure::{Section, figures, median, ms};
 use junit::{Case, Suite};
 use load::{Keys, Run};
 use page::Head;
@@ -193,16 +193,19 @@ fn of_run(run: &Run) -> Report {
         figure::sequence::section(run),
         figure::frames::section(run),
         figure::traffic::section(run),
+    ];
+    sections.extend(figure::http::section(run));
+    sections.extend([
         figure::radio::signal(run),
         figure::traffic::losses(run),
         figure::radio::energy(run),
-    ];
+    ]);
     if run.plan.as_ref().is_none_or(figure::paper::is_about) {
         let measured = measured.as_ref().map(<[_; 1]>::as_slice);
         sections.push(figure::paper::section(measured));
     }
     sections.push(figure::files::section(run));
-    sections.push(plan_section(run.plan_text.as_deref()));
+    sections.push(figure::files::plan(run.plan_text.as_deref()));
     let head = Head {
         title: format!("{}: run report", topology_name(run)),
         unfinished: run.unfinished.clone(),
@@ -226,18 +229,6 @@ fn topology_name(run: &Run) -> String {
     let planned = || run.plan.as_ref().map(|p| p.name.clone());
     let told = run.result.topology.clone().or_else(planned);
     told.unwrap_or_else(|| run.name.clone())
-}
-
-fn plan_section(text: Option<&str>) -> Section {
-    let block = match text {
-        Some(text) => Block::Folded("plan.yaml".into(), vec![Block::Code(text.to_owned())]),
-        None => Block::Missing("The resolved plan: plan.yaml is not there.".into()),
-    };
-    Section {
-        id: "plan",
-        title: "Resolved plan",
-        blocks: vec![block],
-    }
 }
 
 /// Figures to see first.

@@ -9,6 +9,7 @@ use files::Tree;
 use measure::analysis::Analysis;
 use measure::assemble::{analysis, client_interfaces};
 use measure::calls::Calls;
+use measure::http::{self, HttpClient, Polled};
 use measure::mobility::{GivenUp, NodeHandover, handovers, scenario_start};
 use measure::read_capture;
 use measure::result::{Expectation, Flow, Handover, RadioUse, Requests, Scenario};
@@ -49,6 +50,8 @@ pub struct Run {
     pub records: Vec<NodeHandover>,
     /// What each client's capture shows.
     pub clients: Vec<(NodeName, Analysis)>,
+    /// What each HTTP client's capture shows of each of its polls.
+    pub by_http: Vec<(NodeName, Polled)>,
     /// Strength of the routers' frames at the nodes, out of the capture of the air.
     pub heard: Vec<Heard>,
     /// From a router's wired interface to the node's 6LoWPAN interface, seconds, one per request
@@ -99,6 +102,8 @@ pub struct Keys {
     pub flows: Option<Vec<Flow>>,
     /// Requests of the clients for a protocol's own sake.
     pub signalling: Option<Requests>,
+    /// What clients asked by HTTP; none in the results of before, and without such clients.
+    pub http: Vec<HttpClient>,
     /// What radios used; only with `medium: phy`.
     pub radios: Option<Vec<RadioUse>>,
     /// What the air counted; only with `medium: phy`.
@@ -198,6 +203,14 @@ impl Run {
         } else {
             let events = self.events.take().unwrap_or_default();
             for (name, node) in &plan.nodes {
+                if node.http_clients().next().is_some()
+                    && let Some(own) = self.capture(dir, &dir.capture(name, "eth0"))
+                {
+                    let (exchanged, _) = http::exchanged(node, &own);
+                    let polls = exchanged.into_iter().flat_map(|of| of.polls);
+                    self.by_http
+                        .extend(polls.map(|polled| (name.clone(), polled)));
+                }
                 if !node.asks() {
                     continue;
                 }
@@ -265,6 +278,7 @@ impl Keys {
             requests: read.key("requests"),
             flows: read.key("flows"),
             signalling: read.key("signalling"),
+            http: read.optional("http").unwrap_or_default(),
             radios: if phy { read.key("radios") } else { None },
             air: if phy { read.key("air") } else { None },
             expectations: read.key("expectations"),

@@ -13,7 +13,7 @@ use crate::junit::{Case, Suite};
 use crate::load::Run;
 use crate::page::Head;
 use crate::sweep::Sweep;
-use crate::{Report, made, plan_section, suite, topology_name};
+use crate::{Report, made, suite, topology_name};
 
 /// Everything that is shown of a sweep. `compare_s` is a delay to place in its distribution.
 pub(crate) fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Report {
@@ -56,7 +56,7 @@ pub(crate) fn of_sweep(dir: &Path, sweep: &Sweep, compare_s: Option<f64>) -> Rep
         sections.push(figure::paper::section(measured));
     }
     sections.push(figure::spread::runs(sweep));
-    let mut plan = plan_section(sweep.plan_text.as_deref());
+    let mut plan = figure::files::plan(sweep.plan_text.as_deref());
     if sweep.points().len() > 1 {
         plan.blocks.insert(
             0,

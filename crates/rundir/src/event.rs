@@ -134,6 +134,16 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         waited: Option<Waited>,
     },
+    /// An HTTP client has stopped asking (scenario over) and nothing is outstanding.
+    HttpDrained {
+        /// Requests that it made, or had no connection for; of event streams those that they began with.
+        asked: u64,
+        /// Those that were answered without an error.
+        answered: u64,
+        /// How many of the others by reason: `timeout`, `connection refused`, `503`, …; absent without any.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        reasons: BTreeMap<String, u64>,
+    },
 }
 
 /// Whether a count is left out.

@@ -46,9 +46,12 @@ pub(crate) struct Scenario<'a> {
 }
 
 /// What the scenario waits for: a daemon got so far.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Milestone {
     Ready(NodeName),
     Drained(NodeName),
+    /// One of its HTTP clients.
+    HttpDrained(NodeName),
 }
 
 impl Milestone {
@@ -57,7 +60,16 @@ impl Milestone {
         match event.kind {
             EventKind::Ready => Some(Milestone::Ready(node())),
             EventKind::Drained { .. } => Some(Milestone::Drained(node())),
+            EventKind::HttpDrained { .. } => Some(Milestone::HttpDrained(node())),
             _ => None,
+        }
+    }
+
+    fn node(&self) -> &str {
+        match self {
+            Milestone::Ready(node) | Milestone::Drained(node) | Milestone::HttpDrained(node) => {
+                node
+            }
         }
     }
 }
@@ -354,31 +366,45 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Lets whoever asks end what is outstanding.
+    /// Lets whoever asks end what is outstanding: first who asks by HTTP, whom others have to answer until then.
     async fn drain(&mut self) -> Result<()> {
-        let clients: Vec<NodeName> = self
-            .plan
-            .nodes
-            .iter()
-            .filter(|(name, node)| node.asks() && self.daemons.contains_key(*name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let mut waiting: BTreeSet<&str> = clients.iter().map(String::as_str).collect();
-        for name in &clients {
-            if let Some(daemon) = self.daemons.get_mut(name) {
-                daemon.tell(&Control::Drain).await?;
+        let nodes = self.plan.nodes.iter();
+        let alive = nodes.filter(|(name, _)| self.daemons.contains_key(*name));
+        let (mut by_http, mut by_coap) = (Vec::new(), Vec::new());
+        for (name, node) in alive {
+            let clients = node.http_clients().count();
+            if clients > 0 {
+                by_http.push((Milestone::HttpDrained(name.clone()), clients));
+            }
+            if node.asks() {
+                by_coap.push((Milestone::Drained(name.clone()), 1));
             }
         }
         let deadline = Instant::now() + DRAIN;
-        while !waiting.is_empty() {
-            let Some(reached) = self.next_milestone(deadline).await? else {
-                bail!(
-                    "requests outstanding {} after the scenario's end at: {waiting:?}",
-                    format_duration(DRAIN)
-                );
-            };
-            if let Milestone::Drained(node) = reached {
-                waiting.remove(node.as_str());
+        let mut told = BTreeSet::new();
+        let mut reached: BTreeMap<Milestone, usize> = BTreeMap::new();
+        for wanted in [by_http, by_coap] {
+            for (milestone, _) in &wanted {
+                let node = milestone.node();
+                let daemon = self.daemons.get_mut(node);
+                if let Some(daemon) = daemon.filter(|_| told.insert(node.to_owned())) {
+                    daemon.tell(&Control::Drain).await?;
+                }
+            }
+            loop {
+                let times = |milestone| reached.get(milestone).copied().unwrap_or_default();
+                let waiting = wanted.iter().filter(|(m, count)| times(m) < *count);
+                let waiting: BTreeSet<&str> = waiting.map(|(m, _)| m.node()).collect();
+                if waiting.is_empty() {
+                    break;
+                }
+                let Some(milestone) = self.next_milestone(deadline).await? else {
+                    bail!(
+                        "requests outstanding {} after the scenario's end at: {waiting:?}",
+                        format_duration(DRAIN)
+                    );
+                };
+                *reached.entry(milestone).or_default() += 1;
             }
         }
         Ok(())

@@ -19,6 +19,7 @@
 //! | [`lwm2m`] | LwM2M clients and servers |
 //! | [`http`] | where a service answers HTTP |
 //! | [`http_gateway`] | from HTTP to CoAP |
+//! | [`http_client`] | who asks a gateway by HTTP |
 //! | [`sensors`] | CoAP resources |
 //! | [`requester`] | CoAP requests |
 //! | [`dhcpv6_server`] | DHCPv6 |
@@ -31,6 +32,7 @@ pub mod dhcpv6_server;
 mod facts;
 pub mod handover;
 pub mod http;
+pub mod http_client;
 pub mod http_gateway;
 pub mod lwm2m;
 pub mod mip6;
@@ -621,6 +623,8 @@ services! {
     "lwm2m-server" => Lwm2mServer(Box<lwm2m::server::Lwm2mServer>, lwm2m::server::ServerPlan);
     /// Gateway from HTTP to CoAP (RFC 8075).
     "gateway" => HttpGateway(http_gateway::HttpGateway, http_gateway::HttpGatewayPlan);
+    /// A client that asks nodes by HTTP, through a gateway.
+    "http-client" => HttpClient(http_client::HttpClient, http_client::HttpClientPlan);
     /// DHCPv6 server (RFC 8415).
     "dhcpv6-server" => Dhcpv6Server(Box<dhcpv6_server::Dhcpv6Server>, dhcpv6_server::Dhcpv6ServerPlan);
     /// WoT Mobility Management System (CoMP), LMMS in CoMM.

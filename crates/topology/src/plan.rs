@@ -28,6 +28,7 @@ pub use phy::*;
 
 pub use crate::kind::dhcpv6_server::{Dhcpv6ServerPlan, PoolPlan};
 pub use crate::kind::handover::{CandidatePlan, HandoverPlan, TriggerPlan};
+pub use crate::kind::http_client::{HttpClientPlan, HttpPollPlan};
 pub use crate::kind::program::ProgramPlan;
 pub use crate::kind::radio::{Dhcpv6ClientPlan, HostPlan, RouterSolicitationPlan, SleepPlan};
 pub use crate::kind::requester::{Arrivals, Method, OptionPlan, PollPlan, RequesterPlan};

@@ -230,6 +230,12 @@ pub fn changes(event: &Event) -> Vec<Change> {
             "asked",
             json!({ "requested": requested, "answered": answered, "failed": failed }),
         )],
+        EventKind::HttpDrained {
+            asked, answered, ..
+        } => vec![set(
+            "asked_by_http",
+            json!({ "asked": asked, "answered": answered }),
+        )],
     }
 }
 

@@ -318,18 +318,21 @@ async function followsARun(browser, other) {
 // The clock that holds a run is everybody's.
 async function isHeld(browser) {
   const page = await open(browser, watched), other = await open(browser, watched);
-  const holds = (page, what) => page.waitForFunction(what => document.getElementById("hold").textContent === what, {}, what);
-  const paces = (page, what) => page.waitForFunction(what => document.getElementById("pace").value === what, {}, what);
+  // One of both is behind the other, where nothing is drawn.
+  const behind = { polling: 50 };
+  const holds = (page, what) => page.waitForFunction(what => document.getElementById("hold").textContent === what, behind, what);
+  const paces = (page, what) => page.waitForFunction(what => document.getElementById("pace").value === what, behind, what);
   const asked = page => page.evaluate(async () => (await ask("/extent")).pace);
-  await Promise.all([page, other].map(page => page.waitForFunction(() => player.stream?.readyState === EventSource.OPEN)));
-  await holds(page, "Pause");
+  await Promise.all([page, other].map(page => page.waitForFunction(() => player.stream?.readyState === EventSource.OPEN, behind)));
   await paces(page, "×1");
+  await page.bringToFront();
   await page.keyboard.press("h");
   await holds(page, "Go on");
   await holds(other, "Go on");
   const paused = await asked(page);
   assert.deepStrictEqual([paused.paused, paused.speed], [true, 1]);
   assert.deepStrictEqual(await asked(page), paused, "its clock stands");
+  await other.bringToFront();
   await other.select("#pace", "×10");
   await paces(page, "×10");
   assert.deepStrictEqual(await asked(page), { ...paused, speed: 10 });
@@ -338,8 +341,9 @@ async function isHeld(browser) {
   await other.click("#hold");
   await holds(page, "Pause");
   assert.strictEqual((await asked(page)).paused, false);
-  await shot(page, "held");
   await other.close();
+  await page.bringToFront();
+  await shot(page, "held");
   return page;
 }
 

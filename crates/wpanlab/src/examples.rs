@@ -64,6 +64,7 @@ const EXAMPLES: &[Example] = shipped! {
     "sleep-unannounced";
     "trace" with "traces/er1.csv", "traces/er2.csv";
     "walk";
+    "web";
 };
 
 /// The comment that tells an editor where the schema is: relative to a checkout.

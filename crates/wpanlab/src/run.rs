@@ -191,7 +191,7 @@ pub async fn run(args: RunArgs, show: Show, say: Say) -> Result<Outcome> {
         }
     };
     loop {
-        let ended = staged.to_its_end(&args, &show, say, &mut left).await;
+        let ended = staged.finish(&args, &show, say, &mut left).await;
         told(&ended, &left);
         if !staged.is_wanted_again(&ended, &left, &show, say).await? {
             return ended;
@@ -369,6 +369,7 @@ fn print_paths(dir: &RunDir) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made;
 
     #[test]
     fn of_two_runs_in_one_directory_one_has_it() {

@@ -80,7 +80,7 @@ impl Staged {
     ///
     /// # Errors
     /// It does not come to its end, or cannot be measured.
-    pub async fn to_its_end(
+    pub async fn finish(
         &mut self,
         args: &RunArgs,
         show: &Show,

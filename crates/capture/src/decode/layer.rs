@@ -97,7 +97,7 @@ pub(super) fn of(kind: Kind) -> Option<Layer> {
         Kind::Sixlowpan => sixlowpan::read,
         Kind::Protocol(0) => ipv6::hop_by_hop_options,
         Kind::Protocol(4) => ipv4::read,
-        Kind::Protocol(tcp::PROTOCOL) => tcp::read,
+        Kind::Protocol(super::TCP) => tcp::read,
         Kind::Protocol(super::UDP) => udp::read,
         Kind::Protocol(41) => ipv6::read,
         Kind::Protocol(43) => ipv6::routing,

@@ -10,6 +10,9 @@ use super::Payload;
 /// Protocol number of UDP.
 pub const UDP: u8 = 17;
 
+/// Protocol number of TCP.
+pub const TCP: u8 = 6;
+
 /// An IP packet with its upper-layer protocol, put together of its fragments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IpPacket<'f> {
@@ -154,7 +157,76 @@ pub struct Datagram<'a> {
     pub truncated: bool,
 }
 
+/// A TCP segment (RFC 9293 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// Source address and port.
+    pub src: SocketAddr,
+    /// Destination address and port.
+    pub dst: SocketAddr,
+    /// Sequence number: of the SYN if there is one, else of the first byte.
+    pub sequence: u32,
+    /// The next number that its sender expects, with `ack`.
+    pub acknowledgement: u32,
+    /// It begins a connection.
+    pub syn: bool,
+    /// It acknowledges something.
+    pub ack: bool,
+    /// Nothing more comes from its sender.
+    pub fin: bool,
+    /// The connection is no more.
+    pub rst: bool,
+    /// What was captured of the payload.
+    pub payload: &'a [u8],
+    /// Whether the capture cut some of it.
+    pub truncated: bool,
+}
+
 impl IpPacket<'_> {
+    /// The TCP segment in this packet.
+    pub fn tcp(&self) -> Option<Segment<'_>> {
+        if self.protocol != TCP {
+            return None;
+        }
+        let (header, _) = self.payload.split_first_chunk::<20>()?;
+        let [
+            s0,
+            s1,
+            d0,
+            d1,
+            q0,
+            q1,
+            q2,
+            q3,
+            a0,
+            a1,
+            a2,
+            a3,
+            offset,
+            flags,
+            ..,
+        ] = *header;
+        // In words of four bytes, of which the fixed header has five.
+        let offset = usize::from(offset >> 4) * 4;
+        if offset < 20 || offset > self.payload.length() {
+            return None;
+        }
+        let is_set = |bit: u8| flags & bit != 0;
+        let payload = self.payload.get(offset..).unwrap_or_default();
+        Some(Segment {
+            src: SocketAddr::new(self.src, u16::from_be_bytes([s0, s1])),
+            dst: SocketAddr::new(self.dst, u16::from_be_bytes([d0, d1])),
+            sequence: u32::from_be_bytes([q0, q1, q2, q3]),
+            acknowledgement: u32::from_be_bytes([a0, a1, a2, a3]),
+            syn: is_set(0x02),
+            ack: is_set(0x10),
+            fin: is_set(0x01),
+            rst: is_set(0x04),
+            payload,
+            truncated: self.payload.is_cut(),
+        })
+    }
+
     /// The UDP datagram in this packet.
     pub fn udp(&self) -> Option<Datagram<'_>> {
         if self.protocol != UDP {

@@ -10,8 +10,9 @@ use units::Seed;
 
 use super::outage;
 use crate::analysis::method_name;
+use crate::http::RequestCounts;
 use crate::phases::ByPhase;
-use crate::result::{Handover, RunResult};
+use crate::result::{Handover, RunResult, percent};
 use crate::signalling::{Cost, Signalling};
 
 /// One run: a line of `runs.jsonl`.
@@ -224,7 +225,34 @@ fn figures(result: &RunResult) -> BTreeMap<String, f64> {
         add("air_frames", air.frames as f64);
         add("air_transmissions", air.transmissions as f64);
     }
+    figures.extend(by_http(result).map(|(name, value)| (name.to_owned(), value)));
     figures
+}
+
+/// Those of requests by HTTP, over all polls; none without an HTTP client.
+fn by_http(result: &RunResult) -> impl Iterator<Item = (&'static str, f64)> {
+    let polls = || result.http.iter().flat_map(|client| &client.polls);
+    let sum =
+        |of: fn(&RequestCounts) -> usize| -> usize { polls().map(|poll| of(&poll.requests)).sum() };
+    let (sent, answered) = (sum(|of| of.sent), sum(|of| of.answered));
+    let counts = [
+        ("http_sent", sent),
+        ("http_answered", answered),
+        ("http_deferred", sum(|of| of.deferred)),
+        ("http_refused", sum(|of| of.refused.values().sum())),
+        ("http_unanswered", sum(|of| of.unanswered)),
+    ];
+    let latencies = polls().filter_map(|poll| Some(poll.requests.latency_s?.max));
+    let silences = polls().filter_map(|poll| poll.events.as_ref()?.longest_silence_s);
+    let figures = [
+        ("http_delivery_percent", percent(answered, sent)),
+        ("http_latency_max_s", latencies.reduce(f64::max)),
+        ("http_silence_s", silences.reduce(f64::max)),
+    ];
+    let counts = counts.map(|(name, count)| (name, Some(count as f64)));
+    let is_there = !result.http.is_empty();
+    let all = counts.into_iter().chain(figures).filter(move |_| is_there);
+    all.filter_map(|(name, value)| Some((name, value?)))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -65,6 +65,7 @@ impl Bench {
             failures: &failures,
             radios: self.radios.as_deref(),
             applications: self.applications.as_deref(),
+            http: &Measured::default(),
             traffic_gap: self.gap,
         })
     }

@@ -6,6 +6,7 @@ use topology::plan::{Expectation as Expected, Metric};
 
 use super::Evidence;
 use crate::calls::{by_frequency, is_never_sent};
+use crate::http::RequestCounts;
 use crate::mobility::{GivenUp, given_up_text};
 
 /// Metrics that say something of requests which clients gave up before they were sent.
@@ -31,6 +32,11 @@ const OF_NOTIFICATIONS: [Metric; 4] = [
     Metric::NotificationsLost,
     Metric::NotificationsLostPercent,
 ];
+/// Of requests by HTTP that were not answered, of any kind and of each.
+const OF_HTTP: Metric = Metric::HttpDelivery;
+const OF_HTTP_UNANSWERED: [Metric; 2] = [OF_HTTP, Metric::HttpUnanswered];
+const OF_HTTP_DEFERRED: [Metric; 2] = [OF_HTTP, Metric::HttpDeferred];
+const OF_HTTP_REFUSED: [Metric; 2] = [OF_HTTP, Metric::HttpRefused];
 /// Of handovers that did not complete.
 const OF_HANDOVERS: [Metric; 2] = [Metric::Handovers, Metric::HandoversGivenUp];
 
@@ -61,6 +67,24 @@ impl Evidence<'_> {
                     let counts = f.notifications.and_then(|n| Some((n.lost?, n.sent?)));
                     counts.unwrap_or_default()
                 },
+            ),
+            self.http_uncovered(
+                expected,
+                &OF_HTTP_UNANSWERED,
+                "requests by HTTP had no response",
+                |counts| counts.unanswered,
+            ),
+            self.http_uncovered(
+                expected,
+                &OF_HTTP_DEFERRED,
+                "requests by HTTP were answered 503, to be asked again",
+                |counts| counts.deferred,
+            ),
+            self.http_uncovered(
+                expected,
+                &OF_HTTP_REFUSED,
+                "responses by HTTP were errors",
+                |counts| counts.refused.values().sum(),
             ),
             self.handovers_uncovered(expected),
         ];
@@ -109,6 +133,29 @@ impl Evidence<'_> {
             let (of_flow, of_all) = count(flow);
             all += of_all;
             failed += if covered { 0 } else { of_flow };
+        }
+        (failed > 0).then(|| format!("{failed} of {all} {what}{SO}"))
+    }
+
+    /// `count` gives how many requests by HTTP failed so.
+    fn http_uncovered(
+        &self,
+        expected: &[Expected],
+        metrics: &[Metric],
+        what: &str,
+        count: fn(&RequestCounts) -> usize,
+    ) -> Option<String> {
+        let (mut failed, mut all) = (0, 0);
+        for client in &self.http.clients {
+            for poll in &client.polls {
+                let covered = expected.iter().any(|e| {
+                    let of = &e.of;
+                    metrics.contains(&e.metric)
+                        && of.has_flow(&client.client, &poll.node, Some("GET"), &poll.path)
+                });
+                all += poll.requests.sent;
+                failed += if covered { 0 } else { count(&poll.requests) };
+            }
         }
         (failed > 0).then(|| format!("{failed} of {all} {what}{SO}"))
     }

@@ -1,4 +1,4 @@
-//! The files of the run, to be opened from the page.
+//! The files of the run, to be opened from the page, and its plan.
 
 use super::{Block, Section};
 use crate::load::Run;
@@ -14,6 +14,19 @@ pub fn section(run: &Run) -> Section {
     Section {
         id: "files",
         title: "Captures and other files",
+        blocks: vec![block],
+    }
+}
+
+/// The resolved plan as it stands.
+pub fn plan(text: Option<&str>) -> Section {
+    let block = match text {
+        Some(text) => Block::Folded("plan.yaml".into(), vec![Block::Code(text.to_owned())]),
+        None => Block::Missing("The resolved plan: plan.yaml is not there.".into()),
+    };
+    Section {
+        id: "plan",
+        title: "Resolved plan",
         blocks: vec![block],
     }
 }

@@ -167,7 +167,7 @@ fn asked_for(method: Option<&str>, resource: &str) -> String {
     }
 }
 
-fn time_axis(run: &Run) -> Axis {
+pub(super) fn time_axis(run: &Run) -> Axis {
     Axis {
         range: run.duration_s().map(|end| (0.0, end)),
         clock: Some(Clock::SCENARIO),
@@ -175,7 +175,7 @@ fn time_axis(run: &Run) -> Axis {
     }
 }
 
-fn handover_marks(run: &Run, node: Option<&str>) -> Vec<Mark> {
+pub(super) fn handover_marks(run: &Run, node: Option<&str>) -> Vec<Mark> {
     let handovers = run.result.handovers.iter().flatten();
     let of_node: Vec<f64> = handovers
         .filter(|h| Some(h.node.as_str()) == node)

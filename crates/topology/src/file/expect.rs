@@ -59,6 +59,24 @@ tables! {
         pub observed_lost: Option<At<Condition>>,
         /// Longest time between two messages of such an observation.
         pub observed_silence: Option<At<Condition>>,
+        /// Answered of the requests by HTTP of nodes with an `http-client`, in percent.
+        pub http_delivery: Option<At<Condition>>,
+        /// Requests by HTTP without a whole response.
+        pub http_unanswered: Option<At<Condition>>,
+        /// Requests by HTTP that were answered 503, with when to ask again (`Retry-After`).
+        pub http_deferred: Option<At<Condition>>,
+        /// Requests by HTTP that were answered with another error, 4xx or 5xx.
+        pub http_refused: Option<At<Condition>>,
+        /// Median of the times from a request by HTTP to the end of its response, of those that were answered.
+        pub http_latency_median: Option<At<Condition>>,
+        /// 95th percentile of those times.
+        pub http_latency_p95: Option<At<Condition>>,
+        /// Longest of those times.
+        pub http_latency_max: Option<At<Condition>>,
+        /// States that event streams told.
+        pub http_states: Option<At<Condition>>,
+        /// Longest time between two states of an event stream.
+        pub http_silence: Option<At<Condition>>,
         /// Energy that the radios used over the scenario, with `medium: phy`.
         pub energy: Option<At<Condition>>,
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::Ipv6Net;
 
+use super::http_client::HttpClientPlan;
 use super::program::ProgramPlan;
 use super::requester::PollPlan;
 use crate::plan::Plan;
@@ -143,6 +144,10 @@ pub(crate) trait ServiceFacts {
     /// Modules of the kernel that it needs and that not every run does.
     fn kernel_modules(&self) -> &'static [&'static str] {
         &[]
+    }
+    /// The HTTP client that it is: a measurement looks for what it asks, and its last response is waited for.
+    fn http_client(&self) -> Option<&HttpClientPlan> {
+        None
     }
     /// The program of the user's that it is.
     fn program(&self) -> Option<&ProgramPlan> {

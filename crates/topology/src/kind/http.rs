@@ -81,6 +81,25 @@ impl JsonSchema for Http {
 }
 
 impl Http {
+    /// The TCP port; 0 if it is none.
+    pub(super) fn port(&self) -> u16 {
+        let port = match self {
+            Http::Port(port) => port.value,
+            Http::Table(block) => block.table.port.value,
+        };
+        u16::try_from(port).unwrap_or_default()
+    }
+
+    /// Whether other nodes than its own reach it.
+    pub(super) fn is_for_others(&self) -> bool {
+        match self {
+            Http::Port(_) => false,
+            Http::Table(block) => {
+                or(block.table.address, HttpAddress::default()) == HttpAddress::Any
+            }
+        }
+    }
+
     /// The plan of what stands at `path`.
     pub(super) fn plan(&self, r: &mut Resolver<'_>, path: &str) -> HttpPlan {
         let (path, port, write, address) = match self {

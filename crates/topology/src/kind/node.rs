@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use units::Channel;
 
 use super::handover::{CandidatePlan, HandoverPlan};
+use super::http_client::HttpClientPlan;
 use super::program::ProgramPlan;
 use super::radio::HostPlan;
 use super::requester::PollPlan;
@@ -184,6 +185,11 @@ impl NodePlan {
     /// Whether it asks others: then a measurement has what it saw, and it is waited for at the end.
     pub fn asks(&self) -> bool {
         self.service_facts().any(ServiceFacts::asks)
+    }
+
+    /// What it asks by HTTP, through which gateway, service by service.
+    pub fn http_clients(&self) -> impl Iterator<Item = &HttpClientPlan> {
+        self.service_facts().filter_map(ServiceFacts::http_client)
     }
 
     /// How long what it observes may be silent without having said so; none: as CoAP has it.

@@ -350,7 +350,7 @@ impl Polls {
 
 impl Poll {
     /// The poll; of a group, one of each of its nodes but `context`'s.
-    fn plans<'t>(
+    pub(super) fn plans<'t>(
         &self,
         r: &mut Resolver<'t>,
         context: &Context<'_, 't>,

@@ -52,6 +52,11 @@ impl Scope {
         self.method.is_some() || self.path.is_some()
     }
 
+    /// Whether it is about requests, and not about a node.
+    pub fn is_of_requests(&self) -> bool {
+        self.client.is_some() || self.is_of_resource()
+    }
+
     /// Whether requests of `client` to `node` may be in it.
     pub fn has(&self, client: &str, node: &str) -> bool {
         let fits = |wanted: &Option<String>, name| wanted.as_ref().is_none_or(|w| w == name);
@@ -109,6 +114,8 @@ pub enum Of {
     Asked,
     /// Of requests, by client, node and resource.
     Flow,
+    /// Of requests by HTTP, by client, node and resource.
+    Http,
 }
 
 /// Declares the metrics: key, unit, of whom.
@@ -199,6 +206,24 @@ metrics! {
     ObservedLost = "observed_lost", Count, Node;
     /// Longest time between two messages of an application's observation.
     ObservedSilence = "observed_silence", Seconds, Node;
+    /// Answered of the requests by HTTP.
+    HttpDelivery = "http_delivery", Percent, Http;
+    /// Requests by HTTP without a whole response.
+    HttpUnanswered = "http_unanswered", Count, Http;
+    /// Requests by HTTP that were answered 503, with when to ask again.
+    HttpDeferred = "http_deferred", Count, Http;
+    /// Requests by HTTP that were answered with another error, 4xx or 5xx.
+    HttpRefused = "http_refused", Count, Http;
+    /// Median of the times from a request by HTTP to the end of its response.
+    HttpLatencyMedian = "http_latency_median", Seconds, Http;
+    /// 95th percentile of those times.
+    HttpLatencyP95 = "http_latency_p95", Seconds, Http;
+    /// Longest of those times.
+    HttpLatencyMax = "http_latency_max", Seconds, Http;
+    /// States that event streams told.
+    HttpStates = "http_states", Count, Http;
+    /// Longest time between two states of an event stream.
+    HttpSilence = "http_silence", Seconds, Http;
     /// Energy that radios used over the scenario.
     Energy = "energy", Millijoules, Node;
 }

@@ -33,11 +33,11 @@ impl Resolver<'_> {
         let Some(file) = &topology.expect else {
             return Vec::new();
         };
-        let mut all = self.conditions("expect", &Scope::default(), &file.conditions);
+        let mut all = self.conditions("expect", &Scope::default(), &file.conditions, nodes);
         for (index, part) in file.of.iter().flatten().enumerate() {
             let path = format!("expect.of[{index}]");
             let scope = self.scope(&path, part, nodes);
-            all.extend(self.conditions(&path, &scope, &part.conditions));
+            all.extend(self.conditions(&path, &scope, &part.conditions, nodes));
         }
         all
     }
@@ -49,11 +49,14 @@ impl Resolver<'_> {
         part: &ExpectOf,
         nodes: &BTreeMap<NodeName, NodePlan>,
     ) -> Scope {
-        let asks = |node: &Node| node.asks();
-        let client = part
-            .client
-            .as_ref()
-            .map(|client| self.named(&format!("{path}.client"), client, "a node that asks", asks));
+        let by_http_too = |client: &str| {
+            let plan = nodes.get(client);
+            plan.is_some_and(|plan| plan.http_clients().next().is_some())
+        };
+        let client = part.client.as_ref().map(|client| {
+            let asks = |node: &Node| node.asks() || by_http_too(client.as_str());
+            self.named(&format!("{path}.client"), client, "a node that asks", asks)
+        });
         let node = (part.node.as_ref())
             .map(|node| self.named(&format!("{path}.node"), node, "a node", |_| true));
         let known = client.is_none_or(|c| c.is_some()) && node.is_none_or(|n| n.is_some());
@@ -64,14 +67,8 @@ impl Resolver<'_> {
             method: part.method.map(|given| given.value.name().to_owned()),
             path: text(&part.path),
         };
-        let asked = nodes.iter().any(|(client, plan)| {
-            plan.polls().any(|poll| {
-                let method = Some(poll.method.name());
-                scope.has_flow(client, &poll.node, method, &poll.resource())
-            })
-        });
-        let requests = scope.client.is_some() || scope.is_of_resource();
-        if known && requests && !asked {
+        let asked = by_coap(nodes, &scope) || by_http(nodes, &scope);
+        if known && scope.is_of_requests() && !asked {
             let spans = [&part.path, &part.client].map(|name| name.as_ref().map(|n| n.span));
             let span = spans.into_iter().flatten().next();
             let span = span.or(part.method.map(|method| method.span));
@@ -91,12 +88,28 @@ impl Resolver<'_> {
         scope
     }
 
-    fn conditions(&mut self, path: &str, scope: &Scope, file: &Conditions) -> Vec<Expectation> {
+    fn conditions(
+        &mut self,
+        path: &str,
+        scope: &Scope,
+        file: &Conditions,
+        nodes: &BTreeMap<NodeName, NodePlan>,
+    ) -> Vec<Expectation> {
         given(file)
             .filter_map(|(metric, key, given)| {
                 let path = format!("{path}.{key}");
                 let (metric, condition) = self.metric(&path, metric, given)?;
                 self.check_scope(&path, metric, scope, given)?;
+                // What nobody asks at all has been reported.
+                let is_known = !scope.is_of_requests() || by_coap(nodes, scope);
+                if metric.of() == Of::Http && is_known && !by_http(nodes, scope) {
+                    let whose = match scope.is_all() {
+                        true => "of any node".to_owned(),
+                        false => format!("of {scope}"),
+                    };
+                    let message = format!("`{path}`: no poll of an `http-client` is {whose}");
+                    self.problem(given.span, message);
+                }
                 Some(Expectation {
                     metric,
                     of: scope.clone(),
@@ -266,6 +279,24 @@ impl Resolver<'_> {
     }
 }
 
+/// Whether somebody asks what is in `scope` by CoAP.
+fn by_coap(nodes: &BTreeMap<NodeName, NodePlan>, scope: &Scope) -> bool {
+    nodes.iter().any(|(client, plan)| {
+        plan.polls().any(|poll| {
+            let method = Some(poll.method.name());
+            scope.has_flow(client, &poll.node, method, &poll.resource())
+        })
+    })
+}
+
+/// Whether somebody asks what is in `scope` by HTTP.
+fn by_http(nodes: &BTreeMap<NodeName, NodePlan>, scope: &Scope) -> bool {
+    nodes.iter().any(|(client, plan)| {
+        let mut polls = plan.http_clients().flat_map(|client| &client.polls);
+        polls.any(|poll| scope.has_flow(client, &poll.node, Some("GET"), &poll.path))
+    })
+}
+
 /// The conditions that are given, with their keys.
 fn given(
     file: &Conditions,
@@ -296,6 +327,15 @@ fn given(
         (Metric::Observed, &file.observed),
         (Metric::ObservedLost, &file.observed_lost),
         (Metric::ObservedSilence, &file.observed_silence),
+        (Metric::HttpDelivery, &file.http_delivery),
+        (Metric::HttpUnanswered, &file.http_unanswered),
+        (Metric::HttpDeferred, &file.http_deferred),
+        (Metric::HttpRefused, &file.http_refused),
+        (Metric::HttpLatencyMedian, &file.http_latency_median),
+        (Metric::HttpLatencyP95, &file.http_latency_p95),
+        (Metric::HttpLatencyMax, &file.http_latency_max),
+        (Metric::HttpStates, &file.http_states),
+        (Metric::HttpSilence, &file.http_silence),
         (Metric::Energy, &file.energy),
     ];
     all.into_iter()

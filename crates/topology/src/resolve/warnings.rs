@@ -179,7 +179,10 @@ impl Resolver<'_> {
     /// Nodes that ask nothing and are asked nothing.
     fn warn_of_idlers(&mut self, plan: &Plan) {
         let polls = plan.nodes.values().flat_map(NodePlan::polls);
-        let asked: BTreeSet<&str> = polls.map(|poll| poll.node.as_str()).collect();
+        let by_http = plan.nodes.values().flat_map(NodePlan::http_clients);
+        let by_http = by_http.flat_map(|client| client.polls.iter().map(|poll| &poll.node));
+        let asked = polls.map(|poll| &poll.node).chain(by_http);
+        let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
         // A program may ask anybody.
         let programs = plan
             .nodes

@@ -53,6 +53,7 @@ function words(event) {
     case "sleep_ended": return event.early ? "awake early" : "awake";
     case "radio_energy": return `has used ${event.millijoules.toFixed(3)} mJ`;
     case "program_exited": return `its program exited with ${event.status}`;
+    case "http_drained": return `asked ${event.asked} by HTTP, answered ${event.answered}`;
     case "drained": return `asked ${event.requested}, answered ${event.answered}, failed ${event.failed}`;
     default: return event.event.replaceAll("_", " ");
   }
@@ -256,6 +257,7 @@ function showNode() {
     ["last failure", state.failure],
     ["phases", state.phases ? Object.keys(state.phases).join(", ") : undefined],
     ["requests failed", failed],
+    ["asked by HTTP", state.asked_by_http ? `${state.asked_by_http.asked}, answered ${state.asked_by_http.answered}` : undefined],
     ["asked", state.asked ? `${state.asked.requested}, answered ${state.asked.answered}` : undefined],
     ["energy", state.millijoules === undefined ? undefined : `${state.millijoules.toFixed(3)} mJ`],
     ["left out", state.left_out],

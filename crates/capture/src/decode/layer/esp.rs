@@ -13,8 +13,8 @@
 
 use std::net::IpAddr;
 
-use super::super::UDP;
-use super::{Below, Kind, Payload, Read, State, Step, Unread, icmpv6, tcp};
+use super::super::{TCP, UDP};
+use super::{Below, Kind, Payload, Read, State, Step, Unread, icmpv6};
 
 const NAME: &str = "ESP";
 /// SPI and sequence number; pad length and next header.
@@ -66,7 +66,7 @@ fn holds(protocol: u8, payload: &[u8], below: &Below) -> bool {
     match protocol {
         MOBILITY => units(payload) == Some(payload.len()) && checked(),
         UDP => payload.len() >= 8 && length_at(4) == Some(payload.len()) && checked(),
-        tcp::PROTOCOL => payload.len() >= 20 && checked(),
+        TCP => payload.len() >= 20 && checked(),
         icmpv6::PROTOCOL => payload.len() >= 8 && checked(),
         IPV6 => {
             payload.len() >= 40 && payload[0] >> 4 == 6 && length_at(4) == Some(payload.len() - 40)

@@ -1,8 +1,7 @@
 //! TCP: an end, and not read where it carries CoAP.
 
+use super::super::TCP;
 use super::{Below, Payload, Read, State, Step, Unread};
-
-pub(super) const PROTOCOL: u8 = 6;
 
 /// `coap+tcp` and `coaps+tcp` (RFC 8323 §8.1, §8.2).
 const COAP: std::ops::RangeInclusive<u16> = 5683..=5684;
@@ -26,5 +25,5 @@ pub(super) fn read(data: &mut Payload<'_>, _: &mut Below, _: &mut State) -> Read
     if has(b"HTTP/1.1") && WEB_SOCKETS.iter().any(|words| has(words)) {
         return Err(Unread::Named("CoAP over WebSockets (the handshake)"));
     }
-    Ok(Step::End(PROTOCOL))
+    Ok(Step::End(TCP))
 }

@@ -1,11 +1,11 @@
 //! The packets come from `etherparse`, an encoder that nobody here wrote.
 
 use super::super::*;
-use super::{V4, ip, udp, v4_packet, v6_address, v6_packet};
+use super::{V4, frame, ip, udp, v4_packet, v6_address, v6_packet};
 use etherparse::{
     IpFragOffset, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions,
-    Ipv6FragmentHeader, Ipv6Header, Ipv6RawExtHeader, PacketBuilder, SingleVlanHeader, VlanHeader,
-    VlanId,
+    Ipv6FragmentHeader, Ipv6Header, Ipv6RawExtHeader, PacketBuilder, SingleVlanHeader,
+    TcpOptionElement, VlanHeader, VlanId,
 };
 use proptest::prelude::*;
 
@@ -42,6 +42,52 @@ fn padding_of_a_short_ethernet_frame_is_not_payload() {
     let datagram = udp(LinkType::ETHERNET, &frame).unwrap();
     assert_eq!(datagram.payload, b"hi");
     assert!(!datagram.truncated);
+}
+
+#[test]
+fn a_tcp_segment_has_its_numbers_its_flags_and_what_is_behind_its_options() {
+    let segment = |payload: &[u8]| {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv6(v6_address(1), v6_address(2), 64)
+            .tcp(40000, 8080, 0xffff_fffe, 1000)
+            .syn()
+            .fin()
+            .ack(7)
+            .options(&[TcpOptionElement::MaximumSegmentSize(1440)])
+            .unwrap()
+            .write(&mut packet, payload)
+            .unwrap();
+        packet
+    };
+    let packet = segment(b"hello");
+    let read = ip(LinkType::RAW, &packet).unwrap();
+    let expected = Segment {
+        src: "[2001:db8::1]:40000".parse().unwrap(),
+        dst: "[2001:db8::2]:8080".parse().unwrap(),
+        sequence: 0xffff_fffe,
+        acknowledgement: 7,
+        syn: true,
+        ack: true,
+        fin: true,
+        rst: false,
+        payload: b"hello",
+        truncated: false,
+    };
+    assert_eq!((read.tcp(), read.udp()), (Some(expected), None));
+    let cut = Frame {
+        length: packet.len(),
+        ..frame(LinkType::RAW, &packet[..packet.len() - 2])
+    };
+    let cut = Decoder::default().read(cut).unwrap();
+    let segment = cut.tcp().unwrap();
+    assert_eq!((segment.payload, segment.truncated), (&b"hel"[..], true));
+    // A header that is longer than the packet, and one that is shorter than any.
+    for offset in [0xf0, 0x40] {
+        let mut packet = packet.clone();
+        packet[40 + 12] = offset;
+        let read = ip(LinkType::RAW, &packet).unwrap();
+        assert_eq!(read.tcp(), None);
+    }
 }
 
 #[test]

@@ -1,0 +1,394 @@
+//! What the exchanges of a poll by HTTP come to, over the run and around the handovers of its node.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use topology::plan::NodeName;
+use units::SimTime;
+
+use super::Polled;
+use super::connection::{Exchange, Outcome};
+use crate::analysis;
+use crate::mobility::NodeHandover;
+use crate::result::{Rtt, Scenario, percent, seconds};
+
+/// The type of the events that tell a state.
+const STATE: &str = "state";
+
+/// What became of a poll.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PollFigures {
+    /// The node asked.
+    pub node: NodeName,
+    /// For what.
+    pub path: String,
+    /// How often it was to be asked within the scenario, by the plan; of an event stream once. What of this was not sent was left
+    /// out, since the response before was still waited for, or had no connection.
+    pub due: u64,
+    /// Its requests; of an event stream those that it began with.
+    pub requests: RequestCounts,
+    /// What an event stream told; absent of what is asked again and again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub events: Option<Events>,
+    /// The same around each handover that the node completed; absent if it completed none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub handovers: Vec<HandoverSeen>,
+}
+
+/// Counts of requests by HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    /// Sent.
+    pub sent: usize,
+    /// Answered without an error.
+    pub answered: usize,
+    /// Answered 503 with when to ask again (`Retry-After`).
+    pub deferred: usize,
+    /// Answered with another error, 4xx or 5xx, by status; absent if none was.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub refused: BTreeMap<String, usize>,
+    /// Without a whole response when their connection, or the capture, ended.
+    pub unanswered: usize,
+    /// Answered of those sent, in percent; null if none was sent.
+    pub delivery_percent: Option<f64>,
+    /// Bytes of the responses: heads, bodies and the framing of chunks; of one that is not whole its body's.
+    pub response_bytes: u64,
+    /// From the first byte of a request to the last one of its response, of those that were answered; null if none was.
+    pub latency_s: Option<Rtt>,
+}
+
+/// What an event stream told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Events {
+    /// States.
+    pub states: usize,
+    /// Other events by their type; absent if there were none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub others: BTreeMap<String, usize>,
+    /// The longest time between two states, whatever stream they came by; null if there were not two.
+    pub longest_silence_s: Option<f64>,
+}
+
+/// A handover of the node asked, as a poll saw it: of requests those that were open at an instant of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandoverSeen {
+    /// The node's own number of it.
+    pub number: u32,
+    /// When it began, from the node's events.
+    pub started_s: f64,
+    /// When it was completed, from the same.
+    pub completed_s: f64,
+    /// How many requests were open.
+    pub requests: usize,
+    /// Of those the ones that were answered, and took longer than every one that was open in no handover; null if there was none
+    /// to compare with.
+    pub late: Option<usize>,
+    /// Of those the ones that were answered 503 with when to ask again.
+    pub deferred: usize,
+    /// Of those the ones that were answered with another error.
+    pub refused: usize,
+    /// Of those the ones that were not answered.
+    pub unanswered: usize,
+    /// The longest latency of those that were answered; null if none was.
+    pub longest_s: Option<f64>,
+    /// Of an event stream the longest time between two states that was not over before the handover began, and had begun when
+    /// it was completed; null if there was none. Absent of what is asked again and again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub silence_s: Option<f64>,
+}
+
+impl RequestCounts {
+    /// Counts exchanges.
+    pub fn of<'e>(exchanges: impl IntoIterator<Item = &'e Exchange>) -> RequestCounts {
+        let mut counts = RequestCounts::default();
+        let mut latencies = Vec::new();
+        for exchange in exchanges {
+            counts.sent += 1;
+            counts.response_bytes += exchange.octets;
+            match exchange.outcome() {
+                Outcome::Answered => counts.answered += 1,
+                Outcome::Deferred => counts.deferred += 1,
+                Outcome::Refused(status) => {
+                    *counts.refused.entry(status.to_string()).or_default() += 1;
+                }
+                Outcome::Unanswered => counts.unanswered += 1,
+            }
+            latencies.extend(exchange.latency());
+        }
+        counts.delivery_percent = percent(counts.answered, counts.sent);
+        counts.latency_s = analysis::Rtt::of(latencies).map(Rtt::from);
+        counts
+    }
+}
+
+impl PollFigures {
+    /// Those of `polled`, in a scenario of this length. `records` are the handovers of all nodes.
+    pub(super) fn of(
+        polled: &Polled,
+        lasts: Duration,
+        scenario: &Scenario,
+        records: &[NodeHandover],
+    ) -> PollFigures {
+        let Polled { poll, exchanges } = polled;
+        let spans = records.iter().filter(|record| record.node == poll.node);
+        let spans = spans.filter_map(|record| {
+            let span = (record.started?, record.completed?);
+            Some((record.number, span))
+        });
+        let spans: Vec<(u32, Span)> = spans.collect();
+        let calm = exchanges
+            .iter()
+            .filter(|exchange| !spans.iter().any(|(_, span)| is_open_in(exchange, *span)));
+        let states = poll.observe.then(|| states(exchanges));
+        let around = Around {
+            scenario,
+            exchanges,
+            states: states.as_deref(),
+            calm: calm.filter_map(Exchange::latency).max(),
+        };
+        let seen = spans
+            .iter()
+            .map(|(number, span)| around.seen(*number, *span));
+        PollFigures {
+            node: poll.node.clone(),
+            path: poll.path.clone(),
+            due: poll.due_within(lasts),
+            requests: RequestCounts::of(exchanges),
+            handovers: seen.collect(),
+            events: states.map(|states| Events::of(exchanges, &states)),
+        }
+    }
+}
+
+/// From when to when.
+type Span = (SimTime, SimTime);
+
+/// Whether a request was open at an instant of a span.
+fn is_open_in(exchange: &Exchange, (began, ended): Span) -> bool {
+    exchange.sent <= ended && exchange.ended().is_none_or(|end| end >= began)
+}
+
+/// What there is to tell of a poll around handovers.
+struct Around<'a> {
+    scenario: &'a Scenario,
+    exchanges: &'a [Exchange],
+    /// Of an event stream when it told states.
+    states: Option<&'a [SimTime]>,
+    /// The longest latency of those that were open in no handover.
+    calm: Option<Duration>,
+}
+
+impl Around<'_> {
+    fn seen(&self, number: u32, span: Span) -> HandoverSeen {
+        let open = self.exchanges.iter().filter(|e| is_open_in(e, span));
+        let open: Vec<&Exchange> = open.collect();
+        let latencies = || open.iter().filter_map(|exchange| exchange.latency());
+        let later = |calm| latencies().filter(|latency| *latency > calm).count();
+        let counts = RequestCounts::of(open.iter().copied());
+        HandoverSeen {
+            number,
+            started_s: self.scenario.seconds(span.0),
+            completed_s: self.scenario.seconds(span.1),
+            requests: counts.sent,
+            late: self.calm.map(later),
+            deferred: counts.deferred,
+            refused: counts.refused.values().sum(),
+            unanswered: counts.unanswered,
+            longest_s: latencies().max().map(seconds),
+            silence_s: self.states.and_then(|states| silence(states, Some(span))),
+        }
+    }
+}
+
+impl Events {
+    fn of(exchanges: &[Exchange], states: &[SimTime]) -> Events {
+        let mut others: BTreeMap<String, usize> = BTreeMap::new();
+        let events = exchanges.iter().flat_map(|exchange| &exchange.events);
+        for (_, kind) in events.filter(|(_, kind)| kind != STATE) {
+            *others.entry(kind.clone()).or_default() += 1;
+        }
+        Events {
+            states: states.len(),
+            others,
+            longest_silence_s: silence(states, None),
+        }
+    }
+}
+
+/// When states were told, in the order of time.
+pub fn states(exchanges: &[Exchange]) -> Vec<SimTime> {
+    let events = exchanges.iter().flat_map(|exchange| &exchange.events);
+    let told = events.filter(|(_, kind)| kind == STATE);
+    let mut told: Vec<SimTime> = told.map(|(time, _)| *time).collect();
+    told.sort_unstable();
+    told
+}
+
+/// The longest time between two states, in seconds; with a span of those that touch it.
+fn silence(states: &[SimTime], within: Option<Span>) -> Option<f64> {
+    let pairs = states.windows(2).map(|pair| (pair[0], pair[1]));
+    let touching = pairs.filter(|(before, after)| {
+        within.is_none_or(|(began, ended)| *before <= ended && *after >= began)
+    });
+    let longest = touching.map(|(before, after)| after.saturating_since(before));
+    longest.max().map(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use topology::plan::HttpPollPlan;
+
+    use super::super::connection::Response;
+    use super::*;
+
+    fn at(ms: u64) -> SimTime {
+        SimTime::ZERO + Duration::from_millis(1_000_000 + ms)
+    }
+
+    /// A request that is answered with this status after so many milliseconds.
+    fn exchange(sent_ms: u64, status: u16, after_ms: u64) -> Exchange {
+        Exchange {
+            sent: at(sent_ms),
+            method: "GET".into(),
+            target: "/".into(),
+            follows: false,
+            response: Some(Response {
+                time: at(sent_ms + after_ms),
+                status,
+                retry_after: status == 503,
+                is_stream: false,
+            }),
+            whole: Some(at(sent_ms + after_ms)),
+            left: None,
+            octets: 100,
+            events: Vec::new(),
+        }
+    }
+
+    fn lost(sent_ms: u64, left_ms: u64) -> Exchange {
+        Exchange {
+            response: None,
+            whole: None,
+            left: Some(at(left_ms)),
+            octets: 0,
+            ..exchange(sent_ms, 200, 0)
+        }
+    }
+
+    fn poll(observe: bool) -> HttpPollPlan {
+        HttpPollPlan {
+            node: "sensor".into(),
+            address: "2001:db8:1::5".parse().unwrap(),
+            path: "/t".into(),
+            every: Duration::from_secs(1),
+            first: Duration::ZERO,
+            observe,
+        }
+    }
+
+    fn record(number: u32, started_ms: u64, completed_ms: Option<u64>) -> NodeHandover {
+        NodeHandover {
+            node: "sensor".into(),
+            number,
+            started: Some(at(started_ms)),
+            completed: completed_ms.map(at),
+            ..NodeHandover::default()
+        }
+    }
+
+    fn figures(poll: &HttpPollPlan, exchanges: Vec<Exchange>, of: &[NodeHandover]) -> PollFigures {
+        let scenario = Scenario {
+            start_unix_ns: at(0).as_nanos(),
+            duration_s: 10.0,
+        };
+        let polled = Polled {
+            poll: poll.clone(),
+            exchanges,
+        };
+        PollFigures::of(&polled, Duration::from_secs(10), &scenario, of)
+    }
+
+    #[test]
+    fn every_request_has_one_outcome_and_those_around_a_handover_are_told_for_themselves() {
+        let exchanges = vec![
+            exchange(0, 200, 10),
+            exchange(1000, 200, 30),
+            // Kept back, and answered late.
+            exchange(1990, 200, 700),
+            exchange(3000, 503, 5000),
+            lost(4000, 4500),
+            exchange(5000, 404, 10),
+            exchange(6000, 503, 10),
+        ];
+        let mut busy = exchanges.clone();
+        // Without Retry-After.
+        if let Some(response) = busy.last_mut().and_then(|last| last.response.as_mut()) {
+            response.retry_after = false;
+        }
+        let records = [record(1, 2000, Some(4200)), record(2, 9000, None)];
+        let of = figures(&poll(false), busy, &records);
+        let requests = &of.requests;
+        assert_eq!((of.due, requests.sent, requests.answered), (10, 7, 3));
+        assert_eq!((requests.deferred, requests.unanswered), (1, 1));
+        let refused = [("404".to_owned(), 1), ("503".to_owned(), 1)];
+        assert_eq!(requests.refused, BTreeMap::from(refused));
+        assert_eq!(requests.response_bytes, 600);
+        assert_eq!(requests.latency_s.unwrap().max, 0.7);
+        let expected = HandoverSeen {
+            number: 1,
+            started_s: 2.0,
+            completed_s: 4.2,
+            requests: 3,
+            late: Some(1),
+            deferred: 1,
+            refused: 0,
+            unanswered: 1,
+            longest_s: Some(0.7),
+            silence_s: None,
+        };
+        assert_eq!(of.handovers, [expected]);
+        assert_eq!(of.events, None);
+    }
+
+    #[test]
+    fn nothing_is_late_without_something_to_compare_with() {
+        let of = figures(
+            &poll(false),
+            vec![exchange(10, 200, 500)],
+            &[record(1, 0, Some(100))],
+        );
+        assert_eq!(of.handovers[0].late, None);
+        let none = figures(&poll(false), vec![], &[record(1, 0, Some(100))]);
+        let seen = &none.handovers[0];
+        assert_eq!((seen.requests, seen.longest_s), (0, None));
+        assert_eq!(none.requests.delivery_percent, None);
+    }
+
+    #[test]
+    fn a_stream_is_told_by_its_states_and_by_how_long_none_came() {
+        let told = |ms: &u64| (at(*ms), STATE.to_owned());
+        let mut stream = exchange(0, 200, 5);
+        stream.whole = None;
+        stream.left = Some(at(9000));
+        stream.response.as_mut().unwrap().is_stream = true;
+        stream.events = [10, 500, 1000, 3000, 3100].iter().map(told).collect();
+        stream.events.push((at(3200), "error".into()));
+        let mut again = stream.clone();
+        again.sent = at(3500);
+        again.response.as_mut().unwrap().time = at(3505);
+        again.left = None;
+        again.events = [8000].iter().map(told).collect();
+        let records = [record(1, 1500, Some(2500)), record(2, 3050, Some(3060))];
+        let of = figures(&poll(true), vec![stream, again], &records);
+        assert_eq!((of.due, of.requests.answered), (1, 2));
+        assert_eq!(of.requests.latency_s.unwrap().min, 0.005);
+        let events = of.events.unwrap();
+        assert_eq!((events.states, events.longest_silence_s), (6, Some(4.9)));
+        assert_eq!(events.others, BTreeMap::from([("error".to_owned(), 1)]));
+        let silences: Vec<Option<f64>> = of.handovers.iter().map(|h| h.silence_s).collect();
+        assert_eq!(silences, [Some(2.0), Some(0.1)]);
+        // It has no end for the client, and was answered when it began.
+        assert_eq!(of.handovers[0].requests, 0);
+    }
+}
