@@ -137,8 +137,14 @@ fn a_pace_is_of_virtual_time_and_of_one_run() {
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
         assert!(said(&output).contains(why), "{}", said(&output));
     };
+    refused(&["--forward", "8080=client:80"], "--clock realtime");
     let realtime = ["--backend", "vm", "--clock", "realtime", "--pace", "1"];
     refused(&realtime, "virtual time");
+    let realtime = ["--backend", "vm", "--clock", "realtime"];
+    refused(
+        &[&realtime[..], &["--forward", "8080=nobody:80"]].concat(),
+        "there is no node nobody",
+    );
     refused(&["--pace", "0"], "`0` is no speed");
     refused(&["--seeds", "1..2", "--view"], "--seeds");
     refused(&["--port", "8080"], "--view");

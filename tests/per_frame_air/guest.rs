@@ -144,6 +144,7 @@ pub fn play(plan: &Plan, on_scenario: &mut dyn FnMut()) -> anyhow::Result<()> {
             wpanlab_version: env!("CARGO_PKG_VERSION").into(),
         },
         program_home: None,
+        forwards: Vec::new(),
         kernel_ends: true,
         progress: &mut progress,
     };

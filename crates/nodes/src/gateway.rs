@@ -443,18 +443,23 @@ impl Service for Gateway {
 
     fn handle_outcome(&mut self, now: SimTime, id: CallId, outcome: Outcome, node: &mut dyn Node) {
         let ended = match outcome {
-            Outcome::Notified { response, .. } => {
+            Outcome::Notified { sequence, response } => {
+                let mut missed = 0;
                 let tell = |observed: &mut Observed, sockets: &mut Sockets| {
-                    observed.notified(now, &response, sockets);
-                };
-                self.told(now, id, node, tell);
-                return;
-            }
-            Outcome::NotificationLost { reason, .. } => {
-                let tell = |observed: &mut Observed, _: &mut Sockets| {
-                    observed.lost(now, &reason.to_string());
+                    missed = observed.notified(now, sequence, &response, sockets);
                 };
                 if let Some(target) = self.told(now, id, node, tell) {
+                    (self.known).missed(now, target, missed, &mut self.sockets);
+                }
+                return;
+            }
+            Outcome::NotificationLost { sequence, reason } => {
+                let mut missed = 0;
+                let tell = |observed: &mut Observed, _: &mut Sockets| {
+                    missed = observed.lost(now, sequence, &reason.to_string());
+                };
+                if let Some(target) = self.told(now, id, node, tell) {
+                    (self.known).missed(now, target, missed, &mut self.sockets);
                     self.reports
                         .push_back(Report::NotificationLost { target, reason });
                 }

@@ -15,6 +15,7 @@
 //! | `edges` | the `edges` medium: attenuation to edges, LQI, signal registers |
 //! | `daemon` | one process per node |
 //! | [`privileges`] | what such a process may do |
+//! | `forward` | TCP connections from outside to what a node serves |
 //! | `feed` | events on their way out, in time order |
 //! | `scenario` | the clock, the steps, and the watch over the processes |
 //! | `sniffer` | one capture per interface |
@@ -22,6 +23,7 @@
 mod daemon;
 mod edges;
 mod feed;
+mod forward;
 mod medium;
 mod network;
 pub mod privileges;
@@ -50,10 +52,12 @@ use topology::Plan;
 use topology::plan::NodeName;
 use units::quantity::format_duration;
 
+pub use forward::Forward;
 pub use network::RadioRemover;
 
 use daemon::Launcher;
 use feed::Feed;
+use forward::Forwarding;
 use medium::RunMedium;
 use network::Network;
 use scenario::{Scenario, Stopped};
@@ -71,6 +75,8 @@ pub struct Options<'a> {
     pub facts: RunFacts,
     /// Where programs of the user's live, if not where this process does.
     pub program_home: Option<ProgramHome>,
+    /// What gets in from outside, in real time.
+    pub forwards: Vec<Forward>,
     /// Whether the kernel ends with the run, as a VM's does: then what was made ends with it, and
     /// is not removed first.
     pub kernel_ends: bool,
@@ -283,6 +289,7 @@ async fn run_in(
     } = network;
     let (run_dir, on_air) = (&options.run_dir, reports.clone());
     let (medium, recorder) = RunMedium::new(plan, hwsim, radios, &shadows, run_dir, on_air).await?;
+    let _forwarding = Forwarding::begin(&options.forwards, &namespaces)?;
     let sniffers = sniffers(plan, &namespaces, &options.run_dir)?;
     let sniffers = sniffers.start(recorder, is_live(options))?;
     let launcher = Launcher {

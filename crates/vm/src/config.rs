@@ -147,6 +147,15 @@ pub struct GuestFile {
     pub mode: u32,
 }
 
+/// TCP connections to a port of 127.0.0.1 on the host, which are connections to a port of the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The host's port.
+    pub host: u16,
+    /// The guest's.
+    pub guest: u16,
+}
+
 /// A VM to be booted once.
 #[derive(Clone, Debug)]
 pub struct VmConfig {
@@ -175,6 +184,9 @@ pub struct VmConfig {
     /// [`crate::guest::Guest::mount_host_root`]. Reading it takes an unforeseeable time, so
     /// a guest that does is not reproducible.
     pub share_host_root: bool,
+    /// What gets in from the host, for a guest that has a [link to it](crate::guest::Guest::link_to_host); nothing gets out. With
+    /// real time only: what comes from outside comes at an instant that nobody can repeat.
+    pub forwards: Vec<Forward>,
     /// The wall time after which a guest without progress, console output or results counts as stuck; on processors that it
     /// shares, the processor time.
     pub stall_limit: Duration,
@@ -196,6 +208,7 @@ impl VmConfig {
             snapshots: None,
             job: Vec::new(),
             share_host_root: false,
+            forwards: Vec::new(),
             stall_limit: Duration::from_secs(60),
         }
     }
@@ -209,6 +222,9 @@ impl VmConfig {
             }
             (Clock::Realtime, Machine::Uml(_)) => {
                 "a User-Mode Linux has virtual time only: take QEMU for real time"
+            }
+            (Clock::Virtual, _) if !self.forwards.is_empty() => {
+                "what is forwarded comes in real time: take that, or forward nothing"
             }
             _ => "",
         };

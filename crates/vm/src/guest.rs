@@ -26,7 +26,7 @@ use nix::unistd::Pid;
 use host::Host;
 
 use crate::input::{self, Input, SEED_BYTES};
-use crate::qemu::GUEST_MARK;
+use crate::qemu::{GUEST_MARK, ON_HOST_LINK};
 use crate::{VmError, results, root};
 
 /// All that the thread needs which waits for the host.
@@ -146,6 +146,15 @@ impl Guest {
         system::load_modules(root::FOR_HOST_ROOT)?;
         std::fs::create_dir_all(at).map_err(VmError::io("make", at.display()))?;
         self.host.mount_root(at)
+    }
+
+    /// Brings up the link to the host, `eth0` of this namespace. What the host [forwards](crate::VmConfig::forwards) comes by it.
+    ///
+    /// # Errors
+    /// The host forwards nothing.
+    pub fn link_to_host(&self) -> Result<(), VmError> {
+        system::load_modules(root::FOR_HOST_LINK)?;
+        system::ethernet_up("eth0", ON_HOST_LINK)
     }
 
     /// Sends every regular file under a directory, and the exit code, to the host and ends

@@ -86,7 +86,7 @@ pub mod uml;
 mod unpack;
 
 pub use cache::default_cache;
-pub use config::{Accel, Clock, Content, GuestFile, Machine, Processor, VmConfig};
+pub use config::{Accel, Clock, Content, Forward, GuestFile, Machine, Processor, VmConfig};
 pub use error::VmError;
 pub use follow::Follow;
 pub use kernel::{Kernel, KernelSource, fetch, of_suite};

@@ -44,6 +44,9 @@ pub const RESULTS: &[&str] = &["virtio_pci", "virtio_console"];
 /// The modules that show the host's files to the guest.
 pub const HOST_ROOT: &[&str] = &["virtio_pci", "9pnet_virtio", "9p"];
 
+/// The modules of a link to the host.
+pub const HOST_LINK: &[&str] = &["virtio_pci", "virtio_net"];
+
 /// A module, unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {

@@ -5,12 +5,13 @@
 //! the kernel spends that second on calibration.) Every kernel parameter below shortens the
 //! boot or takes a source of chance away; the reason stands beside it.
 
+use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 use std::path::Path;
 
 use crate::process::{Descriptors, Launch};
 use crate::program::LIBRARIES;
-use crate::{Accel, Clock, VmConfig, elf};
+use crate::{Accel, Clock, Forward, VmConfig, elf};
 
 /// What it is called.
 pub(crate) const NAME: &str = "QEMU";
@@ -38,6 +39,8 @@ pub(crate) const PAUSE_VALUE: u8 = 1;
 pub(crate) const INPUT: &str = "opt/wpanlab/input";
 /// The variable in `/init`'s environment that marks our guest.
 pub(crate) const GUEST_MARK: &str = "WPANLAB_GUEST";
+/// The guest's address on its link to the host, which QEMU's own network has for it.
+pub(crate) const ON_HOST_LINK: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 /// The 9p mount tag of the host's root.
 pub(crate) const HOST_ROOT_TAG: &str = "hostroot";
 
@@ -243,6 +246,14 @@ fn machine(config: &VmConfig, accel: Accel) -> Vec<String> {
             "device",
             format!("virtio-9p-pci,fsdev=root,mount_tag={HOST_ROOT_TAG}"),
         );
+    }
+    if !config.forwards.is_empty() {
+        let mut network = "user,id=host,restrict=on,ipv6=off".to_owned();
+        for Forward { host, guest } in &config.forwards {
+            network += &format!(",hostfwd=tcp:127.0.0.1:{host}-{ON_HOST_LINK}:{guest}");
+        }
+        option("netdev", network);
+        option("device", "virtio-net-pci,netdev=host,romfile=".into());
     }
     args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(String::from));
     args

@@ -18,6 +18,7 @@ pub(crate) const MODULES: &str = "/wpanlab/modules";
 pub(crate) const AT_START: &str = "/wpanlab/modules/start";
 pub(crate) const FOR_RESULTS: &str = "/wpanlab/modules/results";
 pub(crate) const FOR_HOST_ROOT: &str = "/wpanlab/modules/host-root";
+pub(crate) const FOR_HOST_LINK: &str = "/wpanlab/modules/host-link";
 
 /// Builds the archive.
 pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
@@ -51,7 +52,8 @@ pub(crate) fn build(config: &VmConfig) -> Result<Vec<u8>, VmError> {
 pub(crate) fn identity(config: &VmConfig) -> Result<String, VmError> {
     let mut parts = config.modules.clone();
     let (machine, shared) = (config.machine, config.share_host_root);
-    parts.push(format!("{machine:?} {shared}"));
+    let is_linked = !config.forwards.is_empty();
+    parts.push(format!("{machine:?} {shared} {is_linked}"));
     let kernel = &config.kernel;
     let program = Program::open(&config.init)?;
     let mut files: Vec<&Path> = program.files().collect();
@@ -103,11 +105,13 @@ fn add_modules(root: &mut Initramfs, config: &VmConfig) -> Result<(), VmError> {
         _ => &[][..],
     };
     let host_root = of_qemu(modules::HOST_ROOT, config.share_host_root);
+    let host_link = of_qemu(modules::HOST_LINK, !config.forwards.is_empty());
     let mut added = std::collections::BTreeSet::new();
     for (list, wanted) in [
         (AT_START, start.as_slice()),
         (FOR_RESULTS, of_qemu(modules::RESULTS, true)),
         (FOR_HOST_ROOT, host_root),
+        (FOR_HOST_LINK, host_link),
     ] {
         let mut names = String::new();
         for module in tree.load_order(wanted)? {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use topology::plan::NodePlan;
 use view::Pacer;
 use vm::{Accel, Clock, Kernel, KernelSource, Machine, Processor, VmConfig, VmError};
 
-use crate::cli::{BackendArg, ClockArg, HowArgs};
+use crate::cli::{BackendArg, ClockArg, ForwardArg, HowArgs};
 use crate::failure::Refused;
 use crate::follow::Follower;
 use crate::job::{self, Job, facts};
@@ -45,6 +46,15 @@ pub enum How {
         /// What it runs on.
         machine: Machine,
     },
+}
+
+/// What of the outside takes part in a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outside<'a> {
+    /// The clock that holds it, which needs [virtual time](How::is_virtual).
+    pub pacer: Option<&'a Pacer>,
+    /// Connections that get in, which needs real time.
+    pub forwards: &'a [ForwardArg],
 }
 
 impl How {
@@ -154,24 +164,24 @@ impl How {
         )
     }
 
-    /// Runs `plan`, held by a clock if there is one, which needs [virtual time](How::is_virtual); the run directory then holds
-    /// what the live half writes.
+    /// Runs `plan`; the run directory then holds what the live half writes.
     pub async fn run(
         &self,
         plan: &Plan,
         dir: &RunDir,
         show: &Show,
-        pacer: Option<&Pacer>,
+        outside: Outside<'_>,
     ) -> Result<()> {
+        let Outside { pacer, forwards } = outside;
         match self {
-            How::Native => native(plan, dir, show).await,
+            How::Native => native(plan, dir, show, forwards).await,
             How::Vm {
                 kernel,
                 source,
                 clock,
                 machine,
             } => {
-                let job = Job::new(plan, *clock)?;
+                let job = Job::new(plan, *clock, forwards)?;
                 let mut config = VmConfig::new(kernel.clone(), own_binary()?);
                 config.clock = *clock;
                 config.machine = *machine;
@@ -190,6 +200,7 @@ impl How {
                 }
                 config.snapshots = Some(vm::default_cache().join("snapshots"));
                 config.share_host_root = job::has_programs(plan);
+                config.forwards = forwards.iter().map(ForwardArg::to_guest).collect();
                 config.stall_limit = STALL + PER_NODE.saturating_mul(plan.nodes.len() as u32);
                 let lived = in_vm(config.clone(), Follower::new(show, dir, pacer), dir, show).await;
                 match lived.as_ref().map_err(Error::downcast_ref) {
@@ -225,7 +236,7 @@ pub fn native_obstacle() -> Option<String> {
     ))
 }
 
-async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
+async fn native(plan: &Plan, dir: &RunDir, show: &Show, forwards: &[ForwardArg]) -> Result<()> {
     let facts = facts("native", ClockArg::Realtime.name())?;
     let mut progress = |progress: Progress| show.testbed(&progress);
     testbed::run(
@@ -236,6 +247,7 @@ async fn native(plan: &Plan, dir: &RunDir, show: &Show) -> Result<()> {
             state_root: cleanup::state_root(),
             facts,
             program_home: None,
+            forwards: (forwards.iter().map(|f| f.at(Ipv4Addr::LOCALHOST))).collect(),
             kernel_ends: false,
             progress: &mut progress,
         },

@@ -25,7 +25,7 @@ mod view;
 
 pub use live::{CaptureArgs, ExecArgs};
 pub use sweep::{ShardArgs, SweepCommand};
-pub use view::{ViewArgs, WatchArgs};
+pub use view::{ForwardArg, ViewArgs, WatchArgs};
 
 /// Linux 6LoWPAN mobility testbed: one YAML, one command, one handover measured on the real
 /// kernel stack.

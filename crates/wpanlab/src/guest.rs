@@ -52,6 +52,9 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
             guest.progress(&line);
         }
     };
+    if !job.forwards.is_empty() {
+        guest.link_to_host()?;
+    }
     guest.interrupt_when_asked()?;
     let options = testbed::Options {
         run_dir: RunDir::new(results),
@@ -59,6 +62,7 @@ fn work(guest: &Guest, results: &Path) -> Result<()> {
         state_root: "/run/wpanlab".into(),
         facts: job::facts("vm", &job.clock)?,
         program_home,
+        forwards: job.forwards,
         kernel_ends: true,
         progress: &mut progress,
     };

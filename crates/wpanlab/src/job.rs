@@ -1,15 +1,17 @@
 //! What the host hands to the guest, and what both say of a run.
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use rundir::facts::RunFacts;
 use serde::{Deserialize, Serialize};
+use testbed::Forward;
 use topology::Plan;
 use vm::Clock;
 
-use crate::cli::ClockArg;
+use crate::cli::{ClockArg, ForwardArg};
 
 /// What the host wants the guest to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Job {
     pub plan: Plan,
     /// The clock's name, for the result.
     pub clock: String,
+    /// What gets in from the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forwards: Vec<Forward>,
     /// The surroundings on the host of programs of the user's, if the plan has any.
     pub programs: Option<HostShell>,
 }
@@ -33,11 +38,11 @@ pub struct HostShell {
 }
 
 impl Job {
-    /// Runs `plan` under `clock`, its programs as if started from here.
+    /// Runs `plan` under `clock`, its programs as if started from here; `forwards` get in at the guest's ports of the same numbers.
     ///
     /// # Errors
     /// The current directory is gone.
-    pub fn new(plan: &Plan, clock: Clock) -> Result<Job> {
+    pub fn new(plan: &Plan, clock: Clock, forwards: &[ForwardArg]) -> Result<Job> {
         let clock = match clock {
             Clock::Virtual => ClockArg::Virtual,
             Clock::Realtime => ClockArg::Realtime,
@@ -53,6 +58,7 @@ impl Job {
         Ok(Job {
             plan: plan.experiment(),
             clock: clock.name().into(),
+            forwards: (forwards.iter().map(|f| f.at(Ipv4Addr::UNSPECIFIED))).collect(),
             programs,
         })
     }

@@ -9,7 +9,7 @@ use rundir::{RunDir, SweepDir, Written};
 use serde_json::json;
 use topology::{Assignment, Diagnostics, Loaded, Parameter, Plan};
 
-use crate::backend::How;
+use crate::backend::{How, Outside};
 use crate::cli::RunArgs;
 use crate::failure::{self, Refused};
 use crate::progress::Show;
@@ -223,7 +223,7 @@ pub fn print_result(dir: &RunDir, result: &RunResult, say: Say) -> Result<()> {
 /// The live half, then the measurement.
 pub async fn perform(plan: &Plan, how: &How, dir: &RunDir, show: &Show) -> Result<RunResult> {
     keep_plan(plan, dir)?;
-    how.run(plan, dir, show, None).await?;
+    how.run(plan, dir, show, Outside::default()).await?;
     measure(dir, show).await
 }
 

@@ -11,8 +11,8 @@ use testbed::Interrupted;
 use topology::{Assignment, Loaded, Parameter};
 use view::{Intervention, Pacer};
 
-use crate::backend::How;
-use crate::cli::RunArgs;
+use crate::backend::{How, Outside};
+use crate::cli::{ForwardArg, RunArgs};
 use crate::failure;
 use crate::progress::Show;
 use crate::report::Left;
@@ -40,6 +40,7 @@ pub struct Staged {
     how: How,
     dir: RunDir,
     pacer: Option<Pacer>,
+    forwards: Vec<ForwardArg>,
     page: Option<Page>,
 }
 
@@ -56,6 +57,7 @@ impl Staged {
         refuse_places(args)?;
         let how = How::choose(&args.how, show).await?;
         let pacer = viewer::pacer(&args.watch, how.is_virtual())?;
+        viewer::check_forwards(&args.watch.forward, &loaded.plan, how.is_virtual())?;
         let dir = make_run_dir(&loaded.plan.name, args)?;
         keep_plan(&loaded.plan, &dir)?;
         // A run that is killed has left a directory that is known for one.
@@ -72,6 +74,7 @@ impl Staged {
             how,
             dir,
             pacer,
+            forwards: args.watch.forward.clone(),
             page,
         })
     }
@@ -130,7 +133,11 @@ impl Staged {
         loop {
             let (next, at) = {
                 let plan = &self.script.loaded.plan;
-                let living = self.how.run(plan, &self.dir, show, self.pacer.as_ref());
+                let outside = Outside {
+                    pacer: self.pacer.as_ref(),
+                    forwards: &self.forwards,
+                };
+                let living = self.how.run(plan, &self.dir, show, outside);
                 let mut living = pin!(living);
                 loop {
                     let wanted = tokio::select! {

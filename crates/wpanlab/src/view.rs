@@ -11,9 +11,10 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use topology::Plan;
 use view::{Intervention, Pace, Pacer, Source, Speed, Steering};
 
-use crate::cli::{ViewArgs, WatchArgs};
+use crate::cli::{ForwardArg, ViewArgs, WatchArgs};
 use crate::failure::{self, Refused};
 use crate::progress::Show;
 use crate::{Outcome, Say};
@@ -54,6 +55,33 @@ pub fn pacer(args: &WatchArgs, is_virtual: bool) -> Result<Option<Pacer>> {
     let wanted = args.pace.or(args.view.then_some(Speed::REAL));
     let wanted = wanted.filter(|_| is_virtual);
     Ok(wanted.map(|speed| Pacer::new(Pace::new(Some(speed), Instant::now()))))
+}
+
+/// Whether connections can get in.
+///
+/// # Errors
+/// Time is virtual, which nothing from outside may disturb, or there is no such node, or a port is given twice.
+pub fn check_forwards(forwards: &[ForwardArg], plan: &Plan, is_virtual: bool) -> Result<()> {
+    if is_virtual && !forwards.is_empty() {
+        let text = "--forward lets connections in, which come in real time: give --clock realtime";
+        return Err(Refused(text.into()).into());
+    }
+    for (i, forward) in forwards.iter().enumerate() {
+        if !plan.nodes.contains_key(&forward.node) {
+            let names: Vec<&str> = plan.nodes.keys().map(String::as_str).collect();
+            let text = format!(
+                "--forward {forward}: there is no node {}; there are {}",
+                forward.node,
+                names.join(", ")
+            );
+            return Err(Refused(text).into());
+        }
+        if forwards[..i].iter().any(|other| other.port == forward.port) {
+            let text = format!("--forward {forward}: port {} is taken twice", forward.port);
+            return Err(Refused(text).into());
+        }
+    }
+    Ok(())
 }
 
 /// Interventions that wait until the run takes them.

@@ -34,6 +34,8 @@ struct KnownNode {
     at: SocketAddrV6,
     target: Target,
     place: Place,
+    /// Notifications of it that did not come.
+    missed: u64,
 }
 
 impl KnownNode {
@@ -48,6 +50,7 @@ impl KnownNode {
             "uri": uri,
             "held_for_s": held.map(|since| now.saturating_since(since).as_secs_f64()),
             "at": self.place.at,
+            "missed": self.missed,
         })
     }
 }
@@ -75,6 +78,7 @@ impl Known {
                 at: *at,
                 target: target(*at)?,
                 place: Place::default(),
+                missed: 0,
             })
         };
         Known {
@@ -108,12 +112,34 @@ impl Known {
             self.log.tell(now, name, &known.json(now));
         }
         if changed {
-            let state = self.response(now);
-            self.told.retain(|asker| {
-                sockets.notify(now, *asker, &state);
-                sockets.observes(*asker)
-            });
+            self.notify(now, sockets);
         }
+    }
+
+    /// So many notifications of a node did not come.
+    pub(super) fn missed(
+        &mut self,
+        now: SimTime,
+        target: Target,
+        count: u32,
+        sockets: &mut Sockets,
+    ) {
+        let node = self.nodes.iter_mut().find(|known| known.target == target);
+        let Some(known) = node.filter(|_| count > 0) else {
+            return;
+        };
+        known.missed += u64::from(count);
+        self.log.tell(now, "missed", &known.json(now));
+        self.notify(now, sockets);
+    }
+
+    /// Tells by CoAP what is known now.
+    fn notify(&mut self, now: SimTime, sockets: &mut Sockets) {
+        let state = self.response(now);
+        self.told.retain(|asker| {
+            sockets.notify(now, *asker, &state);
+            sockets.observes(*asker)
+        });
     }
 
     /// The answer by HTTP; `last_event` of who follows.

@@ -40,9 +40,43 @@ impl Told {
     }
 }
 
+/// The numbers of a node's notifications (RFC 7641 §3.4).
+///
+/// They order states, and a node may count as it likes, by a clock for instance. Most count each notification, as the nodes of the
+/// testbed do: of those, a number that is left out is a notification that did not come.
+#[derive(Debug, Default)]
+struct Numbers {
+    last: Option<u32>,
+    /// How many times in succession it has counted by one.
+    by_one: u32,
+}
+
+impl Numbers {
+    /// After so many times it is known to count each.
+    const KNOWN: u32 = 3;
+    /// More at once are a node that has begun anew, or counts by a clock.
+    const MOST: u32 = 1000;
+
+    /// How many notifications before the one with this number did not come.
+    fn left_out_before(&mut self, number: u32) -> u32 {
+        // They have 24 bits.
+        let step = self
+            .last
+            .map_or(0, |last| number.wrapping_sub(last) & 0x00ff_ffff);
+        self.last = Some(number);
+        match step {
+            1 => self.by_one += 1,
+            2..=Self::MOST if self.by_one >= Self::KNOWN => return step - 1,
+            _ => self.by_one = 0,
+        }
+        0
+    }
+}
+
 /// What is observed, and who follows it.
 #[derive(Debug)]
 pub(super) struct Observed {
+    numbers: Numbers,
     log: Log,
     told: Vec<Told>,
     /// A state of it has come, or one that was not whole.
@@ -54,6 +88,7 @@ impl Observed {
     /// Nothing is known of it yet.
     pub(super) fn new(now: SimTime) -> Observed {
         Observed {
+            numbers: Numbers::default(),
             log: Log::new(now),
             told: Vec::new(),
             has_begun: false,
@@ -150,13 +185,14 @@ impl Observed {
         });
     }
 
-    /// Tells a state.
+    /// Tells a state; gives how many before it did not come.
     pub(super) fn notified(
         &mut self,
         now: SimTime,
+        number: u32,
         response: &CoapResponse,
         sockets: &mut Sockets,
-    ) {
+    ) -> u32 {
         self.has_begun = true;
         let max_age = Duration::from_secs(answer::max_age_or_default(response));
         self.last = Some(Last {
@@ -173,13 +209,15 @@ impl Observed {
             }
             sockets.respond_observed(now, told.asker, state.clone())
         });
+        self.numbers.left_out_before(number)
     }
 
-    /// Tells that a state could not be had whole. By CoAP the next one is told.
-    pub(super) fn lost(&mut self, now: SimTime, reason: &str) {
+    /// Tells that a state could not be had whole. By CoAP the next one is told. Gives how many did not come, this one included.
+    pub(super) fn lost(&mut self, now: SimTime, number: u32, reason: &str) -> u32 {
         self.has_begun = true;
         self.log
             .tell(now, "notification-lost", &json!({ "reason": reason }));
+        self.numbers.left_out_before(number) + 1
     }
 
     /// Tells `why` no more states follow, by CoAP with the error `last`, and ends the streams.
@@ -202,5 +240,34 @@ impl Observed {
                 false => sockets.respond(now, told.asker, last.clone()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left_out(numbers: &[u32]) -> Vec<u32> {
+        let mut known = Numbers::default();
+        let each = numbers.iter().map(|number| known.left_out_before(*number));
+        each.collect()
+    }
+
+    #[test]
+    fn a_number_that_a_node_leaves_out_which_counts_each_did_not_come() {
+        assert_eq!(left_out(&[5, 6, 7, 8, 13, 14]), [0, 0, 0, 0, 4, 0]);
+        // Over the end of 24 bits, and as often as it happens.
+        assert_eq!(
+            left_out(&[0xff_fffd, 0xff_fffe, 0xff_ffff, 0, 2, 4]),
+            [0, 0, 0, 0, 1, 1]
+        );
+    }
+
+    #[test]
+    fn of_a_node_that_counts_otherwise_or_begins_anew_nothing_is_known() {
+        assert_eq!(left_out(&[10, 20, 31, 44]), [0; 4]);
+        assert_eq!(left_out(&[5, 6, 9]), [0; 3], "not known to count each yet");
+        assert_eq!(left_out(&[500, 501, 502, 503, 2, 3, 9]), [0; 7]);
+        assert_eq!(left_out(&[1, 2, 3, 4, 9000]), [0; 5]);
     }
 }

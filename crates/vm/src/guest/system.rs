@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::libc;
 use nix::mount::MsFlags;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrLike as _, socket};
 use nix::unistd::execv;
 
 use crate::input::SEED_BYTES;
@@ -130,20 +132,46 @@ pub(super) fn write_sysctl(name: &str, value: &str) -> Result<(), VmError> {
 
 /// `ip link set lo up`.
 pub(super) fn loopback_up() -> Result<(), VmError> {
-    let failed = VmError::sys("bring up", "the loopback link");
-    // SAFETY: plain system calls; `request` is initialised, outlives the ioctl and is of
-    // the type that SIOCSIFFLAGS reads.
-    let result = unsafe {
-        let socket = libc::socket(libc::AF_INET6, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
-        if socket < 0 {
-            return Err(failed(Errno::last()));
-        }
-        let socket = OwnedFd::from_raw_fd(socket);
-        let mut request: libc::ifreq = std::mem::zeroed();
-        request.ifr_name[0] = b'l' as libc::c_char;
-        request.ifr_name[1] = b'o' as libc::c_char;
-        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request)
-    };
-    Errno::result(result).map(drop).map_err(failed)
+    up("lo").map_err(VmError::sys("bring up", "the loopback link"))
+}
+
+/// `ip address add ADDRESS dev NAME` with the prefix that its class has, and `ip link set NAME up`.
+pub(super) fn ethernet_up(name: &str, address: Ipv4Addr) -> Result<(), VmError> {
+    let failed = || VmError::sys("bring up", format!("{name}, the link to the host"));
+    let address = SockaddrIn::from(SocketAddrV4::new(address, 0));
+    let mut request = request(name);
+    // SAFETY: it points at `address`, and a `sockaddr_in` is as long as a `sockaddr`.
+    request.ifr_ifru.ifru_addr = unsafe { *address.as_ptr() };
+    ask(libc::SIOCSIFADDR, &request).map_err(failed())?;
+    up(name).map_err(failed())
+}
+
+fn up(name: &str) -> nix::Result<()> {
+    let mut request = request(name);
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    ask(libc::SIOCSIFFLAGS, &request)
+}
+
+/// What is asked about the interface of this name, without what is asked.
+fn request(name: &str) -> libc::ifreq {
+    // SAFETY: integers and an address, for which zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays what ends it.
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request
+}
+
+fn ask(operation: libc::Ioctl, request: &libc::ifreq) -> nix::Result<()> {
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    // SAFETY: `request` outlives the call and is of the type that the operation reads.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), operation, request) };
+    Errno::result(result).map(drop)
 }

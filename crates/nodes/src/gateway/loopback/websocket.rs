@@ -206,8 +206,7 @@ fn a_hold_and_a_new_binding_are_told_to_who_follows_the_nodes() {
     };
     let first = node(&client.state(observed));
     let uri = format!("coap://[::1]:{}", world.coap.port());
-    let expected =
-        serde_json::json!({ "name": "sensor", "uri": uri, "held_for_s": null, "at": null });
+    let expected = serde_json::json!({ "name": "sensor", "uri": uri, "held_for_s": null, "at": null, "missed": 0 });
     assert_eq!(first, expected);
     let mut events = Events::of(world.http, "/nodes", "");
     assert_eq!(events.next().unwrap().name, "snapshot");
@@ -222,7 +221,7 @@ fn a_hold_and_a_new_binding_are_told_to_who_follows_the_nodes() {
     client.send();
     world.bind("2001:db8:2::5");
     let bound = node(&client.state(observed));
-    let expected = serde_json::json!({ "name": "sensor", "uri": uri, "held_for_s": null, "at": "2001:db8:2::5" });
+    let expected = serde_json::json!({ "name": "sensor", "uri": uri, "held_for_s": null, "at": "2001:db8:2::5", "missed": 0 });
     assert_eq!(bound, expected);
     let told = events.next().unwrap();
     assert_eq!((told.name.as_str(), told.data), ("binding", expected));

@@ -184,7 +184,7 @@ class ByHttp {
             hear('state', { code: told.code, ok: told.code.startsWith('2'), text: told.value ?? '0x' + told.payload_hex });
         });
         stream.addEventListener('snapshot', event => hear('state', { code: '200', ok: true, text: event.data }));
-        for (const name of ['hold', 'binding']) stream.addEventListener(name, event => hear(name, json(event)));
+        for (const name of ['hold', 'binding', 'missed']) stream.addEventListener(name, event => hear(name, json(event)));
         stream.addEventListener('error', event => {
             if (event.data === undefined && stream.readyState !== EventSource.CLOSED) return this.changed(false);
             const why = event.data === undefined ? { status: '', reason: 'it cannot be followed now, or at all: read it' } : json(event);

@@ -63,6 +63,7 @@ function place() {
     state.dataset.state = held ? 'hold' : node?.at ? 'bound' : '';
     const text = held ? `hold: ${node.name} is on its way or asleep, and requests wait` : node?.at ? `${node.name} is bound at ${node.at}` : '';
     if (state.textContent !== text) state.textContent = text;
+    at('missed').textContent = node?.missed ? `${node.missed} states of ${node.name} did not come` : '';
 }
 
 function moved(node) {
@@ -71,6 +72,8 @@ function moved(node) {
     if (former === undefined || base(uri()) !== node.uri) return;
     const was = former.held_for_s !== null, is = node.held_for_s !== null;
     if (is && !was) note('hold', '', null, `${node.name} is on its way or asleep`);
+    const missed = node.missed - former.missed;
+    if (missed > 0) note('missed', '', null, `${missed} states of ${node.name} did not come`);
     if (was && !is || former.at !== node.at && node.at) note('binding', '', null, node.at ? `${node.name} is at ${node.at}` : `${node.name} is back`);
 }
 
