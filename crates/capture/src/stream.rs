@@ -105,6 +105,13 @@ impl Stream {
         Ok(bytes)
     }
 
+    /// The sequence number that comes next, if it has begun.
+    pub fn next(&self) -> Option<u32> {
+        let after = self.first?.wrapping_add(self.read as u32);
+        // A FIN has a number of its own.
+        Some(after.wrapping_add(u32::from(self.is_over())))
+    }
+
     /// Whether all of it was given out, to its FIN.
     pub fn is_over(&self) -> bool {
         self.length.is_some_and(|length| self.read >= length)
@@ -113,11 +120,8 @@ impl Stream {
     /// Whether the other end has acknowledged, by this number, what was not given out: it had bytes that the capture has
     /// not.
     pub fn is_behind(&self, acknowledgement: u32) -> bool {
-        self.first.is_some_and(|first| {
-            let next = first.wrapping_add(self.read as u32);
-            // A FIN has a number of its own.
-            acknowledgement.wrapping_sub(next).cast_signed() > i32::from(self.is_over())
-        })
+        self.next()
+            .is_some_and(|next| acknowledgement.wrapping_sub(next).cast_signed() > 0)
     }
 
     /// Has `new` wait for the bytes before `start`.

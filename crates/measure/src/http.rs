@@ -23,6 +23,7 @@ mod message;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use capture::Capture;
 use capture::decode::{Decoder, Frame};
@@ -30,11 +31,13 @@ use rundir::{Event, EventKind};
 use serde::{Deserialize, Serialize};
 use topology::Plan;
 use topology::plan::{HttpClientPlan, HttpPollPlan, NodeName, NodePlan};
+use units::SimTime;
 
 use crate::mobility::NodeHandover;
 use crate::result::Scenario;
 use crate::text::counted;
-use connection::{Connections, Exchange, Read};
+use connection::{Connections, Exchange, Outcome, Read};
+use figures::Ran;
 pub use figures::{Events, HandoverSeen, PollFigures, RequestCounts};
 
 /// What a client asked a gateway.
@@ -50,6 +53,9 @@ pub struct HttpClient {
     pub polls: Vec<PollFigures>,
 }
 
+/// So long after what a run has last its daemons have ended, when it is ended before its end.
+const STOPPED_WITHIN: Duration = Duration::from_secs(1);
+
 /// What became of TCP connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionCounts {
@@ -63,6 +69,13 @@ pub struct ConnectionCounts {
     /// are not among the requests. Absent if all were read.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub unread: BTreeMap<String, usize>,
+}
+
+impl ConnectionCounts {
+    /// How many requests had no connection to be sent by. Of which poll they were the capture does not tell.
+    pub fn unconnected(&self) -> usize {
+        self.refused + self.unanswered
+    }
 }
 
 /// The exchanges of a poll.
@@ -187,14 +200,16 @@ impl Measured {
             if let Some(damage) = &own.damage {
                 measured.incomplete(format!("the capture of {name} is damaged: {damage}"));
             }
-            let (all, others) = exchanged(node, own);
+            let (mut all, others) = exchanged(node, own);
+            let (ran, is_whole) = ran(plan, scenario, events, own);
+            if !is_whole {
+                cut(&mut all, ran.end);
+            }
             let before = measured.clients.len();
             for exchanged in all {
-                measured.client(plan, (scenario, records), name, exchanged);
+                measured.client((scenario, ran, records), name, exchanged);
             }
-            let own = measured.clients.iter().skip(before);
-            let answered = own.flat_map(|client| client.polls.iter().map(|p| p.requests.answered));
-            let difference = difference(name, answered.sum::<usize>() as u64, events);
+            let difference = difference(name, &measured.clients[before..], others, events);
             measured.notes.extend(difference);
             if others > 0 {
                 let what = counted(others as u64, "{requests|request}");
@@ -207,8 +222,7 @@ impl Measured {
 
     fn client(
         &mut self,
-        plan: &Plan,
-        (scenario, records): (&Scenario, &[NodeHandover]),
+        (scenario, ran, records): (&Scenario, Ran, &[NodeHandover]),
         name: &NodeName,
         exchanged: Exchanged,
     ) {
@@ -226,7 +240,7 @@ impl Measured {
         }
         let figures = polls
             .iter()
-            .map(|polled| PollFigures::of(polled, plan.scenario.duration, scenario, records));
+            .map(|polled| PollFigures::of(polled, ran, scenario, records));
         self.clients.push(HttpClient {
             client: name.clone(),
             gateway,
@@ -243,20 +257,67 @@ impl Measured {
     }
 }
 
-/// Where what a client tells of itself and its capture, which has so many answered requests, do not fit together.
-fn difference(name: &NodeName, answered: u64, events: &[Event]) -> Option<String> {
+/// When the run was, and whether it came to the end of its scenario.
+fn ran(plan: &Plan, scenario: &Scenario, events: &[Event], capture: &Capture) -> (Ran, bool) {
+    let start = SimTime::from_nanos(scenario.start_unix_ns);
+    let end = start + plan.scenario.duration;
+    let mut ends = events.iter().filter(|e| e.kind == EventKind::ScenarioEnded);
+    if ends.next().is_some() {
+        return (Ran { start, end }, true);
+    }
+    let packets = capture.packets.iter().map(|packet| packet.time);
+    let events = events.iter().map(|e| SimTime::from_nanos(e.time_ns));
+    let last = packets.chain(events).max().unwrap_or(start);
+    let end = last.clamp(start, end);
+    (Ran { start, end }, false)
+}
+
+/// Marks what was open when a run was ended, at about `end`, and its client with it.
+fn cut(all: &mut [Exchanged], end: SimTime) {
+    let polls = all.iter_mut().flat_map(|exchanged| &mut exchanged.polls);
+    for exchange in polls.flat_map(|polled| &mut polled.exchanges) {
+        let left = exchange
+            .left
+            .is_none_or(|left| left + STOPPED_WITHIN >= end);
+        exchange.is_cut = left && exchange.outcome() == Outcome::Unanswered;
+    }
+}
+
+/// Where what a client tells of itself and its capture, with `others` that no poll has, do not fit together.
+fn difference(
+    name: &NodeName,
+    clients: &[HttpClient],
+    others: usize,
+    events: &[Event],
+) -> Option<String> {
     let own = events.iter().filter(|event| event.node == *name);
     let (mut lives, mut told) = (0, None);
     for event in own {
         match &event.kind {
             EventKind::Ready => lives += 1,
-            EventKind::HttpDrained { answered, .. } => *told.get_or_insert(0) += answered,
+            EventKind::HttpDrained {
+                asked, answered, ..
+            } => {
+                let (all, of_them) = told.get_or_insert((0, 0));
+                *all += asked;
+                *of_them += answered;
+            }
             _ => {}
         }
     }
     // What it asked in a life before it does not know.
-    let told = told.filter(|told| lives == 1 && *told != answered)?;
-    Some(format!(
-        "{name} says that {told} of its requests by HTTP were answered, and its capture has {answered}"
-    ))
+    let (asked, answered) = told.filter(|_| lives == 1)?;
+    let polls = || clients.iter().flat_map(|client| &client.polls);
+    let sent: usize = polls().map(|poll| poll.requests.sent).sum();
+    let unconnected = clients
+        .iter()
+        .map(|client| client.connections.unconnected());
+    let seen = (sent + others + unconnected.sum::<usize>()) as u64;
+    let seen_answered = polls().map(|poll| poll.requests.answered).sum::<usize>() as u64;
+    let told = |what, told, seen| {
+        (told != seen).then(|| {
+            format!("{name} says that {told} of its requests by HTTP were {what}, and its capture has {seen}")
+        })
+    };
+    told("answered", answered, seen_answered).or_else(|| told("made", asked, seen))
 }

@@ -1,11 +1,13 @@
 //! `events.jsonl`: one JSON object a line, on the clock of the captures.
 
+mod attachment;
 mod embedded;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
 use std::net::Ipv6Addr;
 
+pub use attachment::{Attachment, WENT_BACK};
 pub use handover::{BindingEvent, Event as HandoverEvent, Phase, Reason};
 use serde::{Deserialize, Serialize};
 use units::{Channel, PanId};

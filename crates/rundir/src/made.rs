@@ -16,6 +16,10 @@ pub struct Made {
     pub started: String,
     /// The command line, as a shell reads it.
     pub command: String,
+    /// Of a run: the command that has it again, and nothing of where it was and how it was looked at. With `verify` in the place of
+    /// `run` it is made several times and compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
     /// What was said of the topology before the run: `FILE:LINE: MESSAGE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -42,6 +46,22 @@ impl Made {
 /// `time` in UTC to the second, `2026-11-29T04:05:06Z` (RFC 3339); before 1970 its beginning.
 pub fn utc(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH)).to_string()
+}
+
+/// Words as a shell reads them.
+pub fn command_line(words: impl IntoIterator<Item = String>) -> String {
+    let words: Vec<String> = words.into_iter().map(quoted).collect();
+    words.join(" ")
+}
+
+/// `word` as a shell reads it as one.
+pub fn quoted(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +92,7 @@ mod tests {
         let mut made = Made {
             started: "2026-11-29T04:05:06Z".into(),
             command: "wpanlab run x.yaml".into(),
+            again: None,
             warnings: vec![],
         };
         let text = serde_json::to_string(&made).unwrap();
@@ -82,5 +103,13 @@ mod tests {
         made.warnings.push("x.yaml:5: nobody asks it".into());
         let text = serde_json::to_string(&made).unwrap();
         assert_eq!(serde_json::from_str::<Made>(&text).unwrap(), made);
+    }
+
+    #[test]
+    fn a_shell_reads_each_word_as_it_was() {
+        assert_eq!(quoted("a.b=10".into()), "a.b=10");
+        assert_eq!(quoted("a=10 ms".into()), "'a=10 ms'");
+        assert_eq!(quoted("a[0]='x'".into()), r"'a[0]='\''x'\'''");
+        assert_eq!(quoted(String::new()), "''");
     }
 }

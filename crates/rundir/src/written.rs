@@ -244,6 +244,7 @@ mod tests {
         let made = Made {
             started: "2026-11-29T04:05:06Z".into(),
             command: "wpanlab run x.yaml".into(),
+            again: None,
             warnings: vec![],
         };
         made.write(&root.join("made.json")).unwrap();

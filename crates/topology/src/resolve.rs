@@ -27,6 +27,7 @@ use crate::decode::At;
 use crate::diagnostic::{Diagnostic, Span, alternatives, nearest_ones};
 use crate::faults::Faults;
 use crate::file::Topology;
+use crate::kind::http_client;
 use crate::kind::radio::Radio;
 use crate::kind::{Node, ServiceTable};
 use crate::plan::{
@@ -208,6 +209,14 @@ impl<'t> Resolver<'t> {
         for (name, node) in nodes.iter().filter(|(_, node)| node.tells_position()) {
             let radio = node.radio.as_ref();
             self.check_position(name, radio.is_some_and(|radio| !radio.track.is_empty()));
+        }
+        for (name, node) in &nodes {
+            for what in http_client::alike(node) {
+                let message = format!(
+                    "`nodes.{name}`: two polls by HTTP ask for {what}, and no capture tells them apart; leave one out"
+                );
+                self.problem(self.span_of(name), message);
+            }
         }
         let expect = self.expectations(&nodes);
         Plan {

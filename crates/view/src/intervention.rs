@@ -17,7 +17,7 @@ pub struct Intervention {
     pub step: String,
     /// Where whoever wants it is in the scenario: the run is to be there again as soon as it can.
     pub at: Duration,
-    /// That the run begins again with it, or why it does not.
+    /// That the run has begun again with it, or why it does not. Dropped by who does not wait any more, and then it is not wanted.
     pub answer: oneshot::Sender<Result<(), String>>,
 }
 

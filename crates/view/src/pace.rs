@@ -1,8 +1,8 @@
 //! How fast a run goes that somebody watches (pure).
 //!
 //! A run in virtual time is much faster than what an eye follows. So it is stopped whenever it is further than a clock that goes
-//! at a speed which people choose. How far it is it tells with its events, and once a second of its own without any: it is
-//! ahead of the clock by that much at most.
+//! at a speed which people choose. How far it is it tells with its events, and once a second of its own without any. It is stopped
+//! within about a millisecond of wall time of telling that, in which one that has little to do gets seconds ahead.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// No further is the clock ahead of a run that does not keep up: it goes on from there, and does not hurry.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// The fastest that is an own speed: a century a minute.
+/// The fastest that is a speed: three years a second.
 const FASTEST: f64 = 1e8;
 
 /// Why something is no speed.
@@ -63,8 +63,21 @@ pub enum Wish {
     Speed(Option<Speed>),
     /// It stands still, or goes on.
     Paused(bool),
-    /// It goes on to the next that it tells, and stands still there. The value is of no use.
-    Step(bool),
+    /// It goes on to what it tells next, and stands still there.
+    Step(True),
+}
+
+/// `true`, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "bool")]
+pub struct True;
+
+impl TryFrom<bool> for True {
+    type Error = &'static str;
+
+    fn try_from(value: bool) -> Result<True, &'static str> {
+        value.then_some(True).ok_or("expected true")
+    }
 }
 
 /// What there is to say of it.
@@ -74,8 +87,13 @@ pub struct Told {
     pub speed: Option<Speed>,
     /// It stands still.
     pub paused: bool,
-    /// Where the clock is, nanoseconds of the scenario; where the run is, if that is behind, or has no speed.
+    /// It holds the run now: the scenario has started, and is not over.
+    pub holds: bool,
+    /// Where the clock is, nanoseconds of the scenario; where the run is, if that is behind, or has no speed; where it was when the
+    /// scenario ended.
     pub at_ns: u64,
+    /// How far the run is: what happens until there is known.
+    pub reached_ns: u64,
 }
 
 /// The clock that a run is held by. Instants are the wall's.
@@ -85,6 +103,8 @@ pub struct Pace {
     paused: bool,
     /// How far the run is, of its scenario. None before that and after it: then nothing holds it.
     reached: Option<Duration>,
+    /// How far it was when the scenario ended.
+    ended: Duration,
     /// When the scenario started, Unix time of the run.
     start_ns: u64,
     /// What the clock showed at `since`.
@@ -101,6 +121,7 @@ impl Pace {
             speed,
             paused: false,
             reached: None,
+            ended: Duration::ZERO,
             start_ns: 0,
             from: Duration::ZERO,
             since: now,
@@ -110,7 +131,7 @@ impl Pace {
 
     /// The run begins again, and is to be at this time of its scenario as soon as it can.
     pub fn begin_again(&mut self, at: Duration) {
-        self.reached = None;
+        (self.reached, self.ended) = (None, Duration::ZERO);
         self.skipped = at;
     }
 
@@ -135,7 +156,7 @@ impl Pace {
 
     /// The scenario is over.
     pub fn end(&mut self) {
-        self.reached = None;
+        self.ended = self.reached.take().unwrap_or(self.ended);
     }
 
     /// Somebody wants something of it.
@@ -144,7 +165,7 @@ impl Pace {
         match wish {
             Wish::Speed(speed) => self.speed = speed,
             Wish::Paused(paused) => self.paused = paused,
-            Wish::Step(_) => {
+            Wish::Step(True) => {
                 self.paused = true;
                 self.from = self.reached.unwrap_or_default() + Duration::from_nanos(1);
             }
@@ -168,12 +189,18 @@ impl Pace {
 
     /// What there is to say of it.
     pub fn told(&self, now: Instant) -> Told {
-        let reached = self.reached.unwrap_or_default();
-        let at = reached.min(self.shown(now));
+        let reached = self.reached.unwrap_or(self.ended);
+        let at = match self.reached {
+            Some(_) => reached.min(self.shown(now)),
+            None => reached,
+        };
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Told {
             speed: self.speed,
             paused: self.paused,
-            at_ns: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX),
+            holds: self.reached.is_some(),
+            at_ns: nanos(at),
+            reached_ns: nanos(reached),
         }
     }
 
@@ -234,6 +261,11 @@ mod tests {
         }
         pace.end();
         assert!(pace.goes_on(begin), "nothing holds the end");
+        let told = pace.told(begin);
+        assert_eq!(
+            (told.holds, told.at_ns, told.reached_ns),
+            (false, 3_000_000_000, 3_000_000_000)
+        );
     }
 
     #[test]
@@ -255,7 +287,7 @@ mod tests {
         let later = begin + 50 * S;
         assert!(!pace.goes_on(later));
         assert_eq!(pace.told(later).at_ns, 1_000_000_000);
-        pace.wish(later, Wish::Step(true));
+        pace.wish(later, Wish::Step(True));
         assert!(pace.goes_on(later));
         pace.reach_event(1_000 + 2_000_000_002);
         assert!(!pace.goes_on(later));
@@ -306,6 +338,7 @@ mod tests {
         for text in [
             r#"{"speed":0}"#,
             r#"{"speed":"1"}"#,
+            r#"{"step":false}"#,
             r#"{"go":1}"#,
             "{}",
             "",

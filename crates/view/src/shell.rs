@@ -1,5 +1,5 @@
-//! The server: on loopback, for who asks it as who it is ([`listener`]). Nothing here changes anything but the clock of a run that
-//! goes on.
+//! The server: on loopback, for who asks it as who it is ([`listener`]). What changes something are the two POSTs to a run that
+//! somebody watches: one moves its clock, one has it begin again with a step more.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -38,6 +38,9 @@ const PATIENT: Patience = Patience {
 
 /// What somebody wants of a run has no more bytes.
 const MOST_OF_WISH: usize = 4096;
+
+/// So long somebody may take to say what he wants.
+const SAID: Duration = Duration::from_secs(10);
 
 /// So long it takes to say whether a step can be one: it is read as the topology is.
 const ANSWERED: Duration = Duration::from_secs(30);
@@ -146,18 +149,29 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
     Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, reason.into()))
 }
 
+/// `application/json`, with parameters or without.
+fn is_json(kind: &HeaderValue) -> bool {
+    let text = kind.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
 /// Does what somebody wants of the run. No page of somebody else's can ask for it: JSON needs leave of ours first (CORS).
 async fn wish(desk: &Desk, parts: &Parts, body: Body) -> Result<Response, Refusal> {
     let kind = parts.headers.get(CONTENT_TYPE);
-    if kind.is_none_or(|kind| kind != "application/json") {
+    if !kind.is_some_and(is_json) {
         let reason = "expected Content-Type: application/json";
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.into()));
     }
-    let read = timeout(PATIENT.silence, to_bytes(body, MOST_OF_WISH)).await;
-    let Ok(Ok(bytes)) = read else {
+    let read = timeout(SAID, to_bytes(body, MOST_OF_WISH)).await;
+    let read = read.map_err(|_| {
+        let reason = "the body did not come to its end";
+        Refusal(StatusCode::REQUEST_TIMEOUT, reason.into())
+    })?;
+    let bytes = read.map_err(|_| {
         let reason = format!("expected {MOST_OF_WISH} bytes at most");
-        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, reason));
-    };
+        Refusal(StatusCode::PAYLOAD_TOO_LARGE, reason)
+    })?;
     if parts.uri.path() == STEPS {
         let wish = serde_json::from_slice(&bytes);
         let wish = wish.map_err(|error| {
@@ -168,7 +182,7 @@ async fn wish(desk: &Desk, parts: &Parts, body: Body) -> Result<Response, Refusa
         return timeout(ANSWERED, desk.intervene(wish))
             .await
             .unwrap_or_else(|_| {
-                let reason = "the run measures what it has; once more";
+                let reason = "the run measures what it has, and took no step: once more";
                 Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.into()))
             });
     }

@@ -104,14 +104,18 @@ pub struct Extent {
     pub pace: Option<Told>,
     /// Steps can be added to its scenario.
     pub steps: bool,
-    /// The command that makes it.
+    /// The command that has it again.
     pub command: Option<String>,
 }
 
 impl Extent {
     /// The same without what changes all the time: how far the clock is that holds the run.
     pub fn without_clock(self) -> Extent {
-        let pace = self.pace.map(|told| Told { at_ns: 0, ..told });
+        let pace = self.pace.map(|told| Told {
+            at_ns: 0,
+            reached_ns: 0,
+            ..told
+        });
         Extent { pace, ..self }
     }
 }
@@ -154,7 +158,7 @@ pub struct Source {
     problems: Vec<String>,
     has_report: bool,
     steering: Steering,
-    /// The command that made it.
+    /// The command that has it again.
     command: Option<String>,
     plan_stamp: Option<Stamp>,
     end_stamps: [Option<Stamp>; 2],
@@ -228,7 +232,9 @@ impl Source {
     /// Looks what files there are now: to be called now and then.
     pub fn look(&mut self) {
         self.problems.clear();
-        self.command = Made::read(&self.dir.made()).ok().map(|made| made.command);
+        self.command = Made::read(&self.dir.made())
+            .ok()
+            .and_then(|made| made.again);
         self.look_at_plan();
         // What became of the run comes before its events: those are all there once it ended.
         self.look_at_end();

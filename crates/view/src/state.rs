@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use rundir::{BindingEvent, Event, EventKind, HandoverEvent, Phase};
+use rundir::event::{Attachment, WENT_BACK};
+use rundir::{BindingEvent, Event, EventKind, HandoverEvent};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -159,9 +160,7 @@ impl State {
 }
 
 /// What a node that crashed does not do any more: who is ready once more has begun again.
-const OF_ONE_LIFE: [&str; 7] = [
-    "handover", "reason", "from", "away", "phases", "held", "asleep",
-];
+const OF_ONE_LIFE: [&str; 6] = ["handover", "reason", "from", "phases", "held", "asleep"];
 
 /// What an event changes.
 ///
@@ -188,7 +187,7 @@ pub fn changes(event: &Event) -> Vec<Change> {
     };
     let set = |key, value: Value| to(key, None, To::Set(value));
     let unset = |key| to(key, None, To::Set(Value::Null));
-    match &event.kind {
+    let mut changes = match &event.kind {
         EventKind::Handover(event) => handover(event, &to),
         EventKind::Binding(event) => binding(event, &to),
         EventKind::Ready => {
@@ -236,11 +235,17 @@ pub fn changes(event: &Event) -> Vec<Change> {
             "asked_by_http",
             json!({ "asked": asked, "answered": answered }),
         )],
+    };
+    match Attachment::told_by(&event.kind) {
+        Some(Attachment::Away) => changes.push(set("away", true.into())),
+        Some(Attachment::Back) => changes.push(unset("away")),
+        Some(Attachment::At(router)) => {
+            changes.extend([set("attached", router.into()), unset("away")]);
+        }
+        None => {}
     }
+    changes
 }
-
-/// With this reason a node that gives a handover up is back at its router (`docs/run-directory.md`).
-const WENT_BACK: &str = "no better router heard";
 
 fn handover(
     event: &HandoverEvent,
@@ -254,38 +259,26 @@ fn handover(
             from,
             reason,
         } => {
-            let mut changes = vec![
+            vec![
                 set("handover", (*handover).into()),
                 set("from", from.as_str().into()),
                 set("reason", json!(reason)),
-            ];
-            if *reason == rundir::event::Reason::LinkLost {
-                changes.push(set("away", true.into()));
-            }
-            changes
+            ]
         }
         HandoverEvent::PhaseStarted { handover, phase } => {
             let of = Some(phase.name().to_owned());
-            let mut changes = vec![to("phases", of, To::Set((*handover).into()))];
-            if *phase == Phase::LINK {
-                changes.push(set("away", true.into()));
-            }
-            changes
+            vec![to("phases", of, To::Set((*handover).into()))]
         }
         HandoverEvent::PhaseEnded { phase, .. } => {
             let of = Some(phase.name().to_owned());
             vec![to("phases", of, To::Set(Value::Null))]
         }
-        HandoverEvent::Completed {
-            to: router, t_addr, ..
-        } => vec![
-            set("attached", router.as_str().into()),
+        HandoverEvent::Completed { t_addr, .. } => vec![
             set("address", json!(t_addr)),
             to("completed", None, To::Add(1)),
             unset("handover"),
             unset("from"),
             unset("reason"),
-            unset("away"),
         ],
         HandoverEvent::Failed { reason, .. } => {
             let mut changes = vec![
@@ -295,7 +288,7 @@ fn handover(
                 unset("reason"),
             ];
             if reason == WENT_BACK {
-                changes.extend([unset("from"), unset("away")]);
+                changes.push(unset("from"));
             }
             changes
         }

@@ -354,7 +354,7 @@ async function letsSomethingHappen(page) {
   await page.waitForFunction(() => /^\{ at: [0-9.]+ s, crash: sensor \}$/.test(document.getElementById("act-step").value));
   await page.focus("#act-step");
   await page.keyboard.press("Enter");
-  await page.waitForFunction(() => document.getElementById("said").textContent === "The run begins again with this step.");
+  await page.waitForFunction(() => document.getElementById("said").textContent === "The run begins again with this step. Live goes with it.");
   assert.ok(await page.$eval("#act-refused", told => told.hidden));
   await page.$eval("#act-step", field => (field.value = "{ at: 1 s, nonsense: sensor }"));
   messages.length = 0;

@@ -14,6 +14,8 @@ use crate::{VmConfig, VmError, uml};
 
 /// How often progress is looked for (wall time). The guest never notices.
 const POLL: Duration = Duration::from_millis(10);
+/// The same of one that may have to stand still.
+const HELD_POLL: Duration = Duration::from_millis(1);
 
 /// How long a guest has to stop and hand over its results (wall time). What brings the network up is
 /// not interrupted, and on a busy host takes seconds.
@@ -92,9 +94,10 @@ impl Running {
         let mut last = self.sign();
         let mut stopping: Option<Instant> = None;
         let mut halted = false;
+        let poll = if follower.holds() { HELD_POLL } else { POLL };
         let status = loop {
             let ended = tokio::select! {
-                ended = tokio::time::timeout(POLL, &mut self.emulator.ended) => ended.ok(),
+                ended = tokio::time::timeout(poll, &mut self.emulator.ended) => ended.ok(),
                 () = &mut stop, if stopping.is_none() => {
                     stopping = Some(Instant::now());
                     self.alive = None;
@@ -109,7 +112,8 @@ impl Running {
                 return Err(self.given_up(STOP_LIMIT));
             }
             let halt = stopping.is_none() && !follower.goes_on();
-            if halt != halted {
+            // Again and again: a shell that is told to go on lets all go on that it has started.
+            if halt || halted {
                 halted = halt;
                 self.emulator.halt(halt);
             }

@@ -93,6 +93,10 @@ impl Follow for Follower<'_> {
         }
     }
 
+    fn holds(&self) -> bool {
+        self.pacer.is_some()
+    }
+
     fn goes_on(&mut self) -> bool {
         self.pacer
             .is_none_or(|pacer| pacer.lock().goes_on(Instant::now()))

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use rundir::Made;
-use rundir::made::utc;
+use rundir::made::{command_line, utc};
 use topology::{Assignment, Diagnostics, Source};
 
 /// This command, which begins now, with what there is to say of its topology; `added` is what it sets beside what its
@@ -19,9 +19,13 @@ pub fn now(warnings: Option<&Diagnostics>, added: &[Assignment]) -> Made {
     if let Some(program) = words.first_mut() {
         "wpanlab".clone_into(program);
     }
-    for assignment in added {
-        words.extend(["--set".to_owned(), assignment.to_string()]);
-    }
+    // What stands behind `--` is no option.
+    let options = words.iter().position(|word| word == "--");
+    let added = added
+        .iter()
+        .flat_map(|assignment| ["--set".to_owned(), assignment.to_string()]);
+    let place = options.unwrap_or(words.len());
+    words.splice(place..place, added);
     let warnings = warnings.map_or(&[][..], Diagnostics::problems).iter();
     let sentence = |warning: &topology::Diagnostic| match warning.span.source {
         Source::File => format!("line {}: {}", warning.span.line, warning.message),
@@ -30,6 +34,7 @@ pub fn now(warnings: Option<&Diagnostics>, added: &[Assignment]) -> Made {
     Made {
         started: utc(SystemTime::now()),
         command: command_line(words),
+        again: None,
         warnings: warnings.map(sentence).collect(),
     }
 }
@@ -41,33 +46,4 @@ pub fn now(warnings: Option<&Diagnostics>, added: &[Assignment]) -> Made {
 pub fn write(made: &Made, path: &Path) -> Result<()> {
     made.write(path)
         .with_context(|| format!("write {}", path.display()))
-}
-
-/// Words as a shell reads them.
-pub fn command_line(words: impl IntoIterator<Item = String>) -> String {
-    let words: Vec<String> = words.into_iter().map(quoted).collect();
-    words.join(" ")
-}
-
-/// `word` as a shell reads it as one.
-fn quoted(word: String) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_each_word_as_it_was() {
-        assert_eq!(quoted("a.b=10".into()), "a.b=10");
-        assert_eq!(quoted("a=10 ms".into()), "'a=10 ms'");
-        assert_eq!(quoted("a[0]='x'".into()), r"'a[0]='\''x'\'''");
-        assert_eq!(quoted(String::new()), "''");
-    }
 }

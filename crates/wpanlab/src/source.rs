@@ -115,13 +115,34 @@ impl Source {
     /// # Errors
     /// [`topology::Diagnostics`] if it is wrong.
     pub fn load(&self, seed: Option<u64>, assignments: &[Assignment]) -> Result<Loaded> {
+        self.load_with(seed, assignments, &mut |name| self.file(name))
+    }
+
+    /// The same with assignments of somebody who may not read what the command line's user may: a file that was not asked for
+    /// before is refused.
+    ///
+    /// # Errors
+    /// [`topology::Diagnostics`] if it is wrong.
+    pub fn load_known(&self, seed: Option<u64>, assignments: &[Assignment]) -> Result<Loaded> {
+        self.load_with(seed, assignments, &mut |name| {
+            let known = self.files.borrow();
+            let known = known.get(name).cloned();
+            known.ok_or_else(|| "only the files that the topology names are read".into())
+        })
+    }
+
+    fn load_with(
+        &self,
+        seed: Option<u64>,
+        assignments: &[Assignment],
+        files: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<Loaded> {
         let overrides = Overrides {
             seed: seed.map(Seed),
             assignments: assignments.to_vec(),
         };
         let name = self.path.display().to_string();
-        let mut files = |name: &str| self.file(name);
-        Ok(topology::read(&name, &self.text, overrides, &mut files)?)
+        Ok(topology::read(&name, &self.text, overrides, files)?)
     }
 
     /// Traces, movements and models are named relative to the topology's own file.

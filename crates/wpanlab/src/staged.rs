@@ -6,13 +6,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rundir::{RunDir, Written};
-use testbed::Interrupted;
-use topology::{Assignment, Loaded, Parameter};
+use rundir::{Made, RunDir, Written};
+use testbed::{Interrupted, Signals};
+use tokio::sync::oneshot;
+use topology::{Assignment, Diagnostics, Loaded, Parameter};
 use view::{Intervention, Pacer};
 
 use crate::backend::{How, Outside};
-use crate::cli::{ForwardArg, RunArgs};
+use crate::cli::{ForwardArg, HowArgs, RunArgs};
 use crate::failure;
 use crate::progress::Show;
 use crate::report::Left;
@@ -21,8 +22,12 @@ use crate::run::{
     refuse_places, remove_unbegun, single,
 };
 use crate::source::Source;
+use crate::sweep::manifest;
 use crate::view::Page;
 use crate::{Outcome, Say, made, report, view as viewer};
+
+/// Who wants a step is told so that the run has begun again with it, or why it has not.
+type Answer = oneshot::Sender<Result<(), String>>;
 
 /// What happens.
 struct Script {
@@ -38,10 +43,15 @@ pub struct Staged {
     seed: Option<u64>,
     script: Script,
     how: How,
+    /// What the command line says of that.
+    asked: HowArgs,
     dir: RunDir,
     pacer: Option<Pacer>,
     forwards: Vec<ForwardArg>,
     page: Option<Page>,
+    /// Whoever interrupts the run, at any time of it, wants no page either.
+    signals: Signals,
+    is_interrupted: bool,
 }
 
 impl Staged {
@@ -53,7 +63,10 @@ impl Staged {
         let assignments = single(&args.set)?;
         let source = Source::read(&args.topology)?;
         let loaded = load_and_warn(&source, args.seed, &assignments, say)?;
-        let made = made::now(loaded.warnings.as_ref(), &[]);
+        let made = Made {
+            again: Some(again(&source, &args.how, &loaded, &assignments)),
+            ..made::now(loaded.warnings.as_ref(), &[])
+        };
         refuse_places(args)?;
         let how = How::choose(&args.how, show).await?;
         let pacer = viewer::pacer(&args.watch, how.is_virtual())?;
@@ -62,7 +75,14 @@ impl Staged {
         keep_plan(&loaded.plan, &dir)?;
         // A run that is killed has left a directory that is known for one.
         made::write(&made, &dir.made())?;
-        let page = Page::beside(&dir, &args.watch, pacer.as_ref(), show, say).await?;
+        let signals = Signals::listen().context("signal handlers")?;
+        let page = match Page::beside(&dir, &args.watch, pacer.as_ref(), show, say).await {
+            Ok(page) => page,
+            Err(error) => {
+                remove_unbegun(&dir).with_context(|| format!("remove {}", dir.root().display()))?;
+                return Err(error);
+            }
+        };
         Ok(Staged {
             source,
             seed: args.seed,
@@ -72,10 +92,13 @@ impl Staged {
                 loaded,
             },
             how,
+            asked: args.how.clone(),
             dir,
             pacer,
             forwards: args.watch.forward.clone(),
             page,
+            signals,
+            is_interrupted: false,
         })
     }
 
@@ -94,6 +117,14 @@ impl Staged {
         let dir = &self.dir;
         if let Err(error) = lived {
             show.done();
+            if !has_begun(dir) && self.script.added > 0 {
+                // The run before this one is no more.
+                let kept = dir.made();
+                return Err(error.context(format!(
+                    "with the step that was added the run did not begin; {} has the command",
+                    kept.display()
+                )));
+            }
             if !has_begun(dir) {
                 // Nothing was seen: the directory would only be in the way of the next run.
                 remove_unbegun(dir).with_context(|| format!("remove {}", dir.root().display()))?;
@@ -131,7 +162,7 @@ impl Staged {
     /// The live half.
     async fn live(&mut self, show: &Show) -> Result<()> {
         loop {
-            let (next, at) = {
+            let (next, at, answer) = {
                 let plan = &self.script.loaded.plan;
                 let outside = Outside {
                     pacer: self.pacer.as_ref(),
@@ -141,15 +172,21 @@ impl Staged {
                 let mut living = pin!(living);
                 loop {
                     let wanted = tokio::select! {
+                        biased;
                         lived = &mut living => return lived,
-                        wanted = wanted(&mut self.page) => wanted,
+                        // Whoever makes the run hears of it, too.
+                        _ = self.signals.interrupted(), if !self.is_interrupted => {
+                            self.is_interrupted = true;
+                            continue;
+                        }
+                        wanted = wanted(&mut self.page), if !self.is_interrupted => wanted,
                     };
                     if let Some(next) = self.script.with(wanted, &self.source, self.seed) {
                         break next;
                     }
                 }
             };
-            self.begin_again(next, at, show)?;
+            self.begin_again(next, at, answer, show)?;
         }
     }
 
@@ -166,25 +203,51 @@ impl Staged {
     ) -> Result<bool> {
         let failed = ended.as_ref().err();
         // Whoever interrupts a run does not want to look at it.
-        let is_interrupted = failed.is_some_and(|e| e.downcast_ref::<Interrupted>().is_some());
+        self.is_interrupted |= failed.is_some_and(|e| e.downcast_ref::<Interrupted>().is_some());
         let Some(page) = &mut self.page else {
             return Ok(false);
         };
-        if is_interrupted || matches!(left, Left::Nothing) {
+        if self.is_interrupted || matches!(left, Left::Nothing) {
             return Ok(false);
         }
         page.say_over(failed, say);
-        while let Some(wanted) = page.wanted_after_the_end().await? {
-            if let Some((next, at)) = self.script.with(wanted, &self.source, self.seed) {
-                self.begin_again(next, at, show)?;
+        loop {
+            let wanted = tokio::select! {
+                biased;
+                _ = self.signals.interrupted() => return Ok(false),
+                wanted = page.wanted_after_the_end() => wanted?,
+            };
+            if let Some((next, at, answer)) = self.script.with(wanted, &self.source, self.seed) {
+                self.begin_again(next, at, answer, show)?;
                 return Ok(true);
             }
         }
-        Ok(false)
     }
 
-    /// Puts the beginning of another run into the place of this one.
-    fn begin_again(&mut self, next: Script, at: Duration, show: &Show) -> Result<()> {
+    /// Puts the beginning of another run into the place of this one, and tells whoever wants it.
+    fn begin_again(
+        &mut self,
+        next: Script,
+        at: Duration,
+        answer: Answer,
+        show: &Show,
+    ) -> Result<()> {
+        let replaced = self.replace(&next);
+        let told = replaced.as_ref().map(drop).map_err(failure::text);
+        // Who does not wait for the answer any more has asked all the same.
+        let _ = answer.send(told);
+        replaced?;
+        if let Some(pacer) = &self.pacer {
+            // Nobody waits for what is after the end.
+            let lasts = next.loaded.plan.scenario.duration;
+            pacer.lock().begin_again(at.min(lasts));
+        }
+        self.script = next;
+        show.stage("begin again, with a step more");
+        Ok(())
+    }
+
+    fn replace(&self, next: &Script) -> Result<()> {
         let dir = &self.dir;
         let place = || format!("replace what is in {}", dir.root().display());
         if let Some(written) = Written::by_run_or_sweep(dir.root()).with_context(place)? {
@@ -192,15 +255,23 @@ impl Staged {
         }
         keep_plan(&next.loaded.plan, dir)?;
         let added = &next.assignments[next.assignments.len() - next.added..];
-        let made = made::now(next.loaded.warnings.as_ref(), added);
-        made::write(&made, &dir.made())?;
-        if let Some(pacer) = &self.pacer {
-            pacer.lock().begin_again(at);
-        }
-        self.script = next;
-        show.stage("begin again, with a step more");
-        Ok(())
+        let made = Made {
+            again: Some(again(
+                &self.source,
+                &self.asked,
+                &next.loaded,
+                &next.assignments,
+            )),
+            ..made::now(next.loaded.warnings.as_ref(), added)
+        };
+        made::write(&made, &dir.made())
     }
+}
+
+/// What a shell runs to have a run again.
+fn again(source: &Source, how: &HowArgs, loaded: &Loaded, assignments: &[Assignment]) -> String {
+    let topology = source.path().display().to_string();
+    manifest::command(&topology, how, loaded.plan.seed.0, assignments)
 }
 
 /// What somebody who looks at a run wants; never, if nobody does.
@@ -216,22 +287,25 @@ async fn wanted(page: &mut Option<Page>) -> Intervention {
 }
 
 impl Script {
-    /// The same with the step that somebody wants, and where the run is to be then; none if it cannot be one, which
-    /// that person is told.
+    /// The same with the step that somebody wants, where the run is to be then, and who is told when it has begun; none if it cannot be
+    /// one, which that person is told, or nobody waits for it any more.
     fn with(
         &self,
         wanted: Intervention,
         source: &Source,
         seed: Option<u64>,
-    ) -> Option<(Script, Duration)> {
-        let next = self.with_step(&wanted.step, source, seed);
-        let (next, answer) = match next {
-            Ok(next) => (Some((next, wanted.at)), Ok(())),
-            Err(why) => (None, Err(why)),
-        };
-        // Who does not wait for the answer any more has asked all the same.
-        let _ = wanted.answer.send(answer);
-        next
+    ) -> Option<(Script, Duration, Answer)> {
+        let Intervention { step, at, answer } = wanted;
+        if answer.is_closed() {
+            return None;
+        }
+        match self.with_step(&step, source, seed) {
+            Ok(next) => Some((next, at, answer)),
+            Err(why) => {
+                let _ = answer.send(Err(why));
+                None
+            }
+        }
     }
 
     fn with_step(&self, step: &str, source: &Source, seed: Option<u64>) -> Result<Script, String> {
@@ -247,8 +321,8 @@ impl Script {
         let mut assignments = self.assignments.clone();
         assignments.extend(Parameter::combinations(&[parameter]).into_iter().flatten());
         let loaded = source
-            .load(seed, &assignments)
-            .map_err(|error| failure::text(&error))?;
+            .load_known(seed, &assignments)
+            .map_err(|error| reason(&error))?;
         Ok(Script {
             assignments,
             added: self.added + 1,
@@ -257,20 +331,29 @@ impl Script {
     }
 }
 
+/// Why a step cannot be one, for somebody who does not see the command line.
+fn reason(error: &anyhow::Error) -> String {
+    let Some(diagnostics) = error.downcast_ref::<Diagnostics>() else {
+        return failure::text(error);
+    };
+    let messages = diagnostics.problems().iter().map(|p| p.message.as_str());
+    messages.collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use tokio::sync::oneshot;
-
     use super::*;
 
-    /// What becomes of a wish for `step` in `script`.
-    fn asked(script: &Script, source: &Source, step: &str) -> (Option<Script>, Result<(), String>) {
+    /// What becomes of a wish for `step` in `script`: what comes then, or why not.
+    fn asked(script: &Script, source: &Source, step: &str) -> Result<Script, String> {
         let (answer, mut answered) = oneshot::channel();
         let (step, at) = (step.to_owned(), Duration::from_secs(3));
-        let next = script.with(Intervention { step, at, answer }, source, None);
-        (next.map(|(next, _)| next), answered.try_recv().unwrap())
+        match script.with(Intervention { step, at, answer }, source, None) {
+            Some((next, ..)) => Ok(next),
+            None => Err(answered.try_recv().unwrap().unwrap_err()),
+        }
     }
 
     #[test]
@@ -284,15 +367,12 @@ mod tests {
             added: 0,
             loaded,
         };
-        let (next, answer) = asked(&script, &source, "{ at: 3.000000001 s, crash: er1 }");
-        assert_eq!(answer, Ok(()));
-        let next = next.unwrap();
+        let next = asked(&script, &source, "{ at: 3.000000001 s, crash: er1 }").unwrap();
         assert_eq!(
             next.assignments[0].to_string(),
             format!("scenario.steps[{listed}]={{ at: 3.000000001 s, crash: er1 }}")
         );
-        let (twice, _) = asked(&next, &source, "{ at: 4 s, restart: er1 }");
-        let twice = twice.unwrap();
+        let twice = asked(&next, &source, "{ at: 4 s, restart: er1 }").unwrap();
         assert_eq!((twice.added, twice.loaded.listed_steps), (2, listed + 2));
         for (step, why) in [
             ("{ at: 3 s, crash: er9 }", "er9"),
@@ -303,11 +383,20 @@ mod tests {
             ("{ at: 9999 s, crash: er1 }", "9999 s"),
             ("{ at: 3 s", "YAML"),
             ("", "step"),
+            // Whoever looks at a run may not read what its user may.
+            (
+                "{ at: 1 s, move: sensor, import: { file: /etc/passwd, format: ns2, node: 0 } }",
+                "only the files that the topology names",
+            ),
         ] {
-            let (next, answer) = asked(&script, &source, step);
-            assert!(next.is_none(), "{step}");
-            let told = answer.unwrap_err();
+            let told = asked(&script, &source, step).err().expect(step);
             assert!(told.contains(why), "{step}: {told}");
         }
+        let (answer, answered) = oneshot::channel();
+        drop(answered);
+        let step = "{ at: 4 s, restart: er1 }".to_owned();
+        let at = Duration::ZERO;
+        let gone = script.with(Intervention { step, at, answer }, &source, None);
+        assert!(gone.is_none(), "nobody waits for it");
     }
 }

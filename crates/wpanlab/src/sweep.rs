@@ -31,7 +31,7 @@ mod by;
 mod collect;
 mod crew;
 mod journal;
-mod manifest;
+pub mod manifest;
 mod numbers;
 mod one;
 mod place;

@@ -158,19 +158,17 @@ impl Page {
         errln!("wpanlab: {end}; it is shown still, and Ctrl-C ends that");
     }
 
-    /// Goes on serving when the run is over; what somebody wants to happen in it then, or none with SIGINT or SIGTERM.
+    /// Goes on serving when the run is over; what somebody wants to happen in it then.
     ///
     /// # Errors
-    /// The signals cannot be waited for, or connections not be taken.
-    pub async fn wanted_after_the_end(&mut self) -> Result<Option<Intervention>> {
-        let interrupted = interrupted()?;
+    /// Connections are taken no longer.
+    pub async fn wanted_after_the_end(&mut self) -> Result<Intervention> {
         tokio::select! {
             ended = &mut self.served => {
                 ended.context("the page's server")?.context("serve the page")?;
-                Ok(None)
+                Err(anyhow!("the page is served no longer"))
             }
-            Some(wanted) = self.interventions.recv() => Ok(Some(wanted)),
-            () = interrupted => Ok(None),
+            Some(wanted) = self.interventions.recv() => Ok(wanted),
         }
     }
 }

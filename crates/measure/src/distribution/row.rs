@@ -10,7 +10,7 @@ use units::Seed;
 
 use super::outage;
 use crate::analysis::method_name;
-use crate::http::RequestCounts;
+use crate::http::{ConnectionCounts, RequestCounts};
 use crate::phases::ByPhase;
 use crate::result::{Handover, RunResult, percent};
 use crate::signalling::{Cost, Signalling};
@@ -235,17 +235,21 @@ fn by_http(result: &RunResult) -> impl Iterator<Item = (&'static str, f64)> {
     let sum =
         |of: fn(&RequestCounts) -> usize| -> usize { polls().map(|poll| of(&poll.requests)).sum() };
     let (sent, answered) = (sum(|of| of.sent), sum(|of| of.answered));
+    let connections = result.http.iter().map(|client| &client.connections);
+    let unconnected: usize = connections.map(ConnectionCounts::unconnected).sum();
+    let known = sent - sum(|of| of.open) + unconnected;
     let counts = [
         ("http_sent", sent),
         ("http_answered", answered),
         ("http_deferred", sum(|of| of.deferred)),
         ("http_refused", sum(|of| of.refused.values().sum())),
         ("http_unanswered", sum(|of| of.unanswered)),
+        ("http_unconnected", unconnected),
     ];
     let latencies = polls().filter_map(|poll| Some(poll.requests.latency_s?.max));
     let silences = polls().filter_map(|poll| poll.events.as_ref()?.longest_silence_s);
     let figures = [
-        ("http_delivery_percent", percent(answered, sent)),
+        ("http_delivery_percent", percent(answered, known)),
         ("http_latency_max_s", latencies.reduce(f64::max)),
         ("http_silence_s", silences.reduce(f64::max)),
     ];

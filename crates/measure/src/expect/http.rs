@@ -4,7 +4,7 @@ use topology::plan::{Metric, Scope};
 
 use super::Evidence;
 use crate::http::{PollFigures, Polled, RequestCounts};
-use crate::result::Rtt;
+use crate::result::{Rtt, percent};
 
 impl Evidence<'_> {
     /// A figure of all polls by HTTP that `of` has.
@@ -26,9 +26,9 @@ impl Evidence<'_> {
         });
         let exchanges = polls.flat_map(|(_, polled)| &polled.exchanges);
         let counts = RequestCounts::of(exchanges);
-        let delivery = counts
-            .delivery_percent
-            .ok_or("no request was sent by HTTP")?;
+        let unconnected = self.unconnected(of);
+        let known = counts.sent - counts.open + unconnected;
+        let delivery = percent(counts.answered, known).ok_or("no request was made by HTTP")?;
         let latency = |figure: fn(&Rtt) -> f64| {
             let answered = counts.latency_s.as_ref();
             answered
@@ -36,7 +36,7 @@ impl Evidence<'_> {
                 .ok_or_else(|| "no request was answered by HTTP".to_owned())
         };
         match metric {
-            Metric::HttpUnanswered => Ok(counts.unanswered as f64),
+            Metric::HttpUnanswered => Ok((counts.unanswered + unconnected) as f64),
             Metric::HttpDeferred => Ok(counts.deferred as f64),
             Metric::HttpRefused => Ok(counts.refused.values().sum::<usize>() as f64),
             Metric::HttpLatencyMedian => latency(|rtt| rtt.median),
@@ -44,6 +44,17 @@ impl Evidence<'_> {
             Metric::HttpLatencyMax => latency(|rtt| rtt.max),
             _ => Ok(delivery),
         }
+    }
+
+    /// Requests that had no connection, of all clients that have a poll in `of`: of which poll they were nobody knows.
+    fn unconnected(&self, of: &Scope) -> usize {
+        let clients = self.http.clients.iter().filter(|client| {
+            let has = |poll: &PollFigures| {
+                of.has_flow(&client.client, &poll.node, Some("GET"), &poll.path)
+            };
+            client.polls.iter().any(has)
+        });
+        clients.map(|client| client.connections.unconnected()).sum()
     }
 
     /// Of event streams: how many states they told, and the longest time without one.
@@ -65,6 +76,6 @@ impl Evidence<'_> {
         }
         let silences = streams.iter().filter_map(|events| events.longest_silence_s);
         let longest = silences.reduce(f64::max);
-        longest.ok_or_else(|| "no event stream told two states".into())
+        longest.ok_or_else(|| "the run ended before there was to be an event stream".into())
     }
 }

@@ -68,6 +68,7 @@ impl Evidence<'_> {
                     counts.unwrap_or_default()
                 },
             ),
+            self.unconnected_uncovered(expected),
             self.http_uncovered(
                 expected,
                 &OF_HTTP_UNANSWERED,
@@ -158,6 +159,25 @@ impl Evidence<'_> {
             }
         }
         (failed > 0).then(|| format!("{failed} of {all} {what}{SO}"))
+    }
+
+    /// Requests by HTTP that had no connection.
+    fn unconnected_uncovered(&self, expected: &[Expected]) -> Option<String> {
+        let uncovered = self.http.clients.iter().filter(|client| {
+            let is_about = |e: &Expected| {
+                let mut polls = client.polls.iter();
+                OF_HTTP_UNANSWERED.contains(&e.metric)
+                    && polls.any(|poll| {
+                        let (client, node) = (&client.client, &poll.node);
+                        e.of.has_flow(client, node, Some("GET"), &poll.path)
+                    })
+            };
+            !expected.iter().any(is_about)
+        });
+        let failed: usize = uncovered
+            .map(|client| client.connections.unconnected())
+            .sum();
+        (failed > 0).then(|| format!("{failed} requests by HTTP had no connection{SO}"))
     }
 
     fn handovers_uncovered(&self, expected: &[Expected]) -> Option<String> {

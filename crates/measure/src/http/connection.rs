@@ -32,6 +32,8 @@ pub struct Exchange {
     pub octets: u64,
     /// Of an event stream: when an event came, and of which type.
     pub events: Vec<(SimTime, String)>,
+    /// It was open when the run was ended before its end.
+    pub is_cut: bool,
 }
 
 /// The head of a response.
@@ -58,6 +60,8 @@ pub enum Outcome {
     Refused(u16),
     /// No whole response before its connection, or the capture, ended.
     Unanswered,
+    /// Nobody knows: the run was ended before.
+    Open,
 }
 
 impl Exchange {
@@ -72,6 +76,7 @@ impl Exchange {
             left: None,
             octets: 0,
             events: Vec::new(),
+            is_cut: false,
         }
     }
 
@@ -89,6 +94,7 @@ impl Exchange {
                 status if status >= 400 => Outcome::Refused(status),
                 _ => Outcome::Answered,
             },
+            _ if self.is_cut => Outcome::Open,
             _ => Outcome::Unanswered,
         }
     }
@@ -164,7 +170,10 @@ impl Connection {
     }
 
     fn take(&mut self, by_client: bool, segment: &Segment<'_>, time: SimTime) {
-        if self.left.is_some() || self.unread.is_some() {
+        // What a client asks of a server that has left is asked all the same.
+        let asks = by_client && !segment.rst && self.responded.is_over();
+        let is_late = self.left.is_some() && !asks;
+        if self.unread.is_some() || is_late || !self.is_heard(by_client, segment) {
             return;
         }
         let read = match by_client {
@@ -180,6 +189,21 @@ impl Connection {
             self.unread = Some(unread);
             // What became of these is not known.
             self.exchanges.truncate(self.answered);
+        }
+    }
+
+    /// Whether the client takes this segment of the server's for one of the connection. A RST counts with the number that comes
+    /// next (RFC 9293 §3.10.7.4), and before the connection is open with an acknowledgement of the SYN, as a SYN-ACK does (§3.10.7.3).
+    fn is_heard(&self, by_client: bool, segment: &Segment<'_>) -> bool {
+        if by_client {
+            return true;
+        }
+        let acknowledges = segment.ack && segment.acknowledgement == self.initial.wrapping_add(1);
+        match (segment.rst, segment.syn) {
+            (true, _) if self.is_open => self.responded.next() == Some(segment.sequence),
+            (true, _) => acknowledges,
+            (false, true) => self.is_open || acknowledges,
+            (false, false) => true,
         }
     }
 
@@ -207,8 +231,9 @@ impl Connection {
             },
         );
         read?;
-        // Who has closed its end reads no response any more: a client of HTTP has no reason to (RFC 9112 §9.6).
-        if self.requested.is_over() {
+        // Who has closed its end reads no response any more: a client of HTTP has no reason to (RFC 9112 §9.6). What is asked of one
+        // that has left is not answered.
+        if self.requested.is_over() || self.left.is_some() {
             self.leave(time);
         }
         Ok(())
@@ -217,7 +242,9 @@ impl Connection {
     fn respond(&mut self, segment: &Segment<'_>, time: SimTime) -> Result<(), Unread> {
         self.is_open |= segment.syn && segment.ack;
         let bytes = self.responded.take(segment)?;
-        let mut next = self.answered;
+        let asked = self.exchanges.get(self.answered);
+        let is_begun = asked.is_some_and(|asked| asked.response.is_some());
+        let mut next = self.answered + usize::from(is_begun);
         let exchanges = &self.exchanges;
         let mut parts = Vec::new();
         let read = self.responses.read(
@@ -281,9 +308,9 @@ impl Connection {
     }
 
     fn leave(&mut self, time: SimTime) {
-        self.left = Some(time);
+        self.left.get_or_insert(time);
         for exchange in self.exchanges.iter_mut().skip(self.answered) {
-            exchange.left = Some(time);
+            exchange.left.get_or_insert(time);
         }
     }
 }

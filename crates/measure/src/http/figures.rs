@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use topology::plan::NodeName;
+use topology::plan::{HttpPollPlan, NodeName};
 use units::SimTime;
 
 use super::Polled;
@@ -23,7 +23,7 @@ pub struct PollFigures {
     pub node: NodeName,
     /// For what.
     pub path: String,
-    /// How often it was to be asked within the scenario, by the plan; of an event stream once. What of this was not sent was left
+    /// How often it was to be asked within the scenario, by the plan, as far as the run came; of an event stream once. What of this was not sent was left
     /// out, since the response before was still waited for, or had no connection.
     pub due: u64,
     /// Its requests; of an event stream those that it began with.
@@ -50,7 +50,10 @@ pub struct RequestCounts {
     pub refused: BTreeMap<String, usize>,
     /// Without a whole response when their connection, or the capture, ended.
     pub unanswered: usize,
-    /// Answered of those sent, in percent; null if none was sent.
+    /// Open when the run was ended before its end: nobody knows what would have become of them. Absent if none was.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub open: usize,
+    /// Answered of those sent and not open, in percent; null if there are none.
     pub delivery_percent: Option<f64>,
     /// Bytes of the responses: heads, bodies and the framing of chunks; of one that is not whole its body's.
     pub response_bytes: u64,
@@ -66,7 +69,8 @@ pub struct Events {
     /// Other events by their type; absent if there were none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub others: BTreeMap<String, usize>,
-    /// The longest time between two states, whatever stream they came by; null if there were not two.
+    /// The longest time without a state, whatever stream they came by: from the first request to the first state, between two, and from
+    /// the last one to the end of the scenario, or of a run that did not come to it. Null if the run ended before it was to be asked.
     pub longest_silence_s: Option<f64>,
 }
 
@@ -81,8 +85,8 @@ pub struct HandoverSeen {
     pub completed_s: f64,
     /// How many requests were open.
     pub requests: usize,
-    /// Of those the ones that were answered, and took longer than every one that was open in no handover; null if there was none
-    /// to compare with.
+    /// Of those the ones that were answered, and took longer than every one that was open in no handover, also in none that was
+    /// not completed; null if there was none to compare with.
     pub late: Option<usize>,
     /// Of those the ones that were answered 503 with when to ask again.
     pub deferred: usize,
@@ -92,8 +96,8 @@ pub struct HandoverSeen {
     pub unanswered: usize,
     /// The longest latency of those that were answered; null if none was.
     pub longest_s: Option<f64>,
-    /// Of an event stream the longest time between two states that was not over before the handover began, and had begun when
-    /// it was completed; null if there was none. Absent of what is asked again and again.
+    /// Of an event stream the longest time without a state that was not over before the handover began, and had begun when
+    /// it was completed. Absent of what is asked again and again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub silence_s: Option<f64>,
 }
@@ -113,52 +117,72 @@ impl RequestCounts {
                     *counts.refused.entry(status.to_string()).or_default() += 1;
                 }
                 Outcome::Unanswered => counts.unanswered += 1,
+                Outcome::Open => counts.open += 1,
             }
             latencies.extend(exchange.latency());
         }
-        counts.delivery_percent = percent(counts.answered, counts.sent);
+        counts.delivery_percent = percent(counts.answered, counts.sent - counts.open);
         counts.latency_s = analysis::Rtt::of(latencies).map(Rtt::from);
         counts
     }
 }
 
+/// When a run was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ran {
+    /// Scenario time 0.
+    pub(super) start: SimTime,
+    /// The end of the scenario, or of a run that did not come to it.
+    pub(super) end: SimTime,
+}
+
 impl PollFigures {
-    /// Those of `polled`, in a scenario of this length. `records` are the handovers of all nodes.
+    /// Those of `polled`. `records` are the handovers of all nodes.
     pub(super) fn of(
         polled: &Polled,
-        lasts: Duration,
+        ran: Ran,
         scenario: &Scenario,
         records: &[NodeHandover],
     ) -> PollFigures {
         let Polled { poll, exchanges } = polled;
-        let spans = records.iter().filter(|record| record.node == poll.node);
-        let spans = spans.filter_map(|record| {
-            let span = (record.started?, record.completed?);
-            Some((record.number, span))
-        });
-        let spans: Vec<(u32, Span)> = spans.collect();
-        let calm = exchanges
+        let records: Vec<&NodeHandover> = records
             .iter()
-            .filter(|exchange| !spans.iter().any(|(_, span)| is_open_in(exchange, *span)));
-        let states = poll.observe.then(|| states(exchanges));
+            .filter(|record| record.node == poll.node)
+            .collect();
+        let spans = disturbed(&records, ran.end);
+        let is_calm = |e: &&Exchange| !spans.iter().any(|span| is_open_in(e, *span));
+        let calm = exchanges.iter().filter(is_calm);
+        let silences = poll.observe.then(|| silences(poll, exchanges, ran));
         let around = Around {
             scenario,
             exchanges,
-            states: states.as_deref(),
+            silences: silences.as_deref(),
             calm: calm.filter_map(Exchange::latency).max(),
         };
-        let seen = spans
-            .iter()
-            .map(|(number, span)| around.seen(*number, *span));
+        let seen = records.iter().filter_map(|record| {
+            let span = (record.started?, record.completed?);
+            Some(around.seen(record.number, span))
+        });
         PollFigures {
             node: poll.node.clone(),
             path: poll.path.clone(),
-            due: poll.due_within(lasts),
+            due: poll.due_within(ran.end.saturating_since(ran.start)),
             requests: RequestCounts::of(exchanges),
             handovers: seen.collect(),
-            events: states.map(|states| Events::of(exchanges, &states)),
+            events: silences.map(|silences| Events::of(exchanges, &silences)),
         }
     }
+}
+
+/// When a node was under way: also in handovers that it gave up, or did not end before the next one or the run's end.
+fn disturbed(records: &[&NodeHandover], end: SimTime) -> Vec<Span> {
+    let began = |i: usize| records.get(i).and_then(|record| record.started);
+    let span = |(i, record): (usize, &&NodeHandover)| {
+        let failed = record.failed.as_ref().map(|(at, _)| *at);
+        let over = record.completed.or(failed).or(began(i + 1));
+        Some((record.started?, over.unwrap_or(end)))
+    };
+    records.iter().enumerate().filter_map(span).collect()
 }
 
 /// From when to when.
@@ -173,8 +197,8 @@ fn is_open_in(exchange: &Exchange, (began, ended): Span) -> bool {
 struct Around<'a> {
     scenario: &'a Scenario,
     exchanges: &'a [Exchange],
-    /// Of an event stream when it told states.
-    states: Option<&'a [SimTime]>,
+    /// Of an event stream when it told no state.
+    silences: Option<&'a [Span]>,
     /// The longest latency of those that were open in no handover.
     calm: Option<Duration>,
 }
@@ -196,22 +220,25 @@ impl Around<'_> {
             refused: counts.refused.values().sum(),
             unanswered: counts.unanswered,
             longest_s: latencies().max().map(seconds),
-            silence_s: self.states.and_then(|states| silence(states, Some(span))),
+            silence_s: self.silences.and_then(|all| {
+                let touches = |(began, ended): &&Span| *began <= span.1 && *ended >= span.0;
+                longest(all.iter().filter(touches))
+            }),
         }
     }
 }
 
 impl Events {
-    fn of(exchanges: &[Exchange], states: &[SimTime]) -> Events {
+    fn of(exchanges: &[Exchange], silences: &[Span]) -> Events {
         let mut others: BTreeMap<String, usize> = BTreeMap::new();
         let events = exchanges.iter().flat_map(|exchange| &exchange.events);
         for (_, kind) in events.filter(|(_, kind)| kind != STATE) {
             *others.entry(kind.clone()).or_default() += 1;
         }
         Events {
-            states: states.len(),
+            states: states(exchanges).len(),
             others,
-            longest_silence_s: silence(states, None),
+            longest_silence_s: longest(silences),
         }
     }
 }
@@ -225,14 +252,27 @@ pub fn states(exchanges: &[Exchange]) -> Vec<SimTime> {
     told
 }
 
-/// The longest time between two states, in seconds; with a span of those that touch it.
-fn silence(states: &[SimTime], within: Option<Span>) -> Option<f64> {
-    let pairs = states.windows(2).map(|pair| (pair[0], pair[1]));
-    let touching = pairs.filter(|(before, after)| {
-        within.is_none_or(|(began, ended)| *before <= ended && *after >= began)
-    });
-    let longest = touching.map(|(before, after)| after.saturating_since(before));
-    longest.max().map(seconds)
+/// The times without a state: before the first one from the request on, or from when there was to be one, and after the last one.
+fn silences(poll: &HttpPollPlan, exchanges: &[Exchange], ran: Ran) -> Vec<Span> {
+    let asked = exchanges.iter().map(|exchange| exchange.sent).min();
+    let mut instants = states(exchanges);
+    instants.push(asked.unwrap_or(ran.start + poll.first));
+    instants.push(ran.end);
+    instants.sort_unstable();
+    // What is told after the end of the scenario ends the last silence.
+    let pairs = instants.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs.filter(|(before, _)| *before < ran.end).collect()
+}
+
+fn longest<'s>(silences: impl IntoIterator<Item = &'s Span>) -> Option<f64> {
+    let lengths = silences
+        .into_iter()
+        .map(|(before, after)| after.saturating_since(*before));
+    lengths.max().map(seconds)
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]
@@ -263,6 +303,7 @@ mod tests {
             left: None,
             octets: 100,
             events: Vec::new(),
+            is_cut: false,
         }
     }
 
@@ -306,7 +347,11 @@ mod tests {
             poll: poll.clone(),
             exchanges,
         };
-        PollFigures::of(&polled, Duration::from_secs(10), &scenario, of)
+        let ran = Ran {
+            start: at(0),
+            end: at(10_000),
+        };
+        PollFigures::of(&polled, ran, &scenario, of)
     }
 
     #[test]
@@ -390,5 +435,52 @@ mod tests {
         assert_eq!(silences, [Some(2.0), Some(0.1)]);
         // It has no end for the client, and was answered when it began.
         assert_eq!(of.handovers[0].requests, 0);
+    }
+
+    #[test]
+    fn a_stream_that_dies_or_never_begins_is_silent_to_the_end() {
+        let mut stream = exchange(1000, 200, 5);
+        stream.response.as_mut().unwrap().is_stream = true;
+        stream.events = vec![(at(2000), STATE.to_owned()), (at(2500), STATE.to_owned())];
+        let died = figures(
+            &poll(true),
+            vec![stream.clone()],
+            &[record(1, 4000, Some(5000))],
+        );
+        assert_eq!(died.events.unwrap().longest_silence_s, Some(7.5));
+        assert_eq!(died.handovers[0].silence_s, Some(7.5));
+        // It was asked at 1 s, and told nothing for long.
+        stream.events = vec![(at(9500), STATE.to_owned())];
+        let late = figures(&poll(true), vec![stream], &[]);
+        assert_eq!(late.events.unwrap().longest_silence_s, Some(8.5));
+        let never = figures(&poll(true), vec![], &[]);
+        assert_eq!(never.events.unwrap().longest_silence_s, Some(10.0));
+    }
+
+    #[test]
+    fn a_handover_that_was_not_completed_is_no_time_to_compare_with() {
+        let exchanges = vec![
+            exchange(0, 200, 10),
+            exchange(1000, 200, 2000),
+            exchange(8000, 200, 1000),
+        ];
+        let mut failed = record(1, 1000, None);
+        failed.failed = Some((at(3500), "er2 lost".into()));
+        let records = [failed, record(2, 8000, Some(8500))];
+        let of = figures(&poll(false), exchanges.clone(), &records);
+        assert_eq!(of.handovers[0].late, Some(1), "1 s is long beside 10 ms");
+        // One without an end lasts until the next.
+        let records = [record(1, 1000, None), record(2, 8000, Some(8500))];
+        let of = figures(&poll(false), exchanges, &records);
+        assert_eq!(of.handovers[0].late, Some(1));
+    }
+
+    #[test]
+    fn what_was_open_when_a_run_was_ended_was_not_lost() {
+        let mut open = lost(9000, 9900);
+        open.is_cut = true;
+        let of = RequestCounts::of(&[exchange(0, 200, 10), lost(1000, 2000), open]);
+        assert_eq!((of.sent, of.answered, of.unanswered, of.open), (3, 1, 1, 1));
+        assert_eq!(of.delivery_percent, Some(50.0));
     }
 }

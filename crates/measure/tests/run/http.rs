@@ -68,6 +68,7 @@ impl Browser {
         self.ends[0].set_port(port);
         self.sent = [0; 2];
         self.segment(us, 0, true, "");
+        self.sent[0] = 1;
         self.segment(us + 100, 1, true, "");
         self.sent = [1; 2];
     }

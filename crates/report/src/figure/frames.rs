@@ -2,6 +2,7 @@
 
 use measure::mobility::NodeHandover;
 use measure::sequence::ListedFrame;
+use rundir::made::quoted;
 use units::SimTime;
 
 use super::sequence::{HANDOVERS, Listed};
@@ -154,8 +155,12 @@ fn row(run: &Run, frame: &ListedFrame) -> [String; 7] {
         plain(&frame.label),
         frame.number.to_string(),
         format!(
-            "wireshark -g {} captures/{}.{}.pcapng",
-            frame.number, frame.node, frame.interface
+            "wireshark -g {} {}",
+            frame.number,
+            quoted(format!(
+                "captures/{}.{}.pcapng",
+                frame.node, frame.interface
+            ))
         ),
     ]
 }

@@ -1,5 +1,7 @@
 //! What clients asked gateways by HTTP: counts and latencies, over time and around handovers.
 
+use std::time::Duration;
+
 use measure::http::connection::{Exchange, Outcome};
 use measure::http::figures::states;
 use measure::http::{HandoverSeen, HttpClient, PollFigures, Polled};
@@ -112,7 +114,7 @@ fn handovers(clients: &[HttpClient]) -> Option<Block> {
             client,
             asked,
             seen.number.to_string(),
-            format!("{} s", seen.started_s),
+            format!("{:.6} s", seen.started_s),
             seen.requests.to_string(),
             late,
             seen.deferred.to_string(),
@@ -179,11 +181,14 @@ fn made(name: &str, shape: Shape, colour: usize, points: Vec<(f64, f64)>) -> Ser
 fn latencies(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
     let points = |which: fn(Outcome) -> bool| {
         let chosen = polled.exchanges.iter().filter(|e| which(e.outcome()));
+        // What was open when the capture ended has no end: it stands where it was sent.
         let point = |e: &Exchange| {
-            let took = e.ended()?.saturating_since(e.sent);
-            Some((run.seconds(e.sent), took.as_secs_f64() * 1e3))
+            let took = e
+                .ended()
+                .map_or(Duration::ZERO, |end| end.saturating_since(e.sent));
+            (run.seconds(e.sent), took.as_secs_f64() * 1e3)
         };
-        chosen.filter_map(point).collect::<Vec<_>>()
+        chosen.map(point).collect::<Vec<_>>()
     };
     let y = Axis {
         include: vec![0.0],
@@ -213,7 +218,7 @@ fn latencies(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
             "no response",
             Shape::Crosses,
             0,
-            points(|o| o == Outcome::Unanswered),
+            points(|o| matches!(o, Outcome::Unanswered | Outcome::Open)),
         ),
     ];
     plot.verticals = handover_marks(run, Some(&polled.poll.node));

@@ -1,14 +1,16 @@
 //! Who was where when: what the page's script draws on the map for the instant that a reader chooses.
 
+use rundir::event::Attachment;
 use serde_json::{Value, json};
 use topology::plan::NodePlan;
+use units::SimTime;
 
 use crate::load::Run;
 
 /// As many nodes are told.
 const NODES: usize = 64;
-/// As many changes of router are told, of all nodes.
-const CHANGES: usize = 2000;
+/// As many changes of router are told, of all nodes, and as many handovers.
+const CHANGES: usize = 20_000;
 
 /// How long the scenario lasts, the routers of the nodes that hand over, when which handover began, and in which
 /// capture everything is. Nothing if the time or the plan is not known.
@@ -20,11 +22,11 @@ pub fn told(run: &Run) -> Option<Value> {
         .nodes
         .iter()
         .filter(|(_, node)| node.handover().is_some());
-    let nodes = moving.take(NODES).map(|(name, node)| {
+    // Of a node everything is told, or nothing.
+    let nodes = moving.take(NODES).filter_map(|(name, node)| {
         let changes = changes(run, name, node);
-        let shown = changes.len().min(room);
-        room -= shown;
-        json!([name, changes[..shown]])
+        room = room.checked_sub(changes.len())?;
+        Some(json!([name, changes]))
     });
     let nodes: Vec<Value> = nodes.collect();
     let handovers = run.records.iter().filter_map(|record| {
@@ -45,19 +47,24 @@ pub fn told(run: &Run) -> Option<Value> {
     }))
 }
 
-/// From when on a node is at which router, in seconds of the scenario; null: at none. It has left one from the beginning
-/// of its `link` phase until the end of its handover, as `wpanlab view` shows it.
+/// From when on a node is at which router, in seconds of the scenario; null: at none.
 fn changes(run: &Run, name: &str, node: &NodePlan) -> Vec<Value> {
-    let attached = node.host.as_ref().map(|host| host.attached_to.clone());
-    let mut changes = vec![json!([0.0, attached])];
-    for record in run.records.iter().filter(|record| record.node == name) {
-        let left = record
-            .spans
-            .get(&rundir::Phase::LINK)
-            .and_then(|spans| spans.first());
-        changes.extend(left.map(|(at, _)| json!([run.seconds(*at), null])));
-        let arrived = record.completed.zip(record.to.as_ref());
-        changes.extend(arrived.map(|(at, to)| json!([run.seconds(at), to])));
+    let mut last = node.host.as_ref().map(|host| host.attached_to.as_str());
+    let mut changes = vec![(0.0, last)];
+    let events = run.events.iter().flatten();
+    for event in events.filter(|event| event.node == name) {
+        let now = match Attachment::told_by(&event.kind) {
+            Some(Attachment::Away) => None,
+            Some(Attachment::At(router)) => {
+                last = Some(router);
+                last
+            }
+            Some(Attachment::Back) => last,
+            None => continue,
+        };
+        if changes.last().is_none_or(|(_, before)| *before != now) {
+            changes.push((run.seconds(SimTime::from_nanos(event.time_ns)), now));
+        }
     }
-    changes
+    changes.iter().map(|change| json!(change)).collect()
 }

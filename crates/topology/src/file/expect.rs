@@ -59,9 +59,9 @@ tables! {
         pub observed_lost: Option<At<Condition>>,
         /// Longest time between two messages of such an observation.
         pub observed_silence: Option<At<Condition>>,
-        /// Answered of the requests by HTTP of nodes with an `http-client`, in percent.
+        /// Answered of the requests by HTTP of nodes with an `http-client`, those that had no connection included, in percent.
         pub http_delivery: Option<At<Condition>>,
-        /// Requests by HTTP without a whole response.
+        /// Requests by HTTP without a whole response, or without a connection.
         pub http_unanswered: Option<At<Condition>>,
         /// Requests by HTTP that were answered 503, with when to ask again (`Retry-After`).
         pub http_deferred: Option<At<Condition>>,
@@ -75,7 +75,7 @@ tables! {
         pub http_latency_max: Option<At<Condition>>,
         /// States that event streams told.
         pub http_states: Option<At<Condition>>,
-        /// Longest time between two states of an event stream.
+        /// Longest time without a state of an event stream: to the first, between two, and from the last to the end of the scenario.
         pub http_silence: Option<At<Condition>>,
         /// Energy that the radios used over the scenario, with `medium: phy`.
         pub energy: Option<At<Condition>>,

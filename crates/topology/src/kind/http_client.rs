@@ -1,5 +1,6 @@
 //! An HTTP client: it asks nodes through a gateway, as a page or a program elsewhere does.
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -7,11 +8,17 @@ use serde::{Deserialize, Serialize};
 use units::quantity::{duration, format_duration};
 
 use super::requester::{Poll, PollPlan};
-use super::{Node, Serves, ServiceFacts, ServiceTable, http_gateway};
+use super::{Node, NodePlan, Serves, ServiceFacts, ServiceTable, http_gateway};
 use crate::decode::At;
 use crate::plan::NodeName;
 use crate::resolve::timers::s;
 use crate::resolve::{Context, NO_ADDRESS, Resolver};
+
+/// CoAP's ports, which over TCP are its, too (RFC 8323 §8.1, §8.2).
+const COAP_PORTS: [u16; 2] = [5683, 5684];
+
+/// Where CoAP over WebSockets begins (RFC 8323 §8.3).
+const WEBSOCKETS: &str = "/.well-known/coap";
 
 tables! {
     /// A client that asks nodes by HTTP, through a gateway on another node.
@@ -153,6 +160,20 @@ impl HttpClient {
             }
         }
         let answers = gateway.and_then(|(_, node)| gateway_of(node));
+        let of_coap = answers.map(|gateway| gateway.http.port());
+        if let Some(port) = of_coap.filter(|port| COAP_PORTS.contains(port)) {
+            let message = format!(
+                "`{path}.gateway`: no capture is read as HTTP at port {port}, which is CoAP's; give the gateway another one"
+            );
+            r.problem(self.gateway.span, message);
+        }
+        let of_websockets = polls.iter().any(|poll| poll.path == WEBSOCKETS);
+        if of_websockets {
+            let message = format!(
+                "`{path}.polls`: a request for `{WEBSOCKETS}` is read as the beginning of a WebSocket; leave it out"
+            );
+            r.problem(self.gateway.span, message);
+        }
         HttpClientPlan {
             gateway: self.gateway.value.clone(),
             address: gateway.map_or(NO_ADDRESS, |(name, _)| context.network.address_of(name)),
@@ -196,6 +217,20 @@ fn gateway_of(node: &Node) -> Option<&http_gateway::HttpGateway> {
     all.find(|gateway| gateway.http.is_for_others()).or(first)
 }
 
+/// Two polls of a node that ask the same gateway for the same in the same way, by what they ask for: no capture tells them apart.
+pub(crate) fn alike(node: &NodePlan) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    let polls = node.http_clients().flat_map(|client| {
+        let of = move |poll: &HttpPollPlan| {
+            let how = (client.address, client.port, poll.target(), poll.observe);
+            (how, format!("{} of `{}`", poll.path, poll.node))
+        };
+        client.polls.iter().map(of)
+    });
+    let again = polls.filter_map(|(how, what)| (!known.insert(how)).then_some(what));
+    again.collect()
+}
+
 impl HttpPoll {
     /// What the gateway's node will ask for it: the same rules hold.
     fn as_coap(&self) -> Poll {
@@ -232,7 +267,10 @@ impl ServiceFacts for HttpClientPlan {
             false => format!("{} every {}", poll.path, format_duration(poll.every)),
         });
         let more = self.polls.len().saturating_sub(1);
-        let more = (more > 0).then(|| format!("and {more} more polls"));
+        let more = (more > 0).then(|| match more {
+            1 => "and 1 more poll".to_owned(),
+            _ => format!("and {more} more polls"),
+        });
         let title = Some(format!("HTTP client of {}", self.gateway));
         [title, first, more].into_iter().flatten().collect()
     }

@@ -325,7 +325,10 @@ impl ServiceFacts for RequesterPlan {
             false => format!("{} every {}", poll.path, format_duration(poll.every)),
         });
         let more = self.polls.len().saturating_sub(1);
-        let more = (more > 0).then(|| format!("and {more} more polls"));
+        let more = (more > 0).then(|| match more {
+            1 => "and 1 more poll".to_owned(),
+            _ => format!("and {more} more polls"),
+        });
         let title = Some("client".to_owned());
         [title, first, more].into_iter().flatten().collect()
     }

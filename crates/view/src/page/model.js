@@ -46,6 +46,12 @@ function axisEnd() {
   return Math.max(model.extent.end_ns, planned, 1);
 }
 
+// How far what happens is known: a run that is held tells how far it is also when nothing happens.
+function known() {
+  const { end_ns, pace } = model.extent;
+  return Math.max(end_ns, pace?.reached_ns ? start() + pace.reached_ns : 0);
+}
+
 function isEmpty(table) {
   for (const _ in table) return false;
   return true;

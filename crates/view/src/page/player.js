@@ -80,7 +80,7 @@ function takeNext(when) {
 // Lets time pass: milliseconds of the wall's.
 function advance(elapsed, when) {
   if (player.seeking || player.back !== null) return;
-  const before = model.now, end = model.extent.end_ns;
+  const before = model.now, end = known();
   const all = player.next >= model.extent.count;
   const horizon = all ? end : player.queue[player.queue.length - 1]?.t ?? model.now;
   const wanted = player.speed === Infinity ? horizon : Math.min(model.now + elapsed * 1e6 * player.speed, Math.max(horizon, model.now));
@@ -136,7 +136,7 @@ async function goThere() {
       const wanted = player.wanted;
       player.wanted = null;
       player.epoch += 1;
-      const t = wanted.t === undefined ? undefined : Math.min(Math.max(wanted.t, 0), model.extent.end_ns);
+      const t = wanted.t === undefined ? undefined : Math.min(Math.max(wanted.t, 0), known());
       const query = t === undefined ? `number=${wanted.number}` : `at=${absolute(t)}`;
       const state = await ask(`/state?${query}`);
       const before = Math.max(0, state.number - LOG);
@@ -168,10 +168,9 @@ async function goThere() {
 // Goes back to where one was when the files became others, once they are read that far.
 function goBack() {
   const { back, seeking } = player;
-  const { read, condition, end_ns, pace } = model.extent;
+  const { read, condition } = model.extent;
   const whole = read && condition !== "growing";
-  const far = Math.max(end_ns, pace ? start() + pace.at_ns : 0);
-  if (back !== null && !seeking && (whole || far >= back)) seek({ t: back });
+  if (back !== null && !seeking && (whole || known() >= back)) seek({ t: back });
 }
 
 // One event on.
@@ -239,11 +238,11 @@ function setSpeed(index) {
   at("speed").selectedIndex = index;
 }
 
-// To where the run is. One that is held is about a second ahead of its clock.
+// To where the run is. One that is held is ahead of its clock.
 async function live() {
-  if (model.extent.pace) await grown(await ask("/extent")).catch(complain);
+  if (model.extent.pace) await ask("/extent").then(grown).catch(complain);
   const { pace } = model.extent;
-  const held = pace && pace.speed !== null;
+  const held = pace?.holds && pace.speed !== null;
   const slower = SPEEDS.findLastIndex(speed => speed <= pace?.speed);
   setSpeed(held ? Math.max(slower, 0) : SPEEDS.length - 1);
   seek(held ? { t: start() + pace.at_ns } : { number: model.extent.count }).then(play);
@@ -315,12 +314,12 @@ function lookAgain() {
   if (!read || condition === "growing" || steps) player.look = setTimeout(follow, LOOK_MS);
 }
 
-// Follows what is read still, and a run that goes on.
+// Follows what is read still, and a run that goes on. How far a held one is without that anything happens no event says.
 async function follow() {
   try {
-    if (player.stream === null) {
+    if (player.stream === null || model.extent.pace?.holds) {
       await grown(await ask("/extent"));
-      if (model.extent.read && model.extent.condition === "growing") listen();
+      if (player.stream === null && model.extent.read && model.extent.condition === "growing") listen();
     }
   } catch (error) {
     complain(error);

@@ -30,7 +30,11 @@ function showRun() {
 function hold() {
   const { pace } = model.extent;
   if (!pace) return;
-  wish({ paused: !pace.paused }).then(() => say(pace.paused ? "The run goes on." : "The run is paused."), complain);
+  wish({ paused: !pace.paused }).then(() => {
+    say(pace.paused ? "The run goes on." : "The run is paused.");
+    // Whoever pauses it looks at where it is, and goes on with it.
+    live().then(() => (pace.paused ? null : pause()));
+  }, complain);
 }
 
 function setPace() {

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, bail};
 use rundir::SweepDir;
+use rundir::made::command_line;
 use serde::{Deserialize, Serialize};
 use topology::{Assignment, Parameter};
 use vm::Processor;
@@ -15,7 +16,6 @@ use super::until::{self, Until};
 use crate::backend::How;
 use crate::cli::{BackendArg, ClockArg, HowArgs, RunArgs};
 use crate::failure::Refused;
-use crate::made::command_line;
 use crate::source::Source;
 use crate::verify;
 

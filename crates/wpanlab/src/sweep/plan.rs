@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
+use rundir::made::command_line;
 use rundir::{Made, SweepDir};
 use serde_json::json;
 
@@ -13,7 +14,6 @@ use super::{Point, Points, tables};
 use crate::backend::How;
 use crate::cli::RunArgs;
 use crate::failure::Refused;
-use crate::made::command_line;
 use crate::progress::Show;
 use crate::run::{is_occupied, make_run_dir, refuse_places};
 use crate::source::Source;

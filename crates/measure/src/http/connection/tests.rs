@@ -315,3 +315,56 @@ proptest! {
         prop_assert_eq!(sum, read.exchanges.len());
     }
 }
+
+#[test]
+fn a_reset_that_does_not_count_for_the_client_ends_nothing() {
+    let mut talk = Talk::open();
+    talk.says(true, 10, GET);
+    talk.flags(false, 11, |segment| {
+        segment.rst = true;
+        segment.sequence = segment.sequence.wrapping_add(100_000);
+    });
+    talk.says(false, 20, OK);
+    talk.flags(false, 30, |segment| segment.rst = true);
+    talk.says(false, 40, OK);
+    let read = talk.end();
+    assert_eq!(outcomes(&read), [(Outcome::Answered, Some(10))]);
+    // One that answers no SYN of this connection refuses nothing.
+    let mut talk = Talk::new();
+    talk.syn(0);
+    talk.flags(false, 1, |segment| {
+        segment.rst = true;
+        segment.acknowledgement = segment.acknowledgement.wrapping_add(5);
+    });
+    let read = talk.end();
+    assert_eq!((read.refused, read.unanswered), (0, 1));
+}
+
+#[test]
+fn what_is_asked_of_a_server_that_has_left_is_not_answered() {
+    let mut talk = Talk::open();
+    talk.says(true, 10, GET);
+    talk.says(false, 20, OK);
+    talk.flags(false, 25, |segment| segment.fin = true);
+    talk.says(true, 26, GET);
+    let read = talk.end();
+    let expected = [(Outcome::Answered, Some(10)), (Outcome::Unanswered, None)];
+    assert_eq!(outcomes(&read), expected);
+    assert_eq!(read.exchanges[1].left, Some(at(26)));
+}
+
+#[test]
+fn the_response_to_a_head_has_no_body_however_it_is_cut() {
+    let head = "HEAD /t HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+    let told = [OK, answer, OK].concat();
+    for cut in 1..told.len() {
+        let mut talk = Talk::open();
+        talk.says(true, 10, &[GET, head, GET].concat());
+        let (one, other) = told.split_at(cut);
+        talk.says(false, 20, one);
+        talk.says(false, 20, other);
+        let read = talk.end();
+        assert_eq!(outcomes(&read), [(Outcome::Answered, Some(10)); 3], "{cut}");
+    }
+}
