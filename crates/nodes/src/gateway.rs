@@ -57,8 +57,9 @@ use observed::Observed;
 use refusal::Refusal;
 use sockets::{Asker, Sockets};
 
-/// What was asked and has not ended, at most: more is answered 503 (RFC 8075 §8.1).
-const MAX_CALLS: usize = 256;
+/// What was asked and has not ended, at most, which is more than there are connections: of more, one for which nobody waits any more is
+/// given up, and without such a one more is answered 503 (RFC 8075 §8.1).
+const MAX_CALLS: usize = 1536;
 
 /// What a [`Gateway`] is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,9 +241,9 @@ impl Gateway {
         if let Some(call) = open {
             return call.join(now, waiting, last_event, &self.door, sockets);
         }
-        if self.calls.len() >= MAX_CALLS {
+        if !self.has_room(now, node) {
             let reason = "as many requests as there may be have no response yet: wait for some";
-            return (waiting.who).refuse(now, sockets, &Refusal::busy(reason));
+            return (waiting.who).refuse(now, &mut self.sockets, &Refusal::busy(reason));
         }
         self.tally.requested += 1;
         let request = asking.request.clone();
@@ -256,8 +257,30 @@ impl Gateway {
             target,
             waiting: vec![waiting],
             observed,
+            is_given_up: false,
         };
         self.calls.insert(call, call_of);
+    }
+
+    /// Whether one more may be asked; the oldest for which nobody waits any more makes room for it.
+    fn has_room(&mut self, now: SimTime, node: &mut dyn Node) -> bool {
+        let open = self.calls.values().filter(|call| !call.is_given_up).count();
+        if open < MAX_CALLS {
+            return true;
+        }
+        let sockets = &mut self.sockets;
+        let mut all = self.calls.iter_mut();
+        let left = all.find_map(|(id, call)| {
+            let is_left = !call.is_given_up && call.is_left(sockets);
+            is_left.then_some((id, call))
+        });
+        if let Some((id, call)) = left {
+            // It ends as a request does that has no response.
+            call.is_given_up = true;
+            node.stop_observing(now, *id);
+            return true;
+        }
+        false
     }
 
     /// Ends what nobody follows any more.

@@ -21,6 +21,8 @@
 #[cfg(test)]
 pub(crate) mod loopback;
 mod shell;
+#[cfg(test)]
+pub(crate) use shell::MAX_STREAMS;
 mod socket;
 pub(crate) mod status;
 mod stream;

@@ -68,6 +68,8 @@ pub(super) struct Call {
     /// Who waits for the response, or for the first state of what is observed.
     pub(super) waiting: Vec<Waiting>,
     pub(super) observed: Option<Observed>,
+    /// It is to end without a response.
+    pub(super) is_given_up: bool,
 }
 
 impl Call {
@@ -100,6 +102,13 @@ impl Call {
     /// Forgets who does not wait any more.
     fn forget_left(&mut self, sockets: &Sockets) {
         self.waiting.retain(|waiting| waiting.who.is_there(sockets));
+    }
+
+    /// Whether nobody waits for it and nobody follows it.
+    pub(super) fn is_left(&mut self, sockets: &mut Sockets) -> bool {
+        self.forget_left(sockets);
+        let observed = self.observed.as_mut();
+        self.waiting.is_empty() && !observed.is_some_and(|o| o.is_followed(sockets))
     }
 
     /// Whether somebody follows it. What is not observed, or has no state yet, ends by itself.

@@ -320,6 +320,21 @@ fn of_more_requests_than_there_may_be_the_last_is_refused_until_one_ends() {
 }
 
 #[test]
+fn whoever_waits_has_the_place_of_one_for_which_nobody_waits_any_more() {
+    let mut world = World::new();
+    let url = |n: usize| format!("/hc/coap://%5B2001:db8::6%5D/{n}");
+    let mut waiting: Vec<_> = (0..MAX_CALLS).map(|n| world.get(&url(n))).collect();
+    // The second and the fourth leave.
+    drop(waiting.remove(3));
+    drop(waiting.remove(1));
+    let mut others = [5000, 5001, 5002].map(|n| world.get(&url(n)));
+    let [first, second, third] = &mut others;
+    assert!(is_open(first) && is_open(second));
+    assert_eq!(whole(third).0, 503);
+    assert_eq!(world.node.stopped.len(), 2);
+}
+
+#[test]
 fn what_is_observed_is_observed_once_for_all_who_follow_it() {
     let mut world = World::new();
     let (first, second) = (world.follow(None), world.follow(None));

@@ -15,6 +15,7 @@ use axum::extract::{FromRequestParts as _, Query, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, UPGRADE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use listener::{Bounded, Host, Patience, Stranger};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -24,11 +25,14 @@ use topology::scalar::from_hex;
 use super::socket::carry;
 use super::{Answer, Asked, Reply, Request, Response, Settings, SocketAt, Way};
 
-/// Connections at once, at most: further ones wait until one has left.
-const MAX_CONNECTIONS: usize = 64;
-
 /// Event streams and WebSockets at once, at most: further ones are answered 503, so that there is room for questions.
-pub(super) const MAX_STREAMS: usize = 48;
+pub(crate) const MAX_STREAMS: usize = 1024;
+
+/// Connections at once, at most: further ones wait until one has left.
+const MAX_CONNECTIONS: usize = MAX_STREAMS + 64;
+
+/// File descriptors for those, and for what else a daemon has open.
+const DESCRIPTORS: u64 = MAX_CONNECTIONS as u64 + 256;
 
 /// Bytes of a request's body, at most; 413 of more.
 const MAX_BODY: usize = 64 * 1024;
@@ -75,6 +79,7 @@ pub(super) fn serve(
         sockets: settings.sockets,
         next_socket: Arc::default(),
     };
+    allow_descriptors()?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let addresses: &[IpAddr] = match settings.everywhere {
         // Of both families (RFC 3493 §5.3).
@@ -99,6 +104,17 @@ pub(super) fn serve(
         });
     }
     Ok(at)
+}
+
+/// Lets this process have as many descriptors as there may be connections: 1,024 are usual, and more to be had without asking. With
+/// fewer some wait.
+fn allow_descriptors() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = DESCRIPTORS.min(hard);
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+    }
+    Ok(())
 }
 
 fn listen(at: SocketAddr) -> io::Result<TcpListener> {

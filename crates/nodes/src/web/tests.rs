@@ -166,7 +166,7 @@ fn a_request_is_answered_by_the_service_and_refused_by_the_shell() {
 }
 
 #[test]
-fn three_thousand_malformed_requests_neither_kill_nor_block() {
+fn malformed_requests_neither_kill_nor_block() {
     let echo = Echo::new();
     let mut rng = Seed(1).rng(&["malformed"]);
     let whole = b"PUT /clients/a/3303/0?format=tlv HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\

@@ -128,7 +128,7 @@ function wire() {
   at("instant").addEventListener("change", () => {
     const seconds = parseFloat(at("instant").value);
     pause();
-    seek({ t: Number.isFinite(seconds) ? Math.min(toInstant(seconds), known()) : model.now });
+    seek({ t: Number.isFinite(seconds) ? Math.min(toInstant(seconds), knownUntil()) : model.now });
   });
   at("speed").append(...SPEEDS.map(speed => make("option", speed === Infinity ? "as fast as it goes" : `×${speed}`)));
   setSpeed(SPEEDS.indexOf(1));

@@ -47,7 +47,7 @@ function axisEnd() {
 }
 
 // How far what happens is known: a run that is held tells how far it is also when nothing happens.
-function known() {
+function knownUntil() {
   const { end_ns, pace } = model.extent;
   return Math.max(end_ns, pace?.reached_ns ? start() + pace.reached_ns : 0);
 }

@@ -80,7 +80,7 @@ function takeNext(when) {
 // Lets time pass: milliseconds of the wall's.
 function advance(elapsed, when) {
   if (player.seeking || player.back !== null) return;
-  const before = model.now, end = known();
+  const before = model.now, end = knownUntil();
   const all = player.next >= model.extent.count;
   const horizon = all ? end : player.queue[player.queue.length - 1]?.t ?? model.now;
   const wanted = player.speed === Infinity ? horizon : Math.min(model.now + elapsed * 1e6 * player.speed, Math.max(horizon, model.now));
@@ -136,7 +136,7 @@ async function goThere() {
       const wanted = player.wanted;
       player.wanted = null;
       player.epoch += 1;
-      const t = wanted.t === undefined ? undefined : Math.min(Math.max(wanted.t, 0), known());
+      const t = wanted.t === undefined ? undefined : Math.min(Math.max(wanted.t, 0), knownUntil());
       const query = t === undefined ? `number=${wanted.number}` : `at=${absolute(t)}`;
       const state = await ask(`/state?${query}`);
       const before = Math.max(0, state.number - LOG);
@@ -170,7 +170,7 @@ function goBack() {
   const { back, seeking } = player;
   const { read, condition } = model.extent;
   const whole = read && condition !== "growing";
-  if (back !== null && !seeking && (whole || known() >= back)) seek({ t: back });
+  if (back !== null && !seeking && (whole || knownUntil() >= back)) seek({ t: back });
 }
 
 // One event on.

@@ -7,6 +7,7 @@ use tungstenite::client::ClientRequestBuilder;
 use tungstenite::{Message, WebSocket};
 
 use super::*;
+use crate::web::MAX_STREAMS;
 
 /// A client at the other end of a WebSocket.
 struct Client {
@@ -279,7 +280,7 @@ fn of_more_websockets_than_there_may_be_the_last_is_refused() {
             (refused, _) => break refused,
         }
     };
-    assert_eq!((open.len(), refused), (48, 503));
+    assert_eq!((open.len(), refused), (MAX_STREAMS, 503));
     // There is room for questions.
     assert_eq!(
         world.status(&format!("GET {}", world.target("/lamp")), "", ""),
