@@ -1,6 +1,8 @@
 //! A node is asked by HTTP at one URL, wherever it is.
 
 mod common;
+#[path = "gateway/desk.rs"]
+mod desk;
 #[path = "gateway/page.rs"]
 mod page;
 

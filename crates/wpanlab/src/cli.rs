@@ -19,10 +19,12 @@ use crate::failure::{self, Refused};
 use crate::output;
 use crate::sweep::Until;
 
+mod gateway;
 mod live;
 mod sweep;
 mod view;
 
+pub use gateway::GatewayArgs;
 pub use live::{CaptureArgs, ExecArgs};
 pub use sweep::{ShardArgs, SweepCommand};
 pub use view::{ForwardArg, ViewArgs, WatchArgs};
@@ -143,6 +145,10 @@ pub enum Command {
     Vm(VmCommand),
     /// Run one node's daemon, in a namespace of the testbed or on a board
     Node(NodeArgs),
+    /// Ask nodes of CoAP by HTTP, by CoAP over WebSockets, and in a browser: the gateway of a testbed, on a board or a desk
+    ///
+    /// Serves until Ctrl-C, and prints events as `node` does. Exit code: 3 if a port is not to be had.
+    Gateway(GatewayArgs),
     /// Print completions for a shell
     Completions {
         /// The shell

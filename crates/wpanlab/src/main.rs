@@ -19,6 +19,7 @@
 //! | [`mod@report`] | `report`: a run or a sweep as a page, figures and JUnit XML |
 //! | [`mod@sequence`], [`mod@view`] | `sequence`: a stretch of a run in words; `view`: a run played in a browser, also while `run` goes on |
 //! | [`mod@new`], [`examples`] | a first topology, and those that the project ships |
+//! | [`gateway`] | `gateway`: the gateway of a testbed, for nodes of a real network |
 //! | [`doctor`], [`clean`] | what this machine can do; what killed runs left |
 //! | [`mod@analyze`] | `analyze`: captures taken anywhere |
 //! | [`progress`], [`output`], [`failure`] | progress on a terminal or as plain lines; results; errors and exit codes |
@@ -36,6 +37,7 @@ mod doctor;
 mod examples;
 mod failure;
 mod follow;
+mod gateway;
 mod guest;
 mod job;
 mod kernels;
@@ -105,7 +107,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::of_process();
     // A daemon's log is for reading later; the command's is for what went wrong.
-    let of_daemon = matches!(cli.command, Command::Node(_));
+    let of_daemon = matches!(cli.command, Command::Node(_) | Command::Gateway(_));
     init_logging(cli.verbose.saturating_add(u8::from(of_daemon)), of_daemon);
     let json = cli.json;
     let ended = runtime().and_then(|runtime| {
@@ -215,10 +217,16 @@ async fn dispatch(cli: Cli) -> Result<Outcome> {
         Command::Vm(VmCommand::BuildUml { recipe, again }) => {
             kernels::build_uml(recipe, again, show(), say)
         }
-        Command::Node(_) | Command::Completions { .. } | Command::Man { .. } if say.json => {
+        Command::Node(_)
+        | Command::Gateway(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }
+            if say.json =>
+        {
             Err(Refused("--json: this command's output is no result".into()).into())
         }
         Command::Node(args) => node(args).await,
+        Command::Gateway(args) => gateway::gateway(args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut <Cli>::command(), "wpanlab", &mut script);

@@ -180,7 +180,7 @@ impl Drop for Page {
 }
 
 /// Resolves with SIGINT or SIGTERM.
-fn interrupted() -> Result<impl Future<Output = ()>> {
+pub fn interrupted() -> Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     Ok(async move {
