@@ -357,10 +357,20 @@ impl Client {
                     peer.answered(message_id);
                 }
                 self.outstanding -= 1;
-                self.tell(call, Outcome::Answered(response));
+                let answered = Outcome::Answered {
+                    message_id,
+                    response,
+                };
+                self.tell(call, answered);
                 self.pump(now, endpoint, target);
             }
-            Some(Purpose::Observation(call, _)) => self.tell(call, Outcome::Answered(response)),
+            Some(Purpose::Observation(call, _)) => {
+                let answered = Outcome::Answered {
+                    message_id,
+                    response,
+                };
+                self.tell(call, answered);
+            }
             Some(Purpose::Discovery(p_addr)) => self.discovered(now, endpoint, p_addr, &response),
             None => {}
         }

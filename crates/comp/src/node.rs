@@ -366,7 +366,11 @@ impl Node {
                     response,
                     ..
                 } => {
-                    let state = Outcome::Notified { sequence, response };
+                    let state = Outcome::Notified {
+                        message_id,
+                        sequence,
+                        response,
+                    };
                     (self.client).heard_of(now, &mut self.endpoint, id, message_id, state);
                 }
                 coap::Event::NotificationLost {

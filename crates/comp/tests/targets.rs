@@ -43,7 +43,7 @@ fn outcomes(net: &Net) -> Vec<(CallId, Outcome)> {
 /// The calls of client 0 that were answered, and with what.
 fn answers(net: &Net) -> Vec<(CallId, Vec<u8>)> {
     let answer = |(call, outcome)| match outcome {
-        Outcome::Answered(Response { payload, .. }) => Some((call, payload)),
+        Outcome::Answered { response, .. } => Some((call, response.payload)),
         _ => None,
     };
     outcomes(net).into_iter().filter_map(answer).collect()

@@ -296,7 +296,9 @@ impl Service for Server {
         node: &mut dyn Node,
     ) {
         let end = match outcome {
-            CallOutcome::Notified { sequence, response } => {
+            CallOutcome::Notified {
+                sequence, response, ..
+            } => {
                 return self.notified(now, call_id, sequence, response, node);
             }
             CallOutcome::NotificationLost { reason, .. } => {
@@ -304,7 +306,7 @@ impl Service for Server {
             }
             // Only of requests with No-Response, and it makes none.
             CallOutcome::Sent => return,
-            CallOutcome::Answered(response) => Ok(response),
+            CallOutcome::Answered { response, .. } => Ok(response),
             CallOutcome::Failed(reason) => Err(reason),
         };
         let Some(call) = self.calls.remove(&call_id) else {

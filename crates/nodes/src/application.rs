@@ -227,6 +227,6 @@ fn waited(waits: &Waits) -> Option<Waited> {
 fn is_traffic(event: &service::Event) -> bool {
     match event {
         service::Event::Request(_) => true,
-        service::Event::Call { outcome, .. } => matches!(outcome, Outcome::Answered(_)),
+        service::Event::Call { outcome, .. } => matches!(outcome, Outcome::Answered { .. }),
     }
 }

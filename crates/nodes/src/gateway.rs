@@ -14,11 +14,13 @@
 //! | `call` | what was asked, and who waits for it |
 //! | `observed` | something that is observed, for all who follow it |
 //! | `sockets` | connections of CoAP over WebSockets |
+//! | `behind` | the Message ID of what the node said |
 //! | `known` | the nodes that it knows, and which are on their way |
 //! | `page` | a client in a browser |
 
 mod answer;
 mod ask;
+mod behind;
 mod call;
 mod known;
 #[cfg(test)]
@@ -466,7 +468,12 @@ impl Service for Gateway {
 
     fn handle_outcome(&mut self, now: SimTime, id: CallId, outcome: Outcome, node: &mut dyn Node) {
         let ended = match outcome {
-            Outcome::Notified { sequence, response } => {
+            Outcome::Notified {
+                message_id,
+                sequence,
+                mut response,
+            } => {
+                behind::tell(message_id, &mut response);
                 let mut missed = 0;
                 let tell = |observed: &mut Observed, sockets: &mut Sockets| {
                     missed = observed.notified(now, sequence, &response, sockets);
@@ -488,7 +495,13 @@ impl Service for Gateway {
                 }
                 return;
             }
-            Outcome::Answered(response) => Ok(response),
+            Outcome::Answered {
+                message_id,
+                mut response,
+            } => {
+                behind::tell(message_id, &mut response);
+                Ok(response)
+            }
             // Of what wants a response.
             Outcome::Sent => Err(CallFailure::Exchange(Failure::NoResponse)),
             Outcome::Failed(reason) => Err(reason),

@@ -91,9 +91,16 @@ impl std::error::Error for CallFailure {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The response, be it an error; to an observation, what ends it.
-    Answered(Response),
+    Answered {
+        /// Message ID of the request, which a separate response does not carry; of one in blocks, of the last.
+        message_id: u16,
+        /// The response.
+        response: Response,
+    },
     /// A state of what is observed.
     Notified {
+        /// Message ID of the notification; of the first, of the response.
+        message_id: u16,
         /// The number in the Observe option (RFC 7641 §3.4).
         sequence: u32,
         /// The state.
@@ -117,7 +124,7 @@ impl Outcome {
     pub fn ends(&self) -> bool {
         matches!(
             self,
-            Outcome::Answered(_) | Outcome::Sent | Outcome::Failed(_)
+            Outcome::Answered { .. } | Outcome::Sent | Outcome::Failed(_)
         )
     }
 }
@@ -321,14 +328,33 @@ impl TryFrom<coap::Event> for Event {
                     request,
                 }));
             }
-            coap::Event::Response { id, response, .. } => (id, Outcome::Answered(response)),
+            coap::Event::Response {
+                id,
+                message_id,
+                response,
+                ..
+            } => (
+                id,
+                Outcome::Answered {
+                    message_id,
+                    response,
+                },
+            ),
             coap::Event::Sent { id, .. } => (id, Outcome::Sent),
             coap::Event::Notification {
                 id,
+                message_id,
                 sequence,
                 response,
                 ..
-            } => (id, Outcome::Notified { sequence, response }),
+            } => (
+                id,
+                Outcome::Notified {
+                    message_id,
+                    sequence,
+                    response,
+                },
+            ),
             coap::Event::NotificationLost {
                 id,
                 sequence,

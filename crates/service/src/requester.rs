@@ -126,12 +126,14 @@ impl Requester {
                 self.reports.push_back(report);
             }
             Outcome::Failed(reason) => self.observation_ended(target, reason.to_string()),
-            Outcome::Answered(response) if pending.notified => {
+            Outcome::Answered { response, .. } if pending.notified => {
                 let reason = format!("the node answered {}", response.code);
                 self.observation_ended(target, reason);
             }
             Outcome::Sent => self.tally.sent += 1,
-            Outcome::Answered(_) | Outcome::Notified { .. } | Outcome::NotificationLost { .. } => {}
+            Outcome::Answered { .. }
+            | Outcome::Notified { .. }
+            | Outcome::NotificationLost { .. } => {}
         }
     }
 

@@ -81,7 +81,7 @@ impl Service for Relay {
     ) {
         let exchange = self.waiting.remove(&call).expect("its own call");
         let response = match outcome {
-            Outcome::Answered(response) => {
+            Outcome::Answered { response, .. } => {
                 self.tally.answered += 1;
                 response
             }
@@ -234,7 +234,7 @@ impl Net {
         (stranger.endpoint).request(self.now, address(host), reliability, request);
         self.run_until(self.now + Duration::from_millis(1));
         match self.nodes.last_mut()?.outcomes.pop()? {
-            Outcome::Answered(response) => Some(response),
+            Outcome::Answered { response, .. } => Some(response),
             other => panic!("{other:?}"),
         }
     }

@@ -91,7 +91,7 @@ pub fn response_of(event: &client::Event) -> Option<(CallId, &Response)> {
     match event {
         client::Event::Call {
             call,
-            outcome: Outcome::Answered(response),
+            outcome: Outcome::Answered { response, .. },
         } => Some((*call, response)),
         _ => None,
     }
@@ -112,7 +112,9 @@ pub fn failure(event: &client::Event) -> Option<(CallId, CallFailure)> {
 pub fn notification(event: &client::Event) -> Option<(u32, &Response)> {
     match event {
         client::Event::Call {
-            outcome: Outcome::Notified { sequence, response },
+            outcome: Outcome::Notified {
+                sequence, response, ..
+            },
             ..
         } => Some((*sequence, response)),
         _ => None,

@@ -294,10 +294,10 @@ impl Client {
             _ => return,
         };
         let reason = match outcome {
-            Outcome::Answered(response) if response.code == Code::CHANGED => {
+            Outcome::Answered { response, .. } if response.code == Code::CHANGED => {
                 return self.heard_bootstrap(now);
             }
-            Outcome::Answered(response) => {
+            Outcome::Answered { response, .. } => {
                 if response.code == Code::UNSUPPORTED_CONTENT_FORMAT && self.take_any_format() {
                     return self.say_bootstrap(now, node);
                 }

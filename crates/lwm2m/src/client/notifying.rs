@@ -200,7 +200,7 @@ impl Client {
         };
         schedule.waits = false;
         let (server, again) = (schedule.notify.server, std::mem::take(&mut schedule.missed));
-        if let Outcome::Answered(response) = &outcome
+        if let Outcome::Answered { response, .. } = &outcome
             && response.code == Code::NOT_FOUND
         {
             return self.update(now, server, node);

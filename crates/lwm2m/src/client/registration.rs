@@ -281,7 +281,7 @@ impl Client {
         node: &mut dyn Node,
     ) {
         let response = match outcome {
-            Outcome::Answered(response) => Some(response),
+            Outcome::Answered { response, .. } => Some(response),
             Outcome::Failed(reason) => {
                 let target = self
                     .registrations

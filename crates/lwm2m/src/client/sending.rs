@@ -308,8 +308,8 @@ impl Client {
         node: &mut dyn Node,
     ) {
         let outcome = match outcome {
-            Outcome::Answered(response) if response.code.is_success() => SendOutcome::Taken,
-            Outcome::Answered(response) => SendOutcome::Refused(response.code),
+            Outcome::Answered { response, .. } if response.code.is_success() => SendOutcome::Taken,
+            Outcome::Answered { response, .. } => SendOutcome::Refused(response.code),
             Outcome::Failed(reason) => {
                 let target = self.registrations.get(&server).map(|r| r.target);
                 let reports = target.map(|target| Report::RequestFailed {

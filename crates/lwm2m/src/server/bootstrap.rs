@@ -337,7 +337,7 @@ impl Service for Bootstrap {
         node: &mut dyn Node,
     ) {
         let outcome = match outcome {
-            CallOutcome::Answered(response) => Ok(response),
+            CallOutcome::Answered { response, .. } => Ok(response),
             CallOutcome::Failed(reason) => Err(reason),
             // Of what it does not ask for: observations, and requests with No-Response.
             CallOutcome::Notified { .. }

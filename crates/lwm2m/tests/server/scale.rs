@@ -261,9 +261,15 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         Just(coap::Failure::Reset),
     ];
     prop_oneof![
-        response.clone().prop_map(Outcome::Answered),
-        (any::<u32>(), response)
-            .prop_map(|(sequence, response)| Outcome::Notified { sequence, response }),
+        response.clone().prop_map(|response| Outcome::Answered {
+            message_id: 1,
+            response
+        }),
+        (any::<u32>(), response).prop_map(|(sequence, response)| Outcome::Notified {
+            message_id: 1,
+            sequence,
+            response
+        }),
         failures.prop_map(|failure| Outcome::Failed(CallFailure::Exchange(failure))),
     ]
 }
@@ -351,10 +357,10 @@ proptest! {
                 Step::End(back, outcome) => {
                     let call = CallId(bench.node.calls.saturating_sub(back));
                     let outcome = match outcome {
-                        Outcome::Notified { response, .. }
+                        Outcome::Notified { message_id, response, .. }
                             if !bench.node.observes.contains(&call) =>
                         {
-                            Outcome::Answered(response)
+                            Outcome::Answered { message_id, response }
                         }
                         outcome => outcome,
                     };

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use topology::scalar::to_hex;
 
 use super::ask::Asking;
-use super::{media, uri};
+use super::{behind, media, uri};
 use crate::web::{Response, status};
 
 /// How long a response is fresh that does not say it, in seconds (RFC 7252 §5.10.5).
@@ -55,6 +55,13 @@ pub(super) fn whole(asking: &Asking, response: &CoapResponse) -> Response {
     };
     if let Some(retry) = retry {
         add(&mut answer, RETRY_AFTER, &retry.to_string());
+    }
+    if let Some(id) = behind::message_id(response) {
+        add(
+            &mut answer,
+            HeaderName::from_static(behind::HEADER),
+            &id.to_string(),
+        );
     }
     match status {
         StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT => {}
@@ -130,7 +137,7 @@ pub(super) fn links(response: CoapResponse) -> Response {
     }
 }
 
-/// A state of what is observed, as the data of an event: its code, its media type, and its payload as text, or in
+/// A state of what is observed, as the data of an event: its code, its media type, its Message ID, and its payload as text, or in
 /// hexadecimal digits where it is none.
 pub(super) fn state(response: &CoapResponse) -> Json {
     let format = response.options.get_uint(option::CONTENT_FORMAT);
@@ -140,6 +147,9 @@ pub(super) fn state(response: &CoapResponse) -> Json {
         "content_type": kind.as_ref().and_then(|kind| kind.to_str().ok()),
         "max_age_s": max_age_or_default(response),
     });
+    if let Some(id) = behind::message_id(response) {
+        json["message_id"] = id.into();
+    }
     let (key, value) = match std::str::from_utf8(&response.payload) {
         Ok(text) => ("value", text.to_owned()),
         Err(_) => ("payload_hex", to_hex(&response.payload)),

@@ -16,6 +16,8 @@ use crate::web::{Knocker, Reader};
 const HOME: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 5);
 const MOVER: &str = "/hc/coap://%5B2001:db8::5%5D/light";
 const OTHER: &str = "/hc/coap://%5B2001:db8::6%5D/light";
+/// Of all that the node says.
+const MESSAGE_ID: u16 = 4711;
 const WAIT: Duration = Duration::from_secs(5);
 
 /// A node that notes what it is told, and of which everything is kept back since an instant, if it is.
@@ -156,8 +158,16 @@ impl World {
             .handle_outcome(self.now, call, outcome, &mut self.node);
     }
 
+    fn answered(&mut self, call: u64, response: coap::Response) {
+        let answered = Outcome::Answered {
+            message_id: MESSAGE_ID,
+            response,
+        };
+        self.outcome(call, answered);
+    }
+
     fn content(&mut self, call: u64, text: &str) {
-        self.outcome(call, Outcome::Answered(content(text)));
+        self.answered(call, content(text));
     }
 
     fn notified(&mut self, call: u64, text: &str) {
@@ -165,6 +175,7 @@ impl World {
         self.outcome(
             call,
             Outcome::Notified {
+                message_id: MESSAGE_ID,
                 sequence: 1,
                 response,
             },
@@ -412,7 +423,7 @@ fn who_follows_is_told_why_it_ends() {
     assert_eq!(world.gateway.tally().answered, 1);
     // One that does not begin has a status.
     let mut refused = world.follow(None);
-    world.outcome(2, Outcome::Answered(coap::Response::new(Code::NOT_FOUND)));
+    world.answered(2, coap::Response::new(Code::NOT_FOUND));
     assert_eq!(whole(&mut refused).0, 404);
     let mut not_observable = world.follow(None);
     world.content(3, "on");

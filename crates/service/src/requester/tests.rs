@@ -48,12 +48,19 @@ fn run(requester: &mut Requester, node: &mut Stub, until: SimTime) -> Vec<(SimTi
 }
 
 fn answered() -> Outcome {
-    Outcome::Answered(Response::new(Code::CONTENT))
+    Outcome::Answered {
+        message_id: 1,
+        response: Response::new(Code::CONTENT),
+    }
 }
 
 fn notified(sequence: u32) -> Outcome {
     let response = Response::new(Code::CONTENT);
-    Outcome::Notified { sequence, response }
+    Outcome::Notified {
+        message_id: 1,
+        sequence,
+        response,
+    }
 }
 
 fn timeout() -> CallFailure {

@@ -50,6 +50,12 @@ async function goesOn(page) {
 }
 
 const shows = (page, id, part) => until(page, (id, part) => document.getElementById(id).textContent.includes(part), id, part);
+
+// States have the Message IDs of their notifications, each another one.
+async function haveIds(page) {
+    const ids = await page.$$eval('#log tr', rows => rows.filter(row => row.cells[1].textContent === 'state').map(row => row.cells[4].textContent));
+    assert(ids.length > 2 && new Set(ids).size === ids.length && ids.every(id => /^\d+$/.test(id)), `Message IDs: ${ids}`);
+}
 const row = (page, what) => until(page, what => [...document.querySelectorAll('#log tr')].some(row => row.textContent.includes(what)), what);
 
 async function fits(page) {
@@ -100,6 +106,7 @@ async function look(browser) {
     await until(page, () => Number(document.getElementById('value').textContent) > 0);
     await goesOn(page);
     await row(page, '2.05');
+    await haveIds(page);
     await fits(page);
     await checkNames(page);
     await page.screenshot({ path: path.join(pictures, 'phone.png'), fullPage: true });
@@ -113,6 +120,7 @@ async function look(browser) {
     await goesOn(page);
     await handover(page, '2001:db8:1::5');
     await row(page, '200');
+    await haveIds(page);
 
     // A page that is loaded again goes on where it was.
     await page.reload();

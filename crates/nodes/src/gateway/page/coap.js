@@ -1,10 +1,11 @@
 'use strict';
-// Two ways to ask. Both have ask(method, uri, text), which promises { code, ok, text }, and follow(uri, hear), which
+// Two ways to ask. Both have ask(method, uri, text), which promises { code, ok, text, id }, and follow(uri, hear), which
 // gives a function that ends it. A uri is a node's, coap://…, or a path of the gateway's own. hear(what, told) is
-// told each state as ('state', { code, ok, text, ends }), the last one with ends, and other events by their names.
+// told each state as ('state', { code, ok, text, id, ends }), the last one with ends, and other events by their names.
+// id: the Message ID that the gateway tells of what the node said; undefined of what the gateway says.
 
 const METHODS = { GET: 1, POST: 2, PUT: 3, DELETE: 4 };
-const OBSERVE = 6, URI_PATH = 11, CONTENT_FORMAT = 12, BLOCK2 = 23, PROXY_URI = 35;
+const OBSERVE = 6, URI_PATH = 11, CONTENT_FORMAT = 12, BLOCK2 = 23, PROXY_URI = 35, MESSAGE_ID = 65000;
 const CSM = 0xe1, PING = 0xe2, PONG = 0xe3, RELEASE = 0xe4, ABORT = 0xe5;
 const GATEWAY_TIMEOUT = 0xa4;
 const MAX_PAYLOAD = 1024;
@@ -125,8 +126,8 @@ class ByCoap {
     }
 
     said(message, payload) {
-        const kind = message.code >> 5;
-        return { code: `${kind}.${String(message.code & 31).padStart(2, '0')}`, ok: kind === 2, text: legible(payload) };
+        const kind = message.code >> 5, id = message.options.get(MESSAGE_ID);
+        return { code: `${kind}.${String(message.code & 31).padStart(2, '0')}`, ok: kind === 2, text: legible(payload), id: id && number(id) };
     }
 
     async ask(method, uri, text = '') {
@@ -171,7 +172,7 @@ class ByHttp {
     async ask(method, uri, text = '') {
         const body = text === '' ? {} : { body: text, headers: { 'Content-Type': 'text/plain;charset=utf-8' } };
         const answer = await fetch(this.target(uri), { method, cache: 'no-store', ...body });
-        return { code: String(answer.status), ok: answer.ok, text: legible(new Uint8Array(await answer.arrayBuffer())) };
+        return { code: String(answer.status), ok: answer.ok, text: legible(new Uint8Array(await answer.arrayBuffer())), id: answer.headers.get('coap-message-id') ?? undefined };
     }
 
     follow(uri, hear) {
@@ -181,7 +182,7 @@ class ByHttp {
         stream.onopen = () => this.changed(true);
         stream.addEventListener('state', event => {
             const told = json(event);
-            hear('state', { code: told.code, ok: told.code.startsWith('2'), text: told.value ?? '0x' + told.payload_hex });
+            hear('state', { code: told.code, ok: told.code.startsWith('2'), text: told.value ?? '0x' + told.payload_hex, id: told.message_id });
         });
         stream.addEventListener('snapshot', event => hear('state', { code: '200', ok: true, text: event.data }));
         for (const name of ['hold', 'binding', 'missed']) stream.addEventListener(name, event => hear(name, json(event)));

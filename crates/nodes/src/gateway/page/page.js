@@ -35,9 +35,9 @@ function draw() {
     });
 }
 
-function note(what, code, ms, text) {
+function note(what, code, ms, text, id = '') {
     const kind = what === 'state' ? 'state' : 'other';
-    const cells = [new Date().toLocaleTimeString(), what, code, ms === null ? '' : `${ms.toFixed(0)} ms`, text.slice(0, 60)];
+    const cells = [new Date().toLocaleTimeString(), what, code, ms === null ? '' : `${ms.toFixed(0)} ms`, id, text.slice(0, 60)];
     entries.unshift({ kind, cells });
     const alike = entries.filter(entry => entry.kind === kind);
     if (alike.length > KEPT[kind]) entries.splice(entries.indexOf(alike.at(-1)), 1);
@@ -49,9 +49,9 @@ function show(what, said, ms) {
         at('value').textContent = said.text;
         at('value').dataset.long = said.text.length > 24 ? '1' : '';
     }
-    const time = ms === null ? '' : `, ${ms.toFixed(0)} ms`;
+    const time = (ms === null ? '' : `, ${ms.toFixed(0)} ms`) + (said.id === undefined ? '' : `, Message ID ${said.id}`);
     at('about').textContent = said.ok ? `${what}: ${said.code}${time}` : `${what}: ${said.code}${time}: ${said.text}`;
-    note(what, said.code, ms, said.text);
+    note(what, said.code, ms, said.text, said.id);
 }
 
 // Which resource is asked, whether its node is on its way, and where it is.

@@ -24,7 +24,7 @@ const source = fs.readFileSync(process.argv[2], 'utf8');
 const ByCoap = vm.runInNewContext(`${source};ByCoap`, { WebSocket: Connection, location: { host: 'test' }, TextEncoder, TextDecoder });
 
 async function main() {
-    const gone = { code: '5.04', ok: false, text: 'the connection is gone' };
+    const gone = { code: '5.04', ok: false, text: 'the connection is gone', id: undefined };
     const same = said => assert.deepStrictEqual({ ...said }, gone);
     const told = [], changes = [];
     let way = new ByCoap(is => changes.push(is));

@@ -103,6 +103,43 @@ fn equal_requests_are_one_whether_by_http_or_by_coap() {
 }
 
 #[test]
+fn the_message_id_of_what_a_node_said_is_told_by_both_ways() {
+    let mut world = World::new();
+    let mut get = world.get(MOVER);
+    let mut client = world.open(1);
+    world.ask_over(&mut client, of_mover(Code::GET));
+    world.content(1, "on");
+    let Ok(Answer::Whole(answer)) = get.try_recv() else {
+        panic!("no answer");
+    };
+    let told = answer
+        .headers
+        .iter()
+        .find(|(name, _)| name == behind::HEADER);
+    assert_eq!(told.unwrap().1, MESSAGE_ID.to_string());
+    world.cross(&mut client);
+    let Some(Event::Response { response, .. }) = client.session.poll_event() else {
+        panic!("no response");
+    };
+    assert_eq!(behind::message_id(&response), Some(MESSAGE_ID.into()));
+    // Of a state, too; of what the gateway itself says there is none.
+    let follows = world.follow(None);
+    world.notified(2, "off");
+    let told = stream(follows).waiting();
+    assert!(told[0].contains("\"message_id\":4711"), "{told:?}");
+    let mut refused = world.get("/hc/coap://%5Bff02::1%5D/light");
+    let Ok(Answer::Whole(answer)) = refused.try_recv() else {
+        panic!("no answer");
+    };
+    assert!(
+        !answer
+            .headers
+            .iter()
+            .any(|(name, _)| name == behind::HEADER)
+    );
+}
+
+#[test]
 fn during_a_hold_a_request_over_a_websocket_waits_as_long_as_one_by_http() {
     let mut world = World::new();
     let mut client = world.open(1);
