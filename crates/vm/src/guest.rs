@@ -116,6 +116,8 @@ impl Guest {
     /// From now on this process gets SIGINT when the host wants the guest to stop
     /// ([`crate::run_until`]), again and again: `/init` ignores it while nothing handles it.
     ///
+    /// In User-Mode Linux it is asked after its first line of [progress](Guest::progress).
+    ///
     /// # Errors
     /// No thread can be started that waits for it.
     pub fn interrupt_when_asked(&self) -> Result<(), VmError> {

@@ -39,6 +39,9 @@ pub(crate) struct Running {
     emulator: Emulator,
     /// The other end of its standard input; closed when the guest shall stop.
     alive: Option<PipeWriter>,
+    /// It hears of that only when it has opened its end before, as it has when it makes progress: a User-Mode Linux is told by
+    /// a signal, which comes once.
+    hears_late: bool,
     pub(crate) console: Memory,
     pub(crate) progress: Memory,
     pub(crate) results: Memory,
@@ -70,6 +73,7 @@ impl Running {
         Ok(Running {
             emulator,
             alive: Some(alive),
+            hears_late: matches!(config.machine, Machine::Uml(_)),
             console,
             progress,
             results,
@@ -100,11 +104,13 @@ impl Running {
                 ended = tokio::time::timeout(poll, &mut self.emulator.ended) => ended.ok(),
                 () = &mut stop, if stopping.is_none() => {
                     stopping = Some(Instant::now());
-                    self.alive = None;
                     None
                 }
             };
             lines.drain(&self.progress, &mut |line| follower.progress(line));
+            if stopping.is_some() && (lines.read > 0 || !self.hears_late) {
+                self.alive = None;
+            }
             if let Some(status) = ended {
                 break status;
             }
