@@ -197,7 +197,13 @@ impl Plot {
                 }
             }
         }
-        let heads = [self.x.title.clone()].into_iter().chain(names);
+        let unit = unit(&self.y.title);
+        let with_unit = |name: String| match unit.is_empty() || name == self.y.title {
+            true => name,
+            false => format!("{name} ({unit})"),
+        };
+        let heads = [self.x.title.clone()].into_iter();
+        let heads = heads.chain(names.into_iter().map(with_unit));
         Table {
             heads: heads.collect(),
             rows,
@@ -332,7 +338,7 @@ mod tests {
         ]);
         assert_eq!(
             plot.table(Extent::Whole).csv(),
-            "time (s),sent,lost,level\n0.5,7,,-61.5\n1,8,8,NaN\n1,,,-60\n2,9,,\n"
+            "time (s),sent (ms),lost (ms),level (ms)\n0.5,7,,-61.5\n1,8,8,NaN\n1,,,-60\n2,9,,\n"
         );
     }
 
@@ -347,7 +353,7 @@ mod tests {
         ]);
         assert_eq!(
             plot.table(Extent::Whole).csv(),
-            "time (s),\"median, \"\"a\"\"\",\"span of median, \"\"a\"\"\"\n1,2,1\n1,,4\n1,,NaN\n2,3,\n"
+            "time (s),\"median, \"\"a\"\" (ms)\",\"span of median, \"\"a\"\" (ms)\"\n1,2,1\n1,,4\n1,,NaN\n2,3,\n"
         );
         let columns: Vec<u64> = (plot.told()["series"].as_array().unwrap().iter())
             .map(|s| s[2].as_u64().unwrap())

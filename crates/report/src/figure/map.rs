@@ -209,9 +209,14 @@ impl Network {
     pub fn table(&self) -> Table {
         let rows = self.links.iter().map(|(router, host, text)| {
             let (router, host) = (&self.routers[*router], &self.hosts[*host]);
-            [router.name.clone(), host.name.clone(), text.clone()]
+            let attenuation = text.strip_suffix(" dB").unwrap_or(text);
+            [
+                router.name.clone(),
+                host.name.clone(),
+                attenuation.to_owned(),
+            ]
         });
-        Table::new(["router", "node", "attenuation"], rows.collect())
+        Table::new(["router", "node", "attenuation (dB)"], rows.collect())
     }
 
     /// What the page's script needs besides the table: whose the boxes are.

@@ -48,8 +48,7 @@ function enliven(chart) {
   const on = (name, act, options) => chart.box.addEventListener(name, act, options);
   on("keydown", event => onKey(chart, event));
   on("blur", hideTips);
-  // A finger that has left the glass has read something.
-  on("pointerleave", event => (chart.drag || event.pointerType === "touch" ? null : later(hideTips)));
+  on("pointerleave", event => (chart.drag ? null : later(() => (isRead(event) ? null : hideTips()))));
   on("pointerdown", event => press(chart, event));
   on("pointermove", event => (hasMoved(event) ? later(() => point(chart, event)) : null));
   on("pointerup", event => release(chart, event));
@@ -58,10 +57,15 @@ function enliven(chart) {
 }
 
 // Whether the pointer did, and not the page below it.
-const pointer = { x: null, y: null };
+const pointer = { x: null, y: null, last: true };
+
+// A finger that has left the glass has read something, and who uses keys reads what they have led to, whatever moves below
+// the pointer.
+const isRead = ({ pointerType }) => pointerType === "touch" || !pointer.last;
+
 function hasMoved({ clientX, clientY }) {
   const isSame = clientX === pointer.x && clientY === pointer.y;
-  Object.assign(pointer, { x: clientX, y: clientY });
+  Object.assign(pointer, { x: clientX, y: clientY, last: pointer.last || !isSame });
   return !isSame;
 }
 
@@ -319,6 +323,7 @@ function onKey(chart, event) {
   const act = acts[event.key];
   if (!act) return;
   event.preventDefault();
+  pointer.last = false;
   act();
   if (!/^[-+=0]$/.test(event.key)) speak(chart);
 }

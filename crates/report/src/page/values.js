@@ -50,9 +50,11 @@ function tableOf(chart) {
 function seriesOf(chart) {
   chart.series ??= chart.told.series.map(([shape, colour, column]) => {
     const [heads, ...rows] = tableOf(chart);
+    const unit = chart.told.units[1] && ` (${chart.told.units[1]})`;
     const points = rows.filter(row => row[column] !== "");
     return {
-      name: heads[column],
+      // Its unit stands behind its values.
+      name: unit && heads[column].endsWith(unit) ? heads[column].slice(0, -unit.length) : heads[column],
       shape,
       colour,
       column,
