@@ -183,6 +183,17 @@ async function isDoneByKeyboardAlone(page) {
     reached.push(id);
   }
   assert.deepStrictEqual(wanted.filter(id => !reached.includes(id)), []);
+  // However long a list is, it is one stop, and arrow keys lead along it.
+  const stops = await page.$$eval(".list", lists => lists.map(list => [...list.querySelectorAll("button")].filter(one => one.tabIndex === 0).length));
+  assert.deepStrictEqual(stops.filter(count => count > 1), []);
+  const on = () => page.evaluate(() => placeIn(at("events")));
+  await page.focus("#events button");
+  for (const [key, place] of [["ArrowDown", 1], ["ArrowDown", 2], ["ArrowUp", 1]]) {
+    await page.keyboard.press(key);
+    assert.strictEqual(await on(), place);
+  }
+  assert.strictEqual(await page.$eval("#events li:nth-child(2) button", one => one.tabIndex), 0);
+  await page.focus("#previous");
   await page.keyboard.press("Enter");
   await settled(page);
   assert.match((await instant(page)).said, /^Handover 1 of sensor/);
@@ -263,6 +274,13 @@ async function fitsAPhone(page) {
     assert.ok(scroll <= inner, `${scroll} > ${inner}`);
     await shot(page, `phone-${width}`);
   }
+  // Held across, the controls are one line.
+  await page.setViewport({ width: 700, height: 360, isMobile: true, hasTouch: true });
+  await settled(page);
+  await page.evaluate(() => scrollTo(0, 0));
+  const [footer, map] = await page.evaluate(() => [document.querySelector("footer"), at("map")].map(one => one.getBoundingClientRect().height));
+  assert.ok(footer < 100 && map > 200, `${footer} ${map}`);
+  await shot(page, "phone-across");
 }
 
 // The run puts its events in order at its end, if a line came late.

@@ -142,6 +142,8 @@ function wire() {
     wake();
   });
   document.addEventListener("keydown", onKey);
+  at("lists").addEventListener("keydown", alongList);
+  at("lists").addEventListener("focusin", isReached);
   addEventListener("hashchange", () => {
     pause();
     seek(fromHash());

@@ -28,6 +28,33 @@ function returnTo(list, place) {
   list.children[place]?.firstChild.focus({ preventScroll: true });
 }
 
+// Of a list one button is reached by Tab, and from it the others by the arrow keys.
+function reachBy(list, place) {
+  [...list.children].forEach((item, i) => {
+    item.firstChild.tabIndex = i === place ? 0 : -1;
+  });
+}
+
+function fillList(list, items) {
+  const place = placeIn(list);
+  list.replaceChildren(...items);
+  reachBy(list, Math.max(place, 0));
+  returnTo(list, place);
+}
+
+function alongList(event) {
+  const item = event.target.closest(".list > li");
+  const next = { ArrowDown: item?.nextSibling, ArrowUp: item?.previousSibling }[event.key];
+  if (!next) return;
+  event.preventDefault();
+  next.firstChild.focus();
+}
+
+function isReached(event) {
+  const list = event.target.closest(".list");
+  if (list) reachBy(list, placeIn(list));
+}
+
 // An event in words.
 function words(event) {
   const who = event.p_addr === undefined ? "" : nameOf(event.p_addr);
@@ -104,7 +131,7 @@ function makeNodes() {
     item.append(button);
     return item;
   });
-  at("nodes").replaceChildren(...items);
+  fillList(at("nodes"), items);
 }
 
 function showNodes() {
@@ -139,7 +166,7 @@ function makeHandovers() {
     item.append(button);
     return item;
   });
-  at("handovers").replaceChildren(...items);
+  fillList(at("handovers"), items);
   const left = model.handovers.length - items.length + model.moreHandovers;
   show("more-handovers", model.handovers.length === 0 ? "none" : left > 0 ? `and ${left} more` : "");
   markHandover();
@@ -181,9 +208,7 @@ function eventItem({ t, event }, withNode) {
 
 function showEvents() {
   const items = model.log.slice(-LOG).reverse().map(one => eventItem(one, true));
-  const place = placeIn(at("events"));
-  at("events").replaceChildren(...items);
-  returnTo(at("events"), place);
+  fillList(at("events"), items);
 }
 
 // What is asked of the server for the node that is selected: its last events.
@@ -266,7 +291,7 @@ function showNode() {
   if (nodeEvents.name === node.name && nodeEvents.last.length) {
     const list = make("ol", null, { className: "list", id: "node-events" });
     list.setAttribute("aria-label", `Last events of ${node.name}, the latest first`);
-    list.append(...nodeEvents.last.toReversed().map(one => eventItem(one, false)));
+    fillList(list, nodeEvents.last.toReversed().map(one => eventItem(one, false)));
     parts.push(list);
   }
   const place = placeIn(at("node-events"));
@@ -280,6 +305,7 @@ const KEYS = [
   ["n p", "next, previous handover"],
   ["+ -", "faster, slower"],
   ["Home End", "beginning, end"],
+  ["↑ ↓", "along a list"],
   ["l", "live: to the end, and on with the run"],
   ["h", "hold the run itself, let it go on"],
   ["Esc", "no node"],
