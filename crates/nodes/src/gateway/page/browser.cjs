@@ -53,7 +53,7 @@ const shows = (page, id, part) => until(page, (id, part) => document.getElementB
 
 // States have the Message IDs of their notifications, each another one.
 async function haveIds(page) {
-    const ids = await page.$$eval('#log tr', rows => rows.filter(row => row.cells[1].textContent === 'state').map(row => row.cells[4].textContent));
+    const ids = await page.$$eval('#log tr', rows => rows.filter(row => row.cells[1].textContent === 'state').map(row => row.cells[5].textContent));
     assert(ids.length > 2 && new Set(ids).size === ids.length && ids.every(id => /^\d+$/.test(id)), `Message IDs: ${ids}`);
 }
 const row = (page, what) => until(page, what => [...document.querySelectorAll('#log tr')].some(row => row.textContent.includes(what)), what);

@@ -37,7 +37,7 @@ function draw() {
 
 function note(what, code, ms, text, id = '') {
     const kind = what === 'state' ? 'state' : 'other';
-    const cells = [new Date().toLocaleTimeString(), what, code, ms === null ? '' : `${ms.toFixed(0)} ms`, id, text.slice(0, 60)];
+    const cells = [new Date().toLocaleTimeString(), what, code, ms === null ? '' : `${ms.toFixed(0)} ms`, text.slice(0, 60), id];
     entries.unshift({ kind, cells });
     const alike = entries.filter(entry => entry.kind === kind);
     if (alike.length > KEPT[kind]) entries.splice(entries.indexOf(alike.at(-1)), 1);
