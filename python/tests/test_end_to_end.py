@@ -15,6 +15,8 @@ import wpanlab
 from .pretend import DATA, InFolder
 
 README = Path(__file__).parent.parent / "README.md"
+# The project's own, with a topology and what is done with it from Python.
+PROJECT = Path(__file__).parent.parent.parent / "README.md"
 
 
 class EndToEnd(InFolder):
@@ -54,6 +56,17 @@ class EndToEnd(InFolder):
         self.assertEqual(walk.sweep(**options, resume=True).rows, names["sweep"].rows)
         with self.assertRaisesRegex(wpanlab.UsageError, "--force"):
             walk.sweep(**options)
+
+    def test_the_projects_readme_runs_as_it_stands(self) -> None:
+        blocks = dict(re.findall(r"^```(yaml|python)\n(.*?)^```$", PROJECT.read_text(), re.MULTILINE | re.DOTALL))
+        Path("two-sensors.yaml").write_text(blocks["yaml"])
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(compile(blocks["python"], str(PROJECT), "exec"), {})
+        lines = said.getvalue().splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["normal", "optimistic"])
+        normal, optimistic = (float(line.split()[-2]) for line in lines)
+        self.assertGreater(normal, optimistic + 1)
 
     def test_a_topology_is_checked_and_planned(self) -> None:
         topology = wpanlab.Topology("small").node("er1", role="edge-router").scenario(duration="1 s")
