@@ -86,6 +86,8 @@ struct Peer {
     waiting: VecDeque<Waiting>,
     /// Requests sent and not ended.
     in_flight: u32,
+    /// Observations that it has confirmed.
+    observed: u32,
     discovery: Option<RequestId>,
     /// Since when requests are kept back, or the WMMS last confirmed that.
     on_hold_since: Option<SimTime>,
@@ -100,6 +102,11 @@ struct Peer {
 }
 
 impl Peer {
+    /// Whether nothing is asked of it.
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight == 0 && self.observed == 0
+    }
+
     /// The node answered a request.
     fn answered(&mut self, message_id: u16) {
         self.sequence_number = message_id;
@@ -302,8 +309,28 @@ impl Client {
                 let until = first.since + self.hold_queue.timeout;
                 self.patience.set(target, until);
             }
-            None => self.patience.clear(target),
+            None => {
+                self.patience.clear(target);
+                self.forget(target);
+            }
         }
+    }
+
+    /// Forgets an address of which nothing is asked: any number may be asked in turn. Of a node it is remembered what CoMP
+    /// tells of it.
+    fn forget(&mut self, target: Target) {
+        let is_idle = self.peers.get(&target).is_some_and(Peer::is_idle);
+        if is_idle && matches!(target, Target::Address(_)) {
+            self.peers.remove(&target);
+        }
+    }
+
+    /// An observation that the node had confirmed is over.
+    fn observed_ended(&mut self, target: Target) {
+        if let Some(peer) = self.peers.get_mut(&target) {
+            peer.observed -= 1;
+        }
+        self.forget(target);
     }
 
     /// What the client knows of a node.
@@ -364,7 +391,8 @@ impl Client {
                 self.tell(call, answered);
                 self.pump(now, endpoint, target);
             }
-            Some(Purpose::Observation(call, _)) => {
+            Some(Purpose::Observation(call, target)) => {
+                self.observed_ended(target);
                 let answered = Outcome::Answered {
                     message_id,
                     response,
@@ -409,6 +437,7 @@ impl Client {
                 self.pump(now, endpoint, target);
             }
             Some(Purpose::Observation(call, target)) => {
+                self.observed_ended(target);
                 self.tell(call, Outcome::Failed(CallFailure::Exchange(reason)));
                 let silent = matches!(reason, Failure::Timeout | Failure::Silent);
                 self.doubt(now, endpoint, target, to, silent);

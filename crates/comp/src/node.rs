@@ -239,7 +239,8 @@ impl Node {
     }
 
     /// Ends an observation that the node has confirmed: [`Outcome::Answered`] or
-    /// [`Outcome::Failed`].
+    /// [`Outcome::Failed`]. What has had no outcome yet is given up, wherever it waits:
+    /// [`Failure::Cancelled`].
     pub fn stop_observing(&mut self, now: SimTime, call: CallId) {
         self.client.stop_observing(now, &mut self.endpoint, call);
         self.handle_events(now);

@@ -70,6 +70,34 @@ fn an_address_is_asked_without_the_wmms() {
     assert_eq!(net.clients[0].client().outstanding(), 0);
 }
 
+#[test]
+fn what_is_given_up_ends_wherever_it_waits_and_an_address_is_forgotten() {
+    let mut net = Net::new(setup());
+    let now = net.now;
+    net.cut = Box::new(|_, _| true);
+    // One is on its way, one waits for its turn, one for its node to be found.
+    let calls = [fixed(), fixed(), Target::Node(P)].map(|target| {
+        let client = &mut net.clients[0];
+        client.ask(now, target, CON, get("/clock"))
+    });
+    for call in calls {
+        net.clients[0].stop_observing(now, call);
+    }
+    net.run_until(100);
+    let cancelled = Outcome::Failed(CallFailure::Exchange(Failure::Cancelled));
+    assert_eq!(outcomes(&net), calls.map(|call| (call, cancelled.clone())));
+    assert_eq!(net.clients[0].client().outstanding(), 0);
+    let known = format!("{:?}", net.clients[0].client());
+    assert!(!known.contains("Address("), "{known}");
+    // The place is free.
+    net.cut = Box::new(|_, _| false);
+    let call = ask_fixed(&mut net);
+    net.run_until(200);
+    assert_eq!(answers(&net), [(call, b"12:00".to_vec())]);
+    let known = format!("{:?}", net.clients[0].client());
+    assert!(!known.contains("Address("), "{known}");
+}
+
 /// RFC 7967: no NSTART place is held for what nobody answers, and a node that is not found, or asked
 /// for nothing, is not doubted.
 #[test]

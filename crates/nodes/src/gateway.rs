@@ -239,7 +239,7 @@ impl Gateway {
         let open = self
             .calls
             .values_mut()
-            .find(|call| is_safe && call.asking == asking);
+            .find(|call| is_safe && !call.is_given_up && call.asking == asking);
         if let Some(call) = open {
             return call.join(now, waiting, last_event, &self.door, sockets);
         }

@@ -183,7 +183,8 @@ pub trait Node {
     ) -> CallId;
 
     /// Ends an observation that has been notified: it ends in [`Outcome::Answered`] or
-    /// [`Outcome::Failed`].
+    /// [`Outcome::Failed`]. What has had no outcome yet, observed or not, is given up:
+    /// [`Failure::Cancelled`].
     fn stop_observing(&mut self, now: SimTime, call: CallId);
 
     /// Answers a request, once.

@@ -1,15 +1,31 @@
-//! Resources that the client observes (RFC 7641) while their nodes move.
+//! Resources that the client observes (RFC 7641) while their nodes move, and what it gives up.
 
 use super::*;
 
 impl Client {
-    /// Ends an observation that the node has confirmed.
+    /// Ends an observation that the node has confirmed, and gives up what has had no outcome.
     pub(crate) fn stop_observing(&mut self, now: SimTime, endpoint: &mut Endpoint, call: CallId) {
-        let of_call =
-            |purpose: &Purpose| matches!(purpose, Purpose::Observation(c, _) if *c == call);
+        let of_call = |purpose: &Purpose| match purpose {
+            Purpose::Call(of, _) | Purpose::Observation(of, _) => *of == call,
+            Purpose::Discovery(_) => false,
+        };
         let found = (self.requests.iter()).find(|(_, purpose)| of_call(purpose));
-        if let Some((&id, _)) = found {
-            endpoint.stop_observing(now, id);
+        match found {
+            Some((&id, _)) => endpoint.stop_observing(now, id),
+            None => self.give_up_waiting(call),
+        }
+    }
+
+    /// Gives up a call that is kept back, if it is.
+    fn give_up_waiting(&mut self, call: CallId) {
+        let found = self.peers.iter_mut().find_map(|(target, peer)| {
+            let place = peer.waiting.iter().position(|w| w.call == call)?;
+            peer.waiting.remove(place);
+            Some(*target)
+        });
+        if let Some(target) = found {
+            self.fail(call, CallFailure::Exchange(Failure::Cancelled));
+            self.arm_patience(target);
         }
     }
 
@@ -35,6 +51,7 @@ impl Client {
             self.outstanding -= 1;
             if let Some(peer) = self.peers.get_mut(&target) {
                 peer.in_flight -= 1;
+                peer.observed += 1;
                 peer.answered(message_id);
             }
             self.pump(now, endpoint, target);
