@@ -1,5 +1,5 @@
-"""A gateway on a desk asks libcoap's server, by HTTP, as an event stream and over a WebSocket; see desk.rs. Arguments: the
-program, a directory of its own. In a network namespace of its own."""
+"""A gateway on a desk asks libcoap's server, by HTTP, as an event stream and over a WebSocket; see desk.rs. Argument: the
+program. In a network namespace of its own."""
 import asyncio
 import json
 import subprocess
@@ -11,7 +11,7 @@ import urllib.request
 import aiocoap
 from aiocoap.proxy.client import ProxyForwarder
 
-program, state = sys.argv[1:]
+[program] = sys.argv[1:]
 PATIENCE_S = 60
 GATEWAY = "http://[::1]:8080"
 TARGET = "/hc/coap://%5B::1%5D:5700"
@@ -48,7 +48,7 @@ async def over_a_websocket():
 
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 server = subprocess.Popen(["coap-server-notls", "-A", "::1", "-p", "5700", "-d", "10"])
-gateway = subprocess.Popen([program, "gateway", "--write", "--state", state, "desk=::1"], stdout=subprocess.DEVNULL)
+gateway = subprocess.Popen([program, "gateway", "--write", "desk=::1"], stdout=subprocess.DEVNULL)
 try:
     told = {"nodes": until_there(), "index": ask(TARGET + "/"), "page": ask("/")[0], "absent": ask(TARGET + "/nothing")[0]}
     told["put"] = ask(TARGET + "/example_data", b"on", "PUT")[0]

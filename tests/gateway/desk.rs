@@ -8,13 +8,11 @@ use crate::common::{root, said};
 
 #[test]
 fn a_gateway_on_a_desk_asks_a_server_of_libcoaps() {
-    let state = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "--"])
         .arg(root().join("target/peers/bin/python"))
         .arg(root().join("tests/gateway/desk.py"))
         .arg(env!("CARGO_BIN_EXE_wpanlab"))
-        .arg(state.path())
         .output()
         .expect("unshare");
     assert!(output.status.success(), "{}", said(&output));

@@ -109,7 +109,7 @@ async function withoutHold(browser) {
         await goesOn(page);
         const { ms, held } = await silence(page);
         assert.ok(!held && ms > 800, `${ms} ms, held: ${held}`);
-        assert.match(await text(page, 'missed'), /^\d+ states of sensor did not come$/);
+        assert.match(await text(page, 'missed'), /^\d+ notifications? of sensor did not come$/);
     }
     await shot(pages[1], 'missed');
 }

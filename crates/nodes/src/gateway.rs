@@ -59,7 +59,7 @@ use observed::Observed;
 use refusal::Refusal;
 use sockets::{Asker, Sockets};
 
-/// What was asked and has not ended, at most, which is more than there are connections: of more, one for which nobody waits any more is
+/// What was asked and has not ended, at most, which is more than connections of HTTP can have: of more, one for which nobody waits any more is
 /// given up, and without such a one more is answered 503 (RFC 8075 §8.1).
 const MAX_CALLS: usize = 1536;
 

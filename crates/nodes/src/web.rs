@@ -183,8 +183,8 @@ impl Way {
     }
 }
 
-/// The service's side of a listener. What waits here is bounded by the connections, each of which asks one thing
-/// at a time.
+/// The service's side of a listener. What waits here is bounded by the connections: one of HTTP asks one thing at a time, a
+/// WebSocket so many as its service takes.
 #[derive(Debug)]
 pub(crate) struct Door {
     asked: UnboundedReceiver<Asked>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use netlink::Namespace;
@@ -16,6 +17,12 @@ use topology::plan::NodeName;
 
 /// Connections of one port at once, at most: further ones wait until one has left.
 const MOST: usize = 1024;
+
+/// File descriptors of one port's connections: each has an end outside and one inside.
+pub(crate) const DESCRIPTORS: u64 = 2 * MOST as u64 + 1;
+
+/// So long nobody is let in after somebody could not be.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Connections to `at` are connections to a port of a node while the run goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,10 +77,13 @@ async fn accept(listener: TcpListener, namespace: Namespace, port: u16) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        // Without descriptors there is one again when a connection has left.
-        let Ok((outside, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
-            continue;
+        let outside = match listener.accept().await {
+            Ok((outside, _)) => outside,
+            // Of a connection that is gone already, or there is no descriptor for it: others may leave.
+            Err(_) => {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
         };
         while carried.try_join_next().is_some() {}
         let namespace = namespace.clone();
@@ -122,4 +132,107 @@ async fn connect(
 ) -> io::Result<TcpStream> {
     let socket = namespace.run(make).map_err(io::Error::other)??;
     socket.connect(SocketAddr::new(address, port)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Longer than anything here takes.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    async fn listening(at: SocketAddr) -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind(at).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        (listener, at)
+    }
+
+    /// A port that leads to `inside`, in this thread's own namespace.
+    fn forwarded(inside: u16) -> (Forwarding, SocketAddr) {
+        let free = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let at = free.local_addr().unwrap();
+        drop(free);
+        let one = Forward {
+            at,
+            node: "web".into(),
+            port: inside,
+        };
+        let namespaces = BTreeMap::from([("web".into(), Namespace::current().unwrap())]);
+        (Forwarding::begin(&[one], &namespaces).unwrap(), at)
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn each_end_says_all_that_it_has_to_and_the_other_hears_where_it_ends() {
+        for inside in [
+            SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        ] {
+            runtime().block_on(async {
+                let (server, at) = listening(inside).await;
+                let (_forwarding, outside) = forwarded(at.port());
+                let answers = tokio::spawn(async move {
+                    let (mut asked, _) = server.accept().await.unwrap();
+                    let mut all = Vec::new();
+                    // Until the other end has said all.
+                    asked.read_to_end(&mut all).await.unwrap();
+                    asked.write_all(&all).await.unwrap();
+                });
+                let mut client = TcpStream::connect(outside).await.unwrap();
+                let said = vec![7; 1 << 20];
+                client.write_all(&said).await.unwrap();
+                client.shutdown().await.unwrap();
+                let mut heard = Vec::new();
+                timeout(LIMIT, client.read_to_end(&mut heard))
+                    .await
+                    .unwrap()
+                    .unwrap();
+                assert!(heard == said, "{} bytes of {}", heard.len(), said.len());
+                answers.await.unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn what_nobody_serves_is_a_connection_that_ends_and_others_go_on() {
+        runtime().block_on(async {
+            let (server, at) = listening((Ipv6Addr::LOCALHOST, 0).into()).await;
+            drop(server);
+            let (_forwarding, outside) = forwarded(at.port());
+            for _ in 0..3 {
+                let mut client = TcpStream::connect(outside).await.unwrap();
+                let end = timeout(LIMIT, client.read(&mut [0])).await.unwrap();
+                assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+            }
+            let (server, _) = listening(at).await;
+            let mut client = TcpStream::connect(outside).await.unwrap();
+            let (mut asked, _) = timeout(LIMIT, server.accept()).await.unwrap().unwrap();
+            client.write_all(b"a").await.unwrap();
+            let mut heard = [0];
+            asked.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, b"a");
+        });
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_is_named() {
+        runtime().block_on(async {
+            let one = Forward {
+                at: (Ipv4Addr::LOCALHOST, 0).into(),
+                node: "web".into(),
+                port: 8080,
+            };
+            let refused = Forwarding::begin(&[one], &BTreeMap::new()).err().unwrap();
+            assert_eq!(format!("{refused:#}"), "there is no node web");
+        });
+    }
 }

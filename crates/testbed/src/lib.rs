@@ -162,7 +162,7 @@ async fn run_claimed(plan: &Plan, mut options: Options<'_>) -> Result<()> {
         .facts
         .write(&path)
         .with_context(|| format!("write {}", path.display()))?;
-    allow_descriptors(plan).context("file descriptors")?;
+    allow_descriptors(plan, options.forwards.len()).context("file descriptors")?;
     // From here on it is noticed when the host's clock is set.
     driver::now();
     let mut signals = Signals::listen().context("signal handlers")?;
@@ -195,20 +195,21 @@ fn is_live(options: &Options<'_>) -> bool {
     options.facts.backend == "native"
 }
 
-/// Lets this process have the file descriptors that a run of `plan` needs. The usual limit of 1024
-/// is enough for a hundred nodes; what may be had without asking is taken, and root may ask.
-fn allow_descriptors(plan: &Plan) -> Result<()> {
+/// Lets this process have the file descriptors that a run of `plan` needs, and so many ports to which connections come from
+/// outside. The usual limit of 1024 is enough for a hundred nodes; what may be had without asking is taken, and root may ask.
+fn allow_descriptors(plan: &Plan, forwards: usize) -> Result<()> {
     /// Namespace, pipes and process of a daemon; socket and file of three captures.
     const PER_NODE: u64 = 12;
     const BESIDE: u64 = 128;
-    let wanted = BESIDE + PER_NODE * plan.nodes.len() as u64;
+    let of_nodes = PER_NODE * plan.nodes.len() as u64;
+    let wanted = BESIDE + of_nodes + forward::DESCRIPTORS * forwards as u64;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft >= wanted {
         return Ok(());
     }
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).with_context(|| {
         let nodes = plan.nodes.len();
-        format!("{nodes} nodes need {wanted} open at once, and the limit is {hard} (`ulimit -n`)")
+        format!("{nodes} nodes and {forwards} ports that are forwarded need {wanted} open at once, and the limit is {hard} (`ulimit -n`)")
     })
 }
 

@@ -17,6 +17,9 @@ pub const OF_DAEMON: CapabilitySet = CapabilitySet::NET_ADMIN
 /// Those of a daemon that is no part of a run: also its store, wherever it was told to keep it.
 pub const OF_DAEMON_ALONE: CapabilitySet = OF_DAEMON.union(CapabilitySet::DAC_OVERRIDE);
 
+/// A gateway's on a board or a desk: a port like those of HTTP.
+pub const OF_GATEWAY: CapabilitySet = CapabilitySet::NET_BIND_SERVICE;
+
 /// Those of a program of the user's: also the files of whoever started the run, and to become
 /// somebody else, as tcpdump does. Its network namespace is its own; modules, mounts, devices, the clock
 /// and other processes are the machine's.

@@ -70,6 +70,30 @@ fn every_example_of_the_reference_resolves() {
     assert_eq!(names.len(), plans.len(), "each has a name of its own");
 }
 
+/// Of every other page.
+#[test]
+fn every_example_of_the_other_pages_resolves() {
+    let folder = common::tests_folder().join("../../../docs");
+    let pages = fs::read_dir(folder).unwrap();
+    let names = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".md")).collect();
+    names.sort();
+    let mut found = Vec::new();
+    for name in names {
+        let all = examples(&format!("docs/{name}"));
+        // Others are of CI, or parts that say so.
+        let topologies = all.iter().filter(|one| one.text.starts_with("version:"));
+        // What is added there has to be added first, as tests/adding.rs does.
+        let topologies = topologies.filter(|_| name != "adding.md");
+        found.extend(topologies.map(|one| (name.clone(), one.plan())));
+    }
+    assert!(
+        found.iter().any(|(name, _)| name == "gateway.md"),
+        "{}",
+        found.len()
+    );
+}
+
 /// The steps of the first hour: each is a file that runs, and none of them is warned of.
 #[test]
 fn every_step_of_getting_started_resolves_without_a_warning_and_the_last_one_is_shipped() {

@@ -1,6 +1,7 @@
 //! `wpanlab gateway`: the gateway from HTTP and WebSockets (docs/gateway.md) for nodes of a real network.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, TcpListener};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use testbed::privileges;
@@ -32,8 +33,9 @@ scenario: { duration: 1 s }
 /// # Errors
 /// A port is not to be had, or there is no WMMS.
 pub async fn gateway(args: GatewayArgs) -> Result<Outcome> {
-    privileges::keep_only(privileges::OF_DAEMON_ALONE).context("give up privileges")?;
+    privileges::keep_only(privileges::OF_GATEWAY).context("give up privileges")?;
     let plan = plan(&args)?;
+    check_port(args.port)?;
     errln!(
         "wpanlab: the gateway's page is http://localhost:{}/; Ctrl-C ends it",
         args.port
@@ -45,7 +47,8 @@ pub async fn gateway(args: GatewayArgs) -> Result<Outcome> {
         controlled: false,
         crashes: 0,
         interfaces: nodes::Interfaces::default(),
-        state: args.state,
+        // What it knows it learns anew.
+        state: PathBuf::new(),
         shared: None,
         signal: nodes::SignalSource::Control,
     });
@@ -54,6 +57,14 @@ pub async fn gateway(args: GatewayArgs) -> Result<Outcome> {
         () = interrupted => {}
     }
     Ok(Outcome::Passed)
+}
+
+/// Whether the page's port is to be had, before anybody is told where it is.
+fn check_port(port: u16) -> Result<()> {
+    let at = (Ipv6Addr::LOCALHOST, port);
+    TcpListener::bind(at)
+        .map(drop)
+        .with_context(|| format!("port {port} of HTTP is not to be had: give another to --port"))
 }
 
 /// The plan of the gateway that is asked for.

@@ -68,9 +68,10 @@ impl Staged {
             ..made::now(loaded.warnings.as_ref(), &[])
         };
         refuse_places(args)?;
+        viewer::check_forwards(&args.watch.forward, &loaded.plan)?;
         let how = How::choose(&args.how, show).await?;
         let pacer = viewer::pacer(&args.watch, how.is_virtual())?;
-        viewer::check_forwards(&args.watch.forward, &loaded.plan, how.is_virtual())?;
+        viewer::check_clock(&args.watch.forward, how.is_virtual())?;
         let dir = make_run_dir(&loaded.plan.name, args)?;
         keep_plan(&loaded.plan, &dir)?;
         // A run that is killed has left a directory that is known for one.

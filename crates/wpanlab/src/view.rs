@@ -1,7 +1,7 @@
 //! `wpanlab view`: a run directory as a page that plays it; and the same beside a run that goes on.
 
 use std::future::{Future, pending};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Instant;
 
@@ -60,12 +60,8 @@ pub fn pacer(args: &WatchArgs, is_virtual: bool) -> Result<Option<Pacer>> {
 /// Whether connections can get in.
 ///
 /// # Errors
-/// Time is virtual, which nothing from outside may disturb, or there is no such node, or a port is given twice.
-pub fn check_forwards(forwards: &[ForwardArg], plan: &Plan, is_virtual: bool) -> Result<()> {
-    if is_virtual && !forwards.is_empty() {
-        let text = "--forward lets connections in, which come in real time: give --clock realtime";
-        return Err(Refused(text.into()).into());
-    }
+/// There is no such node, or a port is given twice or not to be had.
+pub fn check_forwards(forwards: &[ForwardArg], plan: &Plan) -> Result<()> {
     for (i, forward) in forwards.iter().enumerate() {
         if !plan.nodes.contains_key(&forward.node) {
             let names: Vec<&str> = plan.nodes.keys().map(String::as_str).collect();
@@ -80,6 +76,23 @@ pub fn check_forwards(forwards: &[ForwardArg], plan: &Plan, is_virtual: bool) ->
             let text = format!("--forward {forward}: port {} is taken twice", forward.port);
             return Err(Refused(text).into());
         }
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, forward.port));
+        if let Err(error) = TcpListener::bind(at) {
+            let text = format!("--forward {forward}: {at} is not to be had: {error}");
+            return Err(Refused(text).into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether time is real for them.
+///
+/// # Errors
+/// It is virtual, which nothing from outside may disturb.
+pub fn check_clock(forwards: &[ForwardArg], is_virtual: bool) -> Result<()> {
+    if is_virtual && !forwards.is_empty() {
+        let text = "--forward lets connections in, which come in real time: give --clock realtime";
+        return Err(Refused(text.into()).into());
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::Sender;
 
+use nix::sys::resource::{Resource as Limit, getrlimit, setrlimit};
 use tokio::sync::mpsc::UnboundedSender;
 
 use service::Sensors;
@@ -60,6 +61,12 @@ fn sensors() -> Sensors {
     Sensors::new(vec![lamp, count, slow, bytes], rng).unwrap()
 }
 
+/// Has this process have the descriptors of both ends of all the connections that a gateway may have.
+fn allow_both_ends() {
+    let (soft, hard) = getrlimit(Limit::RLIMIT_NOFILE).unwrap();
+    setrlimit(Limit::RLIMIT_NOFILE, soft.max(hard.min(4096)), hard).unwrap();
+}
+
 /// Both nodes.
 pub(super) struct World {
     pub(super) http: SocketAddr,
@@ -70,6 +77,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(writes: bool) -> World {
+        allow_both_ends();
         let run = move |door: Door,
                         bell,
                         [of_gateway, of_sensor]: [Controls; 2],

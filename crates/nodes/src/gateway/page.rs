@@ -10,7 +10,7 @@ pub(super) const PATH: &str = "/";
 
 /// Its own style and script run, and no other; it talks to where it is from, and is in nobody's frame.
 const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-     style-src 'sha256-0Qm5K9BTuk4jlmKE7shn11E3P4t8xwyGy3Vmk+0Afjo='; script-src 'sha256-E/W4Ob/Cc/LVhV10Ygcm4unEM4g9p7NyVEmC1qpXzu8='";
+     style-src 'sha256-0Qm5K9BTuk4jlmKE7shn11E3P4t8xwyGy3Vmk+0Afjo='; script-src 'sha256-joE5p9oPbFiwbqPqO8eG8eHROtKv39wrq75Ze7pE2eE='";
 
 const PAGE: &str = concat!(
     include_str!("page/head.html"),

@@ -343,6 +343,10 @@ fn whoever_waits_has_the_place_of_one_for_which_nobody_waits_any_more() {
     assert!(is_open(first) && is_open(second));
     assert_eq!(whole(third).0, 503);
     assert_eq!(world.node.stopped.len(), 2);
+    // Who asks the same as one that is given up does not end with it.
+    assert_eq!(whole(&mut world.get(&url(1))).0, 503);
+    world.content(1, "on");
+    assert!(is_open(&mut world.get(&url(1))));
 }
 
 #[test]

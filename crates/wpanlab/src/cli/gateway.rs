@@ -1,7 +1,6 @@
 //! `wpanlab gateway`.
 
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -27,11 +26,32 @@ impl FromStr for NodeAddress {
             return Err(wrong());
         }
         let address = address.parse().map_err(|_| wrong())?;
+        let address = askable(address).map_err(|why| format!("{text}: {why}"))?;
         Ok(NodeAddress {
             name: name.into(),
             address,
         })
     }
+}
+
+/// The address, if somebody may be there.
+fn askable(address: Ipv6Addr) -> Result<Ipv6Addr, &'static str> {
+    if address.is_multicast() {
+        return Err("this is a group, which is not asked");
+    }
+    if address.is_unspecified() {
+        return Err("this is no address of anybody's");
+    }
+    if address.to_ipv4_mapped().is_some() {
+        return Err("this is an address of IPv4: nodes are asked by IPv6");
+    }
+    Ok(address)
+}
+
+/// An address of [`GatewayArgs`].
+fn address(text: &str) -> Result<Ipv6Addr, String> {
+    let address = text.parse().map_err(|_| "expected an IPv6 address")?;
+    Ok(askable(address)?)
 }
 
 #[derive(Clone, Debug, Args)]
@@ -41,11 +61,11 @@ pub struct GatewayArgs {
     /// TCP port of HTTP and WebSockets
     #[arg(long, value_name = "N", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
-    /// Answer on all addresses, not on loopback alone
+    /// Answer HTTP on all addresses, not on loopback alone
     #[arg(long, requires = "address")]
     pub everywhere: bool,
     /// Its own address, by which others know it
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub address: Option<Ipv6Addr>,
     /// Let whoever asks change something: by PUT, POST and DELETE
     #[arg(long)]
@@ -54,9 +74,29 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::quantity::parse_duration)]
     pub wait: Duration,
     /// Find the nodes by CoMP, with this mobility server; without it they are asked at the addresses that are given
-    #[arg(long, value_name = "ADDRESS", requires = "address")]
+    #[arg(long, value_name = "ADDRESS", requires = "address", value_parser = address)]
     pub wmms: Option<Ipv6Addr>,
-    /// Directory of what outlives it
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/wpanlab")]
-    pub state: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_where_somebody_may_be() {
+        let lamp: NodeAddress = "lamp=2001:db8::7".parse().unwrap();
+        assert_eq!(
+            (&*lamp.name, lamp.address.to_string()),
+            ("lamp", "2001:db8::7".to_owned())
+        );
+        for (nowhere, why) in [
+            ("a=ff02::1", "a group"),
+            ("a=::", "no address"),
+            ("a=::ffff:192.0.2.1", "IPv4"),
+            ("a=lamp", "NAME=ADDRESS"),
+        ] {
+            let error = nowhere.parse::<NodeAddress>().unwrap_err();
+            assert!(error.contains(why), "{nowhere}: {error}");
+        }
+    }
 }

@@ -54,6 +54,8 @@ function show(what, said, ms) {
     note(what, said.code, ms, said.text, said.id);
 }
 
+const didNotCome = (count, node) => `${count} ${count === 1 ? 'notification' : 'notifications'} of ${node.name} did not come`;
+
 // Which resource is asked, whether its node is on its way, and where it is.
 function place() {
     at('resource').value = uri();
@@ -63,7 +65,8 @@ function place() {
     state.dataset.state = held ? 'hold' : node?.at ? 'bound' : '';
     const text = held ? `hold: ${node.name} is on its way or asleep, and requests wait` : node?.at ? `${node.name} is bound at ${node.at}` : '';
     if (state.textContent !== text) state.textContent = text;
-    at('missed').textContent = node?.missed ? `${node.missed} states of ${node.name} did not come` : '';
+    const missing = node?.missed ? didNotCome(node.missed, node) : '';
+    if (at('missed').textContent !== missing) at('missed').textContent = missing;
 }
 
 function moved(node) {
@@ -73,7 +76,7 @@ function moved(node) {
     const was = former.held_for_s !== null, is = node.held_for_s !== null;
     if (is && !was) note('hold', '', null, `${node.name} is on its way or asleep`);
     const missed = node.missed - former.missed;
-    if (missed > 0) note('missed', '', null, `${missed} states of ${node.name} did not come`);
+    if (missed > 0) note('missed', '', null, didNotCome(missed, node));
     if (was && !is || former.at !== node.at && node.at) note('binding', '', null, node.at ? `${node.name} is at ${node.at}` : `${node.name} is back`);
 }
 
