@@ -89,6 +89,15 @@ fn a_client_of_http_waits_out_the_hold_and_tshark_sees_the_same() {
     let drained: serde_json::Value = serde_json::from_str(drained).unwrap();
     assert_eq!(drained["asked"], count("sent") + 1);
     assert_eq!(drained["answered"], count("answered") + 1);
+    // The page draws each state, the first one, too, and says of nothing that it is no number.
+    let page = run.dir.path().join("page.html");
+    let mut command = wpanlab(&["report", "--out"]);
+    let output = command.arg(&page).arg(run.path("")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let page = std::fs::read_to_string(page).unwrap();
+    let drawn = format!(">state ({})<", followed["events"]["states"]);
+    assert!(page.contains(&drawn), "no {drawn}");
+    assert!(!page.contains("NaN ms"));
 }
 
 #[test]

@@ -318,7 +318,10 @@ fn facts(run: &Run) -> Vec<(String, String)> {
                 .qemu
                 .clone()
                 .or(live.and_then(|f| f.qemu.clone()))
-                .or_else(|| (result.backend.as_deref() == Some("native")).then(|| "none".into())),
+                .or_else(|| {
+                    let is_without = matches!(result.backend.as_deref(), Some("native" | "uml"));
+                    is_without.then(|| "none".into())
+                }),
         ),
         (
             "made by wpanlab",

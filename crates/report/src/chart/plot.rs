@@ -145,14 +145,15 @@ impl Plot {
                     rect.shade x=(place(x.at(*from))) y=(place(top)) width=(place((x.at(*to) - x.at(*from)).max(0.5))) height=(place(self.height)) {}
                 }
                 (grid(&x, &y, (left, right), (top, bottom)))
+                // A label hides no point.
+                @for (i, mark) in self.verticals.iter().filter(|m| x.has(m.at)).enumerate() {
+                    (vertical(mark, i, x.at(mark.at), (top, bottom), (left, right)))
+                }
                 @for series in &self.series { (draw_series(series, &x, &y)) }
                 @for (i, mark) in self.horizontals.iter().filter(|m| y.has(m.at)).enumerate() {
                     @let beside = if i % 2 == 0 { -5.0 } else { 13.0 };
                     path.mark d={ "M" (place(left)) " " (place(y.at(mark.at))) "H" (place(right)) } {}
                     text.soft.halo x=(place(right - 3.0)) y=(place(y.at(mark.at) + beside)) text-anchor="end" { (mark.text) }
-                }
-                @for (i, mark) in self.verticals.iter().filter(|m| x.has(m.at)).enumerate() {
-                    (vertical(mark, i, x.at(mark.at), (top, bottom), (left, right)))
                 }
             }
             text.soft x=(place((left + right) / 2.0)) y=(place(bottom + 33.0)) text-anchor="middle" { (self.x.title) }

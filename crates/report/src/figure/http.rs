@@ -5,6 +5,7 @@ use std::time::Duration;
 use measure::http::connection::{Exchange, Outcome};
 use measure::http::figures::states;
 use measure::http::{HandoverSeen, HttpClient, PollFigures, Polled};
+use units::SimTime;
 
 use super::traffic::{handover_marks, time_axis};
 use super::{Block, Chart, Figure, Section, ms, table};
@@ -230,24 +231,38 @@ fn latencies(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
     })
 }
 
-/// How long it was from each state of an event stream to the one before, at the time when it was told.
+/// How long it was from each state of an event stream to the one before, at the time when it was told; the first is since it was
+/// asked for, and what is after the last one goes to the end of a scenario that came to it.
 fn silences(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
-    let told = states(&polled.exchanges);
-    let points = told.windows(2).map(|pair| {
+    let asked = polled.exchanges.iter().map(|exchange| exchange.sent).min();
+    let instants: Vec<SimTime> = asked.into_iter().chain(states(&polled.exchanges)).collect();
+    let points = instants.windows(2).map(|pair| {
         let silence = pair[1].saturating_since(pair[0]);
         (run.seconds(pair[1]), silence.as_secs_f64() * 1e3)
     });
+    let ended = run.duration_s().filter(|_| run.result.partial.is_none());
+    let last = instants.last().map(|last| run.seconds(*last));
+    let none = ended.zip(last).filter(|(end, last)| end > last);
+    let none = none.map(|(end, last)| (end, (end - last) * 1e3));
     let y = Axis {
         include: vec![0.0],
         ..Axis::new("time since the state before (ms)")
     };
     let mut plot = Plot::new(time_axis(run), y);
-    plot.series = vec![made("state", Shape::Dots, 0, points.collect())];
+    plot.series = vec![
+        made("state", Shape::Dots, 0, points.collect()),
+        made(
+            "none until the end",
+            Shape::Crosses,
+            0,
+            none.into_iter().collect(),
+        ),
+    ];
     plot.verticals = handover_marks(run, Some(&polled.poll.node));
     Block::Figure(Figure {
         id: format!("http-{}", i + 1),
         title: format!("States by event stream: {}", named(client, polled)),
-        caption: "Each state at the time when it was told, by how long none had been told before. Dashed: a handover's trigger.".into(),
+        caption: "Each state at the time when it was told, by how long none had been told before: the first one by how long it had been asked for, and the last silence at the end of the scenario. Dashed: a handover's trigger.".into(),
         chart: Chart::Plot(plot),
     })
 }

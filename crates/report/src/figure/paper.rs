@@ -191,7 +191,7 @@ impl<'a> Measured<'a> {
             lost,
             wireless_delay_s: median(wireless_delays_s),
             wired_delay_s: plan.backbone.delay.as_secs_f64() / 2.0,
-            // A handover of the result is what one poll saw.
+            // A handover of the result is what one poll saw; none where nobody polls by CoAP.
             rate_per_s: median(&rates).unwrap_or(f64::NAN),
             hold: plan.nodes.values().any(NodePlan::holds),
             mobility: moving(plan).map_or("none", NodePlan::mobility_word),
@@ -274,7 +274,9 @@ fn explanation(seen: &[&Measured]) -> String {
     }
     text.push_str("The model counts three messages of 50 bytes over a link with a fixed delay and without loss; here messages have their real size, are fragmented, wait for a free channel, are sent again where that happens, and are processed by real programs. ");
     text.push_str("The delay that a client sees also holds what the model leaves out: the wait for the next request");
-    if let [m] = seen {
+    if let [m] = seen
+        && m.rate_per_s.is_finite()
+    {
         text.push_str(&format!(
             " ({} between requests here)",
             ms(1.0 / m.rate_per_s)
