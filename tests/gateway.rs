@@ -6,7 +6,7 @@ mod desk;
 #[path = "gateway/page.rs"]
 mod page;
 
-use common::{Run, root, said, topology, tshark};
+use common::{Run, root, said, topology, tshark, wpanlab};
 
 #[test]
 fn a_url_and_what_is_followed_stay_valid_through_a_handover() {
@@ -98,6 +98,30 @@ fn a_client_of_http_waits_out_the_hold_and_tshark_sees_the_same() {
     let drawn = format!(">state ({})<", followed["events"]["states"]);
     assert!(page.contains(&drawn), "no {drawn}");
     assert!(!page.contains("NaN ms"));
+}
+
+/// They share its connections, and nobody tells whose those were that were refused.
+#[test]
+fn of_two_clients_of_one_gateway_neither_passes_without_connections() {
+    let run = Run::of(&root().join("tests/gateway/two.yaml"), &[]);
+    assert_eq!(run.output.status.code(), Some(1), "{}", said(&run.output));
+    let result = run.result();
+    let [http] = result["http"].as_array().unwrap().as_slice() else {
+        panic!("{:#}", result["http"]);
+    };
+    assert_eq!(http["polls"].as_array().unwrap().len(), 3, "{http:#}");
+    let refused = http["connections"]["refused"].as_u64().unwrap();
+    assert!(refused > 20, "{http:#}");
+    let expected = result["expectations"].as_array().unwrap();
+    let judged: Vec<_> = expected.iter().map(|e| &e["outcome"]).collect();
+    let right = ["passed", "passed", "failed", "failed"];
+    assert_eq!(judged, right, "{expected:#?}");
+    assert!(expected[1]["measured"].as_f64().unwrap() >= refused as f64);
+    // No state came any more.
+    let silence = http["polls"][2]["events"]["longest_silence_s"]
+        .as_f64()
+        .unwrap();
+    assert!((3.5..4.5).contains(&silence), "{http:#}");
 }
 
 #[test]

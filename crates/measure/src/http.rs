@@ -98,9 +98,39 @@ pub struct Exchanged {
     pub polls: Vec<Polled>,
 }
 
-/// Reads what the HTTP clients of `node` and their gateways exchanged in the capture of its interface; and how many requests none of
-/// their polls has. Clients of one gateway share its connections, which are counted with the first.
-pub fn exchanged(node: &NodePlan, capture: &Capture) -> (Vec<Exchanged>, usize) {
+/// What the HTTP clients of a node exchanged with their gateways.
+#[derive(Debug)]
+pub struct Exchanges {
+    /// Gateway by gateway: clients of one node with one gateway share its connections, and nobody tells whose those were that
+    /// did not come to a request.
+    pub all: Vec<Exchanged>,
+    /// Requests that none of their polls has.
+    pub others: usize,
+    ran: Ran,
+}
+
+/// Reads what the HTTP clients of `node` and their gateways exchanged in the capture of its interface. What was open when the run was
+/// ended, or where a damaged capture breaks off, is so in [`Outcome`].
+pub fn exchanged(
+    plan: &Plan,
+    scenario: &Scenario,
+    events: &[Event],
+    node: &NodePlan,
+    capture: &Capture,
+) -> Exchanges {
+    let (mut all, others) = read(node, capture);
+    let (ran, is_whole) = ran(plan, scenario, events, capture);
+    if !is_whole {
+        cut(&mut all, ran.end);
+    }
+    let last = capture.packets.iter().map(|packet| packet.time).max();
+    if let Some(last) = last.filter(|_| capture.damage.is_some()) {
+        cut(&mut all, last);
+    }
+    Exchanges { all, others, ran }
+}
+
+fn read(node: &NodePlan, capture: &Capture) -> (Vec<Exchanged>, usize) {
     let own = node.backbone.iter();
     let own: BTreeSet<IpAddr> = own.map(|eth| eth.address.addr().into()).collect();
     let server = |plan: &HttpClientPlan| SocketAddr::new(plan.address.into(), plan.port);
@@ -124,50 +154,53 @@ pub fn exchanged(node: &NodePlan, capture: &Capture) -> (Vec<Exchanged>, usize) 
             connections.take(&segment, ip.time);
         }
     }
-    let mut read: BTreeMap<SocketAddr, Read> = by_server
-        .into_iter()
-        .map(|(server, connections)| (server, connections.end()))
-        .collect();
-    let mut all = Vec::new();
-    for plan in node.http_clients() {
-        all.push(sorted(plan, read.entry(server(plan)).or_default()));
+    let (mut all, mut others) = (Vec::new(), 0);
+    let mut clients: Vec<&HttpClientPlan> = node.http_clients().collect();
+    while let Some(first) = clients.first() {
+        let at = server(first);
+        let (of_one, rest) = clients.iter().partition(|plan| server(plan) == at);
+        let connections = by_server.remove(&at).map(Connections::end);
+        let (exchanged, of_nobody) = sorted(of_one, connections.unwrap_or_default());
+        all.extend(exchanged);
+        others += of_nobody;
+        clients = rest;
     }
-    let others = read.values().map(|read| read.exchanges.len()).sum();
     (all, others)
 }
 
-/// What of `read` is the client's: what is left is for the next one.
-fn sorted(plan: &HttpClientPlan, read: &mut Read) -> Exchanged {
+/// What of `read` is of which poll of the clients of one gateway, and how many requests are of none.
+fn sorted(clients: Vec<&HttpClientPlan>, read: Read) -> (Option<Exchanged>, usize) {
     let none = |poll: &HttpPollPlan| Polled {
         poll: poll.clone(),
         exchanges: Vec::new(),
     };
-    let mut polls: Vec<Polled> = plan.polls.iter().map(none).collect();
-    let targets: Vec<String> = plan.polls.iter().map(HttpPollPlan::target).collect();
-    let mut others = Vec::new();
-    for exchange in std::mem::take(&mut read.exchanges) {
+    let plans = clients.iter().flat_map(|client| &client.polls);
+    let mut polls: Vec<Polled> = plans.clone().map(none).collect();
+    let targets: Vec<String> = plans.map(HttpPollPlan::target).collect();
+    let mut others = 0;
+    for exchange in read.exchanges {
         let mut all = polls.iter_mut().zip(&targets);
         let own = all.find(|(polled, target)| {
             polled.poll.observe == exchange.follows && **target == exchange.target
         });
         match own {
             Some((polled, _)) => polled.exchanges.push(exchange),
-            None => others.push(exchange),
+            None => others += 1,
         }
     }
-    let unread = std::mem::take(&mut read.unread).into_iter();
+    let unread = read.unread.into_iter();
     let connections = ConnectionCounts {
-        opened: std::mem::take(&mut read.opened),
-        refused: std::mem::take(&mut read.refused),
-        unanswered: std::mem::take(&mut read.unanswered),
+        opened: read.opened,
+        refused: read.refused,
+        unanswered: read.unanswered,
         unread: unread.map(|(why, n)| (why.to_string(), n)).collect(),
     };
-    read.exchanges = others;
-    Exchanged {
-        gateway: plan.gateway.clone(),
+    let exchanged = clients.first().map(|client| Exchanged {
+        gateway: client.gateway.clone(),
         connections,
         polls,
-    }
+    });
+    (exchanged, others)
 }
 
 /// What a run has of HTTP.
@@ -200,11 +233,7 @@ impl Measured {
             if let Some(damage) = &own.damage {
                 measured.incomplete(format!("the capture of {name} is damaged: {damage}"));
             }
-            let (mut all, others) = exchanged(node, own);
-            let (ran, is_whole) = ran(plan, scenario, events, own);
-            if !is_whole {
-                cut(&mut all, ran.end);
-            }
+            let Exchanges { all, others, ran } = exchanged(plan, scenario, events, node, own);
             let before = measured.clients.len();
             for exchanged in all {
                 measured.client((scenario, ran, records), name, exchanged);

@@ -9,7 +9,7 @@ use files::Tree;
 use measure::analysis::Analysis;
 use measure::assemble::{analysis, client_interfaces};
 use measure::calls::Calls;
-use measure::http::{self, HttpClient, Polled};
+use measure::http::{self, Exchanged, HttpClient, Polled};
 use measure::mobility::{GivenUp, NodeHandover, handovers, scenario_start};
 use measure::read_capture;
 use measure::result::{Expectation, Flow, Handover, RadioUse, Requests, Scenario};
@@ -206,10 +206,14 @@ impl Run {
                 if node.http_clients().next().is_some()
                     && let Some(own) = self.capture(dir, &dir.capture(name, "eth0"))
                 {
-                    let (exchanged, _) = http::exchanged(node, &own);
-                    let polls = exchanged.into_iter().flat_map(|of| of.polls);
-                    self.by_http
-                        .extend(polls.map(|polled| (name.clone(), polled)));
+                    let scenario = self.result.scenario.unwrap_or(Scenario {
+                        start_unix_ns: 0,
+                        duration_s: plan.scenario.duration.as_secs_f64(),
+                    });
+                    let read = http::exchanged(&plan, &scenario, &events, node, &own);
+                    for of in read.all {
+                        self.by_http(dir, name, of);
+                    }
                 }
                 if !node.asks() {
                     continue;
@@ -249,6 +253,20 @@ impl Run {
                 None
             }
         }
+    }
+
+    /// Takes what a node exchanged with a gateway.
+    fn by_http(&mut self, dir: &RunDir, name: &NodeName, of: Exchanged) {
+        for (why, count) in &of.connections.unread {
+            let text = format!(
+                "of TCP connections with {} {count} could not be read to the end, and what was asked by them from then on is not drawn: {why}",
+                of.gateway
+            );
+            self.problem(&dir.capture(name, "eth0"), &text);
+        }
+        let polls = of.polls.into_iter();
+        self.by_http
+            .extend(polls.map(|polled| (name.clone(), polled)));
     }
 
     fn problem(&mut self, path: &Path, what: &dyn std::fmt::Display) {

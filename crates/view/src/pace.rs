@@ -15,12 +15,15 @@ const AHEAD: Duration = Duration::from_secs(1);
 /// The fastest that is a speed: three years a second.
 const FASTEST: f64 = 1e8;
 
+/// Slower than anybody looks: at this one a second is a quarter of an hour.
+const SLOWEST: f64 = 1e-3;
+
 /// Why something is no speed.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no speed: expected how many times real time, such as 1 or 0.1")]
 pub struct NotASpeed(String);
 
-/// How many times real time, above zero.
+/// How many times real time, a thousandth at least.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Speed(f64);
@@ -38,7 +41,7 @@ impl TryFrom<f64> for Speed {
     type Error = NotASpeed;
 
     fn try_from(times: f64) -> Result<Speed, NotASpeed> {
-        match times > 0.0 && times <= FASTEST {
+        match (SLOWEST..=FASTEST).contains(&times) {
             true => Ok(Speed(times)),
             false => Err(NotASpeed(times.to_string())),
         }

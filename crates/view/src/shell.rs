@@ -25,10 +25,10 @@ use crate::answer::{Desk, Refusal, lock};
 use crate::source::Source;
 
 /// Connections at once, at most: further ones wait until one has left.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 512;
 
 /// Event streams at once, at most: further ones are answered 503, so that there is room for questions.
-const MAX_STREAMS: usize = 48;
+const MAX_STREAMS: usize = 256;
 
 /// A connection to which nothing goes for so long is closed. Answers come at once.
 const PATIENT: Patience = Patience {

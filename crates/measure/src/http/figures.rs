@@ -69,8 +69,8 @@ pub struct Events {
     /// Other events by their type; absent if there were none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub others: BTreeMap<String, usize>,
-    /// The longest time without a state, whatever stream they came by: from the first request to the first state, between two, and from
-    /// the last one to the end of the scenario, or of a run that did not come to it. Null if the run ended before it was to be asked.
+    /// The longest time without a state, whatever stream they came by: from when it was to be asked for to the first state, between two, and
+    /// from the last one to the end of the scenario, or of a run that did not come to it. Null if the run ended before it was to be asked.
     pub longest_silence_s: Option<f64>,
 }
 
@@ -252,11 +252,11 @@ pub fn states(exchanges: &[Exchange]) -> Vec<SimTime> {
     told
 }
 
-/// The times without a state: before the first one from the request on, or from when there was to be one, and after the last one.
+/// The times without a state: before the first one from when it was to be asked for, and after the last one.
 fn silences(poll: &HttpPollPlan, exchanges: &[Exchange], ran: Ran) -> Vec<Span> {
-    let asked = exchanges.iter().map(|exchange| exchange.sent).min();
     let mut instants = states(exchanges);
-    instants.push(asked.unwrap_or(ran.start + poll.first));
+    // From then on it was wanted, whether or not there was a connection to ask by.
+    instants.push(ran.start + poll.first);
     instants.push(ran.end);
     instants.sort_unstable();
     // What is told after the end of the scenario ends the last silence.
@@ -449,10 +449,10 @@ mod tests {
         );
         assert_eq!(died.events.unwrap().longest_silence_s, Some(7.5));
         assert_eq!(died.handovers[0].silence_s, Some(7.5));
-        // It was asked at 1 s, and told nothing for long.
+        // It was to be asked at 0 s, and is told nothing for long, whether or not there was a connection before.
         stream.events = vec![(at(9500), STATE.to_owned())];
         let late = figures(&poll(true), vec![stream], &[]);
-        assert_eq!(late.events.unwrap().longest_silence_s, Some(8.5));
+        assert_eq!(late.events.unwrap().longest_silence_s, Some(9.5));
         let never = figures(&poll(true), vec![], &[]);
         assert_eq!(never.events.unwrap().longest_silence_s, Some(10.0));
     }

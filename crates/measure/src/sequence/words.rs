@@ -80,6 +80,10 @@ fn other(ip: &IpPacket<'_>) -> String {
         let (from, to) = (datagram.src.port(), datagram.dst.port());
         return format!("UDP {from} to {to}, {} B", datagram.payload.len());
     }
+    if let Some(segment) = ip.tcp() {
+        let (from, to) = (segment.src.port(), segment.dst.port());
+        return format!("TCP {from} to {to}, {} B", segment.payload.len());
+    }
     match (ip.protocol, ip.payload.first()) {
         (ICMPV6, Some(kind)) => icmpv6(*kind),
         (protocol, _) => format!("IP protocol {protocol}, {} B", ip.payload.length()),

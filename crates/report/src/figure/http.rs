@@ -5,7 +5,6 @@ use std::time::Duration;
 use measure::http::connection::{Exchange, Outcome};
 use measure::http::figures::states;
 use measure::http::{HandoverSeen, HttpClient, PollFigures, Polled};
-use units::SimTime;
 
 use super::traffic::{handover_marks, time_axis};
 use super::{Block, Chart, Figure, Section, ms, table};
@@ -81,6 +80,7 @@ fn counts(clients: &[HttpClient]) -> Block {
             of.deferred.to_string(),
             refused.to_string(),
             of.unanswered.to_string(),
+            of.open.to_string(),
             states.unwrap_or_else(|| "-".into()),
             seconds(latency.map(|latency| latency.median)),
             seconds(latency.map(|latency| latency.p95)),
@@ -96,6 +96,7 @@ fn counts(clients: &[HttpClient]) -> Block {
         "503, later",
         "other errors",
         "no response",
+        "open at the end",
         "states told",
         "median latency",
         "95th percentile",
@@ -219,9 +220,14 @@ fn latencies(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
             "no response",
             Shape::Crosses,
             0,
-            points(|o| matches!(o, Outcome::Unanswered | Outcome::Open)),
+            points(|o| o == Outcome::Unanswered),
         ),
     ];
+    let open = points(|o| o == Outcome::Open);
+    if !open.is_empty() {
+        plot.series
+            .push(made("open when it was ended", Shape::Rings, 2, open));
+    }
     plot.verticals = handover_marks(run, Some(&polled.poll.node));
     Block::Figure(Figure {
         id: format!("http-{}", i + 1),
@@ -232,16 +238,19 @@ fn latencies(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
 }
 
 /// How long it was from each state of an event stream to the one before, at the time when it was told; the first is since it was
-/// asked for, and what is after the last one goes to the end of a scenario that came to it.
+/// to be asked for, and what is after the last one goes to the end of a scenario that came to it.
 fn silences(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
-    let asked = polled.exchanges.iter().map(|exchange| exchange.sent).min();
-    let instants: Vec<SimTime> = asked.into_iter().chain(states(&polled.exchanges)).collect();
-    let points = instants.windows(2).map(|pair| {
-        let silence = pair[1].saturating_since(pair[0]);
-        (run.seconds(pair[1]), silence.as_secs_f64() * 1e3)
-    });
+    let wanted = polled.poll.first.as_secs_f64();
+    let told = states(&polled.exchanges);
+    let instants: Vec<f64> = [wanted]
+        .into_iter()
+        .chain(told.iter().map(|time| run.seconds(*time)))
+        .collect();
+    let points = instants
+        .windows(2)
+        .map(|pair| (pair[1], (pair[1] - pair[0]) * 1e3));
     let ended = run.duration_s().filter(|_| run.result.partial.is_none());
-    let last = instants.last().map(|last| run.seconds(*last));
+    let last = instants.last().copied();
     let none = ended.zip(last).filter(|(end, last)| end > last);
     let none = none.map(|(end, last)| (end, (end - last) * 1e3));
     let y = Axis {
@@ -262,7 +271,7 @@ fn silences(run: &Run, i: usize, client: &str, polled: &Polled) -> Block {
     Block::Figure(Figure {
         id: format!("http-{}", i + 1),
         title: format!("States by event stream: {}", named(client, polled)),
-        caption: "Each state at the time when it was told, by how long none had been told before: the first one by how long it had been asked for, and the last silence at the end of the scenario. Dashed: a handover's trigger.".into(),
+        caption: "Each state at the time when it was told, by how long none had been told before: the first one by how long it was to be asked for, and the last silence at the end of the scenario. Dashed: a handover's trigger.".into(),
         chart: Chart::Plot(plot),
     })
 }

@@ -177,10 +177,13 @@ pub(super) fn time_axis(run: &Run) -> Axis {
 
 pub(super) fn handover_marks(run: &Run, node: Option<&str>) -> Vec<Mark> {
     let handovers = run.result.handovers.iter().flatten();
-    let of_node: Vec<f64> = handovers
+    let mut of_node: Vec<f64> = handovers
         .filter(|h| Some(h.node.as_str()) == node)
         .filter_map(|h| h.started_s)
         .collect();
+    // Each flow saw it.
+    of_node.sort_by(f64::total_cmp);
+    of_node.dedup();
     let few = of_node.len() <= 4;
     let mark = |at: &f64| Mark {
         at: *at,
