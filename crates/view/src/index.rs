@@ -99,6 +99,8 @@ pub struct Index {
     more_handovers: u64,
     /// Of those that are listed.
     ended_handovers: u64,
+    /// The first line with an event that is earlier than one before it.
+    late: Option<usize>,
     problem: Option<String>,
 }
 
@@ -121,6 +123,7 @@ impl Index {
             open: BTreeMap::new(),
             more_handovers: 0,
             ended_handovers: 0,
+            late: None,
             problem: None,
         }
     }
@@ -173,6 +176,9 @@ impl Index {
                 return self.stop(line, &format!("the plan has no node `{}`", event.node));
             }
             self.end.state.take(event, self.end.place.offset);
+            if event.time_ns < self.end.place.time_ns {
+                self.late.get_or_insert(line);
+            }
         }
         self.end.place.pass(bytes.len(), event.as_ref());
         if let Some(event) = event {
@@ -286,6 +292,11 @@ impl Index {
     /// What is wrong with the line after what is read, if it is wrong: `line 7 is not an event: …`.
     pub fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
+    }
+
+    /// The first line whose event is earlier than one before it. A run puts its events in order at its end.
+    pub fn late(&self) -> Option<usize> {
+        self.late
     }
 
     /// The instant of the first event, Unix time in nanoseconds.

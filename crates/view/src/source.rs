@@ -444,6 +444,7 @@ impl Source {
         let broken = index
             .problem()
             .map(|what| format!("events.jsonl: {what}. What is before it is shown"));
+        let broken = broken.into_iter().chain(self.doubts());
         let unread = self.unread_result.iter().chain(&self.unread_air);
         let problems = self.problems.iter().chain(unread).cloned();
         Extent {
@@ -463,6 +464,30 @@ impl Source {
             steps: self.steering.interventions.is_some(),
             command: self.command.clone(),
         }
+    }
+
+    /// What a run that came to its end does not leave so.
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if self.condition != Condition::Finished || !self.is_read {
+            return doubts;
+        }
+        if self.index.problem().is_none() && self.index.end().place.number == 0 {
+            let is_there = if self.events.is_some() {
+                "empty"
+            } else {
+                "not there"
+            };
+            doubts.push(format!(
+                "events.jsonl is {is_there}: what happened in the run is not shown"
+            ));
+        }
+        if let Some(line) = self.index.late() {
+            doubts.push(format!(
+                "events.jsonl: line {line} is earlier than one before it: states from there on are those after the later one"
+            ));
+        }
+        doubts
     }
 
     /// What of the plan is drawn.

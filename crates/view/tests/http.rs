@@ -402,6 +402,35 @@ fn a_result_of_another_version_is_told_and_the_run_is_shown() {
 }
 
 #[test]
+fn events_that_a_finished_run_does_not_leave_so_are_named() {
+    let problems_of = |events: Option<&str>| {
+        let dir = planned();
+        if let Some(events) = events {
+            fs::write(dir.path().join("events.jsonl"), events).unwrap();
+        }
+        fs::write(dir.path().join("result.json"), RESULT).unwrap();
+        let server = Server::of(dir.path());
+        let problems = whole(server.at)["extent"]["problems"].clone();
+        let problems: Vec<String> = serde_json::from_value(problems).unwrap();
+        problems
+    };
+    assert_eq!(problems_of(Some(EVENTS)), [""; 0]);
+    let mut lines: Vec<&str> = EVENTS.lines().collect();
+    // Another instant, whatever is in it.
+    let late = (1..lines.len()).find(|i| time_ns(lines[*i]) > time_ns(lines[i - 1]));
+    let late = late.unwrap();
+    lines.swap(late - 1, late);
+    let told = problems_of(Some(&(lines.join("\n") + "\n"))).remove(0);
+    let expected = format!(
+        "events.jsonl: line {} is earlier than one before it",
+        late + 1
+    );
+    assert!(told.starts_with(&expected), "{told}");
+    assert!(problems_of(Some(""))[0].starts_with("events.jsonl is empty"));
+    assert!(problems_of(None)[0].starts_with("events.jsonl is not there"));
+}
+
+#[test]
 fn a_broken_line_is_named_and_what_is_before_it_is_shown() {
     let dir = planned();
     let mut lines: Vec<&str> = EVENTS.lines().collect();
