@@ -1,24 +1,12 @@
-// Looks at a run in Chromium and prints as JSON how long the page takes: see player.py. Arguments: where puppeteer-core is, the page's address.
+// Looks at a run in Chromium and prints as JSON how long the page takes: see player.py. Argument: the page's address.
 "use strict";
-const fs = require("node:fs");
-const path = require("node:path");
+const { launch } = require("../../tests/chromium.cjs");
 
-const [modules, address] = process.argv.slice(2);
-const puppeteer = require(path.join(modules, "puppeteer-core"));
+const [address] = process.argv.slice(2);
 
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  "--no-first-run", "--disable-quic", "--disable-dev-shm-usage",
-];
 const PLAYED_MS = 10_000;
 const JUMPS = 20;
 const PATIENCE_MS = 120_000;
-
-function chromium() {
-  const folders = process.env.PATH.split(":");
-  const found = ["chromium", "chromium-browser", "google-chrome"].flatMap(name => folders.map(folder => path.join(folder, name)));
-  return found.find(file => fs.existsSync(file));
-}
 
 // Frames that the page draws while it plays, and the longest time between two.
 function plays(lasts) {
@@ -50,7 +38,7 @@ async function jumps(count) {
 }
 
 async function main() {
-  const browser = await puppeteer.launch({ executablePath: chromium(), headless: true, pipe: true, timeout: PATIENCE_MS, args: FLAGS });
+  const browser = await launch({ timeout: PATIENCE_MS });
   try {
     const page = await browser.newPage();
     page.setDefaultTimeout(PATIENCE_MS);

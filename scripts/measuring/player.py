@@ -8,7 +8,6 @@ import subprocess
 from .pages import ROOT
 from .tools import command, number, output, table
 
-MODULES = ROOT / "target" / "peers" / "node" / "node_modules"
 MANY = 1_000_000
 
 
@@ -23,7 +22,7 @@ def shown(tools, directory):
     with subprocess.Popen([tools.program, "view", directory], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             address = server.stdout.readline().strip()
-            told = json.loads(output("node", ROOT / "scripts" / "measuring" / "player.cjs", MODULES, address))
+            told = json.loads(output("node", ROOT / "scripts" / "measuring" / "player.cjs", address))
             return told, resident_mib(server.pid)
         finally:
             server.terminate()

@@ -3,13 +3,12 @@
 const assert = require('node:assert');
 const path = require('node:path');
 
-const [modules, chromium, profile, pictures, gateway, how] = process.argv.slice(2);
-const puppeteer = require(path.join(modules, 'puppeteer-core'));
+const { launch } = require('../chromium.cjs');
+
+const [profile, pictures, gateway, how] = process.argv.slice(2);
 
 // Longer than anything here takes, also on a busy machine: only so that a test that fails ends.
 const LIMIT_MS = 120_000;
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--no-first-run', '--disable-quic'];
 
 // What a console, a request or the page itself complains of.
 const complaints = [];
@@ -116,7 +115,7 @@ async function withoutHold(browser) {
 
 async function main() {
     await isThere();
-    const browser = await puppeteer.launch({ executablePath: chromium, pipe: true, args: FLAGS, userDataDir: profile });
+    const browser = await launch({ userDataDir: profile });
     try {
         await { hold: withHold, none: withoutHold }[how](browser);
         assert.deepStrictEqual(complaints, []);

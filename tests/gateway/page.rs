@@ -23,16 +23,6 @@ impl Drop for Going {
     }
 }
 
-/// A browser of that family, wherever it is from.
-fn chromium() -> PathBuf {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .flat_map(|directory| names.map(|name| directory.join(name)))
-        .find(|program| program.is_file());
-    found.expect("no chromium: run ./scripts/setup")
-}
-
 /// A port that nobody listens on. Another program may take it before the run does: then the test fails, and says so.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -61,8 +51,6 @@ fn look(how: &str, more: &[&str]) {
     std::fs::create_dir_all(&pictures).unwrap();
     let looked = Command::new("node")
         .arg(root().join("tests/gateway/page.cjs"))
-        .arg(root().join("target/peers/node/node_modules"))
-        .arg(chromium())
         .arg(temporary.path().join("profile"))
         .arg(pictures)
         .args([&format!("127.0.0.1:{port}"), how])

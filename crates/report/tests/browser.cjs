@@ -6,21 +6,9 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 
+const { launch } = require("../../../tests/chromium.cjs");
+
 const [run, walk, injected] = process.argv.slice(2);
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  "--no-first-run", "--disable-quic", "--disable-dev-shm-usage",
-];
-
-// The browser, by whatever name it is there.
-function chromium() {
-  const folders = process.env.PATH.split(":");
-  const found = ["chromium", "chromium-browser", "google-chrome"].flatMap(name => folders.map(folder => path.join(folder, name)));
-  const executable = found.find(file => fs.existsSync(file));
-  assert.ok(executable, "no chromium; ./scripts/setup installs it");
-  return executable;
-}
 
 const PATIENCE_MS = 120_000; // after so long a test that fails ends
 
@@ -333,10 +321,7 @@ async function runsNoOtherScript(browser) {
 }
 
 async function all() {
-  // It is a module, and this is none.
-  const { default: puppeteer } = await import(pathToFileURL(require.resolve("puppeteer-core")));
-  // By a pipe: the browser ends when this does.
-  const browser = await puppeteer.launch({ executablePath: chromium(), headless: true, pipe: true, timeout: PATIENCE_MS, args: FLAGS });
+  const browser = await launch({ timeout: PATIENCE_MS });
   try {
     const page = await open(browser, run);
     for (const part of [readsValues, linksCursors, isReadByKeyboardAlone, zooms, savesValues, leadsToFramesAndPlayer, printsAsItWas, fitsAPhone]) {

@@ -42,10 +42,6 @@ fn a_reader_reads_a_report_in_a_browser() {
     let output = Command::new("node")
         .arg(here.join("tests/browser.cjs"))
         .args(&pages)
-        .env(
-            "NODE_PATH",
-            here.join("../../target/peers/node/node_modules"),
-        )
         .env("TMPDIR", temporary.path())
         .output()
         .expect("node; ./scripts/setup installs it");

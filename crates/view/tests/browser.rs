@@ -64,10 +64,6 @@ fn a_person_plays_a_run_in_a_browser() {
                 .map(|server| format!("http://{}/", server.at)),
         )
         .args([growing.path(), rest.path()])
-        .env(
-            "NODE_PATH",
-            here.join("../../target/peers/node/node_modules"),
-        )
         .env("TMPDIR", temporary.path())
         .output()
         .expect("node; ./scripts/setup installs it");

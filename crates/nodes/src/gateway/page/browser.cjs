@@ -4,13 +4,12 @@ const assert = require('node:assert');
 const path = require('node:path');
 const readline = require('node:readline');
 
-const [modules, chromium, profile, pictures, gateway, sensor] = process.argv.slice(2);
-const puppeteer = require(path.join(modules, 'puppeteer-core'));
+const { launch } = require('../../../../../tests/chromium.cjs');
+
+const [profile, pictures, gateway, sensor] = process.argv.slice(2);
 
 // Longer than anything here takes, also on a busy machine: only so that a test that fails ends.
 const LIMIT_MS = 60_000;
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--no-first-run', '--disable-quic'];
 const PHONE = { width: 360, height: 740 };
 const NODE = `coap://${sensor}`;
 
@@ -186,7 +185,7 @@ async function look(browser) {
 }
 
 async function main() {
-    const browser = await puppeteer.launch({ executablePath: chromium, pipe: true, args: FLAGS, userDataDir: profile });
+    const browser = await launch({ userDataDir: profile });
     try {
         await look(browser);
     } finally {

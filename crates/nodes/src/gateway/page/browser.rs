@@ -18,16 +18,6 @@ impl Drop for Script {
     }
 }
 
-/// A browser of that family, wherever it is from.
-fn chromium() -> PathBuf {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .flat_map(|directory| names.map(|name| directory.join(name)))
-        .find(|program| program.is_file());
-    found.expect("no chromium: run ./scripts/setup")
-}
-
 #[test]
 fn what_was_asked_over_a_connection_that_goes_is_answered() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gateway/page");
@@ -42,12 +32,6 @@ fn what_was_asked_over_a_connection_that_goes_is_answered() {
 #[test]
 fn the_page_shows_what_a_node_says_through_holds_by_both_ways() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let modules = here.join("../../target/peers/node/node_modules");
-    assert!(
-        modules.join("puppeteer-core").exists(),
-        "no puppeteer-core in {}: run ./scripts/setup",
-        modules.display()
-    );
     let world = World::new(true);
     let temporary = tempfile::tempdir().unwrap();
     // To look at, if somebody wants to.
@@ -56,8 +40,6 @@ fn the_page_shows_what_a_node_says_through_holds_by_both_ways() {
     std::fs::create_dir_all(&pictures).unwrap();
     let child = Command::new("node")
         .arg(here.join("src/gateway/page/browser.cjs"))
-        .arg(modules)
-        .arg(chromium())
         .arg(temporary.path().join("profile"))
         .arg(pictures)
         .arg(world.http.to_string())
