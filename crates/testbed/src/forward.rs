@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Forwarding {
     ///
     /// # Errors
     /// There is no such node, or the address is not to be had.
-    pub(crate) fn begin(
+    pub(crate) async fn begin(
         forwards: &[Forward],
         namespaces: &BTreeMap<NodeName, Namespace>,
     ) -> Result<Forwarding> {
@@ -53,19 +53,15 @@ impl Forwarding {
         for Forward { at, node, port } in forwards {
             let namespace = namespaces.get(node);
             let namespace = namespace.ok_or_else(|| anyhow!("there is no node {node}"))?;
-            let listener = listen(*at).with_context(|| format!("listen on {at} for {node}"))?;
+            let listener = TcpListener::bind(at)
+                .await
+                .with_context(|| format!("listen on {at} for {node}"))?;
             accepting.spawn(accept(listener, namespace.clone(), *port));
         }
         Ok(Forwarding {
             _accepting: accepting,
         })
     }
-}
-
-fn listen(at: SocketAddr) -> io::Result<TcpListener> {
-    let listener = StdListener::bind(at)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
 }
 
 /// Carries connections until it is dropped.
@@ -96,24 +92,10 @@ async fn accept(listener: TcpListener, namespace: Namespace, port: u16) {
 }
 
 async fn carry(mut outside: TcpStream, namespace: &Namespace, port: u16) -> io::Result<()> {
-    let mut inside = match connect(
-        namespace,
-        TcpSocket::new_v6,
-        Ipv6Addr::LOCALHOST.into(),
-        port,
-    )
-    .await
-    {
+    let [v6, v4] = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
+    let mut inside = match connect(namespace, SocketAddr::new(v6, port)).await {
         Ok(inside) => inside,
-        Err(_) => {
-            connect(
-                namespace,
-                TcpSocket::new_v4,
-                Ipv4Addr::LOCALHOST.into(),
-                port,
-            )
-            .await?
-        }
+        Err(_) => connect(namespace, SocketAddr::new(v4, port)).await?,
     };
     for end in [&outside, &inside] {
         end.set_nodelay(true)?;
@@ -124,14 +106,13 @@ async fn carry(mut outside: TcpStream, namespace: &Namespace, port: u16) -> io::
 }
 
 /// Connects in the namespace: a socket stays where it was made.
-async fn connect(
-    namespace: &Namespace,
-    make: fn() -> io::Result<TcpSocket>,
-    address: std::net::IpAddr,
-    port: u16,
-) -> io::Result<TcpStream> {
+async fn connect(namespace: &Namespace, at: SocketAddr) -> io::Result<TcpStream> {
+    let make = match at {
+        SocketAddr::V6(_) => TcpSocket::new_v6,
+        SocketAddr::V4(_) => TcpSocket::new_v4,
+    };
     let socket = namespace.run(make).map_err(io::Error::other)??;
-    socket.connect(SocketAddr::new(address, port)).await
+    socket.connect(at).await
 }
 
 #[cfg(test)]
@@ -153,9 +134,8 @@ mod tests {
     }
 
     /// A port that leads to `inside`, in this thread's own namespace.
-    fn forwarded(inside: u16) -> (Forwarding, SocketAddr) {
-        let free = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let at = free.local_addr().unwrap();
+    async fn forwarded(inside: u16) -> (Forwarding, SocketAddr) {
+        let (free, at) = listening((Ipv4Addr::LOCALHOST, 0).into()).await;
         drop(free);
         let one = Forward {
             at,
@@ -163,7 +143,8 @@ mod tests {
             port: inside,
         };
         let namespaces = BTreeMap::from([("web".into(), Namespace::current().unwrap())]);
-        (Forwarding::begin(&[one], &namespaces).unwrap(), at)
+        let forwarding = Forwarding::begin(&[one], &namespaces).await;
+        (forwarding.unwrap(), at)
     }
 
     fn runtime() -> tokio::runtime::Runtime {
@@ -179,7 +160,7 @@ mod tests {
         ] {
             runtime().block_on(async {
                 let (server, at) = listening(inside).await;
-                let (_forwarding, outside) = forwarded(at.port());
+                let (_forwarding, outside) = forwarded(at.port()).await;
                 let answers = tokio::spawn(async move {
                     let (mut asked, _) = server.accept().await.unwrap();
                     let mut all = Vec::new();
@@ -207,7 +188,7 @@ mod tests {
         runtime().block_on(async {
             let (server, at) = listening((Ipv6Addr::LOCALHOST, 0).into()).await;
             drop(server);
-            let (_forwarding, outside) = forwarded(at.port());
+            let (_forwarding, outside) = forwarded(at.port()).await;
             for _ in 0..3 {
                 let mut client = TcpStream::connect(outside).await.unwrap();
                 let end = timeout(LIMIT, client.read(&mut [0])).await.unwrap();
@@ -231,7 +212,8 @@ mod tests {
                 node: "web".into(),
                 port: 8080,
             };
-            let refused = Forwarding::begin(&[one], &BTreeMap::new()).err().unwrap();
+            let refused = Forwarding::begin(&[one], &BTreeMap::new()).await;
+            let refused = refused.err().unwrap();
             assert_eq!(format!("{refused:#}"), "there is no node web");
         });
     }

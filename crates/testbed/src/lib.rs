@@ -290,7 +290,7 @@ async fn run_in(
     } = network;
     let (run_dir, on_air) = (&options.run_dir, reports.clone());
     let (medium, recorder) = RunMedium::new(plan, hwsim, radios, &shadows, run_dir, on_air).await?;
-    let _forwarding = Forwarding::begin(&options.forwards, &namespaces)?;
+    let _forwarding = Forwarding::begin(&options.forwards, &namespaces).await?;
     let sniffers = sniffers(plan, &namespaces, &options.run_dir)?;
     let sniffers = sniffers.start(recorder, is_live(options))?;
     let launcher = Launcher {
