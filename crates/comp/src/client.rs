@@ -316,23 +316,6 @@ impl Client {
         }
     }
 
-    /// Forgets an address of which nothing is asked: any number may be asked in turn. Of a node it is remembered what CoMP
-    /// tells of it.
-    fn forget(&mut self, target: Target) {
-        let is_idle = self.peers.get(&target).is_some_and(Peer::is_idle);
-        if is_idle && matches!(target, Target::Address(_)) {
-            self.peers.remove(&target);
-        }
-    }
-
-    /// An observation that the node had confirmed is over.
-    fn observed_ended(&mut self, target: Target) {
-        if let Some(peer) = self.peers.get_mut(&target) {
-            peer.observed -= 1;
-        }
-        self.forget(target);
-    }
-
     /// What the client knows of a node.
     fn node(&self, p_addr: Ipv6Addr) -> Option<&Peer> {
         self.peers.get(&Target::Node(p_addr))
@@ -377,6 +360,10 @@ impl Client {
         message_id: u16,
         response: Response,
     ) {
+        let answered = |response| Outcome::Answered {
+            message_id,
+            response,
+        };
         match self.requests.remove(&id) {
             Some(Purpose::Call(call, target)) => {
                 if let Some(peer) = self.peers.get_mut(&target) {
@@ -384,20 +371,12 @@ impl Client {
                     peer.answered(message_id);
                 }
                 self.outstanding -= 1;
-                let answered = Outcome::Answered {
-                    message_id,
-                    response,
-                };
-                self.tell(call, answered);
+                self.tell(call, answered(response));
                 self.pump(now, endpoint, target);
             }
             Some(Purpose::Observation(call, target)) => {
                 self.observed_ended(target);
-                let answered = Outcome::Answered {
-                    message_id,
-                    response,
-                };
-                self.tell(call, answered);
+                self.tell(call, answered(response));
             }
             Some(Purpose::Discovery(p_addr)) => self.discovered(now, endpoint, p_addr, &response),
             None => {}

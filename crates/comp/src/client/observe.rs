@@ -57,4 +57,21 @@ impl Client {
             self.pump(now, endpoint, target);
         }
     }
+
+    /// Forgets an address of which nothing is asked: any number may be asked in turn. Of a node it is remembered what CoMP
+    /// tells of it.
+    pub(super) fn forget(&mut self, target: Target) {
+        let is_idle = self.peers.get(&target).is_some_and(Peer::is_idle);
+        if is_idle && matches!(target, Target::Address(_)) {
+            self.peers.remove(&target);
+        }
+    }
+
+    /// An observation that the node had confirmed is over.
+    pub(super) fn observed_ended(&mut self, target: Target) {
+        if let Some(peer) = self.peers.get_mut(&target) {
+            peer.observed -= 1;
+        }
+        self.forget(target);
+    }
 }
