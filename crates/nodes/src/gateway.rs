@@ -467,13 +467,11 @@ impl Service for Gateway {
     }
 
     fn handle_outcome(&mut self, now: SimTime, id: CallId, outcome: Outcome, node: &mut dyn Node) {
+        let outcome = behind::told(outcome);
         let ended = match outcome {
             Outcome::Notified {
-                message_id,
-                sequence,
-                mut response,
+                sequence, response, ..
             } => {
-                behind::tell(message_id, &mut response);
                 let mut missed = 0;
                 let tell = |observed: &mut Observed, sockets: &mut Sockets| {
                     missed = observed.notified(now, sequence, &response, sockets);
@@ -495,13 +493,7 @@ impl Service for Gateway {
                 }
                 return;
             }
-            Outcome::Answered {
-                message_id,
-                mut response,
-            } => {
-                behind::tell(message_id, &mut response);
-                Ok(response)
-            }
+            Outcome::Answered { response, .. } => Ok(response),
             // Of what wants a response.
             Outcome::Sent => Err(CallFailure::Exchange(Failure::NoResponse)),
             Outcome::Failed(reason) => Err(reason),

@@ -2,6 +2,7 @@
 //! neither HTTP nor CoAP over a WebSocket has one ("Message ID" is left out, RFC 8323 §3.2): pure.
 
 use coap::Response;
+use service::Outcome;
 
 /// The option of a response that holds it, as an uint. It is elective and safe to forward, so that who does not know it
 /// ignores it; its number is of those that are kept for experiments (RFC 7252 §12.2).
@@ -11,9 +12,26 @@ const OPTION: u16 = 65000;
 pub(super) const HEADER: &str = "coap-message-id";
 
 /// Adds it to what the node said; what the node itself has put there is not one.
-pub(super) fn tell(message_id: u16, response: &mut Response) {
+fn tell(message_id: u16, response: &mut Response) {
     response.options.remove(OPTION);
     response.options.push_uint(OPTION, message_id.into());
+}
+
+/// An outcome whose response, if there is one, has it.
+pub(super) fn told(mut outcome: Outcome) -> Outcome {
+    if let Outcome::Answered {
+        message_id,
+        response,
+    }
+    | Outcome::Notified {
+        message_id,
+        response,
+        ..
+    } = &mut outcome
+    {
+        tell(*message_id, response);
+    }
+    outcome
 }
 
 /// The Message ID that [`tell`] has added.
