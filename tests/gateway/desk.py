@@ -1,6 +1,7 @@
 """A gateway on a desk asks libcoap's server, by HTTP, as an event stream and over a WebSocket; see desk.rs. Argument: the
 program. In a network namespace of its own."""
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -46,10 +47,16 @@ async def over_a_websocket():
     return str(answer.code), answer.payload.decode()
 
 
+def end(process):
+    process.terminate()
+    process.wait(PATIENCE_S)
+
+
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-server = subprocess.Popen(["coap-server-notls", "-A", "::1", "-p", "5700", "-d", "10"])
-gateway = subprocess.Popen([program, "gateway", "--write", "desk=::1"], stdout=subprocess.DEVNULL)
-try:
+with contextlib.ExitStack() as started:
+    started.callback(end, subprocess.Popen(["coap-server-notls", "-A", "::1", "-p", "5700", "-d", "10"]))
+    gateway = subprocess.Popen([program, "gateway", "--write", "desk=::1"], stdout=subprocess.DEVNULL)
+    started.callback(end, gateway)
     told = {"nodes": until_there(), "index": ask(TARGET + "/"), "page": ask("/")[0], "absent": ask(TARGET + "/nothing")[0]}
     told["put"] = ask(TARGET + "/example_data", b"on", "PUT")[0]
     told["got"] = ask(TARGET + "/example_data")
@@ -59,9 +66,4 @@ try:
         told["ticks"] = [int(next(states)["value"]) for _ in range(3)]
     told["websocket"] = asyncio.run(over_a_websocket())
     print(json.dumps(told))
-finally:
-    gateway.terminate()
-    code = gateway.wait(PATIENCE_S)
-    server.terminate()
-    server.wait(PATIENCE_S)
-sys.exit(code)
+sys.exit(gateway.returncode)
